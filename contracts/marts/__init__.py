@@ -1,0 +1,1 @@
+"""Contracts of the marts: one module per domain, one class per mart."""

@@ -1,0 +1,1 @@
+"""AdventureWorks DataOps: an event-driven data platform whose every step is gated."""

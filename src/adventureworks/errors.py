@@ -1,0 +1,29 @@
+"""The errors that a person may meet. Each says what happened and what to do next, in one line."""
+
+
+class PlatformError(Exception):
+    """Something a person can mend.
+
+    `cause` says what is wrong, `next_step` what to do about it; neither ever holds a secret.
+    """
+
+    def __init__(self, cause: str, next_step: str = "") -> None:
+        self.cause = cause.strip()
+        self.next_step = next_step.strip()
+        super().__init__(f"{self.cause} {self.next_step}".strip())
+
+
+class TableBlocked(PlatformError):
+    """A table that may not be published: `rule` is broken, the last good version stays.
+
+    Final until the source changes: never retried.
+    """
+
+    def __init__(self, table: str, rule: str, cause: str, next_step: str = "") -> None:
+        self.table = table
+        self.rule = rule
+        super().__init__(f"{table}: {cause}", next_step or f"See it: adventureworks status {table}")
+
+
+class ServiceUnavailable(PlatformError):
+    """A database or server that does not answer: worth another try later."""

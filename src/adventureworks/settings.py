@@ -1,0 +1,62 @@
+"""Everything configurable, typed, from the environment (`ADVENTUREWORKS_…`). Secrets never appear in a repr."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+import contracts
+
+PROJECT_ROOT = Path(contracts.__file__).resolve().parent.parent
+"""The folder that holds `dags`, `contracts` and `checks`."""
+
+
+class Settings(BaseSettings):
+    """The platform's settings. Each field is read from `ADVENTUREWORKS_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="ADVENTUREWORKS_", extra="ignore")
+
+    home: Path = Field(
+        default=PROJECT_ROOT / ".adventureworks", description="Databases, logs, reports and generated secrets."
+    )
+    source: str = Field(
+        default="", description="A folder of files, or the URL of a PostgreSQL database; empty: the embedded source."
+    )
+    warehouse_url: SecretStr | None = Field(
+        default=None, description="URL of the PostgreSQL warehouse; none: the embedded one."
+    )
+    source_url: SecretStr | None = Field(
+        default=None, description="URL of the source database; none: what `source` says."
+    )
+    dags_folder: Path = Field(default=PROJECT_ROOT / "dags", description="The DAG files.")
+    checks_folder: Path = Field(default=PROJECT_ROOT / "checks", description="The Soda checks.")
+    set_aside_limit: float = Field(
+        default=0.01, ge=0, le=1, description="Largest share of a table's rows that may be in quarantine."
+    )
+    least_share_of_rows: float = Field(
+        default=0.5, ge=0, le=1, description="A table that keeps less than this share of its rows is blocked."
+    )
+    stale_after_days: int = Field(
+        default=31, ge=0, description="How far a table's newest change may lie before that of its last version."
+    )
+    overlap_minutes: int = Field(
+        default=60, ge=0, description="How far before its watermark a table is read again, for late commits."
+    )
+    batch_rows: int = Field(default=50_000, gt=0, description="Rows that are held in memory at a time.")
+    watch_seconds: float = Field(default=10.0, gt=0, description="How often the source is asked for changes.")
+    as_of: str | None = Field(default=None, description="Business date of the marts; none: the newest order's.")
+    slack_connection: str = Field(default="slack_default", description="Airflow connection of the Slack webhook.")
+    smtp_connection: str = Field(default="smtp_default", description="Airflow connection of the mail server.")
+    owner_emails: dict[str, str] = Field(
+        default_factory=dict, description='Address of each owner, as JSON: {"sales": "…"}.'
+    )
+    ui_url: str = Field(default="", description="Address of the Airflow UI, for links in messages.")
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

@@ -1,0 +1,92 @@
+"""The seam to the source: which tables changed, and the rows of one table as Arrow batches.
+
+Two kinds live here: `postgres` (a URL, the embedded source database too) and `files` (a folder). A source is only ever
+read, with a login that may do nothing else. What rows mean, and whether they are good, is the gate's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from adventureworks.catalog import SourceTable
+from adventureworks.errors import PlatformError
+from adventureworks.settings import Settings
+
+
+@dataclass(frozen=True)
+class TableState:
+    """What one cheap question tells of a table.
+
+    `fingerprint` is opaque: equal to an earlier one means unchanged since. `newest_change` is the latest modification
+    date, in the source's own clock, None for an empty table or where the source does not know.
+    """
+
+    fingerprint: str
+    rows: int | None
+    newest_change: datetime | None
+
+
+class Snapshot(Protocol):
+    """One consistent view of the source, for the tables that are read together.
+
+    Batches carry the source's columns under their own names, in any order, keys and modification date included. Each is
+    at most `batch_rows` rows. Text stands for what has no Arrow type: uuids, bytes and XML arrive as strings.
+    """
+
+    complete: bool
+    """True: `rows` always gives the whole table, whatever it is asked for (files). False: it can give the changed rows."""
+
+    def rows(self, table: SourceTable, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows changed at or after `since`; all rows where that is None. Raises TableBlocked."""
+        ...
+
+    def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
+        """Key columns and modification date of every row. Only where `complete` is False."""
+        ...
+
+    def rows_by_key(self, table: SourceTable, keys: pa.Table) -> Iterator[pa.RecordBatch]:
+        """The rows with these keys (the key columns, typed as in `keys()`). Only where `complete` is False."""
+        ...
+
+
+class Source(Protocol):
+    """Where the tables come from."""
+
+    description: str
+    """For people and logs; never holds a secret."""
+
+    def state(self, table: SourceTable, known: str | None = None) -> TableState:
+        """What the table looks like now; `known` is the last fingerprint, which may make the answer cheaper.
+
+        Raises TableBlocked where the table cannot be read as a table (no such file, truncated, vanished) and
+        ServiceUnavailable where the source does not answer.
+        """
+        ...
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Opens one consistent view."""
+        ...
+
+
+def open_source(settings: Settings) -> Source:
+    """The configured source: a folder, a PostgreSQL URL, or the embedded database."""
+    from adventureworks.source.files import FileSource
+    from adventureworks.source.postgres import PostgresSource
+
+    if settings.source_url is not None:
+        return PostgresSource(settings.source_url, batch_rows=settings.batch_rows)
+    if settings.source:
+        folder = Path(settings.source)
+        if not folder.is_dir():
+            raise PlatformError(
+                f"The source {folder} is no folder.", "Give a folder of files: adventureworks run --source DIR"
+            )
+        return FileSource(folder, batch_rows=settings.batch_rows)
+    raise PlatformError("No source is configured.", "Set ADVENTUREWORKS_SOURCE_URL, or start: adventureworks run")
