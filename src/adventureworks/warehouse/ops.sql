@@ -1,0 +1,69 @@
+-- What the platform remembers of itself. Lists and maps are JSON text, so that every engine keeps them alike.
+
+create table if not exists ops.publication (
+    asset        varchar   not null,
+    version      bigint    not null,  -- 1, 2, 3 … per asset
+    published_at timestamptz not null default current_timestamp,
+    rows         bigint    not null,  -- of the whole table, after the change
+    changed_rows bigint    not null,  -- inserted, updated and deleted
+    months       varchar,             -- JSON list of 'YYYY-MM'; null: any month may have changed
+    inputs       varchar,             -- JSON map asset -> version that a mart was computed from; null for source tables
+    set_aside    bigint    not null default 0,  -- rows of the table that are in quarantine
+    verdict      varchar   not null,  -- 'passed' or 'passed with warnings'
+    run_id       varchar   not null,
+    announced    boolean   not null default false,  -- its asset event was sent
+    primary key (asset, version)
+);
+
+create table if not exists ops.watermark (
+    asset         varchar not null primary key,
+    fingerprint   varchar not null,   -- of the source when it was last read, whether or not it could be published
+    newest_change timestamp,          -- up to which modification date the published rows go
+    blocked       boolean not null,   -- the last reading could not be published
+    read_at       timestamptz not null default current_timestamp
+);
+
+create table if not exists ops.check_result (
+    run_id     varchar not null,
+    asset      varchar not null,
+    rule       varchar not null,
+    kind       varchar not null,      -- 'contract', 'reference', 'check' or 'source'
+    outcome    varchar not null,      -- 'pass', 'warn', 'fail' or 'error'
+    failed     bigint,                -- rows, where the rule counts rows
+    message    varchar not null,
+    examples   varchar not null default '[]',  -- JSON list of keys
+    checked_at timestamptz not null default current_timestamp
+);
+create index if not exists check_result_by_run on ops.check_result (asset, run_id);
+
+create table if not exists ops.quarantined_row (
+    asset      varchar not null,
+    row_key    varchar not null,      -- JSON map key column -> value as text
+    rule       varchar not null,
+    message    varchar not null,
+    row_data   varchar not null,      -- JSON map column -> value as text; secret columns protected
+    run_id     varchar not null,      -- that saw it last
+    status     varchar not null default 'open',  -- 'open', 'repaired' (a good version came) or 'gone' (deleted at the source)
+    first_seen timestamptz not null default current_timestamp,
+    last_seen  timestamptz not null default current_timestamp
+);
+create index if not exists quarantined_row_by_asset on ops.quarantined_row (asset, status);
+
+create table if not exists ops.incident (
+    incident_id varchar not null primary key,
+    fingerprint varchar not null,     -- asset and rule: one open incident per cause
+    asset       varchar not null,
+    rule        varchar not null,
+    owner       varchar not null,
+    severity    varchar not null,     -- 'error' (nothing new is published) or 'warning' (rows set aside)
+    status      varchar not null,     -- 'open' or 'resolved'
+    summary     varchar not null,
+    detail      varchar not null,     -- JSON: counts, example keys, next command
+    run_id      varchar not null,
+    first_seen  timestamptz not null default current_timestamp,
+    last_seen   timestamptz not null default current_timestamp,
+    resolved_at timestamptz,
+    seen_count  bigint not null default 1,
+    notified    varchar not null default '[]'  -- JSON list of the channels that took the message
+);
+create index if not exists incident_by_fingerprint on ops.incident (fingerprint, status);
