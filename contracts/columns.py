@@ -25,6 +25,10 @@ Guid = pl.String
 Hex = pl.String
 """Bytes, a hierarchyid or a geography as hexadecimal text."""
 Xml = pl.String
+Decimal8_2 = Annotated[pl.Decimal, 8, 2]
+Decimal9_2 = Annotated[pl.Decimal, 9, 2]
+Decimal9_4 = Annotated[pl.Decimal, 9, 4]
+Decimal38_6 = Annotated[pl.Decimal, 38, 6]
 
 GUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
