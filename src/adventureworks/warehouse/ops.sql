@@ -8,8 +8,9 @@ create table if not exists ops.publication (
     changed_rows bigint    not null,  -- inserted, updated and deleted
     months       varchar,             -- JSON list of 'YYYY-MM'; null: any month may have changed
     inputs       varchar,             -- JSON map asset -> version that a mart was computed from; null for source tables
-    set_aside    bigint    not null default 0,  -- rows of the table that are in quarantine
+    set_aside    bigint    not null default 0,  -- rows of the table in quarantine; of a mart, orders that are withheld
     verdict      varchar   not null,  -- 'passed' or 'passed with warnings'
+    model        varchar,             -- digest of the models that computed a mart; null for source tables
     run_id       varchar   not null,
     announced    boolean   not null default false,  -- its asset event was sent
     primary key (asset, version)
@@ -67,3 +68,33 @@ create table if not exists ops.incident (
     notified    varchar not null default '[]'  -- JSON list of the channels that took the message
 );
 create index if not exists incident_by_fingerprint on ops.incident (fingerprint, status);
+
+create table if not exists ops.change (
+    run_id        varchar not null,   -- one ingestion
+    asset         varchar not null,
+    fingerprint   varchar not null,   -- of the source, as detected
+    newest_change timestamp,
+    source_rows   bigint,             -- rows at the source, where it tells
+    status        varchar not null,   -- 'detected', 'staged', 'blocked', 'published' or 'unchanged'
+    rows_read     bigint not null default 0,
+    set_aside     bigint not null default 0,   -- rows put in quarantine by this run
+    keys_unknown  boolean not null default false,  -- a bad row hides which key it has: deletes wait
+    blocked_rule  varchar,
+    blocked_cause varchar,
+    primary key (run_id, asset)
+);
+
+create table if not exists ops.build (
+    run_id  varchar not null,
+    dag     varchar not null,
+    inputs  varchar not null,         -- JSON map asset -> version, as read
+    months  varchar,                  -- JSON list of 'YYYY-MM' that were computed; null: all
+    model   varchar not null,         -- digest of the models and contracts
+    as_of   date    not null,
+    primary key (run_id, dag)
+);
+
+create table if not exists ops.layout (
+    digest     varchar not null primary key,  -- of everything the tables' columns come from
+    applied_at timestamptz not null default current_timestamp
+);

@@ -1,0 +1,250 @@
+"""Rows against their contract: types first, then the rules of the pandera model; good rows and bad rows part here.
+
+A batch is a polars frame of some ten thousand rows. What takes the whole table (keys across batches, references, volume)
+is not judged here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pyarrow as pa
+
+from adventureworks.errors import TableBlocked
+
+if TYPE_CHECKING:
+    from pandera.polars import DataFrameModel
+
+EXAMPLES = 3
+"""How many keys a message names."""
+
+_COMPARISONS = {
+    "greater_than": ">",
+    "greater_than_or_equal_to": ">=",
+    "less_than": "<",
+    "less_than_or_equal_to": "<=",
+    "equal_to": "=",
+    "not_equal_to": "<>",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as the contract promises it."""
+
+    name: str
+    dtype: pl.DataType
+    nullable: bool
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why one row may not pass: its position in the batch, the broken rule, and the rule in words."""
+
+    row: int
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A batch in two parts. `good` has the contract's columns and types; `bad` has the columns as they came."""
+
+    good: pl.DataFrame
+    bad: pl.DataFrame
+    rejections: tuple[Rejection, ...]
+    """One for each row of `bad`, in its order; `row` counts in the batch."""
+
+
+def columns_of(model: type[DataFrameModel]) -> tuple[Column, ...]:
+    """The contract's columns, in its order."""
+    schema = model.to_schema()
+    return tuple(
+        Column(name, column.dtype.type, bool(column.nullable), column.description or "")
+        for name, column in schema.columns.items()
+    )
+
+
+def key_of(model: type[DataFrameModel]) -> tuple[str, ...]:
+    """The primary key that the contract declares."""
+    unique = model.to_schema().unique
+    return (unique,) if isinstance(unique, str) else tuple(unique or ())
+
+
+def hold_against(asset: str, model: type[DataFrameModel], batch: pa.RecordBatch) -> Verdict:
+    """Splits a batch into rows that keep the contract and rows that do not.
+
+    Raises TableBlocked where a column is missing or has another type: then no row of the table can be trusted.
+    """
+    frame = pl.from_arrow(batch)
+    if not isinstance(frame, pl.DataFrame):
+        raise TypeError(f"{asset}: a batch is a table, not a {type(frame).__name__}")
+    columns = columns_of(model)
+    missing = [column.name for column in columns if column.name not in frame.columns]
+    if missing:
+        raise TableBlocked(asset, "columns_are_there", f"the source no longer has {_listed(missing)}.")
+    frame = frame.select(column.name for column in columns)
+    # A CSV file knows nothing but text; there a value that does not parse condemns its row. Anywhere else text in the
+    # place of a number is a changed type, and condemns the table.
+    parses_text = all(dtype == pl.String for dtype in frame.dtypes)
+    typed, unreadable = _typed(asset, frame, columns, parses_text)
+    broken = {rejection.row: rejection for rejection in reversed([*unreadable, *_broken_rules(model, typed)])}
+    rows = sorted(broken)
+    good = typed.with_row_index("__row").filter(~pl.col("__row").is_in(rows)).drop("__row") if rows else typed
+    return Verdict(good, frame[rows], tuple(broken[row] for row in rows))
+
+
+def _typed(
+    asset: str, frame: pl.DataFrame, columns: tuple[Column, ...], parses_text: bool
+) -> tuple[pl.DataFrame, list[Rejection]]:
+    """The frame in the contract's types, NULL where a value has no place in its type, and the rows where that is so."""
+    converted: list[pl.Series] = []
+    unreadable: list[Rejection] = []
+    for column in columns:
+        series = frame[column.name]
+        values = _converted(series, column.dtype, parses_text)
+        if values is None:
+            raise TableBlocked(
+                asset,
+                "column_types_are_kept",
+                f"column {column.name} is now {series.dtype}, the contract says {_type_name(column.dtype)}.",
+            )
+        converted.append(values)
+        lost = (values.is_null() & series.is_not_null()).arg_true().to_list()
+        message = f"{column.name} is a {_type_name(column.dtype)}"
+        unreadable += [Rejection(row, f"{column.name}_is_readable", message) for row in lost]
+    return pl.DataFrame(converted), unreadable
+
+
+def _converted(series: pl.Series, target: pl.DataType, parses_text: bool) -> pl.Series | None:
+    """The values in their type, NULL where one does not fit without loss; None where the whole type is another."""
+    source = series.dtype
+    if source == target:
+        return series
+    if source == pl.Null:
+        return series.cast(target)
+    if source == pl.String:
+        return _parsed(series, target) if parses_text and target != pl.String else None
+    if target.is_integer() and source.is_integer():
+        return series.cast(target, strict=False)
+    if target == pl.Boolean and source.is_integer():
+        return series.replace_strict({0: False, 1: True}, default=None, return_dtype=pl.Boolean)
+    if target.is_decimal() and (source.is_decimal() or source.is_integer()):
+        values = series.cast(target, strict=False)
+        # More places than the contract has would be rounded away in silence.
+        wide = pl.Decimal(38, max(source.scale, target.scale)) if isinstance(source, pl.Decimal) else source
+        return (
+            values
+            if not isinstance(source, pl.Decimal) or source.scale <= target.scale
+            else _exact(series, values, wide)
+        )
+    if isinstance(target, pl.Datetime) and source == pl.Date:
+        return series.cast(target)
+    if isinstance(target, pl.Datetime) and isinstance(source, pl.Datetime) and source.time_zone is None:
+        return series.cast(target)
+    if target == pl.Date and isinstance(source, pl.Datetime) and source.time_zone is None:
+        return _exact(series, series.cast(pl.Date), source)
+    return None
+
+
+def _exact(original: pl.Series, converted: pl.Series, comparable: pl.DataType) -> pl.Series:
+    """The converted values, NULL where converting lost something."""
+    same = converted.cast(comparable, strict=False) == original.cast(comparable, strict=False)
+    return pl.select(pl.when(same).then(converted)).to_series().alias(original.name)
+
+
+def _parsed(series: pl.Series, target: pl.DataType) -> pl.Series:
+    """Text in the contract's type, NULL where it does not parse."""
+    text = series.str.strip_chars()
+    if target == pl.Boolean:
+        truth = {"0": False, "1": True, "false": False, "true": True, "f": False, "t": True}
+        return text.str.to_lowercase().replace_strict(truth, default=None, return_dtype=pl.Boolean)
+    if isinstance(target, pl.Datetime):
+        return (
+            text.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
+            .fill_null(text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False))
+            .fill_null(text.str.to_date("%Y-%m-%d", strict=False).cast(target))
+        )
+    if target == pl.Date:
+        return text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+    if target == pl.Time:
+        return text.str.to_time("%H:%M:%S%.f", strict=False)
+    if isinstance(target, pl.Decimal):
+        exact = text.cast(pl.Decimal(38, 10), strict=False)
+        return _exact(exact, exact.cast(target, strict=False), pl.Decimal(38, 10))
+    return text.cast(target, strict=False)
+
+
+def _broken_rules(model: type[DataFrameModel], frame: pl.DataFrame) -> list[Rejection]:
+    """The rules of the model that rows break, in the contract's order."""
+    from pandera.errors import SchemaErrors
+
+    try:
+        model.validate(frame, lazy=True)
+    except SchemaErrors as errors:
+        rejections = []
+        for error in errors.schema_errors:
+            rule, message = _rule(error, model)
+            rows = _failing_rows(error)
+            rejections += [Rejection(row, rule, message) for row in rows]
+        return rejections
+    return []
+
+
+def _failing_rows(error: Any) -> list[int]:
+    output = error.check_output
+    if not isinstance(output, pl.DataFrame) or "check_output" not in output.columns:
+        # A rule that could not be evaluated must never pass for one that was kept.
+        raise TypeError(f"The contract's rule {error.check} gave no answer: {error}")
+    return output["check_output"].eq_missing(False).arg_true().to_list()
+
+
+def _rule(error: Any, model: type[DataFrameModel]) -> tuple[str, str]:
+    """A rule's name, and the rule in words."""
+    name = error.check if isinstance(error.check, str) else error.check.name
+    column = getattr(error.schema, "name", None)
+    if name in {"multiple_fields_uniqueness", "field_uniqueness"}:
+        return "key_is_unique", f"{', '.join(key_of(model))} is unique"
+    if name == "not_nullable":
+        return f"{column}_is_given", f"{column} is never NULL"
+    statistics: Mapping[str, Any] = getattr(error.check, "statistics", None) or {}
+    if name in _COMPARISONS:
+        return f"{column}_{name}", f"{column} {_COMPARISONS[name]} {next(iter(statistics.values()))}"
+    if name == "str_length":
+        return f"{column}_length", f"{column} has at most {statistics['max_value']} characters"
+    if name == "isin":
+        return f"{column}_is_known", f"{column} is one of {_listed(map(str, statistics['allowed_values']))}"
+    if name == "str_matches":
+        return f"{column}_form", f"{column} matches {getattr(statistics['pattern'], 'pattern', statistics['pattern'])}"
+    if name == "in_range":
+        return f"{column}_range", f"{column} lies from {statistics['min_value']} to {statistics['max_value']}"
+    return name, _first_line(getattr(model, name, None)) or name.replace("_", " ")
+
+
+def _first_line(method: Any) -> str:
+    function = getattr(method, "__func__", method)
+    return (getattr(function, "__doc__", None) or "").strip().split("\n")[0].rstrip(".")
+
+
+def _type_name(dtype: pl.DataType) -> str:
+    names: dict[Any, str] = {
+        pl.Int16: "whole number of 16 bits",
+        pl.Int32: "whole number of 32 bits",
+        pl.Int64: "whole number of 64 bits",
+        pl.UInt8: "whole number from 0 to 255",
+        pl.String: "text",
+        pl.Boolean: "truth value",
+        pl.Date: "date",
+        pl.Time: "time of day",
+    }
+    if isinstance(dtype, pl.Decimal):
+        return f"decimal number with {dtype.scale} places"
+    return "date and time" if isinstance(dtype, pl.Datetime) else names.get(type(dtype), str(dtype))
+
+
+def _listed(values: Any) -> str:
+    return ", ".join(values)

@@ -1,0 +1,109 @@
+"""The tables and views of the warehouse, made from the catalogue and the contracts.
+
+`prepare` is safe to call at any time: it does nothing while the contracts are those it was last called with, and it only
+ever adds (a column that a contract gains); nothing is dropped that holds data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from pathlib import Path
+
+import contracts
+from adventureworks import catalog
+from adventureworks.catalog import Mart, SourceTable
+from adventureworks.gate.contract import Column, columns_of, key_of
+from adventureworks.warehouse.postgres import Connection, column_type
+from adventureworks.warehouse.sql import names, quoted, table
+
+SCHEMAS = ("raw", "marts", "staging", "quarantine", "ops")
+
+# One ingestion or analysis at a time may change the layout.
+_LAYOUT_LOCK = 7_101_917
+
+
+def prepare(connection: Connection) -> None:
+    """Makes what is missing. Safe to call by several processes at once."""
+    digest = _digest()
+    if _is_applied(connection, digest):
+        return
+    connection.execute("select pg_advisory_xact_lock(%s)", (_LAYOUT_LOCK,))
+    for schema in SCHEMAS:
+        connection.execute(f"create schema if not exists {quoted(schema)}")
+    connection.execute(_text("ops.sql"))
+    for entry in catalog.SOURCE_TABLES.values():
+        _prepare_source_table(connection, entry)
+    connection.execute(_text("withheld.sql"))
+    for mart in catalog.MARTS.values():
+        _make_table(connection, "marts", mart)
+        connection.execute(f"create or replace view {table('staging', mart.name)} as {published_rows(mart)}")
+    connection.execute("insert into ops.layout (digest) values (%s) on conflict (digest) do nothing", (digest,))
+
+
+def published_rows(entry: SourceTable | Mart) -> str:
+    """The published table as a SELECT, in the contract's order of columns."""
+    columns = (column.name for column in columns_of(entry.contract))
+    return f"select {names(columns)} from {table(home_of(entry), entry.asset)}"
+
+
+def home_of(entry: SourceTable | Mart) -> str:
+    """The schema in which readers find a table."""
+    return "raw" if isinstance(entry, SourceTable) else "marts"
+
+
+def _digest() -> str:
+    """Changes when any file changes from which tables are made."""
+    folder = Path(contracts.__file__).parent
+    here = Path(str(resources.files(__package__)))
+    digest = hashlib.sha256()
+    for path in sorted([*folder.rglob("*.py"), *here.glob("*.sql"), *here.glob("*.py"), Path(catalog.__file__)]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _is_applied(connection: Connection, digest: str) -> bool:
+    exists = connection.execute("select to_regclass('ops.layout') is not null").fetchone()
+    if exists is None or not exists[0]:
+        return False
+    return connection.execute("select 1 from ops.layout where digest = %s", (digest,)).fetchone() is not None
+
+
+def _prepare_source_table(connection: Connection, entry: SourceTable) -> None:
+    _make_table(connection, "raw", entry)
+    fields = [f"row_data::jsonb ->> '{column.name}' as {quoted(column.name)}" for column in columns_of(entry.contract)]
+    connection.execute(
+        f"create or replace view {table('quarantine', entry.asset)} as select {', '.join(fields)}, rule, message, run_id,"
+        f" first_seen, last_seen from ops.quarantined_row where asset = '{entry.asset}' and status = 'open'"
+    )
+    connection.execute(f"create or replace view {table('staging', entry.asset)} as {published_rows(entry)}")
+
+
+def _make_table(connection: Connection, schema: str, entry: SourceTable | Mart) -> None:
+    columns, key = columns_of(entry.contract), key_of(entry.contract)
+    definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns)
+    name = table(schema, entry.asset)
+    connection.execute(f"create table if not exists {name} ({definitions}, primary key ({names(key)}))")
+    _add_missing_columns(connection, schema, entry.asset, columns)
+    comment = (entry.contract.__doc__ or "").strip().split("\n")[0].replace("'", "''")
+    connection.execute(f"comment on table {name} is '{comment}'")
+    for column in columns:
+        if column.description:
+            text = column.description.replace("'", "''")
+            connection.execute(f"comment on column {name}.{quoted(column.name)} is '{text}'")
+
+
+def _add_missing_columns(connection: Connection, schema: str, name: str, columns: tuple[Column, ...]) -> None:
+    rows = connection.execute(
+        "select column_name from information_schema.columns where table_schema = %s and table_name = %s", (schema, name)
+    ).fetchall()
+    present = {row[0] for row in rows}
+    for column in columns:
+        if column.name not in present:
+            connection.execute(
+                f"alter table {table(schema, name)} add column {quoted(column.name)} {column_type(column.dtype)}"
+            )
+
+
+def _text(file: str) -> str:
+    return resources.files(__package__).joinpath(file).read_text(encoding="utf-8")

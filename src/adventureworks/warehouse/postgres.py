@@ -1,0 +1,77 @@
+"""PostgreSQL as the warehouse: connections, bulk loading, column types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import polars as pl
+import psycopg
+from psycopg.rows import TupleRow
+from pydantic import SecretStr
+
+from adventureworks.errors import ServiceUnavailable
+
+Connection = psycopg.Connection[TupleRow]
+Append = Callable[[str, str, pl.DataFrame], None]
+"""Appends a frame to a table: schema, table, rows."""
+
+_TYPES = {
+    pl.Int16: "smallint",
+    pl.Int32: "integer",
+    pl.Int64: "bigint",
+    pl.UInt8: "smallint",
+    pl.Boolean: "boolean",
+    pl.String: "varchar",
+    pl.Date: "date",
+    pl.Time: "time",
+    pl.Datetime: "timestamp",
+}
+
+
+def column_type(dtype: pl.DataType) -> str:
+    """The column type that holds a contract's type without loss."""
+    if isinstance(dtype, pl.Decimal):
+        return f"numeric({dtype.precision}, {dtype.scale})"
+    return _TYPES[type(dtype)]
+
+
+class PostgresWarehouse:
+    """A PostgreSQL database that holds the published tables."""
+
+    def __init__(self, url: SecretStr) -> None:
+        self._url = url
+
+    @contextmanager
+    def connect(self, purpose: str = "adventureworks") -> Iterator[Connection]:
+        """A connection that commits when the block ends well and rolls back when it does not."""
+        try:
+            connection = psycopg.connect(
+                self._url.get_secret_value(), application_name=purpose[:63], options="-c timezone=UTC"
+            )
+        except psycopg.OperationalError as error:
+            raise ServiceUnavailable(
+                f"The warehouse does not answer: {_reason(error)}.", "Check it: adventureworks status"
+            ) from None
+        with connection:
+            yield connection
+
+    @contextmanager
+    def bulk_loader(self) -> Iterator[Append]:
+        """A function that appends frames, batch by batch; each batch is committed."""
+        from adbc_driver_postgresql import dbapi
+
+        with dbapi.connect(self._url.get_secret_value()) as connection, connection.cursor() as cursor:
+
+            def append(schema: str, name: str, frame: pl.DataFrame) -> None:
+                if frame.height:
+                    batch = frame.cast({pl.UInt8: pl.Int16}).to_arrow()
+                    cursor.adbc_ingest(name, batch, mode="append", db_schema_name=schema)
+                    connection.commit()
+
+            yield append
+
+
+def _reason(error: psycopg.OperationalError) -> str:
+    """The first line of an error of the driver, which names host and port but never the password."""
+    return str(error).strip().split("\n")[0].rstrip(".")

@@ -1,0 +1,32 @@
+"""Small pieces of SQL text that every statement is put together from. Names are quoted here, values are always bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def quoted(name: str) -> str:
+    """An identifier, exactly as written."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def table(schema: str, name: str) -> str:
+    """A table's full name."""
+    return f"{quoted(schema)}.{quoted(name)}"
+
+
+def names(columns: Iterable[str], alias: str = "") -> str:
+    """A list of columns, all of one table alias if given."""
+    prefix = f"{alias}." if alias else ""
+    return ", ".join(prefix + quoted(column) for column in columns)
+
+
+def equal(columns: Iterable[str], left: str, right: str) -> str:
+    """The condition that two rows have the same key."""
+    return " and ".join(f"{left}.{quoted(column)} = {right}.{quoted(column)}" for column in columns)
+
+
+def same(columns: Iterable[str], left: str, right: str) -> str:
+    """The condition that two rows do not differ, NULL being equal to NULL."""
+    pairs = [f"{left}.{quoted(column)} is not distinct from {right}.{quoted(column)}" for column in columns]
+    return " and ".join(pairs) or "true"

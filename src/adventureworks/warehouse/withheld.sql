@@ -1,0 +1,30 @@
+-- Orders that no mart may show: a row of theirs is in quarantine, and without it they are not whole.
+-- An order whose broken row has a last good version, and whose lines add up to its SubTotal, is whole and stays.
+create or replace view staging.withheld_order as
+with broken as (
+    select "SalesOrderID" as order_id, "SalesOrderDetailID" as line_id from quarantine."Sales_SalesOrderDetail"
+    union all
+    select "SalesOrderID", null from quarantine."Sales_SalesOrderHeader"
+),
+suspect as (
+    select h."SalesOrderID", h."SubTotal", b.line_id
+    from broken as b
+    join raw."Sales_SalesOrderHeader" as h on cast(h."SalesOrderID" as varchar) = b.order_id
+)
+select distinct s."SalesOrderID" as sales_order_id
+from suspect as s
+where
+    (
+        s.line_id is not null
+        and not exists (
+            select 1 from raw."Sales_SalesOrderDetail" as d
+            where d."SalesOrderID" = s."SalesOrderID" and cast(d."SalesOrderDetailID" as varchar) = s.line_id
+        )
+    )
+    or abs(
+        s."SubTotal"
+        - coalesce(
+            (select sum(d."LineTotal") from raw."Sales_SalesOrderDetail" as d where d."SalesOrderID" = s."SalesOrderID"),
+            0
+        )
+    ) > 0.01;
