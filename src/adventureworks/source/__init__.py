@@ -6,7 +6,7 @@ read, with a login that may do nothing else. What rows mean, and whether they ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from adventureworks.catalog import SourceTable
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.settings import Settings
 
 
@@ -41,7 +41,7 @@ class Snapshot(Protocol):
     """
 
     complete: bool
-    """True: `rows` always gives the whole table, whatever it is asked for (files). False: it can give the changed rows."""
+    """True: `rows` always gives the whole table, whatever it is asked for (files). False: it can give changed rows."""
 
     def rows(self, table: SourceTable, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
         """The rows changed at or after `since`; all rows where that is None. Raises TableBlocked."""
@@ -67,6 +67,16 @@ class Source(Protocol):
 
         Raises TableBlocked where the table cannot be read as a table (no such file, truncated, vanished) and
         ServiceUnavailable where the source does not answer.
+        """
+        ...
+
+    def states(
+        self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
+    ) -> dict[str, TableState | TableBlocked]:
+        """The state of many tables at once, by asset: cheaper than one by one.
+
+        `known` maps assets to their last fingerprints. Where `state` would raise TableBlocked for a table, the error
+        stands in its place; ServiceUnavailable is raised.
         """
         ...
 

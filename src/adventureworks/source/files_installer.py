@@ -1,0 +1,255 @@
+"""Reads a table from a CSV file as Microsoft's installer of AdventureWorks ships it.
+
+No header: the columns are the contract's, in its order. Two dialects: `+|` between fields and `&|` after a row, or tabs
+and line ends. UTF-16 with a byte order mark, UTF-8, or Windows-1252. Texts may hold raw line ends. NULL and empty text
+cannot be told apart: empty is NULL where the contract allows it, else an empty text.
+
+Both dialects are translated, block by block, into one that a vectorised CSV parser reads: control characters stand for
+what would confuse it.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from adventureworks.catalog import SourceTable
+from adventureworks.errors import TableBlocked
+from adventureworks.source.columns import Column, columns_of
+from adventureworks.source.files_csv import not_whole, ragged, sliced
+
+_BLOCK_BYTES = 4 << 20
+_LONGEST_ROW_BYTES = 64 << 20
+_HEAD_CHARACTERS = 1 << 16
+
+_FIELD_END, _ROW_END = b"\x1f", b"\x1e"
+_LINE_FEED_IN_FIELD, _RETURN_IN_FIELD = b"\x1d", b"\x1c"
+_MARKS = (_FIELD_END, _ROW_END, _LINE_FEED_IN_FIELD, _RETURN_IN_FIELD)
+
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+    codecs.BOM_UTF8: "utf-8",
+}
+
+
+class _Dialect(Protocol):
+    """How rows are told apart. `row_ends` are the ways in which a whole file may end."""
+
+    row_ends: tuple[str, ...]
+
+    def translate(self, text: bytes, fields: int) -> tuple[bytes, bytes]:
+        """The complete rows of a block, translated; and the rest, as it was."""
+        ...
+
+
+class _Pipes:
+    """`+|` after a field, `&|` after a row, and usually a line end after that."""
+
+    row_ends: tuple[str, ...] = ("&|", "&|\n", "&|\r", "&|\r\n")
+
+    def translate(self, text: bytes, fields: int) -> tuple[bytes, bytes]:
+        end = text.rfind(b"&|") + 2
+        if end == 1:
+            return b"", text
+        rows, rest = text[:end], text[end:]
+        # The line end of the row before arrives at the head of this block.
+        rows = rows.removeprefix(b"\r\n").removeprefix(b"\n")
+        for row_end in (b"&|\r\n", b"&|\n", b"&|"):
+            rows = rows.replace(row_end, _ROW_END)
+        rows = rows.replace(b"\n", _LINE_FEED_IN_FIELD).replace(b"\r", _RETURN_IN_FIELD)
+        return rows.replace(b"+|", _FIELD_END).replace(_ROW_END, b"\n"), rest
+
+
+class _Tabs:
+    """A tab between fields, a line end after a row; a line end before the last field belongs to a text."""
+
+    row_ends: tuple[str, ...] = ("\n",)
+
+    def translate(self, text: bytes, fields: int) -> tuple[bytes, bytes]:
+        line_ends, is_row_end = _row_ends(text, fields)
+        if not is_row_end.any():
+            return b"", text
+        end = int(line_ends[is_row_end][-1]) + 1
+        rows = bytearray(text[:end])
+        inner = line_ends[~is_row_end & (line_ends < end)]
+        np.frombuffer(rows, dtype=np.uint8)[inner] = _LINE_FEED_IN_FIELD[0]
+        rows = rows.replace(b"\r\n", b"\n").replace(b"\r", _RETURN_IN_FIELD)
+        return bytes(rows.replace(b"\t", _FIELD_END)), text[end:]
+
+
+def inspect(path: Path, table: SourceTable) -> None:
+    """A cheap look at head and tail. Raises TableBlocked where the end is cut off or the dialect is unknown."""
+    encoding = _marked_encoding(path)
+    dialect = _dialect(path, table, encoding)
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 16), 2)
+        tail = file.read().decode(encoding or "cp1252", errors="replace")
+    if not tail.endswith(dialect.row_ends):
+        raise not_whole(table, path, "its last row does not end")
+
+
+def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    """All columns as text, in batches of at most `batch_rows` rows.
+
+    Raises TableBlocked where the file is cut off, cannot be decoded, or has a row with too few or too many fields.
+    """
+    columns = columns_of(table)
+    dialect = _dialect(path, table, _marked_encoding(path))
+    rows_before = 0
+    for block in _blocks(path, table, dialect, len(columns)):
+        batch = _parsed(block, columns, path, table, rows_before)
+        rows_before += batch.num_rows
+        yield from sliced(batch, columns, batch_rows)
+
+
+def _blocks(path: Path, table: SourceTable, dialect: _Dialect, fields: int) -> Iterator[bytes]:
+    """The file in blocks of complete, translated rows."""
+    rest = b""
+    for text in _utf8(path, table):
+        if any(mark in text for mark in _MARKS):
+            raise _unreadable(table, path, "it holds control characters that no text of the source has")
+        rows, rest = dialect.translate(rest + text, fields)
+        if len(rest) > _LONGEST_ROW_BYTES:
+            raise not_whole(table, path, f"a row does not end within {_LONGEST_ROW_BYTES >> 20} MB")
+        if rows:
+            yield rows
+    if rest.strip(b"\r\n"):
+        raise not_whole(table, path, "its last row is not complete")
+
+
+def _parsed(block: bytes, columns: tuple[Column, ...], path: Path, table: SourceTable, before: int) -> pa.RecordBatch:
+    broken: list[pacsv.InvalidRow] = []
+
+    def remember(row: pacsv.InvalidRow) -> str:
+        broken.append(row)
+        return "skip"
+
+    names = [column.name for column in columns]
+    parsed = pacsv.read_csv(
+        pa.BufferReader(block),
+        pacsv.ReadOptions(column_names=names, block_size=len(block) + 1, use_threads=False),
+        pacsv.ParseOptions(
+            delimiter=_FIELD_END.decode(),
+            quote_char=False,
+            escape_char=False,
+            ignore_empty_lines=False,
+            invalid_row_handler=remember,
+        ),
+        pacsv.ConvertOptions(
+            column_types={name: pa.string() for name in names}, null_values=[""], strings_can_be_null=True
+        ),
+    )
+    if broken:
+        raise ragged(table, path, broken[0], before)
+    rows = parsed.combine_chunks()
+    arrays = [_restored(_one_chunk(rows[column.name]), column, block) for column in columns]
+    return pa.RecordBatch.from_arrays(arrays, names=names)
+
+
+def _one_chunk(values: pa.ChunkedArray) -> pa.Array:
+    return values.chunk(0) if values.num_chunks == 1 else pa.array([], type=pa.string())
+
+
+def _restored(values: pa.Array, column: Column, block: bytes) -> pa.Array:
+    """The values with their own line ends, without byte order marks, and with empty texts where NULL is not allowed."""
+    for mark, character in ((_LINE_FEED_IN_FIELD, "\n"), (_RETURN_IN_FIELD, "\r")):
+        if mark in block:
+            values = pc.replace_substring(values, pattern=mark.decode(), replacement=character)
+    if codecs.BOM_UTF8 in block:
+        values = pc.utf8_ltrim(values, characters="\ufeff")
+    if column.nullable or column.dtype != pl.String:
+        return values
+    return values.fill_null("")
+
+
+def _row_ends(text: bytes, fields: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the line ends are, and which of them end a row: those at which a row's tabs are complete.
+
+    Where a row has too many tabs, its line end counts as one of a row, for the parser to complain about.
+    """
+    characters = np.frombuffer(text, dtype=np.uint8)
+    line_ends = np.flatnonzero(characters == ord("\n"))
+    tabs_before = np.searchsorted(np.flatnonzero(characters == ord("\t")), line_ends)
+    tabs = fields - 1
+    if np.array_equal(tabs_before, tabs * np.arange(1, len(line_ends) + 1)):
+        return line_ends, np.ones(len(line_ends), dtype=bool)
+    is_row_end = np.zeros(len(line_ends), dtype=bool)
+    consumed = 0
+    for place, count in enumerate(tabs_before.tolist()):
+        if count - consumed >= tabs:
+            is_row_end[place] = True
+            consumed = count
+    return line_ends, is_row_end
+
+
+def _utf8(path: Path, table: SourceTable) -> Iterator[bytes]:
+    """The file's text in UTF-8, without a leading byte order mark, block by block."""
+    marked = _marked_encoding(path)
+    encoding = marked or ("utf-8" if _is_utf8(path) else "cp1252")
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        with path.open("rb") as file:
+            file.seek(_mark_length(path))
+            while data := file.read(_BLOCK_BYTES):
+                yield decoder.decode(data).encode()
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as damage:
+        raise not_whole(table, path, f"its text cannot be decoded as {encoding}") from damage
+    except UnicodeEncodeError as damage:
+        raise _unreadable(table, path, "it holds half characters") from damage
+
+
+def _is_utf8(path: Path) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with path.open("rb") as file:
+            while data := file.read(_BLOCK_BYTES):
+                decoder.decode(data)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _marked_encoding(path: Path) -> str | None:
+    """The encoding that a byte order mark tells, if there is one."""
+    with path.open("rb") as file:
+        start = file.read(3)
+    return next((encoding for mark, encoding in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), None)
+
+
+def _mark_length(path: Path) -> int:
+    with path.open("rb") as file:
+        start = file.read(3)
+    return next((len(mark) for mark in _BYTE_ORDER_MARKS if start.startswith(mark)), 0)
+
+
+def _dialect(path: Path, table: SourceTable, encoding: str | None) -> _Dialect:
+    """Which of the two field ends comes first in the file."""
+    with path.open("rb") as file:
+        file.seek(_mark_length(path))
+        head = file.read(_HEAD_CHARACTERS).decode(encoding or "cp1252", errors="replace")
+    found = [(head.find(mark), dialect) for mark, dialect in (("+|", _Pipes()), ("\t", _Tabs())) if mark in head]
+    if not found:
+        raise TableBlocked(
+            table.asset,
+            "file_is_readable",
+            f"{path.name} has neither tabs nor '+|' between its fields.",
+            f"A CSV file with commas and a header is named {table.asset}.csv.",
+        )
+    return min(found, key=lambda place: place[0])[1]
+
+
+def _unreadable(table: SourceTable, path: Path, why: str) -> TableBlocked:
+    return TableBlocked(
+        table.asset, "file_is_readable", f"{path.name} cannot be read: {why}.", f"Export {path.name} again."
+    )

@@ -1,0 +1,45 @@
+"""Values of text files in the one form that the gate knows, whatever the program wrote them in."""
+
+from __future__ import annotations
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adventureworks.source.columns import Column
+
+_LONGEST_DATETIME = len("2014-06-30 00:00:00.000000")
+_LONGEST_TIME = len("00:00:00.000000")
+
+
+def canonical(values: pa.Array, column: Column) -> pa.Array:
+    """Text of one column in its plain form; what cannot be understood stays as it is, for the gate to judge.
+
+    Uuids without braces in lower case, decimals with a digit before the point, times cut to microseconds.
+    """
+    if column.is_guid:
+        return canonical_guids(values)
+    if isinstance(column.dtype, pl.Decimal):
+        return _with_leading_digit(values)
+    if isinstance(column.dtype, pl.Datetime):
+        return _to_microseconds(values, _LONGEST_DATETIME)
+    return _to_microseconds(values, _LONGEST_TIME) if column.dtype == pl.Time else values
+
+
+def canonical_guids(values: pa.Array) -> pa.Array:
+    """Uuids without braces, in lower case."""
+    return pc.utf8_trim(pc.ascii_lower(values), characters="{}")
+
+
+def _with_leading_digit(values: pa.Array) -> pa.Array:
+    """SQL Server writes a decimal below one as `.50`."""
+    if not pc.any(pc.match_substring_regex(values, r"^-?\.")).as_py():
+        return values
+    return pc.replace_substring_regex(values, pattern=r"^(-?)\.", replacement=r"\10.")
+
+
+def _to_microseconds(values: pa.Array, longest: int) -> pa.Array:
+    """SQL Server's exports carry seven or nine places of a second, always filled up with zeros."""
+    if (pc.max(pc.binary_length(values)).as_py() or 0) <= longest:
+        return values
+    return pc.replace_substring_regex(values, pattern=r"(\.[0-9]{6})0+$", replacement=r"\1")
