@@ -1,12 +1,12 @@
-"""What one row of each table of the source schema `dbo` must be."""
+"""What one row of each table of the source schema `dbo` must be: the database about itself."""
 
 from pandera.polars import Field
 
-from contracts.columns import DateTime, Int, SourceTable, Text, TinyInt, Xml, text
+from contracts.columns import DateTime, Int, SourceTable, Text, TinyInt, Xml, long_text, text, xml
 
 
 class AWBuildVersion(SourceTable):
-    """One row per AWBuildVersion."""
+    """One row: the version of the source database."""
 
     SystemInformationID: TinyInt
     DatabaseVersion: Text = text(25, alias="Database Version")
@@ -19,7 +19,7 @@ class AWBuildVersion(SourceTable):
 
 
 class DatabaseLog(SourceTable):
-    """One row per DatabaseLog."""
+    """One row per change of the source's schema, with the statement that made it."""
 
     DatabaseLogID: Int
     PostTime: DateTime
@@ -27,8 +27,8 @@ class DatabaseLog(SourceTable):
     Event: Text = text(128)
     Schema: Text = text(128, nullable=True)
     Object: Text = text(128, nullable=True)
-    TSQL: Text
-    XmlEvent: Xml
+    TSQL: Text = long_text()
+    XmlEvent: Xml = xml()
 
     class Config:
         name = "dbo_DatabaseLog"
@@ -36,16 +36,16 @@ class DatabaseLog(SourceTable):
 
 
 class ErrorLog(SourceTable):
-    """One row per ErrorLog."""
+    """One row per error that a procedure of the source caught."""
 
     ErrorLogID: Int
     ErrorTime: DateTime
     UserName: Text = text(128)
     ErrorNumber: Int
-    ErrorSeverity: Int = Field(nullable=True)
+    ErrorSeverity: Int = Field(nullable=True, ge=0, le=25)
     ErrorState: Int = Field(nullable=True)
     ErrorProcedure: Text = text(126, nullable=True)
-    ErrorLine: Int = Field(nullable=True)
+    ErrorLine: Int = Field(nullable=True, ge=0)
     ErrorMessage: Text = text(4000)
 
     class Config:

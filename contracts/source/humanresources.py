@@ -1,5 +1,9 @@
 """What one row of each table of the source schema `HumanResources` must be."""
 
+from datetime import date
+from decimal import Decimal
+
+import polars as pl
 from pandera.polars import Field
 
 from contracts.columns import (
@@ -10,6 +14,7 @@ from contracts.columns import (
     Hex,
     Int,
     Money,
+    Period,
     SmallInt,
     SourceTable,
     Text,
@@ -17,12 +22,16 @@ from contracts.columns import (
     TinyInt,
     Xml,
     guid,
+    hexadecimal,
+    one_of,
+    rule,
     text,
+    xml,
 )
 
 
 class Department(SourceTable):
-    """One row per Department."""
+    """One row per department of the company."""
 
     DepartmentID: SmallInt
     Name: Text = text(50)
@@ -35,32 +44,47 @@ class Department(SourceTable):
 
 
 class Employee(SourceTable):
-    """One row per Employee."""
+    """One row per person who works or worked for the company. The chief executive has no place in the tree."""
 
     BusinessEntityID: Int
     NationalIDNumber: Text = text(15)
     LoginID: Text = text(256)
-    OrganizationNode: Hex = Field(nullable=True)
-    OrganizationLevel: SmallInt = Field(nullable=True)
+    OrganizationNode: Hex = hexadecimal(nullable=True, description="Place in the tree of the organization")
+    OrganizationLevel: SmallInt = Field(nullable=True, ge=0, description="Depth of that place")
     JobTitle: Text = text(50)
-    BirthDate: Date
-    MaritalStatus: Text = text(1)
-    Gender: Text = text(1)
-    HireDate: Date
+    BirthDate: Date = Field(ge=date(1930, 1, 1))
+    MaritalStatus: Text = one_of("M", "S", description="M married, S single")
+    Gender: Text = one_of("M", "F", description="M male, F female")
+    HireDate: Date = Field(ge=date(1996, 7, 1))
     SalariedFlag: Bit
-    VacationHours: SmallInt
-    SickLeaveHours: SmallInt
+    VacationHours: SmallInt = Field(ge=-40, le=240)
+    SickLeaveHours: SmallInt = Field(ge=0, le=120)
     CurrentFlag: Bit
     rowguid: Guid = guid()
     ModifiedDate: DateTime
+
+    @rule
+    def is_of_age(cls):
+        """BirthDate + 18 years <= ModifiedDate."""
+        return pl.col("BirthDate").dt.offset_by("18y") <= pl.col("ModifiedDate").dt.date()
+
+    @rule
+    def was_hired_at_sixteen_or_older(cls):
+        """BirthDate + 16 years <= HireDate."""
+        return pl.col("BirthDate").dt.offset_by("16y") <= pl.col("HireDate")
+
+    @rule
+    def is_hired_by_tomorrow(cls):
+        """HireDate <= ModifiedDate + 1 day."""
+        return pl.col("HireDate") <= pl.col("ModifiedDate").dt.date() + pl.duration(days=1)
 
     class Config:
         name = "HumanResources_Employee"
         unique = ["BusinessEntityID"]
 
 
-class EmployeeDepartmentHistory(SourceTable):
-    """One row per EmployeeDepartmentHistory."""
+class EmployeeDepartmentHistory(Period):
+    """One row per stay of an employee in a department and shift."""
 
     BusinessEntityID: Int
     DepartmentID: SmallInt
@@ -75,12 +99,12 @@ class EmployeeDepartmentHistory(SourceTable):
 
 
 class EmployeePayHistory(SourceTable):
-    """One row per EmployeePayHistory."""
+    """One row per pay rate of an employee, from the date of its change on."""
 
     BusinessEntityID: Int
     RateChangeDate: DateTime
-    Rate: Money
-    PayFrequency: TinyInt
+    Rate: Money = Field(ge=Decimal("6.50"), le=Decimal("200.00"), description="USD an hour")
+    PayFrequency: TinyInt = Field(isin=[1, 2], description="1 paid monthly, 2 every two weeks")
     ModifiedDate: DateTime
 
     class Config:
@@ -89,11 +113,11 @@ class EmployeePayHistory(SourceTable):
 
 
 class JobCandidate(SourceTable):
-    """One row per JobCandidate."""
+    """One row per résumé sent to the company."""
 
     JobCandidateID: Int
-    BusinessEntityID: Int = Field(nullable=True)
-    Resume: Xml = Field(nullable=True)
+    BusinessEntityID: Int = Field(nullable=True, description="The employee, if the candidate was hired")
+    Resume: Xml = xml(nullable=True)
     ModifiedDate: DateTime
 
     class Config:
@@ -102,13 +126,18 @@ class JobCandidate(SourceTable):
 
 
 class Shift(SourceTable):
-    """One row per Shift."""
+    """One row per work shift; the night shift ends on the next day."""
 
     ShiftID: TinyInt
     Name: Text = text(50)
     StartTime: Time
     EndTime: Time
     ModifiedDate: DateTime
+
+    @rule
+    def lasts_some_time(cls):
+        """StartTime <> EndTime."""
+        return pl.col("StartTime") != pl.col("EndTime")
 
     class Config:
         name = "HumanResources_Shift"

@@ -1,12 +1,31 @@
 """What one row of each table of the source schema `Person` must be."""
 
+import polars as pl
 from pandera.polars import Field
 
-from contracts.columns import Bit, DateTime, Guid, Hex, Int, SourceTable, Text, Xml, guid, text
+from contracts.columns import (
+    Bit,
+    DateTime,
+    Guid,
+    Hex,
+    Int,
+    SourceTable,
+    Text,
+    Xml,
+    country_code,
+    email,
+    guid,
+    hexadecimal,
+    one_of,
+    phone,
+    rule,
+    text,
+    xml,
+)
 
 
 class Address(SourceTable):
-    """One row per Address."""
+    """One row per street address of a customer, vendor or employee."""
 
     AddressID: Int
     AddressLine1: Text = text(60)
@@ -14,7 +33,7 @@ class Address(SourceTable):
     City: Text = text(30)
     StateProvinceID: Int
     PostalCode: Text = text(15)
-    SpatialLocation: Hex = Field(nullable=True)
+    SpatialLocation: Hex = hexadecimal(nullable=True)
     rowguid: Guid = guid()
     ModifiedDate: DateTime
 
@@ -24,7 +43,7 @@ class Address(SourceTable):
 
 
 class AddressType(SourceTable):
-    """One row per AddressType."""
+    """One row per use of an address: home, billing, shipping …"""
 
     AddressTypeID: Int
     Name: Text = text(50)
@@ -37,7 +56,7 @@ class AddressType(SourceTable):
 
 
 class BusinessEntity(SourceTable):
-    """One row per BusinessEntity."""
+    """One row per person, vendor or store: the number that they share."""
 
     BusinessEntityID: Int
     rowguid: Guid = guid()
@@ -49,7 +68,7 @@ class BusinessEntity(SourceTable):
 
 
 class BusinessEntityAddress(SourceTable):
-    """One row per BusinessEntityAddress."""
+    """One row per address of a person, vendor or store, and its use."""
 
     BusinessEntityID: Int
     AddressID: Int
@@ -63,13 +82,18 @@ class BusinessEntityAddress(SourceTable):
 
 
 class BusinessEntityContact(SourceTable):
-    """One row per BusinessEntityContact."""
+    """One row per person who speaks for a vendor or store."""
 
-    BusinessEntityID: Int
+    BusinessEntityID: Int = Field(description="The vendor or store")
     PersonID: Int
     ContactTypeID: Int
     rowguid: Guid = guid()
     ModifiedDate: DateTime
+
+    @rule
+    def nobody_is_their_own_contact(cls):
+        """PersonID <> BusinessEntityID."""
+        return pl.col("PersonID") != pl.col("BusinessEntityID")
 
     class Config:
         name = "Person_BusinessEntityContact"
@@ -77,7 +101,7 @@ class BusinessEntityContact(SourceTable):
 
 
 class ContactType(SourceTable):
-    """One row per ContactType."""
+    """One row per position of a contact: owner, purchasing agent …"""
 
     ContactTypeID: Int
     Name: Text = text(50)
@@ -89,9 +113,9 @@ class ContactType(SourceTable):
 
 
 class CountryRegion(SourceTable):
-    """One row per CountryRegion."""
+    """One row per country."""
 
-    CountryRegionCode: Text = text(3)
+    CountryRegionCode: Text = country_code()
     Name: Text = text(50)
     ModifiedDate: DateTime
 
@@ -101,11 +125,11 @@ class CountryRegion(SourceTable):
 
 
 class EmailAddress(SourceTable):
-    """One row per EmailAddress."""
+    """One row per e-mail address of a person."""
 
     BusinessEntityID: Int
     EmailAddressID: Int
-    EmailAddress: Text = text(50, nullable=True)
+    EmailAddress: Text = email(50, nullable=True)
     rowguid: Guid = guid()
     ModifiedDate: DateTime
 
@@ -115,7 +139,7 @@ class EmailAddress(SourceTable):
 
 
 class Password(SourceTable):
-    """One row per Password."""
+    """One row per person: the hash of the password for the shop."""
 
     BusinessEntityID: Int
     PasswordHash: Text = text(128)
@@ -129,19 +153,30 @@ class Password(SourceTable):
 
 
 class Person(SourceTable):
-    """One row per Person."""
+    """One row per human being whom the company knows: customer, contact, employee."""
 
     BusinessEntityID: Int
-    PersonType: Text = text(2)
-    NameStyle: Bit
+    PersonType: Text = one_of(
+        "SC",
+        "VC",
+        "IN",
+        "EM",
+        "SP",
+        "GC",
+        description="SC store contact, VC vendor contact, IN individual customer, EM employee, SP sales person,"
+        " GC general contact",
+    )
+    NameStyle: Bit = Field(description="False: first name first; true: last name first")
     Title: Text = text(8, nullable=True)
     FirstName: Text = text(50)
     MiddleName: Text = text(50, nullable=True)
     LastName: Text = text(50)
     Suffix: Text = text(10, nullable=True)
-    EmailPromotion: Int
-    AdditionalContactInfo: Xml = Field(nullable=True)
-    Demographics: Xml = Field(nullable=True)
+    EmailPromotion: Int = Field(
+        ge=0, le=2, description="Mails wanted: 0 none, 1 from AdventureWorks, 2 from its partners too"
+    )
+    AdditionalContactInfo: Xml = xml(nullable=True)
+    Demographics: Xml = xml(nullable=True, description="Answers to the survey: income, education, cars …")
     rowguid: Guid = guid()
     ModifiedDate: DateTime
 
@@ -151,10 +186,10 @@ class Person(SourceTable):
 
 
 class PersonPhone(SourceTable):
-    """One row per PersonPhone."""
+    """One row per telephone number of a person."""
 
     BusinessEntityID: Int
-    PhoneNumber: Text = text(25)
+    PhoneNumber: Text = phone(25)
     PhoneNumberTypeID: Int
     ModifiedDate: DateTime
 
@@ -164,7 +199,7 @@ class PersonPhone(SourceTable):
 
 
 class PhoneNumberType(SourceTable):
-    """One row per PhoneNumberType."""
+    """One row per kind of telephone number: cell, home, work."""
 
     PhoneNumberTypeID: Int
     Name: Text = text(50)
@@ -176,12 +211,12 @@ class PhoneNumberType(SourceTable):
 
 
 class StateProvince(SourceTable):
-    """One row per StateProvince."""
+    """One row per state or province, with its sales territory."""
 
     StateProvinceID: Int
     StateProvinceCode: Text = text(3)
-    CountryRegionCode: Text = text(3)
-    IsOnlyStateProvinceFlag: Bit
+    CountryRegionCode: Text = country_code()
+    IsOnlyStateProvinceFlag: Bit = Field(description="True: the country has no provinces, the row stands for all of it")
     Name: Text = text(50)
     TerritoryID: Int
     rowguid: Guid = guid()

@@ -1,5 +1,6 @@
 """What one row of each table of the source schema `Production` must be."""
 
+import polars as pl
 from pandera.polars import Field
 
 from contracts.columns import (
@@ -11,29 +12,54 @@ from contracts.columns import (
     Hex,
     Int,
     Money,
+    Period,
     SmallInt,
     SmallMoney,
     SourceTable,
     Text,
     TinyInt,
     Xml,
+    at_most_a_day_after_the_record,
+    email,
     guid,
+    hexadecimal,
+    one_of,
+    rule,
+    shaped,
     text,
+    xml,
 )
 
 
 class BillOfMaterials(SourceTable):
-    """One row per BillOfMaterials."""
+    """One row per component of an assembly, for a time; the top of a bill is a row without an assembly."""
 
     BillOfMaterialsID: Int
-    ProductAssemblyID: Int = Field(nullable=True)
+    ProductAssemblyID: Int = Field(nullable=True, description="What the component goes into; NULL: a finished product")
     ComponentID: Int
     StartDate: DateTime
     EndDate: DateTime = Field(nullable=True)
     UnitMeasureCode: Text = text(3)
-    BOMLevel: SmallInt
-    PerAssemblyQty: Decimal8_2
+    BOMLevel: SmallInt = Field(description="Depth of the component, 0 for a finished product")
+    PerAssemblyQty: Decimal8_2 = Field(ge=1, description="Units of the component in one assembly")
     ModifiedDate: DateTime
+
+    @rule
+    def ends_after_it_starts(cls):
+        """EndDate > StartDate."""
+        return pl.col("EndDate") > pl.col("StartDate")
+
+    @rule
+    def nothing_is_its_own_component(cls):
+        """ProductAssemblyID <> ComponentID."""
+        return pl.col("ProductAssemblyID") != pl.col("ComponentID")
+
+    @rule
+    def only_a_finished_product_is_at_the_top(cls):
+        """ProductAssemblyID IS NULL, BOMLevel = 0 and PerAssemblyQty = 1, or IS NOT NULL and BOMLevel >= 1."""
+        is_top = pl.col("ProductAssemblyID").is_null()
+        top = (pl.col("BOMLevel") == 0) & (pl.col("PerAssemblyQty") == 1)
+        return (is_top & top) | (~is_top & (pl.col("BOMLevel") >= 1))
 
     class Config:
         name = "Production_BillOfMaterials"
@@ -41,9 +67,9 @@ class BillOfMaterials(SourceTable):
 
 
 class Culture(SourceTable):
-    """One row per Culture."""
+    """One row per language of product texts; the blank code is the invariant one."""
 
-    CultureID: Text = text(6)
+    CultureID: Text = text(6, blank=True)
     Name: Text = text(50)
     ModifiedDate: DateTime
 
@@ -53,22 +79,27 @@ class Culture(SourceTable):
 
 
 class Document(SourceTable):
-    """One row per Document."""
+    """One row per maintenance document or folder. The root has no node and a folder no extension: NULL here."""
 
-    DocumentNode: Hex = Field(nullable=True)
-    DocumentLevel: SmallInt = Field(nullable=True)
+    DocumentNode: Hex = hexadecimal(nullable=True, description="Place in the tree of folders")
+    DocumentLevel: SmallInt = Field(nullable=True, ge=0, description="Depth of that place")
     Title: Text = text(50)
-    Owner: Int
+    Owner: Int = Field(description="The employee who keeps it")
     FolderFlag: Bit
     FileName: Text = text(400)
     FileExtension: Text = text(8, nullable=True)
     Revision: Text = text(5)
-    ChangeNumber: Int
-    Status: TinyInt
+    ChangeNumber: Int = Field(ge=0)
+    Status: TinyInt = Field(ge=1, le=3, description="1 pending approval, 2 approved, 3 obsolete")
     DocumentSummary: Text = Field(nullable=True)
-    Document: Hex = Field(nullable=True)
+    Document: Hex = hexadecimal(nullable=True)
     rowguid: Guid = guid()
     ModifiedDate: DateTime
+
+    @rule
+    def a_folder_has_no_content(cls):
+        """NOT FolderFlag OR Document IS NULL."""
+        return ~pl.col("FolderFlag") | (pl.col("Document").fill_null("") == "")
 
     class Config:
         name = "Production_Document"
@@ -76,10 +107,10 @@ class Document(SourceTable):
 
 
 class Illustration(SourceTable):
-    """One row per Illustration."""
+    """One row per drawing of how a bicycle is put together."""
 
     IllustrationID: Int
-    Diagram: Xml = Field(nullable=True)
+    Diagram: Xml = xml(nullable=True)
     ModifiedDate: DateTime
 
     class Config:
@@ -88,12 +119,12 @@ class Illustration(SourceTable):
 
 
 class Location(SourceTable):
-    """One row per Location."""
+    """One row per place in the plant where things are made or stored."""
 
     LocationID: SmallInt
     Name: Text = text(50)
-    CostRate: SmallMoney
-    Availability: Decimal8_2
+    CostRate: SmallMoney = Field(ge=0, description="USD an hour")
+    Availability: Decimal8_2 = Field(ge=0, description="Hours of work that the place can take on")
     ModifiedDate: DateTime
 
     class Config:
@@ -102,26 +133,28 @@ class Location(SourceTable):
 
 
 class Product(SourceTable):
-    """One row per Product."""
+    """One row per thing that is sold, or used to make what is sold."""
 
     ProductID: Int
     Name: Text = text(50)
     ProductNumber: Text = text(25)
-    MakeFlag: Bit
-    FinishedGoodsFlag: Bit
+    MakeFlag: Bit = Field(description="True: made here; false: bought")
+    FinishedGoodsFlag: Bit = Field(description="True: for sale")
     Color: Text = text(15, nullable=True)
-    SafetyStockLevel: SmallInt
-    ReorderPoint: SmallInt
-    StandardCost: Money
-    ListPrice: Money
+    SafetyStockLevel: SmallInt = Field(gt=0)
+    ReorderPoint: SmallInt = Field(gt=0)
+    StandardCost: Money = Field(ge=0)
+    ListPrice: Money = Field(ge=0)
     Size: Text = text(5, nullable=True)
     SizeUnitMeasureCode: Text = text(3, nullable=True)
     WeightUnitMeasureCode: Text = text(3, nullable=True)
-    Weight: Decimal8_2 = Field(nullable=True)
-    DaysToManufacture: Int
-    ProductLine: Text = text(2, nullable=True)
-    Class: Text = text(2, nullable=True)
-    Style: Text = text(2, nullable=True)
+    Weight: Decimal8_2 = Field(nullable=True, gt=0)
+    DaysToManufacture: Int = Field(ge=0)
+    ProductLine: Text = one_of(
+        "S", "T", "M", "R", nullable=True, description="R road, M mountain, T touring, S standard"
+    )
+    Class: Text = one_of("L", "M", "H", nullable=True, description="H high, M medium, L low")
+    Style: Text = one_of("W", "M", "U", nullable=True, description="W women's, M men's, U universal")
     ProductSubcategoryID: Int = Field(nullable=True)
     ProductModelID: Int = Field(nullable=True)
     SellStartDate: DateTime
@@ -130,13 +163,39 @@ class Product(SourceTable):
     rowguid: Guid = guid()
     ModifiedDate: DateTime
 
+    @rule
+    def sale_ends_not_before_it_starts(cls):
+        """SellEndDate >= SellStartDate."""
+        return pl.col("SellEndDate") >= pl.col("SellStartDate")
+
+    @rule
+    def is_discontinued_after_its_sale_starts(cls):
+        """DiscontinuedDate >= SellStartDate."""
+        return pl.col("DiscontinuedDate") >= pl.col("SellStartDate")
+
+    @rule
+    def list_price_covers_the_cost(cls):
+        """ListPrice >= StandardCost, or ListPrice = 0 for what is not for sale."""
+        not_for_sale = ~pl.col("FinishedGoodsFlag") & (pl.col("ListPrice") == 0)
+        return not_for_sale | (pl.col("ListPrice") >= pl.col("StandardCost"))
+
+    @rule
+    def weight_has_a_unit(cls):
+        """Weight IS NULL OR WeightUnitMeasureCode IS NOT NULL."""
+        return pl.col("Weight").is_null() | pl.col("WeightUnitMeasureCode").is_not_null()
+
+    @rule
+    def unit_of_size_has_a_size(cls):
+        """SizeUnitMeasureCode IS NULL OR Size IS NOT NULL."""
+        return pl.col("SizeUnitMeasureCode").is_null() | pl.col("Size").is_not_null()
+
     class Config:
         name = "Production_Product"
         unique = ["ProductID"]
 
 
 class ProductCategory(SourceTable):
-    """One row per ProductCategory."""
+    """One row per category of products: bikes, components, clothing, accessories."""
 
     ProductCategoryID: Int
     Name: Text = text(50)
@@ -148,13 +207,13 @@ class ProductCategory(SourceTable):
         unique = ["ProductCategoryID"]
 
 
-class ProductCostHistory(SourceTable):
-    """One row per ProductCostHistory."""
+class ProductCostHistory(Period):
+    """One row per standard cost of a product, for a time."""
 
     ProductID: Int
     StartDate: DateTime
     EndDate: DateTime = Field(nullable=True)
-    StandardCost: Money
+    StandardCost: Money = Field(ge=0)
     ModifiedDate: DateTime
 
     class Config:
@@ -163,7 +222,7 @@ class ProductCostHistory(SourceTable):
 
 
 class ProductDescription(SourceTable):
-    """One row per ProductDescription."""
+    """One row per text about a product, in one language."""
 
     ProductDescriptionID: Int
     Description: Text = text(400)
@@ -176,10 +235,10 @@ class ProductDescription(SourceTable):
 
 
 class ProductDocument(SourceTable):
-    """One row per ProductDocument."""
+    """One row per document about a product."""
 
     ProductID: Int
-    DocumentNode: Hex
+    DocumentNode: Hex = hexadecimal()
     ModifiedDate: DateTime
 
     class Config:
@@ -188,13 +247,13 @@ class ProductDocument(SourceTable):
 
 
 class ProductInventory(SourceTable):
-    """One row per ProductInventory."""
+    """One row per product and place: the stock on hand."""
 
     ProductID: Int
     LocationID: SmallInt
-    Shelf: Text = text(10)
-    Bin: TinyInt
-    Quantity: SmallInt
+    Shelf: Text = shaped(r"^([A-Za-z]|N/A)$", "a letter, or N/A")
+    Bin: TinyInt = Field(ge=0, le=100)
+    Quantity: SmallInt = Field(ge=0)
     rowguid: Guid = guid()
     ModifiedDate: DateTime
 
@@ -203,13 +262,13 @@ class ProductInventory(SourceTable):
         unique = ["ProductID", "LocationID"]
 
 
-class ProductListPriceHistory(SourceTable):
-    """One row per ProductListPriceHistory."""
+class ProductListPriceHistory(Period):
+    """One row per list price of a product, for a time."""
 
     ProductID: Int
     StartDate: DateTime
     EndDate: DateTime = Field(nullable=True)
-    ListPrice: Money
+    ListPrice: Money = Field(gt=0)
     ModifiedDate: DateTime
 
     class Config:
@@ -218,12 +277,12 @@ class ProductListPriceHistory(SourceTable):
 
 
 class ProductModel(SourceTable):
-    """One row per ProductModel."""
+    """One row per model, of which products are sizes and colours."""
 
     ProductModelID: Int
     Name: Text = text(50)
-    CatalogDescription: Xml = Field(nullable=True)
-    Instructions: Xml = Field(nullable=True)
+    CatalogDescription: Xml = xml(nullable=True)
+    Instructions: Xml = xml(nullable=True)
     rowguid: Guid = guid()
     ModifiedDate: DateTime
 
@@ -233,7 +292,7 @@ class ProductModel(SourceTable):
 
 
 class ProductModelIllustration(SourceTable):
-    """One row per ProductModelIllustration."""
+    """One row per drawing of a model."""
 
     ProductModelID: Int
     IllustrationID: Int
@@ -245,11 +304,11 @@ class ProductModelIllustration(SourceTable):
 
 
 class ProductModelProductDescriptionCulture(SourceTable):
-    """One row per ProductModelProductDescriptionCulture."""
+    """One row per model and language: which text describes it."""
 
     ProductModelID: Int
     ProductDescriptionID: Int
-    CultureID: Text = text(6)
+    CultureID: Text = text(6, blank=True)
     ModifiedDate: DateTime
 
     class Config:
@@ -258,12 +317,12 @@ class ProductModelProductDescriptionCulture(SourceTable):
 
 
 class ProductPhoto(SourceTable):
-    """One row per ProductPhoto."""
+    """One row per picture, small and large."""
 
     ProductPhotoID: Int
-    ThumbNailPhoto: Hex = Field(nullable=True)
+    ThumbNailPhoto: Hex = hexadecimal(nullable=True)
     ThumbnailPhotoFileName: Text = text(50, nullable=True)
-    LargePhoto: Hex = Field(nullable=True)
+    LargePhoto: Hex = hexadecimal(nullable=True)
     LargePhotoFileName: Text = text(50, nullable=True)
     ModifiedDate: DateTime
 
@@ -273,11 +332,11 @@ class ProductPhoto(SourceTable):
 
 
 class ProductProductPhoto(SourceTable):
-    """One row per ProductProductPhoto."""
+    """One row per picture of a product."""
 
     ProductID: Int
     ProductPhotoID: Int
-    Primary: Bit
+    Primary: Bit = Field(description="True: the main picture")
     ModifiedDate: DateTime
 
     class Config:
@@ -286,16 +345,21 @@ class ProductProductPhoto(SourceTable):
 
 
 class ProductReview(SourceTable):
-    """One row per ProductReview."""
+    """One row per review that a customer wrote."""
 
     ProductReviewID: Int
     ProductID: Int
     ReviewerName: Text = text(50)
     ReviewDate: DateTime
-    EmailAddress: Text = text(50)
-    Rating: Int
+    EmailAddress: Text = email(50)
+    Rating: Int = Field(ge=1, le=5, description="5 is best")
     Comments: Text = text(3850, nullable=True)
     ModifiedDate: DateTime
+
+    @rule
+    def is_written_by_tomorrow(cls):
+        """ReviewDate <= ModifiedDate + 1 day."""
+        return at_most_a_day_after_the_record("ReviewDate")
 
     class Config:
         name = "Production_ProductReview"
@@ -303,7 +367,7 @@ class ProductReview(SourceTable):
 
 
 class ProductSubcategory(SourceTable):
-    """One row per ProductSubcategory."""
+    """One row per subcategory of products."""
 
     ProductSubcategoryID: Int
     ProductCategoryID: Int
@@ -317,7 +381,7 @@ class ProductSubcategory(SourceTable):
 
 
 class ScrapReason(SourceTable):
-    """One row per ScrapReason."""
+    """One row per reason why a work order's output was scrapped."""
 
     ScrapReasonID: SmallInt
     Name: Text = text(50)
@@ -329,35 +393,30 @@ class ScrapReason(SourceTable):
 
 
 class TransactionHistory(SourceTable):
-    """One row per TransactionHistory."""
+    """One row per line of a work order, sale or purchase that moved stock, this year's and last year's."""
 
     TransactionID: Int
     ProductID: Int
-    ReferenceOrderID: Int
-    ReferenceOrderLineID: Int
+    ReferenceOrderID: Int = Field(description="The work order, sales order or purchase order, by type")
+    ReferenceOrderLineID: Int = Field(ge=0, description="The order's line; 0 for a work order")
     TransactionDate: DateTime
-    TransactionType: Text = text(1)
-    Quantity: Int
-    ActualCost: Money
+    TransactionType: Text = one_of("W", "S", "P", description="W work order, S sale, P purchase")
+    Quantity: Int = Field(gt=0)
+    ActualCost: Money = Field(ge=0)
     ModifiedDate: DateTime
+
+    @rule
+    def happens_by_tomorrow(cls):
+        """TransactionDate <= ModifiedDate + 1 day."""
+        return at_most_a_day_after_the_record("TransactionDate")
 
     class Config:
         name = "Production_TransactionHistory"
         unique = ["TransactionID"]
 
 
-class TransactionHistoryArchive(SourceTable):
-    """One row per TransactionHistoryArchive."""
-
-    TransactionID: Int
-    ProductID: Int
-    ReferenceOrderID: Int
-    ReferenceOrderLineID: Int
-    TransactionDate: DateTime
-    TransactionType: Text = text(1)
-    Quantity: Int
-    ActualCost: Money
-    ModifiedDate: DateTime
+class TransactionHistoryArchive(TransactionHistory):
+    """One row per movement of stock in earlier years: the same columns and rules."""
 
     class Config:
         name = "Production_TransactionHistoryArchive"
@@ -365,7 +424,7 @@ class TransactionHistoryArchive(SourceTable):
 
 
 class UnitMeasure(SourceTable):
-    """One row per UnitMeasure."""
+    """One row per unit of measure."""
 
     UnitMeasureCode: Text = text(3)
     Name: Text = text(50)
@@ -376,19 +435,44 @@ class UnitMeasure(SourceTable):
         unique = ["UnitMeasureCode"]
 
 
-class WorkOrder(SourceTable):
-    """One row per WorkOrder."""
+class WorkOrder(Period):
+    """One row per order to the plant to make a number of one product."""
 
     WorkOrderID: Int
     ProductID: Int
-    OrderQty: Int
-    StockedQty: Int
-    ScrappedQty: SmallInt
+    OrderQty: Int = Field(gt=0)
+    StockedQty: Int = Field(description="Pieces that were made and passed inspection")
+    ScrappedQty: SmallInt = Field(ge=0, description="Pieces that failed inspection")
     StartDate: DateTime
     EndDate: DateTime = Field(nullable=True)
     DueDate: DateTime
     ScrapReasonID: SmallInt = Field(nullable=True)
     ModifiedDate: DateTime
+
+    @rule
+    def is_due_not_before_it_starts(cls):
+        """DueDate >= StartDate."""
+        return pl.col("DueDate") >= pl.col("StartDate")
+
+    @rule
+    def scraps_no_more_than_it_makes(cls):
+        """ScrappedQty <= OrderQty."""
+        return pl.col("ScrappedQty") <= pl.col("OrderQty")
+
+    @rule
+    def stocks_what_is_not_scrapped(cls):
+        """StockedQty = OrderQty - ScrappedQty."""
+        return pl.col("StockedQty").cast(pl.Int64) == pl.col("OrderQty").cast(pl.Int64) - pl.col("ScrappedQty")
+
+    @rule
+    def scrap_has_a_reason(cls):
+        """ScrapReasonID IS NOT NULL exactly where ScrappedQty > 0."""
+        return pl.col("ScrapReasonID").is_not_null() == (pl.col("ScrappedQty") > 0)
+
+    @rule
+    def happens_by_tomorrow(cls):
+        """StartDate and EndDate <= ModifiedDate + 1 day."""
+        return at_most_a_day_after_the_record("StartDate", "EndDate")
 
     class Config:
         name = "Production_WorkOrder"
@@ -396,20 +480,40 @@ class WorkOrder(SourceTable):
 
 
 class WorkOrderRouting(SourceTable):
-    """One row per WorkOrderRouting."""
+    """One row per operation of a work order at a place in the plant."""
 
     WorkOrderID: Int
     ProductID: Int
-    OperationSequence: SmallInt
+    OperationSequence: SmallInt = Field(ge=1)
     LocationID: SmallInt
     ScheduledStartDate: DateTime
     ScheduledEndDate: DateTime
     ActualStartDate: DateTime = Field(nullable=True)
     ActualEndDate: DateTime = Field(nullable=True)
-    ActualResourceHrs: Decimal9_4 = Field(nullable=True)
-    PlannedCost: Money
-    ActualCost: Money = Field(nullable=True)
+    ActualResourceHrs: Decimal9_4 = Field(nullable=True, ge=0, description="Hours of work")
+    PlannedCost: Money = Field(gt=0)
+    ActualCost: Money = Field(nullable=True, gt=0)
     ModifiedDate: DateTime
+
+    @rule
+    def schedule_ends_not_before_it_starts(cls):
+        """ScheduledEndDate >= ScheduledStartDate."""
+        return pl.col("ScheduledEndDate") >= pl.col("ScheduledStartDate")
+
+    @rule
+    def work_ends_not_before_it_starts(cls):
+        """ActualEndDate >= ActualStartDate."""
+        return pl.col("ActualEndDate") >= pl.col("ActualStartDate")
+
+    @rule
+    def what_has_ended_had_started(cls):
+        """ActualEndDate IS NULL OR ActualStartDate IS NOT NULL."""
+        return pl.col("ActualEndDate").is_null() | pl.col("ActualStartDate").is_not_null()
+
+    @rule
+    def happens_by_tomorrow(cls):
+        """ActualStartDate and ActualEndDate <= ModifiedDate + 1 day."""
+        return at_most_a_day_after_the_record("ActualStartDate", "ActualEndDate")
 
     class Config:
         name = "Production_WorkOrderRouting"

@@ -1,5 +1,6 @@
 """What one row of each table of the source schema `Purchasing` must be."""
 
+import polars as pl
 from pandera.polars import Field
 
 from contracts.columns import (
@@ -10,29 +11,42 @@ from contracts.columns import (
     Guid,
     Int,
     Money,
+    Order,
     SmallInt,
     SourceTable,
     Text,
     TinyInt,
+    at_most_a_day_after_the_record,
     guid,
+    rule,
     text,
 )
 
 
 class ProductVendor(SourceTable):
-    """One row per ProductVendor."""
+    """One row per product that a vendor supplies, and on what terms."""
 
     ProductID: Int
-    BusinessEntityID: Int
-    AverageLeadTime: Int
-    StandardPrice: Money
-    LastReceiptCost: Money = Field(nullable=True)
+    BusinessEntityID: Int = Field(description="The vendor")
+    AverageLeadTime: Int = Field(ge=1, description="Days from order to receipt")
+    StandardPrice: Money = Field(gt=0)
+    LastReceiptCost: Money = Field(nullable=True, gt=0)
     LastReceiptDate: DateTime = Field(nullable=True)
-    MinOrderQty: Int
-    MaxOrderQty: Int
-    OnOrderQty: Int = Field(nullable=True)
+    MinOrderQty: Int = Field(ge=1)
+    MaxOrderQty: Int = Field(ge=1)
+    OnOrderQty: Int = Field(nullable=True, ge=0)
     UnitMeasureCode: Text = text(3)
     ModifiedDate: DateTime
+
+    @rule
+    def smallest_order_is_not_above_the_largest(cls):
+        """MinOrderQty <= MaxOrderQty."""
+        return pl.col("MinOrderQty") <= pl.col("MaxOrderQty")
+
+    @rule
+    def is_received_by_tomorrow(cls):
+        """LastReceiptDate <= ModifiedDate + 1 day."""
+        return at_most_a_day_after_the_record("LastReceiptDate")
 
     class Config:
         name = "Purchasing_ProductVendor"
@@ -40,41 +54,61 @@ class ProductVendor(SourceTable):
 
 
 class PurchaseOrderDetail(SourceTable):
-    """One row per PurchaseOrderDetail."""
+    """One row per product of a purchase order."""
 
     PurchaseOrderID: Int
     PurchaseOrderDetailID: Int
     DueDate: DateTime
-    OrderQty: SmallInt
+    OrderQty: SmallInt = Field(gt=0)
     ProductID: Int
-    UnitPrice: Money
+    UnitPrice: Money = Field(ge=0)
     LineTotal: Money
-    ReceivedQty: Decimal8_2
-    RejectedQty: Decimal8_2
-    StockedQty: Decimal9_2
+    ReceivedQty: Decimal8_2 = Field(ge=0)
+    RejectedQty: Decimal8_2 = Field(ge=0, description="Received, and failed inspection")
+    StockedQty: Decimal9_2 = Field(description="Received, and put into stock")
     ModifiedDate: DateTime
+
+    @rule
+    def line_total_adds_up(cls):
+        """LineTotal = OrderQty * UnitPrice."""
+        return pl.col("LineTotal") == pl.col("UnitPrice") * pl.col("OrderQty").cast(pl.Decimal(19, 4))
+
+    @rule
+    def rejects_no_more_than_it_receives(cls):
+        """RejectedQty <= ReceivedQty."""
+        return pl.col("RejectedQty") <= pl.col("ReceivedQty")
+
+    @rule
+    def stocks_what_is_not_rejected(cls):
+        """StockedQty = ReceivedQty - RejectedQty."""
+        return pl.col("StockedQty") == pl.col("ReceivedQty") - pl.col("RejectedQty")
 
     class Config:
         name = "Purchasing_PurchaseOrderDetail"
         unique = ["PurchaseOrderID", "PurchaseOrderDetailID"]
 
 
-class PurchaseOrderHeader(SourceTable):
-    """One row per PurchaseOrderHeader."""
+class PurchaseOrderHeader(Order):
+    """One row per order to a vendor."""
 
     PurchaseOrderID: Int
     RevisionNumber: TinyInt
-    Status: TinyInt
-    EmployeeID: Int
+    Status: TinyInt = Field(ge=1, le=4, description="1 pending, 2 approved, 3 rejected, 4 complete")
+    EmployeeID: Int = Field(description="Who ordered")
     VendorID: Int
     ShipMethodID: Int
     OrderDate: DateTime
-    ShipDate: DateTime = Field(nullable=True)
-    SubTotal: Money
-    TaxAmt: Money
-    Freight: Money
+    ShipDate: DateTime = Field(nullable=True, description="When the vendor expects to ship")
+    SubTotal: Money = Field(ge=0)
+    TaxAmt: Money = Field(ge=0)
+    Freight: Money = Field(ge=0)
     TotalDue: Money
     ModifiedDate: DateTime
+
+    @rule
+    def is_ordered_by_tomorrow(cls):
+        """OrderDate <= ModifiedDate + 1 day."""
+        return at_most_a_day_after_the_record("OrderDate")
 
     class Config:
         name = "Purchasing_PurchaseOrderHeader"
@@ -82,12 +116,12 @@ class PurchaseOrderHeader(SourceTable):
 
 
 class ShipMethod(SourceTable):
-    """One row per ShipMethod."""
+    """One row per shipping company and service."""
 
     ShipMethodID: Int
     Name: Text = text(50)
-    ShipBase: Money
-    ShipRate: Money
+    ShipBase: Money = Field(gt=0, description="Smallest charge")
+    ShipRate: Money = Field(gt=0, description="Charge per pound")
     rowguid: Guid = guid()
     ModifiedDate: DateTime
 
@@ -97,12 +131,14 @@ class ShipMethod(SourceTable):
 
 
 class Vendor(SourceTable):
-    """One row per Vendor."""
+    """One row per company that sells to AdventureWorks."""
 
     BusinessEntityID: Int
     AccountNumber: Text = text(15)
     Name: Text = text(50)
-    CreditRating: TinyInt
+    CreditRating: TinyInt = Field(
+        ge=1, le=5, description="1 superior, 2 excellent, 3 above average, 4 average, 5 below"
+    )
     PreferredVendorStatus: Bit
     ActiveFlag: Bit
     PurchasingWebServiceURL: Text = text(1024, nullable=True)

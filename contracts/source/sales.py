@@ -1,5 +1,6 @@
 """What one row of each table of the source schema `Sales` must be."""
 
+import polars as pl
 from pandera.polars import Field
 
 from contracts.columns import (
@@ -9,22 +10,30 @@ from contracts.columns import (
     Guid,
     Int,
     Money,
+    Order,
+    Period,
     SmallInt,
     SmallMoney,
     SourceTable,
     Text,
     TinyInt,
     Xml,
+    at_most_a_day_after_the_record,
+    country_code,
+    currency_code,
     guid,
+    rule,
+    share,
     text,
+    xml,
 )
 
 
 class CountryRegionCurrency(SourceTable):
-    """One row per CountryRegionCurrency."""
+    """One row per currency of a country."""
 
-    CountryRegionCode: Text = text(3)
-    CurrencyCode: Text = text(3)
+    CountryRegionCode: Text = country_code()
+    CurrencyCode: Text = currency_code()
     ModifiedDate: DateTime
 
     class Config:
@@ -33,13 +42,13 @@ class CountryRegionCurrency(SourceTable):
 
 
 class CreditCard(SourceTable):
-    """One row per CreditCard."""
+    """One row per credit card of a customer."""
 
     CreditCardID: Int
     CardType: Text = text(50)
     CardNumber: Text = text(25)
-    ExpMonth: TinyInt
-    ExpYear: SmallInt
+    ExpMonth: TinyInt = Field(ge=1, le=12)
+    ExpYear: SmallInt = Field(ge=2000, le=2099)
     ModifiedDate: DateTime
 
     class Config:
@@ -48,9 +57,9 @@ class CreditCard(SourceTable):
 
 
 class Currency(SourceTable):
-    """One row per Currency."""
+    """One row per currency."""
 
-    CurrencyCode: Text = text(3)
+    CurrencyCode: Text = currency_code()
     Name: Text = text(50)
     ModifiedDate: DateTime
 
@@ -60,15 +69,21 @@ class Currency(SourceTable):
 
 
 class CurrencyRate(SourceTable):
-    """One row per CurrencyRate."""
+    """One row per day and pair of currencies: what one unit of the first costs in the second."""
 
     CurrencyRateID: Int
     CurrencyRateDate: DateTime
-    FromCurrencyCode: Text = text(3)
-    ToCurrencyCode: Text = text(3)
-    AverageRate: Money
-    EndOfDayRate: Money
+    FromCurrencyCode: Text = currency_code()
+    ToCurrencyCode: Text = currency_code()
+    AverageRate: Money = Field(gt=0)
+    EndOfDayRate: Money = Field(gt=0)
     ModifiedDate: DateTime
+
+    @rule
+    def a_currency_is_worth_itself(cls):
+        """FromCurrencyCode <> ToCurrencyCode, or AverageRate = EndOfDayRate = 1."""
+        is_one = (pl.col("AverageRate") == 1) & (pl.col("EndOfDayRate") == 1)
+        return (pl.col("FromCurrencyCode") != pl.col("ToCurrencyCode")) | is_one
 
     class Config:
         name = "Sales_CurrencyRate"
@@ -76,15 +91,25 @@ class CurrencyRate(SourceTable):
 
 
 class Customer(SourceTable):
-    """One row per Customer."""
+    """One row per customer: a person, a store, or a person who buys for a store."""
 
     CustomerID: Int
     PersonID: Int = Field(nullable=True)
     StoreID: Int = Field(nullable=True)
     TerritoryID: Int = Field(nullable=True)
-    AccountNumber: Text = text(10)
+    AccountNumber: Text
     rowguid: Guid = guid()
     ModifiedDate: DateTime
+
+    @rule
+    def is_a_person_or_a_store(cls):
+        """PersonID IS NOT NULL OR StoreID IS NOT NULL."""
+        return pl.col("PersonID").is_not_null() | pl.col("StoreID").is_not_null()
+
+    @rule
+    def account_number_is_the_id(cls):
+        """AccountNumber = 'AW' and CustomerID in eight digits."""
+        return pl.col("AccountNumber") == "AW" + pl.col("CustomerID").cast(pl.String).str.zfill(8)
 
     class Config:
         name = "Sales_Customer"
@@ -92,7 +117,7 @@ class Customer(SourceTable):
 
 
 class PersonCreditCard(SourceTable):
-    """One row per PersonCreditCard."""
+    """One row per credit card of a person."""
 
     BusinessEntityID: Int
     CreditCardID: Int
@@ -104,37 +129,50 @@ class PersonCreditCard(SourceTable):
 
 
 class SalesOrderDetail(SourceTable):
-    """One row per SalesOrderDetail."""
+    """One row per product of a sales order."""
 
     SalesOrderID: Int
     SalesOrderDetailID: Int
     CarrierTrackingNumber: Text = text(25, nullable=True)
-    OrderQty: SmallInt
+    OrderQty: SmallInt = Field(gt=0)
     ProductID: Int
     SpecialOfferID: Int
-    UnitPrice: Money
-    UnitPriceDiscount: Money
-    LineTotal: Decimal38_6
+    UnitPrice: Money = Field(ge=0)
+    UnitPriceDiscount: Money = share(description="Share of the unit price")
+    LineTotal: Decimal38_6 = Field(description="Net of discount, without tax and freight")
     rowguid: Guid = guid()
     ModifiedDate: DateTime
+
+    @rule
+    def line_total_adds_up(cls):
+        """LineTotal = UnitPrice * (1 - UnitPriceDiscount) * OrderQty, but for what rounding each piece loses."""
+        # Polars keeps the scale of the wider factor: eight places hold the product of four and four. The discount is
+        # clipped, since a false one has a rule of its own and must not overflow here.
+        exact = pl.Decimal(38, 8)
+        pieces = pl.col("OrderQty").cast(exact)
+        paid = 1 - pl.col("UnitPriceDiscount").clip(0, 1)
+        total = pl.col("UnitPrice").cast(exact) * paid.cast(exact) * pieces
+        return (pl.col("LineTotal") - total).abs() <= pieces * pl.lit("0.000001").cast(exact)
 
     class Config:
         name = "Sales_SalesOrderDetail"
         unique = ["SalesOrderID", "SalesOrderDetailID"]
 
 
-class SalesOrderHeader(SourceTable):
-    """One row per SalesOrderHeader."""
+class SalesOrderHeader(Order):
+    """One row per order of a customer."""
 
     SalesOrderID: Int
     RevisionNumber: TinyInt
     OrderDate: DateTime
     DueDate: DateTime
     ShipDate: DateTime = Field(nullable=True)
-    Status: TinyInt
-    OnlineOrderFlag: Bit
-    SalesOrderNumber: Text = text(25)
-    PurchaseOrderNumber: Text = text(25, nullable=True)
+    Status: TinyInt = Field(
+        ge=0, le=8, description="1 in process, 2 approved, 3 on back order, 4 rejected, 5 shipped, 6 cancelled"
+    )
+    OnlineOrderFlag: Bit = Field(description="True: ordered in the web shop; false: taken by a sales person")
+    SalesOrderNumber: Text
+    PurchaseOrderNumber: Text = text(25, nullable=True, description="The customer's own number")
     AccountNumber: Text = text(15, nullable=True)
     CustomerID: Int
     SalesPersonID: Int = Field(nullable=True)
@@ -144,14 +182,44 @@ class SalesOrderHeader(SourceTable):
     ShipMethodID: Int
     CreditCardID: Int = Field(nullable=True)
     CreditCardApprovalCode: Text = text(15, nullable=True)
-    CurrencyRateID: Int = Field(nullable=True)
-    SubTotal: Money
-    TaxAmt: Money
-    Freight: Money
+    CurrencyRateID: Int = Field(nullable=True, description="Rate of the customer's currency; NULL: paid in USD")
+    SubTotal: Money = Field(ge=0, description="USD, sum of the order's lines")
+    TaxAmt: Money = Field(ge=0)
+    Freight: Money = Field(ge=0)
     TotalDue: Money
     Comment: Text = text(128, nullable=True)
     rowguid: Guid = guid()
     ModifiedDate: DateTime
+
+    @rule
+    def is_due_not_before_it_is_ordered(cls):
+        """DueDate >= OrderDate."""
+        return pl.col("DueDate") >= pl.col("OrderDate")
+
+    @rule
+    def shipped_orders_have_a_ship_date(cls):
+        """Status <> 5 OR ShipDate IS NOT NULL."""
+        return (pl.col("Status") != 5) | pl.col("ShipDate").is_not_null()
+
+    @rule
+    def happens_by_tomorrow(cls):
+        """OrderDate and ShipDate <= ModifiedDate + 1 day."""
+        return at_most_a_day_after_the_record("OrderDate", "ShipDate")
+
+    @rule
+    def number_is_the_id(cls):
+        """SalesOrderNumber = 'SO' and SalesOrderID."""
+        return pl.col("SalesOrderNumber") == "SO" + pl.col("SalesOrderID").cast(pl.String)
+
+    @rule
+    def has_a_sales_person_unless_online(cls):
+        """SalesPersonID IS NULL exactly where OnlineOrderFlag."""
+        return pl.col("SalesPersonID").is_null() == pl.col("OnlineOrderFlag")
+
+    @rule
+    def approval_code_has_a_card(cls):
+        """CreditCardApprovalCode IS NULL OR CreditCardID IS NOT NULL."""
+        return pl.col("CreditCardApprovalCode").is_null() | pl.col("CreditCardID").is_not_null()
 
     class Config:
         name = "Sales_SalesOrderHeader"
@@ -159,7 +227,7 @@ class SalesOrderHeader(SourceTable):
 
 
 class SalesOrderHeaderSalesReason(SourceTable):
-    """One row per SalesOrderHeaderSalesReason."""
+    """One row per reason that a customer gave for an order."""
 
     SalesOrderID: Int
     SalesReasonID: Int
@@ -171,15 +239,15 @@ class SalesOrderHeaderSalesReason(SourceTable):
 
 
 class SalesPerson(SourceTable):
-    """One row per SalesPerson."""
+    """One row per employee who sells; managers have no territory and no quota."""
 
     BusinessEntityID: Int
     TerritoryID: Int = Field(nullable=True)
-    SalesQuota: Money = Field(nullable=True)
-    Bonus: Money
-    CommissionPct: SmallMoney
-    SalesYTD: Money
-    SalesLastYear: Money
+    SalesQuota: Money = Field(nullable=True, gt=0, description="Sales expected in a quarter")
+    Bonus: Money = Field(ge=0)
+    CommissionPct: SmallMoney = share(description="Share of sales")
+    SalesYTD: Money = Field(ge=0)
+    SalesLastYear: Money = Field(ge=0)
     rowguid: Guid = guid()
     ModifiedDate: DateTime
 
@@ -189,11 +257,11 @@ class SalesPerson(SourceTable):
 
 
 class SalesPersonQuotaHistory(SourceTable):
-    """One row per SalesPersonQuotaHistory."""
+    """One row per quota of a sales person, from its date to the next."""
 
     BusinessEntityID: Int
     QuotaDate: DateTime
-    SalesQuota: Money
+    SalesQuota: Money = Field(gt=0)
     rowguid: Guid = guid()
     ModifiedDate: DateTime
 
@@ -203,7 +271,7 @@ class SalesPersonQuotaHistory(SourceTable):
 
 
 class SalesReason(SourceTable):
-    """One row per SalesReason."""
+    """One row per reason why customers buy."""
 
     SalesReasonID: Int
     Name: Text = text(50)
@@ -216,12 +284,12 @@ class SalesReason(SourceTable):
 
 
 class SalesTaxRate(SourceTable):
-    """One row per SalesTaxRate."""
+    """One row per sales tax of a state or province."""
 
     SalesTaxRateID: Int
     StateProvinceID: Int
-    TaxType: TinyInt
-    TaxRate: SmallMoney
+    TaxType: TinyInt = Field(ge=1, le=3, description="1 on retail, 2 on wholesale, 3 on all sales")
+    TaxRate: SmallMoney = Field(ge=0, le=100, description="Per cent")
     Name: Text = text(50)
     rowguid: Guid = guid()
     ModifiedDate: DateTime
@@ -232,16 +300,16 @@ class SalesTaxRate(SourceTable):
 
 
 class SalesTerritory(SourceTable):
-    """One row per SalesTerritory."""
+    """One row per sales territory."""
 
     TerritoryID: Int
     Name: Text = text(50)
-    CountryRegionCode: Text = text(3)
-    Group: Text = text(50)
-    SalesYTD: Money
-    SalesLastYear: Money
-    CostYTD: Money
-    CostLastYear: Money
+    CountryRegionCode: Text = country_code()
+    Group: Text = text(50, description="Part of the world")
+    SalesYTD: Money = Field(ge=0)
+    SalesLastYear: Money = Field(ge=0)
+    CostYTD: Money = Field(ge=0)
+    CostLastYear: Money = Field(ge=0)
     rowguid: Guid = guid()
     ModifiedDate: DateTime
 
@@ -250,8 +318,8 @@ class SalesTerritory(SourceTable):
         unique = ["TerritoryID"]
 
 
-class SalesTerritoryHistory(SourceTable):
-    """One row per SalesTerritoryHistory."""
+class SalesTerritoryHistory(Period):
+    """One row per time that a sales person worked in a territory."""
 
     BusinessEntityID: Int
     TerritoryID: Int
@@ -266,34 +334,44 @@ class SalesTerritoryHistory(SourceTable):
 
 
 class ShoppingCartItem(SourceTable):
-    """One row per ShoppingCartItem."""
+    """One row per product in a cart of the web shop that is not ordered yet."""
 
     ShoppingCartItemID: Int
     ShoppingCartID: Text = text(50)
-    Quantity: Int
+    Quantity: Int = Field(ge=1)
     ProductID: Int
     DateCreated: DateTime
     ModifiedDate: DateTime
+
+    @rule
+    def is_filled_by_tomorrow(cls):
+        """DateCreated <= ModifiedDate + 1 day."""
+        return at_most_a_day_after_the_record("DateCreated")
 
     class Config:
         name = "Sales_ShoppingCartItem"
         unique = ["ShoppingCartItemID"]
 
 
-class SpecialOffer(SourceTable):
-    """One row per SpecialOffer."""
+class SpecialOffer(Period):
+    """One row per discount on offer; row 1 is "No Discount"."""
 
     SpecialOfferID: Int
     Description: Text = text(255)
-    DiscountPct: SmallMoney
+    DiscountPct: SmallMoney = share(description="Share of the unit price")
     Type: Text = text(50)
-    Category: Text = text(50)
+    Category: Text = text(50, description="Whom it is for: customers or resellers")
     StartDate: DateTime
     EndDate: DateTime
-    MinQty: Int
+    MinQty: Int = Field(ge=0)
     MaxQty: Int = Field(nullable=True)
     rowguid: Guid = guid()
     ModifiedDate: DateTime
+
+    @rule
+    def smallest_quantity_is_not_above_the_largest(cls):
+        """MinQty <= MaxQty."""
+        return pl.col("MinQty") <= pl.col("MaxQty")
 
     class Config:
         name = "Sales_SpecialOffer"
@@ -301,7 +379,7 @@ class SpecialOffer(SourceTable):
 
 
 class SpecialOfferProduct(SourceTable):
-    """One row per SpecialOfferProduct."""
+    """One row per product of a special offer."""
 
     SpecialOfferID: Int
     ProductID: Int
@@ -314,12 +392,12 @@ class SpecialOfferProduct(SourceTable):
 
 
 class Store(SourceTable):
-    """One row per Store."""
+    """One row per shop that buys from AdventureWorks to sell."""
 
     BusinessEntityID: Int
     Name: Text = text(50)
     SalesPersonID: Int = Field(nullable=True)
-    Demographics: Xml = Field(nullable=True)
+    Demographics: Xml = xml(nullable=True, description="Answers to the survey: sales, staff, brands …")
     rowguid: Guid = guid()
     ModifiedDate: DateTime
 
