@@ -1,0 +1,194 @@
+"""The columns of a PostgreSQL source as its own catalogue tells them, and how each is selected and becomes Arrow."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adventureworks.catalog import SourceTable
+from adventureworks.errors import TableBlocked
+from adventureworks.source.columns import columns_of
+
+CATALOGUE_QUERY = """
+select n.nspname::text as schema_name, c.relname::text as table_name, a.attname::text as column_name,
+       coalesce(b.typname, t.typname)::text as type_name,
+       (case when b.oid is null then a.atttypmod else t.typtypmod end)::int4 as modifier,
+       pg_catalog.format_type(a.atttypid, a.atttypmod)::text as declared,
+       not a.attnotnull as nullable
+from pg_catalog.pg_attribute a
+join pg_catalog.pg_class c on c.oid = a.attrelid
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+join pg_catalog.pg_type t on t.oid = a.atttypid
+left join pg_catalog.pg_type b on b.oid = t.typbasetype and t.typtype = 'd'
+where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname in ({schemas})
+"""
+"""One row per column of every table in the schemas; domains are seen as the types they rest on."""
+
+_ARROW_TYPES = frozenset(
+    {"int2", "int4", "int8", "float4", "float8", "bool", "text", "varchar", "bpchar", "date", "timestamp", "time"}
+    | {"timestamptz", "numeric"}
+)
+_DATES = frozenset({"date", "timestamp", "timestamptz"})
+_WIDEST_DECIMAL = 38
+_MODIFIER_OFFSET = 4
+
+
+@dataclass(frozen=True)
+class PostgresColumn:
+    """A column as the source has it."""
+
+    name: str
+    type_name: str
+    modifier: int
+    declared: str
+    nullable: bool
+
+    @property
+    def expression(self) -> str:
+        """What to select: uuids, XML and whatever Arrow has no type for as text, bytes as hexadecimal text."""
+        column = f"t.{quoted(self.name)}"
+        if self.type_name in _ARROW_TYPES:
+            return f"{column}::pg_catalog.{self.type_name}" if self.is_domain else column
+        if self.type_name == "bytea":
+            return f"pg_catalog.upper(pg_catalog.encode({column}, 'hex'))"
+        return f"{column}::pg_catalog.{self.delivered_type}"
+
+    @property
+    def delivered_type(self) -> str:
+        """The PostgreSQL type of the expression."""
+        if self.type_name in _ARROW_TYPES:
+            return self.type_name
+        return "numeric" if self.type_name == "money" else "text"
+
+    @property
+    def is_domain(self) -> bool:
+        """Whether the column is declared with a domain; casting others would lose padding and precision."""
+        plain = self.declared.split("(")[0].strip('"')
+        return plain not in _DECLARED.get(self.type_name, frozenset())
+
+    @property
+    def is_date(self) -> bool:
+        """Whether it can say when a row was changed."""
+        return self.type_name in _DATES
+
+    def to_arrow(self, values: pa.Array, asset: str) -> pa.Array:
+        """The column as the driver gave it, with exact decimals. Raises TableBlocked where one is no number."""
+        if isinstance(values, pa.ExtensionArray):
+            values = values.storage
+        if self.delivered_type != "numeric":
+            return values
+        try:
+            return pc.cast(values, self._decimal(values))
+        except pa.ArrowInvalid as error:
+            raise TableBlocked(
+                asset,
+                "numbers_are_finite",
+                f"column {self.name} holds NaN, infinity, or a number of more than {_WIDEST_DECIMAL} digits.",
+            ) from error
+
+    def _decimal(self, values: pa.Array) -> pa.Decimal128Type:
+        """The declared precision and scale; where none is declared, as many places as the values have."""
+        declared = self.modifier - _MODIFIER_OFFSET
+        precision, scale = (declared >> 16) & 0xFFFF, declared & 0x7FF
+        if self.modifier >= _MODIFIER_OFFSET and scale <= precision <= _WIDEST_DECIMAL:
+            return pa.decimal128(precision, scale)
+        point = pc.find_substring(values, ".")
+        places = pc.if_else(pc.less(point, 0), 0, pc.subtract(pc.subtract(pc.binary_length(values), point), 1))
+        return pa.decimal128(_WIDEST_DECIMAL, min(pc.max(places).as_py() or 0, _WIDEST_DECIMAL))
+
+
+_DECLARED: Mapping[str, frozenset[str]] = {
+    "int2": frozenset({"smallint"}),
+    "int4": frozenset({"integer"}),
+    "int8": frozenset({"bigint"}),
+    "float4": frozenset({"real"}),
+    "float8": frozenset({"double precision"}),
+    "bool": frozenset({"boolean"}),
+    "text": frozenset({"text"}),
+    "varchar": frozenset({"character varying"}),
+    "bpchar": frozenset({"character", "bpchar"}),
+    "date": frozenset({"date"}),
+    "timestamp": frozenset({"timestamp", "timestamp without time zone"}),
+    "timestamptz": frozenset({"timestamp", "timestamp with time zone"}),
+    "time": frozenset({"time", "time without time zone"}),
+    "numeric": frozenset({"numeric"}),
+}
+"""How `format_type` writes each type, up to its parenthesis."""
+
+Columns = Mapping[str, Mapping[str, PostgresColumn]]
+"""The columns of each table by name, by asset."""
+
+
+def catalogue_query(tables: Iterable[SourceTable]) -> str:
+    """The question for the columns of these tables (and of their neighbours in the same schemas)."""
+    schemas = sorted({table.schema for table in tables})
+    return CATALOGUE_QUERY.format(schemas=", ".join(literal(schema) for schema in schemas))
+
+
+def columns_from(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, PostgresColumn]]:
+    """The answer to the question, by asset and column."""
+    tables: dict[str, dict[str, PostgresColumn]] = {}
+    for row in rows:
+        column = PostgresColumn(row["column_name"], row["type_name"], row["modifier"], row["declared"], row["nullable"])
+        tables.setdefault(f"{row['schema_name']}_{row['table_name']}", {})[column.name] = column
+    return tables
+
+
+def present_columns(table: SourceTable, columns: Columns, names: Iterable[str]) -> list[PostgresColumn]:
+    """The named columns of the table. Raises TableBlocked where the table or one of them is missing."""
+    present = columns.get(table.asset)
+    if not present:
+        raise TableBlocked(
+            table.asset,
+            "table_is_there",
+            f"the source has no table {relation(table)} that this login may see.",
+            "Restore the table, or give the login USAGE on its schema.",
+        )
+    wanted = list(names)
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        raise TableBlocked(
+            table.asset, "columns_are_there", f"the source table no longer has column {', '.join(missing)}."
+        )
+    return [present[name] for name in wanted]
+
+
+def contract_columns(table: SourceTable, columns: Columns) -> list[PostgresColumn]:
+    """The columns that the contract names, as the source has them; others are left out."""
+    return present_columns(table, columns, (column.name for column in columns_of(table)))
+
+
+def modified_column(table: SourceTable, columns: Columns) -> PostgresColumn:
+    """The column that tells when a row was changed. Raises TableBlocked where it is missing or no date."""
+    (column,) = present_columns(table, columns, [table.modified])
+    if not column.is_date:
+        raise TableBlocked(
+            table.asset, "column_types_are_kept", f"column {column.name} is now {column.declared}, not a date."
+        )
+    return column
+
+
+def digest_of(columns: Mapping[str, PostgresColumn]) -> str:
+    """Changes when a column comes, goes or changes its type; not when columns change places."""
+    described = ",".join(f"{name} {columns[name].declared}" for name in sorted(columns))
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+
+def relation(table: SourceTable) -> str:
+    """The table's quoted name with its schema."""
+    return f"{quoted(table.schema)}.{quoted(table.name)}"
+
+
+def quoted(name: str) -> str:
+    """A name as a quoted identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text as an SQL literal (the session has standard_conforming_strings on)."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,111 @@
+"""What a failing PostgreSQL source means: worth another try, a thing to mend, or a table that is blocked.
+
+Messages name host, port and database; a password never gets into one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import adbc_driver_manager
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import SecretStr
+
+from adventureworks.catalog import SourceTable
+from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
+
+CHECK = "Check ADVENTUREWORKS_SOURCE_URL: adventureworks doctor"
+
+_REFUSALS = {
+    "password authentication failed": "refuses the login",
+    "no password supplied": "wants a password",
+    "no pg_hba.conf entry": "does not let this login in from here",
+    "role ": "does not know the login",
+    "database ": "does not have the database",
+    "permission denied": "does not let this login connect",
+    "does not support SSL": "does not offer the encryption that the URL asks for",
+    "certificate verify failed": "shows a certificate that is not trusted",
+}
+"""Parts of the server's answer, and what they mean; none of these gets better by waiting."""
+
+_RULES = {
+    "42P01": ("table_is_there", "the source no longer has this table."),
+    "3F000": ("table_is_there", "the source no longer has this table's schema."),
+    "42703": ("columns_are_there", "a column vanished from the source while it was read."),
+    "42501": ("table_is_readable", "the login may not read this table."),
+}
+"""SQLSTATEs that block one table."""
+
+_PASSING_CLASSES = ("08", "53", "55", "57", "40", "58", "XX")
+"""Classes of SQLSTATE that another try may mend: connection, resources, locks, shutdown, conflicts, system errors."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the source is, and how to connect. Holds the password, and never shows it."""
+
+    conninfo: SecretStr
+    name: str
+
+    @classmethod
+    def of(cls, url: SecretStr) -> Address:
+        """Reads a URL or a libpq connection string. Raises PlatformError where it is neither."""
+        try:
+            given = conninfo_to_dict(url.get_secret_value())
+        except psycopg.Error:
+            raise PlatformError("The source's URL is no PostgreSQL URL.", CHECK) from None
+        host = given.get("host") or given.get("hostaddr") or "localhost"
+        name = f"{given.get('dbname') or 'postgres'} on {host}:{given.get('port') or 5432}"
+        settings = {
+            "connect_timeout": "10",
+            "application_name": "adventureworks",
+            "keepalives_idle": "30",
+            "keepalives_interval": "10",
+            "keepalives_count": "3",
+            "tcp_user_timeout": "60000",
+            "client_encoding": "UTF8",
+        } | {key: str(value) for key, value in given.items() if value is not None}
+        return cls(SecretStr(psycopg.conninfo.make_conninfo("", **settings)), name)
+
+
+@contextmanager
+def translated(address: Address, table: SourceTable | None = None) -> Iterator[None]:
+    """Turns the drivers' errors into the platform's; `table` is the one that is being read."""
+    try:
+        yield
+    except (psycopg.Error, adbc_driver_manager.Error) as error:
+        raise _meaning(error, address, table) from None
+
+
+def _meaning(error: Exception, address: Address, table: SourceTable | None) -> PlatformError:
+    code = getattr(error, "sqlstate", None) or ""
+    if table is not None and code in _RULES:
+        rule, cause = _RULES[code]
+        return TableBlocked(table.asset, rule, cause)
+    if code and not code.startswith(_PASSING_CLASSES):
+        place = f"{table.asset}: the" if table else "The"
+        return PlatformError(f"{place} source {address.name} refuses the question (SQLSTATE {code}).", CHECK)
+    text = str(error)
+    if "FATAL" in text and not code:
+        for part, meaning in _REFUSALS.items():
+            if part in text:
+                return PlatformError(f"The source {address.name} {meaning}.", CHECK)
+    return ServiceUnavailable(f"The source {address.name} does not answer: {_reason(text, code)}.", CHECK)
+
+
+def _reason(text: str, code: str) -> str:
+    """Why, in the few words that are safe to show: never the driver's text, which may quote the connection string."""
+    known = {
+        "Connection refused": "connection refused",
+        "timeout": "it took too long",
+        "could not translate host name": "its host name is unknown",
+        "starting up": "it is starting up",
+        "shutting down": "it is shutting down",
+        "too many clients": "it has too many connections",
+        "Network is unreachable": "the network is unreachable",
+    }
+    reason = next((meaning for part, meaning in known.items() if part in text), "the connection was lost")
+    return f"{reason} (SQLSTATE {code})" if code else reason
