@@ -38,7 +38,7 @@ def _columns(contract: type[SourceContract]) -> tuple[Column, ...]:
         columns.append(
             Column(
                 name=name,
-                dtype=promised.dtype.type,
+                dtype=_instance(promised.dtype.type),
                 nullable=bool(promised.nullable),
                 is_guid=_pattern(checks.get("str_matches", {}).get("pattern")) == GUID_PATTERN,
                 longest=checks.get("str_length", {}).get("max_value"),
@@ -61,6 +61,10 @@ def require_columns(table: SourceTable, present: list[str], where: str) -> None:
     twice = sorted({name for name in present if present.count(name) > 1})
     if twice:
         raise TableBlocked(table.asset, "columns_are_there", f"{where} has column {', '.join(twice)} more than once.")
+
+
+def _instance(dtype: pl.DataType | type[pl.DataType]) -> pl.DataType:
+    return dtype() if isinstance(dtype, type) else dtype
 
 
 def _pattern(pattern: object) -> object:

@@ -1,0 +1,151 @@
+"""From numbers and texts to Arrow columns of the contract's types. What the columns mean is not known here.
+
+Money travels as whole numbers in units of the column's last decimal place (ten-thousandths of a dollar), never as
+floating point. Dates travel as numpy dates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.source.columns import columns_of
+from adventureworks.source.sample.draw import Flags, Integers
+
+Days = npt.NDArray[np.datetime64]
+Named = tuple[str, pa.Table]
+
+
+def table(asset: str, columns: dict[str, Any]) -> Named:
+    """The asset's name and its table, columns in the contract's order and types.
+
+    A column is a numpy array, an Arrow array, a list (None for NULL), a masked array, or one value for every row.
+    Raises ValueError where the columns are not those of the contract.
+    """
+    promised = columns_of(SOURCE_TABLES[asset])
+    if {column.name for column in promised} != set(columns):
+        odd = {column.name for column in promised} ^ set(columns)
+        raise ValueError(f"{asset}: the contract and the sample disagree about {sorted(odd)}")
+    rows = max((len(value) for value in columns.values() if _is_column(value)), default=1)
+    arrays = [_column(columns[column.name], _arrow_type(column.dtype), rows) for column in promised]
+    return asset, pa.table(arrays, names=[column.name for column in promised])
+
+
+def rows(asset: str, names: Sequence[str], records: Sequence[Sequence[Any]], **rest: Any) -> Named:
+    """A small table written row by row; `rest` gives the columns that are computed."""
+    listed = {name: [record[place] for record in records] for place, name in enumerate(names)}
+    return table(asset, listed | rest)
+
+
+def day(text: str) -> np.datetime64:
+    """A day from its ISO form."""
+    return np.datetime64(text, "D")
+
+
+def moment(text: str) -> np.datetime64:
+    """A point in time from its ISO form."""
+    return np.datetime64(text, "us")
+
+
+def month_of(days: Days) -> Integers:
+    """Months since 1970-01."""
+    return days.astype("datetime64[M]").astype(np.int64)
+
+
+def missing(values: npt.NDArray[Any], where: Flags) -> Any:
+    """The values, NULL where the flag is set."""
+    return np.ma.array(values, mask=where)
+
+
+def blank(texts: pa.Array, where: Flags) -> pa.Array:
+    """The texts, NULL where the flag is set."""
+    return pc.if_else(pa.array(where), pa.scalar(None, pa.string()), texts)
+
+
+def words(vocabulary: Sequence[str | None], index: Integers) -> pa.Array:
+    """The words at these positions of a vocabulary."""
+    return pa.array(vocabulary, pa.string()).take(pa.array(index))
+
+
+def digits(numbers: npt.NDArray[Any], width: int = 0) -> pa.Array:
+    """Whole numbers as text, with zeros in front up to `width`."""
+    return pc.utf8_lpad(pa.array(numbers).cast(pa.string()), width, "0")
+
+
+def joined(*parts: Any) -> pa.Array:
+    """Texts put together row by row; a part that is one text is the same in every row. NULL where a part is NULL."""
+    return pc.binary_join_element_wise(*parts, "")
+
+
+def share(amount: Integers, per_10000: int | Integers) -> Integers:
+    """A part of an amount, rounded half up to its last place."""
+    return (amount * per_10000 + 5_000) // 10_000
+
+
+def running_number(groups: Integers) -> Integers:
+    """1, 2, 3 … within each group, in the order of the rows."""
+    order = np.argsort(groups, kind="stable")
+    ordered = groups[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(groups) else np.zeros(0, dtype=np.int64)
+    lengths = np.diff(np.r_[starts, len(groups)])
+    numbers = np.empty(len(groups), dtype=np.int64)
+    numbers[order] = np.arange(len(groups)) - np.repeat(starts, lengths) + 1
+    return numbers
+
+
+def _is_column(value: Any) -> bool:
+    return isinstance(value, np.ndarray | pa.Array | list)
+
+
+def _arrow_type(dtype: pl.DataType) -> pa.DataType:
+    arrow = pl.Series([], dtype=dtype).to_arrow().type
+    return pa.string() if pa.types.is_large_string(arrow) else arrow
+
+
+def _column(value: Any, kind: pa.DataType, length: int) -> pa.Array:
+    if pa.types.is_decimal(kind):
+        return _decimals(value, kind, length)
+    if not _is_column(value):
+        value = value.item() if isinstance(value, np.generic) else value
+        return pa.repeat(pa.scalar(value, kind), length)
+    if isinstance(value, np.ma.MaskedArray):
+        values = np.ma.getdata(value)
+        return _typed(pa.array(_microseconds(values), mask=np.ma.getmaskarray(value)), kind)
+    if isinstance(value, np.ndarray):
+        return _typed(pa.array(_microseconds(value)), kind)
+    if isinstance(value, list):
+        return _typed(pa.array([item.item() if isinstance(item, np.generic) else item for item in value], kind), kind)
+    return _typed(value, kind)
+
+
+def _microseconds(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return values.astype("datetime64[us]") if values.dtype.kind == "M" else values
+
+
+def _typed(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    return array if array.type == kind else array.cast(kind)
+
+
+def _decimals(value: Any, kind: pa.DataType, length: int) -> pa.Array:
+    """Exact decimals from whole numbers of the last place: the low and the high half of 128 bits."""
+    if isinstance(value, list):
+        empty = np.array([item is None for item in value], dtype=bool)
+        value = np.ma.array([item or 0 for item in value], mask=empty, dtype=np.int64)
+    elif not _is_column(value):
+        value = np.full(length, value, dtype=np.int64)
+    whole = np.ma.getdata(value).astype(np.int64)
+    halves = np.empty((len(whole), 2), dtype=np.int64)
+    halves[:, 0] = whole
+    halves[:, 1] = whole >> 63
+    valid = None
+    if np.ma.is_masked(value):
+        bits = np.packbits(~np.ma.getmaskarray(value), bitorder="little")
+        valid = pa.py_buffer(bits)
+    return pa.Array.from_buffers(kind, len(whole), [valid, pa.py_buffer(halves)])
