@@ -1,0 +1,152 @@
+"""Table checks: what a candidate must be as a whole. The rules stand in `checks/`, one file per table; Soda measures.
+
+A rule within one table, or between tables that are published together, blocks where it is broken; so does a reference.
+Between tables that are published apart it only warns, since one of them may rightly be a moment ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.errors import PlatformError
+from adventureworks.gate.check_files import DeclaredCheck, Reference, check_file, declared_checks, references
+
+if TYPE_CHECKING:
+    from adventureworks.gate.soda import Measured, TableScan
+
+__all__ = ["CheckOutcome", "Reference", "references", "run_checks"]
+
+EXAMPLES = 3
+"""How many keys an outcome names."""
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """What came of one check. `error` is a failure of the gate, never a pass."""
+
+    table: str
+    rule: str
+    outcome: Literal["pass", "warn", "fail", "error"]
+    failed: int | None
+    """Rows that break the rule, or keys that come more than once; None where the rule does not count."""
+    message: str
+    """For people: what was measured, and what was expected."""
+    examples: tuple[str, ...]
+    """Keys of failing rows, such as `SalesOrderID=43659, SalesOrderDetailID=17`; never personal data."""
+    dimension: str
+    """completeness, uniqueness, validity, consistency, referential, freshness or volume."""
+
+
+def run_checks(
+    connection_url: str, folder: Path, tables: Sequence[str], variables: Mapping[str, str], schema: str = "staging"
+) -> list[CheckOutcome]:
+    """Runs every check of these tables against the candidate views in `schema`; one outcome for each.
+
+    `folder` holds the check files, `variables` the values that they ask for (`least_rows_<table>`,
+    `stale_before_<table>`, `as_of`). Raises ServiceUnavailable where the warehouse does not answer.
+    """
+    outcomes: list[CheckOutcome] = []
+    for table in tables:
+        try:
+            declared = declared_checks(folder, table)
+        except PlatformError as error:
+            outcomes.append(CheckOutcome(table, "checks_are_readable", "error", None, str(error), (), "validity"))
+            continue
+        outcomes += _check_table(connection_url, folder, declared, variables, schema)
+    return outcomes
+
+
+def _check_table(
+    connection_url: str, folder: Path, declared: Sequence[DeclaredCheck], variables: Mapping[str, str], schema: str
+) -> list[CheckOutcome]:
+    from adventureworks.gate.soda import scan_table
+
+    table = declared[0].table
+    scan = scan_table(connection_url, schema, check_file(folder, table), variables, _newest(declared, schema))
+    key = _shown_key(declared)
+    outcomes = [_outcome(check, scan, variables, key) for check in declared]
+    if scan.failure and all(outcome.outcome in ("pass", "warn") for outcome in outcomes):
+        # Soda stumbled over something that belongs to no check, so its passes cannot be trusted.
+        return [_not_evaluated(check, scan.failure) for check in declared]
+    return outcomes
+
+
+def _newest(declared: Sequence[DeclaredCheck], schema: str) -> str:
+    """The SELECT of the newest value, for the message of a table that is stale."""
+    for check in declared:
+        if check.kind == "freshness":
+            quote = '"' if check.table in SOURCE_TABLES else ""
+            table, column = f"{quote}{check.table}{quote}", f"{quote}{check.columns[0]}{quote}"
+            return f"select max({column}) from {schema}.{table}"
+    return ""
+
+
+def _shown_key(declared: Sequence[DeclaredCheck]) -> tuple[str, ...]:
+    """The key's columns that may be shown."""
+    entry = SOURCE_TABLES.get(declared[0].table)
+    hidden = {*entry.personal, *entry.protected} if entry else set()
+    key = next((check.columns for check in declared if check.kind == "uniqueness"), ())
+    return tuple(column for column in key if column not in hidden)
+
+
+def _outcome(check: DeclaredCheck, scan: TableScan, variables: Mapping[str, str], key: tuple[str, ...]) -> CheckOutcome:
+    measured = scan.checks.get(check.rule)
+    if measured is None or measured.outcome is None or measured.value is None:
+        return _not_evaluated(check, (measured.error if measured else "") or scan.failure or "Soda gave no result")
+    counts = check.kind not in ("volume", "freshness")
+    return CheckOutcome(
+        table=check.table,
+        rule=check.rule,
+        outcome=measured.outcome,  # type: ignore[arg-type]
+        failed=int(measured.value) if counts else None,
+        message=_message(check, measured, variables, scan.newest),
+        examples=_examples(check, measured, key),
+        dimension=check.dimension,
+    )
+
+
+def _not_evaluated(check: DeclaredCheck, reason: str) -> CheckOutcome:
+    message = f"The check could not be evaluated: {reason}."
+    return CheckOutcome(check.table, check.rule, "error", None, message, (), check.dimension)
+
+
+def _message(check: DeclaredCheck, measured: Measured, variables: Mapping[str, str], newest: Any) -> str:
+    count = int(measured.value or 0)
+    columns = ", ".join(check.columns)
+    if check.kind == "volume":
+        return f"{_counted(count, 'row')}, expected {_least(check, variables)}."
+    if check.kind == "freshness":
+        since = variables.get(f"stale_before_{check.table}", "")
+        lies = f"is {newest}" if newest is not None and measured.outcome == "fail" else "was looked at"
+        return f"The newest {columns} {lies}, expected not before {since}."
+    if check.kind == "uniqueness":
+        return f"{_counted(count, 'value')} of {columns} more than once, expected none."
+    if check.kind == "reference":
+        parent = check.line.split("must exist in ")[1].split(" ")[0].strip('"')
+        return f"{_counted(count, 'row')} with {columns} not in {parent}, expected none."
+    return f"{check.meaning}: {_counted(count, 'exception')}, expected none."
+
+
+def _least(check: DeclaredCheck, variables: Mapping[str, str]) -> str:
+    """`at least 40`, from `row_count >= ${least_rows_T}`."""
+    if check.line == "row_count > 0":
+        return "more than 0"
+    return f"at least {int(float(variables.get(f'least_rows_{check.table}', '0'))):,}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _examples(check: DeclaredCheck, measured: Measured, key: tuple[str, ...]) -> tuple[str, ...]:
+    if measured.outcome == "pass":
+        return ()
+    texts = []
+    for row in measured.rows:
+        names = tuple(row) if check.kind == "rows" else key
+        texts.append(", ".join(f"{name}={row[name]}" for name in names))
+    return tuple(dict.fromkeys(text for text in texts if text))[:EXAMPLES]

@@ -1,0 +1,165 @@
+"""Soda 3.5, held at arm's length: the one module that imports it, so that another engine could take its place.
+
+One scan per table, so that a failure of Soda touches that table only. Importing this module imports Soda (0.4 s).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from soda.common import env_helper
+from soda.common.config_helper import ConfigHelper
+
+from adventureworks.errors import ServiceUnavailable
+
+# Before anything else of Soda is imported: with a configuration in place it sends no telemetry and writes none to the
+# home folder. `Scan.disable_telemetry` comes too late and changes nothing.
+ConfigHelper._ConfigHelper__config = {"send_anonymous_usage_stats": False, "user_cookie_id": ""}
+if ConfigHelper.get_instance().send_anonymous_usage_stats:
+    raise RuntimeError("Soda would send telemetry: another configuration of it was loaded before.")
+# Soda would let any `.env` file above its own folder overwrite this process's environment.
+env_helper.load_dotenv = lambda **_: False
+# What goes wrong is told by the outcomes; Soda's own words repeat whole queries.
+logging.getLogger("soda").setLevel(logging.CRITICAL + 1)
+
+from soda.sampler.sample_context import SampleContext  # noqa: E402
+from soda.sampler.sample_ref import SampleRef  # noqa: E402
+from soda.sampler.sampler import Sampler  # noqa: E402
+from soda.scan import Scan  # noqa: E402
+
+_DATA_SOURCE = "warehouse"
+_SAMPLED_ROWS = 6  # enough for three keys that come twice
+
+
+class _Scan(Scan):
+    """A scan without its report, which takes as long as a small table's checks and which nobody reads."""
+
+    def build_scan_results(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What Soda found out about one check."""
+
+    outcome: str | None
+    """`pass`, `warn`, `fail`, or None: it was not evaluated."""
+    value: float | None
+    error: str = ""
+    rows: tuple[dict[str, Any], ...] = ()
+    """Some of the rows that failed."""
+
+
+@dataclass(frozen=True)
+class TableScan:
+    """All checks of one file."""
+
+    checks: dict[str, Measured]
+    """By rule; a rule that Soda could not read is missing."""
+    failure: str
+    """What went wrong in Soda; empty if nothing did."""
+    newest: Any = None
+    """The newest value of the column asked for, where a check failed."""
+
+
+@dataclass
+class _RowSampler(Sampler):
+    """Keeps some failing rows of each check in memory; Soda's own samplers would log or send them."""
+
+    rows: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
+
+    def store_sample(self, sample_context: SampleContext) -> SampleRef:
+        """Takes the first rows, and tells Soda how many there are."""
+        sample = sample_context.sample
+        names = [column[0] for column in sample.cursor.description]
+        rows = sample.get_rows()[:_SAMPLED_ROWS]
+        self.rows[sample_context.check_name] = tuple(dict(zip(names, row, strict=True)) for row in rows)
+        count = sample.get_rows_count()
+        return SampleRef(sample_context.sample_name, None, count, len(rows), SampleRef.TYPE_NOT_PERSISTED)
+
+
+def scan_table(
+    connection_url: str, schema: str, file: Path, variables: Mapping[str, str], newest_of: str = ""
+) -> TableScan:
+    """Runs the checks of one file in a schema of a PostgreSQL database.
+
+    `newest_of` is a SELECT of one value that is asked for if a check fails. Raises ServiceUnavailable where the
+    database does not answer.
+    """
+    scan, sampler = _Scan(), _RowSampler()
+    scan.sampler = sampler
+    scan.set_data_source_name(_DATA_SOURCE)
+    # Not as YAML: there a password would pass through Soda's templates and error messages.
+    scan._configuration.data_source_properties_by_name[_DATA_SOURCE] = _connection(connection_url, schema)
+    scan._configuration.samples_limit = _SAMPLED_ROWS
+    scan.add_variables(dict(variables))
+    scan.add_sodacl_yaml_file(str(file))
+    try:
+        exit_code = scan.execute()
+        source = scan._data_source_manager.data_sources.get(_DATA_SOURCE)
+        if source is None or source.connection.closed:
+            raise ServiceUnavailable(
+                f"The warehouse does not answer: {_first_error(scan)}.", "Check it: adventureworks status"
+            )
+        checks = _measured(scan, sampler)
+        failed = any(check.outcome == "fail" for check in checks.values())
+        newest = _value(source.connection, newest_of) if failed and newest_of else None
+        return TableScan(checks, _first_error(scan) if exit_code == 3 else "", newest)
+    finally:
+        # Soda forgets to close what it opened.
+        for source in scan._data_source_manager.data_sources.values():
+            source.disconnect()
+
+
+def _connection(connection_url: str, schema: str) -> dict[str, Any]:
+    parts = psycopg2.extensions.parse_dsn(connection_url)
+    return {
+        "type": "postgres",
+        "host": parts["host"],
+        "port": parts.get("port", "5432"),
+        "username": parts["user"],
+        "password": parts.get("password", ""),
+        "database": parts["dbname"],
+        "sslmode": parts.get("sslmode", "prefer"),
+        "connection_timeout": 10,
+        "schema": schema,
+    }
+
+
+def _measured(scan: Scan, sampler: _RowSampler) -> dict[str, Measured]:
+    broken = {id(metric): query.exception for query in scan._queries if query.exception for metric in _metrics(query)}
+    found = {}
+    for check in scan._checks:
+        errors = [broken[id(metric)] for metric in check.metrics.values() if id(metric) in broken]
+        found[check.name] = Measured(
+            outcome=check.outcome.value if check.outcome else None,
+            value=getattr(check, "check_value", None),
+            error=_first_line(errors[0]) if errors else "",
+            rows=sampler.rows.get(check.name, ()),
+        )
+    return found
+
+
+def _metrics(query: Any) -> list[Any]:
+    return [*getattr(query, "metrics", []), *([query.metric] if hasattr(query, "metric") else [])]
+
+
+def _first_error(scan: Scan) -> str:
+    errors = scan.get_error_logs()
+    return _first_line(errors[0].exception or errors[0].message) if errors else "no reason was given"
+
+
+def _first_line(error: object) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".")
+
+
+def _value(connection: Any, query: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchone()[0]
