@@ -33,15 +33,15 @@ def columns_of(table: SourceTable) -> tuple[Column, ...]:
 @lru_cache(maxsize=256)
 def _columns(contract: type[SourceContract]) -> tuple[Column, ...]:
     columns = []
-    for name, promised in contract.to_schema().columns.items():
-        checks = {check.name: check.statistics or {} for check in promised.checks}
+    for column_name, promised in contract.to_schema().columns.items():
+        known = [(check.name, check.statistics or {}) for check in promised.checks]
         columns.append(
             Column(
-                name=name,
+                name=column_name,
                 dtype=_instance(promised.dtype.type),
                 nullable=bool(promised.nullable),
-                is_guid=_pattern(checks.get("str_matches", {}).get("pattern")) == GUID_PATTERN,
-                longest=checks.get("str_length", {}).get("max_value"),
+                is_guid=any(statistics.get("pattern") == GUID_PATTERN for _, statistics in known),
+                longest=next((statistics["max_value"] for name, statistics in known if name == "str_length"), None),
             )
         )
     return tuple(columns)
@@ -65,7 +65,3 @@ def require_columns(table: SourceTable, present: list[str], where: str) -> None:
 
 def _instance(dtype: pl.DataType | type[pl.DataType]) -> pl.DataType:
     return dtype() if isinstance(dtype, type) else dtype
-
-
-def _pattern(pattern: object) -> object:
-    return getattr(pattern, "pattern", pattern)
