@@ -133,9 +133,7 @@ _SOURCE = (
     SourceTable("Person", "ContactType", "people"),
     SourceTable("Person", "CountryRegion", "people"),
     SourceTable("Person", "EmailAddress", "people", personal=("EmailAddress",)),
-    SourceTable(
-        "Person", "Password", "people", protected={"PasswordHash": "withheld", "PasswordSalt": "withheld"}
-    ),
+    SourceTable("Person", "Password", "people", protected={"PasswordHash": "withheld", "PasswordSalt": "withheld"}),
     SourceTable(
         "Person",
         "Person",

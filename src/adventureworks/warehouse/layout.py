@@ -1,7 +1,7 @@
 """The tables and views of the warehouse, made from the catalogue and the contracts.
 
-`prepare` is safe to call at any time: it does nothing while the contracts are those it was last called with, and it only
-ever adds (a column that a contract gains); nothing is dropped that holds data.
+`prepare` is safe to call at any time: it does nothing while the contracts are those it was last called with, and it
+only ever adds (a column that a contract gains); nothing is dropped that holds data.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def _prepare_source_table(connection: Connection, entry: SourceTable) -> None:
     _make_table(connection, "raw", entry)
     fields = [f"row_data::jsonb ->> '{column.name}' as {quoted(column.name)}" for column in columns_of(entry.contract)]
     connection.execute(
-        f"create or replace view {table('quarantine', entry.asset)} as select {', '.join(fields)}, rule, message, run_id,"
-        f" first_seen, last_seen from ops.quarantined_row where asset = '{entry.asset}' and status = 'open'"
+        f"create or replace view {table('quarantine', entry.asset)} as select {', '.join(fields)}, rule, message,"
+        f" run_id, first_seen, last_seen from ops.quarantined_row where asset = '{entry.asset}' and status = 'open'"
     )
     connection.execute(f"create or replace view {table('staging', entry.asset)} as {published_rows(entry)}")
 

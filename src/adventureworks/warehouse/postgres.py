@@ -42,26 +42,30 @@ class PostgresWarehouse:
     def __init__(self, url: SecretStr) -> None:
         self._url = url
 
+    def url(self) -> str:
+        """The address with its password, for libraries that connect by themselves. Never log it."""
+        return self._url.get_secret_value()
+
     @contextmanager
     def connect(self, purpose: str = "adventureworks") -> Iterator[Connection]:
-        """A connection that commits when the block ends well and rolls back when it does not."""
+        """A connection that commits when the block ends well and rolls back when it does not.
+
+        Raises ServiceUnavailable when the server does not answer, or is lost on the way.
+        """
         try:
-            connection = psycopg.connect(
-                self._url.get_secret_value(), application_name=purpose[:63], options="-c timezone=UTC"
-            )
+            with psycopg.connect(self.url(), application_name=purpose[:63], options="-c timezone=UTC") as connection:
+                yield connection
         except psycopg.OperationalError as error:
             raise ServiceUnavailable(
                 f"The warehouse does not answer: {_reason(error)}.", "Check it: adventureworks status"
             ) from None
-        with connection:
-            yield connection
 
     @contextmanager
     def bulk_loader(self) -> Iterator[Append]:
         """A function that appends frames, batch by batch; each batch is committed."""
         from adbc_driver_postgresql import dbapi
 
-        with dbapi.connect(self._url.get_secret_value()) as connection, connection.cursor() as cursor:
+        with dbapi.connect(self.url()) as connection, connection.cursor() as cursor:
 
             def append(schema: str, name: str, frame: pl.DataFrame) -> None:
                 if frame.height:

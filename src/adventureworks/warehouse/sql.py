@@ -1,4 +1,4 @@
-"""Small pieces of SQL text that every statement is put together from. Names are quoted here, values are always bound."""
+"""The small pieces of SQL text that statements are put together from. Names are quoted, values are always bound."""
 
 from __future__ import annotations
 

@@ -1,0 +1,75 @@
+"""Contracts of the sales marts. Money is USD."""
+
+from typing import Annotated
+
+import polars as pl
+from pandera.polars import PolarsData, dataframe_check
+
+from contracts.columns import BigInt, Date, Int, MartTable, Money, SmallInt, Text, described
+
+LineAmount = Annotated[pl.Decimal, 38, 6]
+Discount = Annotated[pl.Decimal, 38, 8]
+Total = Annotated[pl.Decimal, 38, 4]
+Ratio = Annotated[pl.Decimal, 38, 10]
+
+CHANNELS = ["online", "reseller"]
+
+
+class FactSales(MartTable):
+    """One line of a sales order that was neither rejected nor cancelled."""
+
+    sales_order_id: Int = described("Order")
+    sales_order_detail_id: Int = described("Line of the order")
+    order_date: Date = described("Day of the order")
+    channel: Text = described("online, or reseller", isin=CHANNELS)
+    territory_id: Int = described("Territory of the order; 0: the order has none", ge=0)
+    sales_person_id: Int = described("Sales person of the order; NULL online", nullable=True)
+    customer_id: Int = described("Customer of the order")
+    product_id: Int = described("Product sold")
+    special_offer_id: Int = described("Offer under which it was sold; 1: no discount")
+    quantity: SmallInt = described("Units sold", gt=0)
+    unit_price: Money = described("Price of one unit before discount, USD", ge=0)
+    gross_amount: Total = described("Unit price × quantity, USD", ge=0)
+    discount_amount: Discount = described("Gross amount × discount share, USD", ge=0)
+    revenue: LineAmount = described("Net of discount, without tax and freight, USD", ge=0)
+    cogs: Total = described("Quantity × standard cost of the product on the day of the order, USD", ge=0)
+    cost_source: Text = described(
+        "history: the cost valid on that day; fallback: the product's present cost, for want of one",
+        isin=["history", "fallback"],
+    )
+
+    class Config:
+        """The key."""
+
+        name = "fact_sales"
+        unique = ["sales_order_id", "sales_order_detail_id"]
+
+    @dataframe_check
+    def revenue_is_gross_less_discount(cls, data: PolarsData) -> pl.LazyFrame:
+        """Revenue = gross_amount − discount_amount, to the sixth place."""
+        wide = pl.Decimal(38, 8)
+        difference = pl.col("gross_amount").cast(wide) - pl.col("discount_amount") - pl.col("revenue").cast(wide)
+        return data.lazyframe.select(difference.abs() <= pl.lit("0.000001").cast(wide))
+
+
+class DailySales(MartTable):
+    """One day, territory and channel with at least one order."""
+
+    order_date: Date = described("Day of the orders")
+    territory_id: Int = described("Territory of the orders; 0: they have none", ge=0)
+    channel: Text = described("online, or reseller", isin=CHANNELS)
+    orders: BigInt = described("Number of orders", gt=0)
+    units: BigInt = described("Units sold", gt=0)
+    gross_amount: Total = described("Unit price × quantity, USD", ge=0)
+    discount_amount: Discount = described("Discount given, USD", ge=0)
+    revenue: LineAmount = described("Net of discount, without tax and freight, USD", ge=0)
+    tax: Total = described("Tax of the orders, USD", ge=0)
+    freight: Total = described("Freight of the orders, USD", ge=0)
+    total_due: Total = described("Due by the customers: order subtotals, tax and freight, USD", ge=0)
+    average_order_value: Ratio = described("Revenue of an order on average, USD", ge=0)
+
+    class Config:
+        """The key."""
+
+        name = "daily_sales"
+        unique = ["order_date", "territory_id", "channel"]

@@ -1,0 +1,25 @@
+"""
+### Ingestion of the source database
+
+**Answers**: which of the 71 source tables changed, and is the change good?
+**Starts** when the watcher sees a change at the source; every 15 minutes at the latest; or by hand (with the
+configuration `{"everything": true}` it reads every table again).
+**Publishes** every changed table that passes its gate, all in one transaction, and one asset event for each.
+Rows that break a contract or a reference are set aside in quarantine; a table that may not be trusted keeps its last
+good version, and its publish unit (an order's header and lines) with it.
+**If it fails**: nothing half is published. `adventureworks status` names the table and the rule,
+`adventureworks quarantine show TABLE` the rows. Lost connections are tried again by themselves.
+"""
+
+from airflow.sdk import dag
+
+from adventureworks.orchestration import check, detect, load, publish_tables, settings_for, source_changes, tell
+
+
+@dag(schedule=source_changes(), doc_md=__doc__, **settings_for("ingest_source"))
+def ingest_source() -> None:
+    """Detect, load (mapped), check, publish, tell."""
+    load.expand(group=detect()) >> check() >> publish_tables() >> tell()
+
+
+ingest_source()

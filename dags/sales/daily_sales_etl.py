@@ -1,0 +1,25 @@
+"""
+### Daily sales
+
+**Answers**: what was sold each day, where and through which channel, for how much, and at what cost?
+**Starts** when orders, their lines, products or costs change; daily at 05:00 UTC at the latest.
+**Publishes** `fact_sales` (one row per order line) and `daily_sales` (one row per day, territory and channel). Only the
+months that changed are computed.
+**Mind**: orders that are rejected or cancelled are left out; so are orders of which a row is in quarantine, and the
+verdict says how many. Where no cost was valid on the day of the order, the product's present cost stands in
+(`cost_source` = `fallback`).
+**If it fails**: the last good version stays. `adventureworks status daily_sales` shows the broken rule.
+"""
+
+from airflow.sdk import dag
+
+from adventureworks.orchestration import analysis, changes, settings_for
+
+
+@dag(schedule=changes("daily_sales_etl"), doc_md=__doc__, **settings_for("daily_sales_etl"))
+def daily_sales_etl() -> None:
+    """Plan, build, gate, publish."""
+    analysis("daily_sales_etl")
+
+
+daily_sales_etl()

@@ -1,0 +1,129 @@
+"""Which tables changed at the source since they were last read, and how they are shared out to load tasks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from adventureworks.gate.checks import references
+
+from adventureworks.catalog import SOURCE_TABLES, unit_of
+from adventureworks.errors import TableBlocked
+from adventureworks.settings import Settings
+from adventureworks.source import TableState, open_source
+from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.warehouse.postgres import Connection
+
+# A load task takes about as long to start as it needs for this many rows.
+ROWS_PER_TASK = 60_000
+ROWS_OF_UNKNOWN_TABLE = 20_000
+
+
+def detect(settings: Settings, run_id: str, *, everything: bool = False) -> list[list[str]]:
+    """Notes the changed tables in `ops.change`; returns them in groups, one for each load task.
+
+    `everything`: all tables are read, changed or not.
+    """
+    with open_warehouse(settings).connect("detect") as connection:
+        layout.prepare(connection)
+        known = _known(connection)
+        states = _states(settings, known)
+        changed = {
+            asset
+            for asset, state in states.items()
+            if everything or asset not in known or _fingerprint(state) != known[asset][0]
+        }
+        if changed:
+            # A table that was blocked may pass now that another one changed, and so may rows that missed a parent.
+            changed |= {asset for asset, (_, blocked) in known.items() if blocked}
+            changed |= _waiting_for_parents(settings, connection, changed)
+        connection.execute("delete from ops.change where run_id = %s", (run_id,))
+        for asset in sorted(changed):
+            _note(connection, run_id, asset, states[asset])
+    readable = {asset: state for asset, state in states.items() if asset in changed and isinstance(state, TableState)}
+    first = {asset for asset in readable if asset not in known}
+    return _groups(readable, first if not everything else set(readable))
+
+
+def difference(settings: Settings) -> str | None:
+    """A digest of how the source differs from what was last read; None where it does not. The watcher's question."""
+    with open_warehouse(settings).connect("watch") as connection:
+        layout.prepare(connection)
+        known = _known(connection)
+    found = [f"{asset} {_fingerprint(state)}" for asset, state in _states(settings, known).items()]
+    seen = {f"{asset} {fingerprint}" for asset, (fingerprint, _) in known.items()}
+    news = sorted(set(found) - seen)
+    return hashlib.sha256("\n".join(news).encode()).hexdigest() if news else None
+
+
+def _states(settings: Settings, known: Mapping[str, tuple[str, bool]]) -> dict[str, TableState | TableBlocked]:
+    fingerprints = {asset: fingerprint for asset, (fingerprint, _) in known.items()}
+    return open_source(settings).states(tuple(SOURCE_TABLES.values()), fingerprints)
+
+
+def has_batch(settings: Settings, run_id: str) -> bool:
+    """Whether a run found anything, be it only a table that cannot be read."""
+    with open_warehouse(settings).connect("detect") as connection:
+        return (
+            connection.execute("select 1 from ops.change where run_id = %s limit 1", (run_id,)).fetchone() is not None
+        )
+
+
+def _known(connection: Connection) -> dict[str, tuple[str, bool]]:
+    rows = connection.execute("select asset, fingerprint, blocked from ops.watermark").fetchall()
+    return {asset: (fingerprint, blocked) for asset, fingerprint, blocked in rows}
+
+
+def _fingerprint(state: TableState | TableBlocked) -> str:
+    """What cannot be read has a fingerprint too: the same failure twice is no news."""
+    return state.fingerprint if isinstance(state, TableState) else f"unreadable: {state.rule}: {state.cause}"
+
+
+def _waiting_for_parents(settings: Settings, connection: Connection, changed: set[str]) -> set[str]:
+    """Tables with rows in quarantine for want of a parent that may have come now."""
+    rows = connection.execute("select distinct asset, rule from ops.quarantined_row where status = 'open'").fetchall()
+    waiting = set()
+    for asset, rule in rows:
+        parents = {r.parent for r in references(settings.checks_folder / "source", asset) if r.rule == rule}
+        if parents & changed:
+            waiting.add(asset)
+    return waiting
+
+
+def _note(connection: Connection, run_id: str, asset: str, state: TableState | TableBlocked) -> None:
+    unreadable = state if isinstance(state, TableBlocked) else None
+    connection.execute(
+        "insert into ops.change (run_id, asset, fingerprint, newest_change, source_rows, status, blocked_rule,"
+        " blocked_cause) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            run_id,
+            asset,
+            _fingerprint(state),
+            state.newest_change if isinstance(state, TableState) else None,
+            state.rows if isinstance(state, TableState) else None,
+            "blocked" if unreadable else "detected",
+            unreadable.rule if unreadable else None,
+            unreadable.cause if unreadable else None,
+        ),
+    )
+
+
+def _groups(states: Mapping[str, TableState], read_whole: set[str]) -> list[list[str]]:
+    """Groups of tables of about ROWS_PER_TASK rows to read; tables of one unit stay together, in one snapshot."""
+    units = {tuple(sorted(unit_of(asset) & states.keys())) for asset in states}
+    weights = {unit: sum(_rows_to_read(states[a], a in read_whole) for a in unit) for unit in units}
+    groups: list[list[str]] = []
+    weight = ROWS_PER_TASK
+    for unit in sorted(units, key=lambda u: (-weights[u], u)):
+        if weight + weights[unit] > ROWS_PER_TASK:
+            groups.append([])
+            weight = 0
+        groups[-1].extend(unit)
+        weight += weights[unit]
+    return groups
+
+
+def _rows_to_read(state: TableState, whole: bool) -> int:
+    if not whole:
+        return 1
+    return ROWS_OF_UNKNOWN_TABLE if state.rows is None else state.rows + 1000

@@ -1,0 +1,202 @@
+"""From staging to the readers: one transaction for the whole batch; then what it means for owners and for the UI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adventureworks import incidents
+from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.gate.contract import EXAMPLES
+from adventureworks.incidents import Finding, Incident
+from adventureworks.settings import Settings
+from adventureworks.warehouse import open_warehouse, publication, staging
+from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.publication import Publication
+from adventureworks.warehouse.sql import quoted, table
+
+# A table that waits for another one is no cause of its own.
+_CONSEQUENCES = frozenset({"unit_is_whole"})
+
+
+def publish(settings: Settings, run_id: str) -> list[Publication]:
+    """Publishes every staged table of a run that was not blocked; run again, it publishes nothing twice.
+
+    Returns the versions that consumers have to hear of; older ones that were never announced are among them.
+    """
+    with open_warehouse(settings).connect("publish") as connection:
+        rows = connection.execute(
+            "select asset, status from ops.change where run_id = %s order by asset", (run_id,)
+        ).fetchall()
+        for asset, status in rows:
+            if status == "staged":
+                _publish_table(connection, asset, run_id)
+            if status in {"staged", "blocked"}:
+                _advance(connection, run_id, asset, blocked=status == "blocked")
+        for asset, _ in rows:
+            staging.show_published(connection, SOURCE_TABLES[asset])
+        return publication.unannounced(connection, list(SOURCE_TABLES))
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What a batch means for people. `states`: per asset what its page in the UI shows."""
+
+    opened: tuple[Incident, ...]
+    resolved: tuple[Incident, ...]
+    states: Mapping[str, Mapping[str, Any]]
+
+
+def conclude(settings: Settings, run_id: str) -> Conclusion:
+    """Opens and resolves incidents, and notes that the batch was announced. Call it when the events are out."""
+    with open_warehouse(settings).connect("tell") as connection:
+        rows = connection.execute(
+            "select asset, status, blocked_rule, blocked_cause from ops.change where run_id = %s order by asset",
+            (run_id,),
+        ).fetchall()
+        findings: list[Finding] = []
+        resolved: list[Incident] = []
+        states: dict[str, Mapping[str, Any]] = {}
+        for asset, status, rule, cause in rows:
+            found = _findings(connection, run_id, asset, status, rule, cause)
+            findings += found
+            if rule not in _CONSEQUENCES:
+                resolved += incidents.resolve(connection, asset, keep={f.rule for f in found}, run_id=run_id)
+            states[asset] = _state(connection, run_id, asset, status, rule, cause)
+        opened = incidents.report(connection, findings)
+        assets = [row[0] for row in rows]
+        publication.mark_announced(connection, publication.newest_versions(connection, assets))
+    return Conclusion(tuple(opened), tuple(resolved), states)
+
+
+def _state(
+    connection: Connection, run_id: str, asset: str, status: str, rule: str | None, cause: str | None
+) -> Mapping[str, Any]:
+    newest = publication.newest(connection, asset)
+    verdict: dict[str, Any] = dict(newest.as_extra()) if newest else {"version": None}
+    verdict.pop("months", None)
+    if status == "blocked":
+        verdict["verdict"] = f"blocked: {rule}: {cause}"
+    outcomes = connection.execute(
+        "select outcome, count(*) from ops.check_result where run_id = %s and asset = %s group by outcome",
+        (run_id, asset),
+    ).fetchall()
+    verdict["checks"] = {str(outcome): int(count) for outcome, count in outcomes}
+    row = connection.execute("select newest_change from ops.watermark where asset = %s", (asset,)).fetchone()
+    watermark = row[0].isoformat(sep=" ") if row and row[0] else None
+    return {"verdict": verdict, "watermark": {"newest_change": watermark}}
+
+
+def _publish_table(connection: Connection, asset: str, run_id: str) -> None:
+    entry = SOURCE_TABLES[asset]
+    effect, months = publication.merge(connection, entry, run_id)
+    first = publication.newest(connection, asset) is None
+    if effect.any or first:
+        set_aside = publication.quarantined(connection, asset)
+        publication.record(
+            connection,
+            asset=asset,
+            rows=publication.source_table_rows(connection, asset),
+            changed_rows=effect.upserts + effect.deletes,
+            months=months,
+            set_aside=set_aside,
+            verdict="passed with warnings" if set_aside or _warnings(connection, asset, run_id) else "passed",
+            run_id=run_id,
+        )
+    connection.execute(
+        "update ops.change set status = %s, set_aside = (select count(*) from ops.quarantined_row as q"
+        " where q.asset = %s and q.run_id = %s and q.status = 'open') where run_id = %s and asset = %s",
+        ("published" if effect.any or first else "unchanged", asset, run_id, run_id, asset),
+    )
+
+
+def _warnings(connection: Connection, asset: str, run_id: str) -> bool:
+    row = connection.execute(
+        "select 1 from ops.check_result where run_id = %s and asset = %s and outcome = 'warn' limit 1", (run_id, asset)
+    ).fetchone()
+    return row is not None
+
+
+def _advance(connection: Connection, run_id: str, asset: str, *, blocked: bool) -> None:
+    """Remembers what was read; only what was published moves the watermark."""
+    modified = quoted(SOURCE_TABLES[asset].modified)
+    newest = "null" if blocked else f"(select max({modified}) from {table('raw', asset)})"
+    connection.execute(
+        "insert into ops.watermark as w (asset, fingerprint, newest_change, blocked)"
+        f" select asset, fingerprint, {newest}, %(blocked)s from ops.change"
+        " where run_id = %(run)s and asset = %(asset)s"
+        " on conflict (asset) do update set fingerprint = excluded.fingerprint, blocked = excluded.blocked,"
+        " read_at = current_timestamp,"
+        " newest_change = case when excluded.blocked then w.newest_change else excluded.newest_change end",
+        {"blocked": blocked, "run": run_id, "asset": asset},
+    )
+
+
+def _findings(
+    connection: Connection, run_id: str, asset: str, status: str, rule: str | None, cause: str | None
+) -> list[Finding]:
+    """What the owner of a table has to know: that it is blocked, or which rows of it were set aside."""
+    owner = SOURCE_TABLES[asset].owner
+    total = publication.source_table_rows(connection, asset)
+    if status == "blocked":
+        if rule is None or rule in _CONSEQUENCES:
+            return []
+        failed, examples = _evidence(connection, run_id, asset, rule)
+        kept = f"The last good version stays, with {total:,} rows." if total else "Nothing of it is published yet."
+        return [
+            Finding(
+                asset=asset,
+                rule=rule,
+                severity="error",
+                summary=f"{asset} is blocked: {cause} {kept}",
+                failed=failed,
+                total=total,
+                examples=examples,
+                next_step=f"adventureworks status {asset}",
+                run_id=run_id,
+                owner=owner,
+            )
+        ]
+    rows = connection.execute(
+        "select rule, min(message), count(*), (array_agg(row_key order by row_key))[1:%s] from ops.quarantined_row"
+        " where asset = %s and status = 'open' group by rule order by count(*) desc, rule",
+        (EXAMPLES, asset),
+    ).fetchall()
+    return [
+        Finding(
+            asset=asset,
+            rule=broken,
+            severity="warning",
+            summary=f"{asset}: {count:,} {'row' if count == 1 else 'rows'} set aside, {total:,} published."
+            f" Rule {broken} ({message}).",
+            failed=count,
+            total=total + count,
+            examples=tuple(_key_text(key) for key in keys),
+            next_step=f"adventureworks quarantine show {asset}",
+            run_id=run_id,
+            owner=owner,
+        )
+        for broken, message, count, keys in rows
+    ]
+
+
+def _evidence(connection: Connection, run_id: str, asset: str, rule: str) -> tuple[int | None, tuple[str, ...]]:
+    """How many rows broke the rule that blocked a table, and keys of some of them."""
+    row = connection.execute(
+        "select failed, examples from ops.check_result where run_id = %s and asset = %s and rule = %s limit 1",
+        (run_id, asset, rule),
+    ).fetchone()
+    if row:
+        return row[0], tuple(json.loads(row[1]))
+    keys = connection.execute(
+        "select row_key, count(*) over () from ops.quarantined_row where asset = %s and run_id = %s and status = 'open'"
+        " order by row_key limit 3",
+        (asset, run_id),
+    ).fetchall()
+    return (keys[0][1] if keys else None), tuple(_key_text(key) for key, _ in keys)
+
+
+def _key_text(row_key: str) -> str:
+    return ", ".join(f"{name}={value}" for name, value in json.loads(row_key).items())

@@ -1,0 +1,258 @@
+"""Versions: what is published, since when, from what. A version and the rows it stands for are committed together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from adventureworks.catalog import SOURCE_TABLES, MonthOf, SourceTable
+from adventureworks.gate.contract import columns_of, key_of
+from adventureworks.warehouse import staging
+from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.sql import equal, names, quoted, table
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A version of an asset, as readers and consumers learn of it."""
+
+    asset: str
+    version: int
+    rows: int
+    changed_rows: int
+    months: tuple[str, ...] | None
+    """The months ('YYYY-MM') whose rows changed; None: any may have."""
+    set_aside: int
+    verdict: str
+    inputs: Mapping[str, int] = field(default_factory=dict)
+
+    def as_extra(self) -> dict[str, Any]:
+        """The payload of the asset event."""
+        return {
+            "version": self.version,
+            "rows": self.rows,
+            "rows_changed": self.changed_rows,
+            "months": None if self.months is None else list(self.months),
+            "rows_set_aside": self.set_aside,
+            "verdict": self.verdict,
+        }
+
+
+_COLUMNS = "asset, version, rows, changed_rows, months, set_aside, verdict, inputs"
+
+
+def _publication(row: Sequence[Any]) -> Publication:
+    asset, version, rows, changed, months, set_aside, verdict, inputs = row
+    return Publication(
+        asset,
+        version,
+        rows,
+        changed,
+        None if months is None else tuple(json.loads(months)),
+        set_aside,
+        verdict,
+        json.loads(inputs) if inputs else {},
+    )
+
+
+def record(
+    connection: Connection,
+    *,
+    asset: str,
+    rows: int,
+    changed_rows: int,
+    months: Sequence[str] | None,
+    set_aside: int,
+    verdict: str,
+    run_id: str,
+    inputs: Mapping[str, int] | None = None,
+    model: str | None = None,
+) -> None:
+    """Writes the next version of an asset."""
+    connection.execute(
+        "insert into ops.publication (asset, version, rows, changed_rows, months, set_aside, verdict, run_id, inputs,"
+        " model) select cast(%(asset)s as varchar), coalesce(max(version), 0) + 1, %(rows)s, %(changed)s, %(months)s, %(set_aside)s,"
+        " %(verdict)s, %(run)s, %(inputs)s, %(model)s from ops.publication where asset = cast(%(asset)s as varchar)",
+        {
+            "asset": asset,
+            "rows": rows,
+            "changed": changed_rows,
+            "months": None if months is None else json.dumps(list(months)),
+            "set_aside": set_aside,
+            "verdict": verdict,
+            "run": run_id,
+            "inputs": None if inputs is None else json.dumps(dict(inputs), sort_keys=True),
+            "model": model,
+        },
+    )
+
+
+def newest_versions(connection: Connection, assets: Sequence[str]) -> dict[str, int]:
+    """The newest version of each asset; an asset that was never published is absent."""
+    rows = connection.execute(
+        "select asset, max(version) from ops.publication where asset = any(%s) group by asset", (list(assets),)
+    ).fetchall()
+    return {asset: int(version) for asset, version in rows}
+
+
+def newest(connection: Connection, asset: str) -> Publication | None:
+    """The newest version of an asset."""
+    row = connection.execute(
+        f"select {_COLUMNS} from ops.publication where asset = %s order by version desc limit 1", (asset,)
+    ).fetchone()
+    return _publication(row) if row else None
+
+
+def since(connection: Connection, asset: str, version: int) -> list[Publication]:
+    """The versions of an asset after this one, oldest first."""
+    rows = connection.execute(
+        f"select {_COLUMNS} from ops.publication where asset = %s and version > %s order by version", (asset, version)
+    ).fetchall()
+    return [_publication(row) for row in rows]
+
+
+def unannounced(connection: Connection, assets: Sequence[str]) -> list[Publication]:
+    """The newest version of each asset whose event was not surely sent."""
+    rows = connection.execute(
+        f"select distinct on (asset) {_COLUMNS} from ops.publication where not announced and asset = any(%s)"
+        " order by asset, version desc",
+        (list(assets),),
+    ).fetchall()
+    return [_publication(row) for row in rows]
+
+
+def mark_announced(connection: Connection, versions: Mapping[str, int]) -> None:
+    """Remembers that consumers were told of these versions and all before them."""
+    for asset, version in versions.items():
+        connection.execute(
+            "update ops.publication set announced = true where asset = %s and version <= %s and not announced",
+            (asset, version),
+        )
+
+
+@dataclass(frozen=True)
+class StagedEffect:
+    """What publishing a staged source table would change."""
+
+    upserts: int
+    deletes: int
+    newly_set_aside: int
+    closed: int
+    """Rows that leave quarantine: repaired, or deleted at the source."""
+
+    @property
+    def any(self) -> bool:
+        """Whether readers or the verdict would notice."""
+        return bool(self.upserts or self.deletes or self.newly_set_aside or self.closed)
+
+
+def merge(connection: Connection, entry: SourceTable, run_id: str) -> tuple[StagedEffect, tuple[str, ...] | None]:
+    """Applies a staged change to the published table; returns what changed, and in which months."""
+    key = key_of(entry.contract)
+    columns = [column.name for column in columns_of(entry.contract)]
+    published = table("raw", entry.asset)
+    rows = table("staging", staging.rows_table(entry.asset))
+    gone = table("staging", staging.gone_table(entry.asset))
+    months = _months(connection, entry, run_id) if entry.month else None
+    closed = _close_quarantine(connection, entry, run_id)
+    deletes = connection.execute(
+        f"delete from {published} as p using {gone} as g where {equal(key, 'p', 'g')}"
+    ).rowcount
+    values = [column for column in columns if column not in key]
+    update = ", ".join(f"{quoted(c)} = r.{quoted(c)}" for c in values)
+    upserts = connection.execute(
+        f'merge into {published} as p using (select * from {rows} where not "__same") as r on {equal(key, "p", "r")}'
+        f" when not matched then insert ({names(columns)}) values ({names(columns, 'r')})"
+        + (f" when matched then update set {update}" if values else " when matched then do nothing")
+    ).rowcount
+    fresh = connection.execute(
+        "select count(*) from ops.quarantined_row where asset = %s and run_id = %s and status = 'open'"
+        " and first_seen = last_seen",
+        (entry.asset, run_id),
+    ).fetchone()
+    return StagedEffect(upserts, deletes, int(fresh[0]) if fresh else 0, closed), months
+
+
+def _close_quarantine(connection: Connection, entry: SourceTable, run_id: str) -> int:
+    """Rows in quarantine whose key now comes in a good version are repaired; those that vanished are gone."""
+    key = key_of(entry.contract)
+    matches = " and ".join(f"q.row_key::jsonb ->> '{name}' = s.{quoted(name)}::varchar" for name in key)
+    closed = 0
+    for status, present in (("repaired", staging.rows_table(entry.asset)), ("gone", None)):
+        if present:
+            condition = f"exists (select 1 from {table('staging', present)} as s where {matches})"
+        else:
+            # The keys at the source are known where only changes were read; a whole reading brings every bad row again.
+            keys = table("staging", staging.keys_table(entry.asset))
+            condition = (
+                f"not exists (select 1 from {keys} as s where {matches}) and not exists (select 1 from ops.change as c"
+                " where c.run_id = %(run)s and c.asset = %(asset)s and c.keys_unknown)"
+            )
+        closed += connection.execute(
+            f"update ops.quarantined_row as q set status = '{status}' where q.asset = %(asset)s and q.status = 'open'"
+            f" and q.run_id <> %(run)s and {condition}",
+            {"asset": entry.asset, "run": run_id},
+        ).rowcount
+    return closed
+
+
+def _months(connection: Connection, entry: SourceTable, run_id: str) -> tuple[str, ...]:
+    """The months of the rows that change, before and after, and of those set aside."""
+    assert entry.month is not None  # noqa: S101 - the caller asks only for tables that have months
+    key = key_of(entry.contract)
+    rows = table("staging", staging.rows_table(entry.asset))
+    gone = table("staging", staging.gone_table(entry.asset))
+    published = table("raw", entry.asset)
+    changed = f'select r.* from {rows} as r where not r."__same"'
+    before = (
+        f"select p.* from {published} as p where exists (select 1 from ({changed}) as r where {equal(key, 'r', 'p')})"
+        f" or exists (select 1 from {gone} as g where {equal(key, 'g', 'p')})"
+    )
+    parts = [part for relation in (changed, before) for part in _month_queries(entry.month, relation)]
+    parts += _month_queries_of_set_aside(entry)
+    found = connection.execute(
+        f"select distinct to_char(month, 'YYYY-MM') from ({' union all '.join(parts)}) as m (month)"
+        " where month is not null order by 1",
+        {"asset": entry.asset, "run": run_id},
+    ).fetchall()
+    return tuple(row[0] for row in found)
+
+
+def _month_queries(month: MonthOf, relation: str) -> list[str]:
+    if month.parent is None:
+        return [f"select x.{quoted(month.column)} from ({relation}) as x"]
+    join = str(month.parent_key)
+    return [
+        f"select h.{quoted(month.column)} from ({relation}) as x join {table(schema, month.parent)} as h"
+        f" on {equal([join], 'h', 'x')}"
+        for schema in ("staging", "raw")
+    ]
+
+
+def _month_queries_of_set_aside(entry: SourceTable) -> list[str]:
+    """Months that the parents tell; a bad row's own date is not to be trusted."""
+    month = entry.month
+    if month is None or month.parent is None:
+        return []
+    return [
+        f"select h.{quoted(month.column)} from ops.quarantined_row as q join {table(schema, month.parent)} as h"
+        f" on h.{quoted(str(month.parent_key))}::varchar = q.row_data::jsonb ->> '{month.parent_key}'"
+        " where q.asset = %(asset)s and q.run_id = %(run)s"
+        for schema in ("staging", "raw")
+    ]
+
+
+def quarantined(connection: Connection, asset: str) -> int:
+    """Rows of a table that are in quarantine now."""
+    row = connection.execute(
+        "select count(*) from ops.quarantined_row where asset = %s and status = 'open'", (asset,)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def source_table_rows(connection: Connection, asset: str) -> int:
+    """Rows of a published source table."""
+    row = connection.execute(f"select count(*) from {table('raw', SOURCE_TABLES[asset].asset)}").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,166 @@
+"""A change on its way: staged rows, vanished keys, and the candidate view that shows the table with the change.
+
+For a table T the schema `staging` holds `T__rows` (new and changed rows; `__same` marks those equal to the published
+ones), `T__keys` (every key at the source, where only changed rows were read), `T__gone` (keys to delete), and the
+candidate view `T` itself. One ingestion runs at a time, and so does one run of each analysis, so names need no run.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from adventureworks.catalog import SourceTable
+from adventureworks.gate.contract import Column, columns_of, key_of
+from adventureworks.warehouse.layout import published_rows
+from adventureworks.warehouse.postgres import Connection, column_type
+from adventureworks.warehouse.sql import equal, names, quoted, same, table
+
+
+def rows_table(name: str) -> str:
+    """The name of the table of staged rows."""
+    return f"{name}__rows"
+
+
+def keys_table(name: str) -> str:
+    """The name of the table of all keys at the source."""
+    return f"{name}__keys"
+
+
+def gone_table(name: str) -> str:
+    """The name of the table of keys to delete."""
+    return f"{name}__gone"
+
+
+def key_columns(entry: SourceTable) -> tuple[Column, ...]:
+    """The key's columns, typed."""
+    key = key_of(entry.contract)
+    return tuple(column for column in columns_of(entry.contract) if column.name in key)
+
+
+def start(connection: Connection, entry: SourceTable) -> None:
+    """Empty staging tables for one table; what an earlier run left there is dropped."""
+    show_published(connection, entry)
+    columns = columns_of(entry.contract)
+    modified = Column("__modified", next(c.dtype for c in columns if c.name == entry.modified), True)
+    _scratch(connection, rows_table(entry.asset), columns, '"__same" boolean not null default false')
+    _scratch(connection, keys_table(entry.asset), (*key_columns(entry), modified))
+    _scratch(connection, gone_table(entry.asset), key_columns(entry))
+
+
+def _scratch(connection: Connection, name: str, columns: tuple[Column, ...], extra: str = "") -> None:
+    # Unlogged: staged rows are made again after a crash, so their safety is not worth half the writing.
+    definitions = [f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns]
+    connection.execute(f"drop table if exists {table('staging', name)} cascade")
+    connection.execute(
+        f"create unlogged table {table('staging', name)} ({', '.join([*definitions, extra] if extra else definitions)})"
+    )
+
+
+def keys_to_read(connection: Connection, entry: SourceTable, before: str | None) -> pa.Table:
+    """Keys of rows that are new or have another modification date than the published ones, and lie before `before`
+    (rows from there on are read anyway). Needs `T__keys`."""
+    key = key_of(entry.contract)
+    keys, published = table("staging", keys_table(entry.asset)), table("raw", entry.asset)
+    rows = connection.execute(
+        f"select {names(key, 'k')} from {keys} as k left join {published} as p on {equal(key, 'k', 'p')}"
+        f' where (p.{quoted(key[0])} is null or p.{quoted(entry.modified)} is distinct from k."__modified")'
+        ' and (%(before)s::timestamp is null or k."__modified" is null or k."__modified" < %(before)s::timestamp)',
+        {"before": before},
+    ).fetchall()
+    return pa.table({name: [row[place] for row in rows] for place, name in enumerate(key)})
+
+
+def settle(connection: Connection, entry: SourceTable, *, whole: bool, find_gone: bool, run_id: str) -> None:
+    """Marks staged rows that change nothing, and finds the keys that vanished.
+
+    `whole`: the staged rows and those set aside are all that the source has; else `T__keys` says so.
+    """
+    key = key_of(entry.contract)
+    columns = [column.name for column in columns_of(entry.contract)]
+    rows, published = table("staging", rows_table(entry.asset)), table("raw", entry.asset)
+    connection.execute(f"analyze {rows}")
+    connection.execute(
+        f'update {rows} as r set "__same" = true from {published} as p'
+        f" where {equal(key, 'r', 'p')} and {same([c for c in columns if c not in key], 'r', 'p')}"
+    )
+    if not find_gone:
+        return
+    present = rows if whole else table("staging", keys_table(entry.asset))
+    # A row that was set aside still exists: its last good version is not to be deleted.
+    connection.execute(
+        f"insert into {table('staging', gone_table(entry.asset))} ({names(key)}) select {names(key, 'p')}"
+        f" from {published} as p where not exists (select 1 from {present} as s where {equal(key, 's', 'p')})"
+        f" and not exists (select 1 from ops.quarantined_row as q where q.asset = %s and q.run_id = %s"
+        f" and {_row_key_equals(key, 'p')})",
+        (entry.asset, run_id),
+    )
+
+
+def _row_key_equals(key: tuple[str, ...], alias: str) -> str:
+    """The condition that a row is the one a quarantined row speaks of."""
+    parts = [f"q.row_key::jsonb ->> '{name}' = {alias}.{quoted(name)}::varchar" for name in key]
+    return " and ".join(parts)
+
+
+def show_candidate(connection: Connection, entry: SourceTable) -> None:
+    """Lets the candidate view show the table with the staged change applied."""
+    key = key_of(entry.contract)
+    columns = [column.name for column in columns_of(entry.contract)]
+    rows, gone = table("staging", rows_table(entry.asset)), table("staging", gone_table(entry.asset))
+    connection.execute(
+        f"create or replace view {table('staging', entry.asset)} as"
+        f" select {names(columns, 'p')} from {table('raw', entry.asset)} as p"
+        f" where not exists (select 1 from {rows} as r where {equal(key, 'r', 'p')})"
+        f" and not exists (select 1 from {gone} as g where {equal(key, 'g', 'p')})"
+        f" union all select {names(columns, 'r')} from {rows} as r"
+    )
+
+
+def show_published(connection: Connection, entry: SourceTable) -> None:
+    """Lets the candidate view show the published table: nothing staged, or what is staged may not pass."""
+    connection.execute(f"create or replace view {table('staging', entry.asset)} as {published_rows(entry)}")
+
+
+def set_aside_duplicates(connection: Connection, entry: SourceTable, run_id: str) -> int:
+    """Moves staged rows whose key comes more than once into quarantine: which of them is right, nobody can know."""
+    key = key_of(entry.contract)
+    rows = table("staging", rows_table(entry.asset))
+    twice = f"select {names(key)} from {rows} group by {names(key)} having count(*) > 1"
+    condition = f"exists (select 1 from ({twice}) as t where {equal(key, 't', 'r')})"
+    return set_aside(connection, entry, condition, "key_is_unique", f"{', '.join(key)} is unique", run_id)
+
+
+def set_aside(connection: Connection, entry: SourceTable, condition: str, rule: str, message: str, run_id: str) -> int:
+    """Moves the staged rows (alias `r`) that meet a condition into quarantine; returns how many."""
+    key = key_of(entry.contract)
+    columns = [column.name for column in columns_of(entry.contract)]
+    moved = connection.execute(
+        f"with moved as (delete from {table('staging', rows_table(entry.asset))} as r where {condition} returning r.*)"
+        " insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id)"
+        f" select %s, {_as_json(key)}, %s, %s, {_as_json(columns)}, %s from moved as r",
+        (entry.asset, rule, message, run_id),
+    ).rowcount
+    if moved:
+        merge_repeats(connection, entry.asset, run_id)
+    return moved
+
+
+def _as_json(columns: tuple[str, ...] | list[str]) -> str:
+    fields = ", ".join(f"'{name}', r.{quoted(name)}::varchar" for name in columns)
+    return f"jsonb_build_object({fields})::varchar"
+
+
+def merge_repeats(connection: Connection, asset: str, run_id: str) -> None:
+    """A row that was in quarantine already is there once: the newest sight, since the first."""
+    connection.execute(
+        "update ops.quarantined_row as q set first_seen = o.first_seen from ops.quarantined_row as o"
+        " where q.asset = %(asset)s and o.asset = q.asset and o.status = 'open' and q.run_id = %(run)s"
+        " and o.run_id <> q.run_id and o.row_key::jsonb = q.row_key::jsonb",
+        {"asset": asset, "run": run_id},
+    )
+    connection.execute(
+        "delete from ops.quarantined_row as o using ops.quarantined_row as q where o.asset = %(asset)s"
+        " and q.asset = o.asset and o.status = 'open' and q.run_id = %(run)s and o.run_id <> q.run_id"
+        " and o.row_key::jsonb = q.row_key::jsonb",
+        {"asset": asset, "run": run_id},
+    )
