@@ -252,7 +252,7 @@ class ProductInventory(SourceTable):
     ProductID: Int
     LocationID: SmallInt
     Shelf: Text = shaped(r"^([A-Za-z]|N/A)$", "a letter, or N/A")
-    Bin: TinyInt = Field(ge=0, le=100)
+    Bin: TinyInt = Field(le=100)
     Quantity: SmallInt = Field(ge=0)
     rowguid: Guid = guid()
     ModifiedDate: DateTime

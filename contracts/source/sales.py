@@ -146,13 +146,14 @@ class SalesOrderDetail(SourceTable):
     @rule
     def line_total_adds_up(cls):
         """LineTotal = UnitPrice * (1 - UnitPriceDiscount) * OrderQty, but for what rounding each piece loses."""
-        # Polars keeps the scale of the wider factor: eight places hold the product of four and four. The discount is
-        # clipped, since a false one has a rule of its own and must not overflow here.
+        # Polars keeps the scale of the wider factor: eight places hold the product of four and four. What no honest
+        # row can hold is clipped, so that it is rejected, here or by a rule of its own, instead of overflowing.
         exact = pl.Decimal(38, 8)
         pieces = pl.col("OrderQty").cast(exact)
         paid = 1 - pl.col("UnitPriceDiscount").clip(0, 1)
-        total = pl.col("UnitPrice").cast(exact) * paid.cast(exact) * pieces
-        return (pl.col("LineTotal") - total).abs() <= pieces * pl.lit("0.000001").cast(exact)
+        expected = pl.col("UnitPrice").cast(exact) * paid.cast(exact) * pieces
+        given = pl.col("LineTotal").clip(-(10**20), 10**20).cast(exact)
+        return (given - expected).abs() <= pieces * pl.lit("0.000001").cast(exact)
 
     class Config:
         name = "Sales_SalesOrderDetail"
@@ -168,7 +169,7 @@ class SalesOrderHeader(Order):
     DueDate: DateTime
     ShipDate: DateTime = Field(nullable=True)
     Status: TinyInt = Field(
-        ge=0, le=8, description="1 in process, 2 approved, 3 on back order, 4 rejected, 5 shipped, 6 cancelled"
+        le=8, description="1 in process, 2 approved, 3 on back order, 4 rejected, 5 shipped, 6 cancelled"
     )
     OnlineOrderFlag: Bit = Field(description="True: ordered in the web shop; false: taken by a sales person")
     SalesOrderNumber: Text

@@ -1,0 +1,619 @@
+"""Every rule of every source contract rejects the row that breaks it, alone, and accepts its legal neighbour.
+
+A row is made from plain values per type and from `VALID`; `CASES` names the rules with a broken and a legal change.
+Lengths, blanks, uniqueidentifiers, NULLs and false dates are tried on all columns that forbid them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+from pandera.errors import SchemaErrors
+
+from adventureworks.catalog import SOURCE_TABLES
+from contracts.columns import EMAIL_PATTERN, GUID_PATTERN, PHONE_PATTERN, XML_PATTERN
+
+Row = dict[str, Any]
+Case = tuple[str, Row, Row]
+"""A rule, the change that breaks it, and the neighbouring change that is legal."""
+
+SIGNS = {
+    "greater_than": ">",
+    "greater_than_or_equal_to": ">=",
+    "less_than": "<",
+    "less_than_or_equal_to": "<=",
+    "isin": "in",
+    "is_one_of": "one of",
+    "has_the_form": "form",
+    "is_not_blank": "not blank",
+    "str_length": "length",
+}
+
+PLAIN_FORMS = {
+    GUID_PATTERN: "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9",
+    XML_PATTERN: "<a/>",
+    EMAIL_PATTERN: "ann@example.com",
+    PHONE_PATTERN: "555-0100",
+    r"^[A-Z]{2}$": "GB",
+    r"^[A-Z]{3}$": "GBP",
+}
+
+INTEGERS: dict[Any, tuple[int, int]] = {
+    pl.UInt8: (0, 2**8 - 1),
+    pl.Int16: (-(2**15), 2**15 - 1),
+    pl.Int32: (-(2**31), 2**31 - 1),
+}
+
+TOTALS: Row = {"SubTotal": 10, "TaxAmt": 2, "Freight": 1, "TotalDue": 13}
+
+VALID: dict[str, Row] = {
+    "HumanResources_Employee": {
+        "BirthDate": "1990-05-01",
+        "MaritalStatus": "M",
+        "Gender": "F",
+        "HireDate": "2020-05-01",
+    },
+    "HumanResources_EmployeePayHistory": {"Rate": 10},
+    "HumanResources_Shift": {"EndTime": "16:00"},
+    "Person_BusinessEntityContact": {"PersonID": 2},
+    "Person_Person": {"PersonType": "IN"},
+    "Production_BillOfMaterials": {"ComponentID": 2, "StartDate": "2024-04-01"},
+    "Production_Document": {"FolderFlag": False},
+    "Production_Product": {"ProductLine": "M ", "Class": "M ", "Style": "M "},
+    "Production_TransactionHistory": {"TransactionType": "W"},
+    "Production_TransactionHistoryArchive": {"TransactionType": "W"},
+    "Production_WorkOrder": {"OrderQty": 10, "ScrappedQty": 1, "StockedQty": 9},
+    "Purchasing_PurchaseOrderDetail": {
+        "OrderQty": 2,
+        "UnitPrice": "1.5005",
+        "LineTotal": "3.001",
+        "ReceivedQty": 2,
+        "RejectedQty": "0.5",
+        "StockedQty": "1.5",
+    },
+    "Purchasing_PurchaseOrderHeader": TOTALS,
+    "Sales_CreditCard": {"ExpYear": 2030},
+    "Sales_CurrencyRate": {"FromCurrencyCode": "USD"},
+    "Sales_Customer": {"AccountNumber": "AW00000001"},
+    "Sales_SalesOrderDetail": {
+        "OrderQty": 3,
+        "UnitPrice": "10.0033",
+        "UnitPriceDiscount": "0.15",
+        "LineTotal": "25.508415",
+    },
+    "Sales_SalesOrderHeader": {"OnlineOrderFlag": False, "SalesOrderNumber": "SO1", **TOTALS},
+}
+
+
+def not_below(column: str, least: Any, below: Any, **rest: Any) -> Case:
+    return f"{column} >=", {column: below, **rest}, {column: least, **rest}
+
+
+def not_above(column: str, largest: Any, above: Any, **rest: Any) -> Case:
+    return f"{column} <=", {column: above, **rest}, {column: largest, **rest}
+
+
+def above(column: str, limit: Any, least: Any, **rest: Any) -> Case:
+    return f"{column} >", {column: limit, **rest}, {column: least, **rest}
+
+
+def one_of(column: str, unknown: str, known: str) -> Case:
+    return f"{column} one of", {column: unknown}, {column: known}
+
+
+def form(column: str, broken: str, legal: str) -> Case:
+    return f"{column} form", {column: broken}, {column: legal}
+
+
+PERIOD: Case = (
+    "ends_not_before_it_starts",
+    {"StartDate": "2024-04-02", "EndDate": "2024-04-01"},
+    {"StartDate": "2024-04-02", "EndDate": "2024-04-02"},
+)
+ORDER: list[Case] = [
+    ("total_adds_up", {"TotalDue": "13.0001"}, {"TotalDue": "13.0001", "TaxAmt": "2.0001"}),
+    (
+        "ships_not_before_it_is_ordered",
+        {"OrderDate": "2024-04-02", "ShipDate": "2024-04-01"},
+        {"OrderDate": "2024-04-02", "ShipDate": "2024-04-02"},
+    ),
+    ("SubTotal >=", {"SubTotal": "-0.0001", "TotalDue": "2.9999"}, {"SubTotal": 0, "TotalDue": 3}),
+    ("TaxAmt >=", {"TaxAmt": "-0.0001", "TotalDue": "10.9999"}, {"TaxAmt": 0, "TotalDue": 11}),
+    ("Freight >=", {"Freight": "-0.0001", "TotalDue": "11.9999"}, {"Freight": 0, "TotalDue": 12}),
+]
+MOVEMENT: list[Case] = [
+    not_below("ReferenceOrderLineID", 0, -1),
+    one_of("TransactionType", "X", "s"),
+    above("Quantity", 0, 1),
+    not_below("ActualCost", 0, "-0.0001"),
+    ("happens_by_tomorrow", {"TransactionDate": "2024-05-03"}, {"TransactionDate": "2024-05-02"}),
+]
+NO_ASSEMBLY: Row = {"ProductAssemblyID": None, "BOMLevel": 0, "PerAssemblyQty": 1}
+NO_SCRAP: Row = {"ScrappedQty": 0, "StockedQty": 10, "ScrapReasonID": None}
+
+CASES: dict[str, list[Case]] = {
+    "dbo_DatabaseLog": [form("XmlEvent", "no XML", "\ufeff <EVENT/>")],
+    "dbo_ErrorLog": [
+        not_below("ErrorSeverity", 0, -1),
+        not_above("ErrorSeverity", 25, 26),
+        not_below("ErrorLine", 0, -1),
+    ],
+    "HumanResources_Employee": [
+        form("OrganizationNode", "/1/", "5AC0"),
+        not_below("OrganizationLevel", 0, -1),
+        not_below("BirthDate", "1930-01-01", "1929-12-31"),
+        one_of("MaritalStatus", "D", "s"),
+        one_of("Gender", "X", "m"),
+        not_below("HireDate", "1996-07-01", "1996-06-30", BirthDate="1960-01-01"),
+        not_below("VacationHours", -40, -41),
+        not_above("VacationHours", 240, 241),
+        not_below("SickLeaveHours", 0, -1),
+        not_above("SickLeaveHours", 120, 121),
+        (
+            "is_of_age",
+            {"BirthDate": "2006-05-02", "HireDate": "2024-04-01", "ModifiedDate": "2024-05-01"},
+            {"BirthDate": "2006-05-01", "HireDate": "2024-04-01", "ModifiedDate": "2024-05-01"},
+        ),
+        (
+            "was_hired_at_sixteen_or_older",
+            {"BirthDate": "2004-05-02", "HireDate": "2020-05-01"},
+            {"BirthDate": "2004-05-01", "HireDate": "2020-05-01"},
+        ),
+        ("is_hired_by_tomorrow", {"HireDate": "2024-05-03"}, {"HireDate": "2024-05-02"}),
+    ],
+    "HumanResources_EmployeeDepartmentHistory": [PERIOD],
+    "HumanResources_EmployeePayHistory": [
+        not_below("Rate", "6.50", "6.4999"),
+        not_above("Rate", 200, "200.0001"),
+        ("PayFrequency in", {"PayFrequency": 3}, {"PayFrequency": 2}),
+    ],
+    "HumanResources_JobCandidate": [form("Resume", "John Smith", "<Resume/>")],
+    "HumanResources_Shift": [("lasts_some_time", {"EndTime": "08:00"}, {"EndTime": "07:00"})],
+    "Person_Address": [form("SpatialLocation", "47.6,-122.3", "E6100000010C")],
+    "Person_BusinessEntityContact": [("nobody_is_their_own_contact", {"PersonID": 1}, {"PersonID": 3})],
+    "Person_CountryRegion": [form("CountryRegionCode", "gb", "XK")],
+    "Person_EmailAddress": [form("EmailAddress", "ann.example.com", "o'neil+news@post.example.museum")],
+    "Person_Person": [
+        one_of("PersonType", "XX", "sp"),
+        not_below("EmailPromotion", 0, -1),
+        not_above("EmailPromotion", 2, 3),
+        form("AdditionalContactInfo", "call at noon", "<AdditionalContactInfo/>"),
+        form("Demographics", "cyclist", ""),
+    ],
+    "Person_PersonPhone": [form("PhoneNumber", "call me", "+44 (0)20 7946-0958 x1")],
+    "Person_StateProvince": [form("CountryRegionCode", "G1", "DE")],
+    "Production_BillOfMaterials": [
+        not_below("PerAssemblyQty", 1, "0.99"),
+        (
+            "ends_after_it_starts",
+            {"StartDate": "2024-04-01", "EndDate": "2024-04-01"},
+            {"StartDate": "2024-04-01", "EndDate": None},
+        ),
+        ("nothing_is_its_own_component", {"ComponentID": 1}, {"ComponentID": 3}),
+        ("only_a_finished_product_is_at_the_top", {"BOMLevel": 0}, {"BOMLevel": 1}),
+        ("only_a_finished_product_is_at_the_top", NO_ASSEMBLY | {"BOMLevel": 1}, NO_ASSEMBLY),
+        ("only_a_finished_product_is_at_the_top", NO_ASSEMBLY | {"PerAssemblyQty": "1.01"}, NO_ASSEMBLY),
+    ],
+    "Production_Document": [
+        form("DocumentNode", "/1/", "5AC0"),
+        form("Document", "a text", "0xD0CF"),
+        not_below("DocumentLevel", 0, -1),
+        not_below("ChangeNumber", 0, -1),
+        not_below("Status", 1, 0),
+        not_above("Status", 3, 4),
+        ("a_folder_has_no_content", {"FolderFlag": True}, {"FolderFlag": True, "Document": None}),
+    ],
+    "Production_Illustration": [form("Diagram", "a drawing", "<Canvas/>")],
+    "Production_Location": [not_below("CostRate", 0, "-0.0001"), not_below("Availability", 0, "-0.01")],
+    "Production_Product": [
+        above("SafetyStockLevel", 0, 1),
+        above("ReorderPoint", 0, 1),
+        not_below("StandardCost", 0, "-0.0001"),
+        ("ListPrice >=", {"ListPrice": "-0.0001", "StandardCost": None}, {"ListPrice": 0, "StandardCost": 0}),
+        above("Weight", 0, "0.01"),
+        not_below("DaysToManufacture", 0, -1),
+        one_of("ProductLine", "X ", "t "),
+        one_of("Class", "X ", "h"),
+        one_of("Style", "X ", "u "),
+        (
+            "sale_ends_not_before_it_starts",
+            {"SellStartDate": "2024-04-02", "SellEndDate": "2024-04-01"},
+            {"SellStartDate": "2024-04-02", "SellEndDate": "2024-04-02"},
+        ),
+        (
+            "is_discontinued_after_its_sale_starts",
+            {"SellStartDate": "2024-04-02", "DiscontinuedDate": "2024-04-01"},
+            {"SellStartDate": "2024-04-02", "DiscontinuedDate": "2024-04-02"},
+        ),
+        ("list_price_covers_the_cost", {"ListPrice": 5, "StandardCost": "5.0001"}, {"ListPrice": 5, "StandardCost": 5}),
+        (
+            "list_price_covers_the_cost",
+            {"ListPrice": 0, "StandardCost": 5},
+            {"ListPrice": 0, "StandardCost": 5, "FinishedGoodsFlag": False},
+        ),
+        ("weight_has_a_unit", {"WeightUnitMeasureCode": None}, {"WeightUnitMeasureCode": None, "Weight": None}),
+        ("unit_of_size_has_a_size", {"Size": None}, {"Size": None, "SizeUnitMeasureCode": None}),
+    ],
+    "Production_ProductCostHistory": [PERIOD, not_below("StandardCost", 0, "-0.0001")],
+    "Production_ProductDocument": [form("DocumentNode", "/1/", "5AC0")],
+    "Production_ProductInventory": [
+        form("Shelf", "AB", "N/A"),
+        form("Shelf", "1", "z"),
+        not_above("Bin", 100, 101),
+        not_below("Quantity", 0, -1),
+    ],
+    "Production_ProductListPriceHistory": [PERIOD, above("ListPrice", 0, "0.0001")],
+    "Production_ProductModel": [
+        form("CatalogDescription", "a bike", "<?xml?><p/>"),
+        form("Instructions", "turn left", "<root/>"),
+    ],
+    "Production_ProductPhoto": [form("ThumbNailPhoto", "GIF89a", "\\x4749"), form("LargePhoto", "GIF89a", "")],
+    "Production_ProductReview": [
+        form("EmailAddress", "nobody", "a@b.co"),
+        not_below("Rating", 1, 0),
+        not_above("Rating", 5, 6),
+        ("is_written_by_tomorrow", {"ReviewDate": "2024-05-03"}, {"ReviewDate": "2024-05-02"}),
+    ],
+    "Production_TransactionHistory": MOVEMENT,
+    "Production_TransactionHistoryArchive": MOVEMENT,
+    "Production_WorkOrder": [
+        PERIOD,
+        ("OrderQty >", NO_SCRAP | {"OrderQty": 0, "StockedQty": 0}, NO_SCRAP | {"OrderQty": 1, "StockedQty": 1}),
+        ("ScrappedQty >=", NO_SCRAP | {"ScrappedQty": -1, "StockedQty": 11}, NO_SCRAP),
+        (
+            "is_due_not_before_it_starts",
+            {"StartDate": "2024-04-02", "DueDate": "2024-04-01"},
+            {"StartDate": "2024-04-02", "DueDate": "2024-04-02"},
+        ),
+        ("scraps_no_more_than_it_makes", {"ScrappedQty": 11, "StockedQty": -1}, {"ScrappedQty": 10, "StockedQty": 0}),
+        ("stocks_what_is_not_scrapped", {"StockedQty": 10}, {"StockedQty": 8, "ScrappedQty": 2}),
+        ("scrap_has_a_reason", {"ScrapReasonID": None}, {"ScrapReasonID": 2}),
+        ("scrap_has_a_reason", NO_SCRAP | {"ScrapReasonID": 1}, NO_SCRAP),
+        ("happens_by_tomorrow", {"EndDate": "2024-05-03"}, {"EndDate": "2024-05-02"}),
+    ],
+    "Production_WorkOrderRouting": [
+        not_below("OperationSequence", 1, 0),
+        not_below("ActualResourceHrs", 0, "-0.0001"),
+        above("PlannedCost", 0, "0.0001"),
+        above("ActualCost", 0, "0.0001"),
+        (
+            "schedule_ends_not_before_it_starts",
+            {"ScheduledStartDate": "2024-05-02"},
+            {"ScheduledStartDate": "2024-05-02", "ScheduledEndDate": "2024-05-02"},
+        ),
+        (
+            "work_ends_not_before_it_starts",
+            {"ActualStartDate": "2024-04-02", "ActualEndDate": "2024-04-01"},
+            {"ActualStartDate": "2024-04-02", "ActualEndDate": None},
+        ),
+        ("what_has_ended_had_started", {"ActualStartDate": None}, {"ActualStartDate": None, "ActualEndDate": None}),
+        ("happens_by_tomorrow", {"ActualEndDate": "2024-05-03"}, {"ActualEndDate": "2024-05-02"}),
+    ],
+    "Purchasing_ProductVendor": [
+        not_below("AverageLeadTime", 1, 0),
+        above("StandardPrice", 0, "0.0001"),
+        above("LastReceiptCost", 0, "0.0001"),
+        not_below("MinOrderQty", 1, 0),
+        ("MaxOrderQty >=", {"MaxOrderQty": 0, "MinOrderQty": None}, {"MaxOrderQty": 1}),
+        not_below("OnOrderQty", 0, -1),
+        ("smallest_order_is_not_above_the_largest", {"MinOrderQty": 2}, {"MinOrderQty": 2, "MaxOrderQty": 2}),
+        ("is_received_by_tomorrow", {"LastReceiptDate": "2024-05-03"}, {"LastReceiptDate": "2024-05-02"}),
+    ],
+    "Purchasing_PurchaseOrderDetail": [
+        ("OrderQty >", {"OrderQty": 0, "LineTotal": 0}, {"OrderQty": 1, "LineTotal": "1.5005"}),
+        ("UnitPrice >=", {"UnitPrice": "-0.0001", "LineTotal": "-0.0002"}, {"UnitPrice": 0, "LineTotal": 0}),
+        (
+            "ReceivedQty >=",
+            {"ReceivedQty": "-0.01", "RejectedQty": None},
+            {"ReceivedQty": 0, "RejectedQty": 0, "StockedQty": 0},
+        ),
+        ("RejectedQty >=", {"RejectedQty": "-0.01", "StockedQty": "2.01"}, {"RejectedQty": 0, "StockedQty": 2}),
+        ("line_total_adds_up", {"LineTotal": "3.0011"}, {"LineTotal": "3.0012", "UnitPrice": "1.5006"}),
+        (
+            "rejects_no_more_than_it_receives",
+            {"RejectedQty": "2.01", "StockedQty": "-0.01"},
+            {"RejectedQty": 2, "StockedQty": 0},
+        ),
+        ("stocks_what_is_not_rejected", {"StockedQty": 2}, {"StockedQty": 2, "RejectedQty": 0}),
+    ],
+    "Purchasing_PurchaseOrderHeader": [
+        *ORDER,
+        not_below("Status", 1, 0),
+        not_above("Status", 4, 5),
+        (
+            "is_ordered_by_tomorrow",
+            {"OrderDate": "2024-05-03", "ShipDate": None},
+            {"OrderDate": "2024-05-02", "ShipDate": "2024-06-01"},
+        ),
+    ],
+    "Purchasing_ShipMethod": [above("ShipBase", 0, "0.0001"), above("ShipRate", 0, "0.0001")],
+    "Purchasing_Vendor": [not_below("CreditRating", 1, 0), not_above("CreditRating", 5, 6)],
+    "Sales_CountryRegionCurrency": [form("CountryRegionCode", "GBR", "XK"), form("CurrencyCode", "gbp", "XAU")],
+    "Sales_CreditCard": [
+        not_below("ExpMonth", 1, 0),
+        not_above("ExpMonth", 12, 13),
+        not_below("ExpYear", 2000, 30),
+        not_above("ExpYear", 2099, 2100),
+    ],
+    "Sales_Currency": [form("CurrencyCode", "US$", "XBT")],
+    "Sales_CurrencyRate": [
+        form("FromCurrencyCode", "usd", "EUR"),
+        form("ToCurrencyCode", "GB", "JPY"),
+        above("AverageRate", 0, "0.0001"),
+        above("EndOfDayRate", 0, "0.0001"),
+        (
+            "a_currency_is_worth_itself",
+            {"ToCurrencyCode": "USD", "EndOfDayRate": "1.0001"},
+            {"ToCurrencyCode": "USD", "EndOfDayRate": 1},
+        ),
+    ],
+    "Sales_Customer": [
+        ("is_a_person_or_a_store", {"PersonID": None, "StoreID": None}, {"PersonID": None}),
+        ("account_number_is_the_id", {"AccountNumber": "AW1"}, {"CustomerID": 29485, "AccountNumber": "AW00029485"}),
+    ],
+    "Sales_SalesOrderDetail": [
+        ("OrderQty >", {"OrderQty": 0, "LineTotal": 0}, {"OrderQty": 1, "LineTotal": "8.502805"}),
+        ("UnitPrice >=", {"UnitPrice": "-0.0001", "LineTotal": "-0.000255"}, {"UnitPrice": 0, "LineTotal": 0}),
+        (
+            "UnitPriceDiscount >=",
+            {"UnitPriceDiscount": "-0.0001", "LineTotal": "30.0099"},
+            {"UnitPriceDiscount": 0, "LineTotal": "30.0099"},
+        ),
+        (
+            "UnitPriceDiscount <=",
+            {"UnitPriceDiscount": "1.0001", "LineTotal": 0},
+            {"UnitPriceDiscount": 1, "LineTotal": 0},
+        ),
+        # 10.0033 * 0.6667 = 6.66920011: SQL Server rounds the piece to six places before it multiplies.
+        ("line_total_adds_up", {"LineTotal": "25.508419"}, {"UnitPriceDiscount": "0.3333", "LineTotal": "20.0076"}),
+    ],
+    "Sales_SalesOrderHeader": [
+        *ORDER,
+        not_above("Status", 8, 9),
+        (
+            "is_due_not_before_it_is_ordered",
+            {"OrderDate": "2024-04-02", "DueDate": "2024-04-01"},
+            {"OrderDate": "2024-04-02", "DueDate": "2024-04-02"},
+        ),
+        ("shipped_orders_have_a_ship_date", {"Status": 5, "ShipDate": None}, {"Status": 1, "ShipDate": None}),
+        ("happens_by_tomorrow", {"ShipDate": "2024-05-03"}, {"ShipDate": "2024-05-02", "DueDate": "2024-06-01"}),
+        ("number_is_the_id", {"SalesOrderNumber": "SO2"}, {"SalesOrderNumber": "SO75124", "SalesOrderID": 75124}),
+        ("has_a_sales_person_unless_online", {"SalesPersonID": None}, {"SalesPersonID": 2}),
+        (
+            "has_a_sales_person_unless_online",
+            {"OnlineOrderFlag": True},
+            {"OnlineOrderFlag": True, "SalesPersonID": None},
+        ),
+        (
+            "approval_code_has_a_card",
+            {"CreditCardID": None},
+            {"CreditCardID": None, "CreditCardApprovalCode": None},
+        ),
+    ],
+    "Sales_SalesPerson": [
+        above("SalesQuota", 0, "0.0001"),
+        not_below("Bonus", 0, "-0.0001"),
+        not_below("CommissionPct", 0, "-0.0001"),
+        not_above("CommissionPct", 1, "1.0001"),
+        not_below("SalesYTD", 0, "-0.0001"),
+        not_below("SalesLastYear", 0, "-0.0001"),
+    ],
+    "Sales_SalesPersonQuotaHistory": [above("SalesQuota", 0, "0.0001")],
+    "Sales_SalesTaxRate": [
+        not_below("TaxType", 1, 0),
+        not_above("TaxType", 3, 4),
+        not_below("TaxRate", 0, "-0.0001"),
+        not_above("TaxRate", 100, "100.0001"),
+    ],
+    "Sales_SalesTerritory": [
+        form("CountryRegionCode", "Germany", "DE"),
+        not_below("SalesYTD", 0, "-0.0001"),
+        not_below("SalesLastYear", 0, "-0.0001"),
+        not_below("CostYTD", 0, "-0.0001"),
+        not_below("CostLastYear", 0, "-0.0001"),
+    ],
+    "Sales_SalesTerritoryHistory": [PERIOD],
+    "Sales_ShoppingCartItem": [
+        not_below("Quantity", 1, 0),
+        ("is_filled_by_tomorrow", {"DateCreated": "2024-05-03"}, {"DateCreated": "2024-05-02"}),
+    ],
+    "Sales_SpecialOffer": [
+        PERIOD,
+        not_below("DiscountPct", 0, "-0.0001"),
+        not_above("DiscountPct", 1, "1.0001"),
+        not_below("MinQty", 0, -1),
+        ("smallest_quantity_is_not_above_the_largest", {"MinQty": 2}, {"MinQty": 2, "MaxQty": None}),
+    ],
+    "Sales_Store": [form("Demographics", "large", "<StoreSurvey/>")],
+}
+
+
+@pytest.mark.parametrize("asset", SOURCE_TABLES)
+def test_each_rule_rejects_what_breaks_it_alone_and_accepts_its_neighbour(asset: str) -> None:
+    cases = [*CASES.get(asset, []), *generic_cases(asset)]
+    outcomes = broken_rules(asset, [row(asset), *(row(asset) | change for _, *both in cases for change in both)])
+    assert outcomes[0] == set(), "the valid row itself is rejected"
+    for (rule, broken, legal), of_broken, of_legal in zip(cases, outcomes[1::2], outcomes[2::2], strict=True):
+        nulls = {f"{column} not null" for column, value in broken.items() if value is None}
+        assert of_broken - nulls == {rule}, f"{broken} should break {rule} alone"
+        assert of_legal == set(), f"{legal} should break nothing"
+
+
+@pytest.mark.parametrize("asset", SOURCE_TABLES)
+def test_no_rule_is_without_a_test_and_no_test_without_a_rule(asset: str) -> None:
+    tried = {rule for rule, _, _ in [*CASES.get(asset, []), *generic_cases(asset)]}
+    assert tried == rules_of(asset)
+
+
+@pytest.mark.parametrize("asset", SOURCE_TABLES)
+def test_what_must_be_there_may_not_be_null_and_what_may_be_missing_may(asset: str) -> None:
+    columns = schema_of(asset).columns
+    outcomes = broken_rules(asset, [row(asset) | {name: None} for name in columns])
+    for (name, column), rules in zip(columns.items(), outcomes, strict=True):
+        assert (f"{name} not null" in rules) is not column.nullable, name
+
+
+@pytest.mark.parametrize("asset", SOURCE_TABLES)
+def test_a_false_date_is_rejected_in_every_column(asset: str) -> None:
+    dates = [name for name, column in schema_of(asset).columns.items() if is_date(column) and not column.checks]
+    false_dates = ["0001-01-01", "1900-01-01", "1970-01-01", "9999-12-31"]
+    for rules in broken_rules(asset, [row(asset) | {name: day} for name in dates for day in false_dates]):
+        assert "dates_can_be_true" in rules
+
+
+@pytest.mark.parametrize("asset", SOURCE_TABLES)
+def test_a_key_may_come_once(asset: str) -> None:
+    twice = frame(asset, [row(asset), row(asset)])
+    with pytest.raises(SchemaErrors, match="not unique"):
+        SOURCE_TABLES[asset].contract.validate(twice, lazy=True)
+
+
+@pytest.mark.parametrize("asset", SOURCE_TABLES)
+def test_absurd_values_are_judged_and_break_no_rule_itself(asset: str) -> None:
+    """A rule that overflows would stop the whole batch for the sake of one row."""
+    columns = schema_of(asset).columns
+    least = {name: extreme(column.dtype.type, -1) for name, column in columns.items()}
+    largest = {name: extreme(column.dtype.type, 1) for name, column in columns.items()}
+    mixed = {name: (least if index % 2 else largest)[name] for index, name in enumerate(columns)}
+    inverse = {name: (largest if index % 2 else least)[name] for index, name in enumerate(columns)}
+    broken_rules(asset, [least, largest, mixed, inverse])
+
+
+@pytest.mark.parametrize("asset", SOURCE_TABLES)
+def test_contract_says_which_table_it_is_and_what_one_row_means(asset: str) -> None:
+    contract = SOURCE_TABLES[asset].contract
+    schema = contract.to_schema()
+    assert schema.name == asset
+    assert schema.unique, "every table has a key"
+    assert set(schema.unique) <= set(schema.columns)
+    assert (contract.__doc__ or "").startswith("One row")
+    for rule in contract.to_schema().checks:
+        assert rule.description, f"{rule.name} is shown to people and says nothing"
+
+
+def schema_of(asset: str) -> Any:
+    return SOURCE_TABLES[asset].contract.to_schema()
+
+
+def is_date(column: Any) -> bool:
+    return column.dtype.type in (pl.Date, pl.Datetime)
+
+
+def rules_of(asset: str) -> set[str]:
+    schema = schema_of(asset)
+    of_columns = {rule_id(column, check) for column in schema.columns.values() for check in column.checks}
+    return of_columns | {check.name for check in schema.checks}
+
+
+def rule_id(column: Any, check: Any) -> str:
+    return f"{column.name} {SIGNS[check.name]}"
+
+
+def generic_cases(asset: str) -> list[Case]:
+    """Lengths, blanks and uniqueidentifiers, which no table needs to spell out; and the false date."""
+    cases: list[Case] = [("dates_can_be_true", all_dates(asset, "1989-12-31"), all_dates(asset, "1990-01-01"))]
+    if asset == "HumanResources_Employee":
+        cases = [("dates_can_be_true", {"ModifiedDate": "2100-01-01"}, {"ModifiedDate": "2099-12-31"})]
+    for name, column in schema_of(asset).columns.items():
+        for check in column.checks:
+            if check.name == "is_not_blank":
+                cases.append((rule_id(column, check), {name: " "}, {name: " Ä"}))
+            elif check.name == "str_length":
+                cases.append((rule_id(column, check), *too_long(name, plain(column), check.statistics["max_value"])))
+            elif check.name == "has_the_form" and check.statistics["pattern"] == GUID_PATTERN:
+                upper = PLAIN_FORMS[GUID_PATTERN].upper()
+                cases.append((rule_id(column, check), {name: upper}, {name: "ffffffff-ffff-ffff-ffff-ffffffffffff"}))
+    return cases
+
+
+def too_long(name: str, value: str, longest: int) -> tuple[Row, Row]:
+    """The value made one character too long, and just as long as it may be, by repeating its first one."""
+    return {name: value[0] * (longest + 1 - len(value)) + value}, {name: value[0] * (longest - len(value)) + value}
+
+
+def all_dates(asset: str, day: str) -> Row:
+    """The same day in all date columns; an end that must come later is open."""
+    columns = schema_of(asset).columns
+    same: Row = {name: day for name, column in columns.items() if is_date(column)}
+    return same | ({"EndDate": None} if asset == "Production_BillOfMaterials" else {})
+
+
+def row(asset: str) -> Row:
+    """A row that keeps every rule."""
+    return {name: plain(column) for name, column in schema_of(asset).columns.items()} | VALID.get(asset, {})
+
+
+def plain(column: Any) -> Any:
+    """A value that most columns of the type accept."""
+    dtype = column.dtype.type
+    if dtype == pl.String:
+        patterns = [check.statistics["pattern"] for check in column.checks if check.name == "has_the_form"]
+        return PLAIN_FORMS.get(patterns[0], "A") if patterns else "A"
+    if dtype == pl.Boolean:
+        return True
+    if dtype == pl.Time:
+        return "08:00"
+    return "2024-05-01" if is_date(column) else 1
+
+
+def extreme(dtype: pl.DataType, sign: int) -> Any:
+    """The least or the largest value that a type holds."""
+    if isinstance(dtype, pl.Decimal):
+        return Decimal((sign < 0, (9,) * dtype.precision, -dtype.scale))
+    if dtype in INTEGERS:
+        return INTEGERS[dtype][sign > 0]
+    if dtype == pl.String:
+        return "" if sign < 0 else "\U0010ffff" * 200
+    if dtype == pl.Boolean:
+        return sign > 0
+    if dtype == pl.Time:
+        return "00:00" if sign < 0 else "23:59:59.999999"
+    return "0001-01-01" if sign < 0 else "9999-12-31"
+
+
+def frame(asset: str, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Rows in the contract's types."""
+    columns = schema_of(asset).columns
+    return pl.DataFrame(
+        [
+            pl.Series(name, [typed(each[name], c.dtype.type) for each in rows], c.dtype.type)
+            for name, c in columns.items()
+        ]
+    )
+
+
+def typed(value: Any, dtype: pl.DataType) -> Any:
+    if value is None:
+        return None
+    if isinstance(dtype, pl.Decimal):
+        return Decimal(str(value))
+    parsers = {pl.Datetime: datetime.fromisoformat, pl.Date: date.fromisoformat, pl.Time: time.fromisoformat}
+    parse = parsers.get(dtype.base_type())
+    return parse(value) if parse else value
+
+
+def broken_rules(asset: str, rows: Sequence[Mapping[str, Any]]) -> list[set[str]]:
+    """For each row the rules that it breaks, the key's uniqueness aside."""
+    schema = deepcopy(schema_of(asset))
+    schema.unique = None
+    broken: list[set[str]] = [set() for _ in rows]
+    try:
+        schema.validate(frame(asset, rows), lazy=True)
+    except SchemaErrors as errors:
+        for error in errors.schema_errors:
+            assert isinstance(error.check_output, pl.DataFrame), f"{error.check} gave no answer: {error}"
+            for index in error.check_output["check_output"].eq_missing(False).arg_true():
+                broken[index].add(name_of(error))
+    return broken
+
+
+def name_of(error: Any) -> str:
+    if error.check == "not_nullable":
+        return f"{error.schema.name} not null"
+    return rule_id(error.schema, error.check) if error.check.name in SIGNS else error.check.name
