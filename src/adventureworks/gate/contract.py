@@ -226,6 +226,8 @@ def _rule(error: Any, model: type[DataFrameModel]) -> tuple[str, str]:
         return f"{column}_form", f"{column} matches {getattr(statistics['pattern'], 'pattern', statistics['pattern'])}"
     if name == "in_range":
         return f"{column}_range", f"{column} lies from {statistics['min_value']} to {statistics['max_value']}"
+    if column in model.to_schema().columns and error.check.description:
+        return f"{column}_{name}", f"{column} {error.check.description}"
     return name, _first_line(getattr(model, name, None)) or name.replace("_", " ")
 
 
