@@ -1,1 +1,1 @@
-"""The local PostgreSQL and the local Airflow: started, watched and stopped. Nothing else starts a process."""
+"""The local PostgreSQL and the local Airflow: started, watched and stopped. Nothing else starts a service."""

