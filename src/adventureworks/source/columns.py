@@ -55,10 +55,11 @@ def key_of(table: SourceTable) -> tuple[str, ...]:
 
 def require_columns(table: SourceTable, present: list[str], where: str) -> None:
     """Raises TableBlocked where `present` lacks a column of the contract, or has one twice; `where` names the place."""
-    missing = [column.name for column in columns_of(table) if column.name not in present]
+    wanted = [column.name for column in columns_of(table)]
+    missing = [name for name in wanted if name not in present]
     if missing:
         raise TableBlocked(table.asset, "columns_are_there", f"{where} has no column {', '.join(missing)}.")
-    twice = sorted({name for name in present if present.count(name) > 1})
+    twice = [name for name in wanted if present.count(name) > 1]
     if twice:
         raise TableBlocked(table.asset, "columns_are_there", f"{where} has column {', '.join(twice)} more than once.")
 

@@ -19,20 +19,32 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import TableBlocked
 from adventureworks.source.columns import Column, columns_of
-from adventureworks.source.files_csv import not_whole, ragged, sliced
+from adventureworks.source.files_text import (
+    BLOCK_BYTES,
+    LONGEST_RECORD_BYTES,
+    not_whole,
+    parsed,
+    ragged,
+    sliced,
+    too_long,
+    unreadable,
+)
 
-_BLOCK_BYTES = 4 << 20
-_LONGEST_ROW_BYTES = 64 << 20
 _HEAD_CHARACTERS = 1 << 16
 
 _FIELD_END, _ROW_END = b"\x1f", b"\x1e"
 _LINE_FEED_IN_FIELD, _RETURN_IN_FIELD = b"\x1d", b"\x1c"
 _MARKS = (_FIELD_END, _ROW_END, _LINE_FEED_IN_FIELD, _RETURN_IN_FIELD)
+_TRANSLATED: dict[str, str | bool] = {
+    "delimiter": _FIELD_END.decode(),
+    "quote_char": False,
+    "escape_char": False,
+    "ignore_empty_lines": False,
+}
 
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
@@ -103,12 +115,16 @@ def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordB
     Raises TableBlocked where the file is cut off, cannot be decoded, or has a row with too few or too many fields.
     """
     columns = columns_of(table)
+    names = [column.name for column in columns]
     dialect = _dialect(path, table, _marked_encoding(path))
     rows_before = 0
     for block in _blocks(path, table, dialect, len(columns)):
-        batch = _parsed(block, columns, path, table, rows_before)
+        batch, broken = parsed(block, names, columns, _TRANSLATED, quoted_empty_is_text=False)
+        if broken:
+            raise ragged(table, path, broken[0], rows_before)
         rows_before += batch.num_rows
-        yield from sliced(batch, columns, batch_rows)
+        restored = [_restored(batch[column.name], column, block) for column in columns]
+        yield from sliced(pa.RecordBatch.from_arrays(restored, names=names), columns, batch_rows)
 
 
 def _blocks(path: Path, table: SourceTable, dialect: _Dialect, fields: int) -> Iterator[bytes]:
@@ -116,47 +132,14 @@ def _blocks(path: Path, table: SourceTable, dialect: _Dialect, fields: int) -> I
     rest = b""
     for text in _utf8(path, table):
         if any(mark in text for mark in _MARKS):
-            raise _unreadable(table, path, "it holds control characters that no text of the source has")
+            raise unreadable(table, path, "it holds control characters that no text of the source has")
         rows, rest = dialect.translate(rest + text, fields)
-        if len(rest) > _LONGEST_ROW_BYTES:
-            raise not_whole(table, path, f"a row does not end within {_LONGEST_ROW_BYTES >> 20} MB")
+        if len(rest) > LONGEST_RECORD_BYTES:
+            raise too_long(table, path)
         if rows:
             yield rows
     if rest.strip(b"\r\n"):
         raise not_whole(table, path, "its last row is not complete")
-
-
-def _parsed(block: bytes, columns: tuple[Column, ...], path: Path, table: SourceTable, before: int) -> pa.RecordBatch:
-    broken: list[pacsv.InvalidRow] = []
-
-    def remember(row: pacsv.InvalidRow) -> str:
-        broken.append(row)
-        return "skip"
-
-    names = [column.name for column in columns]
-    parsed = pacsv.read_csv(
-        pa.BufferReader(block),
-        pacsv.ReadOptions(column_names=names, block_size=len(block) + 1, use_threads=False),
-        pacsv.ParseOptions(
-            delimiter=_FIELD_END.decode(),
-            quote_char=False,
-            escape_char=False,
-            ignore_empty_lines=False,
-            invalid_row_handler=remember,
-        ),
-        pacsv.ConvertOptions(
-            column_types={name: pa.string() for name in names}, null_values=[""], strings_can_be_null=True
-        ),
-    )
-    if broken:
-        raise ragged(table, path, broken[0], before)
-    rows = parsed.combine_chunks()
-    arrays = [_restored(_one_chunk(rows[column.name]), column, block) for column in columns]
-    return pa.RecordBatch.from_arrays(arrays, names=names)
-
-
-def _one_chunk(values: pa.ChunkedArray) -> pa.Array:
-    return values.chunk(0) if values.num_chunks == 1 else pa.array([], type=pa.string())
 
 
 def _restored(values: pa.Array, column: Column, block: bytes) -> pa.Array:
@@ -199,20 +182,20 @@ def _utf8(path: Path, table: SourceTable) -> Iterator[bytes]:
     try:
         with path.open("rb") as file:
             file.seek(_mark_length(path))
-            while data := file.read(_BLOCK_BYTES):
+            while data := file.read(BLOCK_BYTES):
                 yield decoder.decode(data).encode()
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as damage:
         raise not_whole(table, path, f"its text cannot be decoded as {encoding}") from damage
     except UnicodeEncodeError as damage:
-        raise _unreadable(table, path, "it holds half characters") from damage
+        raise unreadable(table, path, "it holds half characters") from damage
 
 
 def _is_utf8(path: Path) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         with path.open("rb") as file:
-            while data := file.read(_BLOCK_BYTES):
+            while data := file.read(BLOCK_BYTES):
                 decoder.decode(data)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
@@ -247,9 +230,3 @@ def _dialect(path: Path, table: SourceTable, encoding: str | None) -> _Dialect:
             f"A CSV file with commas and a header is named {table.asset}.csv.",
         )
     return min(found, key=lambda place: place[0])[1]
-
-
-def _unreadable(table: SourceTable, path: Path, why: str) -> TableBlocked:
-    return TableBlocked(
-        table.asset, "file_is_readable", f"{path.name} cannot be read: {why}.", f"Export {path.name} again."
-    )
