@@ -3,9 +3,7 @@
 from typing import Annotated
 
 import polars as pl
-from pandera.polars import PolarsData, dataframe_check
-
-from contracts.columns import BigInt, Date, Int, MartTable, Money, SmallInt, Text, described
+from contracts.columns import BigInt, Date, Int, MartTable, Money, SmallInt, Text, described, rule
 
 LineAmount = Annotated[pl.Decimal, 38, 6]
 Discount = Annotated[pl.Decimal, 38, 8]
@@ -44,12 +42,12 @@ class FactSales(MartTable):
         name = "fact_sales"
         unique = ["sales_order_id", "sales_order_detail_id"]
 
-    @dataframe_check
-    def revenue_is_gross_less_discount(cls, data: PolarsData) -> pl.LazyFrame:
+    @rule
+    def revenue_is_gross_less_discount(cls):
         """Revenue = gross_amount − discount_amount, to the sixth place."""
         wide = pl.Decimal(38, 8)
         difference = pl.col("gross_amount").cast(wide) - pl.col("discount_amount") - pl.col("revenue").cast(wide)
-        return data.lazyframe.select(difference.abs() <= pl.lit("0.000001").cast(wide))
+        return difference.abs() <= pl.lit("0.000001").cast(wide)
 
 
 class DailySales(MartTable):

@@ -213,9 +213,9 @@ class SalesOrderHeader(Order):
         return pl.col("SalesOrderNumber") == "SO" + pl.col("SalesOrderID").cast(pl.String)
 
     @rule
-    def has_a_sales_person_unless_online(cls):
-        """SalesPersonID IS NULL exactly where OnlineOrderFlag."""
-        return pl.col("SalesPersonID").is_null() == pl.col("OnlineOrderFlag")
+    def online_orders_have_no_sales_person(cls):
+        """SalesPersonID IS NULL where OnlineOrderFlag."""
+        return pl.col("SalesPersonID").is_null() | ~pl.col("OnlineOrderFlag")
 
     @rule
     def approval_code_has_a_card(cls):

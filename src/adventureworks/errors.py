@@ -22,6 +22,7 @@ class TableBlocked(PlatformError):
     def __init__(self, table: str, rule: str, cause: str, next_step: str = "") -> None:
         self.table = table
         self.rule = rule
+        self.detail = cause.strip()
         super().__init__(f"{table}: {cause}", next_step or f"See it: adventureworks status {table}")
 
 

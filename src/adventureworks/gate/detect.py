@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from adventureworks.gate.checks import references
-
 from adventureworks.catalog import SOURCE_TABLES, unit_of
 from adventureworks.errors import TableBlocked
+from adventureworks.gate.checks import references
 from adventureworks.settings import Settings
 from adventureworks.source import TableState, open_source
 from adventureworks.warehouse import layout, open_warehouse
@@ -76,7 +75,7 @@ def _known(connection: Connection) -> dict[str, tuple[str, bool]]:
 
 def _fingerprint(state: TableState | TableBlocked) -> str:
     """What cannot be read has a fingerprint too: the same failure twice is no news."""
-    return state.fingerprint if isinstance(state, TableState) else f"unreadable: {state.rule}: {state.cause}"
+    return state.fingerprint if isinstance(state, TableState) else f"unreadable: {state.rule}: {state.detail}"
 
 
 def _waiting_for_parents(settings: Settings, connection: Connection, changed: set[str]) -> set[str]:
@@ -103,7 +102,7 @@ def _note(connection: Connection, run_id: str, asset: str, state: TableState | T
             state.rows if isinstance(state, TableState) else None,
             "blocked" if unreadable else "detected",
             unreadable.rule if unreadable else None,
-            unreadable.cause if unreadable else None,
+            unreadable.detail if unreadable else None,
         ),
     )
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from graphlib import CycleError, TopologicalSorter
 
-from adventureworks.gate.checks import CheckOutcome, Reference, references, run_checks
-
 from adventureworks.catalog import SOURCE_TABLES, unit_of
 from adventureworks.errors import TableBlocked
+from adventureworks.gate.checks import CheckOutcome, Reference, references, run_checks
 from adventureworks.gate.load import mark_blocked
 from adventureworks.settings import Settings
 from adventureworks.warehouse import open_warehouse, staging

@@ -48,7 +48,7 @@ def mark_blocked(connection: Connection, run_id: str, blocked: TableBlocked) -> 
     connection.execute(
         "update ops.change set status = 'blocked', blocked_rule = %s, blocked_cause = %s"
         " where run_id = %s and asset = %s",
-        (blocked.rule, blocked.cause, run_id, blocked.table),
+        (blocked.rule, blocked.detail, run_id, blocked.table),
     )
 
 
