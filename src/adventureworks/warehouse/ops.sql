@@ -60,14 +60,14 @@ create table if not exists ops.incident (
     status      varchar not null,     -- 'open' or 'resolved'
     summary     varchar not null,
     detail      varchar not null,     -- JSON: counts, example keys, next command
-    run_id      varchar not null,
+    run_id      varchar not null,     -- that saw it last, or saw its end
     first_seen  timestamptz not null default current_timestamp,
     last_seen   timestamptz not null default current_timestamp,
     resolved_at timestamptz,
     seen_count  bigint not null default 1,
-    notified    varchar not null default '[]'  -- JSON list of the channels that took the message
+    notified    varchar not null default '{}'  -- JSON map channel -> severity it was told of last, or 'resolved'
 );
-create index if not exists incident_by_fingerprint on ops.incident (fingerprint, status);
+create unique index if not exists one_open_incident_per_cause on ops.incident (fingerprint) where status = 'open';
 
 create table if not exists ops.change (
     run_id        varchar not null,   -- one ingestion

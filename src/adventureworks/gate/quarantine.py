@@ -1,0 +1,79 @@
+"""Reading the quarantine: which rows are set aside, by which rule. Only the load and the judge write there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import class_row, dict_row
+
+from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.errors import PlatformError
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True)
+class QuarantinedRow:
+    """A row that was set aside; values as text, secret columns as the warehouse may hold them."""
+
+    asset: str
+    key: Mapping[str, str | None]
+    rule: str
+    message: str
+    values: Mapping[str, str | None]
+    run_id: str
+    first_seen: datetime
+    last_seen: datetime
+
+
+@dataclass(frozen=True)
+class QuarantineCount:
+    """How many rows of a table are set aside by one rule."""
+
+    asset: str
+    rule: str
+    message: str
+    rows: int
+    first_seen: datetime
+    last_seen: datetime
+
+
+def rows(connection: Connection, table: str, limit: int = 20) -> list[QuarantinedRow]:
+    """The open rows of a table, newest first; PlatformError where there is no such table."""
+    if table not in SOURCE_TABLES and table not in MARTS:
+        raise PlatformError(f"There is no table {table}.", "See the tables: adventureworks status")
+    query = (
+        "select asset, row_key, rule, message, row_data, run_id, first_seen, last_seen from ops.quarantined_row"
+        " where asset = %s and status = 'open' order by last_seen desc, rule, row_key limit %s"
+    )
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [_row(found) for found in cursor.execute(query, (table, limit)).fetchall()]
+
+
+def summary(connection: Connection) -> list[QuarantineCount]:
+    """The open rows counted by table and rule, tables by name, the rule with the most rows first."""
+    query = (
+        "select asset, rule, min(message) as message, count(*) as rows, min(first_seen) as first_seen,"
+        " max(last_seen) as last_seen from ops.quarantined_row where status = 'open'"
+        " group by asset, rule order by asset, rows desc, rule"
+    )
+    with connection.cursor(row_factory=class_row(QuarantineCount)) as cursor:
+        return cursor.execute(query).fetchall()
+
+
+def _row(found: Mapping[str, Any]) -> QuarantinedRow:
+    return QuarantinedRow(
+        asset=found["asset"],
+        key=json.loads(found["row_key"]),
+        rule=found["rule"],
+        message=found["message"],
+        values=json.loads(found["row_data"]),
+        run_id=found["run_id"],
+        first_seen=found["first_seen"],
+        last_seen=found["last_seen"],
+    )

@@ -1,0 +1,231 @@
+"""The incidents in `ops.incident`: opened, counted, resolved, and what each channel has been told of them.
+
+Every function works inside the caller's transaction and leaves the commit to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+import psycopg
+from psycopg.rows import dict_row
+
+from adventureworks.incidents.privacy import plain_line, shown_key
+
+Severity = Literal["warning", "error"]
+MOST_EXAMPLES = 3
+TOLD_OF_THE_END = "resolved"
+
+_WEIGHT = {"warning": 1, "error": 2}
+_LONGEST_SUMMARY = 1000
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that went wrong with an asset (or a DAG), as its finder saw it.
+
+    `failed` of `total` rows break `rule`; None where the rule does not count rows. `examples` are keys of such rows:
+    JSON maps of column and value, or texts that name their columns. `next_step` says what to type. `run_id` is
+    `<dag>/<run>`.
+    """
+
+    asset: str
+    rule: str
+    severity: Severity
+    summary: str
+    failed: int | None
+    total: int | None
+    examples: tuple[str, ...]
+    next_step: str
+    run_id: str
+    owner: str
+
+    @property
+    def fingerprint(self) -> str:
+        """The cause: asset and rule."""
+        return f"{self.asset}:{self.rule}"
+
+
+@dataclass(frozen=True)
+class Incident:
+    """A cause that somebody must hear of once, and once more when it is over. Fit to be shown: see `privacy`."""
+
+    incident_id: str
+    asset: str
+    rule: str
+    owner: str
+    severity: Severity
+    status: Literal["open", "resolved"]
+    summary: str
+    failed: int | None
+    total: int | None
+    examples: tuple[str, ...]
+    next_step: str
+    run_id: str
+    first_seen: datetime
+    last_seen: datetime
+    resolved_at: datetime | None
+    seen_count: int
+    notified: Mapping[str, str]
+    """Channel -> the severity it was told of last, or `resolved`."""
+
+    def is_news_for(self, channel: str) -> bool:
+        """True if this channel must be told: it is new or worse, or it is over and the channel knew of it."""
+        told = self.notified.get(channel)
+        if self.status == "resolved":
+            return told is not None and told != TOLD_OF_THE_END
+        return told is None or _WEIGHT[told] < _WEIGHT[self.severity]
+
+
+def report(connection: Connection, findings: Sequence[Finding]) -> list[Incident]:
+    """Opens an incident per cause, or counts one that is open; returns those to be told about (new or worse)."""
+    worst: dict[str, Finding] = {}
+    for finding in findings:
+        known = worst.get(finding.fingerprint)
+        if known is None or _WEIGHT[finding.severity] >= _WEIGHT[known.severity]:
+            worst[finding.fingerprint] = finding
+    # In a fixed order, so that two reports at once wait for each other instead of blocking each other.
+    told = [_open_or_count(connection, worst[fingerprint]) for fingerprint in sorted(worst)]
+    return [incident for incident in told if incident is not None]
+
+
+def resolve(connection: Connection, asset: str, keep: Collection[str] = (), run_id: str = "") -> list[Incident]:
+    """Resolves the asset's open incidents whose rule is not in `keep`, and returns them; `run_id` saw the end."""
+    query = (
+        "update ops.incident set status = 'resolved', resolved_at = current_timestamp,"
+        " run_id = case when %(run_id)s = '' then run_id else %(run_id)s end"
+        " where asset = %(asset)s and status = 'open' and not rule = any(%(keep)s) returning *"
+    )
+    return _incidents(connection, query, {"asset": asset, "keep": list(keep), "run_id": run_id})
+
+
+def open_incidents(connection: Connection, asset: str | None = None) -> list[Incident]:
+    """The open incidents, of one asset or of all, errors first, then the oldest."""
+    query = (
+        "select * from ops.incident where status = 'open' and (%(asset)s::varchar is null or asset = %(asset)s)"
+        " order by severity, first_seen, fingerprint"
+    )
+    return _incidents(connection, query, {"asset": asset})
+
+
+def take_news(connection: Connection, channel: str, incident_ids: Collection[str] | None = None) -> list[Incident]:
+    """The incidents (these, or all) that the channel must be told of; recoveries first, then errors.
+
+    They stay locked until the transaction ends, and what another process is telling just now is left to it.
+    """
+    query = (
+        "select * from ops.incident where (%(ids)s::varchar[] is null or incident_id = any(%(ids)s))"
+        # A resolved incident whose channels all know of its end is history.
+        """ and (status = 'open' or notified like '%%"error"%%' or notified like '%%"warning"%%')"""
+        " order by status desc, severity, first_seen, fingerprint for update skip locked"
+    )
+    ids = None if incident_ids is None else list(incident_ids)
+    return [incident for incident in _incidents(connection, query, {"ids": ids}) if incident.is_news_for(channel)]
+
+
+def mark_told(connection: Connection, channel: str, incidents: Sequence[Incident]) -> None:
+    """Remembers that the channel took the message about these incidents, as `take_news` gave (and locked) them."""
+    for incident in incidents:
+        told = TOLD_OF_THE_END if incident.status == "resolved" else incident.severity
+        connection.execute(
+            "update ops.incident set notified = %s where incident_id = %s",
+            (json.dumps({**incident.notified, channel: told}), incident.incident_id),
+        )
+
+
+def _open_or_count(connection: Connection, finding: Finding) -> Incident | None:
+    """The incident if it is new or worse than before, else None."""
+    opened = _open(connection, finding)
+    while opened is None:
+        known = _incidents(
+            connection,
+            "select * from ops.incident where fingerprint = %(fingerprint)s and status = 'open' for update",
+            {"fingerprint": finding.fingerprint},
+        )
+        if known:
+            counted = _count(connection, known[0], finding)
+            return counted if _WEIGHT[finding.severity] > _WEIGHT[known[0].severity] else None
+        # Somebody resolved it between the two questions.
+        opened = _open(connection, finding)
+    return opened
+
+
+def _open(connection: Connection, finding: Finding) -> Incident | None:
+    query = (
+        "insert into ops.incident (incident_id, fingerprint, asset, rule, owner, severity, status, summary, detail,"
+        " run_id, notified) values (%(incident_id)s, %(fingerprint)s, %(asset)s, %(rule)s, %(owner)s, %(severity)s,"
+        " 'open', %(summary)s, %(detail)s, %(run_id)s, '{}')"
+        " on conflict (fingerprint) where status = 'open' do nothing returning *"
+    )
+    opened = _incidents(connection, query, {"incident_id": str(uuid4()), **_values(finding)})
+    return opened[0] if opened else None
+
+
+def _count(connection: Connection, known: Incident, finding: Finding) -> Incident:
+    # Who was told of an error that is now a warning has to hear of it when it is an error again.
+    notified = {
+        channel: told if _WEIGHT[told] <= _WEIGHT[finding.severity] else finding.severity
+        for channel, told in known.notified.items()
+    }
+    query = (
+        "update ops.incident set severity = %(severity)s, owner = %(owner)s, summary = %(summary)s,"
+        " detail = %(detail)s, run_id = %(run_id)s, last_seen = current_timestamp, seen_count = seen_count + 1,"
+        " notified = %(notified)s where incident_id = %(incident_id)s returning *"
+    )
+    values = {**_values(finding), "incident_id": known.incident_id, "notified": json.dumps(notified)}
+    return _incidents(connection, query, values)[0]
+
+
+def _values(finding: Finding) -> dict[str, Any]:
+    examples = [shown_key(finding.asset, example) for example in finding.examples[:MOST_EXAMPLES]]
+    detail = {
+        "failed": finding.failed,
+        "total": finding.total,
+        "examples": examples,
+        "next_step": plain_line(finding.next_step, longest=_LONGEST_SUMMARY),
+    }
+    return {
+        "fingerprint": finding.fingerprint,
+        "asset": finding.asset,
+        "rule": finding.rule,
+        "owner": finding.owner,
+        "severity": finding.severity,
+        "summary": plain_line(finding.summary, longest=_LONGEST_SUMMARY),
+        "detail": json.dumps(detail, ensure_ascii=False),
+        "run_id": finding.run_id,
+    }
+
+
+def _incidents(connection: Connection, query: str, values: Mapping[str, Any]) -> list[Incident]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [_incident(row) for row in cursor.execute(query, values).fetchall()]
+
+
+def _incident(row: Mapping[str, Any]) -> Incident:
+    detail = json.loads(row["detail"])
+    return Incident(
+        incident_id=row["incident_id"],
+        asset=row["asset"],
+        rule=row["rule"],
+        owner=row["owner"],
+        severity=row["severity"],
+        status=row["status"],
+        summary=row["summary"],
+        failed=detail["failed"],
+        total=detail["total"],
+        examples=tuple(detail["examples"]),
+        next_step=detail["next_step"],
+        run_id=row["run_id"],
+        first_seen=row["first_seen"],
+        last_seen=row["last_seen"],
+        resolved_at=row["resolved_at"],
+        seen_count=row["seen_count"],
+        notified=json.loads(row["notified"]),
+    )
