@@ -26,6 +26,7 @@ _DIMENSIONS = {
 _REFERENCE = re.compile(r"values in \((.+)\) must exist in (\S+) \((.+)\)")
 _DUPLICATES = re.compile(r"duplicate_count\((.+)\) = 0")
 _NEWEST = re.compile(r"max\((.+?)\)")
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,11 @@ def declared_checks(folder: Path, table: str) -> tuple[DeclaredCheck, ...]:
     if len({check.rule for check in checks}) < len(checks):
         raise PlatformError(f"{path.name} has two checks of one name.", f"Mend the file {path}.")
     return checks
+
+
+def variables_of(folder: Path, table: str) -> frozenset[str]:
+    """The names of the values that a table's checks ask for."""
+    return frozenset(_VARIABLE.findall(check_file(folder, table).read_text(encoding="utf-8")))
 
 
 def references(folder: Path, table: str) -> tuple[Reference, ...]:

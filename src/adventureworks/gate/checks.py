@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.errors import PlatformError
-from adventureworks.gate.check_files import DeclaredCheck, Reference, check_file, declared_checks, references
+from adventureworks.gate.check_files import (
+    DeclaredCheck,
+    Reference,
+    check_file,
+    declared_checks,
+    references,
+    variables_of,
+)
 
 if TYPE_CHECKING:
     from adventureworks.gate.soda import Measured, TableScan
@@ -66,6 +73,9 @@ def _check_table(
     from adventureworks.gate.soda import scan_table
 
     table = declared[0].table
+    missing = sorted(variables_of(folder, table) - set(variables))
+    if missing:
+        return [_not_evaluated(check, f"{', '.join(missing)} was not given") for check in declared]
     scan = scan_table(connection_url, schema, check_file(folder, table), variables, _newest(declared, schema))
     key = _shown_key(declared)
     outcomes = [_outcome(check, scan, variables, key) for check in declared]
@@ -121,8 +131,9 @@ def _message(check: DeclaredCheck, measured: Measured, variables: Mapping[str, s
         return f"{_counted(count, 'row')}, expected {_least(check, variables)}."
     if check.kind == "freshness":
         since = variables.get(f"stale_before_{check.table}", "")
-        lies = f"is {newest}" if newest is not None and measured.outcome == "fail" else "was looked at"
-        return f"The newest {columns} {lies}, expected not before {since}."
+        if measured.outcome == "pass":
+            return f"The newest {columns} is not before {since}."
+        return f"The newest {columns} is {newest}, expected not before {since}."
     if check.kind == "uniqueness":
         return f"{_counted(count, 'value')} of {columns} more than once, expected none."
     if check.kind == "reference":
