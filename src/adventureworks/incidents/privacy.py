@@ -11,9 +11,9 @@ from adventureworks.catalog import MARTS, SOURCE_TABLES
 LONGEST_KEY = 120
 LONGEST_LINE = 300
 
-_URL_LOGIN = re.compile(r"://[^/\s@]*@")
+_URL_LOGIN = re.compile(r"://\S*@")
 _NAMED_SECRET = re.compile(
-    r"""(?ix) \b (password|passwd|pwd|token|secret|api[_-]?key|authorization) \b ["']? (\s*[=:]\s*)
+    r"""(?ix) \b (password|passwd|pwd|token|secret|api[_-]?key|authorization) \b (["']?\s*[=:]\s*)
     ("[^"]*" | '[^']*' | (?:bearer\s+)? [^\s,;&]+)"""
 )
 _NAMED_VALUE = re.compile(r"\w+=")

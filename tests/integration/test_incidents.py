@@ -1,0 +1,132 @@
+"""The life of an incident in a real PostgreSQL, and what the quarantine shows."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib import resources
+from typing import Any
+
+import psycopg
+import pytest
+
+from adventureworks.errors import PlatformError
+from adventureworks.gate import quarantine
+from adventureworks.incidents import Finding, open_incidents, report, resolve
+
+SET_ASIDE = Finding(
+    asset="Sales_SalesOrderDetail",
+    rule="quantity_is_positive",
+    severity="warning",
+    summary="Sales_SalesOrderDetail: 3 rows set aside, 121,314 published.",
+    failed=3,
+    total=121317,
+    examples=("SalesOrderDetailID=17", "SalesOrderDetailID=4711", "SalesOrderDetailID=90210", "SalesOrderDetailID=4"),
+    next_step="adventureworks quarantine show Sales_SalesOrderDetail",
+    run_id="ingest_source/1",
+    owner="sales",
+)
+BLOCKED = replace(SET_ASIDE, rule="columns_are_there", severity="error", summary="Blocked.", failed=None, total=None)
+
+
+@pytest.fixture
+def ops_url(warehouse_url: str) -> str:
+    with psycopg.connect(warehouse_url) as connection:
+        connection.execute("create schema if not exists ops")
+        connection.execute(resources.files("adventureworks.warehouse").joinpath("ops.sql").read_text(encoding="utf-8"))
+    return warehouse_url
+
+
+@pytest.fixture
+def connection(ops_url: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(ops_url) as connection:
+        yield connection
+
+
+def test_one_cause_is_told_once_counted_after_and_told_again_when_worse(connection: psycopg.Connection[Any]) -> None:
+    first = report(connection, [SET_ASIDE])
+    assert [(i.asset, i.rule, i.failed, i.total, i.seen_count) for i in first] == [
+        ("Sales_SalesOrderDetail", "quantity_is_positive", 3, 121317, 1)
+    ]
+    assert first[0].examples == ("SalesOrderDetailID 17", "SalesOrderDetailID 4711", "SalesOrderDetailID 90210")
+
+    assert report(connection, [replace(SET_ASIDE, failed=5, run_id="ingest_source/2")]) == []
+    (counted,) = open_incidents(connection, "Sales_SalesOrderDetail")
+    assert (counted.incident_id, counted.seen_count, counted.failed) == (first[0].incident_id, 2, 5)
+    assert counted.run_id == "ingest_source/2"
+
+    (worse,) = report(connection, [replace(SET_ASIDE, severity="error")])
+    assert (worse.incident_id, worse.severity, worse.seen_count) == (first[0].incident_id, "error", 3)
+    assert report(connection, [SET_ASIDE]) == []
+    assert len(report(connection, [replace(SET_ASIDE, severity="error")])) == 1
+
+
+def test_what_is_over_is_resolved_once_and_opens_anew(connection: psycopg.Connection[Any]) -> None:
+    other = replace(SET_ASIDE, asset="Sales_Store")
+    report(connection, [SET_ASIDE, BLOCKED, other])
+    (over,) = resolve(connection, "Sales_SalesOrderDetail", keep={"quantity_is_positive"}, run_id="ingest_source/9")
+    assert (over.rule, over.status, over.run_id) == ("columns_are_there", "resolved", "ingest_source/9")
+    assert over.resolved_at is not None
+    assert [i.rule for i in resolve(connection, "Sales_SalesOrderDetail")] == ["quantity_is_positive"]
+    assert resolve(connection, "Sales_SalesOrderDetail") == []
+    assert [i.asset for i in open_incidents(connection)] == ["Sales_Store"]
+
+    (again,) = report(connection, [BLOCKED])
+    assert again.incident_id != over.incident_id
+    assert [i.severity for i in open_incidents(connection)] == ["error", "warning"]
+
+
+def test_the_same_cause_twice_in_one_report_is_one_incident_of_the_worse_kind(
+    connection: psycopg.Connection[Any],
+) -> None:
+    (incident,) = report(connection, [replace(SET_ASIDE, severity="error"), SET_ASIDE])
+    assert (incident.severity, incident.seen_count) == ("error", 1)
+
+
+def test_reports_at_the_same_time_open_one_incident_for_each_cause(ops_url: str) -> None:
+    findings = [replace(SET_ASIDE, rule=f"rule_{number}") for number in range(5)]
+
+    def report_once(number: int) -> int:
+        with psycopg.connect(ops_url) as connection:
+            return len(report(connection, findings if number % 2 else findings[::-1]))
+
+    with ThreadPoolExecutor(8) as pool:
+        told = sum(pool.map(report_once, range(8)))
+    with psycopg.connect(ops_url) as connection:
+        assert told == 5
+        assert [incident.seen_count for incident in open_incidents(connection)] == [8] * 5
+
+
+def test_no_person_and_no_secret_gets_into_an_incident(connection: psycopg.Connection[Any]) -> None:
+    finding = replace(
+        SET_ASIDE,
+        asset="Person_PersonPhone",
+        summary="ken@adventure-works.com at 697-555-0142 by postgresql://loader:hunter2@db/w",
+        examples=('{"BusinessEntityID": "1", "PhoneNumber": "697-555-0142"}',),
+    )
+    report(connection, [finding])
+    stored = str(connection.execute("select i::text from ops.incident as i").fetchall())
+    assert "PhoneNumber …42" in stored
+    for hidden in ("697-555", "ken@", "hunter2"):
+        assert hidden not in stored
+
+
+def test_the_quarantine_shows_open_rows_by_table_and_rule(connection: psycopg.Connection[Any]) -> None:
+    for key, rule, status in (("1", "a", "open"), ("2", "b", "open"), ("3", "b", "open"), ("4", "b", "repaired")):
+        connection.execute(
+            "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
+            " values ('Sales_Store', %s, %s, 'must be so', %s, 'r', %s)",
+            (f'{{"BusinessEntityID": "{key}"}}', rule, f'{{"Name": null, "BusinessEntityID": "{key}"}}', status),
+        )
+    assert [(c.asset, c.rule, c.rows, c.message) for c in quarantine.summary(connection)] == [
+        ("Sales_Store", "b", 2, "must be so"),
+        ("Sales_Store", "a", 1, "must be so"),
+    ]
+    shown = quarantine.rows(connection, "Sales_Store", limit=2)
+    assert [(row.key, row.rule) for row in shown] == [
+        ({"BusinessEntityID": "1"}, "a"),
+        ({"BusinessEntityID": "2"}, "b"),
+    ]
+    assert shown[0].values == {"Name": None, "BusinessEntityID": "1"}
+    assert quarantine.rows(connection, "Sales_Customer") == []
+    with pytest.raises(PlatformError, match="There is no table Nonsense"):
+        quarantine.rows(connection, "Nonsense")

@@ -1,0 +1,382 @@
+"""Messages at real local servers: who hears what, how often, and what happens while a server does not answer."""
+
+import json
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from aiosmtpd.controller import Controller
+
+from adventureworks import incidents
+from adventureworks.errors import PlatformError, TableBlocked
+from adventureworks.incidents import Finding, Incident
+from adventureworks.settings import settings
+
+SECRET = "T000/B000/sEcReT"
+FINDING = Finding(
+    asset="Sales_SalesOrderDetail",
+    rule="columns_are_there",
+    severity="error",
+    summary="Sales_SalesOrderDetail is blocked: the column OrderQty is missing. The last good version stays.",
+    failed=None,
+    total=None,
+    examples=(),
+    next_step="adventureworks status Sales_SalesOrderDetail",
+    run_id="ingest_source/manual__1",
+    owner="sales",
+)
+SET_ASIDE = replace(FINDING, rule="quantity_is_positive", severity="warning", failed=3, total=121317)
+
+
+@dataclass
+class Inbox:
+    """What the mail server took; `refuses` are recipients that it does not know."""
+
+    port: int = 0
+    mails: list[EmailMessage] = field(default_factory=list)
+    refuses: set[str] = field(default_factory=set)
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
+        if address in self.refuses:
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        mail = message_from_bytes(envelope.content, policy=policy.default)
+        assert isinstance(mail, EmailMessage)
+        self.mails.append(mail)
+        return "250 OK"
+
+    def subjects(self) -> list[str]:
+        return [str(mail["Subject"]) for mail in self.mails]
+
+
+@dataclass
+class Webhook:
+    """What was posted to the webhook, and what it answers."""
+
+    port: int = 0
+    answer: int = 200
+    paths: list[str] = field(default_factory=list)
+    posts: list[dict[str, Any]] = field(default_factory=list)
+
+    def headers(self) -> list[str]:
+        return [post["blocks"][0]["text"]["text"] for post in self.posts]
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        inbox = Inbox(port=free.getsockname()[1])
+    controller = Controller(inbox, hostname="127.0.0.1", port=inbox.port)
+    controller.start()
+    yield inbox
+    controller.stop()
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    hook = Webhook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            hook.paths.append(self.path)
+            hook.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(hook.answer)
+            self.end_headers()
+            self.wfile.write(b"ok" if hook.answer == 200 else f"no {SECRET}".encode())
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hook.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield hook
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def platform(
+    warehouse_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A warehouse with the platform's own tables, known to the settings; no channel is configured yet."""
+    with psycopg.connect(warehouse_url) as connection:
+        connection.execute("create schema if not exists ops")
+        connection.execute(resources.files("adventureworks.warehouse").joinpath("ops.sql").read_text(encoding="utf-8"))
+    # Airflow writes its configuration there when it is imported first.
+    os.environ.setdefault("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
+    monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", warehouse_url)
+    monkeypatch.setenv("ADVENTUREWORKS_UI_URL", "http://127.0.0.1:8080")
+    monkeypatch.setenv("ADVENTUREWORKS_OWNER_EMAILS", '{"sales": "sales@example.org"}')
+    for name in ("AIRFLOW_CONN_SLACK_DEFAULT", "AIRFLOW_CONN_SMTP_DEFAULT", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    settings.cache_clear()
+    yield warehouse_url
+    settings.cache_clear()
+
+
+@pytest.fixture
+def slack_and_mail(platform: str, inbox: Inbox, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_slack(monkeypatch, webhook.port)
+    use_mail(monkeypatch, inbox.port)
+
+
+def use_slack(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    connection = {"conn_type": "slackwebhook", "host": f"http://127.0.0.1:{port}/services", "password": SECRET}
+    monkeypatch.setenv("AIRFLOW_CONN_SLACK_DEFAULT", json.dumps(connection))
+
+
+def use_mail(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    extra = {"disable_ssl": True, "disable_tls": True, "from_email": "data@example.org"}
+    connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": port, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
+
+
+def report(url: str, *findings: Finding) -> list[Incident]:
+    with psycopg.connect(url) as connection:
+        return incidents.report(connection, findings)
+
+
+def resolve(url: str, asset: str = FINDING.asset) -> list[Incident]:
+    with psycopg.connect(url) as connection:
+        return incidents.resolve(connection, asset, run_id="ingest_source/manual__2")
+
+
+def still_open(url: str) -> list[Incident]:
+    with psycopg.connect(url) as connection:
+        return incidents.open_incidents(connection)
+
+
+def failed_task(error: BaseException, *, dag: str = "daily_sales_etl", task: str = "build") -> dict[str, Any]:
+    url = f"http://127.0.0.1:8080/dags/{dag}/runs/asset__1/tasks/{task}"
+    instance = SimpleNamespace(dag_id=dag, task_id=task, run_id="asset__1", map_index=-1, log_url=url)
+    return {"ti": instance, "exception": error}
+
+
+def succeeded(
+    task: str, upstream: set[str] | None = None, map_index: int = -1, rule: str = "all_success"
+) -> dict[str, Any]:
+    instance = SimpleNamespace(dag_id="daily_sales_etl", task_id=task, run_id="asset__2", map_index=map_index)
+    return {
+        "ti": instance,
+        "task": SimpleNamespace(task_id=task, upstream_task_ids=upstream or set(), trigger_rule=rule),
+    }
+
+
+@pytest.mark.usefixtures("slack_and_mail")
+def test_a_blocked_table_gives_one_slack_message_and_one_mail(platform: str, inbox: Inbox, webhook: Webhook) -> None:
+    from adventureworks.orchestration.notify import tell, tell_pending
+
+    tell(report(platform, FINDING))
+    tell(report(platform, FINDING))
+    tell_pending()
+
+    (mail,) = inbox.mails
+    assert mail["Subject"] == "[AdventureWorks] Sales_SalesOrderDetail blocked: columns_are_there"
+    assert (mail["To"], mail["From"]) == ("sales@example.org", "data@example.org")
+    assert mail.get_content_type() == "multipart/alternative"
+    link = "http://127.0.0.1:8080/dags/ingest_source/runs/manual__1"
+    for kind in ("plain", "html"):
+        part = mail.get_body(preferencelist=(kind,))
+        assert part is not None
+        text = part.get_content()
+        assert FINDING.next_step in text
+        assert FINDING.summary in text
+        assert link in text
+    (post,) = webhook.posts
+    assert webhook.paths == [f"/services/{SECRET}"]
+    assert FINDING.next_step in json.dumps(post["blocks"])
+    assert f"<{link}|" in json.dumps(post["blocks"])
+    assert "Sales_SalesOrderDetail blocked" in post["text"]
+    assert SECRET not in json.dumps(post) + mail.as_string()
+    (incident,) = still_open(platform)
+    assert incident.notified == {"slack": "error", "email": "error"}
+
+
+@pytest.mark.usefixtures("slack_and_mail")
+def test_worse_is_told_again_and_the_end_is_told_once(platform: str, inbox: Inbox, webhook: Webhook) -> None:
+    from adventureworks.orchestration.notify import tell, tell_pending
+
+    tell(report(platform, SET_ASIDE))
+    tell(report(platform, replace(SET_ASIDE, severity="error")))
+    over = resolve(platform)
+    tell((), over)
+    tell((), over)
+    tell_pending()
+    assert webhook.headers() == [
+        "Sales_SalesOrderDetail rows set aside",
+        "Sales_SalesOrderDetail blocked",
+        "Sales_SalesOrderDetail recovered",
+    ]
+    assert [subject.split()[2] for subject in inbox.subjects()] == ["rows", "blocked:", "recovered:"]
+    assert len({mail["Message-ID"] for mail in inbox.mails}) == 3
+    assert len({mail["References"] for mail in inbox.mails}) == 1
+
+
+def test_without_a_connection_the_log_says_it(platform: str, caplog: pytest.LogCaptureFixture) -> None:
+    from adventureworks.orchestration.notify import tell
+
+    with caplog.at_level(logging.INFO):
+        tell(report(platform, FINDING))
+    assert "Sales_SalesOrderDetail blocked: columns_are_there." in caplog.text
+    assert FINDING.next_step in caplog.text
+    assert "No connection to Slack or to a mail server is configured" in caplog.text
+    assert still_open(platform)[0].notified == {}
+
+
+def test_a_channel_hears_of_open_incidents_when_it_is_configured_and_of_ends_only_if_it_knew(
+    platform: str, inbox: Inbox, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.orchestration.notify import tell, tell_pending
+
+    use_slack(monkeypatch, webhook.port)
+    tell(report(platform, FINDING, replace(SET_ASIDE, asset="Sales_Store")))
+    tell((), resolve(platform))
+    use_mail(monkeypatch, inbox.port)
+    tell_pending()
+    tell_pending()
+    assert webhook.headers() == [
+        "Sales_SalesOrderDetail blocked",
+        "Sales_Store rows set aside",
+        "Sales_SalesOrderDetail recovered",
+    ]
+    assert inbox.subjects() == ["[AdventureWorks] Sales_Store rows set aside: quantity_is_positive"]
+
+
+@pytest.mark.usefixtures("slack_and_mail")
+@pytest.mark.parametrize("trouble", [500, "nobody listens"])
+def test_what_slack_does_not_take_is_sent_once_with_the_next_run(
+    platform: str,
+    inbox: Inbox,
+    webhook: Webhook,
+    trouble: object,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from adventureworks.orchestration.notify import tell, tell_pending
+
+    if trouble == 500:
+        webhook.answer = 500
+    else:
+        use_slack(monkeypatch, 1)
+    tell(report(platform, FINDING))
+    reason = "the server answers 500" if trouble == 500 else "Connection refused"
+    assert f"No slack message about Sales_SalesOrderDetail: {reason}. The next run tries again." in caplog.text
+    assert SECRET not in caplog.text
+    assert len(webhook.posts) == (1 if trouble == 500 else 0)
+    assert len(inbox.mails) == 1
+
+    webhook.answer = 200
+    use_slack(monkeypatch, webhook.port)
+    webhook.posts.clear()
+    tell_pending()
+    tell_pending()
+    assert webhook.headers() == ["Sales_SalesOrderDetail blocked"]
+    assert len(inbox.mails) == 1
+
+
+@pytest.mark.usefixtures("slack_and_mail")
+def test_a_refused_owner_does_not_keep_the_mail_from_the_others(platform: str, inbox: Inbox) -> None:
+    from adventureworks.orchestration.notify import tell, tell_pending
+
+    inbox.refuses.add("sales@example.org")
+    tell(report(platform, FINDING, replace(FINDING, asset="Person_Person", owner="people")))
+    assert [mail["To"] for mail in inbox.mails] == ["people@localhost"]
+    inbox.refuses.clear()
+    tell_pending()
+    assert [mail["To"] for mail in inbox.mails] == ["people@localhost", "sales@example.org"]
+
+
+@pytest.mark.usefixtures("slack_and_mail")
+def test_many_at_once_are_one_summary_for_each_recipient(platform: str, inbox: Inbox, webhook: Webhook) -> None:
+    from adventureworks.orchestration.notify import tell
+
+    tell(report(platform, *(replace(FINDING, asset=f"Sales_{number}") for number in range(6))))
+    assert webhook.headers() == ["6 incidents"]
+    assert [subject.split(":")[0] for subject in inbox.subjects()] == ["[AdventureWorks] 6 incidents"]
+    assert all(incident.notified == {"slack": "error", "email": "error"} for incident in still_open(platform))
+
+
+def test_a_warehouse_that_is_away_does_not_stop_the_task(
+    platform: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from adventureworks.orchestration.notify import on_task_failure, on_task_success
+
+    monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", "postgresql://u:hunter2@127.0.0.1:1/w")
+    settings.cache_clear()
+    on_task_failure(failed_task(ValueError("x")))
+    on_task_success(succeeded("build"))
+    assert "could not be recorded: The warehouse does not answer" in caplog.text
+    assert "hunter2" not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.usefixtures("slack_and_mail")
+def test_a_failed_task_is_told_with_its_cause_and_without_secrets(platform: str, inbox: Inbox) -> None:
+    from adventureworks.orchestration.notify import on_task_failure
+
+    password = str(urlsplit(platform).password)
+    on_task_failure(failed_task(RuntimeError(f"no login with {password}\n  File secret.py, line 1")))
+    (mail,) = inbox.mails
+    assert mail["Subject"] == "[AdventureWorks] daily_sales_etl failed: task_build"
+    assert mail["To"] == "sales@example.org"
+    text = mail.get_body(preferencelist=("plain",)).get_content()  # type: ignore[union-attr]
+    assert "Task build failed: RuntimeError: no login with …" in text
+    assert "/dags/daily_sales_etl/runs/asset__1/tasks/build" in text
+    assert password not in text
+    assert "secret.py" not in text
+
+
+def test_an_error_for_people_brings_its_own_next_step(platform: str) -> None:
+    from adventureworks.orchestration.notify import on_task_failure
+
+    error = RuntimeError("wrapped")
+    error.__cause__ = PlatformError("The disk is full.", "Make room, then: adventureworks run")
+    on_task_failure(failed_task(error, dag="ingest_source", task="load"))
+    (incident,) = still_open(platform)
+    assert (incident.asset, incident.rule, incident.owner) == ("ingest_source", "task_load", "platform")
+    assert incident.summary == "Task load failed: The disk is full."
+    assert incident.next_step == "Make room, then: adventureworks run"
+
+
+def test_a_blocked_table_that_the_gate_reported_is_not_reported_again(platform: str) -> None:
+    from adventureworks.orchestration.notify import on_task_failure
+
+    blocked = TableBlocked("fact_sales", "lines_are_whole", "2 rows break the contract.")
+    report(platform, replace(FINDING, asset="fact_sales", rule="lines_are_whole"))
+    on_task_failure(failed_task(blocked, task="gate"))
+    assert [(i.asset, i.rule, i.seen_count) for i in still_open(platform)] == [("fact_sales", "lines_are_whole", 1)]
+    on_task_failure(failed_task(TableBlocked("daily_sales", "new_rule", "1 row breaks it."), task="gate"))
+    assert [(i.asset, i.rule) for i in still_open(platform)][1:] == [("daily_sales", "new_rule")]
+
+
+def test_a_task_that_succeeds_again_is_over_a_mapped_one_when_all_of_it_did(platform: str) -> None:
+    from adventureworks.orchestration.notify import on_task_failure, on_task_success
+
+    for task in ("build", "load"):
+        on_task_failure(failed_task(ValueError("x"), task=task))
+    on_task_success(succeeded("load", map_index=3))
+    on_task_success(succeeded("sweep", upstream={"load"}, rule="all_done"))
+    assert [i.rule for i in still_open(platform)] == ["task_build", "task_load"]
+    on_task_success(succeeded("build"))
+    assert [i.rule for i in still_open(platform)] == ["task_load"]
+    on_task_success(succeeded("check", upstream={"load"}))
+    assert still_open(platform) == []
