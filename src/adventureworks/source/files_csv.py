@@ -64,7 +64,7 @@ def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordB
 def _header(path: Path, table: SourceTable) -> tuple[list[str], int]:
     """The names of the columns, and the length of the header in bytes."""
     with path.open("rb") as file:
-        head = file.readline(BLOCK_BYTES)
+        head = file.readline(LONGEST_RECORD_BYTES)
     if not head.endswith(b"\n"):
         raise not_whole(table, path, "its header does not end with a line end")
     try:
