@@ -113,16 +113,22 @@ def _column(value: Any, kind: pa.DataType, length: int) -> pa.Array:
     if pa.types.is_decimal(kind):
         return _decimals(value, kind, length)
     if not _is_column(value):
-        value = value.item() if isinstance(value, np.generic) else value
-        return pa.repeat(pa.scalar(value, kind), length)
+        return pa.repeat(pa.scalar(_plain(value), kind), length)
     if isinstance(value, np.ma.MaskedArray):
         values = np.ma.getdata(value)
         return _typed(pa.array(_microseconds(values), mask=np.ma.getmaskarray(value)), kind)
     if isinstance(value, np.ndarray):
         return _typed(pa.array(_microseconds(value)), kind)
     if isinstance(value, list):
-        return _typed(pa.array([item.item() if isinstance(item, np.generic) else item for item in value], kind), kind)
+        return pa.array([_plain(item) for item in value], kind)
     return _typed(value, kind)
+
+
+def _plain(value: Any) -> Any:
+    """A numpy scalar as Python's own."""
+    if isinstance(value, np.datetime64):
+        return value.astype("datetime64[us]").item()
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _microseconds(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

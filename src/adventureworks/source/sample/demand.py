@@ -1,0 +1,73 @@
+"""When orders come in: growth, seasons, the leap of the web shop in mid 2013, and the resellers' days."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adventureworks.source.sample.build import Days, day, month_of
+from adventureworks.source.sample.draw import Draw, Integers
+from adventureworks.source.sample.world import FIRST_DAY, LAST_DAY, Company
+
+_SEASON = (98, 92, 100, 99, 103, 102, 100, 97, 96, 101, 113, 107)
+"""January to December, in per cent."""
+FIRST_MONTH = int(month_of(np.array([FIRST_DAY]))[0])
+LEAP = int(month_of(np.array([day("2013-07-01")]))[0]) - FIRST_MONTH
+"""Months from the first to the one in which the web shop leaps."""
+LAST = int(month_of(np.array([LAST_DAY]))[0]) - FIRST_MONTH
+
+
+def online_days(company: Company) -> Days:
+    """The day of every order of the web shop, ascending; the first and the last day have one."""
+    draw = Draw(company.seed, "online days")
+    found = [np.repeat(FIRST_DAY, company.count(5))]
+    for month in range(1, LAST + 1):
+        start = np.datetime64(FIRST_MONTH + month, "M")
+        length = int(((start + 1).astype("datetime64[D]") - start.astype("datetime64[D]")).astype(np.int64))
+        number = company.count(_online_orders(month) + int(draw.bell(1, _online_orders(month) // 16)[0]))
+        found.append(start.astype("datetime64[D]") + np.sort(draw.below(number, length)))
+    found[-1][-1] = LAST_DAY
+    return np.concatenate(found)
+
+
+def _online_orders(month: int) -> int:
+    """Orders of a month at scale 1, without chance."""
+    season = _SEASON[(FIRST_MONTH + month) % 12]
+    if month == LAST:
+        return 940
+    if month < LEAP - 1:
+        return (138 + 8 * month) * season // 100
+    if month == LEAP - 1:
+        return 530
+    return (1_600 + 55 * (month - LEAP)) * season // 100
+
+
+def booking_days(company: Company) -> Days:
+    """The day in each month, May 2011 to May 2014, on which resellers book: its end, give or take a day or two.
+
+    A booking that slips to the first of the next month leaves its own month without any.
+    """
+    draw = Draw(company.seed, "booking days")
+    months = np.arange(LAST)
+    ends = (np.datetime64(FIRST_MONTH + 1, "M") + months).astype("datetime64[D]") - np.timedelta64(1, "D")
+    shift = np.array([-2, -1, 0, 1, 2])[draw.index(len(months), (1, 3, 9, 5, 1))]
+    turn_of_price = (FIRST_MONTH + months) % 12 == 4
+    shift = np.where(turn_of_price, np.minimum(shift, 0).clip(-1, 0), shift)
+    # Booked on the first: June 2011 and February 2014 stand without resellers, whatever the seed.
+    shift[[1, LAST - 4]] = 1
+    shift[0] = 0
+    return ends + shift
+
+
+def reseller_bookings(company: Company, first_months: Integers) -> tuple[Integers, Integers]:
+    """Which reseller books in which month (positions), by month and reseller: every third month until it stops."""
+    draw = Draw(company.seed, "bookings")
+    number = len(first_months)
+    phase = draw.below(number, 3)
+    start = first_months + phase
+    lost = draw.chance(number, 1_300)
+    last = np.where(lost, start + 3 * draw.below(number, 5), LAST)
+    months = np.arange(LAST)[:, None]
+    due = (months >= start) & (months <= last) & ((months - start) % 3 == 0)
+    skipped = draw.chance(due.size, 300).reshape(due.shape) & (months > start)
+    month, reseller = np.nonzero(due & ~skipped)
+    return reseller, month
