@@ -143,7 +143,7 @@ def _put_in_quarantine(connection: Connection, entry: SourceTable, verdict: Verd
             f"{name}_is_readable" for name in key
         }
         data = {name: _shown(entry, value, readable[name]) for name, value in row.items()}
-        rows.append((entry.asset, _json(identity), rejection.rule, rejection.message, _json(data), run_id))
+        rows.append((entry.asset, row_key(identity), rejection.rule, rejection.message, _json(data), run_id))
     with (
         connection.cursor() as cursor,
         cursor.copy("copy ops.quarantined_row (asset, row_key, rule, message, row_data, run_id) from stdin") as copy,
@@ -175,6 +175,11 @@ def as_text(value: Any) -> str | None:
         text = value.isoformat(sep=" ")
         return text.rstrip("0") if "." in text else text
     return str(value)
+
+
+def row_key(identity: dict[str, str | None]) -> str:
+    """A row's identity as the warehouse writes it (`jsonb`: short names first), so that keys compare as text."""
+    return _json({name: identity[name] for name in sorted(identity, key=lambda name: (len(name), name))})
 
 
 def _json(values: dict[str, str | None]) -> str:

@@ -48,7 +48,7 @@ create table if not exists ops.quarantined_row (
     first_seen timestamptz not null default current_timestamp,
     last_seen  timestamptz not null default current_timestamp
 );
-create index if not exists quarantined_row_by_asset on ops.quarantined_row (asset, status);
+create index if not exists quarantined_row_by_asset on ops.quarantined_row (asset, status, row_key);
 
 create table if not exists ops.incident (
     incident_id varchar not null primary key,

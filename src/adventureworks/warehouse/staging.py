@@ -155,12 +155,12 @@ def merge_repeats(connection: Connection, asset: str, run_id: str) -> None:
     connection.execute(
         "update ops.quarantined_row as q set first_seen = o.first_seen from ops.quarantined_row as o"
         " where q.asset = %(asset)s and o.asset = q.asset and o.status = 'open' and q.run_id = %(run)s"
-        " and o.run_id <> q.run_id and o.row_key::jsonb = q.row_key::jsonb",
+        " and o.run_id <> q.run_id and o.row_key = q.row_key",
         {"asset": asset, "run": run_id},
     )
     connection.execute(
         "delete from ops.quarantined_row as o using ops.quarantined_row as q where o.asset = %(asset)s"
         " and q.asset = o.asset and o.status = 'open' and q.run_id = %(run)s and o.run_id <> q.run_id"
-        " and o.row_key::jsonb = q.row_key::jsonb",
+        " and o.row_key = q.row_key",
         {"asset": asset, "run": run_id},
     )
