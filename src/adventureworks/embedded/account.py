@@ -37,15 +37,15 @@ class Account:
         if self.uid is not None and self.gid is not None:
             os.chown(path, self.uid, self.gid)
 
-    def command(self, program: Sequence[str | Path], folder: Path, tied: bool = False) -> list[str]:
-        """The command line that runs a program in a folder; `tied`: it gets SIGINT when this process dies."""
+    def command(self, program: Sequence[str | Path], folder: Path, tied: signal.Signals | None = None) -> list[str]:
+        """The command line that runs a program in a folder; `tied`: the signal it gets when this process dies."""
         options: list[str] = []
         if self.uid is not None:
             options += ["--uid", str(self.uid), "--gid", str(self.gid)]
         if self.capability:
             options += ["--capability", self.capability]
-        if tied:
-            options += ["--parent", str(os.getpid()), "--signal", str(int(signal.SIGINT))]
+        if tied is not None:
+            options += ["--parent", str(os.getpid()), "--signal", str(int(tied))]
         starter = [sys.executable, "-I", "-S", launch.__file__, *options, "--folder", str(folder), "--"]
         return [*starter, *(str(part) for part in program)]
 

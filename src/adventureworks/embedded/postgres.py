@@ -191,7 +191,8 @@ class EmbeddedPostgres:
         """Starts the server; False if the port was taken meanwhile."""
         options = {**_tuning(), **self._options, "port": str(port), "listen_addresses": HOST}
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        command = account.command([program("postgres"), "-D", self.data, *settings], self.home.postgres, self._tied)
+        server = [program("postgres"), "-D", self.data, *settings]
+        command = account.command(server, self.home.postgres, signal.SIGINT if self._tied else None)
         with open_log(self.log) as log:
             begin = log.tell()
             self._process = subprocess.Popen(

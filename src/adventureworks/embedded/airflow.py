@@ -1,0 +1,177 @@
+"""The local Airflow: how its four services are configured and started, on the local PostgreSQL.
+
+Everything listens on 127.0.0.1. Secrets reach the services through their environment, never through a command line.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from adventureworks.embedded.home import Home
+from adventureworks.embedded.postgres import HOST, free_port
+from adventureworks.embedded.services import Endpoints
+from adventureworks.embedded.supervisor import Service
+from adventureworks.errors import PlatformError
+from adventureworks.settings import Settings
+
+USER = "admin"
+USUAL_PORT = 8080
+PASSWORDS_FILE = "airflow-passwords.json"  # noqa: S105 - the name of the file
+SERVICES = {
+    # In the order in which they are stopped: tasks write their state through the API server, so it goes last.
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+    "api-server": ("api-server",),
+}
+
+TUNING = {
+    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "5",
+    "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
+    # A changed file is seen at once; an unchanged one need not be parsed again and again on a laptop.
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    "SCARF_ANALYTICS": "false",
+    "DO_NOT_TRACK": "1",
+}
+"""May be overridden by the caller's environment."""
+
+
+def choose_port(home: Home, wanted: int | None) -> int:
+    """The port of the UI: the one wanted, else the last one, else the usual one, else any that is free.
+
+    Raises PlatformError if the one wanted is taken.
+    """
+    if wanted is not None:
+        if not _is_free(wanted):
+            raise PlatformError(
+                f"Port {wanted} on {HOST} is taken.", "Choose another: --port N, or none for a free one."
+            )
+        return wanted
+    candidates = [home.remembered("ui_port"), USUAL_PORT]
+    return next((port for port in candidates if isinstance(port, int) and _is_free(port)), 0) or free_port()
+
+
+def ui_url(port: int) -> str:
+    """The address of the UI."""
+    return f"http://{HOST}:{port}"
+
+
+def password(home: Home) -> str:
+    """The password of the UI's user."""
+    name = json.loads(home.secret(PASSWORDS_FILE, lambda: json.dumps({USER: secrets.token_urlsafe(18)})))
+    return str(name[USER])
+
+
+def environment(
+    home: Home, settings: Settings, endpoints: Endpoints, source: Mapping[str, str], port: int
+) -> dict[str, str]:
+    """The environment of the services and so of every task. Holds secrets."""
+    password(home)
+    metadata = endpoints.metadata_url.get_secret_value().replace("postgresql://", "postgresql+psycopg2://", 1)
+    inherited = {name: value for name, value in os.environ.items() if name not in ("ADVENTUREWORKS_SOURCE_URL",)}
+    return {
+        **TUNING,
+        **inherited,
+        **_without_proxy(),
+        "AIRFLOW_HOME": str(home.path / "airflow"),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(settings.dags_folder.absolute()),
+        "AIRFLOW__CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home.secrets / PASSWORDS_FILE),
+        "AIRFLOW__CORE__FERNET_KEY": home.secret("airflow-fernet", _fernet_key),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{ui_url(port)}/execution/",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata,
+        "AIRFLOW__API__HOST": HOST,
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": ui_url(port),
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__SECRET_KEY": home.secret("airflow-api"),
+        "AIRFLOW__API_AUTH__JWT_SECRET": home.secret("airflow-jwt", lambda: secrets.token_urlsafe(64)),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home.logs / "airflow"),
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(home.logs / "airflow" / "dag-processor"),
+        "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+        "ADVENTUREWORKS_HOME": str(home.path),
+        "ADVENTUREWORKS_WAREHOUSE_URL": endpoints.warehouse_url.get_secret_value(),
+        "ADVENTUREWORKS_UI_URL": ui_url(port),
+        **source,
+        # Process titles must not overwrite the environment, in which the supervisor looks for its mark.
+        "SPT_NOENV": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def prepare_database(home: Home, endpoints: Endpoints, variables: Mapping[str, str]) -> bool:
+    """Brings Airflow's database to the installed version; False if it was there already."""
+    import psycopg
+
+    installed = f"airflow {version('apache-airflow')}"
+    question = "select shobj_description(oid, 'pg_database') from pg_database where datname = current_database()"
+    with psycopg.connect(endpoints.metadata_url.get_secret_value()) as connection:
+        if connection.execute(question).fetchone() == (installed,):
+            return False
+    log = home.logs / "migration.log"
+    with log.open("wb") as out:
+        command = [sys.executable, "-m", "airflow", "db", "migrate"]
+        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=variables)
+    if done.returncode != 0:
+        raise PlatformError("Airflow's database could not be prepared.", f"Its log: {log}")
+    with psycopg.connect(endpoints.metadata_url.get_secret_value()) as connection:
+        connection.execute(f"comment on database {connection.info.dbname} is '{installed}'")
+    return True
+
+
+def bury_jobs(endpoints: Endpoints) -> None:
+    """Tells Airflow that its services are dead, so that the next scheduler takes over their tasks at once.
+
+    Only to be called when none is alive: Airflow would wait for a heartbeat to be missed.
+    """
+    import psycopg
+
+    with psycopg.connect(endpoints.metadata_url.get_secret_value()) as connection:
+        connection.execute("update job set state = 'failed', end_date = now() where state = 'running'")
+
+
+def services(home: Home, variables: Mapping[str, str]) -> list[Service]:
+    """The four services of Airflow, in the order in which they are stopped."""
+    return [
+        Service(name, [sys.executable, "-m", "airflow", *arguments], variables, home.logs / f"{name}.log")
+        for name, arguments in SERVICES.items()
+    ]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError):
+            return False
+    return True
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode("ascii")
+
+
+def _without_proxy() -> dict[str, str]:
+    """Local addresses are reached without the proxy that the machine may have."""
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = ",".join([*filter(None, given.split(",")), HOST, "localhost"])
+    return {"no_proxy": hosts, "NO_PROXY": hosts}

@@ -1,0 +1,209 @@
+"""Starts services, restarts those that die, and ends them all, with whatever they started.
+
+Every process of a home carries a mark in its environment, which its own children inherit: so nothing is ever left
+behind, and nothing that belongs to another home is ever touched.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from adventureworks.embedded.account import Account
+from adventureworks.embedded.home import Home, disk_full, limit_log, open_log
+from adventureworks.embedded.postgres import EmbeddedPostgres
+from adventureworks.errors import PlatformError
+
+MARK = "ADVENTUREWORKS_SUPERVISED"
+MOST_DEATHS = 5
+DEATHS_WITHIN_SECONDS = 300.0
+LONGEST_PAUSE_SECONDS = 30.0
+STOP_SECONDS = 15.0
+LOG_CHECK_SECONDS = 60.0
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Service:
+    """A process to keep alive."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    before_restart: Callable[[], None] = lambda: None
+    process: subprocess.Popen[bytes] | None = None
+    start_at: float = 0.0
+    deaths: deque[float] = field(default_factory=deque)
+
+    def may_start_again_in(self) -> float:
+        """Notes a death; the seconds to wait before the next start. Raises PlatformError after too many."""
+        now = time.monotonic()
+        self.deaths.append(now)
+        while self.deaths and now - self.deaths[0] > DEATHS_WITHIN_SECONDS:
+            self.deaths.popleft()
+        if len(self.deaths) > MOST_DEATHS:
+            last = _last_line(self.log)
+            if "No space left on device" in last:
+                raise disk_full(self.log, 0)
+            raise PlatformError(
+                f"The {self.name} died {len(self.deaths)} times within {DEATHS_WITHIN_SECONDS / 60:.0f} minutes: {last}",
+                f"Its log: {self.log}",
+            )
+        return float(min(2.0 ** (len(self.deaths) - 2), LONGEST_PAUSE_SECONDS)) if len(self.deaths) > 1 else 0.0
+
+
+class Supervisor:
+    """Keeps the services of a home and its PostgreSQL alive. `tick()` must be called about every second."""
+
+    def __init__(self, home: Home, postgres: EmbeddedPostgres, say: Say) -> None:
+        self._home = home
+        self._postgres = postgres
+        self._say = say
+        self._services: dict[str, Service] = {}
+        self._database = Service("PostgreSQL", (), {}, postgres.log)
+        self._port: int | None = None
+        self._logs_checked = time.monotonic()
+
+    def watch_postgres(self) -> None:
+        """From now on the running server is restarted, on its port, if it dies."""
+        self._port = self._postgres.port()
+
+    def start(self, service: Service) -> None:
+        """Starts a service and keeps it alive from now on."""
+        self._services[service.name] = service
+        self._launch(service)
+
+    def tick(self) -> None:
+        """Restarts what died. Raises PlatformError when something dies again and again."""
+        if self._port is not None and not self._postgres.running():
+            self._revive_postgres()
+        for service in self._services.values():
+            if service.process is None:
+                if time.monotonic() >= service.start_at:
+                    self._launch(service)
+            elif service.process.poll() is not None:
+                self._bury(service)
+        if time.monotonic() - self._logs_checked > LOG_CHECK_SECONDS:
+            self._logs_checked = time.monotonic()
+            self._home.check_space()
+            for log in (self._postgres.log, *(service.log for service in self._services.values())):
+                limit_log(log)
+
+    def stop(self) -> None:
+        """Ends the services in the order in which they were named, then all that they left. PostgreSQL stays."""
+        self._port = None
+        services = list(self._services.values())
+        self._services.clear()
+        for service in services:
+            if service.process is not None and service.process.poll() is None:
+                service.process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for service in services:
+            if service.process is not None:
+                _wait(service.process, deadline)
+        self.end_remains()
+
+    def end_remains(self, name: str | None = None) -> int:
+        """Ends every process that this home (or one of its services) left running; returns how many there were."""
+        remains = marked_processes(self._home, name)
+        for process in remains:
+            _signal(process, signal.SIGTERM)
+        _, alive = psutil.wait_procs(remains, timeout=1.5 if remains else 0)
+        for process in alive:
+            _signal(process, signal.SIGKILL)
+        psutil.wait_procs(alive, timeout=5)
+        return len(remains)
+
+    def kill(self) -> None:
+        """Ends everything at once."""
+        for process in marked_processes(self._home):
+            _signal(process, signal.SIGKILL)
+        for service in self._services.values():
+            if service.process is not None:
+                service.process.wait()
+
+    def _launch(self, service: Service) -> None:
+        limit_log(service.log)
+        command = Account().command(service.command, self._home.path, tied=signal.SIGTERM)
+        with open_log(service.log) as log:
+            service.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**service.environment, MARK: f"{self._home.path}|{service.name}"},
+                start_new_session=True,
+            )
+
+    def _bury(self, service: Service) -> None:
+        status = service.process.returncode if service.process is not None else 0
+        service.process = None
+        pause = service.may_start_again_in()
+        self._say(f"The {service.name} ended ({_ending(status)}); it is started again{_in(pause)}. Log: {service.log}")
+        self.end_remains(service.name)
+        service.before_restart()
+        service.start_at = time.monotonic() + pause
+
+    def _revive_postgres(self) -> None:
+        pause = self._database.may_start_again_in()
+        self._say(f"PostgreSQL ended; it is started again{_in(pause)}. Log: {self._postgres.log}")
+        time.sleep(pause)
+        self._postgres.start(self._port)
+
+
+def marked_processes(home: Home, name: str | None = None) -> list[psutil.Process]:
+    """The processes that carry the mark of a home (and of one of its services), this one and its ancestors left out."""
+    mine = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid in mine or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            path, _, service = process.environ().get(MARK, "").rpartition("|")
+        except (psutil.Error, OSError):
+            continue
+        if path == str(home.path) and name in (None, service):
+            found.append(process)
+    return found
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _wait(process: subprocess.Popen[bytes], deadline: float) -> None:
+    try:
+        process.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _ending(status: int) -> str:
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+
+
+def _in(pause: float) -> str:
+    return f" in {pause:.0f} s" if pause else ""
+
+
+def _last_line(log: Path) -> str:
+    if not log.exists():
+        return "it said nothing"
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 4000))
+        lines = file.read().decode("utf-8", "replace").strip().splitlines()
+    return lines[-1].strip()[:300] if lines else "it said nothing"
