@@ -22,7 +22,10 @@ from adventureworks.warehouse.postgres import Append, Connection, PostgresWareho
 # Beyond this many rows in quarantine by one run the table is blocked anyway, and more would only fill the disk.
 MOST_BAD_ROWS = 100_000
 
-_NUMBER_OR_DATE = re.compile(r"-?\d{1,8}(?:[-: T.]\d{1,6})*")
+# Beyond this many keys to look up one by one, reading the table whole is quicker, and takes no memory for keys.
+MOST_LATE_ROWS = 50_000
+
+_NUMBER_OR_DATE = re.compile(r"-?\d{1,10}(?:[-: T.]\d{1,6})*")
 
 
 def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, int]:
@@ -115,7 +118,10 @@ def _batches(
             frame.select(*columns, pl.col(entry.modified).alias("__modified")),
         )
     with warehouse.connect("load") as connection:
-        late = staging.keys_to_read(connection, entry, since.isoformat(sep=" "))
+        late = staging.keys_to_read(connection, entry, since.isoformat(sep=" "), MOST_LATE_ROWS)
+    if late is None:
+        yield from snapshot.rows(entry)
+        return
     yield from snapshot.rows(entry, since)
     if late.num_rows:
         yield from snapshot.rows_by_key(entry, late)

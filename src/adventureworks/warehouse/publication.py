@@ -74,7 +74,8 @@ def record(
     connection.execute(
         "insert into ops.publication (asset, version, rows, changed_rows, months, set_aside, verdict, run_id, inputs,"
         " model) select cast(%(asset)s as varchar), coalesce(max(version), 0) + 1, %(rows)s, %(changed)s, %(months)s,"
-        " %(set_aside)s, %(verdict)s, %(run)s, %(inputs)s, %(model)s from ops.publication where asset = cast(%(asset)s as varchar)",
+        " %(set_aside)s, %(verdict)s, %(run)s, %(inputs)s, %(model)s from ops.publication"
+        " where asset = cast(%(asset)s as varchar)",
         {
             "asset": asset,
             "rows": rows,

@@ -56,17 +56,19 @@ def _scratch(connection: Connection, name: str, columns: tuple[Column, ...], ext
     )
 
 
-def keys_to_read(connection: Connection, entry: SourceTable, before: str | None) -> pa.Table:
+def keys_to_read(connection: Connection, entry: SourceTable, before: str, most: int) -> pa.Table | None:
     """Keys of rows that are new or have another modification date than the published ones, and lie before `before`
-    (rows from there on are read anyway). Needs `T__keys`."""
+    (rows from there on are read anyway); None if there are more than `most`. Needs `T__keys`."""
     key = key_of(entry.contract)
     keys, published = table("staging", keys_table(entry.asset)), table("raw", entry.asset)
     rows = connection.execute(
         f"select {names(key, 'k')} from {keys} as k left join {published} as p on {equal(key, 'k', 'p')}"
         f' where (p.{quoted(key[0])} is null or p.{quoted(entry.modified)} is distinct from k."__modified")'
-        ' and (%(before)s::timestamp is null or k."__modified" is null or k."__modified" < %(before)s::timestamp)',
-        {"before": before},
+        ' and (k."__modified" is null or k."__modified" < %(before)s::timestamp) limit %(most)s + 1',
+        {"before": before, "most": most},
     ).fetchall()
+    if len(rows) > most:
+        return None
     return pa.table({name: [row[place] for row in rows] for place, name in enumerate(key)})
 
 

@@ -1,0 +1,86 @@
+"""Policies over the catalogue: nothing is published without contract, key, checks and owner; nothing stands outside."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from adventureworks import catalog
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
+from adventureworks.gate.contract import columns_of, key_of
+from adventureworks.marts import models
+from adventureworks.settings import PROJECT_ROOT
+
+ENTRIES = [*SOURCE_TABLES.values(), *MARTS.values()]
+DAG_FILES = sorted((PROJECT_ROOT / "dags").rglob("*.py"))
+READS_THE_CLOCK = re.compile(
+    r"current_date|current_timestamp|\bnow\(|getdate|date\.today|datetime\.now|utcnow|time\.time\(", re.IGNORECASE
+)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.asset)
+def test_an_asset_has_owner_contract_key_and_checks(entry: SourceTable | Mart) -> None:
+    folder = "source" if isinstance(entry, SourceTable) else "marts"
+    columns = {column.name for column in columns_of(entry.contract)}
+    assert entry.owner
+    assert (entry.contract.__doc__ or "").startswith("One "), "a contract says what one row is"
+    assert key_of(entry.contract)
+    assert set(key_of(entry.contract)) <= columns
+    assert (PROJECT_ROOT / "checks" / folder / f"{entry.asset}.yml").is_file()
+
+
+@pytest.mark.parametrize("table", SOURCE_TABLES.values(), ids=lambda table: table.asset)
+def test_the_catalogue_speaks_of_columns_that_are_there(table: SourceTable) -> None:
+    columns = {column.name for column in columns_of(table.contract)}
+    assert {table.modified, *table.personal, *table.protected} <= columns
+    if table.month and table.month.parent:
+        parent = {column.name for column in columns_of(SOURCE_TABLES[table.month.parent].contract)}
+        assert {table.month.column, table.month.parent_key} <= parent
+        assert table.month.parent_key in columns
+    elif table.month:
+        assert table.month.column in columns
+
+
+@pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
+def test_a_mart_is_described_made_and_fed(mart: Mart) -> None:
+    assert [column.name for column in columns_of(mart.contract) if not column.description] == []
+    assert mart.dag in ANALYSES
+    assert set(mart.inputs) <= SOURCE_TABLES.keys() | MARTS.keys()
+    model = models.source_text(mart)
+    assert model.startswith("-- Grain: ")
+    read = {name for _, name in re.findall(r"\b(raw|marts)\.(\w+)", model)}
+    assert read == set(mart.inputs), "a mart's inputs are what its model reads"
+
+
+def test_every_analysis_has_its_dag_file_and_every_dag_file_its_place() -> None:
+    expected = {f"{catalog.marts_of(dag)[0].domain}/{dag}.py" for dag in ANALYSES} | {"ingestion/ingest_source.py"}
+    assert {str(path.relative_to(PROJECT_ROOT / "dags")) for path in DAG_FILES} == expected
+
+
+@pytest.mark.parametrize("path", DAG_FILES, ids=lambda path: path.stem)
+def test_a_dag_file_is_wiring_that_a_user_can_read(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 150
+    for heading in ("**Answers**", "**Starts**", "**Publishes**", "**If it fails**"):
+        assert heading in text
+    assert not re.search(r"\bselect\b.*\bfrom\b|import (polars|pandas|psycopg)", text, re.IGNORECASE)
+
+
+def test_nothing_that_decides_reads_the_clock() -> None:
+    deciding = [
+        *DAG_FILES,
+        *(PROJECT_ROOT / "checks").rglob("*.yml"),
+        *(PROJECT_ROOT / "contracts").rglob("*.py"),
+        *(PROJECT_ROOT / "src" / "adventureworks" / "marts").rglob("*.*"),
+    ]
+    texts = {path: path.read_text(encoding="utf-8") for path in deciding if path.suffix in {".py", ".yml", ".sql"}}
+    assert len(texts) > 70
+    assert [path.name for path, text in texts.items() if READS_THE_CLOCK.search(text)] == []
+
+
+def test_a_unit_has_more_than_one_table_and_one_owner() -> None:
+    units = {catalog.unit_of(asset) for asset, table in SOURCE_TABLES.items() if table.unit}
+    assert len(units) == 3
+    for unit in units:
+        assert len(unit) > 1
+        assert len({SOURCE_TABLES[asset].owner for asset in unit}) == 1
