@@ -87,7 +87,8 @@ _STATES = """
 7 FR 88 Vosges|7 FR 89 Yonne|7 FR 90 Territoire de Belfort|7 FR 91 Essonne|7 FR 92 Hauts-de-Seine|
 7 FR 93 Seine-Saint-Denis|7 FR 94 Val-de-Marne|7 FR 95 Val-d'Oise|8 DE BB Brandenburg|8 DE BY Bayern|8 DE HE Hessen|
 8 DE HH Hamburg|8 DE NW Nordrhein-Westfalen|8 DE SL Saarland|8 DE SN Sachsen|9 AU NSW New South Wales|
-9 AU QLD Queensland|9 AU SA South Australia|9 AU TAS Tasmania|9 AU VIC Victoria|9 FM FM Micronesia|9 MH MH Marshall Islands|
+9 AU QLD Queensland|9 AU SA South Australia|9 AU TAS Tasmania|9 AU VIC Victoria|9 FM FM Micronesia|
+9 MH MH Marshall Islands|
 9 MP MP Northern Mariana Islands|9 PW PW Palau|10 GB ENG England
 """
 
