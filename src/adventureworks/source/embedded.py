@@ -116,7 +116,7 @@ def _load(
 
 def _replace(connection: psycopg.Connection, table: SourceTable, name: str, data: TableData) -> int:
     """Deletes, rather than truncates, so that whoever reads the table now still sees it whole."""
-    connection.execute(missing_columns_script(table).encode())
+    _restore_columns(connection, table)
     connection.execute(f"delete from {relation(table)}".encode())
     names = [column.name for column in columns_of(table)]
     statement = f"copy {relation(table)} ({', '.join(map(quoted, names))}) from stdin"
@@ -131,6 +131,17 @@ def _replace(connection: psycopg.Connection, table: SourceTable, name: str, data
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         raise _misfit(error, table, name) from None
     return rows
+
+
+def _restore_columns(connection: psycopg.Connection, table: SourceTable) -> None:
+    """Adds dropped columns again. Only where there are any: changing a table waits until nobody reads it."""
+    rows = connection.execute(
+        "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
+        (relation(table),),
+    )
+    present = {name for (name,) in rows}
+    if not present.issuperset(column.name for column in columns_of(table)):
+        connection.execute(missing_columns_script(table).encode())
 
 
 def _copy_text(batch: pa.RecordBatch, names: list[str]) -> bytes:

@@ -1,0 +1,303 @@
+"""A PostgreSQL database as the source, and the embedded one in that role."""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+import polars as pl
+import psycopg
+import pyarrow as pa
+import pytest
+from pydantic import SecretStr
+
+from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
+from adventureworks.source import TableState, embedded
+from adventureworks.source.postgres import PostgresSource
+
+OFFER = SOURCE_TABLES["Sales_SpecialOffer"]
+PRODUCT_OF_OFFER = SOURCE_TABLES["Sales_SpecialOfferProduct"]
+DOCUMENT = SOURCE_TABLES["Production_Document"]
+DEPARTMENT_HISTORY = SOURCE_TABLES["HumanResources_EmployeeDepartmentHistory"]
+LOADED = datetime(2013, 5, 1)
+GUID = "0290c4f5-191f-4337-ab6b-0a2dde03cbf9"
+
+
+def offer(number, **values):
+    row = {
+        "SpecialOfferID": number,
+        "Description": f"offer {number}",
+        "DiscountPct": Decimal("0.0200"),
+        "Type": "Volume Discount",
+        "Category": "Reseller",
+        "StartDate": datetime(2011, 5, 31),
+        "EndDate": datetime(2014, 5, 30),
+        "MinQty": 11,
+        "MaxQty": None,
+        "rowguid": GUID,
+        "ModifiedDate": LOADED,
+    }
+    return row | values
+
+
+@pytest.fixture
+def database(source_url):
+    """A prepared source with three offers: its owner's connection."""
+    embedded.prepare(SecretStr(source_url))
+    embedded.load_tables(SecretStr(source_url), [(OFFER.asset, pa.Table.from_pylist([offer(n) for n in (1, 2, 3)]))])
+    with psycopg.connect(source_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def source(database, source_reader_url):
+    """The same database, as the platform sees it: with the login that may only read."""
+    return PostgresSource(SecretStr(source_reader_url), batch_rows=2)
+
+
+def rows(snapshot, table=OFFER, **options):
+    return [row for batch in snapshot.rows(table, **options) for row in batch.to_pylist()]
+
+
+def keys_of(batches, column="SpecialOfferID"):
+    return sorted(value for batch in batches for value in batch[column].to_pylist())
+
+
+def test_rows_arrive_as_they_are_in_batches(source):
+    with source.snapshot() as snapshot:
+        batches = list(snapshot.rows(OFFER))
+    assert [batch.num_rows for batch in batches] == [2, 1]
+    assert batches[0].schema.field("DiscountPct").type == pa.decimal128(10, 4)
+    assert [row for batch in batches for row in batch.to_pylist()] == [offer(1), offer(2), offer(3)]
+
+
+def test_rows_since_a_moment_and_those_that_do_not_know(database, source):
+    database.execute("""update "Sales"."SpecialOffer" set "ModifiedDate" = '2014-01-01' where "SpecialOfferID" = 2""")
+    database.execute("""update "Sales"."SpecialOffer" set "ModifiedDate" = null where "SpecialOfferID" = 3""")
+    with source.snapshot() as snapshot:
+        assert keys_of(snapshot.rows(OFFER, since=datetime(2014, 1, 1))) == [2, 3]
+        assert keys_of(snapshot.rows(OFFER, since=datetime(2014, 1, 1, 0, 0, 0, 1))) == [3]
+        assert keys_of(snapshot.keys(OFFER)) == [1, 2, 3]
+
+
+def test_rows_by_key(source):
+    wanted = pa.table({"SpecialOfferID": pa.array([3, 1, 3, 99], pa.int32())})
+    with source.snapshot() as snapshot:
+        assert keys_of(snapshot.rows_by_key(OFFER, wanted)) == [1, 3]
+        assert keys_of(snapshot.rows_by_key(OFFER, wanted.slice(0, 0))) == []
+
+
+def test_rows_by_key_of_several_types_and_with_a_null(database, source):
+    started = date(2009, 1, 14)
+    database.execute(
+        'insert into "HumanResources"."EmployeeDepartmentHistory" ("BusinessEntityID", "DepartmentID", "ShiftID",'
+        ' "StartDate") values (1, 16, 1, %s), (2, 1, 1, %s)',
+        (started, started),
+    )
+    database.execute(
+        """insert into "Production"."Document" ("DocumentNode", "Title") values (null, 'root'), ('5A''"\\C0', 'leaf')"""
+    )
+    with source.snapshot() as snapshot:
+        (history,) = snapshot.keys(DEPARTMENT_HISTORY)
+        wanted = pa.Table.from_batches([history.slice(1)])
+        assert keys_of(snapshot.rows_by_key(DEPARTMENT_HISTORY, wanted), "BusinessEntityID") == [2]
+        documents = pa.Table.from_batches(snapshot.keys(DOCUMENT))
+        assert keys_of(snapshot.rows_by_key(DOCUMENT, documents), "Title") == ["leaf", "root"]
+
+
+def test_a_snapshot_does_not_see_what_is_written_meanwhile(database, source):
+    with source.snapshot() as snapshot:
+        stream = snapshot.rows(OFFER)
+        next(stream)
+        database.execute('delete from "Sales"."SpecialOffer"')
+        database.execute('insert into "Sales"."SpecialOfferProduct" values (1, 680)')
+        assert sum(batch.num_rows for batch in stream) == 1
+        assert rows(snapshot) == [offer(1), offer(2), offer(3)]
+        assert rows(snapshot, PRODUCT_OF_OFFER) == []
+
+
+def test_a_stream_that_is_left_early_leaves_the_snapshot_usable(source):
+    with source.snapshot() as snapshot:
+        stream = snapshot.rows(OFFER)
+        next(stream)
+        stream.close()
+        assert len(rows(snapshot)) == 3
+
+
+CHANGES = {
+    "insert": """insert into "Sales"."SpecialOffer" ("SpecialOfferID", "ModifiedDate") values (4, '2013-05-01')""",
+    "update": """update "Sales"."SpecialOffer" set "MinQty" = 12 where "SpecialOfferID" = 1""",
+    "delete": """delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 2""",
+    "delete and insert": """with gone as (delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 2)
+        insert into "Sales"."SpecialOffer" ("SpecialOfferID", "ModifiedDate") values (5, '2013-05-01')""",
+    "dates change places": """update "Sales"."SpecialOffer" set "ModifiedDate" = timestamp '2013-05-01'
+        + case "SpecialOfferID" when 1 then interval '1 day' when 2 then interval '-1 day' else interval '0' end""",
+    "date to null": """update "Sales"."SpecialOffer" set "ModifiedDate" = null where "SpecialOfferID" = 1""",
+    "truncate": """truncate "Sales"."SpecialOffer" """,
+    "drop column": """alter table "Sales"."SpecialOffer" drop column "Category" """,
+    "add column": """alter table "Sales"."SpecialOffer" add column "New" integer""",
+    "change type": """alter table "Sales"."SpecialOffer" alter column "MinQty" type bigint""",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_fingerprint_changes_with_the_table(database, source, change):
+    before = source.state(OFFER)
+    assert source.state(OFFER) == before
+    database.execute(CHANGES[change])
+    assert source.state(OFFER).fingerprint != before.fingerprint
+
+
+def test_fingerprint_does_not_mind_the_order_of_rows_and_columns(database, source):
+    before = source.state(OFFER)
+    database.execute(
+        """create temporary table kept as table "Sales"."SpecialOffer";
+           delete from "Sales"."SpecialOffer";
+           insert into "Sales"."SpecialOffer" select * from kept order by "SpecialOfferID" desc;
+           alter table "Sales"."SpecialOffer" drop column "MinQty";
+           alter table "Sales"."SpecialOffer" add column "MinQty" integer"""
+    )
+    assert source.state(OFFER) == before
+
+
+def test_state_of_tables_without_rows_or_without_possible_dates(database, source):
+    assert (source.state(DOCUMENT).rows, source.state(DOCUMENT).newest_change) == (0, None)
+    database.execute("""update "Sales"."SpecialOffer" set "ModifiedDate" = 'infinity' where "SpecialOfferID" = 1""")
+    assert (source.state(OFFER).rows, source.state(OFFER).newest_change) == (3, LOADED)
+
+
+def test_states_tell_blocked_tables_from_good_ones(database, source):
+    database.execute('drop table "Sales"."SpecialOffer"')
+    database.execute('alter table "Production"."Document" drop column "ModifiedDate"')
+    database.execute('alter table "Sales"."Store" alter column "ModifiedDate" type text')
+    database.execute('revoke select on "Sales"."SpecialOfferProduct" from source_reader')
+    states = source.states(SOURCE_TABLES.values())
+    rules = {asset: state.rule for asset, state in states.items() if isinstance(state, TableBlocked)}
+    assert rules == {
+        OFFER.asset: "table_is_there",
+        DOCUMENT.asset: "columns_are_there",
+        "Sales_Store": "column_types_are_kept",
+        PRODUCT_OF_OFFER.asset: "table_is_readable",
+    }
+    assert sum(isinstance(state, TableState) for state in states.values()) == len(SOURCE_TABLES) - 4
+    with source.snapshot() as snapshot, pytest.raises(TableBlocked) as error:
+        rows(snapshot)
+    assert error.value.rule == "table_is_there"
+
+
+def test_a_vanished_column_is_named_and_a_new_one_left_out(database, source):
+    database.execute('alter table "Sales"."SpecialOffer" add column "New" integer')
+    with source.snapshot() as snapshot:
+        assert rows(snapshot) == [offer(1), offer(2), offer(3)]
+    database.execute('alter table "Sales"."SpecialOffer" drop column "MinQty", drop column "Category"')
+    with source.snapshot() as snapshot, pytest.raises(TableBlocked, match="Category, MinQty"):
+        rows(snapshot)
+
+
+def test_types_that_other_databases_use(database, source):
+    """Domains, enumerations, bytes, padded text and numbers without a declared precision."""
+    database.execute("""
+        create domain "Sales".discount as numeric(10, 4);
+        create type "Sales".category as enum ('Reseller');
+        alter table "Sales"."SpecialOffer"
+            alter column "DiscountPct" type "Sales".discount,
+            alter column "Category" type "Sales".category using 'Reseller',
+            alter column "Type" type char(20),
+            alter column "Description" type bytea using '\\x00ff',
+            alter column "MinQty" type numeric using 11.250
+    """)
+    with source.snapshot() as snapshot:
+        (first, *_) = rows(snapshot)
+    assert first == offer(1, Type="Volume Discount     ", Description="00FF", MinQty=Decimal("11.250"))
+
+
+def test_a_number_that_is_none_blocks_the_table(database, source):
+    database.execute("""update "Sales"."SpecialOffer" set "DiscountPct" = 'NaN' where "SpecialOfferID" = 3""")
+    with source.snapshot() as snapshot, pytest.raises(TableBlocked) as error:
+        rows(snapshot)
+    assert error.value.rule == "numbers_are_finite"
+
+
+def test_connections_that_fail_say_what_to_mend_and_keep_the_password(source_reader_url):
+    password = source_reader_url.split(":")[2].split("@")[0]
+    port = source_reader_url.rsplit(":", 1)[1].split("/")[0]
+    wrong = {
+        source_reader_url.replace(password, "s3cret"): (PlatformError, "refuses the login"),
+        source_reader_url.rsplit("/", 1)[0] + "/nowhere": (PlatformError, "does not have the database"),
+        source_reader_url.replace(port, "1"): (ServiceUnavailable, "connection refused"),
+    }
+    for url, (kind, words) in wrong.items():
+        source = PostgresSource(SecretStr(url), 10)
+        for attempt in (lambda source=source: source.state(OFFER), lambda source=source: source.snapshot().__enter__()):
+            with pytest.raises(kind, match=words) as error:
+                attempt()
+            assert type(error.value) is kind
+            assert password not in str(error.value)
+            assert "s3cret" not in str(error.value)
+            assert error.value.next_step
+    with pytest.raises(PlatformError) as malformed:
+        PostgresSource(SecretStr("me and s3cret"), 10)
+    assert "s3cret" not in str(malformed.value)
+    assert "s3cret" not in repr(source) + source.description
+
+
+def test_a_connection_that_is_lost_is_worth_another_try(postgres, source):
+    with source.snapshot() as snapshot:
+        with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as server:
+            server.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'source_reader'")
+        with pytest.raises(ServiceUnavailable):
+            rows(snapshot)
+
+
+def test_a_change_by_hand_gets_its_date(database, source):
+    database.execute("""update "Sales"."SpecialOffer" set "MinQty" = 12 where "SpecialOfferID" = 1""")
+    database.execute("""update "Sales"."SpecialOffer" set "ModifiedDate" = '2013-06-01' where "SpecialOfferID" = 2""")
+    database.execute("""insert into "Sales"."SpecialOffer" ("SpecialOfferID") values (4)""")
+    dates = dict(database.execute('select "SpecialOfferID", "ModifiedDate" from "Sales"."SpecialOffer"').fetchall())
+    assert (dates[2], dates[3]) == (datetime(2013, 6, 1), LOADED)
+    assert min(dates[1], dates[4]) > datetime(2020, 1, 1)
+
+
+def test_prepared_tables_hold_bad_rows_but_no_key_twice(database, source):
+    database.execute('insert into "Sales"."SpecialOfferProduct" ("SpecialOfferID", "ProductID") values (-1, 0)')
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        database.execute('insert into "Sales"."SpecialOffer" ("SpecialOfferID") values (1)')
+
+
+def test_loading_replaces_all_or_nothing_and_says_where_it_failed(database, source_url, tmp_path):
+    url = SecretStr(source_url)
+    embedded.prepare(url)
+    assert not embedded.is_empty(url)
+
+    text = pl.DataFrame([offer(1), offer(7, Description='tab\t "quote" \\N\nnew line', Category="")])
+    text = text.with_columns(pl.all().cast(pl.String))
+    text.write_csv(tmp_path / "Sales_SpecialOffer.csv", quote_style="non_numeric")
+    with pytest.raises(PlatformError, match="no file for 70 tables"):
+        embedded.load_folder(url, tmp_path)
+    progress = []
+    done = embedded.load_folder(url, tmp_path, lambda *step: progress.append(step), allow_missing=True)
+    assert done == {OFFER.asset: 2}
+    assert progress == [(OFFER.asset, 2)]
+    stored = database.execute('select * from "Sales"."SpecialOffer" order by 1').fetchall()
+    assert [str(value) for value in stored[1]][:2] == ["7", 'tab\t "quote" \\N\nnew line']
+    assert stored[1][4] == ""
+
+    (tmp_path / "Sales_SpecialOfferProduct.csv").write_text(
+        'SpecialOfferID,ProductID,rowguid,ModifiedDate\n1,"68\n0",,\n1,abc,,\n'
+    )
+    text.head(0).write_csv(tmp_path / "Sales_SpecialOffer.csv")
+    with pytest.raises(PlatformError, match=r"Sales_SpecialOfferProduct\.csv, row 1, column ProductID"):
+        embedded.load_folder(url, tmp_path, allow_missing=True)
+    assert database.execute('select * from "Sales"."SpecialOffer" order by 1').fetchall() == stored
+
+
+def test_loading_does_not_disturb_a_snapshot_and_restores_dropped_columns(database, source, source_url):
+    database.execute('alter table "Sales"."SpecialOffer" drop column "MinQty"')
+    with source.snapshot() as snapshot:
+        assert len(rows(snapshot, PRODUCT_OF_OFFER)) == 0
+        products = pa.table({"SpecialOfferID": [1], "ProductID": [680], "rowguid": [GUID], "ModifiedDate": [LOADED]})
+        embedded.load_tables(SecretStr(source_url), [(PRODUCT_OF_OFFER.asset, products)])
+        assert len(rows(snapshot, PRODUCT_OF_OFFER)) == 0
+    embedded.load_tables(SecretStr(source_url), [(OFFER.asset, pa.Table.from_pylist([offer(1)]))])
+    with source.snapshot() as snapshot:
+        assert rows(snapshot) == [offer(1)]
+        assert len(rows(snapshot, PRODUCT_OF_OFFER)) == 1
