@@ -24,7 +24,7 @@ from adventureworks.settings import Settings
 
 USER = "admin"
 USUAL_PORT = 8080
-PASSWORDS_FILE = "airflow-passwords.json"  # noqa: S105 - the name of the file
+PASSWORDS_FILE = "airflow-passwords.json"
 SERVICES = {
     # In the order in which they are stopped: tasks write their state through the API server, so it goes last.
     "scheduler": ("scheduler", "--skip-serve-logs"),
@@ -82,7 +82,8 @@ def environment(
     """The environment of the services and so of every task. Holds secrets."""
     password(home)
     metadata = endpoints.metadata_url.get_secret_value().replace("postgresql://", "postgresql+psycopg2://", 1)
-    inherited = {name: value for name, value in os.environ.items() if name not in ("ADVENTUREWORKS_SOURCE_URL",)}
+    replaced = ("ADVENTUREWORKS_SOURCE", "ADVENTUREWORKS_SOURCE_URL")
+    inherited = {name: value for name, value in os.environ.items() if name not in replaced}
     return {
         **TUNING,
         **inherited,
@@ -137,15 +138,21 @@ def prepare_database(home: Home, endpoints: Endpoints, variables: Mapping[str, s
     return True
 
 
-def bury_jobs(endpoints: Endpoints) -> None:
-    """Tells Airflow that its services are dead, so that the next scheduler takes over their tasks at once.
+def bury_jobs(endpoints: Endpoints, kind: str | None = None) -> None:
+    """Tells Airflow that its services (or those of a kind) are dead: the next scheduler takes over their tasks at once.
 
-    Only to be called when none is alive: Airflow would wait for a heartbeat to be missed.
+    Only to be called when none is alive. By itself, Airflow would wait for heartbeats to be missed.
     """
     import psycopg
 
     with psycopg.connect(endpoints.metadata_url.get_secret_value()) as connection:
-        connection.execute("update job set state = 'failed', end_date = now() where state = 'running'")
+        connection.execute(
+            """
+            update job set state = 'failed', end_date = now()
+            where state = 'running' and job_type = coalesce(%s, job_type)
+            """,
+            (kind,),
+        )
 
 
 def services(home: Home, variables: Mapping[str, str]) -> list[Service]:

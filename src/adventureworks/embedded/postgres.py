@@ -191,7 +191,7 @@ class EmbeddedPostgres:
         """Starts the server; False if the port was taken meanwhile."""
         options = {**_tuning(), **self._options, "port": str(port), "listen_addresses": HOST}
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        server = [program("postgres"), "-D", self.data, *settings]
+        server: list[str | Path] = [program("postgres"), "-D", self.data, *settings]
         command = account.command(server, self.home.postgres, signal.SIGINT if self._tied else None)
         with open_log(self.log) as log:
             begin = log.tell()

@@ -52,11 +52,11 @@ class Service:
         while self.deaths and now - self.deaths[0] > DEATHS_WITHIN_SECONDS:
             self.deaths.popleft()
         if len(self.deaths) > MOST_DEATHS:
-            last = _last_line(self.log)
+            last = last_line(self.log)
             if "No space left on device" in last:
                 raise disk_full(self.log, 0)
             raise PlatformError(
-                f"The {self.name} died {len(self.deaths)} times within {DEATHS_WITHIN_SECONDS / 60:.0f} minutes: {last}",
+                f"The {self.name} died {len(self.deaths)} times in {DEATHS_WITHIN_SECONDS / 60:.0f} minutes: {last}",
                 f"Its log: {self.log}",
             )
         return float(min(2.0 ** (len(self.deaths) - 2), LONGEST_PAUSE_SECONDS)) if len(self.deaths) > 1 else 0.0
@@ -95,7 +95,6 @@ class Supervisor:
                 self._bury(service)
         if time.monotonic() - self._logs_checked > LOG_CHECK_SECONDS:
             self._logs_checked = time.monotonic()
-            self._home.check_space()
             for log in (self._postgres.log, *(service.log for service in self._services.values())):
                 limit_log(log)
 
@@ -132,11 +131,12 @@ class Supervisor:
             if service.process is not None:
                 service.process.wait()
 
-    def _launch(self, service: Service) -> None:
+    def spawn(self, service: Service) -> subprocess.Popen[bytes]:
+        """Starts a program under the home's mark, apart from the terminal. It is not restarted."""
         limit_log(service.log)
         command = Account().command(service.command, self._home.path, tied=signal.SIGTERM)
         with open_log(service.log) as log:
-            service.process = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -144,6 +144,9 @@ class Supervisor:
                 env={**service.environment, MARK: f"{self._home.path}|{service.name}"},
                 start_new_session=True,
             )
+
+    def _launch(self, service: Service) -> None:
+        service.process = self.spawn(service)
 
     def _bury(self, service: Service) -> None:
         status = service.process.returncode if service.process is not None else 0
@@ -200,7 +203,8 @@ def _in(pause: float) -> str:
     return f" in {pause:.0f} s" if pause else ""
 
 
-def _last_line(log: Path) -> str:
+def last_line(log: Path) -> str:
+    """The last thing that a service said."""
     if not log.exists():
         return "it said nothing"
     with log.open("rb") as file:

@@ -1,0 +1,164 @@
+"""The command line. Each command's work lives in a module of this folder and is imported when it is called."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from adventureworks.errors import PlatformError
+
+if TYPE_CHECKING:
+    from adventureworks.settings import Settings
+
+app = typer.Typer(
+    name="adventureworks",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The AdventureWorks warehouse: fresh, gated, on this machine.",
+)
+source_app = typer.Typer(no_args_is_help=True, help="Fill or change the embedded source database.")
+quarantine_app = typer.Typer(no_args_is_help=True, help="Look at the rows that were set aside.")
+app.add_typer(source_app, name="source")
+app.add_typer(quarantine_app, name="quarantine")
+
+
+@app.command()
+def run(
+    source: Annotated[
+        str | None,
+        typer.Option(help="sample, a folder of files, or the URL of a PostgreSQL database. Default: the last one."),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Stop when every mart is fresh.")] = False,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the Airflow UI.")] = None,
+) -> None:
+    """Start everything, ingest the source, and keep every mart fresh until Ctrl-C."""
+    from adventureworks.cli.run import run as start
+
+    raise typer.Exit(start(configuration(), source, once, port))
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="One statement, or - to read it from standard input.")],
+    format: Annotated[Literal["table", "csv", "json"], typer.Option(help="How to print the rows.")] = "table",
+) -> None:
+    """Read the warehouse (read-only), whether or not the platform is running."""
+    from adventureworks.cli.sql import query as ask
+
+    ask(configuration(), sys.stdin.read() if query == "-" else query, format)
+
+
+@app.command()
+def status(
+    asset: Annotated[str | None, typer.Argument(help="A table or mart; all of them if left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say of every table and mart how fresh it is, what was set aside, and what is wrong."""
+    from adventureworks.cli.status import show
+
+    show(configuration(), asset, as_json)
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine, the settings and the connections, and say what to mend."""
+    from adventureworks.cli.doctor import examine
+
+    raise typer.Exit(examine(configuration()))
+
+
+@source_app.command("generate")
+def source_generate(
+    scale: Annotated[float, typer.Option(help="1 is the size of the real company.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same data.")] = 1,
+) -> None:
+    """Replace the embedded source with generated data."""
+    from adventureworks.cli.source import generate
+
+    generate(configuration(), scale, seed)
+
+
+@source_app.command("load")
+def source_load(
+    folder: Annotated[Path, typer.Argument(help="The installer's CSV files, or CSV or Parquet named Schema_Table.")],
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Leave tables without a file alone.")] = False,
+) -> None:
+    """Replace the embedded source with the files of a folder."""
+    from adventureworks.cli.source import load
+
+    load(configuration(), folder, allow_missing)
+
+
+@source_app.command("simulate")
+def source_simulate(
+    days: Annotated[int, typer.Option(min=1, help="How many days of business.")] = 1,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same days.")] = 1,
+) -> None:
+    """Let business go on in the embedded source: orders, prices, stock, updates and deletes."""
+    from adventureworks.cli.source import simulate
+
+    simulate(configuration(), days, seed)
+
+
+@quarantine_app.command("list")
+def quarantine_list() -> None:
+    """Count the rows in quarantine by table and rule."""
+    from adventureworks.cli.quarantine import count
+
+    count(configuration())
+
+
+@quarantine_app.command("show")
+def quarantine_show(
+    table: Annotated[str, typer.Argument(help="A source table, for example Sales_SalesOrderDetail.")],
+    limit: Annotated[int, typer.Option(min=1, help="At most so many rows, the newest first.")] = 20,
+) -> None:
+    """Show the rows of a table that are in quarantine, with the rule that each breaks."""
+    from adventureworks.cli.quarantine import show
+
+    show(configuration(), table, limit)
+
+
+def configuration() -> Settings:
+    """The settings. Raises PlatformError, without the value, where one is wrong."""
+    from pydantic import ValidationError
+
+    from adventureworks.settings import settings
+
+    try:
+        return settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(["ADVENTUREWORKS", *(str(part).upper() for part in first["loc"][:1])])
+        raise PlatformError(f"The setting {name} is wrong: {first['msg']}.", f"Change or unset {name}.") from None
+
+
+def main() -> None:
+    """Runs a command: an error is one line on standard error and exit status 1, an interruption exit status 130."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        app()
+    except PlatformError as error:
+        _print_error(str(error))
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader (`head`, say) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    """Ends the command in good order: everything that it opened is closed on the way out."""
+    raise SystemExit(128 + number)
+
+
+def _print_error(message: str) -> None:
+    line = " ".join(message.split())
+    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    print(f"\033[31m{line}\033[0m" if colour else line, file=sys.stderr)

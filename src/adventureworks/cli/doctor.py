@@ -1,0 +1,99 @@
+"""`adventureworks doctor`: is everything that the platform needs there, and does it answer?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+
+import psycopg
+
+from adventureworks.cli.output import console
+from adventureworks.cli.reading import has_warehouse
+from adventureworks.cli.run import SAMPLE, choose_source
+from adventureworks.cli.state import is_laid_out
+from adventureworks.embedded.home import Home
+from adventureworks.embedded.platform import running_platform
+from adventureworks.embedded.services import services
+from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.settings import Settings
+
+
+def examine(settings: Settings) -> int:
+    """Runs every examination, prints a line for each; returns 1 if one failed."""
+    out = console()
+    examinations: dict[str, Callable[[Settings], str]] = {
+        "Python": _python,
+        "Home": _home,
+        "PostgreSQL": _postgres,
+        "Airflow": _airflow,
+        "Warehouse": _warehouse,
+        "Source": _source,
+        "Platform": _platform,
+    }
+    failed = 0
+    for name, examination in examinations.items():
+        try:
+            answer, good = examination(settings), True
+        except PlatformError as error:
+            answer, good = str(error), False
+        failed += not good
+        out.print(f"{'ok  ' if good else 'FAIL'}  {name:<11} {answer}", style=None if good else "red", markup=False)
+    return 1 if failed else 0
+
+
+def _python(_: Settings) -> str:
+    return f"{sys.version.split()[0]} on {sys.platform}, {os.cpu_count()} processors"
+
+
+def _home(settings: Settings) -> str:
+    home = Home(settings.home)
+    home.prepare()
+    return f"{home.path}, {shutil.disk_usage(home.path).free / 1e9:,.0f} GB free"
+
+
+def _postgres(settings: Settings) -> str:
+    with services(settings) as addresses, psycopg.connect(addresses.metadata_url.get_secret_value()) as connection:
+        row = connection.execute("show server_version").fetchone()
+    return f"the embedded server {row[0] if row else '?'} starts and answers"
+
+
+def _airflow(_: Settings) -> str:
+    return version("apache-airflow")
+
+
+def _warehouse(settings: Settings) -> str:
+    if not has_warehouse(settings):
+        return "none yet; the first run makes it"
+    with services(settings) as addresses:
+        try:
+            with psycopg.connect(addresses.reader_url.get_secret_value(), connect_timeout=10) as connection:
+                filled = is_laid_out(connection)
+        except psycopg.OperationalError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ServiceUnavailable(f"It does not answer: {reason}.", "Check ADVENTUREWORKS_WAREHOUSE_URL.") from None
+    where = "embedded" if settings.warehouse_url is None else "configured"
+    return f"{where}, {'in use' if filled else 'empty'}"
+
+
+def _source(settings: Settings) -> str:
+    chosen = choose_source(settings, None)
+    if chosen == SAMPLE:
+        return "the embedded database"
+    if "://" not in chosen:
+        return f"the folder {chosen}"
+    try:
+        psycopg.connect(chosen, connect_timeout=10).close()
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ServiceUnavailable(
+            f"The database does not answer: {reason}.", "Check ADVENTUREWORKS_SOURCE_URL."
+        ) from None
+    return "a database, which answers"
+
+
+def _platform(settings: Settings) -> str:
+    owner = running_platform(Home(settings.home))
+    return f"runs as process {owner['pid']}, UI {owner['url']}" if owner else "is not running"

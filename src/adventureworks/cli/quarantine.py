@@ -1,0 +1,45 @@
+"""`adventureworks quarantine …`: the rows that were set aside, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.cli.output import console, moment, table
+from adventureworks.cli.reading import reading
+from adventureworks.cli.state import is_laid_out
+from adventureworks.errors import PlatformError
+from adventureworks.gate import quarantine
+from adventureworks.settings import Settings
+
+EMPTY = "No row is in quarantine."
+
+
+def count(settings: Settings) -> None:
+    """Prints how many rows are set aside, by table and rule."""
+    with reading(settings) as connection:
+        found = quarantine.summary(connection) if is_laid_out(connection) else []
+    if not found:
+        console().print(EMPTY)
+        return
+    rows = [(item.asset, item.rule, f"{item.rows:,}", moment(item.last_seen), item.message) for item in found]
+    console().print(table(("table", "rule", "rows", "last seen", "message"), rows, right=("rows",)))
+    console().print("See the rows: adventureworks quarantine show TABLE")
+
+
+def show(settings: Settings, name: str, limit: int) -> None:
+    """Prints the open rows of a table. Raises PlatformError for an unknown table."""
+    if name not in SOURCE_TABLES:
+        raise PlatformError(f"There is no source table {name}.", "See the tables: adventureworks quarantine list")
+    with reading(settings) as connection:
+        found = quarantine.rows(connection, name, limit) if is_laid_out(connection) else []
+    out = console()
+    if not found:
+        out.print(f"{name}: {EMPTY.lower()}")
+    for row in found:
+        out.print(f"{_pairs(row.key)}  {row.rule}: {row.message}", markup=False, style="bold")
+        out.print(f"  {_pairs(row.values)}", markup=False)
+
+
+def _pairs(values: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{name} {'null' if value is None else value}" for name, value in values.items())

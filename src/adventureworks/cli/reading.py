@@ -1,0 +1,39 @@
+"""Connecting to the warehouse to read it, whether or not the platform is running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from adventureworks.embedded.home import Home
+from adventureworks.embedded.services import services
+from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.settings import Settings
+
+NOTHING_PUBLISHED = "Nothing is published yet. Start: adventureworks run"
+
+
+def has_warehouse(settings: Settings) -> bool:
+    """Whether there is a warehouse to read; a fresh home has none, and looking does not make one."""
+    return settings.warehouse_url is not None or (Home(settings.home).postgres / "data").exists()
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[psycopg.Connection]:
+    """A connection that can read the warehouse and change nothing."""
+    if not has_warehouse(settings):
+        raise PlatformError("There is no warehouse yet.", "Start: adventureworks run")
+    with services(settings) as addresses:
+        url = addresses.reader_url.get_secret_value()
+        try:
+            connection = psycopg.connect(url, connect_timeout=10, application_name="adventureworks")
+        except psycopg.OperationalError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ServiceUnavailable(
+                f"The warehouse does not answer: {reason}.", "Check: adventureworks doctor"
+            ) from None
+        with connection:
+            connection.read_only = True
+            yield connection

@@ -1,0 +1,55 @@
+"""`adventureworks source …`: filling and changing the embedded source database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from adventureworks.cli.output import console
+from adventureworks.embedded.services import services
+from adventureworks.errors import PlatformError
+from adventureworks.settings import Settings
+
+
+def generate(settings: Settings, scale: float, seed: int) -> None:
+    """Replaces the contents of the embedded source with generated data."""
+    from adventureworks.source.embedded import load_tables, prepare
+    from adventureworks.source.sample import generate as tables
+
+    if scale <= 0:
+        raise PlatformError(f"The scale is {scale}; it must be above 0.", "For example: --scale 1")
+    with services(settings) as addresses:
+        prepare(addresses.source_owner_url)
+        _report(load_tables(addresses.source_owner_url, tables(scale, seed), _progress), "generated")
+
+
+def load(settings: Settings, folder: Path, allow_missing: bool) -> None:
+    """Replaces the contents of the embedded source with the files of a folder."""
+    from adventureworks.source.embedded import load_folder, prepare
+
+    if not folder.is_dir():
+        raise PlatformError(f"{folder} is no folder.", "Give a folder of files: adventureworks source load DIR")
+    with services(settings) as addresses:
+        prepare(addresses.source_owner_url)
+        _report(load_folder(addresses.source_owner_url, folder, _progress, allow_missing), "loaded")
+
+
+def simulate(settings: Settings, days: int, seed: int) -> None:
+    """Lets business go on in the embedded source."""
+    from adventureworks.source.embedded import is_empty, prepare
+    from adventureworks.source.sample import simulate as live_on
+
+    with services(settings) as addresses:
+        prepare(addresses.source_owner_url)
+        if is_empty(addresses.source_owner_url):
+            raise PlatformError("The embedded source is empty.", "Fill it first: adventureworks source generate")
+        changed = live_on(addresses.source_owner_url, days, seed)
+    _report(changed, "changed")
+
+
+def _progress(asset: str, rows: int) -> None:
+    print(f"{asset}: {rows:,} rows", flush=True)
+
+
+def _report(rows: Mapping[str, int], what: str) -> None:
+    console().print(f"{sum(rows.values()):,} rows in {len(rows)} tables {what}.")

@@ -1,0 +1,110 @@
+"""`adventureworks sql`: one query, printed exactly as the warehouse says it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Literal
+
+import psycopg
+from psycopg.types.string import TextLoader
+
+from adventureworks.cli.output import console, table
+from adventureworks.cli.reading import reading
+from adventureworks.errors import PlatformError
+from adventureworks.settings import Settings
+
+NUMBERS = frozenset({"int2", "int4", "int8", "numeric", "float4", "float8", "oid"})
+_NO_JSON_NUMBERS = frozenset({"NaN", "Infinity", "-Infinity"})
+
+Row = Sequence[str | None]
+Column = tuple[str, str]
+"""Name and type."""
+
+
+def query(settings: Settings, statement: str, form: Literal["table", "csv", "json"]) -> None:
+    """Runs one statement and prints its rows. Raises PlatformError with the warehouse's own words."""
+    with reading(settings) as connection:
+        try:
+            columns, rows = _rows(connection, statement)
+            if form == "csv":
+                _print_csv(columns, rows)
+            elif form == "json":
+                _print_json(columns, rows)
+            else:
+                _print_table(columns, rows)
+            sys.stdout.flush()
+        except psycopg.Error as error:
+            raise PlatformError(f"The query failed: {_first_line(error)}.") from None
+
+
+def _rows(connection: psycopg.Connection, statement: str) -> tuple[list[Column], Iterator[Row]]:
+    """Columns and rows, every value as the text that the server sends; rows are read as they are needed."""
+    cursor = connection.cursor()
+    for known in psycopg.adapters.types:
+        cursor.adapters.register_loader(known.oid, _Text)
+        cursor.adapters.register_loader(known.array_oid, _Text)
+    stream = cursor.stream(statement.encode())
+    first = next(stream, None)
+    columns = [(column.name, _type_name(column.type_code)) for column in cursor.description or ()]
+    if not columns:
+        raise PlatformError("The statement gives no rows.", "Give one SELECT.")
+    return columns, chain(() if first is None else (first,), stream)
+
+
+class _Text(TextLoader):
+    """Any type as the server writes it; booleans in words."""
+
+
+def _type_name(oid: int) -> str:
+    known = psycopg.adapters.types.get(oid)
+    return known.name if known else "text"
+
+
+def _print_csv(columns: Sequence[Column], rows: Iterable[Row]) -> None:
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow([name for name, _ in columns])
+    out.writerows(_in_words(columns, row) for row in rows)
+
+
+def _print_json(columns: Sequence[Column], rows: Iterable[Row]) -> None:
+    """A list of objects. Numbers keep every digit, which a detour through floating point would not."""
+    separator = "[\n"
+    for row in rows:
+        members = (
+            f"{json.dumps(name)}: {_json(kind, value)}" for (name, kind), value in zip(columns, row, strict=True)
+        )
+        sys.stdout.write(f"{separator}  {{{', '.join(members)}}}")
+        separator = ",\n"
+    sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def _print_table(columns: Sequence[Column], rows: Iterable[Row]) -> None:
+    numbers = [name for name, kind in columns if kind in NUMBERS]
+    shown = [["" if value is None else value for value in _in_words(columns, row)] for row in rows]
+    console().print(table([name for name, _ in columns], shown, right=numbers))
+
+
+def _in_words(columns: Sequence[Column], row: Row) -> list[str | None]:
+    words = {"t": "true", "f": "false"}
+    return [
+        words.get(value, value) if kind == "bool" and value is not None else value
+        for (_, kind), value in zip(columns, row, strict=True)
+    ]
+
+
+def _json(kind: str, value: str | None) -> str:
+    if value is None:
+        return "null"
+    if kind == "bool":
+        return "true" if value == "t" else "false"
+    if kind in ("json", "jsonb") or (kind in NUMBERS and value not in _NO_JSON_NUMBERS):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return (error.diag.message_primary or str(error).strip().splitlines()[0]).rstrip(".")

@@ -1,0 +1,124 @@
+"""What the warehouse says of every table and mart: version, freshness, verdict, incidents. Only reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from adventureworks.catalog import MARTS, SOURCE_TABLES
+
+
+@dataclass(frozen=True)
+class AssetState:
+    """A table or mart as readers find it now."""
+
+    asset: str
+    kind: str
+    """`source` or `mart`."""
+    version: int | None
+    published_at: datetime | None
+    newest_change: datetime | None
+    """Up to which modification date the rows go; source tables only."""
+    rows: int | None
+    set_aside: int
+    verdict: str
+    """`passed`, `passed with warnings`, `blocked`, or `never published`."""
+    fresh: bool
+    """A mart that was computed from the newest version of every input; a source table that is not blocked."""
+    broken_rules: tuple[str, ...]
+    """Rules that its last check failed, with the number of rows."""
+
+
+def is_laid_out(connection: psycopg.Connection) -> bool:
+    """Whether anything was ever ingested into this warehouse."""
+    row = connection.execute("select to_regclass('ops.publication') is not null").fetchone()
+    return bool(row and row[0])
+
+
+def asset_states(connection: psycopg.Connection) -> list[AssetState]:
+    """Every table and mart of the catalogue, in its order."""
+    published = _newest_publications(connection)
+    marks = dict(_pairs(connection, "select asset, newest_change from ops.watermark"))
+    blocked = _blocked(connection)
+    waiting = dict(
+        _pairs(connection, "select asset, count(*) from ops.quarantined_row where status = 'open' group by asset")
+    )
+    broken = _broken_rules(connection)
+    versions = {asset: version for asset, (version, *_) in published.items()}
+    states = []
+    for asset in (*SOURCE_TABLES, *MARTS):
+        version, at, rows, verdict, inputs = published.get(asset, (None, None, None, "never published", {}))
+        is_mart = asset in MARTS
+        fresh = version is not None and (
+            all(versions.get(name) == consumed for name, consumed in inputs.items())
+            if is_mart
+            else asset not in blocked
+        )
+        states.append(
+            AssetState(
+                asset=asset,
+                kind="mart" if is_mart else "source",
+                version=version,
+                published_at=at,
+                newest_change=marks.get(asset),
+                rows=rows,
+                set_aside=waiting.get(asset, 0),
+                verdict="blocked" if asset in blocked else verdict,
+                fresh=fresh,
+                broken_rules=broken.get(asset, ()),
+            )
+        )
+    return states
+
+
+def _blocked(connection: psycopg.Connection) -> set[str]:
+    """Assets whose newest data was refused: readers still see the version before."""
+    rows = connection.execute(
+        """
+        select asset from ops.watermark where blocked
+        union select asset from ops.incident where status = 'open' and severity = 'error'
+        """
+    )
+    return {asset for (asset,) in rows}
+
+
+def _newest_publications(
+    connection: psycopg.Connection,
+) -> dict[str, tuple[int, datetime, int, str, dict[str, int]]]:
+    rows = connection.execute(
+        """
+        select distinct on (asset) asset, version, published_at, rows, verdict, inputs
+        from ops.publication order by asset, version desc
+        """
+    ).fetchall()
+    return {
+        asset: (version, at, count, verdict, json.loads(inputs) if inputs else {})
+        for asset, version, at, count, verdict, inputs in rows
+    }
+
+
+def _broken_rules(connection: psycopg.Connection) -> dict[str, tuple[str, ...]]:
+    """What failed in the last run that checked an asset."""
+    rows = connection.execute(
+        """
+        select asset, rule, outcome, failed, message from ops.check_result checked
+        where outcome <> 'pass' and run_id = (
+            select run_id from ops.check_result newest
+            where newest.asset = checked.asset order by checked_at desc limit 1
+        )
+        order by asset, outcome, rule
+        """
+    ).fetchall()
+    broken: dict[str, tuple[str, ...]] = {}
+    for asset, rule, outcome, failed, message in rows:
+        count = f", {failed:,} rows" if failed else ""
+        broken[asset] = (*broken.get(asset, ()), f"{rule} ({outcome}{count}): {message}")
+    return broken
+
+
+def _pairs(connection: psycopg.Connection, question: str) -> list[tuple[str, Any]]:
+    return [(row[0], row[1]) for row in connection.execute(question.encode())]

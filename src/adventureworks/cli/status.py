@@ -1,0 +1,99 @@
+"""`adventureworks status`: how fresh and how good everything is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import datetime
+
+from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.cli.output import console, moment, table
+from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading
+from adventureworks.cli.state import AssetState, asset_states, is_laid_out
+from adventureworks.errors import PlatformError
+from adventureworks.incidents.ledger import Incident, open_incidents
+from adventureworks.settings import Settings
+
+
+def show(settings: Settings, asset: str | None, as_json: bool) -> None:
+    """Prints the state of one or all assets and the open incidents. Raises PlatformError for an unknown asset."""
+    if asset is not None and asset not in SOURCE_TABLES and asset not in MARTS:
+        raise PlatformError(f"There is no table or mart {asset}.", "See all of them: adventureworks status")
+    states, incidents = _read(settings)
+    if asset is not None:
+        states = [state for state in states if state.asset == asset]
+        incidents = [incident for incident in incidents if incident.asset == asset]
+    if as_json:
+        _print_json(states, incidents)
+    elif not states or (asset is None and all(state.version is None for state in states) and not incidents):
+        console().print(NOTHING_PUBLISHED)
+    else:
+        _print_tables(states, incidents, details=asset is not None)
+
+
+def _read(settings: Settings) -> tuple[list[AssetState], list[Incident]]:
+    if not has_warehouse(settings):
+        return [], []
+    with reading(settings) as connection:
+        if not is_laid_out(connection):
+            return [], []
+        return asset_states(connection), open_incidents(connection)
+
+
+def _print_json(states: list[AssetState], incidents: list[Incident]) -> None:
+    told = [
+        {
+            "asset": incident.asset,
+            "rule": incident.rule,
+            "severity": incident.severity,
+            "owner": incident.owner,
+            "summary": incident.summary,
+            "next_step": incident.next_step,
+            "first_seen": incident.first_seen,
+            "seen_count": incident.seen_count,
+        }
+        for incident in incidents
+    ]
+    answer = {"assets": [asdict(state) for state in states], "incidents": told}
+    json.dump(answer, sys.stdout, indent=2, ensure_ascii=False, default=_as_text)
+    sys.stdout.write("\n")
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)
+
+
+def _print_tables(states: list[AssetState], incidents: list[Incident], details: bool) -> None:
+    out = console()
+    headings = ("asset", "version", "published", "newest change", "rows", "set aside", "verdict")
+    out.print(table(headings, [_row(state) for state in states], right=("version", "rows", "set aside")))
+    if details:
+        for state in states:
+            for rule in state.broken_rules:
+                out.print(f"  {rule}", markup=False)
+    if not incidents:
+        out.print("No incident is open.")
+    for incident in incidents:
+        out.print(incident_line(incident), markup=False, style="red" if incident.severity == "error" else "yellow")
+
+
+def _row(state: AssetState) -> tuple[str, ...]:
+    stale = "" if state.fresh or state.version is None or state.verdict == "blocked" else ", inputs are newer"
+    return (
+        state.asset,
+        "-" if state.version is None else str(state.version),
+        moment(state.published_at),
+        moment(state.newest_change),
+        "-" if state.rows is None else f"{state.rows:,}",
+        f"{state.set_aside:,}" if state.set_aside else "",
+        f"{state.verdict}{stale}",
+    )
+
+
+def incident_line(incident: Incident) -> str:
+    """An open incident in one line: what, since when, and what to type next."""
+    since = f"Since {moment(incident.first_seen)}."
+    return " ".join([f"{incident.asset}: {incident.rule}.", incident.summary, since, incident.next_step]).strip()

@@ -1,0 +1,201 @@
+"""Asking the local Airflow: its health and its runs, over HTTP and in its database.
+
+Starting a run goes through the REST API, as it would anywhere. Progress is read from the metadata database, which costs
+the two cores of a laptop next to nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import ProxyHandler, Request, build_opener
+
+import psycopg
+from pydantic import SecretStr
+
+from adventureworks.errors import PlatformError, ServiceUnavailable
+
+_DONE = ("success", "failed", "skipped", "upstream_failed", "removed")
+_direct = build_opener(ProxyHandler({}))
+
+
+class AirflowApi:
+    """The REST API of a local Airflow, as its one user."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self._url = url
+        self._credentials = {"username": user, "password": password}
+        self._token = ""
+
+    def unhealthy(self) -> list[str]:
+        """The parts of Airflow that are not up yet; empty when all are."""
+        try:
+            health = self._ask("/api/v2/monitor/health")
+        except ServiceUnavailable:
+            return ["api-server"]
+        return [part for part, state in health.items() if (state or {}).get("status") != "healthy"]
+
+    def trigger(self, dag: str) -> str:
+        """Starts a run; returns its id."""
+        run = self._ask(f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None}, signed=True)
+        return str(run["dag_run_id"])
+
+    def _ask(self, path: str, body: dict[str, Any] | None = None, signed: bool = False) -> Any:
+        headers = {"Content-Type": "application/json"}
+        if signed:
+            if not self._token:
+                self._token = str(self._ask("/auth/token", self._credentials)["access_token"])
+            headers["Authorization"] = f"Bearer {self._token}"
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self._url + path, data=data, headers=headers)  # noqa: S310 - always http://127.0.0.1
+        try:
+            with _direct.open(request, timeout=20) as answer:
+                return json.load(answer)
+        except HTTPError as error:
+            raise PlatformError(f"Airflow refused {path}: {error.code} {error.reason}.") from None
+        except (URLError, OSError) as error:
+            raise ServiceUnavailable(f"Airflow does not answer at {self._url}: {error}.") from None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One task of a run; several if it is mapped."""
+
+    task: str
+    done: int
+    total: int
+    running: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is queued or running."""
+
+    dag: str
+    run_id: str
+    steps: tuple[Step, ...]
+
+    def __str__(self) -> str:
+        shown = [_step(step) for step in self.steps if step.done or step.running]
+        return f"{self.dag}: {' · '.join(shown) or 'queued'}"
+
+
+@dataclass(frozen=True)
+class FailedTask:
+    """A task that failed in a failed run."""
+
+    dag: str
+    run_id: str
+    task: str
+    log: Path
+
+
+class Metadata:
+    """Airflow's database, only read."""
+
+    def __init__(self, url: SecretStr, log_folder: Path) -> None:
+        self._url = url
+        self._logs = log_folder
+
+    def knows(self, dag: str) -> bool:
+        """Whether the DAG processor has read a DAG."""
+        with self._connect() as connection:
+            return (
+                connection.execute("select 1 from dag where dag_id = %s and not is_stale", (dag,)).fetchone()
+                is not None
+            )
+
+    def import_errors(self) -> list[str]:
+        """DAG files that cannot be read, each with the last line of its error."""
+        with self._connect() as connection:
+            rows = connection.execute("select filename, stacktrace from import_error order by filename").fetchall()
+        return [f"{name}: {(trace or '').strip().splitlines()[-1:] or ['?']}" for name, trace in rows]
+
+    def active(self) -> list[Run]:
+        """The runs that are queued or running, oldest first."""
+        runs = "select dag_id, run_id from dag_run where state in ('queued', 'running') order by id"
+        tasks = """
+            select task_id, count(*) filter (where state = any(%s)), count(*), bool_or(state = 'running')
+            from task_instance where dag_id = %s and run_id = %s
+            group by task_id order by min(start_date) nulls last
+        """
+        with self._connect() as connection:
+            found = connection.execute(runs).fetchall()
+            return [
+                Run(
+                    dag,
+                    run,
+                    tuple(
+                        Step(task, done, total, bool(running))
+                        for task, done, total, running in connection.execute(tasks, (list(_DONE), dag, run))
+                    ),
+                )
+                for dag, run in found
+            ]
+
+    def waking(self) -> int:
+        """Events that have not started a run yet."""
+        question = """
+            select count(*) from asset_dag_run_queue queue join dag on dag.dag_id = queue.target_dag_id
+            where not dag.is_paused and not dag.is_stale
+        """
+        with self._connect() as connection:
+            row = connection.execute(question).fetchone()
+        return int(row[0]) if row else 0
+
+    def newest_run(self) -> int:
+        """A number that only grows; runs above it are newer."""
+        with self._connect() as connection:
+            row = connection.execute("select coalesce(max(id), 0) from dag_run").fetchone()
+        return int(row[0]) if row else 0
+
+    def state(self, dag: str, run_id: str) -> str:
+        """The state of a run; `unknown` if there is none."""
+        with self._connect() as connection:
+            row = connection.execute(
+                "select state from dag_run where dag_id = %s and run_id = %s", (dag, run_id)
+            ).fetchone()
+        return str(row[0]) if row else "unknown"
+
+    def failed(self, after: int) -> list[FailedTask]:
+        """The failed tasks of the runs that are newer than a number and whose DAG did not succeed since."""
+        question = """
+            select task.dag_id, task.run_id, task.task_id, task.map_index, task.try_number
+            from task_instance task join dag_run run using (dag_id, run_id)
+            where task.state = 'failed' and run.state = 'failed' and run.id > %s
+            and not exists (
+                select from dag_run later
+                where later.dag_id = run.dag_id and later.id > run.id and later.state = 'success'
+            )
+            order by run.id, task.task_id, task.map_index
+        """
+        with self._connect() as connection:
+            rows = connection.execute(question, (after,)).fetchall()
+        return [
+            FailedTask(dag, run, task, self._log(dag, run, task, index, tries)) for dag, run, task, index, tries in rows
+        ]
+
+    def _log(self, dag: str, run_id: str, task: str, map_index: int, tries: int) -> Path:
+        folder = self._logs / f"dag_id={dag}" / f"run_id={run_id}" / f"task_id={task}"
+        if map_index >= 0:
+            folder /= f"map_index={map_index}"
+        return folder / f"attempt={tries}.log"
+
+    @contextmanager
+    def _connect(self) -> Iterator[psycopg.Connection]:
+        try:
+            with psycopg.connect(self._url.get_secret_value(), connect_timeout=10) as connection:
+                connection.read_only = True
+                yield connection
+        except psycopg.OperationalError as error:
+            raise ServiceUnavailable(f"Airflow's database does not answer: {str(error).splitlines()[0]}.") from None
+
+
+def _step(step: Step) -> str:
+    count = f" {step.done}/{step.total}" if step.total > 1 else ""
+    return f"{step.task}{count}{' …' if step.running and not count else ''}"

@@ -1,0 +1,157 @@
+"""The whole local platform of a home: PostgreSQL and Airflow together, one at a time per home."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import IO
+
+from adventureworks.embedded import airflow
+from adventureworks.embedded.airflow_api import AirflowApi, Metadata
+from adventureworks.embedded.home import ANOTHER_HOME, Home
+from adventureworks.embedded.postgres import EmbeddedPostgres
+from adventureworks.embedded.services import Endpoints, endpoints
+from adventureworks.embedded.supervisor import Say, Service, Supervisor, last_line
+from adventureworks.errors import PlatformError
+from adventureworks.settings import Settings
+
+READERS_OF_DAGS = ("api-server", "dag-processor")
+"""Services that start no run."""
+
+
+class Platform:
+    """PostgreSQL and Airflow of a home. `tick()` must be called about every second while it is up."""
+
+    def __init__(self, settings: Settings, say: Say) -> None:
+        self.settings = settings
+        self.home = Home(settings.home)
+        self.postgres = EmbeddedPostgres(settings.home, tied=True)
+        self._say = say
+        self._supervisor = Supervisor(self.home, self.postgres, say)
+        self._lock: IO[str] | None = None
+        self._port = 0
+        self._variables: dict[str, str] = {}
+        self._started: set[str] = set()
+
+    @property
+    def url(self) -> str:
+        """The address of the UI."""
+        return airflow.ui_url(self._port)
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """The databases; PostgreSQL must be running."""
+        return endpoints(self.postgres, self.settings)
+
+    def api(self) -> AirflowApi:
+        """Airflow's REST API."""
+        return AirflowApi(self.url, airflow.USER, airflow.password(self.home))
+
+    def metadata(self) -> Metadata:
+        """Airflow's database."""
+        return Metadata(self.endpoints.metadata_url, self.home.logs / "airflow")
+
+    def start_postgres(self, port: int | None) -> None:
+        """Takes the home for this process, ends what an interrupted run left, and starts PostgreSQL.
+
+        `port` is the UI's. Raises PlatformError if the platform runs already or the port is taken.
+        """
+        self.home.prepare()
+        self._take_home()
+        left = self._supervisor.end_remains()
+        if left:
+            self._say(f"Ended {left} processes that an interrupted run had left.")
+        self._port = airflow.choose_port(self.home, port)
+        self._note_owner()
+        self.home.remember("ui_port", self._port)
+        self.postgres.start()
+        self._supervisor.watch_postgres()
+
+    def prepare_airflow(self, source: Mapping[str, str]) -> None:
+        """Brings Airflow's database up to date; `source` are the variables that name the source."""
+        self._variables = airflow.environment(self.home, self.settings, self.endpoints, source, self._port)
+        airflow.prepare_database(self.home, self.endpoints, self._variables)
+        airflow.bury_jobs(self.endpoints)
+
+    def start_airflow(self, only: tuple[str, ...] | None = None) -> None:
+        """Starts Airflow's services that do not run yet, or only some of them."""
+        for service in airflow.services(self.home, self._variables):
+            if service.name not in self._started and (only is None or service.name in only):
+                if service.name == "scheduler":
+                    service.before_restart = lambda: airflow.bury_jobs(self.endpoints, "SchedulerJob")
+                self._started.add(service.name)
+                self._supervisor.start(service)
+
+    def command(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Runs a command of this platform beside the services; what it says goes to `logs/<first argument>.log`."""
+        program = [sys.executable, "-m", "adventureworks.cli", *arguments]
+        variables = {**os.environ, "ADVENTUREWORKS_HOME": str(self.home.path)}
+        return self._supervisor.spawn(Service(arguments[0], program, variables, self.home.logs / f"{arguments[0]}.log"))
+
+    def last_word(self, service: str) -> str:
+        """The last line of a service's log."""
+        return last_line(self.home.logs / f"{service}.log")
+
+    def tick(self) -> None:
+        """Restarts what died. Raises PlatformError when something dies again and again."""
+        self._supervisor.tick()
+
+    def stop(self) -> None:
+        """Stops everything in order."""
+        if self._lock is None:
+            return
+        self._supervisor.stop()
+        self.postgres.stop(for_all=True)
+        self._release()
+
+    def kill(self) -> None:
+        """Stops everything at once. PostgreSQL is still given the time to write what is committed."""
+        if self._lock is None:
+            return
+        self._supervisor.kill()
+        self.postgres.stop(for_all=True)
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _take_home(self) -> None:
+        # A command that only looks whether the platform runs holds the lock for an instant.
+        for _ in range(10):
+            self._lock = self.home.try_lock("run")
+            if self._lock is not None:
+                break
+            time.sleep(0.05)
+        else:
+            owner = running_platform(self.home) or {"pid": "?", "url": "?"}
+            raise PlatformError(
+                f"The platform runs already: process {owner['pid']}, UI {owner['url']}.",
+                f"Stop that one with Ctrl-C. For a second one: {ANOTHER_HOME.split(': ')[1]}",
+            )
+
+    def _note_owner(self) -> None:
+        if self._lock is not None:
+            self._lock.truncate(0)
+            self._lock.write(json.dumps({"pid": os.getpid(), "url": self.url}))
+            self._lock.flush()
+
+
+def running_platform(home: Home) -> dict[str, str] | None:
+    """Process and UI address of the platform that runs in a home; None if none does."""
+    if not home.locks.exists():
+        return None
+    lock = home.try_lock("run")
+    if lock is not None:
+        lock.close()
+        return None
+    try:
+        owner = json.loads((home.locks / "run").read_text(encoding="utf-8"))
+    except json.JSONDecodeError:
+        owner = {}
+    return {"pid": str(owner.get("pid", "?")), "url": str(owner.get("url", "(starting)"))}
