@@ -210,6 +210,16 @@ def test_types_that_other_databases_use(database, source):
     assert first == offer(1, Type="Volume Discount     ", Description="00FF", MinQty=Decimal("11.250"))
 
 
+def test_dates_beyond_the_calendar_arrive_as_its_ends(database, source):
+    database.execute("""update "Sales"."SpecialOffer" set "EndDate" = 'infinity' where "SpecialOfferID" = 3""")
+    database.execute("""update "Sales"."SpecialOffer" set "EndDate" = '4712-01-01 BC' where "SpecialOfferID" = 2""")
+    with source.snapshot() as snapshot:
+        ends = {row["SpecialOfferID"]: row["EndDate"].year for row in rows(snapshot)}
+    assert (ends[1], ends[2]) == (2014, 1)
+    # The driver's infinity has no sign.
+    assert ends[3] in {1, 9999}
+
+
 def test_a_number_that_is_none_blocks_the_table(database, source):
     database.execute("""update "Sales"."SpecialOffer" set "DiscountPct" = 'NaN' where "SpecialOfferID" = 3""")
     with source.snapshot() as snapshot, pytest.raises(TableBlocked) as error:

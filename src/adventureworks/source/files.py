@@ -55,8 +55,9 @@ class FileSource:
         where there is no such file, or it is empty, cut off, or without a column.
         """
         path, form = self.file_of(table)
-        rows = form.inspect(path, table)
-        return TableState(self._fingerprint(path, known), rows, None)
+        with _readable(path, table):
+            rows = form.inspect(path, table)
+            return TableState(self._fingerprint(path, known), rows, None)
 
     def states(
         self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
@@ -93,8 +94,9 @@ class FileSource:
                 table.asset, "file_is_unambiguous", f"{names} both hold this table.", "Keep one of the files."
             )
         path = self.folder / found[0].file_name(table)
-        if path.stat().st_size == 0:
-            raise TableBlocked(table.asset, "file_is_not_empty", f"{path.name} is empty (0 bytes).")
+        with _readable(path, table):
+            if path.stat().st_size == 0:
+                raise TableBlocked(table.asset, "file_is_not_empty", f"{path.name} is empty (0 bytes).")
         return path, found[0]
 
     def _fingerprint(self, path: Path, known: str | None) -> str:
@@ -125,10 +127,12 @@ class FolderSnapshot:
     def rows(self, table: SourceTable, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
         """All rows, whatever `since` says. Raises TableBlocked where the file turns out to be damaged."""
         path, form = self._source.file_of(table)
-        before = _stamp(path)
-        form.inspect(path, table)
-        yield from form.read(path, table, self._batch_rows)
-        if _stamp(path) != before:
+        with _readable(path, table):
+            before = _stamp(path)
+            form.inspect(path, table)
+            yield from form.read(path, table, self._batch_rows)
+            after = _stamp(path)
+        if after != before:
             raise ServiceUnavailable(f"{table.asset}: {path.name} changed while it was read.", "Try again.")
 
     def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
@@ -138,6 +142,22 @@ class FolderSnapshot:
     def rows_by_key(self, table: SourceTable, keys: pa.Table) -> Iterator[pa.RecordBatch]:
         """Not offered: files are always read whole."""
         raise NotImplementedError("A folder's snapshot is complete: read rows().")
+
+
+@contextmanager
+def _readable(path: Path, table: SourceTable) -> Iterator[None]:
+    """Turns the system's refusals into errors that name the file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise TableBlocked(table.asset, "file_is_there", f"{path.name} vanished from {path.parent}.") from error
+    except OSError as error:
+        raise TableBlocked(
+            table.asset,
+            "file_is_readable",
+            f"{path.name} cannot be read: {error.strerror}.",
+            f"Let this user read {path}.",
+        ) from error
 
 
 def _stamp(path: Path) -> str:

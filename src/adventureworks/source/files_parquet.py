@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import TableBlocked
 from adventureworks.source.columns import columns_of, require_columns
-from adventureworks.source.values import canonical_guids
+from adventureworks.source.values import canonical_guids, within_calendar
 
 _BUFFER_BYTES = 1 << 20
 _HEX_DIGITS = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], dtype=np.uint8)
@@ -45,6 +45,8 @@ def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordB
 def _opened(path: Path, table: SourceTable) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(path, memory_map=False, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+    except (FileNotFoundError, PermissionError):
+        raise
     except (pa.ArrowException, OSError) as damage:
         raise _not_whole(table, path) from damage
     try:
@@ -79,7 +81,7 @@ def _as_text(array: pa.Array, is_guid: bool) -> pa.Array:
         return _hex_text(array.cast(pa.binary()))
     if is_guid and (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
         return canonical_guids(array)
-    return array
+    return within_calendar(array)
 
 
 def _guid_text(array: pa.FixedSizeBinaryArray) -> pa.StringArray:

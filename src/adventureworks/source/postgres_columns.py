@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import TableBlocked
 from adventureworks.source.columns import columns_of
+from adventureworks.source.values import within_calendar
 
 CATALOGUE_QUERY = """
 select n.nspname::text as schema_name, c.relname::text as table_name, a.attname::text as column_name,
@@ -81,7 +82,7 @@ class PostgresColumn:
         if isinstance(values, pa.ExtensionArray):
             values = values.storage
         if self.delivered_type != "numeric":
-            return values
+            return within_calendar(values)
         try:
             return pc.cast(values, self._decimal(values))
         except pa.ArrowInvalid as error:

@@ -1,6 +1,8 @@
-"""Values of text files in the one form that the gate knows, whatever the program wrote them in."""
+"""Values in the one form that the gate knows, whatever program wrote them."""
 
 from __future__ import annotations
+
+from datetime import UTC, date, datetime
 
 import polars as pl
 import pyarrow as pa
@@ -29,6 +31,26 @@ def canonical(values: pa.Array, column: Column) -> pa.Array:
 def canonical_guids(values: pa.Array) -> pa.Array:
     """Uuids without braces, in lower case."""
     return pc.utf8_trim(pc.ascii_lower(values), characters="{}")
+
+
+def within_calendar(values: pa.Array) -> pa.Array:
+    """Dates beyond the years 1 to 9999 (such as infinity) as the first or last day of these: the gate calls them false.
+
+    Left as they are, no program after this one could even show them.
+    """
+    if pa.types.is_date(values.type):
+        first, last = pa.scalar(date.min, values.type), pa.scalar(date.max, values.type)
+    elif pa.types.is_timestamp(values.type) and values.type.unit != "ns":
+        zone = UTC if values.type.tz else None
+        first = pa.scalar(datetime.min.replace(tzinfo=zone), values.type)
+        last = pa.scalar(datetime.max.replace(tzinfo=zone), values.type)
+    else:
+        return values
+    extremes = pc.min_max(values)
+    inside = pc.and_(pc.greater_equal(extremes["min"], first), pc.less_equal(extremes["max"], last))
+    if inside.as_py() is not False:
+        return values
+    return pc.min_element_wise(pc.max_element_wise(values, first, skip_nulls=False), last, skip_nulls=False)
 
 
 def _with_leading_digit(values: pa.Array) -> pa.Array:
