@@ -79,6 +79,18 @@ def key_of(model: type[DataFrameModel]) -> tuple[str, ...]:
     return (unique,) if isinstance(unique, str) else tuple(unique or ())
 
 
+def with_whole_key(model: type[DataFrameModel], frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame with a key that is never NULL, as the warehouse needs it.
+
+    Where the contract lets a key be NULL at the source (the root of a hierarchy is the empty hierarchyid, which files
+    write as nothing), the empty text stands for it.
+    """
+    key = key_of(model)
+    return frame.with_columns(
+        pl.col(column.name).fill_null("") for column in columns_of(model) if column.nullable and column.name in key
+    )
+
+
 def hold_against(asset: str, model: type[DataFrameModel], batch: pa.RecordBatch) -> Verdict:
     """Splits a batch into rows that keep the contract and rows that do not.
 
@@ -96,10 +108,7 @@ def hold_against(asset: str, model: type[DataFrameModel], batch: pa.RecordBatch)
     # place of a number is a changed type, and condemns the table.
     parses_text = all(dtype == pl.String for dtype in frame.dtypes)
     typed, unreadable = _typed(asset, frame, columns, parses_text)
-    # A key never is NULL in the warehouse. Where the contract lets it be at the source (the root of a hierarchy is the
-    # empty hierarchyid, which files write as nothing), the empty text stands for it.
-    empty_keys = [column.name for column in columns if column.nullable and column.name in key_of(model)]
-    typed = typed.with_columns(pl.col(name).fill_null("") for name in empty_keys)
+    typed = with_whole_key(model, typed)
     broken = {rejection.row: rejection for rejection in reversed([*unreadable, *_broken_rules(model, typed)])}
     rows = sorted(broken)
     good = typed.with_row_index("__row").filter(~pl.col("__row").is_in(rows)).drop("__row") if rows else typed

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.errors import TableBlocked
-from adventureworks.gate.contract import Verdict, columns_of, hold_against, key_of
+from adventureworks.gate.contract import Verdict, columns_of, hold_against, key_of, with_whole_key
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
 from adventureworks.warehouse import open_warehouse, staging
@@ -115,7 +115,7 @@ def _batches(
         append(
             "staging",
             staging.keys_table(entry.asset),
-            frame.select(*columns, pl.col(entry.modified).alias("__modified")),
+            with_whole_key(entry.contract, frame.select(*columns, pl.col(entry.modified).alias("__modified"))),
         )
     with warehouse.connect("load") as connection:
         late = staging.keys_to_read(connection, entry, since.isoformat(sep=" "), MOST_LATE_ROWS)

@@ -382,7 +382,9 @@ def _publish_mart(
         changed_rows=max(removed, added),
         months=months,
         set_aside=orders,
-        verdict=f"passed with warnings: {orders:,} orders withheld" if orders else "passed",
+        verdict=f"passed with warnings: {orders:,} {'order' if orders == 1 else 'orders'} withheld"
+        if orders
+        else "passed",
         run_id=run_id,
         inputs=inputs,
         model=model,

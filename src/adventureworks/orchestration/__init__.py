@@ -77,6 +77,7 @@ def settings_for(dag_id: str) -> dict[str, Any]:
             "execution_timeout": timedelta(hours=2),
             "retry_policy": _only_lost_connections(),
             "on_failure_callback": _report_failure,
+            "on_success_callback": _report_success,
         },
     }
 
@@ -94,6 +95,12 @@ def _report_failure(context: Any) -> None:
     from adventureworks.orchestration.notify import on_task_failure
 
     on_task_failure(context)
+
+
+def _report_success(context: Any) -> None:
+    from adventureworks.orchestration.notify import on_task_success
+
+    on_task_success(context)
 
 
 def _run_id() -> str:

@@ -156,7 +156,7 @@ def merge(connection: Connection, entry: SourceTable, run_id: str) -> tuple[Stag
     published = table("raw", entry.asset)
     rows = table("staging", staging.rows_table(entry.asset))
     gone = table("staging", staging.gone_table(entry.asset))
-    months = _months(connection, entry, run_id) if entry.month else None
+    months = _months(connection, entry) if entry.month else None
     closed = _close_quarantine(connection, entry, run_id)
     deletes = connection.execute(
         f"delete from {published} as p using {gone} as g where {equal(key, 'p', 'g')}"
@@ -199,8 +199,8 @@ def _close_quarantine(connection: Connection, entry: SourceTable, run_id: str) -
     return closed
 
 
-def _months(connection: Connection, entry: SourceTable, run_id: str) -> tuple[str, ...]:
-    """The months of the rows that change, before and after, and of those set aside."""
+def _months(connection: Connection, entry: SourceTable) -> tuple[str, ...]:
+    """The months of the rows that change, before and after, and of those in quarantine."""
     assert entry.month is not None  # noqa: S101 - the caller asks only for tables that have months
     key = key_of(entry.contract)
     rows = table("staging", staging.rows_table(entry.asset))
@@ -216,7 +216,7 @@ def _months(connection: Connection, entry: SourceTable, run_id: str) -> tuple[st
     found = connection.execute(
         f"select distinct to_char(month, 'YYYY-MM') from ({' union all '.join(parts)}) as m (month)"
         " where month is not null order by 1",
-        {"asset": entry.asset, "run": run_id},
+        {"asset": entry.asset},
     ).fetchall()
     return tuple(row[0] for row in found)
 
@@ -233,14 +233,24 @@ def _month_queries(month: MonthOf, relation: str) -> list[str]:
 
 
 def _month_queries_of_set_aside(entry: SourceTable) -> list[str]:
-    """Months that the parents tell; a bad row's own date is not to be trusted."""
+    """Months of rows in quarantine, or leaving it now, as good rows tell them: a bad row's own date may be false."""
     month = entry.month
-    if month is None or month.parent is None:
+    if month is None:
         return []
+    open_rows = "from ops.quarantined_row as q where q.asset = %(asset)s and q.status = 'open'"
+    if month.parent is None:
+        same_key = " and ".join(
+            f"q.row_key::jsonb ->> '{name}' = p.{quoted(name)}::varchar" for name in key_of(entry.contract)
+        )
+        known = (table("raw", entry.asset), table("staging", staging.rows_table(entry.asset)))
+        return [
+            f"select p.{quoted(month.column)} from {rows} as p where exists (select 1 {open_rows} and {same_key})"
+            for rows in known
+        ]
+    parents = f"select q.row_data::jsonb ->> '{month.parent_key}' {open_rows}"
     return [
-        f"select h.{quoted(month.column)} from ops.quarantined_row as q join {table(schema, month.parent)} as h"
-        f" on h.{quoted(str(month.parent_key))}::varchar = q.row_data::jsonb ->> '{month.parent_key}'"
-        " where q.asset = %(asset)s and q.run_id = %(run)s"
+        f"select h.{quoted(month.column)} from {table(schema, month.parent)} as h"
+        f" where h.{quoted(str(month.parent_key))}::varchar in ({parents})"
         for schema in ("staging", "raw")
     ]
 

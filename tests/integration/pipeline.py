@@ -1,0 +1,92 @@
+"""The whole way of a change as plain calls, on real databases: what Airflow's tasks do, without Airflow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import psycopg
+
+from adventureworks.gate import detect, judge, load, publish
+from adventureworks.gate.publish import Conclusion
+from adventureworks.marts import analysis
+from adventureworks.settings import Settings
+from adventureworks.warehouse.publication import Publication
+
+_numbers = count(1)
+
+
+@dataclass
+class Ingested:
+    """What one ingestion did."""
+
+    loaded: list[str] = field(default_factory=list)
+    published: dict[str, Publication] = field(default_factory=dict)
+    conclusion: Conclusion = field(default_factory=lambda: Conclusion((), (), {}))
+
+    @property
+    def opened(self) -> dict[str, str]:
+        """Rule by asset of the incidents that people are told of."""
+        return {incident.asset: incident.rule for incident in self.conclusion.opened}
+
+    @property
+    def resolved(self) -> dict[str, str]:
+        """Rule by asset of the incidents that are over."""
+        return {incident.asset: incident.rule for incident in self.conclusion.resolved}
+
+
+class Pipeline:
+    """A source, a warehouse, and the steps between them."""
+
+    def __init__(self, settings: Settings, source_url: str = "") -> None:
+        self.settings = settings
+        self._source_url = source_url
+
+    def change(self, statement: str, parameters: Sequence[Any] = ()) -> int:
+        """Changes the source; returns the rows changed."""
+        with psycopg.connect(self._source_url) as connection:
+            return connection.execute(statement, parameters or None).rowcount
+
+    def at_source(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Reads the source."""
+        with psycopg.connect(self._source_url) as connection:
+            return connection.execute(query, parameters or None).fetchall()
+
+    def published(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Reads the warehouse."""
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(query, parameters or None).fetchall()
+
+    @property
+    def url(self) -> str:
+        """The warehouse's URL."""
+        assert self.settings.warehouse_url is not None
+        return self.settings.warehouse_url.get_secret_value()
+
+    def ingest(self, *, everything: bool = False) -> Ingested:
+        """Detect, load, check, publish, tell."""
+        run = f"ingest_source/test_{next(_numbers)}"
+        groups = detect.detect(self.settings, run, everything=everything)
+        done = Ingested(loaded=sorted(asset for group in groups for asset in group))
+        if not groups and not detect.has_batch(self.settings, run):
+            return done
+        for group in groups:
+            load.load(self.settings, run, group)
+        judge.judge(self.settings, run)
+        done.published = {version.asset: version for version in publish.publish(self.settings, run)}
+        done.conclusion = publish.conclude(self.settings, run)
+        return done
+
+    def analyse(self, dag: str = "daily_sales_etl") -> analysis.Plan | analysis.NothingToDo:
+        """Plan, build, gate, publish."""
+        run = f"{dag}/test_{next(_numbers)}"
+        planned = analysis.plan(self.settings, dag)
+        if isinstance(planned, analysis.NothingToDo):
+            return planned
+        built = analysis.build(self.settings, dag, run)
+        held = analysis.gate(self.settings, dag, run)
+        assert held is None, held
+        analysis.publish(self.settings, dag, run)
+        return built

@@ -1,0 +1,490 @@
+"""Changes on their way from the source to the readers: what arrives, what is held back, and what is never seen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from decimal import Decimal
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.marts.analysis import NothingToDo, Plan
+from adventureworks.settings import Settings
+from adventureworks.source import embedded
+from adventureworks.source.sample import generate
+from tests.integration.pipeline import Pipeline
+
+ORDER_TABLES = ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
+REVENUE = "select sum(revenue), count(*) from marts.fact_sales"
+
+
+@pytest.fixture(scope="module")
+def templates(postgres: EmbeddedPostgres) -> dict[str, str]:
+    """A source with generated data and a warehouse in which all of it is published; each test gets copies."""
+    names = {"source": "pipeline_source", "warehouse": "pipeline_warehouse"}
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
+        for role, name in names.items():
+            connection.execute(f"create database {name} template {role} owner {role}")
+    source = postgres.url(names["source"], "source")
+    embedded.prepare(SecretStr(source))
+    embedded.load_tables(SecretStr(source), generate(0.02, seed=7))
+    first = Pipeline(
+        Settings(source_url=SecretStr(source), warehouse_url=SecretStr(postgres.url(names["warehouse"], "warehouse"))),
+        source,
+    )
+    assert len(first.ingest().published) == 71
+    assert isinstance(first.analyse(), Plan)
+    return names
+
+
+@pytest.fixture
+def pipeline(templates: dict[str, str], postgres: EmbeddedPostgres) -> Iterator[Pipeline]:
+    """A platform in which everything is published and fresh."""
+    urls = {}
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
+        for role, name in templates.items():
+            connection.execute(f"drop database if exists {name}_copy with (force)")
+            connection.execute(f"create database {name}_copy template {name} owner {role} strategy file_copy")
+            urls[role] = postgres.url(f"{name}_copy", role)
+    return Pipeline(
+        Settings(source_url=SecretStr(urls["source"]), warehouse_url=SecretStr(urls["warehouse"])), urls["source"]
+    )
+
+
+def any_order(pipeline: Pipeline, lines: int = 2) -> tuple[int, int, str]:
+    """An order with at least so many lines: its id, its first line's id, its month."""
+    return pipeline.published(
+        "select sales_order_id, min(sales_order_detail_id), to_char(min(order_date), 'YYYY-MM') from marts.fact_sales"
+        " group by sales_order_id having count(*) >= %s order by sales_order_id desc limit 1",
+        (lines,),
+    )[0]  # type: ignore[return-value]
+
+
+def change_quantity(pipeline: Pipeline, order: int, line: int, more: int) -> None:
+    """Sells more of one line, with every total that follows from it."""
+    pipeline.change(
+        'update "Sales"."SalesOrderDetail" set "OrderQty" = "OrderQty" + %s, "LineTotal" = round("UnitPrice" *'
+        ' (1 - "UnitPriceDiscount") * ("OrderQty" + %s), 6) where "SalesOrderID" = %s and "SalesOrderDetailID" = %s',
+        (more, more, order, line),
+    )
+    add_up(pipeline, order)
+
+
+def add_up(pipeline: Pipeline, order: int) -> None:
+    """Gives the header the SubTotal and TotalDue of its lines."""
+    pipeline.change(
+        'update "Sales"."SalesOrderHeader" as h set "SubTotal" = d.total, "TotalDue" = d.total + "TaxAmt" + "Freight"'
+        ' from (select round(sum("LineTotal"), 4) as total from "Sales"."SalesOrderDetail" where "SalesOrderID" = %s)'
+        ' as d where h."SalesOrderID" = %s',
+        (order, order),
+    )
+
+
+def add_line(pipeline: Pipeline, order: int, copied: int, line: int, quantity: int) -> None:
+    """A new line, like another one."""
+    pipeline.change(
+        'insert into "Sales"."SalesOrderDetail" ("SalesOrderID", "SalesOrderDetailID", "CarrierTrackingNumber",'
+        ' "OrderQty", "ProductID", "SpecialOfferID", "UnitPrice", "UnitPriceDiscount", "LineTotal", rowguid,'
+        ' "ModifiedDate") select "SalesOrderID", %s, "CarrierTrackingNumber", %s, "ProductID", "SpecialOfferID",'
+        ' "UnitPrice", "UnitPriceDiscount", round("UnitPrice" * (1 - "UnitPriceDiscount") * %s, 6), gen_random_uuid(),'
+        ' now() from "Sales"."SalesOrderDetail" where "SalesOrderID" = %s and "SalesOrderDetailID" = %s',
+        (line, quantity, quantity, order, copied),
+    )
+
+
+def hashes(pipeline: Pipeline) -> dict[str, str]:
+    """A digest of each mart's rows."""
+    found = {}
+    for mart, key in (("fact_sales", "1, 2"), ("daily_sales", "1, 2, 3")):
+        rows = pipeline.published(f"select * from marts.{mart} order by {key}")
+        found[mart] = hashlib.sha256(repr(rows).encode()).hexdigest()
+    return found
+
+
+def test_daily_sales_agree_with_the_source(pipeline: Pipeline) -> None:
+    expected = pipeline.at_source(
+        'select h."OrderDate"::date, h."TerritoryID", h."OnlineOrderFlag", count(*), sum(l.revenue), sum(h."TaxAmt"),'
+        ' sum(h."TotalDue") from "Sales"."SalesOrderHeader" as h join (select "SalesOrderID", sum("LineTotal") as'
+        ' revenue from "Sales"."SalesOrderDetail" group by 1) as l using ("SalesOrderID") where h."Status" not in'
+        " (4, 6) group by 1, 2, 3 order by 1, 2, 3"
+    )
+    found = pipeline.published(
+        "select order_date, territory_id, channel = 'online', orders, revenue, tax, total_due from marts.daily_sales"
+        " order by 1, 2, 3"
+    )
+    assert found == expected
+    assert len(found) > 100
+
+
+def test_one_changed_order_moves_only_its_tables_and_its_month(pipeline: Pipeline) -> None:
+    order, line, month = any_order(pipeline)
+    before = dict(
+        pipeline.published("select to_char(order_date, 'YYYY-MM'), sum(revenue) from marts.daily_sales group by 1")
+    )
+    price = pipeline.published(
+        "select revenue / quantity from marts.fact_sales where sales_order_id = %s and sales_order_detail_id = %s",
+        (order, line),
+    )[0][0]
+    change_quantity(pipeline, order, line, more=2)
+
+    ingested = pipeline.ingest()
+    assert ingested.loaded == ORDER_TABLES
+    assert {asset: (v.changed_rows, v.months) for asset, v in ingested.published.items()} == dict.fromkeys(
+        ORDER_TABLES, (1, (month,))
+    )
+    assert pipeline.analyse() == Plan(
+        {**dict.fromkeys(("Production_Product", "Production_ProductCostHistory"), 1), **dict.fromkeys(ORDER_TABLES, 2)},
+        (month,),
+    )
+    after = dict(
+        pipeline.published("select to_char(order_date, 'YYYY-MM'), sum(revenue) from marts.daily_sales group by 1")
+    )
+    assert {m for m in after if after[m] != before[m]} == {month}
+    assert abs(after[month] - before[month] - 2 * price) < Decimal("0.0001")
+
+
+def test_without_a_change_nothing_runs(pipeline: Pipeline) -> None:
+    assert pipeline.ingest().loaded == []
+    assert isinstance(pipeline.analyse(), NothingToDo)
+
+
+def test_reading_everything_again_publishes_nothing(pipeline: Pipeline) -> None:
+    ingested = pipeline.ingest(everything=True)
+    assert len(ingested.loaded) == 71
+    assert ingested.published == {}
+
+
+@pytest.mark.parametrize(
+    ("asset", "statement", "rule"),
+    [
+        ("Sales_SalesOrderDetail", 'update "Sales"."SalesOrderDetail" set "OrderQty" = 0', "OrderQty_greater_than"),
+        (
+            "Sales_SalesOrderDetail",
+            'update "Sales"."SalesOrderDetail" set "ProductID" = 1',
+            "special_offer_product_exists",
+        ),
+        ("Sales_SalesOrderDetail", 'update "Sales"."SalesOrderDetail" set "UnitPrice" = null', "UnitPrice_is_given"),
+    ],
+)
+def test_a_broken_row_is_set_aside_and_its_last_good_version_stays(
+    pipeline: Pipeline, asset: str, statement: str, rule: str
+) -> None:
+    order, line, _ = any_order(pipeline)
+    good = pipeline.published(REVENUE)
+    row = pipeline.at_source('select * from "Sales"."SalesOrderDetail" where "SalesOrderDetailID" = %s', (line,))[0]
+    pipeline.change(f'{statement} where "SalesOrderID" = %s and "SalesOrderDetailID" = %s', (order, line))
+
+    ingested = pipeline.ingest()
+    assert ingested.opened == {asset: rule}
+    assert ingested.published[asset].set_aside == 1
+    assert ingested.published[asset].changed_rows == 0
+    [incident] = ingested.conclusion.opened
+    assert (incident.severity, incident.owner) == ("warning", "sales")
+    assert str(line) in " ".join(incident.examples)
+    assert "adventureworks quarantine show" in incident.next_step
+    assert pipeline.published(f'select "SalesOrderID", "SalesOrderDetailID", rule from quarantine."{asset}"') == [
+        (str(order), str(line), rule)
+    ]
+    pipeline.analyse()
+    assert pipeline.published(REVENUE) == good
+
+    columns = '"OrderQty" = %s, "ProductID" = %s, "UnitPrice" = %s'
+    pipeline.change(
+        f'update "Sales"."SalesOrderDetail" set {columns} where "SalesOrderDetailID" = %s',
+        (row[3], row[4], row[6], line),
+    )
+    repaired = pipeline.ingest()
+    assert repaired.resolved == {asset: rule}
+    assert pipeline.published(f'select count(*) from quarantine."{asset}"') == [(0,)]
+    pipeline.analyse()
+    assert pipeline.published(REVENUE) == good
+
+
+def test_half_an_order_is_withheld_until_it_is_whole(pipeline: Pipeline) -> None:
+    order, line, _ = any_order(pipeline)
+    revenue, lines = pipeline.published(REVENUE)[0]
+    own, count = pipeline.published(
+        "select sum(revenue), count(*) from marts.fact_sales where sales_order_id = %s", (order,)
+    )[0]
+    add_line(pipeline, order, line, 9_000_001, quantity=0)
+    pipeline.ingest()
+    pipeline.analyse()
+    assert pipeline.published(REVENUE) == [(revenue - own, lines - count)]
+    assert pipeline.published(
+        "select set_aside, verdict from ops.publication where asset = 'daily_sales' order by version desc limit 1"
+    ) == [(1, "passed with warnings: 1 order withheld")]
+
+    pipeline.change('delete from "Sales"."SalesOrderDetail" where "SalesOrderDetailID" = 9000001')
+    pipeline.ingest()
+    pipeline.analyse()
+    assert pipeline.published(REVENUE) == [(revenue, lines)]
+
+
+def test_rows_that_came_before_their_parent_follow_it(pipeline: Pipeline) -> None:
+    order, _line, _ = any_order(pipeline)
+    good = pipeline.published(REVENUE)
+    header = '"Sales"."SalesOrderHeader"'
+    pipeline.change(f'create table kept as select * from {header} where "SalesOrderID" = %s', (order,))
+    pipeline.change(
+        'update kept set "SalesOrderID" = 9000000, "SalesOrderNumber" = \'SO9000000\', rowguid = gen_random_uuid()'
+    )
+    pipeline.change(
+        'create table kept_lines as select * from "Sales"."SalesOrderDetail" where "SalesOrderID" = %s', (order,)
+    )
+    pipeline.change('update kept_lines set "SalesOrderID" = 9000000, rowguid = gen_random_uuid()')
+    pipeline.change('insert into "Sales"."SalesOrderDetail" select * from kept_lines')
+    early = pipeline.ingest()
+    assert early.opened == {"Sales_SalesOrderDetail": "sales_order_exists"}
+    pipeline.analyse()
+    assert pipeline.published(REVENUE) == good
+
+    pipeline.change(f"insert into {header} select * from kept")
+    late = pipeline.ingest()
+    assert late.loaded == ORDER_TABLES
+    assert late.resolved == {"Sales_SalesOrderDetail": "sales_order_exists"}
+    pipeline.analyse()
+    assert pipeline.published("select count(*) from marts.fact_sales where sales_order_id = 9000000") == [
+        pipeline.at_source("select count(*) from kept_lines")[0]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asset", "statement", "rule"),
+    [
+        ("Production_Product", 'alter table "Production"."Product" drop column "StandardCost"', "columns_are_there"),
+        (
+            "Production_Product",
+            'alter table "Production"."Product" alter column "DaysToManufacture" type text',
+            "column_types_are_kept",
+        ),
+        (
+            "Production_Product",
+            'alter table "Production"."Product" alter column "ListPrice" type double precision',
+            "column_types_are_kept",
+        ),
+        ("Sales_ShoppingCartItem", 'drop table "Sales"."ShoppingCartItem"', "table_is_there"),
+        ("Production_WorkOrder", 'update "Production"."WorkOrder" set "OrderQty" = -1', "few_rows_are_set_aside"),
+        (
+            "Production_TransactionHistoryArchive",
+            'delete from "Production"."TransactionHistoryArchive" where "TransactionID" % 3 > 0',
+            "keeps_most_of_its_rows",
+        ),
+        ("Production_ProductReview", 'delete from "Production"."ProductReview"', "keeps_most_of_its_rows"),
+        (
+            "Person_StateProvince",
+            'delete from "Person"."StateProvince" where "StateProvinceID" in (select "StateProvinceID" from'
+            ' "Person"."Address")',
+            "referenced_rows_are_there",
+        ),
+    ],
+)
+def test_a_table_that_cannot_be_trusted_is_blocked_and_keeps_its_last_good_version(
+    pipeline: Pipeline, asset: str, statement: str, rule: str
+) -> None:
+    before = pipeline.published(f'select * from raw."{asset}" order by 1, 2')
+    order, line, _month = any_order(pipeline)
+    change_quantity(pipeline, order, line, more=1)
+    pipeline.change(statement)
+
+    ingested = pipeline.ingest()
+    assert ingested.opened == {asset: rule}
+    [incident] = ingested.conclusion.opened
+    assert incident.severity == "error"
+    assert incident.summary.count(asset) == 1
+    assert sorted(ingested.published) == ORDER_TABLES, "the others go on"
+    assert pipeline.published(f'select * from raw."{asset}" order by 1, 2') == before
+    state = ingested.conclusion.states[asset]["verdict"]["verdict"]
+    assert state.startswith(f"blocked: {rule}")
+    assert pipeline.ingest().loaded == [], "the same failure is no news"
+
+
+def test_a_blocked_table_takes_its_unit_with_it_and_both_recover(pipeline: Pipeline) -> None:
+    order, line, month = any_order(pipeline)
+    good = pipeline.published(REVENUE)
+    change_quantity(pipeline, order, line, more=1)
+    pipeline.change(
+        'update "Sales"."SalesOrderHeader" set "SubTotal" = "SubTotal" + 5, "TotalDue" = "TotalDue" + 5'
+        ' where "SalesOrderID" = %s',
+        (order,),
+    )
+    ingested = pipeline.ingest()
+    assert ingested.published == {}
+    assert len(ingested.opened) == 1, "one cause, one incident"
+    assert "waits for" in " ".join(str(state["verdict"]["verdict"]) for state in ingested.conclusion.states.values())
+    assert isinstance(pipeline.analyse(), NothingToDo)
+    assert pipeline.published(REVENUE) == good
+
+    add_up(pipeline, order)
+    recovered = pipeline.ingest()
+    assert sorted(recovered.published) == ORDER_TABLES
+    assert recovered.resolved == ingested.opened
+    assert pipeline.analyse().months == (month,)  # type: ignore[union-attr]
+
+
+def test_deletes_and_late_commits_are_found(pipeline: Pipeline) -> None:
+    asset, table = "Production_TransactionHistory", '"Production"."TransactionHistory"'
+    first, second, third = [
+        row[0] for row in pipeline.at_source(f'select "TransactionID" from {table} order by 1 limit 3')
+    ]
+    pipeline.change(f'delete from {table} where "TransactionID" = %s', (first,))
+    # A transaction that took long: its change carries a date far before the newest one that was read.
+    pipeline.change(
+        f'update {table} set "Quantity" = "Quantity" + 1, "ModifiedDate" = "ModifiedDate" + interval \'1 minute\''
+        ' where "TransactionID" = %s',
+        (second,),
+    )
+    # As many rows as before: one goes, an old one comes.
+    pipeline.change(f'update {table} set "TransactionID" = 900000000 where "TransactionID" = %s', (third,))
+    version = pipeline.ingest().published[asset]
+    assert version.changed_rows == 4
+    expected = pipeline.at_source(f'select "TransactionID", "Quantity" from {table} order by 1')
+    assert pipeline.published(f'select "TransactionID", "Quantity" from raw."{asset}" order by 1') == expected
+
+
+def test_new_columns_are_accepted(pipeline: Pipeline) -> None:
+    pipeline.change('alter table "Production"."Product" add column "Warranty" integer')
+    pipeline.change(
+        'update "Production"."Product" set "Name" = "Name" || \' II\' where "ProductID" ='
+        ' (select min("ProductID") from "Production"."Product")'
+    )
+    ingested = pipeline.ingest()
+    assert ingested.opened == {}
+    assert ingested.published["Production_Product"].changed_rows == 1
+
+
+def test_a_publish_that_is_tried_again_publishes_once_and_announces_what_was_not(pipeline: Pipeline) -> None:
+    from adventureworks.gate import detect, judge, load, publish
+
+    order, line, _ = any_order(pipeline)
+    change_quantity(pipeline, order, line, more=1)
+    run = "ingest_source/died"
+    for group in detect.detect(pipeline.settings, run):
+        load.load(pipeline.settings, run, group)
+    judge.judge(pipeline.settings, run)
+    first = publish.publish(pipeline.settings, run)
+    again = publish.publish(pipeline.settings, run)
+    assert [v.asset for v in first] == [v.asset for v in again] == ORDER_TABLES
+    assert {v.version for v in again} == {2}
+    assert pipeline.ingest().loaded == []
+    publish.conclude(pipeline.settings, run)
+    change_quantity(pipeline, order, line, more=1)
+    assert {v.version for v in pipeline.ingest().published.values()} == {3}
+
+
+def test_secrets_are_nowhere_in_the_warehouse(pipeline: Pipeline) -> None:
+    number = "99998888777766"
+    pipeline.change(
+        'update "Sales"."CreditCard" set "CardNumber" = %s where "CreditCardID" = (select min("CreditCardID")'
+        ' from "Sales"."CreditCard")',
+        (number,),
+    )
+    # A shifted row: the number stands where the type should be, and the row breaks its contract.
+    pipeline.change(
+        'update "Sales"."CreditCard" set "CardType" = %s, "ExpMonth" = 0 where "CreditCardID" ='
+        ' (select max("CreditCardID") from "Sales"."CreditCard")',
+        (number,),
+    )
+    secrets = [row[0] for row in pipeline.at_source('select "PasswordHash" from "Person"."Password" limit 5')]
+    ingested = pipeline.ingest()
+    assert ingested.published["Sales_CreditCard"].set_aside == 1
+    columns = pipeline.published(
+        "select table_schema, table_name, column_name from information_schema.columns where data_type like 'character%'"
+        " and table_schema in ('raw', 'staging', 'quarantine', 'ops', 'marts')"
+    )
+    assert len(columns) > 400
+    for schema, table, column in columns:
+        for secret in (number, *secrets):
+            found = pipeline.published(
+                f'select count(*) from "{schema}"."{table}" where strpos("{column}", %s) > 0', (secret,)
+            )
+            assert found == [(0,)], (schema, table, column)
+    assert pipeline.published('select count(*) from raw."Sales_CreditCard" where length("CardNumber") > 5') == [(0,)]
+    assert len(pipeline.published('select distinct "PasswordHash" from raw."Person_Password"')) == 1
+
+
+CHANGES = st.lists(
+    st.tuples(st.sampled_from(["more", "move", "cancel", "revive", "break", "cost"]), st.integers(0, 10**6)),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(CHANGES, min_size=1, max_size=3))
+def test_any_sequence_of_changes_ends_where_a_full_rebuild_does(
+    pipeline: Pipeline, rounds: list[list[tuple[str, int]]]
+) -> None:
+    for changes in rounds:
+        for kind, chance in changes:
+            disturb(pipeline, kind, chance)
+        pipeline.ingest()
+        pipeline.analyse()
+    step_by_step = hashes(pipeline)
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("update ops.publication set model = 'another' where asset = 'daily_sales'")
+    rebuilt = pipeline.analyse()
+    assert isinstance(rebuilt, Plan)
+    assert rebuilt.months is None
+    assert hashes(pipeline) == step_by_step
+
+
+def disturb(pipeline: Pipeline, kind: str, chance: int) -> None:
+    """One change of a kind, to an order or product picked by `chance`."""
+    orders = pipeline.at_source(
+        'select "SalesOrderID", min("SalesOrderDetailID") from "Sales"."SalesOrderDetail" group by 1 order by 1'
+    )
+    order, line = orders[chance % len(orders)]
+    if kind == "more":
+        change_quantity(pipeline, order, line, more=1 + chance % 3)
+    elif kind == "move":
+        earlier = '"OrderDate" = "OrderDate" - interval \'35 days\''
+        pipeline.change(f'update "Sales"."SalesOrderHeader" set {earlier} where "SalesOrderID" = %s', (order,))
+    elif kind in {"cancel", "revive"}:
+        status = 6 if kind == "cancel" else 5
+        pipeline.change(
+            'update "Sales"."SalesOrderHeader" set "Status" = %s where "SalesOrderID" = %s', (status, order)
+        )
+    elif kind == "break":
+        pipeline.change('update "Sales"."SalesOrderDetail" set "OrderQty" = 0 where "SalesOrderDetailID" = %s', (line,))
+    elif kind == "cost":
+        pipeline.change(
+            'update "Production"."ProductCostHistory" set "StandardCost" = "StandardCost" + 1 where "EndDate" is null'
+            ' and "ProductID" = (select "ProductID" from "Sales"."SalesOrderDetail" where "SalesOrderDetailID" = %s)',
+            (line,),
+        )
+
+
+def test_an_order_that_changes_month_leaves_the_old_one(pipeline: Pipeline) -> None:
+    order, _, month = any_order(pipeline)
+    disturb(
+        pipeline,
+        "move",
+        next(
+            place
+            for place, row in enumerate(
+                pipeline.at_source('select "SalesOrderID" from "Sales"."SalesOrderHeader" order by 1')
+            )
+            if row[0] == order
+        ),
+    )
+    ingested = pipeline.ingest().published["Sales_SalesOrderHeader"]
+    assert ingested.months is not None
+    assert len(ingested.months) == 2
+    assert month in ingested.months
+    pipeline.analyse()
+    assert pipeline.published(
+        "select count(distinct to_char(order_date, 'YYYY-MM')), count(distinct sales_order_detail_id) = count(*)"
+        " from marts.fact_sales where sales_order_id = %s",
+        (order,),
+    ) == [(1, True)]
+
+
+def test_the_catalogue_is_all_there(pipeline: Pipeline) -> None:
+    versions = dict(pipeline.published("select asset, max(version) from ops.publication group by 1"))
+    assert set(versions) == {*SOURCE_TABLES, "fact_sales", "daily_sales"}
