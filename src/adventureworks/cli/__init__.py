@@ -98,7 +98,7 @@ def source_load(
 @source_app.command("simulate")
 def source_simulate(
     days: Annotated[int, typer.Option(min=1, help="How many days of business.")] = 1,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same days.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same days.")] = None,
 ) -> None:
     """Let business go on in the embedded source: orders, prices, stock, updates and deletes."""
     from adventureworks.cli.source import simulate

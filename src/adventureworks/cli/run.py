@@ -107,11 +107,13 @@ def _bring_up_to_date(platform: Platform, source: str, port: int | None, progres
     if filling is not None:
         platform.start_airflow(only=READERS_OF_DAGS)
         _wait_for_sample(platform, filling, progress)
-    platform.start_airflow()
     metadata = platform.metadata()
-    _wait_until_up(platform, metadata, progress)
     before = metadata.newest_run()
-    platform.api().trigger(INGESTION)
+    platform.start_airflow()
+    _wait_until_up(platform, metadata, progress)
+    if not any(run.dag == INGESTION for run in metadata.active(after=before)):
+        # Else its calendar or the watcher has started it already.
+        platform.api().trigger(INGESTION)
     _wait_until_quiet(platform, metadata, progress)
     return _outcome(platform, metadata, before)
 
@@ -169,8 +171,8 @@ def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress
         except ServiceUnavailable:
             time.sleep(1)
             continue
-        now = " | ".join(str(run) for run in runs)
-        progress.show(now or "Waiting for the marts")
+        now = " | ".join(str(run) for run in runs if run.started)
+        progress.show(now or "Waiting for the next step")
         if now != seen:
             seen, moved = now, time.monotonic()
         if time.monotonic() - moved > STALLED_AFTER_SECONDS:

@@ -34,7 +34,7 @@ def load(settings: Settings, folder: Path, allow_missing: bool) -> None:
         _report(load_folder(addresses.source_owner_url, folder, _progress, allow_missing), "loaded")
 
 
-def simulate(settings: Settings, days: int, seed: int) -> None:
+def simulate(settings: Settings, days: int, seed: int | None) -> None:
     """Lets business go on in the embedded source."""
     from adventureworks.source.embedded import is_empty, prepare
     from adventureworks.source.sample import simulate as live_on
@@ -43,8 +43,8 @@ def simulate(settings: Settings, days: int, seed: int) -> None:
         prepare(addresses.source_owner_url)
         if is_empty(addresses.source_owner_url):
             raise PlatformError("The embedded source is empty.", "Fill it first: adventureworks source generate")
-        changed = live_on(addresses.source_owner_url, days, seed)
-    _report(changed, "changed")
+        url = addresses.source_owner_url.get_secret_value()
+        _report(live_on(url, days, seed, lambda day, rows: print(f"{day}: {rows:,} rows", flush=True)), "changed")
 
 
 def _progress(asset: str, rows: int) -> None:

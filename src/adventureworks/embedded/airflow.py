@@ -32,6 +32,12 @@ SERVICES = {
     "triggerer": ("triggerer", "--skip-serve-logs"),
     "api-server": ("api-server",),
 }
+PATIENCE = {
+    # Running tasks may finish; what does not is begun anew at the next start.
+    "scheduler": 15.0,
+    # It waits ten seconds for triggers to clean up; the watcher has nothing to clean up.
+    "triggerer": 1.5,
+}
 
 TUNING = {
     "AIRFLOW__CORE__PARALLELISM": "8",
@@ -158,7 +164,13 @@ def bury_jobs(endpoints: Endpoints, kind: str | None = None) -> None:
 def services(home: Home, variables: Mapping[str, str]) -> list[Service]:
     """The four services of Airflow, in the order in which they are stopped."""
     return [
-        Service(name, [sys.executable, "-m", "airflow", *arguments], variables, home.logs / f"{name}.log")
+        Service(
+            name,
+            [sys.executable, "-m", "airflow", *arguments],
+            variables,
+            home.logs / f"{name}.log",
+            patience=PATIENCE.get(name, 5.0),
+        )
         for name, arguments in SERVICES.items()
     ]
 

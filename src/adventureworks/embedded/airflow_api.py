@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from adventureworks.errors import PlatformError, ServiceUnavailable
 
-_DONE = ("success", "failed", "skipped", "upstream_failed", "removed")
+_DONE = ("success", "failed")
 _direct = build_opener(ProxyHandler({}))
 
 
@@ -80,6 +80,11 @@ class Run:
     run_id: str
     steps: tuple[Step, ...]
 
+    @property
+    def started(self) -> bool:
+        """Whether a task of it has begun."""
+        return any(step.done or step.running for step in self.steps)
+
     def __str__(self) -> str:
         shown = [_step(step) for step in self.steps if step.done or step.running]
         return f"{self.dag}: {' · '.join(shown) or 'queued'}"
@@ -116,22 +121,23 @@ class Metadata:
             rows = connection.execute("select filename, stacktrace from import_error order by filename").fetchall()
         return [f"{name}: {(trace or '').strip().splitlines()[-1:] or ['?']}" for name, trace in rows]
 
-    def active(self) -> list[Run]:
-        """The runs that are queued or running, oldest first."""
-        runs = "select dag_id, run_id from dag_run where state in ('queued', 'running') order by id"
+    def active(self, after: int = 0) -> list[Run]:
+        """The runs (those newer than a number) that are queued or running, oldest first."""
+        runs = "select dag_id, run_id from dag_run where state in ('queued', 'running') and id > %s order by id"
         tasks = """
-            select task_id, count(*) filter (where state = any(%s)), count(*), bool_or(state = 'running')
+            select task_id, count(*) filter (where state = any(%s)), count(*),
+                coalesce(bool_or(state = 'running'), false)
             from task_instance where dag_id = %s and run_id = %s
             group by task_id order by min(start_date) nulls last
         """
         with self._connect() as connection:
-            found = connection.execute(runs).fetchall()
+            found = connection.execute(runs, (after,)).fetchall()
             return [
                 Run(
                     dag,
                     run,
                     tuple(
-                        Step(task, done, total, bool(running))
+                        Step(task, done, total, running)
                         for task, done, total, running in connection.execute(tasks, (list(_DONE), dag, run))
                     ),
                 )
@@ -153,14 +159,6 @@ class Metadata:
         with self._connect() as connection:
             row = connection.execute("select coalesce(max(id), 0) from dag_run").fetchone()
         return int(row[0]) if row else 0
-
-    def state(self, dag: str, run_id: str) -> str:
-        """The state of a run; `unknown` if there is none."""
-        with self._connect() as connection:
-            row = connection.execute(
-                "select state from dag_run where dag_id = %s and run_id = %s", (dag, run_id)
-            ).fetchone()
-        return str(row[0]) if row else "unknown"
 
     def failed(self, after: int) -> list[FailedTask]:
         """The failed tasks of the runs that are newer than a number and whose DAG did not succeed since."""

@@ -26,7 +26,6 @@ MARK = "ADVENTUREWORKS_SUPERVISED"
 MOST_DEATHS = 5
 DEATHS_WITHIN_SECONDS = 300.0
 LONGEST_PAUSE_SECONDS = 30.0
-STOP_SECONDS = 15.0
 LOG_CHECK_SECONDS = 60.0
 
 Say = Callable[[str], None]
@@ -40,6 +39,8 @@ class Service:
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
+    patience: float = 5.0
+    """Seconds to end by itself when asked to."""
     before_restart: Callable[[], None] = lambda: None
     process: subprocess.Popen[bytes] | None = None
     start_at: float = 0.0
@@ -99,17 +100,16 @@ class Supervisor:
                 limit_log(log)
 
     def stop(self) -> None:
-        """Ends the services in the order in which they were named, then all that they left. PostgreSQL stays."""
+        """Ends the services, the last one after the others, then all that they left. PostgreSQL stays."""
         self._port = None
         services = list(self._services.values())
         self._services.clear()
-        for service in services:
-            if service.process is not None and service.process.poll() is None:
-                service.process.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
-        for service in services:
-            if service.process is not None:
-                _wait(service.process, deadline)
+        for together in (services[:-1], services[-1:]):
+            begin = time.monotonic()
+            for service in together:
+                _terminate(service)
+            for service in together:
+                _wait(service, begin)
         self.end_remains()
 
     def end_remains(self, name: str | None = None) -> int:
@@ -187,12 +187,20 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
         return
 
 
-def _wait(process: subprocess.Popen[bytes], deadline: float) -> None:
+def _terminate(service: Service) -> None:
+    if service.process is not None and service.process.poll() is None:
+        service.process.terminate()
+
+
+def _wait(service: Service, since: float) -> None:
+    """Waits until a service has ended, and kills it when its time is over."""
+    if service.process is None:
+        return
     try:
-        process.wait(max(0.0, deadline - time.monotonic()))
+        service.process.wait(max(0.0, since + service.patience - time.monotonic()))
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        service.process.kill()
+        service.process.wait()
 
 
 def _ending(status: int) -> str:

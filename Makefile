@@ -1,0 +1,64 @@
+# One command each: `make run` and `make test`. Both make the environment in .venv first. `make help` lists the rest.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CODE := src contracts dags tests bench
+# The first of these that is new enough, and not too new for Airflow, makes the environment.
+PYTHONS := python3 python3.13 python3.12 python3.11
+
+# The shell reads these from its environment, so that a path may hold anything.
+export SOURCE PORT ONCE
+RUN_OPTIONS = $${SOURCE:+--source "$$SOURCE"} $${PORT:+--port "$$PORT"} $(if $(filter-out 0 no false,$(ONCE)),--once)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf 'make %-6s %s\n' "$$name" "$$text"; done
+
+run: $(READY) ## start everything, ingest, keep every mart fresh: SOURCE=DIR|URL, PORT=N, ONCE=1 (stop when fresh)
+	@$(BIN)/adventureworks run $(RUN_OPTIONS)
+
+test: lint ## every check and every test
+	@$(BIN)/python -m pytest
+
+lint: $(READY) ## style and types
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/mypy
+
+bench: $(READY) ## measure time and memory
+	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+lock: ## write requirements.lock anew from pyproject.toml (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --group dev pyproject.toml \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --output-file requirements.lock
+	@! grep -nE '://' requirements.lock || { echo "requirements.lock holds an address" >&2; exit 1; }
+
+clean: ## remove the environment and what tools left; databases and logs (.adventureworks) stay
+	rm -rf $(VENV) build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements.lock pyproject.toml
+	@set -e; \
+	fits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'; \
+	for python in $(PYTHONS); do \
+		if command -v $$python >/dev/null 2>&1 && $$python -c "$$fits" 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "No Python from 3.11 to 3.13 was found (python3: $$(python3 --version 2>&1)). Install one, then try again." >&2; \
+		exit 1; \
+	fi; \
+	if ! $(BIN)/python -c "$$fits" 2>/dev/null || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		echo "Making .venv with $$($$found --version) ..."; \
+		$$found -m venv --clear $(VENV) || { \
+			echo "$$found cannot make an environment. On Debian or Ubuntu: apt install $$found-venv" >&2; exit 1; }; \
+	fi; \
+	echo "Installing the packages of requirements.lock: about two minutes the first time ..."; \
+	install="$(BIN)/python -m pip install --disable-pip-version-check --no-input --no-deps"; \
+	$$install --require-hashes -r requirements.lock; \
+	$$install --quiet --no-build-isolation -e .; \
+	touch $(READY)
