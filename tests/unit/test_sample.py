@@ -21,7 +21,7 @@ from adventureworks.source.sample import generate
 
 CHECKS = PROJECT_ROOT / "checks" / "source"
 BIKES = 1
-PINNED = "ffa88f0375770b1fc554a2b85d9db4222bc9db81946be9b7d66085ea3f1ad20b"
+PINNED = "de987452cf564aac835817a2e972dc0b223678173ed79b61ce7d352ff69bfb5a"
 """The digest of scale 0.01, seed 7, on whatever machine; it changes with the generator only."""
 
 

@@ -27,8 +27,11 @@ from adventureworks.source.sample import (
     staff,
     system,
 )
+from adventureworks.source.sample.business.days import simulate
 from adventureworks.source.sample.homes import homes
 from adventureworks.source.sample.world import Company
+
+__all__ = ["generate", "simulate"]
 
 
 def generate(scale: float = 1.0, seed: int = 1) -> Iterator[tuple[str, pa.Table]]:

@@ -129,7 +129,7 @@ def tables(company: Company, who: Entities, people: Persons, first_orders: Days)
         "Person_PersonPhone",
         {
             "BusinessEntityID": people.ids,
-            "PhoneNumber": _phones(draw, number),
+            "PhoneNumber": phones(draw, number),
             "PhoneNumberTypeID": draw.between(number, 1, 3),
             "ModifiedDate": people.modified,
         },
@@ -158,8 +158,8 @@ def _person_table(company: Company, people: Persons, first_orders: Days) -> Name
     number = len(people.ids)
     titled = draw.chance(number, 500)
     title = np.where(draw.chance(number, 900), 3, np.where(people.female, draw.between(number, 1, 2), 0))
-    survey = pa.concat_arrays(
-        [_short_survey(number - len(first_orders)), _survey(draw, people.female[-len(first_orders) :], first_orders)]
+    surveys = pa.concat_arrays(
+        [_short_survey(number - len(first_orders)), survey(draw, people.female[-len(first_orders) :], first_orders)]
     )
     return table(
         "Person_Person",
@@ -174,7 +174,7 @@ def _person_table(company: Company, people: Persons, first_orders: Days) -> Name
             "Suffix": blank(words(SUFFIXES, draw.below(number, len(SUFFIXES))), ~draw.chance(number, 27)),
             "EmailPromotion": draw.index(number, (56, 26, 18)),
             "AdditionalContactInfo": blank(_more(number), ~draw.chosen(number, 10)),
-            "Demographics": survey,
+            "Demographics": surveys,
             "rowguid": draw.guids(number),
             "ModifiedDate": people.modified,
         },
@@ -186,7 +186,7 @@ def _short_survey(number: int) -> pa.Array:
     return pa.repeat(text, number)
 
 
-def _survey(draw: Draw, female: Flags, first_orders: Days) -> pa.Array:
+def survey(draw: Draw, female: Flags, first_orders: Days) -> pa.Array:
     """The answers of the web shop's buyers, as XML."""
     number = len(female)
     children = draw.index(number, (28, 20, 20, 12, 12, 8))
@@ -232,7 +232,7 @@ def _more(number: int) -> pa.Array:
     return pa.repeat(text, number)
 
 
-def _phones(draw: Draw, number: int) -> pa.Array:
+def phones(draw: Draw, number: int) -> pa.Array:
     """Numbers that are set aside for fiction: 555-0100 to 555-0199."""
     area = (2 + draw.below(number, _AREA_DIGITS)) * 100 + draw.below(number, 100)
     letters = np.tile(np.frombuffer(b"000-555-0100", dtype=np.uint8), (number, 1)).copy()

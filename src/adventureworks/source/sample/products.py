@@ -72,7 +72,8 @@ class Range:
 
     def _then(self, amount: Integers, era: int) -> Integers:
         then = np.minimum(era, self.last_era)
-        return amount * _PRICE_STEPS[then] // _PRICE_STEPS[self.last_era] // 100 * 100
+        earlier = amount * _PRICE_STEPS[then] // _PRICE_STEPS[self.last_era] // 100 * 100
+        return np.where(then == self.last_era, amount, earlier)
 
 
 def line_up(company: Company) -> Range:

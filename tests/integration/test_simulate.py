@@ -1,0 +1,182 @@
+"""Business goes on in a real PostgreSQL: consistent, counted, repeatable, and safe to interrupt."""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.errors import PlatformError
+from adventureworks.gate.checks import run_checks
+from adventureworks.gate.contract import hold_against
+from adventureworks.settings import PROJECT_ROOT
+from adventureworks.source import embedded
+from adventureworks.source.columns import key_of
+from adventureworks.source.postgres import PostgresSource
+from adventureworks.source.postgres_columns import quoted, relation
+from adventureworks.source.sample import generate, simulate
+from adventureworks.source.sample.business import market
+from adventureworks.warehouse import layout
+from adventureworks.warehouse.postgres import PostgresWarehouse
+
+LAST_ORDER = date(2014, 6, 30)
+
+Contents = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
+
+
+@pytest.fixture
+def company(source_url: str) -> str:
+    """The URL of a source with a small company in it."""
+    return _filled(source_url)
+
+
+def _filled(url: str) -> str:
+    embedded.prepare(SecretStr(url))
+    embedded.load_tables(SecretStr(url), generate(0.03))
+    return url
+
+
+def contents(url: str) -> Contents:
+    """Every row of every table, by key."""
+    found: Contents = {}
+    with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
+        for asset, table in SOURCE_TABLES.items():
+            rows = connection.execute(f"select * from {relation(table)}".encode()).fetchall()
+            found[asset] = {tuple(row[name] for name in key_of(table)): row for row in rows}
+    return found
+
+
+def value(url: str, query: str) -> Any:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def newest_order(url: str) -> date:
+    day: date = value(url, 'select max("OrderDate")::date from "Sales"."SalesOrderHeader"')
+    return day
+
+
+def problems(source_url: str, warehouse_url: str) -> list[str]:
+    """Rows that break their contract and table checks that do not pass, warnings among them."""
+    found = []
+    engine = PostgresWarehouse(SecretStr(warehouse_url))
+    with engine.connect() as connection:
+        layout.prepare(connection)
+    with PostgresSource(SecretStr(source_url), 100_000).snapshot() as snapshot, engine.bulk_loader() as append:
+        for asset, entry in SOURCE_TABLES.items():
+            for batch in snapshot.rows(entry):
+                verdict = hold_against(asset, entry.contract, batch)
+                found += [f"{asset}: {broken.rule}" for broken in verdict.rejections]
+                # The gate does so too: the root of the documents has no node.
+                append("raw", asset, verdict.good.with_columns(pl.col("^DocumentNode$").fill_null("")))
+    given = {"as_of": newest_order(source_url).isoformat()}
+    for asset in SOURCE_TABLES:
+        given |= {f"least_rows_{asset}": "0", f"stale_before_{asset}": "0001-01-01 00:00:00"}
+    outcomes = run_checks(warehouse_url, PROJECT_ROOT / "checks" / "source", tuple(SOURCE_TABLES), given)
+    return found + [f"{o.table}: {o.rule} ({o.outcome}, {o.failed})" for o in outcomes if o.outcome != "pass"]
+
+
+def test_everything_stays_consistent_and_is_counted(company: str, warehouse_url: str) -> None:
+    before = contents(company)
+    counted = simulate(company, days=34)
+    after = contents(company)
+    assert newest_order(company) == LAST_ORDER + timedelta(days=34)
+
+    different = {}
+    for asset, rows in after.items():
+        old = before[asset]
+        changed = {key for key in rows.keys() | old.keys() if rows.get(key) != old.get(key)}
+        if changed:
+            different[asset] = len(changed)
+        for key in changed & rows.keys():
+            stamp = rows[key][SOURCE_TABLES[asset].modified]
+            assert datetime(2014, 7, 1) < stamp < datetime(2014, 8, 4), (asset, key)
+    assert counted == different
+    assert problems(company, warehouse_url) == []
+    _all_kinds_of_business_happened(before, after)
+
+
+def _all_kinds_of_business_happened(before: Contents, after: Contents) -> None:
+    new = [row for key, row in after["Sales_SalesOrderHeader"].items() if key not in before["Sales_SalesOrderHeader"]]
+    assert {row["OnlineOrderFlag"] for row in new} == {True, False}
+    assert {1, 5} <= {row["Status"] for row in new}
+    at_month_end = [row for row in new if row["OrderDate"] == datetime(2014, 7, 31) and not row["OnlineOrderFlag"]]
+    assert len(at_month_end) >= 3
+    assert any(row["CurrencyRateID"] for row in new)
+    assert after["Sales_Customer"].keys() > before["Sales_Customer"].keys()
+    assert after["Production_ProductListPriceHistory"].keys() > before["Production_ProductListPriceHistory"].keys()
+    assert before["Sales_ShoppingCartItem"].keys() - after["Sales_ShoppingCartItem"].keys()
+    archived = (
+        after["Production_TransactionHistoryArchive"].keys() - before["Production_TransactionHistoryArchive"].keys()
+    )
+    assert archived <= before["Production_TransactionHistory"].keys()
+    assert archived
+    assert any(row["EndDate"] is None for row in after["Production_WorkOrder"].values())
+    finished = [
+        row
+        for key, row in after["Production_WorkOrder"].items()
+        if key not in before["Production_WorkOrder"] and row["EndDate"]
+    ]
+    assert finished
+    days_with_rates = {row["CurrencyRateDate"].date() for row in after["Sales_CurrencyRate"].values()}
+    assert {LAST_ORDER + timedelta(days=ahead) for ahead in range(1, 35)} <= days_with_rates
+
+
+def test_the_same_state_and_seed_give_the_same_days(fresh_database: Callable[[str], str]) -> None:
+    one, same, other = (_filled(fresh_database("source")) for _ in range(3))
+    simulate(one, days=2, seed=5)
+    simulate(one, days=2, seed=5)
+    simulate(same, days=4, seed=5)
+    simulate(other, days=4, seed=6)
+    assert contents(one) == contents(same)
+    assert contents(one) != contents(other)
+
+
+def test_an_interruption_leaves_whole_days(company: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop_after_two(day: date, _rows: int) -> None:
+        if day == LAST_ORDER + timedelta(days=2):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(company, days=5, progress=stop_after_two)
+    whole = contents(company)
+    assert newest_order(company) == LAST_ORDER + timedelta(days=2)
+
+    def stop(_journal: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(market, "archive", stop)
+        with pytest.raises(KeyboardInterrupt):
+            simulate(company, days=5)
+    assert contents(company) == whole
+    simulate(company, days=1)
+    assert newest_order(company) == LAST_ORDER + timedelta(days=3)
+
+
+def test_an_empty_source_is_named_with_the_way_out(source_url: str) -> None:
+    embedded.prepare(SecretStr(source_url))
+    with pytest.raises(PlatformError, match=r"no orders.*adventureworks source generate"):
+        simulate(source_url, days=1)
+
+
+def test_the_real_data_goes_on_too(source_url: str, warehouse_url: str, real_data: Path) -> None:
+    embedded.prepare(SecretStr(source_url))
+    embedded.load_folder(SecretStr(source_url), real_data / "parquet")
+    known = set(problems(source_url, warehouse_url))
+    counted = simulate(source_url, days=3)
+    assert {"Sales_SalesOrderHeader", "Sales_SalesOrderDetail", "Production_TransactionHistory"} <= counted.keys()
+    assert newest_order(source_url) == LAST_ORDER + timedelta(days=3)
+    modified = quoted(SOURCE_TABLES["Sales_SalesOrderHeader"].modified)
+    assert value(source_url, f'select max({modified}) from "Sales"."SalesOrderHeader"') > datetime(2014, 7, 3)
+    with psycopg.connect(warehouse_url) as connection:
+        for asset in SOURCE_TABLES:
+            connection.execute(f"truncate raw.{quoted(asset)}".encode())
+    assert set(problems(source_url, warehouse_url)) <= known
