@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -27,9 +28,12 @@ quarantine_app = typer.Typer(no_args_is_help=True, help="Look at the rows that w
 app.add_typer(source_app, name="source")
 app.add_typer(quarantine_app, name="quarantine")
 
+REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+"""What a file system says to people rather than to programmers."""
 
-@app.command()
-def run(
+
+@app.command("run")
+def run_command(
     source: Annotated[
         str | None,
         typer.Option(help="sample, a folder of files, or the URL of a PostgreSQL database. Default: the last one."),
@@ -43,8 +47,8 @@ def run(
     raise typer.Exit(start(configuration(), source, once, port))
 
 
-@app.command()
-def sql(
+@app.command("sql")
+def sql_command(
     query: Annotated[str, typer.Argument(help="One statement, or - to read it from standard input.")],
     format: Annotated[Literal["table", "csv", "json"], typer.Option(help="How to print the rows.")] = "table",
 ) -> None:
@@ -54,8 +58,8 @@ def sql(
     ask(configuration(), sys.stdin.read() if query == "-" else query, format)
 
 
-@app.command()
-def status(
+@app.command("status")
+def status_command(
     asset: Annotated[str | None, typer.Argument(help="A table or mart; all of them if left out.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -65,8 +69,8 @@ def status(
     show(configuration(), asset, as_json)
 
 
-@app.command()
-def doctor() -> None:
+@app.command("doctor")
+def doctor_command() -> None:
     """Check this machine, the settings and the connections, and say what to mend."""
     from adventureworks.cli.doctor import examine
 
@@ -151,6 +155,11 @@ def main() -> None:
     except BrokenPipeError:
         # The reader (`head`, say) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        _print_error(f"{error.filename or 'The disk'}: {error.strerror}. Check the disk and who owns the folder.")
+        sys.exit(1)
 
 
 def _interrupt(number: int, _frame: object) -> None:

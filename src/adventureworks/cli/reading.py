@@ -17,7 +17,7 @@ NOTHING_PUBLISHED = "Nothing is published yet. Start: adventureworks run"
 
 def has_warehouse(settings: Settings) -> bool:
     """Whether there is a warehouse to read; a fresh home has none, and looking does not make one."""
-    return settings.warehouse_url is not None or (Home(settings.home).postgres / "data").exists()
+    return settings.warehouse_url is not None or Home(settings.home).postgres.exists()
 
 
 @contextmanager

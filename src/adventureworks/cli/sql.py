@@ -45,18 +45,17 @@ def _rows(connection: psycopg.Connection, statement: str) -> tuple[list[Column],
     """Columns and rows, every value as the text that the server sends; rows are read as they are needed."""
     cursor = connection.cursor()
     for known in psycopg.adapters.types:
-        cursor.adapters.register_loader(known.oid, _Text)
-        cursor.adapters.register_loader(known.array_oid, _Text)
+        cursor.adapters.register_loader(known.oid, TextLoader)
+        cursor.adapters.register_loader(known.array_oid, TextLoader)
     stream = cursor.stream(statement.encode())
     first = next(stream, None)
+    if first is None:
+        # A stream without rows does not tell its columns.
+        cursor.execute(statement.encode())
     columns = [(column.name, _type_name(column.type_code)) for column in cursor.description or ()]
     if not columns:
         raise PlatformError("The statement gives no rows.", "Give one SELECT.")
     return columns, chain(() if first is None else (first,), stream)
-
-
-class _Text(TextLoader):
-    """Any type as the server writes it; booleans in words."""
 
 
 def _type_name(oid: int) -> str:

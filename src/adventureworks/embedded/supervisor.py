@@ -20,7 +20,7 @@ import psutil
 from adventureworks.embedded.account import Account
 from adventureworks.embedded.home import Home, disk_full, limit_log, open_log
 from adventureworks.embedded.postgres import EmbeddedPostgres
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, ServiceUnavailable
 
 MARK = "ADVENTUREWORKS_SUPERVISED"
 MOST_DEATHS = 5
@@ -42,6 +42,7 @@ class Service:
     patience: float = 5.0
     """Seconds to end by itself when asked to."""
     before_restart: Callable[[], None] = lambda: None
+    """May raise ServiceUnavailable: then the restart is put off."""
     process: subprocess.Popen[bytes] | None = None
     start_at: float = 0.0
     deaths: deque[float] = field(default_factory=deque)
@@ -53,11 +54,11 @@ class Service:
         while self.deaths and now - self.deaths[0] > DEATHS_WITHIN_SECONDS:
             self.deaths.popleft()
         if len(self.deaths) > MOST_DEATHS:
-            last = last_line(self.log)
+            last = last_line(self.log).rstrip(".")
             if "No space left on device" in last:
                 raise disk_full(self.log, 0)
             raise PlatformError(
-                f"The {self.name} died {len(self.deaths)} times in {DEATHS_WITHIN_SECONDS / 60:.0f} minutes: {last}",
+                f"The {self.name} died {len(self.deaths)} times in {DEATHS_WITHIN_SECONDS / 60:.0f} minutes: {last}.",
                 f"Its log: {self.log}",
             )
         return float(min(2.0 ** (len(self.deaths) - 2), LONGEST_PAUSE_SECONDS)) if len(self.deaths) > 1 else 0.0
@@ -82,7 +83,7 @@ class Supervisor:
     def start(self, service: Service) -> None:
         """Starts a service and keeps it alive from now on."""
         self._services[service.name] = service
-        self._launch(service)
+        service.process = self.spawn(service)
 
     def tick(self) -> None:
         """Restarts what died. Raises PlatformError when something dies again and again."""
@@ -90,8 +91,7 @@ class Supervisor:
             self._revive_postgres()
         for service in self._services.values():
             if service.process is None:
-                if time.monotonic() >= service.start_at:
-                    self._launch(service)
+                self._restart(service)
             elif service.process.poll() is not None:
                 self._bury(service)
         if time.monotonic() - self._logs_checked > LOG_CHECK_SECONDS:
@@ -145,8 +145,15 @@ class Supervisor:
                 start_new_session=True,
             )
 
-    def _launch(self, service: Service) -> None:
-        service.process = self.spawn(service)
+    def _restart(self, service: Service) -> None:
+        if time.monotonic() < service.start_at:
+            return
+        try:
+            service.before_restart()
+        except ServiceUnavailable:
+            service.start_at = time.monotonic() + 1
+        else:
+            service.process = self.spawn(service)
 
     def _bury(self, service: Service) -> None:
         status = service.process.returncode if service.process is not None else 0
@@ -154,7 +161,6 @@ class Supervisor:
         pause = service.may_start_again_in()
         self._say(f"The {service.name} ended ({_ending(status)}); it is started again{_in(pause)}. Log: {service.log}")
         self.end_remains(service.name)
-        service.before_restart()
         service.start_at = time.monotonic() + pause
 
     def _revive_postgres(self) -> None:

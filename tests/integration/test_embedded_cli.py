@@ -1,0 +1,79 @@
+"""The command line on the embedded PostgreSQL, with the platform stopped."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from adventureworks.embedded.postgres import EmbeddedPostgres
+from adventureworks.warehouse import layout
+from tests.integration.conftest import Adventureworks
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose platform was stopped, with something published."""
+    path = tmp_path_factory.mktemp("cli") / "home"
+    with EmbeddedPostgres(path) as server, psycopg.connect(server.url("warehouse")) as connection:
+        layout.prepare(connection)
+        connection.execute("create schema if not exists marts")
+        connection.execute("create table marts.prices as select 0.10::numeric(10, 4) as price, null::text as note")
+        publish = "insert into ops.publication (asset, version, rows, changed_rows, inputs, verdict, run_id, announced)"
+        connection.execute(f"{publish} values ('Sales_Store', 2, 701, 1, null, 'passed', 'r/1', true)")
+        connection.execute(
+            f"{publish} values ('fact_sales', 1, 9, 9, '{{\"Sales_Store\": 1}}', 'passed', 'r/1', true),"
+            " ('daily_sales', 1, 9, 9, '{\"Sales_Store\": 2}', 'passed', 'r/1', true)"
+        )
+        detail = {"failed": 350, "total": 701, "examples": [], "next_step": "adventureworks status Sales_Store"}
+        connection.execute(
+            """
+            insert into ops.incident
+            (incident_id, fingerprint, asset, rule, owner, severity, status, summary, detail, run_id) values
+            ('1', 'f', 'Sales_Store', 'rows_stay', 'sales', 'error', 'open', 'Half the rows are gone.', %s, 'r/2')
+            """,
+            (json.dumps(detail),),
+        )
+    return path
+
+
+def test_csv_is_exact_and_undecorated(adventureworks: Adventureworks, home: Path) -> None:
+    query = "select price, note, true as good, 'a,b' as text from marts.prices"
+    done = adventureworks("sql", query, "--format", "csv", home=home)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == 'price,note,good,text\n0.1000,,true,"a,b"\n'
+    assert adventureworks("sql", "select 1 where false", "--format", "csv", home=home).stdout == "?column?\n"
+    assert not EmbeddedPostgres(home).running()
+
+
+@pytest.mark.parametrize("statement", ["delete from marts.prices", "create table t (a int)", "set role warehouse"])
+def test_sql_changes_nothing(adventureworks: Adventureworks, home: Path, statement: str) -> None:
+    done = adventureworks("sql", statement, home=home)
+    assert done.returncode == 1
+    assert done.stderr.startswith("The query failed: ")
+    assert done.stderr.count("\n") == 1
+    assert (
+        adventureworks("sql", "select count(*) from marts.prices", "--format", "csv", home=home).stdout == "count\n1\n"
+    )
+
+
+def test_two_commands_at_once_share_the_server(adventureworks: Adventureworks, home: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        queries = ["select 1 as a", "select pg_sleep(1)::text, 2 as a"]
+        done = list(pool.map(lambda query: adventureworks("sql", query, "--format", "csv", home=home), queries))
+    assert [one.returncode for one in done] == [0, 0]
+    assert not EmbeddedPostgres(home).running()
+
+
+def test_status_says_what_is_stale_and_what_is_wrong(adventureworks: Adventureworks, home: Path) -> None:
+    told = json.loads(adventureworks("status", "--json", home=home).stdout)
+    states = {state["asset"]: state for state in told["assets"]}
+    assert (states["Sales_Store"]["version"], states["Sales_Store"]["verdict"]) == (2, "blocked")
+    assert states["fact_sales"]["fresh"] is False
+    assert states["daily_sales"]["fresh"] is True
+    assert states["Sales_Currency"]["verdict"] == "never published"
+    assert told["incidents"][0]["next_step"] == "adventureworks status Sales_Store"
+    shown = adventureworks("status", home=home)
+    assert shown.returncode == 0
+    assert "Sales_Store: rows_stay. Half the rows are gone." in shown.stdout

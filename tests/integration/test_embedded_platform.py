@@ -1,0 +1,221 @@
+"""The whole local platform on real processes: up, watched, stopped, killed, and up again."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from adventureworks.embedded.home import Home
+from adventureworks.embedded.platform import running_platform
+from adventureworks.embedded.postgres import EmbeddedPostgres
+from adventureworks.embedded.supervisor import Service, Supervisor, marked_processes
+from adventureworks.errors import PlatformError
+from tests.integration.conftest import Adventureworks
+
+DAG = """
+from airflow.sdk import dag, task
+
+@dag()
+def sleeps():
+    @task
+    def long():
+        import time
+        time.sleep(300)
+    long()
+
+sleeps()
+"""
+
+PLATFORM = """
+import sys, time
+from adventureworks.embedded.platform import Platform
+from adventureworks.settings import settings
+
+platform = Platform(settings(), lambda text: print(text, flush=True))
+try:
+    platform.start_postgres(None)
+    platform.prepare_airflow({})
+    platform.start_airflow()
+    metadata, api = platform.metadata(), platform.api()
+    while api.unhealthy() or not metadata.knows("sleeps"):
+        platform.tick()
+        time.sleep(0.3)
+    api.trigger("sleeps")
+    while not any(step.running for run in metadata.active() for step in run.steps):
+        platform.tick()
+        time.sleep(0.3)
+    print("up", flush=True)
+    while True:
+        platform.tick()
+        time.sleep(0.2)
+finally:
+    platform.stop()
+    print("stopped", flush=True)
+"""
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def said(running: subprocess.Popen[str], pattern: str) -> str:
+    assert running.stdout is not None
+    for line in running.stdout:
+        if re.search(pattern, line):
+            return line
+    raise AssertionError(f"it ended without saying {pattern}")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "sleeps.py").write_text(DAG)
+    return tmp_path
+
+
+@pytest.fixture
+def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    variables = {"ADVENTUREWORKS_HOME": str(folder / "home"), "ADVENTUREWORKS_DAGS_FOLDER": str(folder / "dags")}
+    platform = subprocess.Popen(
+        [sys.executable, "-c", PLATFORM], stdout=subprocess.PIPE, text=True, env={**os.environ, **variables}
+    )
+    yield platform
+    platform.kill()
+    platform.wait()
+    home = Home(folder / "home")
+    Supervisor(home, EmbeddedPostgres(home.path), print).end_remains()
+    EmbeddedPostgres(home.path).stop(for_all=True)
+
+
+def test_the_life_of_a_platform(running: subprocess.Popen[str], folder: Path, adventureworks: Adventureworks) -> None:
+    """One start for many questions, because it takes its seconds."""
+    home = Home(folder / "home")
+    said(running, "^up")
+    everything = [*marked_processes(home), *psutil.Process(running.pid).children(recursive=True)]
+
+    listening = {
+        (process.name(), connection.laddr.ip)
+        for process in everything
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert {address for _, address in listening} == {"127.0.0.1"}
+    commands = "\n".join(" ".join(process.cmdline()) for process in everything)
+    assert not [file.name for file in home.secrets.iterdir() if file.read_text().strip() in commands]
+
+    owner = running_platform(home)
+    assert owner is not None
+    second = adventureworks("run", "--source", "sample", home=home.path)
+    assert second.returncode == 1
+    told = second.stderr
+    assert told.startswith(f"The platform runs already: process {running.pid}, UI {owner['url']}.")
+    assert adventureworks("sql", "select 1 as a", "--format", "csv", home=home.path).stdout == "a\n1\n"
+    port = owner["url"].rsplit(":", 1)[1]
+    taken = adventureworks("run", "--port", port, home=folder / "another")
+    assert taken.stderr == f"Port {port} on 127.0.0.1 is taken. Choose another: --port N, or none for a free one.\n"
+
+    tasks = [process for process in marked_processes(home, "scheduler") if "sleeps" in " ".join(process.cmdline())]
+    [scheduler] = [process for process in marked_processes(home, "scheduler") if process.ppid() == running.pid]
+    scheduler.kill()
+    said(running, r"The scheduler ended \(signal SIGKILL\); it is started again")
+    postgres = EmbeddedPostgres(home.path)
+    address, died = postgres.url("airflow"), postgres.pid()
+    assert died is not None
+    os.kill(died, signal.SIGKILL)
+    said(running, "PostgreSQL ended; it is started again")
+    wait_for(lambda: postgres.running() and postgres.pid() != died)
+    assert postgres.url("airflow") == address
+    assert not any(process.is_running() for process in tasks)
+
+    running.kill()
+    running.wait()
+    wait_for(lambda: not postgres.running())
+    wait_for(lambda: not [one for one in marked_processes(home) if "sleeps" not in " ".join(one.cmdline())])
+    assert running_platform(home) is None
+
+
+def test_ctrl_c_leaves_no_process_behind(folder: Path) -> None:
+    home = Home(folder / "home")
+    script = (
+        "import sys, time\n"
+        "from adventureworks.embedded.platform import Platform\n"
+        "from adventureworks.settings import settings\n"
+        "platform = Platform(settings(), print)\n"
+        "try:\n"
+        "    platform.start_postgres(None)\n"
+        "    platform.command('source', 'generate', '--scale', '1')\n"
+        "    print('up', flush=True)\n"
+        "    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n"
+        "    platform.stop()\n"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "ADVENTUREWORKS_HOME": str(home.path)},
+    )
+    said(running, "^up")
+    assert marked_processes(home)
+    running.send_signal(signal.SIGINT)
+    running.wait(30)
+    assert not marked_processes(home)
+    assert not EmbeddedPostgres(home.path).running()
+
+
+def test_a_service_that_dies_again_and_again_is_given_up_with_its_last_words(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    notes: list[str] = []
+    supervisor = Supervisor(home, EmbeddedPostgres(home.path), notes.append)
+    broken = Service("thing", ["/bin/sh", "-c", "echo no luck today; exit 3"], {}, home.logs / "thing.log")
+    supervisor.start(broken)
+
+    def until_it_gives_up() -> None:
+        while True:
+            supervisor.tick()
+            broken.start_at = 0
+            time.sleep(0.02)
+
+    with pytest.raises(PlatformError, match=r"The thing died 6 times in 5 minutes: no luck today\. Its log: "):
+        until_it_gives_up()
+    assert len(notes) == 5
+    assert notes[0].startswith("The thing ended (exit status 3); it is started again.")
+
+
+def test_tasks_that_outlive_a_killed_supervisor_are_ended_by_the_next_start(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from adventureworks.embedded.home import Home\n"
+        "from adventureworks.embedded.postgres import EmbeddedPostgres\n"
+        "from adventureworks.embedded.supervisor import Service, Supervisor\n"
+        "home = Home(Path(sys.argv[1]))\n"
+        f"service = Service('thing', [sys.executable, '-c', {json.dumps(stubborn)}], {{}}, home.logs / 'thing.log')\n"
+        "Supervisor(home, EmbeddedPostgres(home.path), print).start(service)\n"
+        "print('up', flush=True); time.sleep(60)\n"
+    )
+    running = subprocess.Popen([sys.executable, "-c", script, str(home.path)], stdout=subprocess.PIPE, text=True)
+    said(running, "^up")
+    wait_for(lambda: "SIG_IGN" in str([process.cmdline() for process in marked_processes(home)]))
+    time.sleep(0.5)
+    running.kill()
+    running.wait()
+    other = Home(tmp_path / "other")
+    other.prepare()
+    assert Supervisor(other, EmbeddedPostgres(other.path), print).end_remains() == 0
+    assert Supervisor(home, EmbeddedPostgres(home.path), print).end_remains() == 1
+    assert not marked_processes(home)

@@ -1,0 +1,115 @@
+"""The command line without any service: what it says, on which stream, with which exit status."""
+
+import errno
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from shutil import _ntuple_diskusage
+
+import pytest
+
+from adventureworks.cli import sql
+from adventureworks.cli.run import choose_source
+from adventureworks.embedded import home
+from adventureworks.embedded.home import Home, home_error
+from adventureworks.errors import PlatformError
+from adventureworks.settings import Settings
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.setenv("ADVENTUREWORKS_HOME", str(tmp_path / "home"))
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        program = [sys.executable, "-m", "adventureworks.cli", *arguments]
+        return subprocess.run(program, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+    return call
+
+
+def test_help_is_quick_and_names_every_command(command: Command) -> None:
+    begin = time.monotonic()
+    told = command("--help")
+    assert time.monotonic() - begin < 3
+    assert all(name in told.stdout for name in ("run", "sql", "status", "source", "quarantine", "doctor"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("sql", "select 1"), "There is no warehouse yet. Start: adventureworks run"),
+        (("status", "Sales_Nothing"), "There is no table or mart Sales_Nothing."),
+        (("quarantine", "show", "Nothing"), "There is no source table Nothing."),
+        (("run", "--source", "/nowhere"), "The source /nowhere is no folder."),
+        (("run", "--source", "mysql://u:secret@h/d"), "A source of the kind mysql:// cannot be read."),
+    ],
+)
+def test_an_error_is_one_line_on_standard_error(command: Command, arguments: tuple[str, ...], told: str) -> None:
+    done = command(*arguments)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(told)
+    assert done.stderr.count("\n") == 1
+    assert "secret" not in done.stderr
+
+
+def test_a_wrong_setting_is_named_without_its_value(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADVENTUREWORKS_BATCH_ROWS", "s3cret")
+    done = command("status")
+    assert done.returncode == 1
+    assert "ADVENTUREWORKS_BATCH_ROWS" in done.stderr
+    assert "s3cret" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_looking_at_an_empty_home_says_so_and_makes_no_database(command: Command, tmp_path: Path) -> None:
+    assert command("status").stdout.strip() == "Nothing is published yet. Start: adventureworks run"
+    assert json.loads(command("status", "--json").stdout) == {"assets": [], "incidents": []}
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_source_is_remembered_and_a_folder_is_made_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(home=tmp_path / "home")
+    assert choose_source(settings, None) == "sample"
+    assert choose_source(settings, "data") == str(tmp_path / "data")
+    state = Home(settings.home)
+    state.prepare()
+    state.remember("source", "postgresql://u@h/d")
+    assert choose_source(settings, None) == "postgresql://u@h/d"
+    assert choose_source(settings, "sample") == "sample"
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.EROFS, "it is read-only. Choose another folder: ADVENTUREWORKS_HOME=DIR"),
+        (errno.EACCES, "you may not write there. Choose another folder: ADVENTUREWORKS_HOME=DIR"),
+        (errno.ENOSPC, "0 MB free, 1,000 MB needed. Free some space"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_said_with_the_way_out(number: int, told: str) -> None:
+    assert told in str(home_error(Path("/x"), OSError(number, "from the system")))
+
+
+def test_a_nearly_full_disk_is_refused_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(home.shutil, "disk_usage", lambda _: _ntuple_diskusage(10**12, 10**12, 5 * 10**6))
+    with pytest.raises(PlatformError, match="is full: 5 MB free, 1,000 MB needed"):
+        Home(tmp_path / "home").prepare()
+
+
+def test_json_keeps_every_digit_and_says_null(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = [("amount", "numeric"), ("name", "text"), ("good", "bool"), ("rate", "float8")]
+    sql._print_json(columns, [("12345678901234567890.123400", None, "t", "NaN"), ("0.10", 'é"', "f", "1")])
+    told = capsys.readouterr().out
+    assert '"amount": 12345678901234567890.123400' in told
+    assert json.loads(told)[1] == {"amount": 0.1, "name": 'é"', "good": False, "rate": 1}
+    assert json.loads(told)[0]["rate"] == "NaN"
