@@ -21,7 +21,7 @@ from adventureworks.source.sample import generate
 
 CHECKS = PROJECT_ROOT / "checks" / "source"
 BIKES = 1
-PINNED = "de987452cf564aac835817a2e972dc0b223678173ed79b61ce7d352ff69bfb5a"
+PINNED = "04f8fabd265ec5186c2e36afad5000525ad404d7e0f6c3a34b368aa7dea8dd2d"
 """The digest of scale 0.01, seed 7, on whatever machine; it changes with the generator only."""
 
 

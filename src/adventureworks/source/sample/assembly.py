@@ -18,6 +18,8 @@ _LEVELS = {0: 3, 1: 1, 10: 3}
 """Depth of what goes into a part, a bike and a fork; into every other component it is 2."""
 _OLD_VERSIONS = 199
 _FORK = 10
+_INNER_PARTS = np.arange(PARTS - 12, PARTS - 8)
+"""Made parts that go into the last four made parts."""
 
 
 def bill_table(company: Company, goods: Range) -> Named:
@@ -30,6 +32,7 @@ def bill_table(company: Company, goods: Range) -> Named:
     for subcategory, depth in _LEVELS.items():
         level = np.where(~top & (goods.subcategory[assembly] == subcategory), depth, level)
     level = np.where(~top & (goods.category[assembly] == 1), 1, level)
+    level = np.where(np.isin(assembly, _INNER_PARTS), 4, level)
     small = ~top & (goods.category[component] == 0)
     quantity = np.where(small, 1 + draw.skewed(number, 12, 4), 1)
     start = day("2010-05-26") + draw.below(number, 20) * 10
@@ -60,9 +63,8 @@ def _pairs(draw: Draw, goods: Range) -> tuple[Integers, Integers]:
     bought = np.arange(PARTS - MADE_PARTS)
     made = np.arange(PARTS - MADE_PARTS, PARTS)
     for part in made:
-        # The last four made parts contain another made part, and so a fourth level.
         pairs += [(int(part), int(other)) for other in draw.shuffled(len(bought))[:2]]
-    pairs += [(int(part), int(part) - 8) for part in made[-4:]]
+    pairs += [(int(part), int(inner)) for part, inner in zip(made[-4:], _INNER_PARTS, strict=True)]
     for place in np.flatnonzero((goods.category == 2) & goods.made):
         kinds = _PARTS_OF[int(goods.subcategory[place])]
         choice = draw.shuffled(PARTS)[:kinds]

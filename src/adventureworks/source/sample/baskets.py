@@ -93,7 +93,7 @@ def _small_thing_weights(goods: Range) -> Integers:
 
 def _shop_products(company: Company, goods: Range, days: Days) -> tuple[Integers, Integers]:
     draw = Draw(company.seed, "shop baskets")
-    number = 1 + draw.skewed(len(days), 68, 3)
+    number = 1 + draw.skewed(len(days), 62, 3)
     order = np.repeat(np.arange(len(days)), number)
     era = era_of(days)[order]
     product = np.zeros(len(order), dtype=np.int64)

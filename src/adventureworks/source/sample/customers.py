@@ -90,7 +90,9 @@ def returning(company: Company, orders: int) -> tuple[Flags, Integers]:
     new[np.argmax(new)] = False
     new[0] = True
     known = np.cumsum(new) - 1
-    again = draw.below(orders, np.maximum(known, 1))
+    seen = np.maximum(known, 1)
+    # Rather one who came long ago: years lie between the orders of many.
+    again = np.minimum(draw.below(orders, seen), draw.below(orders, seen))
     regular = draw.chance(orders, 200) & (known > company.buyers // 2)
     return new, np.where(new, known, np.where(regular, company.buyers // 3 + again % company.count(40, 2), again))
 

@@ -49,7 +49,7 @@ def booking_days(company: Company) -> Days:
     draw = Draw(company.seed, "booking days")
     months = np.arange(LAST)
     ends = (np.datetime64(FIRST_MONTH + 1, "M") + months).astype("datetime64[D]") - np.timedelta64(1, "D")
-    shift = np.array([-2, -1, 0, 1, 2])[draw.index(len(months), (1, 3, 9, 5, 1))]
+    shift = np.array([-2, -1, 0, 1])[draw.index(len(months), (1, 4, 12, 2))]
     turn_of_price = (FIRST_MONTH + months) % 12 == 4
     shift = np.where(turn_of_price, np.minimum(shift, 0).clip(-1, 0), shift)
     # Booked on the first: June 2011 and February 2014 stand without resellers, whatever the seed.

@@ -12,7 +12,7 @@ from adventureworks.source.sample.production import WorkOrders
 from adventureworks.source.sample.products import Range
 from adventureworks.source.sample.purchasing import Purchases
 
-_THIS_YEAR = day("2013-07-31")
+_THIS_YEAR = day("2013-08-10")
 """Movements before that day are in the archive."""
 _FIRST_ID = 100_000
 _KINDS = np.array(["S", "P", "W"])

@@ -56,6 +56,12 @@ _FIRST_START = day("2011-06-03")
 _QUARTERS = (56, 60, 67, 67, 74, 81, 84, 83, 104, 135, 150, 150, 168)
 """Work orders started in each 13th of the time, in relation."""
 _STARTING_DAYS = 1_096
+_DAYS_WITHOUT_ROUTING = 10
+_DAYS_WHEN_ROUTED = (11, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32)
+_SHARE_OF_DAYS = (46, 6, 6, 11, 7, 6, 4, 3, 3, 3, 3, 2)
+_FRAMES = (12, 14, 16)
+_LOT_SIZES = ((16, 1_800, 14), (2, 150, 9), (2, 190, 9), (9, 560, 14))
+"""Usual number, largest number, and how rare that is: parts, bikes, frames, other components."""
 
 
 @dataclass(frozen=True)
@@ -75,17 +81,22 @@ def work_orders(company: Company, goods: Range) -> WorkOrders:
     span = _STARTING_DAYS // len(_QUARTERS) + 1
     start = np.sort(draw.index(number, _QUARTERS) * span + draw.below(number, span)).clip(0, _STARTING_DAYS - 1)
     product = draw.index(number, _weights(goods))
-    kind = np.where(goods.category == 0, 0, np.where(goods.category == 1, 1, np.where(goods.model < 23, 2, 3)))[product]
-    quantity = np.empty(number, dtype=np.int64)
-    for which, (most, power) in enumerate(((9_000, 14), (150, 9), (190, 9), (1_800, 14))):
-        here = kind == which
-        quantity[here] = (
-            1 + draw.skewed(int(here.sum()), most, power) + draw.skewed(int(here.sum()), (16, 2, 2, 9)[which], 2)
-        )
-    routed = _routed(goods)[product]
-    days = np.where(routed, np.array((11, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32))[
-        draw.index(number, (46, 6, 6, 11, 7, 6, 4, 3, 3, 3, 3, 2))], 10)  # fmt: skip
-    return WorkOrders(product, quantity, _FIRST_START + start, _FIRST_START + start + days)
+    days = np.array(_DAYS_WHEN_ROUTED)[draw.index(number, _SHARE_OF_DAYS)]
+    end = _FIRST_START + start + np.where(_routed(goods)[product], days, _DAYS_WITHOUT_ROUTING)
+    return WorkOrders(product, _quantities(draw, goods, product), _FIRST_START + start, end)
+
+
+def _quantities(draw: Draw, goods: Range, product: Integers) -> Integers:
+    """Bikes and frames one by one as a rule, parts by the dozen; now and then ten times as many."""
+    number = len(product)
+    kind = np.select([goods.category == 0, goods.category == 1, np.isin(goods.subcategory, _FRAMES)], [0, 1, 2], 3)
+    usual, most, power = np.array(_LOT_SIZES)[kind[product]].T
+    rare = np.zeros(number, dtype=np.int64)
+    for exponent in np.unique(power):
+        unit = draw.skewed(number, 1 << 16, int(exponent))
+        rare = np.where(power == exponent, (unit * most) >> 16, rare)
+    quantity = 1 + ((draw.skewed(number, 1 << 16, 2) * usual) >> 16) + rare
+    return np.where(draw.chance(number, 30), quantity * 10, quantity)
 
 
 def tables(company: Company, goods: Range, made: WorkOrders) -> Iterator[Named]:
@@ -126,7 +137,9 @@ def _work_order_table(company: Company, goods: Range, made: WorkOrders) -> Named
     draw = Draw(company.seed, "Production_WorkOrder")
     number = len(made.product)
     failed = draw.chosen(number, company.count(729, 5))
-    scrapped = np.where(failed, np.minimum(made.quantity, 1 + made.quantity * draw.between(number, 5, 40) // 1_000), 0)
+    scrapped = np.where(
+        failed, np.minimum(made.quantity, 1 + made.quantity * draw.between(number, 40, 300) // 1_000), 0
+    )
     return table(
         "Production_WorkOrder",
         {

@@ -100,7 +100,7 @@ def _quotas(company: Company, orders: Orders, starts: Days) -> Named:
     period = np.searchsorted(days, orders.days, side="right") - 1
     counted = taken & (orders.days < ends[period])
     np.add.at(sold, (orders.seller[counted], period[counted]), orders.subtotal[counted])
-    factor = 100 + draw.between(len(who), -15, 70)
+    factor = 100 + draw.between(len(who), -20, 60)
     thousands = np.maximum(sold[who, when] // 100 * factor // 10_000_000, 1 + draw.below(len(who), 90))
     return table(
         "Sales_SalesPersonQuotaHistory",

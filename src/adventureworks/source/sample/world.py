@@ -13,7 +13,6 @@ FIRST_DAY = day("2011-05-31")
 """The first order."""
 LAST_DAY = day("2014-06-30")
 """The last order; the month before is the last whole one."""
-DAYS = int((LAST_DAY - FIRST_DAY).astype(np.int64)) + 1
 ERA_STARTS = (FIRST_DAY, day("2012-05-30"), day("2013-05-30"))
 """Prices and the range of products change at the end of each May."""
 SET_UP = day("2008-04-30")

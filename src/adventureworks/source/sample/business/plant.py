@@ -12,7 +12,7 @@ from adventureworks.source.sample.business.stock import Movement, record, shift
 _DAYS_TO_MAKE = 10
 _MOST_A_DAY = 25
 _WORKING_DAYS = 22
-_SMALLEST_ORDERS = 400
+_LARGEST_ORDER = 4_000
 
 
 def work_orders(journal: Journal) -> None:
@@ -249,7 +249,7 @@ def _a_working_day(dice: Dice, a_month: int) -> int:
 
 def _usual(terms: Row) -> int:
     """Small things by the hundred."""
-    return int(min(max(terms["least"] * 3, 3), _SMALLEST_ORDERS * 10))
+    return int(min(max(terms["least"] * 3, 3), _LARGEST_ORDER))
 
 
 def _order_from(journal: Journal, dice: Dice, parties: Row, chosen: list[Row]) -> None:
