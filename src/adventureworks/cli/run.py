@@ -203,9 +203,9 @@ def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, staying
     fresh = len(MARTS) - len(outcome.stale) if outcome.states else 0
     out.print(f"{fresh} of {len(MARTS)} marts are fresh, after {seconds:.0f} seconds.", markup=False)
     if staying:
-        secret = f"password {airflow.password(platform.home)}" if out.is_terminal else "password in"
+        shown = f"{airflow.password(platform.home)}, kept in " if out.is_terminal else "in "
         file = platform.home.secrets / airflow.PASSWORDS_FILE
-        out.print(f"UI:    {platform.url}  user {airflow.USER}, {secret} ({file})", markup=False)
+        out.print(f"UI:    {platform.url}  user {airflow.USER}, password {shown}{file}", markup=False)
     out.print(f"Logs:  {platform.home.logs}", markup=False)
     out.print(
         'Look:  adventureworks status, adventureworks sql "select * from marts.daily_sales limit 5"', markup=False
