@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import polars as pl
+
 from contracts.columns import BigInt, Date, Int, MartTable, Money, SmallInt, Text, described, rule
 
 LineAmount = Annotated[pl.Decimal, 38, 6]
