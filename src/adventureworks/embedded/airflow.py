@@ -97,7 +97,7 @@ def environment(
         **inherited,
         **_without_proxy(),
         "AIRFLOW_HOME": str(home.path / "airflow"),
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__EXECUTOR": "adventureworks.embedded.executor.WarmLocalExecutor",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(settings.dags_folder.absolute()),

@@ -30,12 +30,12 @@ _HEAVY = (
 
 def warm_up() -> None:
     """Imports what tasks need, and makes pandera's schemas of all contracts."""
-    from adventureworks.catalog import MARTS, SOURCE_TABLES
+    from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
 
     for module in _HEAVY:
         import_module(module)
-    for entry in (*SOURCE_TABLES.values(), *MARTS.values()):
-        entry.contract.to_schema()
+    for asset in (*SOURCE_TABLES, *MARTS):
+        entry(asset).contract.to_schema()
 
 
 class WarmLocalExecutor(LocalExecutor):
