@@ -10,7 +10,8 @@ import signal
 import sys
 
 CAPABILITIES = {"dac_override": 1, "dac_read_search": 2}
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
+PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 28, 47, 2
+SECBIT_NO_SETUID_FIXUP = 4
 CAPABILITY_VERSION_3 = 0x20080522
 CANNOT_START = 126
 
@@ -20,7 +21,8 @@ def become(uid: int, gid: int, capability: str | None) -> None:
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     if capability:
-        _prctl(PR_SET_KEEPCAPS, 1)
+        # Without this, access(2) would ignore the capability, and PostgreSQL looks for its own files with access(2).
+        _prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
     os.setresuid(uid, uid, uid)
     if capability:
         _keep(CAPABILITIES[capability])

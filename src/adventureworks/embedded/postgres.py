@@ -142,7 +142,8 @@ class EmbeddedPostgres:
             self.home.postgres.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise PlatformError(f"{self.home.postgres} cannot be created: {error.strerror}.") from None
-        return account_for(self.home.postgres, [program("postgres"), "--version"])
+        probe = '"$0" --bindir && exec "$1" --version'
+        return account_for(self.home.postgres, ["/bin/sh", "-c", probe, program("pg_config"), program("postgres")])
 
     def _initialise(self, account: Account) -> None:
         """Creates the server's files beside their place, so that half of them are never taken for the whole."""
