@@ -122,7 +122,7 @@ class EmbeddedPostgres:
             self._initialise(account)
         self._check_version()
         for attempt in range(PORT_ATTEMPTS):
-            if self._launch(account, port or free_port()):
+            if self._launch(account, port or free_port(), time.monotonic() + START_SECONDS):
                 break
             if port or attempt == PORT_ATTEMPTS - 1:
                 raise PlatformError(f"Port {port} on {HOST} is taken.", "Stop what uses it, then try again.")
@@ -188,7 +188,7 @@ class EmbeddedPostgres:
                 "Choose another ADVENTUREWORKS_HOME, or move that folder away and load the data again.",
             )
 
-    def _launch(self, account: Account, port: int) -> bool:
+    def _launch(self, account: Account, port: int, deadline: float) -> bool:
         """Starts the server; False if the port was taken meanwhile."""
         options = {**_tuning(), **self._options, "port": str(port), "listen_addresses": HOST}
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
@@ -204,12 +204,15 @@ class EmbeddedPostgres:
                 env=_environment(),
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 said = self._log_since(begin)
                 if "could not create any TCP/IP sockets" in said:
                     return False
+                if "pre-existing shared memory block" in said:
+                    # The last processes of a killed server are about to notice that it is gone.
+                    time.sleep(0.2)
+                    return self._launch(account, port, deadline)
                 raise self._failure(said)
             if self.running():
                 return True
@@ -293,9 +296,16 @@ class EmbeddedPostgres:
             process = psutil.Process(pid)
             if process.status() == psutil.STATUS_ZOMBIE or not process.name().startswith("postgres"):
                 return None
-            return process if Path(process.cwd()) == self.data.resolve() else None
+            return process if self._works_here(process) else None
         except (psutil.Error, FileNotFoundError):
             return None
+
+    def _works_here(self, process: psutil.Process) -> bool:
+        try:
+            return Path(process.cwd()) == self.data.resolve()
+        except psutil.AccessDenied:
+            # Root in a container may not look into another account's processes; their command line is open to all.
+            return str(self.data) in process.cmdline()
 
     def _pid_file(self) -> list[str]:
         try:
