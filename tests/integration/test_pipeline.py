@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from decimal import Decimal
 
 import psycopg
@@ -44,7 +43,7 @@ def templates(postgres: EmbeddedPostgres) -> dict[str, str]:
 
 
 @pytest.fixture
-def pipeline(templates: dict[str, str], postgres: EmbeddedPostgres) -> Iterator[Pipeline]:
+def pipeline(templates: dict[str, str], postgres: EmbeddedPostgres) -> Pipeline:
     """A platform in which everything is published and fresh."""
     urls = {}
     with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
@@ -63,7 +62,7 @@ def any_order(pipeline: Pipeline, lines: int = 2) -> tuple[int, int, str]:
         "select sales_order_id, min(sales_order_detail_id), to_char(min(order_date), 'YYYY-MM') from marts.fact_sales"
         " group by sales_order_id having count(*) >= %s order by sales_order_id desc limit 1",
         (lines,),
-    )[0]  # type: ignore[return-value]
+    )[0]
 
 
 def change_quantity(pipeline: Pipeline, order: int, line: int, more: int) -> None:
@@ -393,17 +392,18 @@ def test_secrets_are_nowhere_in_the_warehouse(pipeline: Pipeline) -> None:
     secrets = [row[0] for row in pipeline.at_source('select "PasswordHash" from "Person"."Password" limit 5')]
     ingested = pipeline.ingest()
     assert ingested.published["Sales_CreditCard"].set_aside == 1
-    columns = pipeline.published(
-        "select table_schema, table_name, column_name from information_schema.columns where data_type like 'character%'"
-        " and table_schema in ('raw', 'staging', 'quarantine', 'ops', 'marts')"
+    tables = pipeline.published(
+        "select table_schema, table_name from information_schema.tables"
+        " where table_schema in ('raw', 'staging', 'quarantine', 'ops', 'marts')"
     )
-    assert len(columns) > 400
-    for schema, table, column in columns:
-        for secret in (number, *secrets):
-            found = pipeline.published(
-                f'select count(*) from "{schema}"."{table}" where strpos("{column}", %s) > 0', (secret,)
-            )
-            assert found == [(0,)], (schema, table, column)
+    assert len(tables) > 200
+    with psycopg.connect(pipeline.url) as connection:
+        for schema, table in tables:
+            for secret in (number, *secrets):
+                found = connection.execute(
+                    f'select count(*) from "{schema}"."{table}" as t where strpos(t::text, %s) > 0', (secret,)
+                ).fetchone()
+                assert found == (0,), (schema, table)
     assert pipeline.published('select count(*) from raw."Sales_CreditCard" where length("CardNumber") > 5') == [(0,)]
     assert len(pipeline.published('select distinct "PasswordHash" from raw."Person_Password"')) == 1
 
