@@ -78,6 +78,7 @@ def test_committed_rows_survive_the_death_of_the_server_in_the_middle_of_a_write
     pid = server.pid()
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: server.pid() is None)
     again = EmbeddedPostgres(server.home.path)
     again.start()
     writer.join()
