@@ -77,3 +77,13 @@ def test_status_says_what_is_stale_and_what_is_wrong(adventureworks: Adventurewo
     shown = adventureworks("status", home=home)
     assert shown.returncode == 0
     assert "Sales_Store: rows_stay. Half the rows are gone." in shown.stdout
+
+
+def test_the_embedded_source_can_be_changed_by_hand_all_or_nothing(adventureworks: Adventureworks, home: Path) -> None:
+    made = adventureworks("source", "sql", "create table t (a int)", "insert into t values (1)", home=home)
+    assert (made.returncode, made.stdout) == (0, "CREATE TABLE\nINSERT 0 1\n")
+    refused = adventureworks("source", "sql", "insert into t values (2)", "insert into t values ('x')", home=home)
+    assert refused.returncode == 1
+    assert refused.stderr.count("\n") == 1
+    with EmbeddedPostgres(home) as server, psycopg.connect(server.url("source")) as connection:
+        assert connection.execute("select a from t").fetchall() == [(1,)]

@@ -4,7 +4,6 @@ import errno
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from shutil import _ntuple_diskusage
@@ -32,10 +31,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     return call
 
 
-def test_help_is_quick_and_names_every_command(command: Command) -> None:
-    begin = time.monotonic()
+def test_help_names_every_command(command: Command) -> None:
     told = command("--help")
-    assert time.monotonic() - begin < 3
     assert all(name in told.stdout for name in ("run", "sql", "status", "source", "quarantine", "doctor"))
 
 

@@ -110,6 +110,16 @@ def source_simulate(
     simulate(configuration(), days, seed)
 
 
+@source_app.command("sql")
+def source_sql(
+    statements: Annotated[list[str], typer.Argument(help='For example: update "Sales"."SalesOrderDetail" set …')],
+) -> None:
+    """Change the embedded source by hand, for better or worse: all statements in one transaction."""
+    from adventureworks.cli.source import change
+
+    change(configuration(), statements)
+
+
 @quarantine_app.command("list")
 def quarantine_list() -> None:
     """Count the rows in quarantine by table and rule."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adventureworks.cli.output import console
@@ -45,6 +45,20 @@ def simulate(settings: Settings, days: int, seed: int | None) -> None:
             raise PlatformError("The embedded source is empty.", "Fill it first: adventureworks source generate")
         url = addresses.source_owner_url.get_secret_value()
         _report(live_on(url, days, seed, lambda day, rows: print(f"{day}: {rows:,} rows", flush=True)), "changed")
+
+
+def change(settings: Settings, statements: Sequence[str]) -> None:
+    """Changes the embedded source by hand: all statements in one transaction."""
+    import psycopg
+
+    with services(settings) as addresses, psycopg.connect(addresses.source_owner_url.get_secret_value()) as connection:
+        try:
+            for statement in statements:
+                done = connection.execute(statement.encode())
+                console().print(done.statusmessage or "done", markup=False)
+        except psycopg.Error as error:
+            message = (error.diag.message_primary or str(error).strip().splitlines()[0]).rstrip(".")
+            raise PlatformError(f"The source refused it: {message}.", "Nothing was changed.") from None
 
 
 def _progress(asset: str, rows: int) -> None:
