@@ -11,7 +11,10 @@ import psycopg
 
 from adventureworks.gate import detect, judge, load, publish
 from adventureworks.gate.publish import Conclusion
-from adventureworks.marts import analysis
+from adventureworks.marts import build as building
+from adventureworks.marts import gate as gating
+from adventureworks.marts import plan as planning
+from adventureworks.marts import publish as publishing
 from adventureworks.settings import Settings
 from adventureworks.warehouse.publication import Publication
 
@@ -79,14 +82,14 @@ class Pipeline:
         done.conclusion = publish.conclude(self.settings, run)
         return done
 
-    def analyse(self, dag: str = "daily_sales_etl") -> analysis.Plan | analysis.NothingToDo:
+    def analyse(self, dag: str = "daily_sales_etl") -> planning.Plan | planning.NothingToDo:
         """Plan, build, gate, publish."""
         run = f"{dag}/test_{next(_numbers)}"
-        planned = analysis.plan(self.settings, dag)
-        if isinstance(planned, analysis.NothingToDo):
+        planned = planning.plan(self.settings, dag)
+        if isinstance(planned, planning.NothingToDo):
             return planned
-        built = analysis.build(self.settings, dag, run)
-        held = analysis.gate(self.settings, dag, run)
+        built = building.build(self.settings, dag, run)
+        held = gating.gate(self.settings, dag, run)
         assert held is None, held
-        analysis.publish(self.settings, dag, run)
+        publishing.publish(self.settings, dag, run)
         return built

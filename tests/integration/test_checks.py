@@ -17,10 +17,10 @@ import pytest
 from pydantic import SecretStr
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.columns import columns_of
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.errors import ServiceUnavailable
 from adventureworks.gate.checks import CheckOutcome, Reference, references, run_checks
-from adventureworks.gate.contract import columns_of
 from adventureworks.marts import models
 from adventureworks.settings import PROJECT_ROOT
 from adventureworks.source.files import FileSource
@@ -57,7 +57,7 @@ class Warehouse(NamedTuple):
     def columns(self, table: str, **changed: str) -> str:
         """The columns of a table, some of them replaced by an expression."""
         entry = SOURCE_TABLES.get(table) or MARTS[table]
-        names = [column.name for column in columns_of(entry.contract)]
+        names = [column.name for column in columns_of(entry)]
         return ", ".join(f'{changed[name]} as "{name}"' if name in changed else f'"{name}"' for name in names)
 
 
@@ -79,7 +79,7 @@ def _publish(url: str, real_data: Path) -> None:
     source = FileSource(real_data / "parquet", batch_rows=100_000)
     with source.snapshot() as snapshot, engine.bulk_loader() as append:
         for entry in SOURCE_TABLES.values():
-            columns = [pl.col(column.name).cast(column.dtype) for column in columns_of(entry.contract)]
+            columns = [pl.col(column.name).cast(column.dtype) for column in columns_of(entry)]
             for batch in snapshot.rows(entry):
                 # The gate does so too: the root of the documents has no node.
                 rows = pl.DataFrame(batch).select(columns).with_columns(pl.col("^DocumentNode$").fill_null(""))
@@ -135,11 +135,10 @@ class Fault(NamedTuple):
 
 def changed(table: str, where: str, **columns: str) -> str:
     """The published table with some columns of the rows `where` replaced."""
-    contract = SOURCE_TABLES[table].contract
     cases = [
         f'case when {where} then {columns[c.name]} else "{c.name}" end as "{c.name}"' if c.name in columns
         else f'"{c.name}"'
-        for c in columns_of(contract)
+        for c in columns_of(SOURCE_TABLES[table])
     ]  # fmt: skip
     return f'select {", ".join(cases)} from raw."{table}"'
 

@@ -7,10 +7,10 @@ import pytest
 from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.columns import key_of
 from adventureworks.errors import TableBlocked
 from adventureworks.gate.contract import hold_against
 from adventureworks.source import TableState, embedded
-from adventureworks.source.columns import key_of
 from adventureworks.source.files import FileSource
 from adventureworks.source.postgres import PostgresSource
 
@@ -41,7 +41,7 @@ def typed(snapshot, table):
     """The whole table in its contract's types, in the order of its key; every row must keep the contract."""
     frames = []
     for batch in snapshot.rows(table):
-        verdict = hold_against(table.asset, table.contract, batch)
+        verdict = hold_against(table, batch)
         assert not verdict.rejections, verdict.rejections[0]
         frames.append(verdict.good)
     return pl.concat(frames).sort(key_of(table)) if frames else None

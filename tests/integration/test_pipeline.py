@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
-from adventureworks.marts.analysis import NothingToDo, Plan
+from adventureworks.marts.plan import NothingToDo, Plan
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
 from adventureworks.source.sample import generate

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
-from adventureworks.marts.analysis import NothingToDo
+from adventureworks.marts.plan import NothingToDo
 from adventureworks.settings import Settings
 from tests.integration.pipeline import Ingested, Pipeline
 

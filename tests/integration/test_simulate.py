@@ -11,12 +11,12 @@ import pytest
 from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.columns import key_of
 from adventureworks.errors import PlatformError
 from adventureworks.gate.checks import run_checks
 from adventureworks.gate.contract import hold_against
 from adventureworks.settings import PROJECT_ROOT
 from adventureworks.source import embedded
-from adventureworks.source.columns import key_of
 from adventureworks.source.postgres import PostgresSource
 from adventureworks.source.postgres_columns import quoted, relation
 from adventureworks.source.sample import generate, simulate
@@ -72,7 +72,7 @@ def problems(source_url: str, warehouse_url: str) -> list[str]:
     with PostgresSource(SecretStr(source_url), 100_000).snapshot() as snapshot, engine.bulk_loader() as append:
         for asset, entry in SOURCE_TABLES.items():
             for batch in snapshot.rows(entry):
-                verdict = hold_against(asset, entry.contract, batch)
+                verdict = hold_against(entry, batch)
                 found += [f"{asset}: {broken.rule}" for broken in verdict.rejections]
                 # The gate does so too: the root of the documents has no node.
                 append("raw", asset, verdict.good.with_columns(pl.col("^DocumentNode$").fill_null("")))

@@ -7,7 +7,7 @@ import pytest
 
 from adventureworks import catalog
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
-from adventureworks.gate.contract import columns_of, key_of
+from adventureworks.columns import columns_of, key_of
 from adventureworks.marts import models
 from adventureworks.settings import PROJECT_ROOT
 
@@ -21,20 +21,20 @@ READS_THE_CLOCK = re.compile(
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.asset)
 def test_an_asset_has_owner_contract_key_and_checks(entry: SourceTable | Mart) -> None:
     folder = "source" if isinstance(entry, SourceTable) else "marts"
-    columns = {column.name for column in columns_of(entry.contract)}
+    columns = {column.name for column in columns_of(entry)}
     assert entry.owner
     assert (entry.contract.__doc__ or "").startswith("One "), "a contract says what one row is"
-    assert key_of(entry.contract)
-    assert set(key_of(entry.contract)) <= columns
+    assert key_of(entry)
+    assert set(key_of(entry)) <= columns
     assert (PROJECT_ROOT / "checks" / folder / f"{entry.asset}.yml").is_file()
 
 
 @pytest.mark.parametrize("table", SOURCE_TABLES.values(), ids=lambda table: table.asset)
 def test_the_catalogue_speaks_of_columns_that_are_there(table: SourceTable) -> None:
-    columns = {column.name for column in columns_of(table.contract)}
+    columns = {column.name for column in columns_of(table)}
     assert {table.modified, *table.personal, *table.protected} <= columns
     if table.month and table.month.parent:
-        parent = {column.name for column in columns_of(SOURCE_TABLES[table.month.parent].contract)}
+        parent = {column.name for column in columns_of(SOURCE_TABLES[table.month.parent])}
         assert {table.month.column, table.month.parent_key} <= parent
         assert table.month.parent_key in columns
     elif table.month:
@@ -43,7 +43,7 @@ def test_the_catalogue_speaks_of_columns_that_are_there(table: SourceTable) -> N
 
 @pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
 def test_a_mart_is_described_made_and_fed(mart: Mart) -> None:
-    assert [column.name for column in columns_of(mart.contract) if not column.description] == []
+    assert [column.name for column in columns_of(mart) if not column.description] == []
     assert mart.dag in ANALYSES
     assert set(mart.inputs) <= SOURCE_TABLES.keys() | MARTS.keys()
     model = models.source_text(mart)

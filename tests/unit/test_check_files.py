@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, SourceTable
+from adventureworks.columns import columns_of, key_of
 from adventureworks.errors import PlatformError
 from adventureworks.gate.check_files import DeclaredCheck, check_file, declared_checks, references, variables_of
-from adventureworks.gate.contract import columns_of, key_of
 from adventureworks.settings import PROJECT_ROOT
 
 SOURCE, MART = PROJECT_ROOT / "checks" / "source", PROJECT_ROOT / "checks" / "marts"
@@ -34,18 +34,18 @@ def test_every_table_is_checked_for_volume_freshness_and_its_key(folder: Path, e
     key, *_ = kinds["uniqueness"]
     (freshness,) = kinds["freshness"]
     assert "keeps_most_of_its_rows" in {check.rule for check in kinds["volume"]}
-    assert (key.rule, key.columns) == ("key_is_unique", key_of(entry.contract))
+    assert (key.rule, key.columns) == ("key_is_unique", key_of(entry))
     modified = entry.modified if isinstance(entry, SourceTable) else entry.month.column if entry.month else ""
     assert freshness.columns == (modified,)
 
 
 @entries
 def test_checks_speak_of_columns_that_the_contracts_have(folder: Path, entry: SourceTable | Mart) -> None:
-    columns = {column.name for column in columns_of(entry.contract)}
+    columns = {column.name for column in columns_of(entry)}
     for check in declared_checks(folder, entry.asset):
         assert set(check.columns) <= columns, check.rule
     for reference in references(folder, entry.asset):
-        parent = {column.name for column in columns_of(SOURCE_TABLES[reference.parent].contract)}
+        parent = {column.name for column in columns_of(SOURCE_TABLES[reference.parent])}
         assert set(reference.parent_columns) <= parent, reference.rule
 
 

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.columns import columns_of
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.source import files_csv, files_installer
-from adventureworks.source.columns import columns_of
 from adventureworks.source.files import FileSource
 
 OFFER = SOURCE_TABLES["Sales_SpecialOffer"]

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.columns import key_of
 from adventureworks.errors import TableBlocked
-from adventureworks.gate.contract import Verdict, hold_against, key_of
+from adventureworks.gate.contract import Verdict, hold_against
 from adventureworks.gate.load import protected
 
 OFFER = {
@@ -40,7 +41,7 @@ def held(rows: list[dict[str, Any]], **columns: pa.Array) -> Verdict:
             batch = batch.set_column(place, name, values)
         else:
             batch = batch.append_column(name, values)
-    return hold_against(TABLE.asset, TABLE.contract, batch.combine_chunks().to_batches()[0])
+    return hold_against(TABLE, batch.combine_chunks().to_batches()[0])
 
 
 def offers(count: int, template: dict[str, Any] = OFFER) -> list[dict[str, Any]]:
@@ -140,4 +141,4 @@ def test_secret_columns_are_cut_down_before_the_warehouse() -> None:
 
 
 def test_every_contract_declares_a_key() -> None:
-    assert [name for name, table in SOURCE_TABLES.items() if not key_of(table.contract)] == []
+    assert [name for name, table in SOURCE_TABLES.items() if not key_of(table)] == []

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pytest
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.columns import columns_of, key_of
 from adventureworks.gate.checks import references
 from adventureworks.gate.contract import hold_against
 from adventureworks.settings import PROJECT_ROOT
-from adventureworks.source.columns import columns_of, key_of
 from adventureworks.source.sample import generate
 
 CHECKS = PROJECT_ROOT / "checks" / "source"
@@ -68,7 +68,7 @@ def test_all_tables_keep_their_contracts(scale: float) -> None:
         promised = {column.name: column.dtype for column in columns_of(entry)}
         assert pl.DataFrame(table).schema == promised, asset
         for batch in table.combine_chunks().to_batches():
-            verdict = hold_against(asset, entry.contract, batch)
+            verdict = hold_against(entry, batch)
             assert verdict.rejections == (), asset
 
 

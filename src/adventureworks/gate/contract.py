@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
+from adventureworks.catalog import Mart, SourceTable
+from adventureworks.columns import Column, columns_of, key_of
 from adventureworks.errors import TableBlocked
-
-if TYPE_CHECKING:
-    from pandera.polars import DataFrameModel
 
 EXAMPLES = 3
 """How many keys a message names."""
@@ -29,16 +28,6 @@ _COMPARISONS = {
     "equal_to": "=",
     "not_equal_to": "<>",
 }
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column as the contract promises it."""
-
-    name: str
-    dtype: pl.DataType
-    nullable: bool
-    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,56 +49,37 @@ class Verdict:
     """One for each row of `bad`, in its order; `row` counts in the batch."""
 
 
-def columns_of(model: type[DataFrameModel]) -> tuple[Column, ...]:
-    """The contract's columns, in its order."""
-    schema = model.to_schema()
-    return tuple(
-        Column(name, _instance(column.dtype.type), bool(column.nullable), column.description or "")
-        for name, column in schema.columns.items()
-    )
-
-
-def _instance(dtype: pl.DataType | type[pl.DataType]) -> pl.DataType:
-    return dtype() if isinstance(dtype, type) else dtype
-
-
-def key_of(model: type[DataFrameModel]) -> tuple[str, ...]:
-    """The primary key that the contract declares."""
-    unique = model.to_schema().unique
-    return (unique,) if isinstance(unique, str) else tuple(unique or ())
-
-
-def with_whole_key(model: type[DataFrameModel], frame: pl.DataFrame) -> pl.DataFrame:
+def with_whole_key(entry: SourceTable | Mart, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with a key that is never NULL, as the warehouse needs it.
 
     Where the contract lets a key be NULL at the source (the root of a hierarchy is the empty hierarchyid, which files
     write as nothing), the empty text stands for it.
     """
-    key = key_of(model)
+    key = key_of(entry)
     return frame.with_columns(
-        pl.col(column.name).fill_null("") for column in columns_of(model) if column.nullable and column.name in key
+        pl.col(column.name).fill_null("") for column in columns_of(entry) if column.nullable and column.name in key
     )
 
 
-def hold_against(asset: str, model: type[DataFrameModel], batch: pa.RecordBatch) -> Verdict:
+def hold_against(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
     """Splits a batch into rows that keep the contract and rows that do not.
 
     Raises TableBlocked where a column is missing or has another type: then no row of the table can be trusted.
     """
     frame = pl.from_arrow(batch)
     if not isinstance(frame, pl.DataFrame):
-        raise TypeError(f"{asset}: a batch is a table, not a {type(frame).__name__}")
-    columns = columns_of(model)
+        raise TypeError(f"{entry.asset}: a batch is a table, not a {type(frame).__name__}")
+    columns = columns_of(entry)
     missing = [column.name for column in columns if column.name not in frame.columns]
     if missing:
-        raise TableBlocked(asset, "columns_are_there", f"the source no longer has {_listed(missing)}.")
+        raise TableBlocked(entry.asset, "columns_are_there", f"the source no longer has {_listed(missing)}.")
     frame = frame.select(column.name for column in columns)
     # A CSV file knows nothing but text; there a value that does not parse condemns its row. Anywhere else text in the
     # place of a number is a changed type, and condemns the table.
     parses_text = all(dtype == pl.String for dtype in frame.dtypes)
-    typed, unreadable = _typed(asset, frame, columns, parses_text)
-    typed = with_whole_key(model, typed)
-    broken = {rejection.row: rejection for rejection in reversed([*unreadable, *_broken_rules(model, typed)])}
+    typed, unreadable = _typed(entry.asset, frame, columns, parses_text)
+    typed = with_whole_key(entry, typed)
+    broken = {rejection.row: rejection for rejection in reversed([*unreadable, *_broken_rules(entry, typed)])}
     rows = sorted(broken)
     good = typed.with_row_index("__row").filter(~pl.col("__row").is_in(rows)).drop("__row") if rows else typed
     return Verdict(good, frame[rows], tuple(broken[row] for row in rows))
@@ -192,16 +162,16 @@ def _parsed(series: pl.Series, target: pl.DataType) -> pl.Series:
     return text.cast(target, strict=False)
 
 
-def _broken_rules(model: type[DataFrameModel], frame: pl.DataFrame) -> list[Rejection]:
+def _broken_rules(entry: SourceTable | Mart, frame: pl.DataFrame) -> list[Rejection]:
     """The rules of the model that rows break, in the contract's order."""
     from pandera.errors import SchemaErrors
 
     try:
-        model.validate(frame, lazy=True)
+        entry.contract.validate(frame, lazy=True)
     except SchemaErrors as errors:
         rejections = []
         for error in errors.schema_errors:
-            rule, message = _rule(error, model)
+            rule, message = _rule(error, entry)
             rows = _failing_rows(error)
             rejections += [Rejection(row, rule, message) for row in rows]
         return rejections
@@ -216,12 +186,12 @@ def _failing_rows(error: Any) -> list[int]:
     return output["check_output"].eq_missing(False).arg_true().to_list()
 
 
-def _rule(error: Any, model: type[DataFrameModel]) -> tuple[str, str]:
+def _rule(error: Any, entry: SourceTable | Mart) -> tuple[str, str]:
     """A rule's name, and the rule in words."""
     name = error.check if isinstance(error.check, str) else error.check.name
     column = getattr(error.schema, "name", None)
     if name in {"multiple_fields_uniqueness", "field_uniqueness"}:
-        return "key_is_unique", f"{', '.join(key_of(model))} is unique"
+        return "key_is_unique", f"{', '.join(key_of(entry))} is unique"
     if name == "not_nullable":
         return f"{column}_is_given", f"{column} is never NULL"
     statistics: Mapping[str, Any] = getattr(error.check, "statistics", None) or {}
@@ -235,9 +205,9 @@ def _rule(error: Any, model: type[DataFrameModel]) -> tuple[str, str]:
         return f"{column}_form", f"{column} matches {getattr(statistics['pattern'], 'pattern', statistics['pattern'])}"
     if name == "in_range":
         return f"{column}_range", f"{column} lies from {statistics['min_value']} to {statistics['max_value']}"
-    if column in model.to_schema().columns and error.check.description:
+    if column in entry.contract.to_schema().columns and error.check.description:
         return f"{column}_{name}", f"{column} {error.check.description}"
-    return name, _first_line(getattr(model, name, None)) or name.replace("_", " ")
+    return name, _first_line(getattr(entry.contract, name, None)) or name.replace("_", " ")
 
 
 def _first_line(method: Any) -> str:

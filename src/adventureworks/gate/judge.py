@@ -7,14 +7,14 @@ nothing more is blocked.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from graphlib import CycleError, TopologicalSorter
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
 from adventureworks.errors import TableBlocked
+from adventureworks.gate import results
 from adventureworks.gate.checks import CheckOutcome, Reference, references, run_checks
 from adventureworks.gate.load import mark_blocked
 from adventureworks.settings import Settings
@@ -38,7 +38,7 @@ def judge(settings: Settings, run_id: str) -> None:
     with open_warehouse(settings).connect("check") as connection:
         batch = _staged(connection, run_id)
         blocked = _blocked(connection, run_id)
-        connection.execute("delete from ops.check_result where run_id = %s", (run_id,))
+        results.forget(connection, run_id)
         for entry in SOURCE_TABLES.values():
             if entry.asset not in batch:
                 staging.show_published(connection, entry)
@@ -56,7 +56,7 @@ def judge(settings: Settings, run_id: str) -> None:
             _show(connection, batch, blocked)
         outcomes = _check(settings, run_id, (unchecked & set(batch)) - blocked, batch)
         with open_warehouse(settings).connect("check") as connection:
-            _remember(connection, run_id, outcomes)
+            results.remember(connection, run_id, outcomes)
             for outcome in outcomes:
                 if outcome.outcome in {"fail", "error"} and outcome.table not in blocked:
                     _block(connection, run_id, outcome.table, outcome.rule, outcome.message, blocked)
@@ -197,23 +197,6 @@ def _check(settings: Settings, run_id: str, assets: set[str], batch: dict[str, S
             stale = max(newest - timedelta(days=settings.stale_after_days), EARLIEST)
             variables[f"stale_before_{asset}"] = stale.isoformat(sep=" ")
     return run_checks(warehouse.url(), settings.checks_folder / "source", sorted(assets), variables)
-
-
-def _remember(connection: Connection, run_id: str, outcomes: Sequence[CheckOutcome]) -> None:
-    for outcome in outcomes:
-        connection.execute(
-            "insert into ops.check_result (run_id, asset, rule, kind, outcome, failed, message, examples)"
-            " values (%s, %s, %s, 'check', %s, %s, %s, %s)",
-            (
-                run_id,
-                outcome.table,
-                outcome.rule,
-                outcome.outcome,
-                outcome.failed,
-                outcome.message,
-                json.dumps(list(outcome.examples)),
-            ),
-        )
 
 
 def _count(connection: Connection, query: str) -> int:

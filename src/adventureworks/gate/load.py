@@ -12,8 +12,9 @@ import polars as pl
 import pyarrow as pa
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
+from adventureworks.columns import columns_of, key_of
 from adventureworks.errors import TableBlocked
-from adventureworks.gate.contract import Verdict, columns_of, hold_against, key_of, with_whole_key
+from adventureworks.gate.contract import Verdict, hold_against, with_whole_key
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
 from adventureworks.warehouse import open_warehouse, staging
@@ -72,7 +73,7 @@ def _load_table(
     read = bad = 0
     keys_unknown = False
     for batch in _batches(warehouse, snapshot, append, entry, since):
-        verdict = hold_against(entry.asset, entry.contract, batch)
+        verdict = hold_against(entry, batch)
         append("staging", staging.rows_table(entry.asset), protected(entry, verdict.good))
         read += batch.num_rows
         bad += verdict.bad.height
@@ -115,7 +116,7 @@ def _batches(
         append(
             "staging",
             staging.keys_table(entry.asset),
-            with_whole_key(entry.contract, frame.select(*columns, pl.col(entry.modified).alias("__modified"))),
+            with_whole_key(entry, frame.select(*columns, pl.col(entry.modified).alias("__modified"))),
         )
     with warehouse.connect("load") as connection:
         late = staging.keys_to_read(connection, entry, since.isoformat(sep=" "), MOST_LATE_ROWS)
@@ -139,8 +140,8 @@ def protected(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
 
 def _put_in_quarantine(connection: Connection, entry: SourceTable, verdict: Verdict, run_id: str) -> bool:
     """Writes the bad rows of a batch; True if one of them does not tell its key."""
-    key = key_of(entry.contract)
-    readable = {column.name: column.dtype for column in columns_of(entry.contract)}
+    key = key_of(entry)
+    readable = {column.name: column.dtype for column in columns_of(entry)}
     rows = []
     unknown = False
     for row, rejection in zip(verdict.bad.iter_rows(named=True), verdict.rejections, strict=True):

@@ -180,36 +180,37 @@ def analysis(dag_id: str) -> None:
     @task
     def plan() -> None:
         """Compares the versions consumed last with those published now."""
-        from adventureworks.marts import analysis as steps
+        from adventureworks.marts.plan import plan as compare
 
-        _skip_if_nothing_to_do(steps.plan(settings(), dag_id))
+        _skip_if_nothing_to_do(compare(settings(), dag_id))
 
     @task
     def build() -> None:
         """Computes the changed months into staging."""
-        from adventureworks.marts import analysis as steps
+        from adventureworks.marts.build import build as compute
 
-        _skip_if_nothing_to_do(steps.build(settings(), dag_id, _run_id()))
+        _skip_if_nothing_to_do(compute(settings(), dag_id, _run_id()))
 
     @task
     def gate() -> None:
         """Holds the candidates against their contracts and checks."""
-        from adventureworks.marts import analysis as steps
+        from adventureworks.marts.gate import GateClosed
+        from adventureworks.marts.gate import gate as hold
         from adventureworks.orchestration.notify import tell as send
 
         try:
-            _skip_if_nothing_to_do(steps.gate(settings(), dag_id, _run_id()))
-        except steps.GateClosed as closed:
+            _skip_if_nothing_to_do(hold(settings(), dag_id, _run_id()))
+        except GateClosed as closed:
             send(closed.opened)
             raise AirflowFailException(str(closed)) from None
 
     @task(inlets=marts, outlets=marts)
     def publish(outlet_events: Any = None, asset_state_store: Any = None) -> None:
         """Publishes the marts in one transaction, then their events."""
-        from adventureworks.marts import analysis as steps
+        from adventureworks.marts.publish import publish as replace_months
         from adventureworks.orchestration.notify import tell as send
 
-        outcome = steps.publish(settings(), dag_id, _run_id())
+        outcome = replace_months(settings(), dag_id, _run_id())
         for version in outcome.published:
             print(f"{version.asset}: version {version.version}, {version.rows:,} rows, {version.verdict}")
             outlet_events[asset(version.asset)].extra = version.as_extra()
@@ -221,7 +222,7 @@ def analysis(dag_id: str) -> None:
 
 
 def _skip_if_nothing_to_do(step: Any) -> None:
-    from adventureworks.marts.analysis import NothingToDo
+    from adventureworks.marts.plan import NothingToDo
 
     if isinstance(step, NothingToDo):
         raise AirflowSkipException(f"Nothing to compute: {step.reason}.")

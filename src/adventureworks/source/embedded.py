@@ -17,8 +17,8 @@ import pyarrow as pa
 from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
+from adventureworks.columns import columns_of
 from adventureworks.errors import PlatformError, TableBlocked
-from adventureworks.source.columns import columns_of
 from adventureworks.source.embedded_schema import missing_columns_script, schema_script
 from adventureworks.source.files import FileSource
 from adventureworks.source.postgres_columns import quoted, relation

@@ -12,7 +12,7 @@ from __future__ import annotations
 import polars as pl
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
-from adventureworks.source.columns import Column, columns_of, key_of
+from adventureworks.columns import Column, columns_of, key_of
 from adventureworks.source.postgres_columns import literal, quoted, relation
 
 READER = "source_reader"

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from adventureworks.catalog import SourceTable
-from adventureworks.source.columns import columns_of, require_columns
+from adventureworks.columns import columns_of
+from adventureworks.source.columns import require_columns
 from adventureworks.source.files_text import (
     BLOCK_BYTES,
     LONGEST_RECORD_BYTES,

@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adventureworks.catalog import SourceTable
+from adventureworks.columns import Column, columns_of
 from adventureworks.errors import TableBlocked
-from adventureworks.source.columns import Column, columns_of
 from adventureworks.source.files_text import (
     BLOCK_BYTES,
     LONGEST_RECORD_BYTES,

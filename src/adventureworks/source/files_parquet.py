@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from adventureworks.catalog import SourceTable
+from adventureworks.columns import columns_of
 from adventureworks.errors import TableBlocked
-from adventureworks.source.columns import columns_of, require_columns
+from adventureworks.source.columns import require_columns
 from adventureworks.source.values import canonical_guids, within_calendar
 
 _BUFFER_BYTES = 1 << 20

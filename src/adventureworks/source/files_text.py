@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from adventureworks.catalog import SourceTable
+from adventureworks.columns import Column
 from adventureworks.errors import TableBlocked
-from adventureworks.source.columns import Column
 from adventureworks.source.values import canonical
 
 BLOCK_BYTES = 2 << 20

@@ -18,9 +18,9 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
+from adventureworks.columns import key_of
 from adventureworks.errors import TableBlocked
 from adventureworks.source import TableState
-from adventureworks.source.columns import key_of
 from adventureworks.source.postgres_columns import (
     Columns,
     PostgresColumn,

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adventureworks.catalog import SourceTable
+from adventureworks.columns import columns_of
 from adventureworks.errors import TableBlocked
-from adventureworks.source.columns import columns_of
 from adventureworks.source.values import within_calendar
 
 CATALOGUE_QUERY = """

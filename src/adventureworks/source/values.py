@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adventureworks.source.columns import Column
+from adventureworks.columns import Column
 
 _LONGEST_DATETIME = len("2014-06-30 00:00:00.000000")
 _LONGEST_TIME = len("00:00:00.000000")

@@ -13,7 +13,7 @@ from pathlib import Path
 import contracts
 from adventureworks import catalog
 from adventureworks.catalog import Mart, SourceTable
-from adventureworks.gate.contract import Column, columns_of, key_of
+from adventureworks.columns import Column, columns_of, key_of
 from adventureworks.warehouse.postgres import Connection, column_type
 from adventureworks.warehouse.sql import names, quoted, table
 
@@ -43,7 +43,7 @@ def prepare(connection: Connection) -> None:
 
 def published_rows(entry: SourceTable | Mart) -> str:
     """The published table as a SELECT, in the contract's order of columns."""
-    columns = (column.name for column in columns_of(entry.contract))
+    columns = (column.name for column in columns_of(entry))
     return f"select {names(columns)} from {table(home_of(entry), entry.asset)}"
 
 
@@ -71,7 +71,7 @@ def _is_applied(connection: Connection, digest: str) -> bool:
 
 def _prepare_source_table(connection: Connection, entry: SourceTable) -> None:
     _make_table(connection, "raw", entry)
-    fields = [f"row_data::jsonb ->> '{column.name}' as {quoted(column.name)}" for column in columns_of(entry.contract)]
+    fields = [f"row_data::jsonb ->> '{column.name}' as {quoted(column.name)}" for column in columns_of(entry)]
     connection.execute(
         f"create or replace view {table('quarantine', entry.asset)} as select {', '.join(fields)}, rule, message,"
         f" run_id, first_seen, last_seen from ops.quarantined_row where asset = '{entry.asset}' and status = 'open'"
@@ -80,7 +80,7 @@ def _prepare_source_table(connection: Connection, entry: SourceTable) -> None:
 
 
 def _make_table(connection: Connection, schema: str, entry: SourceTable | Mart) -> None:
-    columns, key = columns_of(entry.contract), key_of(entry.contract)
+    columns, key = columns_of(entry), key_of(entry)
     definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns)
     name = table(schema, entry.asset)
     connection.execute(f"create table if not exists {name} ({definitions}, primary key ({names(key)}))")

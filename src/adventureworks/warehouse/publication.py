@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adventureworks.catalog import SOURCE_TABLES, MonthOf, SourceTable
-from adventureworks.gate.contract import columns_of, key_of
+from adventureworks.columns import columns_of, key_of
 from adventureworks.warehouse import staging
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.sql import equal, names, quoted, table
@@ -151,8 +151,8 @@ class StagedEffect:
 
 def merge(connection: Connection, entry: SourceTable, run_id: str) -> tuple[StagedEffect, tuple[str, ...] | None]:
     """Applies a staged change to the published table; returns what changed, and in which months."""
-    key = key_of(entry.contract)
-    columns = [column.name for column in columns_of(entry.contract)]
+    key = key_of(entry)
+    columns = [column.name for column in columns_of(entry)]
     published = table("raw", entry.asset)
     rows = table("staging", staging.rows_table(entry.asset))
     gone = table("staging", staging.gone_table(entry.asset))
@@ -178,7 +178,7 @@ def merge(connection: Connection, entry: SourceTable, run_id: str) -> tuple[Stag
 
 def _close_quarantine(connection: Connection, entry: SourceTable, run_id: str) -> int:
     """Rows in quarantine whose key now comes in a good version are repaired; those that vanished are gone."""
-    key = key_of(entry.contract)
+    key = key_of(entry)
     matches = " and ".join(f"q.row_key::jsonb ->> '{name}' = s.{quoted(name)}::varchar" for name in key)
     closed = 0
     for status, present in (("repaired", staging.rows_table(entry.asset)), ("gone", None)):
@@ -202,7 +202,7 @@ def _close_quarantine(connection: Connection, entry: SourceTable, run_id: str) -
 def _months(connection: Connection, entry: SourceTable) -> tuple[str, ...]:
     """The months of the rows that change, before and after, and of those in quarantine."""
     assert entry.month is not None  # noqa: S101 - the caller asks only for tables that have months
-    key = key_of(entry.contract)
+    key = key_of(entry)
     rows = table("staging", staging.rows_table(entry.asset))
     gone = table("staging", staging.gone_table(entry.asset))
     published = table("raw", entry.asset)
@@ -239,9 +239,7 @@ def _month_queries_of_set_aside(entry: SourceTable) -> list[str]:
         return []
     open_rows = "from ops.quarantined_row as q where q.asset = %(asset)s and q.status = 'open'"
     if month.parent is None:
-        same_key = " and ".join(
-            f"q.row_key::jsonb ->> '{name}' = p.{quoted(name)}::varchar" for name in key_of(entry.contract)
-        )
+        same_key = " and ".join(f"q.row_key::jsonb ->> '{name}' = p.{quoted(name)}::varchar" for name in key_of(entry))
         known = (table("raw", entry.asset), table("staging", staging.rows_table(entry.asset)))
         return [
             f"select p.{quoted(month.column)} from {rows} as p where exists (select 1 {open_rows} and {same_key})"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from adventureworks.catalog import SourceTable
-from adventureworks.gate.contract import Column, columns_of, key_of
+from adventureworks.columns import Column, columns_of, key_of
 from adventureworks.warehouse.layout import published_rows
 from adventureworks.warehouse.postgres import Connection, column_type
 from adventureworks.warehouse.sql import equal, names, quoted, same, table
@@ -33,14 +33,14 @@ def gone_table(name: str) -> str:
 
 def key_columns(entry: SourceTable) -> tuple[Column, ...]:
     """The key's columns, typed."""
-    key = key_of(entry.contract)
-    return tuple(column for column in columns_of(entry.contract) if column.name in key)
+    key = key_of(entry)
+    return tuple(column for column in columns_of(entry) if column.name in key)
 
 
 def start(connection: Connection, entry: SourceTable) -> None:
     """Empty staging tables for one table; what an earlier run left there is dropped."""
     show_published(connection, entry)
-    columns = columns_of(entry.contract)
+    columns = columns_of(entry)
     modified = Column("__modified", next(c.dtype for c in columns if c.name == entry.modified), True)
     _scratch(connection, rows_table(entry.asset), columns, '"__same" boolean not null default false')
     _scratch(connection, keys_table(entry.asset), (*key_columns(entry), modified))
@@ -59,7 +59,7 @@ def _scratch(connection: Connection, name: str, columns: tuple[Column, ...], ext
 def keys_to_read(connection: Connection, entry: SourceTable, before: str, most: int) -> pa.Table | None:
     """Keys of rows that are new or have another modification date than the published ones, and lie before `before`
     (rows from there on are read anyway); None if there are more than `most`. Needs `T__keys`."""
-    key = key_of(entry.contract)
+    key = key_of(entry)
     keys, published = table("staging", keys_table(entry.asset)), table("raw", entry.asset)
     rows = connection.execute(
         f"select {names(key, 'k')} from {keys} as k left join {published} as p on {equal(key, 'k', 'p')}"
@@ -77,8 +77,8 @@ def settle(connection: Connection, entry: SourceTable, *, whole: bool, find_gone
 
     `whole`: the staged rows and those set aside are all that the source has; else `T__keys` says so.
     """
-    key = key_of(entry.contract)
-    columns = [column.name for column in columns_of(entry.contract)]
+    key = key_of(entry)
+    columns = [column.name for column in columns_of(entry)]
     rows, published = table("staging", rows_table(entry.asset)), table("raw", entry.asset)
     connection.execute(f"analyze {rows}")
     connection.execute(
@@ -106,8 +106,8 @@ def _row_key_equals(key: tuple[str, ...], alias: str) -> str:
 
 def show_candidate(connection: Connection, entry: SourceTable) -> None:
     """Lets the candidate view show the table with the staged change applied."""
-    key = key_of(entry.contract)
-    columns = [column.name for column in columns_of(entry.contract)]
+    key = key_of(entry)
+    columns = [column.name for column in columns_of(entry)]
     rows, gone = table("staging", rows_table(entry.asset)), table("staging", gone_table(entry.asset))
     connection.execute(
         f"create or replace view {table('staging', entry.asset)} as"
@@ -125,7 +125,7 @@ def show_published(connection: Connection, entry: SourceTable) -> None:
 
 def set_aside_duplicates(connection: Connection, entry: SourceTable, run_id: str) -> int:
     """Moves staged rows whose key comes more than once into quarantine: which of them is right, nobody can know."""
-    key = key_of(entry.contract)
+    key = key_of(entry)
     rows = table("staging", rows_table(entry.asset))
     twice = f"select {names(key)} from {rows} group by {names(key)} having count(*) > 1"
     condition = f"exists (select 1 from ({twice}) as t where {equal(key, 't', 'r')})"
@@ -134,8 +134,8 @@ def set_aside_duplicates(connection: Connection, entry: SourceTable, run_id: str
 
 def set_aside(connection: Connection, entry: SourceTable, condition: str, rule: str, message: str, run_id: str) -> int:
     """Moves the staged rows (alias `r`) that meet a condition into quarantine; returns how many."""
-    key = key_of(entry.contract)
-    columns = [column.name for column in columns_of(entry.contract)]
+    key = key_of(entry)
+    columns = [column.name for column in columns_of(entry)]
     moved = connection.execute(
         f"with moved as (delete from {table('staging', rows_table(entry.asset))} as r where {condition} returning r.*)"
         " insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id)"

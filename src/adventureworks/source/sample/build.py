@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adventureworks.catalog import SOURCE_TABLES
-from adventureworks.source.columns import columns_of
+from adventureworks.columns import columns_of
 from adventureworks.source.sample.draw import Flags, Integers
 
 Days = npt.NDArray[np.datetime64]

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from adventureworks.catalog import SOURCE_TABLES
-from adventureworks.source.columns import columns_of
+from adventureworks.columns import columns_of
 from adventureworks.source.sample.build import Named, moment, rows, table
 
 _BUILT = moment("2014-04-29T21:00:00")

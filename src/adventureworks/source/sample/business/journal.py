@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import psycopg
 
 from adventureworks.catalog import SOURCE_TABLES
-from adventureworks.source.columns import key_of
+from adventureworks.columns import key_of
 from adventureworks.source.postgres_columns import quoted, relation
 from adventureworks.source.sample.draw import Draw
 

@@ -1,0 +1,62 @@
+"""What a contract says of a table's columns, for those who read, lay out, stage or check the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from contracts.columns import GUID_PATTERN
+
+if TYPE_CHECKING:
+    from pandera.polars import DataFrameModel
+
+    from adventureworks.catalog import Mart, SourceTable
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column, as the contract promises it."""
+
+    name: str
+    dtype: pl.DataType
+    nullable: bool
+    is_guid: bool = False
+    longest: int | None = None
+    """Most characters of a text; None: any length, or no text."""
+    description: str = ""
+
+
+def columns_of(entry: SourceTable | Mart) -> tuple[Column, ...]:
+    """The columns of a table or mart, in the contract's order."""
+    return _columns(entry.contract)
+
+
+def key_of(entry: SourceTable | Mart) -> tuple[str, ...]:
+    """The names of the primary key's columns."""
+    unique = entry.contract.to_schema().unique or ()
+    return (unique,) if isinstance(unique, str) else tuple(unique)
+
+
+@lru_cache(maxsize=256)
+def _columns(contract: type[DataFrameModel]) -> tuple[Column, ...]:
+    columns = []
+    for name, promised in contract.to_schema().columns.items():
+        rules = [(check.name, check.statistics or {}) for check in promised.checks]
+        columns.append(
+            Column(
+                name=name,
+                dtype=_instance(promised.dtype.type),
+                nullable=bool(promised.nullable),
+                is_guid=any(statistics.get("pattern") == GUID_PATTERN for _, statistics in rules),
+                longest=next((statistics["max_value"] for rule, statistics in rules if rule == "str_length"), None),
+                description=promised.description or "",
+            )
+        )
+    return tuple(columns)
+
+
+def _instance(dtype: pl.DataType | type[pl.DataType]) -> pl.DataType:
+    return dtype() if isinstance(dtype, type) else dtype

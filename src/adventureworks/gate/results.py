@@ -1,0 +1,33 @@
+"""What checks found, kept in `ops.check_result` for status, incidents and the UI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from adventureworks.gate.checks import CheckOutcome
+from adventureworks.warehouse.postgres import Connection
+
+
+def forget(connection: Connection, run_id: str) -> None:
+    """Removes what an earlier try of this run found."""
+    connection.execute("delete from ops.check_result where run_id = %s", (run_id,))
+
+
+def remember(connection: Connection, run_id: str, outcomes: Sequence[CheckOutcome], kind: str = "check") -> None:
+    """Writes outcomes of a run."""
+    for outcome in outcomes:
+        connection.execute(
+            "insert into ops.check_result (run_id, asset, rule, kind, outcome, failed, message, examples)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            (
+                run_id,
+                outcome.table,
+                outcome.rule,
+                kind,
+                outcome.outcome,
+                outcome.failed,
+                outcome.message,
+                json.dumps(list(outcome.examples)),
+            ),
+        )

@@ -1,0 +1,137 @@
+"""The gate of an analysis: the staged marts against their contracts and checks."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import polars as pl
+
+from adventureworks import incidents
+from adventureworks.catalog import MARTS, Mart, marts_of, outside_inputs
+from adventureworks.columns import columns_of, key_of
+from adventureworks.errors import TableBlocked
+from adventureworks.gate import results
+from adventureworks.gate.checks import CheckOutcome, run_checks
+from adventureworks.gate.contract import EXAMPLES, hold_against
+from adventureworks.incidents import Finding, Incident
+from adventureworks.marts.build import build_of
+from adventureworks.marts.plan import NothingToDo
+from adventureworks.settings import Settings
+from adventureworks.warehouse import open_warehouse, publication
+from adventureworks.warehouse.postgres import Connection, PostgresWarehouse
+from adventureworks.warehouse.sql import names, quoted, table
+
+
+def gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
+    """Holds the staged marts against their contracts and checks. Raises TableBlocked: then nothing is published."""
+    warehouse = open_warehouse(settings)
+    broken: list[Finding] = []
+    with warehouse.connect(f"gate {dag}") as connection:
+        results.forget(connection, run_id)
+        for mart in marts_of(dag):
+            broken += _contract_findings(settings, connection, mart, run_id)
+        as_of = build_of(connection, dag, run_id).as_of
+    broken += _check_findings(settings, warehouse, dag, run_id, as_of)
+    if not broken:
+        return None
+    with warehouse.connect(f"gate {dag}") as connection:
+        if _inputs_moved_on(connection, dag, run_id):
+            # The checks saw newer inputs than the build did; the event of those inputs starts the next run.
+            return NothingToDo("the inputs changed while the marts were computed; they are computed again")
+        opened = incidents.report(connection, broken)
+    raise GateClosed(tuple(broken), tuple(opened))
+
+
+class GateClosed(TableBlocked):
+    """Marts that broke a rule. `opened`: the incidents whose owner has to be told."""
+
+    def __init__(self, findings: tuple[Finding, ...], opened: tuple[Incident, ...]) -> None:
+        self.opened = opened
+        first = findings[0]
+        super().__init__(first.asset, first.rule, first.summary.removeprefix(f"{first.asset}: "), first.next_step)
+
+
+def _contract_findings(settings: Settings, connection: Connection, mart: Mart, run_id: str) -> list[Finding]:
+    """Every staged row against the mart's contract, in bounded memory."""
+    columns = columns_of(mart)
+    failed: dict[str, list[str]] = {}
+    messages: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    with connection.cursor(name=f"gate_{mart.name}") as cursor:
+        cursor.execute(f"select {names(c.name for c in columns)} from {table('staging', f'{mart.name}__rows')}")
+        while rows := cursor.fetchmany(settings.batch_rows):
+            frame = pl.DataFrame(rows, schema={c.name: c.dtype for c in columns}, orient="row")
+            verdict = hold_against(mart, frame.to_arrow().combine_chunks().to_batches()[0])
+            for row, rejection in zip(verdict.bad.iter_rows(named=True), verdict.rejections, strict=True):
+                messages[rejection.rule] = rejection.message
+                counts[rejection.rule] = counts.get(rejection.rule, 0) + 1
+                key = ", ".join(f"{name}={row[name]}" for name in key_of(mart))
+                failed.setdefault(rejection.rule, []).append(key)
+    findings = []
+    for rule, keys in failed.items():
+        summary = (
+            f"{mart.name}: {counts[rule]:,} rows break the contract ({messages[rule]}). The last good version stays."
+        )
+        findings.append(_finding(mart, rule, summary, counts[rule], tuple(keys[:EXAMPLES]), run_id))
+    outcomes = [CheckOutcome(mart.name, f.rule, "fail", f.failed, f.summary, f.examples, "validity") for f in findings]
+    results.remember(connection, run_id, outcomes, kind="contract")
+    return findings
+
+
+def _finding(
+    mart: Mart, rule: str, summary: str, failed: int | None, examples: tuple[str, ...], run_id: str
+) -> Finding:
+    return Finding(
+        asset=mart.name,
+        rule=rule,
+        severity="error",
+        summary=summary,
+        failed=failed,
+        total=None,
+        examples=examples,
+        next_step=f"adventureworks status {mart.name}",
+        run_id=run_id,
+        owner=mart.owner,
+    )
+
+
+def _check_findings(
+    settings: Settings, warehouse: PostgresWarehouse, dag: str, run_id: str, as_of: date
+) -> list[Finding]:
+    variables = {"as_of": as_of.isoformat()}
+    with warehouse.connect(f"gate {dag}") as connection:
+        for mart in marts_of(dag):
+            last = publication.newest(connection, mart.name)
+            variables[f"least_rows_{mart.name}"] = str(int((last.rows if last else 0) * settings.least_share_of_rows))
+            variables[f"stale_before_{mart.name}"] = _stale_before(settings, connection, mart)
+    outcomes = run_checks(
+        warehouse.url(), settings.checks_folder / "marts", [mart.name for mart in marts_of(dag)], variables
+    )
+    with warehouse.connect(f"gate {dag}") as connection:
+        results.remember(connection, run_id, outcomes)
+    return [
+        _finding(
+            MARTS[o.table],
+            o.rule,
+            f"{o.table}: {o.message} The last good version stays.",
+            o.failed,
+            o.examples[:EXAMPLES],
+            run_id,
+        )
+        for o in outcomes
+        if o.outcome in {"fail", "error"}
+    ]
+
+
+def _stale_before(settings: Settings, connection: Connection, mart: Mart) -> str:
+    if mart.month is None:
+        return "0001-01-01 00:00:00"
+    row = connection.execute(f"select max({quoted(mart.month.column)}) from {table('marts', mart.name)}").fetchone()
+    if row is None or row[0] is None:
+        return "0001-01-01 00:00:00"
+    return f"{row[0] - timedelta(days=settings.stale_after_days)} 00:00:00"
+
+
+def _inputs_moved_on(connection: Connection, dag: str, run_id: str) -> bool:
+    read = build_of(connection, dag, run_id).inputs
+    return publication.newest_versions(connection, outside_inputs(dag)) != read

@@ -1,0 +1,86 @@
+"""What an analysis has to compute: the versions that it consumed last against those published now.
+
+Events only wake; what is to be done is read from `ops.publication`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from adventureworks.catalog import MARTS, Mart, marts_of, outside_inputs
+from adventureworks.marts import models
+from adventureworks.settings import Settings
+from adventureworks.warehouse import layout, open_warehouse, publication
+from adventureworks.warehouse.postgres import Connection
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an analysis has to compute, and from what."""
+
+    inputs: Mapping[str, int]
+    """Version of each input, as read."""
+    months: tuple[str, ...] | None
+    """The months to compute ('YYYY-MM'); None: all."""
+
+
+@dataclass(frozen=True)
+class NothingToDo:
+    """Why an analysis has nothing to compute; `waits`: for an input that is about to be published."""
+
+    reason: str
+    waits: bool = False
+
+
+def plan(settings: Settings, dag: str) -> Plan | NothingToDo:
+    """Compares the versions that an analysis consumed with those published now."""
+    with open_warehouse(settings).connect(f"plan {dag}") as connection:
+        layout.prepare(connection)
+        return plan_now(connection, dag)
+
+
+def plan_now(connection: Connection, dag: str) -> Plan | NothingToDo:
+    """The plan, as the connection's transaction sees the versions."""
+    inputs = outside_inputs(dag)
+    versions = publication.newest_versions(connection, inputs)
+    missing = [asset for asset in inputs if asset not in versions]
+    if missing:
+        return NothingToDo(f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} never published")
+    due = [asset for asset in inputs if asset in MARTS and _is_due(connection, MARTS[asset])]
+    if due:
+        return NothingToDo(f"{', '.join(due)} will be published first, and that starts this analysis again", waits=True)
+    marts = marts_of(dag)
+    last = _last_build(connection, marts[-1])
+    if last is None or last.model != models.digest(marts):
+        return Plan(versions, None)
+    changed = [asset for asset in inputs if versions[asset] > last.inputs.get(asset, 0)]
+    if not changed:
+        return NothingToDo("no input changed since the last run")
+    months: set[str] = set()
+    for asset in changed:
+        for version in publication.since(connection, asset, last.inputs.get(asset, 0)):
+            if version.months is None:
+                return Plan(versions, None)
+            months.update(version.months)
+    return Plan(versions, tuple(sorted(months)))
+
+
+@dataclass(frozen=True)
+class _LastBuild:
+    inputs: Mapping[str, int]
+    model: str
+
+
+def _last_build(connection: Connection, mart: Mart) -> _LastBuild | None:
+    row = connection.execute(
+        "select inputs, model from ops.publication where asset = %s order by version desc limit 1", (mart.name,)
+    ).fetchone()
+    return _LastBuild(json.loads(row[0]), row[1]) if row else None
+
+
+def _is_due(connection: Connection, mart: Mart) -> bool:
+    """Whether a mart's own analysis has something to compute, or waits for one that has."""
+    step = plan_now(connection, mart.dag)
+    return isinstance(step, Plan) or step.waits

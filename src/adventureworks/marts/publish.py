@@ -1,0 +1,70 @@
+"""From staging to the readers: an analysis replaces the months that it computed, and notes what it read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adventureworks import incidents
+from adventureworks.catalog import Mart, marts_of
+from adventureworks.columns import columns_of
+from adventureworks.incidents import Incident
+from adventureworks.marts.build import Build, build_of, month_filter
+from adventureworks.settings import Settings
+from adventureworks.warehouse import layout, open_warehouse, publication
+from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.publication import Publication
+from adventureworks.warehouse.sql import names, table
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an analysis published: the newest version of each of its marts, and incidents that are over."""
+
+    published: tuple[Publication, ...]
+    resolved: tuple[Incident, ...]
+
+
+def publish(settings: Settings, dag: str, run_id: str) -> Outcome:
+    """Replaces the computed months and notes versions and inputs, in one transaction. Run again, it changes nothing."""
+    marts = marts_of(dag)
+    with open_warehouse(settings).connect(f"publish {dag}") as connection:
+        done = connection.execute(
+            "select 1 from ops.publication where run_id = %s and asset = %s", (run_id, marts[-1].name)
+        ).fetchone()
+        resolved: list[Incident] = []
+        if done is None:
+            built = build_of(connection, dag, run_id)
+            for mart in marts:
+                _publish_mart(connection, mart, run_id, built)
+                resolved += incidents.resolve(connection, mart.name, run_id=run_id)
+        news = [publication.newest(connection, mart.name) for mart in marts]
+    return Outcome(tuple(version for version in news if version), tuple(resolved))
+
+
+def _publish_mart(connection: Connection, mart: Mart, run_id: str, built: Build) -> None:
+    columns = [column.name for column in columns_of(mart)]
+    rows, published = table("staging", f"{mart.name}__rows"), table("marts", mart.name)
+    incremental = built.months is not None and mart.month is not None
+    of_months = month_filter(mart, built.months) if incremental else "true"
+    removed = connection.execute(f"delete from {published} where {of_months}").rowcount
+    added = connection.execute(
+        f"insert into {published} ({names(columns)}) select {names(columns)} from {rows}"
+    ).rowcount
+    withheld = connection.execute("select count(*) from staging.withheld_order").fetchone()
+    total = connection.execute(f"select count(*) from {published}").fetchone()
+    orders = int(withheld[0]) if withheld else 0
+    publication.record(
+        connection,
+        asset=mart.name,
+        rows=int(total[0]) if total else 0,
+        changed_rows=max(removed, added),
+        months=built.months,
+        set_aside=orders,
+        verdict=f"passed with warnings: {orders:,} {'order' if orders == 1 else 'orders'} withheld"
+        if orders
+        else "passed",
+        run_id=run_id,
+        inputs=built.inputs,
+        model=built.model,
+    )
+    connection.execute(f"create or replace view {table('staging', mart.name)} as {layout.published_rows(mart)}")
