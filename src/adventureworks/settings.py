@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class Settings(BaseSettings):
     )
     batch_rows: int = Field(default=50_000, gt=0, description="Rows that are held in memory at a time.")
     watch_seconds: float = Field(default=10.0, gt=0, description="How often the source is asked for changes.")
-    as_of: str | None = Field(default=None, description="Business date of the marts; none: the newest order's.")
+    as_of: date | None = Field(default=None, description="Business date of the marts; none: the newest order's.")
     slack_connection: str = Field(default="slack_default", description="Airflow connection of the Slack webhook.")
     smtp_connection: str = Field(default="smtp_default", description="Airflow connection of the mail server.")
     owner_emails: dict[str, str] = Field(

@@ -73,7 +73,7 @@ class Pipeline:
         run = f"ingest_source/test_{next(_numbers)}"
         groups = detect.detect(self.settings, run, everything=everything)
         done = Ingested(loaded=sorted(asset for group in groups for asset in group))
-        if not groups and not detect.has_batch(self.settings, run):
+        if not groups and not detect.has_work(self.settings, run):
             return done
         for group in groups:
             load.load(self.settings, run, group)

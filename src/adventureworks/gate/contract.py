@@ -104,6 +104,11 @@ def _typed(
         lost = (values.is_null() & series.is_not_null()).arg_true().to_list()
         message = f"{column.name} is a {_type_name(column.dtype)}"
         unreadable += [Rejection(row, f"{column.name}_is_readable", message) for row in lost]
+        if values.dtype == pl.String:
+            # No database takes it, and no text means it.
+            spoilt = values.str.contains("\x00", literal=True).fill_null(False).arg_true().to_list()
+            message = f"{column.name} holds no NUL character"
+            unreadable += [Rejection(row, f"{column.name}_is_text", message) for row in spoilt]
     return pl.DataFrame(converted), unreadable
 
 

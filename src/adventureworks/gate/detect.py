@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
 from adventureworks.errors import TableBlocked
 from adventureworks.gate.checks import references
 from adventureworks.settings import Settings
-from adventureworks.source import TableState, open_source
-from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.source import Source, TableState, open_source
+from adventureworks.warehouse import layout, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
 
 # A load task takes about as long to start as it needs for this many rows.
@@ -18,59 +19,72 @@ ROWS_PER_TASK = 60_000
 ROWS_OF_UNKNOWN_TABLE = 20_000
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What is remembered of a table from the last reading of this source."""
+
+    fingerprint: str
+    blocked: bool
+
+
 def detect(settings: Settings, run_id: str, *, everything: bool = False) -> list[list[str]]:
     """Notes the changed tables in `ops.change`; returns them in groups, one for each load task.
 
-    `everything`: all tables are read, changed or not.
+    `everything`: all tables are read whole, changed or not.
     """
+    source = open_source(settings)
+    identity = source.identity()
     with open_warehouse(settings).connect("detect") as connection:
         layout.prepare(connection)
-        known = _known(connection)
-        states = _states(settings, known)
+        known = _known(connection, identity)
+        states = _states(source, known)
         changed = {
             asset
             for asset, state in states.items()
-            if everything or asset not in known or _fingerprint(state) != known[asset][0]
+            if everything or asset not in known or _fingerprint(state) != known[asset].fingerprint
         }
         if changed:
             # A table that was blocked may pass now that another one changed, and so may rows that missed a parent.
-            changed |= {asset for asset, (_, blocked) in known.items() if blocked}
+            changed |= {asset for asset, last in known.items() if last.blocked}
             changed |= _waiting_for_parents(settings, connection, changed)
+        whole = {asset for asset in changed if everything or asset not in known}
         connection.execute("delete from ops.change where run_id = %s", (run_id,))
         for asset in sorted(changed):
-            _note(connection, run_id, asset, states[asset])
+            _note(connection, run_id, asset, states[asset], identity, asset in whole)
     readable = {asset: state for asset, state in states.items() if asset in changed and isinstance(state, TableState)}
-    first = {asset for asset in readable if asset not in known}
-    return _groups(readable, first if not everything else set(readable))
+    return _groups(readable, whole)
 
 
 def difference(settings: Settings) -> str | None:
     """A digest of how the source differs from what was last read; None where it does not. The watcher's question."""
+    source = open_source(settings)
     with open_warehouse(settings).connect("watch") as connection:
         layout.prepare(connection)
-        known = _known(connection)
-    found = [f"{asset} {_fingerprint(state)}" for asset, state in _states(settings, known).items()]
-    seen = {f"{asset} {fingerprint}" for asset, (fingerprint, _) in known.items()}
+        known = _known(connection, source.identity())
+    found = [f"{asset} {_fingerprint(state)}" for asset, state in _states(source, known).items()]
+    seen = {f"{asset} {last.fingerprint}" for asset, last in known.items()}
     news = sorted(set(found) - seen)
     return hashlib.sha256("\n".join(news).encode()).hexdigest() if news else None
 
 
-def _states(settings: Settings, known: Mapping[str, tuple[str, bool]]) -> dict[str, TableState | TableBlocked]:
-    fingerprints = {asset: fingerprint for asset, (fingerprint, _) in known.items()}
-    return open_source(settings).states(tuple(SOURCE_TABLES.values()), fingerprints)
+def _states(source: Source, known: Mapping[str, _Known]) -> dict[str, TableState | TableBlocked]:
+    fingerprints = {asset: last.fingerprint for asset, last in known.items()}
+    return source.states(tuple(SOURCE_TABLES.values()), fingerprints)
 
 
-def has_batch(settings: Settings, run_id: str) -> bool:
-    """Whether a run found anything, be it only a table that cannot be read."""
+def has_work(settings: Settings, run_id: str) -> bool:
+    """Whether a run found anything, be it only a table that cannot be read, or a version that nobody was told of."""
     with open_warehouse(settings).connect("detect") as connection:
-        return (
-            connection.execute("select 1 from ops.change where run_id = %s limit 1", (run_id,)).fetchone() is not None
-        )
+        batch = connection.execute("select 1 from ops.change where run_id = %s limit 1", (run_id,)).fetchone()
+        return batch is not None or bool(publication.unannounced(connection, list(SOURCE_TABLES)))
 
 
-def _known(connection: Connection) -> dict[str, tuple[str, bool]]:
-    rows = connection.execute("select asset, fingerprint, blocked from ops.watermark").fetchall()
-    return {asset: (fingerprint, blocked) for asset, fingerprint, blocked in rows}
+def _known(connection: Connection, identity: str) -> dict[str, _Known]:
+    """What is remembered of the tables, as far as it was learnt from this source and no other."""
+    rows = connection.execute(
+        "select asset, fingerprint, blocked from ops.watermark where source = %s", (identity,)
+    ).fetchall()
+    return {asset: _Known(fingerprint, blocked) for asset, fingerprint, blocked in rows}
 
 
 def _fingerprint(state: TableState | TableBlocked) -> str:
@@ -89,11 +103,13 @@ def _waiting_for_parents(settings: Settings, connection: Connection, changed: se
     return waiting
 
 
-def _note(connection: Connection, run_id: str, asset: str, state: TableState | TableBlocked) -> None:
+def _note(
+    connection: Connection, run_id: str, asset: str, state: TableState | TableBlocked, identity: str, whole: bool
+) -> None:
     unreadable = state if isinstance(state, TableBlocked) else None
     connection.execute(
         "insert into ops.change (run_id, asset, fingerprint, newest_change, source_rows, status, blocked_rule,"
-        " blocked_cause) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+        " blocked_cause, source, whole) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             run_id,
             asset,
@@ -103,6 +119,8 @@ def _note(connection: Connection, run_id: str, asset: str, state: TableState | T
             "blocked" if unreadable else "detected",
             unreadable.rule if unreadable else None,
             unreadable.detail if unreadable else None,
+            identity,
+            whole,
         ),
     )
 

@@ -2,110 +2,215 @@
 
 In this order: references set single rows aside, a share too large blocks the table, checks on the candidates block it,
 a table takes its publish unit with it. What is blocked changes what the others may refer to, so this goes on until
-nothing more is blocked.
+nothing moves any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from graphlib import CycleError, TopologicalSorter
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
+from adventureworks.columns import key_of
 from adventureworks.errors import TableBlocked
 from adventureworks.gate import results
 from adventureworks.gate.checks import CheckOutcome, Reference, references, run_checks
+from adventureworks.gate.contract import EXAMPLES
 from adventureworks.gate.load import mark_blocked
 from adventureworks.settings import Settings
-from adventureworks.warehouse import open_warehouse, staging
+from adventureworks.warehouse import open_warehouse, publication, quarantine, staging
 from adventureworks.warehouse.postgres import Connection
-from adventureworks.warehouse.sql import quoted, table
+from adventureworks.warehouse.sql import names, quoted, table
 
 EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001 - the source's dates have no zone
 
 
-@dataclass(frozen=True)
-class StagedTable:
-    """A table of the batch, as the load left it."""
-
-    asset: str
-    newest_change: datetime | None
-
-
 def judge(settings: Settings, run_id: str) -> None:
     """Writes the verdict on every staged table of a run into `ops.change` and `ops.check_result`."""
-    with open_warehouse(settings).connect("check") as connection:
-        batch = _staged(connection, run_id)
-        blocked = _blocked(connection, run_id)
-        results.forget(connection, run_id)
-        for entry in SOURCE_TABLES.values():
-            if entry.asset not in batch:
-                staging.show_published(connection, entry)
-        _block_units(connection, run_id, batch, blocked)
-    unchecked = set(batch)
-    while True:
-        before = set(blocked)
-        with open_warehouse(settings).connect("check") as connection:
-            _show(connection, batch, blocked)
-            for asset in _parents_first(settings, set(batch) - blocked):
-                _set_aside_orphans(settings, connection, asset, run_id)
-            _block_large_shares(settings, connection, run_id, set(batch) - blocked, blocked)
-            _block_vanished_parents(settings, connection, run_id, set(batch) - blocked, blocked)
-            _block_units(connection, run_id, batch, blocked)
-            _show(connection, batch, blocked)
-        outcomes = _check(settings, run_id, (unchecked & set(batch)) - blocked, batch)
-        with open_warehouse(settings).connect("check") as connection:
+    warehouse = open_warehouse(settings)
+    with warehouse.connect("check") as connection:
+        court = _Court(settings, run_id, connection)
+        court.block_units(connection)
+    unchecked = court.passing
+    while unchecked:
+        blocked = set(court.blocked)
+        with warehouse.connect("check") as connection:
+            moved = court.hear(connection)
+        outcomes = court.check(unchecked & court.passing)
+        with warehouse.connect("check") as connection:
             results.remember(connection, run_id, outcomes)
-            for outcome in outcomes:
-                if outcome.outcome in {"fail", "error"} and outcome.table not in blocked:
-                    _block(connection, run_id, outcome.table, outcome.rule, outcome.message, blocked)
-            _block_units(connection, run_id, batch, blocked)
-        # What was checked against a candidate that is now blocked has to be checked again.
-        unchecked = _children(settings, blocked - before) & (set(batch) - blocked)
-        if blocked == before:
+            court.block_failed(connection, outcomes)
+        # A candidate that changed is checked again, and so is what refers to it.
+        changed = court.blocked - blocked
+        unchecked = (court.children_of(changed | moved) | (moved if changed else set())) & court.passing
+        if not changed:
+            break
+
+
+class _Court:
+    """The tables of one run, and those of them that are blocked so far."""
+
+    def __init__(self, settings: Settings, run_id: str, connection: Connection) -> None:
+        self.settings = settings
+        self.run_id = run_id
+        results.forget(connection, run_id)
+        # A check task that is tried again judges anew.
+        connection.execute(
+            "update ops.change set status = 'staged', judged = false, blocked_rule = null, blocked_cause = null"
+            " where run_id = %s and status = 'blocked' and judged",
+            (run_id,),
+        )
+        rows = connection.execute("select asset, status from ops.change where run_id = %s", (run_id,)).fetchall()
+        self.batch = {asset for asset, status in rows if status == "staged"}
+        self.blocked = {asset for asset, status in rows if status == "blocked"}
+        for asset, entry in SOURCE_TABLES.items():
+            if asset not in self.batch:
+                staging.show_published(connection, entry)
+
+    @property
+    def passing(self) -> set[str]:
+        """The tables that may still be published."""
+        return self.batch - self.blocked
+
+    def references_of(self, asset: str) -> tuple[Reference, ...]:
+        """The foreign keys of a table."""
+        return references(self.settings.checks_folder / "source", asset)
+
+    def children_of(self, parents: set[str]) -> set[str]:
+        """The tables that refer to any of these."""
+        return {name for name in SOURCE_TABLES if any(r.parent in parents for r in self.references_of(name))}
+
+    def hear(self, connection: Connection) -> set[str]:
+        """Everything but the check files; returns the tables of which rows were set aside."""
+        self._show(connection)
+        moved = set()
+        for asset in self._parents_first():
+            if self._waits_for_parent(connection, asset):
+                continue
+            for reference in self.references_of(asset):
+                message = f"{', '.join(reference.columns)} is in {reference.parent}"
+                orphans = _orphan(reference, "r")
+                entry = SOURCE_TABLES[asset]
+                if staging.set_aside(connection, entry, orphans, reference.rule, message, self.run_id):
+                    moved.add(asset)
+        for asset in sorted(self.passing):
+            self._block_large_share(connection, asset)
+        self._block_vanished_parents(connection)
+        self.block_units(connection)
+        self._show(connection)
+        return moved
+
+    def block(self, connection: Connection, asset: str, rule: str, cause: str) -> None:
+        """Blocks a table, for the first reason found."""
+        if asset not in self.blocked:
+            mark_blocked(connection, self.run_id, TableBlocked(asset, rule, cause), judged=True)
+            self.blocked.add(asset)
+
+    def block_units(self, connection: Connection) -> None:
+        """Tables that make sense only together are published together or not at all."""
+        for asset in sorted(self.passing):
+            mates = sorted(unit_of(asset) & self.blocked)
+            if mates:
+                cause = f"waits for {', '.join(mates)}, with which it is published together."
+                self.block(connection, asset, "unit_is_whole", cause)
+
+    def block_failed(self, connection: Connection, outcomes: list[CheckOutcome]) -> None:
+        """Blocks the tables whose checks failed, or could not be evaluated."""
+        for outcome in outcomes:
+            if outcome.outcome in {"fail", "error"}:
+                self.block(connection, outcome.table, outcome.rule, outcome.message)
+        self.block_units(connection)
+
+    def check(self, assets: set[str]) -> list[CheckOutcome]:
+        """Runs the check files of these tables on their candidates."""
+        variables: dict[str, str] = {}
+        warehouse = open_warehouse(self.settings)
+        with warehouse.connect("check") as connection:
+            for asset in assets:
+                published = _count(connection, f"select count(*) from {table('raw', asset)}")
+                variables[f"least_rows_{asset}"] = str(int(published * self.settings.least_share_of_rows))
+                variables[f"stale_before_{asset}"] = self._stale_before(connection, asset)
+        return run_checks(warehouse.url(), self.settings.checks_folder / "source", sorted(assets), variables)
+
+    def _stale_before(self, connection: Connection, asset: str) -> str:
+        last = connection.execute(
+            "select w.newest_change from ops.watermark as w join ops.change as c using (asset, source)"
+            " where c.run_id = %s and asset = %s",
+            (self.run_id, asset),
+        ).fetchone()
+        tolerance = timedelta(days=self.settings.stale_after_days)
+        newest = last[0] if last and last[0] and last[0] > EARLIEST + tolerance else EARLIEST + tolerance
+        return str((newest - tolerance).isoformat(sep=" "))
+
+    def _show(self, connection: Connection) -> None:
+        for asset in self.batch:
+            entry = SOURCE_TABLES[asset]
+            if asset in self.blocked:
+                staging.show_published(connection, entry)
+            else:
+                staging.show_candidate(connection, entry)
+
+    def _parents_first(self) -> list[str]:
+        """A parent comes before its children: a row set aside takes its children with it."""
+        assets = self.passing
+        order = TopologicalSorter(
+            {asset: {r.parent for r in self.references_of(asset)} & assets - {asset} for asset in sorted(assets)}
+        )
+        try:
+            return list(order.static_order())
+        except CycleError:
+            return sorted(assets)
+
+    def _waits_for_parent(self, connection: Connection, asset: str) -> bool:
+        """Blocks a table whose parent is blocked and was never published: its rows are not to blame."""
+        parents = {reference.parent for reference in self.references_of(asset)} & self.blocked
+        missing = sorted(parents - publication.newest_versions(connection, sorted(parents)).keys())
+        if missing:
+            cause = f"waits for {', '.join(missing)}, to which it refers and which was never published."
+            self.block(connection, asset, "parent_is_published", cause)
+        return bool(missing)
+
+    def _block_large_share(self, connection: Connection, asset: str) -> None:
+        bad = quarantine.expected(connection, asset)
+        if not bad:
             return
+        good = _count(connection, f"select count(*) from {table('staging', asset)}")
+        if bad > self.settings.set_aside_limit * (good + bad):
+            cause = (
+                f"{bad:,} of {good + bad:,} rows break a rule, more than {self.settings.set_aside_limit:.1%}:"
+                f" {_rules_broken(connection, asset)}."
+            )
+            self.block(connection, asset, "few_rows_are_set_aside", cause)
 
+    def _block_vanished_parents(self, connection: Connection) -> None:
+        """Blocks a table that lost rows to which rows of other tables still refer."""
+        shrunk = {
+            asset
+            for asset in self.passing
+            if _count(connection, f"select count(*) from {table('staging', staging.gone_table(asset))}")
+        }
+        for child in sorted(self.children_of(shrunk)):
+            for reference in self.references_of(child):
+                if reference.parent in shrunk and reference.parent not in self.blocked:
+                    self._block_if_orphaned(connection, child, reference)
 
-def _staged(connection: Connection, run_id: str) -> dict[str, StagedTable]:
-    rows = connection.execute(
-        "select asset, newest_change from ops.change where run_id = %s and status = 'staged'", (run_id,)
-    ).fetchall()
-    return {asset: StagedTable(asset, newest) for asset, newest in rows}
-
-
-def _blocked(connection: Connection, run_id: str) -> set[str]:
-    rows = connection.execute("select asset from ops.change where run_id = %s and status = 'blocked'", (run_id,))
-    return {row[0] for row in rows.fetchall()}
-
-
-def _show(connection: Connection, batch: Iterable[str], blocked: set[str]) -> None:
-    for asset in batch:
-        entry = SOURCE_TABLES[asset]
-        if asset in blocked:
-            staging.show_published(connection, entry)
-        else:
-            staging.show_candidate(connection, entry)
-
-
-def _parents_first(settings: Settings, assets: set[str]) -> list[str]:
-    """The tables so that a parent comes before its children: a row set aside takes its children with it."""
-    order = TopologicalSorter(
-        {asset: {r.parent for r in _references(settings, asset)} & assets - {asset} for asset in sorted(assets)}
-    )
-    try:
-        return list(order.static_order())
-    except CycleError:
-        return sorted(assets)
-
-
-def _references(settings: Settings, asset: str) -> tuple[Reference, ...]:
-    return references(settings.checks_folder / "source", asset)
-
-
-def _children(settings: Settings, parents: set[str]) -> set[str]:
-    """The tables that refer to any of these."""
-    return {name for name in SOURCE_TABLES if any(r.parent in parents for r in _references(settings, name))}
+    def _block_if_orphaned(self, connection: Connection, child: str, reference: Reference) -> None:
+        key = key_of(SOURCE_TABLES[child])
+        rows = connection.execute(
+            f"select count(*) over (), {names(key, 'c')} from {table('staging', child)} as c"
+            f" where {_orphan(reference, 'c')} order by {names(key, 'c')} limit {EXAMPLES}"
+        ).fetchall()
+        if rows:
+            count = int(rows[0][0])
+            refer = "row of {0} refers" if count == 1 else "rows of {0} refer"
+            cause = f"rows vanished to which {count:,} {refer.format(child)} by {', '.join(reference.columns)}."
+            examples = tuple(
+                ", ".join(f"{name}={value}" for name, value in zip(key, row[1:], strict=True)) for row in rows
+            )
+            rule = "referenced_rows_are_there"
+            found = CheckOutcome(reference.parent, rule, "fail", count, cause, examples, "referential")
+            results.remember(connection, self.run_id, [found], kind="reference")
+            self.block(connection, reference.parent, rule, cause)
 
 
 def _orphan(reference: Reference, alias: str) -> str:
@@ -116,87 +221,13 @@ def _orphan(reference: Reference, alias: str) -> str:
     return f"({given} and not exists (select 1 from {table('staging', reference.parent)} as p where {match}))"
 
 
-def _set_aside_orphans(settings: Settings, connection: Connection, asset: str, run_id: str) -> None:
-    for reference in _references(settings, asset):
-        message = f"{', '.join(reference.columns)} is in {reference.parent}"
-        staging.set_aside(connection, SOURCE_TABLES[asset], _orphan(reference, "r"), reference.rule, message, run_id)
-
-
-def _block_large_shares(
-    settings: Settings, connection: Connection, run_id: str, assets: set[str], blocked: set[str]
-) -> None:
-    rows = connection.execute(
-        "select asset, count(*) from ops.quarantined_row where status = 'open' and asset = any(%s) group by asset",
-        (sorted(assets),),
-    ).fetchall()
-    for asset, bad in rows:
-        good = _count(connection, f"select count(*) from {table('staging', asset)}")
-        if bad > settings.set_aside_limit * (good + bad):
-            cause = (
-                f"{bad:,} of {good + bad:,} rows break a rule, more than {settings.set_aside_limit:.1%}:"
-                f" {_rules_broken(connection, asset)}."
-            )
-            _block(connection, run_id, asset, "few_rows_are_set_aside", cause, blocked)
-
-
 def _rules_broken(connection: Connection, asset: str) -> str:
     rows = connection.execute(
-        "select message, count(*) as n from ops.quarantined_row where asset = %s and status = 'open'"
+        "select message, count(*) as n from ops.quarantined_row where asset = %s and status in ('staged', 'open')"
         " group by message order by n desc, message limit 3",
         (asset,),
     ).fetchall()
     return ", ".join(f"{message} ({count:,})" for message, count in rows)
-
-
-def _block_vanished_parents(
-    settings: Settings, connection: Connection, run_id: str, assets: set[str], blocked: set[str]
-) -> None:
-    """Blocks a table that lost rows to which rows of other tables still refer."""
-    shrunk = {
-        a for a in assets if _count(connection, f"select count(*) from {table('staging', staging.gone_table(a))}")
-    }
-    for child in sorted(_children(settings, shrunk)):
-        for reference in _references(settings, child):
-            if reference.parent not in shrunk:
-                continue
-            orphans = _count(
-                connection, f"select count(*) from {table('staging', child)} as c where {_orphan(reference, 'c')}"
-            )
-            if orphans:
-                cause = f"rows vanished to which {orphans:,} rows of {child} refer by {', '.join(reference.columns)}."
-                _block(connection, run_id, reference.parent, "referenced_rows_are_there", cause, blocked)
-
-
-def _block(connection: Connection, run_id: str, asset: str, rule: str, cause: str, blocked: set[str]) -> None:
-    if asset not in blocked:
-        mark_blocked(connection, run_id, TableBlocked(asset, rule, cause))
-        blocked.add(asset)
-
-
-def _block_units(connection: Connection, run_id: str, batch: Iterable[str], blocked: set[str]) -> None:
-    """Tables that make sense only together are published together or not at all."""
-    for asset in sorted(set(batch) - blocked):
-        mates = sorted(unit_of(asset) & blocked)
-        if mates:
-            cause = f"waits for {', '.join(mates)}, with which it is published together."
-            _block(connection, run_id, asset, "unit_is_whole", cause, blocked)
-
-
-def _check(settings: Settings, run_id: str, assets: set[str], batch: dict[str, StagedTable]) -> list[CheckOutcome]:
-    """Runs the check files of these tables on their candidates."""
-    if not assets:
-        return []
-    variables: dict[str, str] = {}
-    warehouse = open_warehouse(settings)
-    with warehouse.connect("check") as connection:
-        for asset in assets:
-            published = _count(connection, f"select count(*) from {table('raw', asset)}")
-            variables[f"least_rows_{asset}"] = str(int(published * settings.least_share_of_rows))
-            last = connection.execute("select newest_change from ops.watermark where asset = %s", (asset,)).fetchone()
-            newest = last[0] if last and last[0] else EARLIEST + timedelta(days=settings.stale_after_days)
-            stale = max(newest - timedelta(days=settings.stale_after_days), EARLIEST)
-            variables[f"stale_before_{asset}"] = stale.isoformat(sep=" ")
-    return run_checks(warehouse.url(), settings.checks_folder / "source", sorted(assets), variables)
 
 
 def _count(connection: Connection, query: str) -> int:

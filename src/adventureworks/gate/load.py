@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -13,12 +14,14 @@ import pyarrow as pa
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import columns_of, key_of
-from adventureworks.errors import TableBlocked
+from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.gate.contract import Verdict, hold_against, with_whole_key
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
-from adventureworks.warehouse import open_warehouse, staging
+from adventureworks.warehouse import open_warehouse, quarantine, staging
 from adventureworks.warehouse.postgres import Append, Connection, PostgresWarehouse
+
+log = logging.getLogger(__name__)
 
 # Beyond this many rows in quarantine by one run the table is blocked anyway, and more would only fill the disk.
 MOST_BAD_ROWS = 100_000
@@ -37,22 +40,38 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
     """
     warehouse, source = open_warehouse(settings), open_source(settings)
     counts: dict[str, int] = {}
-    with source.snapshot() as snapshot, warehouse.bulk_loader() as append:
-        for asset in assets:
-            try:
-                counts[asset] = _load_table(settings, warehouse, snapshot, append, run_id, SOURCE_TABLES[asset])
-            except TableBlocked as blocked:
-                with warehouse.connect("load") as connection:
-                    mark_blocked(connection, run_id, blocked)
+    waiting = list(assets)
+    while waiting:
+        with source.snapshot() as snapshot, warehouse.bulk_loader() as append:
+            for asset in list(waiting):
+                waiting.remove(asset)
+                try:
+                    counts[asset] = _load_table(settings, warehouse, snapshot, append, run_id, SOURCE_TABLES[asset])
+                except TableBlocked as blocked:
+                    _note_blocked(warehouse, run_id, blocked)
+                except (ServiceUnavailable, OSError):
+                    raise
+                except Exception as error:
+                    # One value that no rule foresaw must not hold up the other tables. Snapshot and loader may be
+                    # unusable after it; the rest gets new ones.
+                    log.exception("%s could not be loaded", asset)
+                    cause = f"it could not be loaded: {type(error).__name__}. The log of the load task tells more."
+                    _note_blocked(warehouse, run_id, TableBlocked(asset, "can_be_loaded", cause))
+                    break
     return counts
 
 
-def mark_blocked(connection: Connection, run_id: str, blocked: TableBlocked) -> None:
-    """Remembers why a table of this run may not be published."""
+def _note_blocked(warehouse: PostgresWarehouse, run_id: str, blocked: TableBlocked) -> None:
+    with warehouse.connect("load") as connection:
+        mark_blocked(connection, run_id, blocked)
+
+
+def mark_blocked(connection: Connection, run_id: str, blocked: TableBlocked, *, judged: bool = False) -> None:
+    """Remembers why a table of this run may not be published; `judged`: the check task said so."""
     connection.execute(
-        "update ops.change set status = 'blocked', blocked_rule = %s, blocked_cause = %s"
+        "update ops.change set status = 'blocked', blocked_rule = %s, blocked_cause = %s, judged = %s"
         " where run_id = %s and asset = %s",
-        (blocked.rule, blocked.detail, run_id, blocked.table),
+        (blocked.rule, blocked.detail, judged, run_id, blocked.table),
     )
 
 
@@ -65,11 +84,9 @@ def _load_table(
     entry: SourceTable,
 ) -> int:
     with warehouse.connect("load") as connection:
-        connection.execute("delete from ops.quarantined_row where asset = %s and run_id = %s", (entry.asset, run_id))
+        quarantine.begin(connection, entry.asset)
         staging.start(connection, entry)
-        watermark = _watermark(connection, entry.asset)
-    whole = snapshot.complete or watermark is None
-    since = None if whole or watermark is None else watermark - timedelta(minutes=settings.overlap_minutes)
+        since = None if snapshot.complete else _since(settings, connection, run_id, entry.asset)
     read = bad = 0
     keys_unknown = False
     for batch in _batches(warehouse, snapshot, append, entry, since):
@@ -85,21 +102,26 @@ def _load_table(
                     entry.asset, "few_rows_are_set_aside", f"{bad:,} of {read:,} rows break the contract."
                 )
     with warehouse.connect("load") as connection:
-        staging.merge_repeats(connection, entry.asset, run_id)
+        quarantine.drop_repeats(connection, entry.asset)
         staging.set_aside_duplicates(connection, entry, run_id)
-        staging.settle(connection, entry, whole=whole, find_gone=not keys_unknown, run_id=run_id)
+        staging.settle(connection, entry, whole=since is None, find_gone=not keys_unknown)
+        quarantine.foresee(connection, entry, whole=since is None, keys_unknown=keys_unknown)
         connection.execute(
-            "update ops.change set status = 'staged', rows_read = %s, keys_unknown = %s, blocked_rule = null,"
-            " blocked_cause = null where run_id = %s and asset = %s",
-            (read, keys_unknown, run_id, entry.asset),
+            "update ops.change set status = 'staged', rows_read = %s, blocked_rule = null, blocked_cause = null"
+            " where run_id = %s and asset = %s",
+            (read, run_id, entry.asset),
         )
     return read
 
 
-def _watermark(connection: Connection, asset: str) -> datetime | None:
-    """Up to which modification date the table is published; None where it never was."""
-    row = connection.execute("select newest_change from ops.watermark where asset = %s", (asset,)).fetchone()
-    return row[0] if row else None
+def _since(settings: Settings, connection: Connection, run_id: str, asset: str) -> datetime | None:
+    """From which modification date on to read; None: everything."""
+    row = connection.execute(
+        "select w.newest_change from ops.watermark as w join ops.change as c using (asset)"
+        " where c.run_id = %s and c.asset = %s and not c.whole",
+        (run_id, asset),
+    ).fetchone()
+    return row[0] - timedelta(minutes=settings.overlap_minutes) if row and row[0] else None
 
 
 def _batches(
@@ -109,15 +131,8 @@ def _batches(
     if since is None:
         yield from snapshot.rows(entry)
         return
-    names = staging.key_columns(entry)
     for batch in snapshot.keys(entry):
-        frame = pl.DataFrame(batch)
-        columns = [pl.col(column.name).cast(column.dtype) for column in names]
-        append(
-            "staging",
-            staging.keys_table(entry.asset),
-            with_whole_key(entry, frame.select(*columns, pl.col(entry.modified).alias("__modified"))),
-        )
+        append("staging", staging.keys_table(entry.asset), _keys(entry, pl.DataFrame(batch)))
     with warehouse.connect("load") as connection:
         late = staging.keys_to_read(connection, entry, since.isoformat(sep=" "), MOST_LATE_ROWS)
     if late is None:
@@ -126,6 +141,21 @@ def _batches(
     yield from snapshot.rows(entry, since)
     if late.num_rows:
         yield from snapshot.rows_by_key(entry, late)
+
+
+def _keys(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
+    """Keys and modification dates in the contract's types. Raises TableBlocked where a key has another type."""
+    columns = []
+    for column in staging.key_columns(entry):
+        series = frame[column.name]
+        values = series.cast(column.dtype, strict=False) if series.dtype != pl.String else series
+        if values.dtype != column.dtype:
+            raise TableBlocked(
+                entry.asset, "column_types_are_kept", f"the key column {column.name} is now {series.dtype}."
+            )
+        columns.append(values)
+    keys = pl.DataFrame([*columns, frame[entry.modified].alias("__modified")])
+    return with_whole_key(entry, keys)
 
 
 def protected(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
@@ -150,10 +180,12 @@ def _put_in_quarantine(connection: Connection, entry: SourceTable, verdict: Verd
             f"{name}_is_readable" for name in key
         }
         data = {name: _shown(entry, value, readable[name]) for name, value in row.items()}
-        rows.append((entry.asset, row_key(identity), rejection.rule, rejection.message, _json(data), run_id))
+        rows.append((entry.asset, row_key(identity), rejection.rule, rejection.message, _json(data), run_id, "staged"))
     with (
         connection.cursor() as cursor,
-        cursor.copy("copy ops.quarantined_row (asset, row_key, rule, message, row_data, run_id) from stdin") as copy,
+        cursor.copy(
+            "copy ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status) from stdin"
+        ) as copy,
     ):
         for values in rows:
             copy.write_row(values)
@@ -191,4 +223,7 @@ def row_key(identity: dict[str, str | None]) -> str:
 
 def _json(values: dict[str, str | None]) -> str:
     # PostgreSQL's text takes no NUL character.
-    return json.dumps(values, ensure_ascii=False).replace("\\u0000", "�")
+    return json.dumps(
+        {name: value and value.replace("\x00", "\N{REPLACEMENT CHARACTER}") for name, value in values.items()},
+        ensure_ascii=False,
+    )

@@ -12,13 +12,13 @@ from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.incidents import Finding, Incident
 from adventureworks.settings import Settings
-from adventureworks.warehouse import open_warehouse, publication, staging
+from adventureworks.warehouse import open_warehouse, publication, quarantine, staging
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.publication import Publication
 from adventureworks.warehouse.sql import quoted, table
 
 # A table that waits for another one is no cause of its own.
-_CONSEQUENCES = frozenset({"unit_is_whole"})
+_CONSEQUENCES = frozenset({"unit_is_whole", "parent_is_published"})
 
 
 def publish(settings: Settings, run_id: str) -> list[Publication]:
@@ -33,6 +33,8 @@ def publish(settings: Settings, run_id: str) -> list[Publication]:
         for asset, status in rows:
             if status == "staged":
                 _publish_table(connection, asset, run_id)
+            if status == "blocked":
+                quarantine.hold(connection, asset)
             if status in {"staged", "blocked"}:
                 _advance(connection, run_id, asset, blocked=status == "blocked")
         for asset, _ in rows:
@@ -63,11 +65,12 @@ def conclude(settings: Settings, run_id: str) -> Conclusion:
             found = _findings(connection, run_id, asset, status, rule, cause)
             findings += found
             if rule not in _CONSEQUENCES:
-                resolved += incidents.resolve(connection, asset, keep={f.rule for f in found}, run_id=run_id)
+                keep = {finding.rule for finding in found} | _rules_with_open_rows(connection, asset)
+                resolved += incidents.resolve(connection, asset, keep=keep, run_id=run_id)
             states[asset] = _state(connection, run_id, asset, status, rule, cause)
         opened = incidents.report(connection, findings)
-        assets = [row[0] for row in rows]
-        publication.mark_announced(connection, publication.newest_versions(connection, assets))
+        # One ingestion runs at a time: what is published now, this run's publish task has announced.
+        publication.mark_announced(connection, publication.newest_versions(connection, list(SOURCE_TABLES)))
     return Conclusion(tuple(opened), tuple(resolved), states)
 
 
@@ -91,10 +94,10 @@ def _state(
 
 def _publish_table(connection: Connection, asset: str, run_id: str) -> None:
     entry = SOURCE_TABLES[asset]
-    effect, months = publication.merge(connection, entry, run_id)
+    effect, months = publication.merge(connection, entry)
     first = publication.newest(connection, asset) is None
     if effect.any or first:
-        set_aside = publication.quarantined(connection, asset)
+        set_aside = quarantine.open_rows(connection, asset)
         publication.record(
             connection,
             asset=asset,
@@ -124,12 +127,14 @@ def _advance(connection: Connection, run_id: str, asset: str, *, blocked: bool) 
     modified = quoted(SOURCE_TABLES[asset].modified)
     newest = "null" if blocked else f"(select max({modified}) from {table('raw', asset)})"
     connection.execute(
-        "insert into ops.watermark as w (asset, fingerprint, newest_change, blocked)"
-        f" select asset, fingerprint, {newest}, %(blocked)s from ops.change"
+        "insert into ops.watermark as w (asset, fingerprint, newest_change, blocked, source)"
+        f" select asset, fingerprint, {newest}, %(blocked)s, source from ops.change"
         " where run_id = %(run)s and asset = %(asset)s"
         " on conflict (asset) do update set fingerprint = excluded.fingerprint, blocked = excluded.blocked,"
         " read_at = current_timestamp,"
-        " newest_change = case when excluded.blocked then w.newest_change else excluded.newest_change end",
+        " newest_change = case when not excluded.blocked then excluded.newest_change"
+        # What was read from another source says nothing of this one.
+        " when w.source = excluded.source then w.newest_change end, source = excluded.source",
         {"blocked": blocked, "run": run_id, "asset": asset},
     )
 
@@ -191,11 +196,18 @@ def _evidence(connection: Connection, run_id: str, asset: str, rule: str) -> tup
     if row:
         return row[0], tuple(json.loads(row[1]))
     keys = connection.execute(
-        "select row_key, count(*) over () from ops.quarantined_row where asset = %s and run_id = %s and status = 'open'"
-        " order by row_key limit 3",
-        (asset, run_id),
+        "select row_key, count(*) over () from ops.quarantined_row where asset = %s and status = 'blocked'"
+        " order by row_key limit %s",
+        (asset, EXAMPLES),
     ).fetchall()
     return (keys[0][1] if keys else None), tuple(_key_text(key) for key, _ in keys)
+
+
+def _rules_with_open_rows(connection: Connection, asset: str) -> set[str]:
+    rows = connection.execute(
+        "select distinct rule from ops.quarantined_row where asset = %s and status = 'open'", (asset,)
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def _key_text(row_key: str) -> str:

@@ -44,22 +44,28 @@ class QuarantineCount:
 
 
 def rows(connection: Connection, table: str, limit: int = 20) -> list[QuarantinedRow]:
-    """The open rows of a table, newest first; PlatformError where there is no such table."""
+    """The rows of a table that are set aside, those of a blocked reading too, newest first.
+
+    Raises PlatformError where there is no such table.
+    """
     if table not in SOURCE_TABLES and table not in MARTS:
         raise PlatformError(f"There is no table {table}.", "See the tables: adventureworks status")
     query = (
         "select asset, row_key, rule, message, row_data, run_id, first_seen, last_seen from ops.quarantined_row"
-        " where asset = %s and status = 'open' order by last_seen desc, rule, row_key limit %s"
+        " where asset = %s and status in ('open', 'blocked') order by last_seen desc, rule, row_key limit %s"
     )
     with connection.cursor(row_factory=dict_row) as cursor:
         return [_row(found) for found in cursor.execute(query, (table, limit)).fetchall()]
 
 
 def summary(connection: Connection) -> list[QuarantineCount]:
-    """The open rows counted by table and rule, tables by name, the rule with the most rows first."""
+    """The rows that are set aside, those of blocked readings too, counted by table and rule.
+
+    Tables come by name, the rule with the most rows first.
+    """
     query = (
         "select asset, rule, min(message) as message, count(*) as rows, min(first_seen) as first_seen,"
-        " max(last_seen) as last_seen from ops.quarantined_row where status = 'open'"
+        " max(last_seen) as last_seen from ops.quarantined_row where status in ('open', 'blocked')"
         " group by asset, rule order by asset, rows desc, rule"
     )
     with connection.cursor(row_factory=class_row(QuarantineCount)) as cursor:

@@ -38,12 +38,11 @@ def build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
     marts = marts_of(dag)
     with open_warehouse(settings).connect(f"build {dag}") as connection:
         connection.execute("set transaction isolation level repeatable read")
-        todo = plan_now(connection, dag)
+        todo = plan_now(settings, connection, dag)
         if isinstance(todo, NothingToDo):
             return todo
-        as_of = _as_of(settings, connection)
         for place, mart in enumerate(marts):
-            _stage(connection, mart, todo.months, as_of, candidates=[m.name for m in marts[:place]])
+            _stage(connection, mart, todo.months, todo.as_of, candidates=[m.name for m in marts[:place]])
         connection.execute("delete from ops.build where dag = %s", (dag,))
         connection.execute(
             "insert into ops.build (run_id, dag, inputs, months, model, as_of) values (%s, %s, %s, %s, %s, %s)",
@@ -53,18 +52,10 @@ def build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
                 json.dumps(dict(todo.inputs), sort_keys=True),
                 None if todo.months is None else json.dumps(list(todo.months)),
                 models.digest(marts),
-                as_of,
+                todo.as_of,
             ),
         )
         return todo
-
-
-def _as_of(settings: Settings, connection: Connection) -> date:
-    """The business date: configured, or that of the newest order."""
-    if settings.as_of:
-        return date.fromisoformat(settings.as_of)
-    row = connection.execute('select max("OrderDate")::date from raw."Sales_SalesOrderHeader"').fetchone()
-    return row[0] if row and row[0] else date.min
 
 
 def _stage(

@@ -21,6 +21,8 @@ from adventureworks.warehouse import open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection, PostgresWarehouse
 from adventureworks.warehouse.sql import names, quoted, table
 
+_EVER = "0001-01-01 00:00:00"
+
 
 def gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
     """Holds the staged marts against their contracts and checks. Raises TableBlocked: then nothing is published."""
@@ -54,7 +56,7 @@ class GateClosed(TableBlocked):
 def _contract_findings(settings: Settings, connection: Connection, mart: Mart, run_id: str) -> list[Finding]:
     """Every staged row against the mart's contract, in bounded memory."""
     columns = columns_of(mart)
-    failed: dict[str, list[str]] = {}
+    examples: dict[str, list[str]] = {}
     messages: dict[str, str] = {}
     counts: dict[str, int] = {}
     with connection.cursor(name=f"gate_{mart.name}") as cursor:
@@ -65,14 +67,15 @@ def _contract_findings(settings: Settings, connection: Connection, mart: Mart, r
             for row, rejection in zip(verdict.bad.iter_rows(named=True), verdict.rejections, strict=True):
                 messages[rejection.rule] = rejection.message
                 counts[rejection.rule] = counts.get(rejection.rule, 0) + 1
-                key = ", ".join(f"{name}={row[name]}" for name in key_of(mart))
-                failed.setdefault(rejection.rule, []).append(key)
+                shown = examples.setdefault(rejection.rule, [])
+                if len(shown) < EXAMPLES:
+                    shown.append(", ".join(f"{name}={row[name]}" for name in key_of(mart)))
     findings = []
-    for rule, keys in failed.items():
+    for rule, keys in examples.items():
         summary = (
             f"{mart.name}: {counts[rule]:,} rows break the contract ({messages[rule]}). The last good version stays."
         )
-        findings.append(_finding(mart, rule, summary, counts[rule], tuple(keys[:EXAMPLES]), run_id))
+        findings.append(_finding(mart, rule, summary, counts[rule], tuple(keys), run_id))
     outcomes = [CheckOutcome(mart.name, f.rule, "fail", f.failed, f.summary, f.examples, "validity") for f in findings]
     results.remember(connection, run_id, outcomes, kind="contract")
     return findings
@@ -102,8 +105,12 @@ def _check_findings(
     with warehouse.connect(f"gate {dag}") as connection:
         for mart in marts_of(dag):
             last = publication.newest(connection, mart.name)
-            variables[f"least_rows_{mart.name}"] = str(int((last.rows if last else 0) * settings.least_share_of_rows))
-            variables[f"stale_before_{mart.name}"] = _stale_before(settings, connection, mart)
+            comparable = last is not None and last.as_of is not None and last.as_of <= as_of
+            rows = last.rows if last and comparable else 0
+            variables[f"least_rows_{mart.name}"] = str(int(rows * settings.least_share_of_rows))
+            # An earlier business date takes rows away, and rightly so.
+            stale = _stale_before(settings, connection, mart) if comparable else _EVER
+            variables[f"stale_before_{mart.name}"] = stale
     outcomes = run_checks(
         warehouse.url(), settings.checks_folder / "marts", [mart.name for mart in marts_of(dag)], variables
     )
@@ -125,10 +132,10 @@ def _check_findings(
 
 def _stale_before(settings: Settings, connection: Connection, mart: Mart) -> str:
     if mart.month is None:
-        return "0001-01-01 00:00:00"
+        return _EVER
     row = connection.execute(f"select max({quoted(mart.month.column)}) from {table('marts', mart.name)}").fetchone()
     if row is None or row[0] is None:
-        return "0001-01-01 00:00:00"
+        return _EVER
     return f"{row[0] - timedelta(days=settings.stale_after_days)} 00:00:00"
 
 

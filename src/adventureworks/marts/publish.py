@@ -66,5 +66,6 @@ def _publish_mart(connection: Connection, mart: Mart, run_id: str, built: Build)
         run_id=run_id,
         inputs=built.inputs,
         model=built.model,
+        as_of=built.as_of,
     )
     connection.execute(f"create or replace view {table('staging', mart.name)} as {layout.published_rows(mart)}")

@@ -121,8 +121,9 @@ def detect() -> list[list[str]]:
     tell_pending()
     conf = get_current_context()["dag_run"].conf or {}
     groups = detection.detect(settings(), _run_id(), everything=bool(conf.get("everything")))
-    if not groups and not detection.has_batch(settings(), _run_id()):
+    if not groups and not detection.has_work(settings(), _run_id()):
         raise AirflowSkipException("No table changed.")
+    # A batch may hold nothing to load, only tables that cannot be read: the steps after the load are for them too.
     return groups or [[]]
 
 

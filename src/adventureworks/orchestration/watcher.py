@@ -12,8 +12,12 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 log = logging.getLogger(__name__)
 
 
+FIRST_PAUSE_SECONDS = 60.0
+LAST_PAUSE_SECONDS = 900.0
+
+
 class SourceChanged(BaseEventTrigger):
-    """Fires when the source differs from what was last read, once per difference.
+    """Fires when the source differs from what was last read, and again while that difference stays.
 
     What it forgets when it is restarted costs one ingestion run that finds nothing; what it misses, the ingestion's
     calendar catches.
@@ -30,13 +34,19 @@ class SourceChanged(BaseEventTrigger):
         from adventureworks.settings import settings
 
         seen: str | None = None
+        fired = pause = 0.0
         while True:
             try:
                 found = await asyncio.to_thread(difference, settings())
             except PlatformError as error:
                 log.warning("The source could not be asked for changes: %s", error)
             else:
-                if found and found != seen:
+                now = asyncio.get_running_loop().time()
+                pause = FIRST_PAUSE_SECONDS if found != seen else pause
+                if found and (found != seen or now - fired > pause):
+                    # A difference that stays was not read: the ingestion failed. It is woken again, ever more rarely.
+                    pause = min(2 * pause, LAST_PAUSE_SECONDS) if found == seen else pause
+                    fired = now
                     yield TriggerEvent({"difference": found})
                 seen = found
             await asyncio.sleep(settings().watch_seconds)

@@ -62,6 +62,13 @@ class Source(Protocol):
     description: str
     """For people and logs; never holds a secret."""
 
+    def identity(self) -> str:
+        """Which source this is. What was read from another one says nothing of this one's changes.
+
+        A database that was filled anew is another source. Raises ServiceUnavailable where the source does not answer.
+        """
+        ...
+
     def state(self, table: SourceTable, known: str | None = None) -> TableState:
         """What the table looks like now; `known` is the last fingerprint, which may make the answer cheaper.
 

@@ -48,6 +48,10 @@ class FileSource:
         self._batch_rows = batch_rows
         self._digests: dict[tuple[Path, str], str] = {}
 
+    def identity(self) -> str:
+        """The folder."""
+        return f"files {self.folder.resolve()}"
+
     def state(self, table: SourceTable, known: str | None = None) -> TableState:
         """The fingerprint of the table's file; equal content gives the known one again, even if it was touched.
 

@@ -40,6 +40,11 @@ _STATE_TIMEOUT_MS = 120_000
 _READ_TIMEOUT_MS = 3_600_000
 """A stream takes as long as its reader; this only ends one that nobody reads any more."""
 
+FILLED = "filled "
+"""How the mark begins that a filling of the embedded source leaves on its schema `dbo`: as a comment."""
+
+FILLING = "obj_description(to_regnamespace('dbo')::oid, 'pg_namespace')"
+
 _STREAM_BYTES = 4 << 20
 _KEYS_AT_A_TIME = 10_000
 _EARLIEST, _LATEST = "0001-01-01", "9999-12-31"
@@ -54,6 +59,13 @@ class PostgresSource:
         self._address = Address.of(url)
         self._batch_rows = batch_rows
         self.description = f"PostgreSQL database {self._address.name}"
+
+    def identity(self) -> str:
+        """The filling of an embedded source, which survives a change of port; else host, port and database."""
+        with self._connected() as connection, translated(self._address):
+            row = connection.execute(f"select {FILLING} as filling").fetchone()
+        filling = str(row["filling"] or "") if row else ""
+        return filling if filling.startswith(FILLED) else f"postgresql {self._address.name}"
 
     def state(self, table: SourceTable, known: str | None = None) -> TableState:
         """Number of rows, newest change, and a fingerprint over keys, modification dates and the table's columns.

@@ -74,7 +74,8 @@ def _prepare_source_table(connection: Connection, entry: SourceTable) -> None:
     fields = [f"row_data::jsonb ->> '{column.name}' as {quoted(column.name)}" for column in columns_of(entry)]
     connection.execute(
         f"create or replace view {table('quarantine', entry.asset)} as select {', '.join(fields)}, rule, message,"
-        f" run_id, first_seen, last_seen from ops.quarantined_row where asset = '{entry.asset}' and status = 'open'"
+        f" run_id, first_seen, last_seen from ops.quarantined_row"
+        f" where asset = '{entry.asset}' and (status = 'staged' or status = 'open' and next_status is null)"
     )
     connection.execute(f"create or replace view {table('staging', entry.asset)} as {published_rows(entry)}")
 

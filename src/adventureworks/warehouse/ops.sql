@@ -11,6 +11,7 @@ create table if not exists ops.publication (
     set_aside    bigint    not null default 0,  -- rows of the table in quarantine; of a mart, orders that are withheld
     verdict      varchar   not null,  -- 'passed' or 'passed with warnings'
     model        varchar,             -- digest of the models that computed a mart; null for source tables
+    as_of        date,                -- business date of a mart; null for source tables
     run_id       varchar   not null,
     announced    boolean   not null default false,  -- its asset event was sent
     primary key (asset, version)
@@ -21,6 +22,7 @@ create table if not exists ops.watermark (
     fingerprint   varchar not null,   -- of the source when it was last read, whether or not it could be published
     newest_change timestamp,          -- up to which modification date the published rows go
     blocked       boolean not null,   -- the last reading could not be published
+    source        varchar not null,   -- which source was read
     read_at       timestamptz not null default current_timestamp
 );
 
@@ -44,7 +46,10 @@ create table if not exists ops.quarantined_row (
     message    varchar not null,
     row_data   varchar not null,      -- JSON map column -> value as text; secret columns protected
     run_id     varchar not null,      -- that saw it last
-    status     varchar not null default 'open',  -- 'open', 'repaired' (a good version came) or 'gone' (deleted at the source)
+    -- 'staged' (by a run that is not over), 'open', 'blocked' (its table could not be published), 'repaired' (a good
+    -- version came) or 'gone' (deleted at the source)
+    status     varchar not null default 'open',
+    next_status varchar,              -- of an open row, once the run at hand publishes its table
     first_seen timestamptz not null default current_timestamp,
     last_seen  timestamptz not null default current_timestamp
 );
@@ -78,7 +83,9 @@ create table if not exists ops.change (
     status        varchar not null,   -- 'detected', 'staged', 'blocked', 'published' or 'unchanged'
     rows_read     bigint not null default 0,
     set_aside     bigint not null default 0,   -- rows put in quarantine by this run
-    keys_unknown  boolean not null default false,  -- a bad row hides which key it has: deletes wait
+    source        varchar not null,   -- which source
+    whole         boolean not null,   -- to be read whole, not only what changed
+    judged        boolean not null default false,  -- blocked by the check task, which may judge again
     blocked_rule  varchar,
     blocked_cause varchar,
     primary key (run_id, asset)

@@ -62,10 +62,14 @@ class PostgresWarehouse:
 
     @contextmanager
     def bulk_loader(self) -> Iterator[Append]:
-        """A function that appends frames, batch by batch; each batch is committed."""
+        """A function that appends frames, batch by batch; each batch is committed.
+
+        Raises ServiceUnavailable when the server does not answer, or is lost on the way.
+        """
+        from adbc_driver_manager import Error
         from adbc_driver_postgresql import dbapi
 
-        with dbapi.connect(self.url()) as connection, connection.cursor() as cursor:
+        with _lost_is_unavailable(Error), dbapi.connect(self.url()) as connection, connection.cursor() as cursor:
 
             def append(schema: str, name: str, frame: pl.DataFrame) -> None:
                 if frame.height:
@@ -74,6 +78,20 @@ class PostgresWarehouse:
                     connection.commit()
 
             yield append
+
+
+@contextmanager
+def _lost_is_unavailable(driver_error: type[Exception]) -> Iterator[None]:
+    """Tells a lost connection, which has no SQLSTATE or one of class 08 or 57, from data that the server refuses."""
+    try:
+        yield
+    except driver_error as error:
+        state = str(getattr(error, "sqlstate", None) or "")
+        if state and state[:2] not in {"08", "57"}:
+            raise
+        raise ServiceUnavailable(
+            "The warehouse was lost while rows were loaded.", "Check it: adventureworks status"
+        ) from None
 
 
 def _reason(error: psycopg.OperationalError) -> str:

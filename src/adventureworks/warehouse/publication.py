@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from adventureworks.catalog import SOURCE_TABLES, MonthOf, SourceTable
 from adventureworks.columns import columns_of, key_of
-from adventureworks.warehouse import staging
+from adventureworks.warehouse import quarantine, staging
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.sql import equal, names, quoted, table
 
@@ -27,6 +28,8 @@ class Publication:
     set_aside: int
     verdict: str
     inputs: Mapping[str, int] = field(default_factory=dict)
+    as_of: date | None = None
+    """The business date of a mart."""
 
     def as_extra(self) -> dict[str, Any]:
         """The payload of the asset event."""
@@ -40,11 +43,11 @@ class Publication:
         }
 
 
-_COLUMNS = "asset, version, rows, changed_rows, months, set_aside, verdict, inputs"
+_COLUMNS = "asset, version, rows, changed_rows, months, set_aside, verdict, inputs, as_of"
 
 
 def _publication(row: Sequence[Any]) -> Publication:
-    asset, version, rows, changed, months, set_aside, verdict, inputs = row
+    asset, version, rows, changed, months, set_aside, verdict, inputs, as_of = row
     return Publication(
         asset,
         version,
@@ -54,6 +57,7 @@ def _publication(row: Sequence[Any]) -> Publication:
         set_aside,
         verdict,
         json.loads(inputs) if inputs else {},
+        as_of,
     )
 
 
@@ -69,12 +73,13 @@ def record(
     run_id: str,
     inputs: Mapping[str, int] | None = None,
     model: str | None = None,
+    as_of: date | None = None,
 ) -> None:
     """Writes the next version of an asset."""
     connection.execute(
         "insert into ops.publication (asset, version, rows, changed_rows, months, set_aside, verdict, run_id, inputs,"
-        " model) select cast(%(asset)s as varchar), coalesce(max(version), 0) + 1, %(rows)s, %(changed)s, %(months)s,"
-        " %(set_aside)s, %(verdict)s, %(run)s, %(inputs)s, %(model)s from ops.publication"
+        " model, as_of) select cast(%(asset)s as varchar), coalesce(max(version), 0) + 1, %(rows)s, %(changed)s,"
+        " %(months)s, %(set_aside)s, %(verdict)s, %(run)s, %(inputs)s, %(model)s, %(as_of)s from ops.publication"
         " where asset = cast(%(asset)s as varchar)",
         {
             "asset": asset,
@@ -86,6 +91,7 @@ def record(
             "run": run_id,
             "inputs": None if inputs is None else json.dumps(dict(inputs), sort_keys=True),
             "model": model,
+            "as_of": as_of,
         },
     )
 
@@ -149,7 +155,7 @@ class StagedEffect:
         return bool(self.upserts or self.deletes or self.newly_set_aside or self.closed)
 
 
-def merge(connection: Connection, entry: SourceTable, run_id: str) -> tuple[StagedEffect, tuple[str, ...] | None]:
+def merge(connection: Connection, entry: SourceTable) -> tuple[StagedEffect, tuple[str, ...] | None]:
     """Applies a staged change to the published table; returns what changed, and in which months."""
     key = key_of(entry)
     columns = [column.name for column in columns_of(entry)]
@@ -157,7 +163,7 @@ def merge(connection: Connection, entry: SourceTable, run_id: str) -> tuple[Stag
     rows = table("staging", staging.rows_table(entry.asset))
     gone = table("staging", staging.gone_table(entry.asset))
     months = _months(connection, entry) if entry.month else None
-    closed = _close_quarantine(connection, entry, run_id)
+    newly_set_aside, closed = quarantine.take_effect(connection, entry.asset)
     deletes = connection.execute(
         f"delete from {published} as p using {gone} as g where {equal(key, 'p', 'g')}"
     ).rowcount
@@ -168,35 +174,7 @@ def merge(connection: Connection, entry: SourceTable, run_id: str) -> tuple[Stag
         f" when not matched then insert ({names(columns)}) values ({names(columns, 'r')})"
         + (f" when matched then update set {update}" if values else " when matched then do nothing")
     ).rowcount
-    fresh = connection.execute(
-        "select count(*) from ops.quarantined_row where asset = %s and run_id = %s and status = 'open'"
-        " and first_seen = last_seen",
-        (entry.asset, run_id),
-    ).fetchone()
-    return StagedEffect(upserts, deletes, int(fresh[0]) if fresh else 0, closed), months
-
-
-def _close_quarantine(connection: Connection, entry: SourceTable, run_id: str) -> int:
-    """Rows in quarantine whose key now comes in a good version are repaired; those that vanished are gone."""
-    key = key_of(entry)
-    matches = " and ".join(f"q.row_key::jsonb ->> '{name}' = s.{quoted(name)}::varchar" for name in key)
-    closed = 0
-    for status, present in (("repaired", staging.rows_table(entry.asset)), ("gone", None)):
-        if present:
-            condition = f"exists (select 1 from {table('staging', present)} as s where {matches})"
-        else:
-            # The keys at the source are known where only changes were read; a whole reading brings every bad row again.
-            keys = table("staging", staging.keys_table(entry.asset))
-            condition = (
-                f"not exists (select 1 from {keys} as s where {matches}) and not exists (select 1 from ops.change as c"
-                " where c.run_id = %(run)s and c.asset = %(asset)s and c.keys_unknown)"
-            )
-        closed += connection.execute(
-            f"update ops.quarantined_row as q set status = '{status}' where q.asset = %(asset)s and q.status = 'open'"
-            f" and q.run_id <> %(run)s and {condition}",
-            {"asset": entry.asset, "run": run_id},
-        ).rowcount
-    return closed
+    return StagedEffect(upserts, deletes, newly_set_aside, closed), months
 
 
 def _months(connection: Connection, entry: SourceTable) -> tuple[str, ...]:
@@ -233,32 +211,27 @@ def _month_queries(month: MonthOf, relation: str) -> list[str]:
 
 
 def _month_queries_of_set_aside(entry: SourceTable) -> list[str]:
-    """Months of rows in quarantine, or leaving it now, as good rows tell them: a bad row's own date may be false."""
+    """Months of rows that enter quarantine or leave it, as good rows tell them: a bad row's own date may be false."""
     month = entry.month
     if month is None:
         return []
-    open_rows = "from ops.quarantined_row as q where q.asset = %(asset)s and q.status = 'open'"
+    moving = (
+        "from ops.quarantined_row as q where q.asset = %(asset)s"
+        " and (q.status = 'staged' or q.status = 'open' and q.next_status is not null)"
+    )
     if month.parent is None:
         same_key = " and ".join(f"q.row_key::jsonb ->> '{name}' = p.{quoted(name)}::varchar" for name in key_of(entry))
         known = (table("raw", entry.asset), table("staging", staging.rows_table(entry.asset)))
         return [
-            f"select p.{quoted(month.column)} from {rows} as p where exists (select 1 {open_rows} and {same_key})"
+            f"select p.{quoted(month.column)} from {rows} as p where exists (select 1 {moving} and {same_key})"
             for rows in known
         ]
-    parents = f"select q.row_data::jsonb ->> '{month.parent_key}' {open_rows}"
+    parents = f"select q.row_data::jsonb ->> '{month.parent_key}' {moving}"
     return [
         f"select h.{quoted(month.column)} from {table(schema, month.parent)} as h"
         f" where h.{quoted(str(month.parent_key))}::varchar in ({parents})"
         for schema in ("staging", "raw")
     ]
-
-
-def quarantined(connection: Connection, asset: str) -> int:
-    """Rows of a table that are in quarantine now."""
-    row = connection.execute(
-        "select count(*) from ops.quarantined_row where asset = %s and status = 'open'", (asset,)
-    ).fetchone()
-    return int(row[0]) if row else 0
 
 
 def source_table_rows(connection: Connection, asset: str) -> int:

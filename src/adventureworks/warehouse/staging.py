@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import Column, columns_of, key_of
+from adventureworks.warehouse import quarantine
 from adventureworks.warehouse.layout import published_rows
 from adventureworks.warehouse.postgres import Connection, column_type
 from adventureworks.warehouse.sql import equal, names, quoted, same, table
@@ -57,14 +58,18 @@ def _scratch(connection: Connection, name: str, columns: tuple[Column, ...], ext
 
 
 def keys_to_read(connection: Connection, entry: SourceTable, before: str, most: int) -> pa.Table | None:
-    """Keys of rows that are new or have another modification date than the published ones, and lie before `before`
-    (rows from there on are read anyway); None if there are more than `most`. Needs `T__keys`."""
+    """Keys of rows that are new, dated otherwise than the published ones, or in quarantine, and lie before `before`
+    (rows from there on, and rows without a date, are read anyway). None if there are more than `most`.
+
+    Needs `T__keys`.
+    """
     key = key_of(entry)
     keys, published = table("staging", keys_table(entry.asset)), table("raw", entry.asset)
     rows = connection.execute(
         f"select {names(key, 'k')} from {keys} as k left join {published} as p on {equal(key, 'k', 'p')}"
-        f' where (p.{quoted(key[0])} is null or p.{quoted(entry.modified)} is distinct from k."__modified")'
-        ' and (k."__modified" is null or k."__modified" < %(before)s::timestamp) limit %(most)s + 1',
+        f' where (p.{quoted(key[0])} is null or p.{quoted(entry.modified)} is distinct from k."__modified"'
+        f" or {quarantine.keys(entry, 'k', 'open')})"
+        ' and k."__modified" < %(before)s::timestamp limit %(most)s + 1',
         {"before": before, "most": most},
     ).fetchall()
     if len(rows) > most:
@@ -72,7 +77,7 @@ def keys_to_read(connection: Connection, entry: SourceTable, before: str, most: 
     return pa.table({name: [row[place] for row in rows] for place, name in enumerate(key)})
 
 
-def settle(connection: Connection, entry: SourceTable, *, whole: bool, find_gone: bool, run_id: str) -> None:
+def settle(connection: Connection, entry: SourceTable, *, whole: bool, find_gone: bool) -> None:
     """Marks staged rows that change nothing, and finds the keys that vanished.
 
     `whole`: the staged rows and those set aside are all that the source has; else `T__keys` says so.
@@ -92,16 +97,8 @@ def settle(connection: Connection, entry: SourceTable, *, whole: bool, find_gone
     connection.execute(
         f"insert into {table('staging', gone_table(entry.asset))} ({names(key)}) select {names(key, 'p')}"
         f" from {published} as p where not exists (select 1 from {present} as s where {equal(key, 's', 'p')})"
-        f" and not exists (select 1 from ops.quarantined_row as q where q.asset = %s and q.run_id = %s"
-        f" and {_row_key_equals(key, 'p')})",
-        (entry.asset, run_id),
+        f" and not ({quarantine.keys(entry, 'p', 'staged')})"
     )
-
-
-def _row_key_equals(key: tuple[str, ...], alias: str) -> str:
-    """The condition that a row is the one a quarantined row speaks of."""
-    parts = [f"q.row_key::jsonb ->> '{name}' = {alias}.{quoted(name)}::varchar" for name in key]
-    return " and ".join(parts)
 
 
 def show_candidate(connection: Connection, entry: SourceTable) -> None:
@@ -136,33 +133,14 @@ def set_aside(connection: Connection, entry: SourceTable, condition: str, rule: 
     """Moves the staged rows (alias `r`) that meet a condition into quarantine; returns how many."""
     key = key_of(entry)
     columns = [column.name for column in columns_of(entry)]
-    moved = connection.execute(
+    return connection.execute(
         f"with moved as (delete from {table('staging', rows_table(entry.asset))} as r where {condition} returning r.*)"
-        " insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id)"
-        f" select %s, {_as_json(key)}, %s, %s, {_as_json(columns)}, %s from moved as r",
+        " insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
+        f" select %s, {_as_json(key)}, %s, %s, {_as_json(columns)}, %s, 'staged' from moved as r",
         (entry.asset, rule, message, run_id),
     ).rowcount
-    if moved:
-        merge_repeats(connection, entry.asset, run_id)
-    return moved
 
 
 def _as_json(columns: tuple[str, ...] | list[str]) -> str:
     fields = ", ".join(f"'{name}', r.{quoted(name)}::varchar" for name in columns)
     return f"jsonb_build_object({fields})::varchar"
-
-
-def merge_repeats(connection: Connection, asset: str, run_id: str) -> None:
-    """A row that was in quarantine already is there once: the newest sight, since the first."""
-    connection.execute(
-        "update ops.quarantined_row as q set first_seen = o.first_seen from ops.quarantined_row as o"
-        " where q.asset = %(asset)s and o.asset = q.asset and o.status = 'open' and q.run_id = %(run)s"
-        " and o.run_id <> q.run_id and o.row_key = q.row_key",
-        {"asset": asset, "run": run_id},
-    )
-    connection.execute(
-        "delete from ops.quarantined_row as o using ops.quarantined_row as q where o.asset = %(asset)s"
-        " and q.asset = o.asset and o.status = 'open' and q.run_id = %(run)s and o.run_id <> q.run_id"
-        " and o.row_key = q.row_key",
-        {"asset": asset, "run": run_id},
-    )

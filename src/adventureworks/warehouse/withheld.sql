@@ -1,10 +1,13 @@
 -- Orders that no mart may show: a row of theirs is in quarantine, and without it they are not whole.
 -- An order whose broken row has a last good version, and whose lines add up to its SubTotal, is whole and stays.
+-- Only open rows count: those that belong to the published version of their table.
 create or replace view staging.withheld_order as
 with broken as (
-    select "SalesOrderID" as order_id, "SalesOrderDetailID" as line_id from quarantine."Sales_SalesOrderDetail"
-    union all
-    select "SalesOrderID", null from quarantine."Sales_SalesOrderHeader"
+    select
+        row_key::jsonb ->> 'SalesOrderID' as order_id,
+        row_key::jsonb ->> 'SalesOrderDetailID' as line_id
+    from ops.quarantined_row
+    where asset in ('Sales_SalesOrderHeader', 'Sales_SalesOrderDetail') and status = 'open'
 ),
 suspect as (
     select h."SalesOrderID", h."SubTotal", b.line_id
