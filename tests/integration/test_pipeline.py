@@ -489,3 +489,131 @@ def test_an_order_that_changes_month_leaves_the_old_one(pipeline: Pipeline) -> N
 def test_the_catalogue_is_all_there(pipeline: Pipeline) -> None:
     versions = dict(pipeline.published("select asset, max(version) from ops.publication group by 1"))
     assert set(versions) == {*SOURCE_TABLES, "fact_sales", "daily_sales"}
+
+
+def test_a_table_over_the_limit_is_published_once_it_is_repaired(pipeline: Pipeline) -> None:
+    good = pipeline.published(REVENUE)
+    where = 'where "SalesOrderDetailID" % 10 = 0'
+    pipeline.change('create table kept as select * from "Sales"."SalesOrderDetail"')
+    pipeline.change(f'update "Sales"."SalesOrderDetail" set "OrderQty" = 0 {where}')
+    assert pipeline.ingest().opened == {"Sales_SalesOrderDetail": "few_rows_are_set_aside"}
+    # Nothing of a blocked reading may reach a mart, whatever else changes.
+    pipeline.change(
+        'update "Production"."ProductCostHistory" set "ModifiedDate" = now()'
+        ' where "ProductID" = (select min("ProductID") from "Production"."ProductCostHistory")'
+    )
+    pipeline.ingest()
+    assert isinstance(pipeline.analyse(), Plan)
+    assert pipeline.published(REVENUE) == good
+
+    pipeline.change(
+        'update "Sales"."SalesOrderDetail" as d set "OrderQty" = k."OrderQty" from kept as k'
+        ' where k."SalesOrderDetailID" = d."SalesOrderDetailID" and d."OrderQty" = 0'
+    )
+    repaired = pipeline.ingest()
+    assert repaired.opened == {}
+    assert repaired.resolved == {"Sales_SalesOrderDetail": "few_rows_are_set_aside"}
+    assert pipeline.published('select count(*) from quarantine."Sales_SalesOrderDetail"') == [(0,)]
+
+
+def test_an_ingestion_between_build_and_gate_disturbs_neither(pipeline: Pipeline) -> None:
+    from adventureworks.gate import detect, judge, load, publish
+    from adventureworks.marts import build as building
+    from adventureworks.marts import gate as gating
+
+    order, line, _ = any_order(pipeline)
+    change_quantity(pipeline, order, line, more=1)
+    pipeline.ingest()
+    building.build(pipeline.settings, "daily_sales_etl", "daily_sales_etl/slow")
+    add_line(pipeline, order, line, 9_000_001, quantity=0)
+    for group in detect.detect(pipeline.settings, "ingest_source/quick"):
+        load.load(pipeline.settings, "ingest_source/quick", group)
+    assert gating.gate(pipeline.settings, "daily_sales_etl", "daily_sales_etl/slow") is None
+
+    judge.judge(pipeline.settings, "ingest_source/quick")
+    publish.publish(pipeline.settings, "ingest_source/quick")
+    late = gating.gate(pipeline.settings, "daily_sales_etl", "daily_sales_etl/slow")
+    assert isinstance(late, NothingToDo)
+    assert "computed again" in late.reason
+
+
+def test_a_row_restored_with_its_old_date_leaves_quarantine(pipeline: Pipeline) -> None:
+    asset, table = "Production_TransactionHistory", '"Production"."TransactionHistory"'
+    [(oldest, kind, dated)] = pipeline.at_source(
+        f'select "TransactionID", "TransactionType", "ModifiedDate" from {table} order by "ModifiedDate" limit 1'
+    )
+    pipeline.change(f'update {table} set "TransactionType" = \'X\' where "TransactionID" = %s', (oldest,))
+    assert list(pipeline.ingest().opened) == [asset]
+    pipeline.change(f"alter table {table} disable trigger user")
+    pipeline.change(
+        f'update {table} set "TransactionType" = %s, "ModifiedDate" = %s where "TransactionID" = %s',
+        (kind, dated, oldest),
+    )
+    assert list(pipeline.ingest().resolved) == [asset]
+
+
+def test_a_source_that_was_filled_anew_is_read_whole(pipeline: Pipeline) -> None:
+    pipeline.change('alter table "Sales"."SalesTerritory" disable trigger user')
+    pipeline.change('update "Sales"."SalesTerritory" set "SalesYTD" = "SalesYTD" + 1')
+    assert pipeline.ingest().loaded == [], "a change without a date cannot be seen"
+    assert pipeline.ingest(everything=True).published["Sales_SalesTerritory"].changed_rows == 10
+
+    pipeline.change('update "Sales"."SalesTerritory" set "SalesYTD" = "SalesYTD" + 1')
+    pipeline.change("comment on schema dbo is 'filled another time'")
+    again = pipeline.ingest()
+    assert len(again.loaded) == 71
+    assert list(again.published) == ["Sales_SalesTerritory"]
+
+
+def test_a_key_of_another_type_blocks_its_table_alone(pipeline: Pipeline) -> None:
+    order, line, _ = any_order(pipeline)
+    change_quantity(pipeline, order, line, more=1)
+    pipeline.change('alter table "Production"."ProductReview" alter column "ProductReviewID" type text')
+    pipeline.change('update "Production"."ProductReview" set "ProductReviewID" = \'R\' || "ProductReviewID"')
+    ingested = pipeline.ingest()
+    assert ingested.opened == {"Production_ProductReview": "column_types_are_kept"}
+    assert sorted(ingested.published) == ORDER_TABLES
+
+
+def test_odd_text_reaches_quarantine_and_comes_back_as_it_was(pipeline: Pipeline) -> None:
+    odd = "a\\u0000b \"%s\" {'x'}\t'; drop table t --\u2028é漢😀"
+    [(review,)] = pipeline.at_source('select min("ProductReviewID") from "Production"."ProductReview"')
+    pipeline.change(
+        'update "Production"."ProductReview" set "Rating" = 9, "Comments" = %s where "ProductReviewID" = %s',
+        (odd, review),
+    )
+    strict = pipeline.settings.set_aside_limit
+    pipeline.settings.set_aside_limit = 1.0
+    pipeline.ingest()
+    pipeline.settings.set_aside_limit = strict
+    assert pipeline.published('select "Comments", "Rating" from quarantine."Production_ProductReview"') == [(odd, "9")]
+
+
+def test_another_business_date_is_followed_both_ways(pipeline: Pipeline) -> None:
+    from datetime import date
+
+    whole = pipeline.published(REVENUE)
+    pipeline.settings.as_of = date(2013, 6, 30)
+    assert isinstance(pipeline.analyse(), Plan)
+    assert pipeline.published("select max(order_date) <= date '2013-06-30' from marts.daily_sales") == [(True,)]
+    pipeline.settings.as_of = None
+    assert isinstance(pipeline.analyse(), Plan)
+    assert pipeline.published(REVENUE) == whole
+
+
+def test_a_run_that_died_before_it_told_is_told_of_once(pipeline: Pipeline) -> None:
+    from adventureworks.gate import detect, judge, load, publish
+
+    pipeline.change('update "Sales"."Currency" set "Name" = "Name" || \'!\'')
+    run = "ingest_source/silent"
+    for group in detect.detect(pipeline.settings, run):
+        load.load(pipeline.settings, run, group)
+    judge.judge(pipeline.settings, run)
+    publish.publish(pipeline.settings, run)
+    assert detect.detect(pipeline.settings, "ingest_source/next") == []
+    assert detect.has_work(pipeline.settings, "ingest_source/next"), "somebody has yet to be told"
+    order, line, _ = any_order(pipeline)
+    change_quantity(pipeline, order, line, more=1)
+    assert sorted(pipeline.ingest().published) == ["Sales_Currency", *ORDER_TABLES]
+    change_quantity(pipeline, order, line, more=1)
+    assert sorted(pipeline.ingest().published) == ORDER_TABLES

@@ -1,0 +1,57 @@
+"""First loads from files that are not all good: what is missing holds up what depends on it, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import SecretStr
+
+from adventureworks.marts.plan import NothingToDo, Plan
+from adventureworks.settings import Settings
+from adventureworks.source.sample import generate
+from tests.integration.pipeline import Pipeline
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Generated tables as Parquet files."""
+    for asset, table in generate(0.01, seed=5):
+        pq.write_table(table, tmp_path / f"{asset}.parquet")
+    return tmp_path
+
+
+def test_a_missing_parent_is_the_only_one_to_blame_and_all_follow_when_it_comes(
+    folder: Path, warehouse_url: str
+) -> None:
+    pipeline = Pipeline(Settings(source=str(folder), warehouse_url=SecretStr(warehouse_url)))
+    product = folder / "Production_Product.parquet"
+    product.rename(folder / "kept")
+    first = pipeline.ingest()
+    assert first.opened == {"Production_Product": "file_is_there"}
+    assert "Sales_Currency" in first.published
+    assert "Sales_SalesOrderDetail" not in first.published
+    assert pipeline.published("select count(*) from ops.quarantined_row") == [(0,)]
+    assert isinstance(pipeline.analyse(), NothingToDo)
+
+    (folder / "kept").rename(product)
+    second = pipeline.ingest()
+    assert second.resolved == {"Production_Product": "file_is_there"}
+    assert len({*first.published, *second.published}) == 71
+    assert isinstance(pipeline.analyse(), Plan)
+
+
+def test_one_odd_value_holds_up_one_row(folder: Path, warehouse_url: str) -> None:
+    path = folder / "Sales_Currency.parquet"
+    table = pq.read_table(path)
+    names = table["Name"].to_pylist()
+    names[-1] = "Nothing\x00ness"
+    place = table.column_names.index("Name")
+    pq.write_table(table.set_column(place, "Name", pa.array(names)), path)
+    pipeline = Pipeline(Settings(source=str(folder), warehouse_url=SecretStr(warehouse_url), set_aside_limit=0.02))
+    ingested = pipeline.ingest()
+    assert "Sales_Currency" in ingested.published
+    assert ingested.opened["Sales_Currency"] == "Name_is_text"
+    assert pipeline.published('select "Name" from quarantine."Sales_Currency"') == [("Nothing\ufffdness",)]
