@@ -1,8 +1,8 @@
 """The life of a row in quarantine, in `ops.quarantined_row`.
 
 A run sets rows aside as `staged`. They count when the run publishes their table: then they are `open`, and rows that
-were open before may turn out `repaired` (their key came in a good version) or `gone` (it vanished at the source). Until then
-nothing that readers see depends on them; if the table is blocked, they stay as `blocked`, for people to look at.
+were open before may turn out `repaired` (their key came in a good version) or `gone` (it vanished at the source). Until
+then nothing that readers see depends on them; if the table is blocked, they stay as `blocked`, for people to look at.
 """
 
 from __future__ import annotations

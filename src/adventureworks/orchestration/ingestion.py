@@ -1,0 +1,71 @@
+"""The tasks of `ingest_source`: thin calls of `adventureworks.gate`, imported when they run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.orchestration.schedules import SOURCE_ALIAS, asset, current_run_id
+from adventureworks.settings import settings
+
+
+@task
+def detect() -> list[list[str]]:
+    """Notes which tables changed; returns them in groups, one for each load task."""
+    from adventureworks.gate import detect as detection
+    from adventureworks.orchestration.notify import tell_pending
+
+    tell_pending()
+    conf = get_current_context()["dag_run"].conf or {}
+    groups = detection.detect(settings(), current_run_id(), everything=bool(conf.get("everything")))
+    if not groups and not detection.has_work(settings(), current_run_id()):
+        raise AirflowSkipException("No table changed.")
+    # A batch may hold nothing to load, only tables that cannot be read: the steps after the load are for them too.
+    return groups or [[]]
+
+
+@task(map_index_template="{{ tables }}")
+def load(group: list[str]) -> None:
+    """Stages the changes of a group of tables, read from one snapshot of the source."""
+    from adventureworks.gate.load import load as load_group
+
+    label = ", ".join(group) if len(group) < 4 else f"{group[0]}, {group[1]} and {len(group) - 2} more"
+    get_current_context()["tables"] = label  # type: ignore[typeddict-unknown-key]
+    for name, rows in load_group(settings(), current_run_id(), group).items():
+        print(f"{name}: {rows:,} rows read")
+
+
+@task
+def check() -> None:
+    """Runs references and checks on the candidates and decides which tables may pass."""
+    from adventureworks.gate.judge import judge
+
+    judge(settings(), current_run_id())
+
+
+@task(outlets=[SOURCE_ALIAS])
+def publish_tables(outlet_events: Any = None) -> None:
+    """Publishes the batch in one transaction, then one event per table that changed."""
+    from adventureworks.gate.publish import publish
+
+    for version in publish(settings(), current_run_id()):
+        print(f"{version.asset}: version {version.version}, {version.changed_rows:,} rows changed, {version.verdict}")
+        outlet_events[SOURCE_ALIAS].add(asset(version.asset), extra=version.as_extra())
+
+
+@task(inlets=[asset(name) for name in SOURCE_TABLES])
+def tell(asset_state_store: Any = None) -> None:
+    """Shows each table's verdict on its asset's page, and tells the owners what they have to know."""
+    from adventureworks.gate.publish import conclude
+    from adventureworks.orchestration.notify import tell as send
+
+    conclusion = conclude(settings(), current_run_id())
+    for name, state in conclusion.states.items():
+        for key, value in state.items():
+            asset_state_store[asset(name)].set(key, value)
+    send(conclusion.opened, conclusion.resolved)
+    for incident in conclusion.opened:
+        print(incident.summary)

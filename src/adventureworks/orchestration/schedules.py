@@ -1,0 +1,102 @@
+"""The assets that Airflow knows, what starts each DAG, and what all DAGs have in common."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import (
+    Asset,
+    AssetAlias,
+    AssetAny,
+    AssetOrTimeSchedule,
+    AssetWatcher,
+    CronTriggerTimetable,
+    ExceptionRetryPolicy,
+    RetryAction,
+    RetryRule,
+    get_current_context,
+)
+
+from adventureworks.catalog import ANALYSES, entry, marts_of, outside_inputs
+from adventureworks.orchestration.watcher import SourceChanged
+
+SOURCE_ALIAS = AssetAlias("source_tables", group="source")
+"""Through it one task announces all source tables that changed, and no other."""
+
+SOURCE = Asset("source_database", group="source", watchers=[AssetWatcher("source_watcher", trigger=SourceChanged())])
+"""The source as a whole; its event says that something in it changed."""
+
+INGESTION_CALENDAR = "*/15 * * * *"
+
+
+def asset(name: str) -> Asset:
+    """The Airflow asset of a source table or mart."""
+    known = entry(name)
+    return Asset(name, group=known.group, extra={"owner": known.owner})
+
+
+def changes(dag_id: str) -> AssetOrTimeSchedule:
+    """When an analysis starts: on the change of any of its inputs, at the latest on its calendar."""
+    return AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable(ANALYSES[dag_id].calendar, timezone="UTC"),
+        assets=AssetAny(*(asset(name) for name in outside_inputs(dag_id))),
+    )
+
+
+def source_changes() -> AssetOrTimeSchedule:
+    """When the ingestion starts: when the watcher sees a change, at the latest on its calendar."""
+    return AssetOrTimeSchedule(timetable=CronTriggerTimetable(INGESTION_CALENDAR, timezone="UTC"), assets=SOURCE)
+
+
+def settings_for(dag_id: str) -> dict[str, Any]:
+    """What every DAG of the platform has in common."""
+    marts = marts_of(dag_id)
+    owner, tag = (marts[0].owner, marts[0].domain) if marts else ("platform", "ingestion")
+    return {
+        "dag_id": dag_id,
+        "start_date": datetime(2024, 1, 1),  # noqa: DTZ001 - Airflow reads it as UTC
+        "catchup": False,
+        # Two runs at once would stage over each other. A wake-up that Airflow drops because of it is no loss: a run
+        # reads what is unprocessed when it starts.
+        "max_active_runs": 1,
+        "tags": [tag],
+        "default_args": {
+            "owner": owner,
+            "retries": 4,
+            "retry_delay": timedelta(seconds=5),
+            "retry_exponential_backoff": True,
+            "max_retry_delay": timedelta(minutes=5),
+            "execution_timeout": timedelta(hours=2),
+            "retry_policy": _only_lost_connections(),
+            "on_failure_callback": _report_failure,
+            "on_success_callback": _report_success,
+        },
+    }
+
+
+def _only_lost_connections() -> ExceptionRetryPolicy:
+    """A lost connection is worth another try; a broken contract or a bug is not."""
+    lost = ["adventureworks.errors.ServiceUnavailable", "builtins.ConnectionError", "builtins.TimeoutError"]
+    return ExceptionRetryPolicy(
+        rules=[RetryRule(exception=lost, action=RetryAction.DEFAULT)],  # type: ignore[arg-type]
+        default=RetryAction.FAIL,
+    )
+
+
+def _report_failure(context: Any) -> None:
+    from adventureworks.orchestration.notify import on_task_failure
+
+    on_task_failure(context)
+
+
+def _report_success(context: Any) -> None:
+    from adventureworks.orchestration.notify import on_task_success
+
+    on_task_success(context)
+
+
+def current_run_id() -> str:
+    """The run, as the platform's tables name it: run ids are unique within a DAG only."""
+    run = get_current_context()["dag_run"]
+    return f"{run.dag_id}/{run.run_id}"
