@@ -4,7 +4,7 @@
 **Answers**: what was sold each day, where and through which channel, for how much, and at what cost?
 **Starts** when orders, their lines, products or costs change; daily at 05:00 UTC at the latest.
 **Publishes** `fact_sales` (one row per order line) and `daily_sales` (one row per day, territory and channel). Only the
-months that changed are computed.
+months that changed are computed; a changed product or cost may touch any month, so then all are.
 **Mind**: orders that are rejected or cancelled are left out; so are orders of which a row is in quarantine, and the
 verdict says how many. Where no cost was valid on the day of the order, the product's present cost stands in
 (`cost_source` = `fallback`).
