@@ -30,7 +30,7 @@ class AssetState:
     fresh: bool
     """A mart that was computed from the newest version of every input; a source table that is not blocked."""
     broken_rules: tuple[str, ...]
-    """Rules that its last check failed, with the number of rows."""
+    """Why it is blocked, else the rules that its last check failed, with the number of rows."""
 
 
 def is_laid_out(connection: psycopg.Connection) -> bool:
@@ -47,7 +47,7 @@ def asset_states(connection: psycopg.Connection) -> list[AssetState]:
     waiting = dict(
         _pairs(connection, "select asset, count(*) from ops.quarantined_row where status = 'open' group by asset")
     )
-    broken = _broken_rules(connection)
+    broken = {**_broken_rules(connection), **_blocking_rules(connection)}
     versions = {asset: version for asset, (version, *_) in published.items()}
     states = []
     for asset in (*SOURCE_TABLES, *MARTS):
@@ -118,6 +118,19 @@ def _broken_rules(connection: psycopg.Connection) -> dict[str, tuple[str, ...]]:
         count = f", {failed:,} rows" if failed else ""
         broken[asset] = (*broken.get(asset, ()), f"{rule} ({outcome}{count}): {message}")
     return broken
+
+
+def _blocking_rules(connection: psycopg.Connection) -> dict[str, tuple[str, ...]]:
+    """Why the last reading of a table could not be published."""
+    rows = connection.execute(
+        """
+        select asset, blocked_rule, blocked_cause from (
+            select distinct on (asset) asset, status, blocked_rule, blocked_cause
+            from ops.change order by asset, detected_at desc
+        ) as last where status = 'blocked'
+        """
+    )
+    return {asset: (f"{rule}: {cause}",) for asset, rule, cause in rows}
 
 
 def _pairs(connection: psycopg.Connection, question: str) -> list[tuple[str, Any]]:

@@ -88,6 +88,7 @@ create table if not exists ops.change (
     judged        boolean not null default false,  -- blocked by the check task, which may judge again
     blocked_rule  varchar,
     blocked_cause varchar,
+    detected_at   timestamptz not null default current_timestamp,
     primary key (run_id, asset)
 );
 
