@@ -141,11 +141,11 @@ class FolderSnapshot:
 
     def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         """Not offered: files are always read whole."""
-        raise NotImplementedError("A folder's snapshot is complete: read rows().")
+        raise TypeError("A folder's snapshot is complete: read rows().")
 
     def rows_by_key(self, table: SourceTable, keys: pa.Table) -> Iterator[pa.RecordBatch]:
         """Not offered: files are always read whole."""
-        raise NotImplementedError("A folder's snapshot is complete: read rows().")
+        raise TypeError("A folder's snapshot is complete: read rows().")
 
 
 @contextmanager
