@@ -110,3 +110,14 @@ def test_json_keeps_every_digit_and_says_null(capsys: pytest.CaptureFixture[str]
     assert '"amount": 12345678901234567890.123400' in told
     assert json.loads(told)[1] == {"amount": 0.1, "name": 'é"', "good": False, "rate": 1}
     assert json.loads(told)[0]["rate"] == "NaN"
+
+
+@pytest.mark.parametrize("arguments", [("run",), ("source", "generate"), ("sql", "select 1")])
+def test_a_home_that_can_be_no_folder_is_one_line(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ADVENTUREWORKS_HOME", str(tmp_path / "file" / "home"))
+    done = command(*arguments)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1

@@ -28,7 +28,7 @@ quarantine_app = typer.Typer(no_args_is_help=True, help="Look at the rows that w
 app.add_typer(source_app, name="source")
 app.add_typer(quarantine_app, name="quarantine")
 
-REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
 """What a file system says to people rather than to programmers."""
 
 

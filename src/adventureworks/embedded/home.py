@@ -69,7 +69,7 @@ class Home:
         """What was remembered under this name; None if nothing was."""
         try:
             return json.loads((self.path / f"{name}.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
             return None
 
     def remember(self, name: str, value: Any) -> None:
