@@ -617,3 +617,24 @@ def test_a_run_that_died_before_it_told_is_told_of_once(pipeline: Pipeline) -> N
     assert sorted(pipeline.ingest().published) == ["Sales_Currency", *ORDER_TABLES]
     change_quantity(pipeline, order, line, more=1)
     assert sorted(pipeline.ingest().published) == ORDER_TABLES
+
+
+def test_what_a_blocked_reading_set_aside_counts_when_the_table_is_published(pipeline: Pipeline) -> None:
+    broken = pipeline.change('update "Sales"."SalesOrderDetail" set "OrderQty" = 0 where "SalesOrderDetailID" % 20 = 0')
+    assert pipeline.ingest().published == {}
+    pipeline.settings.set_aside_limit = 0.2
+    version = pipeline.ingest(everything=True).published["Sales_SalesOrderDetail"]
+    assert (version.set_aside, version.changed_rows) == (broken, 0)
+    assert len(version.months or ()) > 1
+
+
+def test_a_block_does_not_end_the_incident_of_rows_that_are_still_set_aside(pipeline: Pipeline) -> None:
+    _order, line, _ = any_order(pipeline)
+    pipeline.change('update "Sales"."SalesOrderDetail" set "OrderQty" = 0 where "SalesOrderDetailID" = %s', (line,))
+    assert pipeline.ingest().opened == {"Sales_SalesOrderDetail": "OrderQty_greater_than"}
+    pipeline.change('alter table "Sales"."SalesOrderDetail" rename column "UnitPrice" to "Price"')
+    blocked = pipeline.ingest()
+    assert blocked.opened == {"Sales_SalesOrderDetail": "columns_are_there"}
+    assert blocked.resolved == {}
+    pipeline.change('alter table "Sales"."SalesOrderDetail" rename column "Price" to "UnitPrice"')
+    assert pipeline.ingest().resolved == {"Sales_SalesOrderDetail": "columns_are_there"}
