@@ -638,3 +638,39 @@ def test_a_block_does_not_end_the_incident_of_rows_that_are_still_set_aside(pipe
     assert blocked.resolved == {}
     pipeline.change('alter table "Sales"."SalesOrderDetail" rename column "Price" to "UnitPrice"')
     assert pipeline.ingest().resolved == {"Sales_SalesOrderDetail": "columns_are_there"}
+
+
+def test_children_of_a_parent_that_is_blocked_on_the_way_lose_only_their_orphans(pipeline: Pipeline) -> None:
+    # A new location, so many broken ones that the table is blocked, and one stock row that refers to the new one.
+    pipeline.change(
+        'insert into "Production"."Location" ("LocationID", "Name", "CostRate", "Availability", "ModifiedDate")'
+        " values (900, 'New', 1, 1, now())"
+    )
+    pipeline.change('update "Production"."Location" set "CostRate" = -1 where "LocationID" <> 900')
+    moved = pipeline.change(
+        'update "Production"."ProductInventory" set "LocationID" = 900 where ("ProductID", "LocationID") ='
+        ' (select "ProductID", "LocationID" from "Production"."ProductInventory" order by 1, 2 limit 1)'
+    )
+    assert moved == 1
+    ingested = pipeline.ingest()
+    assert ingested.opened["Production_Location"] == "few_rows_are_set_aside"
+    assert ingested.opened["Production_ProductInventory"] == "location_exists"
+    assert ingested.published["Production_ProductInventory"].set_aside == 1
+
+
+def test_a_lost_warehouse_is_not_taken_for_bad_rows(pipeline: Pipeline) -> None:
+    import polars as pl
+
+    from adventureworks.errors import ServiceUnavailable
+    from adventureworks.warehouse import open_warehouse
+
+    with psycopg.connect(pipeline.url, autocommit=True) as other:
+        other.execute("create table staging.numbers (n integer)")
+        with open_warehouse(pipeline.settings).bulk_loader() as append:
+            append("staging", "numbers", pl.DataFrame({"n": [1]}, schema={"n": pl.Int32}))
+            other.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid()"
+            )
+            with pytest.raises(ServiceUnavailable):
+                append("staging", "numbers", pl.DataFrame({"n": [2]}, schema={"n": pl.Int32}))

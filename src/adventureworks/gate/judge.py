@@ -34,8 +34,13 @@ def judge(settings: Settings, run_id: str) -> None:
     unchecked = court.passing
     while unchecked:
         blocked = set(court.blocked)
-        with warehouse.connect("check") as connection:
-            moved = court.hear(connection)
+        moved: set[str] = set()
+        heard = None
+        while heard != court.blocked:
+            # What is blocked on the way may leave others without a parent: they are heard again, then checked.
+            heard = set(court.blocked)
+            with warehouse.connect("check") as connection:
+                moved |= court.hear(connection)
         outcomes = court.check(unchecked & court.passing)
         with warehouse.connect("check") as connection:
             results.remember(connection, run_id, outcomes)

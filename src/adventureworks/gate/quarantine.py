@@ -1,4 +1,4 @@
-"""Reading the quarantine: which rows are set aside, by which rule. Only the load and the judge write there."""
+"""Reading the quarantine: which rows are set aside, by which rule. How they come and go: `warehouse/quarantine.py`."""
 
 from __future__ import annotations
 

@@ -74,8 +74,10 @@ class PostgresWarehouse:
             def append(schema: str, name: str, frame: pl.DataFrame) -> None:
                 if frame.height:
                     batch = frame.cast({pl.UInt8: pl.Int16}).to_arrow()
-                    cursor.adbc_ingest(name, batch, mode="append", db_schema_name=schema)
-                    connection.commit()
+                    # Here, not only around the whole: the caller tells a lost server from data that it refuses.
+                    with _lost_is_unavailable(Error):
+                        cursor.adbc_ingest(name, batch, mode="append", db_schema_name=schema)
+                        connection.commit()
 
             yield append
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from adventureworks.catalog import SOURCE_TABLES, MonthOf, SourceTable
+from adventureworks.catalog import MonthOf, SourceTable
 from adventureworks.columns import columns_of, key_of
 from adventureworks.warehouse import quarantine, staging
 from adventureworks.warehouse.postgres import Connection
@@ -236,5 +236,5 @@ def _month_queries_of_set_aside(entry: SourceTable) -> list[str]:
 
 def source_table_rows(connection: Connection, asset: str) -> int:
     """Rows of a published source table."""
-    row = connection.execute(f"select count(*) from {table('raw', SOURCE_TABLES[asset].asset)}").fetchone()
+    row = connection.execute(f"select count(*) from {table('raw', asset)}").fetchone()
     return int(row[0]) if row else 0
