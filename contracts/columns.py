@@ -24,6 +24,12 @@ Decimal8_2 = Annotated[pl.Decimal, 8, 2]
 Decimal9_2 = Annotated[pl.Decimal, 9, 2]
 Decimal9_4 = Annotated[pl.Decimal, 9, 4]
 Decimal38_6 = Annotated[pl.Decimal, 38, 6]
+Total = Annotated[pl.Decimal, 38, 4]
+LineAmount = Annotated[pl.Decimal, 38, 6]
+Discount = Annotated[pl.Decimal, 38, 8]
+Ratio = Annotated[pl.Decimal, 38, 10]
+Statistic = Annotated[pl.Decimal, 38, 12]
+"""What a statistic gives: a return, a probability, an error."""
 DateTime = Annotated[pl.Datetime, "us", None]
 Date = pl.Date
 Time = pl.Time
@@ -37,6 +43,8 @@ Xml = pl.String
 FIRST_DAY = date(1990, 1, 1)
 LAST_DAY = date(2099, 12, 31)
 """Between these two lie the dates of the business; outside lie false ones such as 0001, 1900, 1970 and 9999."""
+
+CHANNELS = ["online", "reseller"]
 
 GUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 HEX_PATTERN = r"^(0x|\\x)?[0-9A-Fa-f]*$"

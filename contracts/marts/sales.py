@@ -1,17 +1,24 @@
 """Contracts of the sales marts. Money is USD."""
 
-from typing import Annotated
-
 import polars as pl
 
-from contracts.columns import BigInt, Date, Int, MartTable, Money, SmallInt, Text, described, rule
-
-LineAmount = Annotated[pl.Decimal, 38, 6]
-Discount = Annotated[pl.Decimal, 38, 8]
-Total = Annotated[pl.Decimal, 38, 4]
-Ratio = Annotated[pl.Decimal, 38, 10]
-
-CHANNELS = ["online", "reseller"]
+from contracts.columns import (
+    CHANNELS,
+    BigInt,
+    Bit,
+    Date,
+    Discount,
+    Int,
+    LineAmount,
+    MartTable,
+    Money,
+    Ratio,
+    SmallInt,
+    Text,
+    Total,
+    described,
+    rule,
+)
 
 
 class FactSales(MartTable):
@@ -72,3 +79,47 @@ class DailySales(MartTable):
 
         name = "daily_sales"
         unique = ["order_date", "territory_id", "channel"]
+
+
+class TerritorySales(MartTable):
+    """One month, territory and channel with at least one order.
+
+    Resellers book on about 40 days, near the end of a month: some calendar months of theirs are almost empty, and that
+    is true. Territories are those of the orders, not today's of the customers or sales people.
+
+    revenue_share and margin are ratios of sums; margin is NULL where a cell sold everything for nothing.
+    """
+
+    month: Date = described("First day of the month")
+    territory_id: Int = described("Territory of the orders; 0: they have none", ge=0)
+    channel: Text = described("online, or reseller", isin=CHANNELS)
+    territory: Text = described("Name of the territory; Unassigned: the orders have none")
+    country_code: Text = described("Country of the territory, ISO 3166", nullable=True)
+    region_group: Text = described("Part of the world that the territory belongs to", nullable=True)
+    fiscal_year: Int = described("Fiscal year, from 1 July, named by the year in which it ends")
+    orders: BigInt = described("Number of orders", gt=0)
+    customers: BigInt = described("Distinct customers of these orders", gt=0)
+    revenue: LineAmount = described("Net of discount, without tax and freight, USD", ge=0)
+    profit: LineAmount = described("Revenue less cost of goods sold, USD")
+    margin: Ratio = described("Profit per USD of revenue", le=1, nullable=True)
+    revenue_share: Ratio = described(
+        "Share of the month's revenue over all territories and channels, 0 to 1", ge=0, le=1, nullable=True
+    )
+    revenue_growth: Ratio = described(
+        "Change of the revenue against the same month a year before, as a share of that; NULL: no such row, or one of"
+        " the two months is partial",
+        ge=-1,
+        nullable=True,
+    )
+    is_partial: Bit = described("Whether the month is only partly covered by orders; keep it out of trends")
+
+    @rule
+    def there_are_no_more_customers_than_orders(cls):
+        """customers <= orders."""
+        return pl.col("customers") <= pl.col("orders")
+
+    class Config:
+        """The key."""
+
+        name = "territory_sales"
+        unique = ["month", "territory_id", "channel"]

@@ -35,8 +35,7 @@ def test_every_table_is_checked_for_volume_freshness_and_its_key(folder: Path, e
     (freshness,) = kinds["freshness"]
     assert "keeps_most_of_its_rows" in {check.rule for check in kinds["volume"]}
     assert (key.rule, key.columns) == ("key_is_unique", key_of(entry))
-    modified = entry.modified if isinstance(entry, SourceTable) else entry.month.column if entry.month else ""
-    assert freshness.columns == (modified,)
+    assert freshness.columns == (entry.modified if isinstance(entry, SourceTable) else entry.dated,)
 
 
 @entries

@@ -18,8 +18,8 @@ def remember(connection: Connection, run_id: str, outcomes: Sequence[CheckOutcom
     """Writes outcomes of a run."""
     for outcome in outcomes:
         connection.execute(
-            "insert into ops.check_result (run_id, asset, rule, kind, outcome, failed, message, examples)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            "insert into ops.check_result (run_id, asset, rule, kind, outcome, failed, message, examples, dimension)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
                 run_id,
                 outcome.table,
@@ -29,5 +29,6 @@ def remember(connection: Connection, run_id: str, outcomes: Sequence[CheckOutcom
                 outcome.failed,
                 outcome.message,
                 json.dumps(list(outcome.examples)),
+                outcome.dimension,
             ),
         )

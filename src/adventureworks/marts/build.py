@@ -1,4 +1,4 @@
-"""Computing an analysis: the changed months of its marts, into `staging`.
+"""Computing an analysis: what changed of its marts, into `staging`.
 
 Everything is read in one transaction, so that the figures and the versions noted with them are of one moment.
 """
@@ -6,18 +6,21 @@ Everything is read in one transaction, so that the figures and the versions note
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
-from adventureworks.catalog import Mart, marts_of
+import polars as pl
+
+from adventureworks.catalog import MARTS, Mart, marts_of
 from adventureworks.columns import columns_of
 from adventureworks.errors import TableBlocked
 from adventureworks.marts import models
-from adventureworks.marts.plan import NothingToDo, Plan, plan_now
+from adventureworks.marts.plan import Months, NothingToDo, Plan, plan_now
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse
-from adventureworks.warehouse.postgres import Connection, column_type
+from adventureworks.warehouse.postgres import Connection, column_type, rows_of
 from adventureworks.warehouse.sql import names, quoted, table
 
 ENGINE = "postgres"
@@ -28,21 +31,29 @@ class Build:
     """What a run computed, as it noted it."""
 
     inputs: Mapping[str, int]
-    months: tuple[str, ...] | None
-    model: str
+    months: Mapping[str, Months]
     as_of: date
+
+    @property
+    def marts(self) -> tuple[Mart, ...]:
+        """The marts that were computed."""
+        return tuple(MARTS[name] for name in self.months)
 
 
 def build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
-    """Computes the changed months of every mart of an analysis into `staging`, all from one moment."""
-    marts = marts_of(dag)
+    """Computes what changed of every mart of an analysis into `staging`, all from one moment."""
     with open_warehouse(settings).connect(f"build {dag}") as connection:
         connection.execute("set transaction isolation level repeatable read")
         todo = plan_now(settings, connection, dag)
         if isinstance(todo, NothingToDo):
             return todo
-        for place, mart in enumerate(marts):
-            _stage(connection, mart, todo.months, todo.as_of, candidates=[m.name for m in marts[:place]])
+        built: list[str] = []
+        for mart in marts_of(dag):
+            # What an earlier run left staged is not what this one publishes.
+            connection.execute(f"create or replace view {table('staging', mart.name)} as {layout.published_rows(mart)}")
+            if mart.name in todo.months:
+                _stage(connection, mart, todo.months[mart.name], {"as_of": todo.as_of, "run_id": run_id}, built)
+                built.append(mart.name)
         connection.execute("delete from ops.build where dag = %s", (dag,))
         connection.execute(
             "insert into ops.build (run_id, dag, inputs, months, model, as_of) values (%s, %s, %s, %s, %s, %s)",
@@ -50,8 +61,8 @@ def build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
                 run_id,
                 dag,
                 json.dumps(dict(todo.inputs), sort_keys=True),
-                None if todo.months is None else json.dumps(list(todo.months)),
-                models.digest(marts),
+                json.dumps(dict(todo.months)),
+                models.digest_of(dag),
                 todo.as_of,
             ),
         )
@@ -59,37 +70,71 @@ def build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
 
 
 def _stage(
-    connection: Connection, mart: Mart, months: tuple[str, ...] | None, as_of: date, candidates: list[str]
+    connection: Connection, mart: Mart, months: Months, parameters: Mapping[str, Any], candidates: Sequence[str]
 ) -> None:
     """Computes `mart__rows`, and lets the candidate view show the mart with them in place."""
-    columns = columns_of(mart)
     rows = table("staging", f"{mart.name}__rows")
-    incremental = months is not None and mart.month is not None
-    model = models.rendered(mart, ENGINE, candidates)
-    of_months = month_filter(mart) if incremental else "true"
-    connection.execute(f"create or replace view {table('staging', mart.name)} as {layout.published_rows(mart)}")
     connection.execute(f"drop table if exists {rows}")
-    connection.execute(
-        f"create unlogged table {rows} as"
-        f" select {names(c.name for c in columns)} from ({model}) as m where {of_months}",
-        {"as_of": as_of, "months": list(months or ())},
-    )
+    if models.is_sql(mart):
+        model = models.rendered(mart, mart.name, ENGINE, candidates)
+        of_months = "true" if months is None else _month_filter(mart)
+        connection.execute(
+            f"create unlogged table {rows} as"
+            f" select {names(c.name for c in columns_of(mart))} from ({model}) as m where {of_months}",
+            {**parameters, "months": list(months or ())},
+        )
+    else:
+        _stage_computed(connection, mart, parameters, candidates)
     connection.execute(f"analyze {rows}")
-    kept = f" union all {layout.published_rows(mart)} where not ({month_filter(mart, months)})" if incremental else ""
     connection.execute(
-        f"create or replace view {table('staging', mart.name)} as select {', '.join(_typed(mart))} from {rows}{kept}"
+        f"create or replace view {table('staging', mart.name)} as select {', '.join(_typed(mart))} from {rows}"
+        f" union all {layout.published_rows(mart)} where not ({replaced(mart, months)})"
     )
+
+
+def _stage_computed(
+    connection: Connection, mart: Mart, parameters: Mapping[str, Any], candidates: Sequence[str]
+) -> None:
+    """Computes a mart in Python, from what its SELECTs read in this transaction."""
+
+    def read(name: str) -> pl.DataFrame:
+        return rows_of(connection, models.rendered(mart, name, ENGINE, candidates), parameters)
+
+    columns = columns_of(mart)
+    frame = models.compute(mart, read, parameters["as_of"]).select(
+        pl.col(column.name).cast(column.dtype) for column in columns
+    )
+    rows = table("staging", f"{mart.name}__rows")
+    definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns)
+    connection.execute(f"create unlogged table {rows} ({definitions})")
+    with connection.cursor().copy(f"copy {rows} from stdin") as copy:
+        for row in frame.iter_rows():
+            copy.write_row(row)
 
 
 def build_of(connection: Connection, dag: str, run_id: str) -> Build:
     """What a run computed. Raises TableBlocked if that is no longer staged."""
     row = connection.execute(
-        "select inputs, months, model, as_of from ops.build where dag = %s and run_id = %s", (dag, run_id)
+        "select inputs, months, as_of from ops.build where dag = %s and run_id = %s", (dag, run_id)
     ).fetchone()
     if row is None:
         raise TableBlocked(dag, "build_is_there", "the staged marts of this run are gone.", "Run the DAG again.")
-    inputs, months, model, as_of = row
-    return Build(json.loads(inputs), None if months is None else tuple(json.loads(months)), model, as_of)
+    inputs, months, as_of = row
+    of_marts = {name: None if found is None else tuple(found) for name, found in json.loads(months).items()}
+    return Build(json.loads(inputs), of_marts, as_of)
+
+
+def refuse(connection: Connection, dag: str, run_id: str) -> None:
+    """Remembers that the gate refused what a run computed."""
+    connection.execute("update ops.build set refused = true where dag = %s and run_id = %s", (dag, run_id))
+
+
+def replaced(mart: Mart, months: Months) -> str:
+    """The condition that a published row gives way to the staged ones."""
+    if mart.history:
+        staged = f"select {quoted(mart.history)} from {table('staging', f'{mart.name}__rows')}"
+        return f"{quoted(mart.history)} in ({staged})"
+    return "true" if months is None else _month_filter(mart, months)
 
 
 def _typed(mart: Mart) -> list[str]:
@@ -97,12 +142,10 @@ def _typed(mart: Mart) -> list[str]:
     return [f"{quoted(c.name)}::{column_type(c.dtype)} as {quoted(c.name)}" for c in columns_of(mart)]
 
 
-def month_filter(mart: Mart, months: tuple[str, ...] | None = None) -> str:
+def _month_filter(mart: Mart, months: tuple[str, ...] | None = None) -> str:
     """The condition that a row of the mart is of the months; without months they are bound as a parameter."""
-    if mart.month is None:
-        return "true"
     bound = "%(months)s" if months is None else f"array[{', '.join(_literal(m) for m in months)}]::varchar[]"
-    return f"to_char({quoted(mart.month.column)}, 'YYYY-MM') = any({bound})"
+    return f"to_char({quoted(mart.dated)}, 'YYYY-MM') = any({bound})"
 
 
 def _literal(month: str) -> str:

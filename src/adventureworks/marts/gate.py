@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 
 import polars as pl
 
 from adventureworks import incidents
-from adventureworks.catalog import MARTS, Mart, marts_of, outside_inputs
+from adventureworks.catalog import MARTS, Mart
 from adventureworks.columns import columns_of, key_of
 from adventureworks.errors import TableBlocked
 from adventureworks.gate import results
 from adventureworks.gate.checks import CheckOutcome, run_checks
 from adventureworks.gate.contract import EXAMPLES, hold_against
 from adventureworks.incidents import Finding, Incident
-from adventureworks.marts.build import build_of
-from adventureworks.marts.plan import NothingToDo
+from adventureworks.marts.build import Build, build_of, refuse
+from adventureworks.marts.plan import NothingToDo, plan_now
 from adventureworks.settings import Settings
 from adventureworks.warehouse import open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection, PostgresWarehouse
@@ -30,16 +30,17 @@ def gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
     broken: list[Finding] = []
     with warehouse.connect(f"gate {dag}") as connection:
         results.forget(connection, run_id)
-        for mart in marts_of(dag):
+        built = build_of(connection, dag, run_id)
+        for mart in built.marts:
             broken += _contract_findings(settings, connection, mart, run_id)
-        as_of = build_of(connection, dag, run_id).as_of
-    broken += _check_findings(settings, warehouse, dag, run_id, as_of)
+    broken += _check_findings(settings, warehouse, dag, run_id, built)
     if not broken:
         return None
     with warehouse.connect(f"gate {dag}") as connection:
-        if _inputs_moved_on(connection, dag, run_id):
+        if _inputs_moved_on(settings, connection, dag, built):
             # The checks saw newer inputs than the build did; the event of those inputs starts the next run.
             return NothingToDo("the inputs changed while the marts were computed; they are computed again")
+        refuse(connection, dag, run_id)
         opened = incidents.report(connection, broken)
     raise GateClosed(tuple(broken), tuple(opened))
 
@@ -99,20 +100,20 @@ def _finding(
 
 
 def _check_findings(
-    settings: Settings, warehouse: PostgresWarehouse, dag: str, run_id: str, as_of: date
+    settings: Settings, warehouse: PostgresWarehouse, dag: str, run_id: str, built: Build
 ) -> list[Finding]:
-    variables = {"as_of": as_of.isoformat()}
+    variables = {"as_of": built.as_of.isoformat()}
     with warehouse.connect(f"gate {dag}") as connection:
-        for mart in marts_of(dag):
+        for mart in built.marts:
             last = publication.newest(connection, mart.name)
-            comparable = last is not None and last.as_of is not None and last.as_of <= as_of
+            comparable = last is not None and last.as_of is not None and last.as_of <= built.as_of
             rows = last.rows if last and comparable else 0
             variables[f"least_rows_{mart.name}"] = str(int(rows * settings.least_share_of_rows))
             # An earlier business date takes rows away, and rightly so.
             stale = _stale_before(settings, connection, mart) if comparable else _EVER
             variables[f"stale_before_{mart.name}"] = stale
     outcomes = run_checks(
-        warehouse.url(), settings.checks_folder / "marts", [mart.name for mart in marts_of(dag)], variables
+        warehouse.url(), settings.checks_folder / "marts", [mart.name for mart in built.marts], variables
     )
     with warehouse.connect(f"gate {dag}") as connection:
         results.remember(connection, run_id, outcomes)
@@ -131,14 +132,13 @@ def _check_findings(
 
 
 def _stale_before(settings: Settings, connection: Connection, mart: Mart) -> str:
-    if mart.month is None:
-        return _EVER
-    row = connection.execute(f"select max({quoted(mart.month.column)}) from {table('marts', mart.name)}").fetchone()
+    row = connection.execute(f"select max({quoted(mart.dated)}) from {table('marts', mart.name)}").fetchone()
     if row is None or row[0] is None:
         return _EVER
     return f"{row[0] - timedelta(days=settings.stale_after_days)} 00:00:00"
 
 
-def _inputs_moved_on(connection: Connection, dag: str, run_id: str) -> bool:
-    read = build_of(connection, dag, run_id).inputs
-    return publication.newest_versions(connection, outside_inputs(dag)) != read
+def _inputs_moved_on(settings: Settings, connection: Connection, dag: str, built: Build) -> bool:
+    """Whether an input is newer than what the build read, or about to be."""
+    step = plan_now(settings, connection, dag)
+    return step.waits if isinstance(step, NothingToDo) else step.inputs != built.inputs

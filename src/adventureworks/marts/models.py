@@ -1,31 +1,55 @@
-"""SQL models: read, bound to what they may see, rendered for the warehouse's engine.
+"""Models: read, bound to what they may see, rendered for the warehouse's engine, or computed in Python.
 
-A model is one SELECT in the subset that PostgreSQL and Snowflake share, with tables named `raw.X` and `marts.x`, and
-parameters as `:name`. Within one analysis a mart reads the candidates of the marts built before it.
+A mart's model is `<domain>/<mart>.sql`: one SELECT in the subset that PostgreSQL and Snowflake share, with tables named
+`raw.X` and `marts.x`, and parameters as `:name`. Where SQL is the wrong tool it is a package `<domain>/<mart>/` whose
+`compute` gets what it reads from such SELECTs, one file each. Within one analysis a mart reads the candidates of the
+marts built before it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from datetime import date
 from functools import cache
-from importlib import resources
+from importlib import import_module, resources
+from importlib.resources.abc import Traversable
 
+import polars as pl
 import sqlglot
 from sqlglot import exp
 
-from adventureworks.catalog import Mart
+from adventureworks.catalog import Mart, marts_of
 from adventureworks.errors import PlatformError
 
 DIALECT = "snowflake"
 """The dialect that models are written in."""
 
+Read = Callable[[str], pl.DataFrame]
+"""Gives the rows of one of a package's SELECTs, by the name of its file."""
 
-def rendered(mart: Mart, engine: str, candidates: Collection[str]) -> str:
-    """The model's SELECT for an engine, with pyformat parameters; marts in `candidates` are read from `staging`."""
+
+def is_sql(mart: Mart) -> bool:
+    """Whether the mart is one SELECT; else a package computes it."""
+    return _home(mart).joinpath(f"{mart.name}.sql").is_file()
+
+
+@cache
+def queries_of(mart: Mart) -> Mapping[str, str]:
+    """The SELECTs of a mart's model, by name: its own, or those that its package reads."""
+    if is_sql(mart):
+        return {mart.name: _home(mart).joinpath(f"{mart.name}.sql").read_text(encoding="utf-8")}
+    files = sorted(_home(mart).joinpath(mart.name).iterdir(), key=lambda file: file.name)
+    return {
+        file.name.removesuffix(".sql"): file.read_text(encoding="utf-8") for file in files if file.name.endswith(".sql")
+    }
+
+
+def rendered(mart: Mart, name: str, engine: str, candidates: Collection[str] = ()) -> str:
+    """One of the model's SELECTs for an engine, with pyformat parameters; `candidates` are read from `staging`."""
     try:
-        parsed = sqlglot.parse_one(source_text(mart), dialect=DIALECT)
+        parsed = sqlglot.parse_one(queries_of(mart)[name], dialect=DIALECT)
     except sqlglot.errors.ParseError as error:
         raise PlatformError(f"The model of {mart.name} is no valid SELECT: {error}", "Mend its .sql file.") from error
     for reference in parsed.find_all(exp.Table):
@@ -37,17 +61,41 @@ def rendered(mart: Mart, engine: str, candidates: Collection[str]) -> str:
     return parsed.sql(dialect=engine, identify=True, comments=False)
 
 
+def compute(mart: Mart, read: Read, as_of: date) -> pl.DataFrame:
+    """The rows of a mart that a package computes, in the contract's columns and order."""
+    package = import_module(f"{__package__}.{mart.domain}.{mart.name}")
+    rows: pl.DataFrame = package.compute(read, as_of)
+    return rows
+
+
 @cache
-def source_text(mart: Mart) -> str:
-    """The model's file."""
-    folder = resources.files(__package__).joinpath(mart.domain)
-    return folder.joinpath(f"{mart.name}.sql").read_text(encoding="utf-8")
-
-
-def digest(marts: Collection[Mart]) -> str:
-    """Changes when a model or the contract of a mart changes: then every month is computed again."""
-    digested = hashlib.sha256()
-    for mart in marts:
-        digested.update(source_text(mart).encode())
-        digested.update(inspect.getsource(mart.contract).encode())
+def digest(mart: Mart) -> str:
+    """Changes when the model, the contract or the catalogue's entry changes: then the mart is computed again, whole."""
+    digested = hashlib.sha256(repr(mart).encode())
+    digested.update(inspect.getsource(mart.contract).encode())
+    for text in queries_of(mart).values():
+        digested.update(text.encode())
+    if not is_sql(mart):
+        # Any Python of the domain may be part of it.
+        for code in sorted(_python_files(_home(mart)), key=str):
+            digested.update(code.read_bytes())
     return digested.hexdigest()[:16]
+
+
+def digest_of(dag: str) -> str:
+    """The same for all marts of an analysis."""
+    return hashlib.sha256(" ".join(digest(mart) for mart in marts_of(dag)).encode()).hexdigest()[:16]
+
+
+def _home(mart: Mart) -> Traversable:
+    return resources.files(__package__).joinpath(mart.domain)
+
+
+def _python_files(folder: Traversable) -> list[Traversable]:
+    found = [file for file in folder.iterdir() if file.name.endswith(".py")]
+    return found + [
+        file
+        for inner in folder.iterdir()
+        if inner.is_dir() and inner.name != "__pycache__"
+        for file in _python_files(inner)
+    ]

@@ -10,11 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from adventureworks.catalog import MARTS, Mart, marts_of, outside_inputs
+from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of, outside_inputs
+from adventureworks.columns import columns_of
 from adventureworks.marts import models
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.sql import table
+
+Months = tuple[str, ...] | None
+"""The months of a mart to compute ('YYYY-MM'); None: all of it."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +27,9 @@ class Plan:
     """What an analysis has to compute, and from what."""
 
     inputs: Mapping[str, int]
-    """Version of each input, as read."""
-    months: tuple[str, ...] | None
-    """The months to compute ('YYYY-MM'); None: all."""
+    """Version of each input from outside the analysis, as read."""
+    months: Mapping[str, Months]
+    """The marts that have to be computed, each with its months."""
     as_of: date
     """The business date: nothing later counts."""
 
@@ -46,30 +51,7 @@ def plan(settings: Settings, dag: str) -> Plan | NothingToDo:
 
 def plan_now(settings: Settings, connection: Connection, dag: str) -> Plan | NothingToDo:
     """The plan, as the connection's transaction sees the versions."""
-    inputs = outside_inputs(dag)
-    versions = publication.newest_versions(connection, inputs)
-    missing = [asset for asset in inputs if asset not in versions]
-    if missing:
-        return NothingToDo(f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} never published")
-    due = [asset for asset in inputs if asset in MARTS and _is_due(settings, connection, MARTS[asset])]
-    if due:
-        return NothingToDo(f"{', '.join(due)} will be published first, and that starts this analysis again", waits=True)
-    marts = marts_of(dag)
-    last = _last_build(connection, marts[-1])
-    as_of = _as_of(settings, connection)
-    if last is None or last.model != models.digest(marts):
-        return Plan(versions, None, as_of)
-    changed = [asset for asset in inputs if versions[asset] > last.inputs.get(asset, 0)]
-    if not changed and as_of == last.as_of:
-        return NothingToDo("no input changed since the last run")
-    # A business date that moved brings or takes the days in between.
-    months = set(months_between(as_of, last.as_of)) if as_of != last.as_of else set()
-    for asset in changed:
-        for version in publication.since(connection, asset, last.inputs.get(asset, 0)):
-            if version.months is None:
-                return Plan(versions, None, as_of)
-            months.update(version.months)
-    return Plan(versions, tuple(sorted(months)), as_of)
+    return _Planner(settings, connection).plan(dag)
 
 
 @dataclass(frozen=True)
@@ -79,11 +61,108 @@ class _LastBuild:
     as_of: date
 
 
-def _last_build(connection: Connection, mart: Mart) -> _LastBuild | None:
-    row = connection.execute(
-        "select inputs, model, as_of from ops.publication where asset = %s order by version desc limit 1", (mart.name,)
-    ).fetchone()
-    return _LastBuild(json.loads(row[0]), row[1], row[2]) if row else None
+@dataclass(frozen=True)
+class _Change:
+    """A mart has to follow its inputs, if only by noting that none of its months changed."""
+
+    months: Months
+
+
+class _Planner:
+    """Plans of one moment; an analysis that several others wait for is planned once."""
+
+    def __init__(self, settings: Settings, connection: Connection) -> None:
+        self._connection = connection
+        self._as_of = _as_of(settings, connection)
+        self._plans: dict[str, Plan | NothingToDo] = {}
+
+    def plan(self, dag: str) -> Plan | NothingToDo:
+        if dag not in self._plans:
+            self._plans[dag] = self._compare(dag)
+        return self._plans[dag]
+
+    def _compare(self, dag: str) -> Plan | NothingToDo:
+        inputs = outside_inputs(dag)
+        versions = publication.newest_versions(self._connection, inputs)
+        missing = [asset for asset in inputs if asset not in versions]
+        if missing:
+            return NothingToDo(f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} never published")
+        waits = [reason for asset in inputs if asset in MARTS and (reason := self._is_due(MARTS[asset], inputs))]
+        if waits:
+            return NothingToDo("; ".join(waits), waits=True)
+        months: dict[str, Months] = {}
+        for mart in marts_of(dag):
+            change = self._change(mart, versions, months)
+            if change:
+                months[mart.name] = change.months
+        if not months:
+            return NothingToDo("no input changed since the last run")
+        return Plan(versions, months, self._as_of)
+
+    def _is_due(self, mart: Mart, shared: tuple[str, ...]) -> str:
+        """Why a reader of this mart has to wait, who reads these inputs himself too; empty if he has not."""
+        step = self.plan(mart.dag)
+        if isinstance(step, NothingToDo):
+            return f"{mart.name} waits itself: {step.reason}" if step.waits else ""
+        if mart.name not in step.months:
+            return ""
+        if not self._was_refused(mart.dag, step):
+            return f"{mart.name} will be published first, and that starts this analysis again"
+        # A new version will not come before something else changes. The last good one may be read meanwhile, unless
+        # its readers would see it beside inputs that are newer than those it was made of.
+        last = self._last_build(mart)
+        moved = {asset for asset in feeds_of(mart) if last is None or step.inputs[asset] != last.inputs[asset]}
+        if last is None or last.as_of != self._as_of or moved & set(shared):
+            return f"{mart.name} was refused by its gate, and would not agree with newer inputs"
+        return ""
+
+    def _was_refused(self, dag: str, step: Plan) -> bool:
+        """Whether the gate refused just what would be computed again."""
+        row = self._connection.execute(
+            "select inputs, model, as_of from ops.build where dag = %s and refused", (dag,)
+        ).fetchone()
+        if row is None:
+            return False
+        return (json.loads(row[0]), row[1], row[2]) == (dict(step.inputs), models.digest_of(dag), step.as_of)
+
+    def _last_build(self, mart: Mart) -> _LastBuild | None:
+        row = self._connection.execute(
+            "select inputs, model, as_of from ops.publication where asset = %s order by version desc limit 1",
+            (mart.name,),
+        ).fetchone()
+        return _LastBuild(json.loads(row[0]), row[1], row[2]) if row else None
+
+    def _change(self, mart: Mart, versions: Mapping[str, int], own: Mapping[str, Months]) -> _Change | None:
+        """What of a mart has to be computed; `own`: the same of the marts of its analysis that come before it."""
+        last = self._last_build(mart)
+        if last is None or last.model != models.digest(mart):
+            return _Change(None)
+        news = [own[name] for name in mart.inputs if name in own]
+        for asset in mart.inputs:
+            since = publication.since(self._connection, asset, last.inputs[asset]) if asset in versions else []
+            news += [version.months if asset in mart.by_month else None for version in since]
+        if self._as_of != last.as_of:
+            # A business date that moved brings or takes the days in between.
+            news.append(tuple(months_between(self._as_of, last.as_of)))
+        if not news:
+            return None
+        months = [change for change in news if change is not None]
+        if not mart.incremental or len(months) < len(news):
+            return _Change(None)
+        return _Change(tuple(sorted(self._with_echoes(mart, {month for change in months for month in change}))))
+
+    def _with_echoes(self, mart: Mart, months: set[str]) -> set[str]:
+        if any(column.name == "is_partial" for column in columns_of(mart)):
+            months = months | self._months_that_turned(mart)
+        return months | {later(month, echo) for month in months for echo in mart.echoes}
+
+    def _months_that_turned(self, mart: Mart) -> set[str]:
+        """Months that are partial now and were not, or the reverse, as their neighbours or the business date decide."""
+        rows = self._connection.execute(
+            f"select distinct to_char(m.month, 'YYYY-MM') from {table('marts', mart.name)} as m"
+            " left join staging.sales_month as s on s.month = m.month where m.is_partial is distinct from s.is_partial"
+        ).fetchall()
+        return {row[0] for row in rows}
 
 
 def _as_of(settings: Settings, connection: Connection) -> date:
@@ -100,7 +179,7 @@ def months_between(one: date, other: date) -> list[str]:
     return [f"{month // 12:04}-{month % 12 + 1:02}" for month in range(first, last + 1)]
 
 
-def _is_due(settings: Settings, connection: Connection, mart: Mart) -> bool:
-    """Whether a mart's own analysis has something to compute, or waits for one that has."""
-    step = plan_now(settings, connection, mart.dag)
-    return isinstance(step, Plan) or step.waits
+def later(month: str, months: int) -> str:
+    """The month ('YYYY-MM') so many months later."""
+    place = int(month[:4]) * 12 + int(month[5:]) - 1 + months
+    return f"{place // 12:04}-{place % 12 + 1:02}"

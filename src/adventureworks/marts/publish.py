@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adventureworks import incidents
-from adventureworks.catalog import Mart, marts_of
+from adventureworks.catalog import Mart, feeds_of, marts_of
 from adventureworks.columns import columns_of
 from adventureworks.incidents import Incident
-from adventureworks.marts.build import Build, build_of, month_filter
+from adventureworks.marts import models
+from adventureworks.marts.build import Build, build_of, replaced
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
@@ -18,7 +19,7 @@ from adventureworks.warehouse.sql import names, table
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an analysis published: the newest version of each of its marts, and incidents that are over."""
+    """What an analysis published: the new versions of its marts, and incidents that are over."""
 
     published: tuple[Publication, ...]
     resolved: tuple[Incident, ...]
@@ -29,24 +30,22 @@ def publish(settings: Settings, dag: str, run_id: str) -> Outcome:
     marts = marts_of(dag)
     with open_warehouse(settings).connect(f"publish {dag}") as connection:
         done = connection.execute(
-            "select 1 from ops.publication where run_id = %s and asset = %s", (run_id, marts[-1].name)
+            "select 1 from ops.publication where run_id = %s and asset = any(%s)", (run_id, [m.name for m in marts])
         ).fetchone()
         resolved: list[Incident] = []
         if done is None:
             built = build_of(connection, dag, run_id)
-            for mart in marts:
+            for mart in built.marts:
                 _publish_mart(connection, mart, run_id, built)
                 resolved += incidents.resolve(connection, mart.name, run_id=run_id)
-        news = [publication.newest(connection, mart.name) for mart in marts]
-    return Outcome(tuple(version for version in news if version), tuple(resolved))
+        return Outcome(tuple(publication.of_run(connection, run_id)), tuple(resolved))
 
 
 def _publish_mart(connection: Connection, mart: Mart, run_id: str, built: Build) -> None:
     columns = [column.name for column in columns_of(mart)]
     rows, published = table("staging", f"{mart.name}__rows"), table("marts", mart.name)
-    incremental = built.months is not None and mart.month is not None
-    of_months = month_filter(mart, built.months) if incremental else "true"
-    removed = connection.execute(f"delete from {published} where {of_months}").rowcount
+    months = built.months[mart.name]
+    removed = connection.execute(f"delete from {published} where {replaced(mart, months)}").rowcount
     added = connection.execute(
         f"insert into {published} ({names(columns)}) select {names(columns)} from {rows}"
     ).rowcount
@@ -58,14 +57,14 @@ def _publish_mart(connection: Connection, mart: Mart, run_id: str, built: Build)
         asset=mart.name,
         rows=int(total[0]) if total else 0,
         changed_rows=max(removed, added),
-        months=built.months,
+        months=months,
         set_aside=orders,
         verdict=f"passed with warnings: {orders:,} {'order' if orders == 1 else 'orders'} withheld"
         if orders
         else "passed",
         run_id=run_id,
-        inputs=built.inputs,
-        model=built.model,
+        inputs={asset: built.inputs[asset] for asset in feeds_of(mart)},
+        model=models.digest(mart),
         as_of=built.as_of,
     )
     connection.execute(f"create or replace view {table('staging', mart.name)} as {layout.published_rows(mart)}")

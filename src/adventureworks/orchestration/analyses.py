@@ -66,4 +66,5 @@ def _skip_if_nothing_to_do(step: Any) -> None:
     if isinstance(step, NothingToDo):
         raise AirflowSkipException(f"Nothing to compute: {step.reason}.")
     if step is not None:
-        print("All months." if step.months is None else f"Months: {', '.join(step.months) or 'none'}.")
+        for mart, months in step.months.items():
+            print(f"{mart}: {'all' if months is None else ', '.join(months) or 'no month changed'}")

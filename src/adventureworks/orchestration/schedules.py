@@ -18,7 +18,7 @@ from airflow.sdk import (
     get_current_context,
 )
 
-from adventureworks.catalog import ANALYSES, entry, marts_of, outside_inputs
+from adventureworks.catalog import ANALYSES, entry, marts_of, starting_inputs
 from adventureworks.orchestration.watcher import SourceChanged
 
 SOURCE_ALIAS = AssetAlias("source_tables", group="source")
@@ -40,7 +40,7 @@ def changes(dag_id: str) -> AssetOrTimeSchedule:
     """When an analysis starts: on the change of any of its inputs, at the latest on its calendar."""
     return AssetOrTimeSchedule(
         timetable=CronTriggerTimetable(ANALYSES[dag_id].calendar, timezone="UTC"),
-        assets=AssetAny(*(asset(name) for name in outside_inputs(dag_id))),
+        assets=AssetAny(*(asset(name) for name in starting_inputs(dag_id))),
     )
 
 

@@ -38,6 +38,7 @@ def prepare(connection: Connection) -> None:
     for mart in catalog.MARTS.values():
         _make_table(connection, "marts", mart)
         connection.execute(f"create or replace view {table('staging', mart.name)} as {published_rows(mart)}")
+    connection.execute(_text("sales_month.sql"))
     connection.execute("insert into ops.layout (digest) values (%s) on conflict (digest) do nothing", (digest,))
 
 
@@ -55,9 +56,9 @@ def home_of(entry: SourceTable | Mart) -> str:
 def _digest() -> str:
     """Changes when any file changes from which tables are made."""
     folder = Path(contracts.__file__).parent
-    here = Path(str(resources.files(__package__)))
+    here, registry = Path(str(resources.files(__package__))), Path(catalog.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted([*folder.rglob("*.py"), *here.glob("*.sql"), *here.glob("*.py"), Path(catalog.__file__)]):
+    for path in sorted([*folder.rglob("*.py"), *here.glob("*.sql"), *here.glob("*.py"), *registry.glob("*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -37,6 +37,7 @@ create table if not exists ops.check_result (
     examples   varchar not null default '[]',  -- JSON list of keys
     checked_at timestamptz not null default current_timestamp
 );
+alter table ops.check_result add column if not exists dimension varchar not null default 'validity';
 create index if not exists check_result_by_run on ops.check_result (asset, run_id);
 
 create table if not exists ops.quarantined_row (
@@ -96,11 +97,12 @@ create table if not exists ops.build (
     run_id  varchar not null,
     dag     varchar not null,
     inputs  varchar not null,         -- JSON map asset -> version, as read
-    months  varchar,                  -- JSON list of 'YYYY-MM' that were computed; null: all
+    months  varchar not null,         -- JSON map mart -> list of 'YYYY-MM' that were computed, or null: all
     model   varchar not null,         -- digest of the models and contracts
     as_of   date    not null,
     primary key (run_id, dag)
 );
+alter table ops.build add column if not exists refused boolean not null default false;  -- by the gate
 
 create table if not exists ops.layout (
     digest     varchar not null primary key,  -- of everything the tables' columns come from

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import polars as pl
 import psycopg
@@ -29,11 +30,39 @@ _TYPES = {
 }
 
 
+_UNSCALED = 12
+"""Decimal places of a numeric expression that no cast gave any."""
+
+
 def column_type(dtype: pl.DataType) -> str:
     """The column type that holds a contract's type without loss."""
     if isinstance(dtype, pl.Decimal):
         return f"numeric({dtype.precision}, {dtype.scale})"
     return _TYPES[type(dtype)]
+
+
+_READ_AS: dict[str, pl.DataType] = {
+    "int2": pl.Int64(),
+    "int4": pl.Int64(),
+    "int8": pl.Int64(),
+    "bool": pl.Boolean(),
+    "date": pl.Date(),
+    "timestamp": pl.Datetime("us"),
+    "timestamptz": pl.Datetime("us", "UTC"),
+    "float8": pl.Float64(),
+}
+
+
+def rows_of(connection: Connection, query: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
+    """The rows of a SELECT: whole numbers as Int64, exact decimals with the scale of their column, else text."""
+    cursor = connection.execute(query, parameters)
+    schema: dict[str, pl.DataType] = {}
+    for column in cursor.description or ():
+        if column.type_display.startswith("numeric"):
+            schema[column.name] = pl.Decimal(38, column.scale if column.scale is not None else _UNSCALED)
+        else:
+            schema[column.name] = _READ_AS.get(column.type_display, pl.String())
+    return pl.DataFrame(cursor.fetchall(), schema=schema, orient="row")
 
 
 class PostgresWarehouse:

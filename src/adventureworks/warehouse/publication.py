@@ -112,6 +112,12 @@ def newest(connection: Connection, asset: str) -> Publication | None:
     return _publication(row) if row else None
 
 
+def of_run(connection: Connection, run_id: str) -> list[Publication]:
+    """The versions that a run published."""
+    rows = connection.execute(f"select {_COLUMNS} from ops.publication where run_id = %s order by asset", (run_id,))
+    return [_publication(row) for row in rows.fetchall()]
+
+
 def since(connection: Connection, asset: str, version: int) -> list[Publication]:
     """The versions of an asset after this one, oldest first."""
     rows = connection.execute(

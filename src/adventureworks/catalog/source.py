@@ -1,116 +1,13 @@
-"""The one registry: every source table and every mart, with what the platform must know of it.
+"""The 71 source tables."""
 
-Columns, types, keys and row rules live in the contracts, table rules in the checks; this module says who owns a table,
-which tables are published together, which month a row belongs to, which columns hold personal data, and what a mart is
-made of. It imports neither Airflow nor pandera, so a DAG file may import it.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from importlib import import_module
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from contracts.columns import MartTable as MartContract
-    from contracts.columns import SourceTable as SourceContract
-
-Protection = Literal["last_four", "withheld"]
-"""How a secret column reaches the warehouse: its last four characters, or only the word `withheld`."""
-
-
-@dataclass(frozen=True)
-class MonthOf:
-    """Where the business month of a row is found: a date column of the row, or of the row's parent."""
-
-    column: str
-    parent: str | None = None
-    parent_key: str | None = None
-
-
-@dataclass(frozen=True)
-class SourceTable:
-    """One of the 71 tables of the AdventureWorks database."""
-
-    schema: str
-    name: str
-    owner: str
-    unit: str | None = None
-    """Tables of one unit are read from one snapshot and published together or not at all."""
-    month: MonthOf | None = None
-    modified: str = "ModifiedDate"
-    """The column that tells when a row was last changed."""
-    protected: Mapping[str, Protection] = field(default_factory=dict)
-    personal: tuple[str, ...] = ()
-    """Columns that tell something of a natural person; protected columns are personal too."""
-    large: bool = False
-    """Loaded in a task of its own."""
-
-    @property
-    def asset(self) -> str:
-        """The name of the asset and of the warehouse table, e.g. `Sales_SalesOrderHeader`."""
-        return f"{self.schema}_{self.name}"
-
-    @property
-    def group(self) -> str:
-        """The asset group in Airflow's UI."""
-        return self.schema
-
-    @cached_property
-    def contract(self) -> type[SourceContract]:
-        """The pandera model of one row (imports pandera)."""
-        module = import_module(f"contracts.source.{self.schema.lower()}")
-        model: type[SourceContract] = getattr(module, self.name)
-        return model
-
-
-@dataclass(frozen=True)
-class Mart:
-    """A table that readers use, computed from source tables and other marts."""
-
-    name: str
-    domain: str
-    dag: str
-    owner: str
-    inputs: tuple[str, ...]
-    month: MonthOf | None = None
-    """None: the mart is always computed whole."""
-
-    @property
-    def asset(self) -> str:
-        """The name of the asset and of the warehouse table."""
-        return self.name
-
-    @property
-    def group(self) -> str:
-        """The asset group in Airflow's UI."""
-        return self.domain
-
-    @cached_property
-    def contract(self) -> type[MartContract]:
-        """The pandera model of one row (imports pandera)."""
-        module = import_module(f"contracts.marts.{self.domain}")
-        model: type[MartContract] = getattr(module, "".join(part.title() for part in self.name.split("_")))
-        return model
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """One downstream DAG: its marts in the order in which they are built, and its calendar as a safety net."""
-
-    dag: str
-    title: str
-    calendar: str
-
+from adventureworks.catalog.entries import MonthOf, SourceTable
 
 ORDER_MONTH = MonthOf("OrderDate")
 ORDER_LINE_MONTH = MonthOf("OrderDate", parent="Sales_SalesOrderHeader", parent_key="SalesOrderID")
 PURCHASE_LINE_MONTH = MonthOf("OrderDate", parent="Purchasing_PurchaseOrderHeader", parent_key="PurchaseOrderID")
 ROUTING_MONTH = MonthOf("StartDate", parent="Production_WorkOrder", parent_key="WorkOrderID")
 
-_SOURCE = (
+TABLES = (
     SourceTable("dbo", "AWBuildVersion", "platform"),
     SourceTable("dbo", "DatabaseLog", "platform", modified="PostTime"),
     SourceTable("dbo", "ErrorLog", "platform", modified="ErrorTime"),
@@ -194,58 +91,3 @@ _SOURCE = (
     SourceTable("Sales", "SpecialOfferProduct", "sales"),
     SourceTable("Sales", "Store", "sales"),
 )
-
-_MARTS = (
-    Mart(
-        "fact_sales",
-        domain="sales",
-        dag="daily_sales_etl",
-        owner="sales",
-        inputs=(
-            "Sales_SalesOrderHeader",
-            "Sales_SalesOrderDetail",
-            "Production_Product",
-            "Production_ProductCostHistory",
-        ),
-        month=MonthOf("order_date"),
-    ),
-    Mart(
-        "daily_sales",
-        domain="sales",
-        dag="daily_sales_etl",
-        owner="sales",
-        inputs=("fact_sales", "Sales_SalesOrderHeader"),
-        month=MonthOf("order_date"),
-    ),
-)
-
-_ANALYSES = (Analysis("daily_sales_etl", "Daily sales", calendar="0 5 * * *"),)
-
-SOURCE_TABLES: Mapping[str, SourceTable] = {table.asset: table for table in _SOURCE}
-MARTS: Mapping[str, Mart] = {mart.name: mart for mart in _MARTS}
-ANALYSES: Mapping[str, Analysis] = {analysis.dag: analysis for analysis in _ANALYSES}
-
-
-def entry(asset: str) -> SourceTable | Mart:
-    """The catalogue's entry of an asset; KeyError if there is none."""
-    return SOURCE_TABLES[asset] if asset in SOURCE_TABLES else MARTS[asset]
-
-
-def marts_of(dag: str) -> tuple[Mart, ...]:
-    """The marts that a DAG builds, in the order in which they are built."""
-    return tuple(mart for mart in MARTS.values() if mart.dag == dag)
-
-
-def outside_inputs(dag: str) -> tuple[str, ...]:
-    """The assets that a DAG reads and does not build itself: those whose change starts it."""
-    own = {mart.name for mart in marts_of(dag)}
-    inputs = [name for mart in marts_of(dag) for name in mart.inputs if name not in own]
-    return tuple(dict.fromkeys(inputs))
-
-
-def unit_of(asset: str) -> frozenset[str]:
-    """The source tables that are published together with this one, itself among them."""
-    unit = SOURCE_TABLES[asset].unit
-    if unit is None:
-        return frozenset({asset})
-    return frozenset(name for name, table in SOURCE_TABLES.items() if table.unit == unit)

@@ -1,0 +1,42 @@
+"""Contracts of the finance marts. Money is USD."""
+
+import polars as pl
+
+from contracts.columns import Bit, Date, Discount, Int, LineAmount, MartTable, Ratio, Text, Total, described, rule
+
+
+class MonthlyProfit(MartTable):
+    """One month, territory, category and product with at least one sale.
+
+    Profit is gross profit: the source holds no operating expenses, and none are invented. Where no cost was valid on
+    the day of an order, the product's present cost stands in; fallback_cost_revenue says for how much revenue.
+    """
+
+    month: Date = described("First day of the month")
+    territory_id: Int = described("Territory of the orders; 0: they have none", ge=0)
+    category: Text = described("Category of the product; Unassigned: it has none")
+    product_id: Int = described("Product sold")
+    revenue: LineAmount = described("Net of discount, without tax and freight, USD", ge=0)
+    discount_amount: Discount = described("Discount given, USD", ge=0)
+    cogs: Total = described("Cost of goods sold, at the standard cost of the day of the order, USD", ge=0)
+    profit: LineAmount = described("Revenue less cost of goods sold, USD")
+    margin: Ratio = described("Profit per USD of revenue; NULL: no revenue", le=1, nullable=True)
+    fallback_cost_revenue: LineAmount = described("Revenue whose cost is the product's present one, USD", ge=0)
+    is_partial: Bit = described("Whether the month is only partly covered by orders; keep it out of trends")
+
+    @rule
+    def profit_is_revenue_less_cost(cls):
+        """Profit = revenue - cogs."""
+        wide = pl.Decimal(38, 6)
+        return pl.col("profit") == pl.col("revenue") - pl.col("cogs").cast(wide)
+
+    @rule
+    def fallback_is_a_part(cls):
+        """fallback_cost_revenue <= revenue."""
+        return pl.col("fallback_cost_revenue") <= pl.col("revenue")
+
+    class Config:
+        """The key."""
+
+        name = "monthly_profit"
+        unique = ["month", "territory_id", "category", "product_id"]

@@ -1,0 +1,67 @@
+"""The marts, in the order in which an analysis builds them, and the analyses: one downstream DAG each."""
+
+from adventureworks.catalog.entries import Analysis, Mart
+
+_SALES = (
+    Mart(
+        "fact_sales",
+        domain="sales",
+        dag="daily_sales_etl",
+        owner="sales",
+        inputs=(
+            "Sales_SalesOrderHeader",
+            "Sales_SalesOrderDetail",
+            "Production_Product",
+            "Production_ProductCostHistory",
+        ),
+        dated="order_date",
+        by_month=("Sales_SalesOrderHeader", "Sales_SalesOrderDetail"),
+    ),
+    Mart(
+        "daily_sales",
+        domain="sales",
+        dag="daily_sales_etl",
+        owner="sales",
+        inputs=("fact_sales", "Sales_SalesOrderHeader"),
+        dated="order_date",
+        by_month=("fact_sales", "Sales_SalesOrderHeader"),
+    ),
+    Mart(
+        "territory_sales",
+        domain="sales",
+        dag="sales_territory_analysis",
+        owner="sales",
+        inputs=("fact_sales", "Sales_SalesTerritory"),
+        dated="month",
+        by_month=("fact_sales",),
+        echoes=(12,),
+    ),
+)
+
+_CUSTOMERS: tuple[Mart, ...] = ()
+
+_PRODUCTION: tuple[Mart, ...] = ()
+
+_FINANCE = (
+    Mart(
+        "monthly_profit",
+        domain="finance",
+        dag="financial_reporting",
+        owner="finance",
+        inputs=("fact_sales", "Production_Product", "Production_ProductSubcategory", "Production_ProductCategory"),
+        dated="month",
+        by_month=("fact_sales",),
+    ),
+)
+
+_QUALITY: tuple[Mart, ...] = ()
+
+TABLES = (*_SALES, *_CUSTOMERS, *_PRODUCTION, *_FINANCE, *_QUALITY)
+
+_DAILY, _WEEKLY, _MONTHLY = "0 5 * * *", "0 6 * * 1", "0 6 1 * *"
+
+DAGS = (
+    Analysis("daily_sales_etl", "Daily sales", calendar=_DAILY),
+    Analysis("sales_territory_analysis", "Sales by territory", calendar=_WEEKLY),
+    Analysis("financial_reporting", "Monthly profit", calendar=_MONTHLY),
+)

@@ -1,0 +1,53 @@
+-- Grain: one month, territory and channel with at least one order.
+-- Growth compares with the same cell a year before, where both months are whole.
+with cells as (
+    select
+        cast(date_trunc('month', order_date) as date) as month,
+        territory_id,
+        channel,
+        count(distinct sales_order_id) as orders,
+        count(distinct customer_id) as customers,
+        cast(sum(cast(revenue as decimal(38, 6))) as decimal(38, 6)) as revenue,
+        cast(sum(cast(revenue - cogs as decimal(38, 6))) as decimal(38, 6)) as profit
+    from marts.fact_sales
+    group by cast(date_trunc('month', order_date) as date), territory_id, channel
+),
+months as (
+    select
+        month,
+        sum(cast(revenue as decimal(38, 6))) as revenue
+    from cells
+    group by month
+)
+select
+    c.month,
+    c.territory_id,
+    c.channel,
+    coalesce(t.Name, 'Unassigned') as territory,
+    t.CountryRegionCode as country_code,
+    t."Group" as region_group,
+    m.fiscal_year,
+    c.orders,
+    c.customers,
+    c.revenue,
+    c.profit,
+    cast(cast(c.profit as decimal(38, 6)) / nullif(c.revenue, 0) as decimal(38, 10)) as margin,
+    cast(cast(c.revenue as decimal(38, 6)) / nullif(a.revenue, 0) as decimal(38, 10)) as revenue_share,
+    case
+        when m.is_partial or b.is_partial then null
+        else cast(cast(c.revenue - y.revenue as decimal(38, 6)) / nullif(y.revenue, 0) as decimal(38, 10))
+    end as revenue_growth,
+    m.is_partial
+from cells as c
+inner join staging.sales_month as m
+    on c.month = m.month
+inner join months as a
+    on c.month = a.month
+left join cells as y
+    on y.month = cast(dateadd(month, -12, c.month) as date)
+    and c.territory_id = y.territory_id
+    and c.channel = y.channel
+left join staging.sales_month as b
+    on y.month = b.month
+left join raw.Sales_SalesTerritory as t
+    on c.territory_id = t.TerritoryID
