@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from adventureworks.catalog import ANALYSES
 from adventureworks.gate import detect, judge, load, publish
 from adventureworks.gate.publish import Conclusion
 from adventureworks.marts import build as building
@@ -92,4 +93,11 @@ class Pipeline:
         held = gating.gate(self.settings, dag, run)
         assert held is None, held
         publishing.publish(self.settings, dag, run)
+        return built
+
+    def settle(self) -> list[str]:
+        """Analyses whatever its inputs make due until nothing is; returns the DAGs that built something, in order."""
+        built: list[str] = []
+        while news := [dag for dag in ANALYSES if isinstance(self.analyse(dag), planning.Plan)]:
+            built += news
         return built
