@@ -16,31 +16,10 @@ from adventureworks.columns import key_of
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.marts.plan import NothingToDo, Plan
 from adventureworks.settings import Settings
-from adventureworks.source import embedded
-from adventureworks.source.sample import generate
 from tests.integration.pipeline import Pipeline
 
 ORDER_TABLES = ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
 REVENUE = "select sum(revenue), count(*) from marts.fact_sales"
-
-
-@pytest.fixture(scope="module")
-def templates(postgres: EmbeddedPostgres) -> dict[str, str]:
-    """A source with generated data and a warehouse in which all of it is published; each test gets copies."""
-    names = {"source": "pipeline_source", "warehouse": "pipeline_warehouse"}
-    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
-        for role, name in names.items():
-            connection.execute(f"create database {name} template {role} owner {role}")
-    source = postgres.url(names["source"], "source")
-    embedded.prepare(SecretStr(source))
-    embedded.load_tables(SecretStr(source), generate(0.02, seed=7))
-    first = Pipeline(
-        Settings(source_url=SecretStr(source), warehouse_url=SecretStr(postgres.url(names["warehouse"], "warehouse"))),
-        source,
-    )
-    assert len(first.ingest().published) == 71
-    assert sorted(first.settle()) == sorted(ANALYSES), "each runs once"
-    return names
 
 
 @pytest.fixture

@@ -48,10 +48,7 @@ def queries_of(mart: Mart) -> Mapping[str, str]:
 
 def rendered(mart: Mart, name: str, engine: str, candidates: Collection[str] = ()) -> str:
     """One of the model's SELECTs for an engine, with pyformat parameters; `candidates` are read from `staging`."""
-    try:
-        parsed = sqlglot.parse_one(queries_of(mart)[name], dialect=DIALECT)
-    except sqlglot.errors.ParseError as error:
-        raise PlatformError(f"The model of {mart.name} is no valid SELECT: {error}", "Mend its .sql file.") from error
+    parsed = _parsed(mart, name)
     for reference in parsed.find_all(exp.Table):
         if reference.db == "marts" and reference.name in candidates:
             reference.set("db", exp.to_identifier("staging"))
@@ -59,6 +56,18 @@ def rendered(mart: Mart, name: str, engine: str, candidates: Collection[str] = (
         # psycopg and Snowflake's connector both bind %(name)s.
         placeholder.replace(exp.Var(this=f"%({placeholder.name})s"))
     return parsed.sql(dialect=engine, identify=True, comments=False)
+
+
+def tables_of(mart: Mart, name: str) -> set[tuple[str, str]]:
+    """The tables and views that one of the model's SELECTs reads: schema and name."""
+    return {(table.db, table.name) for table in _parsed(mart, name).find_all(exp.Table) if table.db}
+
+
+def _parsed(mart: Mart, name: str) -> exp.Expr:
+    try:
+        return sqlglot.parse_one(queries_of(mart)[name], dialect=DIALECT)
+    except sqlglot.errors.ParseError as error:
+        raise PlatformError(f"The model of {mart.name} is no valid SELECT: {error}", "Mend its .sql file.") from error
 
 
 def compute(mart: Mart, read: Read, as_of: date) -> pl.DataFrame:

@@ -1,0 +1,85 @@
+"""Every SELECT of the models, as it is rendered for Snowflake, gives the rows that PostgreSQL gives.
+
+Snowflake's part is played by fakesnow: its SQL runs on DuckDB, behind the real connector's interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import fakesnow
+import psycopg
+import pytest
+import snowflake.connector
+from psycopg.rows import TupleRow
+
+from adventureworks.catalog import MARTS
+from adventureworks.embedded.postgres import EmbeddedPostgres
+from adventureworks.marts import models
+from adventureworks.warehouse.postgres import rows_of
+
+QUERIES = [(mart, name) for mart in MARTS.values() for name in models.queries_of(mart)]
+READ = sorted({reference for mart, name in QUERIES for reference in models.tables_of(mart, name)})
+PARAMETERS = {"as_of": date(2014, 6, 30), "run_id": "data_quality_control/compared"}
+ROUNDING = Decimal("0.0000000001")
+"""Snowflake divides to twelve places and PostgreSQL to sixteen digits, before both round to ten."""
+
+Postgres = psycopg.Connection[TupleRow]
+
+
+@pytest.fixture(scope="module")
+def published(templates: dict[str, str], postgres: EmbeddedPostgres) -> Iterator[Postgres]:
+    """A warehouse in which everything is published."""
+    with psycopg.connect(postgres.url(templates["warehouse"], "warehouse")) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def snowflake_copy(
+    published: Postgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[snowflake.connector.SnowflakeConnection]:
+    """The tables and views that models read, with the same rows."""
+    folder = tmp_path_factory.mktemp("snowflake")
+    with fakesnow.patch():
+        connection = snowflake.connector.connect(database="DBT_DB", schema="PUBLIC")
+        cursor = connection.cursor()
+        for schema in sorted({schema for schema, _ in READ}):
+            cursor.execute(f'create schema "{schema}"')
+        for schema, table in READ:
+            file = folder / f"{schema}.{table}.parquet"
+            rows_of(published, f'select * from "{schema}"."{table}"', {}).write_parquet(file)
+            # Past fakesnow, which takes Parquet only over a stage.
+            cursor._duck_conn.execute(  # type: ignore[attr-defined]
+                f"""create table "{schema}"."{table}" as from read_parquet('{file}')"""
+            )
+        yield connection
+
+
+@pytest.mark.parametrize(("mart", "name"), QUERIES, ids=lambda value: getattr(value, "name", value))
+def test_a_select_gives_the_same_rows_on_both_engines(
+    published: Postgres, snowflake_copy: snowflake.connector.SnowflakeConnection, mart: Any, name: str
+) -> None:
+    expected = rows_of(published, models.rendered(mart, name, "postgres"), PARAMETERS)
+    cursor = snowflake_copy.cursor().execute(models.rendered(mart, name, "snowflake"), PARAMETERS)
+    assert cursor is not None
+    assert [column.name for column in cursor.description] == expected.columns
+    found = sorted((_row(row) for row in cursor.fetchall()), key=repr)
+    wanted = sorted((_row(row) for row in expected.rows()), key=repr)
+    assert len(found) == len(wanted)
+    assert wanted, "the comparison of nothing with nothing proves nothing"
+    unequal = [(one, other) for one, other in zip(found, wanted, strict=True) if not _agree(one, other)]
+    assert unequal[:3] == []
+
+
+def _row(row: Any) -> tuple[Any, ...]:
+    return tuple(Decimal(value).normalize() if type(value) in (int, Decimal) else value for value in row)
+
+
+def _agree(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return all(
+        a == b or (isinstance(a, Decimal) and isinstance(b, Decimal) and abs(a - b) <= ROUNDING)
+        for a, b in zip(one, other, strict=True)
+    )
