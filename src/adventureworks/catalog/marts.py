@@ -40,7 +40,69 @@ _SALES = (
 
 _CUSTOMERS: tuple[Mart, ...] = ()
 
-_PRODUCTION: tuple[Mart, ...] = ()
+_PRODUCTION = (
+    Mart(
+        "inventory_status",
+        domain="production",
+        dag="inventory_management",
+        owner="production",
+        inputs=(
+            "fact_sales",
+            "Production_Product",
+            "Production_ProductInventory",
+            "Production_WorkOrder",
+            "Production_BillOfMaterials",
+            "Purchasing_PurchaseOrderHeader",
+            "Purchasing_PurchaseOrderDetail",
+            "Purchasing_ProductVendor",
+            "Purchasing_Vendor",
+        ),
+        dated="as_of",
+    ),
+    Mart(
+        "product_performance",
+        domain="production",
+        dag="product_performance",
+        owner="production",
+        inputs=(
+            "fact_sales",
+            "Production_Product",
+            "Production_ProductSubcategory",
+            "Production_ProductCategory",
+            "Production_ProductListPriceHistory",
+        ),
+        dated="month",
+        by_month=("fact_sales",),
+    ),
+    Mart(
+        "production_costs",
+        domain="production",
+        dag="production_costs",
+        owner="production",
+        inputs=(
+            "Production_WorkOrder",
+            "Production_WorkOrderRouting",
+            "Production_Product",
+            "Production_ProductCostHistory",
+        ),
+        dated="month",
+        by_month=("Production_WorkOrder", "Production_WorkOrderRouting"),
+    ),
+    Mart(
+        "bill_of_materials_cost",
+        domain="production",
+        dag="production_costs",
+        owner="production",
+        inputs=(
+            "Production_BillOfMaterials",
+            "Production_Product",
+            "Production_ProductCostHistory",
+            "Production_WorkOrder",
+            "Production_WorkOrderRouting",
+        ),
+        dated="as_of",
+    ),
+)
 
 _FINANCE = (
     Mart(
@@ -63,5 +125,8 @@ _DAILY, _WEEKLY, _MONTHLY = "0 5 * * *", "0 6 * * 1", "0 6 1 * *"
 DAGS = (
     Analysis("daily_sales_etl", "Daily sales", calendar=_DAILY),
     Analysis("sales_territory_analysis", "Sales by territory", calendar=_WEEKLY),
+    Analysis("inventory_management", "Stock and reorders", calendar=_DAILY),
+    Analysis("product_performance", "Products and their ranking", calendar=_WEEKLY),
+    Analysis("production_costs", "Costs of production", calendar=_WEEKLY),
     Analysis("financial_reporting", "Monthly profit", calendar=_MONTHLY),
 )

@@ -1,0 +1,27 @@
+"""
+### Costs of production
+
+**Answers**: what do work orders make, scrap and cost in a month, and what does an assembly cost by its bill?
+**Starts** when work orders, their routing, bills of materials, products or costs change; weekly, on Monday at 06:00
+UTC, at the latest.
+**Publishes** `production_costs` (one row per month and product made; only the months that changed are computed) and
+`bill_of_materials_cost` (one row per assembly).
+**Mind**: many work orders have no routing; what they cost is unknown, not zero. Most parts have no standard cost, so
+read the material cost of an assembly with its `cost_coverage`.
+**If it fails**: the last good version stays. `adventureworks status bill_of_materials_cost` shows the broken rule.
+Where an assembly is part of itself (`no_assembly_is_part_of_itself`), the rule shows the products on the way: mend one
+of their bills in the source.
+"""
+
+from airflow.sdk import dag
+
+from adventureworks.orchestration import analysis, changes, settings_for
+
+
+@dag(schedule=changes("production_costs"), doc_md=__doc__, **settings_for("production_costs"))
+def production_costs() -> None:
+    """Plan, build, gate, publish."""
+    analysis("production_costs")
+
+
+production_costs()
