@@ -2,7 +2,20 @@
 
 import polars as pl
 
-from contracts.columns import Bit, Date, Discount, Int, LineAmount, MartTable, Ratio, Text, Total, described, rule
+from contracts.columns import (
+    BigInt,
+    Bit,
+    Date,
+    Discount,
+    Int,
+    LineAmount,
+    MartTable,
+    Ratio,
+    Text,
+    Total,
+    described,
+    rule,
+)
 
 
 class MonthlyProfit(MartTable):
@@ -40,3 +53,31 @@ class MonthlyProfit(MartTable):
 
         name = "monthly_profit"
         unique = ["month", "territory_id", "category", "product_id"]
+
+
+class CardUsage(MartTable):
+    """One month and type of credit card with which orders were paid.
+
+    Orders without a card are one type, `No card`: mostly those of resellers. Some cards had expired on the day of the
+    order; the source does not say whether they were charged. Nothing here tells of fraud: the source has no such fact.
+    """
+
+    month: Date = described("First day of the month of the orders")
+    card_type: Text = described("Type of the card; No card: the orders name none")
+    orders: BigInt = described("Number of orders", gt=0)
+    revenue: LineAmount = described("Net of discount, without tax and freight, USD", ge=0)
+    average_order_value: Ratio = described("Revenue of an order on average, USD", ge=0)
+    order_share: Ratio = described("Share of the month's orders, 0 to 1", gt=0, le=1)
+    expired_at_order: BigInt = described("Orders after the last day of the month in which their card expired", ge=0)
+
+    @rule
+    def what_expired_is_a_part(cls):
+        """expired_at_order <= orders; 0 without a card."""
+        limit = pl.when(pl.col("card_type") == "No card").then(0).otherwise(pl.col("orders"))
+        return pl.col("expired_at_order") <= limit
+
+    class Config:
+        """The key."""
+
+        name = "card_usage"
+        unique = ["month", "card_type"]

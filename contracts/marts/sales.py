@@ -14,6 +14,7 @@ from contracts.columns import (
     Money,
     Ratio,
     SmallInt,
+    Statistic,
     Text,
     Total,
     described,
@@ -123,3 +124,94 @@ class TerritorySales(MartTable):
 
         name = "territory_sales"
         unique = ["month", "territory_id", "channel"]
+
+
+class SalesPersonPerformance(MartTable):
+    """One quota of a sales person: from its date to the person's next one, else for three months.
+
+    The quota is that of the quota history: the one on the person is NULL for three managers. Sales are the subtotals of
+    the orders that name the person, not those of the person's present territory; a manager's own orders only. A period
+    that lasts beyond the business date counts what was sold up to it.
+    """
+
+    sales_person_id: Int = described("Sales person")
+    quota_date: Date = described("First day for which the quota holds")
+    period_end: Date = described("First day for which it no longer holds")
+    quota: Money = described("Sales expected in the period, USD", ge=0)
+    sales: Total = described("Subtotals of the person's orders in the period, USD", ge=0)
+    attainment: Ratio = described("Sales per USD of quota; NULL: a quota of 0", ge=0, nullable=True)
+    gap: Total = described("Sales less quota, USD; negative: missed")
+    commission: Discount = described("Sales × the person's commission share, USD", ge=0)
+    orders: BigInt = described("Number of orders", ge=0)
+    rank: BigInt = described("Place among the quotas of the same date, by attainment, then sales; 1 is best", gt=0)
+
+    @rule
+    def ends_after_it_starts(cls):
+        """period_end > quota_date."""
+        return pl.col("period_end") > pl.col("quota_date")
+
+    @rule
+    def gap_is_sales_less_quota(cls):
+        """Gap = sales - quota."""
+        wide = pl.Decimal(38, 4)
+        return pl.col("gap") == pl.col("sales") - pl.col("quota").cast(wide)
+
+    class Config:
+        """The key."""
+
+        name = "sales_person_performance"
+        unique = ["sales_person_id", "quota_date"]
+
+
+class ExchangeRates(MartTable):
+    """One currency and day: what one USD costs in it.
+
+    Multiply USD by a rate to get local money. USD itself is not in the mart; the German mark and the French franc end
+    with the euro. At most three missing days between two real ones are filled with the last rate before them
+    (is_gap_filled); after a longer gap the first return is NULL. Rates are indicative averages of a day, not offers.
+
+    is_outlier marks returns that lie more than 6 robust standard deviations (1.4826 × median absolute deviation) from
+    the currency's median; a currency whose returns do not vary has none.
+    """
+
+    currency_code: Text = described("Currency, ISO 4217")
+    rate_date: Date = described("Day")
+    average_rate: Money = described("Average of the day, units of the currency per USD", gt=0)
+    end_of_day_rate: Money = described("At the end of the day, units of the currency per USD", gt=0)
+    daily_return: Statistic = described(
+        "Natural logarithm of the end-of-day rate over that of the calendar day before; NULL: there is none",
+        nullable=True,
+    )
+    volatility_30d: Statistic = described(
+        "Sample standard deviation of the last 30 daily returns × √365, per year; NULL: fewer than 30",
+        ge=0,
+        nullable=True,
+    )
+    is_gap_filled: Bit = described("Whether the source has no rate for this day")
+    is_outlier: Bit = described("Whether the daily return is extraordinary for the currency")
+
+    class Config:
+        """The key."""
+
+        name = "exchange_rates"
+        unique = ["currency_code", "rate_date"]
+
+
+class CurrencySales(MartTable):
+    """One month and currency in which orders were placed.
+
+    The source keeps subtotals in USD whatever the order's currency. Local revenue takes each order's own rate; adding
+    it up over currencies means nothing.
+    """
+
+    month: Date = described("First day of the month of the orders")
+    currency_code: Text = described("Currency of the orders, ISO 4217; USD where an order has no rate")
+    orders: BigInt = described("Number of orders", gt=0)
+    revenue_usd: Total = described("Subtotals of the orders, USD", ge=0)
+    revenue_local: Discount = described("Subtotals × the orders' own average rates, units of the currency", ge=0)
+
+    class Config:
+        """The key."""
+
+        name = "currency_sales"
+        unique = ["month", "currency_code"]

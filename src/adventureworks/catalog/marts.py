@@ -36,6 +36,31 @@ _SALES = (
         by_month=("fact_sales",),
         echoes=(12,),
     ),
+    Mart(
+        "sales_person_performance",
+        domain="sales",
+        dag="sales_person_performance",
+        owner="sales",
+        inputs=("fact_sales", "Sales_SalesOrderHeader", "Sales_SalesPerson", "Sales_SalesPersonQuotaHistory"),
+        dated="quota_date",
+    ),
+    Mart(
+        "exchange_rates",
+        domain="sales",
+        dag="currency_exchange_rates",
+        owner="sales",
+        inputs=("Sales_CurrencyRate",),
+        dated="rate_date",
+    ),
+    Mart(
+        "currency_sales",
+        domain="sales",
+        dag="currency_exchange_rates",
+        owner="sales",
+        inputs=("fact_sales", "Sales_SalesOrderHeader", "Sales_CurrencyRate"),
+        dated="month",
+        by_month=("fact_sales", "Sales_SalesOrderHeader"),
+    ),
 )
 
 _CUSTOMERS: tuple[Mart, ...] = ()
@@ -114,6 +139,15 @@ _FINANCE = (
         dated="month",
         by_month=("fact_sales",),
     ),
+    Mart(
+        "card_usage",
+        domain="finance",
+        dag="credit_card_analysis",
+        owner="finance",
+        inputs=("fact_sales", "Sales_SalesOrderHeader", "Sales_CreditCard"),
+        dated="month",
+        by_month=("fact_sales", "Sales_SalesOrderHeader"),
+    ),
 )
 
 _QUALITY: tuple[Mart, ...] = ()
@@ -125,8 +159,11 @@ _DAILY, _WEEKLY, _MONTHLY = "0 5 * * *", "0 6 * * 1", "0 6 1 * *"
 DAGS = (
     Analysis("daily_sales_etl", "Daily sales", calendar=_DAILY),
     Analysis("sales_territory_analysis", "Sales by territory", calendar=_WEEKLY),
+    Analysis("sales_person_performance", "Quotas and sales people", calendar=_WEEKLY),
+    Analysis("currency_exchange_rates", "Exchange rates and currencies", calendar=_DAILY),
     Analysis("inventory_management", "Stock and reorders", calendar=_DAILY),
     Analysis("product_performance", "Products and their ranking", calendar=_WEEKLY),
     Analysis("production_costs", "Costs of production", calendar=_WEEKLY),
     Analysis("financial_reporting", "Monthly profit", calendar=_MONTHLY),
+    Analysis("credit_card_analysis", "Credit cards", calendar=_DAILY),
 )

@@ -1,0 +1,24 @@
+"""
+### Credit cards
+
+**Answers**: with which cards do customers pay, how much, and how often had the card expired?
+**Starts** when orders or cards change; daily at 05:00 UTC at the latest.
+**Publishes** `card_usage`: one row per month and type of card. Only the months that changed are computed; a changed
+card may touch any month, so then all are.
+**Mind**: card numbers are never loaded, only their last four digits. Orders without a card are listed as `No card`.
+The source holds no fact about fraud, so neither does the mart.
+**If it fails**: the last good version stays. `adventureworks status card_usage` shows the broken rule.
+"""
+
+from airflow.sdk import dag
+
+from adventureworks.orchestration import analysis, changes, settings_for
+
+
+@dag(schedule=changes("credit_card_analysis"), doc_md=__doc__, **settings_for("credit_card_analysis"))
+def credit_card_analysis() -> None:
+    """Plan, build, gate, publish."""
+    analysis("credit_card_analysis")
+
+
+credit_card_analysis()

@@ -1,0 +1,23 @@
+"""
+### Quotas and sales people
+
+**Answers**: which sales people reach their quota, by how much, and what commission did they earn?
+**Starts** when orders, sales people or their quotas change; weekly, on Monday at 06:00 UTC, at the latest.
+**Publishes** `sales_person_performance`: one row per quota, with sales, attainment, gap, commission and rank.
+**Mind**: the quota is that of the quota history, since the one on the person is missing for three managers. Sales are
+those of the orders that name the person. The last period may not be over: it counts what was sold so far.
+**If it fails**: the last good version stays. `adventureworks status sales_person_performance` shows the broken rule.
+"""
+
+from airflow.sdk import dag
+
+from adventureworks.orchestration import analysis, changes, settings_for
+
+
+@dag(schedule=changes("sales_person_performance"), doc_md=__doc__, **settings_for("sales_person_performance"))
+def sales_person_performance() -> None:
+    """Plan, build, gate, publish."""
+    analysis("sales_person_performance")
+
+
+sales_person_performance()
