@@ -150,7 +150,22 @@ _FINANCE = (
     ),
 )
 
-_QUALITY: tuple[Mart, ...] = ()
+_QUALITY: tuple[Mart, ...] = (
+    Mart(
+        "campaign_performance",
+        domain="quality",
+        dag="marketing_campaigns",
+        owner="marketing",
+        inputs=(
+            "fact_sales",
+            "Sales_SpecialOffer",
+            "Production_Product",
+            "Production_ProductSubcategory",
+            "Production_ProductCategory",
+        ),
+        dated="as_of",
+    ),
+)
 
 TABLES = (*_SALES, *_CUSTOMERS, *_PRODUCTION, *_FINANCE, *_QUALITY)
 
@@ -166,4 +181,5 @@ DAGS = (
     Analysis("production_costs", "Costs of production", calendar=_WEEKLY),
     Analysis("financial_reporting", "Monthly profit", calendar=_MONTHLY),
     Analysis("credit_card_analysis", "Credit cards", calendar=_DAILY),
+    Analysis("marketing_campaigns", "Marketing campaigns", calendar=_WEEKLY),
 )

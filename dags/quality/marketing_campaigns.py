@@ -1,0 +1,24 @@
+"""
+### Marketing campaigns
+
+**Answers**: what did each special offer sell, what did its discount cost, and did it bring more than would have been
+sold anyway?
+**Starts** when sales, offers, products or their categories change; weekly, on Monday at 06:00 UTC, at the latest.
+**Publishes** `campaign_performance`: one row per offer and category, with an interval for the units gained.
+**Mind**: the gain is an estimate: the same products in the 8 weeks before, corrected by products of the same
+subcategory that were on no offer. Where there is nothing to compare it stays empty, which does not mean that there was no effect.
+**If it fails**: the last good version stays. `adventureworks status campaign_performance` shows the broken rule.
+"""
+
+from airflow.sdk import dag
+
+from adventureworks.orchestration import analysis, changes, settings_for
+
+
+@dag(schedule=changes("marketing_campaigns"), doc_md=__doc__, **settings_for("marketing_campaigns"))
+def marketing_campaigns() -> None:
+    """Plan, build, gate, publish."""
+    analysis("marketing_campaigns")
+
+
+marketing_campaigns()

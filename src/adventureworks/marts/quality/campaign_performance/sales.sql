@@ -1,0 +1,27 @@
+-- Grain: one product, channel, day and offer with sales.
+select
+    f.product_id,
+    f.channel,
+    f.order_date,
+    f.special_offer_id,
+    coalesce(s.ProductSubcategoryID, 0) as subcategory_id,
+    coalesce(c.Name, 'Unassigned') as category,
+    count(*) as lines,
+    cast(sum(cast(f.quantity as bigint)) as bigint) as units,
+    cast(sum(cast(f.revenue as decimal(38, 6))) as decimal(38, 6)) as revenue,
+    cast(sum(cast(f.discount_amount as decimal(38, 8))) as decimal(38, 8)) as discount_cost,
+    cast(sum(cast(f.revenue - f.cogs as decimal(38, 6))) as decimal(38, 6)) as profit
+from marts.fact_sales as f
+inner join raw.Production_Product as p
+    on f.product_id = p.ProductID
+left join raw.Production_ProductSubcategory as s
+    on p.ProductSubcategoryID = s.ProductSubcategoryID
+left join raw.Production_ProductCategory as c
+    on s.ProductCategoryID = c.ProductCategoryID
+group by
+    f.product_id,
+    f.channel,
+    f.order_date,
+    f.special_offer_id,
+    coalesce(s.ProductSubcategoryID, 0),
+    coalesce(c.Name, 'Unassigned')
