@@ -9,16 +9,16 @@ class CampaignPerformance(MartTable):
     """One special offer and category of the products that were sold under it.
 
     Baseline: what the offer's products would have sold in its channel and period without it, by difference in
-    differences on the logarithmic scale: their units in the 8 weeks before, times the factor by which the other products
-    of their subcategory, under no offer of their own in either period, grew from those weeks to the offer's. Incremental
-    units are all units of the offer's products in channel and period, under this offer or not, less the baseline;
-    incremental profit compares with the baseline units at the profit per unit of the weeks before. The interval comes
-    from a jackknife over products and is NULL where a group has just one.
+    differences on the logarithmic scale: their units in the 8 weeks before, times the factor by which the other
+    products of their subcategory, under no offer of their own in either period, grew from those weeks to the offer's.
+    Incremental units are all units of the offer's products in channel and period, under this offer or not, less the
+    baseline; incremental profit compares with the baseline units at the profit per unit of the weeks before. The
+    interval comes from a jackknife over products and is NULL where a group has just one.
 
-    method says what was done: none for offer 1 (no discount) and the volume tiers, which have no before; no_sales for an
-    offer without lines (one row, category Unassigned); no_comparison where the products did not sell before, or no other
-    product of the subcategory did in both periods. Then the baseline and everything after it is NULL: there is nothing
-    to compare, which is not the same as no effect. Resellers book on a few days, so the intervals are wide.
+    method says what was done: none for offer 1 (no discount) and the volume tiers, which have no before; no_sales for
+    an offer without lines (one row, category Unassigned); no_comparison where the products did not sell before, or no
+    other product of the subcategory did in both periods. Then the baseline and everything after it is NULL: there is
+    nothing to compare, which is not the same as no effect. Resellers book on a few days, so the intervals are wide.
     """
 
     special_offer_id: Int = described("Special offer")

@@ -6,7 +6,8 @@ sold anyway?
 **Starts** when sales, offers, products or their categories change; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `campaign_performance`: one row per offer and category, with an interval for the units gained.
 **Mind**: the gain is an estimate: the same products in the 8 weeks before, corrected by products of the same
-subcategory that were on no offer. Where there is nothing to compare it stays empty, which does not mean that there was no effect.
+subcategory that were on no offer. Where there is nothing to compare it stays empty, which does not mean that there was
+no effect.
 **If it fails**: the last good version stays. `adventureworks status campaign_performance` shows the broken rule.
 """
 
