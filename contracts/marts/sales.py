@@ -1,5 +1,7 @@
 """Contracts of the sales marts. Money is USD."""
 
+from itertools import pairwise
+
 import polars as pl
 
 from contracts.columns import (
@@ -20,6 +22,8 @@ from contracts.columns import (
     described,
     rule,
 )
+
+FORECAST_MODELS = ["naive", "mean_3", "seasonal_naive", "ses", "theta"]
 
 
 class FactSales(MartTable):
@@ -215,3 +219,90 @@ class CurrencySales(MartTable):
 
         name = "currency_sales"
         unique = ["month", "currency_code"]
+
+
+class SalesForecast(MartTable):
+    """One forecast month, channel, territory and horizon, made at the last whole month (trained_until).
+
+    Totals are sums of these rows over channels and territories, at one horizon; there are no rows of totals, and the
+    ends of the intervals do not add up. Forecasts of earlier origins stay as they were published, so one month may have
+    forecasts of three horizons: read those with the newest trained_until. While its origin lasts, a forecast follows
+    corrections of the past.
+
+    The model is chosen per series by the error of rolling origins, and is one of naive, mean_3, seasonal_naive, ses and
+    theta. Intervals are the quantiles of its relative errors (actual over forecast) at the same horizon, widened to
+    hold the forecast; NULL where fewer than 8 forecasts could be scored, or the forecast is 0. Resellers book on few
+    days: the intervals of their series are wide, and that is true.
+    """
+
+    month: Date = described("First day of the month that is forecast")
+    channel: Text = described("online, or reseller", isin=CHANNELS)
+    territory_id: Int = described("Territory of the orders; 0: they have none", ge=0)
+    horizon: Int = described("Months after trained_until, 1 to 3", ge=1, le=3)
+    forecast: LineAmount = described("Revenue expected, net of discount, without tax and freight, USD", ge=0)
+    lower_80: LineAmount = described("Lower end of the 80 % interval, USD", nullable=True, ge=0)
+    upper_80: LineAmount = described("Upper end of the 80 % interval, USD", nullable=True, ge=0)
+    lower_95: LineAmount = described("Lower end of the 95 % interval, USD", nullable=True, ge=0)
+    upper_95: LineAmount = described("Upper end of the 95 % interval, USD", nullable=True, ge=0)
+    model: Text = described("Model of the forecast", isin=FORECAST_MODELS)
+    trained_until: Date = described("First day of the last whole month that the model saw")
+
+    @rule
+    def bands_hold_the_forecast(cls):
+        """lower_95 <= lower_80 <= forecast <= upper_80 <= upper_95."""
+        ends = [pl.col(name) for name in ("lower_95", "lower_80", "forecast", "upper_80", "upper_95")]
+        return pl.all_horizontal(low <= high for low, high in pairwise(ends))
+
+    @rule
+    def month_is_the_horizon_after_the_origin(cls):
+        """Month = trained_until + horizon months."""
+        month, origin = (
+            pl.col(name).dt.year().cast(pl.Int32) * 12 + pl.col(name).dt.month() for name in ("month", "trained_until")
+        )
+        return (month - origin == pl.col("horizon")) & (pl.col("month").dt.day() == 1)
+
+    class Config:
+        """The key."""
+
+        name = "sales_forecast"
+        unique = ["month", "channel", "territory_id", "horizon"]
+
+
+class ForecastAccuracy(MartTable):
+    """One channel, territory and model: how it would have done, from rolling origins in the past.
+
+    At each month from the thirteenth of a series on, the model sees what came before and forecasts the next three. wape
+    and mase are over all these forecasts; the model with the least wape is chosen (of equals the simplest), so a model
+    that does not beat the best naive one is not. A series with fewer than 8 such months tells too little: it keeps the
+    naive model. coverage_80 asks of each forecast whether the actual lay in the interval that was known on that day.
+
+    published_wape is about the forecasts that readers were given, in the whole months that came since.
+    """
+
+    channel: Text = described("online, or reseller", isin=CHANNELS)
+    territory_id: Int = described("Territory of the orders; 0: they have none", ge=0)
+    model: Text = described("Candidate", isin=FORECAST_MODELS)
+    wape: Statistic = described(
+        "Sum of absolute errors per sum of actuals; NULL: nothing could be scored", nullable=True, ge=0
+    )
+    mase: Statistic = described(
+        "Mean absolute error per mean absolute change of the series from month to month; NULL: it never changed",
+        nullable=True,
+        ge=0,
+    )
+    coverage_80: Statistic = described(
+        "Share of actuals inside the 80 % interval of their day; NULL: there was none", nullable=True, ge=0, le=1
+    )
+    origins: BigInt = described("Months of the past from which the model forecast", ge=0)
+    is_chosen: Bit = described("Whether the published forecast is of this model")
+    published_wape: Statistic = described(
+        "The same as wape of the published forecasts of this model; NULL: none could be scored yet", nullable=True, ge=0
+    )
+    published_months: BigInt = described("Published forecasts of this model that could be scored", ge=0)
+    trained_until: Date = described("First day of the last whole month")
+
+    class Config:
+        """The key."""
+
+        name = "forecast_accuracy"
+        unique = ["channel", "territory_id", "model"]

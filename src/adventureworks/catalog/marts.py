@@ -61,6 +61,23 @@ _SALES = (
         dated="month",
         by_month=("fact_sales", "Sales_SalesOrderHeader"),
     ),
+    Mart(
+        "sales_forecast",
+        domain="sales",
+        dag="sales_forecasting",
+        owner="sales",
+        inputs=("territory_sales",),
+        dated="trained_until",
+        history="trained_until",
+    ),
+    Mart(
+        "forecast_accuracy",
+        domain="sales",
+        dag="sales_forecasting",
+        owner="sales",
+        inputs=("territory_sales", "sales_forecast"),
+        dated="trained_until",
+    ),
 )
 
 _CUSTOMERS: tuple[Mart, ...] = ()
@@ -176,6 +193,7 @@ DAGS = (
     Analysis("sales_territory_analysis", "Sales by territory", calendar=_WEEKLY),
     Analysis("sales_person_performance", "Quotas and sales people", calendar=_WEEKLY),
     Analysis("currency_exchange_rates", "Exchange rates and currencies", calendar=_DAILY),
+    Analysis("sales_forecasting", "Sales forecast", calendar=_WEEKLY),
     Analysis("inventory_management", "Stock and reorders", calendar=_DAILY),
     Analysis("product_performance", "Products and their ranking", calendar=_WEEKLY),
     Analysis("production_costs", "Costs of production", calendar=_WEEKLY),

@@ -1,0 +1,52 @@
+"""How well each model would have forecast each series, and how the published forecasts did."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+
+from adventureworks.marts.models import Read
+from adventureworks.marts.sales.forecasting import evaluations
+
+_CELL = ("channel", "territory_id")
+
+
+def compute(read: Read, as_of: date) -> pl.DataFrame:
+    """One row per channel, territory and model."""
+    actuals = read("actuals")
+    found, last = evaluations(actuals)
+    rows = [
+        {
+            "channel": channel,
+            "territory_id": territory,
+            "model": model,
+            "wape": test.wape,
+            "mase": test.mase,
+            "coverage_80": test.coverage_80,
+            "origins": test.origins,
+            "is_chosen": model == evaluation.chosen,
+            "trained_until": last,
+        }
+        for (channel, territory), evaluation in found.items()
+        for model, test in evaluation.backtests.items()
+    ]
+    return (
+        pl.DataFrame(rows, infer_schema_length=None)
+        .join(published(read("kept"), actuals, last), on=[*_CELL, "model"], how="left")
+        .with_columns(pl.col("published_months").fill_null(0))
+    )
+
+
+def published(kept: pl.DataFrame, actuals: pl.DataFrame, last: date | None) -> pl.DataFrame:
+    """How the forecasts that readers were given did, by cell and model, in the whole months since.
+
+    `published_wape`: sum of the absolute errors over the sum of the actuals, NULL where those are 0;
+    `published_months`: forecasts that could be scored. A month without orders in the cell counts as zero.
+    """
+    scored = kept.filter(pl.col("month") <= last).join(actuals, on=["month", *_CELL], how="left")
+    actual, forecast = pl.col("revenue").fill_null(0).cast(pl.Float64), pl.col("forecast").cast(pl.Float64)
+    return scored.group_by(*_CELL, "model").agg(
+        pl.when(actual.sum() > 0).then((actual - forecast).abs().sum() / actual.sum()).alias("published_wape"),
+        pl.len().alias("published_months"),
+    )
