@@ -62,11 +62,22 @@ def source_reader_url(source_url: str, postgres: EmbeddedPostgres) -> str:
     return postgres.url(source_url.rsplit("/", 1)[1], "source_reader")
 
 
+def _test_data(kind: str, sign: str) -> Path:
+    """The folder of a published data set; none of them is part of the repository."""
+    shared = Path(os.environ.get("ADVENTUREWORKS_TEST_DATA", REPOSITORY.parent / "shared"))
+    for folder in (shared, shared / kind):
+        if (folder / sign).exists():
+            return folder
+    pytest.skip(f"no {kind} data in {shared} (set ADVENTUREWORKS_TEST_DATA)")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder with the real AdventureWorks data; it is no part of the repository."""
-    shared = Path(os.environ.get("ADVENTUREWORKS_TEST_DATA", REPOSITORY.parent / "shared"))
-    for folder in (shared, shared / "adventureworks"):
-        if (folder / "parquet").is_dir():
-            return folder
-    pytest.skip(f"no AdventureWorks data in {shared} (set ADVENTUREWORKS_TEST_DATA)")
+    """The folder with the real AdventureWorks data."""
+    return _test_data("adventureworks", "parquet")
+
+
+@pytest.fixture(scope="session")
+def cdnow() -> Path:
+    """The folder with the purchases of CDNOW's customers, on which the customer value models were published."""
+    return _test_data("cdnow", "CDNOW_sample.txt")

@@ -80,7 +80,16 @@ _SALES = (
     ),
 )
 
-_CUSTOMERS: tuple[Mart, ...] = ()
+_CUSTOMERS: tuple[Mart, ...] = (
+    Mart(
+        "customer_value",
+        domain="customers",
+        dag="customer_analytics",
+        owner="marketing",
+        inputs=("fact_sales",),
+        dated="as_of",
+    ),
+)
 
 _PRODUCTION = (
     Mart(
@@ -100,6 +109,7 @@ _PRODUCTION = (
             "Purchasing_Vendor",
         ),
         dated="as_of",
+        announces="adventureworks.marts.production.stock_alerts",
     ),
     Mart(
         "product_performance",
@@ -194,6 +204,7 @@ DAGS = (
     Analysis("sales_person_performance", "Quotas and sales people", calendar=_WEEKLY),
     Analysis("currency_exchange_rates", "Exchange rates and currencies", calendar=_DAILY),
     Analysis("sales_forecasting", "Sales forecast", calendar=_WEEKLY),
+    Analysis("customer_analytics", "Customer value", calendar=_WEEKLY),
     Analysis("inventory_management", "Stock and reorders", calendar=_DAILY),
     Analysis("product_performance", "Products and their ranking", calendar=_WEEKLY),
     Analysis("production_costs", "Costs of production", calendar=_WEEKLY),

@@ -1,0 +1,37 @@
+"""Gamma-Gamma: what a purchase of a customer is worth on average (Fader and Hardie 2013)."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import gammaln
+
+from adventureworks.marts.customers.customer_value.likelihood import Fit, maximise
+
+Floats = np.ndarray
+
+
+def fit(x: Floats, mean_value: Floats) -> Fit:
+    """The parameters p, q, v from customers with x > 0 repeat purchases and their mean value."""
+    rows, counts = np.unique(np.column_stack([x, mean_value]), axis=0, return_counts=True)
+    x, m = rows.T
+
+    def log_likelihood(parameters: Floats) -> float:
+        p, q, v = parameters
+        each = (
+            gammaln(p * x + q)
+            - gammaln(p * x)
+            - gammaln(q)
+            + q * np.log(v)
+            + (p * x - 1) * np.log(m)
+            + p * x * np.log(x)
+            - (p * x + q) * np.log(x * m + v)
+        )
+        return float(counts @ each)
+
+    return maximise(log_likelihood, 3)
+
+
+def expected_value(fitted: Fit, x: Floats, mean_value: Floats) -> Floats:
+    """The value of a future purchase, between the customer's own mean and that of all; x may be 0."""
+    p, q, v = fitted.parameters
+    return p * (v + x * mean_value) / (p * x + q - 1)

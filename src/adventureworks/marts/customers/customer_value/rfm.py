@@ -1,0 +1,57 @@
+"""Recency, frequency and monetary value of customers at a date: scores and segments."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import polars as pl
+
+CELL = ("r_score", "f_score", "m_score")
+
+
+def snapshot(orders: pl.DataFrame, at: date) -> pl.DataFrame:
+    """The customers of one channel as they were known at a date, with their scores.
+
+    `orders`: customer_id, order_date, orders, revenue, margin, one row per customer and day. Returns customer_id,
+    first_day, last_day, recency_days, frequency (distinct order days), monetary, and the scores from 1 to 5.
+    """
+    customers = (
+        orders.filter(pl.col("order_date") <= at)
+        .group_by("customer_id")
+        .agg(
+            first_day=pl.col("order_date").min(),
+            last_day=pl.col("order_date").max(),
+            frequency=pl.col("order_date").n_unique().cast(pl.Int64),
+            monetary=pl.col("revenue").sum(),
+        )
+        .with_columns(recency_days=(pl.lit(at) - pl.col("last_day")).dt.total_days())
+    )
+    return customers.with_columns(
+        r_score=_quintile(pl.col("recency_days")),
+        f_score=pl.col("frequency").clip(1, 5),
+        m_score=_quintile(-pl.col("monetary")),
+    ).sort("customer_id")
+
+
+def _quintile(worse_when_larger: pl.Expr) -> pl.Expr:
+    """5 for the best fifth: 5 less the whole fifths of customers who are strictly better; ties get the better score."""
+    better = worse_when_larger.rank("min").cast(pl.Int64) - 1
+    return 5 - (5 * better) // pl.len().cast(pl.Int64)
+
+
+def segment() -> pl.Expr:
+    """The first segment whose condition the scores meet."""
+    r, f = pl.col("r_score"), pl.col("f_score")
+    return (
+        pl.when((r >= 4) & (f >= 4))
+        .then(pl.lit("champions"))
+        .when((r >= 3) & (f >= 3))
+        .then(pl.lit("loyal"))
+        .when((r <= 2) & (f >= 3))
+        .then(pl.lit("at_risk"))
+        .when((r == 5) & (f == 1))
+        .then(pl.lit("new"))
+        .when(r >= 3)
+        .then(pl.lit("promising"))
+        .otherwise(pl.lit("hibernating"))
+    )
