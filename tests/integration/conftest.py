@@ -15,7 +15,10 @@ from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
 from adventureworks.source.sample import generate
+from tests.integration.channels import inbox, webhook
 from tests.integration.pipeline import Pipeline
+
+__all__ = ["inbox", "webhook"]
 
 Adventureworks = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -55,3 +58,17 @@ def templates(postgres: EmbeddedPostgres) -> dict[str, str]:
     assert len(first.ingest().published) == 71
     assert sorted(first.settle()) == sorted(ANALYSES), "each runs once"
     return names
+
+
+@pytest.fixture
+def pipeline(templates: dict[str, str], postgres: EmbeddedPostgres) -> Pipeline:
+    """A platform in which everything is published and fresh."""
+    urls = {}
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
+        for role, name in templates.items():
+            connection.execute(f"drop database if exists {name}_copy with (force)")
+            connection.execute(f"create database {name}_copy template {name} owner {role} strategy file_copy")
+            urls[role] = postgres.url(f"{name}_copy", role)
+    return Pipeline(
+        Settings(source_url=SecretStr(urls["source"]), warehouse_url=SecretStr(urls["warehouse"])), urls["source"]
+    )

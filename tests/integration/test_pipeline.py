@@ -9,32 +9,15 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
 from adventureworks.columns import key_of
-from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.marts.gate import GateClosed
 from adventureworks.marts.plan import NothingToDo, Plan
-from adventureworks.settings import Settings
 from tests.integration.pipeline import Pipeline
 
 ORDER_TABLES = ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
 REVENUE = "select sum(revenue), count(*) from marts.fact_sales"
-
-
-@pytest.fixture
-def pipeline(templates: dict[str, str], postgres: EmbeddedPostgres) -> Pipeline:
-    """A platform in which everything is published and fresh."""
-    urls = {}
-    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
-        for role, name in templates.items():
-            connection.execute(f"drop database if exists {name}_copy with (force)")
-            connection.execute(f"create database {name}_copy template {name} owner {role} strategy file_copy")
-            urls[role] = postgres.url(f"{name}_copy", role)
-    return Pipeline(
-        Settings(source_url=SecretStr(urls["source"]), warehouse_url=SecretStr(urls["warehouse"])), urls["source"]
-    )
 
 
 def any_order(pipeline: Pipeline, lines: int = 2) -> tuple[int, int, str]:

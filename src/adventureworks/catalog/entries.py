@@ -80,6 +80,8 @@ class Mart:
     """How many months after a changed month its rows show the change too (12: growth against the year before)."""
     history: str | None = None
     """A column whose other values stay as they were published, e.g. the run of a check; None: nothing is kept."""
+    announces: str | None = None
+    """A module whose `digest_of(connection)` says what a new version has to tell the owner; None: nothing."""
 
     @property
     def asset(self) -> str:

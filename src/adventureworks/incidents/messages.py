@@ -1,4 +1,4 @@
-"""The words: incidents as a Slack message (Block Kit) and as an e-mail. Pure functions; nothing is sent here.
+"""The words: incidents and notices as a Slack message (Block Kit) and as an e-mail. Nothing is sent here.
 
 One incident gives a message with all that its owner needs, several give one summary. Whether it is a report or a
 recovery follows from the incidents' status: a message is about the one or about the other.
@@ -6,7 +6,7 @@ recovery follows from the incidents' status: a message is about the one or about
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from adventureworks.incidents.ledger import Incident
+from adventureworks.incidents.notices import Listing, Notice
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -31,6 +32,7 @@ _LONGEST_SECTION = 3000
 _LONGEST_FIELD = 2000
 _LONGEST_SUBJECT = 160
 _MOST_LINES = 40
+_MOST_ROWS = 200
 _LONGEST_LINE = 400
 
 
@@ -81,6 +83,34 @@ def mail(incidents: Sequence[Incident], ui_url: str = "") -> Mail:
     )
 
 
+def slack_notice(notice: Notice, ui_url: str = "") -> SlackMessage:
+    """One Slack message with the digest; each of its listings is cut at a number of lines, and says so."""
+    digest = notice.digest
+    header = {
+        "type": "header",
+        "text": {"type": "plain_text", "text": _cut(digest.subject, _LONGEST_HEADER), "emoji": False},
+    }
+    blocks = [_section(part) for listing in digest.listings for part in _parts(_lines(listing))]
+    foot = [_section(f"*Next:* {_with_command(digest.next_step)}"), _run(notice.run_id, ui_url)]
+    return SlackMessage(text=_cut(escaped(digest.subject), _LONGEST_SECTION), blocks=[header, *blocks, *foot])
+
+
+def mail_notice(notice: Notice, ui_url: str = "") -> Mail:
+    """One e-mail with the digest."""
+    values = {
+        "title": notice.digest.subject,
+        "notice": notice,
+        "most": _MOST_ROWS,
+        "address": _run_address(notice.run_id, ui_url),
+    }
+    environment = _environment()
+    return Mail(
+        subject=_cut(" ".join(f"[{PRODUCT}] {notice.digest.subject}".split()), _LONGEST_SUBJECT),
+        html=environment.get_template("notice.html").render(values),
+        text=environment.get_template("notice.txt").render(values),
+    )
+
+
 def log_line(incident: Incident) -> str:
     """The incident in one line."""
     if incident.status == "resolved":
@@ -122,11 +152,8 @@ def moment(when: datetime) -> str:
 
 def link(incident: Incident, ui_url: str) -> str:
     """The run (or the task in it) in Airflow's UI; empty without an address of the UI."""
-    dag, _, run_id = incident.run_id.partition("/")
-    if not ui_url or not run_id:
-        return ""
-    run = f"{ui_url.rstrip('/')}/dags/{quote(dag, safe='')}/runs/{quote(run_id, safe='')}"
-    if not incident.rule.startswith(TASK_RULE):
+    run = _run_address(incident.run_id, ui_url)
+    if not run or not incident.rule.startswith(TASK_RULE):
         return run
     return f"{run}/tasks/{quote(incident.rule.removeprefix(TASK_RULE), safe='')}"
 
@@ -153,9 +180,37 @@ def _one(incident: Incident, ui_url: str) -> list[Block]:
         blocks = [_section(escaped(incident.summary)), _facts(incident)]
         if incident.next_step:
             blocks.append(_section(f"*Next:* {_with_command(incident.next_step)}"))
-    address = link(incident, ui_url)
-    run = f"<{escaped(address)}|Open the run in Airflow>" if address else f"Run {_code(incident.run_id)}"
-    return [*blocks, {"type": "context", "elements": [{"type": "mrkdwn", "text": _cut(run, _LONGEST_FIELD)}]}]
+    return [*blocks, _context(link(incident, ui_url), incident.run_id)]
+
+
+def _run(run_id: str, ui_url: str) -> Block:
+    return _context(_run_address(run_id, ui_url), run_id)
+
+
+def _run_address(run_id: str, ui_url: str) -> str:
+    """The run in Airflow's UI; empty without an address of the UI."""
+    dag, _, run = run_id.partition("/")
+    if not ui_url or not run:
+        return ""
+    return f"{ui_url.rstrip('/')}/dags/{quote(dag, safe='')}/runs/{quote(run, safe='')}"
+
+
+def _context(address: str, run_id: str) -> Block:
+    text = f"<{escaped(address)}|Open the run in Airflow>" if address else f"Run {_code(run_id)}"
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": _cut(text, _LONGEST_FIELD)}]}
+
+
+def _lines(listing: Listing) -> Iterator[str]:
+    """The listing as lines, cut at a number of them with a count of the rest."""
+    yield f"*{escaped(listing.heading)}* ({len(listing.rows):,})"
+    for name, *cells in listing.rows[:_MOST_LINES]:
+        first, *others = (escaped(cell) for cell in cells)
+        labels = (escaped(column.lower()) for column in listing.columns[2:])
+        details = "".join(f"; {label} {value}" for label, value in zip(labels, others, strict=True))
+        yield _cut(f"• *{escaped(name)}* {first}{details}", _LONGEST_LINE)
+    more = len(listing.rows) - _MOST_LINES
+    if more > 0:
+        yield f"And {more:,} more."
 
 
 def _facts(incident: Incident) -> Block:
@@ -188,7 +243,7 @@ def _gist(incident: Incident) -> str:
     return ending(incident) if incident.status == "resolved" else incident.summary
 
 
-def _parts(lines: Sequence[str]) -> Iterator[str]:
+def _parts(lines: Iterable[str]) -> Iterator[str]:
     """The lines in as few texts as a section's limit allows."""
     part = ""
     for line in lines:

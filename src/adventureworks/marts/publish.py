@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 
 from adventureworks import incidents
 from adventureworks.catalog import Mart, feeds_of, marts_of
 from adventureworks.columns import columns_of
-from adventureworks.incidents import Incident
+from adventureworks.incidents import Incident, notices
+from adventureworks.incidents.notices import Notice
 from adventureworks.marts import models
 from adventureworks.marts.build import Build, build_of, replaced
 from adventureworks.settings import Settings
@@ -19,10 +21,11 @@ from adventureworks.warehouse.sql import names, table
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an analysis published: the new versions of its marts, and incidents that are over."""
+    """What an analysis published: the new versions of its marts, incidents that are over, and what is to be told."""
 
     published: tuple[Publication, ...]
     resolved: tuple[Incident, ...]
+    notices: tuple[Notice, ...]
 
 
 def publish(settings: Settings, dag: str, run_id: str) -> Outcome:
@@ -36,9 +39,20 @@ def publish(settings: Settings, dag: str, run_id: str) -> Outcome:
         if done is None:
             built = build_of(connection, dag, run_id)
             for mart in built.marts:
+                _announce(connection, mart, run_id)
                 _publish_mart(connection, mart, run_id, built)
                 resolved += incidents.resolve(connection, mart.name, run_id=run_id)
-        return Outcome(tuple(publication.of_run(connection, run_id)), tuple(resolved))
+        published = tuple(publication.of_run(connection, run_id))
+        return Outcome(published, tuple(resolved), tuple(notices.of_run(connection, run_id)))
+
+
+def _announce(connection: Connection, mart: Mart, run_id: str) -> None:
+    """Leaves a notice of what the staged version has to tell, compared with the published one."""
+    if mart.announces is None:
+        return
+    digest = import_module(mart.announces).digest_of(connection)
+    if digest:
+        notices.write(connection, digest, asset=mart.name, owner=mart.owner, run_id=run_id)
 
 
 def _publish_mart(connection: Connection, mart: Mart, run_id: str, built: Build) -> None:

@@ -55,7 +55,7 @@ def analysis(dag_id: str) -> None:
             outlet_events[asset(version.asset)].extra = version.as_extra()
             asset_state_store[asset(version.asset)].set("verdict", version.as_extra())
             asset_state_store[asset(version.asset)].set("watermark", {"input_versions": dict(version.inputs)})
-        send((), outcome.resolved)
+        send((), outcome.resolved, outcome.notices)
 
     plan() >> build() >> gate() >> publish()
 

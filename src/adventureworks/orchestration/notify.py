@@ -1,7 +1,7 @@
-"""Telling owners of incidents over the channels that Airflow has a connection for, and of tasks that failed.
+"""Telling owners of incidents, notices and failed tasks over the channels that Airflow has a connection for.
 
-A channel that does not take a message never stops the data: it stays untold in `ops.incident`, and `tell_pending` tries
-again with the next ingestion. What the messages say is the business of `adventureworks.incidents`.
+A channel that does not take a message never stops the data: it stays untold in `ops.incident` or `ops.notice`, and
+`tell_pending` tries again with the next ingestion. What the messages say is the business of `adventureworks.incidents`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from urllib.parse import unquote, urlsplit
 from adventureworks import incidents
 from adventureworks.catalog import marts_of
 from adventureworks.errors import PlatformError, TableBlocked
-from adventureworks.incidents import Finding, Incident, ledger, messages
+from adventureworks.incidents import Finding, Incident, ledger, messages, notices
+from adventureworks.incidents.notices import Notice
 from adventureworks.incidents.privacy import plain_line
 from adventureworks.settings import Settings, settings
 from adventureworks.warehouse import open_warehouse
@@ -30,6 +31,9 @@ SLACK_TIMEOUT_SECONDS = 10
 MOST_FAILURES = 2
 """A channel that fails so often in a row is left alone until the next run: one message may be at fault, not two."""
 
+About = Sequence[Incident] | Notice
+"""What one message is about."""
+
 log = logging.getLogger(__name__)
 
 
@@ -38,12 +42,12 @@ class Channel(Protocol):
 
     name: str
 
-    def recipient(self, incident: Incident) -> str:
-        """Who is told of it."""
+    def recipient(self, owner: str) -> str:
+        """Where this owner is told."""
         ...
 
-    def send(self, batch: Sequence[Incident], recipient: str) -> None:
-        """Sends one message about these incidents; raises whatever goes wrong."""
+    def send(self, about: About, recipient: str) -> None:
+        """Sends one message; raises whatever goes wrong."""
         ...
 
 
@@ -56,15 +60,18 @@ class Slack:
         self._connection_id = connection_id
         self._ui_url = ui_url
 
-    def recipient(self, incident: Incident) -> str:
+    def recipient(self, owner: str) -> str:
         """The webhook has one channel for everybody."""
         return self._connection_id
 
-    def send(self, batch: Sequence[Incident], recipient: str) -> None:
+    def send(self, about: About, recipient: str) -> None:
         """Posts one message; AirflowException where Slack answers anything but 200."""
         from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
 
-        message = messages.slack(batch, self._ui_url)
+        if isinstance(about, Notice):
+            message = messages.slack_notice(about, self._ui_url)
+        else:
+            message = messages.slack(about, self._ui_url)
         # Without Slack's own retries and log lines: a second try is ours to make, and the address is a secret.
         quiet = logging.getLogger(f"{__name__}.slack")
         quiet.setLevel(logging.CRITICAL)
@@ -84,21 +91,24 @@ class Email:
         self._ui_url = ui_url
         self._addresses = addresses
 
-    def recipient(self, incident: Incident) -> str:
+    def recipient(self, owner: str) -> str:
         """The owner's address."""
-        return self._addresses.get(incident.owner, f"{incident.owner}@localhost")
+        return self._addresses.get(owner, f"{owner}@localhost")
 
-    def send(self, batch: Sequence[Incident], recipient: str) -> None:
+    def send(self, about: About, recipient: str) -> None:
         """Sends one mail; SMTPException or OSError where the server does not take it."""
         from airflow.providers.smtp.hooks.smtp import SmtpHook
 
         with SmtpHook(smtp_conn_id=self._connection_id) as hook:
-            mail = self._mail(batch, recipient, hook.from_email or SENDER)
+            mail = self._mail(about, recipient, hook.from_email or SENDER)
             # The hook's own method sends no text part, and tries six times whatever the server says.
             hook._smtp_client.send_message(mail)  # type: ignore[union-attr]
 
-    def _mail(self, batch: Sequence[Incident], recipient: str, sender: str) -> EmailMessage:
-        content = messages.mail(batch, self._ui_url)
+    def _mail(self, about: About, recipient: str, sender: str) -> EmailMessage:
+        if isinstance(about, Notice):
+            content = messages.mail_notice(about, self._ui_url)
+        else:
+            content = messages.mail(about, self._ui_url)
         mail = EmailMessage()
         mail["Subject"] = content.subject
         mail["From"] = sender
@@ -106,10 +116,12 @@ class Email:
         mail["Date"] = formatdate()
         mail["Auto-Submitted"] = "auto-generated"
         domain = sender.rpartition("@")[2].strip(" >") or "localhost"
-        if len(batch) == 1:
+        if isinstance(about, Notice):
+            mail["Message-ID"] = f"<{about.notice_id}@{domain}>"
+        elif len(about) == 1:
             # The recovery answers the report, so that mail programs show them as one conversation.
-            identity = f"{batch[0].incident_id}@{domain}"
-            mail["Message-ID"] = f"<{batch[0].status}.{batch[0].seen_count}.{identity}>"
+            identity = f"{about[0].incident_id}@{domain}"
+            mail["Message-ID"] = f"<{about[0].status}.{about[0].seen_count}.{identity}>"
             mail["References"] = f"<{identity}>"
         else:
             mail["Message-ID"] = make_msgid(domain=domain)
@@ -118,20 +130,26 @@ class Email:
         return mail
 
 
-def tell(opened: Sequence[Incident], resolved: Sequence[Incident] = ()) -> None:
-    """Logs these incidents and sends what their owners do not know yet. Call it after the commit; never raises."""
+def tell(opened: Sequence[Incident], resolved: Sequence[Incident] = (), left: Sequence[Notice] = ()) -> None:
+    """Logs these incidents and notices and sends what their owners do not know yet.
+
+    Call it after the commit; never raises.
+    """
     for incident in opened:
         log.log(logging.ERROR if incident.severity == "error" else logging.WARNING, "%s", messages.log_line(incident))
     for incident in resolved:
         log.info("%s", messages.log_line(incident))
-    ids = [incident.incident_id for incident in (*opened, *resolved)]
-    if ids:
-        _deliver(ids)
+    for notice in left:
+        log.info("%s", notice.digest.subject)
+    incident_ids = [incident.incident_id for incident in (*opened, *resolved)]
+    notice_ids = [notice.notice_id for notice in left]
+    if incident_ids or notice_ids:
+        _deliver(incident_ids, notice_ids)
 
 
 def tell_pending() -> None:
     """Sends what a channel did not take before, or could not because it was not configured; never raises."""
-    _deliver(None)
+    _deliver(None, None)
 
 
 def on_task_failure(context: Mapping[str, Any]) -> None:
@@ -172,7 +190,7 @@ def on_task_success(context: Mapping[str, Any]) -> None:
         log.error("The recovery of the task could not be recorded: %s", _reason(error))
 
 
-def _deliver(incident_ids: Collection[str] | None) -> None:
+def _deliver(incident_ids: Collection[str] | None, notice_ids: Collection[str] | None) -> None:
     try:
         channels = list(_configured_channels(settings()))
         if not channels:
@@ -180,34 +198,40 @@ def _deliver(incident_ids: Collection[str] | None) -> None:
             return
         with open_warehouse(settings()).connect("incidents") as connection:
             for channel in channels:
-                _deliver_over(channel, connection, incident_ids)
+                batches = _batches(channel, ledger.take_news(connection, channel.name, incident_ids))
+                untold = notices.take_untold(connection, channel.name, notice_ids)
+                alone = ((channel.recipient(notice.owner), notice) for notice in untold)
+                _deliver_over(channel, connection, (*batches, *alone))
                 # What a channel took stays told, whatever becomes of the next one.
                 connection.commit()
     except Exception as error:
-        log.error("Messages about incidents wait for the next run: %s", _reason(error))
+        log.error("Messages wait for the next run: %s", _reason(error))
 
 
-def _deliver_over(channel: Channel, connection: ledger.Connection, incident_ids: Collection[str] | None) -> None:
+def _deliver_over(channel: Channel, connection: ledger.Connection, mails: Sequence[tuple[str, About]]) -> None:
     failures = 0
-    for recipient, batch in _batches(channel, ledger.take_news(connection, channel.name, incident_ids)):
+    for recipient, about in mails:
         try:
-            channel.send(batch, recipient)
+            channel.send(about, recipient)
         except Exception as error:
             failures += 1
-            assets = ", ".join(sorted({incident.asset for incident in batch}))
+            assets = ", ".join(sorted({one.asset for one in ([about] if isinstance(about, Notice) else about)}))
             log.warning("No %s message about %s: %s. The next run tries again.", channel.name, assets, _reason(error))
             if failures == MOST_FAILURES:
                 return
         else:
             failures = 0
-            ledger.mark_told(connection, channel.name, batch)
+            if isinstance(about, Notice):
+                notices.mark_told(connection, channel.name, about)
+            else:
+                ledger.mark_told(connection, channel.name, about)
 
 
 def _batches(channel: Channel, news: Sequence[Incident]) -> Iterator[tuple[str, Sequence[Incident]]]:
     """Recipient and incidents of each message: one message for each, but one for all where there are many."""
 
     def kind(incident: Incident) -> tuple[bool, str]:
-        return incident.status == "open", channel.recipient(incident)
+        return incident.status == "open", channel.recipient(incident.owner)
 
     for (_, recipient), group in groupby(sorted(news, key=kind), key=kind):
         batch = list(group)

@@ -75,6 +75,19 @@ create table if not exists ops.incident (
 );
 create unique index if not exists one_open_incident_per_cause on ops.incident (fingerprint) where status = 'open';
 
+create table if not exists ops.notice (
+    notice_id varchar not null primary key,
+    kind      varchar not null,       -- what it is about, e.g. 'stock'
+    asset     varchar not null,
+    owner     varchar not null,
+    subject   varchar not null,
+    payload   varchar not null,       -- JSON: the listings, and the next command
+    run_id    varchar not null,       -- that left it
+    created   timestamptz not null default current_timestamp,
+    told      varchar not null default '{}'  -- JSON map channel -> when it took the message
+);
+create unique index if not exists one_notice_per_run on ops.notice (asset, run_id);
+
 create table if not exists ops.change (
     run_id        varchar not null,   -- one ingestion
     asset         varchar not null,

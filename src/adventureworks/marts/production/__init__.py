@@ -1,0 +1,1 @@
+"""The production marts, and what they announce."""

@@ -1,0 +1,100 @@
+"""A mail server and a webhook on this machine, which keep what they are given."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+
+SECRET = "T000/B000/sEcReT"
+
+
+@dataclass
+class Inbox:
+    """What the mail server took; `refuses` are recipients that it does not know."""
+
+    port: int = 0
+    mails: list[EmailMessage] = field(default_factory=list)
+    refuses: set[str] = field(default_factory=set)
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
+        if address in self.refuses:
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        mail = message_from_bytes(envelope.content, policy=policy.default)
+        assert isinstance(mail, EmailMessage)
+        self.mails.append(mail)
+        return "250 OK"
+
+    def subjects(self) -> list[str]:
+        return [str(mail["Subject"]) for mail in self.mails]
+
+
+@dataclass
+class Webhook:
+    """What was posted to the webhook, and what it answers."""
+
+    port: int = 0
+    answer: int = 200
+    paths: list[str] = field(default_factory=list)
+    posts: list[dict[str, Any]] = field(default_factory=list)
+
+    def headers(self) -> list[str]:
+        return [post["blocks"][0]["text"]["text"] for post in self.posts]
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        inbox = Inbox(port=free.getsockname()[1])
+    controller = Controller(inbox, hostname="127.0.0.1", port=inbox.port)
+    controller.start()
+    yield inbox
+    controller.stop()
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    hook = Webhook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            hook.paths.append(self.path)
+            hook.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(hook.answer)
+            self.end_headers()
+            self.wfile.write(b"ok" if hook.answer == 200 else f"no {SECRET}".encode())
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hook.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield hook
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def use_slack(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    connection = {"conn_type": "slackwebhook", "host": f"http://127.0.0.1:{port}/services", "password": SECRET}
+    monkeypatch.setenv("AIRFLOW_CONN_SLACK_DEFAULT", json.dumps(connection))
+
+
+def use_mail(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    extra = {"disable_ssl": True, "disable_tls": True, "from_email": "data@example.org"}
+    connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": port, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))

@@ -1,0 +1,202 @@
+"""The stock digest at real local servers: who enters a worse state is told once, who stays is not, who recovers is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import date
+
+import psycopg
+import pytest
+
+from adventureworks.marts import build, gate, publish
+from adventureworks.settings import settings
+from tests.integration.channels import Inbox, Webhook, use_mail, use_slack
+from tests.integration.pipeline import Pipeline
+
+DAG = "inventory_management"
+ALARMS = {"low", "reorder", "out"}
+
+
+@pytest.fixture
+def stock(
+    pipeline: Pipeline,
+    inbox: Inbox,
+    webhook: Webhook,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Pipeline]:
+    """A platform with both channels, whose first digest nobody was told of yet."""
+    os.environ.setdefault("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
+    monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", pipeline.url)
+    monkeypatch.setenv("ADVENTUREWORKS_OWNER_EMAILS", '{"production": "plant@example.org"}')
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    use_slack(monkeypatch, webhook.port)
+    use_mail(monkeypatch, inbox.port)
+    settings.cache_clear()
+    yield pipeline
+    settings.cache_clear()
+
+
+def told_already(stock: Pipeline, inbox: Inbox, webhook: Webhook) -> None:
+    """The first digest is out of the way."""
+    from adventureworks.orchestration.notify import tell_pending
+
+    tell_pending()
+    inbox.mails.clear()
+    webhook.posts.clear()
+
+
+def run(stock: Pipeline, name: str) -> None:
+    """Ingests, and runs the analyses; publishes the stock twice, as after a task that died between commit and mail."""
+    from adventureworks.orchestration.notify import tell
+
+    stock.ingest()
+    stock.analyse("daily_sales_etl")
+    run_id = f"{DAG}/{name}"
+    build.build(stock.settings, DAG, run_id)
+    assert gate.gate(stock.settings, DAG, run_id) is None
+    for _ in range(2):
+        outcome = publish.publish(stock.settings, DAG, run_id)
+        tell((), outcome.resolved, outcome.notices)
+
+
+def products(stock: Pipeline, state: str) -> list[tuple[int, str]]:
+    return stock.published(
+        "select product_id, product from marts.inventory_status where state = %s order by product_id", (state,)
+    )
+
+
+def put(stock: Pipeline, product: int, quantity: int) -> None:
+    """Leaves so many pieces of the product, all at one location."""
+    stock.change(
+        'update "Production"."ProductInventory" as i set "Quantity" = case when "LocationID" ='
+        ' (select min("LocationID") from "Production"."ProductInventory" where "ProductID" = i."ProductID") then %s else 0 end'
+        ' where "ProductID" = %s',
+        (quantity, product),
+    )
+
+
+def plain(inbox: Inbox) -> str:
+    (mail,) = inbox.mails
+    part = mail.get_body(preferencelist=("plain",))
+    assert part is not None
+    return str(part.get_content())
+
+
+def test_the_first_publication_is_one_digest_of_all_that_is_low_or_worse(
+    stock: Pipeline, inbox: Inbox, webhook: Webhook
+) -> None:
+    from adventureworks.orchestration.notify import tell_pending
+
+    tell_pending()
+    tell_pending()
+    alarming = {name for state in ALARMS for _, name in products(stock, state)}
+    assert alarming
+    (mail,) = inbox.mails
+    assert mail["To"] == "plant@example.org"
+    text, (post,) = plain(inbox), webhook.posts
+    html = mail.get_body(preferencelist=("html",))
+    assert html is not None
+    assert f"Worse than before ({len(alarming)})" in text
+    assert all(name in text for name in alarming)
+    assert html.get_content().count("<tr>") == len(alarming) + 1
+    assert post["blocks"][0]["text"]["text"].startswith("Stock: ")
+    assert stock.published("select count(*) from ops.incident where status = 'open'") == [(0,)], (
+        "a notice is no incident"
+    )
+
+
+def test_worse_is_told_once_staying_is_not_and_recovery_is_one_line(
+    stock: Pipeline, inbox: Inbox, webhook: Webhook
+) -> None:
+    told_already(stock, inbox, webhook)
+    (first, first_name), (second, second_name), *_ = products(stock, "ok")
+    put(stock, first, 0)
+    [(reorder_point,)] = stock.published(
+        "select reorder_point from marts.inventory_status where product_id = %s", (second,)
+    )
+    put(stock, second, reorder_point)
+    run(stock, "worse")
+    [(days, order)] = stock.published(
+        "select days_of_supply, suggested_order from marts.inventory_status where product_id = %s", (second,)
+    )
+    text = plain(inbox)
+    assert inbox.subjects() == ["[AdventureWorks] Stock: 1 out of stock, 1 to reorder"]
+    assert text.index(first_name) < text.index(second_name), "the worst comes first"
+    supply = "not used" if days is None else f"{days:,.1f}"
+    figures = f"on hand {reorder_point}; reorder point {reorder_point}; days of supply {supply}"
+    assert f"{second_name} ({second}): to reorder; {figures}; suggested order {order:,}" in text
+    assert webhook.headers() == ["Stock: 1 out of stock, 1 to reorder"]
+    assert f"*{first_name} ({first})* out of stock; on hand 0" in json.dumps(webhook.posts[0]["blocks"])
+
+    put(stock, second, reorder_point - 1)
+    run(stock, "the same states")
+    assert len(inbox.mails) == len(webhook.posts) == 1
+
+    put(stock, first, 30_000)
+    run(stock, "one is ok again")
+    assert webhook.headers()[1:] == ["Stock: 1 recovered"]
+    del inbox.mails[0]
+    assert f"- {first_name} ({first}): ok again; on hand 30,000" in plain(inbox)
+    assert second_name not in plain(inbox)
+
+
+def test_a_server_that_is_down_hears_of_it_later_and_once(
+    stock: Pipeline, inbox: Inbox, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.orchestration.notify import tell_pending
+
+    told_already(stock, inbox, webhook)
+    [(product, _), *_] = products(stock, "ok")
+    webhook.answer = 500
+    use_mail(monkeypatch, 1)
+    put(stock, product, 0)
+    run(stock, "down")
+    assert (product, "out") in stock.published("select product_id, state from marts.inventory_status")
+    assert inbox.mails == []
+    webhook.posts.clear()
+
+    webhook.answer = 200
+    tell_pending()
+    use_mail(monkeypatch, inbox.port)
+    tell_pending()
+    tell_pending()
+    assert webhook.headers() == ["Stock: 1 out of stock"]
+    assert inbox.subjects() == ["[AdventureWorks] Stock: 1 out of stock"]
+    told = stock.published("select told from ops.notice order by created desc limit 1")[0][0]
+    assert set(json.loads(told)) == {"slack", "email"}
+
+
+def test_what_is_old_is_not_told_and_an_earlier_business_date_is_no_news(
+    stock: Pipeline, inbox: Inbox, webhook: Webhook
+) -> None:
+    from adventureworks.orchestration.notify import tell_pending
+
+    with psycopg.connect(stock.url) as connection:
+        connection.execute("update ops.notice set created = created - interval '8 days'")
+    tell_pending()
+    stock.settings.as_of = date(2012, 6, 30)
+    stock.settle()
+    assert stock.published("select distinct as_of from marts.inventory_status") == [(date(2012, 6, 30),)]
+    tell_pending()
+    assert inbox.mails == webhook.posts == []
+
+
+def test_a_long_digest_is_cut_with_a_count(stock: Pipeline, inbox: Inbox, webhook: Webhook) -> None:
+    told_already(stock, inbox, webhook)
+    fine = products(stock, "ok")
+    assert len(fine) > 50
+    for product, _ in fine:
+        put(stock, product, 0)
+    stock.settings.set_aside_limit = 1.0
+    run(stock, "all is gone")
+    assert webhook.headers() == [f"Stock: {len(fine)} out of stock"]
+    blocks = webhook.posts[0]["blocks"]
+    assert len(blocks) <= 50
+    assert all(len(block["text"]["text"]) <= 3000 for block in blocks if block["type"] == "section")
+    assert f"And {len(fine) - 40:,} more." in json.dumps(blocks)
+    listed = plain(inbox).count("\n- ")
+    assert listed == min(len(fine), 200)
