@@ -137,6 +137,14 @@ def currency_code(**field: Any) -> Any:
     return shaped(r"^[A-Z]{3}$", "a currency code of three capitals", **field)
 
 
+def derived_from(column: str, element: str) -> dict[str, Any]:
+    """The arguments of a field that the source does not have: it is read out of an XML column at ingestion.
+
+    Its value is the text of the root's child `element`, in the field's type; NULL where that is missing or empty.
+    """
+    return {"nullable": True, "metadata": {"derived_from": (column, element)}}
+
+
 def rule(expression: Callable[[Any], pl.Expr]) -> Any:
     """A rule between the columns of a row, as a method of its table that returns the expression.
 

@@ -2,7 +2,20 @@
 
 import polars as pl
 
-from contracts.columns import CHANNELS, BigInt, Date, Int, LineAmount, MartTable, Statistic, Text, described, rule
+from contracts.columns import (
+    CHANNELS,
+    BigInt,
+    Bit,
+    Date,
+    Int,
+    LineAmount,
+    MartTable,
+    Ratio,
+    Statistic,
+    Text,
+    described,
+    rule,
+)
 
 SEGMENTS = ["champions", "loyal", "at_risk", "new", "promising", "hibernating"]
 
@@ -77,3 +90,107 @@ class CustomerValue(MartTable):
 
         name = "customer_value"
         unique = ["customer_id"]
+
+
+class CustomerRetention(MartTable):
+    """One channel, cohort and number of months since: how many of a month's new customers bought again.
+
+    The cohort is the month of the first order in the channel. Every cohort has a cell for each number of months that
+    the data spans; in those after the last whole month retained, retention and revenue_retention are NULL, not 0: they
+    are not over. A month without a single order of the cohort is 0. The first cohort holds everybody whose earlier
+    orders are not in the data. Resellers order in quarters: look at every third month.
+    """
+
+    channel: Text = described("online, or reseller", isin=CHANNELS)
+    cohort_month: Date = described("First day of the month of the first order in the channel")
+    months_since: Int = described("Months after the cohort's own, which is 0", ge=0)
+    cohort_size: BigInt = described("Customers of the cohort", gt=0)
+    retained: BigInt = described(
+        "Customers of the cohort who ordered in that month; NULL: not over", nullable=True, ge=0
+    )
+    retention: Ratio = described("retained per cohort_size; NULL: not over", nullable=True, ge=0, le=1)
+    revenue_retention: Ratio = described(
+        "Revenue of the cohort in that month per revenue in its own; NULL: not over, or nothing was earned in its own",
+        nullable=True,
+        ge=0,
+    )
+
+    @rule
+    def everybody_is_there_at_the_start(cls):
+        """months_since > 0, or retained = cohort_size."""
+        return (pl.col("months_since") > 0) | (pl.col("retained") == pl.col("cohort_size"))
+
+    class Config:
+        """The key."""
+
+        name = "customer_retention"
+        unique = ["channel", "cohort_month", "months_since"]
+
+
+class CustomerChurn(MartTable):
+    """One customer with at least one order: how long silent, against what is usual in the channel.
+
+    threshold_days and risk_days are the 90th and 75th percentile (linear interpolation) of all gaps between consecutive
+    order days of the channel's customers. status, the first that applies: churned (silent longer than threshold_days),
+    reactivated (the last gap was longer than that), at_risk (silent longer than risk_days), active; NULL where nobody
+    of the channel has ordered twice. The churn rate is churned customers per customers with counts_in_churn_rate: who
+    was first seen less than threshold_days ago cannot have churned. A customer of both channels is in that of the last
+    order.
+    """
+
+    customer_id: Int = described("Customer")
+    channel: Text = described("online, or reseller: of the last order", isin=CHANNELS)
+    last_order_date: Date = described("Day of the last order")
+    days_silent: Int = described("Days from the last order to the business date", ge=0)
+    threshold_days: Ratio = described("90th percentile of the channel's gaps, days; NULL: no gaps", nullable=True, ge=0)
+    status: Text = described(
+        "churned, reactivated, at_risk or active; NULL: unknown",
+        isin=["churned", "reactivated", "at_risk", "active"],
+        nullable=True,
+    )
+    counts_in_churn_rate: Bit = described("Whether the customer has been known for at least threshold_days")
+    risk_days: Ratio = described("75th percentile of the channel's gaps, days; NULL: no gaps", nullable=True, ge=0)
+    last_gap_days: Int = described("Days between the last two order days; NULL: there is one only", nullable=True, gt=0)
+    as_of: Date = described("Business date of the figures")
+
+    @rule
+    def who_is_silent_too_long_has_churned(cls):
+        """Status = churned exactly where days_silent > threshold_days."""
+        silent = pl.col("days_silent").cast(pl.Decimal(38, 10)) > pl.col("threshold_days")
+        return silent == (pl.col("status") == "churned")
+
+    class Config:
+        """The key."""
+
+        name = "customer_churn"
+        unique = ["customer_id"]
+
+
+class CustomerDemographics(MartTable):
+    """One answer to a question of a customer survey, and territory of the orders, with at least five customers.
+
+    attribute is the element of the survey's XML. Persons (customers without a store): YearlyIncome, Education,
+    Occupation, MaritalStatus, Gender, CommuteDistance, HomeOwnerFlag, TotalChildren, NumberChildrenAtHome and
+    NumberCarsOwned; stores: BusinessType, Specialty, Brands, Internet and BankName. Dates and amounts are no bands, so
+    they are not listed; income is a band, never a number. Answers of one attribute are not those of all customers: who
+    did not answer is in none.
+
+    A cell of fewer than five customers has no row; where that would leave out just one cell of an attribute in a
+    territory, the next smallest has none either. A customer who ordered in two territories counts in both.
+    """
+
+    attribute: Text = described("Question: name of the survey's element")
+    band: Text = described("Answer, as the survey has it")
+    territory_id: Int = described("Territory of the orders; 0: they have none", ge=0)
+    customers: BigInt = described("Customers with an order in the territory who gave the answer", ge=5)
+    orders: BigInt = described("Their orders in the territory", gt=0)
+    revenue: LineAmount = described("Their revenue in the territory, USD", ge=0)
+    average_order_value: Ratio = described("Revenue of an order on average, USD", ge=0)
+    bike_buyer_share: Ratio = described("Share of these customers who ever bought a bike, 0 to 1", ge=0, le=1)
+    as_of: Date = described("Business date of the figures")
+
+    class Config:
+        """The key."""
+
+        name = "customer_demographics"
+        unique = ["attribute", "band", "territory_id"]

@@ -1,18 +1,25 @@
 """What one row of each table of the source schema `Person` must be."""
 
+from datetime import date
+from typing import Any
+
 import polars as pl
 from pandera.polars import Field
 
 from contracts.columns import (
     Bit,
+    Date,
     DateTime,
+    Decimal38_6,
     Guid,
     Hex,
     Int,
     SourceTable,
     Text,
+    TinyInt,
     Xml,
     country_code,
+    derived_from,
     email,
     guid,
     hexadecimal,
@@ -22,6 +29,8 @@ from contracts.columns import (
     text,
     xml,
 )
+
+YEARLY_INCOMES = ["0-25000", "25001-50000", "50001-75000", "75001-100000", "greater than 100000"]
 
 
 class Address(SourceTable):
@@ -152,8 +161,15 @@ class Password(SourceTable):
         unique = ["BusinessEntityID"]
 
 
+def _answer(question: str) -> dict[str, Any]:
+    return derived_from("Demographics", question)
+
+
 class Person(SourceTable):
-    """One row per human being whom the company knows: customer, contact, employee."""
+    """One row per human being whom the company knows: customer, contact, employee.
+
+    Survey columns hold the answers in Demographics; NULL: not asked, or not answered.
+    """
 
     BusinessEntityID: Int
     PersonType: Text = one_of(
@@ -179,6 +195,19 @@ class Person(SourceTable):
     Demographics: Xml = xml(nullable=True, description="Answers to the survey: income, education, cars …")
     rowguid: Guid = guid()
     ModifiedDate: DateTime
+    SurveyTotalPurchaseYTD: Decimal38_6 = Field(**_answer("TotalPurchaseYTD"), description="USD; may be negative")
+    SurveyDateFirstPurchase: Date = Field(**_answer("DateFirstPurchase"))
+    SurveyBirthDate: Date = Field(**_answer("BirthDate"), ge=date(1900, 1, 1))
+    SurveyMaritalStatus: Text = one_of("M", "S", **_answer("MaritalStatus"), description="M married, S single")
+    SurveyYearlyIncome: Text = Field(**_answer("YearlyIncome"), isin=YEARLY_INCOMES, description="Band, USD")
+    SurveyGender: Text = one_of("M", "F", **_answer("Gender"), description="M male, F female")
+    SurveyTotalChildren: TinyInt = Field(**_answer("TotalChildren"))
+    SurveyNumberChildrenAtHome: TinyInt = Field(**_answer("NumberChildrenAtHome"))
+    SurveyEducation: Text = Field(**_answer("Education"))
+    SurveyOccupation: Text = Field(**_answer("Occupation"))
+    SurveyHomeOwnerFlag: Bit = Field(**_answer("HomeOwnerFlag"))
+    SurveyNumberCarsOwned: TinyInt = Field(**_answer("NumberCarsOwned"))
+    SurveyCommuteDistance: Text = Field(**_answer("CommuteDistance"), description="Band, miles")
 
     class Config:
         name = "Person_Person"

@@ -1,5 +1,7 @@
 """What one row of each table of the source schema `Sales` must be."""
 
+from typing import Any
+
 import polars as pl
 from pandera.polars import Field
 
@@ -21,6 +23,7 @@ from contracts.columns import (
     at_most_a_day_after_the_record,
     country_code,
     currency_code,
+    derived_from,
     guid,
     rule,
     share,
@@ -392,8 +395,15 @@ class SpecialOfferProduct(SourceTable):
         unique = ["SpecialOfferID", "ProductID"]
 
 
+def _answer(question: str) -> dict[str, Any]:
+    return derived_from("Demographics", question)
+
+
 class Store(SourceTable):
-    """One row per shop that buys from AdventureWorks to sell."""
+    """One row per shop that buys from AdventureWorks to sell.
+
+    Survey columns hold the answers in Demographics; NULL: not asked, or not answered.
+    """
 
     BusinessEntityID: Int
     Name: Text = text(50)
@@ -401,6 +411,16 @@ class Store(SourceTable):
     Demographics: Xml = xml(nullable=True, description="Answers to the survey: sales, staff, brands …")
     rowguid: Guid = guid()
     ModifiedDate: DateTime
+    SurveyAnnualSales: Money = Field(**_answer("AnnualSales"), ge=0, description="USD")
+    SurveyAnnualRevenue: Money = Field(**_answer("AnnualRevenue"), description="USD")
+    SurveyBankName: Text = Field(**_answer("BankName"))
+    SurveyBusinessType: Text = Field(**_answer("BusinessType"))
+    SurveyYearOpened: SmallInt = Field(**_answer("YearOpened"))
+    SurveySpecialty: Text = Field(**_answer("Specialty"), description="Road, Mountain, Touring …")
+    SurveySquareFeet: Int = Field(**_answer("SquareFeet"), ge=0)
+    SurveyBrands: Text = Field(**_answer("Brands"), description="AW: this one alone; else how many")
+    SurveyInternet: Text = Field(**_answer("Internet"), description="How the shop is connected: DSL, T1 …")
+    SurveyNumberEmployees: Int = Field(**_answer("NumberEmployees"), ge=0)
 
     class Config:
         name = "Sales_Store"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Derivation:
+    """Where the value of a column is found that the source does not have: an element of one of its XML columns."""
+
+    column: str
+    element: str
+
+
+@dataclass(frozen=True)
 class Column:
     """One column, as the contract promises it."""
 
@@ -27,11 +36,24 @@ class Column:
     longest: int | None = None
     """Most characters of a text; None: any length, or no text."""
     description: str = ""
+    derivation: Derivation | None = None
+    """None: the column comes as it is, from the source or the model."""
 
 
 def columns_of(entry: SourceTable | Mart) -> tuple[Column, ...]:
     """The columns of a table or mart, in the contract's order."""
     return _columns(entry.contract)
+
+
+def source_columns_of(entry: SourceTable | Mart) -> tuple[Column, ...]:
+    """The columns that the source itself has to have, in the contract's order."""
+    return tuple(column for column in columns_of(entry) if column.derivation is None)
+
+
+def digest_of_columns(entry: SourceTable | Mart) -> str:
+    """Changes when a column comes, goes, or gets its values in another way or type."""
+    described = "\n".join(f"{column.name} {column.dtype} {column.derivation}" for column in columns_of(entry))
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
 def key_of(entry: SourceTable | Mart) -> tuple[str, ...]:
@@ -53,6 +75,7 @@ def _columns(contract: type[DataFrameModel]) -> tuple[Column, ...]:
                 is_guid=any(statistics.get("pattern") == GUID_PATTERN for _, statistics in rules),
                 longest=next((statistics["max_value"] for rule, statistics in rules if rule == "str_length"), None),
                 description=promised.description or "",
+                derivation=Derivation(*origin) if (origin := (promised.metadata or {}).get("derived_from")) else None,
             )
         )
     return tuple(columns)

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adventureworks.catalog import SOURCE_TABLES
-from adventureworks.columns import columns_of
+from adventureworks.columns import source_columns_of
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.source import files_csv, files_installer
 from adventureworks.source.files import FileSource
@@ -57,7 +57,7 @@ def blocked(folder, table=OFFER):
 
 
 def write_csv(folder, rows, table=OFFER, header=None, encoding="utf-8", **options):
-    header = header or [column.name for column in columns_of(table)]
+    header = header or [column.name for column in source_columns_of(table)]
     text = io.StringIO(newline="")
     text.write(",".join(header) + "\n")
     for row in rows:
@@ -99,7 +99,7 @@ def test_parquet_keeps_types_and_turns_uuids_into_text(tmp_path):
     with source.snapshot() as snapshot:
         batches = list(snapshot.rows(OFFER))
     assert [batch.num_rows for batch in batches] == [2, 1]
-    assert set(batches[0].schema.names) == {column.name for column in columns_of(OFFER)}
+    assert set(batches[0].schema.names) == {column.name for column in source_columns_of(OFFER)}
     last = batches[1].to_pylist()[0]
     assert last["rowguid"] == ROWGUID
     assert (last["DiscountPct"], last["Description"], last["MaxQty"]) == (Decimal("0.0250"), "offer 3", None)
@@ -107,7 +107,7 @@ def test_parquet_keeps_types_and_turns_uuids_into_text(tmp_path):
 
 def test_parquet_bytes_become_hexadecimal_text_in_capitals(tmp_path):
     photo = SOURCE_TABLES["Production_ProductPhoto"]
-    columns = {column.name: pa.array([None], pa.string()) for column in columns_of(photo)}
+    columns = {column.name: pa.array([None], pa.string()) for column in source_columns_of(photo)}
     columns["LargePhoto"] = pa.array([b"GIF\xff"], pa.binary())
     pq.write_table(pa.table(columns), tmp_path / "Production_ProductPhoto.parquet")
     assert read(tmp_path, photo)[0]["LargePhoto"] == "474946FF"

@@ -62,7 +62,12 @@ VALID: dict[str, Row] = {
     "HumanResources_EmployeePayHistory": {"Rate": 10},
     "HumanResources_Shift": {"EndTime": "16:00"},
     "Person_BusinessEntityContact": {"PersonID": 2},
-    "Person_Person": {"PersonType": "IN"},
+    "Person_Person": {
+        "PersonType": "IN",
+        "SurveyMaritalStatus": "M",
+        "SurveyYearlyIncome": "0-25000",
+        "SurveyGender": "F",
+    },
     "Production_BillOfMaterials": {"ComponentID": 2, "StartDate": "2024-04-01"},
     "Production_Document": {"FolderFlag": False},
     "Production_Product": {"ProductLine": "M ", "Class": "M ", "Style": "M "},
@@ -185,6 +190,10 @@ CASES: dict[str, list[Case]] = {
         not_above("EmailPromotion", 2, 3),
         form("AdditionalContactInfo", "call at noon", "<AdditionalContactInfo/>"),
         form("Demographics", "cyclist", ""),
+        not_below("SurveyBirthDate", "1900-01-01", "1899-12-31"),
+        one_of("SurveyMaritalStatus", "X", "s"),
+        ("SurveyYearlyIncome in", {"SurveyYearlyIncome": "60000"}, {"SurveyYearlyIncome": "greater than 100000"}),
+        one_of("SurveyGender", "X", "m"),
     ],
     "Person_PersonPhone": [form("PhoneNumber", "call me", "+44 (0)20 7946-0958 x1")],
     "Person_StateProvince": [form("CountryRegionCode", "G1", "DE")],
@@ -429,7 +438,12 @@ CASES: dict[str, list[Case]] = {
         not_below("MinQty", 0, -1),
         ("smallest_quantity_is_not_above_the_largest", {"MinQty": 2}, {"MinQty": 2, "MaxQty": None}),
     ],
-    "Sales_Store": [form("Demographics", "large", "<StoreSurvey/>")],
+    "Sales_Store": [
+        form("Demographics", "large", "<StoreSurvey/>"),
+        not_below("SurveyAnnualSales", 0, "-0.0001"),
+        not_below("SurveySquareFeet", 0, -1),
+        not_below("SurveyNumberEmployees", 0, -1),
+    ],
 }
 
 

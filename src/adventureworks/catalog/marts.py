@@ -89,6 +89,38 @@ _CUSTOMERS: tuple[Mart, ...] = (
         inputs=("fact_sales",),
         dated="as_of",
     ),
+    Mart(
+        "customer_retention",
+        domain="customers",
+        dag="customer_retention",
+        owner="marketing",
+        inputs=("fact_sales",),
+        dated="cohort_month",
+    ),
+    Mart(
+        "customer_churn",
+        domain="customers",
+        dag="customer_retention",
+        owner="marketing",
+        inputs=("fact_sales",),
+        dated="as_of",
+    ),
+    Mart(
+        "customer_demographics",
+        domain="customers",
+        dag="customer_demographics",
+        owner="marketing",
+        inputs=(
+            "fact_sales",
+            "Sales_Customer",
+            "Sales_Store",
+            "Person_Person",
+            "Production_Product",
+            "Production_ProductSubcategory",
+            "Production_ProductCategory",
+        ),
+        dated="as_of",
+    ),
 )
 
 _PRODUCTION = (
@@ -205,6 +237,8 @@ DAGS = (
     Analysis("currency_exchange_rates", "Exchange rates and currencies", calendar=_DAILY),
     Analysis("sales_forecasting", "Sales forecast", calendar=_WEEKLY),
     Analysis("customer_analytics", "Customer value", calendar=_WEEKLY),
+    Analysis("customer_retention", "Retention and churn", calendar=_WEEKLY),
+    Analysis("customer_demographics", "Customer demographics", calendar=_WEEKLY),
     Analysis("inventory_management", "Stock and reorders", calendar=_DAILY),
     Analysis("product_performance", "Products and their ranking", calendar=_WEEKLY),
     Analysis("production_costs", "Costs of production", calendar=_WEEKLY),

@@ -14,8 +14,9 @@ import polars as pl
 import pyarrow as pa
 
 from adventureworks.catalog import Mart, SourceTable
-from adventureworks.columns import Column, columns_of, key_of
+from adventureworks.columns import Column, columns_of, key_of, source_columns_of
 from adventureworks.errors import TableBlocked
+from adventureworks.gate import survey
 
 EXAMPLES = 3
 """How many keys a message names."""
@@ -41,7 +42,8 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A batch in two parts. `good` has the contract's columns and types; `bad` has the columns as they came."""
+    """A batch in two parts. `good` has the contract's columns and types; `bad` has the columns as they came, and those
+    that were derived from them, as far as they could be."""
 
     good: pl.DataFrame
     bad: pl.DataFrame
@@ -69,7 +71,7 @@ def hold_against(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
     frame = pl.from_arrow(batch)
     if not isinstance(frame, pl.DataFrame):
         raise TypeError(f"{entry.asset}: a batch is a table, not a {type(frame).__name__}")
-    columns = columns_of(entry)
+    columns = source_columns_of(entry)
     missing = [column.name for column in columns if column.name not in frame.columns]
     if missing:
         raise TableBlocked(entry.asset, "columns_are_there", f"the source no longer has {_listed(missing)}.")
@@ -78,11 +80,14 @@ def hold_against(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
     # place of a number is a changed type, and condemns the table.
     parses_text = all(dtype == pl.String for dtype in frame.dtypes)
     typed, unreadable = _typed(entry.asset, frame, columns, parses_text)
-    typed = with_whole_key(entry, typed)
-    broken = {rejection.row: rejection for rejection in reversed([*unreadable, *_broken_rules(entry, typed)])}
+    derived, underivable = _derived(entry, typed)
+    typed = with_whole_key(entry, typed.hstack(derived)).select(column.name for column in columns_of(entry))
+    broken = {
+        rejection.row: rejection for rejection in reversed([*unreadable, *underivable, *_broken_rules(entry, typed)])
+    }
     rows = sorted(broken)
     good = typed.with_row_index("__row").filter(~pl.col("__row").is_in(rows)).drop("__row") if rows else typed
-    return Verdict(good, frame[rows], tuple(broken[row] for row in rows))
+    return Verdict(good, frame.hstack(derived)[rows], tuple(broken[row] for row in rows))
 
 
 def _typed(
@@ -110,6 +115,32 @@ def _typed(
             message = f"{column.name} holds no NUL character"
             unreadable += [Rejection(row, f"{column.name}_is_text", message) for row in spoilt]
     return pl.DataFrame(converted), unreadable
+
+
+def _derived(entry: SourceTable | Mart, typed: pl.DataFrame) -> tuple[list[pl.Series], list[Rejection]]:
+    """The columns that the contract derives from others, and the rows where that fails."""
+    wanted = [(column, column.derivation) for column in columns_of(entry) if column.derivation]
+    derived: list[pl.Series] = []
+    underivable: list[Rejection] = []
+    for name in dict.fromkeys(origin.column for _, origin in wanted):
+        of_it = {origin.element: column for column, origin in wanted if origin.column == name}
+        texts, faults = survey.answers(typed[name], of_it.keys())
+        underivable += [Rejection(fault.row, f"{name}_{fault.rule}", f"{name} {fault.words}") for fault in faults]
+        for element, column in of_it.items():
+            values = _answer(texts[element], column.dtype).alias(column.name)
+            message = f"{element} in {name} is a {_type_name(column.dtype)}"
+            lost = (values.is_null() & texts[element].is_not_null()).arg_true()
+            underivable += [Rejection(row, f"{column.name}_is_readable", message) for row in lost]
+            derived.append(values)
+    return derived, underivable
+
+
+def _answer(texts: pl.Series, target: pl.DataType) -> pl.Series:
+    """Texts as XML Schema writes them in the contract's type, NULL where they do not parse."""
+    if target == pl.Date:
+        # A date of XML Schema may name its time zone; it stays that day.
+        return texts.str.replace(r"(Z|[+-]\d\d:\d\d)$", "").str.to_date("%Y-%m-%d", strict=False)
+    return _parsed(texts, target)
 
 
 def _converted(series: pl.Series, target: pl.DataType, parses_text: bool) -> pl.Series | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
+from adventureworks.columns import digest_of_columns
 from adventureworks.errors import TableBlocked
 from adventureworks.gate.checks import references
 from adventureworks.settings import Settings
@@ -80,11 +81,17 @@ def has_work(settings: Settings, run_id: str) -> bool:
 
 
 def _known(connection: Connection, identity: str) -> dict[str, _Known]:
-    """What is remembered of the tables, as far as it was learnt from this source and no other."""
+    """What is remembered of the tables, as far as it was learnt from this source and of the present columns."""
     rows = connection.execute(
         "select asset, fingerprint, blocked from ops.watermark where source = %s", (identity,)
     ).fetchall()
-    return {asset: _Known(fingerprint, blocked) for asset, fingerprint, blocked in rows}
+    known = {}
+    for asset, noted, blocked in rows:
+        fingerprint, _, columns = noted.rpartition(" ")
+        # Rows that were read for other columns say nothing of those that the contract has now.
+        if columns == digest_of_columns(SOURCE_TABLES[asset]):
+            known[asset] = _Known(fingerprint, blocked)
+    return known
 
 
 def _fingerprint(state: TableState | TableBlocked) -> str:
@@ -113,7 +120,7 @@ def _note(
         (
             run_id,
             asset,
-            _fingerprint(state),
+            f"{_fingerprint(state)} {digest_of_columns(SOURCE_TABLES[asset])}",
             state.newest_change if isinstance(state, TableState) else None,
             state.rows if isinstance(state, TableState) else None,
             "blocked" if unreadable else "detected",

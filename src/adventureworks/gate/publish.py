@@ -133,8 +133,9 @@ def _advance(connection: Connection, run_id: str, asset: str, *, blocked: bool) 
         " on conflict (asset) do update set fingerprint = excluded.fingerprint, blocked = excluded.blocked,"
         " read_at = current_timestamp,"
         " newest_change = case when not excluded.blocked then excluded.newest_change"
-        # What was read from another source says nothing of this one.
-        " when w.source = excluded.source then w.newest_change end, source = excluded.source",
+        # A table that had to be read whole, as one of another source or of other columns has, still has to be.
+        " when not (select whole from ops.change where run_id = %(run)s and asset = %(asset)s) then w.newest_change"
+        " end, source = excluded.source",
         {"blocked": blocked, "run": run_id, "asset": asset},
     )
 

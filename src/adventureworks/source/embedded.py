@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
-from adventureworks.columns import columns_of
+from adventureworks.columns import source_columns_of
 from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.source.embedded_schema import missing_columns_script, schema_script
 from adventureworks.source.files import FileSource
@@ -122,7 +122,7 @@ def _replace(connection: psycopg.Connection, table: SourceTable, name: str, data
     """Deletes, rather than truncates, so that whoever reads the table now still sees it whole."""
     _restore_columns(connection, table)
     connection.execute(f"delete from {relation(table)}".encode())
-    names = [column.name for column in columns_of(table)]
+    names = [column.name for column in source_columns_of(table)]
     statement = f"copy {relation(table)} ({', '.join(map(quoted, names))}) from stdin"
     rows = 0
     try:
@@ -144,7 +144,7 @@ def _restore_columns(connection: psycopg.Connection, table: SourceTable) -> None
         (relation(table),),
     )
     present = {name for (name,) in rows}
-    if not present.issuperset(column.name for column in columns_of(table)):
+    if not present.issuperset(column.name for column in source_columns_of(table)):
         connection.execute(missing_columns_script(table).encode())
 
 

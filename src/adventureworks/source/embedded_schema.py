@@ -12,7 +12,7 @@ from __future__ import annotations
 import polars as pl
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
-from adventureworks.columns import Column, columns_of, key_of
+from adventureworks.columns import Column, key_of, source_columns_of
 from adventureworks.source.postgres_columns import literal, quoted, relation
 
 READER = "source_reader"
@@ -46,12 +46,12 @@ def schema_script() -> str:
 
 def missing_columns_script(table: SourceTable) -> str:
     """SQL that adds the columns of the contract that somebody dropped."""
-    added = ", ".join(f"add column if not exists {_column(column, table)}" for column in columns_of(table))
+    added = ", ".join(f"add column if not exists {_column(column, table)}" for column in source_columns_of(table))
     return f"alter table {relation(table)} {added}"
 
 
 def _table(table: SourceTable) -> str:
-    columns = [_column(column, table) for column in columns_of(table)]
+    columns = [_column(column, table) for column in source_columns_of(table)]
     return f"create table if not exists {relation(table)} ({', '.join([*columns, _key(table)])})"
 
 
@@ -72,7 +72,7 @@ def _type(column: Column) -> str:
 def _key(table: SourceTable) -> str:
     """The primary key; in `Production.Document` a key may be NULL (the root's empty node), which only UNIQUE takes."""
     names = key_of(table)
-    nullable = {column.name for column in columns_of(table) if column.nullable}
+    nullable = {column.name for column in source_columns_of(table) if column.nullable}
     kind = "unique nulls not distinct" if nullable & set(names) else "primary key"
     return f"{kind} ({', '.join(map(quoted, names))})"
 

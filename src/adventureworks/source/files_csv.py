@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from adventureworks.catalog import SourceTable
-from adventureworks.columns import columns_of
+from adventureworks.columns import source_columns_of
 from adventureworks.source.columns import require_columns
 from adventureworks.source.files_text import (
     BLOCK_BYTES,
@@ -46,7 +46,7 @@ def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordB
 
     Raises TableBlocked where the file is cut off, is not UTF-8, or has a record with too few or too many fields.
     """
-    columns = columns_of(table)
+    columns = source_columns_of(table)
     present, length = _header(path, table)
     dialect: dict[str, str | bool] = {"newlines_in_values": True}
     rows_before = 0

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adventureworks.catalog import SourceTable
-from adventureworks.columns import Column, columns_of
+from adventureworks.columns import Column, source_columns_of
 from adventureworks.errors import TableBlocked
 from adventureworks.source.files_text import (
     BLOCK_BYTES,
@@ -114,7 +114,7 @@ def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordB
 
     Raises TableBlocked where the file is cut off, cannot be decoded, or has a row with too few or too many fields.
     """
-    columns = columns_of(table)
+    columns = source_columns_of(table)
     names = [column.name for column in columns]
     dialect = _dialect(path, table, _marked_encoding(path))
     rows_before = 0

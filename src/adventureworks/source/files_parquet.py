@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from adventureworks.catalog import SourceTable
-from adventureworks.columns import columns_of
+from adventureworks.columns import source_columns_of
 from adventureworks.errors import TableBlocked
 from adventureworks.source.columns import require_columns
 from adventureworks.source.values import canonical_guids, within_calendar
@@ -32,8 +32,8 @@ def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordB
 
     Uuids become their canonical lower-case text, bytes upper-case hexadecimal text; the rest stays as it is stored.
     """
-    names = [column.name for column in columns_of(table)]
-    guids = {column.name for column in columns_of(table) if column.is_guid}
+    names = [column.name for column in source_columns_of(table)]
+    guids = {column.name for column in source_columns_of(table) if column.is_guid}
     with _opened(path, table) as file:
         try:
             for batch in file.iter_batches(batch_size=batch_rows, columns=names, use_threads=False):

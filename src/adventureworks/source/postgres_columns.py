@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adventureworks.catalog import SourceTable
-from adventureworks.columns import columns_of
+from adventureworks.columns import source_columns_of
 from adventureworks.errors import TableBlocked
 from adventureworks.source.values import within_calendar
 
@@ -161,7 +161,7 @@ def present_columns(table: SourceTable, columns: Columns, names: Iterable[str]) 
 
 def contract_columns(table: SourceTable, columns: Columns) -> list[PostgresColumn]:
     """The columns that the contract names, as the source has them; others are left out."""
-    return present_columns(table, columns, (column.name for column in columns_of(table)))
+    return present_columns(table, columns, (column.name for column in source_columns_of(table)))
 
 
 def modified_column(table: SourceTable, columns: Columns) -> PostgresColumn:

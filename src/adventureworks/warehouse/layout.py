@@ -37,7 +37,7 @@ def prepare(connection: Connection) -> None:
     connection.execute(_text("withheld.sql"))
     for mart in catalog.MARTS.values():
         _make_table(connection, "marts", mart)
-        connection.execute(f"create or replace view {table('staging', mart.name)} as {published_rows(mart)}")
+        _make_view(connection, "staging", mart, published_rows(mart))
     connection.execute(_text("sales_month.sql"))
     connection.execute("insert into ops.layout (digest) values (%s) on conflict (digest) do nothing", (digest,))
 
@@ -73,12 +73,18 @@ def _is_applied(connection: Connection, digest: str) -> bool:
 def _prepare_source_table(connection: Connection, entry: SourceTable) -> None:
     _make_table(connection, "raw", entry)
     fields = [f"row_data::jsonb ->> '{column.name}' as {quoted(column.name)}" for column in columns_of(entry)]
-    connection.execute(
-        f"create or replace view {table('quarantine', entry.asset)} as select {', '.join(fields)}, rule, message,"
-        f" run_id, first_seen, last_seen from ops.quarantined_row"
+    set_aside = (
+        f"select {', '.join(fields)}, rule, message, run_id, first_seen, last_seen from ops.quarantined_row"
         f" where asset = '{entry.asset}' and (status = 'staged' or status = 'open' and next_status is null)"
     )
-    connection.execute(f"create or replace view {table('staging', entry.asset)} as {published_rows(entry)}")
+    _make_view(connection, "quarantine", entry, set_aside)
+    _make_view(connection, "staging", entry, published_rows(entry))
+
+
+def _make_view(connection: Connection, schema: str, entry: SourceTable | Mart, select: str) -> None:
+    # Replacing a view cannot put a column between others.
+    connection.execute(f"drop view if exists {table(schema, entry.asset)}")
+    connection.execute(f"create view {table(schema, entry.asset)} as {select}")
 
 
 def _make_table(connection: Connection, schema: str, entry: SourceTable | Mart) -> None:

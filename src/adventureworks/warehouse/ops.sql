@@ -19,8 +19,9 @@ create table if not exists ops.publication (
 
 create table if not exists ops.watermark (
     asset         varchar not null primary key,
-    fingerprint   varchar not null,   -- of the source when it was last read, whether or not it could be published
-    newest_change timestamp,          -- up to which modification date the published rows go
+    -- of the source when it was last read, whether or not it could be published; then a digest of the contract's columns
+    fingerprint   varchar not null,
+    newest_change timestamp,          -- up to which modification date the published rows go; null: read it whole
     blocked       boolean not null,   -- the last reading could not be published
     source        varchar not null,   -- which source was read
     read_at       timestamptz not null default current_timestamp
@@ -91,7 +92,7 @@ create unique index if not exists one_notice_per_run on ops.notice (asset, run_i
 create table if not exists ops.change (
     run_id        varchar not null,   -- one ingestion
     asset         varchar not null,
-    fingerprint   varchar not null,   -- of the source, as detected
+    fingerprint   varchar not null,   -- of source and columns, as detected
     newest_change timestamp,
     source_rows   bigint,             -- rows at the source, where it tells
     status        varchar not null,   -- 'detected', 'staged', 'blocked', 'published' or 'unchanged'

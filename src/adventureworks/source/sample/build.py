@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adventureworks.catalog import SOURCE_TABLES
-from adventureworks.columns import columns_of
+from adventureworks.columns import source_columns_of
 from adventureworks.source.sample.draw import Flags, Integers
 
 Days = npt.NDArray[np.datetime64]
@@ -29,7 +29,7 @@ def table(asset: str, columns: dict[str, Any]) -> Named:
     A column is a numpy array, an Arrow array, a list (None for NULL), a masked array, or one value for every row.
     Raises ValueError where the columns are not those of the contract.
     """
-    promised = columns_of(SOURCE_TABLES[asset])
+    promised = source_columns_of(SOURCE_TABLES[asset])
     if {column.name for column in promised} != set(columns):
         odd = {column.name for column in promised} ^ set(columns)
         raise ValueError(f"{asset}: the contract and the sample disagree about {sorted(odd)}")

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from adventureworks.catalog import SOURCE_TABLES
-from adventureworks.columns import columns_of
+from adventureworks.columns import source_columns_of
 from adventureworks.source.sample.build import Named, moment, rows, table
 
 _BUILT = moment("2014-04-29T21:00:00")
@@ -25,7 +25,7 @@ def tables() -> Iterator[Named]:
         ModifiedDate=_BUILT,
     )
     yield _log()
-    empty = [column.name for column in columns_of(SOURCE_TABLES["dbo_ErrorLog"])]
+    empty = [column.name for column in source_columns_of(SOURCE_TABLES["dbo_ErrorLog"])]
     yield table("dbo_ErrorLog", {name: pa.array([], pa.null()) for name in empty})
 
 
@@ -37,7 +37,7 @@ def _log() -> Named:
     ]
     for verb in ("CREATE_EXTENDED_PROPERTY", "ALTER_TABLE", "ALTER_EXTENDED_PROPERTY"):
         for known in SOURCE_TABLES.values():
-            for column in columns_of(known):
+            for column in source_columns_of(known):
                 text = f"{verb.replace('_', ' ')} [{known.schema}].[{known.name}].[{column.name}]"
                 events.append((verb, known.schema, known.name, text))
     events = events[:_STATEMENTS]

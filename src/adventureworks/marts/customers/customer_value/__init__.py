@@ -100,7 +100,7 @@ def _value_of_an_order(orders: pl.DataFrame, customers: pl.DataFrame) -> np.ndar
     mean = joined["mean"].fill_null(0.0).to_numpy()
     fitted = gamma_gamma.fit(x[mean > 0], mean[mean > 0]) if (mean > 0).sum() > 1 else None
     if fitted is None or fitted.is_degenerate or fitted.parameters[1] <= 1:
-        return np.full(len(x), float(orders["revenue"].cast(pl.Float64).mean() or 0.0))
+        return np.full(len(x), float(orders["revenue"].sum()) / orders.height)
     return gamma_gamma.expected_value(fitted, np.where(mean > 0, x, 0), mean)
 
 

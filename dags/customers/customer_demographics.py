@@ -1,0 +1,22 @@
+"""
+### Customer demographics
+
+**Answers**: how do customers differ, by what they said of themselves, in orders, revenue and interest in bikes?
+**Starts** when the sales, the customers or their surveys change; weekly, on Monday at 06:00 UTC, at the latest.
+**Publishes** `customer_demographics`: one row per question, answer and territory.
+**Mind**: groups of fewer than five customers are left out, and no names are in it. Not everybody answered.
+**If it fails**: the last good version stays. `adventureworks status customer_demographics` shows the broken rule.
+"""
+
+from airflow.sdk import dag
+
+from adventureworks.orchestration import analysis, changes, settings_for
+
+
+@dag(schedule=changes("customer_demographics"), doc_md=__doc__, **settings_for("customer_demographics"))
+def customer_demographics() -> None:
+    """Plan, build, gate, publish."""
+    analysis("customer_demographics")
+
+
+customer_demographics()

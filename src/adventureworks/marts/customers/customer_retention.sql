@@ -1,0 +1,81 @@
+-- Grain: one channel, cohort (month of a customer's first order in the channel) and number of months since.
+-- Cells after the last whole month are not over: what is counted in them is NULL.
+with bought as (
+    select
+        channel,
+        customer_id,
+        cast(date_trunc('month', order_date) as date) as month,
+        sum(cast(revenue as decimal(38, 6))) as revenue
+    from marts.fact_sales
+    group by channel, customer_id, cast(date_trunc('month', order_date) as date)
+),
+began as (
+    select
+        channel,
+        customer_id,
+        min(month) as cohort_month
+    from bought
+    group by channel, customer_id
+),
+cohorts as (
+    select
+        channel,
+        cohort_month,
+        count(*) as cohort_size
+    from began
+    group by channel, cohort_month
+),
+active as (
+    select
+        b.channel,
+        g.cohort_month,
+        b.month,
+        count(*) as retained,
+        sum(cast(b.revenue as decimal(38, 6))) as revenue
+    from bought as b
+    inner join began as g
+        on b.channel = g.channel
+        and b.customer_id = g.customer_id
+    group by b.channel, g.cohort_month, b.month
+),
+months as (
+    select
+        month,
+        row_number() over (order by month) - 1 as place
+    from staging.sales_month
+),
+whole as (select max(month) as last_month from staging.sales_month where not is_partial),
+cells as (
+    select
+        c.channel,
+        c.cohort_month,
+        c.cohort_size,
+        cast(m.place as integer) as months_since,
+        cast(dateadd(month, cast(m.place as integer), c.cohort_month) as date) as month
+    from cohorts as c
+    cross join months as m
+)
+select
+    c.channel,
+    c.cohort_month,
+    c.months_since,
+    c.cohort_size,
+    case when c.month <= w.last_month then coalesce(a.retained, 0) end as retained,
+    case
+        when c.month <= w.last_month
+            then cast(cast(coalesce(a.retained, 0) as decimal(38, 0)) / nullif(c.cohort_size, 0) as decimal(38, 10))
+    end as retention,
+    case
+        when c.month <= w.last_month
+            then cast(cast(coalesce(a.revenue, 0) as decimal(38, 6)) / nullif(f.revenue, 0) as decimal(38, 10))
+    end as revenue_retention
+from cells as c
+cross join whole as w
+inner join active as f
+    on c.channel = f.channel
+    and c.cohort_month = f.cohort_month
+    and c.cohort_month = f.month
+left join active as a
+    on c.channel = a.channel
+    and c.cohort_month = a.cohort_month
+    and c.month = a.month
