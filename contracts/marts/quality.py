@@ -63,3 +63,61 @@ class CampaignPerformance(MartTable):
 
         name = "campaign_performance"
         unique = ["special_offer_id", "category"]
+
+
+DIMENSIONS = ["completeness", "uniqueness", "validity", "consistency", "referential", "freshness", "volume"]
+
+
+class DataQuality(MartTable):
+    """One rule of a table or mart, as one run found it.
+
+    All runs are kept; the newest has the greatest run_number. Rules: the checks and references of the gate as they came
+    out last; rows_keep_the_contract (rows set aside in quarantine); defects of the source that the gate does not stop,
+    because the source itself allows them; missing values; persons who are probably there twice (the same e-mail,
+    telephone or address, and names that differ in spelling at most: a name alone is no duplicate, and
+    name_is_the_customers_alone counts groups of namesakes only to note them); months with an extraordinary number of
+    rows (monthly_volume_is_usual: against the two months before and after and the same month of other years, on the
+    logarithmic scale, beyond 6 robust standard deviations; first and last month left out).
+
+    A check that does not count rows (volume, freshness) counts as one. Scores are means of pass rates by weight: error
+    5, warning 2, info 0, which is only noted. On the real data all cards had expired when they were used, and no
+    product's reorder point reaches its safety stock: that is how the source is.
+    """
+
+    # Before the columns: one of them is called `rule`, too.
+    @rule
+    def no_more_fail_than_were_checked(cls):
+        """Failed <= checked."""
+        return pl.col("failed") <= pl.col("checked")
+
+    run_id: Text = described("Run that found it")
+    table_name: Text = described("Source table or mart")
+    rule: Text = described("Rule, in words")
+    dimension: Text = described("Side of quality that the rule is about", isin=DIMENSIONS)
+    checked: BigInt = described("Rows, groups or months that were held against the rule", ge=0)
+    failed: BigInt = described("How many of them break it", ge=0)
+    pass_rate: Statistic = described(
+        "Share that keeps the rule, 0 to 1; NULL: nothing to check", nullable=True, ge=0, le=1
+    )
+    severity: Text = described(
+        "error: nothing that breaks it is published; warning: somebody should mend it; info: noted",
+        isin=["error", "warning", "info"],
+    )
+    sample_keys: Text = described("At most three keys that break the rule; empty: none does")
+    previous_pass_rate: Statistic = described(
+        "The same in the run before; NULL: the rule is new", nullable=True, ge=0, le=1
+    )
+    change: Statistic = described("pass_rate less previous_pass_rate; below 0: worse", nullable=True, ge=-1, le=1)
+    dimension_score: Statistic = described(
+        "Weighted pass rate of the table's rules of this dimension; NULL: only noted", nullable=True, ge=0, le=1
+    )
+    table_score: Statistic = described("Weighted pass rate of all rules of the table", nullable=True, ge=0, le=1)
+    overall_score: Statistic = described("Weighted pass rate of all rules of the run", nullable=True, ge=0, le=1)
+    run_number: BigInt = described("Runs counted from 1; the greatest is the newest", gt=0)
+    as_of: Date = described("Business date of the run")
+
+    class Config:
+        """The key."""
+
+        name = "data_quality"
+        unique = ["run_id", "table_name", "rule"]

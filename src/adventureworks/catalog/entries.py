@@ -78,6 +78,8 @@ class Mart:
     mart is always computed whole."""
     echoes: tuple[int, ...] = ()
     """How many months after a changed month its rows show the change too (12: growth against the year before)."""
+    tolerant: bool = False
+    """Computed also while some inputs cannot be: were never published, or were refused by their gate."""
     history: str | None = None
     """A column whose other values stay as they were published, e.g. the run of a check; None: nothing is kept."""
     announces: str | None = None

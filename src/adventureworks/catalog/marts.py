@@ -1,5 +1,6 @@
 """The marts, in the order in which an analysis builds them, and the analyses: one downstream DAG each."""
 
+from adventureworks.catalog import source
 from adventureworks.catalog.entries import Analysis, Mart
 
 _SALES = (
@@ -226,7 +227,21 @@ _QUALITY: tuple[Mart, ...] = (
     ),
 )
 
-TABLES = (*_SALES, *_CUSTOMERS, *_PRODUCTION, *_FINANCE, *_QUALITY)
+_ALL_BUT_QUALITY = (*_SALES, *_CUSTOMERS, *_PRODUCTION, *_FINANCE, *_QUALITY)
+
+_DATA_QUALITY = Mart(
+    "data_quality",
+    domain="quality",
+    dag="data_quality_control",
+    owner="quality",
+    # It judges the results of every check there is, and so it comes last.
+    inputs=(*(table.asset for table in source.TABLES), *(mart.name for mart in _ALL_BUT_QUALITY)),
+    dated="as_of",
+    history="run_id",
+    tolerant=True,
+)
+
+TABLES = (*_ALL_BUT_QUALITY, _DATA_QUALITY)
 
 _DAILY, _WEEKLY, _MONTHLY = "0 5 * * *", "0 6 * * 1", "0 6 1 * *"
 
@@ -244,5 +259,6 @@ DAGS = (
     Analysis("production_costs", "Costs of production", calendar=_WEEKLY),
     Analysis("financial_reporting", "Monthly profit", calendar=_MONTHLY),
     Analysis("credit_card_analysis", "Credit cards", calendar=_DAILY),
+    Analysis("data_quality_control", "Data quality", calendar=_DAILY),
     Analysis("marketing_campaigns", "Marketing campaigns", calendar=_WEEKLY),
 )

@@ -36,10 +36,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class NothingToDo:
-    """Why an analysis has nothing to compute; `waits`: for an input that is about to be published."""
+    """Why an analysis has nothing to compute; `waits`: for an input that is about to be published, or that is `stuck`:
+    its gate refused it, and it needs a change."""
 
     reason: str
     waits: bool = False
+    stuck: bool = False
 
 
 def plan(settings: Settings, dag: str) -> Plan | NothingToDo:
@@ -84,12 +86,16 @@ class _Planner:
     def _compare(self, dag: str) -> Plan | NothingToDo:
         inputs = outside_inputs(dag)
         versions = publication.newest_versions(self._connection, inputs)
+        tolerant = all(mart.tolerant for mart in marts_of(dag))
         missing = [asset for asset in inputs if asset not in versions]
-        if missing:
+        if missing and not tolerant:
             return NothingToDo(f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} never published")
-        waits = [reason for asset in inputs if asset in MARTS and (reason := self._is_due(MARTS[asset], inputs))]
+        waits = [wait for asset in inputs if asset in MARTS and (wait := self._wait_for(MARTS[asset], inputs))]
+        if tolerant:
+            waits = [wait for wait in waits if not wait.stuck]
         if waits:
-            return NothingToDo("; ".join(waits), waits=True)
+            reasons = "; ".join(dict.fromkeys(wait.reason for wait in waits))
+            return NothingToDo(reasons, waits=True, stuck=all(wait.stuck for wait in waits))
         months: dict[str, Months] = {}
         for mart in marts_of(dag):
             change = self._change(mart, versions, months)
@@ -99,22 +105,23 @@ class _Planner:
             return NothingToDo("no input changed since the last run")
         return Plan(versions, months, self._as_of)
 
-    def _is_due(self, mart: Mart, shared: tuple[str, ...]) -> str:
-        """Why a reader of this mart has to wait, who reads these inputs himself too; empty if he has not."""
+    def _wait_for(self, mart: Mart, shared: tuple[str, ...]) -> NothingToDo | None:
+        """Why a reader of this mart has to wait, who reads these inputs himself too; None if he has not."""
         step = self.plan(mart.dag)
         if isinstance(step, NothingToDo):
-            return f"{mart.name} waits itself: {step.reason}" if step.waits else ""
+            return step if step.waits else None
         if mart.name not in step.months:
-            return ""
+            return None
         if not self._was_refused(mart.dag, step):
-            return f"{mart.name} will be published first, and that starts this analysis again"
+            return NothingToDo(f"{mart.name} will be published first, and that starts this analysis again", waits=True)
         # A new version will not come before something else changes. The last good one may be read meanwhile, unless
         # its readers would see it beside inputs that are newer than those it was made of.
         last = self._last_build(mart)
         moved = {asset for asset in feeds_of(mart) if last is None or step.inputs[asset] != last.inputs[asset]}
         if last is None or last.as_of != self._as_of or moved & set(shared):
-            return f"{mart.name} was refused by its gate, and would not agree with newer inputs"
-        return ""
+            reason = f"{mart.name} was refused by its gate, and would not agree with newer inputs"
+            return NothingToDo(reason, waits=True, stuck=True)
+        return None
 
     def _was_refused(self, dag: str, step: Plan) -> bool:
         """Whether the gate refused just what would be computed again."""
@@ -139,7 +146,9 @@ class _Planner:
             return _Change(None)
         news = [own[name] for name in mart.inputs if name in own]
         for asset in mart.inputs:
-            since = publication.since(self._connection, asset, last.inputs[asset]) if asset in versions else []
+            # An input that was not there yet had no version.
+            known = last.inputs.get(asset, 0)
+            since = publication.since(self._connection, asset, known) if asset in versions else []
             news += [version.months if asset in mart.by_month else None for version in since]
         if self._as_of != last.as_of:
             # A business date that moved brings or takes the days in between.

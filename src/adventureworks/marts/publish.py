@@ -77,7 +77,7 @@ def _publish_mart(connection: Connection, mart: Mart, run_id: str, built: Build)
         if orders
         else "passed",
         run_id=run_id,
-        inputs={asset: built.inputs[asset] for asset in feeds_of(mart)},
+        inputs={asset: built.inputs[asset] for asset in feeds_of(mart) if asset in built.inputs},
         model=models.digest(mart),
         as_of=built.as_of,
     )

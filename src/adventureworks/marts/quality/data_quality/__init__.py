@@ -1,0 +1,134 @@
+"""How good the data is: every rule that was checked, known defects, missing values, duplicates and odd volumes."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from adventureworks.marts.models import Read
+from adventureworks.marts.quality.data_quality.anomalies import extraordinary
+from adventureworks.marts.quality.data_quality.duplicates import probably_twice
+
+DEFECTS = ("sales_defects", "product_defects", "person_defects")
+MOST_KEYS = 3
+WEIGHTS = {"error": 5, "warning": 2, "info": 0}
+"""How much a rule counts in a score. What is only noted does not lower it."""
+
+_RULE = ("table_name", "rule", "dimension", "severity", "checked", "failed", "sample_keys")
+
+
+def compute(read: Read, as_of: date) -> pl.DataFrame:
+    """One row per rule, as this run finds it; earlier runs stay beside it."""
+    rules = [
+        *_checks(read("checks")),
+        *_contracts(read("contracts")),
+        *_volumes(read("volumes")),
+        _twice(read("persons")),
+    ]
+    for name in DEFECTS:
+        rules += [_defect(row) for row in read(name).iter_rows(named=True)]
+    frame = pl.DataFrame(rules, schema={name: _TYPES.get(name, pl.String()) for name in _RULE})
+    rate = 1 - pl.col("failed") / pl.col("checked")
+    found = frame.with_columns(pass_rate=pl.when(pl.col("checked") > 0).then(rate)).join(
+        read("previous"), on=["table_name", "rule"], how="left"
+    )
+    weight = pl.col("severity").replace_strict(WEIGHTS, return_dtype=pl.Int64) * pl.col("pass_rate").is_not_null()
+    return (
+        found.with_columns(
+            pl.col("previous_pass_rate").cast(pl.Float64),
+            dimension_score=_score(weight, "table_name", "dimension"),
+            table_score=_score(weight, "table_name"),
+            overall_score=_score(weight),
+            as_of=pl.lit(as_of),
+        )
+        .with_columns(change=pl.col("pass_rate") - pl.col("previous_pass_rate"))
+        .join(read("run"), how="cross")
+    )
+
+
+_TYPES = {"checked": pl.Int64(), "failed": pl.Int64()}
+
+
+def _score(weight: pl.Expr, *group: str) -> pl.Expr:
+    """The mean of the pass rates, by weight, over a group of rules or all; NULL where none counts."""
+    total, passed = weight.sum(), (weight * pl.col("pass_rate").fill_null(0)).sum()
+    if group:
+        total, passed = total.over(group), passed.over(group)
+    return pl.when(total > 0).then(passed / total)
+
+
+def _checks(checks: pl.DataFrame) -> list[dict[str, Any]]:
+    """The results of Soda's checks and of the references; one that does not count rows counts as one."""
+    rows = []
+    for row in checks.iter_rows(named=True):
+        passed = row["outcome"] == "pass"
+        counts = row["failed"] is not None and row["published_rows"] > 0
+        failed = row["failed"] if counts else int(not passed)
+        rows.append(
+            _rule(
+                row["table_name"],
+                row["rule"],
+                row["dimension"],
+                "warning" if row["outcome"] == "warn" else "error",
+                max(row["published_rows"], failed) if counts else 1,
+                0 if passed else failed,
+                json.loads(row["examples"]),
+            )
+        )
+    return rows
+
+
+def _contracts(contracts: pl.DataFrame) -> list[dict[str, Any]]:
+    return [
+        _rule(
+            row["table_name"],
+            "rows_keep_the_contract",
+            "validity",
+            "error",
+            row["published_rows"] + row["failed"],
+            row["failed"],
+            sorted({_key(key) for key in (row["first_key"], row["last_key"]) if key}),
+        )
+        for row in contracts.iter_rows(named=True)
+    ]
+
+
+def _key(row_key: str) -> str:
+    return ", ".join(f"{name}={value}" for name, value in json.loads(row_key).items())
+
+
+def _volumes(volumes: pl.DataFrame) -> list[dict[str, Any]]:
+    rows = []
+    for (table,), months in sorted(volumes.group_by("table_name"), key=lambda group: group[0]):
+        odd = extraordinary(dict(months.select("month", "events").iter_rows()))
+        keys = [f"month={month:%Y-%m}" for month in odd]
+        rows.append(
+            _rule(str(table), "monthly_volume_is_usual", "volume", "warning", max(months.height - 2, 0), len(odd), keys)
+        )
+    return rows
+
+
+def _twice(persons: pl.DataFrame) -> dict[str, Any]:
+    pairs = probably_twice(persons)
+    keys = [f"BusinessEntityID={one} and {other}" for one, other in pairs]
+    # Of three who are one person, three pairs are alike.
+    people, twice = persons["person_id"].n_unique(), len({other for _, other in pairs})
+    return _rule("Person_Person", "person_is_there_once", "uniqueness", "warning", people, twice, keys)
+
+
+def _defect(row: dict[str, Any]) -> dict[str, Any]:
+    ends = dict.fromkeys(key for key in (row["first_key"], row["last_key"]) if key)
+    keys = [f"{row['key_name']}={key}" for key in ends]
+    # A sum over no rows is NULL.
+    checked, failed = row["checked"] or 0, row["failed"] or 0
+    return _rule(row["table_name"], row["rule"], row["dimension"], row["severity"], checked, failed, keys)
+
+
+def _rule(
+    table: str, rule: str, dimension: str, severity: str, checked: int, failed: int, keys: list[str]
+) -> dict[str, Any]:
+    shown = "; ".join(keys[:MOST_KEYS]) if failed else ""
+    return dict(zip(_RULE, (table, rule, dimension, severity, checked, failed, shown), strict=True))

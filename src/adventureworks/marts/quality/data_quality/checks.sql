@@ -1,0 +1,33 @@
+-- Grain: one rule of a table or mart, as it was checked last.
+with newest as (
+    select
+        c.asset,
+        c.rule,
+        c.dimension,
+        c.outcome,
+        c.failed,
+        c.examples,
+        row_number() over (partition by c.asset, c.rule order by c.checked_at desc, c.run_id desc) as place
+    from ops.check_result as c
+    where c.kind <> 'contract'
+),
+sizes as (
+    select
+        p.asset,
+        p.rows as published_rows,
+        row_number() over (partition by p.asset order by p.version desc) as place
+    from ops.publication as p
+)
+select
+    n.asset as table_name,
+    n.rule,
+    n.dimension,
+    n.outcome,
+    n.failed,
+    n.examples,
+    coalesce(s.published_rows, 0) as published_rows
+from newest as n
+left join sizes as s
+    on n.asset = s.asset
+    and s.place = 1
+where n.place = 1
