@@ -13,10 +13,10 @@ export SOURCE PORT ONCE
 RUN_OPTIONS = $${SOURCE:+--source "$$SOURCE"} $${PORT:+--port "$$PORT"} $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench lock clean
+.PHONY: help run test lint validation bench lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf 'make %-6s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf 'make %-10s %s\n' "$$name" "$$text"; done
 
 run: $(READY) ## start everything, ingest, keep every mart fresh: SOURCE=DIR|URL, PORT=N, ONCE=1 (stop when fresh)
 	@$(BIN)/adventureworks run $(RUN_OPTIONS)
@@ -28,6 +28,9 @@ lint: $(READY) ## style and types
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy
+
+validation: $(READY) ## run the acceptance suite on the real data and write docs/validation.md anew
+	@WRITE_VALIDATION=1 $(BIN)/python -m pytest -q tests/acceptance
 
 bench: $(READY) ## measure time and memory
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

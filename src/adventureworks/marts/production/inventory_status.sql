@@ -31,6 +31,7 @@ uses as (
 used as (
     select
         product_id,
+        cast(sum(cast(quantity as decimal(38, 4))) as decimal(38, 4)) as used_90d,
         cast(cast(sum(cast(quantity as decimal(38, 4))) as decimal(38, 4)) / 90 as decimal(38, 10)) as velocity_90d
     from uses
     group by product_id
@@ -78,6 +79,7 @@ levels as (
         s.on_hand,
         p.SafetyStockLevel as safety_stock_level,
         p.ReorderPoint as reorder_point,
+        u.used_90d,
         coalesce(u.velocity_90d, 0) as velocity_90d,
         coalesce(o.on_order, 0) as on_order,
         v.vendor_id,
@@ -130,7 +132,7 @@ select
     l.safety_stock_level,
     l.reorder_point,
     l.velocity_90d,
-    cast(cast(l.on_hand as decimal(38, 4)) / nullif(l.velocity_90d, 0) as decimal(38, 10)) as days_of_supply,
+    cast(cast(l.on_hand * 90 as decimal(38, 4)) / nullif(l.used_90d, 0) as decimal(38, 10)) as days_of_supply,
     l.on_order,
     l.lead_time_days,
     l.vendor_id,

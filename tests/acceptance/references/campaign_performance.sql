@@ -1,0 +1,8 @@
+-- Validates: what each offer sold, cost and earned; the uplift is held by properties, not by a second figure
+with offer as (select SpecialOfferID as id from Sales_SpecialOffer where StartDate::date <= $as_of)
+select
+    id as special_offer_id, coalesce(category, 'Unassigned') as category, count(s.sales_order_id) as lines,
+    sum(quantity)::bigint as units, sum(revenue) as revenue, sum(discount_amount) as discount_cost,
+    sum(revenue) - sum(cogs) as profit
+from offer left join (select * from sold join product_place using (product_id)) as s on s.special_offer_id = id
+group by all

@@ -1,0 +1,29 @@
+-- Validates: daily returns, their volatility over thirty days, and outliers by median and median absolute deviation
+with rate as (
+    select ToCurrencyCode as currency_code, CurrencyRateDate::date as rate_date, AverageRate as average_rate,
+        EndOfDayRate as end_of_day_rate
+    from Sales_CurrencyRate
+    where FromCurrencyCode = 'USD' and ToCurrencyCode <> 'USD' and CurrencyRateDate::date <= $as_of
+),
+filled as (
+    select currency_code, rate_date, average_rate, end_of_day_rate, false as is_gap_filled from rate
+    union all
+    select r.currency_code, (r.rate_date + k.day)::date, r.average_rate, r.end_of_day_rate, true
+    from (select *, lead(rate_date) over (partition by currency_code order by rate_date) - rate_date as gap from rate) as r
+    cross join (values (1::integer), (2), (3)) as k (day)
+    where r.gap between 2 and 4 and k.day < r.gap
+),
+back as (
+    select t.*, ln(t.end_of_day_rate::double / y.end_of_day_rate::double) as r
+    from filled as t left join filled as y on y.currency_code = t.currency_code and y.rate_date = t.rate_date - 1
+),
+middle as (select currency_code, median(r) as m from back group by all),
+spread as (select currency_code, any_value(m) as m, mad(r) as d from back join middle using (currency_code) group by all)
+select
+    currency_code, rate_date, average_rate, end_of_day_rate, r as daily_return,
+    if(
+        count(r) over last_30 = 30, stddev_samp(r) over last_30 * sqrt(365), null
+    ) as volatility_30d,
+    is_gap_filled, coalesce(d > 0 and abs(r - m) / (1.4826 * d) > 6, false) as is_outlier
+from back join spread using (currency_code)
+window last_30 as (partition by currency_code order by rate_date rows between 29 preceding and current row)

@@ -1,0 +1,31 @@
+-- Validates: three forecasts per series from the last whole month; those of the plain models recomputed
+-- Among: model in ('naive', 'mean_3', 'seasonal_naive')
+with whole as (select max(month) as last from sold where month not in (from partial_month)),
+cell as (select distinct channel, territory_id from sold where month not in (from partial_month)),
+grid as (
+    select channel, territory_id, k, (last - to_months(k::integer))::date as month
+    from cell cross join whole cross join range(0, 12) as r (k)
+),
+past as (
+    select g.channel, g.territory_id, g.k, coalesce(sum(s.revenue), 0)::double as revenue
+    from grid as g
+    left join sold as s on s.month = g.month and s.channel = g.channel and s.territory_id = g.territory_id
+    group by all
+),
+model as (
+    select channel, territory_id, 'naive' as model, h, max(revenue) filter (k = 0) as forecast
+    from past cross join (values (1), (2), (3)) as x (h) group by all
+    union all
+    select channel, territory_id, 'mean_3', h, avg(revenue) filter (k < 3)
+    from past cross join (values (1), (2), (3)) as x (h) group by all
+    union all
+    select channel, territory_id, 'seasonal_naive', h, max(revenue) filter (k = 12 - h)
+    from past cross join (values (1), (2), (3)) as x (h) group by all
+)
+select
+    (last + to_months(h))::date as month, m.channel, m.territory_id, h as horizon, round(forecast, 6) as forecast,
+    m.model, last as trained_until
+from model as m
+cross join whole
+join mart_forecast_accuracy as a on a.channel = m.channel and a.territory_id = m.territory_id and a.model = m.model
+where a.is_chosen

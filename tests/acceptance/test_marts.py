@@ -1,0 +1,157 @@
+"""Every mart against a second computation of it, row by row; and the figures that are known."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from adventureworks.catalog import ANALYSES, MARTS, Mart
+from adventureworks.columns import columns_of, key_of
+from tests.acceptance.conftest import REFERENCES
+from tests.acceptance.report import FILE, Report, Result
+from tests.integration.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A mart's second computation."""
+
+    select: str
+    validated: str
+    among: str
+    within: str
+
+    @classmethod
+    def read(cls, path: Path) -> Reference:
+        text = path.read_text(encoding="utf-8")
+        headers = dict(re.findall(r"^-- (Validates|Among|Within): (.+)$", text, re.MULTILINE))
+        select = text.replace("$as_of", "getvariable('as_of')")
+        return cls(select, headers["Validates"], headers.get("Among", ""), headers.get("Within", "1e-9"))
+
+
+def test_every_mart_has_a_reference_and_every_reference_a_mart() -> None:
+    assert {path.stem for path in REFERENCES.glob("[a-z]*.sql")} == MARTS.keys()
+
+
+@pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
+def test_a_second_computation_gives_the_same_rows(duck: duckdb.DuckDBPyConnection, report: Report, mart: Mart) -> None:
+    reference = Reference.read(REFERENCES / f"{mart.name}.sql")
+    duck.execute(f"create or replace temp table reference as {reference.select}")
+    columns = [row[0] for row in duck.execute("describe reference").fetchall()]
+    assert set(columns) <= {column.name for column in columns_of(mart)}
+    key = [name for name in key_of(mart) if name in columns]
+    compared = [name for name in columns if name not in key]
+    among = f" where {reference.among}" if reference.among else ""
+    joined = (
+        f"(select *, true as is_there from reference) as r full join"
+        f" (select *, true as is_there from mart_{mart.name}{among}) as m"
+        f" on {' and '.join(f'r.{name} = m.{name}' for name in key)}"
+    )
+    shown = ", ".join(f"coalesce(r.{name}, m.{name})" for name in key)
+    for fault in ("m.is_there is null", "r.is_there is null"):
+        side = "is missing in the mart" if fault.startswith("m") else "is in the mart alone"
+        rows = duck.execute(f"select {shown} from {joined} where {fault}").fetchall()
+        assert not rows, f"{mart.name}: {len(rows):,} rows of which each {side}, for example {rows[:3]}"
+    for name in compared:
+        rows = duck.execute(
+            f"select {shown}, r.{name}, m.{name} from {joined} where {_differs(duck, name, reference.within)}"
+        ).fetchall()
+        assert not rows, f"{mart.name}.{name}: {len(rows):,} rows differ (key, reference, mart): {rows[:3]}"
+    [(count,)] = duck.execute("select count(*) from reference").fetchall()
+    assert count
+    [(report.as_of,)] = duck.execute("select getvariable('as_of')").fetchall()
+    report.results[mart.name] = Result(reference.validated, count, tuple(compared), reference.among)
+
+
+def _differs(duck: duckdb.DuckDBPyConnection, name: str, within: str) -> str:
+    [(kind,)] = duck.execute(f"select typeof({name}) from reference limit 1").fetchall()
+    if kind != "DOUBLE":
+        return f"r.{name} is distinct from m.{name}"
+    far = f"abs(r.{name} - m.{name}::double) > greatest(1e-10, {within} * abs(r.{name}))"
+    return f"({far}) or (r.{name} is null) <> (m.{name} is null) or coalesce(isnan(r.{name}), false)"
+
+
+FIGURES = {
+    "orders": ("select count(distinct sales_order_id) from marts.fact_sales", 31_465),
+    "order lines": ("select count(*) from marts.fact_sales", 121_317),
+    "sum of LineTotal, USD": ("select sum(revenue) from marts.fact_sales", Decimal("109846381.399888")),
+    "sum of SubTotal, USD": ("select sum(revenue_usd) from marts.currency_sales", Decimal("109846381.4039")),
+    "sum of TotalDue, USD": ("select sum(total_due) from marts.daily_sales", Decimal("123216786.1159")),
+    "revenue online, USD": (
+        "select round(sum(revenue), 2) from marts.territory_sales where channel = 'online'",
+        Decimal("29358677.22"),
+    ),
+    "revenue of resellers, USD": (
+        "select round(sum(revenue), 2) from marts.territory_sales where channel = 'reseller'",
+        Decimal("80487704.18"),
+    ),
+    "revenue whose cost is a fallback, USD": (
+        "select round(sum(fallback_cost_revenue), 2) from marts.monthly_profit",
+        Decimal("37107.22"),
+    ),
+    "cost of goods online, USD": (
+        "select round(sum(revenue - profit), 2) from marts.territory_sales where channel = 'online'",
+        Decimal("17277793.58"),
+    ),
+    "cost of goods of resellers, USD": (
+        "select round(sum(revenue - profit), 2) from marts.territory_sales where channel = 'reseller'",
+        Decimal("80010807.23"),
+    ),
+    "quotas": ("select count(*) from marts.sales_person_performance", 163),
+    "sum of quotas, USD": ("select sum(quota) from marts.sales_person_performance", Decimal(95_714_000)),
+    "attainment, %": (
+        "select round(100 * sum(sales) / sum(quota), 2) from marts.sales_person_performance",
+        Decimal("84.09"),
+    ),
+    "pieces scrapped": ("select sum(scrapped) from marts.production_costs", 10_651),
+    "pieces ordered": ("select sum(ordered) from marts.production_costs", 4_507_721),
+    "buyers online": ("select count(*) from marts.customer_value where channel = 'online'", 18_484),
+    "buyers that are resellers": ("select count(*) from marts.customer_value where channel = 'reseller'", 635),
+    "online buyers on two days or more": (
+        "select count(*) from marts.customer_value where channel = 'online' and frequency > 1",
+        6_860,
+    ),
+    "churn threshold online, days": (
+        "select max(threshold_days) from marts.customer_churn where channel = 'online'",
+        702,
+    ),
+    "churn threshold of resellers, days": (
+        "select max(threshold_days) from marts.customer_churn where channel = 'reseller'",
+        92,
+    ),
+    **{
+        f"products in state {state}": (
+            f"select count(*) from marts.inventory_status where state = '{state}'",
+            count,
+        )
+        for state, count in {
+            "ok": 284,
+            "low": 61,
+            "reorder": 4,
+            "out": 3,
+            "unknown": 54,
+            "discontinued": 98,
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_known_figure_comes_out(platform: Pipeline, report: Report, name: str) -> None:
+    query, expected = FIGURES[name]
+    [(found,)] = platform.published(query)
+    assert found == expected
+    report.figures.append((name, f"{expected:,}", f"{Decimal(found).normalize():,f}"))
+
+
+def test_the_validation_page_tells_of_every_analysis() -> None:
+    page = FILE.read_text(encoding="utf-8")
+    assert [name for name in (*ANALYSES, *MARTS) if f"`{name}`" not in page] == []
+    assert [name for name in FIGURES if f"| {name} |" not in page] == []
+    stated = [Reference.read(REFERENCES / f"{name}.sql").validated for name in MARTS]
+    assert [text for text in stated if text not in page] == [], "write it anew: make validation"
