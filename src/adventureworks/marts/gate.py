@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -133,7 +133,7 @@ def _check_findings(
 
 def _stale_before(settings: Settings, connection: Connection, mart: Mart) -> str:
     row = connection.execute(f"select max({quoted(mart.dated)}) from {table('marts', mart.name)}").fetchone()
-    if row is None or row[0] is None:
+    if row is None or row[0] is None or row[0] - date.min < timedelta(days=settings.stale_after_days):
         return _EVER
     return f"{row[0] - timedelta(days=settings.stale_after_days)} 00:00:00"
 

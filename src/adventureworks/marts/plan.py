@@ -88,7 +88,7 @@ class _Planner:
         versions = publication.newest_versions(self._connection, inputs)
         tolerant = all(mart.tolerant for mart in marts_of(dag))
         missing = [asset for asset in inputs if asset not in versions]
-        if missing and not tolerant:
+        if missing and not (tolerant and versions):
             return NothingToDo(f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} never published")
         waits = [wait for asset in inputs if asset in MARTS and (wait := self._wait_for(MARTS[asset], inputs))]
         if tolerant:

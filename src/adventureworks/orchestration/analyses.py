@@ -4,24 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import task
+from airflow.sdk import PokeReturnValue, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from adventureworks.catalog import marts_of
 from adventureworks.orchestration.schedules import asset, current_run_id
 from adventureworks.settings import settings
 
+WAIT_SECONDS = 2
+LONGEST_WAIT_SECONDS = 180
+"""After that the run is skipped: the event of the input starts another one, be it late."""
+
 
 def analysis(dag_id: str) -> None:
     """The steps of a downstream DAG: plan, build, gate, publish."""
     marts = [asset(mart.name) for mart in marts_of(dag_id)]
 
-    @task
-    def plan() -> None:
+    # Events that come while a run of the DAG is on its way may start no other one, so it is this run that waits for
+    # inputs that are about to be published; between its looks it holds no worker.
+    @task.sensor(mode="reschedule", poke_interval=WAIT_SECONDS, timeout=LONGEST_WAIT_SECONDS, soft_fail=True)
+    def plan() -> PokeReturnValue:
         """Compares the versions consumed last with those published now."""
+        from adventureworks.marts.plan import NothingToDo
         from adventureworks.marts.plan import plan as compare
 
-        _skip_if_nothing_to_do(compare(settings(), dag_id))
+        step = compare(settings(), dag_id)
+        if isinstance(step, NothingToDo) and step.waits and not step.stuck:
+            print(f"Waiting: {step.reason}.")
+            return PokeReturnValue(is_done=False)
+        _skip_if_nothing_to_do(step)
+        return PokeReturnValue(is_done=True)
 
     @task
     def build() -> None:
