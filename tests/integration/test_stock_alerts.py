@@ -73,7 +73,8 @@ def put(stock: Pipeline, product: int, quantity: int) -> None:
     """Leaves so many pieces of the product, all at one location."""
     stock.change(
         'update "Production"."ProductInventory" as i set "Quantity" = case when "LocationID" ='
-        ' (select min("LocationID") from "Production"."ProductInventory" where "ProductID" = i."ProductID") then %s else 0 end'
+        ' (select min("LocationID") from "Production"."ProductInventory" where "ProductID" = i."ProductID") then %s'
+        " else 0 end"
         ' where "ProductID" = %s',
         (quantity, product),
     )

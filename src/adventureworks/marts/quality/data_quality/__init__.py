@@ -35,17 +35,20 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
     found = frame.with_columns(pass_rate=pl.when(pl.col("checked") > 0).then(rate)).join(
         read("previous"), on=["table_name", "rule"], how="left"
     )
-    weight = pl.col("severity").replace_strict(WEIGHTS, return_dtype=pl.Int64) * pl.col("pass_rate").is_not_null()
     return (
-        found.with_columns(
-            pl.col("previous_pass_rate").cast(pl.Float64),
-            dimension_score=_score(weight, "table_name", "dimension"),
-            table_score=_score(weight, "table_name"),
-            overall_score=_score(weight),
-            as_of=pl.lit(as_of),
-        )
-        .with_columns(change=pl.col("pass_rate") - pl.col("previous_pass_rate"))
+        _with_scores(found)
+        .with_columns(change=pl.col("pass_rate") - pl.col("previous_pass_rate").cast(pl.Float64), as_of=pl.lit(as_of))
         .join(read("run"), how="cross")
+    )
+
+
+def _with_scores(rules: pl.DataFrame) -> pl.DataFrame:
+    """The rules with the weighted pass rates of their dimension in the table, of their table, and of all."""
+    weight = pl.col("severity").replace_strict(WEIGHTS, return_dtype=pl.Int64) * pl.col("pass_rate").is_not_null()
+    return rules.with_columns(
+        dimension_score=_score(weight, "table_name", "dimension"),
+        table_score=_score(weight, "table_name"),
+        overall_score=_score(weight),
     )
 
 
