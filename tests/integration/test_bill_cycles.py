@@ -74,7 +74,7 @@ def compute(
                 )
             cursor.execute(models.rendered(MART, MART.name, "snowflake"), AS_OF)
             names = [column.name for column in cursor.description]
-            rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]  # type: ignore[arg-type]
+            rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
             return {row["product_id"]: row for row in rows}
 
         yield on_postgres if request.param == "postgres" else on_snowflake
@@ -83,6 +83,7 @@ def compute(
 def fill(connection: psycopg.Connection[Any], bill: Bill) -> None:
     connection.execute('delete from raw."Production_BillOfMaterials"')
     # One that ended, and one that is yet to begin: neither counts, and neither closes a circle.
+    rows: list[tuple[int, int, str, str, str | None]]
     rows = [(assembly, component, quantity, "2010-01-01", None) for assembly, component, quantity in bill]
     rows += [(7, 1, "1", "2010-01-01", "2014-06-29"), (9, 1, "1", "2014-07-01", None)]
     for number, row in enumerate(rows):
