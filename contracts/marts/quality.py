@@ -72,7 +72,8 @@ class DataQuality(MartTable):
     """One rule of a table or mart, as one run found it.
 
     All runs are kept; the newest has the greatest run_number. Rules: the checks and references of the gate as they came
-    out last; rows_keep_the_contract (rows set aside in quarantine); defects of the source that the gate does not stop,
+    out last; rows_keep_the_contract (rows set aside in quarantine); newest_reading_is_published (broken where the table
+    is blocked, and has kept its last good version or has none); defects of the source that the gate does not stop,
     because the source itself allows them; missing values; persons who are probably there twice (the same e-mail,
     telephone or address, and names that differ in spelling at most: a name alone is no duplicate, and
     name_is_the_customers_alone counts groups of namesakes only to note them); months with an extraordinary number of

@@ -696,3 +696,58 @@ def test_readers_of_a_refused_mart_go_on_unless_they_would_see_a_mix(pipeline: P
 
     pipeline.ingest(everything=True)
     assert set(pipeline.settle()) >= {"daily_sales_etl", "financial_reporting"}
+
+
+FOUND = (
+    "select rule, failed, sample_keys from marts.data_quality where table_name = %s and failed > 0"
+    " and run_number = (select max(run_number) from marts.data_quality)"
+)
+
+
+def test_the_quality_report_tells_of_a_table_that_was_blocked_and_of_its_end(pipeline: Pipeline) -> None:
+    pipeline.change('alter table "Production"."ProductReview" rename column "Rating" to "Stars"')
+    assert pipeline.ingest().published == {}
+    assert pipeline.settle() == ["data_quality_control"]
+    assert pipeline.published(FOUND, ("Production_ProductReview",)) == [("newest_reading_is_published", 1, "")]
+    pipeline.change('alter table "Production"."ProductReview" rename column "Stars" to "Rating"')
+    assert pipeline.ingest().published == {}, "what comes back is what was published"
+    assert pipeline.settle() == ["data_quality_control"]
+    assert pipeline.published(FOUND, ("Production_ProductReview",)) == []
+
+
+def test_the_quality_report_comes_without_tables_that_were_never_published(pipeline: Pipeline) -> None:
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("delete from ops.publication where asset in ('Sales_SalesReason', 'currency_sales')")
+        connection.execute("update ops.watermark set blocked = true where asset = 'Sales_SalesReason'")
+        connection.execute("delete from ops.publication where asset = 'data_quality'")
+        connection.execute("update ops.build set refused = true where dag = 'currency_exchange_rates'")
+    planned = pipeline.analyse("data_quality_control")
+    assert isinstance(planned, Plan)
+    assert {"Sales_SalesReason", "currency_sales"}.isdisjoint(planned.inputs)
+    assert pipeline.published(FOUND, ("Sales_SalesReason",)) == [("newest_reading_is_published", 1, "")]
+
+
+def test_the_quality_report_shows_no_telephone_number_that_is_part_of_a_key(pipeline: Pipeline) -> None:
+    [(person, number)] = pipeline.at_source(
+        'select "BusinessEntityID", "PhoneNumber" from "Person"."PersonPhone" order by 1 limit 1'
+    )
+    pipeline.change(
+        'update "Person"."PersonPhone" set "PhoneNumber" = \'none\' where "BusinessEntityID" = %s', (person,)
+    )
+    assert pipeline.ingest().published["Person_PersonPhone"].set_aside == 1
+    pipeline.settle()
+    [(rule, failed, keys)] = pipeline.published(FOUND, ("Person_PersonPhone",))
+    assert (rule, failed) == ("rows_keep_the_contract", 1)
+    assert f"BusinessEntityID={person}" in keys
+    assert "PhoneNumber=" not in keys
+    assert number not in keys
+
+
+def test_nobody_waits_for_a_mart_of_which_only_the_model_changed(pipeline: Pipeline) -> None:
+    """No event tells of a new model: its readers would wait until the calendar wakes it."""
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("update ops.publication set model = 'another' where asset = 'territory_sales'")
+        connection.execute("update ops.publication set model = 'another' where asset = 'forecast_accuracy'")
+    assert isinstance(pipeline.analyse("sales_forecasting"), Plan)
+    assert pipeline.analyse("sales_territory_analysis").months == {"territory_sales": None}  # type: ignore[union-attr]
+    assert set(pipeline.settle()) >= {"sales_forecasting"}

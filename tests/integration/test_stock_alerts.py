@@ -180,7 +180,8 @@ def test_what_is_old_is_not_told_and_an_earlier_business_date_is_no_news(
         connection.execute("update ops.notice set created = created - interval '8 days'")
     tell_pending()
     stock.settings.as_of = date(2012, 6, 30)
-    stock.settle()
+    stock.analyse("daily_sales_etl")
+    stock.analyse(DAG)
     assert stock.published("select distinct as_of from marts.inventory_status") == [(date(2012, 6, 30),)]
     tell_pending()
     assert inbox.mails == webhook.posts == []

@@ -79,7 +79,8 @@ class Mart:
     echoes: tuple[int, ...] = ()
     """How many months after a changed month its rows show the change too (12: growth against the year before)."""
     tolerant: bool = False
-    """Computed also while some inputs cannot be: were never published, or were refused by their gate."""
+    """Computed also while some inputs cannot be: were never published, or were refused by their gate; and again when
+    something was judged anew, even if that published nothing. So it is with a report on the state of everything."""
     history: str | None = None
     """A column whose other values stay as they were published, e.g. the run of a check; None: nothing is kept."""
     announces: str | None = None

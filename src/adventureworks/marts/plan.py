@@ -112,12 +112,15 @@ class _Planner:
             return step if step.waits else None
         if mart.name not in step.months:
             return None
+        last = self._last_build(mart)
+        moved = {a for a in feeds_of(mart) if last is None or step.inputs.get(a) != last.inputs.get(a)}
+        if last and not moved and last.as_of == self._as_of:
+            # Only its model is another one: no event tells of that, and the last version agrees with everything.
+            return None
         if not self._was_refused(mart.dag, step):
             return NothingToDo(f"{mart.name} will be published first, and that starts this analysis again", waits=True)
         # A new version will not come before something else changes. The last good one may be read meanwhile, unless
         # its readers would see it beside inputs that are newer than those it was made of.
-        last = self._last_build(mart)
-        moved = {asset for asset in feeds_of(mart) if last is None or step.inputs[asset] != last.inputs[asset]}
         if last is None or last.as_of != self._as_of or moved & set(shared):
             reason = f"{mart.name} was refused by its gate, and would not agree with newer inputs"
             return NothingToDo(reason, waits=True, stuck=True)
@@ -153,12 +156,24 @@ class _Planner:
         if self._as_of != last.as_of:
             # A business date that moved brings or takes the days in between.
             news.append(tuple(months_between(self._as_of, last.as_of)))
+        if mart.tolerant and self._was_judged_since(mart):
+            news.append(None)
         if not news:
             return None
         months = [change for change in news if change is not None]
         if not mart.incremental or len(months) < len(news):
             return _Change(None)
         return _Change(tuple(sorted(self._with_echoes(mart, {month for change in months for month in change}))))
+
+    def _was_judged_since(self, mart: Mart) -> bool:
+        """Whether a table was read or a mart checked since, be it that it was blocked and so has no new version."""
+        row = self._connection.execute(
+            "select exists (select 1 from ops.watermark where read_at > p.at) or exists (select 1 from ops.check_result"
+            " where asset <> %(mart)s and checked_at > p.at)"
+            " from (select max(published_at) as at from ops.publication where asset = %(mart)s) as p",
+            {"mart": mart.name},
+        ).fetchone()
+        return bool(row and row[0])
 
     def _with_echoes(self, mart: Mart, months: set[str]) -> set[str]:
         if any(column.name == "is_partial" for column in columns_of(mart)):

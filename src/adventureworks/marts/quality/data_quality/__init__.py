@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.marts.models import Read
 from adventureworks.marts.quality.data_quality.anomalies import extraordinary
 from adventureworks.marts.quality.data_quality.duplicates import probably_twice
@@ -25,6 +26,7 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
     rules = [
         *_checks(read("checks")),
         *_contracts(read("contracts")),
+        *_readings(read("readings")),
         *_volumes(read("volumes")),
         _twice(read("persons")),
     ]
@@ -93,14 +95,25 @@ def _contracts(contracts: pl.DataFrame) -> list[dict[str, Any]]:
             "error",
             row["published_rows"] + row["failed"],
             row["failed"],
-            sorted({_key(key) for key in (row["first_key"], row["last_key"]) if key}),
+            sorted({_key(row["table_name"], key) for key in (row["first_key"], row["last_key"]) if key}),
         )
         for row in contracts.iter_rows(named=True)
     ]
 
 
-def _key(row_key: str) -> str:
-    return ", ".join(f"{name}={value}" for name, value in json.loads(row_key).items())
+def _readings(readings: pl.DataFrame) -> list[dict[str, Any]]:
+    """Tables of which the source holds something newer that could not be published."""
+    return [
+        _rule(row["table_name"], "newest_reading_is_published", "freshness", "error", 1, int(row["blocked"]), [])
+        for row in readings.iter_rows(named=True)
+    ]
+
+
+def _key(table: str, row_key: str) -> str:
+    """The key of a row without what it tells of a person: a telephone number is part of a key, too."""
+    entry = SOURCE_TABLES.get(table)
+    hidden = {*entry.personal, *entry.protected} if entry else set()
+    return ", ".join(f"{name}={value}" for name, value in json.loads(row_key).items() if name not in hidden)
 
 
 def _volumes(volumes: pl.DataFrame) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
--- Grain: one rule that the source's sales do not always keep.
+-- Grain: one rule that the source's sales do not always keep. Rejected and cancelled orders do not count.
 with lines as (
     select
         d.SalesOrderDetailID as line_id,
@@ -14,6 +14,8 @@ with lines as (
         on d.ProductID = p.ProductID
     inner join raw.Sales_SpecialOffer as o
         on d.SpecialOfferID = o.SpecialOfferID
+    where h.Status not in (4, 6)
+        and cast(h.OrderDate as date) <= :as_of
 ),
 judged as (
     select
@@ -38,6 +40,8 @@ orders as (
         on h.CustomerID = u.CustomerID
     left join raw.Sales_CreditCard as c
         on h.CreditCardID = c.CreditCardID
+    where h.Status not in (4, 6)
+        and cast(h.OrderDate as date) <= :as_of
 )
 select
     'Sales_SalesOrderDetail' as table_name,
