@@ -14,7 +14,13 @@ from airflow.executors.local_executor import LocalExecutor
 _HEAVY = (
     "adbc_driver_postgresql.dbapi",
     "psycopg",
+    "rapidfuzz.fuzz",
+    "scipy.optimize",
+    "scipy.special",
+    "scipy.stats",
     "sqlglot",
+    "statsmodels.tsa.forecasting.theta",
+    "statsmodels.tsa.holtwinters",
     "adventureworks.gate.detect",
     "adventureworks.gate.judge",
     "adventureworks.gate.load",

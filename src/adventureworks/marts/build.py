@@ -101,9 +101,10 @@ def _stage_computed(
         return rows_of(connection, models.rendered(mart, name, ENGINE, candidates), parameters)
 
     columns = columns_of(mart)
-    frame = models.compute(mart, read, parameters["as_of"]).select(
-        pl.col(column.name).cast(column.dtype) for column in columns
-    )
+    frame = models.compute(mart, read, parameters["as_of"])
+    if frame.is_empty():
+        frame = pl.DataFrame(schema={column.name: column.dtype for column in columns})
+    frame = frame.select(pl.col(column.name).cast(column.dtype) for column in columns)
     rows = table("staging", f"{mart.name}__rows")
     definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns)
     connection.execute(f"create unlogged table {rows} ({definitions})")

@@ -11,7 +11,7 @@ from adventureworks.catalog import marts_of
 from adventureworks.orchestration.schedules import asset, current_run_id
 from adventureworks.settings import settings
 
-WAIT_SECONDS = 2
+WAIT_SECONDS = 8
 LONGEST_WAIT_SECONDS = 180
 """After that the run is skipped: the event of the input starts another one, be it late."""
 

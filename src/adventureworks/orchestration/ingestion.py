@@ -8,7 +8,7 @@ from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from adventureworks.catalog import SOURCE_TABLES
-from adventureworks.orchestration.schedules import SOURCE_ALIAS, asset, current_run_id
+from adventureworks.orchestration.schedules import INGESTED, SOURCE_ALIAS, asset, current_run_id
 from adventureworks.settings import settings
 
 
@@ -46,7 +46,7 @@ def check() -> None:
     judge(settings(), current_run_id())
 
 
-@task(outlets=[SOURCE_ALIAS])
+@task(outlets=[SOURCE_ALIAS, INGESTED])
 def publish_tables(outlet_events: Any = None) -> None:
     """Publishes the batch in one transaction, then one event per table that changed."""
     from adventureworks.gate.publish import publish
