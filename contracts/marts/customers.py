@@ -154,10 +154,21 @@ class CustomerChurn(MartTable):
     as_of: Date = described("Business date of the figures")
 
     @rule
-    def who_is_silent_too_long_has_churned(cls):
-        """Status = churned exactly where days_silent > threshold_days."""
-        silent = pl.col("days_silent").cast(pl.Decimal(38, 10)) > pl.col("threshold_days")
-        return silent == (pl.col("status") == "churned")
+    def status_is_what_the_days_say(cls):
+        """Status = churned, else reactivated, else at_risk, else active, as days_silent and last_gap_days tell."""
+        exact = pl.Decimal(38, 10)
+        silent, gap = pl.col("days_silent").cast(exact), pl.col("last_gap_days").cast(exact)
+        told = (
+            pl.when(silent > pl.col("threshold_days"))
+            .then(pl.lit("churned"))
+            .when(gap > pl.col("threshold_days"))
+            .then(pl.lit("reactivated"))
+            .when(silent > pl.col("risk_days"))
+            .then(pl.lit("at_risk"))
+            .when(pl.col("threshold_days").is_not_null())
+            .then(pl.lit("active"))
+        )
+        return pl.col("status").eq_missing(told)
 
     class Config:
         """The key."""

@@ -1,6 +1,6 @@
 -- Grain: one channel, cohort (month of a customer's first order in the channel) and number of months since.
 -- Cells after the last whole month are not over: what is counted in them is NULL.
-with bought as (
+with recursive bought as (
     select
         channel,
         customer_id,
@@ -38,11 +38,21 @@ active as (
         and b.customer_id = g.customer_id
     group by b.channel, g.cohort_month, b.month
 ),
-months as (
+span as (
     select
-        month,
-        row_number() over (order by month) - 1 as place
+        cast(
+            (extract(year from max(month)) - extract(year from min(month))) * 12
+            + extract(month from max(month)) - extract(month from min(month)) as integer
+        ) as months
     from staging.sales_month
+),
+places as (
+    select cast(0 as integer) as place
+    union all
+    select cast(p.place + 1 as integer) as place
+    from places as p
+    cross join span as s
+    where p.place < s.months
 ),
 whole as (select max(month) as last_month from staging.sales_month where not is_partial),
 cells as (
@@ -50,10 +60,10 @@ cells as (
         c.channel,
         c.cohort_month,
         c.cohort_size,
-        cast(m.place as integer) as months_since,
-        cast(dateadd(month, cast(m.place as integer), c.cohort_month) as date) as month
+        p.place as months_since,
+        cast(dateadd(month, p.place, c.cohort_month) as date) as month
     from cohorts as c
-    cross join months as m
+    cross join places as p
 )
 select
     c.channel,
