@@ -31,6 +31,8 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
         for (channel, territory), evaluation in found.items()
         for model, test in evaluation.backtests.items()
     ]
+    if not rows:
+        return pl.DataFrame()
     return (
         pl.DataFrame(rows, infer_schema_length=None)
         .join(published(read("kept"), actuals, last), on=[*_CELL, "model"], how="left")
