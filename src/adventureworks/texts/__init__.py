@@ -1,0 +1,111 @@
+"""The languages in which people are told something: texts, numbers, money, dates.
+
+The code holds the English texts; `<language>/*.po` hold their translations, one file for each part of the house. A
+text is marked by the call that shows it, `language.text("Revenue")` in Python and `{{ text("Revenue") }}` in a
+template, so that `missing` can find what has no translation yet.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from importlib.resources import files
+
+from babel import Locale, dates, numbers
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
+
+LANGUAGES = ("en", "fr")
+CURRENCY = "USD"
+MISSING = "–"
+"""How a figure is shown that there is none of."""
+
+Number = Decimal | int | float
+
+
+class Language:
+    """One language. Every method gives a text to show; a figure that is None is shown as a dash."""
+
+    def __init__(self, code: str) -> None:
+        if code not in LANGUAGES:
+            raise ValueError(f"There is no language {code!r}; there are {', '.join(LANGUAGES)}.")
+        self.code = code
+        self._locale = Locale.parse({"en": "en_US", "fr": "fr_FR"}[code])
+        self._texts = translations(code)
+
+    def text(self, english: str, **values: object) -> str:
+        """The text in this language, with `{name}` filled in; in English where it has no translation."""
+        found = self._texts.get(english) or english
+        return found.format(**values) if values else found
+
+    def number(self, value: Number | None, digits: int = 0) -> str:
+        """A number with this many decimals, rounded half to even."""
+        if value is None:
+            return MISSING
+        return str(numbers.format_decimal(value, format=_pattern(digits), locale=self._locale))
+
+    def money(self, value: Number | None, digits: int = 0) -> str:
+        """US dollars."""
+        if value is None:
+            return MISSING
+        pattern = numbers.parse_pattern(self._locale.currency_formats["standard"].pattern)
+        pattern.frac_prec = (digits, digits)
+        return str(pattern.apply(value, self._locale, currency=CURRENCY, currency_digits=False))
+
+    def percent(self, share: Number | None, digits: int = 1, signed: bool = False) -> str:
+        """A share of 1 as a percentage; `signed` shows the plus sign too, as a change needs it."""
+        if share is None:
+            return MISSING
+        pattern = numbers.parse_pattern(self._locale.percent_formats[None].pattern)
+        pattern.frac_prec = (digits, digits)
+        shown = str(pattern.apply(share, self._locale))
+        return f"+{shown}" if signed and share > 0 else shown
+
+    def day(self, value: date | None) -> str:
+        """A date, with the month's name."""
+        return MISSING if value is None else str(dates.format_date(value, format="long", locale=self._locale))
+
+    def month(self, value: date | None) -> str:
+        """The month of a date, and its year."""
+        return MISSING if value is None else str(dates.format_skeleton("yMMMM", value, locale=self._locale))
+
+    def moment(self, value: datetime | None) -> str:
+        """A point in time to the minute, in the time zone that it carries."""
+        if value is None:
+            return MISSING
+        shown = dates.format_datetime(value, format="medium", tzinfo=value.tzinfo, locale=self._locale)
+        return f"{shown} {value.tzname() or ''}".rstrip()
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def language(code: str) -> Language:
+    """The language of this code; ValueError if there is none."""
+    return Language(code)
+
+
+def translations(code: str) -> dict[str, str]:
+    """English text -> its translation. Empty for English itself."""
+    return {
+        str(message.id): str(message.string)
+        for catalog in catalogs(code)
+        for message in catalog
+        if message.id and message.string
+    }
+
+
+def catalogs(code: str) -> list[Catalog]:
+    """The translations of a language, file by file."""
+    folder = files("adventureworks.texts") / code
+    if not folder.is_dir():
+        return []
+    found = []
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".po"):
+            with file.open("rb") as lines:
+                found.append(read_po(lines, locale=code))
+    return found
+
+
+def _pattern(digits: int) -> str:
+    return f"#,##0.{'0' * digits}" if digits else "#,##0"
