@@ -25,8 +25,10 @@ app = typer.Typer(
 )
 source_app = typer.Typer(no_args_is_help=True, help="Fill or change the embedded source database.")
 quarantine_app = typer.Typer(no_args_is_help=True, help="Look at the rows that were set aside.")
+incident_app = typer.Typer(no_args_is_help=True, help="See what is wrong, take it on, and close it.")
 app.add_typer(source_app, name="source")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(incident_app, name="incident")
 
 REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
 """What a file system says to people rather than to programmers."""
@@ -137,6 +139,47 @@ def quarantine_show(
     from adventureworks.cli.quarantine import show
 
     show(configuration(), table, limit)
+
+
+Incident = Annotated[str, typer.Argument(help="The first characters of its id, as the list shows them.")]
+
+
+@incident_app.command("list")
+def incident_list(
+    everything: Annotated[bool, typer.Option("--all", help="Also what was resolved in the last 30 days.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List what is wrong: errors first, then the oldest."""
+    from adventureworks.cli.incident import show_all
+
+    show_all(configuration(), everything, as_json)
+
+
+@incident_app.command("show")
+def incident_show(incident: Incident) -> None:
+    """Show all that is known of an incident, who was told, and what to do."""
+    from adventureworks.cli.incident import show
+
+    show(configuration(), incident)
+
+
+@incident_app.command("ack")
+def incident_ack(
+    incident: Incident,
+    by: Annotated[str | None, typer.Option("--by", help="Who takes it on; default: the name of your login.")] = None,
+) -> None:
+    """Say that somebody has taken it on: reminders stop, until it gets worse or is over."""
+    from adventureworks.cli.incident import acknowledge
+
+    acknowledge(configuration(), incident, by)
+
+
+@incident_app.command("resolve")
+def incident_resolve(incident: Incident) -> None:
+    """Close an incident by hand. If its cause is still there, the next run opens a new one."""
+    from adventureworks.cli.incident import resolve
+
+    resolve(configuration(), incident)
 
 
 def configuration() -> Settings:

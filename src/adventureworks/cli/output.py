@@ -31,3 +31,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Sequenc
 def moment(when: datetime | None) -> str:
     """A point in time, to the minute; a dash for none."""
     return f"{when:%Y-%m-%d %H:%M}" if when else "-"
+
+
+def as_text(value: object) -> str:
+    """How JSON shows a point in time; TypeError for anything else that JSON has no form for."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)

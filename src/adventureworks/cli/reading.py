@@ -1,4 +1,4 @@
-"""Connecting to the warehouse to read it, whether or not the platform is running."""
+"""Connecting to the warehouse for a command, whether or not the platform is running."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from pydantic import SecretStr
 
 from adventureworks.embedded.home import Home
-from adventureworks.embedded.services import services
+from adventureworks.embedded.services import Endpoints, services
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.settings import Settings
 
@@ -23,17 +24,32 @@ def has_warehouse(settings: Settings) -> bool:
 @contextmanager
 def reading(settings: Settings) -> Iterator[psycopg.Connection]:
     """A connection that can read the warehouse and change nothing."""
+    with _addresses(settings) as addresses, _connected(addresses.reader_url) as connection:
+        connection.read_only = True
+        yield connection
+
+
+@contextmanager
+def writing(settings: Settings) -> Iterator[psycopg.Connection]:
+    """A connection for the platform's own records; what is changed is kept when the block ends well."""
+    with _addresses(settings) as addresses, _connected(addresses.warehouse_url) as connection:
+        yield connection
+
+
+@contextmanager
+def _addresses(settings: Settings) -> Iterator[Endpoints]:
     if not has_warehouse(settings):
         raise PlatformError("There is no warehouse yet.", "Start: adventureworks run")
     with services(settings) as addresses:
-        url = addresses.reader_url.get_secret_value()
-        try:
-            connection = psycopg.connect(url, connect_timeout=10, application_name="adventureworks")
-        except psycopg.OperationalError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise ServiceUnavailable(
-                f"The warehouse does not answer: {reason}.", "Check: adventureworks doctor"
-            ) from None
-        with connection:
-            connection.read_only = True
-            yield connection
+        yield addresses
+
+
+@contextmanager
+def _connected(url: SecretStr) -> Iterator[psycopg.Connection]:
+    try:
+        connection = psycopg.connect(url.get_secret_value(), connect_timeout=10, application_name="adventureworks")
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ServiceUnavailable(f"The warehouse does not answer: {reason}.", "Check: adventureworks doctor") from None
+    with connection:
+        yield connection

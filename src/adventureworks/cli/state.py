@@ -80,7 +80,7 @@ def _blocked(connection: psycopg.Connection) -> set[str]:
     rows = connection.execute(
         """
         select asset from ops.watermark where blocked
-        union select asset from ops.incident where status = 'open' and severity = 'error'
+        union select asset from ops.incident where status <> 'resolved' and severity = 'error'
         """
     )
     return {asset for (asset,) in rows}

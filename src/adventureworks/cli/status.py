@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from datetime import datetime
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
-from adventureworks.cli.output import console, moment, table
+from adventureworks.cli.output import as_text, console, moment, table
 from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading
 from adventureworks.cli.state import AssetState, asset_states, is_laid_out
 from adventureworks.errors import PlatformError
@@ -44,6 +43,8 @@ def _read(settings: Settings) -> tuple[list[AssetState], list[Incident]]:
 def _print_json(states: list[AssetState], incidents: list[Incident]) -> None:
     told = [
         {
+            "id": incident.short_id,
+            "status": incident.status,
             "asset": incident.asset,
             "rule": incident.rule,
             "severity": incident.severity,
@@ -56,14 +57,8 @@ def _print_json(states: list[AssetState], incidents: list[Incident]) -> None:
         for incident in incidents
     ]
     answer = {"assets": [asdict(state) for state in states], "incidents": told}
-    json.dump(answer, sys.stdout, indent=2, ensure_ascii=False, default=_as_text)
+    json.dump(answer, sys.stdout, indent=2, ensure_ascii=False, default=as_text)
     sys.stdout.write("\n")
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(type(value).__name__)
 
 
 def _print_tables(states: list[AssetState], incidents: list[Incident], details: bool) -> None:

@@ -1,4 +1,4 @@
-"""The incidents in `ops.incident`: opened, counted, resolved, and what each channel has been told of them.
+"""The incidents in `ops.incident`: opened, counted, acknowledged, resolved, and what each channel was told of them.
 
 Every function works inside the caller's transaction and leaves the commit to it.
 """
@@ -18,11 +18,14 @@ from psycopg.rows import dict_row
 from adventureworks.incidents.privacy import plain_line, shown_key
 
 Severity = Literal["warning", "error"]
+Status = Literal["open", "acknowledged", "resolved"]
 MOST_EXAMPLES = 3
+SHORT_ID = 8
 TOLD_OF_THE_END = "resolved"
 
 _WEIGHT = {"warning": 1, "error": 2}
 _LONGEST_SUMMARY = 1000
+_LONGEST_NAME = 80
 
 Connection = psycopg.Connection[Any]
 
@@ -62,7 +65,7 @@ class Incident:
     rule: str
     owner: str
     severity: Severity
-    status: Literal["open", "resolved"]
+    status: Status
     summary: str
     failed: int | None
     total: int | None
@@ -75,6 +78,13 @@ class Incident:
     seen_count: int
     notified: Mapping[str, str]
     """Channel -> the severity it was told of last, or `resolved`."""
+    acknowledged_by: str | None = None
+    acknowledged_at: datetime | None = None
+
+    @property
+    def short_id(self) -> str:
+        """What people type to name it."""
+        return self.incident_id[:SHORT_ID]
 
     def is_news_for(self, channel: str) -> bool:
         """True if this channel must be told: it is new or worse, or it is over and the channel knew of it."""
@@ -101,18 +111,63 @@ def resolve(connection: Connection, asset: str, keep: Collection[str] = (), run_
     query = (
         "update ops.incident set status = 'resolved', resolved_at = current_timestamp,"
         " run_id = case when %(run_id)s = '' then run_id else %(run_id)s end"
-        " where asset = %(asset)s and status = 'open' and not rule = any(%(keep)s) returning *"
+        " where asset = %(asset)s and status <> 'resolved' and not rule = any(%(keep)s) returning *"
     )
     return _incidents(connection, query, {"asset": asset, "keep": list(keep), "run_id": run_id})
 
 
 def open_incidents(connection: Connection, asset: str | None = None) -> list[Incident]:
-    """The open incidents, of one asset or of all, errors first, then the oldest."""
+    """The incidents that are not over, of one asset or of all, errors first, then the oldest."""
     query = (
-        "select * from ops.incident where status = 'open' and (%(asset)s::varchar is null or asset = %(asset)s)"
+        "select * from ops.incident where status <> 'resolved' and (%(asset)s::varchar is null or asset = %(asset)s)"
         " order by severity, first_seen, fingerprint"
     )
     return _incidents(connection, query, {"asset": asset})
+
+
+def all_incidents(connection: Connection, since_days: int = 30) -> list[Incident]:
+    """What is not over, as `open_incidents` orders it, then what was resolved lately, the newest end first."""
+    query = (
+        "select * from ops.incident where status = 'resolved'"
+        " and resolved_at > current_timestamp - make_interval(days => %(days)s) order by resolved_at desc, incident_id"
+    )
+    return [*open_incidents(connection), *_incidents(connection, query, {"days": since_days})]
+
+
+def find(connection: Connection, name: str) -> list[Incident]:
+    """The incidents whose id begins with `name`, the newest first."""
+    query = "select * from ops.incident where starts_with(incident_id, %(name)s) order by first_seen desc, incident_id"
+    return _incidents(connection, query, {"name": name.lower()})
+
+
+def acknowledge(connection: Connection, incident_id: str, who: str) -> Incident | None:
+    """Somebody has taken it on: no more reminders until it gets worse. None if it is not open (any more)."""
+    query = (
+        "update ops.incident set status = 'acknowledged', acknowledged_by = %(who)s,"
+        " acknowledged_at = current_timestamp where incident_id = %(incident_id)s and status = 'open' returning *"
+    )
+    values = {"incident_id": incident_id, "who": plain_line(who, longest=_LONGEST_NAME)}
+    return next(iter(_incidents(connection, query, values)), None)
+
+
+def close(connection: Connection, incident_id: str) -> Incident | None:
+    """Resolves one incident by hand; None if it is over already. If its cause is still there, it will open again."""
+    query = (
+        "update ops.incident set status = 'resolved', resolved_at = current_timestamp"
+        " where incident_id = %(incident_id)s and status <> 'resolved' returning *"
+    )
+    return next(iter(_incidents(connection, query, {"incident_id": incident_id})), None)
+
+
+def take_overdue(connection: Connection, since: datetime) -> list[Incident]:
+    """The open incidents whose owners heard of them before `since`, and not since; noted as reminded from now on."""
+    query = (
+        "update ops.incident set reminded_at = current_timestamp where status = 'open' and notified <> '{}'"
+        " and coalesce(reminded_at, first_seen) < %(since)s returning *"
+    )
+    order = {"error": 0, "warning": 1}
+    found = _incidents(connection, query, {"since": since})
+    return sorted(found, key=lambda one: (order[one.severity], one.first_seen, one.incident_id))
 
 
 def take_news(connection: Connection, channel: str, incident_ids: Collection[str] | None = None) -> list[Incident]:
@@ -123,8 +178,8 @@ def take_news(connection: Connection, channel: str, incident_ids: Collection[str
     query = (
         "select * from ops.incident where (%(ids)s::varchar[] is null or incident_id = any(%(ids)s))"
         # A resolved incident whose channels all know of its end is history.
-        """ and (status = 'open' or notified like '%%"error"%%' or notified like '%%"warning"%%')"""
-        " order by status desc, severity, first_seen, fingerprint for update skip locked"
+        """ and (status <> 'resolved' or notified like '%%"error"%%' or notified like '%%"warning"%%')"""
+        " order by status = 'resolved' desc, severity, first_seen, fingerprint for update skip locked"
     )
     ids = None if incident_ids is None else list(incident_ids)
     return [incident for incident in _incidents(connection, query, {"ids": ids}) if incident.is_news_for(channel)]
@@ -146,7 +201,7 @@ def _open_or_count(connection: Connection, finding: Finding) -> Incident | None:
     while opened is None:
         known = _incidents(
             connection,
-            "select * from ops.incident where fingerprint = %(fingerprint)s and status = 'open' for update",
+            "select * from ops.incident where fingerprint = %(fingerprint)s and status <> 'resolved' for update",
             {"fingerprint": finding.fingerprint},
         )
         if known:
@@ -162,7 +217,7 @@ def _open(connection: Connection, finding: Finding) -> Incident | None:
         "insert into ops.incident (incident_id, fingerprint, asset, rule, owner, severity, status, summary, detail,"
         " run_id, notified) values (%(incident_id)s, %(fingerprint)s, %(asset)s, %(rule)s, %(owner)s, %(severity)s,"
         " 'open', %(summary)s, %(detail)s, %(run_id)s, '{}')"
-        " on conflict (fingerprint) where status = 'open' do nothing returning *"
+        " on conflict (fingerprint) where status <> 'resolved' do nothing returning *"
     )
     opened = _incidents(connection, query, {"incident_id": str(uuid4()), **_values(finding)})
     return opened[0] if opened else None
@@ -177,9 +232,16 @@ def _count(connection: Connection, known: Incident, finding: Finding) -> Inciden
     query = (
         "update ops.incident set severity = %(severity)s, owner = %(owner)s, summary = %(summary)s,"
         " detail = %(detail)s, run_id = %(run_id)s, last_seen = current_timestamp, seen_count = seen_count + 1,"
-        " notified = %(notified)s where incident_id = %(incident_id)s returning *"
+        " notified = %(notified)s, status = %(status)s where incident_id = %(incident_id)s returning *"
     )
-    values = {**_values(finding), "incident_id": known.incident_id, "notified": json.dumps(notified)}
+    worse = _WEIGHT[finding.severity] > _WEIGHT[known.severity]
+    values = {
+        **_values(finding),
+        "incident_id": known.incident_id,
+        "notified": json.dumps(notified),
+        # Who acknowledged a warning has not seen the error.
+        "status": "open" if worse else known.status,
+    }
     return _incidents(connection, query, values)[0]
 
 
@@ -228,4 +290,7 @@ def _incident(row: Mapping[str, Any]) -> Incident:
         resolved_at=row["resolved_at"],
         seen_count=row["seen_count"],
         notified=json.loads(row["notified"]),
+        # A warehouse that an older version laid out has these columns after the next ingestion.
+        acknowledged_by=row.get("acknowledged_by"),
+        acknowledged_at=row.get("acknowledged_at"),
     )

@@ -64,7 +64,7 @@ create table if not exists ops.incident (
     rule        varchar not null,
     owner       varchar not null,
     severity    varchar not null,     -- 'error' (nothing new is published) or 'warning' (rows set aside)
-    status      varchar not null,     -- 'open' or 'resolved'
+    status      varchar not null,     -- 'open', 'acknowledged' or 'resolved'
     summary     varchar not null,
     detail      varchar not null,     -- JSON: counts, example keys, next command
     run_id      varchar not null,     -- that saw it last, or saw its end
@@ -74,7 +74,11 @@ create table if not exists ops.incident (
     seen_count  bigint not null default 1,
     notified    varchar not null default '{}'  -- JSON map channel -> severity it was told of last, or 'resolved'
 );
-create unique index if not exists one_open_incident_per_cause on ops.incident (fingerprint) where status = 'open';
+alter table ops.incident add column if not exists acknowledged_by varchar;
+alter table ops.incident add column if not exists acknowledged_at timestamptz;
+alter table ops.incident add column if not exists reminded_at timestamptz;  -- when the owner was last reminded
+drop index if exists ops.one_open_incident_per_cause;
+create unique index if not exists one_live_incident_per_cause on ops.incident (fingerprint) where status <> 'resolved';
 
 create table if not exists ops.notice (
     notice_id varchar not null primary key,

@@ -1,0 +1,125 @@
+"""`adventureworks incident …`: what is wrong, who has taken it on, and how it is closed."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+
+from adventureworks.cli.output import as_text, console, moment, table
+from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading, writing
+from adventureworks.cli.state import is_laid_out
+from adventureworks.errors import PlatformError
+from adventureworks.incidents import Incident, ledger, open_incidents
+from adventureworks.settings import Settings
+
+SEE_ALL = "See all of them: adventureworks incident list --all"
+
+
+def show_all(settings: Settings, everything: bool, as_json: bool) -> None:
+    """Prints the incidents that are not over, or all of the last 30 days."""
+    found: list[Incident] = []
+    if has_warehouse(settings):
+        with reading(settings) as connection:
+            if is_laid_out(connection):
+                found = ledger.all_incidents(connection) if everything else open_incidents(connection)
+    elif not as_json:
+        console().print(NOTHING_PUBLISHED)
+        return
+    if as_json:
+        json.dump([asdict(incident) for incident in found], sys.stdout, indent=2, ensure_ascii=False, default=as_text)
+        sys.stdout.write("\n")
+    elif not found:
+        console().print("No incident is open.")
+    else:
+        headings = ("id", "severity", "status", "asset", "rule", "owner", "since", "seen")
+        console().print(table(headings, [_row(incident) for incident in found], right=("seen",)))
+        console().print("See one: adventureworks incident show ID")
+
+
+def show(settings: Settings, name: str) -> None:
+    """Prints one incident. Raises PlatformError if there is none of this name, or several."""
+    with reading(settings) as connection:
+        incident = _find(connection, name)
+    facts = {
+        "id": incident.incident_id,
+        "status": _status(incident),
+        "severity": incident.severity,
+        "asset": incident.asset,
+        "rule": incident.rule,
+        "owner": incident.owner,
+        "rows": "" if incident.failed is None else f"{incident.failed:,}",
+        "of": "" if incident.total is None else f"{incident.total:,}",
+        "for example": "; ".join(incident.examples),
+        "first seen": moment(incident.first_seen),
+        "last seen": f"{moment(incident.last_seen)}, {incident.seen_count:,} times",
+        "resolved": moment(incident.resolved_at) if incident.resolved_at else "",
+        "told": ", ".join(f"{channel}: {what}" for channel, what in incident.notified.items()) or "nobody yet",
+        "run": incident.run_id,
+        "next": incident.next_step if incident.status != "resolved" else "",
+    }
+    out = console()
+    out.print(incident.summary, markup=False, style="bold")
+    width = max(len(fact) for fact in facts)
+    for fact, value in facts.items():
+        if value:
+            out.print(f"  {fact:<{width}}  {value}", markup=False)
+
+
+def acknowledge(settings: Settings, name: str, by: str | None) -> None:
+    """Marks it as taken on. Raises PlatformError if it is not open."""
+    who = by or getpass.getuser()
+    incident = _change(settings, name, lambda connection, found: ledger.acknowledge(connection, found.incident_id, who))
+    console().print(f"{_named(incident)} is acknowledged by {incident.acknowledged_by}.", markup=False)
+
+
+def resolve(settings: Settings, name: str) -> None:
+    """Closes it. Raises PlatformError if it is over already."""
+    incident = _change(settings, name, lambda connection, found: ledger.close(connection, found.incident_id))
+    console().print(f"{_named(incident)} is resolved. Those who heard of it will hear of its end.", markup=False)
+
+
+def _change(
+    settings: Settings, name: str, change: Callable[[ledger.Connection, Incident], Incident | None]
+) -> Incident:
+    with writing(settings) as connection:
+        found = _find(connection, name)
+        changed = change(connection, found)
+        if changed is None:
+            raise PlatformError(f"{_named(found)} is {_status(found)}.", SEE_ALL)
+        return changed
+
+
+def _find(connection: ledger.Connection, name: str) -> Incident:
+    found = ledger.find(connection, name) if name and is_laid_out(connection) else []
+    if not found:
+        raise PlatformError(f"There is no incident {name}.", SEE_ALL)
+    if len(found) > 1:
+        ids = ", ".join(incident.incident_id for incident in found[:3])
+        raise PlatformError(f"{name} may be one of {len(found)} incidents: {ids}.", "Give more of its id.")
+    return found[0]
+
+
+def _row(incident: Incident) -> tuple[str, ...]:
+    return (
+        incident.short_id,
+        incident.severity,
+        _status(incident),
+        incident.asset,
+        incident.rule,
+        incident.owner,
+        moment(incident.first_seen),
+        f"{incident.seen_count:,}",
+    )
+
+
+def _status(incident: Incident) -> str:
+    if incident.status == "acknowledged":
+        return f"acknowledged by {incident.acknowledged_by}"
+    return incident.status
+
+
+def _named(incident: Incident) -> str:
+    return f"Incident {incident.short_id} ({incident.asset}: {incident.rule})"
