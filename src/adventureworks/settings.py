@@ -52,7 +52,16 @@ class Settings(BaseSettings):
     slack_connection: str = Field(default="slack_default", description="Airflow connection of the Slack webhook.")
     smtp_connection: str = Field(default="smtp_default", description="Airflow connection of the mail server.")
     owner_emails: dict[str, str] = Field(
-        default_factory=dict, description='Address of each owner, as JSON: {"sales": "…"}.'
+        default_factory=dict, description='Address of each owner or group, as JSON: {"sales": "…"}.'
+    )
+    routes: Path | None = Field(
+        default=None, description="A YAML file that says who is told what, when, and in which language."
+    )
+    late_after_minutes: int = Field(
+        default=30, gt=0, description="So long a mart may be behind its inputs before its owner hears of it."
+    )
+    metadata_url: SecretStr | None = Field(
+        default=None, description="URL of Airflow's database; none: Airflow's own setting, or the embedded one."
     )
     ui_url: str = Field(default="", description="Address of the Airflow UI, for links in messages.")
 

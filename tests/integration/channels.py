@@ -1,5 +1,6 @@
 """A mail server and a webhook on this machine, which keep what they are given."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -23,8 +24,11 @@ class Inbox:
     port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)
+    slow_seconds: float = 0
+    """How long the server thinks about a recipient."""
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
+        await asyncio.sleep(self.slow_seconds)
         if address in self.refuses:
             return "550 no such user"
         envelope.rcpt_tos.append(address)
@@ -46,6 +50,8 @@ class Webhook:
 
     port: int = 0
     answer: int = 200
+    retry_after: int = 0
+    """How many seconds it wants to be left alone, with an answer that is not 200."""
     paths: list[str] = field(default_factory=list)
     posts: list[dict[str, Any]] = field(default_factory=list)
 
@@ -73,6 +79,8 @@ def webhook() -> Iterator[Webhook]:
             hook.paths.append(self.path)
             hook.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(hook.answer)
+            if hook.answer != 200 and hook.retry_after:
+                self.send_header("Retry-After", str(hook.retry_after))
             self.end_headers()
             self.wfile.write(b"ok" if hook.answer == 200 else f"no {SECRET}".encode())
 

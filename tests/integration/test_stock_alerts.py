@@ -14,6 +14,7 @@ from adventureworks.marts import build, gate, publish
 from adventureworks.settings import settings
 from tests.integration.channels import Inbox, Webhook, use_mail, use_slack
 from tests.integration.pipeline import Pipeline
+from tests.integration.test_notify import time_passes
 
 DAG = "inventory_management"
 ALARMS = {"low", "reorder", "out"}
@@ -161,8 +162,10 @@ def test_a_server_that_is_down_hears_of_it_later_and_once(
     webhook.posts.clear()
 
     webhook.answer = 200
+    time_passes(stock.url)
     tell_pending()
     use_mail(monkeypatch, inbox.port)
+    time_passes(stock.url)
     tell_pending()
     tell_pending()
     assert webhook.headers() == ["Stock: 1 out of stock"]

@@ -79,6 +79,20 @@ def doctor_command() -> None:
     raise typer.Exit(examine(configuration()))
 
 
+@app.command("watch")
+def watch_command(
+    once: Annotated[bool, typer.Option("--once", help="Go round once, then stop.")] = False,
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two rounds.")] = 15,
+) -> None:
+    """Report what nobody reported (dead tasks, late marts, a stopped scheduler), and send what waits.
+
+    The local platform runs it by itself. Elsewhere it is one more service, beside Airflow's.
+    """
+    from adventureworks.cli.watch import watch
+
+    watch(configuration(), every, once)
+
+
 @source_app.command("generate")
 def source_generate(
     scale: Annotated[float, typer.Option(help="1 is the size of the real company.")] = 1.0,

@@ -1,4 +1,4 @@
-"""The local Airflow: how its four services are configured and started, on the local PostgreSQL.
+"""The local Airflow: how its services, and the watch over them, are configured and started, on the local PostgreSQL.
 
 Everything listens on 127.0.0.1. Secrets reach the services through their environment, never through a command line.
 """
@@ -32,7 +32,10 @@ SERVICES = {
     "triggerer": ("triggerer", "--skip-serve-logs"),
     "api-server": ("api-server",),
 }
+WATCH = "watch"
 PATIENCE = {
+    # It finishes the message that it is sending.
+    WATCH: 5.0,
     # Running tasks may finish; what does not is begun anew at the next start.
     "scheduler": 15.0,
     # It waits ten seconds for triggers to clean up; the watcher has nothing to clean up.
@@ -166,7 +169,15 @@ def bury_jobs(endpoints: Endpoints, kind: str | None = None) -> None:
 
 
 def services(home: Home, variables: Mapping[str, str]) -> list[Service]:
-    """The four services of Airflow, in the order in which they are stopped."""
+    """The watch and the four services of Airflow, in the order in which they are stopped."""
+    watch = [sys.executable, "-m", "adventureworks.cli", "watch"]
+    return [
+        Service(WATCH, watch, variables, home.logs / f"{WATCH}.log", patience=PATIENCE[WATCH]),
+        *_airflows_own(home, variables),
+    ]
+
+
+def _airflows_own(home: Home, variables: Mapping[str, str]) -> list[Service]:
     return [
         Service(
             name,

@@ -22,6 +22,8 @@ Status = Literal["open", "acknowledged", "resolved"]
 MOST_EXAMPLES = 3
 SHORT_ID = 8
 TOLD_OF_THE_END = "resolved"
+TASK_RULE = "task_"
+"""With it begins the rule that a task of a DAG ends well."""
 
 _WEIGHT = {"warning": 1, "error": 2}
 _LONGEST_SUMMARY = 1000
@@ -170,23 +172,22 @@ def take_overdue(connection: Connection, since: datetime) -> list[Incident]:
     return sorted(found, key=lambda one: (order[one.severity], one.first_seen, one.incident_id))
 
 
-def take_news(connection: Connection, channel: str, incident_ids: Collection[str] | None = None) -> list[Incident]:
-    """The incidents (these, or all) that the channel must be told of; recoveries first, then errors.
+def take_news(connection: Connection, channel: str) -> list[Incident]:
+    """The incidents that the channel must be told of; recoveries first, then errors.
 
     They stay locked until the transaction ends, and what another process is telling just now is left to it.
     """
     query = (
-        "select * from ops.incident where (%(ids)s::varchar[] is null or incident_id = any(%(ids)s))"
         # A resolved incident whose channels all know of its end is history.
-        """ and (status <> 'resolved' or notified like '%%"error"%%' or notified like '%%"warning"%%')"""
+        "select * from ops.incident where (status <> 'resolved'"
+        """ or notified like '%%"error"%%' or notified like '%%"warning"%%')"""
         " order by status = 'resolved' desc, severity, first_seen, fingerprint for update skip locked"
     )
-    ids = None if incident_ids is None else list(incident_ids)
-    return [incident for incident in _incidents(connection, query, {"ids": ids}) if incident.is_news_for(channel)]
+    return [incident for incident in _incidents(connection, query, {}) if incident.is_news_for(channel)]
 
 
 def mark_told(connection: Connection, channel: str, incidents: Sequence[Incident]) -> None:
-    """Remembers that the channel took the message about these incidents, as `take_news` gave (and locked) them."""
+    """Remembers that messages about these incidents are in the outbox, as `take_news` gave (and locked) them."""
     for incident in incidents:
         told = TOLD_OF_THE_END if incident.status == "resolved" else incident.severity
         connection.execute(

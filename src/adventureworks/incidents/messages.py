@@ -10,19 +10,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from adventureworks.incidents.ledger import Incident
+from adventureworks.incidents.ledger import TASK_RULE, Incident
 from adventureworks.incidents.notices import Listing, Notice
+from adventureworks.outbox.letters import Letter
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 Block = dict[str, Any]
+Kind = Literal["opened", "worsened", "reminder", "recovered"]
+"""Why incidents are told of."""
 
 PRODUCT = "AdventureWorks"
-TASK_RULE = "task_"
 MOST_AT_ONCE = 5
 """More incidents than this for one recipient become one summary."""
 
@@ -34,6 +36,20 @@ _LONGEST_SUBJECT = 160
 _MOST_LINES = 40
 _MOST_ROWS = 200
 _LONGEST_LINE = 400
+
+
+def letter_about(incidents: Sequence[Incident], kind: Kind, ui_url: str = "", language: str = "en") -> Letter:
+    """One message about these incidents; all of them are resolved, or none is."""
+    shown, posted = mail(incidents, ui_url), slack(incidents, ui_url)
+    prefix = {"opened": "", "worsened": "Worse: ", "reminder": "Still open: ", "recovered": ""}[kind]
+    subject = shown.subject.replace(f"[{PRODUCT}] ", f"[{PRODUCT}] {prefix}", 1)
+    return Letter(subject, shown.html, shown.text, summary=f"{prefix}{posted.text}", blocks=tuple(posted.blocks))
+
+
+def letter_of_notice(notice: Notice, ui_url: str = "", language: str = "en") -> Letter:
+    """One message with the digest of a notice."""
+    shown, posted = mail_notice(notice, ui_url), slack_notice(notice, ui_url)
+    return Letter(shown.subject, shown.html, shown.text, summary=posted.text, blocks=tuple(posted.blocks))
 
 
 @dataclass(frozen=True)

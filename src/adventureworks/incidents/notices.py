@@ -7,7 +7,7 @@ transaction and leaves the commit to it.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -90,23 +90,21 @@ def of_run(connection: Connection, run_id: str) -> list[Notice]:
     return _notices(connection, "select * from ops.notice where run_id = %(run_id)s order by asset", {"run_id": run_id})
 
 
-def take_untold(connection: Connection, channel: str, notice_ids: Collection[str] | None = None) -> list[Notice]:
-    """The notices (these, or all) that the channel has not taken yet, oldest first; locked until the transaction ends.
+def take_untold(connection: Connection, channel: str) -> list[Notice]:
+    """The notices that are not in the outbox for the channel yet, oldest first; locked until the transaction ends.
 
     What another process is telling just now is left to it.
     """
     query = (
-        "select * from ops.notice where (%(ids)s::varchar[] is null or notice_id = any(%(ids)s))"
-        " and created > current_timestamp - make_interval(days => %(days)s)"
+        "select * from ops.notice where created > current_timestamp - make_interval(days => %(days)s)"
         " order by created, notice_id for update skip locked"
     )
-    ids = None if notice_ids is None else list(notice_ids)
-    found = _notices(connection, query, {"ids": ids, "days": KEPT_DAYS})
+    found = _notices(connection, query, {"days": KEPT_DAYS})
     return [notice for notice in found if channel not in notice.told]
 
 
 def mark_told(connection: Connection, channel: str, notice: Notice) -> None:
-    """Remembers that the channel took the message, as `take_untold` gave (and locked) it."""
+    """Remembers that the message is in the outbox for the channel, as `take_untold` gave (and locked) it."""
     connection.execute(
         "update ops.notice set told = jsonb_set(told::jsonb, array[%s], to_jsonb(current_timestamp))::varchar"
         " where notice_id = %s",

@@ -1,133 +1,33 @@
-"""Telling owners of incidents, notices and failed tasks over the channels that Airflow has a connection for.
+"""Telling owners of incidents, notices and failed tasks.
 
-A channel that does not take a message never stops the data: it stays untold in `ops.incident` or `ops.notice`, and
-`tell_pending` tries again with the next ingestion. What the messages say is the business of `adventureworks.incidents`.
+What is to be told goes into the outbox, and from there at once over the channels that Airflow has a connection for. A
+channel that does not take a message never stops the data: the message waits in `ops.outbox` for the next try, here or
+by `adventureworks watch`. What the messages say is the business of `adventureworks.incidents`.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
-from itertools import groupby
-from typing import Any, Protocol
-from urllib.error import URLError
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from adventureworks import incidents
 from adventureworks.catalog import marts_of
 from adventureworks.errors import PlatformError, TableBlocked
-from adventureworks.incidents import Finding, Incident, ledger, messages, notices
+from adventureworks.incidents import Finding, Incident, messages
+from adventureworks.incidents.ledger import TASK_RULE
 from adventureworks.incidents.notices import Notice
 from adventureworks.incidents.privacy import plain_line
+from adventureworks.incidents.telling import Desk, compose
+from adventureworks.orchestration import channels
+from adventureworks.outbox.routes import routes
+from adventureworks.outbox.sending import send_due
 from adventureworks.settings import Settings, settings
 from adventureworks.warehouse import open_warehouse
 
-SENDER = "adventureworks@localhost"
-SLACK_TIMEOUT_SECONDS = 10
-MOST_FAILURES = 2
-"""A channel that fails so often in a row is left alone until the next run: one message may be at fault, not two."""
-
-About = Sequence[Incident] | Notice
-"""What one message is about."""
-
 log = logging.getLogger(__name__)
-
-
-class Channel(Protocol):
-    """A way to reach the owners."""
-
-    name: str
-
-    def recipient(self, owner: str) -> str:
-        """Where this owner is told."""
-        ...
-
-    def send(self, about: About, recipient: str) -> None:
-        """Sends one message; raises whatever goes wrong."""
-        ...
-
-
-class Slack:
-    """The Slack channel behind one incoming webhook."""
-
-    name = "slack"
-
-    def __init__(self, connection_id: str, ui_url: str) -> None:
-        self._connection_id = connection_id
-        self._ui_url = ui_url
-
-    def recipient(self, owner: str) -> str:
-        """The webhook has one channel for everybody."""
-        return self._connection_id
-
-    def send(self, about: About, recipient: str) -> None:
-        """Posts one message; AirflowException where Slack answers anything but 200."""
-        from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
-
-        if isinstance(about, Notice):
-            message = messages.slack_notice(about, self._ui_url)
-        else:
-            message = messages.slack(about, self._ui_url)
-        # Without Slack's own retries and log lines: a second try is ours to make, and the address is a secret.
-        quiet = logging.getLogger(f"{__name__}.slack")
-        quiet.setLevel(logging.CRITICAL)
-        hook = SlackWebhookHook(
-            slack_webhook_conn_id=recipient, timeout=SLACK_TIMEOUT_SECONDS, retry_handlers=[], logger=quiet
-        )
-        hook.send(text=message.text, blocks=message.blocks, unfurl_links=False, unfurl_media=False)
-
-
-class Email:
-    """E-mail to the owner of the asset."""
-
-    name = "email"
-
-    def __init__(self, connection_id: str, ui_url: str, addresses: Mapping[str, str]) -> None:
-        self._connection_id = connection_id
-        self._ui_url = ui_url
-        self._addresses = addresses
-
-    def recipient(self, owner: str) -> str:
-        """The owner's address."""
-        return self._addresses.get(owner, f"{owner}@localhost")
-
-    def send(self, about: About, recipient: str) -> None:
-        """Sends one mail; SMTPException or OSError where the server does not take it."""
-        from airflow.providers.smtp.hooks.smtp import SmtpHook
-
-        with SmtpHook(smtp_conn_id=self._connection_id) as hook:
-            mail = self._mail(about, recipient, hook.from_email or SENDER)
-            # The hook's own method sends no text part, and tries six times whatever the server says.
-            hook._smtp_client.send_message(mail)  # type: ignore[union-attr]
-
-    def _mail(self, about: About, recipient: str, sender: str) -> EmailMessage:
-        if isinstance(about, Notice):
-            content = messages.mail_notice(about, self._ui_url)
-        else:
-            content = messages.mail(about, self._ui_url)
-        mail = EmailMessage()
-        mail["Subject"] = content.subject
-        mail["From"] = sender
-        mail["To"] = recipient
-        mail["Date"] = formatdate()
-        mail["Auto-Submitted"] = "auto-generated"
-        domain = sender.rpartition("@")[2].strip(" >") or "localhost"
-        if isinstance(about, Notice):
-            mail["Message-ID"] = f"<{about.notice_id}@{domain}>"
-        elif len(about) == 1:
-            # The recovery answers the report, so that mail programs show them as one conversation.
-            identity = f"{about[0].incident_id}@{domain}"
-            mail["Message-ID"] = f"<{about[0].status}.{about[0].seen_count}.{identity}>"
-            mail["References"] = f"<{identity}>"
-        else:
-            mail["Message-ID"] = make_msgid(domain=domain)
-        mail.set_content(content.text)
-        mail.add_alternative(content.html, subtype="html")
-        return mail
 
 
 def tell(opened: Sequence[Incident], resolved: Sequence[Incident] = (), left: Sequence[Notice] = ()) -> None:
@@ -141,15 +41,13 @@ def tell(opened: Sequence[Incident], resolved: Sequence[Incident] = (), left: Se
         log.info("%s", messages.log_line(incident))
     for notice in left:
         log.info("%s", notice.digest.subject)
-    incident_ids = [incident.incident_id for incident in (*opened, *resolved)]
-    notice_ids = [notice.notice_id for notice in left]
-    if incident_ids or notice_ids:
-        _deliver(incident_ids, notice_ids)
+    if opened or resolved or left:
+        _deliver()
 
 
 def tell_pending() -> None:
     """Sends what a channel did not take before, or could not because it was not configured; never raises."""
-    _deliver(None, None)
+    _deliver()
 
 
 def on_task_failure(context: Mapping[str, Any]) -> None:
@@ -166,7 +64,7 @@ def on_task_failure(context: Mapping[str, Any]) -> None:
             opened = incidents.report(connection, [finding])
         tell(opened)
     except Exception as error:
-        log.error("The failure of the task could not be recorded: %s", _reason(error))
+        log.error("The failure of the task could not be recorded: %s", channels.reason(error))
 
 
 def on_task_success(context: Mapping[str, Any]) -> None:
@@ -179,7 +77,7 @@ def on_task_success(context: Mapping[str, Any]) -> None:
         over = set() if instance.map_index >= 0 else {task.task_id}
         if task.trigger_rule == "all_success":
             over |= set(task.upstream_task_ids)
-        rules = {f"{messages.TASK_RULE}{name}" for name in over}
+        rules = {f"{TASK_RULE}{name}" for name in over}
         with open_warehouse(settings()).connect("incidents") as connection:
             known = {incident.rule for incident in incidents.open_incidents(connection, instance.dag_id)}
             if not known & rules:
@@ -187,83 +85,23 @@ def on_task_success(context: Mapping[str, Any]) -> None:
             resolved = incidents.resolve(connection, instance.dag_id, keep=known - rules, run_id=_run_id(instance))
         tell((), resolved)
     except Exception as error:
-        log.error("The recovery of the task could not be recorded: %s", _reason(error))
+        log.error("The recovery of the task could not be recorded: %s", channels.reason(error))
 
 
-def _deliver(incident_ids: Collection[str] | None, notice_ids: Collection[str] | None) -> None:
+def _deliver() -> None:
     try:
-        channels = list(_configured_channels(settings()))
-        if not channels:
+        known = settings()
+        reachable = channels.configured(known)
+        if not reachable:
             log.info("No connection to Slack or to a mail server is configured. See: adventureworks status")
             return
-        with open_warehouse(settings()).connect("incidents") as connection:
-            for channel in channels:
-                batches = _batches(channel, ledger.take_news(connection, channel.name, incident_ids))
-                untold = notices.take_untold(connection, channel.name, notice_ids)
-                alone = ((channel.recipient(notice.owner), notice) for notice in untold)
-                _deliver_over(channel, connection, (*batches, *alone))
-                # What a channel took stays told, whatever becomes of the next one.
-                connection.commit()
+        warehouse = open_warehouse(known)
+        desk = Desk(routes(known), tuple(reachable), known.slack_connection, channels.ui_url(known))
+        with warehouse.connect("compose messages") as connection:
+            compose(connection, desk, datetime.now(UTC))
+        send_due(lambda: warehouse.connect("send messages"), reachable)
     except Exception as error:
-        log.error("Messages wait for the next run: %s", _reason(error))
-
-
-def _deliver_over(channel: Channel, connection: ledger.Connection, mails: Sequence[tuple[str, About]]) -> None:
-    failures = 0
-    for recipient, about in mails:
-        try:
-            channel.send(about, recipient)
-        except Exception as error:
-            failures += 1
-            assets = ", ".join(sorted({one.asset for one in ([about] if isinstance(about, Notice) else about)}))
-            log.warning("No %s message about %s: %s. The next run tries again.", channel.name, assets, _reason(error))
-            if failures == MOST_FAILURES:
-                return
-        else:
-            failures = 0
-            if isinstance(about, Notice):
-                notices.mark_told(connection, channel.name, about)
-            else:
-                ledger.mark_told(connection, channel.name, about)
-
-
-def _batches(channel: Channel, news: Sequence[Incident]) -> Iterator[tuple[str, Sequence[Incident]]]:
-    """Recipient and incidents of each message: one message for each, but one for all where there are many."""
-
-    def kind(incident: Incident) -> tuple[bool, str]:
-        return incident.status == "open", channel.recipient(incident.owner)
-
-    for (_, recipient), group in groupby(sorted(news, key=kind), key=kind):
-        batch = list(group)
-        if len(batch) > messages.MOST_AT_ONCE:
-            yield recipient, batch
-        else:
-            yield from ((recipient, [incident]) for incident in batch)
-
-
-def _configured_channels(known: Settings) -> Iterator[Channel]:
-    ui_url = _ui_url(known)
-    if _is_configured(known.slack_connection):
-        yield Slack(known.slack_connection, ui_url)
-    if _is_configured(known.smtp_connection):
-        yield Email(known.smtp_connection, ui_url, known.owner_emails)
-
-
-def _is_configured(connection_id: str) -> bool:
-    from airflow.sdk import BaseHook
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
-    try:
-        BaseHook.get_connection(connection_id)
-    except AirflowNotFoundException:
-        return False
-    return True
-
-
-def _ui_url(known: Settings) -> str:
-    from airflow.sdk.configuration import conf
-
-    return known.ui_url or str(conf.get("api", "base_url", fallback="") or "")
+        log.error("Messages wait for the next run: %s", channels.reason(error))
 
 
 def _finding(context: Mapping[str, Any]) -> Finding:
@@ -280,7 +118,7 @@ def _finding(context: Mapping[str, Any]) -> Finding:
     marts = marts_of(instance.dag_id)
     return Finding(
         asset=blocked.table if blocked else instance.dag_id,
-        rule=blocked.rule if blocked else f"{messages.TASK_RULE}{instance.task_id}",
+        rule=blocked.rule if blocked else f"{TASK_RULE}{instance.task_id}",
         severity="error",
         summary=plain_line(cause if blocked else f"Task {task} failed: {cause}", _secrets(settings())),
         failed=None,
@@ -327,22 +165,3 @@ def _secrets(known: Settings) -> set[str]:
         if password:
             found |= {password, unquote(password)}
     return found
-
-
-def _reason(error: Exception) -> str:
-    """Why something was not sent, without anything that a server or an address may give away."""
-    if isinstance(error, PlatformError):
-        return error.cause.rstrip(".")
-    if isinstance(error, URLError) and isinstance(error.reason, Exception):
-        return _reason(error.reason)
-    status = getattr(error, "smtp_code", None) or _http_status(error)
-    if status:
-        return f"the server answers {status}"
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if isinstance(number, int) and number > 0 else type(error).__name__
-
-
-def _http_status(error: Exception) -> str | None:
-    # The provider's hook tells the status in the text of its exception only.
-    match = re.search(r"Status Code: (\d{3})", str(error))
-    return match[1] if match else None

@@ -126,3 +126,41 @@ create table if not exists ops.layout (
     digest     varchar not null primary key,  -- of everything the tables' columns come from
     applied_at timestamptz not null default current_timestamp
 );
+
+create table if not exists ops.letter (
+    letter_id varchar not null primary key,  -- digest of all that follows, and of its enclosures
+    subject   varchar not null,
+    html      varchar not null,
+    text      varchar not null,
+    summary   varchar not null,
+    blocks    varchar not null,       -- JSON list: Slack's Block Kit
+    created   timestamptz not null default current_timestamp
+);
+
+create table if not exists ops.enclosure (
+    letter_id  varchar not null,
+    position   bigint  not null,
+    name       varchar not null,
+    media_type varchar not null,
+    is_image   boolean not null,      -- shown in the text, else attached
+    content    bytea   not null,
+    primary key (letter_id, position)
+);
+
+create table if not exists ops.outbox (
+    message_id varchar not null primary key,
+    number     bigint  not null generated always as identity,
+    told       varchar not null,      -- what is told, to whom, over which channel: no message has it twice
+    thread     varchar not null,      -- messages of one thread reach a recipient in their order; empty: none
+    channel    varchar not null,      -- 'email' or 'slack'
+    recipient  varchar not null,      -- an address, or an Airflow connection
+    letter_id  varchar not null,
+    created    timestamptz not null default current_timestamp,
+    not_before timestamptz not null default current_timestamp,  -- of the next try
+    attempts   bigint  not null default 0,
+    last_error varchar,
+    sent_at    timestamptz,
+    given_up_at timestamptz
+);
+create unique index if not exists told_once on ops.outbox (told);
+create index if not exists outbox_waiting on ops.outbox (number) where sent_at is null and given_up_at is null;

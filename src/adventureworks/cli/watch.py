@@ -1,0 +1,38 @@
+"""`adventureworks watch`: where the watch finds the warehouse and Airflow's database."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from adventureworks.cli.reading import has_warehouse
+from adventureworks.embedded.services import services
+from adventureworks.errors import PlatformError
+from adventureworks.settings import Settings
+
+AIRFLOWS_OWN_SETTING = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+
+
+def watch(settings: Settings, every: float, once: bool) -> None:
+    """Watches until it is interrupted. Raises PlatformError if there is nothing to watch."""
+    from adventureworks.orchestration.watch import watch as go_round
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    configured = _configured(settings)
+    if settings.warehouse_url and configured:
+        go_round(settings, configured, every, once)
+        return
+    if not has_warehouse(settings):
+        raise PlatformError("There is nothing to watch yet.", "Start: adventureworks run")
+    with services(settings) as addresses:
+        os.environ["ADVENTUREWORKS_WAREHOUSE_URL"] = addresses.warehouse_url.get_secret_value()
+        own = settings.model_copy(update={"warehouse_url": addresses.warehouse_url})
+        go_round(own, configured or addresses.metadata_url.get_secret_value(), every, once)
+
+
+def _configured(settings: Settings) -> str:
+    """Airflow's database as psycopg names it; empty if nothing is configured."""
+    if settings.metadata_url:
+        return settings.metadata_url.get_secret_value()
+    scheme, separator, rest = os.environ.get(AIRFLOWS_OWN_SETTING, "").partition("://")
+    return f"{scheme.partition('+')[0]}://{rest}" if separator else ""

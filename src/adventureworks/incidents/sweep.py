@@ -1,0 +1,206 @@
+"""What nobody reported: a task that died without a word, an analysis that is late, a service of Airflow that stopped.
+
+The sweep only reads Airflow's database, and opens or resolves incidents in the warehouse. It must not run as a task:
+then it would stop with what it watches.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of
+from adventureworks.incidents import ledger
+from adventureworks.incidents.ledger import TASK_RULE, Connection, Finding, Incident
+
+AIRFLOW = "airflow"
+PLATFORM = "platform"
+LATE = "is_fresh_in_time"
+NOT_RUN = "runs_in_time"
+SERVICES = {"SchedulerJob": "scheduler", "DagProcessorJob": "dag_processor", "TriggererJob": "triggerer"}
+
+STOPPED_AFTER = timedelta(seconds=90)
+"""A service of Airflow that was not heard of for so long does not run any more; it says a word every five seconds."""
+SILENT_AFTER = timedelta(seconds=30)
+"""So long a failed task's own report may take."""
+LOOKS_BACK = timedelta(days=1)
+INGESTION = "ingest_source"
+INGESTION_LATE_AFTER = timedelta(minutes=45)
+"""Three times the calendar of the ingestion."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep found: incidents that are new, and those that are over."""
+
+    opened: tuple[Incident, ...] = ()
+    resolved: tuple[Incident, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A watch that began at `since`; what is older is held against nobody before it had its time."""
+
+    since: datetime
+    late_after: timedelta
+
+    def run(self, warehouse: Connection, airflow: Connection, now: datetime) -> Swept:
+        """Reports what it finds and resolves what is over, in the warehouse's transaction; leaves the commit to it."""
+        stopped = list(self._stopped(airflow, now))
+        findings = [*stopped, *_silent_failures(warehouse, airflow, now)]
+        over = _over(warehouse, AIRFLOW, keep={finding.rule for finding in stopped})
+        if not stopped:
+            # While Airflow stands still everything is late; its owner knows why.
+            late = [*self._ingestion(airflow, now), *self._marts(warehouse, now)]
+            findings += late
+            found = {finding.asset for finding in late}
+            for asset, rule in [(INGESTION, NOT_RUN), *((name, LATE) for name in MARTS)]:
+                if asset not in found:
+                    over += _over(warehouse, asset, only=rule)
+        return Swept(tuple(ledger.report(warehouse, findings)), tuple(over))
+
+    def _stopped(self, airflow: Connection, now: datetime) -> Iterator[Finding]:
+        rows = airflow.execute(
+            "select job_type, max(latest_heartbeat) from job where job_type = any(%s) group by job_type",
+            (list(SERVICES),),
+        ).fetchall()
+        heard: dict[str, datetime] = dict(rows)
+        for kind, name in SERVICES.items():
+            last = max(heard.get(kind, self.since), self.since)
+            if now - last > STOPPED_AFTER:
+                yield _finding(
+                    AIRFLOW,
+                    f"{name}_is_alive",
+                    f"Airflow's {name} has not been heard of since {last:%Y-%m-%d %H:%M} UTC. {_CONSEQUENCE[name]}",
+                    "Look at its log and start it again; on one machine: adventureworks run",
+                )
+
+    def _ingestion(self, airflow: Connection, now: datetime) -> Iterator[Finding]:
+        row = airflow.execute(
+            "select d.is_paused, max(coalesce(r.start_date, r.queued_at)) from dag as d"
+            " left join dag_run as r using (dag_id) where d.dag_id = %s group by d.is_paused",
+            (INGESTION,),
+        ).fetchone()
+        if row is None:
+            return
+        last = max(row[1] or self.since, self.since)
+        if now - last > INGESTION_LATE_AFTER:
+            paused = " It is paused." if row[0] else ""
+            yield _finding(
+                INGESTION,
+                NOT_RUN,
+                f"The source was not asked for changes since {last:%Y-%m-%d %H:%M} UTC.{paused}",
+                f"Start it: airflow dags {'unpause' if row[0] else 'trigger'} {INGESTION}",
+            )
+
+    def _marts(self, warehouse: Connection, now: datetime) -> Iterator[Finding]:
+        late = dict(self._late(warehouse, now))
+        explained = {incident.asset for incident in ledger.open_incidents(warehouse) if incident.rule != LATE}
+        for name, since in late.items():
+            mart = MARTS[name]
+            causes = {name, mart.dag, *feeds_of(mart)}
+            # One incident per cause: a mart that waits for another one, or whose failure is known, is no news.
+            if causes & explained or any(feed in late for feed in feeds_of(mart)):
+                continue
+            yield _finding(
+                name,
+                LATE,
+                f"{name} is not computed from what was published at {since:%Y-%m-%d %H:%M} UTC: its DAG {mart.dag} "
+                f"did not run within {self.late_after.total_seconds() / 60:.0f} minutes.",
+                f"Start it: airflow dags trigger {mart.dag}. What it waits for: adventureworks status {name}",
+                owner=mart.owner,
+            )
+
+    def _late(self, warehouse: Connection, now: datetime) -> Iterator[tuple[str, datetime]]:
+        """The marts that are behind their inputs for too long, each with when the first newer input was published."""
+        newest = _newest(warehouse)
+        for mart in MARTS.values():
+            since = _behind_since(warehouse, mart, newest)
+            if since is not None and now - max(since, self.since) > self.late_after:
+                yield mart.name, since
+
+
+_CONSEQUENCE = {
+    "scheduler": "No task is started: nothing is ingested or computed.",
+    "dag_processor": "Changed DAG files are not seen.",
+    "triggerer": "Changes of the source are only noticed by the calendar.",
+}
+
+
+def _silent_failures(warehouse: Connection, airflow: Connection, now: datetime) -> Iterator[Finding]:
+    """Tasks whose newest try failed, and of which no incident tells."""
+    rows = airflow.execute(
+        "select distinct on (dag_id, task_id) dag_id, task_id, run_id, state, end_date from task_instance"
+        " where state in ('success', 'failed') and end_date > %s order by dag_id, task_id, end_date desc",
+        (now - LOOKS_BACK,),
+    ).fetchall()
+    for dag, task, run, state, end in rows:
+        if state != "failed" or now - end < SILENT_AFTER:
+            continue
+        run_id, rule = f"{dag}/{run}", f"{TASK_RULE}{task}"
+        told = warehouse.execute(
+            "select 1 from ops.incident where run_id = %s or asset = %s and rule = %s and last_seen >= %s",
+            (run_id, dag, rule, end),
+        ).fetchone()
+        if told is None:
+            marts = marts_of(dag)
+            yield _finding(
+                dag,
+                rule,
+                f"Task {task} died without a word at {end:%Y-%m-%d %H:%M} UTC: its process or machine was killed.",
+                f"Read its log in Airflow, then clear the task: it takes up where it stopped. Run {run}",
+                owner=marts[0].owner if marts else PLATFORM,
+                run_id=run_id,
+            )
+
+
+def _newest(warehouse: Connection) -> Mapping[str, int]:
+    rows = warehouse.execute("select asset, max(version) from ops.publication group by asset").fetchall()
+    return dict(rows)
+
+
+def _behind_since(warehouse: Connection, mart: Mart, newest: Mapping[str, int]) -> datetime | None:
+    """When the first input was published that the mart is not computed from; None if it is up to date."""
+    row = warehouse.execute(
+        "select inputs from ops.publication where asset = %s order by version desc limit 1", (mart.name,)
+    ).fetchone()
+    consumed: Mapping[str, int] = json.loads(row[0]) if row and row[0] else {}
+    feeds = [name for name in feeds_of(mart) if name in newest]
+    if not row and len(feeds) < len(feeds_of(mart)):
+        # Something that it needs was never published: that is not its own delay.
+        return None
+    newer = [name for name in feeds if newest[name] > consumed.get(name, 0)]
+    if not newer:
+        return None
+    first = warehouse.execute(
+        "select min(p.published_at) from ops.publication as p"
+        " join unnest(%s::varchar[], %s::bigint[]) as c (asset, version) using (asset) where p.version > c.version",
+        (newer, [consumed.get(name, 0) for name in newer]),
+    ).fetchone()
+    return first[0] if first else None
+
+
+def _over(warehouse: Connection, asset: str, keep: set[str] | None = None, only: str | None = None) -> list[Incident]:
+    """Resolves the asset's incidents but those of `keep`, or `only` that of one rule."""
+    rules = {incident.rule for incident in ledger.open_incidents(warehouse, asset)}
+    ended = rules - keep if keep is not None else rules & {only or ""}
+    return ledger.resolve(warehouse, asset, keep=rules - ended) if ended else []
+
+
+def _finding(
+    asset: str, rule: str, summary: str, next_step: str, *, owner: str = PLATFORM, run_id: str = ""
+) -> Finding:
+    return Finding(
+        asset=asset,
+        rule=rule,
+        severity="error",
+        summary=summary,
+        failed=None,
+        total=None,
+        examples=(),
+        next_step=next_step,
+        run_id=run_id,
+        owner=owner,
+    )

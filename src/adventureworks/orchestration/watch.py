@@ -1,0 +1,71 @@
+"""The watch: sweeps for what nobody reported, words what is due, and sends what waits. A process of its own.
+
+It needs Airflow's connections and database, not its scheduler: when that stops, the watch is who tells.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+
+from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.incidents.sweep import Sweep, Swept
+from adventureworks.orchestration import notify
+from adventureworks.outbox import post
+from adventureworks.settings import Settings
+from adventureworks.warehouse import layout, open_warehouse
+
+LETTERS_KEPT = timedelta(days=30)
+
+log = logging.getLogger(__name__)
+
+
+def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> None:
+    """Goes round every so many seconds until it is asked to end; `once`: one round, whose errors are raised."""
+    # As Airflow's own commands say it: connections may come from its database too.
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+    sweep = Sweep(datetime.now(UTC), timedelta(minutes=settings.late_after_minutes))
+    if once:
+        _round(settings, metadata_url, sweep)
+        return
+    end = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: end.set())
+    while not end.is_set():
+        try:
+            _round(settings, metadata_url, sweep)
+        except PlatformError as error:
+            log.warning("%s", error)
+        except Exception:
+            log.exception("This round of the watch broke off.")
+        end.wait(every)
+
+
+def _round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
+    warehouse = open_warehouse(settings)
+    now = datetime.now(UTC)
+    with warehouse.connect("watch") as connection:
+        layout.prepare(connection)
+        with _airflow(metadata_url) as airflow:
+            swept: Swept = sweep.run(connection, airflow, now)
+        post.clear(connection, now - LETTERS_KEPT)
+    notify.tell(swept.opened, swept.resolved)
+    notify.tell_pending()
+
+
+@contextmanager
+def _airflow(url: str) -> Iterator[psycopg.Connection]:
+    try:
+        connection = psycopg.connect(url, connect_timeout=10, application_name="adventureworks watch")
+    except psycopg.OperationalError:
+        raise ServiceUnavailable("Airflow's database does not answer.", "Check: adventureworks doctor") from None
+    with connection:
+        connection.read_only = True
+        yield connection

@@ -1,0 +1,201 @@
+"""The messages in `ops.outbox`. Every function works inside the caller's transaction and leaves the commit to it.
+
+A message is put there in the transaction that notes what it tells of, and marked as sent in the transaction that holds
+its lock while it is sent: a process that dies on the way leaves it waiting. Only one that dies in the instant between
+the server's answer and the commit lets it be sent again; the mail then has the same Message-ID.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from psycopg.rows import dict_row
+
+from adventureworks.outbox.letters import Enclosure, Letter
+
+Connection = psycopg.Connection[Any]
+
+FIRST_PAUSE = timedelta(seconds=15)
+LONGEST_PAUSE = timedelta(minutes=10)
+REFUSED_PAUSE = timedelta(hours=1)
+"""A message that a server refuses for what it is, not for the state of the server, need not be tried often."""
+KEPT_DAYS = 7
+"""What no channel took for so long is no longer news."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A letter for one recipient over one channel; `thread` is empty or names what it is about."""
+
+    message_id: str
+    channel: str
+    recipient: str
+    thread: str
+    attempts: int
+    letter: Letter
+
+
+def put(
+    connection: Connection,
+    letter: Letter,
+    *,
+    channel: str,
+    recipient: str,
+    told: str,
+    thread: str = "",
+    not_before: datetime | None = None,
+) -> bool:
+    """Puts a letter for one recipient into the outbox; False if that was told (`told`) before."""
+    row = connection.execute(
+        "insert into ops.outbox (message_id, told, thread, channel, recipient, letter_id, not_before)"
+        " values (%s, %s, %s, %s, %s, %s, coalesce(%s, current_timestamp)) on conflict (told) do nothing"
+        " returning letter_id",
+        (str(uuid4()), told, thread, channel, recipient, _digest(letter), not_before),
+    ).fetchone()
+    if row is None:
+        return False
+    _keep(connection, row[0], letter)
+    return True
+
+
+def recent(connection: Connection, recipient: str, prefix: str, since: datetime) -> int:
+    """How many messages of a kind (`told` begins with `prefix`) were put for a recipient since then."""
+    row = connection.execute(
+        "select count(*) from ops.outbox where recipient = %s and starts_with(told, %s) and created >= %s",
+        (recipient, prefix, since),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def take_due(
+    connection: Connection, channels: Collection[str], now: datetime, left_alone: Collection[str] = ()
+) -> Message | None:
+    """The oldest message that is due over these channels, locked until the transaction ends; None if there is none.
+
+    What another process is sending just now is left to it, and so is what would overtake an older message of the same
+    thread to the same recipient. `left_alone` are ids of messages to pass over.
+    """
+    query = """
+        select o.message_id, o.channel, o.recipient, o.thread, o.attempts, o.letter_id from ops.outbox as o
+        where o.sent_at is null and o.given_up_at is null and o.not_before <= %(now)s
+            and o.channel = any(%(channels)s) and not o.message_id = any(%(left_alone)s)
+            and (o.thread = '' or not exists (
+                select 1 from ops.outbox as e
+                where e.thread = o.thread and e.channel = o.channel and e.recipient = o.recipient
+                    and e.number < o.number and e.sent_at is null and e.given_up_at is null
+            ))
+        order by o.number limit 1 for update of o skip locked
+    """
+    values = {"now": now, "channels": list(channels), "left_alone": list(left_alone)}
+    row = connection.execute(query, values).fetchone()
+    if row is None:
+        return None
+    message_id, channel, recipient, thread, attempts, letter_id = row
+    return Message(message_id, channel, recipient, thread, attempts, _letter(connection, letter_id))
+
+
+def mark_sent(connection: Connection, message: Message) -> None:
+    """The channel took it."""
+    connection.execute(
+        "update ops.outbox set sent_at = clock_timestamp(), attempts = attempts + 1, last_error = null"
+        " where message_id = %s",
+        (message.message_id,),
+    )
+
+
+def put_off(
+    connection: Connection, message: Message, reason: str, now: datetime, pause: timedelta | None = None
+) -> None:
+    """The channel did not take it: it is tried again after `pause`, else after ever longer ones; after days no more."""
+    wait = pause if pause is not None else min(FIRST_PAUSE * 2 ** min(message.attempts, 20), LONGEST_PAUSE)
+    connection.execute(
+        "update ops.outbox set attempts = attempts + 1, last_error = %(reason)s, not_before = %(next)s,"
+        " given_up_at = case when created < %(oldest)s then current_timestamp end where message_id = %(id)s",
+        {
+            "reason": reason,
+            "next": now + wait,
+            "oldest": now - timedelta(days=KEPT_DAYS),
+            "id": message.message_id,
+        },
+    )
+
+
+def clear(connection: Connection, before: datetime) -> None:
+    """Drops the content of letters that are on their way to nobody any more. That they were told stays noted."""
+    connection.execute(
+        """
+        with over as (
+            delete from ops.letter as l where created < %s and not exists (
+                select 1 from ops.outbox as o
+                where o.letter_id = l.letter_id and o.sent_at is null and o.given_up_at is null
+            ) returning letter_id
+        )
+        delete from ops.enclosure where letter_id in (select letter_id from over)
+        """,
+        (before,),
+    )
+
+
+def _keep(connection: Connection, letter_id: str, letter: Letter) -> None:
+    new = connection.execute(
+        "insert into ops.letter (letter_id, subject, html, text, summary, blocks) values (%s, %s, %s, %s, %s, %s)"
+        " on conflict (letter_id) do nothing returning letter_id",
+        (letter_id, letter.subject, letter.html, letter.text, letter.summary, json.dumps(letter.blocks)),
+    ).fetchone()
+    if new is None:
+        return
+    for position, (enclosure, is_image) in enumerate(_enclosures(letter)):
+        connection.execute(
+            "insert into ops.enclosure (letter_id, position, name, media_type, is_image, content)"
+            " values (%s, %s, %s, %s, %s, %s)",
+            (letter_id, position, enclosure.name, enclosure.media_type, is_image, enclosure.content),
+        )
+
+
+def _letter(connection: Connection, letter_id: str) -> Letter:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        kept = cursor.execute("select * from ops.letter where letter_id = %s", (letter_id,)).fetchone()
+        if kept is None:
+            raise LookupError(f"The letter {letter_id} is gone.")
+        parts = cursor.execute(
+            "select * from ops.enclosure where letter_id = %s order by position", (letter_id,)
+        ).fetchall()
+
+    def enclosed(is_image: bool) -> tuple[Enclosure, ...]:
+        return tuple(
+            Enclosure(part["name"], part["media_type"], bytes(part["content"]))
+            for part in parts
+            if part["is_image"] is is_image
+        )
+
+    return Letter(
+        subject=kept["subject"],
+        html=kept["html"],
+        text=kept["text"],
+        images=enclosed(True),
+        attachments=enclosed(False),
+        summary=kept["summary"],
+        blocks=tuple(json.loads(kept["blocks"])),
+    )
+
+
+def _enclosures(letter: Letter) -> Iterable[tuple[Enclosure, bool]]:
+    yield from ((image, True) for image in letter.images)
+    yield from ((attachment, False) for attachment in letter.attachments)
+
+
+def _digest(letter: Letter) -> str:
+    """The same letter to many is kept once."""
+    digest = hashlib.sha256()
+    for text in (letter.subject, letter.html, letter.text, letter.summary, json.dumps(letter.blocks)):
+        digest.update(text.encode() + b"\0")
+    for enclosure, is_image in _enclosures(letter):
+        digest.update(f"{enclosure.name}\0{enclosure.media_type}\0{is_image}\0".encode() + enclosure.content)
+    return digest.hexdigest()

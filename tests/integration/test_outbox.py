@@ -1,0 +1,249 @@
+"""Nothing is lost and nothing is told twice: servers that are down, processes that are killed, storms, quiet hours."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from adventureworks import incidents
+from adventureworks.errors import PlatformError
+from adventureworks.incidents import Finding, ledger
+from adventureworks.incidents.telling import Desk, compose
+from adventureworks.outbox.routes import QuietHours, not_before, routes
+from adventureworks.settings import Settings, settings
+from tests.integration.channels import Inbox, Webhook, use_mail, use_slack
+from tests.integration.test_notify import FINDING, SET_ASIDE, platform, report, resolve, time_passes
+
+__all__ = ["platform"]
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SEND = "from adventureworks.orchestration.notify import tell_pending; tell_pending()"
+
+
+@pytest.fixture
+def both(platform: str, inbox: Inbox, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A platform with Slack and a mail server."""
+    use_slack(monkeypatch, webhook.port)
+    use_mail(monkeypatch, inbox.port)
+    return platform
+
+
+def other(number: int) -> Finding:
+    return replace(FINDING, asset=f"Sales_{number}")
+
+
+def desk(channels: tuple[str, ...] = ("email",), **given: object) -> Desk:
+    return Desk(routes(Settings()).model_copy(update=given), channels, "slack_default", "")
+
+
+def at(url: str, moment: datetime, at_desk: Desk) -> list[tuple[str, str]]:
+    """Recipient and subject of what is composed at a moment."""
+    with psycopg.connect(url) as connection:
+        compose(connection, at_desk, moment)
+        rows = connection.execute(
+            "select recipient, subject from ops.outbox join ops.letter using (letter_id)"
+            " where sent_at is null order by number"
+        ).fetchall()
+        connection.execute("update ops.outbox set sent_at = created")
+    return [(recipient, subject.removeprefix("[AdventureWorks] ")) for recipient, subject in rows]
+
+
+def test_a_mail_server_that_is_down_makes_messages_late_and_loses_none(
+    both: str, inbox: Inbox, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.orchestration.notify import tell, tell_pending
+
+    use_mail(monkeypatch, 1)
+    for number in range(4):
+        tell(report(both, other(number)))
+    tell((), resolve(both, "Sales_0"))
+    assert not inbox.mails
+    assert len(webhook.posts) == 5, "the other channel goes on"
+    for _ in range(3):
+        time_passes(both)
+        tell_pending()
+    use_mail(monkeypatch, inbox.port)
+    for _ in range(3):
+        time_passes(both)
+        tell_pending()
+    subjects = [subject.removeprefix("[AdventureWorks] ").split(":")[0] for subject in inbox.subjects()]
+    assert sorted(subjects) == sorted([*(f"Sales_{number} blocked" for number in range(4)), "Sales_0 recovered"])
+    assert subjects.index("Sales_0 blocked") < subjects.index("Sales_0 recovered")
+    assert len(webhook.posts) == 5
+
+
+@pytest.mark.parametrize("answer", [429, 500])
+def test_slack_that_wants_to_be_left_alone_gets_each_message_once(
+    both: str, webhook: Webhook, inbox: Inbox, answer: int
+) -> None:
+    from adventureworks.orchestration.notify import tell, tell_pending
+
+    webhook.answer, webhook.retry_after = answer, 120
+    before = datetime.now(UTC)
+    tell(report(both, FINDING))
+    with psycopg.connect(both) as connection:
+        ((error, next_try),) = connection.execute(
+            "select last_error, not_before from ops.outbox where channel = 'slack'"
+        ).fetchall()
+    assert error == f"the server answers {answer}"
+    assert next_try - before > timedelta(seconds=119)
+    webhook.answer = 200
+    tell_pending()
+    assert len(webhook.posts) == 1, "not before its time"
+    time_passes(both)
+    tell_pending()
+    tell_pending()
+    assert webhook.headers() == ["Sales_SalesOrderDetail blocked"] * 2, "the first one was refused"
+    assert len(inbox.mails) == 1
+
+
+def test_a_sender_that_is_killed_loses_and_doubles_nothing(
+    platform: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(platform) as connection:
+        incidents.report(connection, [replace(other(number), owner=f"owner{number}") for number in range(12)])
+    use_mail(monkeypatch, inbox.port)
+    inbox.slow_seconds = 0.15
+    for kill in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, None):
+        sender = subprocess.Popen([sys.executable, "-c", SEND], env=os.environ, stderr=subprocess.DEVNULL)
+        there = len(inbox.mails)
+        deadline = time.monotonic() + 60
+        while kill and len(inbox.mails) < there + 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if kill:
+            time.sleep(0.05)
+            sender.send_signal(kill)
+        sender.wait(60)
+        time_passes(platform)
+    assert sorted(str(mail["To"]) for mail in inbox.mails) == sorted(f"owner{n}@localhost" for n in range(12))
+    assert len({mail["Message-ID"] for mail in inbox.mails}) == 12
+
+
+def test_a_storm_becomes_one_summary_also_when_it_comes_drop_by_drop(platform: str) -> None:
+    told = []
+    for minute in range(9):
+        report(platform, *(other(10 * minute + number) for number in range(2)))
+        told += at(platform, datetime.now(UTC) + timedelta(minutes=minute), desk())
+    subjects = [subject.split(":")[0] for _, subject in told]
+    assert subjects == [*(f"Sales_{number} blocked" for number in (0, 1, 10, 11)), "2 incidents"]
+    ((_, rest),) = at(platform, datetime.now(UTC) + timedelta(minutes=11), desk())
+    assert rest.startswith("12 incidents: ")
+
+
+def test_an_open_incident_is_reminded_of_once_a_day_until_somebody_takes_it_on(platform: str) -> None:
+    with psycopg.connect(platform) as connection:
+        (incident,) = incidents.report(connection, [FINDING])
+        connection.execute("update ops.incident set first_seen = %s", (NOON,))
+    assert [subject for _, subject in at(platform, NOON, desk())] == [
+        "Sales_SalesOrderDetail blocked: columns_are_there"
+    ]
+
+    def on(day: int, hour: int) -> list[str]:
+        moment = NOON.replace(hour=hour) + timedelta(days=day)
+        told = [subject for _, subject in at(platform, moment, desk())]
+        with psycopg.connect(platform) as connection:
+            connection.execute("update ops.incident set reminded_at = %s where reminded_at > %s", (moment, moment))
+        return told
+
+    assert on(0, 20) == []
+    assert on(1, 8) == []
+    assert on(1, 10) == ["Still open: Sales_SalesOrderDetail blocked: columns_are_there"]
+    assert on(1, 11) == []
+    assert len(on(2, 10)) == 1
+    with psycopg.connect(platform) as connection:
+        acknowledged = ledger.acknowledge(connection, incident.incident_id, "ann")
+        assert acknowledged is not None
+        assert acknowledged.acknowledged_by == "ann"
+    assert on(3, 10) == []
+    report(platform, FINDING)
+    assert on(4, 10) == [], "it is counted, not told"
+    resolve(platform)
+    assert on(5, 10) == ["Sales_SalesOrderDetail recovered: columns_are_there"]
+
+
+def test_an_acknowledged_warning_that_becomes_an_error_is_open_again(platform: str) -> None:
+    (incident,) = report(platform, SET_ASIDE)
+    at(platform, NOON, desk())
+    with psycopg.connect(platform) as connection:
+        ledger.acknowledge(connection, incident.incident_id, "ann")
+    report(platform, replace(SET_ASIDE, severity="error"))
+    with psycopg.connect(platform) as connection:
+        (worse,) = incidents.open_incidents(connection)
+    assert worse.status == "open"
+    assert [subject for _, subject in at(platform, NOON, desk())] == [
+        "Worse: Sales_SalesOrderDetail blocked: quantity_is_positive"
+    ]
+
+
+def test_quiet_hours_hold_back_warnings_until_the_morning_of_the_group() -> None:
+    quiet = QuietHours.model_validate({"begin": "20:00", "end": "07:00"})
+    evening = datetime(2026, 3, 2, 19, 30, tzinfo=UTC)
+    assert not_before(quiet, "error", "Europe/Paris", evening) is None
+    assert not_before(quiet, "warning", "UTC", evening) is None
+    assert not_before(quiet, "warning", "Europe/Paris", evening) == datetime(2026, 3, 3, 6, tzinfo=UTC)
+    assert not_before(quiet, "warning", "Europe/Paris", datetime(2026, 3, 3, 5, tzinfo=UTC)) == datetime(
+        2026, 3, 3, 6, tzinfo=UTC
+    )
+    assert not_before(quiet, "warning", "Europe/Paris", datetime(2026, 3, 3, 6, tzinfo=UTC)) is None
+
+
+def test_routes_of_ones_own_are_laid_over_the_usual_ones(
+    both: str, inbox: Inbox, webhook: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.orchestration.notify import tell
+
+    file = tmp_path / "routes.yaml"
+    file.write_text(
+        "groups: {paris: {emails: [a@example.org, b@example.org], language: fr}, sales: {emails: [c@example.org]}}\n"
+        "incidents: {owners: {sales: [sales, paris]}}\n"
+    )
+    monkeypatch.setenv("ADVENTUREWORKS_ROUTES", str(file))
+    monkeypatch.delenv("ADVENTUREWORKS_OWNER_EMAILS")
+    settings.cache_clear()
+    tell(report(both, FINDING, replace(FINDING, asset="Person_Person", owner="people")))
+    assert sorted(str(mail["To"]) for mail in inbox.mails) == [
+        "a@example.org",
+        "b@example.org",
+        "c@example.org",
+        "people@localhost",
+    ]
+    assert len(webhook.posts) == 2, "one channel for all hears of each once"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("groups: {x: {language: de}}", "groups.x.language"),
+        ("digests: {daily_sales: {to: [nobody]}}", "nobody"),
+        ("incidents: {quiet: 1}", "incidents.quiet"),
+        ("groups: [", "no YAML"),
+    ],
+)
+def test_wrong_routes_are_named(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "routes.yaml"
+    file.write_text(text)
+    with pytest.raises(PlatformError, match=said):
+        routes(Settings(routes=file))
+
+
+def test_what_no_channel_took_for_a_week_is_given_up(both: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adventureworks.orchestration.notify import tell, tell_pending
+
+    use_mail(monkeypatch, 1)
+    tell(report(both, FINDING))
+    with psycopg.connect(both) as connection:
+        connection.execute("update ops.outbox set created = created - interval '8 days', not_before = created")
+    tell_pending()
+    use_mail(monkeypatch, inbox.port)
+    time_passes(both)
+    tell_pending()
+    assert not inbox.mails
