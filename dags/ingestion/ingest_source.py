@@ -13,13 +13,22 @@ good version, and its publish unit (an order's header and lines) with it.
 
 from airflow.sdk import dag
 
-from adventureworks.orchestration import check, detect, load, publish_tables, settings_for, source_changes, tell
+from adventureworks.orchestration import (
+    call_for_months,
+    check,
+    detect,
+    load,
+    publish_tables,
+    settings_for,
+    source_changes,
+    tell,
+)
 
 
 @dag(schedule=source_changes(), doc_md=__doc__, **settings_for("ingest_source"))
 def ingest_source() -> None:
-    """Detect, load (mapped), check, publish, tell."""
-    load.expand(group=detect()) >> check() >> publish_tables() >> tell()
+    """Detect, load (mapped), check, publish, tell; and call for the months to report."""
+    load.expand(group=detect()) >> check() >> publish_tables() >> [tell(), call_for_months()]
 
 
 ingest_source()

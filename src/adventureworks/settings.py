@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     routes: Path | None = Field(
         default=None, description="A YAML file that says who is told what, when, and in which language."
     )
+    reports_url: str = Field(
+        default="", description="Where reports are kept, e.g. s3://connection@bucket/reports; empty: home/reports."
+    )
+    report_languages: tuple[str, ...] = Field(default=("en", "fr"), description="Languages of the monthly reports.")
     late_after_minutes: int = Field(
         default=30, gt=0, description="So long a mart may be behind its inputs before its owner hears of it."
     )

@@ -115,4 +115,10 @@ class Analysis:
 
     dag: str
     title: str
-    calendar: str
+    calendar: str = ""
+    """Cron, UTC. Empty: a run is called for each month that has something new, see `month_to_report`."""
+
+    @property
+    def monthly(self) -> bool:
+        """Whether its runs are about one month each, and deliver the month's report."""
+        return not self.calendar

@@ -243,7 +243,7 @@ _DATA_QUALITY = Mart(
 
 TABLES = (*_ALL_BUT_QUALITY, _DATA_QUALITY)
 
-_DAILY, _WEEKLY, _MONTHLY = "0 5 * * *", "0 6 * * 1", "0 6 1 * *"
+_DAILY, _WEEKLY = "0 5 * * *", "0 6 * * 1"
 
 DAGS = (
     Analysis("daily_sales_etl", "Daily sales", calendar=_DAILY),
@@ -257,7 +257,7 @@ DAGS = (
     Analysis("inventory_management", "Stock and reorders", calendar=_DAILY),
     Analysis("product_performance", "Products and their ranking", calendar=_WEEKLY),
     Analysis("production_costs", "Costs of production", calendar=_WEEKLY),
-    Analysis("financial_reporting", "Monthly profit", calendar=_MONTHLY),
+    Analysis("financial_reporting", "Monthly profit"),
     Analysis("credit_card_analysis", "Credit cards", calendar=_DAILY),
     Analysis("data_quality_control", "Data quality", calendar=_DAILY),
     Analysis("marketing_campaigns", "Marketing campaigns", calendar=_WEEKLY),

@@ -14,8 +14,24 @@ FONT = "Inter"
 
 # Chosen so that they can be told apart by colour-blind people, and have 3:1 of contrast on their background.
 _COLOURS: Mapping[Scheme, Mapping[str, str]] = {
-    "light": {"ink": "#1f2328", "quiet": "#59636e", "line": "#d0d7de", "page": "#ffffff", "main": "#0550ae"},
-    "dark": {"ink": "#e6edf3", "quiet": "#9198a1", "line": "#3d444d", "page": "#0d1117", "main": "#6cb6ff"},
+    "light": {
+        "ink": "#1f2328",
+        "quiet": "#59636e",
+        "line": "#d0d7de",
+        "page": "#ffffff",
+        "main": "#0550ae",
+        "second": "#bc4c00",
+        "bad": "#b42318",
+    },
+    "dark": {
+        "ink": "#e6edf3",
+        "quiet": "#9198a1",
+        "line": "#3d444d",
+        "page": "#0d1117",
+        "main": "#6cb6ff",
+        "second": "#f69d50",
+        "bad": "#ff8f87",
+    },
 }
 _CATEGORIES: Mapping[Scheme, tuple[str, ...]] = {
     "light": ("#0550ae", "#bc4c00", "#1a7f37", "#8250df", "#9a6700", "#57606a"),
@@ -24,7 +40,7 @@ _CATEGORIES: Mapping[Scheme, tuple[str, ...]] = {
 
 
 def colour(name: str, scheme: Scheme = "light") -> str:
-    """The colour of this name: ink, quiet, line, page or main."""
+    """The colour of this name: ink, quiet, line, page, main, second or bad."""
     return _COLOURS[scheme][name]
 
 

@@ -71,6 +71,18 @@ def status_command(
     show(configuration(), asset, as_json)
 
 
+@app.command("report")
+def report_command(
+    month: Annotated[str, typer.Argument(help="For example 2014-05.")],
+    lang: Annotated[str, typer.Option(help="en or fr.")] = "en",
+    to: Annotated[Path, typer.Option(help="The folder for the workbook and the PDF.")] = Path(),
+) -> None:
+    """Make the workbook and the PDF of a month, from what is published now."""
+    from adventureworks.cli.report import make
+
+    make(configuration(), month, lang, to)
+
+
 @app.command("doctor")
 def doctor_command() -> None:
     """Check this machine, the settings and the connections, and say what to mend."""

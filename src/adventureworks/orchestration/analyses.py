@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import PokeReturnValue, task
+from airflow.sdk import PokeReturnValue, TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from adventureworks.catalog import marts_of
-from adventureworks.orchestration.schedules import asset, current_run_id
+from adventureworks.catalog import ANALYSES, marts_of, monthly_readers
+from adventureworks.orchestration.schedules import MONTH_TO_REPORT, asset, current_month, current_run_id
 from adventureworks.settings import settings
 
 WAIT_SECONDS = 8
@@ -17,7 +17,10 @@ LONGEST_WAIT_SECONDS = 180
 
 
 def analysis(dag_id: str) -> None:
-    """The steps of a downstream DAG: plan, build, gate, publish."""
+    """The steps of a downstream DAG: plan, build, gate, publish.
+
+    A monthly one delivers then. One whose marts are what a monthly one is made of calls for the months.
+    """
     marts = [asset(mart.name) for mart in marts_of(dag_id)]
 
     # Events that come while a run of the DAG is on its way may start no other one, so it is this run that waits for
@@ -69,7 +72,44 @@ def analysis(dag_id: str) -> None:
             asset_state_store[asset(version.asset)].set("watermark", {"input_versions": dict(version.inputs)})
         send((), outcome.resolved, outcome.notices)
 
-    plan() >> build() >> gate() >> publish()
+    published = plan() >> build() >> gate() >> publish()
+    if ANALYSES[dag_id].monthly:
+        published >> deliver(dag_id)
+    elif monthly_readers(dag_id):
+        published >> call_for_months()
+
+
+@task(outlets=[MONTH_TO_REPORT])
+def call_for_months(outlet_events: Any = None) -> None:
+    """Starts a run of the monthly analysis for each month that has something new to report."""
+    from adventureworks.reports.due import months_due
+
+    months = months_due(settings())
+    if not months:
+        raise AirflowSkipException("No month has anything new to report.")
+    print(", ".join(months))
+    outlet_events[MONTH_TO_REPORT].add_partitions(list(months))
+
+
+def deliver(dag_id: str) -> Any:
+    """The task that files the reports of the run's month."""
+
+    # The months of one change are computed together by the first run; the others find them published.
+    @task(task_id="deliver", trigger_rule=TriggerRule.NONE_FAILED)
+    def file_reports() -> None:
+        """Files the workbook and the PDF of the month; started by hand, of every month that has something new."""
+        from adventureworks.orchestration.notify import tell_pending
+        from adventureworks.orchestration.storage import report_folder
+        from adventureworks.reports import delivery
+
+        month = current_month()
+        known = settings()
+        for one in [month] if month else delivery.months_stale(known):
+            done = delivery.deliver(known, report_folder(known), one, current_run_id())
+            print(f"{done.month}: {done.status}")
+        tell_pending()
+
+    return file_reports()
 
 
 def _skip_if_nothing_to_do(step: Any) -> None:

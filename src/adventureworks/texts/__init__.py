@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 from babel import Locale, dates, numbers
 from babel.messages.catalog import Catalog
@@ -53,6 +54,41 @@ class Language:
         pattern.frac_prec = (digits, digits)
         return str(pattern.apply(value, self._locale, currency=CURRENCY, currency_digits=False))
 
+    def short_money(self, value: Number | None) -> str:
+        """US dollars to two or three digits, for charts and headlines: $5.4M."""
+        if value is None:
+            return MISSING
+        amount = Decimal(value)
+        for size, unit in ((Decimal(1_000_000), "M"), (Decimal(1_000), "k")):
+            if abs(amount) >= size:
+                digits = 1 if abs(amount) < 100 * size else 0
+                return self._with_unit(amount / size, digits, unit)
+        return self.money(amount)
+
+    def _with_unit(self, amount: Decimal, digits: int, unit: str) -> str:
+        shown = self.money(amount, digits)
+        symbol = numbers.get_currency_symbol(CURRENCY, locale=self._locale)
+        # The unit stands behind the number, wherever the language puts the currency.
+        return f"{shown}{unit}" if not shown.endswith(symbol) else shown.replace(symbol, f"{unit}{symbol}")
+
+    def short_month(self, value: date) -> str:
+        """The month of a date, for the axis of a chart."""
+        return str(dates.format_date(value, format="MMM yy", locale=self._locale))
+
+    def vega_locale(self) -> dict[str, Any]:
+        """How a Vega chart writes numbers in this language."""
+        symbols = self._locale.number_symbols["latn"]
+        before = self.money(0).startswith(numbers.get_currency_symbol(CURRENCY, locale=self._locale))
+        symbol = numbers.get_currency_symbol(CURRENCY, locale=self._locale)
+        return {
+            "number": {
+                "decimal": symbols["decimal"],
+                "thousands": symbols["group"],
+                "grouping": [3],
+                "currency": [symbol, ""] if before else ["", f"\u00a0{symbol}"],
+            }
+        }
+
     def percent(self, share: Number | None, digits: int = 1, signed: bool = False) -> str:
         """A share of 1 as a percentage; `signed` shows the plus sign too, as a change needs it."""
         if share is None:
@@ -61,6 +97,12 @@ class Language:
         pattern.frac_prec = (digits, digits)
         shown = str(pattern.apply(share, self._locale))
         return f"+{shown}" if signed and share > 0 else shown
+
+    def change(self, share: Number | None) -> str:
+        """A change as a signed percentage; what grew tenfold from next to nothing is not counted out."""
+        if share is not None and share >= 10:
+            return f"> +{self.percent(Decimal('9.99'), 0)}"
+        return self.percent(share, signed=True)
 
     def day(self, value: date | None) -> str:
         """A date, with the month's name."""

@@ -164,3 +164,28 @@ create table if not exists ops.outbox (
 );
 create unique index if not exists told_once on ops.outbox (told);
 create index if not exists outbox_waiting on ops.outbox (number) where sent_at is null and given_up_at is null;
+
+create table if not exists ops.monthly_report (
+    month        varchar not null primary key,  -- 'YYYY-MM'
+    revision     bigint  not null,     -- 1, 2, 3 …: grows when the figures change
+    digest       varchar not null,     -- of the figures
+    figures      varchar not null,     -- JSON: revenue and profit in all, by region and by category
+    changes      varchar not null,     -- JSON list: what the revision before said otherwise
+    status       varchar not null,     -- 'new', 'closed' (was partial before) or 'restated'
+    is_partial   boolean not null,
+    mart_version bigint  not null,     -- of monthly_profit
+    run_id       varchar not null,
+    delivered_at timestamptz not null default current_timestamp,
+    announced    boolean not null      -- its mail is in the outbox, or there is nothing to announce
+);
+
+create table if not exists ops.report_file (
+    month    varchar not null,
+    language varchar not null,
+    kind     varchar not null,         -- 'workbook' or 'document'
+    path     varchar not null,         -- below the folder of reports
+    bytes    bigint  not null,
+    digest   varchar not null,         -- of the file
+    revision bigint  not null,
+    primary key (month, language, kind)
+);

@@ -1,0 +1,37 @@
+"""Pictures of charts, made without a browser, in the project's own font."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+from adventureworks.charts.theme import Spec
+
+FONTS = Path(str(files("adventureworks"))) / "fonts"
+"""The folder of the font that reports and charts are set in."""
+
+_VEGA_LITE = "6.4"
+
+
+def svg(spec: Spec) -> str:
+    """The chart as an SVG document."""
+    _register_fonts()
+    import vl_convert
+
+    return str(vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE))
+
+
+def png(spec: Spec, scale: float = 2) -> bytes:
+    """The chart as a PNG; `scale` 2 is sharp on any screen."""
+    _register_fonts()
+    import vl_convert
+
+    return bytes(vl_convert.vegalite_to_png(spec, vl_version=_VEGA_LITE, scale=scale))
+
+
+@lru_cache(maxsize=1)
+def _register_fonts() -> None:
+    import vl_convert
+
+    vl_convert.register_font_directory(str(FONTS))

@@ -1,0 +1,161 @@
+"""The PDF of a month, for people who read. Typst sets it; every text and figure reaches it as data, never as markup."""
+
+from __future__ import annotations
+
+import calendar
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from importlib.resources import files
+from typing import Any
+
+from adventureworks.charts.monthly import bars, columns_and_line
+from adventureworks.charts.rendering import FONTS, svg
+from adventureworks.reports.definitions import definitions, notes
+from adventureworks.reports.month import Line, Month
+from adventureworks.texts import Language
+
+AUTHOR = "AdventureWorks DataOps"
+
+Section = dict[str, Any]
+
+
+def document(found: Month, language: Language) -> bytes:
+    """The PDF of a month, as a file. The same figures give the same bytes."""
+    import typst
+
+    template = files("adventureworks.reports").joinpath("templates", "month.typ").read_bytes()
+    made = typst.compile(  # type: ignore[misc]
+        template,
+        sys_inputs={"data": json.dumps(_data(found, language), ensure_ascii=False)},
+        font_paths=[str(FONTS)],
+        ignore_system_fonts=True,
+        # PDF/UA: tagged, so that it can be read aloud.
+        pdf_standards=["ua-1"],
+        timestamp=0,
+    )
+    return bytes(made)
+
+
+def _data(found: Month, language: Language) -> dict[str, Any]:
+    text = language.text
+    last_day = calendar.monthrange(found.month.year, found.month.month)[1]
+    return {
+        "title": text("Profit in {month}", month=language.month(found.month)),
+        "author": AUTHOR,
+        "about": text(
+            "{state}, fiscal year {year}, business date {day}",
+            state=text("Partial month") if found.is_partial else text("Whole month"),
+            year=str(found.fiscal_year),
+            day=language.day(found.as_of),
+        ),
+        # Of the figures, not of today: the same figures give the same file.
+        "date": [found.month.year, found.month.month, last_day],
+        "language": language.code,
+        "cover": _cover(found, language),
+        "notes": notes(found, language),
+        "history": _history(found, language),
+        "columns": [
+            text("Name"),
+            text("Revenue"),
+            text("Gross profit"),
+            text("Margin"),
+            text("Month before"),
+            text("Year before"),
+            text("Year to date"),
+        ],
+        "total": _row(found.total, text("Total"), language),
+        "regions": _regions(found, language),
+        "categories": {
+            "title": text("By category"),
+            "rows": [_row(line, line.name, language) for line in found.categories],
+        },
+        "products": {
+            "title": text("By product"),
+            "about": text(
+                "All {count} products that were sold this month or since the start of the fiscal year, by revenue.",
+                count=language.number(len(found.products)),
+            ),
+            "rows": [_row(line, line.name, language) for line in found.products],
+        },
+        "definitions": {"title": text("What the figures mean"), "rows": definitions(language)},
+        "sources": {
+            "title": text("What the figures are made of"),
+            "about": text("Version {version} of monthly_profit, from:", version=str(found.version)),
+            "columns": [text("Table"), text("Version")],
+            "rows": [[asset, str(version)] for asset, version in found.sources],
+        },
+    }
+
+
+def _cover(found: Month, language: Language) -> list[dict[str, str]]:
+    text, total = language.text, found.total
+    change = text("{change} on the month before", change=language.change(total.growth))
+    yearly = text("{change} on the year before", change=language.change(total.yearly_growth))
+    profit_before = total.year_before.profit if total.year_before else None
+    return [
+        {"name": text("Revenue"), "value": language.short_money(total.now.revenue), "note": f"{change}\n{yearly}"},
+        {
+            "name": text("Gross profit"),
+            "value": language.short_money(total.now.profit),
+            "note": text("{amount} a year before", amount=language.short_money(profit_before)),
+        },
+        {
+            "name": text("Margin"),
+            "value": language.percent(total.now.margin),
+            "note": text(
+                "{share} a year before",
+                share=language.percent(total.year_before.margin if total.year_before else None),
+            ),
+        },
+        {
+            "name": text("Year to date"),
+            "value": language.short_money(total.to_date.revenue),
+            "note": text("Gross profit {amount}", amount=language.short_money(total.to_date.profit)),
+        },
+    ]
+
+
+def _history(found: Month, language: Language) -> Section:
+    rows = [
+        (language.short_month(past.month), past.amounts.revenue, past.amounts.profit, past.is_partial)
+        for past in found.history
+    ]
+    told = "; ".join(
+        f"{language.month(past.month)}: {language.short_money(past.amounts.revenue)},"
+        f" {language.short_money(past.amounts.profit)}"
+        for past in found.history
+    )
+    text = language.text
+    return {
+        "title": text("Revenue and gross profit, month by month"),
+        "chart": svg(columns_and_line(rows, language, width=500, height=150)),
+        "alt": text("Columns of revenue and a line of gross profit. {figures}", figures=told),
+    }
+
+
+def _regions(found: Month, language: Language) -> Section:
+    amounts = sorted(((line.name, line.now.profit) for line in found.regions), key=_largest_first)
+    told = "; ".join(f"{name} {language.short_money(amount)}" for name, amount in amounts)
+    return {
+        "title": language.text("By region"),
+        "chart": svg(bars(amounts, language, width=260)),
+        "alt": language.text("Bars of gross profit. {figures}", figures=told),
+        "rows": [_row(line, line.name, language) for line in found.regions],
+    }
+
+
+def _largest_first(named: tuple[str, Decimal]) -> tuple[Decimal, str]:
+    return -named[1], named[0]
+
+
+def _row(line: Line, name: str, language: Language) -> Sequence[str]:
+    return [
+        name,
+        language.money(line.now.revenue),
+        language.money(line.now.profit),
+        language.percent(line.now.margin),
+        language.change(line.growth),
+        language.change(line.yearly_growth),
+        language.money(line.to_date.revenue),
+    ]
