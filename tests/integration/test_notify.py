@@ -139,7 +139,7 @@ def test_worse_is_told_again_and_the_end_is_told_once(platform: str, inbox: Inbo
     tell_pending()
     assert webhook.headers() == [
         "Sales_SalesOrderDetail rows set aside",
-        "Sales_SalesOrderDetail blocked",
+        "Worse: Sales_SalesOrderDetail blocked",
         "Sales_SalesOrderDetail recovered",
     ]
     assert [subject.split(": ")[0].partition("] ")[2] for subject in inbox.subjects()] == [

@@ -17,7 +17,8 @@ import pytest
 from adventureworks import incidents
 from adventureworks.errors import PlatformError
 from adventureworks.incidents import Finding, ledger
-from adventureworks.incidents.telling import Desk, compose
+from adventureworks.incidents.telling import compose
+from adventureworks.outbox.desk import Desk
 from adventureworks.outbox.routes import QuietHours, not_before, routes
 from adventureworks.settings import Settings, settings
 from tests.integration.channels import Inbox, Webhook, use_mail, use_slack

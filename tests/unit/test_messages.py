@@ -1,13 +1,16 @@
 """The words of messages: complete, within Slack's limits, without persons, secrets or foreign markup."""
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from adventureworks.incidents import Incident, messages
+from adventureworks.incidents.messages import Kind
 from adventureworks.incidents.privacy import plain_line, shown_key
 
 UI = "https://airflow.example.org/base/"
@@ -34,7 +37,7 @@ RECOVERED = replace(BLOCKED, status="resolved", resolved_at=datetime(2026, 11, 2
 HOSTILE = "</td><script>alert(1)</script> <!channel> & <https://evil.example|click> `tick`"
 
 
-def assert_valid_blocks(blocks: list[dict[str, Any]]) -> None:
+def assert_valid_blocks(blocks: Sequence[dict[str, Any]]) -> None:
     """Slack's own limits; it answers `invalid_blocks` beyond them."""
     assert 1 <= len(blocks) <= 50
     for block in blocks:
@@ -68,61 +71,81 @@ def assert_valid_blocks(blocks: list[dict[str, Any]]) -> None:
     ],
 )
 def test_the_subject_says_what_happened_to_which_table(incident: Incident, subject: str) -> None:
-    assert messages.mail([incident]).subject == subject
+    kind: Kind = "recovered" if incident.status == "resolved" else "opened"
+    assert messages.letter_about([incident], kind).subject == subject
 
 
-def test_a_report_tells_all_that_its_owner_needs() -> None:
-    mail, slack = messages.mail([BLOCKED], UI), messages.slack([BLOCKED], UI)
-    assert_valid_blocks(slack.blocks)
-    for text in (mail.html, mail.text, json.dumps(slack.blocks)):
-        for needed in ("columns_are_there", "3 of 121,317", "SalesOrderDetailID 17", BLOCKED.next_step):
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_a_report_tells_all_that_its_owner_needs(code: str) -> None:
+    letter = messages.letter_about([BLOCKED], "opened", UI, code)
+    assert_valid_blocks(letter.blocks)
+    total = "3 of 121,317" if code == "en" else "3 sur 121\u202f317"
+    for text in (letter.html, letter.text, json.dumps(letter.blocks, ensure_ascii=False)):
+        for needed in ("columns_are_there", "sales", total, "SalesOrderDetailID 17", BLOCKED.next_step):
             assert needed in text
+        assert "adventureworks incident ack 4c4ef1a4" in text
         assert (
             "https://airflow.example.org/base/dags/ingest_source/runs/scheduled__2026-11-23T00%3A15%3A00%2B00%3A00"
         ) in text
 
 
 def test_a_recovery_tells_how_long_it_lasted_and_asks_for_nothing() -> None:
-    mail, slack = messages.mail([RECOVERED], UI), messages.slack([RECOVERED], UI)
-    assert_valid_blocks(slack.blocks)
-    for text in (mail.html, mail.text, json.dumps(slack.blocks)):
+    letter = messages.letter_about([RECOVERED], "recovered", UI)
+    assert_valid_blocks(letter.blocks)
+    for text in (letter.html, letter.text, json.dumps(letter.blocks)):
         assert "Seen 2 times since 2026-11-23 00:15 UTC, over since 2026-11-23 01:00 UTC." in text
         assert "Next" not in text
+        assert "incident ack" not in text
 
 
-def test_text_from_the_data_stays_text() -> None:
+def test_worse_and_still_open_are_told_apart_from_new() -> None:
+    subjects = {kind: messages.letter_about([BLOCKED], kind).subject for kind in get_args(Kind)}
+    assert len(set(subjects.values())) == 3, "a recovery is told by the status"
+    assert messages.letter_about([BLOCKED], "reminder", code="fr").subject.startswith("[AdventureWorks] Toujours")
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_text_from_the_data_stays_text(code: str) -> None:
     hostile = replace(BLOCKED, summary=HOSTILE, examples=(HOSTILE,), rule=HOSTILE, asset="two\nlines: x", owner=HOSTILE)
     for batch in ([hostile], [hostile] * 7):
-        mail, slack = messages.mail(batch, UI), messages.slack(batch, UI)
-        shown = json.dumps(slack.blocks[1:]) + slack.text
-        assert "<script" not in mail.html
-        assert "&lt;script&gt;" in mail.html
+        letter = messages.letter_about(batch, "opened", UI, code)
+        shown = json.dumps(letter.blocks[1:]) + letter.summary
+        assert "<script" not in letter.html
+        assert "&lt;script&gt;" in letter.html
         assert "<!channel>" not in shown
         assert "<https://evil" not in shown
-        assert "\n" not in mail.subject
-        assert HOSTILE in mail.text
+        assert "\n" not in letter.subject
+        assert HOSTILE in letter.text
+
+
+def test_a_mail_needs_nothing_from_elsewhere_and_no_style_sheet() -> None:
+    html = messages.letter_about([BLOCKED], "opened", UI).html
+    assert set(re.findall(r'(?:src|href)="([^"]+)"', html)) == {f"{UI}{messages.page_of(BLOCKED)}"}
+    assert "@import" not in html
+    body = html.partition("<body")[2]
+    assert body.count("style=") > 10
 
 
 def test_messages_stay_within_the_limits_of_slack_however_long_the_texts() -> None:
     long = replace(BLOCKED, asset="A" * 400, rule="r" * 5000, summary="<&>" * 4000, examples=("&" * 3000,) * 3)
     for batch in ([long], [replace(long, status="resolved")], [long] * 500):
-        slack = messages.slack(batch, UI)
-        assert_valid_blocks(slack.blocks)
-        assert len(messages.mail(batch, UI).subject) <= 160
-    assert "And 460 more" in json.dumps(messages.slack([long] * 500).blocks)
-    assert "And 460 more" in messages.mail([long] * 500).text
+        letter = messages.letter_about(batch, "opened", UI)
+        assert_valid_blocks(letter.blocks)
+        assert len(letter.subject) <= 160
+    many = messages.letter_about([long] * 500, "opened")
+    assert "And 460 more" in json.dumps(many.blocks)
+    assert "And 300 more" in many.text
 
 
 def test_without_an_address_of_the_ui_there_is_no_link() -> None:
-    assert "href" not in messages.mail([BLOCKED]).html
-    assert "<http" not in json.dumps(messages.slack([BLOCKED]).blocks)
+    letter = messages.letter_about([BLOCKED], "opened")
+    assert "href" not in letter.html
+    assert "<http" not in json.dumps(letter.blocks)
 
 
 def test_a_failed_task_is_linked_itself() -> None:
     failed = replace(BLOCKED, asset="daily_sales_etl", rule="task_build", run_id="daily_sales_etl/asset__1")
-    assert (
-        messages.link(failed, UI) == "https://airflow.example.org/base/dags/daily_sales_etl/runs/asset__1/tasks/build"
-    )
+    assert messages.page_of(failed) == "dags/daily_sales_etl/runs/asset__1/tasks/build"
 
 
 @pytest.mark.parametrize(

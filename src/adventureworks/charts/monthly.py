@@ -39,14 +39,14 @@ def columns_and_line(
     }
     names = {"domain": [revenue, profit], "range": [colour("main", scheme), colour("second", scheme)]}
     return {
-        **_frame(language, width, height, scheme),
+        **frame(language, width, height, scheme),
         "data": {"values": values},
         "layer": [
             {
                 "mark": {"type": "bar", "width": {"band": 0.7}},
                 "encoding": {
                     "x": x,
-                    "y": {"field": "revenue", "type": "quantitative", "title": None, "axis": _money_axis()},
+                    "y": {"field": "revenue", "type": "quantitative", "title": None, "axis": money_axis()},
                     "color": {"datum": revenue, "type": "nominal", "scale": names},
                     "opacity": {"condition": {"test": "datum.partial", "value": 0.4}, "value": 1},
                 },
@@ -75,7 +75,7 @@ def bars(
     x = {"field": "amount", "type": "quantitative", "title": None, "axis": None}
     paint = {"condition": {"test": "datum.loss", "value": colour("bad", scheme)}, "value": colour("main", scheme)}
     return {
-        **_frame(language, width, {"step": step}, scheme),
+        **frame(language, width, {"step": step}, scheme),
         "data": {"values": values},
         "encoding": {"y": y, "x": x},
         "layer": [
@@ -92,7 +92,8 @@ def bars(
     }
 
 
-def _frame(language: Language, width: int, height: object, scheme: Scheme) -> Spec:
+def frame(language: Language, width: int, height: object, scheme: Scheme = "light") -> Spec:
+    """What every chart has: its size in pixels, its look, its language."""
     return {
         "$schema": SCHEMA,
         "width": width,
@@ -101,5 +102,6 @@ def _frame(language: Language, width: int, height: object, scheme: Scheme) -> Sp
     }
 
 
-def _money_axis() -> Spec:
+def money_axis() -> Spec:
+    """An axis of US dollars in short form."""
     return {"format": "$.2~s", "tickCount": 4}

@@ -21,6 +21,8 @@ _HEAVY = (
     "sqlglot",
     "statsmodels.tsa.forecasting.theta",
     "statsmodels.tsa.holtwinters",
+    "typst",
+    "vl_convert",
     "adventureworks.gate.detect",
     "adventureworks.gate.judge",
     "adventureworks.gate.load",
@@ -30,6 +32,9 @@ _HEAVY = (
     "adventureworks.marts.publish",
     "adventureworks.orchestration",
     "adventureworks.orchestration.notify",
+    "adventureworks.reports.delivery",
+    "adventureworks.reports.document",
+    "adventureworks.reports.workbook",
     "adventureworks.source.files",
     "adventureworks.source.postgres",
 )

@@ -6,8 +6,7 @@ outbox.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
@@ -15,43 +14,11 @@ from adventureworks.incidents import ledger, messages, notices
 from adventureworks.incidents.ledger import TOLD_OF_THE_END, Connection, Incident
 from adventureworks.incidents.messages import Kind
 from adventureworks.outbox import Letter, post
-from adventureworks.outbox.routes import Group, Routes, not_before
+from adventureworks.outbox.desk import Address, Desk
+from adventureworks.outbox.routes import not_before
 
 STORM = timedelta(minutes=10)
 """More messages than the routes allow for one recipient in this time are a storm."""
-
-EMAIL, SLACK = "email", "slack"
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where one recipient is told, and how."""
-
-    channel: str
-    recipient: str
-    language: str
-    time_zone: str
-
-
-@dataclass(frozen=True)
-class Desk:
-    """What the messages are worded with: who is told, over which channels there are, with links to this UI."""
-
-    routes: Routes
-    channels: Collection[str]
-    slack_connection: str
-    ui_url: str
-
-    def addresses(self, owner: str, channel: str) -> list[Address]:
-        """Where those who hear of this owner's assets are told over a channel."""
-        groups = [group for _, group in self.routes.groups_of(owner)]
-        return list(dict.fromkeys(address for group in groups for address in self.of_group(group, channel)))
-
-    def of_group(self, group: Group, channel: str) -> Iterator[Address]:
-        """Where a group is told over a channel."""
-        recipients: Iterable[str] = group.emails if channel == EMAIL else [group.slack or self.slack_connection]
-        for recipient in recipients:
-            yield Address(channel, recipient, group.language, group.time_zone)
 
 
 def compose(connection: Connection, desk: Desk, now: datetime) -> None:

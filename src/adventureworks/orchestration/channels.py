@@ -12,7 +12,7 @@ from typing import Any
 from urllib.error import URLError
 
 from adventureworks.errors import PlatformError
-from adventureworks.incidents.telling import EMAIL, SLACK
+from adventureworks.outbox.desk import EMAIL, SLACK
 from adventureworks.outbox.post import REFUSED_PAUSE, Message
 from adventureworks.outbox.sending import Channel, NotTaken
 from adventureworks.settings import Settings

@@ -20,10 +20,13 @@ from adventureworks.incidents import Finding, Incident, messages
 from adventureworks.incidents.ledger import TASK_RULE
 from adventureworks.incidents.notices import Notice
 from adventureworks.incidents.privacy import plain_line
-from adventureworks.incidents.telling import Desk, compose
+from adventureworks.incidents.telling import compose
 from adventureworks.orchestration import channels
+from adventureworks.orchestration.storage import report_folder
+from adventureworks.outbox.desk import Desk
 from adventureworks.outbox.routes import routes
 from adventureworks.outbox.sending import send_due
+from adventureworks.reports import mailing
 from adventureworks.settings import Settings, settings
 from adventureworks.warehouse import open_warehouse
 
@@ -88,7 +91,12 @@ def on_task_success(context: Mapping[str, Any]) -> None:
         log.error("The recovery of the task could not be recorded: %s", channels.reason(error))
 
 
-def _deliver() -> None:
+def tell_readers() -> None:
+    """Puts the digests that are due and the news of monthly reports into the outbox, and sends what waits."""
+    _deliver(readers=True)
+
+
+def _deliver(readers: bool = False) -> None:
     try:
         known = settings()
         reachable = channels.configured(known)
@@ -99,9 +107,20 @@ def _deliver() -> None:
         desk = Desk(routes(known), tuple(reachable), known.slack_connection, channels.ui_url(known))
         with warehouse.connect("compose messages") as connection:
             compose(connection, desk, datetime.now(UTC))
+        if readers:
+            _compose_for_readers(known, desk)
         send_due(lambda: warehouse.connect("send messages"), reachable)
     except Exception as error:
         log.error("Messages wait for the next run: %s", channels.reason(error))
+
+
+def _compose_for_readers(known: Settings, desk: Desk) -> None:
+    try:
+        with open_warehouse(known).connect("compose digests") as connection:
+            mailing.compose(connection, desk, report_folder(known), datetime.now(UTC))
+    except Exception as error:
+        # Messages about incidents do not wait for a digest that cannot be made.
+        log.error("No digest could be made: %s", error if isinstance(error, PlatformError) else type(error).__name__)
 
 
 def _finding(context: Mapping[str, Any]) -> Finding:

@@ -57,7 +57,7 @@ def _round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
             swept: Swept = sweep.run(connection, airflow, now)
         post.clear(connection, now - LETTERS_KEPT)
     notify.tell(swept.opened, swept.resolved)
-    notify.tell_pending()
+    notify.tell_readers()
 
 
 @contextmanager

@@ -74,6 +74,11 @@ def recent(connection: Connection, recipient: str, prefix: str, since: datetime)
     return int(row[0]) if row else 0
 
 
+def was_told(connection: Connection, told: str) -> bool:
+    """Whether a message that tells this was ever put into the outbox."""
+    return connection.execute("select 1 from ops.outbox where told = %s", (told,)).fetchone() is not None
+
+
 def take_due(
     connection: Connection, channels: Collection[str], now: datetime, left_alone: Collection[str] = ()
 ) -> Message | None:

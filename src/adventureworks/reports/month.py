@@ -121,12 +121,17 @@ class Month:
 
 
 def figures(connection: Connection, key: str) -> Month:
-    """The figures of a month ('YYYY-MM'), of one moment.
+    """The figures of a month ('YYYY-MM'), of one moment: it must be the first that the transaction does.
 
     Raises PlatformError if it is no month, has no sales, or does not agree with the orders' headers.
     """
-    first = first_day(key)
     connection.execute("set transaction isolation level repeatable read")
+    return read(connection, key)
+
+
+def read(connection: Connection, key: str) -> Month:
+    """The figures of a month in a transaction that has begun, where nothing is filed of them."""
+    first = first_day(key)
     known: dict[date, bool] = dict(connection.execute("select month, is_partial from staging.sales_month").fetchall())
     version = _version(connection)
     if first not in known or version is None:

@@ -1,0 +1,35 @@
+"""The charts that mails show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+from adventureworks.charts.monthly import frame, money_axis
+from adventureworks.charts.theme import Spec
+from adventureworks.texts import Language
+
+
+def daily_revenue(rows: Sequence[tuple[date, str, Decimal]], language: Language) -> Spec:
+    """Revenue in USD of each day as stacked columns, one colour for each channel. `rows`: day, channel, revenue."""
+    names = {"online": language.text("Online"), "reseller": language.text("Resellers")}
+    values = [
+        {"day": day.isoformat(), "channel": names[channel], "revenue": float(revenue)} for day, channel, revenue in rows
+    ]
+    return {
+        **frame(language, 580, 160),
+        "data": {"values": values},
+        "mark": {"type": "bar"},
+        "encoding": {
+            "x": {
+                "field": "day",
+                "type": "temporal",
+                "timeUnit": "yearmonthdate",
+                "title": None,
+                "axis": {"format": "%-d/%-m" if language.code == "fr" else "%-m/%-d", "tickCount": 8},
+            },
+            "y": {"field": "revenue", "type": "quantitative", "title": None, "axis": money_axis()},
+            "color": {"field": "channel", "type": "nominal", "sort": list(names.values())},
+        },
+    }

@@ -1,0 +1,41 @@
+"""The digests that people get by mail: each module words one of them as a `Bulletin`, from the published marts.
+
+`bulletin` makes a letter of it, `DIGESTS` names them all. Who gets which, and when, is a matter of the routes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+
+from adventureworks.outbox import Letter
+from adventureworks.outbox.bulletin import Bulletin, letter_of
+from adventureworks.texts import Language
+from adventureworks.warehouse.postgres import Connection
+
+
+@dataclass(frozen=True)
+class Digest:
+    """One digest: the mart whose new version makes it due, and the module that words it."""
+
+    mart: str
+    module: str
+
+    def bulletin(self, connection: Connection, language: Language) -> Bulletin | None:
+        """What it says now; None where there is nothing to tell."""
+        found: Bulletin | None = import_module(self.module).bulletin(connection, language)
+        return found
+
+    def letter(self, connection: Connection, language: Language, ui_url: str = "") -> Letter | None:
+        """The same, ready to be sent."""
+        found = self.bulletin(connection, language)
+        return letter_of(found, language, ui_url) if found else None
+
+
+DIGESTS: Mapping[str, Digest] = {
+    "daily_sales": Digest("daily_sales", f"{__name__}.daily_sales"),
+    "low_stock": Digest("inventory_status", f"{__name__}.low_stock"),
+    "data_quality": Digest("data_quality", f"{__name__}.data_quality"),
+    "customer_value": Digest("customer_value", f"{__name__}.customer_value"),
+}

@@ -1,0 +1,101 @@
+"""What the customers are worth, who is leaving, and how sure that is. No name of a person."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from adventureworks.charts.monthly import bars
+from adventureworks.outbox.bulletin import Bulletin, Figure, Listing
+from adventureworks.texts import Language
+from adventureworks.warehouse.postgres import Connection
+
+MOST_CUSTOMERS = 10
+
+_SEGMENTS = """
+    select segment, count(*), sum(monetary), sum(clv_52w) from marts.customer_value
+    group by segment order by sum(clv_52w) desc nulls last, segment
+"""
+_CHANNELS = "select channel, count(*), sum(clv_52w) from marts.customer_value group by channel order by channel"
+_CHURN = """
+    select channel, count(*) filter (where status = 'churned' and counts_in_churn_rate),
+        count(*) filter (where counts_in_churn_rate), count(*) filter (where status = 'at_risk')
+    from marts.customer_churn group by channel order by channel
+"""
+_AT_RISK = """
+    select v.customer_id, v.channel, v.clv_52w, c.days_silent from marts.customer_value as v
+    join marts.customer_churn as c using (customer_id)
+    where c.status = 'at_risk' order by v.clv_52w desc nulls last, v.customer_id limit %s
+"""
+
+
+def bulletin(connection: Connection, language: Language) -> Bulletin | None:
+    """The digest; None while there is no customer."""
+    text = language.text
+    segments = connection.execute(_SEGMENTS).fetchall()
+    if not segments:
+        return None
+    channels = {"online": text("Online"), "reseller": text("Resellers")}
+    as_of = connection.execute("select max(as_of) from marts.customer_value").fetchone()
+    figures = [
+        Figure(
+            channels[channel],
+            language.short_money(value),
+            text("expected of {count} customers in 52 weeks", count=language.number(count)),
+        )
+        for channel, count, value in connection.execute(_CHANNELS).fetchall()
+    ]
+    for channel, churned, counted, at_risk in connection.execute(_CHURN).fetchall():
+        figures.append(
+            Figure(
+                text("Lost, {channel}", channel=channels[channel].lower()),
+                language.percent(Decimal(churned) / counted if counted else None),
+                text("{count} more are at risk", count=language.number(at_risk)),
+            )
+        )
+    names: dict[str, str] = _segment_names(language)
+    return Bulletin(
+        title=text("Customers as of {day}", day=language.day(as_of[0] if as_of else None)),
+        about=text("What customers are expected to bring in the next 52 weeks: margin, discounted."),
+        figures=tuple(figures),
+        listings=(
+            Listing(
+                text("Segments"),
+                (text("Segment"), text("Customers"), text("Revenue so far"), text("Expected in 52 weeks")),
+                tuple(
+                    (
+                        names.get(segment) or str(segment),
+                        language.number(count),
+                        language.money(so_far),
+                        language.money(value),
+                    )
+                    for segment, count, so_far, value in segments
+                ),
+            ),
+            Listing(
+                text("At risk, with the most to lose"),
+                (text("Customer"), text("Channel"), text("Expected in 52 weeks"), text("Days silent")),
+                tuple(
+                    (str(customer), channels[channel], language.money(value), language.number(silent))
+                    for customer, channel, value, silent in connection.execute(_AT_RISK, (MOST_CUSTOMERS,)).fetchall()
+                ),
+                texts=2,
+            ),
+        ),
+        chart=bars(
+            [(names.get(s) or str(s), value) for s, _, _, value in segments if value is not None], language, width=380
+        ),
+        chart_text=text("Expected margin of each segment."),
+        page="dashboard/#customers",
+    )
+
+
+def _segment_names(language: Language) -> dict[str, str]:
+    text = language.text
+    return {
+        "champions": text("Champions"),
+        "loyal": text("Loyal"),
+        "at_risk": text("At risk"),
+        "new": text("New"),
+        "promising": text("Promising"),
+        "hibernating": text("Hibernating"),
+    }

@@ -1,0 +1,121 @@
+"""The newest business day: what was sold, against the usual, and how the month stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from adventureworks.charts.mails import daily_revenue
+from adventureworks.outbox.bulletin import Bulletin, Figure, Listing
+from adventureworks.texts import Language
+from adventureworks.warehouse.postgres import Connection
+
+WEEKS = 4
+CHART_DAYS = 56
+MOST_PRODUCTS = 5
+
+_DAYS = """
+    select order_date, channel, sum(orders), sum(revenue) from marts.daily_sales
+    where order_date between %(since)s and %(day)s group by order_date, channel
+"""
+_TO_DATE = """
+    select coalesce(sum(revenue) filter (where order_date >= %(start)s), 0),
+        coalesce(sum(revenue) filter (where order_date between %(before)s and %(same_day)s), 0)
+    from marts.daily_sales where order_date <= %(day)s
+"""
+_TERRITORIES = """
+    select coalesce(t."Name", '–'), sum(d.orders), sum(d.revenue) from marts.daily_sales as d
+    left join raw."Sales_SalesTerritory" as t on t."TerritoryID" = d.territory_id
+    where d.order_date = %(day)s group by t."Name" order by sum(d.revenue) desc, t."Name"
+"""
+_PRODUCTS = """
+    select p."Name", sum(f.quantity), sum(f.revenue) from marts.fact_sales as f
+    join raw."Production_Product" as p on p."ProductID" = f.product_id
+    where f.order_date = %(day)s group by p."ProductID", p."Name" order by sum(f.revenue) desc, p."ProductID"
+    limit %(most)s
+"""
+
+
+def bulletin(connection: Connection, language: Language) -> Bulletin | None:
+    """The digest of the newest day with orders."""
+    row = connection.execute("select max(order_date) from marts.daily_sales").fetchone()
+    if row is None or row[0] is None:
+        return None
+    day: date = row[0]
+    text = language.text
+    values = {"day": day, "since": day - timedelta(days=CHART_DAYS - 1), "most": MOST_PRODUCTS, **_to_date(day)}
+    days = connection.execute(_DAYS, values).fetchall()
+    to_date, before = connection.execute(_TO_DATE, values).fetchone() or (Decimal(0), Decimal(0))
+    withheld = connection.execute("select count(*) from staging.withheld_order").fetchone()
+    figures = [_figure(days, day, channel, language) for channel in ("online", "reseller")]
+    change = language.change(to_date / before - 1 if before else None)
+    figures.append(
+        Figure(
+            text("Month to date"),
+            language.short_money(to_date),
+            text("{change} on the same days of the month before", change=change),
+        )
+    )
+    total = sum((revenue for when, _, _, revenue in days if when == day), Decimal(0))
+    notes = []
+    if withheld and withheld[0]:
+        notes.append(text("{count} orders are held back by the gate.", count=language.number(withheld[0])))
+    return Bulletin(
+        title=text("Sales of {day}", day=language.day(day)),
+        about=text(
+            "Revenue of {amount} in all, after discounts, without tax and freight.", amount=language.money(total)
+        ),
+        figures=tuple(figures),
+        listings=(
+            Listing(
+                text("Territories"),
+                (text("Territory"), text("Orders"), text("Revenue")),
+                tuple(_rows(connection.execute(_TERRITORIES, values).fetchall(), language)),
+            ),
+            Listing(
+                text("Best-selling products"),
+                (text("Product"), text("Units"), text("Revenue")),
+                tuple(_rows(connection.execute(_PRODUCTS, values).fetchall(), language)),
+            ),
+        ),
+        notes=tuple(notes),
+        chart=daily_revenue([(when, channel, revenue) for when, channel, _, revenue in days], language),
+        chart_text=text("Revenue of each of the last {count} days, by channel.", count=str(CHART_DAYS)),
+        page="dashboard/#overview",
+    )
+
+
+def _figure(days: Sequence[tuple[Any, ...]], day: date, channel: str, language: Language) -> Figure:
+    """Revenue, orders and order value of a channel, against the same weekday of the weeks before."""
+    sold = {when: (orders, revenue) for when, of, orders, revenue in days if of == channel}
+    orders, revenue = sold.get(day, (0, Decimal(0)))
+    usual = sum((sold.get(day - timedelta(weeks=week), (0, Decimal(0)))[1] for week in range(1, WEEKS + 1)), Decimal(0))
+    mean = usual / WEEKS
+    text = language.text
+    name = {"online": text("Online"), "reseller": text("Resellers")}[channel]
+    if not orders:
+        return Figure(name, language.short_money(revenue), text("No orders"))
+    note = text(
+        "{orders} orders of {value} each; {change} on the usual {weeks} weeks",
+        orders=language.number(orders),
+        value=language.money(revenue / orders),
+        change=language.change(revenue / mean - 1 if mean else None),
+        weeks=str(WEEKS),
+    )
+    return Figure(name, language.short_money(revenue), note)
+
+
+def _to_date(day: date) -> dict[str, date]:
+    start = day.replace(day=1)
+    last_of_month_before = start - timedelta(days=1)
+    return {
+        "start": start,
+        "before": last_of_month_before.replace(day=1),
+        "same_day": last_of_month_before.replace(day=min(day.day, last_of_month_before.day)),
+    }
+
+
+def _rows(found: Sequence[tuple[Any, ...]], language: Language) -> list[tuple[str, ...]]:
+    return [(name, language.number(count), language.money(revenue)) for name, count, revenue in found]

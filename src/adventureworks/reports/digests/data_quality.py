@@ -1,0 +1,99 @@
+"""How good the data is: scores, what fails, what changed since the run before, what is open and whose it is."""
+
+from __future__ import annotations
+
+from adventureworks.incidents import open_incidents
+from adventureworks.outbox.bulletin import Bulletin, Figure, Listing
+from adventureworks.texts import Language
+from adventureworks.warehouse.postgres import Connection
+
+_NEWEST = "run_number = (select max(run_number) from marts.data_quality)"
+_SCORES = f"""
+    select dimension, 1 - sum(failed)::numeric / nullif(sum(checked), 0) as score, min(overall_score)
+    from marts.data_quality where {_NEWEST} group by dimension order by score nulls last, dimension
+"""
+_FAILING = f"""
+    select table_name, rule, failed, checked, change from marts.data_quality
+    where {_NEWEST} and failed > 0 order by pass_rate, failed desc, table_name, rule
+"""
+_WAITING = """
+    select asset, rule, count(*) from ops.quarantined_row where status = 'open' group by asset, rule
+    order by count(*) desc, asset, rule
+"""
+
+
+def bulletin(connection: Connection, language: Language) -> Bulletin | None:
+    """The digest of the newest run; None before the first."""
+    text = language.text
+    scores = connection.execute(_SCORES).fetchall()
+    if not scores:
+        return None
+    failing = connection.execute(_FAILING).fetchall()
+    waiting = connection.execute(_WAITING).fetchall()
+    incidents = open_incidents(connection)
+    as_of = connection.execute(f"select max(as_of) from marts.data_quality where {_NEWEST}").fetchone()
+    worse = [row for row in failing if row[4] is not None and row[4] < 0]
+    listings = [
+        Listing(
+            text("Scores"),
+            (text("Dimension"), text("Share of checks that pass")),
+            tuple((_dimension(name, language), language.percent(score, 2)) for name, score, _ in scores),
+        ),
+        Listing(
+            text("Rules that fail"),
+            (text("Table"), text("Rule"), text("Rows"), text("Of"), text("Change")),
+            tuple(
+                (
+                    table,
+                    rule,
+                    language.number(failed),
+                    language.number(checked),
+                    language.percent(change, 2, signed=True) if change else "",
+                )
+                for table, rule, failed, checked, change in failing
+            ),
+            texts=2,
+        ),
+    ]
+    if incidents:
+        rows = tuple((one.asset, one.rule, one.owner, one.status, language.moment(one.first_seen)) for one in incidents)
+        columns = (text("Table"), text("Rule"), text("Owner"), text("Status"), text("Since"))
+        listings.append(Listing(text("Open incidents"), columns, rows, texts=5))
+    if waiting:
+        listings.append(
+            Listing(
+                text("Rows in quarantine"),
+                (text("Table"), text("Rule"), text("Rows")),
+                tuple((asset, rule, language.number(count)) for asset, rule, count in waiting),
+                texts=2,
+            )
+        )
+    return Bulletin(
+        title=text("Data quality of {day}", day=language.day(as_of[0] if as_of else None)),
+        about=text("What the checks of all tables found, worst first."),
+        figures=(
+            Figure(text("Overall score"), language.percent(scores[0][2], 2)),
+            Figure(
+                text("Rules that fail"),
+                language.number(len(failing)),
+                text("{count} worse than before", count=language.number(len(worse))),
+            ),
+            Figure(text("Open incidents"), language.number(len(incidents))),
+        ),
+        listings=tuple(listings),
+        command="adventureworks incident list",
+        page="dashboard/#quality",
+    )
+
+
+def _dimension(name: str, language: Language) -> str:
+    text = language.text
+    return {
+        "completeness": text("Completeness"),
+        "uniqueness": text("Uniqueness"),
+        "validity": text("Validity"),
+        "consistency": text("Consistency"),
+        "referential": text("References"),
+        "freshness": text("Freshness"),
+        "volume": text("Volume"),
+    }.get(name, name)

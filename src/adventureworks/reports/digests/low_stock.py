@@ -1,0 +1,60 @@
+"""What is out of stock or runs low today, the most urgent first."""
+
+from __future__ import annotations
+
+from adventureworks.outbox.bulletin import Bulletin, Figure, Listing
+from adventureworks.texts import Language
+from adventureworks.warehouse.postgres import Connection
+
+_STATES = "select state, count(*) from marts.inventory_status group by state"
+_LOW = """
+    select product, product_id, state, on_hand, reorder_point, days_of_supply, on_order, suggested_order
+    from marts.inventory_status where state in ('out', 'reorder', 'low')
+    order by case state when 'out' then 1 when 'reorder' then 2 else 3 end, days_of_supply nulls last, product_id
+"""
+
+
+def bulletin(connection: Connection, language: Language) -> Bulletin | None:
+    """The digest; None where every product is well stocked."""
+    text = language.text
+    counts: dict[str, int] = dict(connection.execute(_STATES).fetchall())
+    names = {"out": text("Out of stock"), "reorder": text("To reorder"), "low": text("Below safety stock")}
+    rows = connection.execute(_LOW).fetchall()
+    if not rows:
+        return None
+    as_of = connection.execute("select max(as_of) from marts.inventory_status").fetchone()
+    return Bulletin(
+        title=text("Stock of {day}", day=language.day(as_of[0] if as_of else None)),
+        about=text("{count} products need attention.", count=language.number(len(rows))),
+        figures=tuple(Figure(name, language.number(counts.get(state, 0))) for state, name in names.items()),
+        listings=(
+            Listing(
+                text("What to do first"),
+                (
+                    text("Product"),
+                    text("State"),
+                    text("On hand"),
+                    text("Reorder point"),
+                    text("Days of supply"),
+                    text("On order"),
+                    text("Suggested order"),
+                ),
+                tuple(
+                    (
+                        f"{product} ({product_id})",
+                        names[state],
+                        language.number(on_hand),
+                        language.number(point),
+                        language.number(supply, 1),
+                        language.number(on_order),
+                        language.number(suggested),
+                    )
+                    for product, product_id, state, on_hand, point, supply, on_order, suggested in rows
+                ),
+                texts=2,
+            ),
+        ),
+        notes=(text("Days of supply: stock on hand divided by what was sold and used a day over the last 90 days."),),
+        command="adventureworks sql \"select * from marts.inventory_status where state in ('out', 'reorder', 'low')\"",
+        page="dashboard/#overview",
+    )

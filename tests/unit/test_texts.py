@@ -1,0 +1,68 @@
+"""What people read is there in every language, and figures look as each language writes them."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract
+
+from adventureworks.texts import LANGUAGES, MISSING, language, translations
+from tests.conftest import REPOSITORY
+
+PLACES = re.compile(r"{(\w+)}")
+
+
+def marked() -> dict[str, str]:
+    """Every text that is shown to people, and a file that shows it."""
+    found: dict[str, str] = {}
+    sources = sorted((REPOSITORY / "src" / "adventureworks").rglob("*"))
+    for path in sources:
+        method = {".py": "python", ".html": "jinja2", ".txt": "jinja2"}.get(path.suffix)
+        if method:
+            found.update(dict.fromkeys(_texts(path, method), path.name))
+    return found
+
+
+def _texts(path: Path, method: str) -> list[str]:
+    name = "jinja2.ext:babel_extract" if method == "jinja2" else method
+    with path.open("rb") as file:
+        return [
+            str(message)
+            for _, message, _, _ in extract(name, file, keywords={"text": None, "t": None})
+            if isinstance(message, str)
+        ]
+
+
+@pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
+def test_every_text_is_translated_with_all_that_it_fills_in(code: str) -> None:
+    shown, known = marked(), translations(code)
+    assert len(shown) > 100
+    assert {text: file for text, file in shown.items() if text not in known} == {}
+    assert {text for text in known if text not in shown} == set(), "a translation of nothing"
+    for text, translated in known.items():
+        assert sorted(PLACES.findall(text)) == sorted(PLACES.findall(translated)), text
+
+
+def test_figures_look_as_each_language_writes_them() -> None:
+    english, french = language("en"), language("fr")
+    amount = Decimal("-1234567.895")
+    assert english.money(amount, 2) == "-$1,234,567.90"
+    assert french.money(amount, 2) == "-1\u202f234\u202f567,90\xa0$US"
+    assert (english.short_money(Decimal(5366674)), french.short_money(Decimal(5366674))) == ("$5.4M", "5,4\xa0M$US")
+    assert (english.percent(Decimal("0.1234"), signed=True), french.percent(Decimal("0.1234"))) == (
+        "+12.3%",
+        "12,3\xa0%",
+    )
+    assert english.change(Decimal(2484)) == "> +999%"
+    assert (english.month(date(2014, 5, 1)), french.month(date(2014, 5, 1))) == ("May 2014", "mai 2014")
+    assert (english.day(date(2014, 6, 30)), french.day(date(2014, 6, 1))) == ("June 30, 2014", "1 juin 2014")
+    assert {english.money(None), english.percent(None), french.number(None), french.month(None)} == {MISSING}
+
+
+def test_there_is_no_other_language() -> None:
+    with pytest.raises(ValueError, match="en, fr"):
+        language("de")
