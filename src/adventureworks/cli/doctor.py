@@ -13,12 +13,12 @@ import psycopg
 from adventureworks.cli.output import console
 from adventureworks.cli.reading import has_warehouse
 from adventureworks.cli.run import SAMPLE, choose_source
-from adventureworks.cli.state import is_laid_out
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.platform import running_platform
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.settings import Settings
+from adventureworks.warehouse.state import is_laid_out
 
 
 def examine(settings: Settings) -> int:

@@ -10,10 +10,10 @@ from dataclasses import asdict
 
 from adventureworks.cli.output import as_text, console, moment, table
 from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading, writing
-from adventureworks.cli.state import is_laid_out
 from adventureworks.errors import PlatformError
 from adventureworks.incidents import Incident, ledger, open_incidents
 from adventureworks.settings import Settings
+from adventureworks.warehouse.state import is_laid_out
 
 SEE_ALL = "See all of them: adventureworks incident list --all"
 

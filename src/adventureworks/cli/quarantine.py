@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.cli.output import console, moment, table
 from adventureworks.cli.reading import reading
-from adventureworks.cli.state import is_laid_out
 from adventureworks.errors import PlatformError
 from adventureworks.gate import quarantine
 from adventureworks.settings import Settings
+from adventureworks.warehouse.state import is_laid_out
 
 EMPTY = "No row is in quarantine."
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from adventureworks.cli.output import console
 from adventureworks.cli.reading import reading
-from adventureworks.cli.state import is_laid_out
 from adventureworks.errors import PlatformError
 from adventureworks.reports import month as months
 from adventureworks.reports.delivery import KINDS, file_name, made, write_whole
 from adventureworks.settings import Settings
 from adventureworks.texts import LANGUAGES
+from adventureworks.warehouse.state import is_laid_out
 
 
 def make(settings: Settings, key: str, language: str, folder: Path) -> None:

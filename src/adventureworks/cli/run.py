@@ -14,7 +14,6 @@ from rich.markup import escape
 
 from adventureworks.catalog import MARTS
 from adventureworks.cli.output import console, table
-from adventureworks.cli.state import AssetState, asset_states, is_laid_out
 from adventureworks.cli.status import incident_line
 from adventureworks.embedded import airflow
 from adventureworks.embedded.airflow_api import FailedTask, Metadata
@@ -24,6 +23,7 @@ from adventureworks.embedded.services import Endpoints
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.settings import Settings
+from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out
 
 INGESTION = "ingest_source"
 SAMPLE = "sample"

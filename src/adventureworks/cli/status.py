@@ -9,10 +9,10 @@ from dataclasses import asdict
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.cli.output import as_text, console, moment, table
 from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading
-from adventureworks.cli.state import AssetState, asset_states, is_laid_out
 from adventureworks.errors import PlatformError
 from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.settings import Settings
+from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out
 
 
 def show(settings: Settings, asset: str | None, as_json: bool) -> None:

@@ -40,11 +40,12 @@ class Language:
         found = self._texts.get(english) or english
         return found.format(**values) if values else found
 
-    def number(self, value: Number | None, digits: int = 0) -> str:
-        """A number with this many decimals, rounded half to even."""
+    def number(self, value: Number | None, digits: int = 0, signed: bool = False) -> str:
+        """A number with this many decimals, rounded half to even; `signed` shows the plus sign too."""
         if value is None:
             return MISSING
-        return str(numbers.format_decimal(value, format=_pattern(digits), locale=self._locale))
+        shown = str(numbers.format_decimal(value, format=_pattern(digits), locale=self._locale))
+        return f"+{shown}" if signed and value > 0 else shown
 
     def money(self, value: Number | None, digits: int = 0) -> str:
         """US dollars."""

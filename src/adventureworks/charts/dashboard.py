@@ -1,0 +1,82 @@
+"""The charts that only the dashboard shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+from adventureworks.charts.monthly import frame, money_axis
+from adventureworks.charts.theme import Scheme, Spec, colour
+from adventureworks.texts import Language
+
+SPARK_WIDTH, SPARK_HEIGHT = 120, 28
+
+Forecast = tuple[date, Decimal, Decimal, Decimal, Decimal, Decimal]
+"""Month, forecast, then the bounds of the 80 % and of the 95 % interval, lower and upper each."""
+
+
+def forecast(
+    past: Sequence[tuple[date, Decimal]], ahead: Sequence[Forecast], language: Language, scheme: Scheme = "light"
+) -> Spec:
+    """Revenue in USD of the months so far, and what is expected of the next ones, with both intervals."""
+    known, expected = language.text("Revenue"), language.text("Forecast")
+    names = {"domain": [known, expected], "range": [colour("main", scheme), colour("second", scheme)]}
+    x = {"field": "month", "type": "temporal", "title": None, "axis": {"format": "%m/%y", "tickCount": 8}}
+    history = [{"month": month.isoformat(), "revenue": float(revenue)} for month, revenue in past]
+    names_of = ("forecast", "lower_80", "upper_80", "lower_95", "upper_95")
+    future = [
+        {"month": month.isoformat(), **dict(zip(names_of, map(float, figures), strict=True))}
+        for month, *figures in ahead
+    ]
+    if history and future:
+        # The bands open from the last known month.
+        last = history[-1]
+        future.insert(0, {"month": last["month"], **dict.fromkeys(names_of, last["revenue"])})
+
+    def band(level: int, opacity: float) -> Spec:
+        return {
+            "data": {"values": future},
+            "mark": {"type": "area", "opacity": opacity, "color": colour("second", scheme)},
+            "encoding": {
+                "x": x,
+                "y": {"field": f"lower_{level}", "type": "quantitative", "title": None, "axis": money_axis()},
+                "y2": {"field": f"upper_{level}"},
+            },
+        }
+
+    def line(rows: list[dict[str, object]], field: str, name: str, dash: list[int]) -> Spec:
+        return {
+            "data": {"values": rows},
+            "mark": {"type": "line", "point": {"size": 24}, "strokeDash": dash},
+            "encoding": {
+                "x": x,
+                "y": {"field": field, "type": "quantitative", "title": None, "axis": money_axis()},
+                "color": {"datum": name, "type": "nominal", "scale": names},
+            },
+        }
+
+    return {
+        **frame(language, 0, 280, scheme),
+        "width": "container",
+        "layer": [
+            band(95, 0.15),
+            band(80, 0.25),
+            line([dict(row) for row in history], "revenue", known, []),
+            line([dict(row) for row in future], "forecast", expected, [4, 3]),
+        ],
+    }
+
+
+def sparkline(values: Sequence[Decimal | None]) -> str:
+    """The points of a small line, as SVG wants them, in a box of `SPARK_WIDTH` by `SPARK_HEIGHT`; gaps are left out."""
+    known = [(place, value) for place, value in enumerate(values) if value is not None]
+    if len(known) < 2:
+        return ""
+    low, high = min(value for _, value in known), max(value for _, value in known)
+    span = high - low or Decimal(1)
+    step = Decimal(SPARK_WIDTH - 4) / (len(values) - 1)
+    return " ".join(
+        f"{float(2 + place * step):.1f},{float(SPARK_HEIGHT - 3 - (value - low) / span * (SPARK_HEIGHT - 6)):.1f}"
+        for place, value in known
+    )

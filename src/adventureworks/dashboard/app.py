@@ -1,0 +1,336 @@
+"""What the browser is answered. Every route is behind Airflow's login: who has not signed in gets 401 and no data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
+
+import psycopg
+from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.staticfiles import StaticFiles
+
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, marts_of
+from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
+from adventureworks.charts.monthly import bars, columns_and_line
+from adventureworks.charts.rendering import FONTS
+from adventureworks.charts.theme import Spec
+from adventureworks.dashboard import figures, lineage
+from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.incidents import ledger
+from adventureworks.reports.delivery import KINDS, MEDIA_TYPES
+from adventureworks.reports.delivery import files as filed
+from adventureworks.settings import settings
+from adventureworks.texts import LANGUAGES, Language, language
+from adventureworks.warehouse import open_warehouse
+from adventureworks.warehouse.state import is_laid_out
+
+PREFIX = "/dashboard"
+STATIC = Path(str(files("adventureworks.dashboard"))) / "static"
+STATEMENT_TIMEOUT_MS = 10_000
+PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self';"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+)
+
+Found = TypeVar("Found")
+
+app = FastAPI(title="AdventureWorks", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(get_user)])
+app.add_middleware(GZipMiddleware, minimum_size=1000)
+
+
+class _Guarded(StaticFiles):
+    """Files for those who have signed in."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive)
+        try:
+            await get_user(request, None, None)
+        except HTTPException as error:
+            await _explained(request, error)(scope, receive, send)
+            return
+        await super().__call__(scope, receive, send)
+
+
+app.mount("/static/fonts", _Guarded(directory=FONTS), name="fonts")
+app.mount("/static", _Guarded(directory=STATIC), name="static")
+
+
+@app.middleware("http")
+async def _add_headers(request: Request, call_next: Callable[..., Any]) -> Any:
+    answer = await call_next(request)
+    answer.headers["Content-Security-Policy"] = _POLICY
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    answer.headers["Referrer-Policy"] = "same-origin"
+    if request.url.path.startswith(f"{PREFIX}/static/"):
+        answer.headers["Cache-Control"] = "private, max-age=3600"
+    else:
+        answer.headers["Cache-Control"] = "private, no-cache"
+    return answer
+
+
+@app.exception_handler(HTTPException)
+async def _refused(request: Request, error: HTTPException) -> Response:
+    return _explained(request, error)
+
+
+@app.exception_handler(PlatformError)
+async def _broken(request: Request, error: PlatformError) -> Response:
+    speech = language(_code(request))
+    status = 503 if isinstance(error, ServiceUnavailable) else 500
+    return _page(request, "message", speech, status, title=speech.text("This page cannot be shown now"), error=error)
+
+
+def _speech(request: Request, lang: Annotated[str | None, Query()] = None) -> Language:
+    return language(lang if lang in LANGUAGES else _code(request))
+
+
+Speech = Annotated[Language, Depends(_speech)]
+
+
+@app.get("/")
+def root() -> Response:
+    """The first page."""
+    return RedirectResponse(f"{PREFIX}/overview")
+
+
+@app.get("/overview")
+def overview(request: Request, speech: Speech) -> Response:
+    """KPIs, how they came about, and what is fresh."""
+    with _reading() as connection:
+        if connection is None:
+            return _nothing_yet(request, speech)
+        shown = _remembered(connection, f"overview {speech.code}", lambda: figures.overview(connection, speech))
+        assets = figures.assets(connection)
+        incidents = ledger.open_incidents(connection)
+    marts = [asset for asset in assets if asset.state.kind == "mart"]
+    charts = {
+        "history": lambda scheme: columns_and_line(
+            [
+                (speech.short_month(month), revenue, profit, partial)
+                for month, revenue, profit, partial in shown.history
+            ],
+            speech,
+            scheme=scheme,
+        ),
+        "territories": lambda scheme: bars(shown.territories, speech, width=260, scheme=scheme),
+    }
+    return _page(
+        request,
+        "overview",
+        speech,
+        shown=shown,
+        fresh=sum(asset.state.fresh for asset in marts),
+        marts=len(marts),
+        incidents=incidents,
+        charts=_both(charts),
+    )
+
+
+@app.get("/forecast")
+def forecast_page(request: Request, speech: Speech, channel: str = "", territory: int | None = None) -> Response:
+    """What is expected of each channel and territory, and how good such forecasts were."""
+    with _reading() as connection:
+        names = figures.series_names(connection) if connection else []
+        if connection is None or not names:
+            return _nothing_yet(request, speech)
+        chosen = next((name for name in names if name[:2] == (channel, territory)), names[0])
+        series = figures.series(connection, *chosen)
+    charts = {"forecast": lambda scheme: forecast(series.past, series.ahead, speech, scheme)}
+    return _page(request, "forecast", speech, series=series, names=names, charts=_both(charts))
+
+
+@app.get("/quality")
+def quality(request: Request, speech: Speech) -> Response:
+    """Freshness, version and verdict of every table and mart, and the scores of the data."""
+    with _reading() as connection:
+        if connection is None:
+            return _nothing_yet(request, speech)
+        overall, at, scores = figures.scores(connection)
+        assets = figures.assets(connection)
+    return _page(request, "quality", speech, assets=assets, overall=overall, at=at, scores=scores)
+
+
+@app.get("/incidents")
+def incidents_page(request: Request, speech: Speech, user: GetUserDep) -> Response:
+    """What is wrong, what was, and who has taken it on."""
+    with _reading() as connection:
+        if connection is None:
+            return _nothing_yet(request, speech)
+        found = ledger.all_incidents(connection)
+    return _page(request, "incidents", speech, incidents=found, may_acknowledge=_may_edit(request, user))
+
+
+@app.post("/incidents/{incident_id}/acknowledge", dependencies=[Depends(requires_access_dag(method="PUT"))])
+def acknowledge(request: Request, incident_id: str, user: GetUserDep) -> Response:
+    """Notes that this user has taken an incident on; only for who may edit DAGs."""
+    origin = request.headers.get("origin")
+    if origin and urlsplit(origin).netloc != request.headers.get("host"):
+        raise HTTPException(403, "The request comes from another site.")
+    with open_warehouse(settings()).connect("acknowledge incident") as connection:
+        incident = ledger.acknowledge(connection, incident_id, user.get_name())
+    if incident is None:
+        raise HTTPException(409, "The incident is not open any more.")
+    return RedirectResponse(f"{PREFIX}/incidents", status_code=303)
+
+
+@app.get("/lineage")
+def lineage_page(request: Request, speech: Speech, mart: str = "territory_sales") -> Response:
+    """What a mart is made of, back to the source, column by column."""
+    if mart not in MARTS:
+        raise HTTPException(404, f"There is no mart {mart}.")
+    return _page(
+        request,
+        "lineage",
+        speech,
+        mart=MARTS[mart],
+        marts=list(MARTS),
+        columns=lineage.columns(mart),
+        by_column=lineage.by_column(mart),
+        levels=lineage.levels(mart),
+        sources=SOURCE_TABLES,
+    )
+
+
+@app.get("/dag/{dag}")
+def of_dag(dag: str) -> Response:
+    """From a DAG's page to its marts; from the ingestion's to the source tables."""
+    marts = marts_of(dag) if dag in ANALYSES else ()
+    return RedirectResponse(f"{PREFIX}/lineage?mart={marts[0].name}" if marts else f"{PREFIX}/quality")
+
+
+@app.get("/reports")
+def reports(request: Request, speech: Speech) -> Response:
+    """The reports that are filed."""
+    with _reading() as connection:
+        if connection is None:
+            return _nothing_yet(request, speech)
+        found = list(filed(connection))
+    months: dict[str, list[Any]] = {}
+    for file in found:
+        months.setdefault(file.month, []).append(file)
+    return _page(request, "reports", speech, months=months)
+
+
+@app.get("/reports/{month}/{code}/{kind}")
+def download(month: str, code: str, kind: str) -> Response:
+    """One report as a file."""
+    from adventureworks.orchestration.storage import report_folder
+
+    if kind not in KINDS:
+        raise HTTPException(404, "There is no such report.")
+    with _reading() as connection:
+        found = (
+            [file for file in filed(connection, month) if (file.language, file.kind) == (code, kind)]
+            if connection
+            else []
+        )
+    if not found:
+        raise HTTPException(404, "There is no such report.")
+    content = (report_folder(settings()) / found[0].path).read_bytes()
+    disposition = f'attachment; filename="{found[0].name}"'
+    return Response(content, media_type=MEDIA_TYPES[found[0].kind], headers={"Content-Disposition": disposition})
+
+
+@contextmanager
+def _reading() -> Iterator[psycopg.Connection[Any] | None]:
+    """A connection that only reads; None while nothing was ever published. Raises ServiceUnavailable."""
+    with open_warehouse(settings()).connect("dashboard") as connection:
+        connection.execute(f"set statement_timeout = {STATEMENT_TIMEOUT_MS}")
+        connection.commit()
+        connection.read_only = True
+        yield connection if is_laid_out(connection) else None
+
+
+_memory: dict[str, tuple[int, Any]] = {}
+
+
+def _remembered(connection: psycopg.Connection[Any], name: str, read: Callable[[], Found]) -> Found:
+    """What was read before, as long as nothing was published since."""
+    version = figures.versions(connection)
+    known = _memory.get(name)
+    if known is None or known[0] != version:
+        known = _memory[name] = (version, read())
+    found: Found = known[1]
+    return found
+
+
+def _both(charts: dict[str, Callable[[Any], Spec]]) -> str:
+    """The charts for a light and a dark page, as JSON that is safe inside HTML."""
+    specs = {name: {scheme: make(scheme) for scheme in ("light", "dark")} for name, make in charts.items()}
+    return json.dumps(specs).replace("<", "\\u003c")
+
+
+def _may_edit(request: Request, user: Any) -> bool:
+    try:
+        requires_access_dag(method="PUT")(request, user)
+    except HTTPException:
+        return False
+    return True
+
+
+def _nothing_yet(request: Request, speech: Language) -> Response:
+    return _page(request, "message", speech, title=speech.text("Nothing is published yet"), error=None)
+
+
+def _explained(request: Request, error: HTTPException) -> Response:
+    speech = language(_code(request))
+    titles = {401: speech.text("Please sign in"), 403: speech.text("You may not do this")}
+    title = titles.get(error.status_code, speech.text("This was not found"))
+    return _page(
+        request, "message", speech, error.status_code, title=title, error=None, sign_in=error.status_code == 401
+    )
+
+
+def _code(request: Request) -> str:
+    """The language of the reader: the one chosen last, else the browser's, else English."""
+    wanted = [request.query_params.get("lang"), request.cookies.get("adventureworks_language")]
+    wanted += [part.strip()[:2] for part in request.headers.get("accept-language", "").split(",")]
+    return next((code for code in wanted if code in LANGUAGES), LANGUAGES[0])
+
+
+def _page(request: Request, name: str, speech: Language, status: int = 200, **values: Any) -> Response:
+    shown = {"sign_in": False, "charts": "", **values}
+    html = (
+        _environment()
+        .get_template(f"{name}.html")
+        .render(
+            t=speech.text,
+            speech=speech,
+            languages=LANGUAGES,
+            page=name,
+            pages=PAGES,
+            prefix=PREFIX,
+            path=request.url.path,
+            query=dict(request.query_params),
+            spark=(SPARK_WIDTH, SPARK_HEIGHT),
+            **shown,
+        )
+    )
+    answer = HTMLResponse(html, status_code=status)
+    if request.query_params.get("lang") in LANGUAGES:
+        answer.set_cookie("adventureworks_language", speech.code, samesite="lax", path=PREFIX)
+    return answer
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+    return Environment(
+        loader=PackageLoader("adventureworks.dashboard"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,151 @@
+"""What a mart is made of, column by column: read from its model's SQL, down to the source tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.lineage import Node, lineage
+
+from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, entry
+from adventureworks.columns import columns_of
+from adventureworks.marts import models
+
+Origin = tuple[str, str]
+"""A table or mart, and a column of it."""
+
+_VIEWS = {"sales_month": ("fact_sales", "order_date")}
+"""Views of the warehouse, and what their columns are made of."""
+
+
+@dataclass(frozen=True)
+class ColumnLineage:
+    """One column of a mart: what its model reads for it, and where that comes from in the source."""
+
+    name: str
+    description: str
+    made_of: tuple[Origin, ...]
+    from_source: tuple[Origin, ...]
+
+
+@cache
+def columns(name: str) -> tuple[ColumnLineage, ...]:
+    """The columns of a mart. Of a mart that Python computes, each column may come from all that it reads."""
+    mart = MARTS[name]
+    direct = _direct(mart)
+    return tuple(
+        ColumnLineage(
+            column.name,
+            column.description or "",
+            made_of := direct.get(column.name, ()),
+            tuple(sorted({source for origin in made_of for source in _in_source(origin)})),
+        )
+        for column in columns_of(mart)
+    )
+
+
+def by_column(name: str) -> bool:
+    """Whether the lineage tells single columns apart; not where Python computes the mart."""
+    return models.is_sql(MARTS[name])
+
+
+def levels(name: str) -> tuple[tuple[str, ...], ...]:
+    """The mart, then what it reads, then what that reads …: each asset at its greatest distance."""
+    depth: dict[str, int] = {}
+
+    def walk(asset: str, distance: int) -> None:
+        depth[asset] = max(depth.get(asset, 0), distance)
+        for upstream in MARTS[asset].inputs if asset in MARTS else ():
+            walk(upstream, distance + 1)
+
+    walk(name, 0)
+    deepest = max(depth.values())
+    # Source tables stand together at the far end.
+    for asset in depth:
+        if asset in SOURCE_TABLES:
+            depth[asset] = deepest
+    return tuple(
+        tuple(sorted(asset for asset, distance in depth.items() if distance == level)) for level in range(deepest + 1)
+    )
+
+
+@cache
+def _direct(mart: Mart) -> Mapping[str, tuple[Origin, ...]]:
+    """Column -> what the model reads for it."""
+    if models.is_sql(mart):
+        query = models.queries_of(mart)[mart.name]
+        return {column.name: tuple(sorted(_traced(query, column.name))) for column in columns_of(mart)}
+    read = tuple(sorted({origin for query in models.queries_of(mart).values() for origin in _all_of(query)}))
+    return dict.fromkeys((column.name for column in columns_of(mart)), read)
+
+
+@cache
+def _unquoted(query: str) -> exp.Expr:
+    """The SELECT with all names alike: a quoted one would have to be spelled as the schema spells it."""
+    parsed = sqlglot.parse_one(query, dialect=models.DIALECT)
+    for identifier in parsed.find_all(exp.Identifier):
+        identifier.set("quoted", False)
+    return parsed
+
+
+def _traced(query: str, column: str) -> set[Origin]:
+    try:
+        root = lineage(column, _unquoted(query), schema=_schema(), dialect=models.DIALECT)
+    except (SqlglotError, ValueError, KeyError):
+        return _all_of(query)
+    return {origin for node in root.walk() if not node.downstream for origin in _origin(node)}
+
+
+@cache
+def _schema() -> dict[str, dict[str, dict[str, str]]]:
+    """The columns that models can read, so that one without the name of its table is found."""
+    return {
+        schema: {asset.asset: {column.name: "varchar" for column in columns_of(asset)} for asset in assets.values()}
+        for schema, assets in (("raw", SOURCE_TABLES), ("marts", MARTS))
+    }
+
+
+def _origin(node: Node) -> Iterator[Origin]:
+    if isinstance(node.source, exp.Table):
+        asset = _asset(node.source)
+        column = node.name.rpartition(".")[2].strip('"')
+        if asset:
+            yield _VIEWS.get(node.source.name.lower(), (asset, _spelled(asset, column)))
+
+
+def _all_of(query: str) -> set[Origin]:
+    """Every column of a table that a SELECT names."""
+    found: set[Origin] = set()
+    parsed = sqlglot.parse_one(query, dialect=models.DIALECT)
+    assets = {asset for reference in parsed.find_all(exp.Table) if (asset := _asset(reference))}
+    named = {column.name.lower() for column in parsed.find_all(exp.Column)}
+    for asset in assets:
+        found |= {(asset, column.name) for column in columns_of(entry(asset)) if column.name.lower() in named}
+    return found
+
+
+def _asset(reference: exp.Table) -> str | None:
+    """The table or mart of the catalogue that is read; None for a part of the query itself."""
+    name = reference.name.lower()
+    if reference.db.lower() not in ("raw", "marts", "staging"):
+        return None
+    known = {asset.lower(): asset for asset in (*SOURCE_TABLES, *MARTS)}
+    return _VIEWS[name][0] if name in _VIEWS else known.get(name)
+
+
+def _spelled(asset: str, column: str) -> str:
+    names = {known.name.lower(): known.name for known in columns_of(entry(asset))}
+    return names.get(column.lower(), column.lower())
+
+
+def _in_source(origin: Origin) -> set[Origin]:
+    asset, column = origin
+    if asset in SOURCE_TABLES:
+        return {origin}
+    # A mart that reads what it said before is not made of itself.
+    made_of = (upstream for upstream in _direct(MARTS[asset]).get(column, ()) if upstream[0] != asset)
+    return {source for upstream in made_of for source in _in_source(upstream)}

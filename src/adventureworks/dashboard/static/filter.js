@@ -1,0 +1,9 @@
+// Shows only the rows of the table that hold the words typed.
+const box = document.getElementById("filter");
+box.addEventListener("input", () => {
+  const words = box.value.toLowerCase().split(/\s+/);
+  for (const row of document.querySelectorAll("#assets tbody tr")) {
+    const text = row.textContent.toLowerCase();
+    row.hidden = !words.every((word) => text.includes(word));
+  }
+});
