@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -39,8 +40,8 @@ STATEMENT_TIMEOUT_MS = 10_000
 PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
 
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self';"
-    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
+    "default-src 'none'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+    " font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
 )
 
 Found = TypeVar("Found")
@@ -68,8 +69,9 @@ app.mount("/static", _Guarded(directory=STATIC), name="static")
 
 @app.middleware("http")
 async def _add_headers(request: Request, call_next: Callable[..., Any]) -> Any:
+    request.state.nonce = secrets.token_urlsafe(16)
     answer = await call_next(request)
-    answer.headers["Content-Security-Policy"] = _POLICY
+    answer.headers["Content-Security-Policy"] = _POLICY.replace("{nonce}", request.state.nonce)
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "same-origin"
     if request.url.path.startswith(f"{PREFIX}/static/"):
@@ -313,6 +315,8 @@ def _page(request: Request, name: str, speech: Language, status: int = 200, **va
             prefix=PREFIX,
             path=request.url.path,
             query=dict(request.query_params),
+            nonce=getattr(request.state, "nonce", ""),
+            nonce=getattr(request.state, "nonce", ""),
             spark=(SPARK_WIDTH, SPARK_HEIGHT),
             **shown,
         )
