@@ -316,7 +316,6 @@ def _page(request: Request, name: str, speech: Language, status: int = 200, **va
             path=request.url.path,
             query=dict(request.query_params),
             nonce=getattr(request.state, "nonce", ""),
-            nonce=getattr(request.state, "nonce", ""),
             spark=(SPARK_WIDTH, SPARK_HEIGHT),
             **shown,
         )
