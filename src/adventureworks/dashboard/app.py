@@ -31,6 +31,7 @@ from adventureworks.reports.delivery import KINDS, MEDIA_TYPES
 from adventureworks.reports.delivery import files as filed
 from adventureworks.settings import settings
 from adventureworks.texts import LANGUAGES, Language, language
+from adventureworks.texts.terms import dimension_name
 from adventureworks.warehouse import open_warehouse
 from adventureworks.warehouse.state import is_laid_out
 
@@ -160,7 +161,8 @@ def quality(request: Request, speech: Speech) -> Response:
             return _nothing_yet(request, speech)
         overall, at, scores = figures.scores(connection)
         assets = figures.assets(connection)
-    return _page(request, "quality", speech, assets=assets, overall=overall, at=at, scores=scores)
+    named = [(dimension_name(name, speech), score) for name, score in scores]
+    return _page(request, "quality", speech, assets=assets, overall=overall, at=at, scores=named)
 
 
 @app.get("/incidents")

@@ -1,6 +1,7 @@
 """Who is told what, when, and in which language: read from `routes.yaml`, or from a file of your own.
 
-A file of your own need only hold what differs: its parts are laid over those that come with the platform.
+A file of your own need only hold what differs: its parts are laid over those that come with the platform. A name that
+is null there (a digest, say) is taken out.
 """
 
 from __future__ import annotations
@@ -155,12 +156,12 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Maps are merged name by name; anything else is replaced."""
+    """Maps are merged name by name, a name that is null is taken out, anything else is replaced."""
     merged = dict(below)
     for name, value in above.items():
         known = merged.get(name)
         merged[name] = _laid_over(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
-    return merged
+    return {name: value for name, value in merged.items() if value is not None}
 
 
 def _mend(settings: Settings) -> str:

@@ -117,8 +117,9 @@ class Language:
         """A point in time to the minute, in the time zone that it carries."""
         if value is None:
             return MISSING
-        shown = dates.format_datetime(value, format="medium", tzinfo=value.tzinfo, locale=self._locale)
-        return f"{shown} {value.tzname() or ''}".rstrip()
+        day = dates.format_date(value, format="medium", locale=self._locale)
+        clock = dates.format_time(value, format="short", tzinfo=value.tzinfo, locale=self._locale)
+        return f"{day}, {clock} {value.tzname() or ''}".rstrip()
 
 
 @lru_cache(maxsize=len(LANGUAGES))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from adventureworks.incidents import open_incidents
 from adventureworks.outbox.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
+from adventureworks.texts.terms import dimension_name
 from adventureworks.warehouse.postgres import Connection
 
 _NEWEST = "run_number = (select max(run_number) from marts.data_quality)"
@@ -37,7 +38,7 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
         Listing(
             text("Scores"),
             (text("Dimension"), text("Share of checks that pass")),
-            tuple((_dimension(name, language), language.percent(score, 2)) for name, score, _ in scores),
+            tuple((dimension_name(name, language), language.percent(score, 2)) for name, score, _ in scores),
         ),
         Listing(
             text("Rules that fail"),
@@ -84,16 +85,3 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
         command="adventureworks incident list",
         page="dashboard/#quality",
     )
-
-
-def _dimension(name: str, language: Language) -> str:
-    text = language.text
-    return {
-        "completeness": text("Completeness"),
-        "uniqueness": text("Uniqueness"),
-        "validity": text("Validity"),
-        "consistency": text("Consistency"),
-        "referential": text("References"),
-        "freshness": text("Freshness"),
-        "volume": text("Volume"),
-    }.get(name, name)

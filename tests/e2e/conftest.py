@@ -1,0 +1,109 @@
+"""One running platform for all end-to-end tests: it takes a minute to come up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import psutil
+import pytest
+from aiosmtpd.controller import Controller
+
+from tests.e2e.running import UP_WITHIN_SECONDS, Inbox, RunningPlatform
+
+NO_DIGESTS = """
+digests: {daily_sales: null, low_stock: null, data_quality: null, customer_value: null}
+monthly_report: []
+"""
+"""What readers get by the clock is tested elsewhere; here mails are counted."""
+
+
+@pytest.fixture(scope="session")
+def inbox() -> Iterator[tuple[Inbox, dict[str, str]]]:
+    """The local servers, and the variables that name them as Airflow connections."""
+    kept = Inbox()
+
+    class Webhook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            kept.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    slack = ThreadingHTTPServer(("127.0.0.1", 0), Webhook)
+    threading.Thread(target=slack.serve_forever, daemon=True).start()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    mail = Controller(kept, hostname="127.0.0.1", port=port)
+    mail.start()
+    smtp = {
+        "conn_type": "smtp",
+        "host": "127.0.0.1",
+        "port": port,
+        "extra": {"disable_ssl": True, "disable_tls": True, "from_email": "platform@example.com"},
+    }
+    webhook = {
+        "conn_type": "slackwebhook",
+        "host": f"http://127.0.0.1:{slack.server_port}/services",
+        "password": "T000/B000/XXXX",
+    }
+    yield kept, {"AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(smtp), "AIRFLOW_CONN_SLACK_DEFAULT": json.dumps(webhook)}
+    mail.stop()
+    slack.shutdown()
+
+
+@pytest.fixture(scope="session")
+def platform(
+    inbox: tuple[Inbox, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningPlatform]:
+    """`adventureworks run` on a small generated company, up to date."""
+    home = tmp_path_factory.mktemp("e2e") / "home"
+    routes = tmp_path_factory.mktemp("routes") / "routes.yaml"
+    routes.write_text(NO_DIGESTS)
+    variables = {
+        **os.environ,
+        **inbox[1],
+        "ADVENTUREWORKS_HOME": str(home),
+        "ADVENTUREWORKS_WATCH_SECONDS": "2",
+        "ADVENTUREWORKS_ROUTES": str(routes),
+    }
+    command = [sys.executable, "-m", "adventureworks.cli"]
+    generate = [*command, "source", "generate", "--scale", "0.02", "--seed", "3"]
+    subprocess.run(generate, check=True, env=variables, stdin=subprocess.DEVNULL, timeout=300)
+    running = subprocess.Popen(
+        [*command, "run"], env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    output: list[str] = []
+    up = threading.Event()
+
+    def read() -> None:
+        assert running.stdout is not None
+        for line in running.stdout:
+            output.append(line)
+            if "Stays up" in line:
+                up.set()
+        up.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        assert up.wait(UP_WITHIN_SECONDS), "".join(output[-20:])
+        assert running.poll() is None, "".join(output[-20:])
+        yield RunningPlatform(home, output)
+        family = psutil.Process(running.pid).children(recursive=True)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=60) == 0
+        assert [child.pid for child in family if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+    finally:
+        if running.poll() is None:
+            running.kill()

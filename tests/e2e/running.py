@@ -1,0 +1,106 @@
+"""The platform as a user runs it: `adventureworks run`, and what can be seen of it from outside."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+
+from adventureworks.embedded.postgres import EmbeddedPostgres
+
+Found = TypeVar("Found")
+UP_WITHIN_SECONDS = 400
+
+
+@dataclass
+class Inbox:
+    """A mail server and a Slack webhook that keep what they get."""
+
+    mails: list[EmailMessage] = field(default_factory=list)
+    posts: list[dict[str, Any]] = field(default_factory=list)
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        mail = message_from_bytes(envelope.content, policy=policy.default)
+        assert isinstance(mail, EmailMessage)
+        self.mails.append(mail)
+        return "250 OK"
+
+
+class RunningPlatform:
+    """A home in which the platform is up, and what it shows to the outside."""
+
+    def __init__(self, home: Path, output: list[str]) -> None:
+        self.output = output
+        self.postgres = EmbeddedPostgres(home)
+        self.home = home
+        self.ui = next(line.split()[1] for line in output if line.startswith("UI:"))
+        passwords = json.loads((home / "secrets" / "airflow-passwords.json").read_text())
+        body = {"username": "admin", "password": passwords["admin"]}
+        self._token = self.api("/auth/token", body, token=None)["access_token"]
+
+    def sql(self, database: str, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Reads one of the databases."""
+        with psycopg.connect(self.postgres.url(database)) as connection:
+            return connection.execute(query, parameters or None).fetchall()
+
+    def change(self, *statements: str) -> None:
+        """Changes the source, in one transaction."""
+        with psycopg.connect(self.postgres.url("source")) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def api(self, path: str, body: dict[str, Any] | None = None, token: str | None = "own") -> dict[str, Any]:
+        """Airflow's REST API, as the signed-in user."""
+        request = urllib.request.Request(self.ui + path, headers={"Content-Type": "application/json"})
+        if token:
+            request.add_header("Authorization", f"Bearer {self._token if token == 'own' else token}")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return dict(json.load(answer))
+
+    def newest(self, asset: str) -> tuple[int, dict[str, int]]:
+        """The newest version of an asset and its inputs."""
+        version, inputs = self.sql(
+            "warehouse",
+            "select version, inputs from ops.publication where asset = %s order by version desc limit 1",
+            (asset,),
+        )[0]
+        return version, json.loads(inputs) if inputs else {}
+
+    def runs(self, dag: str) -> int:
+        """Runs of a DAG that published something."""
+        return int(
+            self.sql(
+                "airflow",
+                "select count(*) from task_instance"
+                " where dag_id = %s and task_id like 'publish%%' and state = 'success'",
+                (dag,),
+            )[0][0]
+        )
+
+    def quiet(self) -> bool:
+        """Nothing runs or is about to."""
+        active = self.sql("airflow", "select count(*) from dag_run where state in ('queued', 'running')")[0][0]
+        waking = self.sql(
+            "airflow",
+            "select (select count(*) from asset_dag_run_queue) +"
+            " (select count(*) from asset_partition_dag_run where created_dag_run_id is null)",
+        )[0][0]
+        return not active and not waking
+
+
+def wait_for(what: Callable[[], Found], seconds: float = 120) -> Found:
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)
+    return found

@@ -1,0 +1,175 @@
+"""What people see of the running platform: the dashboard in a browser, reports, and what the watch finds."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import psutil
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from openpyxl import load_workbook
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.conftest import REPOSITORY
+from tests.e2e.running import Inbox, RunningPlatform, wait_for
+from tests.e2e.test_events import any_order, sell_one_more
+
+PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
+SIZES = {"desktop": (1280, 900), "phone": (360, 740)}
+PICTURES = Path(os.environ.get("SCREENSHOTS", REPOSITORY / "build" / "screenshots"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium on this machine (make browser installs it)")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+def signed_in(browser: Browser, platform: RunningPlatform, scheme: str = "light", size: str = "desktop") -> Page:
+    width, height = SIZES[size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,  # type: ignore[arg-type]
+        accept_downloads=True,
+    )
+    page = context.new_page()
+    passwords = json.loads((platform.home / "secrets" / "airflow-passwords.json").read_text())
+    page.goto(platform.ui)
+    page.fill("input[name=username]", "admin")
+    page.fill("input[name=password]", passwords["admin"])
+    page.click("button[type=submit]")
+    page.wait_for_url(lambda url: "login" not in url)
+    return page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", list(SIZES))
+def test_every_page_can_be_read_by_everybody(
+    platform: RunningPlatform, browser: Browser, scheme: str, size: str
+) -> None:
+    page = signed_in(browser, platform, scheme, size)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    asked: set[str] = set()
+    page.on("request", lambda request: asked.add(request.url))
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for name in PAGES:
+        page.goto(f"{platform.ui}/dashboard/{name}")
+        for chart in page.locator("[data-chart]").all():
+            chart.locator("svg").first.wait_for()
+        assert page.locator("html").get_attribute("data-scheme") == scheme
+        page.screenshot(path=PICTURES / f"{name}-{scheme}-{size}.png", full_page=True)
+        found = Axe().run(page).response["violations"]
+        serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+        assert serious == [], name
+        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wider <= 0, f"{name} does not fit"
+    assert errors == []
+    assert {url for url in asked if not url.startswith((platform.ui, "data:"))} == set(), "nothing from elsewhere"
+    page.context.close()
+
+
+def test_the_menu_of_airflow_leads_to_the_dashboard(platform: RunningPlatform, browser: Browser) -> None:
+    page = signed_in(browser, platform)
+    page.goto(f"{platform.ui}/plugin/adventureworks")
+    inside = page.frame_locator("iframe")
+    inside.locator("h1", has_text="Overview").wait_for()
+    page.goto(f"{platform.ui}/dags/sales_territory_analysis/plugin/adventureworks_marts")
+    inside.locator("h1", has_text="territory_sales").wait_for()
+    page.context.close()
+
+
+def test_a_report_is_downloaded_and_agrees_with_the_warehouse(platform: RunningPlatform, browser: Browser) -> None:
+    page = signed_in(browser, platform)
+    [(month, revenue)] = platform.sql(
+        "warehouse",
+        "select to_char(month, 'YYYY-MM'), sum(revenue) from marts.monthly_profit where not is_partial"
+        " group by 1 order by 1 desc limit 1",
+    )
+    page.goto(f"{platform.ui}/dashboard/reports")
+    with page.expect_download() as waiting:
+        page.click(f'a[href$="/{month}/en/workbook"]')
+    book = load_workbook(BytesIO(Path(waiting.value.path()).read_bytes()))
+    assert round(book["Summary"]["B5"].value, 2) == round(float(revenue), 2)
+    page.context.close()
+
+
+def test_an_incident_is_taken_on_in_the_browser(platform: RunningPlatform, browser: Browser) -> None:
+    wait_for(platform.quiet)
+    platform.change('alter table "Purchasing"."Vendor" rename column "CreditRating" to "Rating"')
+    wait_for(lambda: platform.sql("warehouse", "select 1 from ops.incident where status = 'open'"))
+    page = signed_in(browser, platform)
+    page.goto(f"{platform.ui}/dashboard/incidents")
+    page.screenshot(path=PICTURES / "incident-open.png", full_page=True)
+    page.get_by_role("button", name="Take it on").first.click()
+    page.locator(".incident.acknowledged", has_text="Purchasing_Vendor").wait_for()
+    assert platform.sql(
+        "warehouse",
+        "select acknowledged_by from ops.incident where asset = 'Purchasing_Vendor' and resolved_at is null",
+    ) == [("admin",)]
+    platform.change('alter table "Purchasing"."Vendor" rename column "Rating" to "CreditRating"')
+    wait_for(lambda: not platform.sql("warehouse", "select 1 from ops.incident where resolved_at is null"))
+    page.context.close()
+
+
+def test_a_changed_month_is_reported_in_a_run_of_its_own(platform: RunningPlatform) -> None:
+    wait_for(platform.quiet)
+    order, line, month = any_order(platform)
+    runs = "select partition_key, count(*) from dag_run where dag_id = 'financial_reporting' group by 1"
+    before = dict(platform.sql("airflow", runs))
+    months = platform.sql("warehouse", "select distinct to_char(month, 'YYYY-MM') from marts.monthly_profit")
+    assert set(before) == {row[0] for row in months}, "one run for each month"
+    platform.change(*sell_one_more(order, line))
+    wait_for(
+        lambda: platform.sql(
+            "warehouse", "select 1 from ops.monthly_report where month = %s and status = 'restated'", (month,)
+        )
+    )
+    wait_for(platform.quiet)
+    after = dict(platform.sql("airflow", runs))
+    assert {key for key in after if after[key] != before.get(key)} == {month}
+    [(changes,)] = platform.sql("warehouse", "select changes from ops.monthly_report where month = %s", (month,))
+    assert {change["part"] for change in json.loads(changes)} == {"total", "region", "category"}
+    [(path, size)] = platform.sql(
+        "warehouse",
+        "select path, bytes from ops.report_file where month = %s and language = 'fr' and kind = 'document'",
+        (month,),
+    )
+    assert (platform.home / "reports" / path).stat().st_size == size
+
+
+def test_a_scheduler_that_stands_still_is_told_of_and_so_is_its_recovery(
+    platform: RunningPlatform, inbox: tuple[Inbox, dict[str, str]]
+) -> None:
+    kept, _ = inbox
+    wait_for(platform.quiet)
+    kept.mails.clear()
+    family = [
+        process
+        for process in psutil.process_iter(["cmdline", "environ"])
+        if "scheduler" in (process.info["cmdline"] or [])
+        and (process.info["environ"] or {}).get("ADVENTUREWORKS_HOME") == str(platform.home)
+    ]
+    for process in family:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        wait_for(lambda: kept.mails, seconds=180)
+    finally:
+        for process in family:
+            process.send_signal(signal.SIGCONT)
+    [mail] = kept.mails
+    assert mail["to"] == "platform@localhost"
+    assert "scheduler_is_alive" in str(mail["subject"])
+    wait_for(lambda: any("recovered" in str(mail["subject"]) for mail in kept.mails), seconds=60)
