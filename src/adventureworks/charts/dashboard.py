@@ -12,8 +12,8 @@ from adventureworks.texts import Language
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 
-Forecast = tuple[date, Decimal, Decimal, Decimal, Decimal, Decimal]
-"""Month, forecast, then the bounds of the 80 % and of the 95 % interval, lower and upper each."""
+Forecast = tuple[date, Decimal, Decimal | None, Decimal | None, Decimal | None, Decimal | None]
+"""Month, forecast, then the bounds of the 80 % and of the 95 % interval, lower and upper each; None: too few tries."""
 
 
 def forecast(
@@ -26,7 +26,7 @@ def forecast(
     history = [{"month": month.isoformat(), "revenue": float(revenue)} for month, revenue in past]
     names_of = ("forecast", "lower_80", "upper_80", "lower_95", "upper_95")
     future = [
-        {"month": month.isoformat(), **dict(zip(names_of, map(float, figures), strict=True))}
+        {"month": month.isoformat(), **dict(zip(names_of, map(_number, figures), strict=True))}
         for month, *figures in ahead
     ]
     if history and future:
@@ -66,6 +66,10 @@ def forecast(
             line([dict(row) for row in future], "forecast", expected, [4, 3]),
         ],
     }
+
+
+def _number(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def sparkline(values: Sequence[Decimal | None]) -> str:

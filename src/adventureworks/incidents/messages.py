@@ -95,7 +95,7 @@ def page_of(incident: Incident) -> str:
     """The run (or the task in it) in Airflow's UI; the dashboard's incidents where no run tells of it."""
     run = _run_page(incident.run_id)
     if not run:
-        return "dashboard/#incidents"
+        return "dashboard/incidents"
     if not incident.rule.startswith(TASK_RULE):
         return run
     return f"{run}/tasks/{quote(incident.rule.removeprefix(TASK_RULE), safe='')}"
@@ -159,7 +159,7 @@ def _several(incidents: Sequence[Incident], kind: Kind, speech: Language) -> Bul
         figures=(),
         listings=(Listing(text("Incidents"), columns, rows, texts=5),),
         command="adventureworks incident list",
-        page="dashboard/#incidents",
+        page="dashboard/incidents",
         colour=_colour(incidents[0]),
     )
 

@@ -83,5 +83,5 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
         ),
         listings=tuple(listings),
         command="adventureworks incident list",
-        page="dashboard/#quality",
+        page="dashboard/quality",
     )

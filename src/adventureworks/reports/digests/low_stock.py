@@ -56,5 +56,5 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
         ),
         notes=(text("Days of supply: stock on hand divided by what was sold and used a day over the last 90 days."),),
         command="adventureworks sql \"select * from marts.inventory_status where state in ('out', 'reorder', 'low')\"",
-        page="dashboard/#overview",
+        page="dashboard/overview",
     )

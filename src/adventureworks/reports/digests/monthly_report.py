@@ -40,7 +40,7 @@ def summary(deliveries: Sequence[Delivery], language: Language, ui_url: str = ""
         about=text("Their figures changed after they were reported. The new reports are in place of the old ones."),
         figures=(),
         listings=(Listing(text("What changed"), columns, tuple(rows)),),
-        page="dashboard/#reports",
+        page="dashboard/reports",
     )
     return letter_of(told, language, ui_url)
 
@@ -83,7 +83,7 @@ def _bulletin(delivery: Delivery, found: Month, language: Language, attached: bo
         ),
         notes=(where,),
         command=f"adventureworks report {delivery.month} --lang {language.code}",
-        page="dashboard/#reports",
+        page="dashboard/reports",
     )
 
 

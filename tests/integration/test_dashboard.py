@@ -1,0 +1,217 @@
+"""The dashboard as a browser gets it: figures of the warehouse, nothing without a login, states for bad days."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from adventureworks import incidents
+from adventureworks.dashboard import lineage
+from adventureworks.reports import delivery
+from adventureworks.settings import settings
+from adventureworks.texts import language
+from tests.integration.pipeline import Pipeline
+from tests.integration.test_notify import FINDING
+
+PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
+SOMEWHERE_ELSE = re.compile(r"""(?:src|href|action)=["'](?:https?:)?//|@import|url\(["']?(?:https?:)?//""")
+
+
+class Reader:
+    """A browser of somebody with a role; without a role nobody has signed in."""
+
+    def __init__(self, role: str | None) -> None:
+        from airflow.api_fastapi.app import create_auth_manager
+        from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+        from airflow.api_fastapi.core_api.security import get_user
+        from fastapi import FastAPI
+        from fastapi.testclient import TestClient
+
+        from adventureworks.dashboard.app import PREFIX, app
+
+        create_auth_manager()
+        app.dependency_overrides = {}
+        if role:
+            app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(username="ann", role=role)
+        outer = FastAPI()
+        outer.mount(PREFIX, app)
+        self._client = TestClient(outer, base_url="http://ui.test", follow_redirects=False)
+
+    def get(self, path: str, **headers: str) -> Any:
+        return self._client.get(f"/dashboard/{path}", headers=headers)
+
+    def post(self, path: str, **headers: str) -> Any:
+        return self._client.post(f"/dashboard/{path}", headers=headers)
+
+
+@pytest.fixture
+def warehouse(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pipeline]:
+    os.environ.setdefault("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
+    monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", pipeline.url)
+    settings.cache_clear()
+    yield pipeline
+    settings.cache_clear()
+
+
+def open_incident(pipeline: Pipeline) -> incidents.Incident:
+    with psycopg.connect(pipeline.url) as connection:
+        return incidents.report(connection, [FINDING])[0]
+
+
+def words(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
+
+
+def test_nobody_sees_anything_without_signing_in(warehouse: Pipeline) -> None:
+    nobody = Reader(None)
+    incident = open_incident(warehouse)
+    for path in (*PAGES, "dag/daily_sales_etl", "reports/2014-05/en/workbook", "static/style.css"):
+        answer = nobody.get(path)
+        assert answer.status_code == 401, path
+        assert FINDING.asset not in answer.text
+    assert nobody.post(f"incidents/{incident.incident_id}/acknowledge").status_code == 401
+    assert warehouse.published("select status from ops.incident") == [("open",)]
+
+
+def test_a_viewer_reads_everything_and_acknowledges_nothing(warehouse: Pipeline) -> None:
+    incident = open_incident(warehouse)
+    viewer = Reader("VIEWER")
+    assert {viewer.get(page).status_code for page in PAGES} == {200}
+    assert "<form" not in viewer.get("incidents").text
+    assert viewer.post(f"incidents/{incident.incident_id}/acknowledge").status_code == 403
+    editor = Reader("USER")
+    assert editor.get("incidents").text.count("<form") == 1
+    url = f"incidents/{incident.incident_id}/acknowledge"
+    assert editor.post(url, origin="http://evil.example").status_code == 403
+    assert warehouse.published("select status from ops.incident") == [("open",)]
+    assert editor.post(url, origin="http://ui.test").status_code == 303
+    assert warehouse.published("select status, acknowledged_by from ops.incident") == [("acknowledged", "ann")]
+    assert editor.post(url, origin="http://ui.test").status_code == 409
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_the_figures_are_those_of_the_marts(warehouse: Pipeline, code: str) -> None:
+    speech = language(code)
+    shown = words(Reader("VIEWER").get(f"overview?lang={code}").text)
+    [(month, revenue, profit)] = warehouse.published(
+        "select month, sum(revenue), sum(profit) from marts.monthly_profit where not is_partial"
+        " group by month order by month desc limit 1"
+    )
+    [(orders, buyers)] = warehouse.published(
+        "select count(distinct sales_order_id), count(distinct customer_id) from marts.fact_sales"
+        " where date_trunc('month', order_date) = %s",
+        (month,),
+    )
+    [(out,)] = warehouse.published("select count(*) from marts.inventory_status where state = 'out'")
+    for expected in (
+        speech.month(month),
+        f"{speech.text('Revenue')} {speech.short_money(revenue)}",
+        f"{speech.text('Orders')} {speech.number(orders)}",
+        f"{speech.text('Order value')} {speech.short_money(Decimal(revenue) / orders)}",
+        f"{speech.text('Gross profit')} {speech.short_money(profit)}",
+        f"{speech.text('Customers who ordered')} {speech.number(buyers)}",
+        f"{speech.text('Out of stock')} {speech.number(out)}",
+    ):
+        assert " ".join(expected.split()) in shown
+
+
+def test_what_is_published_later_is_shown_at_once(warehouse: Pipeline) -> None:
+    viewer = Reader("VIEWER")
+    before = viewer.get("overview").text
+    warehouse.change('update "Production"."ProductInventory" set "Quantity" = 0')
+    warehouse.settings.set_aside_limit = 1.0
+    warehouse.ingest()
+    warehouse.settle()
+    after = viewer.get("overview").text
+    [(out,)] = warehouse.published("select count(*) from marts.inventory_status where state = 'out'")
+    assert f"Out of stock {out}" in words(after)
+    assert f"Out of stock {out}" not in words(before)
+
+
+def test_every_asset_and_a_blocked_one_first(warehouse: Pipeline) -> None:
+    open_incident(warehouse)
+    rows = re.findall(r"<tr>\s*<th scope=\"row\">(.*?)</tr>", Reader("VIEWER").get("quality").text, re.DOTALL)
+    assert len(rows) == 91
+    assert "Sales_SalesOrderDetail" in rows[0]
+    assert "blocked" in rows[0]
+
+
+def test_nothing_comes_from_another_host_and_no_code_from_strings(warehouse: Pipeline) -> None:
+    viewer = Reader("VIEWER")
+    for page in PAGES:
+        answer = viewer.get(page)
+        assert not SOMEWHERE_ELSE.search(answer.text), page
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe-eval" not in policy
+    static = Path(lineage.__file__).parent / "static"
+    assert [path.name for path in static.glob("*.*") if SOMEWHERE_ELSE.search(path.read_text("utf-8"))] == []
+
+
+def test_text_from_the_data_stays_text(warehouse: Pipeline) -> None:
+    hostile = "</script><script>alert(1)</script>"
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute('update raw."Sales_SalesTerritory" set "Name" = %s', (hostile,))
+        connection.execute("update marts.territory_sales set territory = %s", (hostile,))
+        connection.execute(
+            "insert into ops.publication (asset, version, rows, changed_rows, verdict, run_id)"
+            " values ('x', 1, 0, 0, 'passed', 'x')"
+        )
+    viewer = Reader("VIEWER")
+    for page in ("overview", "forecast"):
+        assert "<script>alert" not in viewer.get(page).text
+
+
+def test_a_report_is_sent_as_a_file(warehouse: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADVENTUREWORKS_HOME", str(tmp_path))
+    settings.cache_clear()
+    [(key,)] = warehouse.published(
+        "select to_char(max(month), 'YYYY-MM') from staging.sales_month where not is_partial"
+    )
+    delivery.deliver(settings(), tmp_path / "reports", key, "financial_reporting/x")
+    viewer = Reader("VIEWER")
+    page = viewer.get("reports").text
+    for code in ("en", "fr"):
+        for kind, sign in (("workbook", b"PK"), ("document", b"%PDF")):
+            assert f"reports/{key}/{code}/{kind}" in page
+            answer = viewer.get(f"reports/{key}/{code}/{kind}")
+            assert answer.content.startswith(sign)
+            assert delivery.file_name(key, code, kind) in answer.headers["content-disposition"]
+    for path in (f"reports/{key}/de/workbook", f"reports/{key}/en/secrets", "reports/..%2f..%2fsecrets/en/workbook"):
+        assert viewer.get(path).status_code == 404
+
+
+def test_a_column_is_followed_back_to_the_source() -> None:
+    columns = {column.name: column for column in lineage.columns("territory_sales")}
+    assert columns["revenue"].made_of == (("fact_sales", "revenue"),)
+    assert columns["revenue"].from_source == (("Sales_SalesOrderDetail", "LineTotal"),)
+    assert ("Production_ProductCostHistory", "StandardCost") in columns["profit"].from_source
+    assert columns["territory"].from_source == (("Sales_SalesTerritory", "Name"),)
+    first, *_, last = lineage.levels("sales_forecast")
+    assert first == ("sales_forecast",)
+    assert "Sales_SalesOrderDetail" in last
+
+
+def test_an_empty_and_a_missing_warehouse_say_what_to_do(
+    warehouse_url: str, monkeypatch: pytest.MonkeyPatch, warehouse: Pipeline
+) -> None:
+    viewer = Reader("VIEWER")
+    monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", warehouse_url)
+    settings.cache_clear()
+    for page in ("overview", "forecast", "quality", "incidents", "reports"):
+        assert "Nothing is published yet" in viewer.get(page).text
+    monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", "postgresql://u:hunter2@127.0.0.1:1/w")
+    settings.cache_clear()
+    answer = viewer.get("overview")
+    assert answer.status_code == 503
+    assert "The warehouse does not answer" in answer.text
+    assert "hunter2" not in answer.text

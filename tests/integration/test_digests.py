@@ -1,0 +1,165 @@
+"""The digests that people get by mail: the warehouse's figures, readable everywhere, sent once."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from adventureworks.outbox import Enclosure, Letter
+from adventureworks.outbox.desk import Desk
+from adventureworks.outbox.routes import DigestRoute, last_moment, routes
+from adventureworks.reports import mailing, month
+from adventureworks.reports.delivery import Delivery
+from adventureworks.reports.digests import DIGESTS, monthly_report
+from adventureworks.settings import Settings
+from adventureworks.texts import language
+from tests.integration.pipeline import Pipeline
+from tests.unit.test_messages import assert_valid_blocks
+
+LARGEST_IMAGE = 200_000
+
+
+def letter(pipeline: Pipeline, name: str, code: str = "en") -> Letter | None:
+    with psycopg.connect(pipeline.url) as connection:
+        return DIGESTS[name].letter(connection, language(code), "http://ui.test")
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+@pytest.mark.parametrize("name", list(DIGESTS))
+def test_a_digest_reads_well_in_any_mail_program(pipeline: Pipeline, name: str, code: str) -> None:
+    found = letter(pipeline, name, code)
+    assert found is not None
+    assert f'<html lang="{code}"' in found.html
+    assert set(re.findall(r'src="cid:([^"]+)"', found.html)) == {image.name for image in found.images}
+    assert re.findall(r'src="(?!cid:)', found.html) == []
+    for image in found.images:
+        assert image.content.startswith(b"\x89PNG")
+        assert len(image.content) < LARGEST_IMAGE
+        assert re.search(r'<img[^>]+alt="[^"]{10,}"', found.html)
+    assert found.html.partition("<body")[2].count("style=") > 20, "the look does not hang on a style sheet"
+    assert "http://ui.test/dashboard/" in found.text
+    assert_valid_blocks(found.blocks)
+
+
+def test_the_daily_digest_says_what_was_sold(pipeline: Pipeline) -> None:
+    found = letter(pipeline, "daily_sales")
+    assert found is not None
+    english = language("en")
+    [(day, revenue)] = pipeline.published(
+        "select order_date, sum(revenue) from marts.daily_sales group by 1 order by 1 desc limit 1"
+    )
+    channels = pipeline.published(
+        "select sum(orders), sum(revenue) from marts.daily_sales where order_date = %s group by channel", (day,)
+    )
+    [(to_date,)] = pipeline.published(
+        "select sum(revenue) from marts.daily_sales where order_date >= %s", (day.replace(day=1),)
+    )
+    assert english.day(day) in found.subject
+    for text in (flat(found.text), flat(found.html)):
+        assert english.money(revenue) in text
+        assert english.short_money(to_date) in text
+        for orders, of_channel in channels:
+            assert f"{english.number(orders)} orders of {english.money(of_channel / orders)} each" in text
+
+
+def test_the_stock_digest_lists_what_needs_attention_worst_first(pipeline: Pipeline) -> None:
+    found = letter(pipeline, "low_stock")
+    assert found is not None
+    rows = pipeline.published(
+        "select product, state from marts.inventory_status where state in ('out', 'reorder', 'low')"
+    )
+    assert rows
+    assert all(product in found.text for product, _ in rows)
+    order = [found.text.find(words) for words in ("): Out of stock", "): To reorder", "): Below safety stock")]
+    assert sorted(place for place in order if place >= 0) == [place for place in order if place >= 0]
+
+
+def test_the_quality_bulletin_tells_known_defects_and_quarantine(pipeline: Pipeline) -> None:
+    pipeline.change('update "Sales"."SalesOrderDetail" set "OrderQty" = 0 where "SalesOrderDetailID" = 5')
+    pipeline.ingest()
+    pipeline.settle()
+    found = letter(pipeline, "data_quality")
+    assert found is not None
+    failing = pipeline.published(
+        "select rule, failed from marts.data_quality where failed > 0"
+        " and run_number = (select max(run_number) from marts.data_quality)"
+    )
+    assert failing
+    assert all(rule in found.text for rule, _ in failing)
+    assert "Rows in quarantine" in found.text
+    assert "Open incidents" in found.text
+
+
+def test_the_customer_digest_names_no_person(pipeline: Pipeline) -> None:
+    found = letter(pipeline, "customer_value")
+    assert found is not None
+    names = pipeline.published('select distinct "LastName" from raw."Person_Person" where length("LastName") > 5')
+    shown = set(re.findall(r"\w+", found.text))
+    assert not {name for (name,) in names} & shown
+    [(value,)] = pipeline.published("select sum(clv_52w) from marts.customer_value where channel = 'online'")
+    assert language("en").short_money(value) in found.text
+
+
+def test_names_from_the_data_stay_text(pipeline: Pipeline) -> None:
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("update marts.inventory_status set product = '<script>alert(1)</script> & <!channel>'")
+    found = letter(pipeline, "low_stock")
+    assert found is not None
+    assert "<script>" not in found.html
+    assert "<!channel>" not in str(found.blocks)
+
+
+def test_each_gets_a_digest_once_when_it_is_due_and_there_is_news(pipeline: Pipeline, tmp_path: Path) -> None:
+    given = routes(Settings(owner_emails={"sales": "s@example.org"}))
+    route = DigestRoute.model_validate({"to": ["sales"], "at": "06:00"})
+    desk = Desk(given.model_copy(update={"digests": {"daily_sales": route}}), ("email", "slack"), "slack_default", "")
+
+    def told(moment: datetime) -> list[tuple[str, str]]:
+        with psycopg.connect(pipeline.url) as connection:
+            mailing.compose(connection, desk, tmp_path, moment)
+            rows = connection.execute(
+                "update ops.outbox set sent_at = created where sent_at is null returning channel, recipient"
+            ).fetchall()
+            return [(row[0], row[1]) for row in rows]
+
+    now = datetime.now(UTC)
+    assert told(now) == [("email", "s@example.org")]
+    assert told(now) == []
+    assert told(now + timedelta(days=1)) == [], "nothing is new"
+    pipeline.change('update "Sales"."SalesOrderHeader" set "Freight" = "Freight" + 1, "TotalDue" = "TotalDue" + 1')
+    pipeline.ingest()
+    pipeline.settle()
+    assert told(now) == [], "it had one today"
+    assert told(now + timedelta(days=1)) == [("email", "s@example.org")]
+
+
+def test_a_weekly_digest_is_due_on_its_day_in_the_zone_of_its_readers() -> None:
+    route = DigestRoute.model_validate({"to": [], "every": "week", "weekday": "monday", "at": "07:00"})
+    friday = datetime(2026, 3, 6, 12, tzinfo=UTC)
+    assert last_moment(route, "Europe/Paris", friday) == datetime(2026, 3, 2, 6, tzinfo=UTC)
+    monday_early = datetime(2026, 3, 9, 5, 59, tzinfo=UTC)
+    assert last_moment(route, "Europe/Paris", monday_early) == datetime(2026, 3, 2, 6, tzinfo=UTC)
+    assert last_moment(route, "Europe/Paris", monday_early + timedelta(minutes=1)) == datetime(
+        2026, 3, 9, 6, tzinfo=UTC
+    )
+
+
+def test_files_that_are_too_large_for_a_mail_stay_where_they_are(pipeline: Pipeline) -> None:
+    [(key,)] = pipeline.published("select to_char(max(month), 'YYYY-MM') from staging.sales_month where not is_partial")
+    with psycopg.connect(pipeline.url) as connection:
+        found = month.figures(connection, key)
+    delivery = Delivery(key, "new", 1, False, (), ())
+    for size, attached in ((4_000_000, 2), (6_000_000, 0)):
+        files = [Enclosure(f"{number}.pdf", "application/pdf", b"x" * size) for number in range(2)]
+        told = monthly_report.letter(delivery, found, language("en"), files, "http://ui.test")
+        assert len(told.attachments) == attached
+        assert ("attached" in told.text) is bool(attached)
+        assert "http://ui.test/dashboard/reports" in told.text
