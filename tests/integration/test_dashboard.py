@@ -181,10 +181,10 @@ def test_a_report_is_sent_as_a_file(warehouse: Pipeline, tmp_path: Path, monkeyp
     viewer = Reader("VIEWER")
     page = viewer.get("reports").text
     for code in ("en", "fr"):
-        for kind, sign in (("workbook", b"PK"), ("document", b"%PDF")):
+        for kind in delivery.KINDS:
             assert f"reports/{key}/{code}/{kind}" in page
             answer = viewer.get(f"reports/{key}/{code}/{kind}")
-            assert answer.content.startswith(sign)
+            assert answer.content.startswith({"workbook": b"PK", "document": b"%PDF"}[kind])
             assert delivery.file_name(key, code, kind) in answer.headers["content-disposition"]
     for path in (f"reports/{key}/de/workbook", f"reports/{key}/en/secrets", "reports/..%2f..%2fsecrets/en/workbook"):
         assert viewer.get(path).status_code == 404

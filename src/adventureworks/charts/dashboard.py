@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from adventureworks.charts.monthly import frame, money_axis
 from adventureworks.charts.theme import Scheme, Spec, colour
@@ -23,9 +24,9 @@ def forecast(
     known, expected = language.text("Revenue"), language.text("Forecast")
     names = {"domain": [known, expected], "range": [colour("main", scheme), colour("second", scheme)]}
     x = {"field": "month", "type": "temporal", "title": None, "axis": {"format": "%m/%y", "tickCount": 8}}
-    history = [{"month": month.isoformat(), "revenue": float(revenue)} for month, revenue in past]
+    history: list[dict[str, Any]] = [{"month": month.isoformat(), "revenue": float(revenue)} for month, revenue in past]
     names_of = ("forecast", "lower_80", "upper_80", "lower_95", "upper_95")
-    future = [
+    future: list[dict[str, Any]] = [
         {"month": month.isoformat(), **dict(zip(names_of, map(_number, figures), strict=True))}
         for month, *figures in ahead
     ]
@@ -45,7 +46,7 @@ def forecast(
             },
         }
 
-    def line(rows: list[dict[str, object]], field: str, name: str, dash: list[int]) -> Spec:
+    def line(rows: list[dict[str, Any]], field: str, name: str, dash: list[int]) -> Spec:
         return {
             "data": {"values": rows},
             "mark": {"type": "line", "point": {"size": 24}, "strokeDash": dash},
@@ -62,8 +63,8 @@ def forecast(
         "layer": [
             band(95, 0.15),
             band(80, 0.25),
-            line([dict(row) for row in history], "revenue", known, []),
-            line([dict(row) for row in future], "forecast", expected, [4, 3]),
+            line(history, "revenue", known, []),
+            line(future, "forecast", expected, [4, 3]),
         ],
     }
 

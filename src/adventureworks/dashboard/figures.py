@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from adventureworks.catalog import MARTS, entry
 from adventureworks.charts.dashboard import Forecast, sparkline
+from adventureworks.reports.month import earlier
 from adventureworks.texts import Language
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.state import AssetState, asset_states
@@ -221,7 +222,7 @@ def _monthly(
     """A KPI of the last whole month; a share is compared by its difference in points."""
     months = sorted(by_month)
     newest = months[-1]
-    values = [_figure(by_month.get(_earlier(newest, back)), figure) for back in range(MONTHS - 1, -1, -1)]
+    values = [_figure(by_month.get(earlier(newest, back)), figure) for back in range(MONTHS - 1, -1, -1)]
     now, before, year_before = values[-1], values[-2], values[0]
     compare = _difference if share else _growth
     yearly = compare(now, year_before)
@@ -256,11 +257,6 @@ def _growth(now: Decimal | None, then: Decimal | None) -> Decimal | None:
 
 def _difference(now: Decimal | None, then: Decimal | None) -> Decimal | None:
     return now - then if now is not None and then is not None else None
-
-
-def _earlier(month: date, months: int) -> date:
-    place = month.year * 12 + month.month - 1 - months
-    return date(place // 12, place % 12 + 1, 1)
 
 
 def _customers(connection: Connection, language: Language) -> Iterator[Kpi]:

@@ -222,7 +222,7 @@ class _Periods:
 
     def __init__(self, first: date, partial: Mapping[date, bool]) -> None:
         self.fiscal_year = first.year + (first.month >= 7)
-        before, year_before = _earlier(first, 1), _earlier(first, 12)
+        before, year_before = earlier(first, 1), earlier(first, 12)
         self._comparable = [not partial[first] and not partial.get(other, True) for other in (before, year_before)]
         self._bounds = {
             "now": (first, first),
@@ -288,7 +288,7 @@ def _history(connection: Connection, first: date, partial: Mapping[date, bool]) 
     rows = connection.execute(
         "select month, sum(revenue), sum(discount_amount), sum(cogs), sum(fallback_cost_revenue)"
         " from marts.monthly_profit where month between %s and %s group by month order by month",
-        (_earlier(first, HISTORY_MONTHS - 1), first),
+        (earlier(first, HISTORY_MONTHS - 1), first),
     ).fetchall()
     for month, *amounts in rows:
         yield Past(month, Amounts(*amounts), partial.get(month, True))
@@ -328,6 +328,7 @@ def _unequal(key: str, said: str, total: Decimal, difference: Decimal) -> Platfo
     )
 
 
-def _earlier(month: date, months: int) -> date:
+def earlier(month: date, months: int) -> date:
+    """The first day of the month so many months before."""
     place = month.year * 12 + month.month - 1 - months
     return date(place // 12, place % 12 + 1, 1)
