@@ -24,13 +24,18 @@ class Settings(BaseSettings):
         default=PROJECT_ROOT / ".adventureworks", description="Databases, logs, reports and generated secrets."
     )
     source: str = Field(
-        default="", description="A folder of files, or the URL of a PostgreSQL database; empty: the embedded source."
+        default="",
+        description="A folder of files, the URL of a PostgreSQL or SQL Server database, or `airflow:` and the name of"
+        " an Airflow connection; empty: the embedded source.",
     )
     warehouse_url: SecretStr | None = Field(
         default=None, description="URL of the PostgreSQL warehouse; none: the embedded one."
     )
     source_url: SecretStr | None = Field(
         default=None, description="URL of the source database; none: what `source` says."
+    )
+    source_password: SecretStr | None = Field(
+        default=None, description="Password for a SQL Server source whose URL has none."
     )
     dags_folder: Path = Field(default=PROJECT_ROOT / "dags", description="The DAG files.")
     checks_folder: Path = Field(default=PROJECT_ROOT / "checks", description="The Soda checks.")

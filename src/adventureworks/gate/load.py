@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,6 +29,9 @@ MOST_BAD_ROWS = 100_000
 
 # Beyond this many keys to look up one by one, reading the table whole is quicker, and takes no memory for keys.
 MOST_LATE_ROWS = 50_000
+
+# No row is younger: the comparison of keys is then about all of them.
+_EVER = datetime(9999, 12, 31)  # noqa: DTZ001
 
 _NUMBER_OR_DATE = re.compile(r"-?\d{1,10}(?:[-: T.]\d{1,6})*")
 
@@ -86,10 +90,11 @@ def _load_table(
     with warehouse.connect("load") as connection:
         quarantine.begin(connection, entry.asset)
         staging.start(connection, entry)
-        since = None if snapshot.complete else _since(settings, connection, run_id, entry.asset)
+        last = None if snapshot.complete else _last_reading(connection, run_id, entry.asset)
+    since = last.newest_change - timedelta(minutes=settings.overlap_minutes) if last else None
     read = bad = 0
     keys_unknown = False
-    for batch in _batches(warehouse, snapshot, append, entry, since):
+    for batch in _batches(warehouse, snapshot, append, entry, since, last.fingerprint if last else None):
         verdict = hold_against(entry, batch)
         append("staging", staging.rows_table(entry.asset), protected(entry, verdict.good))
         read += batch.num_rows
@@ -114,33 +119,63 @@ def _load_table(
     return read
 
 
-def _since(settings: Settings, connection: Connection, run_id: str, asset: str) -> datetime | None:
-    """From which modification date on to read; None: everything."""
+@dataclass(frozen=True)
+class _Reading:
+    """What is remembered of a table from the last time that its rows were published."""
+
+    newest_change: datetime
+    fingerprint: str | None
+    """None: it is that of a later state, which could not be published."""
+
+
+def _last_reading(connection: Connection, run_id: str, asset: str) -> _Reading | None:
+    """None: nothing that would help to read less than everything."""
     row = connection.execute(
-        "select w.newest_change from ops.watermark as w join ops.change as c using (asset)"
+        "select w.newest_change, w.fingerprint, w.blocked from ops.watermark as w join ops.change as c using (asset)"
         " where c.run_id = %s and c.asset = %s and not c.whole",
         (run_id, asset),
     ).fetchone()
-    return row[0] - timedelta(minutes=settings.overlap_minutes) if row and row[0] else None
+    if row is None or row[0] is None:
+        return None
+    newest, noted, blocked = row
+    return _Reading(newest, None if blocked else noted.rpartition(" ")[0])
 
 
 def _batches(
-    warehouse: PostgresWarehouse, snapshot: Snapshot, append: Append, entry: SourceTable, since: datetime | None
+    warehouse: PostgresWarehouse,
+    snapshot: Snapshot,
+    append: Append,
+    entry: SourceTable,
+    since: datetime | None,
+    known: str | None,
 ) -> Iterator[pa.RecordBatch]:
-    """Everything, or what changed: rows from `since` on, and those that the comparison of keys finds besides."""
+    """Everything, or what changed: the rows that the source says, or else those from `since` on; and those that the
+    comparison of keys finds besides. `known` is the fingerprint of what is published."""
     if since is None:
         yield from snapshot.rows(entry)
         return
     for batch in snapshot.keys(entry):
         append("staging", staging.keys_table(entry.asset), _keys(entry, pl.DataFrame(batch)))
+    tracks = snapshot.tracks(entry)
+    changed = snapshot.changed_keys(entry, known, MOST_LATE_ROWS) if tracks and known is not None else None
+    before = _EVER if tracks else since
     with warehouse.connect("load") as connection:
-        late = staging.keys_to_read(connection, entry, since.isoformat(sep=" "), MOST_LATE_ROWS)
-    if late is None:
+        late = staging.keys_to_read(connection, entry, before.isoformat(sep=" "), MOST_LATE_ROWS)
+    if late is None or (tracks and changed is None):
         yield from snapshot.rows(entry)
         return
-    yield from snapshot.rows(entry, since)
-    if late.num_rows:
-        yield from snapshot.rows_by_key(entry, late)
+    if not tracks:
+        yield from snapshot.rows(entry, since)
+    wanted = _together(changed, late)
+    if wanted.num_rows:
+        yield from snapshot.rows_by_key(entry, wanted)
+
+
+def _together(changed: pa.Table | None, late: pa.Table) -> pa.Table:
+    """The keys of both; `late` takes the types that the source gives."""
+    if changed is None or not late.num_rows:
+        return late if changed is None else changed
+    return pa.concat_tables([changed, late.select(changed.column_names).cast(changed.schema)])
 
 
 def _keys(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:

@@ -183,4 +183,4 @@ def _secrets(known: Settings) -> set[str]:
         password = urlsplit(url.get_secret_value()).password if url else None
         if password:
             found |= {password, unquote(password)}
-    return found
+    return found | ({known.source_password.get_secret_value()} if known.source_password else set())

@@ -29,15 +29,20 @@ class SourceChanged(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Polls the source, with one cheap question for each table."""
+        from asgiref.sync import sync_to_async
+
         from adventureworks.errors import PlatformError
         from adventureworks.gate.detect import difference
+        from adventureworks.orchestration.connections import with_source
         from adventureworks.settings import settings
 
         seen: str | None = None
         fired = pause = 0.0
         while True:
             try:
-                found = await asyncio.to_thread(difference, settings())
+                # A connection is asked of Airflow over the triggerer's own channel, which lives in this loop.
+                source = await sync_to_async(with_source)(settings())
+                found = await asyncio.to_thread(difference, source)
             except PlatformError as error:
                 log.warning("The source could not be asked for changes: %s", error)
             else:
