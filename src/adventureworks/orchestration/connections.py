@@ -1,4 +1,4 @@
-"""The source as an Airflow connection: `ADVENTUREWORKS_SOURCE=airflow:mssql_default`. Only Airflow's processes know it."""
+"""The source as an Airflow connection, `ADVENTUREWORKS_SOURCE=airflow:mssql_default`, which only Airflow knows."""
 
 from __future__ import annotations
 
@@ -54,6 +54,5 @@ def url_of(connection: Connection, name: str) -> str:
     port = f":{connection.port}" if connection.port else ""
     options = {key: str(value) for key, value in connection.extra_dejson.items() if value is not None}
     database = quote(connection.schema or "", safe="")
-    return f"{scheme}://{account}@{connection.host or ''}{port}/{database}" + (
-        f"?{urlencode(options)}" if options else ""
-    )
+    query = f"?{urlencode(options)}" if options else ""
+    return f"{scheme}://{account}@{connection.host or ''}{port}/{database}{query}"

@@ -5,7 +5,6 @@ Messages name host, port and database; a password never gets into one, nor does 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -211,8 +210,7 @@ def _number_and_text(error: pymssql.Error) -> tuple[int, str]:
     raw = given[-1] if given else ""
     text = raw.decode("utf-8", errors="replace") if isinstance(raw, bytes) else str(raw)
     # The driver keeps the number of an older error for a connection that never came about, so its text decides.
-    from_server = _FROM_SERVER in text or not re.search(r"DB-Lib error message", text)
-    return (number if from_server and not 20_000 <= number < 21_000 else 0), text
+    return (number if _FROM_SERVER in text and not 20_000 <= number < 21_000 else 0), text
 
 
 def _reason(text: str, address: Address) -> str:
@@ -221,7 +219,7 @@ def _reason(text: str, address: Address) -> str:
         return "connection refused"
     if _TOO_LONG in text or "timed out" in text:
         return "it took too long"
-    if _UNREACHABLE in text:
+    if _UNREACHABLE in text or "Unknown error" in text:
         return "its host name is unknown, or the network does not lead there"
     if address.tls == "verify" and "20002" in text:
         return (
