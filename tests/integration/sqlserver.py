@@ -47,7 +47,7 @@ def interpreter() -> Path:
     ready = HOME / ".ready"
     if not ready.exists():
         venv.create(HOME, with_pip=True, clear=True)
-        install = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", PACKAGE]
+        install = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", PACKAGE]
         done = subprocess.run(install, check=False, capture_output=True, text=True)
         if done.returncode:
             pytest.skip(f"{PACKAGE} cannot be installed: {done.stderr.strip().splitlines()[-1]}")
@@ -119,14 +119,15 @@ def serving(server: SqlServer) -> Iterator[SqlServer]:
     """Runs the double until the test is over."""
     environment = {**os.environ, "DOUBLE_PASSWORD": PASSWORD, "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.Popen(
-        [interpreter(), SCRIPT, server.folder, "0"],
+        [str(interpreter()), str(SCRIPT), str(server.folder), "0"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=sys.stderr,
         env=environment,
         text=True,
     )
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     try:
         server.port = int(process.stdout.readline())
         yield server
@@ -139,12 +140,12 @@ def serving(server: SqlServer) -> Iterator[SqlServer]:
 class Wire:
     """A proxy: it keeps what the client sends, and cuts the connection after so many bytes of answers."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self.sent = b""
         self.answered = 0
         self.cut_after: int | None = None
         self._target = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((host, 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 

@@ -13,10 +13,10 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from pysqlbridge.catalog import load as load_catalog
-from pysqlbridge.certificate import self_signed
-from pysqlbridge.logins import load as load_logins
-from pysqlbridge.server import start_background
+from pysqlbridge.catalog import load as load_catalog  # type: ignore[import-not-found]
+from pysqlbridge.certificate import self_signed  # type: ignore[import-not-found]
+from pysqlbridge.logins import load as load_logins  # type: ignore[import-not-found]
+from pysqlbridge.server import start_background  # type: ignore[import-not-found]
 
 TABLES = "select schema_name, table_name, readable, oldest_version, current_version, row_count from catalogue_tables"
 COLUMNS = (
@@ -34,7 +34,10 @@ WORDINGS = [
         ),
         r"string_agg(\1, '|')",
     ),
-    (re.compile(r"changetable\(changes \[\w+\]\.\[(\w+)\], (\d+)\) as c"), r"(select * from changes_\1 where sys_change_version > \2) as c"),
+    (
+        re.compile(r"changetable\(changes \[\w+\]\.\[(\w+)\], (\d+)\) as c"),
+        r"(select * from changes_\1 where sys_change_version > \2) as c",
+    ),
     (re.compile(r"convert\(varchar\(max\), cast\((t\.\[\w+\]) as varbinary\(\w+\)\), 2\)"), r"\1"),
     (re.compile(r"convert\(varchar\(max\), convert\(varbinary\(max\), (t\.\[\w+\])\), 2\)"), r"\1"),
 ]
@@ -46,7 +49,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lock = threading.Lock()
-        self.stamp = None
+        self.stamp: list[tuple[str, int, int]] | None = None
         self.catalog = None
 
     def answer(self, query):

@@ -4,12 +4,14 @@ The other end is a double (`sqlserver_double.py`): which types a real server sen
 prove. Types are tested by themselves in `tests/unit/test_sqlserver_types.py`.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
@@ -23,13 +25,17 @@ from tests.integration.pipeline import Pipeline
 from tests.integration.sqlserver import OFFERS, PASSWORD, SqlServer, Wire, serving
 
 OFFER = SOURCE_TABLES["Sales_SpecialOffer"]
-GUID = "0290C4F5-191F-4337-AB6B-0A2DDE03CBF9"
 LOADED = "2013-05-01 00:00:00.000"
 
 
 def offer(number, minimum=11, modified=LOADED):
     dates = ("2011-05-31 00:00:00.000", "2014-05-30 00:00:00.000")
-    return (number, f"offer {number}", "0.0200", "Volume Discount", "Reseller", *dates, minimum, None, GUID, modified)
+    words = (f"offer {number}", "0.0200", "Volume Discount", "Reseller")
+    return (number, *words, *dates, minimum, None, guid(number), modified)
+
+
+def guid(number):
+    return f"0290C4F5-191F-4337-AB6B-{number:012X}"
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +78,7 @@ def test_rows_arrive_in_the_types_of_the_contract_in_batches(server):
         first = batches[0].to_pylist()[0]
         assert first["DiscountPct"] == Decimal("0.0200")
         assert first["StartDate"] == datetime(2011, 5, 31)
-        assert (first["MaxQty"], first["rowguid"]) == (None, GUID.lower())
+        assert (first["MaxQty"], first["rowguid"]) == (None, guid(1).lower())
         assert numbers(snapshot.keys(OFFER)) == [1, 2, 3]
 
 
@@ -81,10 +87,9 @@ def test_rows_since_a_moment_and_by_key(server):
     with source_of(server).snapshot() as snapshot:
         assert numbers(snapshot.rows(OFFER, since=datetime(2014, 1, 1))) == [2, 3]
         assert numbers(snapshot.rows(OFFER, since=datetime(2014, 1, 1, 0, 0, 1))) == [3]
-        (keys,) = [batch for batch in snapshot.keys(OFFER) if batch.num_rows == 2]
-        wanted = keys.select(["SpecialOfferID"])
-        table = type(wanted).from_pydict({"SpecialOfferID": [3, 1, 3, 99]}, schema=wanted.schema)
-        assert numbers(snapshot.rows_by_key(OFFER, __import__("pyarrow").Table.from_batches([table]))) == [1, 3]
+        wanted = pa.table({"SpecialOfferID": pa.array([3, 1, 3, 99], pa.int32())})
+        assert numbers(snapshot.rows_by_key(OFFER, wanted)) == [1, 3]
+        assert numbers(snapshot.rows_by_key(OFFER, wanted.slice(0, 0))) == []
 
 
 def test_a_stream_that_is_left_early_leaves_the_snapshot_usable(server):
@@ -132,7 +137,7 @@ def test_with_tracking_a_change_without_a_date_is_found_and_an_idle_tick_reads_n
     assert source.state(OFFER, now).fingerprint == now
     with source.snapshot() as snapshot:
         assert snapshot.tracks(OFFER)
-        assert snapshot.changed_keys(OFFER, known, most=10)["SpecialOfferID"].to_pylist() == [2]
+        assert numbers([snapshot.changed_keys(OFFER, known, most=10)]) == [2]
         assert snapshot.changed_keys(OFFER, known, most=0) is None, "too many"
 
 
@@ -202,19 +207,19 @@ def test_connections_that_fail_say_what_to_mend_and_keep_the_password(server):
 def test_the_password_may_come_from_its_own_variable(server):
     url = SecretStr(server.url(password="").replace("reader:@", "reader@"))
     settings = Settings(source_url=url, source_password=SecretStr(PASSWORD))
-    assert open_source(settings).states([OFFER])[OFFER.asset].rows == 3
+    assert open_source(settings).state(OFFER).rows == 3
     assert PASSWORD not in repr(settings)
 
 
 def test_an_airflow_connection_is_a_source_too(server, monkeypatch):
     from adventureworks.orchestration.connections import with_source
 
-    extra = f'{{"tls": "verify", "tls_ca": "{server.folder / "certificate.pem"}"}}'
+    extra = {"tls": "verify", "tls_ca": str(server.folder / "certificate.pem")}
     address = {"conn_type": "mssql", "host": "localhost", "port": server.port, "schema": "AdventureWorks"}
     account = {"login": "reader", "password": PASSWORD, "extra": extra}
-    monkeypatch.setenv("AIRFLOW_CONN_WORKS", __import__("json").dumps(address | account))
+    monkeypatch.setenv("AIRFLOW_CONN_WORKS", json.dumps(address | account))
     settings = Settings(source="airflow:works", source_url=None)
-    assert open_source(with_source(settings)).states([OFFER])[OFFER.asset].rows == 3
+    assert open_source(with_source(settings)).state(OFFER).rows == 3
     with pytest.raises(PlatformError, match="no Airflow connection missing"):
         with_source(Settings(source="airflow:missing", source_url=None))
     with pytest.raises(PlatformError, match="ADVENTUREWORKS_SOURCE_URL"):
@@ -228,6 +233,15 @@ def test_questions_travel_encrypted_unless_the_url_says_otherwise(server, wire, 
     assert source.state(OFFER).rows == 3
     assert ("SpecialOffer".encode("utf-16-le") in wire.sent) is readable
     assert PASSWORD.encode("utf-16-le") not in wire.sent
+
+
+def test_a_certificate_of_another_host_is_not_trusted(server):
+    wire = Wire(server.port, "127.0.0.2")
+    url = server.url(wire.port).replace("localhost", "127.0.0.2")
+    with pytest.raises(ServiceUnavailable, match="certificate is not trusted"):
+        SqlServerSource(SecretStr(url), 10).state(OFFER)
+    assert SqlServerSource(SecretStr(url.replace("tls=verify", "tls=encrypt")), 10).state(OFFER).rows == 3
+    wire.close()
 
 
 def ingest(settings, run):

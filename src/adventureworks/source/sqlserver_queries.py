@@ -93,7 +93,7 @@ def changed_keys_query(table: SourceTable, columns: Columns, version: int, most:
     same = " and ".join(f"t.{quoted(column.name)} = c.{quoted(column.name)}" for column in key)
     return (
         f"select top ({most + 1}) {expressions} from changetable(changes {relation(table)}, {version}) as c"
-        f" join {relation(table)} as t on {same} where c.sys_change_operation <> 'D'"
+        f" join {relation(table)} as t on {same} where c.SYS_CHANGE_OPERATION <> 'D'"
     )
 
 
