@@ -64,6 +64,7 @@ class SqlServer:
     tables: dict[str, Columns] = field(default_factory=dict)
     tracked: dict[str, tuple[int, int]] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
+    snapshots: bool = True
 
     def url(self, port: int | None = None, password: str = QUOTED, **options: str) -> str:
         """The URL of the double; encrypted, and with its certificate trusted, unless options say otherwise."""
@@ -92,12 +93,15 @@ class SqlServer:
         for asset, described in self.tables.items():
             entry = SOURCE_TABLES[asset]
             oldest, current = self.tracked.get(asset, ("", ""))
-            tables.append([entry.schema, entry.name, int(asset not in self.unreadable), oldest, current, 3])
+            readable = int(asset not in self.unreadable)
+            tables.append([entry.schema, entry.name, readable, readable, oldest, current, 3])
             columns += [[entry.schema, entry.name, name, *map(_cell, kind)] for name, kind in described.items()]
-        header = ["schema_name", "table_name", "readable", "oldest_version", "current_version", "row_count"]
-        write_csv(self.folder / "catalogue_tables.csv", header, tables)
+        header = ["schema_name", "table_name", "readable", "tracking_visible", "oldest_version", "current_version"]
+        write_csv(self.folder / "catalogue_tables.csv", [*header, "row_count"], tables)
         header = ["schema_name", "table_name", "column_name", "type_name", "max_length", "precision", "scale"]
         write_csv(self.folder / "catalogue_columns.csv", [*header, "is_nullable"], columns)
+        database = [["2014-07-08 00:00:00.000", int(self.snapshots), "reader"]]
+        write_csv(self.folder / "catalogue_database.csv", ["made", "snapshot_state", "user_name"], database)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

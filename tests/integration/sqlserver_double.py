@@ -18,7 +18,10 @@ from pysqlbridge.certificate import self_signed  # type: ignore[import-not-found
 from pysqlbridge.logins import load as load_logins  # type: ignore[import-not-found]
 from pysqlbridge.server import start_background  # type: ignore[import-not-found]
 
-TABLES = "select schema_name, table_name, readable, oldest_version, current_version, row_count from catalogue_tables"
+TABLES = (
+    "select schema_name, table_name, readable, tracking_visible, oldest_version, current_version, row_count"
+    " from catalogue_tables"
+)
 COLUMNS = (
     "select schema_name, table_name, column_name, type_name, max_length, precision, scale, is_nullable"
     " from catalogue_columns"
@@ -26,7 +29,7 @@ COLUMNS = (
 WORDINGS = [
     (re.compile(r"^.*change_tracking_min_valid_version.*$", re.S), TABLES),
     (re.compile(r"^.*from sys\.columns.*$", re.S), COLUMNS),
-    (re.compile(r"^.*from sys\.databases.*$", re.S), "select '2014-07-08' as made"),
+    (re.compile(r"^.*from sys\.databases.*$", re.S), "select * from catalogue_database"),
     (
         re.compile(
             r"convert\(varchar\(40\), sum\(cast\(cast\(substring\(hashbytes\('SHA2_256', (concat\(.*\))\), 1, 8\)"

@@ -16,11 +16,13 @@ import pytest
 from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.columns import source_columns_of
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.gate import detect, judge, load, publish
 from adventureworks.settings import Settings
 from adventureworks.source import open_source
 from adventureworks.source.sqlserver import SqlServerSource
+from adventureworks.source.sqlserver_examination import examine
 from tests.integration.pipeline import Pipeline
 from tests.integration.sqlserver import OFFERS, PASSWORD, SqlServer, Wire, serving
 
@@ -52,6 +54,7 @@ def server(running: SqlServer) -> SqlServer:
     running.tables.clear()
     running.tracked.clear()
     running.unreadable.clear()
+    running.snapshots = True
     running.put(OFFER.asset, OFFERS, [offer(1), offer(2), offer(3)])
     return running
 
@@ -242,6 +245,46 @@ def test_a_certificate_of_another_host_is_not_trusted(server):
         SqlServerSource(SecretStr(url), 10).state(OFFER)
     assert SqlServerSource(SecretStr(url.replace("tls=verify", "tls=encrypt")), 10).state(OFFER).rows == 3
     wire.close()
+
+
+def test_doctor_names_what_is_missing_with_the_statement_that_mends_it(server):
+    for table in SOURCE_TABLES.values():
+        names = [column.name for column in source_columns_of(table)]
+        server.tables[table.asset] = dict.fromkeys(names, OFFERS["Type"])
+        server.tracked[table.asset] = (1, 10)
+    server.describe()
+    good = examine(SecretStr(server.url()))
+    assert "71 of 71 tables, 71 with tracked changes, snapshots, encrypted" in good.summary
+    assert (good.faults, good.advice) == ((), ())
+
+    del server.tables["Sales_Store"], server.tables["Person_Address"]
+    del server.tables["Sales_Customer"]["AccountNumber"], server.tracked["Sales_Currency"]
+    server.unreadable.add("HumanResources_Shift")
+    server.snapshots = False
+    server.describe()
+    bad = examine(SecretStr(server.url()))
+    told = " ".join([*bad.faults, *bad.advice])
+    for words in (
+        "[Person].[Address], [Sales].[Store] are missing",
+        "GRANT SELECT ON SCHEMA::[Person] TO [reader]; GRANT SELECT ON SCHEMA::[Sales] TO [reader];",
+        "[Sales].[Customer] has no column AccountNumber.",
+        "[HumanResources].[Shift] may not be read. GRANT SELECT ON SCHEMA::[HumanResources] TO [reader];",
+        "ALTER DATABASE [AdventureWorks] SET ALLOW_SNAPSHOT_ISOLATION ON;",
+        "ALTER TABLE [Sales].[Currency] ENABLE CHANGE_TRACKING;",
+    ):
+        assert words in told
+    server.tracked.clear()
+    server.describe()
+    assert "SET CHANGE_TRACKING = ON" in examine(SecretStr(server.url())).advice[0]
+
+
+def test_doctor_on_the_command_line(server, adventureworks, monkeypatch):
+    monkeypatch.setenv("ADVENTUREWORKS_SOURCE_URL", server.url())
+    done = adventureworks("doctor")
+    line = next(line for line in done.stdout.splitlines() if "Source" in line)
+    assert line.startswith("FAIL")
+    assert "1 of 71 tables" in line
+    assert "s3cr" not in done.stdout + done.stderr
 
 
 def ingest(settings, run):

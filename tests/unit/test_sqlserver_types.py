@@ -195,7 +195,7 @@ def test_every_question_about_every_table_is_tsql(real_data):
     tables = _schema(real_data)
     every = list(SOURCE_TABLES.values())
     versions = dict.fromkeys(SOURCE_TABLES, 41)
-    asked = [queries.IDENTITY, queries.tables_query(every), queries.columns_query(every)]
+    asked = [queries.DATABASE, queries.tables_query(every), queries.columns_query(every)]
     asked.append(queries.changed_tables_query(versions))
     for table in every:
         selected = contract_columns(table, tables)

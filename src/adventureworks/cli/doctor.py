@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 import psycopg
+from pydantic import SecretStr
 
 from adventureworks.cli.output import console
 from adventureworks.cli.reading import has_warehouse
@@ -18,6 +19,7 @@ from adventureworks.embedded.platform import running_platform
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.settings import Settings
+from adventureworks.source import AIRFLOW, SQL_SERVER
 from adventureworks.warehouse.state import is_laid_out
 
 
@@ -82,8 +84,15 @@ def _source(settings: Settings) -> str:
     chosen = choose_source(settings, None)
     if chosen == SAMPLE:
         return "the embedded database"
+    if chosen.startswith(AIRFLOW):
+        from adventureworks.orchestration.connections import with_source
+
+        named = with_source(settings.model_copy(update={"source": chosen, "source_url": None}))
+        chosen = named.source_url.get_secret_value() if named.source_url else chosen
     if "://" not in chosen:
         return f"the folder {chosen}"
+    if chosen.startswith(SQL_SERVER):
+        return _sql_server(settings, chosen)
     try:
         psycopg.connect(chosen, connect_timeout=10).close()
     except psycopg.OperationalError as error:
@@ -92,6 +101,15 @@ def _source(settings: Settings) -> str:
             f"The database does not answer: {reason}.", "Check ADVENTUREWORKS_SOURCE_URL."
         ) from None
     return "a database, which answers"
+
+
+def _sql_server(settings: Settings, url: str) -> str:
+    from adventureworks.source.sqlserver_examination import examine as examine_source
+
+    found = examine_source(SecretStr(url), settings.source_password)
+    if found.faults:
+        raise PlatformError(found.summary, " ".join(found.faults))
+    return " ".join([found.summary, *found.advice])
 
 
 def _platform(settings: Settings) -> str:

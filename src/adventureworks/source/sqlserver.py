@@ -93,7 +93,7 @@ class SqlServerSource:
     def identity(self) -> str:
         """Host, port, database, and when that database was made."""
         with connected(self._address, _STATE_TIMEOUT_S) as connection, translated(self._address):
-            rows = answer(connection, queries.IDENTITY)
+            rows = answer(connection, queries.DATABASE)
         made = rows[0]["made"] if rows else ""
         return f"sqlserver {self._address.name} {made}".strip()
 

@@ -20,12 +20,18 @@ from adventureworks.source.sqlserver_columns import (
     relation,
 )
 
-IDENTITY = "select convert(varchar(23), d.create_date, 121) as made from sys.databases as d where d.name = db_name()"
+DATABASE = (
+    "select convert(varchar(23), d.create_date, 121) as made, d.snapshot_isolation_state as snapshot_state,"
+    " user_name() as user_name from sys.databases as d where d.name = db_name()"
+)
 """A database that was made anew has a new date."""
 
 _TABLES = """
 select s.name as schema_name, o.name as table_name,
        has_perms_by_name(quotename(s.name) + N'.' + quotename(o.name), N'OBJECT', N'SELECT') as readable,
+       has_perms_by_name(
+           quotename(s.name) + N'.' + quotename(o.name), N'OBJECT', N'VIEW CHANGE TRACKING'
+       ) as tracking_visible,
        change_tracking_min_valid_version(o.object_id) as oldest_version,
        change_tracking_current_version() as current_version,
        (select sum(p.rows) from sys.partitions as p
