@@ -83,6 +83,8 @@ def test_the_source_is_remembered_and_a_folder_is_made_absolute(
     state.remember("source", "postgresql://u@h/d")
     assert choose_source(settings, None) == "postgresql://u@h/d"
     assert choose_source(settings, "sample") == "sample"
+    for chosen in ("mssql://u@h/d", "airflow:mssql_default"):
+        assert choose_source(settings, chosen) == chosen
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.columns import key_of, source_columns_of
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.gate.contract import hold_against
+from adventureworks.settings import PROJECT_ROOT
 from adventureworks.source import sqlserver_queries as queries
 from adventureworks.source.files import FileSource
 from adventureworks.source.sqlserver_columns import SqlServerColumn, contract_columns, literal
@@ -288,3 +289,11 @@ def test_urls_and_their_options():
         with pytest.raises(PlatformError, match=words) as error:
             Address.of(SecretStr(url))
         assert "s3cret" not in f"{error.value}{error.value.__cause__}"
+
+
+def test_the_page_for_operators_grants_what_the_platform_reads():
+    page = (PROJECT_ROOT / "docs" / "operate" / "sql-server.md").read_text(encoding="utf-8")
+    for schema in {table.schema for table in SOURCE_TABLES.values()}:
+        assert f"GRANT SELECT ON SCHEMA::{schema} TO aw_reader;" in page
+        assert f"GRANT VIEW CHANGE TRACKING ON SCHEMA::{schema} TO aw_reader;" in page
+        assert f"N'{schema}'" in page

@@ -115,12 +115,13 @@ def open_source(settings: Settings) -> Source:
     """The configured source: a folder, a PostgreSQL or SQL Server URL, or the embedded database."""
     from adventureworks.source.files import FileSource
     from adventureworks.source.postgres import PostgresSource
-    from adventureworks.source.sqlserver import SqlServerSource
 
     url = settings.source_url
     if url is None and settings.source.startswith((*SQL_SERVER, *POSTGRESQL)):
         url = SecretStr(settings.source)
     if url is not None and url.get_secret_value().startswith(SQL_SERVER):
+        from adventureworks.source.sqlserver import SqlServerSource
+
         return SqlServerSource(url, batch_rows=settings.batch_rows, password=settings.source_password)
     if url is not None:
         return PostgresSource(url, batch_rows=settings.batch_rows)
