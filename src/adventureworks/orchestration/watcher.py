@@ -29,8 +29,6 @@ class SourceChanged(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Polls the source, with one cheap question for each table."""
-        from asgiref.sync import sync_to_async
-
         from adventureworks.errors import PlatformError
         from adventureworks.gate.detect import difference
         from adventureworks.orchestration.connections import with_source
@@ -40,9 +38,7 @@ class SourceChanged(BaseEventTrigger):
         fired = pause = 0.0
         while True:
             try:
-                # A connection is asked of Airflow over the triggerer's own channel, which lives in this loop.
-                source = await sync_to_async(with_source)(settings())
-                found = await asyncio.to_thread(difference, source)
+                found = await asyncio.to_thread(lambda: difference(with_source(settings())))
             except PlatformError as error:
                 log.warning("The source could not be asked for changes: %s", error)
             else:
