@@ -49,7 +49,7 @@ lock: ## write requirements.lock anew from pyproject.toml (needs uv)
 	@! grep -nE '://' requirements.lock || { echo "requirements.lock holds an address" >&2; exit 1; }
 
 clean: ## remove the environment and what tools left; databases and logs (.adventureworks) stay
-	rm -rf $(VENV) build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-pysqlbridge build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml

@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     )
     source: str = Field(
         default="",
+        repr=False,
         description="A folder of files, the URL of a PostgreSQL or SQL Server database, or `airflow:` and the name of"
         " an Airflow connection; empty: the embedded source.",
     )

@@ -179,8 +179,9 @@ def _cause(error: object) -> str:
 def _secrets(known: Settings) -> set[str]:
     """The passwords in the platform's own URLs, as written and decoded."""
     found: set[str] = set()
-    for url in (known.warehouse_url, known.source_url):
-        password = urlsplit(url.get_secret_value()).password if url else None
+    urls = [url.get_secret_value() for url in (known.warehouse_url, known.source_url) if url]
+    for url in (*urls, known.source):
+        password = urlsplit(url).password if "://" in url else None
         if password:
             found |= {password, unquote(password)}
     return found | ({known.source_password.get_secret_value()} if known.source_password else set())

@@ -29,6 +29,8 @@ _SESSION = (
     "set concat_null_yields_null on",
     "set quoted_identifier on",
     "set textsize 2147483647",
+    # Where a lock has to be given up, it is the reader that does.
+    "set deadlock_priority low",
     f"set lock_timeout {_LOCK_MS}",
 )
 """What makes a session's answers independent of the server's and the login's own settings."""
