@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,9 +30,15 @@ class Settings(BaseSettings):
         description="A folder of files, the URL of a PostgreSQL or SQL Server database, or `airflow:` and the name of"
         " an Airflow connection; empty: the embedded source.",
     )
+    warehouse: Literal["postgres", "snowflake"] = Field(default="postgres", description="Where the data lives.")
     warehouse_url: SecretStr | None = Field(
-        default=None, description="URL of the PostgreSQL warehouse; none: the embedded one."
+        default=None,
+        description="URL of the PostgreSQL warehouse, or of the platform's records beside Snowflake; none: the embedded"
+        " one.",
     )
+    snowflake_connection: str = Field(default="snowflake_default", description="Airflow connection of Snowflake.")
+    snowflake_database: str = Field(default="DBT_DB", description="Database of the tables in Snowflake.")
+    snowflake_raw_schema: str = Field(default="DBT_SCHEMA", description="Schema of the source tables in Snowflake.")
     source_url: SecretStr | None = Field(
         default=None, description="URL of the source database; none: what `source` says."
     )

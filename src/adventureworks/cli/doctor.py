@@ -6,7 +6,9 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from importlib.metadata import version
+from typing import Any
 
 import psycopg
 from pydantic import SecretStr
@@ -67,6 +69,42 @@ def _airflow(_: Settings) -> str:
 
 
 def _warehouse(settings: Settings) -> str:
+    if settings.warehouse == "snowflake":
+        return f"{_snowflake(settings)}; its records: {_postgres_warehouse(settings)}"
+    return _postgres_warehouse(settings)
+
+
+def _snowflake(settings: Settings) -> str:
+    """Whether the login works, and its role may do all that the platform does."""
+    from adventureworks.warehouse import snowflake_grants
+    from adventureworks.warehouse.snowflake_login import sign_in
+
+    with closing(sign_in(settings, "doctor")) as connection:
+        cursor: Any = connection.cursor()
+        role, warehouse = cursor.execute("select current_role(), current_warehouse()").fetchone()
+        if not warehouse:
+            raise PlatformError(
+                f"The login of {settings.snowflake_connection} has no warehouse to work with.",
+                "Name one in the Airflow connection, or as the user's default: deploy/snowflake/set-up.sql",
+            )
+        held: set[tuple[str, str, str]] = set()
+        roles, asked = [str(role)], set[str]()
+        while roles:
+            one = roles.pop()
+            asked.add(one)
+            shown = cursor.execute(f'show grants to role "{one}"').fetchall()
+            held |= snowflake_grants.held_by(shown)
+            roles += [other for other in snowflake_grants.inherited_roles(shown) if other not in asked]
+    lacking = snowflake_grants.missing(snowflake_grants.needed(settings, str(warehouse)), held)
+    if lacking:
+        raise PlatformError(
+            f"The role {role} lacks {len(lacking)} grants.",
+            "An administrator types: " + " ".join(grant.statement(str(role)) for grant in lacking),
+        )
+    return f"Snowflake, as {role} with warehouse {warehouse}, which may do all that is needed"
+
+
+def _postgres_warehouse(settings: Settings) -> str:
     if not has_warehouse(settings):
         return "none yet; the first run makes it"
     with services(settings) as addresses:

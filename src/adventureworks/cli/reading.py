@@ -12,6 +12,8 @@ from adventureworks.embedded.home import Home
 from adventureworks.embedded.services import Endpoints, services
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.settings import Settings
+from adventureworks.warehouse.postgres import PostgresWarehouse
+from adventureworks.warehouse.snowflake import SnowflakeWarehouse
 
 NOTHING_PUBLISHED = "Nothing is published yet. Start: adventureworks run"
 
@@ -24,9 +26,14 @@ def has_warehouse(settings: Settings) -> bool:
 @contextmanager
 def reading(settings: Settings) -> Iterator[psycopg.Connection]:
     """A connection that can read the warehouse and change nothing."""
-    with _addresses(settings) as addresses, _connected(addresses.reader_url) as connection:
-        connection.read_only = True
-        yield connection
+    with _addresses(settings) as addresses:
+        if settings.warehouse == "snowflake":
+            with _beside_snowflake(settings, addresses) as session:
+                yield session
+            return
+        with _connected(addresses.reader_url) as connection:
+            connection.read_only = True
+            yield connection
 
 
 @contextmanager
@@ -42,6 +49,15 @@ def _addresses(settings: Settings) -> Iterator[Endpoints]:
         raise PlatformError("There is no warehouse yet.", "Start: adventureworks run")
     with services(settings) as addresses:
         yield addresses
+
+
+@contextmanager
+def _beside_snowflake(settings: Settings, addresses: Endpoints) -> Iterator[psycopg.Connection]:
+    """A session that is rolled back: what Snowflake lets this login change is for its role to say."""
+    records = PostgresWarehouse(addresses.reader_url)
+    with SnowflakeWarehouse(settings, records).connect("read", counted=False) as session:
+        yield session
+        session.rollback()
 
 
 @contextmanager

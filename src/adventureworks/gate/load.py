@@ -19,8 +19,9 @@ from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.gate.contract import Verdict, hold_against, with_whole_key
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
-from adventureworks.warehouse import open_warehouse, quarantine, staging
-from adventureworks.warehouse.postgres import Append, Connection, PostgresWarehouse
+from adventureworks.warehouse import Warehouse, open_warehouse, quarantine, staging
+from adventureworks.warehouse.postgres import Append, Connection, WarehouseConnection
+from adventureworks.warehouse.sql import in_order
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
     return counts
 
 
-def _note_blocked(warehouse: PostgresWarehouse, run_id: str, blocked: TableBlocked) -> None:
+def _note_blocked(warehouse: Warehouse, run_id: str, blocked: TableBlocked) -> None:
     with warehouse.connect("load") as connection:
         mark_blocked(connection, run_id, blocked)
 
@@ -81,7 +82,7 @@ def mark_blocked(connection: Connection, run_id: str, blocked: TableBlocked, *, 
 
 def _load_table(
     settings: Settings,
-    warehouse: PostgresWarehouse,
+    warehouse: Warehouse,
     snapshot: Snapshot,
     append: Append,
     run_id: str,
@@ -94,20 +95,21 @@ def _load_table(
     since = last.newest_change - timedelta(minutes=settings.overlap_minutes) if last else None
     read = bad = 0
     keys_unknown = False
+    seen: set[tuple[str, str]] = set()
     for batch in _batches(warehouse, snapshot, append, entry, since, last.fingerprint if last else None):
         verdict = hold_against(entry, batch)
-        append("staging", staging.rows_table(entry.asset), protected(entry, verdict.good))
+        good = protected(entry, verdict.good).with_columns(pl.lit(False).alias(staging.SAME))
+        append("staging", staging.rows_table(entry.asset), good)
         read += batch.num_rows
         bad += verdict.bad.height
         if verdict.rejections:
             with warehouse.connect("load") as connection:
-                keys_unknown |= _put_in_quarantine(connection, entry, verdict, run_id)
+                keys_unknown |= _put_in_quarantine(connection, entry, verdict, run_id, seen)
             if bad > MOST_BAD_ROWS:
                 raise TableBlocked(
                     entry.asset, "few_rows_are_set_aside", f"{bad:,} of {read:,} rows break the contract."
                 )
     with warehouse.connect("load") as connection:
-        quarantine.drop_repeats(connection, entry.asset)
         staging.set_aside_duplicates(connection, entry, run_id)
         staging.settle(connection, entry, whole=since is None, find_gone=not keys_unknown)
         quarantine.foresee(connection, entry, whole=since is None, keys_unknown=keys_unknown)
@@ -142,7 +144,7 @@ def _last_reading(connection: Connection, run_id: str, asset: str) -> _Reading |
 
 
 def _batches(
-    warehouse: PostgresWarehouse,
+    warehouse: Warehouse,
     snapshot: Snapshot,
     append: Append,
     entry: SourceTable,
@@ -203,8 +205,13 @@ def protected(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(columns) if columns else frame
 
 
-def _put_in_quarantine(connection: Connection, entry: SourceTable, verdict: Verdict, run_id: str) -> bool:
-    """Writes the bad rows of a batch; True if one of them does not tell its key."""
+def _put_in_quarantine(
+    connection: WarehouseConnection, entry: SourceTable, verdict: Verdict, run_id: str, seen: set[tuple[str, str]]
+) -> bool:
+    """Writes the bad rows of a batch; True if one of them does not tell its key.
+
+    A row that is read twice in one run, by date and by key, is set aside once: `seen` remembers those of the table.
+    """
     key = key_of(entry)
     readable = {column.name: column.dtype for column in columns_of(entry)}
     rows = []
@@ -215,15 +222,15 @@ def _put_in_quarantine(connection: Connection, entry: SourceTable, verdict: Verd
             f"{name}_is_readable" for name in key
         }
         data = {name: _shown(entry, value, readable[name]) for name, value in row.items()}
-        rows.append((entry.asset, row_key(identity), rejection.rule, rejection.message, _json(data), run_id, "staged"))
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(
-            "copy ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status) from stdin"
-        ) as copy,
-    ):
-        for values in rows:
-            copy.write_row(values)
+        written = (row_key(identity), _json(data))
+        if written not in seen:
+            seen.add(written)
+            rows.append((entry.asset, written[0], rejection.rule, rejection.message, written[1], run_id, "staged"))
+    connection.executemany(
+        "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
+        " values (%s, %s, %s, %s, %s, %s, %s)",
+        rows,
+    )
     return unknown
 
 
@@ -253,7 +260,7 @@ def as_text(value: Any) -> str | None:
 
 def row_key(identity: dict[str, str | None]) -> str:
     """A row's identity as the warehouse writes it (`jsonb`: short names first), so that keys compare as text."""
-    return _json({name: identity[name] for name in sorted(identity, key=lambda name: (len(name), name))})
+    return _json({name: identity[name] for name in in_order(identity)})
 
 
 def _json(values: dict[str, str | None]) -> str:

@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from adventureworks.reports import month as months
 from adventureworks.reports.month import Line, Month
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.warehouse import layout, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
 
 Status = Literal["new", "closed", "restated", "unchanged"]
@@ -139,23 +139,18 @@ def files(connection: Connection, key: str | None = None) -> Iterator[File]:
 
 def months_stale(settings: Settings) -> tuple[str, ...]:
     """The months whose reports are older than their figures, or missing; oldest first."""
-    query = """
-        with published as (
-            select version, months from ops.publication where asset = 'monthly_profit'
-        )
-        select s.key from (
-            select distinct to_char(month, 'YYYY-MM') as key from marts.monthly_profit
-        ) as s
-        left join ops.monthly_report as r on r.month = s.key
-        where r.month is null or exists (
-            select 1 from published as p
-            where p.version > r.mart_version and (p.months is null or p.months::jsonb ? s.key)
-        )
-        order by s.key
-    """
     with open_warehouse(settings).connect("stale reports") as connection:
         layout.prepare(connection)
-        return tuple(row[0] for row in connection.execute(query.encode()).fetchall())
+        sold = connection.execute("select distinct to_char(month, 'YYYY-MM') from marts.monthly_profit").fetchall()
+        rows = connection.execute("select month, mart_version from ops.monthly_report").fetchall()
+        reported: dict[str, int] = dict(rows)
+        news = publication.since(connection, "monthly_profit", min(reported.values(), default=0))
+    changed = {
+        month
+        for month, version in reported.items()
+        if any(one.version > version and (one.months is None or month in one.months) for one in news)
+    }
+    return tuple(sorted(key for (key,) in sold if key not in reported or key in changed))
 
 
 def _known(connection: Connection, key: str) -> dict[str, Any] | None:

@@ -298,9 +298,9 @@ def _control_total(connection: Connection, first: date) -> Decimal:
     """The SubTotals of the month's orders: those that no mart may show, and what was not delivered, left out."""
     row = connection.execute(
         'select coalesce(sum("SubTotal"), 0) from raw."Sales_SalesOrderHeader" as h'
-        """ where "Status" not in (4, 6) and "OrderDate" >= %s and "OrderDate" < %s + interval '1 month'"""
+        """ where "Status" not in (4, 6) and "OrderDate" >= %(first)s and "OrderDate" < %(next)s"""
         ' and not exists (select 1 from staging.withheld_order as w where w.sales_order_id = h."SalesOrderID")',
-        (first, first),
+        {"first": first, "next": earlier(first, -1)},
     ).fetchone()
     return Decimal(row[0]) if row else NOTHING
 

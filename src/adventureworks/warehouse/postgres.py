@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,10 +12,68 @@ from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
 from adventureworks.errors import ServiceUnavailable
+from adventureworks.warehouse.sql import names, quoted, table
+
+SCHEMAS = ("raw", "marts", "staging", "quarantine", "ops")
+
 
 Connection = psycopg.Connection[TupleRow]
+
+
+class WarehouseConnection(psycopg.Connection[TupleRow]):
+    """A connection of the platform's own: psycopg's, and what each engine does in its own way."""
+
+    target = "postgres"
+    """The place of the tables, where there could be several."""
+
+    def make_schemas(self, schemas: Iterable[str]) -> None:
+        """Makes the schemas that are missing."""
+        for schema in schemas:
+            self.execute(f"create schema if not exists {quoted(schema)}".encode())
+
+    def columns_in(self, schema: str) -> dict[str, set[str]]:
+        """The columns of each table and view in a schema."""
+        found: dict[str, set[str]] = {}
+        rows = self.execute(
+            "select table_name, column_name from information_schema.columns where table_schema = %s", (schema,)
+        )
+        for name, column in rows:
+            found.setdefault(name, set()).add(column)
+        return found
+
+    def describe(self, schema: str, name: str, comment: str, columns: Mapping[str, str]) -> None:
+        """Says in the warehouse what a table and its columns mean."""
+        self.execute(f"comment on table {table(schema, name)} is {literal(comment)}".encode())
+        for column, text in columns.items():
+            self.execute(f"comment on column {table(schema, name)}.{quoted(column)} is {literal(text)}".encode())
+
+    def frame(self, query: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
+        """The rows of a SELECT: whole numbers as Int64, exact decimals with the scale of their column, else text."""
+        return rows_of(self, query, parameters)
+
+    def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
+        """Appends a frame to a table, in the connection's transaction."""
+        with (
+            self.cursor() as cursor,
+            cursor.copy(f"copy {table(schema, name)} ({names(frame.columns)}) from stdin") as copy,
+        ):
+            for row in frame.iter_rows():
+                copy.write_row(row)
+
+    def executemany(self, query: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Runs an INSERT for each row."""
+        with self.cursor() as cursor:
+            cursor.executemany(query.encode(), rows)
+
+
 Append = Callable[[str, str, pl.DataFrame], None]
 """Appends a frame to a table: schema, table, rows."""
+
+
+def literal(text: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"
+
 
 _TYPES = {
     pl.Int16: "smallint",
@@ -76,13 +134,15 @@ class PostgresWarehouse:
         return self._url.get_secret_value()
 
     @contextmanager
-    def connect(self, purpose: str = "adventureworks") -> Iterator[Connection]:
+    def connect(self, purpose: str = "adventureworks") -> Iterator[WarehouseConnection]:
         """A connection that commits when the block ends well and rolls back when it does not.
 
         Raises ServiceUnavailable when the server does not answer, or is lost on the way.
         """
         try:
-            with psycopg.connect(self.url(), application_name=purpose[:63], options="-c timezone=UTC") as connection:
+            with WarehouseConnection.connect(
+                self.url(), application_name=purpose[:63], options="-c timezone=UTC"
+            ) as connection:
                 yield connection
         except psycopg.OperationalError as error:
             raise ServiceUnavailable(

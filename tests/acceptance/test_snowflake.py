@@ -1,0 +1,98 @@
+"""The real data through the whole platform into Snowflake: every table and mart has the rows that PostgreSQL has.
+
+Snowflake's part is played by fakesnow (`tests/integration/snowflake_double.py`); connector, hook and Soda are real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
+from adventureworks.columns import columns_of
+from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.gate import detect
+from adventureworks.marts.plan import NothingToDo, plan
+from adventureworks.settings import Settings
+from adventureworks.warehouse import open_warehouse
+from adventureworks.warehouse.layout import home_of
+from adventureworks.warehouse.sql import names, table
+from tests.integration.pipeline import Pipeline
+from tests.integration.snowflake_double import signed_in_statements, snowflake_double
+
+ENTRIES: list[SourceTable | Mart] = [*SOURCE_TABLES.values(), *MARTS.values()]
+ROUNDING = Decimal("0.0000000001")
+"""Snowflake divides to twelve places and PostgreSQL to sixteen digits, before both round to ten."""
+OF_THE_RUN = frozenset({"run_id"})
+"""Columns that name the run, and so differ between two runs of everything."""
+
+
+@pytest.fixture(scope="module")
+def in_snowflake(real_data: Path, postgres: EmbeddedPostgres) -> Iterator[Pipeline]:
+    """Everything ingested and analysed once, from an empty account."""
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
+        connection.execute("create database records template warehouse owner warehouse")
+    settings = Settings(
+        source=str(real_data / "parquet"),
+        warehouse="snowflake",
+        warehouse_url=SecretStr(postgres.url("records", "warehouse")),
+    )
+    with pytest.MonkeyPatch.context() as patch, snowflake_double(patch):
+        pipeline = Pipeline(settings)
+        ingested = pipeline.ingest()
+        assert ingested.opened == {}
+        assert ingested.published.keys() == SOURCE_TABLES.keys()
+        assert sorted(pipeline.settle()) == sorted(ANALYSES)
+        yield pipeline
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.asset)
+def test_snowflake_has_the_rows_of_postgresql(
+    platform: Pipeline, in_snowflake: Pipeline, entry: SourceTable | Mart
+) -> None:
+    wanted, found = _rows(platform, entry), _rows(in_snowflake, entry)
+    assert wanted, "the comparison of nothing with nothing proves nothing"
+    assert len(found) == len(wanted)
+    unequal = [(one, other) for one, other in zip(found, wanted, strict=True) if not _agree(one, other)]
+    assert unequal[:3] == []
+
+
+def test_what_changes_nothing_asks_snowflake_nothing(in_snowflake: Pipeline) -> None:
+    with signed_in_statements() as sent:
+        assert detect.detect(in_snowflake.settings, "ingest_source/idle") == []
+        assert not detect.has_work(in_snowflake.settings, "ingest_source/idle")
+        assert detect.difference(in_snowflake.settings) is None
+        for dag in ANALYSES:
+            step = plan(in_snowflake.settings, dag)
+            assert isinstance(step, NothingToDo), dag
+    assert sent == []
+
+
+def _rows(pipeline: Pipeline, entry: SourceTable | Mart) -> list[tuple[Any, ...]]:
+    """The rows of a table, every value as text or number, in one order for both engines."""
+    columns = [column.name for column in columns_of(entry) if column.name not in OF_THE_RUN]
+    with open_warehouse(pipeline.settings).connect("test") as connection:
+        frame = connection.frame(f"select {names(columns)} from {table(home_of(entry), entry.asset)}", {})
+    return sorted((tuple(map(_plain, row)) for row in frame.rows()), key=repr)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int | Decimal):
+        return Decimal(value).normalize()
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _agree(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return all(
+        a == b or (isinstance(a, Decimal) and isinstance(b, Decimal) and abs(a - b) <= ROUNDING)
+        for a, b in zip(one, other, strict=True)
+    )
