@@ -9,7 +9,7 @@ import psycopg
 from pydantic import SecretStr
 
 from adventureworks.embedded.home import Home
-from adventureworks.embedded.services import Endpoints, services
+from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.settings import Settings
 
@@ -24,7 +24,7 @@ def has_warehouse(settings: Settings) -> bool:
 @contextmanager
 def reading(settings: Settings) -> Iterator[psycopg.Connection]:
     """A connection that can read the warehouse and change nothing."""
-    with _addresses(settings) as addresses, _connected(addresses.reader_url) as connection:
+    with _address(settings, reader=True) as url, _connected(url) as connection:
         connection.read_only = True
         yield connection
 
@@ -32,16 +32,20 @@ def reading(settings: Settings) -> Iterator[psycopg.Connection]:
 @contextmanager
 def writing(settings: Settings) -> Iterator[psycopg.Connection]:
     """A connection for the platform's own records; what is changed is kept when the block ends well."""
-    with _addresses(settings) as addresses, _connected(addresses.warehouse_url) as connection:
+    with _address(settings) as url, _connected(url) as connection:
         yield connection
 
 
 @contextmanager
-def _addresses(settings: Settings) -> Iterator[Endpoints]:
+def _address(settings: Settings, reader: bool = False) -> Iterator[SecretStr]:
+    if settings.warehouse_url is not None:
+        # On a server no embedded PostgreSQL is started for it.
+        yield settings.warehouse_url
+        return
     if not has_warehouse(settings):
         raise PlatformError("There is no warehouse yet.", "Start: adventureworks run")
     with services(settings) as addresses:
-        yield addresses
+        yield addresses.reader_url if reader else addresses.warehouse_url
 
 
 @contextmanager
