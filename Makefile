@@ -4,7 +4,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := src contracts dags tests bench
+CODE := src contracts dags tests bench deploy
 # The first of these that is new enough, and not too new for Airflow, makes the environment.
 PYTHONS := python3 python3.13 python3.12 python3.11
 

@@ -1,0 +1,215 @@
+"""The services of docker-compose.yaml, run as processes: two workers with homes of their own, one of them killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
+from tests.e2e.running import wait_for
+from tests.production.topology import QUICKLY, Topology, missing_programs
+
+WORKERS = ("worker-1", "worker-2")
+SERVICES = ("scheduler", "dag-processor", "triggerer", "watch")
+LINES, ORDERS = "Sales_SalesOrderDetail", "Sales_SalesOrderHeader"
+LINE = 17
+KILLED_WHILE_AT = ("load", "check", "build", "gate")
+PATIENCE = 400
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def topology(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
+    """Everything that `docker compose up` starts, up and healthy."""
+    if missing := missing_programs():
+        pytest.skip(f"no {' and '.join(missing)}: on Debian or Ubuntu apt install redis-server")
+    folder = tmp_path_factory.mktemp("topology")
+    source = folder / "source"
+    shutil.copytree(real_data / "parquet", source)
+    topology = Topology(folder, source)
+    try:
+        topology.start_databases()
+        wait_for(lambda: topology.is_healthy("redis"))
+        topology.run("prepare")
+        for service in ("api-server", *SERVICES):
+            topology.start(service)
+        for worker in WORKERS:
+            topology.start("worker", worker, "--celery-hostname", worker)
+        wait_for(lambda: topology.all_run() and topology.is_up())
+        yield topology
+    finally:
+        topology.stop()
+
+
+def versions(topology: Topology) -> dict[str, int]:
+    """The newest version of everything that is published."""
+    if topology.sql("warehouse", "select to_regclass('ops.publication') is null")[0][0]:
+        return {}
+    return dict(topology.sql("warehouse", "select asset, max(version) from ops.publication group by asset"))
+
+
+def is_quiet(topology: Topology) -> bool:
+    """Nothing runs or is about to."""
+    [(active,)] = topology.sql(
+        "airflow",
+        "select (select count(*) from dag_run where state in ('queued', 'running')) +"
+        " (select count(*) from asset_dag_run_queue) +"
+        " (select count(*) from asset_partition_dag_run where created_dag_run_id is null)",
+    )
+    return not active
+
+
+def sources_of(mart: Mart) -> set[str]:
+    """The source tables that a mart is made of, be it through other marts."""
+    return set().union(*({name} if name in SOURCE_TABLES else sources_of(MARTS[name]) for name in mart.inputs))
+
+
+def open_incidents(topology: Topology) -> set[tuple[str, str]]:
+    """Of which asset, which rule."""
+    return set(topology.sql("warehouse", "select asset, rule from ops.incident where status <> 'resolved'"))
+
+
+def revenue(topology: Topology) -> tuple[Decimal, ...]:
+    """What was sold, as the source's copy says it and as the marts do."""
+    [found] = topology.sql(
+        "warehouse",
+        f'select (select sum("LineTotal") from raw."{LINES}"), (select sum(revenue) from marts.fact_sales),'
+        " (select sum(revenue) from marts.daily_sales)",
+    )
+    return found
+
+
+def sell_one_more(source: Path) -> None:
+    """One line of an order grows by one; its order with it."""
+    lines, orders = pq.read_table(source / f"{LINES}.parquet"), pq.read_table(source / f"{ORDERS}.parquet")
+    line = lines.filter(pc.field("SalesOrderDetailID") == LINE).to_pylist()[0]
+    more = line["UnitPrice"] * (1 - line["UnitPriceDiscount"])
+    lines = grown(lines, "SalesOrderDetailID", LINE, {"OrderQty": 1, "LineTotal": more})
+    orders = grown(orders, "SalesOrderID", line["SalesOrderID"], {"SubTotal": more, "TotalDue": more})
+    for name, changed in ((LINES, lines), (ORDERS, orders)):
+        pq.write_table(changed, source / f"{name}.draft")
+    for name in (LINES, ORDERS):
+        os.replace(source / f"{name}.draft", source / f"{name}.parquet")
+
+
+def grown(table: pa.Table, key: str, value: int, by: dict[str, int | Decimal]) -> pa.Table:
+    """The table with some numbers of one row increased."""
+    row = table.column(key).to_pylist().index(value)
+    for name, step in by.items():
+        position, field = table.schema.get_field_index(name), table.schema.field(name)
+        values = table.column(name).to_pylist()
+        values[row] += step
+        table = table.set_column(position, field, pa.chunked_array([pa.array(values, field.type)]))
+    return table
+
+
+def kill_while_it_works(topology: Topology, worker: str) -> tuple[str, str, str, int]:
+    """Kills a worker with all its processes in the middle of a task; returns the task."""
+    at_work = (
+        "select dag_id, run_id, task_id, map_index from task_instance where state = 'running' and hostname = %s"
+        " and task_id = any(%s)"
+    )
+    while True:
+        wait_for(lambda: topology.sql("airflow", at_work, worker, list(KILLED_WHILE_AT)), PATIENCE)
+        topology.signal(worker, signal.SIGSTOP)
+        if still := topology.sql("airflow", at_work, worker, list(KILLED_WHILE_AT)):
+            topology.signal(worker, signal.SIGKILL)
+            dag, run, task, index = still[0]
+            return dag, run, task, index
+        topology.signal(worker, signal.SIGCONT)
+
+
+def test_who_has_not_signed_in_sees_nothing_and_roles_hold(topology: Topology) -> None:
+    admin = topology.admin()
+    people = []
+    for name, role in (("reader", "Viewer"), ("editor", "User")):
+        word = secrets.token_urlsafe()
+        about = {"username": name, "email": f"{name}@example.com", "first_name": name, "last_name": role}
+        made = admin.post("/auth/fab/v1/users", json={**about, "password": word, "roles": [{"name": role}]})
+        assert made.is_success, made.text
+        people.append(topology.signed_in(name, word))
+    nobody, (reader, editor) = topology.visitor(), people
+
+    assert nobody.get("/api/v2/dags").status_code == 401
+    for page in ("/dashboard/overview", "/dashboard/lineage", "/dashboard/static/style.css"):
+        assert [visitor.get(page).status_code for visitor in (nobody, reader)] == [401, 200], page
+    answers = [
+        visitor.post("/dashboard/incidents/none/acknowledge", headers={"Origin": topology.ui}).status_code
+        for visitor in (nobody, reader, editor)
+    ]
+    assert answers == [401, 403, 409], "who may edit DAGs may acknowledge; 409: there is no such incident"
+
+
+def test_all_tables_and_marts_get_fresh_through_both_workers(topology: Topology) -> None:
+    wait_for(lambda: topology.all_run() and len(versions(topology)) == len(SOURCE_TABLES) + len(MARTS), PATIENCE)
+    wait_for(lambda: is_quiet(topology))
+    assert versions(topology) == dict.fromkeys([*SOURCE_TABLES, *MARTS], 1)
+    status = json.loads(topology.run("scheduler", "adventureworks", "status", "--json"))
+    assert [asset["asset"] for asset in status["assets"] if not asset["fresh"]] == []
+    assert len(set(revenue(topology))) == 1
+    hosts = topology.sql(
+        "airflow", "select distinct hostname from task_instance where state = 'success' and hostname <> ''"
+    )
+    assert {host for (host,) in hosts} == set(WORKERS)
+
+
+def test_every_service_is_healthy_by_its_own_check(topology: Topology) -> None:
+    for service in ("api-server", "redis", *SERVICES):
+        assert topology.is_healthy(service), service
+    for worker in WORKERS:
+        assert topology.is_healthy("worker", worker), worker
+
+
+def test_the_reader_of_the_warehouse_reads_all_and_changes_nothing(topology: Topology) -> None:
+    topology.create_databases("warehouse")  # a second time, it changes nothing
+    with psycopg.connect(topology.url("warehouse", "reader"), autocommit=True) as connection:
+        for name in MARTS:
+            assert connection.execute(f"select count(*) from marts.{name}").fetchone() != (0,)
+        connection.execute("set default_transaction_read_only = off")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("delete from marts.daily_sales")
+    with pytest.raises(psycopg.OperationalError, match="permission denied"):
+        psycopg.connect(topology.url("warehouse", "reader").replace("/warehouse", "/airflow"))
+
+
+def test_what_a_killed_worker_was_at_is_done_by_the_other_one(topology: Topology) -> None:
+    before, known = revenue(topology), open_incidents(topology)
+    sell_one_more(topology.folder / "source")
+    killed, survivor = WORKERS
+    dag, run, task, index = kill_while_it_works(topology, killed)
+    begin = time.monotonic()
+
+    wait_for(lambda: versions(topology)["data_quality"] == 2, PATIENCE)
+    wait_for(lambda: is_quiet(topology))
+    assert time.monotonic() - begin > float(QUICKLY["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"]) / 2
+    assert topology.sql(
+        "airflow",
+        "select state, try_number, hostname from task_instance"
+        " where dag_id = %s and run_id = %s and task_id = %s and map_index = %s",
+        dag,
+        run,
+        task,
+        index,
+    ) == [("success", 2, survivor)]
+    touched = {LINES, ORDERS} | {name for name, mart in MARTS.items() if sources_of(mart) & {LINES, ORDERS}}
+    assert versions(topology) == {name: 1 + (name in touched) for name in [*SOURCE_TABLES, *MARTS]}
+    after = revenue(topology)
+    assert len(set(after)) == 1
+    assert after[0] - before[0] > 0
+    assert open_incidents(topology) <= known
+    status = json.loads(topology.run("scheduler", "adventureworks", "status", "--json"))
+    assert [asset["asset"] for asset in status["assets"] if not asset["fresh"]] == []
