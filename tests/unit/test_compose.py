@@ -1,4 +1,4 @@
-"""The image and the compose file, without an engine: what they say, held against the specification and our own rules."""
+"""The image and the compose file, without an engine: held against the specification and our own rules."""
 
 from __future__ import annotations
 
