@@ -27,9 +27,11 @@ from tests.production.compose import Compose, image_environment, set_up, variabl
 QUICKLY = {
     # A killed worker's tasks are found in half a minute instead of two.
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+    "ADVENTUREWORKS_WATCH_SECONDS": "5",
+    # For two processors.
     "AIRFLOW__CELERY__WORKER_CONCURRENCY": "2",
     "AIRFLOW__API__WORKERS": "1",
-    "ADVENTUREWORKS_WATCH_SECONDS": "2",
+    "ADVENTUREWORKS_REPORT_LANGUAGES": '["en"]',
 }
 
 
