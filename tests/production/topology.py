@@ -150,7 +150,7 @@ class Topology:
         databases = f"127.0.0.1:{self.postgres.port()}" if "5432" in text else ""
         redis, api, health = (self._ports[name] for name in ("redis", "api-server", "scheduler"))
         home = self.folder / "homes" / host
-        (home / "airflow").mkdir(parents=True, exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
         places = {
             "@postgres:5432": f"@{databases}",
             "@warehouse:5432": f"@{databases}",
