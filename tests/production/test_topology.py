@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -117,6 +118,7 @@ def kill_a_worker_at_work(topology: Topology) -> tuple[str, tuple[str, str, str,
     while True:
         worker, *task = wait_for(lambda: topology.sql("airflow", at_work, *which), PATIENCE)[0]
         topology.signal(worker, signal.SIGSTOP)
+        time.sleep(1)  # for what the task may have said just before
         if (worker, *task) in topology.sql("airflow", at_work, *which):
             topology.signal(worker, signal.SIGKILL)
             dag, run, name, index = task
@@ -161,6 +163,8 @@ def test_every_service_is_healthy_by_its_own_check(topology: Topology) -> None:
         assert topology.is_healthy(service), service
     for worker in WORKERS:
         assert topology.is_healthy("worker", worker), worker
+    assert "no embedded server is needed" in topology.run("scheduler", "adventureworks", "doctor")
+    assert list((topology.folder / "homes").glob("*/postgres")) == []
 
 
 def test_the_reader_of_the_warehouse_reads_all_and_changes_nothing(topology: Topology) -> None:
