@@ -14,8 +14,8 @@ COPY contracts ./contracts
 COPY deploy/image ./deploy/image
 RUN /opt/venv/bin/python -m pip install --no-deps --no-index --no-build-isolation --editable . \
     # The lock holds the tools of the tests too.
-    && /opt/venv/bin/python deploy/image/unneeded.py adventureworks \
-        | xargs /opt/venv/bin/python -m pip uninstall --yes --quiet \
+    && /opt/venv/bin/python deploy/image/unneeded.py adventureworks > /tmp/unneeded \
+    && xargs /opt/venv/bin/python -m pip uninstall --yes --quiet < /tmp/unneeded \
     && /opt/venv/bin/python -m compileall -q src contracts
 
 FROM python:3.12.13-slim-bookworm
