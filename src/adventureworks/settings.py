@@ -17,9 +17,9 @@ PROJECT_ROOT = Path(contracts.__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
-    """The platform's settings. Each field is read from `ADVENTUREWORKS_<NAME>`."""
+    """The platform's settings. Each field is read from `ADVENTUREWORKS_<NAME>`; an empty one counts as not set."""
 
-    model_config = SettingsConfigDict(env_prefix="ADVENTUREWORKS_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="ADVENTUREWORKS_", extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(
         default=PROJECT_ROOT / ".adventureworks", description="Databases, logs, reports and generated secrets."

@@ -14,7 +14,7 @@ import psycopg
 from pydantic import SecretStr
 
 from adventureworks.cli.output import console
-from adventureworks.cli.reading import has_warehouse
+from adventureworks.cli.reading import has_warehouse, reading
 from adventureworks.cli.run import SAMPLE, choose_source
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.platform import running_platform
@@ -59,6 +59,8 @@ def _home(settings: Settings) -> str:
 
 
 def _postgres(settings: Settings) -> str:
+    if settings.warehouse_url is not None and "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in os.environ:
+        return "no embedded server is needed: warehouse and Airflow's database are configured"
     with services(settings) as addresses, psycopg.connect(addresses.metadata_url.get_secret_value()) as connection:
         row = connection.execute("show server_version").fetchone()
     return f"the embedded server {row[0] if row else '?'} starts and answers"
@@ -107,13 +109,11 @@ def _snowflake(settings: Settings) -> str:
 def _postgres_warehouse(settings: Settings) -> str:
     if not has_warehouse(settings):
         return "none yet; the first run makes it"
-    with services(settings) as addresses:
-        try:
-            with psycopg.connect(addresses.reader_url.get_secret_value(), connect_timeout=10) as connection:
-                filled = is_laid_out(connection)
-        except psycopg.OperationalError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise ServiceUnavailable(f"It does not answer: {reason}.", "Check ADVENTUREWORKS_WAREHOUSE_URL.") from None
+    try:
+        with reading(settings) as connection:
+            filled = is_laid_out(connection)
+    except ServiceUnavailable as error:
+        raise ServiceUnavailable(error.cause, "Check ADVENTUREWORKS_WAREHOUSE_URL.") from None
     where = "embedded" if settings.warehouse_url is None else "configured"
     return f"{where}, {'in use' if filled else 'empty'}"
 

@@ -9,7 +9,7 @@ import psycopg
 from pydantic import SecretStr
 
 from adventureworks.embedded.home import Home
-from adventureworks.embedded.services import Endpoints, services
+from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.settings import Settings
 from adventureworks.warehouse.postgres import PostgresWarehouse
@@ -26,12 +26,12 @@ def has_warehouse(settings: Settings) -> bool:
 @contextmanager
 def reading(settings: Settings) -> Iterator[psycopg.Connection]:
     """A connection that can read the warehouse and change nothing."""
-    with _addresses(settings) as addresses:
+    with _address(settings, reader=True) as url:
         if settings.warehouse == "snowflake":
-            with _beside_snowflake(settings, addresses) as session:
+            with _beside_snowflake(settings, url) as session:
                 yield session
             return
-        with _connected(addresses.reader_url) as connection:
+        with _connected(url) as connection:
             connection.read_only = True
             yield connection
 
@@ -39,23 +39,26 @@ def reading(settings: Settings) -> Iterator[psycopg.Connection]:
 @contextmanager
 def writing(settings: Settings) -> Iterator[psycopg.Connection]:
     """A connection for the platform's own records; what is changed is kept when the block ends well."""
-    with _addresses(settings) as addresses, _connected(addresses.warehouse_url) as connection:
+    with _address(settings) as url, _connected(url) as connection:
         yield connection
 
 
 @contextmanager
-def _addresses(settings: Settings) -> Iterator[Endpoints]:
+def _address(settings: Settings, reader: bool = False) -> Iterator[SecretStr]:
+    if settings.warehouse_url is not None:
+        # On a server no embedded PostgreSQL is started for it.
+        yield settings.warehouse_url
+        return
     if not has_warehouse(settings):
         raise PlatformError("There is no warehouse yet.", "Start: adventureworks run")
     with services(settings) as addresses:
-        yield addresses
+        yield addresses.reader_url if reader else addresses.warehouse_url
 
 
 @contextmanager
-def _beside_snowflake(settings: Settings, addresses: Endpoints) -> Iterator[psycopg.Connection]:
+def _beside_snowflake(settings: Settings, records: SecretStr) -> Iterator[psycopg.Connection]:
     """A session that is rolled back: what Snowflake lets this login change is for its role to say."""
-    records = PostgresWarehouse(addresses.reader_url)
-    with SnowflakeWarehouse(settings, records).connect("read", counted=False) as session:
+    with SnowflakeWarehouse(settings, PostgresWarehouse(records)).connect("read", counted=False) as session:
         yield session
         session.rollback()
 
