@@ -1,6 +1,7 @@
 """The figures themselves, read from the warehouse and from Airflow's database. Only reads.
 
-Ages and delays are in seconds, at the moment of reading.
+Ages and delays are in seconds, at the moment of reading. Only the platform's own records are read, no data: where data
+lies in a warehouse that is paid by the minute, looking every few seconds must not wake it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from typing import Any
 
 import psycopg
 
-from adventureworks.catalog import MARTS, entry, feeds_of
-from adventureworks.warehouse.state import AssetState, asset_states
+from adventureworks.catalog import MARTS, SOURCE_TABLES, entry, feeds_of
 
 Connection = psycopg.Connection[Any]
 
@@ -57,21 +57,40 @@ _VERDICTS = ("passed", "passed with warnings", "blocked", "never published")
 _SEVERITIES = ("error", "warning")
 
 
+@dataclass(frozen=True)
+class _Published:
+    """The newest version of an asset."""
+
+    version: int
+    at: datetime
+    verdict: str
+    set_aside: int
+    inputs: Mapping[str, int]
+
+
 def of_warehouse(connection: Connection, now: datetime) -> Iterator[Figure]:
     """Freshness, verdicts, quarantine, incidents, and the messages that wait."""
-    states = asset_states(connection)
-    behind = {**_marts_behind(connection, now), **_refused_since(connection, now)}
-    for state in states:
-        yield from _of_asset(state, behind.get(state.asset, 0.0), now)
-    verdicts = Counter((state.kind, state.verdict.split(":")[0]) for state in states)
+    newest = _newest(connection)
+    blocked = _blocked(connection)
+    behind = {**_marts_behind(connection, newest, now), **_refused_since(connection, now)}
+    verdicts: Counter[tuple[str, str]] = Counter()
+    for asset in (*SOURCE_TABLES, *MARTS):
+        last = newest.get(asset)
+        kind = "source" if asset in SOURCE_TABLES else "mart"
+        known = entry(asset)
+        labels = {"asset": asset, "kind": kind, "group": known.group, "owner": known.owner}
+        verdicts[kind, "blocked" if asset in blocked else last.verdict if last else "never published"] += 1
+        is_behind = kind == "mart" or asset in blocked
+        yield Figure(BEHIND, behind.get(asset, 0.0) if is_behind else 0.0, labels)
+        yield Figure(BLOCKED, int(asset in blocked), labels)
+        if last is not None:
+            yield Figure(AGE, _seconds(last.at, now), labels)
+        if kind == "source":
+            yield Figure(SET_ASIDE, last.set_aside if last else 0, labels)
     for kind in ("source", "mart"):
         for verdict in _VERDICTS:
             yield Figure(VERDICTS, verdicts[kind, verdict], {"kind": kind, "verdict": verdict})
-    found = dict(
-        _pairs(connection, "select severity, count(*) from ops.incident where status <> 'resolved' group by 1")
-    )
-    for severity in _SEVERITIES:
-        yield Figure(INCIDENTS, found.get(severity, 0), {"severity": severity})
+    yield from _incidents(connection)
     yield from _messages(connection, now)
 
 
@@ -86,35 +105,39 @@ def of_airflow(connection: Connection, now: datetime) -> Iterator[Figure]:
         yield from _queue(name, connection.execute(question.encode()).fetchone(), now)
 
 
-def _of_asset(state: AssetState, behind: float, now: datetime) -> Iterator[Figure]:
-    known = entry(state.asset)
-    labels = {"asset": state.asset, "kind": state.kind, "group": known.group, "owner": known.owner}
-    blocked = state.verdict == "blocked"
-    yield Figure(BEHIND, behind if state.kind == "mart" or blocked else 0.0, labels)
-    yield Figure(BLOCKED, int(blocked), labels)
-    if state.published_at is not None:
-        yield Figure(AGE, _seconds(state.published_at, now), labels)
-    if state.kind == "source":
-        yield Figure(SET_ASIDE, state.set_aside, labels)
-
-
-def _marts_behind(connection: Connection, now: datetime) -> dict[str, float]:
-    """Seconds since the first input was published that a mart is not computed from; marts that are fresh are absent."""
+def _newest(connection: Connection) -> dict[str, _Published]:
     rows = connection.execute(
-        "select p.asset, p.version, p.inputs from ops.publication as p"
+        "select p.asset, p.version, p.published_at, p.verdict, p.set_aside, p.inputs from ops.publication as p"
         " join (select asset, max(version) as version from ops.publication group by asset) as n"
         " on n.asset = p.asset and n.version = p.version"
     ).fetchall()
-    newest = {asset: int(version) for asset, version, _ in rows}
-    consumed = {asset: json.loads(inputs) if inputs else {} for asset, _, inputs in rows}
+    return {
+        # After a colon, a verdict counts what it warns of.
+        asset: _Published(version, at, verdict.partition(":")[0], set_aside, json.loads(inputs) if inputs else {})
+        for asset, version, at, verdict, set_aside, inputs in rows
+    }
+
+
+def _blocked(connection: Connection) -> set[str]:
+    """Assets whose newest data was refused, as `warehouse.state` has it."""
+    rows = connection.execute(
+        "select asset from ops.watermark where blocked"
+        " union select asset from ops.incident where status <> 'resolved' and severity = 'error'"
+    )
+    return {asset for (asset,) in rows}
+
+
+def _marts_behind(connection: Connection, newest: Mapping[str, _Published], now: datetime) -> dict[str, float]:
+    """Seconds since the first input was published that a mart is not computed from; marts that are fresh are absent."""
     behind = {}
     for mart in MARTS.values():
-        known = consumed.get(mart.name, {})
+        last = newest.get(mart.name)
+        consumed = last.inputs if last else {}
         feeds = [name for name in feeds_of(mart) if name in newest]
-        if mart.name not in newest and len(feeds) < len(feeds_of(mart)):
+        if last is None and len(feeds) < len(feeds_of(mart)):
             # Something that it needs was never published: that is not its own delay.
             continue
-        newer = {name: known.get(name, 0) for name in feeds if newest[name] > known.get(name, 0)}
+        newer = {name: consumed.get(name, 0) for name in feeds if newest[name].version > consumed.get(name, 0)}
         since = [at for name, version in newer.items() if (at := _first_after(connection, name, version))]
         if since:
             behind[mart.name] = _seconds(min(since), now)
@@ -138,6 +161,13 @@ def _refused_since(connection: Connection, now: datetime) -> dict[str, float]:
         " where c.status = 'blocked' and (good.at is null or c.detected_at > good.at) group by c.asset",
     )
     return {asset: _seconds(since, now) for asset, since in refused}
+
+
+def _incidents(connection: Connection) -> Iterator[Figure]:
+    question = "select severity, count(*) from ops.incident where status <> 'resolved' group by severity"
+    found = dict(_pairs(connection, question))
+    for severity in _SEVERITIES:
+        yield Figure(INCIDENTS, found.get(severity, 0), {"severity": severity})
 
 
 def _messages(connection: Connection, now: datetime) -> Iterator[Figure]:
