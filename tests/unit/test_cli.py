@@ -33,7 +33,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 def test_help_names_every_command(command: Command) -> None:
     told = command("--help")
-    assert all(name in told.stdout for name in ("run", "sql", "status", "source", "quarantine", "doctor"))
+    names = ("run", "sql", "status", "source", "quarantine", "doctor", "backup", "restore")
+    assert all(name in told.stdout for name in names)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,40 @@ def watch_command(
     watch(configuration(), every, once)
 
 
+@app.command("backup")
+def backup_command(
+    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+) -> None:
+    """Save the embedded databases as of one moment, with secrets and reports; the platform may be running."""
+    from adventureworks.cli.backup import save
+
+    save(configuration(), folder)
+
+
+SendWaiting = Annotated[
+    bool, typer.Option("--send-waiting", help="Send the messages that waited; only if nothing was sent since.")
+]
+
+
+@app.command("restore")
+def restore_command(
+    folder: Annotated[Path, typer.Argument(help="What adventureworks backup wrote.")],
+    send_waiting: SendWaiting = False,
+) -> None:
+    """Make a home (ADVENTUREWORKS_HOME) of a back-up. One that holds databases is never overwritten."""
+    from adventureworks.cli.backup import restore
+
+    restore(configuration(), folder, send_waiting)
+
+
+@app.command("restored")
+def restored_command(send_waiting: SendWaiting = False) -> None:
+    """Tell the platform that you restored its warehouse by your own means: nothing is sent twice, no event is lost."""
+    from adventureworks.cli.backup import restored
+
+    restored(configuration(), send_waiting)
+
+
 @source_app.command("generate")
 def source_generate(
     scale: Annotated[float, typer.Option(help="1 is the size of the real company.")] = 1.0,

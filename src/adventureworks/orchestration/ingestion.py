@@ -8,6 +8,7 @@ from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.orchestration import lineage
 from adventureworks.orchestration.schedules import INGESTED, SOURCE_ALIAS, asset, current_run_id
 from adventureworks.settings import settings
 
@@ -56,6 +57,7 @@ def publish_tables(outlet_events: Any = None) -> None:
     for version in publish(settings(), current_run_id()):
         print(f"{version.asset}: version {version.version}, {version.changed_rows:,} rows changed, {version.verdict}")
         outlet_events[SOURCE_ALIAS].add(asset(version.asset), extra=version.as_extra())
+    lineage.tables_published()
 
 
 @task(inlets=[asset(name) for name in SOURCE_TABLES])

@@ -1,6 +1,7 @@
-"""The watch: sweeps for what nobody reported, words what is due, and sends what waits. A process of its own.
+"""The watch: sweeps for what nobody reported, words what is due, sends what waits, and tells figures to a collector.
 
-It needs Airflow's connections and database, not its scheduler: when that stops, the watch is who tells.
+A process of its own. It needs Airflow's connections and database, not its scheduler: when that stops, the watch is who
+tells.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import psycopg
 
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents.sweep import Sweep, Swept
+from adventureworks.monitoring import figures
+from adventureworks.monitoring.figures import Figure
+from adventureworks.monitoring.telemetry import Read, Telemetry
 from adventureworks.orchestration import notify
 from adventureworks.outbox import post
 from adventureworks.settings import Settings
@@ -25,6 +29,8 @@ from adventureworks.warehouse import layout, open_warehouse
 LETTERS_KEPT = timedelta(days=30)
 BEAT = "watch.beat"
 """A file in the home that every round of the watch touches."""
+FIGURES_KEPT_SECONDS = 300.0
+"""Rounds that fail for so long leave the metrics without values, rather than with those of a better time."""
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +40,11 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
     # As Airflow's own commands say it: connections may come from its database too.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     sweep = Sweep(datetime.now(UTC), timedelta(minutes=settings.late_after_minutes))
+    telemetry = Telemetry(forget_after=max(FIGURES_KEPT_SECONDS, 3 * every))
     if once:
         _round(settings, metadata_url, sweep)
+        telemetry.take(*_figures(settings, metadata_url))
+        telemetry.close()
         return
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -48,7 +57,9 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
         except Exception:
             log.exception("This round of the watch broke off.")
         _beat(settings)
+        telemetry.take(*_figures(settings, metadata_url))
         end.wait(every)
+    telemetry.close()
 
 
 def _beat(settings: Settings) -> None:
@@ -67,6 +78,18 @@ def _round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
         post.clear(connection, now - LETTERS_KEPT)
     notify.tell(swept.opened, swept.resolved)
     notify.tell_readers()
+
+
+def _figures(settings: Settings, metadata_url: str) -> tuple[Read, Read]:
+    def of_warehouse() -> list[Figure]:
+        with open_warehouse(settings).connect("metrics") as connection:
+            return list(figures.of_warehouse(connection, datetime.now(UTC)))
+
+    def of_airflow() -> list[Figure]:
+        with _airflow(metadata_url) as connection:
+            return list(figures.of_airflow(connection, datetime.now(UTC)))
+
+    return of_warehouse, of_airflow
 
 
 @contextmanager

@@ -52,6 +52,17 @@ def sign_in(settings: Settings, purpose: str) -> SnowflakeConnection:
         raise ServiceUnavailable(f"Snowflake does not answer: {first_line(error)}.", "It is tried again.") from None
 
 
+def account_of(settings: Settings) -> str:
+    """The account that the Airflow connection names; empty where there is no such connection."""
+    from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        return str(SnowflakeHook.get_connection(settings.snowflake_connection).extra_dejson.get("account", ""))
+    except AirflowNotFoundException:
+        return ""
+
+
 def query_tag(purpose: str) -> str:
     """What the query history shows of a statement: a JSON map of purpose, and of DAG, task and run where there are."""
     return json.dumps({"app": "adventureworks", "purpose": purpose, **of_the_task()})[:_LONGEST_TAG]
