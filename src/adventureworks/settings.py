@@ -30,6 +30,11 @@ class Settings(BaseSettings):
         description="A folder of files, the URL of a PostgreSQL or SQL Server database, or `airflow:` and the name of"
         " an Airflow connection; empty: the embedded source.",
     )
+    environment: str = Field(
+        default="",
+        pattern="^([a-z][a-z0-9_]{0,30})?$",
+        description="Put before the name of every schema, so that environments share a database; none: production.",
+    )
     warehouse: Literal["postgres", "snowflake"] = Field(default="postgres", description="Where the data lives.")
     warehouse_url: SecretStr | None = Field(
         default=None,

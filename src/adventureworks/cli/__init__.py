@@ -29,6 +29,10 @@ incident_app = typer.Typer(no_args_is_help=True, help="See what is wrong, take i
 app.add_typer(source_app, name="source")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(incident_app, name="incident")
+environment_app = typer.Typer(
+    no_args_is_help=True, help="Build everything into schemas of its own, and throw them away."
+)
+app.add_typer(environment_app, name="environment")
 
 REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
 """What a file system says to people rather than to programmers."""
@@ -180,6 +184,25 @@ def source_sql(
     from adventureworks.cli.source import change
 
     change(configuration(), statements)
+
+
+EnvironmentName = Annotated[str, typer.Argument(help="For example pr_42: its schemas are pr_42_raw, pr_42_marts …")]
+
+
+@environment_app.command("build")
+def environment_build(name: EnvironmentName) -> None:
+    """Ingest the source and compute every mart into an environment, without Airflow. Again: only what changed."""
+    from adventureworks.cli.environment import build
+
+    raise typer.Exit(build(configuration(), name))
+
+
+@environment_app.command("drop")
+def environment_drop(name: EnvironmentName) -> None:
+    """Throw an environment away."""
+    from adventureworks.cli.environment import drop
+
+    drop(configuration(), name)
 
 
 @quarantine_app.command("list")

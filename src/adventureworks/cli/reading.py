@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import psycopg
 from pydantic import SecretStr
@@ -12,7 +12,7 @@ from adventureworks.embedded.home import Home
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.settings import Settings
-from adventureworks.warehouse.postgres import PostgresWarehouse
+from adventureworks.warehouse.postgres import PostgresWarehouse, connected
 from adventureworks.warehouse.snowflake import SnowflakeWarehouse
 
 NOTHING_PUBLISHED = "Nothing is published yet. Start: adventureworks run"
@@ -31,7 +31,7 @@ def reading(settings: Settings) -> Iterator[psycopg.Connection]:
             with _beside_snowflake(settings, url) as session:
                 yield session
             return
-        with _connected(url) as connection:
+        with _connected(url, settings.environment) as connection:
             connection.read_only = True
             yield connection
 
@@ -39,7 +39,7 @@ def reading(settings: Settings) -> Iterator[psycopg.Connection]:
 @contextmanager
 def writing(settings: Settings) -> Iterator[psycopg.Connection]:
     """A connection for the platform's own records; what is changed is kept when the block ends well."""
-    with _address(settings) as url, _connected(url) as connection:
+    with _address(settings) as url, _connected(url, settings.environment) as connection:
         yield connection
 
 
@@ -58,17 +58,22 @@ def _address(settings: Settings, reader: bool = False) -> Iterator[SecretStr]:
 @contextmanager
 def _beside_snowflake(settings: Settings, records: SecretStr) -> Iterator[psycopg.Connection]:
     """A session that is rolled back: what Snowflake lets this login change is for its role to say."""
-    with SnowflakeWarehouse(settings, PostgresWarehouse(records)).connect("read", counted=False) as session:
+    with SnowflakeWarehouse(settings, PostgresWarehouse(records, settings.environment)).connect(
+        "read", counted=False
+    ) as session:
         yield session
         session.rollback()
 
 
 @contextmanager
-def _connected(url: SecretStr) -> Iterator[psycopg.Connection]:
-    try:
-        connection = psycopg.connect(url.get_secret_value(), connect_timeout=10, application_name="adventureworks")
-    except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ServiceUnavailable(f"The warehouse does not answer: {reason}.", "Check: adventureworks doctor") from None
-    with connection:
+def _connected(url: SecretStr, environment: str) -> Iterator[psycopg.Connection]:
+    opened = connected(url.get_secret_value(), environment, connect_timeout=10, application_name="adventureworks")
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(opened)
+        except psycopg.OperationalError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ServiceUnavailable(
+                f"The warehouse does not answer: {reason}.", "Check: adventureworks doctor"
+            ) from None
         yield connection

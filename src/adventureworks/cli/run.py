@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 from rich.markup import escape
 
 from adventureworks.catalog import MARTS
@@ -24,6 +23,7 @@ from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.settings import Settings
 from adventureworks.source import AIRFLOW, POSTGRESQL, SQL_SERVER
+from adventureworks.warehouse.postgres import connected
 from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out
 
 INGESTION = "ingest_source"
@@ -195,7 +195,7 @@ def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress
 
 
 def _outcome(platform: Platform, metadata: Metadata, before: int) -> Outcome:
-    with psycopg.connect(platform.endpoints.reader_url.get_secret_value()) as connection:
+    with connected(platform.endpoints.reader_url.get_secret_value(), platform.settings.environment) as connection:
         if not is_laid_out(connection):
             return Outcome([], [], metadata.failed(before))
         return Outcome(asset_states(connection), open_incidents(connection), metadata.failed(before))

@@ -19,6 +19,7 @@ from soda.common import env_helper
 from soda.common.config_helper import ConfigHelper
 
 from adventureworks.errors import ServiceUnavailable
+from adventureworks.warehouse.environments import in_environment, schema_of
 from adventureworks.warehouse.postgres import PostgresWarehouse
 
 # Before anything else of Soda is imported: with a configuration in place it sends no telemetry and writes none to the
@@ -109,7 +110,9 @@ class CheckedSchema:
 def checked_schema(warehouse: Warehouse, schema: str) -> Iterator[CheckedSchema]:
     """A schema of the warehouse, for all scans of one gate."""
     if isinstance(warehouse, PostgresWarehouse):
-        yield CheckedSchema(schema, _connection(warehouse.url(), schema))
+        here = warehouse.environment
+        properties = _connection(warehouse.url(), schema_of(here, schema))
+        yield CheckedSchema(schema, properties, rewritten=lambda query: in_environment(query, here))
         return
     with warehouse.signed_in(schema, "check") as connection:
         where = {"type": "snowflake", "database": connection.database, "schema": connection.schema}
@@ -130,7 +133,7 @@ def scan_table(source: CheckedSchema, file: Path, variables: Mapping[str, str], 
     scan._configuration.samples_limit = _SAMPLED_ROWS
     scan.add_variables(dict(variables))
     if source.connection is None:
-        scan.add_sodacl_yaml_file(str(file))
+        scan.add_sodacl_yaml_str(source.rewritten(file.read_text(encoding="utf-8")))
     else:
         scan.add_sodacl_yaml_str(in_upper_case(file.read_text(encoding="utf-8"), source.rewritten))
         scan._data_source_manager.data_sources[_DATA_SOURCE] = _signed_in(scan, source)

@@ -20,5 +20,5 @@ def open_warehouse(settings: Settings) -> Warehouse:
         raise PlatformError(
             "No warehouse is configured.", "Set ADVENTUREWORKS_WAREHOUSE_URL, or start: adventureworks run"
         )
-    postgres = PostgresWarehouse(settings.warehouse_url)
+    postgres = PostgresWarehouse(settings.warehouse_url, settings.environment)
     return SnowflakeWarehouse(settings, postgres) if settings.warehouse == "snowflake" else postgres

@@ -15,7 +15,8 @@ import contracts
 from adventureworks import catalog
 from adventureworks.catalog import Mart, SourceTable
 from adventureworks.columns import columns_of, key_of
-from adventureworks.warehouse.postgres import SCHEMAS, Connection, WarehouseConnection, column_type
+from adventureworks.warehouse.environments import SCHEMAS
+from adventureworks.warehouse.postgres import Connection, WarehouseConnection, column_type
 from adventureworks.warehouse.sql import names, quoted, table
 
 # One ingestion or analysis at a time may change the layout.
@@ -43,7 +44,10 @@ def prepare(connection: WarehouseConnection) -> None:
         _make_table(connection, "marts", mart, present["marts"])
         _make_view(connection, "staging", mart, published_rows(mart))
     connection.execute(_text("sales_month.sql"))
-    connection.execute("insert into ops.layout (digest) values (%s) on conflict (digest) do nothing", (digest,))
+    connection.execute(
+        "insert into ops.layout (digest) values (%s) on conflict (digest) do update set applied_at = clock_timestamp()",
+        (digest,),
+    )
 
 
 def published_rows(entry: SourceTable | Mart) -> str:
@@ -76,7 +80,9 @@ def _is_applied(connection: Connection, digest: str) -> bool:
     exists = connection.execute("select to_regclass('ops.layout') is not null").fetchone()
     if exists is None or not exists[0]:
         return False
-    return connection.execute("select 1 from ops.layout where digest = %s", (digest,)).fetchone() is not None
+    # The last one: who goes back to an older version gets that version's views again.
+    last = connection.execute("select digest from ops.layout order by applied_at desc limit 1").fetchone()
+    return last is not None and last[0] == digest
 
 
 def _make_views_of_source_table(connection: Connection, entry: SourceTable) -> None:

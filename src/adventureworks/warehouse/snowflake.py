@@ -22,7 +22,8 @@ from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import columns_of
 from adventureworks.errors import ServiceUnavailable
 from adventureworks.settings import Settings
-from adventureworks.warehouse.postgres import SCHEMAS, Append, PostgresWarehouse, WarehouseConnection, literal
+from adventureworks.warehouse.environments import SCHEMAS, schema_of
+from adventureworks.warehouse.postgres import Append, PostgresWarehouse, WarehouseConnection, as_text, literal
 from adventureworks.warehouse.snowflake_login import first_line, of_the_task, sign_in
 from adventureworks.warehouse.snowflake_sql import Parameters, Schemas, named, rewritten, types_of
 
@@ -113,7 +114,7 @@ class Session:
     def make_schemas(self, schemas: Iterable[str]) -> None:
         """Makes the schemas that are missing, that of the records beside Airflow too, and the stage for loads."""
         real = dict(self._schemas)
-        self.records.execute("create schema if not exists ops")
+        self.records.make_schemas(["ops"])
         # Asked for first: a role that may not make schemas may not even say "if not exists".
         there = {name for (name,) in self._send("select schema_name from information_schema.schemata").fetchall()}
         for schema in schemas:
@@ -121,8 +122,17 @@ class Session:
                 self._send(f'create schema "{real[schema]}"')
         self._send(f'create stage if not exists "{real["staging"]}".{STAGE}')
 
+    def drop_schemas(self, schemas: Iterable[str]) -> None:
+        """Drops the schemas of an environment and all that is in them, that of the records too."""
+        real = dict(self._schemas)
+        for schema in schemas:
+            self._send(f'drop schema if exists "{real[schema]}" cascade')
+        self.records.drop_schemas(["ops"])
+
     def columns_in(self, schema: str) -> dict[str, set[str]]:
         """The columns of each table and view in a schema, as the contracts write them."""
+        if schema == "ops":
+            return self.records.columns_in(schema)
         real = dict(self._schemas)[schema]
         cursor = self._send(
             f"select table_name, column_name from information_schema.columns where table_schema = '{real}'"
@@ -147,7 +157,7 @@ class Session:
 
     def execute(self, query: Any, parameters: Parameters = None) -> Any:
         """Runs a statement where its tables are, and gives a cursor with its rows."""
-        text = _text(query)
+        text = as_text(query)
         if not touches_data(text):
             return self.records.execute(text.encode(), parameters)
         if text.startswith(("analyze ", "create index ")):
@@ -300,17 +310,13 @@ def touches_data(statement: str) -> bool:
 
 def schemas_of(settings: Settings) -> Schemas:
     """The platform's name of each schema, and the one that it has in Snowflake."""
-    names = {name: name.upper() for name in SCHEMAS} | {"raw": settings.snowflake_raw_schema.upper()}
-    return tuple(names.items())
+    names = {name: name for name in SCHEMAS} | {"raw": settings.snowflake_raw_schema}
+    return tuple((name, schema_of(settings.environment, real).upper()) for name, real in names.items())
 
 
-def _text(query: Any) -> str:
-    if isinstance(query, bytes):
-        return query.decode()
-    return query if isinstance(query, str) else str(query.as_string())
-
-
-_FIXED, _REAL, _DATE, _BOOLEAN, _TIMESTAMPS = 0, 1, 3, 13, {4, 6, 8}
+# Of Snowflake's connector.
+_FIXED, _TIMESTAMPS = 0, {4, 6, 8}
+_PLAIN: dict[int, pl.DataType] = {1: pl.Float64(), 3: pl.Date(), 12: pl.Time(), 13: pl.Boolean()}
 
 
 def _dtype(column: Any) -> pl.DataType:
@@ -318,7 +324,7 @@ def _dtype(column: Any) -> pl.DataType:
         return pl.Decimal(38, column.scale) if column.scale else pl.Int64()
     if column.type_code in _TIMESTAMPS:
         return pl.Datetime("us")
-    return {_REAL: pl.Float64(), _DATE: pl.Date(), _BOOLEAN: pl.Boolean()}.get(column.type_code, pl.String())
+    return _PLAIN.get(column.type_code, pl.String())
 
 
 @contextmanager
