@@ -30,6 +30,7 @@ from tests.integration.snowflake_double import signed_in_statements, snowflake_d
 ENTRIES: list[SourceTable | Mart] = [*SOURCE_TABLES.values(), *MARTS.values()]
 ROUNDING = Decimal("0.0000000001")
 """Snowflake divides to twelve places and PostgreSQL to sixteen digits, before both round to ten."""
+WITHOUT_ROWS = frozenset({"dbo_ErrorLog"})
 OF_THE_RUN = frozenset({"run_id"})
 """Columns that name the run, and so differ between two runs of everything."""
 
@@ -58,7 +59,7 @@ def test_snowflake_has_the_rows_of_postgresql(
     platform: Pipeline, in_snowflake: Pipeline, entry: SourceTable | Mart
 ) -> None:
     wanted, found = _rows(platform, entry), _rows(in_snowflake, entry)
-    assert wanted, "the comparison of nothing with nothing proves nothing"
+    assert wanted or entry.asset in WITHOUT_ROWS, "the comparison of nothing with nothing proves nothing"
     assert len(found) == len(wanted)
     unequal = [(one, other) for one, other in zip(found, wanted, strict=True) if not _agree(one, other)]
     assert unequal[:3] == []

@@ -95,7 +95,7 @@ def _in_snowflake(node: exp.Expr, schemas: Mapping[str, str], types: Mapping[str
         )
     elif isinstance(node, exp.Anonymous) and node.name.lower() == "to_json":
         node.set("expressions", [exp.Anonymous(this="TO_VARIANT", expressions=node.expressions)])
-    elif isinstance(node, exp.TimeToStr) and node.text("format") == "%Y-%m":
+    elif isinstance(node, exp.TimeToStr) and node.args["format"].name == "%Y-%m":
         return exp.Left(this=exp.cast(exp.cast(node.this, "date"), "varchar"), expression=exp.Literal.number(7))
     elif isinstance(node, exp.Drop):
         node.set("cascade", False)
