@@ -5,25 +5,26 @@ Snowflake's part is played by fakesnow (`tests/integration/snowflake_double.py`)
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psycopg
 import pytest
 from pydantic import SecretStr
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
-from adventureworks.columns import columns_of
+from adventureworks.columns import Column, columns_of
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.gate import detect
 from adventureworks.marts.plan import NothingToDo, plan
 from adventureworks.settings import Settings
 from adventureworks.warehouse import open_warehouse
 from adventureworks.warehouse.layout import home_of
-from adventureworks.warehouse.sql import names, table
+from adventureworks.warehouse.sql import quoted, table
 from tests.integration.pipeline import Pipeline
 from tests.integration.snowflake_double import signed_in_statements, snowflake_double
 
@@ -78,10 +79,16 @@ def test_what_changes_nothing_asks_snowflake_nothing(in_snowflake: Pipeline) -> 
 
 def _rows(pipeline: Pipeline, entry: SourceTable | Mart) -> list[tuple[Any, ...]]:
     """The rows of a table, every value as text or number, in one order for both engines."""
-    columns = [column.name for column in columns_of(entry) if column.name not in OF_THE_RUN]
+    columns = [_read(column) for column in columns_of(entry) if column.name not in OF_THE_RUN]
     with open_warehouse(pipeline.settings).connect("test") as connection:
-        frame = connection.frame(f"select {names(columns)} from {table(home_of(entry), entry.asset)}", {})
+        frame = connection.frame(f"select {', '.join(columns)} from {table(home_of(entry), entry.asset)}", {})
     return sorted((tuple(map(_plain, row)) for row in frame.rows()), key=repr)
+
+
+def _read(column: Column) -> str:
+    # The double gives another value for a date and time that is missing, unless it is read as text.
+    name = quoted(column.name)
+    return f"cast({name} as varchar) as {name}" if isinstance(column.dtype, pl.Datetime) else name
 
 
 def _plain(value: Any) -> Any:
@@ -89,7 +96,8 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, int | Decimal):
         return Decimal(value).normalize()
-    return value.isoformat() if isinstance(value, datetime) else value
+    # PostgreSQL drops the zeros of a fraction of a second, Snowflake does not.
+    return re.sub(r"(:\d\d)\.(\d*?)0+$", r"\1.\2", value).rstrip(".") if isinstance(value, str) else value
 
 
 def _agree(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
