@@ -1,14 +1,21 @@
 #!/bin/sh
 # Writes .env for docker-compose.yaml: every secret is random, nobody else may read the file.
 #
-#     deploy/set-up.sh SOURCE      a folder of files, or the URL of a database
+#     deploy/set-up.sh SOURCE      a folder of files, the URL of a database, or `sqlserver`: the one of the profile
 #
 # Run it again after an upgrade: what is in .env stays as it is, what a new version needs besides is added.
 set -eu
 umask 077
-cd "$(dirname "$0")/.."
-
 source=${1:-}
+case $source in
+    *"'"*) echo "The source must not hold an apostrophe; in a URL write %27." >&2; exit 1 ;;
+    "" | sqlserver | *://*) ;;
+    *)
+        [ -d "$source" ] || { echo "The source $source is no folder." >&2; exit 1; }
+        source=$(cd "$source" && pwd)
+        ;;
+esac
+cd "$(dirname "$0")/.."
 if [ ! -f .env ] && [ -z "$source" ]; then
     echo "Which source? deploy/set-up.sh FOLDER, or deploy/set-up.sh postgresql://reader:PASSWORD@host/database" >&2
     exit 2
@@ -32,6 +39,10 @@ is_set() {
     [ -f .env ] && grep -q "^$1=" .env
 }
 
+value_of() {
+    sed -n "s/^$1='\(.*\)'$/\1/p" .env
+}
+
 keep() {
     if ! is_set "$1"; then
         printf "%s='%s'\n" "$1" "$2" >> .env
@@ -44,14 +55,18 @@ if [ -n "$source" ] && { is_set ADVENTUREWORKS_SOURCE_URL || is_set ADVENTUREWOR
     exit 1
 fi
 
+# SQL Server wants three kinds of characters.
+keep SQLSERVER_PASSWORD "Aw-$(random_hex 24)"
+keep SQLSERVER_READER_PASSWORD "Aw-$(random_hex 24)"
 case $source in
     "") ;;
-    *"'"*) echo "The source must not hold an apostrophe; in a URL write %27." >&2; exit 1 ;;
-    *://*) keep ADVENTUREWORKS_SOURCE_URL "$source" ;;
-    *)
-        [ -d "$source" ] || { echo "The source $source is no folder." >&2; exit 1; }
-        keep ADVENTUREWORKS_SOURCE_FOLDER "$(cd "$source" && pwd)"
+    sqlserver)
+        # Its certificate is its own: encrypted, not proven. The network is that of the containers.
+        keep ADVENTUREWORKS_SOURCE_URL "mssql://aw_reader:$(value_of SQLSERVER_READER_PASSWORD)@sqlserver:1433/AdventureWorks?tls=encrypt"
+        keep COMPOSE_PROFILES warehouse,sqlserver
         ;;
+    *://*) keep ADVENTUREWORKS_SOURCE_URL "$source" ;;
+    *) keep ADVENTUREWORKS_SOURCE_FOLDER "$source" ;;
 esac
 keep COMPOSE_PROFILES warehouse
 keep ADVENTUREWORKS_UID "$(own_user)"
@@ -66,14 +81,11 @@ keep POSTGRES_PASSWORD "$(random_hex 24)"
 keep REDIS_PASSWORD "$(random_hex 24)"
 keep WAREHOUSE_PASSWORD "$(random_hex 24)"
 keep WAREHOUSE_READER_PASSWORD "$(random_hex 24)"
-keep ADVENTUREWORKS_WAREHOUSE_URL "postgresql://warehouse:$(sed -n "s/^WAREHOUSE_PASSWORD='\(.*\)'/\1/p" .env)@warehouse:5432/warehouse"
-keep WAREHOUSE_READER_URL "postgresql://reader:$(sed -n "s/^WAREHOUSE_READER_PASSWORD='\(.*\)'/\1/p" .env)@warehouse:5432/warehouse"
+keep ADVENTUREWORKS_WAREHOUSE_URL "postgresql://warehouse:$(value_of WAREHOUSE_PASSWORD)@warehouse:5432/warehouse"
+keep WAREHOUSE_READER_URL "postgresql://reader:$(value_of WAREHOUSE_READER_PASSWORD)@warehouse:5432/warehouse"
 keep SUPERSET_SECRET "$(random_hex 32)"
 keep SUPERSET_ADMIN_PASSWORD "$(random_hex 16)"
 keep SUPERSET_DATABASE_PASSWORD "$(random_hex 24)"
-# SQL Server wants three kinds of characters.
-keep SQLSERVER_PASSWORD "Aw-$(random_hex 24)"
-keep SQLSERVER_READER_PASSWORD "Aw-$(random_hex 24)"
 chmod 600 .env
 
 if [ -n "${added:-}" ]; then echo "Added to .env:$added"; else echo "Nothing was missing in .env."; fi

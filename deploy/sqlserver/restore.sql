@@ -1,5 +1,5 @@
 -- Restores the backup as AdventureWorks, unless it is there already; lets changes be tracked and read from a snapshot; makes
--- the login `adventureworks_reader`, which may only read. READER_PASSWORD comes from the environment.
+-- the login `aw_reader`, which may only read. READER_PASSWORD comes from the environment.
 :on error exit
 set nocount on;
 
@@ -25,7 +25,7 @@ end;
 go
 
 if not exists (select * from sys.change_tracking_databases where database_id = db_id('AdventureWorks'))
-    alter database AdventureWorks set change_tracking = on (change_retention = 7 days, auto_cleanup = on);
+    alter database AdventureWorks set change_tracking = on (change_retention = 14 days, auto_cleanup = on);
 alter database AdventureWorks set allow_snapshot_isolation on;
 go
 
@@ -41,15 +41,15 @@ where exists (select * from sys.key_constraints as k where k.parent_object_id = 
     and not exists (select * from sys.change_tracking_tables as c where c.object_id = t.object_id);
 if @track is not null exec (@track);
 
-if suser_id('adventureworks_reader') is null
-    create login adventureworks_reader with password = '$(READER_PASSWORD)', default_database = AdventureWorks;
-if user_id('adventureworks_reader') is null
-    create user adventureworks_reader for login adventureworks_reader;
-alter role db_datareader add member adventureworks_reader;
-grant view definition to adventureworks_reader;
+if suser_id('aw_reader') is null
+    create login aw_reader with password = '$(READER_PASSWORD)', default_database = AdventureWorks;
+if user_id('aw_reader') is null
+    create user aw_reader for login aw_reader;
+alter role db_datareader add member aw_reader;
+grant view definition to aw_reader;
 declare @grant nvarchar(max);
 select @grant = string_agg(
-    cast('grant view change tracking on schema::' + quotename(name) + ' to adventureworks_reader;' as nvarchar(max)), ' ')
+    cast('grant view change tracking on schema::' + quotename(name) + ' to aw_reader;' as nvarchar(max)), ' ')
 from (select distinct schema_name(schema_id) as name from sys.tables) as s;
 exec (@grant);
 go

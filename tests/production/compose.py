@@ -64,7 +64,9 @@ def set_up(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     script = folder / "deploy" / SET_UP.name
     script.parent.mkdir(exist_ok=True)
     script.write_text(SET_UP.read_text())
-    return subprocess.run(["sh", script, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        ["sh", script, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def variables(folder: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ import re
 import stat
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -120,7 +121,7 @@ def test_set_up_is_for_its_owner_random_and_never_overwrites(tmp_path: Path) -> 
     assert "is no folder" in set_up(tmp_path, str(tmp_path / "nowhere")).stderr
     assert not (tmp_path / ".env").exists()
     (tmp_path / "data").mkdir()
-    assert set_up(tmp_path, str(tmp_path / "data")).returncode == 0
+    assert set_up(tmp_path, "data").returncode == 0
     file = tmp_path / ".env"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     first = variables(tmp_path)
@@ -134,6 +135,15 @@ def test_set_up_is_for_its_owner_random_and_never_overwrites(tmp_path: Path) -> 
     second = variables(tmp_path)
     assert second.pop("REDIS_PASSWORD") != first.pop("REDIS_PASSWORD")
     assert second == first, "only what was missing is new"
+
+
+def test_set_up_knows_the_address_of_the_sql_server_that_it_starts(tmp_path: Path) -> None:
+    assert set_up(tmp_path, "sqlserver").returncode == 0
+    env = variables(tmp_path)
+    assert "sqlserver" in env["COMPOSE_PROFILES"].split(",")
+    url, login = urlsplit(env["ADVENTUREWORKS_SOURCE_URL"]), Compose(env).services["sqlserver-restore"]
+    assert (url.hostname, url.port, url.password) == ("sqlserver", 1433, login["environment"]["READER_PASSWORD"])
+    assert f"create login {url.username} " in (REPOSITORY / "deploy/sqlserver/restore.sql").read_text()
 
 
 def test_the_image_is_made_of_the_lock_and_runs_as_nobody_special() -> None:
