@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import polars as pl
 import psycopg
@@ -19,11 +20,13 @@ from pydantic import SecretStr
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import Column, columns_of
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
-from adventureworks.gate import detect
+from adventureworks.errors import ServiceUnavailable
+from adventureworks.gate import detect, judge, load, publish
 from adventureworks.marts.plan import NothingToDo, plan
 from adventureworks.settings import Settings
-from adventureworks.warehouse import open_warehouse
+from adventureworks.warehouse import open_warehouse, publication
 from adventureworks.warehouse.layout import home_of
+from adventureworks.warehouse.snowflake import Session
 from adventureworks.warehouse.sql import quoted, table
 from tests.integration.pipeline import Pipeline
 from tests.integration.snowflake_double import signed_in_statements, snowflake_double
@@ -75,6 +78,60 @@ def test_what_changes_nothing_asks_snowflake_nothing(in_snowflake: Pipeline) -> 
             step = plan(in_snowflake.settings, dag)
             assert isinstance(step, NothingToDo), dag
     assert sent == []
+
+
+def test_data_that_no_record_tells_of_is_told_of_by_the_next_try(
+    in_snowflake: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(in_snowflake.settings.source)
+    for file in source.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    cards = pl.read_parquet(source / "Sales_CreditCard.parquet")
+    of_type = dict(cards.group_by("CardType").len().iter_rows())
+    other = next(kind for kind in sorted(of_type) if kind != cards["CardType"][0])
+    changed = cards.with_row_index("place").with_columns(
+        CardType=pl.when(pl.col("place") == 0).then(pl.lit(other)).otherwise("CardType")
+    )
+    (tmp_path / "Sales_CreditCard.parquet").unlink()
+    changed.drop("place").write_parquet(tmp_path / "Sales_CreditCard.parquet")
+    pipeline = Pipeline(in_snowflake.settings.model_copy(update={"source": str(tmp_path)}))
+    run = "ingest_source/dies"
+    for group in detect.detect(pipeline.settings, run):
+        load.load(pipeline.settings, run, group)
+    judge.judge(pipeline.settings, run)
+
+    commit = Session.commit_data
+
+    def dies(session: Session) -> None:
+        commit(session)
+        if session.purpose == "publish" and session.statements:
+            raise ServiceUnavailable("The process is killed.", "")
+
+    monkeypatch.setattr(Session, "commit_data", dies)
+    with pytest.raises(ServiceUnavailable):
+        publish.publish(pipeline.settings, run)
+    monkeypatch.undo()
+    assert newest_card_version(pipeline) == (1, ANY), "the data is there, its version is not"
+
+    publish.publish(pipeline.settings, run)
+    assert newest_card_version(pipeline) == (2, None), "any month may have changed"
+    publish.conclude(pipeline.settings, run)
+    assert "credit_card_analysis" in pipeline.settle()
+    with open_warehouse(pipeline.settings).connect("test") as connection:
+        found = connection.execute(
+            'select count(*) from raw."Sales_CreditCard" where "CardType" = %s', (other,)
+        ).fetchone()
+        used = connection.execute("select count(*) from ops.warehouse_use").fetchone()
+    assert found == (of_type[other] + 1,)
+    assert used is not None
+    assert used[0] > len(ANALYSES), "what each session sent is counted"
+
+
+def newest_card_version(pipeline: Pipeline) -> tuple[int, object]:
+    with open_warehouse(pipeline.settings).connect("test") as connection:
+        found = publication.newest(connection, "Sales_CreditCard")
+    assert found is not None
+    return found.version, found.months
 
 
 def _rows(pipeline: Pipeline, entry: SourceTable | Mart) -> list[tuple[Any, ...]]:

@@ -242,7 +242,11 @@ def download(month: str, code: str, kind: str) -> Response:
         )
     if not found:
         raise HTTPException(404, "There is no such report.")
-    content = (report_folder(settings()) / found[0].path).read_bytes()
+    try:
+        content = (report_folder(settings()) / found[0].path).read_bytes()
+    except OSError:
+        # It was filed, and somebody took it away; the next delivery puts it back.
+        raise HTTPException(404, "The file of this report is gone.") from None
     disposition = f'attachment; filename="{found[0].name}"'
     return Response(content, media_type=MEDIA_TYPES[found[0].kind], headers={"Content-Disposition": disposition})
 

@@ -104,7 +104,7 @@ class Session:
         self._settings = settings
         self.records = records
         """The side in PostgreSQL."""
-        self._purpose = purpose
+        self.purpose = purpose
         self._data: SnowflakeConnection | None = None
         self._schemas = schemas_of(settings)
         self.statements = 0
@@ -226,7 +226,7 @@ class Session:
     def _data_cursor(self) -> SnowflakeCursor:
         """A cursor of Snowflake's own, signed in."""
         if self._data is None:
-            self._data = sign_in(self._settings, self._purpose)
+            self._data = sign_in(self._settings, self.purpose)
         return self._data.cursor()
 
     def _run(self, query: str, parameters: Parameters) -> Rows:
