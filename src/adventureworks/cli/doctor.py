@@ -31,6 +31,7 @@ def examine(settings: Settings) -> int:
         "Airflow": _airflow,
         "Warehouse": _warehouse,
         "Source": _source,
+        "Reports": _reports,
         "Platform": _platform,
     }
     failed = 0
@@ -92,6 +93,19 @@ def _source(settings: Settings) -> str:
             f"The database does not answer: {reason}.", "Check ADVENTUREWORKS_SOURCE_URL."
         ) from None
     return "a database, which answers"
+
+
+def _reports(settings: Settings) -> str:
+    from adventureworks.orchestration.storage import report_folder
+    from adventureworks.outbox.routes import routes
+    from adventureworks.reports.digests import check_names
+
+    known = routes(settings)
+    check_names(known.digests)
+    folder = report_folder(settings)
+    missing = sorted({known.groups[name].language for name in known.monthly_report} - set(settings.report_languages))
+    also = f"; readers of {', '.join(missing)} get them in {settings.report_languages[0]}" if missing else ""
+    return f"in {', '.join(settings.report_languages)}, kept in {folder}{also}"
 
 
 def _platform(settings: Settings) -> str:
