@@ -32,10 +32,10 @@ MEDIA_TYPES: Mapping[Kind, str] = {
     "document": "application/pdf",
 }
 PARTS = ("total", "region", "category")
-OWN = "own"
+OWN, PARTIAL = "own", "partial"
 
 Figures = Mapping[str, Any]
-"""Part -> name -> revenue and profit, as texts; and under `own` a digest of the month's own sales."""
+"""Part -> name -> revenue and profit, as texts; `own`: a digest of the month's own sales; `partial`: whether it is."""
 
 
 class Folder(Protocol):
@@ -167,8 +167,8 @@ def _withdraw(connection: Connection, folder: Folder, key: str, run_id: str) -> 
     connection.execute(
         "update ops.monthly_report set status = 'withdrawn', revision = revision + 1, digest = '', figures = '{}',"
         " changes = %s, is_partial = false, has_control = true, run_id = %s, delivered_at = current_timestamp,"
-        " announced = told is null where month = %s",
-        (_as_json(changes), run_id, key),
+        " announced = %s where month = %s",
+        (_as_json(changes), run_id, not _is_reported(known), key),
     )
     gone = tuple(files(connection, key))
     connection.execute("delete from ops.report_file where month = %s", (key,))
@@ -280,8 +280,7 @@ def _note(
     known: Mapping[str, Any] | None,
 ) -> None:
     is_news = _is_news(connection, found, status, known)
-    figures = json.dumps({**_kept(found), OWN: _own(found)})
-    told = known["told"] if known else None
+    figures = json.dumps({**_kept(found), OWN: _own(found), PARTIAL: found.is_partial})
     connection.execute(
         "insert into ops.monthly_report (month, revision, digest, figures, changes, status, is_partial, mart_version,"
         " run_id, announced, told, has_control) values (%(month)s, %(revision)s, %(digest)s, %(figures)s, %(changes)s,"
@@ -302,10 +301,19 @@ def _note(
             "version": found.version,
             "run_id": run_id,
             "announced": not is_news,
-            "told": told if is_news or found.is_partial else figures,
+            "told": _to_be_told(known, found, is_news, figures),
             "has_control": found.control_total is not None,
         },
     )
+
+
+def _to_be_told(known: Mapping[str, Any] | None, found: Month, is_news: bool, figures: str) -> str | None:
+    """The figures that readers know after this delivery: its own, unless a mail follows or they know the whole month."""
+    keeps = is_news or (found.is_partial and known is not None and _is_reported(known))
+    if not keeps:
+        return figures
+    told: str | None = known["told"] if known else None
+    return told
 
 
 def _is_news(connection: Connection, found: Month, status: Status, known: Mapping[str, Any] | None) -> bool:
@@ -323,15 +331,21 @@ def _status(known: Mapping[str, Any] | None, found: Month) -> Status:
     if known is None:
         return "new"
     told = _told(known)
-    if told:
+    if told and (found.is_partial or not told.get(PARTIAL)):
         same = told[OWN] == _own(found) if OWN in told else not any(_changes(told, found))
         return "refreshed" if same else "restated"
     was_partial = known["is_partial"] or known["status"] == "closed"
     return "closed" if was_partial and not found.is_partial else "new"
 
 
+def _is_reported(known: Mapping[str, Any]) -> bool:
+    """Whether readers know the figures of the whole month."""
+    told = _told(known)
+    return bool(told) and not told.get(PARTIAL)
+
+
 def _told(known: Mapping[str, Any]) -> Figures:
-    """The figures that readers know of; none of a month that was not announced yet."""
+    """The figures that readers know of; none of a month whose first report is not announced yet."""
     told: Figures = json.loads(known["told"] or "{}")
     return told
 

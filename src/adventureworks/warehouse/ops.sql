@@ -180,7 +180,7 @@ create table if not exists ops.monthly_report (
     delivered_at timestamptz not null default current_timestamp,
     announced    boolean not null      -- its mail is in the outbox, or there is nothing to announce
 );
-alter table ops.monthly_report add column if not exists told varchar;  -- JSON: the figures that readers know of; null: none
+alter table ops.monthly_report add column if not exists told varchar;  -- JSON: the figures that readers know of; null: none yet
 alter table ops.monthly_report add column if not exists has_control boolean not null default true;  -- what is filed says it
 update ops.monthly_report set told = figures
 where told is null and announced and not is_partial and status <> 'withdrawn';
