@@ -308,7 +308,7 @@ def _note(
 
 
 def _to_be_told(known: Mapping[str, Any] | None, found: Month, is_news: bool, figures: str) -> str | None:
-    """The figures that readers know after this delivery: its own, unless a mail follows or they know the whole month."""
+    """The figures that readers know after this delivery: its own, unless a mail follows or they know a whole month."""
     keeps = is_news or (found.is_partial and known is not None and _is_reported(known))
     if not keeps:
         return figures
