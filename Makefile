@@ -13,7 +13,7 @@ export SOURCE PORT ONCE
 RUN_OPTIONS = $${SOURCE:+--source "$$SOURCE"} $${PORT:+--port "$$PORT"} $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser redis lint validation bench lock clean
+.PHONY: help run test browser redis pictures lint validation bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf 'make %-10s %s\n' "$$name" "$$text"; done
@@ -21,7 +21,7 @@ help: ## list the targets
 run: $(READY) ## start everything, ingest, keep every mart fresh: SOURCE=DIR|URL, PORT=N, ONCE=1 (stop when fresh)
 	@$(BIN)/adventureworks run $(RUN_OPTIONS)
 
-test: lint browser redis ## every check and every test
+test: lint browser redis pictures ## every check and every test
 	@$(BIN)/python -m pytest
 
 browser: ## Chromium for the tests of the dashboard, where it can be installed; else these tests are skipped
@@ -37,6 +37,13 @@ redis: ## Redis for the test of several workers, where it can be installed; else
 		echo "Installing Redis for the test of several workers ..." && \
 		apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server >/dev/null; } || \
 		echo "No Redis: the test of several workers is skipped. On Debian or Ubuntu: apt install redis-server" >&2
+
+pictures: ## pdftoppm for the tests of the PDF's looks, where it can be installed; else these tests are skipped
+	@command -v pdftoppm >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		echo "Installing poppler-utils for the tests of the PDF ..." && \
+		apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq poppler-utils >/dev/null; } || \
+		echo "No pdftoppm: two tests of the PDF are skipped. On Debian or Ubuntu: apt install poppler-utils" >&2
 
 lint: $(READY) ## style and types
 	@$(BIN)/ruff check $(CODE)

@@ -78,7 +78,9 @@ class Settings(BaseSettings):
     reports_url: str = Field(
         default="", description="Where reports are kept, e.g. s3://connection@bucket/reports; empty: home/reports."
     )
-    report_languages: tuple[str, ...] = Field(default=("en", "fr"), description="Languages of the monthly reports.")
+    report_languages: tuple[Literal["en", "fr"], ...] = Field(
+        default=("en", "fr"), min_length=1, description="Languages of the monthly reports."
+    )
     late_after_minutes: int = Field(
         default=30, gt=0, description="So long a mart may be behind its inputs before its owner hears of it."
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,15 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import Column, columns_of
+from adventureworks.dashboard import figures
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.errors import ServiceUnavailable
 from adventureworks.gate import detect, judge, load, publish
 from adventureworks.marts.plan import NothingToDo, plan
+from adventureworks.reports import month as months
+from adventureworks.reports.digests import DIGESTS
 from adventureworks.settings import Settings
+from adventureworks.texts import language
 from adventureworks.warehouse import open_warehouse, publication
 from adventureworks.warehouse.layout import home_of
 from adventureworks.warehouse.snowflake import Session
@@ -67,6 +72,33 @@ def test_snowflake_has_the_rows_of_postgresql(
     assert len(found) == len(wanted)
     unequal = [(one, other) for one, other in zip(found, wanted, strict=True) if not _agree(one, other)]
     assert unequal[:3] == []
+
+
+@pytest.mark.parametrize("of", ["a month", "the dashboard", "the digests"])
+def test_people_are_shown_the_same(platform: Pipeline, in_snowflake: Pipeline, of: str) -> None:
+    shown = [list(_shown(pipeline, of)) for pipeline in (in_snowflake, platform)]
+    assert shown[0] == shown[1]
+    assert all(shown[0])
+
+
+def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
+    english = language("en")
+    with open_warehouse(pipeline.settings).connect("test") as connection:
+        if of == "a month":
+            yield months.figures(connection, "2014-05")
+        elif of == "the dashboard":
+            yield figures.overview(connection, english)
+            yield figures.scores(connection)[2]
+            names = figures.series_names(connection)
+            yield names
+            yield figures.series(connection, *names[0])
+            yield [
+                replace(asset, state=replace(asset.state, published_at=None)) for asset in figures.assets(connection)
+            ]
+        else:
+            for name in ("daily_sales", "low_stock", "customer_value"):
+                letter = DIGESTS[name].letter(connection, english, "http://localhost")
+                yield letter and letter.text
 
 
 def test_what_changes_nothing_asks_snowflake_nothing(in_snowflake: Pipeline) -> None:

@@ -35,6 +35,7 @@ def examine(settings: Settings) -> int:
         "Airflow": _airflow,
         "Warehouse": _warehouse,
         "Source": _source,
+        "Reports": _reports,
         "Platform": _platform,
     }
     failed = 0
@@ -148,6 +149,19 @@ def _sql_server(settings: Settings, url: str) -> str:
     if found.faults:
         raise PlatformError(found.summary, " ".join(found.faults))
     return " ".join([found.summary, *found.advice])
+
+
+def _reports(settings: Settings) -> str:
+    from adventureworks.orchestration.storage import report_folder
+    from adventureworks.outbox.routes import routes
+    from adventureworks.reports.digests import check_names
+
+    known = routes(settings)
+    check_names(known.digests)
+    folder = report_folder(settings)
+    missing = sorted({known.groups[name].language for name in known.monthly_report} - set(settings.report_languages))
+    also = f"; readers of {', '.join(missing)} get them in {settings.report_languages[0]}" if missing else ""
+    return f"in {', '.join(settings.report_languages)}, kept in {folder}{also}"
 
 
 def _platform(settings: Settings) -> str:

@@ -111,12 +111,14 @@ def deliver(dag_id: str) -> Any:
         from adventureworks.orchestration.storage import report_folder
         from adventureworks.reports import delivery
 
-        month = current_month()
-        known = settings()
-        for one in [month] if month else delivery.months_stale(known):
-            done = delivery.deliver(known, report_folder(known), one, current_run_id())
-            print(f"{done.month}: {done.status}")
-        tell_pending()
+        known, month = settings(), current_month()
+        folder = report_folder(known)
+        keys = [month] if month else delivery.months_stale(known, folder)
+        try:
+            for done in delivery.deliver_each(known, folder, keys, current_run_id()):
+                print(f"{done.month}: {done.status}")
+        finally:
+            tell_pending()
 
     return file_reports()
 

@@ -164,14 +164,20 @@ create table if not exists ops.monthly_report (
     revision     bigint  not null,     -- 1, 2, 3 …: grows when the figures change
     digest       varchar not null,     -- of the figures
     figures      varchar not null,     -- JSON: revenue and profit in all, by region and by category
-    changes      varchar not null,     -- JSON list: what the revision before said otherwise
-    status       varchar not null,     -- 'new', 'closed' (was partial before) or 'restated'
+    changes      varchar not null,     -- JSON list: what the figures in `told` say otherwise
+    -- 'new', 'closed' (was partial before), 'restated', 'refreshed' (only what it is compared with changed) or
+    -- 'withdrawn' (no order of it counts any more)
+    status       varchar not null,
     is_partial   boolean not null,
     mart_version bigint  not null,     -- of monthly_profit
     run_id       varchar not null,
     delivered_at timestamptz not null default current_timestamp,
     announced    boolean not null      -- its mail is in the outbox, or there is nothing to announce
 );
+alter table ops.monthly_report add column if not exists told varchar;  -- JSON: the figures that readers know of; null: none yet
+alter table ops.monthly_report add column if not exists has_control boolean not null default true;  -- what is filed says it
+update ops.monthly_report set told = figures
+where told is null and announced and not is_partial and status <> 'withdrawn';
 
 create table if not exists ops.report_file (
     month    varchar not null,
