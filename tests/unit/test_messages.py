@@ -137,6 +137,15 @@ def test_messages_stay_within_the_limits_of_slack_however_long_the_texts() -> No
     assert "And 300 more" in many.text
 
 
+@pytest.mark.parametrize("shift", range(6))
+def test_a_cut_leaves_no_half_of_an_escaped_character(shift: int) -> None:
+    long = replace(BLOCKED, summary="x" * shift + "&<>" * 2000, rule="y" * shift + "&" * 3000)
+    for batch in ([long], [long] * 3):
+        blocks = messages.letter_about(batch, "opened", UI).blocks
+        assert "…" in json.dumps(blocks, ensure_ascii=False)
+        assert re.findall(r"&(?!(?:amp|lt|gt);)", json.dumps(blocks[1:])) == []
+
+
 def test_without_an_address_of_the_ui_there_is_no_link() -> None:
     letter = messages.letter_about([BLOCKED], "opened")
     assert "href" not in letter.html
