@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from pathlib import Path
 
 import psycopg
@@ -220,6 +221,20 @@ def test_routes_of_ones_own_are_laid_over_the_usual_ones(
     assert len(webhook.posts) == 2, "one channel for all hears of each once"
 
 
+def test_a_time_is_the_same_with_and_without_quotes(tmp_path: Path) -> None:
+    file = tmp_path / "routes.yaml"
+    file.write_text(
+        "incidents: {quiet_hours: {begin: 20:00, end: 07:30}, reminder_at: 1:05}\n"
+        "digests: {daily_sales: {to: [sales], at: 18:30}}\n"
+    )
+    found = routes(Settings(routes=file))
+    quiet = found.incidents.quiet_hours
+    assert quiet == QuietHours.model_validate({"begin": "20:00", "end": "07:30"})
+    assert (quiet.begin, quiet.end) == (clock(20), clock(7, 30))
+    assert found.incidents.reminder_at == clock(1, 5)
+    assert found.digests["daily_sales"].at == clock(18, 30)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -227,6 +242,10 @@ def test_routes_of_ones_own_are_laid_over_the_usual_ones(
         ("digests: {daily_sales: {to: [nobody]}}", "nobody"),
         ("incidents: {quiet: 1}", "incidents.quiet"),
         ("groups: [", "no YAML"),
+        ("incidents: {quiet_hours: {begin: 1830, end: 07:00}}", r"incidents.quiet_hours.begin: 1830 is no time .*HH:MM"),
+        ("incidents: {quiet_hours: {begin: 20:00, end: 7}}", r"incidents.quiet_hours.end: 7 is no time"),
+        ("incidents: {reminder_at: '09:00+02:00'}", r"incidents.reminder_at: '09:00\+02:00' is no time"),
+        ("digests: {low_stock: {to: [sales], at: '24:00'}}", r"digests.low_stock.at: '24:00' is no time"),
     ],
 )
 def test_wrong_routes_are_named(text: str, said: str, tmp_path: Path) -> None:
