@@ -124,7 +124,7 @@ def test_a_blocked_table_gives_one_slack_message_and_one_mail(platform: str, inb
     assert "Sales_SalesOrderDetail blocked" in post["text"]
     assert SECRET not in json.dumps(post) + mail.as_string()
     (incident,) = still_open(platform)
-    assert incident.notified == {"slack": "error", "email": "error"}
+    assert incident.notified == {"slack/slack_default": "error", "email/sales@example.org": "error"}
 
 
 @pytest.mark.usefixtures("slack_and_mail")
@@ -239,7 +239,8 @@ def test_many_at_once_are_one_summary_for_each_recipient(platform: str, inbox: I
     tell(report(platform, *(replace(FINDING, asset=f"Sales_{number}") for number in range(6))))
     assert webhook.headers() == ["6 incidents"]
     assert [subject.split(":")[0] for subject in inbox.subjects()] == ["[AdventureWorks] 6 incidents"]
-    assert all(incident.notified == {"slack": "error", "email": "error"} for incident in still_open(platform))
+    told = {"slack/slack_default": "error", "email/sales@example.org": "error"}
+    assert all(incident.notified == told for incident in still_open(platform))
 
 
 def test_a_warehouse_that_is_away_does_not_stop_the_task(

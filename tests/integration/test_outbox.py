@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock
@@ -50,7 +51,7 @@ def desk(channels: tuple[str, ...] = ("email",), **given: object) -> Desk:
 def at(url: str, moment: datetime, at_desk: Desk) -> list[tuple[str, str]]:
     """Recipient and subject of what is composed at a moment."""
     with psycopg.connect(url) as connection:
-        compose(connection, at_desk, moment)
+        assert compose(connection, at_desk, moment) == []
         rows = connection.execute(
             "select recipient, subject from ops.outbox join ops.letter using (letter_id)"
             " where sent_at is null order by number"
@@ -141,6 +142,126 @@ def test_a_storm_becomes_one_summary_also_when_it_comes_drop_by_drop(platform: s
     assert rest.startswith("12 incidents: ")
 
 
+@pytest.fixture
+def routed(tmp_path: Path) -> Callable[[str], Desk]:
+    """A desk with mail only, by routes of one's own."""
+
+    def make(text: str) -> Desk:
+        file = tmp_path / "routes.yaml"
+        file.write_text(text)
+        return Desk(routes(Settings(routes=file)), ("email",), "slack_default", "")
+
+    return make
+
+
+def test_a_storm_for_one_recipient_costs_the_others_no_message_and_no_double(
+    platform: str, routed: Callable[[str], Desk]
+) -> None:
+    two = routed(
+        "groups: {calm: {emails: [calm@x]}, stormy: {emails: [stormy@x]}}\n"
+        "incidents: {owners: {sales: [calm, stormy], noisy: [stormy]}, most_at_once: 1}\n"
+    )
+    now = datetime.now(UTC)
+
+    def after(minutes: int) -> list[tuple[str, str]]:
+        return [(who, subject.split(":")[0]) for who, subject in at(platform, now + timedelta(minutes=minutes), two)]
+
+    report(platform, *(replace(other(number), owner="noisy") for number in range(3)))
+    assert after(0) == [("stormy@x", "3 incidents")]
+    for minute in range(1, 4):
+        report(platform, FINDING)
+        expected = [("calm@x", "Sales_SalesOrderDetail blocked")] if minute == 1 else []
+        assert after(minute) == expected
+    assert after(11) == [("stormy@x", "Sales_SalesOrderDetail blocked")]
+    resolve(platform)
+    assert sorted(after(30)) == [
+        ("calm@x", "Sales_SalesOrderDetail recovered"),
+        ("stormy@x", "Sales_SalesOrderDetail recovered"),
+    ]
+    report(platform, FINDING)
+    assert len(after(50)) == 2, "it opened anew"
+
+
+def test_what_a_storm_held_back_is_told_though_it_is_over(platform: str, routed: Callable[[str], Desk]) -> None:
+    narrow, now = routed("incidents: {most_at_once: 1}\n"), datetime.now(UTC)
+    report(platform, other(0), other(1))
+    at(platform, now, narrow)
+    report(platform, other(2), other(3))
+    assert at(platform, now + timedelta(minutes=1), narrow) == []
+    resolve(platform, "Sales_2")
+    told = [subject.split(":")[0] for _, subject in at(platform, now + timedelta(minutes=15), narrow)]
+    assert told == ["Sales_2 recovered", "Sales_3 blocked"]
+    assert at(platform, now + timedelta(minutes=40), narrow) == [], "its end is history"
+
+
+def test_every_worsening_is_told_and_no_repeat_is(platform: str) -> None:
+    worse = replace(SET_ASIDE, severity="error")
+    told = []
+    for minute, finding in enumerate((SET_ASIDE, SET_ASIDE, worse, worse, SET_ASIDE, worse, worse)):
+        report(platform, finding)
+        told += at(platform, datetime.now(UTC) + timedelta(minutes=minute), desk())
+    assert [subject.partition(": Sales")[0] for _, subject in told] == [
+        "Sales_SalesOrderDetail rows set aside: quantity_is_positive",
+        "Worse",
+        "Worse",
+    ]
+
+
+def test_an_error_does_not_wait_behind_a_warning_that_waits_for_the_morning(
+    both: str, inbox: Inbox, routed: Callable[[str], Desk]
+) -> None:
+    from adventureworks.orchestration.notify import tell_pending
+
+    night = datetime.now(UTC)
+    begin, end = night - timedelta(hours=1), night + timedelta(hours=8)
+    quiet = routed(f"incidents: {{quiet_hours: {{begin: '{begin:%H:%M}', end: '{end:%H:%M}'}}}}\n")
+    report(both, SET_ASIDE, replace(SET_ASIDE, asset="Sales_Store"))
+    with psycopg.connect(both) as connection:
+        compose(connection, quiet, night)
+    tell_pending()
+    assert not inbox.mails, "both wait for the morning"
+    report(both, replace(SET_ASIDE, severity="error"))
+    with psycopg.connect(both) as connection:
+        compose(connection, quiet, night)
+    tell_pending()
+    assert [subject.partition("] ")[2].partition(": ")[0] for subject in inbox.subjects()] == [
+        "Sales_SalesOrderDetail rows set aside",
+        "Worse",
+    ]
+
+
+def test_reminders_come_at_the_hour_of_the_group_and_not_to_who_just_heard(
+    platform: str, routed: Callable[[str], Desk]
+) -> None:
+    far = routed(
+        "groups: {la: {emails: [la@x], time_zone: America/Los_Angeles}, oslo: {emails: [oslo@x], time_zone:"
+        " Europe/Oslo}}\nincidents: {owners: {sales: [la, oslo]}, quiet_hours: {begin: '20:00', end: '10:00'}}\n"
+    )
+    report(platform, FINDING, SET_ASIDE)
+    with psycopg.connect(platform) as connection:
+        connection.execute("update ops.incident set first_seen = %s", (NOON - timedelta(days=9),))
+
+    def at_utc(day: int, hour: int, minute: int = 0) -> list[str]:
+        return [who for who, _ in at(platform, NOON.replace(day=day, hour=hour, minute=minute), far)]
+
+    assert at_utc(2, 7, 30) == ["la@x", "la@x", "oslo@x", "oslo@x"]
+    assert at_utc(2, 8, 1) == [], "nine in Oslo, and just told"
+    assert at_utc(2, 16, 59) == []
+    assert at_utc(2, 17, 1) == ["la@x"], "nine in Los Angeles"
+    assert at_utc(3, 7, 59) == []
+    assert at_utc(3, 8, 1) == ["oslo@x"]
+    resolve(platform)
+    at_utc(3, 9)
+    report(platform, SET_ASIDE)
+    at_utc(3, 18)
+    with psycopg.connect(platform) as connection:
+        compose(connection, far, NOON.replace(day=4, hour=8, minute=1))
+        ((waits,),) = connection.execute(
+            "select not_before from ops.outbox where sent_at is null and recipient = 'oslo@x'"
+        ).fetchall()
+    assert waits == NOON.replace(day=4, hour=9), "a warning: ten in Oslo, when the quiet hours end"
+
+
 def test_an_open_incident_is_reminded_of_once_a_day_until_somebody_takes_it_on(platform: str) -> None:
     with psycopg.connect(platform) as connection:
         (incident,) = incidents.report(connection, [FINDING])
@@ -151,10 +272,7 @@ def test_an_open_incident_is_reminded_of_once_a_day_until_somebody_takes_it_on(p
 
     def on(day: int, hour: int) -> list[str]:
         moment = NOON.replace(hour=hour) + timedelta(days=day)
-        told = [subject for _, subject in at(platform, moment, desk())]
-        with psycopg.connect(platform) as connection:
-            connection.execute("update ops.incident set reminded_at = %s where reminded_at > %s", (moment, moment))
-        return told
+        return [subject for _, subject in at(platform, moment, desk())]
 
     assert on(0, 20) == []
     assert on(1, 8) == []
@@ -242,7 +360,7 @@ def test_a_time_is_the_same_with_and_without_quotes(tmp_path: Path) -> None:
         ("digests: {daily_sales: {to: [nobody]}}", "nobody"),
         ("incidents: {quiet: 1}", "incidents.quiet"),
         ("groups: [", "no YAML"),
-        ("incidents: {quiet_hours: {begin: 1830, end: 07:00}}", r"incidents.quiet_hours.begin: 1830 is no time .*HH:MM"),
+        ("incidents: {quiet_hours: {begin: 1830, end: 07:00}}", "incidents.quiet_hours.begin: 1830 is no .*HH:MM"),
         ("incidents: {quiet_hours: {begin: 20:00, end: 7}}", r"incidents.quiet_hours.end: 7 is no time"),
         ("incidents: {reminder_at: '09:00+02:00'}", r"incidents.reminder_at: '09:00\+02:00' is no time"),
         ("digests: {low_stock: {to: [sales], at: '24:00'}}", r"digests.low_stock.at: '24:00' is no time"),

@@ -52,16 +52,27 @@ def put(
     thread: str = "",
     not_before: datetime | None = None,
 ) -> bool:
-    """Puts a letter for one recipient into the outbox; False if that was told (`told`) before."""
+    """Puts a letter for one recipient into the outbox; False if that was told (`told`) before.
+
+    What waits for its hour in the same thread is sent no later: it would hold back a letter that may not wait.
+    """
     row = connection.execute(
         "insert into ops.outbox (message_id, told, thread, channel, recipient, letter_id, not_before)"
         " values (%s, %s, %s, %s, %s, %s, coalesce(%s, current_timestamp)) on conflict (told) do nothing"
-        " returning letter_id",
+        " returning letter_id, number, not_before",
         (str(uuid4()), told, thread, channel, recipient, _digest(letter), not_before),
     ).fetchone()
     if row is None:
         return False
-    _keep(connection, row[0], letter)
+    letter_id, number, due = row
+    _keep(connection, letter_id, letter)
+    if thread:
+        connection.execute(
+            "update ops.outbox set not_before = %s where thread = %s and channel = %s and recipient = %s"
+            # What was tried already waits for the server, not for its hour.
+            " and number < %s and not_before > %s and attempts = 0 and sent_at is null and given_up_at is null",
+            (due, thread, channel, recipient, number, due),
+        )
     return True
 
 

@@ -72,11 +72,13 @@ create table if not exists ops.incident (
     last_seen   timestamptz not null default current_timestamp,
     resolved_at timestamptz,
     seen_count  bigint not null default 1,
-    notified    varchar not null default '{}'  -- JSON map channel -> severity it was told of last, or 'resolved'
+    notified    varchar not null default '{}'  -- JSON map channel/recipient -> severity told last, 'held' or 'resolved'
 );
 alter table ops.incident add column if not exists acknowledged_by varchar;
 alter table ops.incident add column if not exists acknowledged_at timestamptz;
-alter table ops.incident add column if not exists reminded_at timestamptz;  -- when the owner was last reminded
+alter table ops.incident add column if not exists reminded_at timestamptz;  -- before each recipient had a time in `heard`
+alter table ops.incident add column if not exists heard varchar not null default '{}';  -- JSON map channel/recipient -> when
+alter table ops.incident add column if not exists times_worse bigint not null default 0;  -- a warning that became an error
 drop index if exists ops.one_open_incident_per_cause;
 create unique index if not exists one_live_incident_per_cause on ops.incident (fingerprint) where status <> 'resolved';
 
