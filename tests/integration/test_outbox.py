@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -109,26 +110,126 @@ def test_slack_that_wants_to_be_left_alone_gets_each_message_once(
     assert len(inbox.mails) == 1
 
 
-def test_a_sender_that_is_killed_loses_and_doubles_nothing(
+def start_sender() -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", SEND], env=os.environ, stderr=subprocess.DEVNULL)
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
+
+
+def outbox(url: str, columns: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(f"select {columns} from ops.outbox order by number").fetchall()
+
+
+def in_flight(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        ((count,),) = connection.execute("select count(*) from ops.flight").fetchall()
+    return int(count)
+
+
+def test_a_sender_that_is_killed_in_the_middle_of_a_mail_loses_and_doubles_nothing(
     platform: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with psycopg.connect(platform) as connection:
-        incidents.report(connection, [replace(other(number), owner=f"owner{number}") for number in range(12)])
+        incidents.report(connection, [replace(other(number), owner=f"owner{number}") for number in range(9)])
     use_mail(monkeypatch, inbox.port)
-    inbox.slow_seconds = 0.15
-    for kill in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, None):
-        sender = subprocess.Popen([sys.executable, "-c", SEND], env=os.environ, stderr=subprocess.DEVNULL)
-        there = len(inbox.mails)
-        deadline = time.monotonic() + 60
-        while kill and len(inbox.mails) < there + 2 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        if kill:
-            time.sleep(0.05)
-            sender.send_signal(kill)
+    inbox.reading_seconds = 0.4
+    for kill in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+        second = inbox.begun + 2
+        sender = start_sender()
+        wait_until(lambda second=second: inbox.begun == second)  # type: ignore[misc]
+        taken = len(inbox.mails)
+        sender.send_signal(kill)
         sender.wait(60)
-        time_passes(platform)
-    assert sorted(str(mail["To"]) for mail in inbox.mails) == sorted(f"owner{n}@localhost" for n in range(12))
-    assert len({mail["Message-ID"] for mail in inbox.mails}) == 12
+        if kill == signal.SIGKILL:
+            assert (len(inbox.mails), in_flight(platform)) == (taken, 1), "the mail at hand is not taken, and it shows"
+        else:
+            assert (len(inbox.mails), in_flight(platform)) == (taken + 1, 0), "the mail at hand is finished first"
+    inbox.reading_seconds = 0
+    start_sender().wait(60)
+    assert sorted(str(mail["To"]) for mail in inbox.mails) == sorted(f"owner{n}@localhost" for n in range(9))
+    assert in_flight(platform) == 0
+    doubts = [doubtful is not None for (doubtful,) in outbox(platform, "doubtful_at")]
+    assert doubts.count(True) == 2, "two tries were interrupted"
+
+
+def test_a_mail_that_was_taken_before_its_sender_died_comes_again_under_the_same_name(
+    platform: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_mail(monkeypatch, inbox.port)
+    report(platform, FINDING)
+    inbox.answers_after_seconds = 5
+    sender = start_sender()
+    wait_until(lambda: len(inbox.mails) == 1)
+    sender.kill()
+    sender.wait(60)
+    inbox.answers_after_seconds = 0
+    for _ in range(2):
+        start_sender().wait(60)
+    assert [mail["Message-ID"] for mail in inbox.mails] == [inbox.mails[0]["Message-ID"]] * 2
+    ((sent, doubtful, error),) = outbox(platform, "sent_at, doubtful_at, last_error")
+    assert doubtful < sent
+    assert error is None
+
+
+def test_a_mail_server_that_is_slow_to_answer_gets_a_mail_once(
+    both: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.orchestration import channels
+    from adventureworks.orchestration.notify import tell, tell_pending
+
+    monkeypatch.setattr(channels, "SMTP_TIMEOUT_SECONDS", 0.5)
+    inbox.answers_after_seconds = 1
+    tell(report(both, FINDING))
+    time_passes(both)
+    tell_pending()
+    assert len(inbox.mails) == 1
+    assert [sent is None for (sent,) in outbox(both, "sent_at")] == [False, False]
+
+
+def test_a_server_that_never_says_that_it_took_a_message_is_asked_ever_more_rarely(
+    both: str, inbox: Inbox, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.orchestration import channels
+    from adventureworks.orchestration.notify import tell, tell_pending
+
+    monkeypatch.setattr(channels, "END_OF_MAIL_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(channels, "SLACK_TIMEOUT_SECONDS", 0.3)
+    inbox.answers_after_seconds = webhook.answers_after_seconds = 1
+    before = datetime.now(UTC)
+    tell(report(both, FINDING, other(1)))
+    assert len(inbox.mails) == len(webhook.posts) == 1, "and the second message waits for the next round"
+    time_passes(both)
+    tell_pending()
+    assert len(inbox.mails) == len(webhook.posts) == 2
+    for next_try, doubtful, error in outbox(both, "not_before, doubtful_at, last_error"):
+        if doubtful:
+            assert "no answer" in error
+            assert next_try - before > timedelta(minutes=59)
+    assert any(doubtful for (doubtful,) in outbox(both, "doubtful_at"))
+    assert max(next_try for (next_try,) in outbox(both, "not_before")) - before > timedelta(minutes=119)
+
+
+def test_a_message_that_cannot_be_read_is_given_up_and_the_others_are_sent(both: str, inbox: Inbox) -> None:
+    from adventureworks.orchestration.notify import tell_pending
+
+    report(both, other(0), other(1), other(2))
+    with psycopg.connect(both) as connection:
+        compose(connection, desk(), datetime.now(UTC))
+        (gone,), (broken,), _ = connection.execute("select letter_id from ops.outbox order by number").fetchall()
+        connection.execute("delete from ops.letter where letter_id = %s", (gone,))
+        connection.execute("update ops.letter set blocks = '[' where letter_id = %s", (broken,))
+    tell_pending()
+    tell_pending()
+    mails = [one for one in outbox(both, "given_up_at, last_error, channel") if one[2] == "email"]
+    assert [given_up is not None for given_up, _, _ in mails] == [True, True, False]
+    assert all("cannot be read" in error for _, error, _ in mails[:2])
+    assert [subject.partition("] ")[2] for subject in inbox.subjects()] == ["Sales_2 blocked: columns_are_there"]
 
 
 def test_a_storm_becomes_one_summary_also_when_it_comes_drop_by_drop(platform: str) -> None:

@@ -164,8 +164,15 @@ create table if not exists ops.outbox (
     sent_at    timestamptz,
     given_up_at timestamptz
 );
+alter table ops.outbox add column if not exists doubtful_at timestamptz;  -- when a try ended without an answer: it may be there
 create unique index if not exists told_once on ops.outbox (told);
 create index if not exists outbox_waiting on ops.outbox (number) where sent_at is null and given_up_at is null;
+
+-- Messages that are being handed to a server just now; one whose row in the outbox nobody holds was interrupted.
+create table if not exists ops.flight (
+    message_id varchar not null primary key,
+    since      timestamptz not null default clock_timestamp()
+);
 
 create table if not exists ops.monthly_report (
     month        varchar not null primary key,  -- 'YYYY-MM'
