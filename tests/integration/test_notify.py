@@ -273,6 +273,18 @@ def test_a_failed_task_is_told_with_its_cause_and_without_secrets(platform: str,
     assert "secret.py" not in text
 
 
+def test_no_secret_of_the_settings_gets_into_an_incident(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adventureworks.orchestration.notify import on_task_failure
+
+    monkeypatch.setenv("ADVENTUREWORKS_METADATA_URL", "postgresql+psycopg2://airflow:meta%40base@db/airflow")
+    monkeypatch.setenv("ADVENTUREWORKS_SOURCE", "postgresql://reader:[shop]@db/source")
+    monkeypatch.setenv("ADVENTUREWORKS_REPORTS_URL", "s3://key:buck3t@bucket/reports")
+    settings.cache_clear()
+    on_task_failure(failed_task(RuntimeError("meta%40base, meta@base, [shop] and buck3t were refused")))
+    (incident,) = still_open(platform)
+    assert incident.summary.endswith("RuntimeError: …, …, … and … were refused")
+
+
 def test_an_error_for_people_brings_its_own_next_step(platform: str) -> None:
     from adventureworks.orchestration.notify import on_task_failure
 

@@ -1,6 +1,6 @@
 """The watch: sweeps for what nobody reported, words what is due, and sends what waits. A process of its own.
 
-It needs Airflow's connections and database, not its scheduler: when that stops, the watch is who tells.
+It needs Airflow's connections, not its scheduler, and not even its database: when they stop, the watch is who tells.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.incidents import mishaps
 from adventureworks.incidents.sweep import Sweep, Swept
 from adventureworks.orchestration import notify
 from adventureworks.outbox import post
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.warehouse.postgres import PostgresWarehouse
 
 LETTERS_KEPT = timedelta(days=30)
 
@@ -49,23 +51,55 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
 
 
 def _round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
+    """Sweeps, then words and sends whatever the sweep came to; raises then what went wrong with it."""
     warehouse = open_warehouse(settings)
     now = datetime.now(UTC)
     with warehouse.connect("watch") as connection:
         layout.prepare(connection)
-        with _airflow(metadata_url) as airflow:
-            swept: Swept = sweep.run(connection, airflow, now)
         post.clear(connection, now - LETTERS_KEPT)
+    swept, trouble = _swept(warehouse, metadata_url, sweep, now)
     notify.tell(swept.opened, swept.resolved)
     notify.tell_readers()
+    if trouble:
+        raise trouble
+
+
+def _swept(
+    warehouse: PostgresWarehouse, metadata_url: str, sweep: Sweep, now: datetime
+) -> tuple[Swept, Exception | None]:
+    """What the sweep found, and what kept it from looking; both are for the owner of the platform."""
+    try:
+        with warehouse.connect("watch") as connection, _airflow(metadata_url) as airflow:
+            swept = sweep.run(connection, airflow, now)
+            mishaps.note(connection, mishaps.SWEEP, "")
+            return swept, None
+    except _AirflowIsAway as away:
+        with warehouse.connect("watch") as connection:
+            return sweep.run_blind(connection, now), away
+    except ServiceUnavailable:
+        raise
+    except Exception as error:
+        with warehouse.connect("watch") as connection:
+            mishaps.note(connection, mishaps.SWEEP, notify.cause_of(error))
+        return Swept(), error
+
+
+class _AirflowIsAway(ServiceUnavailable):
+    """Airflow's database does not answer."""
 
 
 @contextmanager
 def _airflow(url: str) -> Iterator[psycopg.Connection]:
+    away = _AirflowIsAway("Airflow's database does not answer.", "Check: adventureworks doctor")
     try:
         connection = psycopg.connect(url, connect_timeout=10, application_name="adventureworks watch")
     except psycopg.OperationalError:
-        raise ServiceUnavailable("Airflow's database does not answer.", "Check: adventureworks doctor") from None
+        raise away from None
     with connection:
         connection.read_only = True
-        yield connection
+        try:
+            yield connection
+        except psycopg.OperationalError:
+            if connection.broken:
+                raise away from None
+            raise
