@@ -163,6 +163,7 @@ def _findings(
                 next_step=f"adventureworks status {asset}",
                 run_id=run_id,
                 owner=owner,
+                cause=cause or "",
             )
         ]
     rows = connection.execute(
@@ -183,6 +184,7 @@ def _findings(
             next_step=f"adventureworks quarantine show {asset}",
             run_id=run_id,
             owner=owner,
+            cause=message,
         )
         for broken, message, count, keys in rows
     ]

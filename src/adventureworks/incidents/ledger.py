@@ -26,6 +26,8 @@ HELD = "held"
 """What a recipient was told of an incident that a storm keeps for the next summary: nothing yet."""
 TASK_RULE = "task_"
 """With it begins the rule that a task of a DAG ends well."""
+READ_LOG = "Read the task's log"
+"""With it begins what to do about a failed task whose error does not say it better."""
 
 _WEIGHT = {HELD: 0, "warning": 1, "error": 2}
 _LONGEST_SUMMARY = 1000
@@ -53,6 +55,10 @@ class Finding:
     next_step: str
     run_id: str
     owner: str
+    cause: str = ""
+    """The technical cause, if the summary quotes one: it is shown as it is, in whatever language the rest is."""
+    since: datetime | None = None
+    """The moment that the summary names, if it names one."""
 
     @property
     def fingerprint(self) -> str:
@@ -84,6 +90,8 @@ class Incident:
     """`channel/recipient` -> the severity that was told last, `held` or `resolved`."""
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
+    cause: str = ""
+    since: datetime | None = None
     heard: Mapping[str, datetime] = field(default_factory=dict)
     """`channel/recipient` -> when a message about it was put into the outbox last."""
     times_worse: int = 0
@@ -267,6 +275,8 @@ def _values(finding: Finding) -> dict[str, Any]:
         "total": finding.total,
         "examples": examples,
         "next_step": plain_line(finding.next_step, longest=_LONGEST_SUMMARY),
+        "cause": plain_line(finding.cause, longest=_LONGEST_SUMMARY),
+        "since": finding.since.isoformat() if finding.since else None,
     }
     return {
         "fingerprint": finding.fingerprint,
@@ -308,6 +318,8 @@ def _incident(row: Mapping[str, Any]) -> Incident:
         # A warehouse that an older version laid out has these columns after the next ingestion.
         acknowledged_by=row.get("acknowledged_by"),
         acknowledged_at=row.get("acknowledged_at"),
+        cause=detail.get("cause", ""),
+        since=datetime.fromisoformat(detail["since"]) if detail.get("since") else None,
         heard={who: datetime.fromisoformat(when) for who, when in json.loads(row.get("heard") or "{}").items()},
         times_worse=row.get("times_worse") or 0,
         reminded_at=row.get("reminded_at"),

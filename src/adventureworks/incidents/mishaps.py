@@ -8,6 +8,7 @@ from adventureworks.incidents.ledger import Connection, Finding
 ASSET = "messages"
 OWNER = "platform"
 ROUTES, INCIDENTS, READERS, SWEEP = "routes_are_right", "incidents_are_told", "readers_are_told", "sweep_is_whole"
+READ_LOGS = "Read the log of the watch, or of the task that tells. Then: adventureworks watch --once"
 _WHAT = {
     ROUTES: "The routes are wrong: nothing new is told to anybody until they are mended.",
     INCIDENTS: "Messages about incidents could not be made; they wait.",
@@ -29,9 +30,9 @@ def note(connection: Connection, rule: str, cause: str, next_step: str = "") -> 
         failed=None,
         total=None,
         examples=(),
-        next_step=next_step
-        or "Read the log of the watch, or of the task that tells. Then: adventureworks watch --once",
+        next_step=next_step or READ_LOGS,
         run_id="",
         owner=OWNER,
+        cause=cause,
     )
     return bool(ledger.report(connection, [finding]))

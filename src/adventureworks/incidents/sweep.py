@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of
 from adventureworks.incidents import ledger
-from adventureworks.incidents.ledger import TASK_RULE, Connection, Finding, Incident
+from adventureworks.incidents.ledger import READ_LOG, TASK_RULE, Connection, Finding, Incident
 
 AIRFLOW = "airflow"
 PLATFORM = "platform"
@@ -67,6 +67,7 @@ class Sweep:
             METADATA,
             f"Airflow's database does not answer since {last:%Y-%m-%d %H:%M} UTC. Airflow stands still without it.",
             "Look why it does not answer, and start it again. Then: adventureworks status",
+            since=last,
         )
         return Swept(tuple(ledger.report(warehouse, [silent])))
 
@@ -98,6 +99,7 @@ class Sweep:
                     f"{name}_is_alive",
                     f"Airflow's {name} has not been heard of since {last:%Y-%m-%d %H:%M} UTC. {_CONSEQUENCE[name]}",
                     "Look at its log and start it again; on one machine: adventureworks run",
+                    since=last,
                 )
 
     def _ingestion(self, airflow: Connection, now: datetime) -> Iterator[Finding]:
@@ -116,6 +118,7 @@ class Sweep:
                 NOT_RUN,
                 f"The source was not asked for changes since {last:%Y-%m-%d %H:%M} UTC.{paused}",
                 f"Start it: airflow dags {'unpause' if row[0] else 'trigger'} {INGESTION}",
+                since=last,
             )
 
     def _marts(self, warehouse: Connection, now: datetime) -> Iterator[Finding]:
@@ -134,6 +137,7 @@ class Sweep:
                 f"did not run within {self.late_after.total_seconds() / 60:.0f} minutes.",
                 f"Start it: airflow dags trigger {mart.dag}. What it waits for: adventureworks status {name}",
                 owner=mart.owner,
+                since=since,
             )
 
     def _late(self, warehouse: Connection, now: datetime) -> Iterator[tuple[str, datetime]]:
@@ -174,9 +178,10 @@ def _silent_failures(warehouse: Connection, airflow: Connection, now: datetime) 
             dag,
             rule,
             f"Task {task} died without a word at {failed_at:%Y-%m-%d %H:%M} UTC: its process or machine was killed.",
-            "Read its log in Airflow, then clear the task: it takes up where it stopped.",
+            f"{READ_LOG}, then clear the task: it takes up where it stopped.",
             owner=marts[0].owner if marts else PLATFORM,
             run_id=run_id,
+            since=failed_at,
         )
 
 
@@ -234,7 +239,7 @@ def _over(warehouse: Connection, asset: str, keep: set[str] | None = None, only:
 
 
 def _finding(
-    asset: str, rule: str, summary: str, next_step: str, *, owner: str = PLATFORM, run_id: str = ""
+    asset: str, rule: str, summary: str, next_step: str, *, since: datetime, owner: str = PLATFORM, run_id: str = ""
 ) -> Finding:
     return Finding(
         asset=asset,
@@ -247,4 +252,5 @@ def _finding(
         next_step=next_step,
         run_id=run_id,
         owner=owner,
+        since=since,
     )

@@ -97,7 +97,7 @@ def _tell_news(
             about = _about(bundle[0], kind) if fits else f"storm/{kind}/{now.isoformat()}"
             post.put(
                 connection,
-                messages.letter_about(bundle, kind, desk.ui_url, address.language),
+                messages.letter_about(bundle, kind, desk.ui_url, address.language, address.time_zone),
                 channel=address.channel,
                 recipient=address.recipient,
                 told=f"{prefix}{about}/{address.who}",
@@ -119,7 +119,7 @@ def _remind(
     if overdue:
         post.put(
             connection,
-            messages.letter_about(overdue, "reminder", desk.ui_url, address.language),
+            messages.letter_about(overdue, "reminder", desk.ui_url, address.language, address.time_zone),
             channel=address.channel,
             recipient=address.recipient,
             told=f"reminder/{due.isoformat()}/{overdue[0].incident_id}/{address.who}",

@@ -19,7 +19,7 @@ from adventureworks import incidents
 from adventureworks.catalog import marts_of
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.incidents import Finding, Incident, messages, mishaps
-from adventureworks.incidents.ledger import TASK_RULE
+from adventureworks.incidents.ledger import READ_LOG, TASK_RULE
 from adventureworks.incidents.notices import Notice
 from adventureworks.incidents.privacy import plain_line
 from adventureworks.incidents.telling import compose
@@ -175,9 +175,7 @@ def _finding(context: Mapping[str, Any]) -> Finding:
     error = _platform_error(context.get("exception"))
     blocked = _blocked_table(context)
     cause = error.cause if error else _cause(context.get("exception"))
-    read_log = (
-        f"Read the task's log: {instance.log_url} Mend the cause, then clear the task: it takes up where it stopped."
-    )
+    read_log = f"{READ_LOG}: {instance.log_url} Mend the cause, then clear the task: it takes up where it stopped."
     name = getattr(instance, "rendered_map_index", None)
     task = f"{instance.task_id} [{name}]" if name else instance.task_id
     marts = marts_of(instance.dag_id)
@@ -192,6 +190,7 @@ def _finding(context: Mapping[str, Any]) -> Finding:
         next_step=error.next_step if error and error.next_step else read_log,
         run_id=_run_id(instance),
         owner=marts[0].owner if marts else "platform",
+        cause=plain_line(blocked.detail if blocked else cause, _secrets(settings())),
     )
 
 
