@@ -4,7 +4,9 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -26,6 +28,12 @@ class Inbox:
     refuses: set[str] = field(default_factory=set)
     slow_seconds: float = 0
     """How long the server thinks about a recipient."""
+    reading_seconds: float = 0
+    """How long it takes to read a mail: who goes away meanwhile has not handed it over."""
+    answers_after_seconds: float = 0
+    """How long it takes to say that it has taken a mail."""
+    begun: int = 0
+    """How many mails it began to read."""
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
         await asyncio.sleep(self.slow_seconds)
@@ -35,9 +43,12 @@ class Inbox:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.begun += 1
+        await asyncio.sleep(self.reading_seconds)
         mail = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(mail, EmailMessage)
         self.mails.append(mail)
+        await asyncio.sleep(self.answers_after_seconds)
         return "250 OK"
 
     def subjects(self) -> list[str]:
@@ -52,6 +63,7 @@ class Webhook:
     answer: int = 200
     retry_after: int = 0
     """How many seconds it wants to be left alone, with an answer that is not 200."""
+    answers_after_seconds: float = 0
     paths: list[str] = field(default_factory=list)
     posts: list[dict[str, Any]] = field(default_factory=list)
 
@@ -78,6 +90,12 @@ def webhook() -> Iterator[Webhook]:
         def do_POST(self) -> None:
             hook.paths.append(self.path)
             hook.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            time.sleep(hook.answers_after_seconds)
+            # Who asked may have gone away by now.
+            with suppress(ConnectionError):
+                self.answer()
+
+        def answer(self) -> None:
             self.send_response(hook.answer)
             if hook.answer != 200 and hook.retry_after:
                 self.send_header("Retry-After", str(hook.retry_after))

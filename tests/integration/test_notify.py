@@ -124,7 +124,7 @@ def test_a_blocked_table_gives_one_slack_message_and_one_mail(platform: str, inb
     assert "Sales_SalesOrderDetail blocked" in post["text"]
     assert SECRET not in json.dumps(post) + mail.as_string()
     (incident,) = still_open(platform)
-    assert incident.notified == {"slack": "error", "email": "error"}
+    assert incident.notified == {"slack/slack_default": "error", "email/sales@example.org": "error"}
 
 
 @pytest.mark.usefixtures("slack_and_mail")
@@ -239,7 +239,8 @@ def test_many_at_once_are_one_summary_for_each_recipient(platform: str, inbox: I
     tell(report(platform, *(replace(FINDING, asset=f"Sales_{number}") for number in range(6))))
     assert webhook.headers() == ["6 incidents"]
     assert [subject.split(":")[0] for subject in inbox.subjects()] == ["[AdventureWorks] 6 incidents"]
-    assert all(incident.notified == {"slack": "error", "email": "error"} for incident in still_open(platform))
+    told = {"slack/slack_default": "error", "email/sales@example.org": "error"}
+    assert all(incident.notified == told for incident in still_open(platform))
 
 
 def test_a_warehouse_that_is_away_does_not_stop_the_task(
@@ -270,6 +271,18 @@ def test_a_failed_task_is_told_with_its_cause_and_without_secrets(platform: str,
     assert "/dags/daily_sales_etl/runs/asset__1/tasks/build" in text
     assert password not in text
     assert "secret.py" not in text
+
+
+def test_no_secret_of_the_settings_gets_into_an_incident(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adventureworks.orchestration.notify import on_task_failure
+
+    monkeypatch.setenv("ADVENTUREWORKS_METADATA_URL", "postgresql+psycopg2://airflow:meta%40base@db/airflow")
+    monkeypatch.setenv("ADVENTUREWORKS_SOURCE", "postgresql://reader:[shop]@db/source")
+    monkeypatch.setenv("ADVENTUREWORKS_REPORTS_URL", "s3://key:buck3t@bucket/reports")
+    settings.cache_clear()
+    on_task_failure(failed_task(RuntimeError("meta%40base, meta@base, [shop] and buck3t were refused")))
+    (incident,) = still_open(platform)
+    assert incident.summary.endswith("RuntimeError: …, …, … and … were refused")
 
 
 def test_an_error_for_people_brings_its_own_next_step(platform: str) -> None:

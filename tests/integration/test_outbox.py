@@ -7,9 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -49,7 +52,7 @@ def desk(channels: tuple[str, ...] = ("email",), **given: object) -> Desk:
 def at(url: str, moment: datetime, at_desk: Desk) -> list[tuple[str, str]]:
     """Recipient and subject of what is composed at a moment."""
     with psycopg.connect(url) as connection:
-        compose(connection, at_desk, moment)
+        assert compose(connection, at_desk, moment) == []
         rows = connection.execute(
             "select recipient, subject from ops.outbox join ops.letter using (letter_id)"
             " where sent_at is null order by number"
@@ -107,26 +110,126 @@ def test_slack_that_wants_to_be_left_alone_gets_each_message_once(
     assert len(inbox.mails) == 1
 
 
-def test_a_sender_that_is_killed_loses_and_doubles_nothing(
+def start_sender() -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", SEND], env=os.environ, stderr=subprocess.DEVNULL)
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
+
+
+def outbox(url: str, columns: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(f"select {columns} from ops.outbox order by number").fetchall()
+
+
+def in_flight(url: str) -> int:
+    with psycopg.connect(url) as connection:
+        ((count,),) = connection.execute("select count(*) from ops.flight").fetchall()
+    return int(count)
+
+
+def test_a_sender_that_is_killed_in_the_middle_of_a_mail_loses_and_doubles_nothing(
     platform: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with psycopg.connect(platform) as connection:
-        incidents.report(connection, [replace(other(number), owner=f"owner{number}") for number in range(12)])
+        incidents.report(connection, [replace(other(number), owner=f"owner{number}") for number in range(9)])
     use_mail(monkeypatch, inbox.port)
-    inbox.slow_seconds = 0.15
-    for kill in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, None):
-        sender = subprocess.Popen([sys.executable, "-c", SEND], env=os.environ, stderr=subprocess.DEVNULL)
-        there = len(inbox.mails)
-        deadline = time.monotonic() + 60
-        while kill and len(inbox.mails) < there + 2 and time.monotonic() < deadline:
-            time.sleep(0.01)
-        if kill:
-            time.sleep(0.05)
-            sender.send_signal(kill)
+    inbox.reading_seconds = 0.4
+    for kill in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+        second = inbox.begun + 2
+        sender = start_sender()
+        wait_until(lambda second=second: inbox.begun == second)  # type: ignore[misc]
+        taken = len(inbox.mails)
+        sender.send_signal(kill)
         sender.wait(60)
-        time_passes(platform)
-    assert sorted(str(mail["To"]) for mail in inbox.mails) == sorted(f"owner{n}@localhost" for n in range(12))
-    assert len({mail["Message-ID"] for mail in inbox.mails}) == 12
+        if kill == signal.SIGKILL:
+            assert (len(inbox.mails), in_flight(platform)) == (taken, 1), "the mail at hand is not taken, and it shows"
+        else:
+            assert (len(inbox.mails), in_flight(platform)) == (taken + 1, 0), "the mail at hand is finished first"
+    inbox.reading_seconds = 0
+    start_sender().wait(60)
+    assert sorted(str(mail["To"]) for mail in inbox.mails) == sorted(f"owner{n}@localhost" for n in range(9))
+    assert in_flight(platform) == 0
+    doubts = [doubtful is not None for (doubtful,) in outbox(platform, "doubtful_at")]
+    assert doubts.count(True) == 2, "two tries were interrupted"
+
+
+def test_a_mail_that_was_taken_before_its_sender_died_comes_again_under_the_same_name(
+    platform: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_mail(monkeypatch, inbox.port)
+    report(platform, FINDING)
+    inbox.answers_after_seconds = 5
+    sender = start_sender()
+    wait_until(lambda: len(inbox.mails) == 1)
+    sender.kill()
+    sender.wait(60)
+    inbox.answers_after_seconds = 0
+    for _ in range(2):
+        start_sender().wait(60)
+    assert [mail["Message-ID"] for mail in inbox.mails] == [inbox.mails[0]["Message-ID"]] * 2
+    ((sent, doubtful, error),) = outbox(platform, "sent_at, doubtful_at, last_error")
+    assert doubtful < sent
+    assert error is None
+
+
+def test_a_mail_server_that_is_slow_to_answer_gets_a_mail_once(
+    both: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.orchestration import channels
+    from adventureworks.orchestration.notify import tell, tell_pending
+
+    monkeypatch.setattr(channels, "SMTP_TIMEOUT_SECONDS", 0.5)
+    inbox.answers_after_seconds = 1
+    tell(report(both, FINDING))
+    time_passes(both)
+    tell_pending()
+    assert len(inbox.mails) == 1
+    assert [sent is None for (sent,) in outbox(both, "sent_at")] == [False, False]
+
+
+def test_a_server_that_never_says_that_it_took_a_message_is_asked_ever_more_rarely(
+    both: str, inbox: Inbox, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.orchestration import channels
+    from adventureworks.orchestration.notify import tell, tell_pending
+
+    monkeypatch.setattr(channels, "END_OF_MAIL_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(channels, "SLACK_TIMEOUT_SECONDS", 0.3)
+    inbox.answers_after_seconds = webhook.answers_after_seconds = 1
+    before = datetime.now(UTC)
+    tell(report(both, FINDING, other(1)))
+    assert len(inbox.mails) == len(webhook.posts) == 1, "and the second message waits for the next round"
+    time_passes(both)
+    tell_pending()
+    assert len(inbox.mails) == len(webhook.posts) == 2
+    for next_try, doubtful, error in outbox(both, "not_before, doubtful_at, last_error"):
+        if doubtful:
+            assert "no answer" in error
+            assert next_try - before > timedelta(minutes=59)
+    assert any(doubtful for (doubtful,) in outbox(both, "doubtful_at"))
+    assert max(next_try for (next_try,) in outbox(both, "not_before")) - before > timedelta(minutes=119)
+
+
+def test_a_message_that_cannot_be_read_is_given_up_and_the_others_are_sent(both: str, inbox: Inbox) -> None:
+    from adventureworks.orchestration.notify import tell_pending
+
+    report(both, other(0), other(1), other(2))
+    with psycopg.connect(both) as connection:
+        compose(connection, desk(), datetime.now(UTC))
+        (gone,), (broken,), _ = connection.execute("select letter_id from ops.outbox order by number").fetchall()
+        connection.execute("delete from ops.letter where letter_id = %s", (gone,))
+        connection.execute("update ops.letter set blocks = '[' where letter_id = %s", (broken,))
+    tell_pending()
+    tell_pending()
+    mails = [one for one in outbox(both, "given_up_at, last_error, channel") if one[2] == "email"]
+    assert [given_up is not None for given_up, _, _ in mails] == [True, True, False]
+    assert all("cannot be read" in error for _, error, _ in mails[:2])
+    assert [subject.partition("] ")[2] for subject in inbox.subjects()] == ["Sales_2 blocked: columns_are_there"]
 
 
 def test_a_storm_becomes_one_summary_also_when_it_comes_drop_by_drop(platform: str) -> None:
@@ -140,6 +243,126 @@ def test_a_storm_becomes_one_summary_also_when_it_comes_drop_by_drop(platform: s
     assert rest.startswith("12 incidents: ")
 
 
+@pytest.fixture
+def routed(tmp_path: Path) -> Callable[[str], Desk]:
+    """A desk with mail only, by routes of one's own."""
+
+    def make(text: str) -> Desk:
+        file = tmp_path / "routes.yaml"
+        file.write_text(text)
+        return Desk(routes(Settings(routes=file)), ("email",), "slack_default", "")
+
+    return make
+
+
+def test_a_storm_for_one_recipient_costs_the_others_no_message_and_no_double(
+    platform: str, routed: Callable[[str], Desk]
+) -> None:
+    two = routed(
+        "groups: {calm: {emails: [calm@x]}, stormy: {emails: [stormy@x]}}\n"
+        "incidents: {owners: {sales: [calm, stormy], noisy: [stormy]}, most_at_once: 1}\n"
+    )
+    now = datetime.now(UTC)
+
+    def after(minutes: int) -> list[tuple[str, str]]:
+        return [(who, subject.split(":")[0]) for who, subject in at(platform, now + timedelta(minutes=minutes), two)]
+
+    report(platform, *(replace(other(number), owner="noisy") for number in range(3)))
+    assert after(0) == [("stormy@x", "3 incidents")]
+    for minute in range(1, 4):
+        report(platform, FINDING)
+        expected = [("calm@x", "Sales_SalesOrderDetail blocked")] if minute == 1 else []
+        assert after(minute) == expected
+    assert after(11) == [("stormy@x", "Sales_SalesOrderDetail blocked")]
+    resolve(platform)
+    assert sorted(after(30)) == [
+        ("calm@x", "Sales_SalesOrderDetail recovered"),
+        ("stormy@x", "Sales_SalesOrderDetail recovered"),
+    ]
+    report(platform, FINDING)
+    assert len(after(50)) == 2, "it opened anew"
+
+
+def test_what_a_storm_held_back_is_told_though_it_is_over(platform: str, routed: Callable[[str], Desk]) -> None:
+    narrow, now = routed("incidents: {most_at_once: 1}\n"), datetime.now(UTC)
+    report(platform, other(0), other(1))
+    at(platform, now, narrow)
+    report(platform, other(2), other(3))
+    assert at(platform, now + timedelta(minutes=1), narrow) == []
+    resolve(platform, "Sales_2")
+    told = [subject.split(":")[0] for _, subject in at(platform, now + timedelta(minutes=15), narrow)]
+    assert told == ["Sales_2 recovered", "Sales_3 blocked"]
+    assert at(platform, now + timedelta(minutes=40), narrow) == [], "its end is history"
+
+
+def test_every_worsening_is_told_and_no_repeat_is(platform: str) -> None:
+    worse = replace(SET_ASIDE, severity="error")
+    told = []
+    for minute, finding in enumerate((SET_ASIDE, SET_ASIDE, worse, worse, SET_ASIDE, worse, worse)):
+        report(platform, finding)
+        told += at(platform, datetime.now(UTC) + timedelta(minutes=minute), desk())
+    assert [subject.partition(": Sales")[0] for _, subject in told] == [
+        "Sales_SalesOrderDetail rows set aside: quantity_is_positive",
+        "Worse",
+        "Worse",
+    ]
+
+
+def test_an_error_does_not_wait_behind_a_warning_that_waits_for_the_morning(
+    both: str, inbox: Inbox, routed: Callable[[str], Desk]
+) -> None:
+    from adventureworks.orchestration.notify import tell_pending
+
+    night = datetime.now(UTC)
+    begin, end = night - timedelta(hours=1), night + timedelta(hours=8)
+    quiet = routed(f"incidents: {{quiet_hours: {{begin: '{begin:%H:%M}', end: '{end:%H:%M}'}}}}\n")
+    report(both, SET_ASIDE, replace(SET_ASIDE, asset="Sales_Store"))
+    with psycopg.connect(both) as connection:
+        compose(connection, quiet, night)
+    tell_pending()
+    assert not inbox.mails, "both wait for the morning"
+    report(both, replace(SET_ASIDE, severity="error"))
+    with psycopg.connect(both) as connection:
+        compose(connection, quiet, night)
+    tell_pending()
+    assert [subject.partition("] ")[2].partition(": ")[0] for subject in inbox.subjects()] == [
+        "Sales_SalesOrderDetail rows set aside",
+        "Worse",
+    ]
+
+
+def test_reminders_come_at_the_hour_of_the_group_and_not_to_who_just_heard(
+    platform: str, routed: Callable[[str], Desk]
+) -> None:
+    far = routed(
+        "groups: {la: {emails: [la@x], time_zone: America/Los_Angeles}, oslo: {emails: [oslo@x], time_zone:"
+        " Europe/Oslo}}\nincidents: {owners: {sales: [la, oslo]}, quiet_hours: {begin: '20:00', end: '10:00'}}\n"
+    )
+    report(platform, FINDING, SET_ASIDE)
+    with psycopg.connect(platform) as connection:
+        connection.execute("update ops.incident set first_seen = %s", (NOON - timedelta(days=9),))
+
+    def at_utc(day: int, hour: int, minute: int = 0) -> list[str]:
+        return [who for who, _ in at(platform, NOON.replace(day=day, hour=hour, minute=minute), far)]
+
+    assert at_utc(2, 7, 30) == ["la@x", "la@x", "oslo@x", "oslo@x"]
+    assert at_utc(2, 8, 1) == [], "nine in Oslo, and just told"
+    assert at_utc(2, 16, 59) == []
+    assert at_utc(2, 17, 1) == ["la@x"], "nine in Los Angeles"
+    assert at_utc(3, 7, 59) == []
+    assert at_utc(3, 8, 1) == ["oslo@x"]
+    resolve(platform)
+    at_utc(3, 9)
+    report(platform, SET_ASIDE)
+    at_utc(3, 18)
+    with psycopg.connect(platform) as connection:
+        compose(connection, far, NOON.replace(day=4, hour=8, minute=1))
+        ((waits,),) = connection.execute(
+            "select not_before from ops.outbox where sent_at is null and recipient = 'oslo@x'"
+        ).fetchall()
+    assert waits == NOON.replace(day=4, hour=9), "a warning: ten in Oslo, when the quiet hours end"
+
+
 def test_an_open_incident_is_reminded_of_once_a_day_until_somebody_takes_it_on(platform: str) -> None:
     with psycopg.connect(platform) as connection:
         (incident,) = incidents.report(connection, [FINDING])
@@ -150,10 +373,7 @@ def test_an_open_incident_is_reminded_of_once_a_day_until_somebody_takes_it_on(p
 
     def on(day: int, hour: int) -> list[str]:
         moment = NOON.replace(hour=hour) + timedelta(days=day)
-        told = [subject for _, subject in at(platform, moment, desk())]
-        with psycopg.connect(platform) as connection:
-            connection.execute("update ops.incident set reminded_at = %s where reminded_at > %s", (moment, moment))
-        return told
+        return [subject for _, subject in at(platform, moment, desk())]
 
     assert on(0, 20) == []
     assert on(1, 8) == []
@@ -220,6 +440,20 @@ def test_routes_of_ones_own_are_laid_over_the_usual_ones(
     assert len(webhook.posts) == 2, "one channel for all hears of each once"
 
 
+def test_a_time_is_the_same_with_and_without_quotes(tmp_path: Path) -> None:
+    file = tmp_path / "routes.yaml"
+    file.write_text(
+        "incidents: {quiet_hours: {begin: 20:00, end: 07:30}, reminder_at: 1:05}\n"
+        "digests: {daily_sales: {to: [sales], at: 18:30}}\n"
+    )
+    found = routes(Settings(routes=file))
+    quiet = found.incidents.quiet_hours
+    assert quiet == QuietHours.model_validate({"begin": "20:00", "end": "07:30"})
+    assert (quiet.begin, quiet.end) == (clock(20), clock(7, 30))
+    assert found.incidents.reminder_at == clock(1, 5)
+    assert found.digests["daily_sales"].at == clock(18, 30)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -227,6 +461,10 @@ def test_routes_of_ones_own_are_laid_over_the_usual_ones(
         ("digests: {daily_sales: {to: [nobody]}}", "nobody"),
         ("incidents: {quiet: 1}", "incidents.quiet"),
         ("groups: [", "no YAML"),
+        ("incidents: {quiet_hours: {begin: 1830, end: 07:00}}", "incidents.quiet_hours.begin: 1830 is no .*HH:MM"),
+        ("incidents: {quiet_hours: {begin: 20:00, end: 7}}", r"incidents.quiet_hours.end: 7 is no time"),
+        ("incidents: {reminder_at: '09:00+02:00'}", r"incidents.reminder_at: '09:00\+02:00' is no time"),
+        ("digests: {low_stock: {to: [sales], at: '24:00'}}", r"digests.low_stock.at: '24:00' is no time"),
     ],
 )
 def test_wrong_routes_are_named(text: str, said: str, tmp_path: Path) -> None:

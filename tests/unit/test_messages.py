@@ -9,8 +9,9 @@ from typing import Any, get_args
 
 import pytest
 
-from adventureworks.incidents import Incident, messages
+from adventureworks.incidents import Incident, messages, stock_words
 from adventureworks.incidents.messages import Kind
+from adventureworks.incidents.notices import Digest, Listing, Notice
 from adventureworks.incidents.privacy import plain_line, shown_key
 
 UI = "https://airflow.example.org/base/"
@@ -89,13 +90,168 @@ def test_a_report_tells_all_that_its_owner_needs(code: str) -> None:
         ) in text
 
 
-def test_a_recovery_tells_how_long_it_lasted_and_asks_for_nothing() -> None:
-    letter = messages.letter_about([RECOVERED], "recovered", UI)
+@pytest.mark.parametrize(
+    ("zone", "code", "lasted"),
+    [
+        ("UTC", "en", "Seen 2 times since Nov 23, 2026, 12:15 AM UTC, over since Nov 23, 2026, 1:00 AM UTC."),
+        ("Europe/Paris", "fr", "Vu 2 fois depuis 23 nov. 2026, 01:15 CET, terminé depuis 23 nov. 2026, 02:00 CET."),
+        (
+            "America/New_York",
+            "en",
+            "Seen 2 times since Nov 22, 2026, 7:15 PM EST, over since Nov 22, 2026, 8:00 PM EST.",
+        ),
+    ],
+)
+def test_a_recovery_tells_how_long_it_lasted_in_the_time_of_its_reader(zone: str, code: str, lasted: str) -> None:
+    letter = messages.letter_about([RECOVERED], "recovered", UI, code, zone)
     assert_valid_blocks(letter.blocks)
-    for text in (letter.html, letter.text, json.dumps(letter.blocks)):
-        assert "Seen 2 times since 2026-11-23 00:15 UTC, over since 2026-11-23 01:00 UTC." in text
-        assert "Next" not in text
+    for text in (letter.html, letter.text, json.dumps(letter.blocks, ensure_ascii=False)):
+        assert lasted in " ".join(text.split())
         assert "incident ack" not in text
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_every_message_has_a_next_command_and_a_link(code: str) -> None:
+    known = replace(BLOCKED, run_id="")
+    batches: dict[Kind, list[list[Incident]]] = {
+        "opened": [[BLOCKED], [known], [BLOCKED, known]],
+        "recovered": [[RECOVERED], [replace(RECOVERED, run_id="")], [RECOVERED] * 9],
+    }
+    for kind, several in batches.items():
+        for batch in several:
+            letter = messages.letter_about(batch, kind, UI, code)
+            blocks = json.dumps(letter.blocks, ensure_ascii=False)
+            for text in (letter.html, letter.text, blocks):
+                assert re.search("adventureworks (status|incident (list|show))", text)
+                assert UI in text
+                assert "4c4ef1a4" in text, "what to type to name it"
+
+
+SINCE = datetime(2026, 11, 23, 0, 15, tzinfo=UTC)
+TASK = replace(BLOCKED, asset="daily_sales_etl", rule="task_build", failed=None, total=None)
+LATE = replace(BLOCKED, asset="exchange_rates", rule="is_fresh_in_time", since=SINCE, summary="It is late.")
+STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", since=SINCE, summary="It stopped.")
+
+
+@pytest.mark.parametrize(
+    ("incident", "said", "to_do"),
+    [
+        (
+            replace(BLOCKED, cause="the column OrderQty is missing."),
+            "Sales_SalesOrderDetail est bloqué : « the column OrderQty is missing. » La dernière bonne version",
+            "adventureworks status Sales_SalesOrderDetail",
+        ),
+        (
+            replace(BLOCKED, severity="warning", rule="quantity", cause="OrderQty > 0"),
+            "Sales_SalesOrderDetail: 3 lignes écartées, 121 314 publiées. Règle quantity : « OrderQty > 0 »",
+            "adventureworks status",
+        ),
+        (
+            replace(BLOCKED, severity="warning", failed=1, total=None, cause="x"),
+            "Sales_SalesOrderDetail: une ligne écartée. Règle columns_are_there : « x »",
+            "adventureworks status",
+        ),
+        (
+            replace(TASK, cause="ValueError: x", next_step="Read the task's log: http://x Mend the cause."),
+            "La tâche build a échoué : « ValueError: x »",
+            "Lisez le journal de la tâche dans Airflow",
+        ),
+        (
+            replace(TASK, cause="The disk is full.", next_step="Make room, then: adventureworks run"),
+            "La tâche build a échoué : « The disk is full. »",
+            "Make room, then: adventureworks run",
+        ),
+        (
+            replace(TASK, since=SINCE),
+            "La tâche build s’est interrompue sans un mot (23 nov. 2026, 01:15 CET)",
+            "status",
+        ),
+        (
+            LATE,
+            "exchange_rates n’est pas calculé à partir de ce qui a été publié (23 nov. 2026, 01:15 CET) : son DAG"
+            " currency_exchange_rates",
+            "À lancer : airflow dags trigger currency_exchange_rates. Ce qu’il attend : adventureworks status",
+        ),
+        (
+            replace(
+                BLOCKED,
+                asset="ingest_source",
+                rule="runs_in_time",
+                since=SINCE,
+                next_step="Start it: airflow dags unpause ingest_source",
+            ),
+            "La source n’a pas été interrogée depuis : 23 nov. 2026, 01:15 CET. Le DAG est en pause.",
+            "À lancer : airflow dags unpause ingest_source",
+        ),
+        (
+            STOPPED,
+            "L’ordonnanceur d’Airflow est arrêté : rien n’est ingéré ni calculé. Aucun signe de vie depuis : 23 nov.",
+            "Consultez son journal et relancez-le",
+        ),
+        (
+            replace(STOPPED, rule="metadata_is_alive"),
+            "La base de données d’Airflow ne répond pas",
+            "Cherchez pourquoi elle ne répond pas",
+        ),
+        (
+            replace(BLOCKED, asset="messages", rule="routes_are_right", cause="7 is no time of the day."),
+            "« 7 is no time of the day. »",
+            "adventureworks status",
+        ),
+    ],
+)
+def test_a_french_group_reads_french_around_quoted_causes(incident: Incident, said: str, to_do: str) -> None:
+    letter = messages.letter_about([incident], "opened", UI, "fr", "Europe/Paris")
+    assert_valid_blocks(letter.blocks)
+    text = " ".join(letter.text.split())
+    assert said in text
+    assert to_do in text
+    for english in ("blocked", "set aside", "heard of", "published", "It is", "It stopped"):
+        assert english not in text.replace(incident.cause, "")
+
+
+@pytest.mark.parametrize("incident", [LATE, STOPPED, replace(STOPPED, rule="triggerer_is_alive")])
+def test_english_readers_too_are_told_the_time_where_they_are(incident: Incident) -> None:
+    text = " ".join(messages.letter_about([incident], "opened", UI, "en", "Europe/Paris").text.split())
+    assert "Nov 23, 2026, 1:15 AM CET" in text
+
+
+def stock(code: str) -> tuple[str, str]:
+    worse = ("Chain (3)", "out", "low", "0", "1200", "", "1500"), ("Bolt (4)", "low", "", "9", "5", "12.25", "")
+    digest = Digest(
+        "stock",
+        "Stock",
+        (
+            Listing("worse", stock_words.COLUMNS["worse"], worse),
+            Listing("recovered", stock_words.COLUMNS["recovered"], (("Nut (5)", "ok", "out", "30000"),)),
+        ),
+        "adventureworks sql",
+    )
+    letter = messages.letter_of_notice(
+        Notice("n", "inventory_status", "production", "d/r", SINCE, digest, {}), UI, code
+    )
+    return letter.subject, " ".join(letter.text.split())
+
+
+def test_the_stock_is_told_in_the_language_of_its_reader() -> None:
+    subject, text = stock("en")
+    assert subject == "[AdventureWorks] Stock: 1 out of stock, 1 low, 1 recovered"
+    assert "Worse than before (2) - Chain (3): out of stock, was low; on hand 0; reorder point 1,200; days" in text
+    assert "days of supply not used; suggested order 1,500" in text
+    assert "Bolt (4): low; on hand 9; reorder point 5; days of supply 12.2; suggested order unknown" in text
+    assert "Recovered (1) - Nut (5): ok again; on hand 30,000" in text
+    subject, text = stock("fr")
+    assert subject == "[AdventureWorks] Stock : 1 en rupture, 1 bas, 1 rétablis"
+    assert "Moins bien qu’avant (2) - Chain (3): en rupture, avant : bas; en stock 0; seuil de commande 1 200" in text
+    assert "Rétablis (1) - Nut (5): de nouveau suffisant; en stock 30 000" in text
+
+
+def test_a_stock_digest_that_was_written_in_words_stays_as_it_is() -> None:
+    digest = Digest(
+        "stock", "Stock: 1 low", (Listing("Worse than before", ("Product", "State"), (("A", "low"),)),), "x"
+    )
+    notice = Notice("n", "inventory_status", "production", "d/r", SINCE, digest, {})
+    assert "Worse than before (1)" in messages.letter_of_notice(notice, UI, "fr").text
 
 
 def test_worse_and_still_open_are_told_apart_from_new() -> None:
@@ -135,6 +291,15 @@ def test_messages_stay_within_the_limits_of_slack_however_long_the_texts() -> No
     many = messages.letter_about([long] * 500, "opened")
     assert "And 460 more" in json.dumps(many.blocks)
     assert "And 300 more" in many.text
+
+
+@pytest.mark.parametrize("shift", range(6))
+def test_a_cut_leaves_no_half_of_an_escaped_character(shift: int) -> None:
+    long = replace(BLOCKED, summary="x" * shift + "&<>" * 2000, rule="y" * shift + "&" * 3000)
+    for batch in ([long], [long] * 3):
+        blocks = messages.letter_about(batch, "opened", UI).blocks
+        assert "…" in json.dumps(blocks, ensure_ascii=False)
+        assert re.findall(r"&(?!(?:amp|lt|gt);)", json.dumps(blocks[1:])) == []
 
 
 def test_without_an_address_of_the_ui_there_is_no_link() -> None:

@@ -63,6 +63,35 @@ def test_figures_look_as_each_language_writes_them() -> None:
     assert {english.money(None), english.percent(None), french.number(None), french.month(None)} == {MISSING}
 
 
+@pytest.mark.parametrize(
+    ("amount", "english"),
+    [
+        ("999.4", "$999"),
+        ("999.6", "$1.0k"),
+        ("99949", "$99.9k"),
+        ("99951", "$100k"),
+        ("999499", "$999k"),
+        ("999950", "$1.0M"),
+        ("-999950", "-$1.0M"),
+        ("123456789", "$123M"),
+        ("-0.4", "$0"),
+    ],
+)
+def test_short_amounts_keep_two_or_three_digits_where_the_unit_changes(amount: str, english: str) -> None:
+    assert language("en").short_money(Decimal(amount)) == english
+    assert language("en").short_money(float(amount)) == english
+
+
+def test_what_rounds_to_nothing_has_no_sign() -> None:
+    english, french = language("en"), language("fr")
+    for tiny in (Decimal("-0.0004"), Decimal("0.0004"), -0.0004):
+        assert english.money(tiny) == "$0"
+        assert english.number(tiny, 2, signed=True) == "0.00"
+        assert english.percent(tiny, signed=True) == english.change(tiny) == "0.0%"
+        assert french.change(tiny) == "0,0\xa0%"
+    assert english.change(Decimal("-0.0006")) == "-0.1%"
+
+
 def test_there_is_no_other_language() -> None:
     with pytest.raises(ValueError, match="en, fr"):
         language("de")

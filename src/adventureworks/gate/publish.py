@@ -175,6 +175,7 @@ def _findings(
                 next_step=f"adventureworks status {asset}",
                 run_id=run_id,
                 owner=owner,
+                cause=cause or "",
             )
         ]
     rows = connection.execute(
@@ -195,6 +196,7 @@ def _findings(
             next_step=f"adventureworks quarantine show {asset}",
             run_id=run_id,
             owner=owner,
+            cause=message,
         )
         for broken, message, count in rows
     ]

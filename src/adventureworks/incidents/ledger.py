@@ -1,4 +1,4 @@
-"""The incidents in `ops.incident`: opened, counted, acknowledged, resolved, and what each channel was told of them.
+"""The incidents in `ops.incident`: opened, counted, acknowledged, resolved, and what each recipient was told of them.
 
 Every function works inside the caller's transaction and leaves the commit to it.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import uuid4
@@ -22,10 +22,14 @@ Status = Literal["open", "acknowledged", "resolved"]
 MOST_EXAMPLES = 3
 SHORT_ID = 8
 TOLD_OF_THE_END = "resolved"
+HELD = "held"
+"""What a recipient was told of an incident that a storm keeps for the next summary: nothing yet."""
 TASK_RULE = "task_"
 """With it begins the rule that a task of a DAG ends well."""
+READ_LOG = "Read the task's log"
+"""With it begins what to do about a failed task whose error does not say it better."""
 
-_WEIGHT = {"warning": 1, "error": 2}
+_WEIGHT = {HELD: 0, "warning": 1, "error": 2}
 _LONGEST_SUMMARY = 1000
 _LONGEST_NAME = 80
 
@@ -51,6 +55,10 @@ class Finding:
     next_step: str
     run_id: str
     owner: str
+    cause: str = ""
+    """The technical cause, if the summary quotes one: it is shown as it is, in whatever language the rest is."""
+    since: datetime | None = None
+    """The moment that the summary names, if it names one."""
 
     @property
     def fingerprint(self) -> str:
@@ -79,21 +87,42 @@ class Incident:
     resolved_at: datetime | None
     seen_count: int
     notified: Mapping[str, str]
-    """Channel -> the severity it was told of last, or `resolved`."""
+    """`channel/recipient` -> the severity that was told last, `held` or `resolved`."""
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
+    cause: str = ""
+    since: datetime | None = None
+    heard: Mapping[str, datetime] = field(default_factory=dict)
+    """`channel/recipient` -> when a message about it was put into the outbox last."""
+    times_worse: int = 0
+    """How often it was a warning that became an error."""
+    reminded_at: datetime | None = None
+    """When all who knew were reminded last, before each recipient had his own entry in `heard`."""
 
     @property
     def short_id(self) -> str:
         """What people type to name it."""
         return self.incident_id[:SHORT_ID]
 
-    def is_news_for(self, channel: str) -> bool:
-        """True if this channel must be told: it is new or worse, or it is over and the channel knew of it."""
-        told = self.notified.get(channel)
+    def told_to(self, who: str) -> str | None:
+        """What this recipient (`channel/recipient`) was told last; None if nothing ever."""
+        # Before each recipient had its own entry, the channel's was that of all.
+        return self.notified.get(who, self.notified.get(who.partition("/")[0]))
+
+    def is_news_for(self, who: str) -> bool:
+        """True if this recipient must be told: it is new or worse, or it is over and he knew, or should have known."""
+        told = self.told_to(who)
         if self.status == "resolved":
             return told is not None and told != TOLD_OF_THE_END
         return told is None or _WEIGHT[told] < _WEIGHT[self.severity]
+
+    def heard_by(self, who: str) -> datetime:
+        """When a recipient who knows of it heard of it last."""
+        return self.heard.get(who, self.reminded_at or self.first_seen)
+
+    def is_known_to(self, who: str) -> bool:
+        """True if this recipient was told of it."""
+        return self.told_to(who) not in {None, HELD}
 
 
 def report(connection: Connection, findings: Sequence[Finding]) -> list[Incident]:
@@ -161,39 +190,30 @@ def close(connection: Connection, incident_id: str) -> Incident | None:
     return next(iter(_incidents(connection, query, {"incident_id": incident_id})), None)
 
 
-def take_overdue(connection: Connection, since: datetime) -> list[Incident]:
-    """The open incidents whose owners heard of them before `since`, and not since; noted as reminded from now on."""
-    query = (
-        "update ops.incident set reminded_at = current_timestamp where status = 'open' and notified <> '{}'"
-        " and coalesce(reminded_at, first_seen) < %(since)s returning *"
-    )
-    order = {"error": 0, "warning": 1}
-    found = _incidents(connection, query, {"since": since})
-    return sorted(found, key=lambda one: (order[one.severity], one.first_seen, one.incident_id))
+def take_live(connection: Connection) -> list[Incident]:
+    """The incidents that somebody may have to hear of: those that are not over, and those whose end is not told to all.
 
-
-def take_news(connection: Connection, channel: str) -> list[Incident]:
-    """The incidents that the channel must be told of; recoveries first, then errors.
-
-    They stay locked until the transaction ends, and what another process is telling just now is left to it.
+    They stay locked until the transaction ends, and what another process is telling just now is left to it. Errors
+    first, then the oldest.
     """
     query = (
-        # A resolved incident whose channels all know of its end is history.
-        "select * from ops.incident where (status <> 'resolved'"
-        """ or notified like '%%"error"%%' or notified like '%%"warning"%%')"""
-        " order by status = 'resolved' desc, severity, first_seen, fingerprint for update skip locked"
+        # A resolved incident of whose end all know is history.
+        "select * from ops.incident where status <> 'resolved' or notified like '%%\"error\"%%'"
+        """ or notified like '%%"warning"%%' or notified like '%%"held"%%'"""
+        " order by severity, first_seen, fingerprint for update skip locked"
     )
-    return [incident for incident in _incidents(connection, query, {}) if incident.is_news_for(channel)]
+    return _incidents(connection, query, {})
 
 
-def mark_told(connection: Connection, channel: str, incidents: Sequence[Incident]) -> None:
-    """Remembers that messages about these incidents are in the outbox, as `take_news` gave (and locked) them."""
-    for incident in incidents:
-        told = TOLD_OF_THE_END if incident.status == "resolved" else incident.severity
-        connection.execute(
-            "update ops.incident set notified = %s where incident_id = %s",
-            (json.dumps({**incident.notified, channel: told}), incident.incident_id),
-        )
+def note_told(
+    connection: Connection, incident: Incident, notified: Mapping[str, str], heard: Mapping[str, datetime]
+) -> None:
+    """Remembers what recipients were told, and when; the incident is one that `take_live` gave (and locked)."""
+    times = {who: when.isoformat() for who, when in heard.items()}
+    connection.execute(
+        "update ops.incident set notified = %s, heard = %s where incident_id = %s",
+        (json.dumps(dict(notified)), json.dumps(times), incident.incident_id),
+    )
 
 
 def _open_or_count(connection: Connection, finding: Finding) -> Incident | None:
@@ -227,13 +247,14 @@ def _open(connection: Connection, finding: Finding) -> Incident | None:
 def _count(connection: Connection, known: Incident, finding: Finding) -> Incident:
     # Who was told of an error that is now a warning has to hear of it when it is an error again.
     notified = {
-        channel: told if _WEIGHT[told] <= _WEIGHT[finding.severity] else finding.severity
-        for channel, told in known.notified.items()
+        who: told if _WEIGHT[told] <= _WEIGHT[finding.severity] else finding.severity
+        for who, told in known.notified.items()
     }
     query = (
         "update ops.incident set severity = %(severity)s, owner = %(owner)s, summary = %(summary)s,"
         " detail = %(detail)s, run_id = %(run_id)s, last_seen = current_timestamp, seen_count = seen_count + 1,"
-        " notified = %(notified)s, status = %(status)s where incident_id = %(incident_id)s returning *"
+        " notified = %(notified)s, status = %(status)s, times_worse = times_worse + %(worse)s"
+        " where incident_id = %(incident_id)s returning *"
     )
     worse = _WEIGHT[finding.severity] > _WEIGHT[known.severity]
     values = {
@@ -242,6 +263,7 @@ def _count(connection: Connection, known: Incident, finding: Finding) -> Inciden
         "notified": json.dumps(notified),
         # Who acknowledged a warning has not seen the error.
         "status": "open" if worse else known.status,
+        "worse": int(worse),
     }
     return _incidents(connection, query, values)[0]
 
@@ -253,6 +275,8 @@ def _values(finding: Finding) -> dict[str, Any]:
         "total": finding.total,
         "examples": examples,
         "next_step": plain_line(finding.next_step, longest=_LONGEST_SUMMARY),
+        "cause": plain_line(finding.cause, longest=_LONGEST_SUMMARY),
+        "since": finding.since.isoformat() if finding.since else None,
     }
     return {
         "fingerprint": finding.fingerprint,
@@ -294,4 +318,9 @@ def _incident(row: Mapping[str, Any]) -> Incident:
         # A warehouse that an older version laid out has these columns after the next ingestion.
         acknowledged_by=row.get("acknowledged_by"),
         acknowledged_at=row.get("acknowledged_at"),
+        cause=detail.get("cause", ""),
+        since=datetime.fromisoformat(detail["since"]) if detail.get("since") else None,
+        heard={who: datetime.fromisoformat(when) for who, when in json.loads(row.get("heard") or "{}").items()},
+        times_worse=row.get("times_worse") or 0,
+        reminded_at=row.get("reminded_at"),
     )

@@ -7,12 +7,13 @@ them are resolved: a message is about the one or about the other.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Literal
 from urllib.parse import quote
 
+from adventureworks.incidents import stock_words, wording
 from adventureworks.incidents.ledger import TASK_RULE, Incident
 from adventureworks.incidents.notices import Notice
+from adventureworks.incidents.wording import moment
 from adventureworks.outbox.bulletin import BAD, GOOD, MIND, Bulletin, Figure, Listing, letter_of
 from adventureworks.outbox.letters import Letter
 from adventureworks.texts import Language, language
@@ -21,16 +22,19 @@ Kind = Literal["opened", "worsened", "reminder", "recovered"]
 """Why incidents are told of."""
 
 
-def letter_about(incidents: Sequence[Incident], kind: Kind, ui_url: str = "", code: str = "en") -> Letter:
-    """One message about these incidents, in the language of this code."""
+def letter_about(
+    incidents: Sequence[Incident], kind: Kind, ui_url: str = "", code: str = "en", zone: str = "UTC"
+) -> Letter:
+    """One message about these incidents, in the language of this code, with the time of this zone."""
     speech = language(code)
-    told = _one(incidents[0], kind, speech) if len(incidents) == 1 else _several(incidents, kind, speech)
+    told = _one(incidents[0], kind, speech, zone) if len(incidents) == 1 else _several(incidents, kind, speech, zone)
     return letter_of(told, speech, ui_url)
 
 
 def letter_of_notice(notice: Notice, ui_url: str = "", code: str = "en") -> Letter:
     """One message with the digest of a notice."""
-    speech, digest = language(code), notice.digest
+    speech = language(code)
+    digest = stock_words.worded(notice.digest, speech)
     told = Bulletin(
         title=digest.subject,
         about="",
@@ -64,17 +68,18 @@ def outcome(incident: Incident, speech: Language) -> str:
     return text("rows set aside") if incident.failed else text("warning")
 
 
-def ending(incident: Incident, speech: Language) -> str:
+def ending(incident: Incident, speech: Language, zone: str = "UTC") -> str:
     """How long a resolved incident lasted."""
     text = speech.text
-    values = {"count": speech.number(incident.seen_count), "since": moment(incident.first_seen)}
+    values = {"count": speech.number(incident.seen_count), "since": moment(incident.first_seen, speech, zone)}
     said = (
         text("Seen once since {since}", since=values["since"])
         if incident.seen_count == 1
         else text("Seen {count} times since {since}", **values)
     )
-    until = text(", over since {end}", end=moment(incident.resolved_at)) if incident.resolved_at else ""
-    return f"{said}{until}."
+    if incident.resolved_at:
+        said += text(", over since {end}", end=moment(incident.resolved_at, speech, zone))
+    return f"{said}."
 
 
 def counts(incident: Incident, speech: Language) -> str:
@@ -84,11 +89,6 @@ def counts(incident: Incident, speech: Language) -> str:
     if incident.total is None:
         return speech.number(incident.failed)
     return speech.text("{count} of {total}", count=speech.number(incident.failed), total=speech.number(incident.total))
-
-
-def moment(when: datetime) -> str:
-    """A point in time, to the minute."""
-    return f"{when:%Y-%m-%d %H:%M} {when.tzname() or ''}".rstrip()
 
 
 def page_of(incident: Incident) -> str:
@@ -106,7 +106,7 @@ def _run_page(run_id: str) -> str:
     return f"dags/{quote(dag, safe='')}/runs/{quote(run, safe='')}" if run else ""
 
 
-def _one(incident: Incident, kind: Kind, speech: Language) -> Bulletin:
+def _one(incident: Incident, kind: Kind, speech: Language, zone: str) -> Bulletin:
     text = speech.text
     over = incident.status == "resolved"
     facts = {
@@ -116,24 +116,25 @@ def _one(incident: Incident, kind: Kind, speech: Language) -> Bulletin:
         text("For example"): "; ".join(incident.examples),
     }
     title = _marked(f"{incident.asset} {outcome(incident, speech)}", kind, speech)
-    lasted = text("It was: {summary}", summary=incident.summary)
+    summary = wording.summary(incident, speech, zone)
+    lasted = text("It was: {summary}", summary=summary)
     acknowledge = text(
         "To take it on, and hear no reminders: {command}", command=f"adventureworks incident ack {incident.short_id}"
     )
     return Bulletin(
         title=title,
         subject=f"{title}: {incident.rule}",
-        about=f"{ending(incident, speech)} {lasted}" if over else incident.summary,
+        about=f"{ending(incident, speech, zone)} {lasted}" if over else summary,
         figures=tuple(Figure(name, value) for name, value in facts.items() if value),
         notes=(acknowledge,) if incident.status == "open" else (),
-        command="" if over else incident.next_step,
+        command=f"adventureworks incident show {incident.short_id}" if over else wording.next_step(incident, speech),
         page=page_of(incident),
         link=text("Open the run in Airflow") if "/" in incident.run_id else "",
         colour=_colour(incident),
     )
 
 
-def _several(incidents: Sequence[Incident], kind: Kind, speech: Language) -> Bulletin:
+def _several(incidents: Sequence[Incident], kind: Kind, speech: Language, zone: str) -> Bulletin:
     text = speech.text
     count = speech.number(len(incidents))
     over = incidents[0].status == "resolved"
@@ -146,19 +147,21 @@ def _several(incidents: Sequence[Incident], kind: Kind, speech: Language) -> Bul
             incident.asset,
             outcome(incident, speech),
             incident.rule,
+            incident.short_id,
             incident.owner,
-            ending(incident, speech) if over else incident.summary,
+            ending(incident, speech, zone) if over else wording.summary(incident, speech, zone),
         )
         for incident in incidents
     )
-    columns = (text("Table"), text("State"), text("Rule"), text("Owner"), text("Cause"))
+    columns = (text("Table"), text("State"), text("Rule"), text("Incident"), text("Owner"), text("Cause"))
     return Bulletin(
         title=title,
         subject=f"{title}: {assets}",
         about="",
         figures=(),
-        listings=(Listing(text("Incidents"), columns, rows, texts=5),),
-        command="adventureworks incident list",
+        listings=(Listing(text("Incidents"), columns, rows, texts=6),),
+        notes=(text("To see one: {command}", command="adventureworks incident show ID"),),
+        command=f"adventureworks incident list{' --all' if over else ''}",
         page="dashboard/incidents",
         colour=_colour(incidents[0]),
     )

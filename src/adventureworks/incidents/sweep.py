@@ -13,12 +13,15 @@ from datetime import datetime, timedelta
 
 from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of
 from adventureworks.incidents import ledger
-from adventureworks.incidents.ledger import TASK_RULE, Connection, Finding, Incident
+from adventureworks.incidents.ledger import READ_LOG, TASK_RULE, Connection, Finding, Incident
 
 AIRFLOW = "airflow"
 PLATFORM = "platform"
 LATE = "is_fresh_in_time"
 NOT_RUN = "runs_in_time"
+METADATA = "metadata_is_alive"
+GATE = "gate"
+"""The task of an analysis that fails when a mart is blocked; the incident of the mart tells of it."""
 SERVICES = {"SchedulerJob": "scheduler", "DagProcessorJob": "dag_processor", "TriggererJob": "triggerer"}
 
 STOPPED_AFTER = timedelta(seconds=90)
@@ -39,15 +42,36 @@ class Swept:
     resolved: tuple[Incident, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Sweep:
     """A watch that began at `since`; what is older is held against nobody before it had its time."""
 
     since: datetime
     late_after: timedelta
+    answered: datetime | None = None
+    """When Airflow's database could be asked last."""
 
     def run(self, warehouse: Connection, airflow: Connection, now: datetime) -> Swept:
         """Reports what it finds and resolves what is over, in the warehouse's transaction; leaves the commit to it."""
+        swept = self._run(warehouse, airflow, now)
+        self.answered = now
+        return swept
+
+    def run_blind(self, warehouse: Connection, now: datetime) -> Swept:
+        """As `run`, while Airflow's database does not answer: reports that, when it lasts."""
+        last = max(self.answered or self.since, self.since)
+        if now - last <= STOPPED_AFTER:
+            return Swept()
+        silent = _finding(
+            AIRFLOW,
+            METADATA,
+            f"Airflow's database does not answer since {last:%Y-%m-%d %H:%M} UTC. Airflow stands still without it.",
+            "Look why it does not answer, and start it again. Then: adventureworks status",
+            since=last,
+        )
+        return Swept(tuple(ledger.report(warehouse, [silent])))
+
+    def _run(self, warehouse: Connection, airflow: Connection, now: datetime) -> Swept:
         stopped = list(self._stopped(airflow, now))
         findings = [*stopped, *_silent_failures(warehouse, airflow, now)]
         over = _over(warehouse, AIRFLOW, keep={finding.rule for finding in stopped})
@@ -75,6 +99,7 @@ class Sweep:
                     f"{name}_is_alive",
                     f"Airflow's {name} has not been heard of since {last:%Y-%m-%d %H:%M} UTC. {_CONSEQUENCE[name]}",
                     "Look at its log and start it again; on one machine: adventureworks run",
+                    since=last,
                 )
 
     def _ingestion(self, airflow: Connection, now: datetime) -> Iterator[Finding]:
@@ -93,6 +118,7 @@ class Sweep:
                 NOT_RUN,
                 f"The source was not asked for changes since {last:%Y-%m-%d %H:%M} UTC.{paused}",
                 f"Start it: airflow dags {'unpause' if row[0] else 'trigger'} {INGESTION}",
+                since=last,
             )
 
     def _marts(self, warehouse: Connection, now: datetime) -> Iterator[Finding]:
@@ -111,6 +137,7 @@ class Sweep:
                 f"did not run within {self.late_after.total_seconds() / 60:.0f} minutes.",
                 f"Start it: airflow dags trigger {mart.dag}. What it waits for: adventureworks status {name}",
                 owner=mart.owner,
+                since=since,
             )
 
     def _late(self, warehouse: Connection, now: datetime) -> Iterator[tuple[str, datetime]]:
@@ -130,30 +157,52 @@ _CONSEQUENCE = {
 
 
 def _silent_failures(warehouse: Connection, airflow: Connection, now: datetime) -> Iterator[Finding]:
-    """Tasks whose newest try failed, and of which no incident tells."""
+    """Tasks that failed in the newest run in which they ended, and of which no incident tells."""
     rows = airflow.execute(
-        "select distinct on (dag_id, task_id) dag_id, task_id, run_id, state, end_date from task_instance"
-        " where state in ('success', 'failed') and end_date > %s order by dag_id, task_id, end_date desc",
+        "select distinct on (dag_id, task_id) dag_id, task_id, run_id, failed_at from ("
+        " select dag_id, task_id, run_id, max(end_date) as ended_at,"
+        # Any instance of a mapped task: those that ended well do not make up for one that did not.
+        " max(end_date) filter (where state = 'failed') as failed_at"
+        " from task_instance where state in ('success', 'failed') and end_date > %s group by dag_id, task_id, run_id"
+        ") as ended order by dag_id, task_id, ended_at desc",
         (now - LOOKS_BACK,),
     ).fetchall()
-    for dag, task, run, state, end in rows:
-        if state != "failed" or now - end < SILENT_AFTER:
+    for dag, task, run, failed_at in rows:
+        if failed_at is None or now - failed_at < SILENT_AFTER:
             continue
         run_id, rule = f"{dag}/{run}", f"{TASK_RULE}{task}"
-        told = warehouse.execute(
-            "select 1 from ops.incident where run_id = %s or asset = %s and rule = %s and last_seen >= %s",
-            (run_id, dag, rule, end),
-        ).fetchone()
-        if told is None:
-            marts = marts_of(dag)
-            yield _finding(
-                dag,
-                rule,
-                f"Task {task} died without a word at {end:%Y-%m-%d %H:%M} UTC: its process or machine was killed.",
-                f"Read its log in Airflow, then clear the task: it takes up where it stopped. Run {run}",
-                owner=marts[0].owner if marts else PLATFORM,
-                run_id=run_id,
-            )
+        if _is_told(warehouse, dag, rule, failed_at) or (task == GATE and _is_blocked(warehouse, dag, run_id)):
+            continue
+        marts = marts_of(dag)
+        yield _finding(
+            dag,
+            rule,
+            f"Task {task} died without a word at {failed_at:%Y-%m-%d %H:%M} UTC: its process or machine was killed.",
+            f"{READ_LOG}, then clear the task: it takes up where it stopped.",
+            owner=marts[0].owner if marts else PLATFORM,
+            run_id=run_id,
+            since=failed_at,
+        )
+
+
+def _is_told(warehouse: Connection, dag: str, rule: str, failed_at: datetime) -> bool:
+    """Whether an incident of this task is open, or one tells of this failure that is over since."""
+    row = warehouse.execute(
+        "select 1 from ops.incident where asset = %s and rule = %s"
+        " and (status <> 'resolved' or last_seen >= %s) limit 1",
+        # The clocks of two servers are never quite the same.
+        (dag, rule, failed_at - SILENT_AFTER),
+    ).fetchone()
+    return row is not None
+
+
+def _is_blocked(warehouse: Connection, dag: str, run_id: str) -> bool:
+    """Whether this run blocked a mart of the DAG, and its owner hears of that."""
+    row = warehouse.execute(
+        "select 1 from ops.incident where run_id = %s and asset = any(%s) and severity = 'error' limit 1",
+        (run_id, [mart.name for mart in marts_of(dag)]),
+    ).fetchone()
+    return row is not None
 
 
 def _newest(warehouse: Connection) -> Mapping[str, int]:
@@ -190,7 +239,7 @@ def _over(warehouse: Connection, asset: str, keep: set[str] | None = None, only:
 
 
 def _finding(
-    asset: str, rule: str, summary: str, next_step: str, *, owner: str = PLATFORM, run_id: str = ""
+    asset: str, rule: str, summary: str, next_step: str, *, since: datetime, owner: str = PLATFORM, run_id: str = ""
 ) -> Finding:
     return Finding(
         asset=asset,
@@ -203,4 +252,5 @@ def _finding(
         next_step=next_step,
         run_id=run_id,
         owner=owner,
+        since=since,
     )

@@ -76,14 +76,14 @@ def _contract_findings(settings: Settings, connection: Connection, mart: Mart, r
         summary = (
             f"{mart.name}: {counts[rule]:,} rows break the contract ({messages[rule]}). The last good version stays."
         )
-        findings.append(_finding(mart, rule, summary, counts[rule], tuple(keys), run_id))
+        findings.append(_finding(mart, rule, summary, messages[rule], counts[rule], tuple(keys), run_id))
     outcomes = [CheckOutcome(mart.name, f.rule, "fail", f.failed, f.summary, f.examples, "validity") for f in findings]
     results.remember(connection, run_id, outcomes, kind="contract")
     return findings
 
 
 def _finding(
-    mart: Mart, rule: str, summary: str, failed: int | None, examples: tuple[str, ...], run_id: str
+    mart: Mart, rule: str, summary: str, cause: str, failed: int | None, examples: tuple[str, ...], run_id: str
 ) -> Finding:
     return Finding(
         asset=mart.name,
@@ -96,6 +96,7 @@ def _finding(
         next_step=f"adventureworks status {mart.name}",
         run_id=run_id,
         owner=mart.owner,
+        cause=cause,
     )
 
 
@@ -118,6 +119,7 @@ def _check_findings(settings: Settings, warehouse: Warehouse, dag: str, run_id: 
             MARTS[o.table],
             o.rule,
             f"{o.table}: {o.message} The last good version stays.",
+            o.message,
             o.failed,
             o.examples[:EXAMPLES],
             run_id,

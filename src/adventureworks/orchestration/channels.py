@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import smtplib
 from collections.abc import Mapping
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import formatdate
+from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any
 from urllib.error import URLError
 
@@ -18,8 +22,13 @@ from adventureworks.outbox.sending import Channel, NotTaken
 from adventureworks.settings import Settings
 
 SENDER = "adventureworks@localhost"
-SLACK_TIMEOUT_SECONDS = 10
+SLACK_TIMEOUT_SECONDS = 60
 SMTP_TIMEOUT_SECONDS = 20
+"""For a command. The connection itself waits as long as Airflow's connection says (`timeout`, 30 s)."""
+END_OF_MAIL_TIMEOUT_SECONDS = 600
+"""For the answer to a whole mail, as RFC 5321 (4.5.3.2.6) wants it: who does not wait for it sends the mail again."""
+_SEND_IT = 354
+_DOT_AT_BEGIN = re.compile(rb"^\.", re.MULTILINE)
 _REFUSED_FOR_GOOD = range(550, 560)
 """What a mail server says of one mail or one recipient, not of its own state."""
 
@@ -48,11 +57,17 @@ class Slack:
                 unfurl_links=False,
                 unfurl_media=False,
             )
+        except URLError as error:
+            raise NotTaken(reason(error)) from None
+        except (OSError, HTTPException) as error:
+            # What goes wrong before all of it is sent is a URLError.
+            raise NotTaken(f"no answer: {reason(error)}", doubtful=True) from None
         except Exception as error:
             raise NotTaken(reason(error)) from None
         if answer.status_code != 200:
             pause = _seconds(answer.headers)
-            raise NotTaken(f"the server answers {answer.status_code}", pause)
+            doubtful = answer.status_code == HTTPStatus.GATEWAY_TIMEOUT
+            raise NotTaken(f"the server answers {answer.status_code}", pause, doubtful)
 
 
 class Email:
@@ -69,10 +84,32 @@ class Email:
             with SmtpHook(smtp_conn_id=self._connection_id) as hook:
                 mail = composed(message, hook.from_email or SENDER)
                 # The hook's own method sends no text part, and tries six times whatever the server says.
-                hook._smtp_client.sock.settimeout(SMTP_TIMEOUT_SECONDS)  # type: ignore[union-attr]
-                hook._smtp_client.send_message(mail)  # type: ignore[union-attr]
+                _hand_over(hook._smtp_client, mail)  # type: ignore[arg-type]
+        except NotTaken:
+            raise
         except Exception as error:
             raise NotTaken(reason(error), REFUSED_PAUSE if _refuses_this_one(error) else None) from None
+
+
+def _hand_over(server: smtplib.SMTP, mail: EmailMessage) -> None:
+    """Sends a mail with little patience for each command, and much for the answer to the whole mail."""
+
+    def data(content: bytes) -> tuple[int, bytes]:
+        code, said = server.docmd("DATA")
+        if code != _SEND_IT:
+            raise smtplib.SMTPDataError(code, said)
+        server.sock.settimeout(END_OF_MAIL_TIMEOUT_SECONDS)  # type: ignore[union-attr]
+        lines = content if content.endswith(b"\r\n") else content + b"\r\n"
+        server.send(_DOT_AT_BEGIN.sub(b"..", lines) + b".\r\n")
+        try:
+            return server.getreply()
+        except (OSError, smtplib.SMTPServerDisconnected) as error:
+            raise NotTaken(f"no answer to the whole mail: {reason(error)}", doubtful=True) from None
+
+    server.sock.settimeout(SMTP_TIMEOUT_SECONDS)  # type: ignore[union-attr]
+    # The library has one timeout for everything; the rest of its way to send a mail is right.
+    server.data = data  # type: ignore[assignment, method-assign]
+    server.send_message(mail)
 
 
 def composed(message: Message, sender: str) -> EmailMessage:

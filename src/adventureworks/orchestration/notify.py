@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from pydantic import SecretStr
+
 from adventureworks import incidents
 from adventureworks.catalog import marts_of
-from adventureworks.errors import PlatformError, TableBlocked
-from adventureworks.incidents import Finding, Incident, messages
-from adventureworks.incidents.ledger import TASK_RULE
+from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
+from adventureworks.incidents import Finding, Incident, messages, mishaps
+from adventureworks.incidents.ledger import READ_LOG, TASK_RULE
 from adventureworks.incidents.notices import Notice
 from adventureworks.incidents.privacy import plain_line
 from adventureworks.incidents.telling import compose
@@ -28,7 +30,7 @@ from adventureworks.outbox.routes import routes
 from adventureworks.outbox.sending import send_due
 from adventureworks.reports import mailing
 from adventureworks.settings import Settings, settings
-from adventureworks.warehouse import open_warehouse
+from adventureworks.warehouse import Warehouse, open_warehouse
 
 log = logging.getLogger(__name__)
 
@@ -104,23 +106,66 @@ def _deliver(readers: bool = False) -> None:
             log.info("No connection to Slack or to a mail server is configured. See: adventureworks status")
             return
         warehouse = open_warehouse(known)
-        desk = Desk(routes(known), tuple(reachable), known.slack_connection, channels.ui_url(known))
-        with warehouse.connect("compose messages") as connection:
-            compose(connection, desk, datetime.now(UTC))
-        if readers:
-            _compose_for_readers(known, desk)
+        _compose(warehouse, known, tuple(reachable), readers)
         send_due(lambda: warehouse.connect("send messages"), reachable)
     except Exception as error:
         log.error("Messages wait for the next run: %s", channels.reason(error))
 
 
-def _compose_for_readers(known: Settings, desk: Desk) -> None:
+def _compose(warehouse: Warehouse, known: Settings, reachable: Sequence[str], readers: bool) -> None:
+    """Puts into the outbox what is to be told. What cannot be worded is an incident of the platform."""
+    troubles: dict[str, Exception | None] = {mishaps.ROUTES: None}
     try:
-        with open_warehouse(known).connect("compose digests") as connection:
+        desk = _desk(known, reachable)
+    except PlatformError as error:
+        log.error("%s", error)
+        troubles[mishaps.ROUTES] = error
+        # Only this is told by the usual routes: they reach the platform's owner, not those of one's own.
+        desk = _desk(known.model_copy(update={"routes": None}), reachable)
+    else:
+        troubles[mishaps.INCIDENTS] = _compose_incidents(warehouse, desk)
+        if readers:
+            troubles[mishaps.READERS] = _compose_for_readers(warehouse, known, desk)
+    with warehouse.connect("compose messages") as connection:
+        notes = [
+            mishaps.note(connection, rule, cause_of(error) if error else "", getattr(error, "next_step", ""))
+            for rule, error in troubles.items()
+        ]
+        if any(notes):
+            compose(connection, desk, datetime.now(UTC), only=mishaps.ASSET)
+
+
+def _desk(known: Settings, reachable: Sequence[str]) -> Desk:
+    return Desk(routes(known), reachable, known.slack_connection, channels.ui_url(known))
+
+
+def _compose_incidents(warehouse: Warehouse, desk: Desk) -> Exception | None:
+    try:
+        with warehouse.connect("compose messages") as connection:
+            errors = compose(connection, desk, datetime.now(UTC))
+    except ServiceUnavailable:
+        raise
+    except Exception as error:
+        log.exception("No message about incidents could be made.")
+        return error
+    return errors[0] if errors else None
+
+
+def _compose_for_readers(warehouse: Warehouse, known: Settings, desk: Desk) -> Exception | None:
+    """Messages about incidents do not wait for a digest that cannot be made."""
+    try:
+        with warehouse.connect("compose digests") as connection:
             mailing.compose(connection, desk, report_folder(known), datetime.now(UTC))
     except Exception as error:
-        # Messages about incidents do not wait for a digest that cannot be made.
         log.error("No digest could be made: %s", error if isinstance(error, PlatformError) else type(error).__name__)
+        return error
+    return None
+
+
+def cause_of(error: Exception) -> str:
+    """What went wrong, in one line without secrets."""
+    cause = error.cause if isinstance(error, PlatformError) else _cause(error)
+    return plain_line(cause, _secrets(settings()))
 
 
 def _finding(context: Mapping[str, Any]) -> Finding:
@@ -129,9 +174,7 @@ def _finding(context: Mapping[str, Any]) -> Finding:
     error = _platform_error(context.get("exception"))
     blocked = _blocked_table(context)
     cause = error.cause if error else _cause(context.get("exception"))
-    read_log = (
-        f"Read the task's log: {instance.log_url} Mend the cause, then clear the task: it takes up where it stopped."
-    )
+    read_log = f"{READ_LOG}: {instance.log_url} Mend the cause, then clear the task: it takes up where it stopped."
     name = getattr(instance, "rendered_map_index", None)
     task = f"{instance.task_id} [{name}]" if name else instance.task_id
     marts = marts_of(instance.dag_id)
@@ -146,6 +189,7 @@ def _finding(context: Mapping[str, Any]) -> Finding:
         next_step=error.next_step if error and error.next_step else read_log,
         run_id=_run_id(instance),
         owner=marts[0].owner if marts else "platform",
+        cause=plain_line(blocked.detail if blocked else cause, _secrets(settings())),
     )
 
 
@@ -177,11 +221,24 @@ def _cause(error: object) -> str:
 
 
 def _secrets(known: Settings) -> set[str]:
-    """The passwords in the platform's own URLs, as written and decoded."""
+    """What is secret in the settings: passwords in addresses, as written and decoded, and any other secret whole."""
     found: set[str] = set()
-    urls = [url.get_secret_value() for url in (known.warehouse_url, known.source_url) if url]
-    for url in (*urls, known.source):
-        password = urlsplit(url).password if "://" in url else None
-        if password:
+    for name in type(known).model_fields:
+        value = getattr(known, name)
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not isinstance(text, str):
+            continue
+        if "://" in text:
+            password = _password(text)
             found |= {password, unquote(password)}
-    return found | ({known.source_password.get_secret_value()} if known.source_password else set())
+        elif isinstance(value, SecretStr):
+            found.add(text)
+    return found - {""}
+
+
+def _password(url: str) -> str:
+    try:
+        return urlsplit(url).password or ""
+    except ValueError:
+        # No address that the library can take apart; what stands before the host is the login.
+        return url.partition("://")[2].rpartition("@")[0].partition(":")[2]

@@ -1,7 +1,6 @@
 """The watch: sweeps for what nobody reported, words what is due, sends what waits, and tells figures to a collector.
 
-A process of its own. It needs Airflow's connections and database, not its scheduler: when that stops, the watch is who
-tells.
+It needs Airflow's connections, not its scheduler, and not even its database: when they stop, the watch is who tells.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.incidents import mishaps
 from adventureworks.incidents.sweep import Sweep, Swept
 from adventureworks.monitoring import figures
 from adventureworks.monitoring.figures import Figure
@@ -24,7 +24,7 @@ from adventureworks.monitoring.telemetry import Read, Telemetry
 from adventureworks.orchestration import notify
 from adventureworks.outbox import post
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.warehouse import Warehouse, layout, open_warehouse
 
 LETTERS_KEPT = timedelta(days=30)
 BEAT = "watch.beat"
@@ -69,15 +69,39 @@ def _beat(settings: Settings) -> None:
 
 
 def _round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
+    """Sweeps, then words and sends whatever the sweep came to; raises then what went wrong with it."""
     warehouse = open_warehouse(settings)
     now = datetime.now(UTC)
     with warehouse.connect("watch") as connection:
         layout.prepare(connection)
-        with _airflow(metadata_url) as airflow:
-            swept: Swept = sweep.run(connection, airflow, now)
         post.clear(connection, now - LETTERS_KEPT)
+    swept, trouble = _swept(warehouse, metadata_url, sweep, now)
     notify.tell(swept.opened, swept.resolved)
     notify.tell_readers()
+    if trouble:
+        raise trouble
+
+
+def _swept(warehouse: Warehouse, metadata_url: str, sweep: Sweep, now: datetime) -> tuple[Swept, Exception | None]:
+    """What the sweep found, and what kept it from looking; both are for the owner of the platform."""
+    try:
+        with warehouse.connect("watch") as connection, _airflow(metadata_url) as airflow:
+            swept = sweep.run(connection, airflow, now)
+            mishaps.note(connection, mishaps.SWEEP, "")
+            return swept, None
+    except _AirflowIsAway as away:
+        with warehouse.connect("watch") as connection:
+            return sweep.run_blind(connection, now), away
+    except ServiceUnavailable:
+        raise
+    except Exception as error:
+        with warehouse.connect("watch") as connection:
+            mishaps.note(connection, mishaps.SWEEP, notify.cause_of(error))
+        return Swept(), error
+
+
+class _AirflowIsAway(ServiceUnavailable):
+    """Airflow's database does not answer."""
 
 
 def _figures(settings: Settings, metadata_url: str) -> tuple[Read, Read]:
@@ -94,10 +118,16 @@ def _figures(settings: Settings, metadata_url: str) -> tuple[Read, Read]:
 
 @contextmanager
 def _airflow(url: str) -> Iterator[psycopg.Connection]:
+    away = _AirflowIsAway("Airflow's database does not answer.", "Check: adventureworks doctor")
     try:
         connection = psycopg.connect(url, connect_timeout=10, application_name="adventureworks watch")
     except psycopg.OperationalError:
-        raise ServiceUnavailable("Airflow's database does not answer.", "Check: adventureworks doctor") from None
+        raise away from None
     with connection:
         connection.read_only = True
-        yield connection
+        try:
+            yield connection
+        except psycopg.OperationalError:
+            if connection.broken:
+                raise away from None
+            raise

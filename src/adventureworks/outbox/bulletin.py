@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -29,6 +30,7 @@ _LONGEST_SECTION = 3000
 _LONGEST_FIELD = 2000
 _LONGEST_LINE = 400
 _LONGEST_SUBJECT = 160
+_HALF_AN_ENTITY = re.compile(r"&[a-z]*$")
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def _lines(listing: Listing, language: Language) -> Iterator[str]:
     """The listing as lines, cut at a number of them with a count of the rest."""
     yield f"*{escaped(listing.heading)}* ({language.number(len(listing.rows))})"
     for row in listing.rows[:_SLACK_ROWS]:
-        yield _cut(f"• *{escaped(row[0])}* {escaped(listing.details(row))}", _LONGEST_LINE)
+        yield _cut_markup(f"• *{escaped(row[0])}* {escaped(listing.details(row))}", _LONGEST_LINE)
     more = len(listing.rows) - _SLACK_ROWS
     if more > 0:
         yield language.text("And {count} more.", count=language.number(more))
@@ -177,11 +179,16 @@ def _section(lines: Sequence[str]) -> dict[str, Any]:
 
 
 def _mrkdwn(text: str, longest: int) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": _cut(text, longest), "verbatim": True}
+    return {"type": "mrkdwn", "text": _cut_markup(text, longest), "verbatim": True}
 
 
 def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _cut_markup(text: str, longest: int) -> str:
+    """Cuts a text of `escaped` parts; half an entity would be shown as it is."""
+    return text if len(text) <= longest else f"{_HALF_AN_ENTITY.sub('', text[: longest - 1])}…"
 
 
 @lru_cache(maxsize=1)

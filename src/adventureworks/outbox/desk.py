@@ -19,6 +19,11 @@ class Address:
     language: str
     time_zone: str
 
+    @property
+    def who(self) -> str:
+        """The name under which is noted what this recipient was told."""
+        return f"{self.channel}/{self.recipient}"
+
 
 @dataclass(frozen=True)
 class Desk:

@@ -1,14 +1,16 @@
 """The messages in `ops.outbox`. Every function works inside the caller's transaction and leaves the commit to it.
 
 A message is put there in the transaction that notes what it tells of, and marked as sent in the transaction that holds
-its lock while it is sent: a process that dies on the way leaves it waiting. Only one that dies in the instant between
-the server's answer and the commit lets it be sent again; the mail then has the same Message-ID.
+its lock while it is sent: a process that dies on the way leaves it waiting. That it is on its way is noted outside of
+that transaction (`take_off`), so the next process sees that a try was interrupted. Whether the server took it then,
+nobody knows: it is sent again, a mail with the same Message-ID.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,8 +28,13 @@ FIRST_PAUSE = timedelta(seconds=15)
 LONGEST_PAUSE = timedelta(minutes=10)
 REFUSED_PAUSE = timedelta(hours=1)
 """A message that a server refuses for what it is, not for the state of the server, need not be tried often."""
+DOUBTFUL_PAUSE = timedelta(hours=1)
+"""What a server may have taken without saying so is sent again, ever more rarely: each time it may arrive once more."""
+LONGEST_DOUBTFUL_PAUSE = timedelta(days=1)
 KEPT_DAYS = 7
 """What no channel took for so long is no longer news."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,8 @@ class Message:
     thread: str
     attempts: int
     letter: Letter
+    interrupted: datetime | None = None
+    """Since when a process was sending it that ended before it knew the outcome."""
 
 
 def put(
@@ -52,16 +61,27 @@ def put(
     thread: str = "",
     not_before: datetime | None = None,
 ) -> bool:
-    """Puts a letter for one recipient into the outbox; False if that was told (`told`) before."""
+    """Puts a letter for one recipient into the outbox; False if that was told (`told`) before.
+
+    What waits for its hour in the same thread is sent no later: it would hold back a letter that may not wait.
+    """
     row = connection.execute(
         "insert into ops.outbox (message_id, told, thread, channel, recipient, letter_id, not_before)"
         " values (%s, %s, %s, %s, %s, %s, coalesce(%s, current_timestamp)) on conflict (told) do nothing"
-        " returning letter_id",
+        " returning letter_id, number, not_before",
         (str(uuid4()), told, thread, channel, recipient, _digest(letter), not_before),
     ).fetchone()
     if row is None:
         return False
-    _keep(connection, row[0], letter)
+    letter_id, number, due = row
+    _keep(connection, letter_id, letter)
+    if thread:
+        connection.execute(
+            "update ops.outbox set not_before = %s where thread = %s and channel = %s and recipient = %s"
+            # What was tried already waits for the server, not for its hour.
+            " and number < %s and not_before > %s and attempts = 0 and sent_at is null and given_up_at is null",
+            (due, thread, channel, recipient, number, due),
+        )
     return True
 
 
@@ -85,10 +105,13 @@ def take_due(
     """The oldest message that is due over these channels, locked until the transaction ends; None if there is none.
 
     What another process is sending just now is left to it, and so is what would overtake an older message of the same
-    thread to the same recipient. `left_alone` are ids of messages to pass over.
+    thread to the same recipient. `left_alone` are ids of messages to pass over. A message that cannot be read is given
+    up.
     """
     query = """
-        select o.message_id, o.channel, o.recipient, o.thread, o.attempts, o.letter_id from ops.outbox as o
+        select o.message_id, o.channel, o.recipient, o.thread, o.attempts, o.letter_id,
+            (select f.since from ops.flight as f where f.message_id = o.message_id)
+        from ops.outbox as o
         where o.sent_at is null and o.given_up_at is null and o.not_before <= %(now)s
             and o.channel = any(%(channels)s) and not o.message_id = any(%(left_alone)s)
             and (o.thread = '' or not exists (
@@ -99,37 +122,67 @@ def take_due(
         order by o.number limit 1 for update of o skip locked
     """
     values = {"now": now, "channels": list(channels), "left_alone": list(left_alone)}
-    row = connection.execute(query, values).fetchone()
-    if row is None:
-        return None
-    message_id, channel, recipient, thread, attempts, letter_id = row
-    return Message(message_id, channel, recipient, thread, attempts, _letter(connection, letter_id))
+    while row := connection.execute(query, values).fetchone():
+        message_id, channel, recipient, thread, attempts, letter_id, interrupted = row
+        try:
+            letter = _letter(connection, letter_id)
+        except (LookupError, TypeError, ValueError) as error:
+            log.error("The message %s cannot be read and is given up: %s", message_id, error)
+            _give_up(connection, message_id, f"it cannot be read: {error}")
+            continue
+        return Message(message_id, channel, recipient, thread, attempts, letter, interrupted)
+    return None
+
+
+def take_off(notes: Connection, message: Message) -> None:
+    """Notes that the message is on its way; `notes` is not the connection that holds it, and is committed at once."""
+    notes.execute(
+        "insert into ops.flight (message_id) values (%s)"
+        " on conflict (message_id) do update set since = clock_timestamp()",
+        (message.message_id,),
+    )
+    notes.commit()
 
 
 def mark_sent(connection: Connection, message: Message) -> None:
     """The channel took it."""
     connection.execute(
-        "update ops.outbox set sent_at = clock_timestamp(), attempts = attempts + 1, last_error = null"
-        " where message_id = %s",
-        (message.message_id,),
+        "update ops.outbox set sent_at = clock_timestamp(), attempts = attempts + 1, last_error = null,"
+        " doubtful_at = coalesce(%s, doubtful_at) where message_id = %s",
+        (message.interrupted, message.message_id),
     )
+    _land(connection, message)
 
 
 def put_off(
-    connection: Connection, message: Message, reason: str, now: datetime, pause: timedelta | None = None
+    connection: Connection,
+    message: Message,
+    reason: str,
+    now: datetime,
+    pause: timedelta | None = None,
+    doubtful: bool = False,
 ) -> None:
-    """The channel did not take it: it is tried again after `pause`, else after ever longer ones; after days no more."""
-    wait = pause if pause is not None else min(FIRST_PAUSE * 2 ** min(message.attempts, 20), LONGEST_PAUSE)
+    """The channel did not take it: it is tried again after `pause`, else after ever longer ones; after days no more.
+
+    `doubtful`: the channel may have taken it, but did not say so.
+    """
+    growth = 2 ** min(message.attempts, 20)
+    usual = (
+        min(DOUBTFUL_PAUSE * growth, LONGEST_DOUBTFUL_PAUSE) if doubtful else min(FIRST_PAUSE * growth, LONGEST_PAUSE)
+    )
     connection.execute(
         "update ops.outbox set attempts = attempts + 1, last_error = %(reason)s, not_before = %(next)s,"
+        " doubtful_at = coalesce(%(doubtful)s, doubtful_at),"
         " given_up_at = case when created < %(oldest)s then current_timestamp end where message_id = %(id)s",
         {
             "reason": reason,
-            "next": now + wait,
+            "next": now + (pause if pause is not None else usual),
+            "doubtful": now if doubtful else message.interrupted,
             "oldest": now - timedelta(days=KEPT_DAYS),
             "id": message.message_id,
         },
     )
+    _land(connection, message)
 
 
 def clear(connection: Connection, before: datetime) -> None:
@@ -145,6 +198,17 @@ def clear(connection: Connection, before: datetime) -> None:
         delete from ops.enclosure where letter_id in (select letter_id from over)
         """,
         (before,),
+    )
+
+
+def _land(connection: Connection, message: Message) -> None:
+    connection.execute("delete from ops.flight where message_id = %s", (message.message_id,))
+
+
+def _give_up(connection: Connection, message_id: str, reason: str) -> None:
+    connection.execute(
+        "update ops.outbox set given_up_at = clock_timestamp(), last_error = %s where message_id = %s",
+        (reason, message_id),
     )
 
 

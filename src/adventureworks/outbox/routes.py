@@ -6,6 +6,7 @@ is null there (a digest, say) is taken out.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, time, timedelta
 from functools import cached_property
 from importlib.resources import files
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
@@ -22,6 +23,7 @@ from adventureworks.texts import LANGUAGES
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 SETTING = "ADVENTUREWORKS_ROUTES"
+_CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 
 
 def _zone(name: str) -> str:
@@ -36,6 +38,19 @@ def _language(code: str) -> str:
     if code not in LANGUAGES:
         raise ValueError(f"there is no language {code}; there are {', '.join(LANGUAGES)}")
     return code
+
+
+def _clock(given: object) -> time:
+    # YAML reads 20:00 without quotes as a number to the base of sixty: 1200.
+    text = f"{given // 60}:{given % 60:02}" if isinstance(given, int) and 60 <= given < 24 * 60 else given
+    found = _CLOCK.fullmatch(text) if isinstance(text, str) else None
+    if not found:
+        raise ValueError(f'{given!r} is no time of the day; write it as "HH:MM"')
+    return time(int(found[1]), int(found[2]))
+
+
+Clock = Annotated[time, BeforeValidator(_clock)]
+"""A time of the day where a group is, to the minute."""
 
 
 class Part(BaseModel):
@@ -56,8 +71,8 @@ class Group(Part):
 class QuietHours(Part):
     """From when to when (in the group's time zone) incidents of these severities wait."""
 
-    begin: time
-    end: time
+    begin: Clock
+    end: Clock
     severities: tuple[Literal["warning", "error"], ...] = ("warning",)
 
 
@@ -66,7 +81,7 @@ class IncidentRoutes(Part):
 
     owners: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Owner -> groups; else the same name.")
     most_at_once: int = Field(default=5, ge=1, description="More than this for one recipient become one summary.")
-    reminder_at: time = time(9)
+    reminder_at: Clock = Field(default=time(9), description="Every day, in the group's time zone.")
     quiet_hours: QuietHours | None = None
 
 
@@ -76,7 +91,7 @@ class DigestRoute(Part):
     to: tuple[str, ...]
     every: Literal["day", "week"] = "day"
     weekday: Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"] = "monday"
-    at: time = time(6)
+    at: Clock = time(6)
     slack: bool = False
 
 
@@ -112,10 +127,18 @@ def routes(settings: Settings) -> Routes:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise PlatformError(f"The routes are wrong at {place}: {first['msg']}.", _mend(settings)) from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise PlatformError(f"The routes are wrong at {place}: {said}.", _mend(settings)) from None
     if found._unknown:
         raise PlatformError(f"The routes name groups that they do not have: {sorted(found._unknown)}.", _mend(settings))
     return found
+
+
+def last_time(at: time, zone: str, now: datetime) -> datetime:
+    """When it was this time of the day last in a zone, up to `now`."""
+    local = now.astimezone(ZoneInfo(zone))
+    today = local.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
+    return today if today <= local else today - timedelta(days=1)
 
 
 def last_moment(route: DigestRoute, zone: str, now: datetime) -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,15 +16,21 @@ from adventureworks.outbox.post import Connection, Message
 MOST_FAILURES = 2
 """A channel that fails so often in a row is left alone until the next time: one message may be at fault, not two."""
 
+_REQUESTS_TO_END = (signal.SIGTERM, signal.SIGINT)
+
 log = logging.getLogger(__name__)
 
 
 class NotTaken(Exception):
-    """A channel did not take a message. `pause`: when it wants to be asked again; None: it does not say."""
+    """A channel did not take a message. `pause`: when it wants to be asked again; None: it does not say.
 
-    def __init__(self, reason: str, pause: timedelta | None = None) -> None:
+    `doubtful`: all of the message was handed over, and no answer came. It may have been taken.
+    """
+
+    def __init__(self, reason: str, pause: timedelta | None = None, doubtful: bool = False) -> None:
         super().__init__(reason)
         self.pause = pause
+        self.doubtful = doubtful
 
 
 class Channel(Protocol):
@@ -43,37 +50,58 @@ def send_due(
     failures = dict.fromkeys(channels, 0)
     tried: set[str] = set()
     sent = 0
-    with connect() as connection:
+    with connect() as connection, connect() as notes:
         while working := [name for name, count in failures.items() if count < MOST_FAILURES]:
             with _uninterrupted():
                 message = post.take_due(connection, working, now(), tried)
                 if message is None:
                     break
                 tried.add(message.message_id)
-                try:
-                    channels[message.channel].send(message)
-                except NotTaken as refusal:
-                    failures[message.channel] += 1
-                    post.put_off(connection, message, str(refusal), now(), refusal.pause)
+                if message.interrupted:
                     log.warning(
-                        "No %s message %r: %s. It is tried again later.",
+                        "The %s message %r was being sent at %s by a process that ended: it may arrive twice.",
                         message.channel,
                         message.letter.subject,
-                        refusal,
+                        message.interrupted,
                     )
-                else:
+                post.take_off(notes, message)
+                refusal = _refusal(channels[message.channel], message)
+                if refusal is None:
                     failures[message.channel] = 0
                     post.mark_sent(connection, message)
                     sent += 1
+                else:
+                    # A server that does not answer holds up this process for minutes each time.
+                    failures[message.channel] += MOST_FAILURES if refusal.doubtful else 1
+                    post.put_off(connection, message, str(refusal), now(), refusal.pause, refusal.doubtful)
                 connection.commit()
     return sent
+
+
+def _refusal(channel: Channel, message: Message) -> NotTaken | None:
+    """Sends one message; None if it was taken."""
+    try:
+        channel.send(message)
+    except NotTaken as refusal:
+        log.warning("No %s message %r: %s. It is tried again later.", message.channel, message.letter.subject, refusal)
+        return refusal
+    return None
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Somebody who asks this process to end waits until the message at hand is sent and noted."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    if threading.current_thread() is not threading.main_thread():
+        # Python runs signal handlers in the main thread: this one is not interrupted anyway.
+        yield
+        return
+    asked: list[int] = []
+    # Handlers, not a mask: a masked signal would go to any other thread of the process.
+    before = {number: signal.signal(number, lambda got, _: asked.append(got)) for number in _REQUESTS_TO_END}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for request in asked:
+            signal.raise_signal(request)

@@ -8,7 +8,7 @@ template, so that `missing` can find what has no translation yet.
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -44,8 +44,9 @@ class Language:
         """A number with this many decimals, rounded half to even; `signed` shows the plus sign too."""
         if value is None:
             return MISSING
-        shown = str(numbers.format_decimal(value, format=_pattern(digits), locale=self._locale))
-        return f"+{shown}" if signed and value > 0 else shown
+        amount = _rounded(value, digits)
+        shown = str(numbers.format_decimal(amount, format=_pattern(digits), locale=self._locale))
+        return f"+{shown}" if signed and amount > 0 else shown
 
     def money(self, value: Number | None, digits: int = 0) -> str:
         """US dollars."""
@@ -53,21 +54,23 @@ class Language:
             return MISSING
         pattern = numbers.parse_pattern(self._locale.currency_formats["standard"].pattern)
         pattern.frac_prec = (digits, digits)
-        return str(pattern.apply(value, self._locale, currency=CURRENCY, currency_digits=False))
+        amount = _rounded(value, digits)
+        return str(pattern.apply(amount, self._locale, currency=CURRENCY, currency_digits=False))
 
     def short_money(self, value: Number | None) -> str:
         """US dollars to two or three digits, for charts and headlines: $5.4M."""
         if value is None:
             return MISSING
-        amount = Decimal(value)
-        for size, unit in ((Decimal(1_000_000), "M"), (Decimal(1_000), "k")):
-            if abs(amount) >= size:
-                digits = 1 if abs(amount) < 100 * size else 0
-                return self._with_unit(amount / size, digits, unit)
-        return self.money(amount)
+        if abs(_rounded(value, 0)) < 1_000:
+            return self.money(value)
+        # The unit follows from the rounded amount: 999,950 is a million, not a thousand thousands.
+        thousands = Decimal(str(value)) / 1_000
+        if abs(_rounded(thousands, 0)) < 1_000:
+            return self._with_unit(thousands, "k")
+        return self._with_unit(thousands / 1_000, "M")
 
-    def _with_unit(self, amount: Decimal, digits: int, unit: str) -> str:
-        shown = self.money(amount, digits)
+    def _with_unit(self, amount: Decimal, unit: str) -> str:
+        shown = self.money(amount, 1 if abs(_rounded(amount, 1)) < 100 else 0)
         symbol = numbers.get_currency_symbol(CURRENCY, locale=self._locale)
         # The unit stands behind the number, wherever the language puts the currency.
         return f"{shown}{unit}" if not shown.endswith(symbol) else shown.replace(symbol, f"{unit}{symbol}")
@@ -96,8 +99,9 @@ class Language:
             return MISSING
         pattern = numbers.parse_pattern(self._locale.percent_formats[None].pattern)
         pattern.frac_prec = (digits, digits)
-        shown = str(pattern.apply(share, self._locale))
-        return f"+{shown}" if signed and share > 0 else shown
+        amount = _rounded(share, digits + 2)
+        shown = str(pattern.apply(amount, self._locale))
+        return f"+{shown}" if signed and amount > 0 else shown
 
     def change(self, share: Number | None) -> str:
         """A change as a signed percentage; what grew tenfold from next to nothing is not counted out."""
@@ -153,6 +157,11 @@ def catalogs(code: str) -> list[Catalog]:
             with file.open("rb") as lines:
                 found.append(read_po(lines, locale=code))
     return found
+
+
+def _rounded(value: Number, digits: int) -> Decimal:
+    """As it is shown, half to even; what rounds to nothing has no sign."""
+    return Decimal(str(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN) + 0
 
 
 def _pattern(digits: int) -> str:

@@ -56,11 +56,13 @@ create table if not exists ops.incident (
     last_seen   timestamptz not null default current_timestamp,
     resolved_at timestamptz,
     seen_count  bigint not null default 1,
-    notified    varchar not null default '{}'  -- JSON map channel -> severity it was told of last, or 'resolved'
+    notified    varchar not null default '{}'  -- JSON map channel/recipient -> severity told last, 'held' or 'resolved'
 );
 alter table ops.incident add column if not exists acknowledged_by varchar;
 alter table ops.incident add column if not exists acknowledged_at timestamptz;
-alter table ops.incident add column if not exists reminded_at timestamptz;  -- when the owner was last reminded
+alter table ops.incident add column if not exists reminded_at timestamptz;  -- before each recipient had a time in `heard`
+alter table ops.incident add column if not exists heard varchar not null default '{}';  -- JSON map channel/recipient -> when
+alter table ops.incident add column if not exists times_worse bigint not null default 0;  -- a warning that became an error
 drop index if exists ops.one_open_incident_per_cause;
 create unique index if not exists one_live_incident_per_cause on ops.incident (fingerprint) where status <> 'resolved';
 
@@ -156,8 +158,15 @@ create table if not exists ops.outbox (
     sent_at    timestamptz,
     given_up_at timestamptz
 );
+alter table ops.outbox add column if not exists doubtful_at timestamptz;  -- when a try ended without an answer: it may be there
 create unique index if not exists told_once on ops.outbox (told);
 create index if not exists outbox_waiting on ops.outbox (number) where sent_at is null and given_up_at is null;
+
+-- Messages that are being handed to a server just now; one whose row in the outbox nobody holds was interrupted.
+create table if not exists ops.flight (
+    message_id varchar not null primary key,
+    since      timestamptz not null default clock_timestamp()
+);
 
 create table if not exists ops.monthly_report (
     month        varchar not null primary key,  -- 'YYYY-MM'

@@ -7,17 +7,16 @@ or whose state is not known any more is not told.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 
 from adventureworks.incidents.notices import Digest, Listing
+from adventureworks.incidents.stock_words import COLUMNS, KIND, RECOVERED, WORSE, subject
+from adventureworks.texts import language
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.sql import table
 
-KIND = "stock"
-
 _SEVERITY = {"ok": 0, "low": 1, "reorder": 2, "out": 3}
-_WORDS = {"low": "low", "reorder": "to reorder", "out": "out of stock"}
 _NEXT_STEP = "adventureworks sql \"select * from marts.inventory_status where state in ('out', 'reorder', 'low')\""
 
 
@@ -52,20 +51,12 @@ def digest_of(connection: Connection) -> Digest | None:
     changes = _changes(connection)
     worse = sorted((c for c in changes if c.severity > c.severity_before), key=_urgency)
     recovered = sorted((c for c in changes if c.state == "ok" and c.severity_before > 0), key=lambda c: c.product_id)
-    listings = (
-        Listing(
-            "Worse than before",
-            ("Product", "State", "On hand", "Reorder point", "Days of supply", "Suggested order"),
-            tuple(map(_row_of_worse, worse)),
-        ),
-        Listing(
-            "Recovered",
-            ("Product", "State", "On hand"),
-            tuple((c.name, "ok again", _count(c.on_hand)) for c in recovered),
-        ),
+    found = (
+        Listing(heading, COLUMNS[heading], tuple(_row(change, COLUMNS[heading]) for change in changed))
+        for heading, changed in ((WORSE, worse), (RECOVERED, recovered))
     )
-    told = tuple(listing for listing in listings if listing.rows)
-    return Digest(KIND, _subject(worse, recovered), told, _NEXT_STEP) if told else None
+    told = tuple(listing for listing in found if listing.rows)
+    return Digest(KIND, subject(told, language("en")), told, _NEXT_STEP) if told else None
 
 
 def _changes(connection: Connection) -> list[_Change]:
@@ -84,28 +75,7 @@ def _urgency(change: _Change) -> tuple[int, Decimal, int]:
     return -change.severity, days, change.product_id
 
 
-def _row_of_worse(change: _Change) -> tuple[str, ...]:
-    days = "not used" if change.days_of_supply is None else f"{change.days_of_supply:,.1f}"
-    return (
-        change.name,
-        _WORDS[change.state] + (f", was {_WORDS[change.before]}" if change.before in _WORDS else ""),
-        _count(change.on_hand),
-        _count(change.reorder_point),
-        days,
-        _count(change.suggested_order),
-    )
-
-
-def _count(pieces: int | None) -> str:
-    return "unknown" if pieces is None else f"{pieces:,}"
-
-
-def _subject(worse: list[_Change], recovered: list[_Change]) -> str:
-    parts = [
-        f"{count:,} {_WORDS[state]}"
-        for state in sorted(_WORDS, key=_SEVERITY.__getitem__, reverse=True)
-        if (count := sum(change.state == state for change in worse))
-    ]
-    if recovered:
-        parts.append(f"{len(recovered):,} recovered")
-    return f"Stock: {', '.join(parts)}"
+def _row(change: _Change, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the mart and figures as text, empty where there are none; `stock_words` makes words of them."""
+    cells = {**asdict(change), "product": change.name}
+    return tuple("" if cells[column] is None else str(cells[column]) for column in columns)

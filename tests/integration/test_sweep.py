@@ -1,0 +1,305 @@
+"""What nobody reports is found: killed tasks, late marts, an ingestion that did not run, services that stopped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+
+from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.incidents.sweep import INGESTION, SERVICES, Sweep, Swept
+from adventureworks.settings import settings
+from tests.conftest import FreshDatabase
+from tests.integration.channels import Inbox, use_mail
+from tests.integration.test_notify import FINDING, SET_ASIDE, failed_task, platform, report, still_open, succeeded
+
+__all__ = ["platform"]
+
+READ = {
+    "job": ("job_type", "latest_heartbeat"),
+    "dag": ("dag_id", "is_paused"),
+    "dag_run": ("dag_id", "run_id", "start_date", "queued_at"),
+    "task_instance": ("dag_id", "task_id", "run_id", "map_index", "state", "end_date"),
+}
+"""What the sweep reads of Airflow's database."""
+NOBODY = "postgresql://airflow@127.0.0.1:1/airflow"
+
+
+def minutes_ago(minutes: float) -> datetime:
+    return datetime.now(UTC) - timedelta(minutes=minutes)
+
+
+class Airflow:
+    """Airflow's database, as far as the sweep reads it: tables with the columns that Airflow's own models have."""
+
+    def __init__(self, url: str) -> None:
+        from airflow.jobs.job import Job
+        from airflow.models import DagModel, DagRun, TaskInstance
+        from sqlalchemy.dialects.postgresql import dialect
+
+        self.url = url
+        models: list[Any] = [Job, DagModel, DagRun, TaskInstance]
+        for model in models:
+            table = model.__table__
+            types = {name: table.columns[name].type.compile(dialect=dialect()) for name in READ[table.name]}
+            self.run(f"create table {table.name} ({', '.join(f'{name} {kind}' for name, kind in types.items())})")
+        self.all_alive()
+        self.run("insert into dag values (%s, false)", INGESTION)
+
+    def run(self, query: str, *values: object) -> None:
+        with psycopg.connect(self.url) as connection:
+            connection.execute(query, values)
+
+    def all_alive(self) -> None:
+        self.run("delete from job")
+        for kind in SERVICES:
+            self.run("insert into job values (%s, now() - interval '1 hour'), (%s, now())", kind, kind)
+
+    def ended(self, dag: str, task: str, state: str, *, run: str = "r1", ago: float = 2, index: int = -1) -> None:
+        self.run(
+            "insert into task_instance (dag_id, task_id, run_id, map_index, state, end_date)"
+            " values (%s, %s, %s, %s, %s, %s)",
+            *(dag, task, run, index, state, minutes_ago(ago)),
+        )
+
+
+@pytest.fixture
+def airflow(platform: str, fresh_database: FreshDatabase) -> Airflow:
+    return Airflow(fresh_database("source"))
+
+
+def sweep(url: str, airflow: Airflow, since: float = 0) -> Swept:
+    with psycopg.connect(url) as warehouse, psycopg.connect(airflow.url) as metadata:
+        return Sweep(minutes_ago(since), timedelta(minutes=30)).run(warehouse, metadata, datetime.now(UTC))
+
+
+def names(found: Swept) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    return [(one.asset, one.rule) for one in found.opened], [(one.asset, one.rule) for one in found.resolved]
+
+
+QUIET: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
+
+
+def test_a_killed_task_is_found_once_and_over_when_it_succeeds(platform: str, airflow: Airflow) -> None:
+    from adventureworks.orchestration.notify import on_task_success
+
+    airflow.ended(INGESTION, "publish_tables", "failed", ago=0.1)
+    assert names(sweep(platform, airflow)) == QUIET, "its own report may take a while"
+    airflow.run("update task_instance set end_date = %s", minutes_ago(2))
+    # Another incident of the same run explains nothing.
+    report(platform, replace(SET_ASIDE, run_id=f"{INGESTION}/r1"), replace(FINDING, run_id=f"{INGESTION}/r1"))
+    found = sweep(platform, airflow)
+    assert names(found)[0] == [(INGESTION, "task_publish_tables")]
+    assert found.opened[0].run_id == f"{INGESTION}/r1"
+    assert names(sweep(platform, airflow)) == QUIET
+    instance = SimpleNamespace(dag_id=INGESTION, task_id="publish_tables", run_id="r2", map_index=-1)
+    on_task_success({**succeeded("publish_tables"), "ti": instance})
+    assert {incident.rule for incident in still_open(platform)} == {SET_ASIDE.rule, FINDING.rule}
+    assert names(sweep(platform, airflow)) == QUIET, "what was told and is over is no news"
+    airflow.ended(INGESTION, "publish_tables", "failed", run="r3", ago=0.6)
+    with psycopg.connect(platform) as connection:
+        connection.execute("update ops.incident set last_seen = last_seen - interval '1 hour'")
+    assert names(sweep(platform, airflow))[0] == [(INGESTION, "task_publish_tables")], "it was killed anew"
+
+
+def test_an_instance_of_a_mapped_task_that_was_killed_is_found_among_its_siblings(
+    platform: str, airflow: Airflow
+) -> None:
+    airflow.ended(INGESTION, "load", "failed", index=0, ago=5)
+    airflow.ended(INGESTION, "load", "success", index=1, ago=1)
+    assert names(sweep(platform, airflow))[0] == [(INGESTION, "task_load")]
+
+
+def test_a_task_that_ended_well_in_a_newer_run_is_not_reported(platform: str, airflow: Airflow) -> None:
+    airflow.ended(INGESTION, "load", "failed", index=7, ago=9)
+    airflow.ended(INGESTION, "load", "success", index=0, ago=2, run="r2")
+    assert names(sweep(platform, airflow)) == QUIET
+
+
+def test_a_failure_that_was_reported_is_not_reported_again(platform: str, airflow: Airflow) -> None:
+    from adventureworks.orchestration.notify import on_task_failure
+
+    airflow.ended("daily_sales_etl", "build", "failed", run="asset__1")
+    on_task_failure(failed_task(ValueError("x")))
+    assert names(sweep(platform, airflow)) == QUIET
+
+
+def test_a_gate_that_blocked_a_mart_is_explained_but_no_other_task_of_its_run(platform: str, airflow: Airflow) -> None:
+    dag = "daily_sales_etl"
+    report(platform, replace(FINDING, asset="fact_sales", run_id=f"{dag}/r1"))
+    airflow.ended(dag, "gate", "failed")
+    assert names(sweep(platform, airflow)) == QUIET
+    airflow.ended(dag, "build", "failed")
+    assert names(sweep(platform, airflow))[0] == [(dag, "task_build")]
+    airflow.ended(dag, "gate", "failed", run="r2", ago=1)
+    assert names(sweep(platform, airflow))[0] == [(dag, "task_gate")], "nothing was blocked in this run"
+
+
+def publish(url: str, asset: str, version: int, ago: float, inputs: str | None = None) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "insert into ops.publication (asset, version, published_at, rows, changed_rows, inputs, verdict, run_id)"
+            " values (%s, %s, %s, 1, 1, %s, 'passed', 'r')",
+            (asset, version, minutes_ago(ago), inputs),
+        )
+
+
+def test_a_mart_that_is_behind_its_inputs_is_found_once_and_over_when_it_is_computed(
+    platform: str, airflow: Airflow
+) -> None:
+    publish(platform, "Sales_CurrencyRate", 1, 200)
+    publish(platform, "exchange_rates", 1, 190, '{"Sales_CurrencyRate": 1}')
+    publish(platform, "Sales_CurrencyRate", 2, 29)
+    assert names(sweep(platform, airflow, since=100))[0] == [(INGESTION, "runs_in_time")]
+    airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
+    with psycopg.connect(platform) as connection:
+        connection.execute(
+            "update ops.publication set published_at = %s where asset = 'Sales_CurrencyRate' and version = 2",
+            (minutes_ago(31),),
+        )
+    assert names(sweep(platform, airflow))[0] == [], "what is older than the watch is given its time"
+    late = sweep(platform, airflow, since=100)
+    assert names(late)[0] == [("exchange_rates", "is_fresh_in_time")]
+    assert (late.opened[0].owner, late.opened[0].status) == ("sales", "open")
+    assert names(sweep(platform, airflow, since=100)) == QUIET
+    publish(platform, "exchange_rates", 2, 0, '{"Sales_CurrencyRate": 2}')
+    assert names(sweep(platform, airflow, since=100)) == ([], [("exchange_rates", "is_fresh_in_time")])
+    assert names(sweep(platform, airflow, since=100)) == QUIET
+
+
+def test_an_ingestion_that_does_not_run_is_found_once_and_over_when_it_does(platform: str, airflow: Airflow) -> None:
+    airflow.run("insert into dag_run values (%s, 'r1', %s, %s)", INGESTION, minutes_ago(46), minutes_ago(47))
+    assert names(sweep(platform, airflow, since=40)) == QUIET
+    found = sweep(platform, airflow, since=100)
+    assert names(found) == ([(INGESTION, "runs_in_time")], [])
+    assert "unpause" not in found.opened[0].next_step
+    assert names(sweep(platform, airflow, since=100)) == QUIET
+    airflow.run("insert into dag_run values (%s, 'r2', null, now())", INGESTION)
+    assert names(sweep(platform, airflow, since=100)) == ([], [(INGESTION, "runs_in_time")])
+
+
+@pytest.mark.parametrize(("kind", "name"), list(SERVICES.items()))
+def test_a_service_that_stopped_is_found_once_and_over_when_it_runs(
+    platform: str, airflow: Airflow, kind: str, name: str
+) -> None:
+    airflow.run("update job set latest_heartbeat = %s where job_type = %s", minutes_ago(2), kind)
+    assert names(sweep(platform, airflow, since=1)) == QUIET
+    assert names(sweep(platform, airflow, since=100)) == ([("airflow", f"{name}_is_alive")], [])
+    assert names(sweep(platform, airflow, since=100)) == QUIET
+    airflow.all_alive()
+    assert names(sweep(platform, airflow, since=10)) == ([], [("airflow", f"{name}_is_alive")])
+
+
+def round_of_watch(metadata_url: str, watch: Sweep) -> None:
+    from adventureworks.orchestration.watch import _round
+
+    _round(settings(), metadata_url, watch)
+
+
+def test_while_airflows_database_is_away_messages_go_out_and_its_owner_hears_of_it(
+    platform: str, airflow: Airflow, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_mail(monkeypatch, inbox.port)
+    watch = Sweep(minutes_ago(1), timedelta(minutes=30))
+    report(platform, FINDING)
+    with pytest.raises(ServiceUnavailable, match="Airflow's database"):
+        round_of_watch(NOBODY, watch)
+    assert [str(mail["To"]) for mail in inbox.mails] == ["sales@example.org"], "a short silence is no incident"
+    watch.since = minutes_ago(2)
+    for _ in range(2):
+        with pytest.raises(ServiceUnavailable):
+            round_of_watch(NOBODY, watch)
+    assert [str(mail["To"]) for mail in inbox.mails[1:]] == ["platform@localhost"]
+    assert "airflow blocked: metadata_is_alive" in inbox.subjects()[1]
+    round_of_watch(airflow.url, watch)
+    assert "airflow recovered: metadata_is_alive" in inbox.subjects()[2]
+    with pytest.raises(ServiceUnavailable):
+        round_of_watch(NOBODY, watch)
+    assert len(inbox.mails) == 3, "it answered a moment ago"
+
+
+def test_a_sweep_that_cannot_be_made_is_told_and_keeps_no_message_back(
+    platform: str, airflow: Airflow, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_mail(monkeypatch, inbox.port)
+    watch = Sweep(minutes_ago(1), timedelta(minutes=30))
+    report(platform, FINDING)
+    airflow.run("alter table job rename to jobs")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        round_of_watch(airflow.url, watch)
+    assert sorted(str(mail["To"]) for mail in inbox.mails) == ["platform@localhost", "sales@example.org"]
+    assert {incident.rule for incident in still_open(platform)} == {FINDING.rule, "sweep_is_whole"}
+    airflow.run("alter table jobs rename to job")
+    round_of_watch(airflow.url, watch)
+    assert "messages recovered: sweep_is_whole" in inbox.subjects()[-1]
+
+
+def broken(error: Exception) -> Any:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    return fails
+
+
+def test_messages_that_cannot_be_made_are_an_incident_of_the_platform(
+    platform: str, airflow: Airflow, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.incidents import messages
+    from adventureworks.reports import mailing
+
+    use_mail(monkeypatch, inbox.port)
+    watch = Sweep(minutes_ago(1), timedelta(minutes=30))
+    made = messages.letter_about
+
+    def unless_it_is_for_sales(batch: Any, *rest: Any, **named: Any) -> Any:
+        if batch[0].owner == "sales":
+            raise TypeError("can't compare these times")
+        return made(batch, *rest, **named)
+
+    report(platform, FINDING, replace(FINDING, asset="Person_Person", owner="people"))
+    with monkeypatch.context() as trouble:
+        trouble.setattr(messages, "letter_about", unless_it_is_for_sales)
+        trouble.setattr(mailing, "compose", broken(PlatformError("The disk is full.", "Make room.")))
+        round_of_watch(airflow.url, watch)
+        assert sorted(str(mail["To"]) for mail in inbox.mails) == ["people@localhost", *["platform@localhost"] * 2]
+        told = {incident.rule: incident for incident in still_open(platform) if incident.asset == "messages"}
+        assert "can't compare these times" in told["incidents_are_told"].summary
+        assert told["readers_are_told"].next_step == "Make room."
+        round_of_watch(airflow.url, watch)
+        assert len(inbox.mails) == 3, "repeats are counted, not sent"
+    round_of_watch(airflow.url, watch)
+    assert {str(mail["To"]) for mail in inbox.mails[3:]} == {"sales@example.org", "platform@localhost"}
+    assert {incident.asset for incident in still_open(platform)} == {FINDING.asset, "Person_Person"}
+
+
+def test_wrong_routes_are_told_to_the_platforms_owner_and_what_waits_is_sent(
+    platform: str, inbox: Inbox, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.orchestration.notify import tell_pending
+
+    use_mail(monkeypatch, 1)
+    report(platform, FINDING)
+    tell_pending()
+    file = tmp_path / "routes.yaml"
+    file.write_text("incidents: {quiet_hours: {begin: '20:00', end: 7}}")
+    monkeypatch.setenv("ADVENTUREWORKS_ROUTES", str(file))
+    settings.cache_clear()
+    use_mail(monkeypatch, inbox.port)
+    report(platform, replace(FINDING, asset="Sales_Store"))
+    with psycopg.connect(platform) as connection:
+        connection.execute("update ops.outbox set not_before = now()")
+    for _ in range(2):
+        tell_pending()
+    assert [str(mail["To"]) for mail in inbox.mails] == ["sales@example.org", "platform@localhost"]
+    told = {incident.rule: incident.summary for incident in still_open(platform)}
+    assert "incidents.quiet_hours.end" in told["routes_are_right"]
+    file.write_text("")
+    tell_pending()
+    assert [subject.partition("] ")[2] for subject in inbox.subjects()[2:]] == [
+        "Sales_Store blocked: columns_are_there",
+        "messages recovered: routes_are_right",
+    ]
