@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 
 from adventureworks.gate.checks import CheckOutcome
 from adventureworks.warehouse.postgres import Connection
@@ -12,6 +13,15 @@ from adventureworks.warehouse.postgres import Connection
 def forget(connection: Connection, run_id: str) -> None:
     """Removes what an earlier try of this run found."""
     connection.execute("delete from ops.check_result where run_id = %s", (run_id,))
+
+
+def clear(connection: Connection, before: datetime) -> None:
+    """Drops what was found before a moment, but for what was found last of each asset."""
+    connection.execute(
+        "delete from ops.check_result as c where c.checked_at < %(before)s and exists ("
+        "select 1 from ops.check_result as n where n.asset = c.asset and n.checked_at >= %(before)s)",
+        {"before": before},
+    )
 
 
 def remember(connection: Connection, run_id: str, outcomes: Sequence[CheckOutcome], kind: str = "check") -> None:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.gate import results
 from adventureworks.incidents import mishaps
 from adventureworks.incidents.sweep import Sweep, Swept
 from adventureworks.monitoring import figures
@@ -27,6 +28,7 @@ from adventureworks.settings import Settings
 from adventureworks.warehouse import Warehouse, layout, open_warehouse
 
 LETTERS_KEPT = timedelta(days=30)
+FINDINGS_KEPT = timedelta(days=90)
 BEAT = "watch.beat"
 """A file in the home that every round of the watch touches."""
 FIGURES_KEPT_SECONDS = 300.0
@@ -75,6 +77,7 @@ def _round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
     with warehouse.connect("watch") as connection:
         layout.prepare(connection)
         post.clear(connection, now - LETTERS_KEPT)
+        results.clear(connection, now - FINDINGS_KEPT)
     swept, trouble = _swept(warehouse, metadata_url, sweep, now)
     notify.tell(swept.opened, swept.resolved)
     notify.tell_readers()

@@ -40,6 +40,8 @@ create table if not exists ops.check_result (
 );
 alter table ops.check_result add column if not exists dimension varchar not null default 'validity';
 create index if not exists check_result_by_run on ops.check_result (asset, run_id);
+create index if not exists check_result_by_time on ops.check_result (asset, checked_at desc);
+create index if not exists check_result_by_age on ops.check_result (checked_at);
 
 create table if not exists ops.incident (
     incident_id varchar not null primary key,
@@ -96,6 +98,7 @@ create table if not exists ops.change (
     detected_at   timestamptz not null default current_timestamp,
     primary key (run_id, asset)
 );
+create index if not exists change_by_time on ops.change (asset, detected_at desc);
 alter table ops.change add column if not exists publishing boolean not null default false;  -- begun, and not known to be done
 alter table ops.change add column if not exists resumes boolean not null default false;  -- an earlier run may have published it
 

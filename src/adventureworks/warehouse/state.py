@@ -105,13 +105,16 @@ def _broken_rules(connection: psycopg.Connection) -> dict[str, tuple[str, ...]]:
     """What failed in the last run that checked an asset."""
     rows = connection.execute(
         """
-        select asset, rule, outcome, failed, message from ops.check_result checked
-        where outcome <> 'pass' and run_id = (
-            select run_id from ops.check_result newest
-            where newest.asset = checked.asset order by checked_at desc limit 1
-        )
-        order by asset, outcome, rule
-        """
+        select c.asset, c.rule, c.outcome, c.failed, c.message
+        from unnest(%s::varchar[]) as known (asset)
+        cross join lateral (
+            select run_id from ops.check_result as r where r.asset = known.asset order by r.checked_at desc limit 1
+        ) as newest
+        join ops.check_result as c on c.asset = known.asset and c.run_id = newest.run_id
+        where c.outcome <> 'pass'
+        order by c.asset, c.outcome, c.rule
+        """,
+        ([*SOURCE_TABLES, *MARTS],),
     ).fetchall()
     broken: dict[str, tuple[str, ...]] = {}
     for asset, rule, outcome, failed, message in rows:

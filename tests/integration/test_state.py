@@ -1,0 +1,43 @@
+"""What `status` and the dashboard say of every table, however long the platform has run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+
+from adventureworks.gate import results
+from adventureworks.warehouse.state import asset_states
+from tests.integration.pipeline import Pipeline
+
+RUNS = 5_000
+TABLE = "Sales_SalesOrderHeader"
+
+
+def test_years_of_checks_hide_no_answer_and_leave_in_time(pipeline: Pipeline) -> None:
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(
+            "insert into ops.check_result (run_id, asset, rule, kind, outcome, failed, message, checked_at)"
+            " select 'old/' || run, %s, 'rule_' || rule, 'check', case rule when 1 then 'warn' else 'pass' end, 3, 'm',"
+            " current_timestamp - run * interval '1 hour' - interval '1 day'"
+            " from generate_series(1, %s) as run, generate_series(1, 9) as rule",
+            (TABLE, RUNS),
+        )
+        connection.execute(
+            "insert into ops.check_result (run_id, asset, rule, kind, outcome, failed, message)"
+            " values ('new/1', %s, 'rule_2', 'check', 'warn', 7, 'of the last run')",
+            (TABLE,),
+        )
+        connection.execute("set statement_timeout = '5s'")
+        [state] = [state for state in asset_states(connection) if state.asset == TABLE]
+        assert state.broken_rules == ("rule_2 (warn, 7 rows): of the last run",)
+
+        results.clear(connection, datetime.now(UTC) - timedelta(days=90))
+        oldest, kept = connection.execute(
+            "select min(checked_at), count(*) from ops.check_result where asset = %s", (TABLE,)
+        ).fetchall()[0]
+        assert oldest > datetime.now(UTC) - timedelta(days=91)
+        assert 0 < kept < RUNS * 9
+        others = connection.execute("select count(distinct asset) from ops.check_result").fetchone()
+        assert others is not None
+        assert others[0] > 1, "what was found last of a table stays, however old it is"
