@@ -4,7 +4,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CODE := src contracts dags tests bench
+CODE := src contracts dags tests bench deploy
 # The first of these that is new enough, and not too new for Airflow, makes the environment.
 PYTHONS := python3 python3.13 python3.12 python3.11
 
@@ -13,7 +13,7 @@ export SOURCE PORT ONCE
 RUN_OPTIONS = $${SOURCE:+--source "$$SOURCE"} $${PORT:+--port "$$PORT"} $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser lint validation bench lock clean
+.PHONY: help run test browser redis pictures lint validation bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf 'make %-10s %s\n' "$$name" "$$text"; done
@@ -21,7 +21,7 @@ help: ## list the targets
 run: $(READY) ## start everything, ingest, keep every mart fresh: SOURCE=DIR|URL, PORT=N, ONCE=1 (stop when fresh)
 	@$(BIN)/adventureworks run $(RUN_OPTIONS)
 
-test: lint browser ## every check and every test
+test: lint browser redis pictures ## every check and every test
 	@$(BIN)/python -m pytest
 
 browser: ## Chromium for the tests of the dashboard, where it can be installed; else these tests are skipped
@@ -30,6 +30,20 @@ browser: ## Chromium for the tests of the dashboard, where it can be installed; 
 		echo "Installing Chromium for the tests of the dashboard ..." && \
 		apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
 		echo "No Chromium: the tests of the dashboard are skipped. On Debian or Ubuntu: apt install chromium" >&2
+
+redis: ## Redis for the test of several workers, where it can be installed; else this test is skipped
+	@command -v redis-server >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		echo "Installing Redis for the test of several workers ..." && \
+		apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server >/dev/null; } || \
+		echo "No Redis: the test of several workers is skipped. On Debian or Ubuntu: apt install redis-server" >&2
+
+pictures: ## pdftoppm for the tests of the PDF's looks, where it can be installed; else these tests are skipped
+	@command -v pdftoppm >/dev/null || { \
+		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		echo "Installing poppler-utils for the tests of the PDF ..." && \
+		apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq poppler-utils >/dev/null; } || \
+		echo "No pdftoppm: two tests of the PDF are skipped. On Debian or Ubuntu: apt install poppler-utils" >&2
 
 lint: $(READY) ## style and types
 	@$(BIN)/ruff check $(CODE)
@@ -49,7 +63,7 @@ lock: ## write requirements.lock anew from pyproject.toml (needs uv)
 	@! grep -nE '://' requirements.lock || { echo "requirements.lock holds an address" >&2; exit 1; }
 
 clean: ## remove the environment and what tools left; databases and logs (.adventureworks) stay
-	rm -rf $(VENV) build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-pysqlbridge build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# How long an example takes is measured in bench/; a slow machine is no fault of the code.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 FreshDatabase = Callable[[str], str]
 _numbers = count(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,21 +17,38 @@ PROJECT_ROOT = Path(contracts.__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
-    """The platform's settings. Each field is read from `ADVENTUREWORKS_<NAME>`."""
+    """The platform's settings. Each field is read from `ADVENTUREWORKS_<NAME>`; an empty one counts as not set."""
 
-    model_config = SettingsConfigDict(env_prefix="ADVENTUREWORKS_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="ADVENTUREWORKS_", extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(
         default=PROJECT_ROOT / ".adventureworks", description="Databases, logs, reports and generated secrets."
     )
     source: str = Field(
-        default="", description="A folder of files, or the URL of a PostgreSQL database; empty: the embedded source."
+        default="",
+        repr=False,
+        description="A folder of files, the URL of a PostgreSQL or SQL Server database, or `airflow:` and the name of"
+        " an Airflow connection; empty: the embedded source.",
     )
+    environment: str = Field(
+        default="",
+        pattern="^([a-z][a-z0-9_]{0,30})?$",
+        description="Put before the name of every schema, so that environments share a database; none: production.",
+    )
+    warehouse: Literal["postgres", "snowflake"] = Field(default="postgres", description="Where the data lives.")
     warehouse_url: SecretStr | None = Field(
-        default=None, description="URL of the PostgreSQL warehouse; none: the embedded one."
+        default=None,
+        description="URL of the PostgreSQL warehouse, or of the platform's records beside Snowflake; none: the embedded"
+        " one.",
     )
+    snowflake_connection: str = Field(default="snowflake_default", description="Airflow connection of Snowflake.")
+    snowflake_database: str = Field(default="DBT_DB", description="Database of the tables in Snowflake.")
+    snowflake_raw_schema: str = Field(default="DBT_SCHEMA", description="Schema of the source tables in Snowflake.")
     source_url: SecretStr | None = Field(
         default=None, description="URL of the source database; none: what `source` says."
+    )
+    source_password: SecretStr | None = Field(
+        default=None, description="Password for a SQL Server source whose URL has none."
     )
     dags_folder: Path = Field(default=PROJECT_ROOT / "dags", description="The DAG files.")
     checks_folder: Path = Field(default=PROJECT_ROOT / "checks", description="The Soda checks.")
@@ -60,7 +78,9 @@ class Settings(BaseSettings):
     reports_url: str = Field(
         default="", description="Where reports are kept, e.g. s3://connection@bucket/reports; empty: home/reports."
     )
-    report_languages: tuple[str, ...] = Field(default=("en", "fr"), description="Languages of the monthly reports.")
+    report_languages: tuple[Literal["en", "fr"], ...] = Field(
+        default=("en", "fr"), min_length=1, description="Languages of the monthly reports."
+    )
     late_after_minutes: int = Field(
         default=30, gt=0, description="So long a mart may be behind its inputs before its owner hears of it."
     )

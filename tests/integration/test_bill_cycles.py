@@ -19,7 +19,7 @@ from adventureworks.catalog import MARTS
 from adventureworks.marts import models
 from adventureworks.marts.gate import GateClosed
 from adventureworks.warehouse import layout
-from adventureworks.warehouse.postgres import rows_of
+from adventureworks.warehouse.postgres import WarehouseConnection, rows_of
 from tests.integration.pipeline import Pipeline
 
 MART = MARTS["bill_of_materials_cost"]
@@ -50,7 +50,7 @@ def compute(
     tmp_path: Path,
 ) -> Iterator[Compute]:
     """Computes the mart from a bill (assembly, component, quantity), on one of the engines."""
-    with psycopg.connect(warehouse_url) as connection:
+    with WarehouseConnection.connect(warehouse_url) as connection:
         layout.prepare(connection)
         for product, cost in COSTS.items():
             connection.execute(

@@ -41,7 +41,7 @@ class Warehouse(NamedTuple):
         given = {"as_of": AS_OF.isoformat()}
         for table in tables:
             given |= {f"least_rows_{table}": "0", f"stale_before_{table}": "0001-01-01 00:00:00"}
-        return run_checks(self.url, folder, tables, given | variables)
+        return run_checks(PostgresWarehouse(SecretStr(self.url)), folder, tables, given | variables)
 
     @contextmanager
     def candidate(self, table: str, select: str) -> Iterator[None]:
@@ -390,7 +390,7 @@ def test_a_check_that_was_not_evaluated_is_an_error_never_a_pass(
 
 def test_a_missing_view_and_a_missing_file_are_errors(warehouse: Warehouse, tmp_path: Path) -> None:
     given = {"least_rows_Sales_Currency": "0", "stale_before_Sales_Currency": "0001-01-01"}
-    outcomes = run_checks(warehouse.url, SOURCE, ["Sales_Currency"], given, schema="ops")
+    outcomes = run_checks(PostgresWarehouse(SecretStr(warehouse.url)), SOURCE, ["Sales_Currency"], given, schema="ops")
     assert {outcome.outcome for outcome in outcomes} == {"error"}
     (outcome,) = warehouse.check("Sales_Currency", folder=tmp_path)
     assert (outcome.outcome, outcome.rule) == ("error", "checks_are_readable")

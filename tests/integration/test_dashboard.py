@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from adventureworks import incidents
-from adventureworks.dashboard import lineage
+from adventureworks import dashboard, incidents
+from adventureworks.lineage import origins
 from adventureworks.reports import delivery
 from adventureworks.settings import settings
 from adventureworks.texts import language
@@ -153,7 +153,7 @@ def test_nothing_comes_from_another_host_and_no_code_from_strings(warehouse: Pip
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe-eval" not in policy
-    static = Path(lineage.__file__).parent / "static"
+    static = Path(dashboard.__file__).parent / "static"
     assert [path.name for path in static.glob("*.*") if SOMEWHERE_ELSE.search(path.read_text("utf-8"))] == []
 
 
@@ -191,12 +191,12 @@ def test_a_report_is_sent_as_a_file(warehouse: Pipeline, tmp_path: Path, monkeyp
 
 
 def test_a_column_is_followed_back_to_the_source() -> None:
-    columns = {column.name: column for column in lineage.columns("territory_sales")}
+    columns = {column.name: column for column in origins.columns("territory_sales")}
     assert columns["revenue"].made_of == (("fact_sales", "revenue"),)
     assert columns["revenue"].from_source == (("Sales_SalesOrderDetail", "LineTotal"),)
     assert ("Production_ProductCostHistory", "StandardCost") in columns["profit"].from_source
     assert columns["territory"].from_source == (("Sales_SalesTerritory", "Name"),)
-    first, *_, last = lineage.levels("sales_forecast")
+    first, *_, last = origins.levels("sales_forecast")
     assert first == ("sales_forecast",)
     assert "Sales_SalesOrderDetail" in last
 

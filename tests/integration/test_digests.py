@@ -9,18 +9,25 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from adventureworks import incidents
+from adventureworks.incidents import Finding
+from adventureworks.orchestration.channels import composed
 from adventureworks.outbox import Enclosure, Letter
 from adventureworks.outbox.desk import Desk
+from adventureworks.outbox.post import Message
 from adventureworks.outbox.routes import DigestRoute, last_moment, routes
 from adventureworks.reports import mailing, month
-from adventureworks.reports.delivery import Delivery
+from adventureworks.reports.delivery import Delivery, deliver
 from adventureworks.reports.digests import DIGESTS, monthly_report
+from adventureworks.reports.digests.monthly_report import Filed
 from adventureworks.settings import Settings
 from adventureworks.texts import language
 from tests.integration.pipeline import Pipeline
 from tests.unit.test_messages import assert_valid_blocks
 
 LARGEST_IMAGE = 200_000
+LARGEST_PAGE = 100_000
+"""Longer ones are cut off by mail programs."""
 
 
 def letter(pipeline: Pipeline, name: str, code: str = "en") -> Letter | None:
@@ -46,6 +53,7 @@ def test_a_digest_reads_well_in_any_mail_program(pipeline: Pipeline, name: str, 
         assert re.search(r'<img[^>]+alt="[^"]{10,}"', found.html)
     assert found.html.partition("<body")[2].count("style=") > 20, "the look does not hang on a style sheet"
     assert "http://ui.test/dashboard/" in found.text
+    assert ": adventureworks " in found.text
     assert_valid_blocks(found.blocks)
 
 
@@ -152,14 +160,86 @@ def test_a_weekly_digest_is_due_on_its_day_in_the_zone_of_its_readers() -> None:
     )
 
 
-def test_files_that_are_too_large_for_a_mail_stay_where_they_are(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("ui_url", ["http://ui.test", ""])
+def test_files_that_are_too_large_for_a_mail_stay_where_they_are(pipeline: Pipeline, ui_url: str) -> None:
     [(key,)] = pipeline.published("select to_char(max(month), 'YYYY-MM') from staging.sales_month where not is_partial")
     with psycopg.connect(pipeline.url) as connection:
         found = month.figures(connection, key)
-    delivery = Delivery(key, "new", 1, False, (), ())
-    for size, attached in ((4_000_000, 2), (6_000_000, 0)):
-        files = [Enclosure(f"{number}.pdf", "application/pdf", b"x" * size) for number in range(2)]
-        told = monthly_report.letter(delivery, found, language("en"), files, "http://ui.test")
+    done = Delivery(key, "new", 1, False, (), ())
+    for size, attached in ((3_600_000, 2), (3_700_000, 0)):
+        files = tuple(Enclosure(f"{number}.pdf", "application/pdf", b"x" * size) for number in range(2))
+        filed = Filed("en", files, ("/reports/0.pdf", "/reports/1.pdf"))
+        told = monthly_report.letter(done, found, language("en"), filed, ui_url)
         assert len(told.attachments) == attached
         assert ("attached" in told.text) is bool(attached)
-        assert "http://ui.test/dashboard/reports" in told.text
+        assert ("/reports/1.pdf" in told.text) is (not attached and not ui_url)
+        assert ("http://ui.test/dashboard/reports" in told.text) is bool(ui_url)
+        mail = composed(Message("1", "email", "a@b.test", "", 0, told), "c@d.test")
+        assert len(mail.as_bytes(policy=mail.policy.clone(linesep="\r\n"))) < 10_100_000
+
+
+def test_every_digest_is_short_enough_to_be_shown_whole(pipeline: Pipeline) -> None:
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(
+            "insert into marts.data_quality select (jsonb_populate_record(null::marts.data_quality, to_jsonb(d)"
+            " || jsonb_build_object('rule', 'a_rule_with_a_long_name_' || n, 'failed', n))).* from"
+            " (select * from marts.data_quality order by run_number desc limit 1) as d, generate_series(1, 300) as n"
+        )
+        connection.execute(
+            "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id)"
+            " select 'Sales_SalesOrderDetail', '{}', 'a_rule_with_a_long_name_' || n, '', '{}', 'x'"
+            " from generate_series(1, 300) as n"
+        )
+        findings = [
+            Finding(f"Sales_Table{n}", "a_rule_with_a_long_name", "error", "", None, None, (), "", "", "sales")
+            for n in range(300)
+        ]
+        incidents.report(connection, findings)
+        connection.execute("update marts.inventory_status set state = 'low'")
+    for name in DIGESTS:
+        found = letter(pipeline, name)
+        assert found is not None
+        assert len(found.html.encode()) < LARGEST_PAGE, name
+        assert_valid_blocks(found.blocks)
+    quality = letter(pipeline, "data_quality")
+    assert quality is not None
+    assert "And 275 more." in quality.html
+    assert "a_rule_with_a_long_name_300" in quality.text, "the worst come first"
+
+
+def test_one_mistake_stops_no_other_message_and_is_reported_until_it_is_mended(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    given = routes(Settings())
+    digests = {**given.digests, "dayly_sales": DigestRoute.model_validate({"to": ["sales"]})}
+    [(key,)] = pipeline.published("select to_char(max(month), 'YYYY-MM') from staging.sales_month where not is_partial")
+    done = deliver(pipeline.settings, tmp_path, key, "financial_reporting/test")
+    for file in done.files:
+        (tmp_path / file.path).unlink()
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("alter table marts.customer_value rename to away")
+
+    def compose(**routed: object) -> dict[str, str]:
+        desk = Desk(given.model_copy(update=routed), ("email",), "slack_default", "http://ui.test")
+        with psycopg.connect(pipeline.url) as connection:
+            mailing.compose(connection, desk, tmp_path, datetime.now(UTC))
+        with psycopg.connect(pipeline.url) as connection:
+            return {
+                one.rule: f"{one.summary} {one.next_step}" for one in incidents.open_incidents(connection, "reports")
+            }
+
+    broken = compose(digests=digests)
+    assert set(broken) == {"digest_dayly_sales", "digest_customer_value", f"month_{key}"}
+    assert "dayly_sales. There are daily_sales, low_stock" in broken["digest_dayly_sales"]
+    assert "UndefinedTable" in broken["digest_customer_value"]
+    assert f"monthly/{key}" in broken[f"month_{key}"]
+    assert "airflow dags trigger financial_reporting" in broken[f"month_{key}"]
+    told = pipeline.published("select distinct split_part(told, '/', 2) from ops.outbox order by 1")
+    assert told == [("daily_sales",), ("data_quality",), ("low_stock",)]
+
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("alter table marts.away rename to customer_value")
+    deliver(pipeline.settings, tmp_path, key, "financial_reporting/test")
+    assert compose(digests=given.digests) == {}
+    told = pipeline.published("select distinct split_part(told, '/', 2) from ops.outbox order by 1")
+    assert told == [(key,), ("customer_value",), ("daily_sales",), ("data_quality",), ("low_stock",)]

@@ -9,6 +9,7 @@ import pytest
 
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.warehouse import layout
+from adventureworks.warehouse.postgres import WarehouseConnection
 from tests.integration.conftest import Adventureworks
 
 
@@ -16,7 +17,7 @@ from tests.integration.conftest import Adventureworks
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose platform was stopped, with something published."""
     path = tmp_path_factory.mktemp("cli") / "home"
-    with EmbeddedPostgres(path) as server, psycopg.connect(server.url("warehouse")) as connection:
+    with EmbeddedPostgres(path) as server, WarehouseConnection.connect(server.url("warehouse")) as connection:
         layout.prepare(connection)
         connection.execute("create schema if not exists marts")
         connection.execute("create table marts.prices as select 0.10::numeric(10, 4) as price, null::text as note")

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import count
 
 import polars as pl
 import psycopg
@@ -11,8 +12,12 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
+from adventureworks.gate import detect, judge, load, publish
+from adventureworks.settings import Settings
 from adventureworks.source import TableState, embedded
 from adventureworks.source.postgres import PostgresSource
+from tests.integration.pipeline import Pipeline
+from tests.integration.tls import self_signed, tls_front
 
 OFFER = SOURCE_TABLES["Sales_SpecialOffer"]
 PRODUCT_OF_OFFER = SOURCE_TABLES["Sales_SpecialOfferProduct"]
@@ -311,3 +316,101 @@ def test_loading_does_not_disturb_a_snapshot_and_restores_dropped_columns(databa
     with source.snapshot() as snapshot:
         assert rows(snapshot) == [offer(1)]
         assert len(rows(snapshot, PRODUCT_OF_OFFER)) == 1
+
+
+HOSTILE = """
+    create schema evil;
+    grant usage on schema evil to source_reader;
+    create table evil."SpecialOffer" (like "Sales"."SpecialOffer");
+    grant select on evil."SpecialOffer" to source_reader;
+    create function evil.encode(bytea, text) returns text language sql as $$ select 'forged' $$;
+    create function evil.upper(text) returns text language sql as $$ select 'forged' $$;
+    create function evil.hash_record_extended(record, bigint) returns bigint language plpgsql as 'begin return 6; end';
+    create function evil.lie(numeric, numeric) returns boolean language sql as 'select true';
+    create operator evil.= (leftarg = numeric, rightarg = numeric, function = evil.lie);
+    create domain evil.text as pg_catalog.varchar(1);
+    alter table "Sales"."SpecialOffer" alter column "Description" type bytea using '\\x00ff';
+"""
+
+
+def test_a_hostile_search_path_changes_nothing_of_what_is_read(postgres, database, source, source_reader_url):
+    database.execute(HOSTILE)
+    before, identity = source.state(OFFER), source.identity()
+    name = source_reader_url.rsplit("/", 1)[1]
+    with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as server:
+        trap = f'alter role source_reader in database {name} set search_path to evil, "Sales", pg_catalog'
+        server.execute(trap)
+    with psycopg.connect(source_reader_url) as reader:
+        caught = reader.execute("select count(*), upper('x') from \"SpecialOffer\"").fetchone()
+        assert caught == (0, "forged"), "the trap is set"
+    for url in (source_reader_url, f"{source_reader_url}?options=-csearch_path%3Devil,pg_catalog"):
+        hostile = PostgresSource(SecretStr(url), batch_rows=10)
+        assert (hostile.state(OFFER), hostile.identity()) == (before, identity)
+        with hostile.snapshot() as snapshot:
+            assert [row["Description"] for row in rows(snapshot)] == ["00FF"] * 3
+            (keys,) = snapshot.keys(OFFER)
+            assert keys_of(snapshot.rows_by_key(OFFER, pa.Table.from_batches([keys.slice(2)]))) == [3]
+
+
+def test_the_encryption_that_the_url_asks_for_is_had_or_nothing_is_read(database, source_reader_url, tmp_path):
+    certificate = self_signed(tmp_path, "localhost")
+    plain = source_reader_url.replace("127.0.0.1", "localhost")
+    port = plain.rsplit(":", 1)[1].split("/")[0]
+    with tls_front(int(port), certificate) as front:
+        safe = plain.replace(f":{port}/", f":{front.port}/")
+        good = PostgresSource(SecretStr(f"{safe}?sslmode=verify-full&sslrootcert={certificate}"), 10)
+        assert good.state(OFFER).rows == 3
+        assert front.handshakes == 1
+        with good.snapshot() as snapshot:
+            assert len(rows(snapshot)) == 3
+        assert front.handshakes > 1, "the other driver speaks TLS too"
+        other = self_signed(tmp_path, "elsewhere")
+        refused = {
+            f"{safe}?sslmode=verify-full&sslrootcert={other}": "certificate that is not trusted",
+            f"{safe.replace('localhost', '127.0.0.1')}?sslmode=verify-full&sslrootcert={certificate}": "another host",
+            f"{plain}?sslmode=require": "does not offer the encryption",
+        }
+        for url, words in refused.items():
+            source = PostgresSource(SecretStr(url), 10)
+            for attempt in (source.identity, lambda source=source: source.snapshot().__enter__()):
+                with pytest.raises(PlatformError, match=words) as error:
+                    attempt()
+                assert type(error.value) is PlatformError, "waiting does not mend it"
+
+
+def test_a_connection_that_breaks_in_a_batch_loses_and_doubles_nothing(
+    postgres, database, source_reader_url, warehouse_url, monkeypatch
+):
+    many = 40_000
+    database.execute('truncate "Sales"."SpecialOffer"')
+    database.execute(
+        """insert into "Sales"."SpecialOffer" select n, repeat('x', 200), 0.02, 'Volume', 'Reseller', '2011-05-31',
+           '2014-05-30', 11, null, gen_random_uuid(), '2013-05-01' from generate_series(1, %s) as n""",
+        (many,),
+    )
+    settings = Settings(
+        source_url=SecretStr(source_reader_url), warehouse_url=SecretStr(warehouse_url), batch_rows=1_000
+    )
+    pipeline = Pipeline(settings)
+    run = "ingest_source/broken"
+    (group,) = [group for group in detect.detect(settings, run) if OFFER.asset in group]
+    held = load.hold_against
+    batches = count(1)
+
+    def cut(entry, batch):
+        if next(batches) == 3:
+            with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as server:
+                server.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'source_reader'")
+        return held(entry, batch)
+
+    monkeypatch.setattr(load, "hold_against", cut)
+    with pytest.raises(ServiceUnavailable, match="does not answer"):
+        load.load(settings, run, [OFFER.asset])
+    staged = pipeline.published('select count(*) from staging."Sales_SpecialOffer__rows"')[0][0]
+    assert 0 < staged < many, "it broke in the middle"
+    load.load(settings, run, group)
+    judge.judge(settings, run)
+    publish.publish(settings, run)
+    assert pipeline.published('select count(*), count(distinct "SpecialOfferID") from raw."Sales_SpecialOffer"') == [
+        (many, many)
+    ]

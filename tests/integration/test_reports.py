@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,16 +17,18 @@ from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from adventureworks.errors import PlatformError
+from adventureworks.orchestration.storage import report_folder
 from adventureworks.outbox.desk import Desk
 from adventureworks.outbox.routes import routes
 from adventureworks.reports import delivery, mailing
 from adventureworks.reports import month as months
 from adventureworks.reports.due import months_due
 from adventureworks.settings import Settings
-from adventureworks.texts import language
+from adventureworks.texts import LANGUAGES, language
 from tests.integration.pipeline import Pipeline
 
 RUN = "financial_reporting/test"
+SETTLED = timedelta(minutes=3)
 MONTHS = "select to_char(month, 'YYYY-MM'), is_partial from staging.sales_month order by month"
 
 
@@ -36,6 +39,44 @@ def figures(pipeline: Pipeline, key: str) -> months.Month:
 
 def last_whole(pipeline: Pipeline) -> str:
     return [key for key, partial in pipeline.published(MONTHS) if not partial][-1]
+
+
+def readers(channels: tuple[str, ...] = ("email",), ui_url: str = "http://ui", **changes: object) -> Desk:
+    """Who gets monthly reports, and no digest."""
+    return Desk(routes(Settings()).model_copy(update={"digests": {}, **changes}), channels, "slack_default", ui_url)
+
+
+def told(
+    pipeline: Pipeline, folder: Path, later: timedelta = timedelta(), desk: Desk | None = None
+) -> list[tuple[str, str]]:
+    """What readers are told now: subject and text."""
+    with psycopg.connect(pipeline.url) as connection:
+        mailing.compose(connection, desk or readers(), folder, datetime.now(UTC) + later)
+        return connection.execute(
+            "with taken as (update ops.outbox set sent_at = created where sent_at is null returning letter_id)"
+            " select subject, text from taken join ops.letter using (letter_id) order by subject"
+        ).fetchall()
+
+
+def subjects(letters: list[tuple[str, str]]) -> list[str]:
+    return [subject.removeprefix("[AdventureWorks] ") for subject, _ in letters]
+
+
+def name_of(key: str) -> str:
+    return language("en").month(months.first_day(key))
+
+
+def filed(folder: Path, key: str) -> bytes:
+    return (folder / "monthly" / key / delivery.file_name(key, "en", "workbook")).read_bytes()
+
+
+def cancel(pipeline: Pipeline, key: str, status: int = 6) -> None:
+    pipeline.change(
+        """update "Sales"."SalesOrderHeader" set "Status" = %s where to_char("OrderDate", 'YYYY-MM') = %s""",
+        (status, key),
+    )
+    pipeline.ingest()
+    pipeline.analyse("daily_sales_etl")
 
 
 def rename_products(pipeline: Pipeline, *names: str) -> None:
@@ -173,6 +214,7 @@ def test_only_what_changed_is_delivered_anew_and_it_says_what(pipeline: Pipeline
     other = pipeline.published(MONTHS)[2][0]
     for each in (key, other):
         assert delivery.deliver(pipeline.settings, tmp_path, each, RUN).status == "new"
+    assert len(told(pipeline, tmp_path)) == 1
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     assert len(before) == 8
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "unchanged"
@@ -180,7 +222,7 @@ def test_only_what_changed_is_delivered_anew_and_it_says_what(pipeline: Pipeline
     added = sell_more(pipeline, key)
     assert months_due(pipeline.settings) == (), "not before the sales are computed"
     pipeline.analyse("daily_sales_etl")
-    assert months_due(pipeline.settings) == (key,)
+    assert months_due(pipeline.settings) == tuple(month for month, _ in pipeline.published(MONTHS) if month >= key)
     pipeline.settle()
     assert key in delivery.months_stale(pipeline.settings)
     assert other not in delivery.months_stale(pipeline.settings)
@@ -209,24 +251,11 @@ def test_a_month_that_is_over_is_announced_once_and_a_restated_one_says_so(pipel
     key = last_whole(pipeline)
     older = pipeline.published(MONTHS)[3][0]
     partial = next(month for month, is_partial in pipeline.published(MONTHS)[::-1] if is_partial)
-    desk = Desk(routes(Settings()).model_copy(update={"digests": {}}), ("email",), "slack_default", "http://ui")
-
-    def told(later: timedelta = timedelta()) -> list[str]:
-        with psycopg.connect(pipeline.url) as connection:
-            mailing.compose(connection, desk, tmp_path, datetime.now(UTC) + later)
-            rows = connection.execute(
-                "update ops.outbox set sent_at = created where sent_at is null returning letter_id"
-            ).fetchall()
-            return [
-                str(connection.execute("select subject from ops.letter where letter_id = %s", row).fetchone()[0])  # type: ignore[index]
-                for row in rows
-            ]
-
     for each in (older, key, partial):
         delivery.deliver(pipeline.settings, tmp_path, each, RUN)
     name = language("en").month(months.first_day(key))
-    assert told() == [f"[AdventureWorks] Report of {name}"], "what was over before, or is not over, is no news"
-    assert told() == []
+    assert subjects(told(pipeline, tmp_path)) == [f"Report of {name}"], "what was over, or is not yet, is no news"
+    assert told(pipeline, tmp_path) == []
     with psycopg.connect(pipeline.url) as connection:
         names = connection.execute("select name, media_type from ops.enclosure order by name").fetchall()
     assert [row[0] for row in names] == [f"AdventureWorks-{key}-en.pdf", f"AdventureWorks-{key}-en.xlsx"]
@@ -234,9 +263,210 @@ def test_a_month_that_is_over_is_announced_once_and_a_restated_one_says_so(pipel
     sell_more(pipeline, key)
     pipeline.settle()
     delivery.deliver(pipeline.settings, tmp_path, key, RUN)
-    assert told() == [], "others may follow"
-    assert told(timedelta(minutes=3)) == [f"[AdventureWorks] {name} was restated"]
-    assert told(timedelta(minutes=6)) == []
+    assert told(pipeline, tmp_path) == [], "others may follow"
+    assert subjects(told(pipeline, tmp_path, SETTLED)) == [f"{name} was restated"]
+    assert told(pipeline, tmp_path, SETTLED) == []
+
+
+def test_what_is_compared_with_a_changed_month_is_filed_anew_and_told_in_one_line(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    keys = [key for key, _ in pipeline.published(MONTHS)]
+    newest = last_whole(pipeline)
+    changed = keys[keys.index(newest) - 12]
+    for key in keys:
+        delivery.deliver(pipeline.settings, tmp_path, key, RUN)
+    told(pipeline, tmp_path)
+    before = {key: filed(tmp_path, key) for key in keys}
+    sell_more(pipeline, changed)
+    pipeline.analyse("daily_sales_etl")
+    window = keys[keys.index(changed) : keys.index(newest) + 1]
+    assert months_due(pipeline.settings) == tuple(window), "a year later it is still what is compared with"
+    pipeline.settle()
+    assert delivery.months_stale(pipeline.settings) == tuple(window)
+    done = list(delivery.deliver_each(pipeline.settings, tmp_path, window, RUN))
+    assert [one.status for one in done] == ["restated"] + ["refreshed"] * 12
+    assert delivery.months_stale(pipeline.settings) == ()
+    for key in window:
+        assert filed(tmp_path, key) == delivery.made(figures(pipeline, key), "en", "workbook"), key
+    assert {one.status for one in delivery.deliver_each(pipeline.settings, tmp_path, keys, RUN)} == {"unchanged"}
+    assert {key for key in keys if filed(tmp_path, key) != before[key]} == set(window)
+
+    [(subject, text)] = told(pipeline, tmp_path, SETTLED)
+    assert subject.endswith(f"{name_of(changed)} was restated")
+    assert f"12 from {name_of(window[1])} to {name_of(newest)}" in text
+    assert told(pipeline, tmp_path, SETTLED) == []
+
+
+def test_a_restated_month_is_measured_against_what_readers_know(pipeline: Pipeline, tmp_path: Path) -> None:
+    key = last_whole(pipeline)
+    delivery.deliver(pipeline.settings, tmp_path, key, RUN)
+    sell_more(pipeline, key)
+    pipeline.settle()
+    assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "new", "nobody heard of the first one"
+    assert subjects(told(pipeline, tmp_path)) == [f"Report of {name_of(key)}"]
+    known = figures(pipeline, key).total.now.revenue
+    for _ in range(2):
+        added = sell_more(pipeline, key)
+        pipeline.settle()
+        assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "restated"
+    [(_, text)] = told(pipeline, tmp_path, SETTLED)
+    english = language("en")
+    assert f"{english.money(known, 2)} → {english.money(figures(pipeline, key).total.now.revenue, 2)}" in text
+    assert english.money(known + added, 2) not in text, "what lay between was told to nobody"
+
+
+def test_a_report_that_promises_another_one_is_made_again(pipeline: Pipeline, tmp_path: Path) -> None:
+    keys = [key for key, _ in pipeline.published(MONTHS)]
+    key = last_whole(pipeline)
+    sell_more(pipeline, keys[3])
+    delivery.deliver(pipeline.settings, tmp_path, key, RUN)
+    promising = filed(tmp_path, key)
+    pipeline.analyse("daily_sales_etl")
+    assert key in months_due(pipeline.settings), "though none of its figures changes"
+    pipeline.settle()
+    assert key in delivery.months_stale(pipeline.settings)
+    assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "unchanged"
+    assert filed(tmp_path, key) == delivery.made(figures(pipeline, key), "en", "workbook") != promising
+    assert key not in delivery.months_stale(pipeline.settings)
+
+
+def test_a_month_without_orders_is_withdrawn_and_may_come_back(pipeline: Pipeline, tmp_path: Path) -> None:
+    key = last_whole(pipeline)
+    [revenue] = [figures(pipeline, key).total.now.revenue]
+    done = delivery.deliver(pipeline.settings, tmp_path, key, RUN)
+    told(pipeline, tmp_path)
+    cancel(pipeline, key)
+    assert key in months_due(pipeline.settings)
+    pipeline.settle()
+    assert key in delivery.months_stale(pipeline.settings)
+    assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "withdrawn"
+    assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "unchanged"
+    assert not any((tmp_path / file.path).exists() for file in done.files)
+    assert pipeline.published("select count(*) from ops.report_file where month = %s", (key,)) == [(0,)]
+    assert key not in delivery.months_stale(pipeline.settings)
+    [(subject, text)] = told(pipeline, tmp_path, SETTLED)
+    assert subject.endswith(f"The report of {name_of(key)} was withdrawn")
+    assert f"{language('en').money(revenue, 2)} → $0.00" in text
+
+    cancel(pipeline, key, status=5)
+    pipeline.settle()
+    assert key in delivery.months_stale(pipeline.settings)
+    assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "new"
+    assert subjects(told(pipeline, tmp_path)) == [f"Report of {name_of(key)}"]
+
+
+def test_a_business_date_within_the_month_bounds_its_control_total_too(pipeline: Pipeline, tmp_path: Path) -> None:
+    key = last_whole(pipeline)
+    pipeline.settings = pipeline.settings.model_copy(update={"as_of": months.first_day(key).replace(day=15)})
+    pipeline.settle()
+    assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).is_partial
+    found = figures(pipeline, key)
+    assert found.control_total is not None
+    assert abs(found.control_total - found.total.now.revenue) <= months.TOLERANCE
+
+
+def test_one_bad_month_does_not_stop_the_others(pipeline: Pipeline, tmp_path: Path) -> None:
+    first, bad, other, last = [key for key, _ in pipeline.published(MONTHS)][4:8]
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(
+            "update marts.monthly_profit set revenue = revenue + 1 where ctid in"
+            " (select min(ctid) from marts.monthly_profit where month in (%s, %s) group by month)",
+            (f"{bad}-01", f"{other}-01"),
+        )
+    done: list[str] = []
+    deliveries = delivery.deliver_each(pipeline.settings, tmp_path, (first, bad, other, last), RUN)
+    with pytest.raises(PlatformError, match=f"2 months could not be reported.*{bad}: Rule.*{other}: Rule.*status"):
+        done.extend(one.month for one in deliveries)
+    assert done == [first, last]
+
+
+def test_a_month_is_announced_once_its_readers_can_be_reached(pipeline: Pipeline, tmp_path: Path) -> None:
+    delivery.deliver(pipeline.settings, tmp_path, last_whole(pipeline), RUN)
+    assert told(pipeline, tmp_path, desk=readers(("slack",))) == []
+    assert told(pipeline, tmp_path, desk=readers(("slack",))) == []
+    assert len(told(pipeline, tmp_path, desk=readers(("email", "slack")))) == 1
+    sell_more(pipeline, last_whole(pipeline))
+    pipeline.settle()
+    delivery.deliver(pipeline.settings, tmp_path, last_whole(pipeline), RUN)
+    assert told(pipeline, tmp_path, SETTLED, readers(monthly_report=())) == []
+    assert told(pipeline, tmp_path, SETTLED) == [], "there was nobody to tell"
+
+
+def test_readers_of_a_language_without_reports_get_what_there_is(pipeline: Pipeline, tmp_path: Path) -> None:
+    settings = pipeline.settings.model_copy(update={"report_languages": ("en",)})
+    key = last_whole(pipeline)
+    delivery.deliver(settings, tmp_path, key, RUN)
+    groups = routes(Settings()).groups
+    french = {**groups, "finance": groups["finance"].model_copy(update={"language": "fr"})}
+    [(_, text)] = told(pipeline, tmp_path, desk=readers(groups=french))
+    assert "joints en anglais" in text
+    names = pipeline.published("select name from ops.enclosure where not is_image order by name")
+    assert names == [(f"AdventureWorks-{key}-en.pdf",), (f"AdventureWorks-{key}-en.xlsx",)]
+
+
+def test_reports_are_kept_in_an_object_store(pipeline: Pipeline) -> None:
+    folder = report_folder(pipeline.settings.model_copy(update={"reports_url": "memory://bucket/reports"}))
+    key = last_whole(pipeline)
+    done = delivery.deliver(pipeline.settings, folder, key, RUN)
+    found = figures(pipeline, key)
+    for file in done.files:
+        assert (folder / file.path).read_bytes() == delivery.made(found, file.language, file.kind)
+    (folder / done.files[0].path).unlink()
+    assert delivery.months_stale(pipeline.settings, folder) != delivery.months_stale(pipeline.settings)
+    delivery.deliver(pipeline.settings, folder, key, RUN)
+    assert (folder / done.files[0].path).exists()
+    cancel(pipeline, key)
+    pipeline.settle()
+    delivery.deliver(pipeline.settings, folder, key, RUN)
+    assert not any((folder / file.path).exists() for file in done.files)
+
+
+def test_the_pdf_reads_as_well_in_every_language(pipeline: Pipeline, tmp_path: Path) -> None:
+    found = figures(pipeline, last_whole(pipeline))
+    pages = {}
+    for code in LANGUAGES:
+        content = delivery.made(found, code, "document")
+        reader = PdfReader(BytesIO(content))
+        pages[code] = len(reader.pages)
+        rows = [
+            " ".join(line.split())
+            for page in reader.pages
+            for line in page.extract_text(extraction_mode="layout").splitlines()
+        ]
+        for line in (*found.products, *found.regions):
+            shown = f"{line.name} {' '.join(language(code).money(line.now.revenue).split())}"
+            assert any(row.startswith(shown) for row in rows), f"{shown} does not stand in one row"
+    assert max(pages.values()) - min(pages.values()) <= 1, pages
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_no_page_of_the_pdf_runs_over_its_margin_or_is_nearly_empty(
+    pipeline: Pipeline, tmp_path: Path, code: str
+) -> None:
+    program = shutil.which("pdftoppm")
+    if program is None:
+        pytest.skip("no pdftoppm on this machine (make pictures installs it)")
+    file = tmp_path / "report.pdf"
+    file.write_bytes(delivery.made(figures(pipeline, last_whole(pipeline)), code, "document"))
+    subprocess.run([program, "-gray", "-r", "50", str(file), str(tmp_path / "page")], check=True, capture_output=True)
+    pictures = sorted(tmp_path.glob("page*.pgm"))
+    assert len(pictures) > 4
+    for number, picture in enumerate(pictures, start=1):
+        rows = pixels(picture)
+        margin = round(14 / 25.4 * 50)
+        assert all(min(row[:margin]) > 250 and min(row[-margin:]) > 250 for row in rows), f"page {number}"
+        written = sum(min(row) < 200 for row in rows) / len(rows)
+        assert number == len(pictures) or written > 0.3, f"page {number} is nearly empty"
+
+
+def pixels(picture: Path) -> list[bytes]:
+    """The rows of a grey picture (PGM), 0 is black."""
+    kind, width, height, _, content = picture.read_bytes().split(maxsplit=4)
+    assert kind == b"P5"
+    wide, high = int(width), int(height)
+    content = content[-wide * high :]
+    return [content[row * wide : (row + 1) * wide] for row in range(high)]
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def problems(source_url: str, warehouse_url: str) -> list[str]:
     given = {"as_of": newest_order(source_url).isoformat()}
     for asset in SOURCE_TABLES:
         given |= {f"least_rows_{asset}": "0", f"stale_before_{asset}": "0001-01-01 00:00:00"}
-    outcomes = run_checks(warehouse_url, PROJECT_ROOT / "checks" / "source", tuple(SOURCE_TABLES), given)
+    outcomes = run_checks(engine, PROJECT_ROOT / "checks" / "source", tuple(SOURCE_TABLES), given)
     return found + [f"{o.table}: {o.rule} ({o.outcome}, {o.failed})" for o in outcomes if o.outcome != "pass"]
 
 

@@ -33,7 +33,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 def test_help_names_every_command(command: Command) -> None:
     told = command("--help")
-    assert all(name in told.stdout for name in ("run", "sql", "status", "source", "quarantine", "doctor"))
+    names = ("run", "sql", "status", "source", "quarantine", "doctor", "backup", "restore")
+    assert all(name in told.stdout for name in names)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,8 @@ def test_the_source_is_remembered_and_a_folder_is_made_absolute(
     state.remember("source", "postgresql://u@h/d")
     assert choose_source(settings, None) == "postgresql://u@h/d"
     assert choose_source(settings, "sample") == "sample"
+    for chosen in ("mssql://u@h/d", "airflow:mssql_default"):
+        assert choose_source(settings, chosen) == chosen
 
 
 @pytest.mark.parametrize(

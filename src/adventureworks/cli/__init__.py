@@ -29,6 +29,10 @@ incident_app = typer.Typer(no_args_is_help=True, help="See what is wrong, take i
 app.add_typer(source_app, name="source")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(incident_app, name="incident")
+environment_app = typer.Typer(
+    no_args_is_help=True, help="Build everything into schemas of its own, and throw them away."
+)
+app.add_typer(environment_app, name="environment")
 
 REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
 """What a file system says to people rather than to programmers."""
@@ -105,6 +109,40 @@ def watch_command(
     watch(configuration(), every, once)
 
 
+@app.command("backup")
+def backup_command(
+    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+) -> None:
+    """Save the embedded databases as of one moment, with secrets and reports; the platform may be running."""
+    from adventureworks.cli.backup import save
+
+    save(configuration(), folder)
+
+
+SendWaiting = Annotated[
+    bool, typer.Option("--send-waiting", help="Send the messages that waited; only if nothing was sent since.")
+]
+
+
+@app.command("restore")
+def restore_command(
+    folder: Annotated[Path, typer.Argument(help="What adventureworks backup wrote.")],
+    send_waiting: SendWaiting = False,
+) -> None:
+    """Make a home (ADVENTUREWORKS_HOME) of a back-up. One that holds databases is never overwritten."""
+    from adventureworks.cli.backup import restore
+
+    restore(configuration(), folder, send_waiting)
+
+
+@app.command("restored")
+def restored_command(send_waiting: SendWaiting = False) -> None:
+    """Tell the platform that you restored its warehouse by your own means: nothing is sent twice, no event is lost."""
+    from adventureworks.cli.backup import restored
+
+    restored(configuration(), send_waiting)
+
+
 @source_app.command("generate")
 def source_generate(
     scale: Annotated[float, typer.Option(help="1 is the size of the real company.")] = 1.0,
@@ -146,6 +184,25 @@ def source_sql(
     from adventureworks.cli.source import change
 
     change(configuration(), statements)
+
+
+EnvironmentName = Annotated[str, typer.Argument(help="For example pr_42: its schemas are pr_42_raw, pr_42_marts …")]
+
+
+@environment_app.command("build")
+def environment_build(name: EnvironmentName) -> None:
+    """Ingest the source and compute every mart into an environment, without Airflow. Again: only what changed."""
+    from adventureworks.cli.environment import build
+
+    raise typer.Exit(build(configuration(), name))
+
+
+@environment_app.command("drop")
+def environment_drop(name: EnvironmentName) -> None:
+    """Throw an environment away."""
+    from adventureworks.cli.environment import drop
+
+    drop(configuration(), name)
 
 
 @quarantine_app.command("list")

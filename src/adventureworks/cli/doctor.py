@@ -6,18 +6,22 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from importlib.metadata import version
+from typing import Any
 
 import psycopg
+from pydantic import SecretStr
 
 from adventureworks.cli.output import console
-from adventureworks.cli.reading import has_warehouse
+from adventureworks.cli.reading import has_warehouse, reading
 from adventureworks.cli.run import SAMPLE, choose_source
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.platform import running_platform
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.settings import Settings
+from adventureworks.source import AIRFLOW, SQL_SERVER
 from adventureworks.warehouse.state import is_laid_out
 
 
@@ -31,6 +35,7 @@ def examine(settings: Settings) -> int:
         "Airflow": _airflow,
         "Warehouse": _warehouse,
         "Source": _source,
+        "Reports": _reports,
         "Platform": _platform,
     }
     failed = 0
@@ -55,6 +60,8 @@ def _home(settings: Settings) -> str:
 
 
 def _postgres(settings: Settings) -> str:
+    if settings.warehouse_url is not None and "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in os.environ:
+        return "no embedded server is needed: warehouse and Airflow's database are configured"
     with services(settings) as addresses, psycopg.connect(addresses.metadata_url.get_secret_value()) as connection:
         row = connection.execute("show server_version").fetchone()
     return f"the embedded server {row[0] if row else '?'} starts and answers"
@@ -65,15 +72,49 @@ def _airflow(_: Settings) -> str:
 
 
 def _warehouse(settings: Settings) -> str:
+    if settings.warehouse == "snowflake":
+        return f"{_snowflake(settings)}; its records: {_postgres_warehouse(settings)}"
+    return _postgres_warehouse(settings)
+
+
+def _snowflake(settings: Settings) -> str:
+    """Whether the login works, and its role may do all that the platform does."""
+    from adventureworks.warehouse import snowflake_grants
+    from adventureworks.warehouse.snowflake_login import sign_in
+
+    with closing(sign_in(settings, "doctor")) as connection:
+        cursor: Any = connection.cursor()
+        role, warehouse = cursor.execute("select current_role(), current_warehouse()").fetchone()
+        if not warehouse:
+            raise PlatformError(
+                f"The login of {settings.snowflake_connection} has no warehouse to work with.",
+                "Name one in the Airflow connection, or as the user's default: deploy/snowflake/set-up.sql",
+            )
+        held: set[tuple[str, str, str]] = set()
+        roles, asked = [str(role)], set[str]()
+        while roles:
+            one = roles.pop()
+            asked.add(one)
+            shown = cursor.execute(f'show grants to role "{one}"').fetchall()
+            held |= snowflake_grants.held_by(shown)
+            roles += [other for other in snowflake_grants.inherited_roles(shown) if other not in asked]
+    lacking = snowflake_grants.missing(snowflake_grants.needed(settings, str(warehouse)), held)
+    if lacking:
+        raise PlatformError(
+            f"The role {role} lacks {len(lacking)} grants.",
+            "An administrator types: " + " ".join(grant.statement(str(role)) for grant in lacking),
+        )
+    return f"Snowflake, as {role} with warehouse {warehouse}, which may do all that is needed"
+
+
+def _postgres_warehouse(settings: Settings) -> str:
     if not has_warehouse(settings):
         return "none yet; the first run makes it"
-    with services(settings) as addresses:
-        try:
-            with psycopg.connect(addresses.reader_url.get_secret_value(), connect_timeout=10) as connection:
-                filled = is_laid_out(connection)
-        except psycopg.OperationalError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise ServiceUnavailable(f"It does not answer: {reason}.", "Check ADVENTUREWORKS_WAREHOUSE_URL.") from None
+    try:
+        with reading(settings) as connection:
+            filled = is_laid_out(connection)
+    except ServiceUnavailable as error:
+        raise ServiceUnavailable(error.cause, "Check ADVENTUREWORKS_WAREHOUSE_URL.") from None
     where = "embedded" if settings.warehouse_url is None else "configured"
     return f"{where}, {'in use' if filled else 'empty'}"
 
@@ -82,8 +123,15 @@ def _source(settings: Settings) -> str:
     chosen = choose_source(settings, None)
     if chosen == SAMPLE:
         return "the embedded database"
+    if chosen.startswith(AIRFLOW):
+        from adventureworks.orchestration.connections import with_source
+
+        named = with_source(settings.model_copy(update={"source": chosen, "source_url": None}))
+        chosen = named.source_url.get_secret_value() if named.source_url else chosen
     if "://" not in chosen:
         return f"the folder {chosen}"
+    if chosen.startswith(SQL_SERVER):
+        return _sql_server(settings, chosen)
     try:
         psycopg.connect(chosen, connect_timeout=10).close()
     except psycopg.OperationalError as error:
@@ -92,6 +140,28 @@ def _source(settings: Settings) -> str:
             f"The database does not answer: {reason}.", "Check ADVENTUREWORKS_SOURCE_URL."
         ) from None
     return "a database, which answers"
+
+
+def _sql_server(settings: Settings, url: str) -> str:
+    from adventureworks.source.sqlserver_examination import examine as examine_source
+
+    found = examine_source(SecretStr(url), settings.source_password)
+    if found.faults:
+        raise PlatformError(found.summary, " ".join(found.faults))
+    return " ".join([found.summary, *found.advice])
+
+
+def _reports(settings: Settings) -> str:
+    from adventureworks.orchestration.storage import report_folder
+    from adventureworks.outbox.routes import routes
+    from adventureworks.reports.digests import check_names
+
+    known = routes(settings)
+    check_names(known.digests)
+    folder = report_folder(settings)
+    missing = sorted({known.groups[name].language for name in known.monthly_report} - set(settings.report_languages))
+    also = f"; readers of {', '.join(missing)} get them in {settings.report_languages[0]}" if missing else ""
+    return f"in {', '.join(settings.report_languages)}, kept in {folder}{also}"
 
 
 def _platform(settings: Settings) -> str:

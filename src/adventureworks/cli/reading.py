@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import psycopg
 from pydantic import SecretStr
 
 from adventureworks.embedded.home import Home
-from adventureworks.embedded.services import Endpoints, services
+from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.settings import Settings
+from adventureworks.warehouse.postgres import PostgresWarehouse, connected
+from adventureworks.warehouse.snowflake import SnowflakeWarehouse
 
 NOTHING_PUBLISHED = "Nothing is published yet. Start: adventureworks run"
 
@@ -24,32 +26,54 @@ def has_warehouse(settings: Settings) -> bool:
 @contextmanager
 def reading(settings: Settings) -> Iterator[psycopg.Connection]:
     """A connection that can read the warehouse and change nothing."""
-    with _addresses(settings) as addresses, _connected(addresses.reader_url) as connection:
-        connection.read_only = True
-        yield connection
+    with _address(settings, reader=True) as url:
+        if settings.warehouse == "snowflake":
+            with _beside_snowflake(settings, url) as session:
+                yield session
+            return
+        with _connected(url, settings.environment) as connection:
+            connection.read_only = True
+            yield connection
 
 
 @contextmanager
 def writing(settings: Settings) -> Iterator[psycopg.Connection]:
     """A connection for the platform's own records; what is changed is kept when the block ends well."""
-    with _addresses(settings) as addresses, _connected(addresses.warehouse_url) as connection:
+    with _address(settings) as url, _connected(url, settings.environment) as connection:
         yield connection
 
 
 @contextmanager
-def _addresses(settings: Settings) -> Iterator[Endpoints]:
+def _address(settings: Settings, reader: bool = False) -> Iterator[SecretStr]:
+    if settings.warehouse_url is not None:
+        # On a server no embedded PostgreSQL is started for it.
+        yield settings.warehouse_url
+        return
     if not has_warehouse(settings):
         raise PlatformError("There is no warehouse yet.", "Start: adventureworks run")
     with services(settings) as addresses:
-        yield addresses
+        yield addresses.reader_url if reader else addresses.warehouse_url
 
 
 @contextmanager
-def _connected(url: SecretStr) -> Iterator[psycopg.Connection]:
-    try:
-        connection = psycopg.connect(url.get_secret_value(), connect_timeout=10, application_name="adventureworks")
-    except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ServiceUnavailable(f"The warehouse does not answer: {reason}.", "Check: adventureworks doctor") from None
-    with connection:
+def _beside_snowflake(settings: Settings, records: SecretStr) -> Iterator[psycopg.Connection]:
+    """A session that is rolled back: what Snowflake lets this login change is for its role to say."""
+    with SnowflakeWarehouse(settings, PostgresWarehouse(records, settings.environment)).connect(
+        "read", counted=False
+    ) as session:
+        yield session
+        session.rollback()
+
+
+@contextmanager
+def _connected(url: SecretStr, environment: str) -> Iterator[psycopg.Connection]:
+    opened = connected(url.get_secret_value(), environment, connect_timeout=10, application_name="adventureworks")
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(opened)
+        except psycopg.OperationalError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ServiceUnavailable(
+                f"The warehouse does not answer: {reason}.", "Check: adventureworks doctor"
+            ) from None
         yield connection

@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 from rich.markup import escape
 
 from adventureworks.catalog import MARTS
@@ -23,6 +22,8 @@ from adventureworks.embedded.services import Endpoints
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.settings import Settings
+from adventureworks.source import AIRFLOW, POSTGRESQL, SQL_SERVER
+from adventureworks.warehouse.postgres import connected
 from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out
 
 INGESTION = "ingest_source"
@@ -71,15 +72,16 @@ def run(settings: Settings, source: str | None, once: bool, port: int | None) ->
 
 
 def choose_source(settings: Settings, wanted: str | None) -> str:
-    """`sample`, the absolute path of a folder, or a URL: what is wanted, else configured, else the last, else sample.
+    """`sample`, the absolute path of a folder, a URL, or an Airflow connection: what is wanted, else configured, else
+    the last, else sample.
 
-    Raises PlatformError where it is none of the three.
+    Raises PlatformError where it is none of the four.
     """
     configured = settings.source_url.get_secret_value() if settings.source_url else settings.source
     chosen = wanted or configured or Home(settings.home).remembered("source") or SAMPLE
-    if chosen == SAMPLE or chosen.startswith(("postgresql://", "postgres://")):
+    if chosen == SAMPLE or chosen.startswith((*POSTGRESQL, *SQL_SERVER, AIRFLOW)):
         return str(chosen)
-    choices = "Give --source sample, a folder of files, or postgresql://…"
+    choices = "Give --source sample, a folder of files, postgresql://…, mssql://…, or airflow:connection"
     if "://" in chosen:
         raise PlatformError(f"A source of the kind {chosen.split('://')[0]}:// cannot be read.", choices)
     folder = Path(chosen).expanduser().absolute()
@@ -193,7 +195,7 @@ def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress
 
 
 def _outcome(platform: Platform, metadata: Metadata, before: int) -> Outcome:
-    with psycopg.connect(platform.endpoints.reader_url.get_secret_value()) as connection:
+    with connected(platform.endpoints.reader_url.get_secret_value(), platform.settings.environment) as connection:
         if not is_laid_out(connection):
             return Outcome([], [], metadata.failed(before))
         return Outcome(asset_states(connection), open_incidents(connection), metadata.failed(before))

@@ -6,16 +6,24 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal
 
 import psycopg
 from psycopg.types.string import TextLoader
+from snowflake.connector.errors import DatabaseError
+from sqlglot import parse_one
+from sqlglot.errors import ParseError
+from sqlglot.expressions import Query
 
 from adventureworks.cli.output import console, table
 from adventureworks.cli.reading import reading
 from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
+from adventureworks.warehouse.snowflake import Session, touches_data
+from adventureworks.warehouse.snowflake_login import first_line
 
 NUMBERS = frozenset({"int2", "int4", "int8", "numeric", "float4", "float8", "oid"})
 _NO_JSON_NUMBERS = frozenset({"NaN", "Infinity", "-Infinity"})
@@ -29,7 +37,8 @@ def query(settings: Settings, statement: str, form: Literal["table", "csv", "jso
     """Runs one statement and prints its rows. Raises PlatformError with the warehouse's own words."""
     with reading(settings) as connection:
         try:
-            columns, rows = _rows(connection, statement)
+            asked = _rows_beside_snowflake if isinstance(connection, Session) else _rows
+            columns, rows = asked(connection, statement)
             if form == "csv":
                 _print_csv(columns, rows)
             elif form == "json":
@@ -39,6 +48,8 @@ def query(settings: Settings, statement: str, form: Literal["table", "csv", "jso
             sys.stdout.flush()
         except psycopg.Error as error:
             raise PlatformError(f"The query failed: {_first_line(error)}.") from None
+        except (DatabaseError, ParseError, ValueError) as error:
+            raise PlatformError(f"The query failed: {first_line(error)}.") from None
 
 
 def _rows(connection: psycopg.Connection, statement: str) -> tuple[list[Column], Iterator[Row]]:
@@ -56,6 +67,31 @@ def _rows(connection: psycopg.Connection, statement: str) -> tuple[list[Column],
     if not columns:
         raise PlatformError("The statement gives no rows.", "Give one SELECT.")
     return columns, chain(() if first is None else (first,), stream)
+
+
+def _rows_beside_snowflake(session: Session, statement: str) -> tuple[list[Column], Iterator[Row]]:
+    """The same of Snowflake: the statement is written as for PostgreSQL, so that one way of asking serves for both."""
+    if not isinstance(parse_one(statement, dialect="postgres"), Query):
+        raise PlatformError("The statement is no SELECT.", "Give one SELECT.")
+    if not touches_data(statement):
+        return _rows(session.records, statement)
+    found = session.execute(statement)
+    columns = [
+        (name, _SNOWFLAKE_KINDS.get(column.type_code, "text"))
+        for name, column in zip(found.columns, found.description, strict=True)
+    ]
+    return columns, (tuple(map(_as_postgres_says, row)) for row in found)
+
+
+_SNOWFLAKE_KINDS = {0: "numeric", 1: "float8", 13: "bool"}
+
+
+def _as_postgres_says(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    return None if value is None else f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def _type_name(oid: int) -> str:

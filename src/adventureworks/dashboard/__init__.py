@@ -1,5 +1,5 @@
 """The page for people of the business, inside Airflow's UI.
 
-`plugin` puts it into the menu, `app` answers the browser (behind Airflow's login), `figures` reads what it shows,
-`lineage` says what a column is made of. Charts are those of `adventureworks.charts`.
+`plugin` puts it into the menu, `app` answers the browser (behind Airflow's login), `figures` reads what it shows.
+`adventureworks.lineage` knows what a column is made of; charts are those of `adventureworks.charts`.
 """

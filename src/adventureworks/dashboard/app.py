@@ -24,9 +24,10 @@ from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.rendering import FONTS
 from adventureworks.charts.theme import Spec
-from adventureworks.dashboard import figures, lineage
+from adventureworks.dashboard import figures
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
+from adventureworks.lineage import origins
 from adventureworks.reports.delivery import KINDS, MEDIA_TYPES
 from adventureworks.reports.delivery import files as filed
 from adventureworks.settings import settings
@@ -199,9 +200,9 @@ def lineage_page(request: Request, speech: Speech, mart: str = "territory_sales"
         speech,
         mart=MARTS[mart],
         marts=list(MARTS),
-        columns=lineage.columns(mart),
-        by_column=lineage.by_column(mart),
-        levels=lineage.levels(mart),
+        columns=origins.columns(mart),
+        by_column=origins.by_column(mart),
+        levels=origins.levels(mart),
         sources=SOURCE_TABLES,
     )
 
@@ -241,7 +242,11 @@ def download(month: str, code: str, kind: str) -> Response:
         )
     if not found:
         raise HTTPException(404, "There is no such report.")
-    content = (report_folder(settings()) / found[0].path).read_bytes()
+    try:
+        content = (report_folder(settings()) / found[0].path).read_bytes()
+    except OSError:
+        # It was filed, and somebody took it away; the next delivery puts it back.
+        raise HTTPException(404, "The file of this report is gone.") from None
     disposition = f'attachment; filename="{found[0].name}"'
     return Response(content, media_type=MEDIA_TYPES[found[0].kind], headers={"Content-Disposition": disposition})
 

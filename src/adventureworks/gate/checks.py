@@ -23,7 +23,8 @@ from adventureworks.gate.check_files import (
 )
 
 if TYPE_CHECKING:
-    from adventureworks.gate.soda import Measured, TableScan
+    from adventureworks.gate.soda import CheckedSchema, Measured, TableScan
+    from adventureworks.warehouse import Warehouse
 
 __all__ = ["CheckOutcome", "Reference", "references", "run_checks"]
 
@@ -49,26 +50,29 @@ class CheckOutcome:
 
 
 def run_checks(
-    connection_url: str, folder: Path, tables: Sequence[str], variables: Mapping[str, str], schema: str = "staging"
+    warehouse: Warehouse, folder: Path, tables: Sequence[str], variables: Mapping[str, str], schema: str = "staging"
 ) -> list[CheckOutcome]:
     """Runs every check of these tables against the candidate views in `schema`; one outcome for each.
 
     `folder` holds the check files, `variables` the values that they ask for (`least_rows_<table>`,
     `stale_before_<table>`, `as_of`). Raises ServiceUnavailable where the warehouse does not answer.
     """
+    from adventureworks.gate.soda import checked_schema
+
     outcomes: list[CheckOutcome] = []
-    for table in tables:
-        try:
-            declared = declared_checks(folder, table)
-        except PlatformError as error:
-            outcomes.append(CheckOutcome(table, "checks_are_readable", "error", None, str(error), (), "validity"))
-            continue
-        outcomes += _check_table(connection_url, folder, declared, variables, schema)
+    with checked_schema(warehouse, schema) as source:
+        for table in tables:
+            try:
+                declared = declared_checks(folder, table)
+            except PlatformError as error:
+                outcomes.append(CheckOutcome(table, "checks_are_readable", "error", None, str(error), (), "validity"))
+                continue
+            outcomes += _check_table(source, folder, declared, variables)
     return outcomes
 
 
 def _check_table(
-    connection_url: str, folder: Path, declared: Sequence[DeclaredCheck], variables: Mapping[str, str], schema: str
+    source: CheckedSchema, folder: Path, declared: Sequence[DeclaredCheck], variables: Mapping[str, str]
 ) -> list[CheckOutcome]:
     from adventureworks.gate.soda import scan_table
 
@@ -76,7 +80,7 @@ def _check_table(
     missing = sorted(variables_of(folder, table) - set(variables))
     if missing:
         return [_not_evaluated(check, f"{', '.join(missing)} was not given") for check in declared]
-    scan = scan_table(connection_url, schema, check_file(folder, table), variables, _newest(declared, schema))
+    scan = scan_table(source, check_file(folder, table), variables, _newest(declared, source.schema))
     key = _shown_key(declared)
     outcomes = [_outcome(check, scan, variables, key) for check in declared]
     if scan.failure and all(outcome.outcome in ("pass", "warn") for outcome in outcomes):

@@ -48,10 +48,14 @@ def detect(settings: Settings, run_id: str, *, everything: bool = False) -> list
             # A table that was blocked may pass now that another one changed, and so may rows that missed a parent.
             changed |= {asset for asset, last in known.items() if last.blocked}
             changed |= _waiting_for_parents(settings, connection, changed)
-        whole = {asset for asset in changed if everything or asset not in known}
+        interrupted = publication.interrupted(connection)
+        changed |= interrupted
+        whole = {asset for asset in changed if everything or asset not in known or asset in interrupted}
         connection.execute("delete from ops.change where run_id = %s", (run_id,))
         for asset in sorted(changed):
-            _note(connection, run_id, asset, states[asset], identity, asset in whole)
+            _note(
+                connection, run_id, asset, states[asset], identity, whole=asset in whole, resumes=asset in interrupted
+            )
     readable = {asset: state for asset, state in states.items() if asset in changed and isinstance(state, TableState)}
     return _groups(readable, whole)
 
@@ -111,12 +115,19 @@ def _waiting_for_parents(settings: Settings, connection: Connection, changed: se
 
 
 def _note(
-    connection: Connection, run_id: str, asset: str, state: TableState | TableBlocked, identity: str, whole: bool
+    connection: Connection,
+    run_id: str,
+    asset: str,
+    state: TableState | TableBlocked,
+    identity: str,
+    *,
+    whole: bool,
+    resumes: bool,
 ) -> None:
     unreadable = state if isinstance(state, TableBlocked) else None
     connection.execute(
         "insert into ops.change (run_id, asset, fingerprint, newest_change, source_rows, status, blocked_rule,"
-        " blocked_cause, source, whole) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        " blocked_cause, source, whole, resumes) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             run_id,
             asset,
@@ -128,6 +139,7 @@ def _note(
             unreadable.detail if unreadable else None,
             identity,
             whole,
+            resumes,
         ),
     )
 

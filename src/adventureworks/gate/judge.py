@@ -18,7 +18,7 @@ from adventureworks.gate.checks import CheckOutcome, Reference, references, run_
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.gate.load import mark_blocked
 from adventureworks.settings import Settings
-from adventureworks.warehouse import open_warehouse, publication, quarantine, staging
+from adventureworks.warehouse import layout, open_warehouse, publication, quarantine, staging
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.sql import names, quoted, table
 
@@ -70,7 +70,7 @@ class _Court:
         self.blocked = {asset for asset, status in rows if status == "blocked"}
         for asset, entry in SOURCE_TABLES.items():
             if asset not in self.batch:
-                staging.show_published(connection, entry)
+                layout.show_published(connection, entry)
 
     @property
     def passing(self) -> set[str]:
@@ -135,7 +135,7 @@ class _Court:
                 published = _count(connection, f"select count(*) from {table('raw', asset)}")
                 variables[f"least_rows_{asset}"] = str(int(published * self.settings.least_share_of_rows))
                 variables[f"stale_before_{asset}"] = self._stale_before(connection, asset)
-        return run_checks(warehouse.url(), self.settings.checks_folder / "source", sorted(assets), variables)
+        return run_checks(warehouse, self.settings.checks_folder / "source", sorted(assets), variables)
 
     def _stale_before(self, connection: Connection, asset: str) -> str:
         last = connection.execute(
@@ -151,7 +151,7 @@ class _Court:
         for asset in self.batch:
             entry = SOURCE_TABLES[asset]
             if asset in self.blocked:
-                staging.show_published(connection, entry)
+                layout.show_published(connection, entry)
             else:
                 staging.show_candidate(connection, entry)
 

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,8 +19,9 @@ from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.gate.contract import Verdict, hold_against, with_whole_key
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
-from adventureworks.warehouse import open_warehouse, quarantine, staging
-from adventureworks.warehouse.postgres import Append, Connection, PostgresWarehouse
+from adventureworks.warehouse import Warehouse, open_warehouse, quarantine, staging
+from adventureworks.warehouse.postgres import Append, Connection, WarehouseConnection
+from adventureworks.warehouse.sql import in_order
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,9 @@ MOST_BAD_ROWS = 100_000
 
 # Beyond this many keys to look up one by one, reading the table whole is quicker, and takes no memory for keys.
 MOST_LATE_ROWS = 50_000
+
+# No row is younger: the comparison of keys is then about all of them.
+_EVER = datetime(9999, 12, 31)  # noqa: DTZ001
 
 _NUMBER_OR_DATE = re.compile(r"-?\d{1,10}(?:[-: T.]\d{1,6})*")
 
@@ -61,7 +66,7 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
     return counts
 
 
-def _note_blocked(warehouse: PostgresWarehouse, run_id: str, blocked: TableBlocked) -> None:
+def _note_blocked(warehouse: Warehouse, run_id: str, blocked: TableBlocked) -> None:
     with warehouse.connect("load") as connection:
         mark_blocked(connection, run_id, blocked)
 
@@ -77,7 +82,7 @@ def mark_blocked(connection: Connection, run_id: str, blocked: TableBlocked, *, 
 
 def _load_table(
     settings: Settings,
-    warehouse: PostgresWarehouse,
+    warehouse: Warehouse,
     snapshot: Snapshot,
     append: Append,
     run_id: str,
@@ -86,23 +91,25 @@ def _load_table(
     with warehouse.connect("load") as connection:
         quarantine.begin(connection, entry.asset)
         staging.start(connection, entry)
-        since = None if snapshot.complete else _since(settings, connection, run_id, entry.asset)
+        last = None if snapshot.complete else _last_reading(connection, run_id, entry.asset)
+    since = last.newest_change - timedelta(minutes=settings.overlap_minutes) if last else None
     read = bad = 0
     keys_unknown = False
-    for batch in _batches(warehouse, snapshot, append, entry, since):
+    seen: set[tuple[str, str]] = set()
+    for batch in _batches(warehouse, snapshot, append, entry, since, last.fingerprint if last else None):
         verdict = hold_against(entry, batch)
-        append("staging", staging.rows_table(entry.asset), protected(entry, verdict.good))
+        good = protected(entry, verdict.good).with_columns(pl.lit(False).alias(staging.SAME))
+        append("staging", staging.rows_table(entry.asset), good)
         read += batch.num_rows
         bad += verdict.bad.height
         if verdict.rejections:
             with warehouse.connect("load") as connection:
-                keys_unknown |= _put_in_quarantine(connection, entry, verdict, run_id)
+                keys_unknown |= _put_in_quarantine(connection, entry, verdict, run_id, seen)
             if bad > MOST_BAD_ROWS:
                 raise TableBlocked(
                     entry.asset, "few_rows_are_set_aside", f"{bad:,} of {read:,} rows break the contract."
                 )
     with warehouse.connect("load") as connection:
-        quarantine.drop_repeats(connection, entry.asset)
         staging.set_aside_duplicates(connection, entry, run_id)
         staging.settle(connection, entry, whole=since is None, find_gone=not keys_unknown)
         quarantine.foresee(connection, entry, whole=since is None, keys_unknown=keys_unknown)
@@ -114,33 +121,63 @@ def _load_table(
     return read
 
 
-def _since(settings: Settings, connection: Connection, run_id: str, asset: str) -> datetime | None:
-    """From which modification date on to read; None: everything."""
+@dataclass(frozen=True)
+class _Reading:
+    """What is remembered of a table from the last time that its rows were published."""
+
+    newest_change: datetime
+    fingerprint: str | None
+    """None: it is that of a later state, which could not be published."""
+
+
+def _last_reading(connection: Connection, run_id: str, asset: str) -> _Reading | None:
+    """None: nothing that would help to read less than everything."""
     row = connection.execute(
-        "select w.newest_change from ops.watermark as w join ops.change as c using (asset)"
+        "select w.newest_change, w.fingerprint, w.blocked from ops.watermark as w join ops.change as c using (asset)"
         " where c.run_id = %s and c.asset = %s and not c.whole",
         (run_id, asset),
     ).fetchone()
-    return row[0] - timedelta(minutes=settings.overlap_minutes) if row and row[0] else None
+    if row is None or row[0] is None:
+        return None
+    newest, noted, blocked = row
+    return _Reading(newest, None if blocked else noted.rpartition(" ")[0])
 
 
 def _batches(
-    warehouse: PostgresWarehouse, snapshot: Snapshot, append: Append, entry: SourceTable, since: datetime | None
+    warehouse: Warehouse,
+    snapshot: Snapshot,
+    append: Append,
+    entry: SourceTable,
+    since: datetime | None,
+    known: str | None,
 ) -> Iterator[pa.RecordBatch]:
-    """Everything, or what changed: rows from `since` on, and those that the comparison of keys finds besides."""
+    """Everything, or what changed: the rows that the source says, or else those from `since` on; and those that the
+    comparison of keys finds besides. `known` is the fingerprint of what is published."""
     if since is None:
         yield from snapshot.rows(entry)
         return
     for batch in snapshot.keys(entry):
         append("staging", staging.keys_table(entry.asset), _keys(entry, pl.DataFrame(batch)))
+    tracks = snapshot.tracks(entry)
+    changed = snapshot.changed_keys(entry, known, MOST_LATE_ROWS) if tracks and known is not None else None
+    before = _EVER if tracks else since
     with warehouse.connect("load") as connection:
-        late = staging.keys_to_read(connection, entry, since.isoformat(sep=" "), MOST_LATE_ROWS)
-    if late is None:
+        late = staging.keys_to_read(connection, entry, before.isoformat(sep=" "), MOST_LATE_ROWS)
+    if late is None or (tracks and changed is None):
         yield from snapshot.rows(entry)
         return
-    yield from snapshot.rows(entry, since)
-    if late.num_rows:
-        yield from snapshot.rows_by_key(entry, late)
+    if not tracks:
+        yield from snapshot.rows(entry, since)
+    wanted = _together(changed, late)
+    if wanted.num_rows:
+        yield from snapshot.rows_by_key(entry, wanted)
+
+
+def _together(changed: pa.Table | None, late: pa.Table) -> pa.Table:
+    """The keys of both; `late` takes the types that the source gives."""
+    if changed is None or not late.num_rows:
+        return late if changed is None else changed
+    return pa.concat_tables([changed, late.select(changed.column_names).cast(changed.schema)])
 
 
 def _keys(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
@@ -168,8 +205,13 @@ def protected(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(columns) if columns else frame
 
 
-def _put_in_quarantine(connection: Connection, entry: SourceTable, verdict: Verdict, run_id: str) -> bool:
-    """Writes the bad rows of a batch; True if one of them does not tell its key."""
+def _put_in_quarantine(
+    connection: WarehouseConnection, entry: SourceTable, verdict: Verdict, run_id: str, seen: set[tuple[str, str]]
+) -> bool:
+    """Writes the bad rows of a batch; True if one of them does not tell its key.
+
+    A row that is read twice in one run, by date and by key, is set aside once: `seen` remembers those of the table.
+    """
     key = key_of(entry)
     readable = {column.name: column.dtype for column in columns_of(entry)}
     rows = []
@@ -180,15 +222,15 @@ def _put_in_quarantine(connection: Connection, entry: SourceTable, verdict: Verd
             f"{name}_is_readable" for name in key
         }
         data = {name: _shown(entry, value, readable[name]) for name, value in row.items()}
-        rows.append((entry.asset, row_key(identity), rejection.rule, rejection.message, _json(data), run_id, "staged"))
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(
-            "copy ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status) from stdin"
-        ) as copy,
-    ):
-        for values in rows:
-            copy.write_row(values)
+        written = (row_key(identity), _json(data))
+        if written not in seen:
+            seen.add(written)
+            rows.append((entry.asset, written[0], rejection.rule, rejection.message, written[1], run_id, "staged"))
+    connection.executemany(
+        "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
+        " values (%s, %s, %s, %s, %s, %s, %s)",
+        rows,
+    )
     return unknown
 
 
@@ -218,7 +260,7 @@ def as_text(value: Any) -> str | None:
 
 def row_key(identity: dict[str, str | None]) -> str:
     """A row's identity as the warehouse writes it (`jsonb`: short names first), so that keys compare as text."""
-    return _json({name: identity[name] for name in sorted(identity, key=lambda name: (len(name), name))})
+    return _json({name: identity[name] for name in in_order(identity)})
 
 
 def _json(values: dict[str, str | None]) -> str:

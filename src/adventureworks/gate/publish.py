@@ -12,10 +12,12 @@ from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.incidents import Finding, Incident
 from adventureworks.settings import Settings
-from adventureworks.warehouse import open_warehouse, publication, quarantine, staging
+from adventureworks.warehouse import layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.publication import Publication
-from adventureworks.warehouse.sql import quoted, table
+
+ORDERS = "Sales_SalesOrderHeader"
+"""The table whose newest row is the business date."""
 
 # A table that waits for another one is no cause of its own.
 _CONSEQUENCES = frozenset({"unit_is_whole", "parent_is_published"})
@@ -28,17 +30,26 @@ def publish(settings: Settings, run_id: str) -> list[Publication]:
     """
     with open_warehouse(settings).connect("publish") as connection:
         rows = connection.execute(
-            "select asset, status from ops.change where run_id = %s order by asset", (run_id,)
+            "select asset, status, publishing or resumes from ops.change where run_id = %s order by asset", (run_id,)
         ).fetchall()
-        for asset, status in rows:
+        # Noted before anything is published: where data and records are in two databases, a process that dies between
+        # the two commits leaves data that no record tells of. The next try, or run, then tells of all of it.
+        connection.execute("update ops.change set publishing = true where run_id = %s and status = 'staged'", (run_id,))
+        connection.commit()
+        for asset, status, interrupted in rows:
             if status == "staged":
-                _publish_table(connection, asset, run_id)
+                _publish_table(connection, asset, run_id, interrupted=interrupted)
             if status == "blocked":
                 quarantine.hold(connection, asset)
             if status in {"staged", "blocked"}:
                 _advance(connection, run_id, asset, blocked=status == "blocked")
-        for asset, _ in rows:
-            staging.show_published(connection, SOURCE_TABLES[asset])
+        connection.execute(
+            "update ops.change set publishing = false where publishing and asset in ("
+            "select asset from ops.change where run_id = %s and status in ('published', 'unchanged'))",
+            (run_id,),
+        )
+        for asset, *_ in rows:
+            layout.show_published(connection, SOURCE_TABLES[asset])
         return publication.unannounced(connection, list(SOURCE_TABLES))
 
 
@@ -92,26 +103,28 @@ def _state(
     return {"verdict": verdict, "watermark": {"newest_change": watermark}}
 
 
-def _publish_table(connection: Connection, asset: str, run_id: str) -> None:
+def _publish_table(connection: Connection, asset: str, run_id: str, *, interrupted: bool) -> None:
+    """Merges a staged table and notes the version. `interrupted`: what a process that died did of it is not known."""
     entry = SOURCE_TABLES[asset]
     effect, months = publication.merge(connection, entry)
     first = publication.newest(connection, asset) is None
-    if effect.any or first:
+    is_new = effect.any or first or interrupted
+    if is_new:
         set_aside = quarantine.open_rows(connection, asset)
         publication.record(
             connection,
             asset=asset,
             rows=publication.source_table_rows(connection, asset),
             changed_rows=effect.upserts + effect.deletes,
-            months=months,
+            months=None if interrupted else months,
             set_aside=set_aside,
             verdict="passed with warnings" if set_aside or _warnings(connection, asset, run_id) else "passed",
             run_id=run_id,
+            as_of=publication.newest_order(connection) if asset == ORDERS else None,
         )
     connection.execute(
-        "update ops.change set status = %s, set_aside = (select count(*) from ops.quarantined_row as q"
-        " where q.asset = %s and q.run_id = %s and q.status = 'open') where run_id = %s and asset = %s",
-        ("published" if effect.any or first else "unchanged", asset, run_id, run_id, asset),
+        "update ops.change set status = %s, set_aside = %s where run_id = %s and asset = %s",
+        ("published" if is_new else "unchanged", quarantine.open_rows(connection, asset, run_id), run_id, asset),
     )
 
 
@@ -124,11 +137,10 @@ def _warnings(connection: Connection, asset: str, run_id: str) -> bool:
 
 def _advance(connection: Connection, run_id: str, asset: str, *, blocked: bool) -> None:
     """Remembers what was read; only what was published moves the watermark."""
-    modified = quoted(SOURCE_TABLES[asset].modified)
-    newest = "null" if blocked else f"(select max({modified}) from {table('raw', asset)})"
+    newest = None if blocked else publication.newest_change(connection, SOURCE_TABLES[asset])
     connection.execute(
         "insert into ops.watermark as w (asset, fingerprint, newest_change, blocked, source)"
-        f" select asset, fingerprint, {newest}, %(blocked)s, source from ops.change"
+        " select asset, fingerprint, %(newest)s, %(blocked)s, source from ops.change"
         " where run_id = %(run)s and asset = %(asset)s"
         " on conflict (asset) do update set fingerprint = excluded.fingerprint, blocked = excluded.blocked,"
         " read_at = current_timestamp,"
@@ -136,7 +148,7 @@ def _advance(connection: Connection, run_id: str, asset: str, *, blocked: bool) 
         # A table that had to be read whole, as one of another source or of other columns has, still has to be.
         " when not (select whole from ops.change where run_id = %(run)s and asset = %(asset)s) then w.newest_change"
         " end, source = excluded.source",
-        {"blocked": blocked, "run": run_id, "asset": asset},
+        {"newest": newest, "blocked": blocked, "run": run_id, "asset": asset},
     )
 
 
@@ -167,9 +179,9 @@ def _findings(
             )
         ]
     rows = connection.execute(
-        "select rule, min(message), count(*), (array_agg(row_key order by row_key))[1:%s] from ops.quarantined_row"
+        "select rule, min(message), count(*) from ops.quarantined_row"
         " where asset = %s and status = 'open' group by rule order by count(*) desc, rule",
-        (EXAMPLES, asset),
+        (asset,),
     ).fetchall()
     return [
         Finding(
@@ -180,13 +192,13 @@ def _findings(
             f" Rule {broken} ({message}).",
             failed=count,
             total=total + count,
-            examples=tuple(_key_text(key) for key in keys),
+            examples=_examples(connection, asset, broken, "open"),
             next_step=f"adventureworks quarantine show {asset}",
             run_id=run_id,
             owner=owner,
             cause=message,
         )
-        for broken, message, count, keys in rows
+        for broken, message, count in rows
     ]
 
 
@@ -198,12 +210,20 @@ def _evidence(connection: Connection, run_id: str, asset: str, rule: str) -> tup
     ).fetchone()
     if row:
         return row[0], tuple(json.loads(row[1]))
+    count = connection.execute(
+        "select count(*) from ops.quarantined_row where asset = %s and status = 'blocked'", (asset,)
+    ).fetchone()
+    return (count[0] or None if count else None), _examples(connection, asset, "", "blocked")
+
+
+def _examples(connection: Connection, asset: str, rule: str, status: str) -> tuple[str, ...]:
+    """Keys of some rows in quarantine; of those that broke `rule`, if one is given."""
     keys = connection.execute(
-        "select row_key, count(*) over () from ops.quarantined_row where asset = %s and status = 'blocked'"
-        " order by row_key limit %s",
-        (asset, EXAMPLES),
+        "select row_key from ops.quarantined_row where asset = %(asset)s and status = %(status)s"
+        f" and (%(rule)s = '' or rule = %(rule)s) order by row_key limit {EXAMPLES}",
+        {"asset": asset, "status": status, "rule": rule},
     ).fetchall()
-    return (keys[0][1] if keys else None), tuple(_key_text(key) for key, _ in keys)
+    return tuple(_key_text(key) for (key,) in keys)
 
 
 def _rules_with_open_rows(connection: Connection, asset: str) -> set[str]:

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg.rows import class_row, dict_row
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.errors import PlatformError
@@ -52,10 +51,9 @@ def rows(connection: Connection, table: str, limit: int = 20) -> list[Quarantine
         raise PlatformError(f"There is no table {table}.", "See the tables: adventureworks status")
     query = (
         "select asset, row_key, rule, message, row_data, run_id, first_seen, last_seen from ops.quarantined_row"
-        " where asset = %s and status in ('open', 'blocked') order by last_seen desc, rule, row_key limit %s"
+        f" where asset = %s and status in ('open', 'blocked') order by last_seen desc, rule, row_key limit {int(limit)}"
     )
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return [_row(found) for found in cursor.execute(query, (table, limit)).fetchall()]
+    return [_row(*found) for found in connection.execute(query.encode(), (table,)).fetchall()]
 
 
 def summary(connection: Connection) -> list[QuarantineCount]:
@@ -68,18 +66,10 @@ def summary(connection: Connection) -> list[QuarantineCount]:
         " max(last_seen) as last_seen from ops.quarantined_row where status in ('open', 'blocked')"
         " group by asset, rule order by asset, rows desc, rule"
     )
-    with connection.cursor(row_factory=class_row(QuarantineCount)) as cursor:
-        return cursor.execute(query).fetchall()
+    return [QuarantineCount(*found) for found in connection.execute(query).fetchall()]
 
 
-def _row(found: Mapping[str, Any]) -> QuarantinedRow:
-    return QuarantinedRow(
-        asset=found["asset"],
-        key=json.loads(found["row_key"]),
-        rule=found["rule"],
-        message=found["message"],
-        values=json.loads(found["row_data"]),
-        run_id=found["run_id"],
-        first_seen=found["first_seen"],
-        last_seen=found["last_seen"],
-    )
+def _row(
+    asset: str, key: str, rule: str, message: str, data: str, run_id: str, first_seen: datetime, last_seen: datetime
+) -> QuarantinedRow:
+    return QuarantinedRow(asset, json.loads(key), rule, message, json.loads(data), run_id, first_seen, last_seen)

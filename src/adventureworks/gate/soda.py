@@ -6,16 +6,21 @@ One scan per table, so that a failure of Soda touches that table only. Importing
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
+import yaml
 from soda.common import env_helper
 from soda.common.config_helper import ConfigHelper
 
 from adventureworks.errors import ServiceUnavailable
+from adventureworks.warehouse.environments import in_environment, schema_of
+from adventureworks.warehouse.postgres import PostgresWarehouse
 
 # Before anything else of Soda is imported: with a configuration in place it sends no telemetry and writes none to the
 # home folder. `Scan.disable_telemetry` comes too late and changes nothing.
@@ -32,7 +37,11 @@ from soda.sampler.sample_ref import SampleRef  # noqa: E402
 from soda.sampler.sampler import Sampler  # noqa: E402
 from soda.scan import Scan  # noqa: E402
 
+if TYPE_CHECKING:
+    from adventureworks.warehouse import Warehouse
+
 _DATA_SOURCE = "warehouse"
+_QUOTED = re.compile(r'"[^"]+"')
 _SAMPLED_ROWS = 6  # enough for three keys that come twice
 
 
@@ -84,10 +93,34 @@ class _RowSampler(Sampler):
         return SampleRef(sample_context.sample_name, None, count, len(rows), SampleRef.TYPE_NOT_PERSISTED)
 
 
-def scan_table(
-    connection_url: str, schema: str, file: Path, variables: Mapping[str, str], newest_of: str = ""
-) -> TableScan:
-    """Runs the checks of one file in a schema of a PostgreSQL database.
+@dataclass(frozen=True)
+class CheckedSchema:
+    """A schema of the warehouse, as Soda is to reach it."""
+
+    schema: str
+    properties: Mapping[str, Any]
+    """What Soda connects with."""
+    connection: Any = None
+    """Where we are signed in already; Soda need not know how."""
+    rewritten: Callable[[str], str] = str
+    """A SELECT in the words of the warehouse's engine."""
+
+
+@contextmanager
+def checked_schema(warehouse: Warehouse, schema: str) -> Iterator[CheckedSchema]:
+    """A schema of the warehouse, for all scans of one gate."""
+    if isinstance(warehouse, PostgresWarehouse):
+        here = warehouse.environment
+        properties = _connection(warehouse.url(), schema_of(here, schema))
+        yield CheckedSchema(schema, properties, rewritten=lambda query: in_environment(query, here))
+        return
+    with warehouse.signed_in(schema, "check") as connection:
+        where = {"type": "snowflake", "database": connection.database, "schema": connection.schema}
+        yield CheckedSchema(schema, where, connection, warehouse.rewritten)
+
+
+def scan_table(source: CheckedSchema, file: Path, variables: Mapping[str, str], newest_of: str = "") -> TableScan:
+    """Runs the checks of one file in a schema of the warehouse.
 
     `newest_of` is a SELECT of one value that is asked for if a check fails. Raises ServiceUnavailable where the
     database does not answer.
@@ -96,25 +129,65 @@ def scan_table(
     scan.sampler = sampler
     scan.set_data_source_name(_DATA_SOURCE)
     # Not as YAML: there a password would pass through Soda's templates and error messages.
-    scan._configuration.data_source_properties_by_name[_DATA_SOURCE] = _connection(connection_url, schema)
+    scan._configuration.data_source_properties_by_name[_DATA_SOURCE] = dict(source.properties)
     scan._configuration.samples_limit = _SAMPLED_ROWS
     scan.add_variables(dict(variables))
-    scan.add_sodacl_yaml_file(str(file))
+    if source.connection is None:
+        scan.add_sodacl_yaml_str(source.rewritten(file.read_text(encoding="utf-8")))
+    else:
+        scan.add_sodacl_yaml_str(in_upper_case(file.read_text(encoding="utf-8"), source.rewritten))
+        scan._data_source_manager.data_sources[_DATA_SOURCE] = _signed_in(scan, source)
     try:
         exit_code = scan.execute()
-        source = scan._data_source_manager.data_sources.get(_DATA_SOURCE)
-        if source is None or source.connection.closed:
+        reached = scan._data_source_manager.data_sources.get(_DATA_SOURCE)
+        if reached is None or _is_closed(reached.connection):
             raise ServiceUnavailable(
                 f"The warehouse does not answer: {_first_error(scan)}.", "Check it: adventureworks status"
             )
         checks = _measured(scan, sampler)
         failed = any(check.outcome == "fail" for check in checks.values())
-        newest = _value(source.connection, newest_of) if failed and newest_of else None
+        newest = _value(reached.connection, source.rewritten(newest_of)) if failed and newest_of else None
         return TableScan(checks, _first_error(scan) if exit_code == 3 else "", newest)
     finally:
         # Soda forgets to close what it opened.
-        for source in scan._data_source_manager.data_sources.values():
-            source.disconnect()
+        for opened in scan._data_source_manager.data_sources.values():
+            if source.connection is None:
+                opened.disconnect()
+
+
+def in_upper_case(checks: str, rewritten: Callable[[str], str]) -> str:
+    """A check file for an engine that keeps names in upper case, with its SELECTs in that engine's words."""
+    ((header, items),) = yaml.safe_load(checks).items()
+    return yaml.safe_dump(
+        {_upper(header): [{_upper(line): _settings(said, rewritten)} for item in items for line, said in item.items()]},
+        sort_keys=False,
+        allow_unicode=True,
+    )
+
+
+def _settings(said: Mapping[str, Any], rewritten: Callable[[str], str]) -> dict[str, Any]:
+    of_check = dict(said)
+    if "fail query" in of_check:
+        of_check["fail query"] = rewritten(of_check["fail query"])
+    if "stale expression" in of_check:
+        of_check["stale expression"] = rewritten(f"select {of_check['stale expression']}").removeprefix("SELECT ")
+    return of_check
+
+
+def _upper(line: str) -> str:
+    return _QUOTED.sub(lambda match: match[0].upper(), line)
+
+
+def _signed_in(scan: Scan, source: CheckedSchema) -> Any:
+    from soda.execution.data_source import DataSource
+
+    found = DataSource.create(scan._logs, _DATA_SOURCE, source.properties["type"], dict(source.properties))
+    found.connection = source.connection
+    return found
+
+
+def _is_closed(connection: Any) -> bool:
+    return bool(connection.is_closed() if hasattr(connection, "is_closed") else connection.closed)
 
 
 def _connection(connection_url: str, schema: str) -> dict[str, Any]:

@@ -15,15 +15,18 @@ import polars as pl
 
 from adventureworks.catalog import MARTS, Mart, marts_of
 from adventureworks.columns import columns_of
-from adventureworks.errors import TableBlocked
+from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.marts import models
 from adventureworks.marts.plan import Months, NothingToDo, Plan, plan_now
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse
-from adventureworks.warehouse.postgres import Connection, column_type, rows_of
+from adventureworks.warehouse import layout, open_warehouse, publication
+from adventureworks.warehouse.postgres import Connection, PostgresWarehouse, WarehouseConnection, column_type
 from adventureworks.warehouse.sql import names, quoted, table
 
-ENGINE = "postgres"
+DIALECT = "postgres"
+"""The one that statements are written in, whatever the warehouse's engine."""
+
+MOST_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,27 @@ class Build:
 
 
 def build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
-    """Computes what changed of every mart of an analysis into `staging`, all from one moment."""
+    """Computes what changed of every mart of an analysis into `staging`, all from one moment.
+
+    Raises ServiceUnavailable where inputs are published again and again while it computes.
+    """
+    for _ in range(MOST_TRIES):
+        todo = _build(settings, dag, run_id)
+        if isinstance(todo, NothingToDo) or _is_of_one_moment(settings, todo):
+            return todo
+    raise ServiceUnavailable(f"The inputs of {dag} were published again while it was computed.", "It is tried again.")
+
+
+def _is_of_one_moment(settings: Settings, built: Plan) -> bool:
+    """Whether what was read stayed as it was noted: Snowflake shows a transaction what others commit meanwhile."""
+    warehouse = open_warehouse(settings)
+    if isinstance(warehouse, PostgresWarehouse):
+        return True
+    with warehouse.connect("build") as connection:
+        return publication.newest_versions(connection, list(built.inputs)) == dict(built.inputs)
+
+
+def _build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
     with open_warehouse(settings).connect(f"build {dag}") as connection:
         connection.execute("set transaction isolation level repeatable read")
         todo = plan_now(settings, connection, dag)
@@ -50,7 +73,7 @@ def build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
         built: list[str] = []
         for mart in marts_of(dag):
             # What an earlier run left staged is not what this one publishes.
-            connection.execute(f"create or replace view {table('staging', mart.name)} as {layout.published_rows(mart)}")
+            layout.show_published(connection, mart)
             if mart.name in todo.months:
                 _stage(connection, mart, todo.months[mart.name], {"as_of": todo.as_of, "run_id": run_id}, built)
                 built.append(mart.name)
@@ -70,18 +93,22 @@ def build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
 
 
 def _stage(
-    connection: Connection, mart: Mart, months: Months, parameters: Mapping[str, Any], candidates: Sequence[str]
+    connection: WarehouseConnection,
+    mart: Mart,
+    months: Months,
+    parameters: Mapping[str, Any],
+    candidates: Sequence[str],
 ) -> None:
     """Computes `mart__rows`, and lets the candidate view show the mart with them in place."""
     rows = table("staging", f"{mart.name}__rows")
     connection.execute(f"drop table if exists {rows}")
     if models.is_sql(mart):
-        model = models.rendered(mart, mart.name, ENGINE, candidates)
-        of_months = "true" if months is None else _month_filter(mart)
+        model = models.rendered(mart, mart.name, DIALECT, candidates)
+        of_months = "true" if months is None else _month_filter(mart, months)
         connection.execute(
             f"create unlogged table {rows} as"
             f" select {names(c.name for c in columns_of(mart))} from ({model}) as m where {of_months}",
-            {**parameters, "months": list(months or ())},
+            parameters,
         )
     else:
         _stage_computed(connection, mart, parameters, candidates)
@@ -93,12 +120,12 @@ def _stage(
 
 
 def _stage_computed(
-    connection: Connection, mart: Mart, parameters: Mapping[str, Any], candidates: Sequence[str]
+    connection: WarehouseConnection, mart: Mart, parameters: Mapping[str, Any], candidates: Sequence[str]
 ) -> None:
     """Computes a mart in Python, from what its SELECTs read in this transaction."""
 
     def read(name: str) -> pl.DataFrame:
-        return rows_of(connection, models.rendered(mart, name, ENGINE, candidates), parameters)
+        return connection.frame(models.rendered(mart, name, DIALECT, candidates), parameters)
 
     columns = columns_of(mart)
     frame = models.compute(mart, read, parameters["as_of"])
@@ -108,9 +135,7 @@ def _stage_computed(
     rows = table("staging", f"{mart.name}__rows")
     definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns)
     connection.execute(f"create unlogged table {rows} ({definitions})")
-    with connection.cursor().copy(f"copy {rows} from stdin") as copy:
-        for row in frame.iter_rows():
-            copy.write_row(row)
+    connection.fill("staging", f"{mart.name}__rows", frame)
 
 
 def build_of(connection: Connection, dag: str, run_id: str) -> Build:
@@ -143,10 +168,9 @@ def _typed(mart: Mart) -> list[str]:
     return [f"{quoted(c.name)}::{column_type(c.dtype)} as {quoted(c.name)}" for c in columns_of(mart)]
 
 
-def _month_filter(mart: Mart, months: tuple[str, ...] | None = None) -> str:
-    """The condition that a row of the mart is of the months; without months they are bound as a parameter."""
-    bound = "%(months)s" if months is None else f"array[{', '.join(_literal(m) for m in months)}]::varchar[]"
-    return f"to_char({quoted(mart.dated)}, 'YYYY-MM') = any({bound})"
+def _month_filter(mart: Mart, months: tuple[str, ...]) -> str:
+    """The condition that a row of the mart is of the months."""
+    return f"to_char({quoted(mart.dated)}, 'YYYY-MM') in ({', '.join(map(_literal, months))})" if months else "false"
 
 
 def _literal(month: str) -> str:

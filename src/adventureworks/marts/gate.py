@@ -17,8 +17,8 @@ from adventureworks.incidents import Finding, Incident
 from adventureworks.marts.build import Build, build_of, refuse
 from adventureworks.marts.plan import NothingToDo, plan_now
 from adventureworks.settings import Settings
-from adventureworks.warehouse import open_warehouse, publication
-from adventureworks.warehouse.postgres import Connection, PostgresWarehouse
+from adventureworks.warehouse import Warehouse, open_warehouse, publication
+from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.sql import names, quoted, table
 
 _EVER = "0001-01-01 00:00:00"
@@ -100,9 +100,7 @@ def _finding(
     )
 
 
-def _check_findings(
-    settings: Settings, warehouse: PostgresWarehouse, dag: str, run_id: str, built: Build
-) -> list[Finding]:
+def _check_findings(settings: Settings, warehouse: Warehouse, dag: str, run_id: str, built: Build) -> list[Finding]:
     variables = {"as_of": built.as_of.isoformat()}
     with warehouse.connect(f"gate {dag}") as connection:
         for mart in built.marts:
@@ -113,9 +111,7 @@ def _check_findings(
             # An earlier business date takes rows away, and rightly so.
             stale = _stale_before(settings, connection, mart) if comparable else _EVER
             variables[f"stale_before_{mart.name}"] = stale
-    outcomes = run_checks(
-        warehouse.url(), settings.checks_folder / "marts", [mart.name for mart in built.marts], variables
-    )
+    outcomes = run_checks(warehouse, settings.checks_folder / "marts", [mart.name for mart in built.marts], variables)
     with warehouse.connect(f"gate {dag}") as connection:
         results.remember(connection, run_id, outcomes)
     return [

@@ -42,6 +42,9 @@ def publish(settings: Settings, dag: str, run_id: str) -> Outcome:
                 _announce(connection, mart, run_id)
                 _publish_mart(connection, mart, run_id, built)
                 resolved += incidents.resolve(connection, mart.name, run_id=run_id)
+            # At the end: to make a view is to commit, on some engines.
+            for mart in built.marts:
+                layout.show_published(connection, mart)
         published = tuple(publication.of_run(connection, run_id))
         return Outcome(published, tuple(resolved), tuple(notices.of_run(connection, run_id)))
 
@@ -81,4 +84,3 @@ def _publish_mart(connection: Connection, mart: Mart, run_id: str, built: Build)
         model=models.digest(mart),
         as_of=built.as_of,
     )
-    connection.execute(f"create or replace view {table('staging', mart.name)} as {layout.published_rows(mart)}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import PokeReturnValue, TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from adventureworks.catalog import ANALYSES, marts_of, monthly_readers
+from adventureworks.orchestration import lineage
 from adventureworks.orchestration.schedules import MONTH_TO_REPORT, asset, current_month, current_run_id
 from adventureworks.settings import settings
 
@@ -43,7 +45,10 @@ def analysis(dag_id: str) -> None:
         """Computes the changed months into staging."""
         from adventureworks.marts.build import build as compute
 
-        _skip_if_nothing_to_do(compute(settings(), dag_id, current_run_id()))
+        begin = datetime.now(UTC)
+        step = compute(settings(), dag_id, current_run_id())
+        _skip_if_nothing_to_do(step)
+        lineage.build_started(dag_id, begin)
 
     @task
     def gate() -> None:
@@ -53,10 +58,13 @@ def analysis(dag_id: str) -> None:
         from adventureworks.orchestration.notify import tell as send
 
         try:
-            _skip_if_nothing_to_do(hold(settings(), dag_id, current_run_id()))
+            step = hold(settings(), dag_id, current_run_id())
         except GateClosed as closed:
             send(closed.opened)
             raise AirflowFailException(str(closed)) from None
+        if step is not None:
+            lineage.build_abandoned(dag_id)
+        _skip_if_nothing_to_do(step)
 
     @task(inlets=marts, outlets=marts)
     def publish(outlet_events: Any = None, asset_state_store: Any = None) -> None:
@@ -70,6 +78,7 @@ def analysis(dag_id: str) -> None:
             outlet_events[asset(version.asset)].extra = version.as_extra()
             asset_state_store[asset(version.asset)].set("verdict", version.as_extra())
             asset_state_store[asset(version.asset)].set("watermark", {"input_versions": dict(version.inputs)})
+        lineage.marts_published()
         send((), outcome.resolved, outcome.notices)
 
     published = plan() >> build() >> gate() >> publish()
@@ -102,12 +111,14 @@ def deliver(dag_id: str) -> Any:
         from adventureworks.orchestration.storage import report_folder
         from adventureworks.reports import delivery
 
-        month = current_month()
-        known = settings()
-        for one in [month] if month else delivery.months_stale(known):
-            done = delivery.deliver(known, report_folder(known), one, current_run_id())
-            print(f"{done.month}: {done.status}")
-        tell_pending()
+        known, month = settings(), current_month()
+        folder = report_folder(known)
+        keys = [month] if month else delivery.months_stale(known, folder)
+        try:
+            for done in delivery.deliver_each(known, folder, keys, current_run_id()):
+                print(f"{done.month}: {done.status}")
+        finally:
+            tell_pending()
 
     return file_reports()
 

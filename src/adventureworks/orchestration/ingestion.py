@@ -8,6 +8,7 @@ from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.orchestration import lineage
 from adventureworks.orchestration.schedules import INGESTED, SOURCE_ALIAS, asset, current_run_id
 from adventureworks.settings import settings
 
@@ -16,11 +17,12 @@ from adventureworks.settings import settings
 def detect() -> list[list[str]]:
     """Notes which tables changed; returns them in groups, one for each load task."""
     from adventureworks.gate import detect as detection
+    from adventureworks.orchestration.connections import with_source
     from adventureworks.orchestration.notify import tell_pending
 
     tell_pending()
     conf = get_current_context()["dag_run"].conf or {}
-    groups = detection.detect(settings(), current_run_id(), everything=bool(conf.get("everything")))
+    groups = detection.detect(with_source(settings()), current_run_id(), everything=bool(conf.get("everything")))
     if not groups and not detection.has_work(settings(), current_run_id()):
         raise AirflowSkipException("No table changed.")
     # A batch may hold nothing to load, only tables that cannot be read: the steps after the load are for them too.
@@ -31,10 +33,11 @@ def detect() -> list[list[str]]:
 def load(group: list[str]) -> None:
     """Stages the changes of a group of tables, read from one snapshot of the source."""
     from adventureworks.gate.load import load as load_group
+    from adventureworks.orchestration.connections import with_source
 
     label = ", ".join(group) if len(group) < 4 else f"{group[0]}, {group[1]} and {len(group) - 2} more"
     get_current_context()["tables"] = label  # type: ignore[typeddict-unknown-key]
-    for name, rows in load_group(settings(), current_run_id(), group).items():
+    for name, rows in load_group(with_source(settings()), current_run_id(), group).items():
         print(f"{name}: {rows:,} rows read")
 
 
@@ -54,6 +57,7 @@ def publish_tables(outlet_events: Any = None) -> None:
     for version in publish(settings(), current_run_id()):
         print(f"{version.asset}: version {version.version}, {version.changed_rows:,} rows changed, {version.verdict}")
         outlet_events[SOURCE_ALIAS].add(asset(version.asset), extra=version.as_extra())
+    lineage.tables_published()
 
 
 @task(inlets=[asset(name) for name in SOURCE_TABLES])

@@ -30,8 +30,7 @@ from adventureworks.outbox.routes import routes
 from adventureworks.outbox.sending import send_due
 from adventureworks.reports import mailing
 from adventureworks.settings import Settings, settings
-from adventureworks.warehouse import open_warehouse
-from adventureworks.warehouse.postgres import PostgresWarehouse
+from adventureworks.warehouse import Warehouse, open_warehouse
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +112,7 @@ def _deliver(readers: bool = False) -> None:
         log.error("Messages wait for the next run: %s", channels.reason(error))
 
 
-def _compose(warehouse: PostgresWarehouse, known: Settings, reachable: Sequence[str], readers: bool) -> None:
+def _compose(warehouse: Warehouse, known: Settings, reachable: Sequence[str], readers: bool) -> None:
     """Puts into the outbox what is to be told. What cannot be worded is an incident of the platform."""
     troubles: dict[str, Exception | None] = {mishaps.ROUTES: None}
     try:
@@ -140,7 +139,7 @@ def _desk(known: Settings, reachable: Sequence[str]) -> Desk:
     return Desk(routes(known), reachable, known.slack_connection, channels.ui_url(known))
 
 
-def _compose_incidents(warehouse: PostgresWarehouse, desk: Desk) -> Exception | None:
+def _compose_incidents(warehouse: Warehouse, desk: Desk) -> Exception | None:
     try:
         with warehouse.connect("compose messages") as connection:
             errors = compose(connection, desk, datetime.now(UTC))
@@ -152,7 +151,7 @@ def _compose_incidents(warehouse: PostgresWarehouse, desk: Desk) -> Exception | 
     return errors[0] if errors else None
 
 
-def _compose_for_readers(warehouse: PostgresWarehouse, known: Settings, desk: Desk) -> Exception | None:
+def _compose_for_readers(warehouse: Warehouse, known: Settings, desk: Desk) -> Exception | None:
     """Messages about incidents do not wait for a digest that cannot be made."""
     try:
         with warehouse.connect("compose digests") as connection:

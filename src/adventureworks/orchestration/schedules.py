@@ -100,9 +100,11 @@ def _only_lost_connections() -> ExceptionRetryPolicy:
 
 
 def _report_failure(context: Any) -> None:
+    from adventureworks.orchestration.lineage import task_failed
     from adventureworks.orchestration.notify import on_task_failure
 
     on_task_failure(context)
+    task_failed(context)
 
 
 def _report_success(context: Any) -> None:

@@ -2,11 +2,53 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from urllib.parse import urlsplit
+
 from airflow.sdk import ObjectStoragePath
 
+from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
+
+STORES = {
+    "s3": ("s3", ("s3fs", "airflow.providers.amazon")),
+    "s3a": ("s3", ("s3fs", "airflow.providers.amazon")),
+    "gs": ("gcs", ("gcsfs", "airflow.providers.google")),
+    "gcs": ("gcs", ("gcsfs", "airflow.providers.google")),
+    "abfs": ("azure", ("adlfs", "airflow.providers.microsoft.azure")),
+    "abfss": ("azure", ("adlfs", "airflow.providers.microsoft.azure")),
+    "adl": ("azure", ("adlfs", "airflow.providers.microsoft.azure")),
+}
+"""Scheme -> the extra of the project that brings what it needs, and what that is: the store, and its connections."""
+SETTING = "ADVENTUREWORKS_REPORTS_URL"
 
 
 def report_folder(settings: Settings) -> ObjectStoragePath:
-    """The folder of all reports: `ADVENTUREWORKS_REPORTS_URL`, for example `s3://aws_default@bucket/reports`."""
-    return ObjectStoragePath(settings.reports_url or f"file://{settings.home.absolute() / 'reports'}")
+    """The folder of all reports: `ADVENTUREWORKS_REPORTS_URL`, for example `s3://aws_default@bucket/reports`.
+
+    Raises PlatformError where what the store needs is not installed.
+    """
+    address = settings.reports_url or f"file://{settings.home.absolute() / 'reports'}"
+    _require_libraries(address)
+    return ObjectStoragePath(address)
+
+
+def _require_libraries(address: str) -> None:
+    scheme = urlsplit(address).scheme
+    if not scheme:
+        raise PlatformError(f"{SETTING} is no address: {address}.", "Write it as file:///folder or s3://bucket/folder.")
+    extra, modules = STORES.get(scheme, ("", ()))
+    missing = [module for module in modules if not _is_installed(module)]
+    if missing:
+        raise PlatformError(
+            f"{SETTING} begins with {scheme}://, and {' and '.join(missing)} is not installed.",
+            f"In the project's folder: .venv/bin/python -m pip install -e '.[{extra}]'",
+        )
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        # A package above it is not there either.
+        return False

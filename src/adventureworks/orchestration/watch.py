@@ -1,6 +1,7 @@
-"""The watch: sweeps for what nobody reported, words what is due, and sends what waits. A process of its own.
+"""The watch: sweeps for what nobody reported, words what is due, sends what waits, and tells figures to a collector.
 
-It needs Airflow's connections, not its scheduler, and not even its database: when they stop, the watch is who tells.
+A process of its own. It needs Airflow's connections, not its scheduler, and not even its database: when they stop, the
+watch is who tells.
 """
 
 from __future__ import annotations
@@ -18,13 +19,19 @@ import psycopg
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import mishaps
 from adventureworks.incidents.sweep import Sweep, Swept
+from adventureworks.monitoring import figures
+from adventureworks.monitoring.figures import Figure
+from adventureworks.monitoring.telemetry import Read, Telemetry
 from adventureworks.orchestration import notify
 from adventureworks.outbox import post
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse
-from adventureworks.warehouse.postgres import PostgresWarehouse
+from adventureworks.warehouse import Warehouse, layout, open_warehouse
 
 LETTERS_KEPT = timedelta(days=30)
+BEAT = "watch.beat"
+"""A file in the home that every round of the watch touches."""
+FIGURES_KEPT_SECONDS = 300.0
+"""Rounds that fail for so long leave the metrics without values, rather than with those of a better time."""
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +41,11 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
     # As Airflow's own commands say it: connections may come from its database too.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     sweep = Sweep(datetime.now(UTC), timedelta(minutes=settings.late_after_minutes))
+    telemetry = Telemetry(forget_after=max(FIGURES_KEPT_SECONDS, 3 * every))
     if once:
         _round(settings, metadata_url, sweep)
+        telemetry.take(*_figures(settings, metadata_url))
+        telemetry.close()
         return
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -47,7 +57,16 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
             log.warning("%s", error)
         except Exception:
             log.exception("This round of the watch broke off.")
+        _beat(settings)
+        telemetry.take(*_figures(settings, metadata_url))
         end.wait(every)
+    telemetry.close()
+
+
+def _beat(settings: Settings) -> None:
+    """Leaves a sign of life for who looks whether this process hangs: how old the file is, not what is in it."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    (settings.home / BEAT).touch()
 
 
 def _round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
@@ -64,9 +83,7 @@ def _round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
         raise trouble
 
 
-def _swept(
-    warehouse: PostgresWarehouse, metadata_url: str, sweep: Sweep, now: datetime
-) -> tuple[Swept, Exception | None]:
+def _swept(warehouse: Warehouse, metadata_url: str, sweep: Sweep, now: datetime) -> tuple[Swept, Exception | None]:
     """What the sweep found, and what kept it from looking; both are for the owner of the platform."""
     try:
         with warehouse.connect("watch") as connection, _airflow(metadata_url) as airflow:
@@ -86,6 +103,18 @@ def _swept(
 
 class _AirflowIsAway(ServiceUnavailable):
     """Airflow's database does not answer."""
+
+
+def _figures(settings: Settings, metadata_url: str) -> tuple[Read, Read]:
+    def of_warehouse() -> list[Figure]:
+        with open_warehouse(settings).connect("metrics") as connection:
+            return list(figures.of_warehouse(connection, datetime.now(UTC)))
+
+    def of_airflow() -> list[Figure]:
+        with _airflow(metadata_url) as connection:
+            return list(figures.of_airflow(connection, datetime.now(UTC)))
+
+    return of_warehouse, of_airflow
 
 
 @contextmanager

@@ -31,13 +31,14 @@ class SourceChanged(BaseEventTrigger):
         """Polls the source, with one cheap question for each table."""
         from adventureworks.errors import PlatformError
         from adventureworks.gate.detect import difference
+        from adventureworks.orchestration.connections import with_source
         from adventureworks.settings import settings
 
         seen: str | None = None
         fired = pause = 0.0
         while True:
             try:
-                found = await asyncio.to_thread(difference, settings())
+                found = await asyncio.to_thread(lambda: difference(with_source(settings())))
             except PlatformError as error:
                 log.warning("The source could not be asked for changes: %s", error)
             else:

@@ -51,6 +51,8 @@ class Listing:
     rows: tuple[tuple[str, ...], ...]
     texts: int = 1
     """How many of the first columns are texts, which say by themselves what they are; the others are figures."""
+    most: int = MOST_ROWS
+    """So many rows are shown; how many more there are is said."""
 
     def details(self, row: Sequence[str]) -> str:
         """All but the first cell of a row in one line, the figures with the names of their columns."""
@@ -92,7 +94,6 @@ def letter_of(
         "b": bulletin,
         "t": language.text,
         "language": language.code,
-        "most": MOST_ROWS,
         "address": address,
         "link": link,
         "chart": CHART,
@@ -149,7 +150,7 @@ def _blocks(bulletin: Bulletin, language: Language, address: str, link: str) -> 
 
 def _lines(listing: Listing, language: Language) -> Iterator[str]:
     """The listing as lines, cut at a number of them with a count of the rest."""
-    yield f"*{escaped(listing.heading)}* ({len(listing.rows):,})"
+    yield f"*{escaped(listing.heading)}* ({language.number(len(listing.rows))})"
     for row in listing.rows[:_SLACK_ROWS]:
         yield _cut_markup(f"• *{escaped(row[0])}* {escaped(listing.details(row))}", _LONGEST_LINE)
     more = len(listing.rows) - _SLACK_ROWS

@@ -1,33 +1,41 @@
 """Filing the reports of a month, and knowing what was filed before.
 
-A report is delivered anew only if its figures changed: then `changes` say what the revision before said otherwise.
+A report is delivered anew only if its figures changed, be it those that it compares with. What readers are told of it
+is measured against the figures that they know (`told`), however many revisions lie between.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import product
 from typing import Any, Literal, Protocol
 
 from psycopg.rows import dict_row
 
+from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.reports import month as months
 from adventureworks.reports.month import Line, Month
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.warehouse import layout, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
 
-Status = Literal["new", "closed", "restated", "unchanged"]
+Status = Literal["new", "closed", "restated", "refreshed", "withdrawn", "unchanged"]
 Kind = Literal["workbook", "document"]
 KINDS: Mapping[Kind, str] = {"workbook": "xlsx", "document": "pdf"}
 MEDIA_TYPES: Mapping[Kind, str] = {
     "workbook": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "document": "application/pdf",
 }
+PARTS = ("total", "region", "category")
+OWN, PARTIAL = "own", "partial"
+
+Figures = Mapping[str, Any]
+"""Part -> name -> revenue and profit, as texts; `own`: a digest of the month's own sales; `partial`: whether it is."""
 
 
 class Folder(Protocol):
@@ -40,7 +48,7 @@ class Folder(Protocol):
 
 @dataclass(frozen=True)
 class Change:
-    """A figure that the revision before said otherwise, USD."""
+    """A figure that readers know otherwise, USD."""
 
     part: str
     """`total`, `region` or `category`."""
@@ -74,7 +82,9 @@ class File:
 class Delivery:
     """What became of the reports of a month.
 
-    `new`: the first ones; `closed`: the month was partial before and is whole now; `restated`: its figures changed.
+    `new`: the first ones that readers hear of; `closed`: the month was partial before and is whole now; `restated`: its
+    own figures are not those that readers know; `refreshed`: only what it is compared with is; `withdrawn`: no order of
+    it counts any more, and its files are gone; `unchanged`: what is filed still holds.
     """
 
     month: str
@@ -82,34 +92,90 @@ class Delivery:
     revision: int
     is_partial: bool
     changes: tuple[Change, ...]
+    """What the figures that readers know said otherwise."""
     files: tuple[File, ...]
+
+
+def deliver_each(settings: Settings, folder: Folder, keys: Iterable[str], run_id: str) -> Iterator[Delivery]:
+    """Delivers month after month; one that cannot be is passed over, and raised as a PlatformError after the others."""
+    failed: dict[str, PlatformError] = {}
+    for key in keys:
+        try:
+            yield deliver(settings, folder, key, run_id)
+        except ServiceUnavailable:
+            raise
+        except PlatformError as error:
+            failed[key] = error
+    if len(failed) == 1:
+        raise next(iter(failed.values()))
+    if failed:
+        causes = " ".join(f"{key}: {error.cause}" for key, error in failed.items())
+        raise PlatformError(
+            f"{len(failed)} months could not be reported, the others are. {causes}",
+            next(iter(failed.values())).next_step,
+        )
 
 
 def deliver(settings: Settings, folder: Folder, key: str, run_id: str) -> Delivery:
     """Makes and files the reports of a month in every language, unless they are there with the same figures.
 
-    Raises PlatformError where the figures do not agree; then nothing is filed.
+    Where nothing of the month is sold any more, what was filed is withdrawn. Raises PlatformError where the figures do
+    not agree; then nothing is filed.
     """
     with open_warehouse(settings).connect("deliver reports") as connection:
         layout.prepare(connection)
         connection.commit()
-        found = months.figures(connection, key)
-        digest = _digest(found)
+        try:
+            found = months.figures(connection, key)
+        except months.NothingSold:
+            return _withdraw(connection, folder, key, run_id)
         known = _known(connection, key)
-        there = tuple(files(connection, key))
-        same = known is not None and known["digest"] == digest
-        complete = {(file.language, file.kind) for file in there if (folder / file.path).exists()}
-        if same and known and complete >= {(code, kind) for code in settings.report_languages for kind in KINDS}:
-            connection.execute("update ops.monthly_report set mart_version = %s where month = %s", (found.version, key))
-            return Delivery(key, "unchanged", known["revision"], found.is_partial, (), there)
-        revision = known["revision"] if known and same else known["revision"] + 1 if known else 1
-        filed = tuple(_file(connection, folder, found, code, revision) for code in settings.report_languages)
-        if known and same:
-            return Delivery(key, "unchanged", revision, found.is_partial, (), _flat(filed))
+        digest = _digest(found)
+        if known is not None and known["digest"] == digest:
+            return _keep(connection, settings, folder, found, known)
+        revision = known["revision"] + 1 if known else 1
+        filed = _file(connection, folder, found, settings.report_languages, revision)
         status = _status(known, found)
-        changes = tuple(_changes(json.loads(known["figures"]), found)) if known else ()
-        _note(connection, found, digest, revision, status, changes, run_id)
-        return Delivery(key, status, revision, found.is_partial, changes, _flat(filed))
+        changes = tuple(_changes(_told(known), found)) if known and known["told"] else ()
+        _note(connection, found, digest, revision, status, changes, run_id, known)
+        return Delivery(key, status, revision, found.is_partial, changes, filed)
+
+
+def _keep(
+    connection: Connection, settings: Settings, folder: Folder, found: Month, known: Mapping[str, Any]
+) -> Delivery:
+    """What is filed holds; it is made again where a file is missing, or a control total can be given now."""
+    filed, has_control = tuple(files(connection, found.key)), known["has_control"]
+    there = {(file.language, file.kind) for file in filed if (folder / file.path).exists()}
+    is_complete = there >= {(code, kind) for code in settings.report_languages for kind in KINDS}
+    if not is_complete or (found.control_total is not None and not has_control):
+        filed = _file(connection, folder, found, settings.report_languages, known["revision"])
+        has_control = found.control_total is not None
+    connection.execute(
+        "update ops.monthly_report set mart_version = %s, has_control = %s where month = %s",
+        (found.version, has_control, found.key),
+    )
+    return Delivery(found.key, "unchanged", known["revision"], found.is_partial, (), filed)
+
+
+def _withdraw(connection: Connection, folder: Folder, key: str, run_id: str) -> Delivery:
+    """Takes the reports of a month away of which nothing is sold; readers who know of them are to hear of it."""
+    known = _known(connection, key)
+    if known is None or known["status"] == "withdrawn":
+        return Delivery(key, "unchanged", known["revision"] if known else 0, False, (), ())
+    changes = tuple(_changes_to(_told(known), {}))
+    connection.execute(
+        "update ops.monthly_report set status = 'withdrawn', revision = revision + 1, digest = '', figures = '{}',"
+        " changes = %s, is_partial = false, has_control = true, run_id = %s, delivered_at = current_timestamp,"
+        " announced = %s where month = %s",
+        (_as_json(changes), run_id, not _is_reported(known), key),
+    )
+    gone = tuple(files(connection, key))
+    connection.execute("delete from ops.report_file where month = %s", (key,))
+    for file in gone:
+        if (folder / file.path).exists():
+            (folder / file.path).unlink()
+    return Delivery(key, "withdrawn", known["revision"] + 1, False, changes, ())
 
 
 def made(found: Month, language: str, kind: Kind) -> bytes:
@@ -137,25 +203,35 @@ def files(connection: Connection, key: str | None = None) -> Iterator[File]:
     yield from (File(*row) for row in rows)
 
 
-def months_stale(settings: Settings) -> tuple[str, ...]:
-    """The months whose reports are older than their figures, or missing; oldest first."""
-    query = """
-        with published as (
-            select version, months from ops.publication where asset = 'monthly_profit'
-        )
-        select s.key from (
-            select distinct to_char(month, 'YYYY-MM') as key from marts.monthly_profit
-        ) as s
-        left join ops.monthly_report as r on r.month = s.key
-        where r.month is null or exists (
-            select 1 from published as p
-            where p.version > r.mart_version and (p.months is null or p.months::jsonb ? s.key)
-        )
-        order by s.key
+def months_stale(settings: Settings, folder: Folder | None = None) -> tuple[str, ...]:
+    """The months whose reports are older than a figure that they show, missing, or of nothing any more; oldest first.
+
+    With the folder, those too of which a file is lost.
     """
     with open_warehouse(settings).connect("stale reports") as connection:
         layout.prepare(connection)
-        return tuple(row[0] for row in connection.execute(query.encode()).fetchall())
+        rows = connection.execute("select distinct to_char(month, 'YYYY-MM') from marts.monthly_profit").fetchall()
+        sold = {row[0] for row in rows}
+        filed_now = connection.execute(
+            "select month, mart_version from ops.monthly_report where status <> 'withdrawn'"
+        ).fetchall()
+        reported: dict[str, int] = dict(filed_now)
+        news = publication.since(connection, "monthly_profit", min(reported.values(), default=0))
+        waiting = months_without_control(connection)
+        filed = tuple(files(connection)) if folder else ()
+    changed = {
+        month
+        for month, version in reported.items()
+        if any(one.version > version and (one.months is None or months.shows(month, one.months)) for one in news)
+    }
+    lost = {file.month for file in filed if folder and not (folder / file.path).exists()}
+    return tuple(sorted((sold - set(reported)) | (set(reported) - sold) | changed | set(waiting) | lost))
+
+
+def months_without_control(connection: Connection) -> list[str]:
+    """The months whose reports promise another one, as newer orders had come in when they were made."""
+    rows = connection.execute("select month from ops.monthly_report where not has_control order by month").fetchall()
+    return [row[0] for row in rows]
 
 
 def _known(connection: Connection, key: str) -> dict[str, Any] | None:
@@ -163,9 +239,11 @@ def _known(connection: Connection, key: str) -> dict[str, Any] | None:
         return cursor.execute("select * from ops.monthly_report where month = %s for update", (key,)).fetchone()
 
 
-def _file(connection: Connection, folder: Folder, found: Month, language: str, revision: int) -> tuple[File, ...]:
+def _file(
+    connection: Connection, folder: Folder, found: Month, languages: Iterable[str], revision: int
+) -> tuple[File, ...]:
     filed = []
-    for kind in KINDS:
+    for language, kind in product(languages, KINDS):
         content = made(found, language, kind)
         path = f"monthly/{found.key}/{file_name(found.key, language, kind)}"
         write_whole(folder / path, content)
@@ -198,56 +276,109 @@ def _note(
     status: Status,
     changes: Sequence[Change],
     run_id: str,
+    known: Mapping[str, Any] | None,
 ) -> None:
-    newest = connection.execute("select max(month) from staging.sales_month where not is_partial").fetchone()
-    is_newest = bool(newest and newest[0] == found.month)
-    # A month that was over before the platform came is no news, and neither is one that is not over yet.
-    is_news = not found.is_partial and (status in ("closed", "restated") or is_newest)
+    is_news = _is_news(connection, found, status, known)
+    figures = json.dumps({**_kept(found), OWN: _own(found), PARTIAL: found.is_partial})
     connection.execute(
         "insert into ops.monthly_report (month, revision, digest, figures, changes, status, is_partial, mart_version,"
-        " run_id, announced) values (%(month)s, %(revision)s, %(digest)s, %(figures)s, %(changes)s, %(status)s,"
-        " %(is_partial)s, %(version)s, %(run_id)s, %(announced)s) on conflict (month) do update set"
+        " run_id, announced, told, has_control) values (%(month)s, %(revision)s, %(digest)s, %(figures)s, %(changes)s,"
+        " %(status)s, %(is_partial)s, %(version)s, %(run_id)s, %(announced)s, %(told)s, %(has_control)s)"
+        " on conflict (month) do update set"
         " revision = excluded.revision, digest = excluded.digest, figures = excluded.figures,"
         " changes = excluded.changes, status = excluded.status, is_partial = excluded.is_partial,"
         " mart_version = excluded.mart_version, run_id = excluded.run_id, delivered_at = current_timestamp,"
-        " announced = excluded.announced",
+        " announced = excluded.announced, told = excluded.told, has_control = excluded.has_control",
         {
             "month": found.key,
             "revision": revision,
             "digest": digest,
-            "figures": json.dumps(_kept(found)),
-            "changes": json.dumps([asdict(change) for change in changes], default=str),
+            "figures": figures,
+            "changes": _as_json(changes),
             "status": status,
             "is_partial": found.is_partial,
             "version": found.version,
             "run_id": run_id,
             "announced": not is_news,
+            "told": _to_be_told(known, found, is_news, figures),
+            "has_control": found.control_total is not None,
         },
     )
 
 
+def _to_be_told(known: Mapping[str, Any] | None, found: Month, is_news: bool, figures: str) -> str | None:
+    """The figures that readers know after this delivery: its own, unless a mail follows or they know a whole month."""
+    keeps = is_news or (found.is_partial and known is not None and _is_reported(known))
+    if not keeps:
+        return figures
+    told: str | None = known["told"] if known else None
+    return told
+
+
+def _is_news(connection: Connection, found: Month, status: Status, known: Mapping[str, Any] | None) -> bool:
+    """A month that was over before the platform came is no news, and neither is one that is not over yet."""
+    if found.is_partial:
+        return False
+    if status != "new" or (known and (not known["announced"] or known["status"] == "withdrawn")):
+        return True
+    newest = connection.execute("select max(month) from staging.sales_month where not is_partial").fetchone()
+    return bool(newest and newest[0] == found.month)
+
+
 def _status(known: Mapping[str, Any] | None, found: Month) -> Status:
+    """Against what readers know, not against the revision before: they may never have heard of that."""
     if known is None:
         return "new"
-    return "closed" if known["is_partial"] and not found.is_partial else "restated"
+    told = _told(known)
+    if told and (found.is_partial or not told.get(PARTIAL)):
+        same = told[OWN] == _own(found) if OWN in told else not any(_changes(told, found))
+        return "refreshed" if same else "restated"
+    was_partial = known["is_partial"] or known["status"] == "closed"
+    return "closed" if was_partial and not found.is_partial else "new"
 
 
-def _changes(before: Mapping[str, Mapping[str, Sequence[str]]], found: Month) -> Iterator[Change]:
-    """What the figures kept of the revision before say otherwise, totals first."""
-    after = _kept(found)
-    for part, lines in after.items():
-        for name in dict.fromkeys([*lines, *before.get(part, {})]):
-            old, new = before.get(part, {}).get(name, ("0", "0")), lines.get(name, ("0", "0"))
+def _is_reported(known: Mapping[str, Any]) -> bool:
+    """Whether readers know the figures of the whole month."""
+    told = _told(known)
+    return bool(told) and not told.get(PARTIAL)
+
+
+def _told(known: Mapping[str, Any]) -> Figures:
+    """The figures that readers know of; none of a month whose first report is not announced yet."""
+    told: Figures = json.loads(known["told"] or "{}")
+    return told
+
+
+def _changes(before: Figures, found: Month) -> Iterator[Change]:
+    """What the figures that readers know said otherwise, totals first."""
+    return _changes_to(before, _kept(found))
+
+
+def _changes_to(before: Figures, after: Figures) -> Iterator[Change]:
+    for part in PARTS:
+        old_lines, new_lines = before.get(part, {}), after.get(part, {})
+        for name in dict.fromkeys([*new_lines, *old_lines]):
+            old, new = old_lines.get(name, ("0", "0")), new_lines.get(name, ("0", "0"))
             for measure, was, now in zip(("revenue", "profit"), old, new, strict=True):
                 if Decimal(was) != Decimal(now):
                     yield Change(part, name, measure, Decimal(was), Decimal(now))
 
 
-def _kept(found: Month) -> dict[str, dict[str, tuple[str, str]]]:
+def _kept(found: Month) -> Figures:
     def of(lines: Sequence[Line]) -> dict[str, tuple[str, str]]:
         return {line.name: (str(line.now.revenue), str(line.now.profit)) for line in lines}
 
-    return {"total": of([found.total]), "region": of(found.regions), "category": of(found.categories)}
+    return dict(zip(PARTS, map(of, ([found.total], found.regions, found.categories)), strict=True))
+
+
+def _own(found: Month) -> str:
+    """A digest of what the month itself sold, whatever it is compared with and however products are called."""
+    rows = sorted((s.territory, s.category, s.product_id, *map(str, astuple(s.amounts))) for s in found.sales)
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _as_json(changes: Sequence[Change]) -> str:
+    return json.dumps([asdict(change) for change in changes], default=str)
 
 
 def _digest(found: Month) -> str:
@@ -256,7 +387,3 @@ def _digest(found: Month) -> str:
         # They say where the figures are from, not what they are.
         del figures[name]
     return hashlib.sha256(json.dumps(figures, default=str, sort_keys=True).encode()).hexdigest()
-
-
-def _flat(filed: Sequence[Sequence[File]]) -> tuple[File, ...]:
-    return tuple(file for files_of_language in filed for file in files_of_language)

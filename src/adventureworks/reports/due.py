@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from adventureworks.catalog import ANALYSES
 from adventureworks.marts.plan import Plan, plan_now
+from adventureworks.reports.delivery import months_without_control
+from adventureworks.reports.month import shows
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse
 from adventureworks.warehouse.postgres import Connection
@@ -19,7 +21,10 @@ _ALL_MONTHS = """
 
 
 def months_due(settings: Settings) -> tuple[str, ...]:
-    """The months ('YYYY-MM', oldest first) that a monthly analysis has to compute anew; none while it has to wait."""
+    """The months ('YYYY-MM', oldest first) whose reports show something new; none while their analysis has to wait.
+
+    That is each month to compute anew, and those that are compared with it, sum it up or chart it.
+    """
     with open_warehouse(settings).connect("months due") as connection:
         layout.prepare(connection)
         months: set[str] = set()
@@ -32,6 +37,9 @@ def months_due(settings: Settings) -> tuple[str, ...]:
 def _months(connection: Connection, step: object) -> set[str]:
     if not isinstance(step, Plan):
         return set()
+    known = {row[0] for row in connection.execute(_ALL_MONTHS).fetchall()}
     if None in step.months.values():
-        return {row[0] for row in connection.execute(_ALL_MONTHS).fetchall()}
-    return {month for months in step.months.values() for month in months or ()}
+        return known
+    changed = {month for months in step.months.values() for month in months or ()}
+    readers = {month for month in known if shows(month, changed)}
+    return changed | readers | set(months_without_control(connection))

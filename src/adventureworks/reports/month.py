@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,9 +18,14 @@ NOTHING = Decimal(0)
 TOLERANCE = Decimal("0.01")
 """Header totals carry four places, lines six: so far a month may differ."""
 HISTORY_MONTHS = 13
+"""What the chart shows, this month included. No other part of a report looks further back."""
 NO_TERRITORY = "No territory"
 
 Row = tuple[Any, ...]
+
+
+class NothingSold(PlatformError):
+    """The month has no sales (any more), while others have."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ class Month:
 def figures(connection: Connection, key: str) -> Month:
     """The figures of a month ('YYYY-MM'), of one moment: it must be the first that the transaction does.
 
-    Raises PlatformError if it is no month, has no sales, or does not agree with the orders' headers.
+    Raises PlatformError if it is no month or does not agree with the orders' headers, NothingSold if it has no sales.
     """
     connection.execute("set transaction isolation level repeatable read")
     return read(connection, key)
@@ -151,7 +156,7 @@ def read(connection: Connection, key: str) -> Month:
         ),
         sales=tuple(_sales(connection, first)),
         history=tuple(_history(connection, first, known)),
-        control_total=_control_total(connection, first) if version.is_newest else None,
+        control_total=_control_total(connection, first, version.as_of) if version.is_newest else None,
         sources=version.sources,
     )
     _reconcile(found)
@@ -166,6 +171,15 @@ def first_day(key: str) -> date:
         return datetime.strptime(key, "%Y-%m").date()  # noqa: DTZ007 - a month has no zone
     except ValueError:
         raise PlatformError(f"{key} is no month.", "Write it as 2014-05.") from None
+
+
+def shows(key: str, changed: Collection[str]) -> bool:
+    """Whether the report of a month shows a figure of one of these: of itself or of one of the twelve months before.
+
+    The month before, the same month a year before, the fiscal year so far and the chart all lie within them.
+    """
+    first = first_day(key)
+    return any(f"{earlier(first, months):%Y-%m}" in changed for months in range(HISTORY_MONTHS))
 
 
 def _growth(now: Amounts, then: Amounts | None) -> Decimal | None:
@@ -204,7 +218,7 @@ def _version(connection: Connection) -> _Version | None:
 def _no_month(key: str, known: Sequence[date]) -> PlatformError:
     if not known:
         return PlatformError("Nothing to report is published yet.", "Start: adventureworks run")
-    return PlatformError(f"Nothing was sold in {key}.", f"There are months from {known[0]:%Y-%m} to {known[-1]:%Y-%m}.")
+    return NothingSold(f"Nothing was sold in {key}.", f"There are months from {known[0]:%Y-%m} to {known[-1]:%Y-%m}.")
 
 
 _MEASURES = ("revenue", "discount_amount", "cogs", "fallback_cost_revenue")
@@ -257,13 +271,20 @@ class _Periods:
             if not any((*astuple(now), *astuple(to_date))) and names:
                 continue
             yield Line(
-                name=str(keys[0] or NO_TERRITORY) if names else "",
+                name=_name(keys),
                 group=str(keys[1] or "") if len(names) > 1 else "",
                 now=now,
                 before=before if self._comparable[0] else None,
                 year_before=year_before if self._comparable[1] else None,
                 to_date=to_date,
             )
+
+
+def _name(keys: Row) -> str:
+    """Of a line: a product that has none is called by its id, which is the last of its keys."""
+    if not keys:
+        return ""
+    return str(keys[0] or (keys[-1] if len(keys) > 2 else NO_TERRITORY))
 
 
 def _order(order: tuple[str, ...], names: int) -> str:
@@ -294,13 +315,16 @@ def _history(connection: Connection, first: date, partial: Mapping[date, bool]) 
         yield Past(month, Amounts(*amounts), partial.get(month, True))
 
 
-def _control_total(connection: Connection, first: date) -> Decimal:
-    """The SubTotals of the month's orders: those that no mart may show, and what was not delivered, left out."""
+def _control_total(connection: Connection, first: date, as_of: date) -> Decimal:
+    """The SubTotals of the month's orders: those that no mart may show, and what was not delivered, left out.
+
+    As of the marts, nothing later than the business date counts.
+    """
     row = connection.execute(
         'select coalesce(sum("SubTotal"), 0) from raw."Sales_SalesOrderHeader" as h'
-        """ where "Status" not in (4, 6) and "OrderDate" >= %s and "OrderDate" < %s + interval '1 month'"""
+        """ where "Status" not in (4, 6) and "OrderDate" >= %(first)s and "OrderDate" < %(next)s"""
         ' and not exists (select 1 from staging.withheld_order as w where w.sales_order_id = h."SalesOrderID")',
-        (first, first),
+        {"first": first, "next": min(earlier(first, -1), as_of + timedelta(days=1))},
     ).fetchone()
     return Decimal(row[0]) if row else NOTHING
 

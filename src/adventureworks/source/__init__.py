@@ -1,7 +1,8 @@
 """The seam to the source: which tables changed, and the rows of one table as Arrow batches.
 
-Two kinds live here: `postgres` (a URL, the embedded source database too) and `files` (a folder). A source is only ever
-read, with a login that may do nothing else. What rows mean, and whether they are good, is the gate's business.
+Three kinds live here: `postgres` (a URL, the embedded source database too), `sqlserver` (a URL) and `files` (a
+folder). A source is only ever read, with a login that may do nothing else. What rows mean, and whether they are good,
+is the gate's business.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+from pydantic import SecretStr
 
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import PlatformError, TableBlocked
@@ -55,6 +57,17 @@ class Snapshot(Protocol):
         """The rows with these keys (the key columns, typed as in `keys()`). Only where `complete` is False."""
         ...
 
+    def tracks(self, table: SourceTable) -> bool:
+        """Whether the source itself knows which rows changed, whatever their modification dates say."""
+        ...
+
+    def changed_keys(self, table: SourceTable, known: str, most: int) -> pa.Table | None:
+        """Keys, typed as in `keys()`, of rows inserted or updated since the state with the fingerprint `known`.
+
+        None where the source cannot tell, or there are more than `most`: read it whole. Only where `tracks` says so.
+        """
+        ...
+
 
 class Source(Protocol):
     """Where the tables come from."""
@@ -92,13 +105,34 @@ class Source(Protocol):
         ...
 
 
+SQL_SERVER = ("mssql://", "mssql+pymssql://")
+POSTGRESQL = ("postgresql://", "postgres://")
+AIRFLOW = "airflow:"
+"""How a source begins that an Airflow connection describes; its name follows."""
+
+
 def open_source(settings: Settings) -> Source:
-    """The configured source: a folder, a PostgreSQL URL, or the embedded database."""
+    """The configured source: a folder, a PostgreSQL or SQL Server URL, or the embedded database."""
     from adventureworks.source.files import FileSource
     from adventureworks.source.postgres import PostgresSource
 
-    if settings.source_url is not None:
-        return PostgresSource(settings.source_url, batch_rows=settings.batch_rows)
+    url = settings.source_url
+    if url is None and settings.source.startswith((*SQL_SERVER, *POSTGRESQL)):
+        url = SecretStr(settings.source)
+    if url is not None and url.get_secret_value().startswith(SQL_SERVER):
+        from adventureworks.source.sqlserver import SqlServerSource
+
+        return SqlServerSource(url, batch_rows=settings.batch_rows, password=settings.source_password)
+    if url is not None:
+        return PostgresSource(url, batch_rows=settings.batch_rows)
+    if settings.source.startswith(AIRFLOW):
+        raise PlatformError(
+            f"The Airflow connection {settings.source.removeprefix(AIRFLOW)} is only known to Airflow's own processes.",
+            "Elsewhere, set ADVENTUREWORKS_SOURCE_URL.",
+        )
+    if "://" in settings.source:
+        kind = settings.source.split("://")[0]
+        raise PlatformError(f"A source of the kind {kind}:// cannot be read.", "Give postgresql://… or mssql://…")
     if settings.source:
         folder = Path(settings.source)
         if not folder.is_dir():

@@ -147,6 +147,14 @@ class FolderSnapshot:
         """Not offered: files are always read whole."""
         raise TypeError("A folder's snapshot is complete: read rows().")
 
+    def tracks(self, table: SourceTable) -> bool:
+        """Files do not know what changed in them: never."""
+        return False
+
+    def changed_keys(self, table: SourceTable, known: str, most: int) -> pa.Table | None:
+        """Not offered: files are always read whole."""
+        raise TypeError("A folder's snapshot is complete: read rows().")
+
 
 @contextmanager
 def _readable(path: Path, table: SourceTable) -> Iterator[None]:

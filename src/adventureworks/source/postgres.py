@@ -171,6 +171,14 @@ class PostgresSnapshot:
             wanted = distinct.slice(start, _KEYS_AT_A_TIME)
             yield from self._stream(table, selected, f"from {relation(table)} t {_join(key, wanted)}")
 
+    def tracks(self, table: SourceTable) -> bool:
+        """PostgreSQL keeps no list of changed rows that a login may read: never."""
+        return False
+
+    def changed_keys(self, table: SourceTable, known: str, most: int) -> pa.Table | None:
+        """Not offered: see `tracks`."""
+        raise TypeError("A PostgreSQL source does not track changes: compare keys().")
+
     def _stream(
         self, table: SourceTable, selected: Sequence[PostgresColumn], from_clause: str
     ) -> Iterator[pa.RecordBatch]:

@@ -26,10 +26,16 @@ _REFUSALS = {
     "role ": "does not know the login",
     "database ": "does not have the database",
     "permission denied": "does not let this login connect",
-    "does not support SSL": "does not offer the encryption that the URL asks for",
-    "certificate verify failed": "shows a certificate that is not trusted",
 }
 """Parts of the server's answer, and what they mean; none of these gets better by waiting."""
+
+_UNSAFE = {
+    "does not support SSL": "does not offer the encryption that the URL asks for",
+    "certificate verify failed": "shows a certificate that is not trusted",
+    "does not match host name": "shows a certificate of another host",
+    "root certificate file": "cannot be proven genuine: sslrootcert names no file of certificates",
+}
+"""Parts of what the client library says of TLS; none of these gets better by waiting either."""
 
 _RULES = {
     "42P01": ("table_is_there", "the source no longer has this table."),
@@ -76,7 +82,8 @@ def translated(address: Address, table: SourceTable | None = None) -> Iterator[N
     """Turns the drivers' errors into the platform's; `table` is the one that is being read."""
     try:
         yield
-    except (psycopg.Error, adbc_driver_manager.Error) as error:
+    # Arrow tells of a stream that breaks off as of a file.
+    except (psycopg.Error, adbc_driver_manager.Error, OSError) as error:
         raise _meaning(error, address, table) from None
 
 
@@ -89,10 +96,10 @@ def _meaning(error: Exception, address: Address, table: SourceTable | None) -> P
         place = f"{table.asset}: the" if table else "The"
         return PlatformError(f"{place} source {address.name} refuses the question (SQLSTATE {code}).", CHECK)
     text = str(error)
-    if "FATAL" in text and not code:
-        for part, meaning in _REFUSALS.items():
-            if part in text:
-                return PlatformError(f"The source {address.name} {meaning}.", CHECK)
+    meanings = _UNSAFE | (_REFUSALS if "FATAL" in text else {})
+    for part, meaning in meanings.items():
+        if part in text and not code:
+            return PlatformError(f"The source {address.name} {meaning}.", CHECK)
     return ServiceUnavailable(f"The source {address.name} does not answer: {_reason(text, code)}.", CHECK)
 
 

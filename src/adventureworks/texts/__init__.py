@@ -109,6 +109,10 @@ class Language:
             return f"> +{self.percent(Decimal('9.99'), 0)}"
         return self.percent(share, signed=True)
 
+    def name_of(self, code: str) -> str:
+        """What another language is called in this one."""
+        return str(Locale.parse(code).get_display_name(self._locale) or code)
+
     def day(self, value: date | None) -> str:
         """A date, with the month's name."""
         return MISSING if value is None else str(dates.format_date(value, format="long", locale=self._locale))

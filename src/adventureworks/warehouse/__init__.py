@@ -1,7 +1,7 @@
 """The seam to the warehouse. Schemas: `raw`, `marts` (published), `staging` (candidates), `quarantine`, `ops`.
 
-`postgres` is the engine of today. What differs between engines (connecting, bulk loading, types) stays in the engine's
-module; layout, staging and publication are written in SQL that engines share, with values bound and names quoted.
+Statements are written once, in PostgreSQL's words, with values bound and names quoted. `postgres` sends them as they
+are; `snowflake` keeps the data in Snowflake and the platform's records beside Airflow, and rewrites what goes there.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
 from adventureworks.warehouse.postgres import PostgresWarehouse
+from adventureworks.warehouse.snowflake import SnowflakeWarehouse
+
+Warehouse = PostgresWarehouse | SnowflakeWarehouse
 
 
-def open_warehouse(settings: Settings) -> PostgresWarehouse:
+def open_warehouse(settings: Settings) -> Warehouse:
     """The configured warehouse."""
     if settings.warehouse_url is None:
         raise PlatformError(
             "No warehouse is configured.", "Set ADVENTUREWORKS_WAREHOUSE_URL, or start: adventureworks run"
         )
-    return PostgresWarehouse(settings.warehouse_url)
+    postgres = PostgresWarehouse(settings.warehouse_url, settings.environment)
+    return SnowflakeWarehouse(settings, postgres) if settings.warehouse == "snowflake" else postgres

@@ -7,39 +7,47 @@ only ever adds (a column that a contract gains); nothing is dropped that holds d
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
 
 import contracts
 from adventureworks import catalog
 from adventureworks.catalog import Mart, SourceTable
-from adventureworks.columns import Column, columns_of, key_of
-from adventureworks.warehouse.postgres import Connection, column_type
+from adventureworks.columns import columns_of, key_of
+from adventureworks.warehouse.environments import SCHEMAS
+from adventureworks.warehouse.postgres import Connection, WarehouseConnection, column_type
 from adventureworks.warehouse.sql import names, quoted, table
-
-SCHEMAS = ("raw", "marts", "staging", "quarantine", "ops")
 
 # One ingestion or analysis at a time may change the layout.
 _LAYOUT_LOCK = 7_101_917
 
 
-def prepare(connection: Connection) -> None:
+def prepare(connection: WarehouseConnection) -> None:
     """Makes what is missing. Safe to call by several processes at once."""
-    digest = _digest()
+    digest = _digest(connection.target)
     if _is_applied(connection, digest):
         return
     connection.execute("select pg_advisory_xact_lock(%s)", (_LAYOUT_LOCK,))
-    for schema in SCHEMAS:
-        connection.execute(f"create schema if not exists {quoted(schema)}")
+    connection.make_schemas(SCHEMAS)
     connection.execute(_text("ops.sql"))
+    connection.execute(_text("quarantined_row.sql"))
+    connection.execute(
+        "create index if not exists quarantined_row_by_asset on ops.quarantined_row (asset, status, row_key)"
+    )
+    present = {schema: connection.columns_in(schema) for schema in ("raw", "marts")}
     for entry in catalog.SOURCE_TABLES.values():
-        _prepare_source_table(connection, entry)
+        _make_table(connection, "raw", entry, present["raw"])
+        _make_views_of_source_table(connection, entry)
     connection.execute(_text("withheld.sql"))
     for mart in catalog.MARTS.values():
-        _make_table(connection, "marts", mart)
+        _make_table(connection, "marts", mart, present["marts"])
         _make_view(connection, "staging", mart, published_rows(mart))
     connection.execute(_text("sales_month.sql"))
-    connection.execute("insert into ops.layout (digest) values (%s) on conflict (digest) do nothing", (digest,))
+    connection.execute(
+        "insert into ops.layout (digest) values (%s) on conflict (digest) do update set applied_at = clock_timestamp()",
+        (digest,),
+    )
 
 
 def published_rows(entry: SourceTable | Mart) -> str:
@@ -48,16 +56,21 @@ def published_rows(entry: SourceTable | Mart) -> str:
     return f"select {names(columns)} from {table(home_of(entry), entry.asset)}"
 
 
+def show_published(connection: Connection, entry: SourceTable | Mart) -> None:
+    """Lets the candidate view show the published table: nothing staged, or what is staged may not pass."""
+    connection.execute(f"create or replace view {table('staging', entry.asset)} as {published_rows(entry)}")
+
+
 def home_of(entry: SourceTable | Mart) -> str:
     """The schema in which readers find a table."""
     return "raw" if isinstance(entry, SourceTable) else "marts"
 
 
-def _digest() -> str:
-    """Changes when any file changes from which tables are made."""
+def _digest(target: str) -> str:
+    """Changes when any file changes from which tables are made, and with the place where they are."""
     folder = Path(contracts.__file__).parent
     here, registry = Path(str(resources.files(__package__))), Path(catalog.__file__).parent
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(target.encode())
     for path in sorted([*folder.rglob("*.py"), *here.glob("*.sql"), *here.glob("*.py"), *registry.glob("*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -67,11 +80,12 @@ def _is_applied(connection: Connection, digest: str) -> bool:
     exists = connection.execute("select to_regclass('ops.layout') is not null").fetchone()
     if exists is None or not exists[0]:
         return False
-    return connection.execute("select 1 from ops.layout where digest = %s", (digest,)).fetchone() is not None
+    # The last one: who goes back to an older version gets that version's views again.
+    last = connection.execute("select digest from ops.layout order by applied_at desc limit 1").fetchone()
+    return last is not None and last[0] == digest
 
 
-def _prepare_source_table(connection: Connection, entry: SourceTable) -> None:
-    _make_table(connection, "raw", entry)
+def _make_views_of_source_table(connection: Connection, entry: SourceTable) -> None:
     fields = [f"row_data::jsonb ->> '{column.name}' as {quoted(column.name)}" for column in columns_of(entry)]
     set_aside = (
         f"select {', '.join(fields)}, rule, message, run_id, first_seen, last_seen from ops.quarantined_row"
@@ -87,30 +101,18 @@ def _make_view(connection: Connection, schema: str, entry: SourceTable | Mart, s
     connection.execute(f"create view {table(schema, entry.asset)} as {select}")
 
 
-def _make_table(connection: Connection, schema: str, entry: SourceTable | Mart) -> None:
-    columns, key = columns_of(entry), key_of(entry)
-    definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns)
-    name = table(schema, entry.asset)
-    connection.execute(f"create table if not exists {name} ({definitions}, primary key ({names(key)}))")
-    _add_missing_columns(connection, schema, entry.asset, columns)
-    comment = (entry.contract.__doc__ or "").strip().split("\n")[0].replace("'", "''")
-    connection.execute(f"comment on table {name} is '{comment}'")
+def _make_table(
+    connection: WarehouseConnection, schema: str, entry: SourceTable | Mart, present: Mapping[str, Collection[str]]
+) -> None:
+    columns, name = columns_of(entry), table(schema, entry.asset)
+    if entry.asset not in present:
+        definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns)
+        connection.execute(f"create table if not exists {name} ({definitions}, primary key ({names(key_of(entry))}))")
     for column in columns:
-        if column.description:
-            text = column.description.replace("'", "''")
-            connection.execute(f"comment on column {name}.{quoted(column.name)} is '{text}'")
-
-
-def _add_missing_columns(connection: Connection, schema: str, name: str, columns: tuple[Column, ...]) -> None:
-    rows = connection.execute(
-        "select column_name from information_schema.columns where table_schema = %s and table_name = %s", (schema, name)
-    ).fetchall()
-    present = {row[0] for row in rows}
-    for column in columns:
-        if column.name not in present:
-            connection.execute(
-                f"alter table {table(schema, name)} add column {quoted(column.name)} {column_type(column.dtype)}"
-            )
+        if column.name not in present.get(entry.asset, [one.name for one in columns]):
+            connection.execute(f"alter table {name} add column {quoted(column.name)} {column_type(column.dtype)}")
+    comment = (entry.contract.__doc__ or "").strip().split("\n")[0]
+    connection.describe(schema, entry.asset, comment, {c.name: c.description for c in columns if c.description})
 
 
 def _text(file: str) -> str:

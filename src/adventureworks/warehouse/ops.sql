@@ -11,7 +11,7 @@ create table if not exists ops.publication (
     set_aside    bigint    not null default 0,  -- rows of the table in quarantine; of a mart, orders that are withheld
     verdict      varchar   not null,  -- 'passed' or 'passed with warnings'
     model        varchar,             -- digest of the models that computed a mart; null for source tables
-    as_of        date,                -- business date of a mart; null for source tables
+    as_of        date,                -- business date of a mart; of the orders, the day of the newest one
     run_id       varchar   not null,
     announced    boolean   not null default false,  -- its asset event was sent
     primary key (asset, version)
@@ -40,22 +40,6 @@ create table if not exists ops.check_result (
 );
 alter table ops.check_result add column if not exists dimension varchar not null default 'validity';
 create index if not exists check_result_by_run on ops.check_result (asset, run_id);
-
-create table if not exists ops.quarantined_row (
-    asset      varchar not null,
-    row_key    varchar not null,      -- JSON map key column -> value as text
-    rule       varchar not null,
-    message    varchar not null,
-    row_data   varchar not null,      -- JSON map column -> value as text; secret columns protected
-    run_id     varchar not null,      -- that saw it last
-    -- 'staged' (by a run that is not over), 'open', 'blocked' (its table could not be published), 'repaired' (a good
-    -- version came) or 'gone' (deleted at the source)
-    status     varchar not null default 'open',
-    next_status varchar,              -- of an open row, once the run at hand publishes its table
-    first_seen timestamptz not null default current_timestamp,
-    last_seen  timestamptz not null default current_timestamp
-);
-create index if not exists quarantined_row_by_asset on ops.quarantined_row (asset, status, row_key);
 
 create table if not exists ops.incident (
     incident_id varchar not null primary key,
@@ -112,6 +96,8 @@ create table if not exists ops.change (
     detected_at   timestamptz not null default current_timestamp,
     primary key (run_id, asset)
 );
+alter table ops.change add column if not exists publishing boolean not null default false;  -- begun, and not known to be done
+alter table ops.change add column if not exists resumes boolean not null default false;  -- an earlier run may have published it
 
 create table if not exists ops.build (
     run_id  varchar not null,
@@ -123,6 +109,14 @@ create table if not exists ops.build (
     primary key (run_id, dag)
 );
 alter table ops.build add column if not exists refused boolean not null default false;  -- by the gate
+
+create table if not exists ops.warehouse_use (
+    run_id     varchar not null,       -- DAG, task and run, or empty: by hand
+    purpose    varchar not null,
+    statements bigint  not null,       -- that Snowflake was sent in one session
+    noted      timestamptz not null default current_timestamp
+);
+create index if not exists warehouse_use_by_time on ops.warehouse_use (noted);
 
 create table if not exists ops.layout (
     digest     varchar not null primary key,  -- of everything the tables' columns come from
@@ -179,14 +173,20 @@ create table if not exists ops.monthly_report (
     revision     bigint  not null,     -- 1, 2, 3 …: grows when the figures change
     digest       varchar not null,     -- of the figures
     figures      varchar not null,     -- JSON: revenue and profit in all, by region and by category
-    changes      varchar not null,     -- JSON list: what the revision before said otherwise
-    status       varchar not null,     -- 'new', 'closed' (was partial before) or 'restated'
+    changes      varchar not null,     -- JSON list: what the figures in `told` say otherwise
+    -- 'new', 'closed' (was partial before), 'restated', 'refreshed' (only what it is compared with changed) or
+    -- 'withdrawn' (no order of it counts any more)
+    status       varchar not null,
     is_partial   boolean not null,
     mart_version bigint  not null,     -- of monthly_profit
     run_id       varchar not null,
     delivered_at timestamptz not null default current_timestamp,
     announced    boolean not null      -- its mail is in the outbox, or there is nothing to announce
 );
+alter table ops.monthly_report add column if not exists told varchar;  -- JSON: the figures that readers know of; null: none yet
+alter table ops.monthly_report add column if not exists has_control boolean not null default true;  -- what is filed says it
+update ops.monthly_report set told = figures
+where told is null and announced and not is_partial and status <> 'withdrawn';
 
 create table if not exists ops.report_file (
     month    varchar not null,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,10 +12,126 @@ from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
 from adventureworks.errors import ServiceUnavailable
+from adventureworks.warehouse.environments import in_environment, schema_of
+from adventureworks.warehouse.sql import names, quoted, table
 
 Connection = psycopg.Connection[TupleRow]
+
+
+class WarehouseConnection(psycopg.Connection[TupleRow]):
+    """A connection of the platform's own: psycopg's, and what each engine does in its own way."""
+
+    environment = ""
+
+    @property
+    def target(self) -> str:
+        """The place of the tables, where there could be several."""
+        return f"postgres {self.environment}".strip()
+
+    def make_schemas(self, schemas: Iterable[str]) -> None:
+        """Makes the schemas that are missing."""
+        for schema in schemas:
+            self.execute(f"create schema if not exists {quoted(schema_of(self.environment, schema))}".encode())
+
+    def drop_schemas(self, schemas: Iterable[str]) -> None:
+        """Drops the schemas of an environment and all that is in them."""
+        for schema in schemas:
+            self.execute(f"drop schema if exists {quoted(schema_of(self.environment, schema))} cascade".encode())
+
+    def columns_in(self, schema: str) -> dict[str, set[str]]:
+        """The columns of each table and view in a schema."""
+        found: dict[str, set[str]] = {}
+        rows = self.execute(
+            "select table_name, column_name from information_schema.columns where table_schema = %s",
+            (schema_of(self.environment, schema),),
+        )
+        for name, column in rows:
+            found.setdefault(name, set()).add(column)
+        return found
+
+    def describe(self, schema: str, name: str, comment: str, columns: Mapping[str, str]) -> None:
+        """Says in the warehouse what a table and its columns mean."""
+        self.execute(f"comment on table {table(schema, name)} is {literal(comment)}".encode())
+        for column, text in columns.items():
+            self.execute(f"comment on column {table(schema, name)}.{quoted(column)} is {literal(text)}".encode())
+
+    def frame(self, query: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
+        """The rows of a SELECT: whole numbers as Int64, exact decimals with the scale of their column, else text."""
+        return rows_of(self, query, parameters)
+
+    def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
+        """Appends a frame to a table, in the connection's transaction."""
+        with (
+            self.cursor() as cursor,
+            cursor.copy(f"copy {table(schema, name)} ({names(frame.columns)}) from stdin") as copy,
+        ):
+            for row in frame.iter_rows():
+                copy.write_row(row)
+
+    def executemany(self, query: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Runs an INSERT for each row."""
+        with self.cursor() as cursor:
+            cursor.executemany(query.encode(), rows)
+
+
+class _InEnvironment:
+    """What cursors of an environment do: they send statements for its schemas."""
+
+    connection: WarehouseConnection
+
+    def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
+        """As psycopg's."""
+        return super().execute(self._of_environment(query), *arguments, **options)  # type: ignore[misc]
+
+    def executemany(self, query: Any, *arguments: Any, **options: Any) -> Any:
+        """As psycopg's."""
+        return super().executemany(self._of_environment(query), *arguments, **options)  # type: ignore[misc]
+
+    def copy(self, statement: Any, *arguments: Any, **options: Any) -> Any:
+        """As psycopg's."""
+        return super().copy(self._of_environment(statement), *arguments, **options)  # type: ignore[misc]
+
+    def stream(self, query: Any, *arguments: Any, **options: Any) -> Any:
+        """As psycopg's."""
+        return super().stream(self._of_environment(query), *arguments, **options)  # type: ignore[misc]
+
+    def _of_environment(self, query: Any) -> Any:
+        environment = self.connection.environment
+        return in_environment(as_text(query), environment).encode() if environment else query
+
+
+class _Cursor(_InEnvironment, psycopg.Cursor[Any]):
+    pass
+
+
+class _ServerCursor(_InEnvironment, psycopg.ServerCursor[Any]):
+    pass
+
+
+def as_text(query: Any) -> str:
+    """The text of a statement, in whatever form psycopg takes one."""
+    if isinstance(query, bytes):
+        return query.decode()
+    return query if isinstance(query, str) else str(query.as_string())
+
+
+@contextmanager
+def connected(url: str, environment: str = "", **options: Any) -> Iterator[WarehouseConnection]:
+    """A connection for the schemas of an environment, as psycopg's `connect` makes one."""
+    with WarehouseConnection.connect(url, cursor_factory=_Cursor, **options) as connection:
+        connection.server_cursor_factory = _ServerCursor
+        connection.environment = environment
+        yield connection
+
+
 Append = Callable[[str, str, pl.DataFrame], None]
 """Appends a frame to a table: schema, table, rows."""
+
+
+def literal(text: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"
+
 
 _TYPES = {
     pl.Int16: "smallint",
@@ -47,6 +163,7 @@ _READ_AS: dict[str, pl.DataType] = {
     "int8": pl.Int64(),
     "bool": pl.Boolean(),
     "date": pl.Date(),
+    "time": pl.Time(),
     "timestamp": pl.Datetime("us"),
     "timestamptz": pl.Datetime("us", "UTC"),
     "float8": pl.Float64(),
@@ -68,21 +185,24 @@ def rows_of(connection: Connection, query: str, parameters: Mapping[str, Any]) -
 class PostgresWarehouse:
     """A PostgreSQL database that holds the published tables."""
 
-    def __init__(self, url: SecretStr) -> None:
+    def __init__(self, url: SecretStr, environment: str = "") -> None:
         self._url = url
+        self.environment = environment
 
     def url(self) -> str:
         """The address with its password, for libraries that connect by themselves. Never log it."""
         return self._url.get_secret_value()
 
     @contextmanager
-    def connect(self, purpose: str = "adventureworks") -> Iterator[Connection]:
+    def connect(self, purpose: str = "adventureworks") -> Iterator[WarehouseConnection]:
         """A connection that commits when the block ends well and rolls back when it does not.
 
         Raises ServiceUnavailable when the server does not answer, or is lost on the way.
         """
         try:
-            with psycopg.connect(self.url(), application_name=purpose[:63], options="-c timezone=UTC") as connection:
+            with connected(
+                self.url(), self.environment, application_name=purpose[:63], options="-c timezone=UTC"
+            ) as connection:
                 yield connection
         except psycopg.OperationalError as error:
             raise ServiceUnavailable(
@@ -105,7 +225,9 @@ class PostgresWarehouse:
                     batch = frame.cast({pl.UInt8: pl.Int16}).to_arrow()
                     # Here, not only around the whole: the caller tells a lost server from data that it refuses.
                     with _lost_is_unavailable(Error):
-                        cursor.adbc_ingest(name, batch, mode="append", db_schema_name=schema)
+                        cursor.adbc_ingest(
+                            name, batch, mode="append", db_schema_name=schema_of(self.environment, schema)
+                        )
                         connection.commit()
 
             yield append

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from adventureworks.catalog import MonthOf, SourceTable
@@ -136,6 +136,11 @@ def unannounced(connection: Connection, assets: Sequence[str]) -> list[Publicati
     return [_publication(row) for row in rows]
 
 
+def interrupted(connection: Connection) -> set[str]:
+    """The source tables of which a process that died may have published something that no version tells of."""
+    return {asset for (asset,) in connection.execute("select distinct asset from ops.change where publishing")}
+
+
 def mark_announced(connection: Connection, versions: Mapping[str, int]) -> None:
     """Remembers that consumers were told of these versions and all before them."""
     for asset, version in versions.items():
@@ -171,14 +176,15 @@ def merge(connection: Connection, entry: SourceTable) -> tuple[StagedEffect, tup
     months = _months(connection, entry) if entry.month else None
     newly_set_aside, closed = quarantine.take_effect(connection, entry.asset)
     deletes = connection.execute(
-        f"delete from {published} as p using {gone} as g where {equal(key, 'p', 'g')}"
+        f"delete from {published} as p where exists (select 1 from {gone} as g where {equal(key, 'p', 'g')})"
     ).rowcount
     values = [column for column in columns if column not in key]
     update = ", ".join(f"{quoted(c)} = r.{quoted(c)}" for c in values)
     upserts = connection.execute(
-        f'merge into {published} as p using (select * from {rows} where not "__same") as r on {equal(key, "p", "r")}'
+        f"merge into {published} as p using (select * from {rows} where not {quoted(staging.SAME)}) as r"
+        f" on {equal(key, 'p', 'r')}"
         f" when not matched then insert ({names(columns)}) values ({names(columns, 'r')})"
-        + (f" when matched then update set {update}" if values else " when matched then do nothing")
+        + (f" when matched then update set {update}" if values else "")
     ).rowcount
     return StagedEffect(upserts, deletes, newly_set_aside, closed), months
 
@@ -190,7 +196,7 @@ def _months(connection: Connection, entry: SourceTable) -> tuple[str, ...]:
     rows = table("staging", staging.rows_table(entry.asset))
     gone = table("staging", staging.gone_table(entry.asset))
     published = table("raw", entry.asset)
-    changed = f'select r.* from {rows} as r where not r."__same"'
+    changed = f"select r.* from {rows} as r where not r.{quoted(staging.SAME)}"
     before = (
         f"select p.* from {published} as p where exists (select 1 from ({changed}) as r where {equal(key, 'r', 'p')})"
         f" or exists (select 1 from {gone} as g where {equal(key, 'g', 'p')})"
@@ -198,8 +204,8 @@ def _months(connection: Connection, entry: SourceTable) -> tuple[str, ...]:
     parts = [part for relation in (changed, before) for part in _month_queries(entry.month, relation)]
     parts += _month_queries_of_set_aside(entry)
     found = connection.execute(
-        f"select distinct to_char(month, 'YYYY-MM') from ({' union all '.join(parts)}) as m (month)"
-        " where month is not null order by 1",
+        f"select distinct to_char(m.month, 'YYYY-MM') from ({' union all '.join(parts)}) as m"
+        " where m.month is not null order by 1",
         {"asset": entry.asset},
     ).fetchall()
     return tuple(row[0] for row in found)
@@ -207,10 +213,10 @@ def _months(connection: Connection, entry: SourceTable) -> tuple[str, ...]:
 
 def _month_queries(month: MonthOf, relation: str) -> list[str]:
     if month.parent is None:
-        return [f"select x.{quoted(month.column)} from ({relation}) as x"]
+        return [f"select x.{quoted(month.column)} as month from ({relation}) as x"]
     join = str(month.parent_key)
     return [
-        f"select h.{quoted(month.column)} from ({relation}) as x join {table(schema, month.parent)} as h"
+        f"select h.{quoted(month.column)} as month from ({relation}) as x join {table(schema, month.parent)} as h"
         f" on {equal([join], 'h', 'x')}"
         for schema in ("staging", "raw")
     ]
@@ -229,15 +235,38 @@ def _month_queries_of_set_aside(entry: SourceTable) -> list[str]:
         same_key = " and ".join(f"q.row_key::jsonb ->> '{name}' = p.{quoted(name)}::varchar" for name in key_of(entry))
         known = (table("raw", entry.asset), table("staging", staging.rows_table(entry.asset)))
         return [
-            f"select p.{quoted(month.column)} from {rows} as p where exists (select 1 {moving} and {same_key})"
+            f"select p.{quoted(month.column)} as month from {rows} as p where exists (select 1 {moving} and {same_key})"
             for rows in known
         ]
     parents = f"select q.row_data::jsonb ->> '{month.parent_key}' {moving}"
     return [
-        f"select h.{quoted(month.column)} from {table(schema, month.parent)} as h"
+        f"select h.{quoted(month.column)} as month from {table(schema, month.parent)} as h"
         f" where h.{quoted(str(month.parent_key))}::varchar in ({parents})"
         for schema in ("staging", "raw")
     ]
+
+
+def newest_change(connection: Connection, entry: SourceTable) -> datetime | None:
+    """The newest modification date among the published rows of a source table."""
+    # As text: what drivers make of a date that is missing differs.
+    row = connection.execute(
+        f"select cast(max({quoted(entry.modified)}) as varchar) from {table('raw', entry.asset)}"
+    ).fetchone()
+    return datetime.fromisoformat(row[0]) if row and row[0] else None
+
+
+def newest_order(connection: Connection) -> date | None:
+    """The day of the newest published order."""
+    row = connection.execute('select cast(max("OrderDate") as varchar) from raw."Sales_SalesOrderHeader"').fetchone()
+    return datetime.fromisoformat(row[0]).date() if row and row[0] else None
+
+
+def business_date(connection: Connection) -> date | None:
+    """The same, as the newest version of the orders tells it: to know it, no data need be read."""
+    row = connection.execute(
+        "select as_of from ops.publication where asset = 'Sales_SalesOrderHeader' order by version desc limit 1"
+    ).fetchone()
+    return row[0] if row else None
 
 
 def source_table_rows(connection: Connection, asset: str) -> int:

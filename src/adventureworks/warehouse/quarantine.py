@@ -36,16 +36,6 @@ def begin(connection: Connection, asset: str) -> None:
     connection.execute("update ops.quarantined_row set next_status = null where asset = %s", (asset,))
 
 
-def drop_repeats(connection: Connection, asset: str) -> None:
-    """A row that was read twice in one run is set aside once."""
-    connection.execute(
-        "delete from ops.quarantined_row as a using ops.quarantined_row as b where a.asset = %s and b.asset = a.asset"
-        " and a.status = 'staged' and b.status = 'staged' and a.rule <> 'key_is_unique' and a.row_key = b.row_key"
-        " and a.row_data = b.row_data and a.ctid > b.ctid",
-        (asset,),
-    )
-
-
 def foresee(connection: Connection, entry: SourceTable, *, whole: bool, keys_unknown: bool) -> None:
     """Notes what becomes of the open rows if the staged ones are published.
 
@@ -115,9 +105,11 @@ def hold(connection: Connection, asset: str) -> None:
     connection.execute("update ops.quarantined_row set next_status = null where asset = %s", (asset,))
 
 
-def open_rows(connection: Connection, asset: str) -> int:
-    """Rows of a published table that are in quarantine."""
+def open_rows(connection: Connection, asset: str, run_id: str = "") -> int:
+    """Rows of a published table that are in quarantine; those that a run saw, if one is given."""
     row = connection.execute(
-        "select count(*) from ops.quarantined_row where asset = %s and status = 'open'", (asset,)
+        "select count(*) from ops.quarantined_row where asset = %(asset)s and status = 'open'"
+        " and (%(run)s = '' or run_id = %(run)s)",
+        {"asset": asset, "run": run_id},
     ).fetchone()
     return int(row[0]) if row else 0

@@ -30,3 +30,8 @@ def same(columns: Iterable[str], left: str, right: str) -> str:
     """The condition that two rows do not differ, NULL being equal to NULL."""
     pairs = [f"{left}.{quoted(column)} is not distinct from {right}.{quoted(column)}" for column in columns]
     return " and ".join(pairs) or "true"
+
+
+def in_order(key: Iterable[str]) -> list[str]:
+    """The names of a key in the order in which quarantine writes them: short ones first."""
+    return sorted(key, key=lambda name: (len(name), name))

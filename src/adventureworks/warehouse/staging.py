@@ -12,9 +12,12 @@ import pyarrow as pa
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import Column, columns_of, key_of
 from adventureworks.warehouse import quarantine
-from adventureworks.warehouse.layout import published_rows
+from adventureworks.warehouse.layout import show_published
 from adventureworks.warehouse.postgres import Connection, column_type
-from adventureworks.warehouse.sql import equal, names, quoted, same, table
+from adventureworks.warehouse.sql import equal, in_order, names, quoted, same, table
+
+SAME = "__same"
+"""The column of staged rows that says whether they change nothing."""
 
 
 def rows_table(name: str) -> str:
@@ -43,7 +46,7 @@ def start(connection: Connection, entry: SourceTable) -> None:
     show_published(connection, entry)
     columns = columns_of(entry)
     modified = Column("__modified", next(c.dtype for c in columns if c.name == entry.modified), True)
-    _scratch(connection, rows_table(entry.asset), columns, '"__same" boolean not null default false')
+    _scratch(connection, rows_table(entry.asset), columns, f"{quoted(SAME)} boolean not null")
     _scratch(connection, keys_table(entry.asset), (*key_columns(entry), modified))
     _scratch(connection, gone_table(entry.asset), key_columns(entry))
 
@@ -69,8 +72,8 @@ def keys_to_read(connection: Connection, entry: SourceTable, before: str, most: 
         f"select {names(key, 'k')} from {keys} as k left join {published} as p on {equal(key, 'k', 'p')}"
         f' where (p.{quoted(key[0])} is null or p.{quoted(entry.modified)} is distinct from k."__modified"'
         f" or {quarantine.keys(entry, 'k', 'open')})"
-        ' and k."__modified" < %(before)s::timestamp limit %(most)s + 1',
-        {"before": before, "most": most},
+        f' and k."__modified" < %(before)s::timestamp limit {int(most) + 1}',
+        {"before": before},
     ).fetchall()
     if len(rows) > most:
         return None
@@ -87,7 +90,7 @@ def settle(connection: Connection, entry: SourceTable, *, whole: bool, find_gone
     rows, published = table("staging", rows_table(entry.asset)), table("raw", entry.asset)
     connection.execute(f"analyze {rows}")
     connection.execute(
-        f'update {rows} as r set "__same" = true from {published} as p'
+        f"update {rows} as r set {quoted(SAME)} = true from {published} as p"
         f" where {equal(key, 'r', 'p')} and {same([c for c in columns if c not in key], 'r', 'p')}"
     )
     if not find_gone:
@@ -115,11 +118,6 @@ def show_candidate(connection: Connection, entry: SourceTable) -> None:
     )
 
 
-def show_published(connection: Connection, entry: SourceTable) -> None:
-    """Lets the candidate view show the published table: nothing staged, or what is staged may not pass."""
-    connection.execute(f"create or replace view {table('staging', entry.asset)} as {published_rows(entry)}")
-
-
 def set_aside_duplicates(connection: Connection, entry: SourceTable, run_id: str) -> int:
     """Moves staged rows whose key comes more than once into quarantine: which of them is right, nobody can know."""
     key = key_of(entry)
@@ -133,14 +131,24 @@ def set_aside(connection: Connection, entry: SourceTable, condition: str, rule: 
     """Moves the staged rows (alias `r`) that meet a condition into quarantine; returns how many."""
     key = key_of(entry)
     columns = [column.name for column in columns_of(entry)]
-    return connection.execute(
-        f"with moved as (delete from {table('staging', rows_table(entry.asset))} as r where {condition} returning r.*)"
-        " insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
-        f" select %s, {_as_json(key)}, %s, %s, {_as_json(columns)}, %s, 'staged' from moved as r",
+    rows = table("staging", rows_table(entry.asset))
+    moved = connection.execute(
+        "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
+        f" select %s, {_key_as_json(key)}, %s, %s, {_as_json(columns)}, %s, 'staged' from {rows} as r"
+        f" where {condition}",
         (entry.asset, rule, message, run_id),
     ).rowcount
+    if moved:
+        connection.execute(f"delete from {rows} as r where {condition}")
+    return moved
 
 
-def _as_json(columns: tuple[str, ...] | list[str]) -> str:
+def _as_json(columns: list[str]) -> str:
     fields = ", ".join(f"'{name}', r.{quoted(name)}::varchar" for name in columns)
     return f"jsonb_build_object({fields})::varchar"
+
+
+def _key_as_json(key: tuple[str, ...]) -> str:
+    """The key as `gate.load` writes it, letter by letter: keys in quarantine are compared as text."""
+    fields = (f"'\"{name}\": ' || to_json(r.{quoted(name)}::varchar)::varchar" for name in in_order(key))
+    return "'{' || " + " || ', ' || ".join(fields) + " || '}'"

@@ -25,6 +25,7 @@ class AssetState:
     """Up to which modification date the rows go; source tables only."""
     rows: int | None
     set_aside: int
+    """Rows of a table in quarantine; of a mart, orders that are withheld."""
     verdict: str
     """`passed`, `passed with warnings`, `blocked`, or `never published`."""
     fresh: bool
@@ -44,14 +45,13 @@ def asset_states(connection: psycopg.Connection) -> list[AssetState]:
     published = _newest_publications(connection)
     marks = dict(_pairs(connection, "select asset, newest_change from ops.watermark"))
     blocked = _blocked(connection)
-    waiting = dict(
-        _pairs(connection, "select asset, count(*) from ops.quarantined_row where status = 'open' group by asset")
-    )
     broken = {**_broken_rules(connection), **_blocking_rules(connection)}
     versions = {asset: version for asset, (version, *_) in published.items()}
     states = []
     for asset in (*SOURCE_TABLES, *MARTS):
-        version, at, rows, verdict, inputs = published.get(asset, (None, None, None, "never published", {}))
+        version, at, rows, set_aside, verdict, inputs = published.get(
+            asset, (None, None, None, 0, "never published", {})
+        )
         is_mart = asset in MARTS
         fresh = version is not None and (
             all(versions.get(name) == consumed for name, consumed in inputs.items())
@@ -66,7 +66,7 @@ def asset_states(connection: psycopg.Connection) -> list[AssetState]:
                 published_at=at,
                 newest_change=marks.get(asset),
                 rows=rows,
-                set_aside=waiting.get(asset, 0),
+                set_aside=set_aside,
                 verdict="blocked" if asset in blocked else verdict,
                 fresh=fresh,
                 broken_rules=broken.get(asset, ()),
@@ -88,16 +88,16 @@ def _blocked(connection: psycopg.Connection) -> set[str]:
 
 def _newest_publications(
     connection: psycopg.Connection,
-) -> dict[str, tuple[int, datetime, int, str, dict[str, int]]]:
+) -> dict[str, tuple[int, datetime, int, int, str, dict[str, int]]]:
     rows = connection.execute(
         """
-        select distinct on (asset) asset, version, published_at, rows, verdict, inputs
+        select distinct on (asset) asset, version, published_at, rows, set_aside, verdict, inputs
         from ops.publication order by asset, version desc
         """
     ).fetchall()
     return {
-        asset: (version, at, count, verdict, json.loads(inputs) if inputs else {})
-        for asset, version, at, count, verdict, inputs in rows
+        asset: (version, at, count, set_aside, verdict, json.loads(inputs) if inputs else {})
+        for asset, version, at, count, set_aside, verdict, inputs in rows
     }
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 
-from psycopg.rows import class_row
-
 from adventureworks.incidents.notices import Digest, Listing
 from adventureworks.incidents.stock_words import COLUMNS, KIND, RECOVERED, WORSE, subject
 from adventureworks.texts import language
@@ -69,8 +67,7 @@ def _changes(connection: Connection) -> list[_Change]:
         f" left join {table('marts', 'inventory_status')} as before on before.product_id = now.product_id"
         " where now.state is distinct from before.state and (before.as_of is null or now.as_of >= before.as_of)"
     )
-    with connection.cursor(row_factory=class_row(_Change)) as cursor:
-        return cursor.execute(query).fetchall()
+    return [_Change(*row) for row in connection.execute(query.encode()).fetchall()]
 
 
 def _urgency(change: _Change) -> tuple[int, Decimal, int]:

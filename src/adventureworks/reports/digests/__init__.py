@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
+from adventureworks.errors import PlatformError
 from adventureworks.outbox import Letter
 from adventureworks.outbox.bulletin import Bulletin, letter_of
 from adventureworks.texts import Language
@@ -39,3 +40,19 @@ DIGESTS: Mapping[str, Digest] = {
     "data_quality": Digest("data_quality", f"{__name__}.data_quality"),
     "customer_value": Digest("customer_value", f"{__name__}.customer_value"),
 }
+
+
+def digest_called(name: str) -> Digest:
+    """The digest of this name. Raises PlatformError if there is none."""
+    check_names([name])
+    return DIGESTS[name]
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raises PlatformError if routes name a digest that there is not."""
+    unknown = sorted(set(names) - set(DIGESTS))
+    if unknown:
+        raise PlatformError(
+            f"The routes name a digest that there is not: {', '.join(unknown)}. There are {', '.join(DIGESTS)}.",
+            "Mend the file that ADVENTUREWORKS_ROUTES names.",
+        )

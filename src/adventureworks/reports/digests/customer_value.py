@@ -85,6 +85,7 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
             [(names.get(s) or str(s), value) for s, _, _, value in segments if value is not None], language, width=380
         ),
         chart_text=text("Expected margin of each segment."),
+        command="adventureworks sql \"select * from marts.customer_churn where status = 'at_risk'\"",
         page="dashboard/overview",
     )
 

@@ -83,6 +83,7 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
         notes=tuple(notes),
         chart=daily_revenue([(when, channel, revenue) for when, channel, _, revenue in days], language),
         chart_text=text("Revenue of each of the last {count} days, by channel.", count=str(CHART_DAYS)),
+        command=f"adventureworks sql \"select * from marts.daily_sales where order_date = '{day}'\"",
         page="dashboard/overview",
     )
 

@@ -8,6 +8,9 @@ from adventureworks.texts import Language
 from adventureworks.texts.terms import dimension_name
 from adventureworks.warehouse.postgres import Connection
 
+MOST_RULES, MOST_OTHERS = 50, 25
+"""The worst ones: mail programs cut off what is longer than about 100 kB."""
+
 _NEWEST = "run_number = (select max(run_number) from marts.data_quality)"
 _SCORES = f"""
     select dimension, 1 - sum(failed)::numeric / nullif(sum(checked), 0) as score, min(overall_score)
@@ -54,12 +57,13 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
                 for table, rule, failed, checked, change in failing
             ),
             texts=2,
+            most=MOST_RULES,
         ),
     ]
     if incidents:
         rows = tuple((one.asset, one.rule, one.owner, one.status, language.moment(one.first_seen)) for one in incidents)
         columns = (text("Table"), text("Rule"), text("Owner"), text("Status"), text("Since"))
-        listings.append(Listing(text("Open incidents"), columns, rows, texts=5))
+        listings.append(Listing(text("Open incidents"), columns, rows, texts=5, most=MOST_OTHERS))
     if waiting:
         listings.append(
             Listing(
@@ -67,6 +71,7 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
                 (text("Table"), text("Rule"), text("Rows")),
                 tuple((asset, rule, language.number(count)) for asset, rule, count in waiting),
                 texts=2,
+                most=MOST_OTHERS,
             )
         )
     return Bulletin(

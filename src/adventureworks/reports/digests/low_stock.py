@@ -6,6 +6,9 @@ from adventureworks.outbox.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
 from adventureworks.warehouse.postgres import Connection
 
+MOST_ROWS = 80
+"""Mail programs cut off what is longer than about 100 kB."""
+
 _STATES = "select state, count(*) from marts.inventory_status group by state"
 _LOW = """
     select product, product_id, state, on_hand, reorder_point, days_of_supply, on_order, suggested_order
@@ -52,6 +55,7 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
                     for product, product_id, state, on_hand, point, supply, on_order, suggested in rows
                 ),
                 texts=2,
+                most=MOST_ROWS,
             ),
         ),
         notes=(text("Days of supply: stock on hand divided by what was sold and used a day over the last 90 days."),),

@@ -1,8 +1,9 @@
-"""The mail that brings the report of a month that is over, or says what a restated one changes."""
+"""The mail that brings the report of a month that is over, or says what a restated or withdrawn one changes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from adventureworks.outbox import Enclosure, Letter
 from adventureworks.outbox.bulletin import Bulletin, Figure, Listing, letter_of
@@ -11,41 +12,85 @@ from adventureworks.reports.month import Month, first_day
 from adventureworks.texts import Language
 
 LARGEST_MAIL_BYTES = 10_000_000
+"""Of all attachments together, as a mail carries them."""
+MOST_NAMED = 3
+"""More months than this are told as from and to."""
+PAGE = "dashboard/reports"
+WHERE_ORDERS_WENT = "adventureworks status fact_sales"
+
+
+@dataclass(frozen=True)
+class Filed:
+    """The files of a month in one language, and where each is kept."""
+
+    language: str
+    files: tuple[Enclosure, ...]
+    places: tuple[str, ...]
 
 
 def letter(
-    delivery: Delivery, found: Month, language: Language, files: Sequence[Enclosure], ui_url: str = ""
+    delivery: Delivery,
+    found: Month,
+    language: Language,
+    filed: Filed,
+    ui_url: str = "",
+    refreshed: Sequence[str] = (),
 ) -> Letter:
-    """The report as a letter; files that would make it larger than 10 MB stay where they are, and it says where."""
-    fits = sum(len(file.content) for file in files) < LARGEST_MAIL_BYTES
-    told = _bulletin(delivery, found, language, fits)
-    return letter_of(told, language, ui_url, attachments=files if fits else ())
+    """The report as a letter; files that would make it larger than 10 MB stay where they are, and it says where.
+
+    `refreshed` are months that were filed anew only because they are compared with this one.
+    """
+    fits = sum(_size_in_mail(file.content) for file in filed.files) < LARGEST_MAIL_BYTES
+    notes = [_where(filed, language, fits, ui_url), *_refreshed(refreshed, language)]
+    told = _bulletin(delivery, found, language, notes)
+    return letter_of(told, language, ui_url, attachments=filed.files if fits else ())
 
 
-def summary(deliveries: Sequence[Delivery], language: Language, ui_url: str = "") -> Letter:
-    """One letter about many restated months."""
+def withdrawal(delivery: Delivery, language: Language, ui_url: str = "", refreshed: Sequence[str] = ()) -> Letter:
+    """The letter about a month of which nothing counts any more."""
+    text = language.text
+    told = Bulletin(
+        title=text("The report of {month} was withdrawn", month=language.month(first_day(delivery.month))),
+        about=text("None of its orders counts any more: they were cancelled, deleted or moved to another month."),
+        figures=(),
+        listings=(_changed(delivery, language),),
+        notes=tuple(_refreshed(refreshed, language)),
+        command=WHERE_ORDERS_WENT,
+        page=PAGE,
+    )
+    return letter_of(told, language, ui_url)
+
+
+def summary(
+    deliveries: Sequence[Delivery], language: Language, ui_url: str = "", refreshed: Sequence[str] = ()
+) -> Letter:
+    """One letter about many months that were restated or withdrawn."""
     text = language.text
     rows = []
     for delivery in deliveries:
         totals = {change.measure: change for change in delivery.changes if change.part == "total"}
+        month = language.month(first_day(delivery.month))
         rows.append(
             (
-                language.month(first_day(delivery.month)),
+                text("{month} (withdrawn)", month=month) if delivery.status == "withdrawn" else month,
                 *(_moved(totals.get(measure), language) for measure in ("revenue", "profit")),
             )
         )
     columns = (text("Month"), text("Revenue"), text("Gross profit"))
+    kept = [delivery.month for delivery in deliveries if delivery.status != "withdrawn"]
     told = Bulletin(
         title=text("{count} months were restated", count=language.number(len(deliveries))),
         about=text("Their figures changed after they were reported. The new reports are in place of the old ones."),
         figures=(),
         listings=(Listing(text("What changed"), columns, tuple(rows)),),
-        page="dashboard/reports",
+        notes=tuple(_refreshed(refreshed, language)),
+        command=_report_of(kept[-1], language) if kept else WHERE_ORDERS_WENT,
+        page=PAGE,
     )
     return letter_of(told, language, ui_url)
 
 
-def _bulletin(delivery: Delivery, found: Month, language: Language, attached: bool) -> Bulletin:
+def _bulletin(delivery: Delivery, found: Month, language: Language, notes: Sequence[str]) -> Bulletin:
     text, total = language.text, found.total
     month = language.month(found.month)
     restated = delivery.status == "restated"
@@ -54,11 +99,6 @@ def _bulletin(delivery: Delivery, found: Month, language: Language, attached: bo
         text("Its figures changed after it was reported. This report is in place of the old one.")
         if restated
         else text("The month is over, and its figures are in.")
-    )
-    where = text("The workbook and the PDF are attached.") if attached else text("The files are on the dashboard.")
-    changed = tuple(
-        (change.name or text("Total"), _measure(change, language), _moved(change, language))
-        for change in delivery.changes
     )
     return Bulletin(
         title=title,
@@ -76,15 +116,55 @@ def _bulletin(delivery: Delivery, found: Month, language: Language, attached: bo
             ),
             Figure(text("Year to date"), language.short_money(total.to_date.revenue)),
         ),
-        listings=(
-            (Listing(text("What changed"), (text("Name"), text("Figure"), text("From and to")), changed, texts=2),)
-            if restated
-            else (_regions(found, language),)
-        ),
-        notes=(where,),
-        command=f"adventureworks report {delivery.month} --lang {language.code}",
-        page="dashboard/reports",
+        listings=(_changed(delivery, language) if restated else _regions(found, language),),
+        notes=tuple(notes),
+        command=_report_of(delivery.month, language),
+        page=PAGE,
     )
+
+
+def _where(filed: Filed, language: Language, attached: bool, ui_url: str) -> str:
+    """Where the files are: with the mail, on the dashboard, or, where no link can be given, in a folder."""
+    text = language.text
+    if attached and filed.language == language.code:
+        return text("The workbook and the PDF are attached.")
+    if attached:
+        return text(
+            "The workbook and the PDF are attached in {language}: reports are not made in your language.",
+            language=language.name_of(filed.language),
+        )
+    if ui_url:
+        return text("The files are too large for a mail. They are on the dashboard.")
+    return text("The files are too large for a mail. They are here: {places}", places=", ".join(filed.places))
+
+
+def _size_in_mail(content: bytes) -> int:
+    """Base64 makes four bytes of three, in lines of 76 and a line break."""
+    encoded = (len(content) + 2) // 3 * 4
+    return encoded + encoded // 76 * 2
+
+
+def _refreshed(months: Sequence[str], language: Language) -> list[str]:
+    """The line about months whose own figures are the same."""
+    if not months:
+        return []
+    text, names = language.text, [language.month(first_day(month)) for month in months]
+    if len(names) > MOST_NAMED:
+        told = text("{count} from {first} to {last}", count=language.number(len(names)), first=names[0], last=names[-1])
+    else:
+        told = ", ".join(names)
+    return [
+        text("Filed anew with figures of their own unchanged, since they are compared with it: {months}.", months=told)
+    ]
+
+
+def _changed(delivery: Delivery, language: Language) -> Listing:
+    text = language.text
+    rows = tuple(
+        (change.name or text("Total"), _measure(change, language), _moved(change, language))
+        for change in delivery.changes
+    ) or ((text("Only within regions and categories: products, discounts or costs"), "", ""),)
+    return Listing(text("What changed"), (text("Name"), text("Figure"), text("From and to")), rows, texts=2)
 
 
 def _regions(found: Month, language: Language) -> Listing:
@@ -110,3 +190,7 @@ def _measure(change: Change, language: Language) -> str:
 
 def _moved(change: Change | None, language: Language) -> str:
     return "" if change is None else f"{language.money(change.before, 2)} → {language.money(change.after, 2)}"
+
+
+def _report_of(month: str, language: Language) -> str:
+    return f"adventureworks report {month} --lang {language.code}"

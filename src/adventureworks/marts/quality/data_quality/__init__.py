@@ -25,7 +25,7 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
     """One row per rule, as this run finds it; earlier runs stay beside it."""
     rules = [
         *_checks(read("checks")),
-        *_contracts(read("contracts")),
+        *_contracts(read("contracts"), read("set_aside")),
         *_readings(read("readings")),
         *_volumes(read("volumes")),
         _twice(read("persons")),
@@ -86,7 +86,8 @@ def _checks(checks: pl.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _contracts(contracts: pl.DataFrame) -> list[dict[str, Any]]:
+def _contracts(published: pl.DataFrame, set_aside: pl.DataFrame) -> list[dict[str, Any]]:
+    contracts = published.join(set_aside, on="table_name", how="left").with_columns(pl.col("failed").fill_null(0))
     return [
         _rule(
             row["table_name"],

@@ -1,0 +1,31 @@
+"""Lists the installed packages that a package does not need, be it through others: `unneeded.py PACKAGE`."""
+
+import sys
+from collections.abc import Iterator
+from importlib.metadata import distribution, distributions
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+
+def needed(name: str, extras: frozenset[str], known: set[tuple[str, frozenset[str]]]) -> Iterator[str]:
+    """The package and all that it requires here, with these extras."""
+    if (name, extras) in known:
+        return
+    known.add((name, extras))
+    yield name
+    for line in distribution(name).requires or ():
+        required = Requirement(line)
+        if required.marker is None or any(required.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+            yield from needed(canonicalize_name(required.name), frozenset(required.extras), known)
+
+
+def main(package: str) -> None:
+    """Prints the names, one a line."""
+    kept = set(needed(canonicalize_name(package), frozenset(), set()))
+    installed = {canonicalize_name(found.metadata["Name"]) for found in distributions()}
+    print("\n".join(sorted(installed - kept)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

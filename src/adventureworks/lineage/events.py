@@ -1,0 +1,296 @@
+"""OpenLineage events: one run for every version that a table or mart gets, or is refused.
+
+A job is `<dag>.<asset>`, and its run's id follows from the DAG's run, so that all tasks of a DAG run speak of the same
+run without telling each other. An output carries its schema, its version, the lineage of each column and the results of
+its checks. Names of columns and tables are told, values are not.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, SourceTable, entry
+from adventureworks.columns import columns_of, key_of
+from adventureworks.incidents.privacy import plain_line
+from adventureworks.lineage import datasets, origins
+from adventureworks.settings import Settings
+from adventureworks.warehouse import publication
+
+if TYPE_CHECKING:
+    from openlineage.client.event_v2 import InputDataset, OutputDataset, RunEvent
+    from openlineage.client.facet_v2 import (
+        DatasetFacet,
+        RunFacet,
+        column_lineage_dataset,
+        data_quality_assertions_dataset,
+        parent_run,
+        schema_dataset,
+    )
+
+    from adventureworks.warehouse.postgres import Connection
+
+PRODUCER = "urn:adventureworks:dataops"
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Words the events of one run of a DAG. `run_id` is `<dag>/<run>`; `parent` is that run as others report it."""
+
+    settings: Settings
+    namespace: str
+    run_id: str
+    parent: parent_run.ParentRunFacet | None = None
+
+    def started(self, marts: Iterable[str], at: datetime) -> list[RunEvent]:
+        """These marts are being built."""
+        return [self._event("START", MARTS[name], at) for name in marts]
+
+    def published(self, connection: Connection, at: datetime) -> list[RunEvent]:
+        """The marts that the run published."""
+        results = self._results(connection)
+        events = []
+        for version in publication.of_run(connection, self.run_id):
+            mart = MARTS[version.asset]
+            known = {**publication.newest_versions(connection, mart.inputs), **version.inputs}
+            outcome = _Outcome(version.version, version.rows, known, results[mart.name])
+            events.append(self._event("COMPLETE", mart, at, outcome))
+        return events
+
+    def failed(self, connection: Connection, marts: Iterable[str], at: datetime, cause: str) -> list[RunEvent]:
+        """These marts were not published; each says what it failed, or else the cause for all of them."""
+        results = self._results(connection)
+        events = []
+        for name in marts:
+            broken = [f"{one.rule}: {one.message}" for one in results[name] if one.broken]
+            outcome = _Outcome(results=results[name], error=plain_line("; ".join(broken) or cause))
+            events.append(self._event("FAIL", MARTS[name], at, outcome))
+        return events
+
+    def abandoned(self, marts: Iterable[str], at: datetime) -> list[RunEvent]:
+        """These marts are computed again by another run, from newer inputs."""
+        return [self._event("ABORT", MARTS[name], at) for name in marts]
+
+    def ingested(self, connection: Connection, at: datetime) -> list[RunEvent]:
+        """The source tables that the run published or refused; of those that did not change, nothing."""
+        results = self._results(connection)
+        versions = {version.asset: version for version in publication.of_run(connection, self.run_id)}
+        rows = connection.execute(
+            "select asset, status, blocked_rule, blocked_cause, detected_at from ops.change"
+            " where run_id = %s and status in ('published', 'blocked') order by asset",
+            (self.run_id,),
+        ).fetchall()
+        events = []
+        for asset, status, rule, cause, since in rows:
+            table = SOURCE_TABLES[asset]
+            if status == "blocked":
+                end, outcome = "FAIL", _Outcome(results=results[asset], error=plain_line(f"{rule}: {cause}"))
+            else:
+                version = versions[asset]
+                end, outcome = "COMPLETE", _Outcome(version.version, version.rows, results=results[asset])
+            events += [self._event("START", table, since), self._event(end, table, at, outcome)]
+        return events
+
+    def interrupted(self, connection: Connection, at: datetime, cause: str) -> list[RunEvent]:
+        """The source tables that the run was about to publish when it failed."""
+        rows = connection.execute(
+            "select asset, detected_at from ops.change where run_id = %s and status in ('detected', 'staged')"
+            " order by asset",
+            (self.run_id,),
+        ).fetchall()
+        outcome = _Outcome(error=plain_line(cause))
+        return [
+            event
+            for asset, since in rows
+            for event in (
+                self._event("START", SOURCE_TABLES[asset], since),
+                self._event("FAIL", SOURCE_TABLES[asset], at, outcome),
+            )
+        ]
+
+    def _event(self, state: str, asset: SourceTable | Mart, at: datetime, outcome: _Outcome | None = None) -> RunEvent:
+        from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
+        from openlineage.client.facet_v2 import documentation_job, error_message_run, job_type_job
+
+        outcome = outcome or _Outcome()
+        facets: dict[str, RunFacet] = {}
+        if self.parent is not None:
+            facets["parent"] = self.parent
+        if outcome.error:
+            facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(outcome.error, "PYTHON")
+        dag = self.run_id.partition("/")[0]
+        job = Job(
+            self.namespace,
+            f"{dag}.{asset.asset}",
+            {
+                "jobType": job_type_job.JobTypeJobFacet("BATCH", "ADVENTUREWORKS", "MODEL"),
+                "documentation": documentation_job.DocumentationJobFacet(_first_line(asset)),
+            },
+        )
+        return RunEvent(
+            eventTime=at.isoformat(),
+            producer=PRODUCER,
+            run=Run(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{PRODUCER}:{self.run_id}/{asset.asset}")), facets),
+            job=job,
+            eventType=RunState[state],
+            inputs=self._inputs(asset, outcome.inputs),
+            outputs=[self._output(asset, outcome)],
+        )
+
+    def _inputs(self, asset: SourceTable | Mart, versions: Mapping[str, int]) -> list[InputDataset]:
+        from openlineage.client.event_v2 import InputDataset
+        from openlineage.client.facet_v2 import dataset_version_dataset
+
+        if isinstance(asset, SourceTable):
+            where = datasets.in_source(self.settings, asset)
+            return [InputDataset(where.namespace, where.name, facets={"schema": _schema(asset)})]
+        found = []
+        for name in asset.inputs:
+            where = datasets.in_warehouse(self.settings, entry(name))
+            facets: dict[str, DatasetFacet] = {"schema": _schema(entry(name))}
+            if name in versions:
+                facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(str(versions[name]))
+            found.append(InputDataset(where.namespace, where.name, facets=facets))
+        return found
+
+    def _output(self, asset: SourceTable | Mart, outcome: _Outcome) -> OutputDataset:
+        from openlineage.client.event_v2 import OutputDataset
+        from openlineage.client.facet_v2 import (
+            dataset_version_dataset,
+            documentation_dataset,
+            output_statistics_output_dataset,
+        )
+
+        facets: dict[str, Any] = {
+            "schema": _schema(asset),
+            "documentation": documentation_dataset.DocumentationDatasetFacet(_first_line(asset)),
+            "columnLineage": self._column_lineage(asset),
+        }
+        if outcome.version is not None:
+            facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(str(outcome.version))
+        if outcome.results:
+            facets["dataQualityAssertions"] = _assertions(outcome.results)
+        statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=outcome.rows)
+        where = datasets.in_warehouse(self.settings, asset)
+        return OutputDataset(
+            where.namespace,
+            where.name,
+            facets=facets,
+            outputFacets={} if outcome.rows is None else {"outputStatistics": statistics},
+        )
+
+    def _column_lineage(self, asset: SourceTable | Mart) -> column_lineage_dataset.ColumnLineageDatasetFacet:
+        from openlineage.client.facet_v2 import column_lineage_dataset as facet
+
+        fields = _of_table(self.settings, asset) if isinstance(asset, SourceTable) else _of_mart(self.settings, asset)
+        return facet.ColumnLineageDatasetFacet(
+            {name: facet.Fields(inputFields=origin) for name, origin in fields.items()}, dataset=None
+        )
+
+    def _results(self, connection: Connection) -> Mapping[str, list[_Result]]:
+        rows = connection.execute(
+            "select asset, rule, outcome, message from ops.check_result where run_id = %s order by asset, rule",
+            (self.run_id,),
+        ).fetchall()
+        results: dict[str, list[_Result]] = defaultdict(list)
+        for asset, rule, outcome, message in rows:
+            results[asset].append(_Result(rule, outcome, message))
+        return results
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What came of a check."""
+
+    rule: str
+    outcome: str
+    message: str
+
+    @property
+    def broken(self) -> bool:
+        return self.outcome in {"fail", "error"}
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What a run is known to have come to."""
+
+    version: int | None = None
+    rows: int | None = None
+    inputs: Mapping[str, int] = field(default_factory=dict)
+    results: list[_Result] = field(default_factory=list)
+    error: str = ""
+
+
+def _of_mart(settings: Settings, mart: Mart) -> dict[str, list[column_lineage_dataset.InputField]]:
+    """Column -> the columns of tables and marts that its model reads for it."""
+    from openlineage.client.facet_v2 import column_lineage_dataset as facet
+
+    taken = facet.Transformation("DIRECT", "TRANSFORMATION" if origins.by_column(mart.name) else None)
+    counted = facet.Transformation("INDIRECT", description="Follows from which rows there are, from no column.")
+    fields = {}
+    for column in origins.columns(mart.name):
+        # What a mart said before is no origin.
+        made_of = [origin for origin in column.made_of if origin[0] != mart.name]
+        keys = [(name, key) for name in mart.inputs for key in key_of(entry(name))]
+        fields[column.name] = [
+            facet.InputField(where.namespace, where.name, origin, [taken if made_of else counted])
+            for asset, origin in made_of or keys
+            for where in [datasets.in_warehouse(settings, entry(asset))]
+        ]
+    return fields
+
+
+def _of_table(settings: Settings, table: SourceTable) -> dict[str, list[column_lineage_dataset.InputField]]:
+    """Column -> the same column at the source, or the XML that it is read from."""
+    from openlineage.client.facet_v2 import column_lineage_dataset as facet
+
+    where = datasets.in_source(settings, table)
+    fields = {}
+    for column in columns_of(table):
+        origin = column.derivation.column if column.derivation else column.name
+        how = facet.Transformation(
+            "DIRECT",
+            "IDENTITY" if origin == column.name and origin not in table.protected else "TRANSFORMATION",
+            masking=column.name in table.protected,
+        )
+        fields[column.name] = [facet.InputField(where.namespace, where.name, origin, [how])]
+    return fields
+
+
+def _schema(asset: SourceTable | Mart) -> schema_dataset.SchemaDatasetFacet:
+    from openlineage.client.facet_v2 import schema_dataset as facet
+
+    columns = enumerate(columns_of(asset), start=1)
+    return facet.SchemaDatasetFacet(
+        [
+            facet.SchemaDatasetFacetFields(
+                column.name, str(column.dtype), column.description or None, ordinal_position=position
+            )
+            for position, column in columns
+        ]
+    )
+
+
+def _assertions(results: Iterable[_Result]) -> data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet:
+    from openlineage.client.facet_v2 import data_quality_assertions_dataset as facet
+
+    return facet.DataQualityAssertionsDatasetFacet(
+        [
+            facet.Assertion(
+                one.rule,
+                one.outcome == "pass",
+                severity="warn" if one.outcome == "warn" else "error",
+                description=plain_line(one.message) or None,
+            )
+            for one in results
+        ]
+    )
+
+
+def _first_line(asset: SourceTable | Mart) -> str:
+    return (asset.contract.__doc__ or asset.asset).strip().split("\n")[0]

@@ -1,0 +1,195 @@
+"""The figures themselves, read from the warehouse and from Airflow's database. Only reads.
+
+Ages and delays are in seconds, at the moment of reading. Only the platform's own records are read, no data: where data
+lies in a warehouse that is paid by the minute, looking every few seconds must not wake it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from adventureworks.catalog import MARTS, SOURCE_TABLES, entry, feeds_of
+
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quantity: its name and unit as OpenTelemetry writes them, and what it says."""
+
+    name: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One value of a quantity."""
+
+    metric: Metric
+    value: float
+    labels: Mapping[str, str]
+
+
+BEHIND = Metric(
+    "adventureworks.asset.behind",
+    "s",
+    "How long newer data has been waiting: for a mart, inputs it is not computed from; for a table, a refused change.",
+)
+AGE = Metric("adventureworks.asset.age", "s", "Age of the newest published version.")
+BLOCKED = Metric("adventureworks.asset.blocked", "1", "1 if the newest data was refused, else 0.")
+VERDICTS = Metric("adventureworks.assets", "{asset}", "Tables and marts by their last verdict.")
+SET_ASIDE = Metric("adventureworks.rows.set_aside", "{row}", "Rows of a table that are in quarantine.")
+INCIDENTS = Metric("adventureworks.incidents.open", "{incident}", "Incidents that are not resolved.")
+QUEUE_AGE = Metric("adventureworks.queue.age", "s", "Age of the oldest item that waits; 0 if none does.")
+QUEUE_LENGTH = Metric("adventureworks.queue.length", "{item}", "Items that wait.")
+
+METRICS = (BEHIND, AGE, BLOCKED, VERDICTS, SET_ASIDE, INCIDENTS, QUEUE_AGE, QUEUE_LENGTH)
+
+_VERDICTS = ("passed", "passed with warnings", "blocked", "never published")
+_SEVERITIES = ("error", "warning")
+
+
+@dataclass(frozen=True)
+class _Published:
+    """The newest version of an asset."""
+
+    version: int
+    at: datetime
+    verdict: str
+    set_aside: int
+    inputs: Mapping[str, int]
+
+
+def of_warehouse(connection: Connection, now: datetime) -> Iterator[Figure]:
+    """Freshness, verdicts, quarantine, incidents, and the messages that wait."""
+    newest = _newest(connection)
+    blocked = _blocked(connection)
+    behind = {**_marts_behind(connection, newest, now), **_refused_since(connection, now)}
+    verdicts: Counter[tuple[str, str]] = Counter()
+    for asset in (*SOURCE_TABLES, *MARTS):
+        last = newest.get(asset)
+        kind = "source" if asset in SOURCE_TABLES else "mart"
+        known = entry(asset)
+        labels = {"asset": asset, "kind": kind, "group": known.group, "owner": known.owner}
+        verdicts[kind, "blocked" if asset in blocked else last.verdict if last else "never published"] += 1
+        is_behind = kind == "mart" or asset in blocked
+        yield Figure(BEHIND, behind.get(asset, 0.0) if is_behind else 0.0, labels)
+        yield Figure(BLOCKED, int(asset in blocked), labels)
+        if last is not None:
+            yield Figure(AGE, _seconds(last.at, now), labels)
+        if kind == "source":
+            yield Figure(SET_ASIDE, last.set_aside if last else 0, labels)
+    for kind in ("source", "mart"):
+        for verdict in _VERDICTS:
+            yield Figure(VERDICTS, verdicts[kind, verdict], {"kind": kind, "verdict": verdict})
+    yield from _incidents(connection)
+    yield from _messages(connection, now)
+
+
+def of_airflow(connection: Connection, now: datetime) -> Iterator[Figure]:
+    """Runs and tasks that wait to be started."""
+    queues = {
+        "runs": "select count(*), min(queued_at) from dag_run where state = 'queued'",
+        "tasks": "select count(*), min(coalesce(queued_dttm, scheduled_dttm)) from task_instance"
+        " where state in ('scheduled', 'queued')",
+    }
+    for name, question in queues.items():
+        yield from _queue(name, connection.execute(question.encode()).fetchone(), now)
+
+
+def _newest(connection: Connection) -> dict[str, _Published]:
+    rows = connection.execute(
+        "select p.asset, p.version, p.published_at, p.verdict, p.set_aside, p.inputs from ops.publication as p"
+        " join (select asset, max(version) as version from ops.publication group by asset) as n"
+        " on n.asset = p.asset and n.version = p.version"
+    ).fetchall()
+    return {
+        # After a colon, a verdict counts what it warns of.
+        asset: _Published(version, at, verdict.partition(":")[0], set_aside, json.loads(inputs) if inputs else {})
+        for asset, version, at, verdict, set_aside, inputs in rows
+    }
+
+
+def _blocked(connection: Connection) -> set[str]:
+    """Assets whose newest data was refused, as `warehouse.state` has it."""
+    rows = connection.execute(
+        "select asset from ops.watermark where blocked"
+        " union select asset from ops.incident where status <> 'resolved' and severity = 'error'"
+    )
+    return {asset for (asset,) in rows}
+
+
+def _marts_behind(connection: Connection, newest: Mapping[str, _Published], now: datetime) -> dict[str, float]:
+    """Seconds since the first input was published that a mart is not computed from; marts that are fresh are absent."""
+    behind = {}
+    for mart in MARTS.values():
+        last = newest.get(mart.name)
+        consumed = last.inputs if last else {}
+        feeds = [name for name in feeds_of(mart) if name in newest]
+        if last is None and len(feeds) < len(feeds_of(mart)):
+            # Something that it needs was never published: that is not its own delay.
+            continue
+        newer = {name: consumed.get(name, 0) for name in feeds if newest[name].version > consumed.get(name, 0)}
+        since = [at for name, version in newer.items() if (at := _first_after(connection, name, version))]
+        if since:
+            behind[mart.name] = _seconds(min(since), now)
+    return behind
+
+
+def _first_after(connection: Connection, asset: str, version: int) -> datetime | None:
+    row = connection.execute(
+        "select min(published_at) from ops.publication where asset = %s and version > %s", (asset, version)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _refused_since(connection: Connection, now: datetime) -> dict[str, float]:
+    """Seconds since the first refused change of each table after its last good one."""
+    refused = _pairs(
+        connection,
+        "select c.asset, min(c.detected_at) from ops.change as c"
+        " left join (select asset, max(detected_at) as at from ops.change"
+        " where status in ('published', 'unchanged') group by asset) as good on good.asset = c.asset"
+        " where c.status = 'blocked' and (good.at is null or c.detected_at > good.at) group by c.asset",
+    )
+    return {asset: _seconds(since, now) for asset, since in refused}
+
+
+def _incidents(connection: Connection) -> Iterator[Figure]:
+    question = "select severity, count(*) from ops.incident where status <> 'resolved' group by severity"
+    found = dict(_pairs(connection, question))
+    for severity in _SEVERITIES:
+        yield Figure(INCIDENTS, found.get(severity, 0), {"severity": severity})
+
+
+def _messages(connection: Connection, now: datetime) -> Iterator[Figure]:
+    """Messages that nobody took yet; what is only due later (quiet hours) does not wait."""
+    row = connection.execute(
+        "select count(*), min(created) from ops.outbox where sent_at is null and given_up_at is null"
+        " and (not_before <= %s or attempts > 0)",
+        (now,),
+    ).fetchone()
+    yield from _queue("messages", row, now)
+
+
+def _queue(name: str, found: tuple[Any, ...] | None, now: datetime) -> Iterator[Figure]:
+    count, oldest = found or (0, None)
+    yield Figure(QUEUE_LENGTH, int(count), {"queue": name})
+    yield Figure(QUEUE_AGE, _seconds(oldest, now) if oldest else 0.0, {"queue": name})
+
+
+def _seconds(since: datetime, now: datetime) -> float:
+    # The clocks of two machines may differ a little; nothing is newer than now.
+    return max(0.0, (now - since).total_seconds())
+
+
+def _pairs(connection: Connection, question: str) -> list[tuple[str, Any]]:
+    return [(row[0], row[1]) for row in connection.execute(question.encode())]

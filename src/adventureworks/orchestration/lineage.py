@@ -1,0 +1,143 @@
+"""OpenLineage events on their way: off unless a transport is configured, as the client and Airflow's provider have it.
+
+The provider tells of DAG runs and tasks; these events tell of tables and marts, and name the DAG run as their parent. A
+transport that fails or hangs costs some seconds and a log line, never a build.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from adventureworks.catalog import ANALYSES, marts_of
+from adventureworks.settings import settings
+
+if TYPE_CHECKING:
+    from openlineage.client.event_v2 import RunEvent
+    from openlineage.client.facet_v2 import parent_run
+
+    from adventureworks.lineage.events import Reporter
+    from adventureworks.warehouse.postgres import Connection
+
+INGESTION = "ingest_source"
+LONGEST_SECONDS = 10.0
+"""So long a task waits for its events to be taken."""
+BUILDING = ("build", "gate", "publish")
+"""The tasks of an analysis that fail a mart when they fail."""
+
+log = logging.getLogger(__name__)
+
+
+def build_started(dag_id: str, since: datetime) -> None:
+    """A run of an analysis began to compute its marts."""
+    _tell(lambda reporter, connection: reporter.started(_built(connection, dag_id, reporter.run_id), since))
+
+
+def build_abandoned(dag_id: str) -> None:
+    """What a run of an analysis computed is not published: its inputs moved on."""
+    _tell(lambda reporter, connection: reporter.abandoned(_built(connection, dag_id, reporter.run_id), _now()))
+
+
+def marts_published() -> None:
+    """A run of an analysis published its marts."""
+    _tell(lambda reporter, connection: reporter.published(connection, _now()))
+
+
+def tables_published() -> None:
+    """A run of the ingestion published its tables, or refused some."""
+    _tell(lambda reporter, connection: reporter.ingested(connection, _now()))
+
+
+def task_failed(context: Mapping[str, Any]) -> None:
+    """A task failed for good: what it should have led to is not published."""
+    instance = context["ti"]
+    dag_id, task_id = instance.dag_id, instance.task_id
+    cause = f"The task {task_id} failed: {type(context.get('exception')).__name__}"
+
+    def of_analysis(reporter: Reporter, connection: Connection) -> list[RunEvent]:
+        built = _built(connection, dag_id, reporter.run_id)
+        begun = [] if task_id != "build" else reporter.started(built, instance.start_date or _now())
+        return begun + reporter.failed(connection, built, _now(), cause)
+
+    if dag_id == INGESTION:
+        _tell(lambda reporter, connection: reporter.interrupted(connection, _now(), cause), context)
+    elif dag_id in ANALYSES and task_id in BUILDING:
+        _tell(of_analysis, context)
+
+
+def _built(connection: Connection, dag_id: str, run_id: str) -> list[str]:
+    """The marts that a run computed; where that is not known, those that it could have."""
+    from adventureworks.errors import TableBlocked
+    from adventureworks.marts.build import build_of
+
+    try:
+        return [mart.name for mart in build_of(connection, dag_id, run_id).marts]
+    except TableBlocked:
+        return [mart.name for mart in marts_of(dag_id)]
+
+
+def _tell(word: Callable[[Reporter, Connection], list[RunEvent]], context: Mapping[str, Any] | None = None) -> None:
+    """Words events and sends them, if anybody wants them; never raises."""
+    try:
+        from airflow.providers.openlineage import conf
+
+        if conf.is_disabled():
+            return
+        from airflow.sdk import get_current_context
+
+        from adventureworks.lineage.events import Reporter
+        from adventureworks.warehouse import open_warehouse
+
+        instance = (context or get_current_context())["ti"]
+        run_id = f"{instance.dag_id}/{instance.run_id}"
+        reporter = Reporter(settings(), conf.namespace(), run_id, _parent(instance))
+        with open_warehouse(settings()).connect("lineage") as connection:
+            events = word(reporter, connection)
+        send(events)
+    except Exception as error:
+        log.warning("No lineage is told: %s", type(error).__name__)
+
+
+def send(events: list[RunEvent]) -> None:
+    """Hands events to the configured transport, and waits for it only for some seconds."""
+    end = time.monotonic() + LONGEST_SECONDS
+    sender = threading.Thread(target=_send, args=(events, end), name="lineage", daemon=True)
+    sender.start()
+    sender.join(LONGEST_SECONDS)
+    if sender.is_alive():
+        log.warning("The lineage transport did not take all events within %.0f seconds.", LONGEST_SECONDS)
+
+
+def _send(events: list[RunEvent], end: float) -> None:
+    from airflow.providers.openlineage.plugins.adapter import OpenLineageAdapter
+
+    try:
+        # The provider's client, for one configuration of both; not its `emit`, which masks columns that are called
+        # like secrets.
+        client = OpenLineageAdapter().get_or_create_openlineage_client()
+        for event in events:
+            if time.monotonic() > end:
+                break
+            client.emit(event)
+        client.close(max(0.0, end - time.monotonic()))
+    except Exception as error:
+        # Not its text: it may hold an address.
+        log.warning("The lineage transport does not take events: %s", type(error).__name__)
+
+
+def _parent(instance: Any) -> parent_run.ParentRunFacet | None:
+    """The DAG run, under the id by which Airflow's provider tells of it; None outside of a run."""
+    from airflow.providers.openlineage.plugins import macros
+    from openlineage.client.facet_v2 import parent_run as facet
+
+    run = macros.lineage_root_run_id(instance)
+    namespace, name = macros.lineage_root_job_namespace(instance), macros.lineage_root_job_name(instance)
+    return facet.ParentRunFacet(facet.Run(run), facet.Job(namespace, name))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,243 @@
+"""The columns of a SQL Server source as its own catalogue tells them, and how each is selected and becomes Arrow.
+
+Numbers with places, dates and everything that Arrow has no type for travel as text that the server writes: exact, and
+the same whatever the driver, its version and the server's language are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import time
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adventureworks.catalog import SourceTable
+from adventureworks.columns import source_columns_of
+from adventureworks.errors import TableBlocked
+
+_LONGEST_NVARCHAR = 4000
+_CLR_BYTES = {"hierarchyid": "varbinary(892)", "geography": "varbinary(max)", "geometry": "varbinary(max)"}
+_BYTES = frozenset({"binary", "varbinary", "image", "timestamp"})
+_DATES = frozenset({"date", "datetime", "datetime2", "smalldatetime", "datetimeoffset"})
+_DECIMALS = frozenset({"decimal", "numeric", "money", "smallmoney"})
+_PADDED = frozenset({"char", "nchar"})
+
+_ARROW_TYPES: Mapping[str, pa.DataType] = {
+    "tinyint": pa.uint8(),
+    "smallint": pa.int16(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "bit": pa.bool_(),
+    "real": pa.float32(),
+    "float": pa.float64(),
+    "date": pa.date32(),
+    "time": pa.time64("us"),
+    "datetime": pa.timestamp("us"),
+    "datetime2": pa.timestamp("us"),
+    "smalldatetime": pa.timestamp("us"),
+    "datetimeoffset": pa.timestamp("us", "UTC"),
+}
+"""The others are text, or decimals as wide as they are declared."""
+
+
+@dataclass(frozen=True)
+class SqlServerColumn:
+    """A column as the source has it; `type_name` is the system's type under any alias such as `dbo.Name`."""
+
+    name: str
+    type_name: str
+    max_length: int
+    """In bytes; -1: without limit."""
+    precision: int
+    scale: int
+    nullable: bool
+
+    @property
+    def declared(self) -> str:
+        """The type as one would write it."""
+        if self.type_name in {"decimal", "numeric"}:
+            return f"{self.type_name}({self.precision},{self.scale})"
+        if self.type_name in {"time", "datetime2", "datetimeoffset"}:
+            return f"{self.type_name}({self.scale})"
+        if self.type_name in {"char", "varchar", "binary", "varbinary", "nchar", "nvarchar"}:
+            return f"{self.type_name}({'max' if self.max_length < 0 else self.characters})"
+        return self.type_name
+
+    @property
+    def characters(self) -> int:
+        """How long a value may be, in characters or bytes."""
+        return self.max_length // 2 if self.type_name.startswith("n") else self.max_length
+
+    @property
+    def expression(self) -> str:
+        """What to select."""
+        column = f"t.{quoted(self.name)}"
+        render = _EXPRESSIONS.get(self.type_name)
+        if render is not None:
+            return render(column)
+        if self.type_name in {"nchar", "nvarchar"} | _ARROW_TYPES.keys():
+            return column
+        if self.type_name in {"decimal", "numeric"}:
+            return f"convert(varchar(41), {column})"
+        # In the server's words, so that no code page of a column comes between.
+        bounded = self.type_name in {"char", "varchar"} and 0 < self.max_length <= _LONGEST_NVARCHAR
+        return f"convert(nvarchar({self.max_length if bounded else 'max'}), {column})"
+
+    @property
+    def arrow_type(self) -> pa.DataType:
+        """What the values become."""
+        if self.type_name in _DECIMALS:
+            return pa.decimal128(self.precision, self.scale)
+        return _ARROW_TYPES.get(self.type_name, pa.string())
+
+    @property
+    def is_date(self) -> bool:
+        """Whether it can say when a row was changed."""
+        return self.type_name in _DATES - {"datetimeoffset"}
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether one value can be as large as it likes."""
+        return self.max_length < 0 or self.type_name in {"image", "text", "ntext", "xml", *_CLR_BYTES}
+
+    def to_arrow(self, values: Sequence[Any], asset: str) -> pa.Array:
+        """The values as the driver gave them, in their type. Raises TableBlocked where one has no place in it."""
+        try:
+            if self.type_name == "bit":
+                return pa.array([None if value is None else bool(value) for value in values], pa.bool_())
+            if self.type_name in _PADDED:
+                return pa.array([None if text is None else text.ljust(self.characters) for text in values], pa.string())
+            if self.type_name in _DATES | _DECIMALS | {"time"}:
+                return self._from_text(pa.array(values, pa.string()))
+            return pa.array(values, self.arrow_type)
+        except (pa.ArrowException, OverflowError, TypeError, ValueError, AttributeError) as error:
+            raise TableBlocked(
+                asset,
+                "column_types_are_kept",
+                f"column {self.name} ({self.declared}) holds a value that is no {self.arrow_type}.",
+            ) from error
+
+    def _from_text(self, texts: pa.Array) -> pa.Array:
+        if self.type_name == "datetimeoffset":
+            return pc.assume_timezone(pc.cast(texts, pa.timestamp("us")), "UTC")
+        if self.type_name == "time":
+            return pa.array(
+                [None if text is None else time.fromisoformat(text) for text in texts.to_pylist()], self.arrow_type
+            )
+        return pc.cast(texts, self.arrow_type)
+
+    def literal(self, text: str | None) -> str:
+        """A value of this column, given as text the way `expression` writes it, as an SQL literal of its type."""
+        if text is None:
+            return f"cast(null as {self.declared})"
+        if self.type_name in _CLR_BYTES.keys() | _BYTES:
+            digits = text.removeprefix("0x")
+            return f"cast(0x{digits if _is_hexadecimal(digits) else ''} as {self.declared})"
+        return f"cast({literal(text)} as {self.declared})"
+
+
+def _hexadecimal(column: str) -> str:
+    return f"convert(varchar(max), convert(varbinary(max), {column}), 2)"
+
+
+def _clr(type_name: str) -> Callable[[str], str]:
+    return lambda column: f"convert(varchar(max), cast({column} as {_CLR_BYTES[type_name]}), 2)"
+
+
+_EXPRESSIONS: Mapping[str, Callable[[str], str]] = {
+    # Style 2 of money writes all four places, where others round to two.
+    "money": lambda column: f"convert(varchar(30), {column}, 2)",
+    "smallmoney": lambda column: f"convert(varchar(30), {column}, 2)",
+    "date": lambda column: f"convert(varchar(10), {column}, 23)",
+    "time": lambda column: f"convert(varchar(15), {column}, 121)",
+    # Style 121 rounds the 300ths of a second to three places, as SQL Server itself shows and exports them.
+    "datetime": lambda column: f"convert(varchar(23), {column}, 121)",
+    "smalldatetime": lambda column: f"convert(varchar(23), {column}, 121)",
+    "datetime2": lambda column: f"convert(varchar(26), {column}, 121)",
+    "datetimeoffset": lambda column: f"convert(varchar(26), cast(switchoffset({column}, 0) as datetime2(6)), 121)",
+    "uniqueidentifier": lambda column: f"lower(convert(varchar(36), {column}))",
+    **{name: _clr(name) for name in _CLR_BYTES},
+    **dict.fromkeys(_BYTES, _hexadecimal),
+}
+
+Columns = Mapping[str, Mapping[str, SqlServerColumn]]
+"""The columns of each table by name, by asset."""
+
+
+def columns_from(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, SqlServerColumn]]:
+    """The answer to the question for columns, by asset and column."""
+    tables: dict[str, dict[str, SqlServerColumn]] = {}
+    for row in rows:
+        column = SqlServerColumn(
+            row["column_name"],
+            row["type_name"],
+            int(row["max_length"]),
+            int(row["precision"]),
+            int(row["scale"]),
+            bool(row["is_nullable"]),
+        )
+        tables.setdefault(f"{row['schema_name']}_{row['table_name']}", {})[column.name] = column
+    return tables
+
+
+def present_columns(table: SourceTable, columns: Columns, names: Iterable[str]) -> list[SqlServerColumn]:
+    """The named columns of the table. Raises TableBlocked where the table or one of them is missing."""
+    present = columns.get(table.asset)
+    if not present:
+        raise TableBlocked(
+            table.asset,
+            "table_is_there",
+            f"the source has no table {relation(table)} that this login may see.",
+            f"Restore the table, or let an administrator run: GRANT SELECT ON {relation(table)} TO the login's user;",
+        )
+    wanted = list(names)
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        raise TableBlocked(
+            table.asset, "columns_are_there", f"the source table no longer has column {', '.join(missing)}."
+        )
+    return [present[name] for name in wanted]
+
+
+def contract_columns(table: SourceTable, columns: Columns) -> list[SqlServerColumn]:
+    """The columns that the contract names, as the source has them; others are left out."""
+    return present_columns(table, columns, (column.name for column in source_columns_of(table)))
+
+
+def modified_column(table: SourceTable, columns: Columns) -> SqlServerColumn:
+    """The column that tells when a row was changed. Raises TableBlocked where it is missing or no date."""
+    (column,) = present_columns(table, columns, [table.modified])
+    if not column.is_date:
+        raise TableBlocked(
+            table.asset, "column_types_are_kept", f"column {column.name} is now {column.declared}, not a date."
+        )
+    return column
+
+
+def digest_of(columns: Mapping[str, SqlServerColumn]) -> str:
+    """Changes when a column comes, goes or changes its type; not when columns change places."""
+    described = ",".join(f"{name} {columns[name].declared}" for name in sorted(columns))
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+
+def relation(table: SourceTable) -> str:
+    """The table's quoted name with its schema: no default schema of a login decides what is read."""
+    return f"{quoted(table.schema)}.{quoted(table.name)}"
+
+
+def quoted(name: str) -> str:
+    """A name as a quoted identifier."""
+    return "[" + name.replace("]", "]]") + "]"
+
+
+def literal(text: str) -> str:
+    """A text as an SQL literal."""
+    return "N'" + text.replace("'", "''") + "'"
+
+
+def _is_hexadecimal(text: str) -> bool:
+    return all(digit in "0123456789abcdefABCDEF" for digit in text)

@@ -1,0 +1,158 @@
+"""The questions to a SQL Server source, as T-SQL. Nothing here connects to anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adventureworks.catalog import SOURCE_TABLES, SourceTable
+from adventureworks.columns import key_of
+from adventureworks.source.sqlserver_columns import (
+    Columns,
+    SqlServerColumn,
+    literal,
+    modified_column,
+    present_columns,
+    quoted,
+    relation,
+)
+
+DATABASE = (
+    "select convert(varchar(23), d.create_date, 121) as made, d.snapshot_isolation_state as snapshot_state,"
+    " user_name() as user_name from sys.databases as d where d.name = db_name()"
+)
+"""A database that was made anew has a new date."""
+
+_TABLES = """
+select s.name as schema_name, o.name as table_name,
+       has_perms_by_name(quotename(s.name) + N'.' + quotename(o.name), N'OBJECT', N'SELECT') as readable,
+       has_perms_by_name(
+           quotename(s.name) + N'.' + quotename(o.name), N'OBJECT', N'VIEW CHANGE TRACKING'
+       ) as tracking_visible,
+       change_tracking_min_valid_version(o.object_id) as oldest_version,
+       change_tracking_current_version() as current_version,
+       (select sum(p.rows) from sys.partitions as p
+        where p.object_id = o.object_id and p.index_id in (0, 1)) as row_count
+from sys.objects as o
+join sys.schemas as s on s.schema_id = o.schema_id
+where o.type in ('U', 'V') and s.name in ({schemas})
+"""
+
+_COLUMNS = """
+select s.name as schema_name, o.name as table_name, c.name as column_name, coalesce(b.name, u.name) as type_name,
+       c.max_length, c.precision, c.scale, c.is_nullable
+from sys.columns as c
+join sys.objects as o on o.object_id = c.object_id
+join sys.schemas as s on s.schema_id = o.schema_id
+join sys.types as u on u.user_type_id = c.user_type_id
+left join sys.types as b on b.user_type_id = c.system_type_id
+where o.type in ('U', 'V') and s.name in ({schemas})
+"""
+
+_SEPARATOR = "nchar(31)"
+_ROUNDING = timedelta(milliseconds=10)
+"""A datetime counts 300ths of a second: compared with more places, it may lie a little before what it shows."""
+
+
+def tables_query(tables: Iterable[SourceTable]) -> str:
+    """Tables and views in the schemas: readable or not, about how many rows, and which versions of them are tracked."""
+    return _TABLES.format(schemas=_schemas(tables))
+
+
+def columns_query(tables: Iterable[SourceTable]) -> str:
+    """One row per column; types are seen under their alias, those of the CLR under their own name."""
+    return _COLUMNS.format(schemas=_schemas(tables))
+
+
+def _schemas(tables: Iterable[SourceTable]) -> str:
+    return ", ".join(literal(schema) for schema in sorted({table.schema for table in tables}))
+
+
+def state_query(table: SourceTable, columns: Columns) -> str:
+    """Counts the rows and adds up one hash per row, of key and modification date: the order of rows does not matter."""
+    modified = modified_column(table, columns)
+    key = present_columns(table, columns, key_of(table))
+    parts = f", {_SEPARATOR}, ".join(column.expression for column in (*key, modified))
+    hashed = f"cast(substring(hashbytes('SHA2_256', concat({parts})), 1, 8) as bigint)"
+    return (
+        f"select count_big(*) as row_count, convert(varchar(40), sum(cast({hashed} as decimal(38, 0)))) as digest, "
+        f"convert(varchar(26), max(t.{quoted(modified.name)}), 121) as newest from {relation(table)} as t"
+    )
+
+
+def changed_tables_query(versions: Mapping[str, int]) -> str:
+    """Which of these assets changed after the version given for each; touches no table, only what is tracked."""
+    return " union all ".join(
+        f"select {literal(asset)} as asset where exists ("
+        f"select 1 from changetable(changes {relation(SOURCE_TABLES[asset])}, {version}) as c)"
+        for asset, version in versions.items()
+    )
+
+
+def changed_keys_query(table: SourceTable, columns: Columns, version: int, most: int) -> str:
+    """The keys of rows inserted or updated after a version that are still there; at most one more than `most`."""
+    key = present_columns(table, columns, key_of(table))
+    expressions = ", ".join(f"{column.expression} as {quoted(column.name)}" for column in key)
+    same = " and ".join(f"t.{quoted(column.name)} = c.{quoted(column.name)}" for column in key)
+    return (
+        f"select top ({most + 1}) {expressions} from changetable(changes {relation(table)}, {version}) as c"
+        f" join {relation(table)} as t on {same} where c.SYS_CHANGE_OPERATION <> 'D'"
+    )
+
+
+def rows_query(
+    table: SourceTable, selected: Sequence[SqlServerColumn], columns: Columns, since: datetime | None = None
+) -> str:
+    """These columns of the rows changed at or after `since`, and of those without a date; of all where it is None."""
+    condition = ""
+    if since is not None:
+        modified = f"t.{quoted(modified_column(table, columns).name)}"
+        moment = (since - _ROUNDING).isoformat(sep=" ", timespec="milliseconds")
+        condition = f" where {modified} >= cast('{moment}' as datetime2(3)) or {modified} is null"
+    return f"{_select(table, selected)}{condition}"
+
+
+def rows_by_key_query(
+    table: SourceTable, selected: Sequence[SqlServerColumn], key: Sequence[SqlServerColumn], wanted: pa.Table
+) -> str:
+    """These columns of the rows with the wanted keys, which stand in the query."""
+    names = [f"k{place}" for place in range(len(key))]
+    texts = [_texts(wanted[column.name]) for column in key]
+    rows = ", ".join(
+        f"({', '.join(column.literal(text) for column, text in zip(key, row, strict=True))})"
+        for row in zip(*texts, strict=True)
+    )
+    conditions = " and ".join(_equal(column, f"w.{name}") for column, name in zip(key, names, strict=True))
+    return f"{_select(table, selected)} join (values {rows}) as w ({', '.join(names)}) on {conditions}"
+
+
+def _select(table: SourceTable, selected: Sequence[SqlServerColumn]) -> str:
+    expressions = ", ".join(f"{column.expression} as {quoted(column.name)}" for column in selected)
+    return f"select {expressions} from {relation(table)} as t"
+
+
+def _texts(values: pa.ChunkedArray) -> list[str | None]:
+    if pa.types.is_timestamp(values.type):
+        # As many places as a datetime takes; zeros more would make it no datetime.
+        texts = pc.strftime(values, format="%Y-%m-%dT%H:%M:%S")
+        return [None if text is None else _three_places(text) for text in texts.to_pylist()]
+    if pa.types.is_boolean(values.type):
+        values = pc.cast(values, pa.int8())
+    return list(pc.cast(values, pa.string()).to_pylist())
+
+
+def _three_places(moment: str) -> str:
+    """A datetime takes three places and no more, a datetime2 up to seven."""
+    whole, _, fraction = moment.partition(".")
+    shorter = fraction.rstrip("0")
+    return f"{whole}.{shorter.ljust(3, '0')}"
+
+
+def _equal(column: SqlServerColumn, wanted: str) -> str:
+    """Equality; where the column may be NULL, NULL equals NULL."""
+    own = f"t.{quoted(column.name)}"
+    equal = f"{own} = {wanted}"
+    return f"({equal} or ({own} is null and {wanted} is null))" if column.nullable else equal

@@ -1,0 +1,196 @@
+"""The real data through the whole platform into Snowflake: every table and mart has the rows that PostgreSQL has.
+
+Snowflake's part is played by fakesnow (`tests/integration/snowflake_double.py`); connector, hook and Soda are real.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from unittest.mock import ANY
+
+import polars as pl
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
+from adventureworks.columns import Column, columns_of
+from adventureworks.dashboard import figures
+from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.errors import ServiceUnavailable
+from adventureworks.gate import detect, judge, load, publish
+from adventureworks.marts.plan import NothingToDo, plan
+from adventureworks.reports import month as months
+from adventureworks.reports.digests import DIGESTS
+from adventureworks.settings import Settings
+from adventureworks.texts import language
+from adventureworks.warehouse import open_warehouse, publication
+from adventureworks.warehouse.layout import home_of
+from adventureworks.warehouse.snowflake import Session
+from adventureworks.warehouse.sql import quoted, table
+from tests.integration.pipeline import Pipeline
+from tests.integration.snowflake_double import signed_in_statements, snowflake_double
+
+ENTRIES: list[SourceTable | Mart] = [*SOURCE_TABLES.values(), *MARTS.values()]
+ROUNDING = Decimal("0.0000000001")
+"""Snowflake divides to twelve places and PostgreSQL to sixteen digits, before both round to ten."""
+WITHOUT_ROWS = frozenset({"dbo_ErrorLog"})
+OF_THE_RUN = frozenset({"run_id"})
+"""Columns that name the run, and so differ between two runs of everything."""
+
+
+@pytest.fixture(scope="module")
+def in_snowflake(real_data: Path, postgres: EmbeddedPostgres) -> Iterator[Pipeline]:
+    """Everything ingested and analysed once, from an empty account."""
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
+        connection.execute("create database records template warehouse owner warehouse")
+    settings = Settings(
+        source=str(real_data / "parquet"),
+        warehouse="snowflake",
+        warehouse_url=SecretStr(postgres.url("records", "warehouse")),
+    )
+    with pytest.MonkeyPatch.context() as patch, snowflake_double(patch):
+        pipeline = Pipeline(settings)
+        ingested = pipeline.ingest()
+        assert ingested.opened == {}
+        assert ingested.published.keys() == SOURCE_TABLES.keys()
+        assert sorted(pipeline.settle()) == sorted(ANALYSES)
+        yield pipeline
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.asset)
+def test_snowflake_has_the_rows_of_postgresql(
+    platform: Pipeline, in_snowflake: Pipeline, entry: SourceTable | Mart
+) -> None:
+    wanted, found = _rows(platform, entry), _rows(in_snowflake, entry)
+    assert wanted or entry.asset in WITHOUT_ROWS, "the comparison of nothing with nothing proves nothing"
+    assert len(found) == len(wanted)
+    unequal = [(one, other) for one, other in zip(found, wanted, strict=True) if not _agree(one, other)]
+    assert unequal[:3] == []
+
+
+@pytest.mark.parametrize("of", ["a month", "the dashboard", "the digests"])
+def test_people_are_shown_the_same(platform: Pipeline, in_snowflake: Pipeline, of: str) -> None:
+    shown = [list(_shown(pipeline, of)) for pipeline in (in_snowflake, platform)]
+    assert shown[0] == shown[1]
+    assert all(shown[0])
+
+
+def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
+    english = language("en")
+    with open_warehouse(pipeline.settings).connect("test") as connection:
+        if of == "a month":
+            yield months.figures(connection, "2014-05")
+        elif of == "the dashboard":
+            yield figures.overview(connection, english)
+            yield figures.scores(connection)[2]
+            names = figures.series_names(connection)
+            yield names
+            yield figures.series(connection, *names[0])
+            yield [
+                replace(asset, state=replace(asset.state, published_at=None)) for asset in figures.assets(connection)
+            ]
+        else:
+            for name in ("daily_sales", "low_stock", "customer_value"):
+                letter = DIGESTS[name].letter(connection, english, "http://localhost")
+                yield letter and letter.text
+
+
+def test_what_changes_nothing_asks_snowflake_nothing(in_snowflake: Pipeline) -> None:
+    with signed_in_statements() as sent:
+        assert detect.detect(in_snowflake.settings, "ingest_source/idle") == []
+        assert not detect.has_work(in_snowflake.settings, "ingest_source/idle")
+        assert detect.difference(in_snowflake.settings) is None
+        for dag in ANALYSES:
+            step = plan(in_snowflake.settings, dag)
+            assert isinstance(step, NothingToDo), dag
+    assert sent == []
+
+
+def test_data_that_no_record_tells_of_is_told_of_by_the_next_try(
+    in_snowflake: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(in_snowflake.settings.source)
+    for file in source.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    cards = pl.read_parquet(source / "Sales_CreditCard.parquet")
+    of_type = dict(cards.group_by("CardType").len().iter_rows())
+    other = next(kind for kind in sorted(of_type) if kind != cards["CardType"][0])
+    changed = cards.with_row_index("place").with_columns(
+        CardType=pl.when(pl.col("place") == 0).then(pl.lit(other)).otherwise("CardType")
+    )
+    (tmp_path / "Sales_CreditCard.parquet").unlink()
+    changed.drop("place").write_parquet(tmp_path / "Sales_CreditCard.parquet")
+    pipeline = Pipeline(in_snowflake.settings.model_copy(update={"source": str(tmp_path)}))
+    run = "ingest_source/dies"
+    for group in detect.detect(pipeline.settings, run):
+        load.load(pipeline.settings, run, group)
+    judge.judge(pipeline.settings, run)
+
+    commit = Session.commit_data
+
+    def dies(session: Session) -> None:
+        commit(session)
+        if session.purpose == "publish" and session.statements:
+            raise ServiceUnavailable("The process is killed.", "")
+
+    monkeypatch.setattr(Session, "commit_data", dies)
+    with pytest.raises(ServiceUnavailable):
+        publish.publish(pipeline.settings, run)
+    monkeypatch.undo()
+    assert newest_card_version(pipeline) == (1, ANY), "the data is there, its version is not"
+
+    publish.publish(pipeline.settings, run)
+    assert newest_card_version(pipeline) == (2, None), "any month may have changed"
+    publish.conclude(pipeline.settings, run)
+    assert "credit_card_analysis" in pipeline.settle()
+    with open_warehouse(pipeline.settings).connect("test") as connection:
+        found = connection.execute(
+            'select count(*) from raw."Sales_CreditCard" where "CardType" = %s', (other,)
+        ).fetchone()
+        used = connection.execute("select count(*) from ops.warehouse_use").fetchone()
+    assert found == (of_type[other] + 1,)
+    assert used is not None
+    assert used[0] > len(ANALYSES), "what each session sent is counted"
+
+
+def newest_card_version(pipeline: Pipeline) -> tuple[int, object]:
+    with open_warehouse(pipeline.settings).connect("test") as connection:
+        found = publication.newest(connection, "Sales_CreditCard")
+    assert found is not None
+    return found.version, found.months
+
+
+def _rows(pipeline: Pipeline, entry: SourceTable | Mart) -> list[tuple[Any, ...]]:
+    """The rows of a table, every value as text or number, in one order for both engines."""
+    columns = [_read(column) for column in columns_of(entry) if column.name not in OF_THE_RUN]
+    with open_warehouse(pipeline.settings).connect("test") as connection:
+        frame = connection.frame(f"select {', '.join(columns)} from {table(home_of(entry), entry.asset)}", {})
+    return sorted((tuple(map(_plain, row)) for row in frame.rows()), key=repr)
+
+
+def _read(column: Column) -> str:
+    # The double gives another value for a date and time that is missing, unless it is read as text.
+    name = quoted(column.name)
+    return f"cast({name} as varchar) as {name}" if isinstance(column.dtype, pl.Datetime) else name
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int | Decimal):
+        return Decimal(value).normalize()
+    # PostgreSQL drops the zeros of a fraction of a second, Snowflake does not.
+    return re.sub(r"(:\d\d)\.(\d*?)0+$", r"\1.\2", value).rstrip(".") if isinstance(value, str) else value
+
+
+def _agree(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return all(
+        a == b or (isinstance(a, Decimal) and isinstance(b, Decimal) and abs(a - b) <= ROUNDING)
+        for a, b in zip(one, other, strict=True)
+    )

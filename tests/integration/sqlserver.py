@@ -1,0 +1,179 @@
+"""A SQL Server for tests: the double in an environment of its own, its tables, and a wire that can be cut and read."""
+
+import csv
+import os
+import socket
+import subprocess
+import sys
+import threading
+import venv
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adventureworks.catalog import SOURCE_TABLES
+
+PACKAGE = "pysqlbridge==2.1.3"
+HOME = Path(__file__).resolve().parents[2] / ".venv-pysqlbridge"
+SCRIPT = Path(__file__).with_name("sqlserver_double.py")
+PASSWORD = "s3cr%t/:@"
+QUOTED = "s3cr%25t%2F%3A%40"
+
+Columns = dict[str, tuple[str, int, int, int, bool]]
+"""Type, length in bytes, precision, scale, and whether it may be NULL, by column."""
+
+OFFERS: Columns = {
+    "SpecialOfferID": ("int", 4, 10, 0, False),
+    "Description": ("nvarchar", 510, 0, 0, False),
+    "DiscountPct": ("smallmoney", 4, 10, 4, False),
+    "Type": ("nvarchar", 100, 0, 0, False),
+    "Category": ("nvarchar", 100, 0, 0, False),
+    "StartDate": ("datetime", 8, 23, 3, False),
+    "EndDate": ("datetime", 8, 23, 3, False),
+    "MinQty": ("int", 4, 10, 0, False),
+    "MaxQty": ("int", 4, 10, 0, True),
+    "rowguid": ("uniqueidentifier", 16, 0, 0, False),
+    "ModifiedDate": ("datetime", 8, 23, 3, False),
+}
+
+
+def interpreter() -> Path:
+    """The Python of an environment that has pysqlbridge; made once, and skipped where it cannot be."""
+    python = HOME / "bin" / "python"
+    ready = HOME / ".ready"
+    if not ready.exists():
+        venv.create(HOME, with_pip=True, clear=True)
+        install = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", PACKAGE]
+        done = subprocess.run(install, check=False, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"{PACKAGE} cannot be installed: {done.stderr.strip().splitlines()[-1]}")
+        ready.touch()
+    return python
+
+
+@dataclass
+class SqlServer:
+    """The double, and what it serves. Tables are written whole."""
+
+    folder: Path
+    port: int = 0
+    tables: dict[str, Columns] = field(default_factory=dict)
+    tracked: dict[str, tuple[int, int]] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
+    snapshots: bool = True
+
+    def url(self, port: int | None = None, password: str = QUOTED, **options: str) -> str:
+        """The URL of the double; encrypted, and with its certificate trusted, unless options say otherwise."""
+        wanted = {"tls": "verify", "tls_ca": str(self.folder / "certificate.pem")} | options
+        query = "&".join(f"{name}={value}" for name, value in wanted.items() if value)
+        return f"mssql://reader:{password}@localhost:{port or self.port}/AdventureWorks?{query}"
+
+    def put(self, asset: str, columns: Columns, rows: Sequence[Sequence[Any]]) -> None:
+        """Makes or replaces a table."""
+        self.tables[asset] = columns
+        write_csv(self.folder / f"{SOURCE_TABLES[asset].name}.csv", list(columns), rows)
+        self.describe()
+
+    def track(self, asset: str, oldest: int, current: int, changes: Sequence[Sequence[Any]] = ()) -> None:
+        """Says which changes of a table are known: version, operation (I, U or D) and the key's values of each."""
+        self.tracked[asset] = (oldest, current)
+        key = SOURCE_TABLES[asset].contract.to_schema().unique or []
+        header = ["sys_change_version", "sys_change_operation", *key]
+        nothing = [0, "I", *[0] * len(key)]
+        write_csv(self.folder / f"changes_{SOURCE_TABLES[asset].name}.csv", header, [nothing, *changes])
+        self.describe()
+
+    def describe(self) -> None:
+        """Writes the catalogue anew."""
+        tables, columns = [], []
+        for asset, described in self.tables.items():
+            entry = SOURCE_TABLES[asset]
+            oldest, current = self.tracked.get(asset, ("", ""))
+            readable = int(asset not in self.unreadable)
+            tables.append([entry.schema, entry.name, readable, readable, oldest, current, 3])
+            columns += [[entry.schema, entry.name, name, *map(_cell, kind)] for name, kind in described.items()]
+        header = ["schema_name", "table_name", "readable", "tracking_visible", "oldest_version", "current_version"]
+        write_csv(self.folder / "catalogue_tables.csv", [*header, "row_count"], tables)
+        header = ["schema_name", "table_name", "column_name", "type_name", "max_length", "precision", "scale"]
+        write_csv(self.folder / "catalogue_columns.csv", [*header, "is_nullable"], columns)
+        database = [["2014-07-08 00:00:00.000", int(self.snapshots), "reader"]]
+        write_csv(self.folder / "catalogue_database.csv", ["made", "snapshot_state", "user_name"], database)
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """In one step, so that no half a file is served."""
+    unfinished = path.with_suffix(".new")
+    with unfinished.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows([[_cell(value) for value in row] for row in rows])
+    unfinished.replace(path)
+
+
+def _cell(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else "" if value is None else value
+
+
+@contextmanager
+def serving(server: SqlServer) -> Iterator[SqlServer]:
+    """Runs the double until the test is over."""
+    environment = {**os.environ, "DOUBLE_PASSWORD": PASSWORD, "PYTHONDONTWRITEBYTECODE": "1"}
+    process = subprocess.Popen(
+        [str(interpreter()), str(SCRIPT), str(server.folder), "0"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=sys.stderr,
+        env=environment,
+        text=True,
+    )
+    assert process.stdin
+    assert process.stdout
+    try:
+        server.port = int(process.stdout.readline())
+        yield server
+    finally:
+        process.stdin.close()
+        process.wait(timeout=10)
+        process.stdout.close()
+
+
+class Wire:
+    """A proxy: it keeps what the client sends, and cuts the connection after so many bytes of answers."""
+
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self.sent = b""
+        self.answered = 0
+        self.cut_after: int | None = None
+        self._target = port
+        self._listener = socket.create_server((host, 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Takes no more connections."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target))
+                threading.Thread(target=self._pass_on, args=(client, server, True), daemon=True).start()
+                threading.Thread(target=self._pass_on, args=(server, client, False), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket, asks: bool) -> None:
+        with suppress(OSError), closing(source), closing(target):
+            while data := source.recv(4096):
+                if asks:
+                    self.sent += data
+                else:
+                    self.answered += len(data)
+                    if self.cut_after is not None and self.answered > self.cut_after:
+                        for end in (source, target):
+                            end.shutdown(socket.SHUT_RDWR)
+                        return
+                target.sendall(data)

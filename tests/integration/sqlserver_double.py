@@ -1,0 +1,97 @@
+"""Stands in for a SQL Server: pysqlbridge over the CSV files of a folder. Runs in pysqlbridge's own environment.
+
+The wire, the login, TLS and most of the SQL are pysqlbridge's. What it cannot answer is worded otherwise first: the
+catalogue (`catalogue_tables.csv`, `catalogue_columns.csv`), tracked changes (`changes_TABLE.csv`), hashes, and bytes.
+Files may be changed at any time. Arguments: the folder, and the port to listen on.
+"""
+
+import json
+import os
+import re
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+from pysqlbridge.catalog import load as load_catalog  # type: ignore[import-not-found]
+from pysqlbridge.certificate import self_signed  # type: ignore[import-not-found]
+from pysqlbridge.logins import load as load_logins  # type: ignore[import-not-found]
+from pysqlbridge.server import start_background  # type: ignore[import-not-found]
+
+TABLES = (
+    "select schema_name, table_name, readable, tracking_visible, oldest_version, current_version, row_count"
+    " from catalogue_tables"
+)
+COLUMNS = (
+    "select schema_name, table_name, column_name, type_name, max_length, precision, scale, is_nullable"
+    " from catalogue_columns"
+)
+WORDINGS = [
+    (re.compile(r"^.*change_tracking_min_valid_version.*$", re.S), TABLES),
+    (re.compile(r"^.*from sys\.columns.*$", re.S), COLUMNS),
+    (re.compile(r"^.*from sys\.databases.*$", re.S), "select * from catalogue_database"),
+    (
+        re.compile(
+            r"convert\(varchar\(40\), sum\(cast\(cast\(substring\(hashbytes\('SHA2_256', (concat\(.*\))\), 1, 8\)"
+            r" as bigint\) as decimal\(38, 0\)\)\)\)"
+        ),
+        r"string_agg(\1, '|')",
+    ),
+    (
+        re.compile(r"changetable\(changes \[\w+\]\.\[(\w+)\], (\d+)\) as c"),
+        r"(select * from changes_\1 where sys_change_version > \2) as c",
+    ),
+    (re.compile(r"convert\(varchar\(max\), cast\((t\.\[\w+\]) as varbinary\(\w+\)\), 2\)"), r"\1"),
+    (re.compile(r"convert\(varchar\(max\), convert\(varbinary\(max\), (t\.\[\w+\])\), 2\)"), r"\1"),
+]
+
+
+class Folder:
+    """The tables of a folder as they are now."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lock = threading.Lock()
+        self.stamp: list[tuple[str, int, int]] | None = None
+        self.catalog = None
+
+    def answer(self, query):
+        sql = query.sql
+        for pattern, wording in WORDINGS:
+            sql = pattern.sub(wording, sql)
+        return self.current().answer(replace(query, sql=sql))
+
+    def current(self):
+        """The catalogue, read anew where a file changed."""
+        with self.lock:
+            files = sorted(self.path.glob("*.csv"))
+            stamp = [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+            if stamp != self.stamp:
+                tables = [{"name": file.stem, "csv": str(file)} for file in files]
+                settings = self.path / "tables.json"
+                settings.write_text(json.dumps({"tables": tables, "logins": LOGINS}))
+                self.catalog, self.stamp = load_catalog(settings), stamp
+            return self.catalog
+
+
+LOGINS = [{"user": "reader", "password": "${env:DOUBLE_PASSWORD}"}]
+
+
+def main() -> None:
+    """Serves until its input ends: so it ends with the test, whatever becomes of that."""
+    folder = Folder(Path(sys.argv[1]))
+    folder.current()
+    certificate = self_signed("localhost")
+    (folder.path / "certificate.pem").write_bytes(certificate.cert_pem)
+    server, _ = start_background(
+        port=int(sys.argv[2]),
+        certificate=certificate,
+        query_handler=folder.answer,
+        logins=load_logins(folder.path / "tables.json"),
+    )
+    print(server.server_address[1], flush=True)
+    sys.stdin.read()
+    os._exit(0)
+
+
+main()

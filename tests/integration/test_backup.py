@@ -1,0 +1,221 @@
+"""Back-up and restore, rehearsed: all is lost, and comes back; the next change is found, nothing is sent twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.embedded import airflow
+from adventureworks.embedded.home import Home
+from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres, program
+from adventureworks.embedded.services import endpoints
+from adventureworks.outbox import post
+from adventureworks.outbox.letters import Letter
+from adventureworks.outbox.post import Message
+from adventureworks.outbox.sending import send_due
+from adventureworks.settings import Settings
+from adventureworks.warehouse import open_warehouse
+from tests.integration.conftest import Adventureworks
+from tests.integration.pipeline import Pipeline
+
+NOT_PUBLIC = 0o077
+DATABASES = ("airflow", "source", "warehouse")
+
+
+@pytest.fixture(scope="module")
+def lived_in(
+    templates: dict[str, str], postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A home with everything published, a secret in Airflow, a report, a message that was sent and one that waits."""
+    home = tmp_path_factory.mktemp("lived_in") / "home"
+    with EmbeddedPostgres(home) as server:
+        for database, template in templates.items():
+            copy_database(postgres.url(template, SUPERUSER), server.url(database, SUPERUSER))
+        variables = airflow_of(home, server)
+        airflow.prepare_database(Home(home), endpoints(server, Settings(home=home)), variables)
+        connection = json.dumps({"conn_type": "smtp", "host": "mail.example.org", "password": "v3ry secret"})
+        in_airflow(variables, "connections", "add", "smtp_default", "--conn-json", connection)
+        (home / "reports").mkdir()
+        (home / "reports" / "2014-05.pdf").write_bytes(b"%PDF-")
+        with psycopg.connect(server.url("warehouse")) as warehouse:
+            for told in ("sent", "waiting"):
+                letter = Letter(subject=told, html=told, text=told)
+                post.put(warehouse, letter, channel="email", recipient="sales@example.org", told=told)
+            warehouse.execute("update ops.outbox set sent_at = now() where told = 'sent'")
+    yield home
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="module")
+def saved(lived_in: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A back-up of that home."""
+    folder = tmp_path_factory.mktemp("saved") / "monday"
+    done = subprocess.run(
+        [sys.executable, "-m", "adventureworks.cli", "backup", str(folder)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "ADVENTUREWORKS_HOME": str(lived_in)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{folder}," in done.stdout
+    return folder
+
+
+def copy_database(origin: str, target: str) -> None:
+    dump = subprocess.run([program("pg_dump"), "-Fc", "-d", origin], check=True, capture_output=True).stdout
+    subprocess.run([program("pg_restore"), "-e", "-1", "-d", target], check=True, input=dump)
+
+
+def airflow_of(home: Path, server: EmbeddedPostgres) -> dict[str, str]:
+    settings = Settings(home=home)
+    return airflow.environment(Home(home), settings, endpoints(server, settings), {}, 8080)
+
+
+def in_airflow(variables: dict[str, str], *arguments: str) -> str:
+    command = [sys.executable, "-m", "airflow", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout
+
+
+def platform_of(home: Path, server: EmbeddedPostgres) -> Pipeline:
+    urls = endpoints(server, Settings(home=home))
+    settings = Settings(home=home, source_url=urls.source_url, warehouse_url=urls.warehouse_url)
+    return Pipeline(settings, urls.source_owner_url.get_secret_value())
+
+
+class Recorder:
+    """A channel that takes everything."""
+
+    def __init__(self) -> None:
+        self.took: list[str] = []
+
+    def send(self, message: Message) -> None:
+        self.took.append(message.letter.subject)
+
+
+def sent_from(pipeline: Pipeline) -> list[str]:
+    recorder = Recorder()
+    send_due(lambda: open_warehouse(pipeline.settings).connect("send"), {"email": recorder}, lambda: datetime.now(UTC))
+    return recorder.took
+
+
+def test_what_was_destroyed_comes_back_and_goes_on(
+    lived_in: Path, saved: Path, tmp_path: Path, adventureworks: Adventureworks
+) -> None:
+    before = json.loads(adventureworks("status", "--json", home=lived_in).stdout)
+    home = tmp_path / "elsewhere"
+
+    done = adventureworks("restore", str(saved), home=home)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 message that waited may have been sent since" in done.stdout
+    after = json.loads(adventureworks("status", "--json", home=home).stdout)
+    assert after == before
+    assert {state["asset"] for state in after["assets"] if state["fresh"]} == {*SOURCE_TABLES, *MARTS}
+    assert (home / "reports" / "2014-05.pdf").read_bytes() == b"%PDF-"
+
+    with EmbeddedPostgres(home) as server:
+        shown = in_airflow(airflow_of(home, server), "connections", "get", "smtp_default", "--output", "json")
+        assert json.loads(shown)[0]["password"] == "v3ry secret", "the key came with the data"
+        pipeline = platform_of(home, server)
+        assert sent_from(pipeline) == []
+        pipeline.change('update "Production"."Product" set "ListPrice" = "ListPrice" + 1 where "ListPrice" > 0')
+        ingested = pipeline.ingest()
+        assert ingested.loaded == ["Production_Product"], "nothing else is read again"
+        assert set(ingested.published) == set(SOURCE_TABLES), "whatever Airflow missed, it hears of now"
+        assert {name for name, made in ingested.published.items() if made.version > 1} == {"Production_Product"}
+        assert "product_performance" in pipeline.settle()
+        assert pipeline.ingest().published == {}, "once"
+        with psycopg.connect(server.url("warehouse", "reader")) as reader, pytest.raises(psycopg.errors.Error):
+            reader.execute("delete from marts.daily_sales")
+
+
+def test_who_knows_that_nothing_was_sent_since_lets_the_waiting_messages_go(
+    saved: Path, tmp_path: Path, adventureworks: Adventureworks
+) -> None:
+    home = tmp_path / "elsewhere"
+    assert adventureworks("restore", str(saved), "--send-waiting", home=home).returncode == 0
+    with EmbeddedPostgres(home) as server:
+        pipeline = platform_of(home, server)
+        assert sent_from(pipeline) == ["waiting"]
+        assert sent_from(pipeline) == []
+
+
+def test_a_back_up_is_private_whole_and_never_over_something(
+    lived_in: Path, saved: Path, tmp_path: Path, adventureworks: Adventureworks
+) -> None:
+    for path in [saved, *saved.glob("*"), *saved.glob("secrets/*")]:
+        assert not stat.S_IMODE(path.stat().st_mode) & NOT_PUBLIC, path
+    again = adventureworks("backup", str(saved), home=lived_in)
+    assert again.stderr == f"{saved} is there already. Give the name of a new folder.\n"
+    over = adventureworks("restore", str(saved), home=lived_in)
+    assert over.returncode == 1
+    assert over.stderr.startswith(f"There are databases in {lived_in} already.")
+    assert json.loads(adventureworks("status", "--json", home=lived_in).stdout)["assets"][0]["version"]
+
+    nothing = adventureworks("backup", str(tmp_path / "b"), home=tmp_path / "empty")
+    assert nothing.stderr.startswith("There is nothing to back up")
+    damaged = shutil.copytree(saved, tmp_path / "damaged")
+    with (damaged / "warehouse.dump").open("r+b") as dump:
+        dump.seek(5000)
+        dump.write(b"\0\0\0\0")
+    home = tmp_path / "elsewhere"
+    refused = adventureworks("restore", str(damaged), home=home)
+    assert refused.stderr == f"The back-up is damaged: {damaged / 'warehouse.dump'}. Take another one.\n"
+    assert not home.exists()
+    assert adventureworks("restore", str(tmp_path), home=home).stderr.startswith(f"{tmp_path} is no back-up.")
+
+
+def sessions(connection: psycopg.Connection) -> int:
+    """How often somebody connected to Airflow's database."""
+    row = connection.execute("select sessions from pg_stat_database where datname = 'airflow'").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_a_running_platform_is_saved_between_two_runs(
+    lived_in: Path, tmp_path: Path, adventureworks: Adventureworks
+) -> None:
+    folder = tmp_path / "tuesday"
+    with EmbeddedPostgres(lived_in) as server, psycopg.connect(server.url("airflow"), autocommit=True) as metadata:
+        lock = Home(lived_in).try_lock("run")
+        assert lock is not None
+        with lock:
+            metadata.execute(
+                "insert into dag_run (dag_id, run_id, run_type, run_after, state)"
+                " values ('daily_sales_etl', 'r', 'manual', now(), 'running')"
+            )
+            command = [sys.executable, "-m", "adventureworks.cli", "backup", str(folder)]
+            saving = subprocess.Popen(command, env={**os.environ, "ADVENTUREWORKS_HOME": str(lived_in)})
+            with psycopg.connect(server.url("postgres", SUPERUSER), autocommit=True) as onlooker:
+                begin = sessions(onlooker)
+                deadline = time.monotonic() + 60
+                while sessions(onlooker) < begin + 2:
+                    assert time.monotonic() < deadline, "it does not look again and again"
+                    time.sleep(0.2)
+            assert saving.poll() is None
+            assert not folder.exists()
+            metadata.execute("update dag_run set state = 'success' where run_id = 'r'")
+            assert saving.wait(timeout=120) == 0
+    assert {file.name for file in folder.glob("*.dump")} == {f"{database}.dump" for database in DATABASES}
+
+
+def test_an_own_warehouse_that_was_restored_is_told_so(lived_in: Path, adventureworks: Adventureworks) -> None:
+    done = adventureworks("restored", home=lived_in)
+    assert done.returncode == 0
+    assert "1 message that waited may have been sent since" in done.stdout
+    assert "announces 71 tables again" in done.stdout
+    with EmbeddedPostgres(lived_in) as server:
+        assert sent_from(platform_of(lived_in, server)) == []
+    assert "may have been sent" not in adventureworks("restored", home=lived_in).stdout

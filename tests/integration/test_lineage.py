@@ -1,0 +1,300 @@
+"""OpenLineage events of real runs, and that a transport in trouble is no trouble for a build."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import attr
+import psycopg
+import pytest
+from openlineage.client import facet_v2
+from openlineage.client.generated import base
+
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, entry, marts_of
+from adventureworks.columns import columns_of
+from adventureworks.marts import models
+from adventureworks.marts.gate import GateClosed
+from adventureworks.settings import settings
+from tests.integration.collector import Collector, collector
+from tests.integration.pipeline import Pipeline
+
+__all__ = ["collector"]
+
+BEGIN = datetime(2026, 3, 2, 12, tzinfo=UTC)
+Event = dict[str, Any]
+
+
+@pytest.fixture
+def configured(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pipeline]:
+    """The platform's settings name the databases of the pipeline; no transport is configured yet."""
+    os.environ.setdefault("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
+    for name in [*os.environ]:
+        if name.startswith(("OPENLINEAGE", "AIRFLOW__OPENLINEAGE")) or name in {"HTTP_PROXY", "http_proxy"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", pipeline.url)
+    source_url = pipeline.settings.source_url
+    assert source_url is not None
+    monkeypatch.setenv("ADVENTUREWORKS_SOURCE_URL", source_url.get_secret_value())
+    settings.cache_clear()
+    yield pipeline
+    settings.cache_clear()
+
+
+@pytest.fixture
+def told(configured: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Event]]:
+    """Gives the events so far, from the file of the client's file transport."""
+    file = tmp_path / "events.jsonl"
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "file")
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__LOG_FILE_PATH", str(file))
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__APPEND", "true")
+    monkeypatch.setenv("OPENLINEAGE_NAMESPACE", "company")
+    return lambda: [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def task_of(run_id: str, task_id: str = "publish") -> dict[str, Any]:
+    """The context of a task, as far as lineage looks at it."""
+    dag, _, run = run_id.partition("/")
+    dag_run = SimpleNamespace(dag_id=dag, run_id=run, logical_date=None, run_after=BEGIN, conf={}, clear_number=0)
+    instance = SimpleNamespace(dag_id=dag, run_id=run, task_id=task_id, map_index=-1, dag_run=dag_run, start_date=BEGIN)
+    instance.get_template_context = lambda: {"dag_run": dag_run}
+    return {"ti": instance, "dag_run": dag_run}
+
+
+@contextmanager
+def inside(run_id: str) -> Iterator[None]:
+    from airflow.sdk.execution_time.context import set_current_context
+
+    with set_current_context(task_of(run_id)):  # type: ignore[arg-type]
+        yield
+
+
+def tell_of_everything(pipeline: Pipeline) -> None:
+    """What the tasks say in all the runs that published something."""
+    from adventureworks.orchestration import lineage
+
+    for (run_id,) in pipeline.published("select distinct run_id from ops.publication"):
+        with inside(run_id):
+            if run_id.startswith("ingest_source/"):
+                lineage.tables_published()
+            else:
+                lineage.build_started(run_id.partition("/")[0], BEGIN)
+                lineage.marts_published()
+
+
+def asset_of(dataset: Event) -> str:
+    """The table or mart of a dataset's name, which is `<database>.<schema>.<table>`."""
+    _, schema, table = dataset["name"].split(".")
+    return table if schema in {"raw", "marts"} else f"{schema}_{table}"
+
+
+def test_every_version_is_told_of_with_the_lineage_of_each_column(
+    configured: Pipeline, told: Callable[[], list[Event]]
+) -> None:
+    tell_of_everything(configured)
+    events = told()
+    for event in events:
+        assert_valid(event)
+    ends = {asset_of(event["outputs"][0]): event for event in events if event["eventType"] == "COMPLETE"}
+    starts = {asset_of(event["outputs"][0]): event for event in events if event["eventType"] == "START"}
+    assert set(ends) == set(starts) == {*MARTS, *SOURCE_TABLES}
+    assert len(events) == 2 * len(ends)
+    for name, event in ends.items():
+        dag = MARTS[name].dag if name in MARTS else "ingest_source"
+        assert event["job"]["namespace"] == "company"
+        assert event["job"]["name"] == f"{dag}.{name}"
+        assert event["run"]["runId"] == starts[name]["run"]["runId"]
+        assert event["run"]["facets"]["parent"]["job"] == {"namespace": "company", "name": dag, "facets": {}}
+        output = event["outputs"][0]
+        columns = [column.name for column in columns_of(entry(name))]
+        assert [field["name"] for field in output["facets"]["schema"]["fields"]] == columns
+        assert output["facets"]["version"]["datasetVersion"] == "1"
+        assert_each_column_comes_from_somewhere(name, event)
+
+    for name, mart in MARTS.items():
+        inputs = {asset_of(dataset): dataset for dataset in ends[name]["inputs"]}
+        assert set(inputs) == set(mart.inputs)
+        assert {dataset["facets"]["version"]["datasetVersion"] for dataset in inputs.values()} == {"1"}
+        assertions = ends[name]["outputs"][0]["facets"]["dataQualityAssertions"]["assertions"]
+        rules = configured.published("select rule from ops.check_result where asset = %s", (name,))
+        assert sorted(one["assertion"] for one in assertions) == sorted(rule for (rule,) in rules)
+    ((rows,),) = configured.published("select count(*) from marts.daily_sales")
+    assert ends["daily_sales"]["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"] == rows
+
+
+def test_lineage_names_what_a_column_is_made_of_and_gives_nothing_away(
+    configured: Pipeline, told: Callable[[], list[Event]]
+) -> None:
+    tell_of_everything(configured)
+    ends = {asset_of(event["outputs"][0]): event for event in told() if event["eventType"] == "COMPLETE"}
+
+    def origins(name: str, column: str) -> set[tuple[str, str, str]]:
+        fields = ends[name]["outputs"][0]["facets"]["columnLineage"]["fields"][column]["inputFields"]
+        return {(asset_of(one), one["field"], one["transformations"][0]["type"]) for one in fields}
+
+    assert origins("daily_sales", "revenue") == {("fact_sales", "revenue", "DIRECT")}
+    assert {kind for _, _, kind in origins("daily_sales", "orders")} == {"INDIRECT"}
+    told_before = {
+        asset for column in columns_of(MARTS["data_quality"]) for asset, *_ in origins("data_quality", column.name)
+    }
+    assert "data_quality" not in told_before, "a mart is not made of itself"
+    [password] = ends["Person_Password"]["outputs"][0]["facets"]["columnLineage"]["fields"]["PasswordHash"][
+        "inputFields"
+    ]
+    assert password["transformations"][0]["masking"] is True
+    text = json.dumps(told())
+    for url in (configured.url, os.environ["ADVENTUREWORKS_SOURCE_URL"]):
+        assert re.split("[:@]", url)[2] not in text, "no password of an address"
+    assert "***" not in text
+
+
+def test_what_is_refused_fails_with_its_rule(configured: Pipeline, told: Callable[[], list[Event]]) -> None:
+    from adventureworks.orchestration import lineage
+
+    configured.change('update "Sales"."Store" set "Name" = null')
+    configured.change('update "Sales"."SalesTerritory" set "Name" = \'Far North\' where "TerritoryID" = 1')
+    configured.ingest()
+    ((ingestion,),) = configured.published("select run_id from ops.change order by detected_at desc limit 1")
+    with inside(ingestion):
+        lineage.tables_published()
+    by_state = {(event["eventType"], asset_of(event["outputs"][0])): event for event in told()}
+    assert set(by_state) == {
+        ("START", "Sales_Store"),
+        ("FAIL", "Sales_Store"),
+        ("START", "Sales_SalesTerritory"),
+        ("COMPLETE", "Sales_SalesTerritory"),
+    }
+    refused = by_state["FAIL", "Sales_Store"]
+    assert refused["run"]["facets"]["errorMessage"]["message"].startswith("few_rows_are_set_aside")
+    assert "version" not in refused["outputs"][0]["facets"]
+
+    with psycopg.connect(configured.url) as connection:
+        connection.execute('update raw."Sales_SalesOrderHeader" set "SubTotal" = "SubTotal" + 5')
+        connection.execute("update ops.publication set model = 'another' where asset = 'fact_sales'")
+    with pytest.raises(GateClosed):
+        configured.analyse()
+    ((run_id,),) = configured.published("select run_id from ops.build where refused")
+    lineage.task_failed({**task_of(run_id, "gate"), "exception": ValueError("a secret")})
+    [closed, *others] = [event for event in told() if event["job"]["name"].startswith("daily_sales_etl")]
+    assert {event["eventType"] for event in (closed, *others)} == {"FAIL"}
+    assert "SubTotal" in closed["run"]["facets"]["errorMessage"]["message"]
+    broken = closed["outputs"][0]["facets"]["dataQualityAssertions"]["assertions"]
+    assert [one["severity"] for one in broken if not one["success"]].count("error") >= 1
+
+    lineage.task_failed({**task_of("sales_territory_analysis/lost", "build"), "exception": ValueError("a secret")})
+    begun, failed = told()[-2:]
+    assert [begun["eventType"], failed["eventType"]] == ["START", "FAIL"]
+    assert failed["run"]["facets"]["errorMessage"]["message"] == "The task build failed: ValueError"
+    for event in told():
+        assert_valid(event)
+
+
+@pytest.mark.parametrize("trouble", ["nobody listens", "it hangs", "nonsense"])
+def test_a_transport_in_trouble_is_no_trouble_for_a_build(
+    configured: Pipeline,
+    collector: Collector,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    trouble: str,
+) -> None:
+    from adventureworks.orchestration import lineage
+
+    monkeypatch.setattr(lineage, "LONGEST_SECONDS", 1.0)
+    collector.hangs = True
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        urls = {
+            "nobody listens": f"http://127.0.0.1:{free.getsockname()[1]}",
+            "it hangs": collector.endpoint,
+            "nonsense": "no address",
+        }
+        monkeypatch.setenv("OPENLINEAGE_URL", urls[trouble])
+        ((run_id,),) = configured.published("select distinct run_id from ops.publication where asset = 'daily_sales'")
+        with inside(run_id):
+            lineage.build_started("daily_sales_etl", BEGIN)
+            lineage.marts_published()
+    assert any("lineage transport" in record.message for record in caplog.records)
+    assert "Traceback" not in caplog.text
+
+
+def test_without_a_transport_nothing_is_told_and_nothing_is_read(
+    configured: Pipeline, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from adventureworks.orchestration import lineage
+
+    monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    settings.cache_clear()
+    for dag in ANALYSES:
+        with inside(f"{dag}/run"):
+            lineage.marts_published()
+        assert marts_of(dag)
+    assert "eventType" not in capfd.readouterr().out, "the client writes to the console where nothing is configured"
+
+
+def assert_each_column_comes_from_somewhere(name: str, event: Event) -> None:
+    lineage = event["outputs"][0]["facets"]["columnLineage"]["fields"]
+    assert set(lineage) == {column.name for column in columns_of(entry(name))}
+    inputs = {(dataset["namespace"], dataset["name"]) for dataset in event["inputs"]}
+    for column, origin in lineage.items():
+        assert origin["inputFields"], f"{name}.{column}"
+        for one in origin["inputFields"]:
+            assert (one["namespace"], one["name"]) in inputs, f"{name}.{column}"
+            assert one["field"] in {known.name for known in columns_of(entry(asset_of(one)))}, f"{name}.{column}"
+    if name in MARTS and models.is_sql(MARTS[name]):
+        kinds = {one["transformations"][0]["type"] for origin in lineage.values() for one in origin["inputFields"]}
+        assert "DIRECT" in kinds
+
+
+# The client ships the specification as classes that were generated from its JSON schemas, but not the schemas.
+
+
+def assert_valid(event: Event) -> None:
+    """The event holds what the specification asks for, each facet what its own schema does, and nothing else."""
+    assert_fits(event, base.RunEvent)
+    assert datetime.fromisoformat(event["eventTime"]).tzinfo is not None
+    assert event["schemaURL"].startswith("https://openlineage.io/spec/2-")
+    assert re.match(r"^[a-z]+:\S+$", event["producer"])
+    assert UUID(event["run"]["runId"])
+    assert event["job"]["namespace"]
+    facets = [*event["run"]["facets"].values(), *event["job"]["facets"].values()]
+    for dataset in (*event["inputs"], *event["outputs"]):
+        assert dataset["namespace"]
+        assert dataset["name"]
+        facets += [*dataset["facets"].values(), *dataset.get("outputFacets", {}).values()]
+    for facet in facets:
+        assert re.match(r"^[a-z]+:\S+$", facet["_producer"])
+        assert_fits(facet, FACETS[facet["_schemaURL"]])
+
+
+def assert_fits(document: Event, shape: type) -> None:
+    known = {field.name: field for field in attr.fields(shape)}
+    required = {name for name, field in known.items() if field.default is attr.NOTHING}
+    assert required <= set(document) <= set(known), shape
+
+
+def _facets() -> dict[str, type]:
+    """Every facet of the specification by its schema's address."""
+    found = {}
+    for module in facet_v2.__all__:
+        if not hasattr(facet_v2, module) or not inspect.ismodule(getattr(facet_v2, module)):
+            continue
+        for shape in vars(import_module(f"openlineage.client.generated.{module}")).values():
+            if inspect.isclass(shape) and issubclass(shape, base.BaseFacet):
+                found[shape._get_schema()] = shape
+    return found
+
+
+FACETS = _facets()

@@ -1,0 +1,188 @@
+"""What a collector is told of a real warehouse, and that a collector in trouble is no trouble for the watch."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.outbox import post
+from adventureworks.outbox.letters import Letter
+from adventureworks.warehouse import open_warehouse
+from adventureworks.warehouse.state import asset_states
+from tests.integration.channels import Inbox, use_mail
+from tests.integration.collector import Collector, collector
+from tests.integration.pipeline import Pipeline
+
+__all__ = ["collector"]
+
+HOUR = 3600
+LONG = 600
+"""Seconds that a hanging collector is given: nobody may wait for that."""
+
+Watch = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture(scope="module")
+def airflow_url(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Airflow's database, as Airflow lays it out: three runs wait, the oldest for an hour."""
+    name = "airflow_of_metrics"
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
+        connection.execute(f"create database {name} owner airflow")
+    url = postgres.url(name, "airflow")
+    variables = {
+        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url.replace("postgresql://", "postgresql+psycopg2://"),
+    }
+    command = [sys.executable, "-m", "airflow", "db", "migrate"]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **variables})
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "insert into dag_run (dag_id, run_id, run_type, run_after, state, queued_at)"
+            " select 'daily_sales_etl', 'run_' || n, 'manual', now(), 'queued', now() - n * interval '30 minutes'"
+            " from generate_series(0, 2) as n"
+        )
+    return url
+
+
+@pytest.fixture
+def watch(pipeline: Pipeline, airflow_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """Starts `adventureworks watch` on the warehouse of the pipeline."""
+    for name in [*os.environ]:
+        if name.startswith("OTEL_") or name in {"HTTP_PROXY", "http_proxy"}:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / "airflow"))
+    monkeypatch.setenv("ADVENTUREWORKS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", pipeline.url)
+    monkeypatch.setenv("ADVENTUREWORKS_METADATA_URL", airflow_url)
+
+    def start(*options: str, **variables: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "adventureworks.cli", "watch", *options],
+            env={**os.environ, **variables},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def letter_that_waits(pipeline: Pipeline, since: timedelta) -> None:
+    with psycopg.connect(pipeline.url) as connection:
+        letter = Letter(subject="Late", html="<p>Late</p>", text="Late")
+        post.put(connection, letter, channel="email", recipient="sales@example.org", told="late")
+        connection.execute("update ops.outbox set created = created - %s", (since,))
+
+
+def test_metrics_say_what_is_stale_blocked_set_aside_and_waiting(
+    pipeline: Pipeline, watch: Watch, collector: Collector
+) -> None:
+    # Every store breaks its contract; one order line does; a product is changed, and no mart follows.
+    pipeline.change('update "Sales"."Store" set "Name" = null')
+    pipeline.change(
+        'update "Sales"."SalesOrderDetail" set "OrderQty" = 0'
+        ' where "SalesOrderDetailID" = (select min("SalesOrderDetailID") from "Sales"."SalesOrderDetail")'
+    )
+    pipeline.change('update "Production"."Product" set "ListPrice" = "ListPrice" + 1 where "ListPrice" > 0')
+    assert pipeline.ingest().opened["Sales_Store"]
+    letter_that_waits(pipeline, timedelta(hours=2))
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("update ops.publication set published_at = published_at - interval '3 hours'")
+
+    done = watch("--once", OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, OTEL_RESOURCE_ATTRIBUTES="site=lab")
+    assert done.wait(timeout=120) == 0, done.communicate()[1]
+
+    assert (collector.resource["service.name"], collector.resource["site"]) == ("adventureworks", "lab")
+    blocked = collector.values("adventureworks.asset.blocked", "asset")
+    assert set(blocked) == {*SOURCE_TABLES, *MARTS}
+    assert {asset for asset, value in blocked.items() if value} == {"Sales_Store"}
+    behind = collector.values("adventureworks.asset.behind", "asset")
+    assert 0 < behind["Sales_Store"] < HOUR
+    stale = {mart for mart in MARTS if behind[mart]}
+    assert {"product_performance", "inventory_status", "data_quality"} <= stale
+    assert "currency_sales" not in stale
+    assert all(3 * HOUR <= behind[mart] < 4 * HOUR for mart in stale)
+    assert not any(behind[table] for table in SOURCE_TABLES if table != "Sales_Store")
+    ages = collector.values("adventureworks.asset.age", "asset", kind="mart")
+    assert set(ages) == set(MARTS)
+    assert min(ages.values()) >= 3 * HOUR
+    with open_warehouse(pipeline.settings).connect() as connection:
+        states = {state.asset: state for state in asset_states(connection)}
+    assert {asset for asset, state in states.items() if state.verdict == "blocked"} == {"Sales_Store"}
+    assert {mart for mart in MARTS if not states[mart].fresh} == stale, "`adventureworks status` says the same"
+    verdicts = collector.values("adventureworks.assets", "verdict", kind="source")
+    assert (verdicts["blocked"], verdicts["never published"], sum(verdicts.values())) == (1, 0, 71)
+    set_aside = collector.values("adventureworks.rows.set_aside", "asset")
+    assert {table: rows for table, rows in set_aside.items() if rows} == {"Sales_SalesOrderDetail": 1}
+    assert states["Sales_SalesOrderDetail"].set_aside == 1
+    assert collector.values("adventureworks.incidents.open", "severity") == dict(
+        pipeline.published("select severity, count(*) from ops.incident where status <> 'resolved' group by severity")
+    )
+    waiting = collector.values("adventureworks.queue.length", "queue")
+    assert waiting == {"messages": 1, "runs": 3, "tasks": 0}
+    oldest = collector.values("adventureworks.queue.age", "queue")
+    assert oldest["messages"] > 2 * HOUR
+    assert HOUR <= oldest["runs"] < 2 * HOUR
+    assert oldest["tasks"] == 0
+    assert collector.units["adventureworks.queue.age"] == collector.units["adventureworks.asset.behind"] == "s"
+
+
+@pytest.mark.parametrize("trouble", ["nobody listens", "it hangs", "nonsense"])
+def test_a_collector_in_trouble_is_no_trouble_for_the_watch(
+    watch: Watch, pipeline: Pipeline, collector: Collector, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    use_mail(monkeypatch, inbox.port)
+    collector.hangs = True
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoints = {
+            "nobody listens": f"http://127.0.0.1:{free.getsockname()[1]}",
+            "it hangs": collector.endpoint,
+            "nonsense": "no address",
+        }
+        running = watch(
+            "--every",
+            "1",
+            OTEL_EXPORTER_OTLP_ENDPOINT=endpoints[trouble],
+            OTEL_EXPORTER_OTLP_TIMEOUT=str(LONG),
+            OTEL_METRIC_EXPORT_INTERVAL="200",
+        )
+        try:
+            for number in range(2):
+                letter_that_waits(pipeline, timedelta())
+                deadline = time.monotonic() + LONG / 10
+                while not (late := [subject for subject in inbox.subjects() if subject == "Late"]):
+                    assert running.poll() is None, running.communicate()[1]
+                    assert time.monotonic() < deadline, number
+                    time.sleep(0.1)
+                inbox.mails.clear()
+                assert late == ["Late"], "rounds go on, and send once"
+                with psycopg.connect(pipeline.url) as connection:
+                    connection.execute("delete from ops.outbox")
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(LONG / 10) == 0
+        finally:
+            running.kill()
+    assert collector.requests == (1 if trouble == "it hangs" else 0)
+
+
+def test_without_a_collector_nothing_of_opentelemetry_is_even_loaded() -> None:
+    script = (
+        "import sys; from adventureworks.monitoring.telemetry import Telemetry\n"
+        "Telemetry(1).take(lambda: 1 / 0)\n"
+        "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
+    )
+    quiet = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    done = subprocess.run([sys.executable, "-c", script], check=False, env=quiet, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

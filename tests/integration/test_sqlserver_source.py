@@ -1,0 +1,364 @@
+"""A SQL Server source over the wire: login, TLS, what is asked, what changed, a connection that breaks.
+
+The other end is a double (`sqlserver_double.py`): which types a real server sends, and how it tracks changes, it cannot
+prove. Types are tested by themselves in `tests/unit/test_sqlserver_types.py`.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pydantic import SecretStr
+
+from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.columns import source_columns_of
+from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
+from adventureworks.gate import detect, judge, load, publish
+from adventureworks.settings import Settings
+from adventureworks.source import open_source
+from adventureworks.source.sqlserver import SqlServerSource
+from adventureworks.source.sqlserver_examination import examine
+from tests.integration.pipeline import Pipeline
+from tests.integration.sqlserver import OFFERS, PASSWORD, SqlServer, Wire, serving
+
+OFFER = SOURCE_TABLES["Sales_SpecialOffer"]
+LOADED = "2013-05-01 00:00:00.000"
+
+
+def offer(number, minimum=11, modified=LOADED):
+    dates = ("2011-05-31 00:00:00.000", "2014-05-30 00:00:00.000")
+    words = (f"offer {number}", "0.0200", "Volume Discount", "Reseller")
+    return (number, *words, *dates, minimum, None, guid(number), modified)
+
+
+def guid(number):
+    return f"0290C4F5-191F-4337-AB6B-{number:012X}"
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory) -> Iterator[SqlServer]:
+    server = SqlServer(tmp_path_factory.mktemp("sqlserver"))
+    server.put(OFFER.asset, OFFERS, [offer(1)])
+    with serving(server) as served:
+        yield served
+
+
+@pytest.fixture
+def server(running: SqlServer) -> SqlServer:
+    """The double with three offers, whose changes nobody tracks."""
+    running.tables.clear()
+    running.tracked.clear()
+    running.unreadable.clear()
+    running.snapshots = True
+    running.put(OFFER.asset, OFFERS, [offer(1), offer(2), offer(3)])
+    return running
+
+
+@pytest.fixture
+def wire(server: SqlServer) -> Iterator[Wire]:
+    wire = Wire(server.port)
+    yield wire
+    wire.close()
+
+
+def source_of(server, **options):
+    return SqlServerSource(SecretStr(server.url(**options)), batch_rows=2)
+
+
+def numbers(batches):
+    return sorted(value for batch in batches for value in batch["SpecialOfferID"].to_pylist())
+
+
+def test_rows_arrive_in_the_types_of_the_contract_in_batches(server):
+    with source_of(server).snapshot() as snapshot:
+        batches = list(snapshot.rows(OFFER))
+        assert [batch.num_rows for batch in batches] == [2, 1]
+        first = batches[0].to_pylist()[0]
+        assert first["DiscountPct"] == Decimal("0.0200")
+        assert first["StartDate"] == datetime(2011, 5, 31)
+        assert (first["MaxQty"], first["rowguid"]) == (None, guid(1).lower())
+        assert numbers(snapshot.keys(OFFER)) == [1, 2, 3]
+
+
+def test_rows_since_a_moment_and_by_key(server):
+    server.put(OFFER.asset, OFFERS, [offer(1), offer(2, modified="2014-01-01 00:00:00.000"), offer(3, modified=None)])
+    with source_of(server).snapshot() as snapshot:
+        assert numbers(snapshot.rows(OFFER, since=datetime(2014, 1, 1))) == [2, 3]
+        assert numbers(snapshot.rows(OFFER, since=datetime(2014, 1, 1, 0, 0, 1))) == [3]
+        wanted = pa.table({"SpecialOfferID": pa.array([3, 1, 3, 99], pa.int32())})
+        assert numbers(snapshot.rows_by_key(OFFER, wanted)) == [1, 3]
+        assert numbers(snapshot.rows_by_key(OFFER, wanted.slice(0, 0))) == []
+
+
+def test_a_stream_that_is_left_early_leaves_the_snapshot_usable(server):
+    with source_of(server).snapshot() as snapshot:
+        stream = snapshot.rows(OFFER)
+        next(stream)
+        stream.close()
+        assert numbers(snapshot.rows(OFFER)) == [1, 2, 3]
+
+
+def test_without_tracking_rows_keys_and_dates_are_compared(server):
+    source = source_of(server)
+    before = source.state(OFFER)
+    assert (before.rows, before.newest_change) == (3, datetime(2013, 5, 1))
+    assert source.state(OFFER) == before
+    fingerprints = {before.fingerprint}
+    for rows in (
+        [offer(1), offer(2), offer(3), offer(4)],
+        [offer(1), offer(3)],
+        [offer(1), offer(3, modified="2013-05-02 00:00:00.000")],
+        [offer(1, modified="2013-05-02 00:00:00.000"), offer(3)],
+        [],
+    ):
+        server.put(OFFER.asset, OFFERS, rows or [offer(9)])
+        fingerprints.add(source.state(OFFER).fingerprint)
+    server.put(OFFER.asset, OFFERS | {"MinQty": ("bigint", 8, 19, 0, False)}, [offer(9)])
+    fingerprints.add(source.state(OFFER).fingerprint)
+    assert len(fingerprints) == 7
+
+
+def test_with_tracking_a_change_without_a_date_is_found_and_an_idle_tick_reads_no_table(server, wire):
+    server.track(OFFER.asset, oldest=10, current=40)
+    source = SqlServerSource(SecretStr(server.url(wire.port, tls="off", tls_ca="")), batch_rows=2)
+    known = source.state(OFFER).fingerprint
+    server.track(OFFER.asset, oldest=10, current=50)
+    wire.sent = b""
+    assert source.state(OFFER, known).fingerprint == known, "others changed, this table did not"
+    asked = wire.sent.decode("utf-16-le", errors="ignore") + wire.sent[1:].decode("utf-16-le", errors="ignore")
+    assert "changetable(changes [Sales].[SpecialOffer], 40)" in asked
+    assert "count_big" not in asked
+
+    server.track(OFFER.asset, 10, 60, [(39, "U", 1), (55, "U", 2), (58, "D", 7)])
+    now = source.state(OFFER, known).fingerprint
+    assert now != known
+    assert source.state(OFFER, now).fingerprint == now
+    with source.snapshot() as snapshot:
+        assert snapshot.tracks(OFFER)
+        assert numbers([snapshot.changed_keys(OFFER, known, most=10)]) == [2]
+        assert snapshot.changed_keys(OFFER, known, most=0) is None, "too many"
+
+
+@pytest.mark.parametrize(
+    ("known", "why"),
+    [
+        ("tracked-5-{columns}", "cleaned up"),
+        ("tracked-99-{columns}", "from before a restored back-up"),
+        ("tracked-40-0000000000000000", "of other columns"),
+        ("3-2013-05-01-77-{columns}", "of a scan"),
+    ],
+)
+def test_what_tracking_no_longer_knows_is_read_whole(server, known, why):
+    server.track(OFFER.asset, oldest=10, current=40)
+    source = source_of(server)
+    columns = source.state(OFFER).fingerprint.rpartition("-")[2]
+    fingerprint = known.format(columns=columns)
+    assert source.state(OFFER, fingerprint).fingerprint == f"tracked-40-{columns}", why
+    with source.snapshot() as snapshot:
+        assert snapshot.changed_keys(OFFER, fingerprint, most=10) is None
+
+
+def test_states_tell_blocked_tables_from_good_ones(server):
+    without_date = {name: kind for name, kind in OFFERS.items() if name != "ModifiedDate"}
+    server.put("Sales_SalesReason", without_date, [offer(1)[:-1]])
+    server.put("Sales_Store", {"BusinessEntityID": OFFERS["MinQty"], "ModifiedDate": OFFERS["Type"]}, [(1, "x")])
+    server.put("Sales_Currency", {"CurrencyCode": OFFERS["Type"], "ModifiedDate": OFFERS["EndDate"]}, [("EUR", LOADED)])
+    server.unreadable.add("Sales_Currency")
+    server.describe()
+    wanted = ("Sales_SpecialOffer", "Sales_SalesReason", "Sales_Store", "Sales_Currency", "Sales_Customer")
+    states = source_of(server).states([SOURCE_TABLES[asset] for asset in wanted])
+    rules = {asset: state.rule for asset, state in states.items() if isinstance(state, TableBlocked)}
+    assert rules == {
+        "Sales_SalesReason": "columns_are_there",
+        "Sales_Store": "column_types_are_kept",
+        "Sales_Currency": "table_is_readable",
+        "Sales_Customer": "table_is_there",
+    }
+    assert "GRANT SELECT ON [Sales].[Currency]" in states["Sales_Currency"].next_step
+
+
+def test_a_table_that_vanishes_between_question_and_answer_is_blocked(server):
+    with source_of(server).snapshot() as snapshot:
+        (server.folder / "SpecialOffer.csv").unlink()
+        with pytest.raises(TableBlocked) as error:
+            list(snapshot.rows(OFFER))
+    assert error.value.rule == "table_is_there"
+
+
+def test_connections_that_fail_say_what_to_mend_and_keep_the_password(server):
+    wrong = {
+        server.url(password="wr0ng"): (PlatformError, "refuses the login"),
+        server.url(1): (ServiceUnavailable, "connection refused"),
+        server.url().replace("localhost", "no.such.host.invalid"): (ServiceUnavailable, "host name is unknown"),
+        server.url(tls_ca=""): (ServiceUnavailable, "certificate is not trusted.*tls=encrypt"),
+    }
+    for url, (kind, words) in wrong.items():
+        source = SqlServerSource(SecretStr(url), 10)
+        for attempt in (lambda source=source: source.state(OFFER), lambda source=source: source.snapshot().__enter__()):
+            with pytest.raises(kind, match=words) as error:
+                attempt()
+            assert type(error.value) is kind
+            assert not re.search("wr0ng|s3cr", f"{error.value} {error.value.__cause__} {source.description}")
+            assert error.value.next_step
+
+
+def test_the_password_may_come_from_its_own_variable(server):
+    url = SecretStr(server.url(password="").replace("reader:@", "reader@"))
+    settings = Settings(source_url=url, source_password=SecretStr(PASSWORD))
+    assert open_source(settings).state(OFFER).rows == 3
+    assert PASSWORD not in repr(settings)
+
+
+def test_an_airflow_connection_is_a_source_too(server, monkeypatch):
+    from adventureworks.orchestration.connections import with_source
+
+    extra = {"tls": "verify", "tls_ca": str(server.folder / "certificate.pem")}
+    address = {"conn_type": "mssql", "host": "localhost", "port": server.port, "schema": "AdventureWorks"}
+    account = {"login": "reader", "password": PASSWORD, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_WORKS", json.dumps(address | account))
+    settings = Settings(source="airflow:works", source_url=None)
+    assert open_source(with_source(settings)).state(OFFER).rows == 3
+    with pytest.raises(PlatformError, match="no Airflow connection missing"):
+        with_source(Settings(source="airflow:missing", source_url=None))
+    with pytest.raises(PlatformError, match="ADVENTUREWORKS_SOURCE_URL"):
+        open_source(settings)
+
+
+@pytest.mark.parametrize(("tls", "readable"), [("verify", False), ("encrypt", False), ("off", True)])
+def test_questions_travel_encrypted_unless_the_url_says_otherwise(server, wire, tls, readable):
+    ca = str(server.folder / "certificate.pem") if tls == "verify" else ""
+    source = SqlServerSource(SecretStr(server.url(wire.port, tls=tls, tls_ca=ca)), 10)
+    assert source.state(OFFER).rows == 3
+    assert ("SpecialOffer".encode("utf-16-le") in wire.sent) is readable
+    assert PASSWORD.encode("utf-16-le") not in wire.sent
+
+
+def test_a_certificate_of_another_host_is_not_trusted(server):
+    wire = Wire(server.port, "127.0.0.2")
+    url = server.url(wire.port).replace("localhost", "127.0.0.2")
+    with pytest.raises(ServiceUnavailable, match="certificate is not trusted"):
+        SqlServerSource(SecretStr(url), 10).state(OFFER)
+    assert SqlServerSource(SecretStr(url.replace("tls=verify", "tls=encrypt")), 10).state(OFFER).rows == 3
+    wire.close()
+
+
+def test_doctor_names_what_is_missing_with_the_statement_that_mends_it(server):
+    for table in SOURCE_TABLES.values():
+        names = [column.name for column in source_columns_of(table)]
+        server.tables[table.asset] = dict.fromkeys(names, OFFERS["Type"])
+        server.tracked[table.asset] = (1, 10)
+    server.describe()
+    good = examine(SecretStr(server.url()))
+    assert "71 of 71 tables, 71 with tracked changes, snapshots, encrypted" in good.summary
+    assert (good.faults, good.advice) == ((), ())
+
+    del server.tables["Sales_Store"], server.tables["Person_Address"]
+    del server.tables["Sales_Customer"]["AccountNumber"], server.tracked["Sales_Currency"]
+    server.unreadable.add("HumanResources_Shift")
+    server.snapshots = False
+    server.describe()
+    bad = examine(SecretStr(server.url()))
+    told = " ".join([*bad.faults, *bad.advice])
+    for words in (
+        "[Person].[Address], [Sales].[Store] are missing",
+        "GRANT SELECT ON SCHEMA::[Person] TO [reader]; GRANT SELECT ON SCHEMA::[Sales] TO [reader];",
+        "[Sales].[Customer] has no column AccountNumber.",
+        "[HumanResources].[Shift] may not be read. GRANT SELECT ON SCHEMA::[HumanResources] TO [reader];",
+        "ALTER DATABASE [AdventureWorks] SET ALLOW_SNAPSHOT_ISOLATION ON;",
+        "ALTER TABLE [Sales].[Currency] ENABLE CHANGE_TRACKING;",
+    ):
+        assert words in told
+    server.tracked.clear()
+    server.describe()
+    assert "SET CHANGE_TRACKING = ON" in examine(SecretStr(server.url())).advice[0]
+
+
+def test_doctor_on_the_command_line(server, adventureworks, monkeypatch):
+    monkeypatch.setenv("ADVENTUREWORKS_SOURCE_URL", server.url())
+    done = adventureworks("doctor")
+    line = next(line for line in done.stdout.splitlines() if "Source" in line)
+    assert line.startswith("FAIL")
+    assert "1 of 71 tables" in line
+    assert "s3cr" not in done.stdout + done.stderr
+
+
+def ingest(settings, run):
+    groups = detect.detect(settings, run)
+    loaded = [load.load(settings, run, group) for group in groups]
+    judge.judge(settings, run)
+    publish.publish(settings, run)
+    return {asset: rows for group in loaded for asset, rows in group.items()}
+
+
+def offers_in(pipeline):
+    return pipeline.published('select "SpecialOfferID", "MinQty" from raw."Sales_SpecialOffer" order by 1')
+
+
+def test_a_tracked_change_reaches_the_warehouse_and_only_it_is_read(server, warehouse_url):
+    server.track(OFFER.asset, oldest=1, current=10)
+    settings = Settings(source_url=SecretStr(server.url()), warehouse_url=SecretStr(warehouse_url), batch_rows=2)
+    pipeline = Pipeline(settings)
+    assert ingest(settings, "ingest_source/first") == {OFFER.asset: 3}
+
+    # The date stays, a row vanishes, another comes.
+    server.put(OFFER.asset, OFFERS, [offer(1), offer(2, minimum=15), offer(4)])
+    server.track(OFFER.asset, 1, 13, [(11, "U", 2), (12, "D", 3), (13, "I", 4)])
+    assert ingest(settings, "ingest_source/second") == {OFFER.asset: 2}
+    assert offers_in(pipeline) == [(1, 11), (2, 15), (4, 11)]
+    assert detect.detect(settings, "ingest_source/third") == []
+
+    # What tracking forgot is read whole.
+    server.put(OFFER.asset, OFFERS, [offer(1), offer(2, minimum=20), offer(4)])
+    server.track(OFFER.asset, oldest=30, current=40)
+    assert ingest(settings, "ingest_source/fourth") == {OFFER.asset: 3}
+    assert offers_in(pipeline) == [(1, 11), (2, 20), (4, 11)]
+
+
+def test_what_was_blocked_is_read_whole_when_it_passes_again(server, warehouse_url):
+    server.track(OFFER.asset, oldest=1, current=10)
+    settings = Settings(source_url=SecretStr(server.url()), warehouse_url=SecretStr(warehouse_url), batch_rows=2)
+    pipeline = Pipeline(settings)
+    ingest(settings, "ingest_source/first")
+    server.put(OFFER.asset, OFFERS, [offer(1, minimum=12), offer(2, minimum=-1), offer(3, minimum=-1)])
+    server.track(OFFER.asset, 1, 13, [(11, "U", 1), (12, "U", 2), (13, "U", 3)])
+    ingest(settings, "ingest_source/second")
+    assert offers_in(pipeline) == [(1, 11), (2, 11), (3, 11)], "too many bad rows: blocked"
+    server.put(OFFER.asset, OFFERS, [offer(1, minimum=12), offer(2), offer(3)])
+    server.track(OFFER.asset, 1, 15, [(11, "U", 1), (14, "U", 2), (15, "U", 3)])
+    assert ingest(settings, "ingest_source/third") == {OFFER.asset: 3}
+    assert offers_in(pipeline) == [(1, 12), (2, 11), (3, 11)]
+
+
+def test_a_connection_that_breaks_in_a_batch_loses_and_doubles_nothing(server, wire, warehouse_url):
+    many = 4_000
+    server.put(OFFER.asset, OFFERS, [offer(number) for number in range(1, many + 1)])
+    settings = Settings(
+        source_url=SecretStr(server.url(wire.port)), warehouse_url=SecretStr(warehouse_url), batch_rows=100
+    )
+    pipeline = Pipeline(settings)
+    run = "ingest_source/broken"
+    groups = detect.detect(settings, run)
+    wire.answered, wire.cut_after = 0, 400_000
+    with pytest.raises(ServiceUnavailable, match="connection was lost"):
+        load.load(settings, run, groups[0])
+    staged = pipeline.published('select count(*) from staging."Sales_SpecialOffer__rows"')[0][0]
+    assert 0 < staged < many, "it broke in the middle"
+    wire.cut_after = None
+    load.load(settings, run, groups[0])
+    judge.judge(settings, run)
+    publish.publish(settings, run)
+    assert pipeline.published('select count(*), count(distinct "SpecialOfferID") from raw."Sales_SpecialOffer"') == [
+        (many, many)
+    ]
+    assert pipeline.published("select count(*) from ops.quarantined_row") == [(0,)]
+
+
+def test_the_folder_of_certificates_is_looked_for():
+    from adventureworks.source.sqlserver_connection import trusted_certificates
+
+    assert "BEGIN CERTIFICATE" in Path(trusted_certificates()).read_text(encoding="utf-8")

@@ -1,0 +1,201 @@
+"""The services of docker-compose.yaml, run as processes: two workers with homes of their own, one of them killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
+from tests.e2e.running import wait_for
+from tests.production.topology import Topology, missing_programs
+
+WORKERS = ("worker-1", "worker-2")
+SERVICES = ("scheduler", "dag-processor", "triggerer", "watch")
+CHANGED = "Production_WorkOrderRouting"
+KILLED_WHILE_AT = ("load", "check", "build", "gate")
+MONTHLY = "financial_reporting"
+PATIENCE = 600
+
+pytestmark = pytest.mark.timeout(1500)
+
+
+@pytest.fixture(scope="module")
+def topology(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
+    """Everything that `docker compose up` starts, up and healthy."""
+    if missing := missing_programs():
+        pytest.skip(f"no {' and '.join(missing)}: on Debian or Ubuntu apt install redis-server")
+    folder = tmp_path_factory.mktemp("topology")
+    source = folder / "source"
+    shutil.copytree(real_data / "parquet", source)
+    topology = Topology(folder, source)
+    try:
+        topology.start_databases()
+        wait_for(lambda: topology.is_healthy("redis"))
+        topology.run("prepare")
+        for service in ("api-server", *SERVICES):
+            topology.start(service)
+        for worker in WORKERS:
+            topology.start("worker", worker, "--celery-hostname", worker)
+        wait_for(lambda: topology.all_run() and topology.is_up())
+        yield topology
+    finally:
+        topology.stop()
+
+
+def versions(topology: Topology) -> dict[str, int]:
+    """The newest version of everything that is published."""
+    if topology.sql("warehouse", "select to_regclass('ops.publication') is null")[0][0]:
+        return {}
+    return dict(topology.sql("warehouse", "select asset, max(version) from ops.publication group by asset"))
+
+
+def is_quiet(topology: Topology) -> bool:
+    """Nothing runs or is about to, but for the reports of past months, which are delivered one after the other."""
+    [(active,)] = topology.sql(
+        "airflow",
+        "select (select count(*) from dag_run where state in ('queued', 'running') and dag_id <> %s) +"
+        " (select count(*) from asset_dag_run_queue where target_dag_id <> %s)",
+        *[MONTHLY] * 2,
+    )
+    return not active
+
+
+def sources_of(mart: Mart) -> set[str]:
+    """The source tables that a mart is made of, be it through other marts."""
+    return set().union(*({name} if name in SOURCE_TABLES else sources_of(MARTS[name]) for name in mart.inputs))
+
+
+def open_incidents(topology: Topology) -> set[tuple[str, str]]:
+    """Of which asset, which rule."""
+    return set(topology.sql("warehouse", "select asset, rule from ops.incident where status <> 'resolved'"))
+
+
+def stale(topology: Topology) -> list[str]:
+    """What is not fresh, as the command line says it in one of the services."""
+    status = json.loads(topology.run("scheduler", "adventureworks", "status", "--json"))
+    return [asset["asset"] for asset in status["assets"] if not asset["fresh"]]
+
+
+def routing_cost(topology: Topology) -> tuple[Decimal, ...]:
+    """What the routing of work orders cost, as the published table says it and as the mart does."""
+    [found] = topology.sql(
+        "warehouse",
+        f'select (select sum("ActualCost") from raw."{CHANGED}"),'
+        " (select sum(routing_cost_actual) from marts.production_costs)",
+    )
+    return found
+
+
+def raise_a_cost(source: Path, by: int) -> None:
+    """One operation of a work order costs more than it did."""
+    table = pq.read_table(source / f"{CHANGED}.parquet")
+    field = table.schema.field("ActualCost")
+    first, *rest = table.column(field.name).to_pylist()
+    costs = pa.chunked_array([pa.array([first + by, *rest], field.type)])
+    pq.write_table(table.set_column(table.schema.get_field_index(field.name), field, costs), source / "draft")
+    os.replace(source / "draft", source / f"{CHANGED}.parquet")
+
+
+def kill_a_worker_at_work(topology: Topology) -> tuple[str, tuple[str, str, str, int]]:
+    """Kills a worker with all its processes in the middle of a task; returns the worker and the task."""
+    at_work = (
+        "select hostname, dag_id, run_id, task_id, map_index from task_instance"
+        " where state = 'running' and task_id = any(%s) and dag_id <> %s order by start_date"
+    )
+    which = (list(KILLED_WHILE_AT), MONTHLY)
+    while True:
+        worker, *task = wait_for(lambda: topology.sql("airflow", at_work, *which), PATIENCE)[0]
+        topology.signal(worker, signal.SIGSTOP)
+        time.sleep(1)  # for what the task may have said just before
+        if (worker, *task) in topology.sql("airflow", at_work, *which):
+            topology.signal(worker, signal.SIGKILL)
+            dag, run, name, index = task
+            return worker, (dag, run, name, index)
+        topology.signal(worker, signal.SIGCONT)
+
+
+def test_who_has_not_signed_in_sees_nothing_and_roles_hold(topology: Topology) -> None:
+    admin = topology.admin()
+    people = []
+    for name, role in (("reader", "Viewer"), ("editor", "User")):
+        word = secrets.token_urlsafe()
+        about = {"username": name, "email": f"{name}@example.com", "first_name": name, "last_name": role}
+        made = admin.post("/auth/fab/v1/users", json={**about, "password": word, "roles": [{"name": role}]})
+        assert made.is_success, made.text
+        people.append(topology.signed_in(name, word))
+    nobody, (reader, editor) = topology.visitor(), people
+
+    assert nobody.get("/api/v2/dags").status_code == 401
+    for page in ("/dashboard/overview", "/dashboard/lineage", "/dashboard/static/style.css"):
+        assert [visitor.get(page).status_code for visitor in (nobody, reader)] == [401, 200], page
+    answers = [
+        visitor.post("/dashboard/incidents/none/acknowledge", headers={"Origin": topology.ui}).status_code
+        for visitor in (nobody, reader, editor)
+    ]
+    assert answers == [401, 403, 409], "who may edit DAGs may acknowledge; 409: there is no such incident"
+
+
+def test_all_tables_and_marts_get_fresh_through_both_workers(topology: Topology) -> None:
+    wait_for(lambda: topology.all_run() and len(versions(topology)) == len(SOURCE_TABLES) + len(MARTS), PATIENCE)
+    wait_for(lambda: is_quiet(topology), PATIENCE)
+    assert versions(topology) == dict.fromkeys([*SOURCE_TABLES, *MARTS], 1)
+    assert stale(topology) == []
+    hosts = topology.sql(
+        "airflow", "select distinct hostname from task_instance where state = 'success' and hostname <> ''"
+    )
+    assert {host for (host,) in hosts} == set(WORKERS)
+
+
+def test_every_service_is_healthy_by_its_own_check(topology: Topology) -> None:
+    for service in ("api-server", "redis", *SERVICES):
+        assert topology.is_healthy(service), service
+    for worker in WORKERS:
+        assert topology.is_healthy("worker", worker), worker
+    assert "no embedded server is needed" in topology.run("scheduler", "adventureworks", "doctor")
+    assert list((topology.folder / "homes").glob("*/postgres")) == []
+
+
+def test_the_reader_of_the_warehouse_reads_all_and_changes_nothing(topology: Topology) -> None:
+    topology.create_databases("warehouse")  # a second time, it changes nothing
+    with psycopg.connect(topology.url("warehouse", "reader"), autocommit=True) as connection:
+        for name in MARTS:
+            assert connection.execute(f"select count(*) from marts.{name}").fetchone() != (0,)
+        connection.execute("set default_transaction_read_only = off")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("delete from marts.daily_sales")
+    with pytest.raises(psycopg.OperationalError, match="permission denied"):
+        psycopg.connect(topology.url("warehouse", "reader").replace("/warehouse", "/airflow"))
+
+
+def test_what_a_killed_worker_was_at_is_done_by_the_other_one(topology: Topology) -> None:
+    before, known = routing_cost(topology), open_incidents(topology)
+    raise_a_cost(topology.folder / "source", by=10)
+    killed, task = kill_a_worker_at_work(topology)
+
+    # What judges all marts comes last.
+    wait_for(lambda: versions(topology)["data_quality"] == 2, PATIENCE)
+    wait_for(lambda: is_quiet(topology), PATIENCE)
+    [survivor] = set(WORKERS) - {killed}
+    assert topology.sql(
+        "airflow",
+        "select state, try_number, hostname from task_instance"
+        " where dag_id = %s and run_id = %s and task_id = %s and map_index = %s",
+        *task,
+    ) == [("success", 2, survivor)]
+    touched = {CHANGED} | {name for name, mart in MARTS.items() if CHANGED in sources_of(mart)}
+    assert versions(topology) == {name: 1 + (name in touched) for name in [*SOURCE_TABLES, *MARTS]}
+    assert [now - then for now, then in zip(routing_cost(topology), before, strict=True)] == [10, 10]
+    assert open_incidents(topology) <= known
+    assert stale(topology) == []

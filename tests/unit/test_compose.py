@@ -1,0 +1,180 @@
+"""The image and the compose file, without an engine: held against the specification and our own rules."""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from compose_spec import PyCompose
+
+from tests.conftest import REPOSITORY
+from tests.production.compose import (
+    COMPOSE_FILE,
+    Compose,
+    Unset,
+    image_environment,
+    instructions,
+    set_up,
+    variables,
+)
+
+ONCE = {"prepare", "sqlserver-restore", "superset-prepare"}
+PINNED = re.compile(r"^[\w./-]+:v?\d+[.\d]*\d[\w.-]*$")
+SECRET = re.compile(r"PASSWORD|SECRET|FERNET_KEY|_CONN$|BACKEND|BROKER_URL|WAREHOUSE_URL|DATABASE_URL|READER_URL|EULA")
+
+
+@pytest.fixture(scope="module")
+def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The `.env` that set-up writes."""
+    folder = tmp_path_factory.mktemp("set-up")
+    done = set_up(folder, "postgresql://reader:word@db.example.com/sales")
+    assert done.returncode == 0, done.stderr
+    return variables(folder)
+
+
+@pytest.fixture(scope="module")
+def compose(env: dict[str, str]) -> Compose:
+    """The compose file with that `.env`."""
+    return Compose(env)
+
+
+def test_it_is_a_compose_file(compose: Compose) -> None:
+    whole = {name: part for name, part in compose.content.items() if not name.startswith("x-")}
+    text = yaml.safe_dump(whole, sort_keys=False)
+    PyCompose.from_yaml(text).validate()
+    with pytest.raises(ValueError, match="healthcheque"):
+        PyCompose.from_yaml(text.replace("healthcheck", "healthcheque", 1))
+
+
+def test_every_long_running_service_is_pinned_checked_bounded_and_nobody_special(compose: Compose) -> None:
+    for name, service in compose.services.items():
+        assert PINNED.match(service["image"]), f"{name}: {service['image']}"
+        assert service["user"].split(":")[0] not in ("", "0", "root"), name
+        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["restart"] == ("no" if name in ONCE else "unless-stopped"), name
+        assert ("healthcheck" in service) == (name not in ONCE), name
+        for port in service.get("ports", ()):
+            assert port.startswith("127.0.0.1:"), name
+
+
+def test_what_is_waited_for_can_come_about(compose: Compose) -> None:
+    for name, service in compose.services.items():
+        profiles = set(service.get("profiles", ()))
+        for other, wait in service.get("depends_on", {}).items():
+            there = compose.services[other]
+            expected = "service_completed_successfully" if other in ONCE else "service_healthy"
+            assert wait["condition"] == expected, f"{name} waits for {other}"
+            always_there = set(there.get("profiles", ())) <= profiles
+            assert always_there or wait.get("required") is False, f"{name} waits for {other}, whose profile may be off"
+
+
+def test_volumes_are_declared_and_used(compose: Compose) -> None:
+    used = set()
+    for service in compose.services.values():
+        for volume in service.get("volumes", ()):
+            source = volume["source"] if isinstance(volume, dict) else volume.split(":")[0]
+            used |= set() if source.startswith((".", "/")) else {source}
+    assert used == set(compose.content["volumes"])
+
+
+def test_no_secret_has_a_default(env: dict[str, str]) -> None:
+    for match in re.finditer(r"\$\{(\w+)(:[-?])([^}]*)\}", COMPOSE_FILE.read_text()):
+        name, kind, other = match.groups()
+        if kind == ":?":
+            assert name in env, f"set-up does not write {name}"
+            with pytest.raises(Unset, match=name):
+                _ = Compose({**env, name: ""}).services
+        else:
+            assert name == "MSSQL_ACCEPT_EULA" or not SECRET.search(name), f"{name} has the default {other!r}"
+    assert "MSSQL_ACCEPT_EULA" not in env, "a licence is accepted by a person"
+
+
+def test_secrets_reach_services_by_their_environment_alone(compose: Compose, env: dict[str, str]) -> None:
+    secrets = {value for name, value in env.items() if SECRET.search(name)}
+    for name, service in compose.services.items():
+        spoken = str([service.get(part) for part in ("command", "entrypoint", "healthcheck", "labels")])
+        assert [secret for secret in secrets if secret in spoken] == [], name
+
+
+def test_all_services_of_the_platform_share_secrets_and_settings(compose: Compose) -> None:
+    own = {name: service for name, service in compose.services.items() if "AIRFLOW__CORE__FERNET_KEY" in str(service)}
+    assert set(own) == {
+        "prepare", "api-server", "scheduler", "dag-processor", "triggerer", "worker", "watch",
+    }  # fmt: skip
+    shared = compose.services["worker"]["environment"]
+    for name, service in own.items():
+        assert shared.items() <= service["environment"].items(), name
+        assert {mount.split(":")[0] for mount in service["tmpfs"]} == {"/tmp", image_environment()["HOME"]}, name
+    assert len(shared["AIRFLOW__API_AUTH__JWT_SECRET"]) >= 64
+    assert compose.services["worker"]["deploy"]["replicas"] == 2
+
+
+def test_set_up_is_for_its_owner_random_and_never_overwrites(tmp_path: Path) -> None:
+    assert set_up(tmp_path).returncode == 2, "no source was named"
+    assert "is no folder" in set_up(tmp_path, str(tmp_path / "nowhere")).stderr
+    assert not (tmp_path / ".env").exists()
+    (tmp_path / "data").mkdir()
+    assert set_up(tmp_path, "data").returncode == 0
+    file = tmp_path / ".env"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    first = variables(tmp_path)
+    assert first["ADVENTUREWORKS_SOURCE_FOLDER"] == str(tmp_path / "data")
+    secrets = [value for name, value in first.items() if SECRET.search(name)]
+    assert len(set(secrets)) == len(secrets)
+
+    assert set_up(tmp_path, "postgresql://elsewhere/db").returncode == 1
+    file.write_text("".join(line for line in file.open() if not line.startswith("REDIS_PASSWORD=")))
+    assert set_up(tmp_path).returncode == 0
+    second = variables(tmp_path)
+    assert second.pop("REDIS_PASSWORD") != first.pop("REDIS_PASSWORD")
+    assert second == first, "only what was missing is new"
+
+
+def test_set_up_knows_the_address_of_the_sql_server_that_it_starts(tmp_path: Path) -> None:
+    assert set_up(tmp_path, "sqlserver").returncode == 0
+    env = variables(tmp_path)
+    assert "sqlserver" in env["COMPOSE_PROFILES"].split(",")
+    url, login = urlsplit(env["ADVENTUREWORKS_SOURCE_URL"]), Compose(env).services["sqlserver-restore"]
+    assert (url.hostname, url.port, url.password) == ("sqlserver", 1433, login["environment"]["READER_PASSWORD"])
+    assert f"create login {url.username} " in (REPOSITORY / "deploy/sqlserver/restore.sql").read_text()
+
+
+def test_the_image_is_made_of_the_lock_and_runs_as_nobody_special() -> None:
+    steps = list(instructions())
+    bases = [arguments.split()[0] for name, arguments in steps if name == "FROM"]
+    assert all(PINNED.match(base) for base in bases)
+    assert [arguments for name, arguments in steps if name == "USER"] == ["50000:0"]
+    installs = [arguments for name, arguments in steps if name == "RUN" and "pip install" in arguments]
+    assert "--require-hashes --no-deps --only-binary=:all: -r requirements.lock" in installs[0]
+    assert "--no-index" in installs[1], "nothing but the lock comes from outside"
+    assert not any("--trusted-host" in arguments or "curl" in arguments for _, arguments in steps)
+
+
+def test_what_the_image_copies_is_there_and_not_ignored() -> None:
+    ignored = [line for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    assert ignored[0] == "*"
+    for name, arguments in instructions():
+        if name == "COPY" and not arguments.startswith("--from"):
+            for source in arguments.split()[:-1]:
+                assert (REPOSITORY / source).exists(), source
+                assert any(source == line[1:] for line in ignored if line.startswith("!")), source
+
+
+def test_what_services_run_is_there(compose: Compose) -> None:
+    scripts: dict[str, Any] = {
+        "prepare": REPOSITORY / "deploy/image/prepare.sh",
+        "postgres": REPOSITORY / "deploy/postgres/create-databases.sh",
+    }
+    for script in scripts.values():
+        assert script.stat().st_mode & stat.S_IXOTH, script
+    assert compose.services["prepare"]["command"] == ["deploy/image/prepare.sh"]
+    for name in ("api-server", "scheduler", "dag-processor", "triggerer", "worker"):
+        assert compose.services[name]["command"][0] == "airflow", name
+    assert compose.services["watch"]["command"] == ["adventureworks", "watch"]

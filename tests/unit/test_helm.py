@@ -1,0 +1,66 @@
+"""The values for Airflow's chart, and the watch beside it: as the compose file has it, no secret in them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+import yaml
+
+from tests.conftest import REPOSITORY
+from tests.production.compose import COMPOSE_FILE
+
+VALUES = yaml.safe_load((REPOSITORY / "deploy/helm/values.yaml").read_text())
+WATCH = yaml.safe_load((REPOSITORY / "deploy/helm/watch.yaml").read_text())
+GUIDE = (REPOSITORY / "docs/operate/kubernetes.md").read_text()
+COMPOSED = yaml.safe_load(COMPOSE_FILE.read_text())["x-environment"]
+OF_THE_PLACE = {"AIRFLOW__API__BASE_URL", "ADVENTUREWORKS_UI_URL", "AIRFLOW__CELERY__WORKER_CONCURRENCY"}
+
+
+def secrets_named(part: Any) -> set[str]:
+    """The names of secrets in the values."""
+    if isinstance(part, dict):
+        own = {str(value) for name, value in part.items() if name.lower().endswith("secretname")}
+        return own.union(*map(secrets_named, part.values()))
+    return set().union(*map(secrets_named, part)) if isinstance(part, list) else set()
+
+
+def test_settings_are_those_of_the_compose_file() -> None:
+    own = {entry["name"]: entry["value"] for entry in VALUES["env"]}
+    shared = {name: value for name, value in own.items() if name in COMPOSED and name not in OF_THE_PLACE}
+    assert shared == {name: COMPOSED[name] for name in shared}
+    told_otherwise = {
+        # What the chart sets by itself, or from secrets.
+        *(name for name in COMPOSED if re.search("KEY|SECRET|CONN|BACKEND|BROKER|EXECUTOR|AUTH_MANAGER|_URL$", name)),
+        "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK",
+        "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG",
+        "AIRFLOW__API__WORKERS",
+        "ADVENTUREWORKS_SOURCE",
+    }
+    assert set(COMPOSED) - set(own) <= told_otherwise
+
+
+def test_one_image_of_this_version_for_all() -> None:
+    version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
+    [container] = WATCH["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"{VALUES['defaultAirflowRepository']}:{VALUES['defaultAirflowTag']}"
+    assert VALUES["defaultAirflowTag"] == version
+    assert f"adventureworks:{version}" in COMPOSE_FILE.read_text()
+    assert f"apache-airflow=={VALUES['airflowVersion']} " in (REPOSITORY / "requirements.lock").read_text()
+
+
+def test_every_secret_is_told_of_in_the_guide() -> None:
+    [container] = WATCH["spec"]["template"]["spec"]["containers"]
+    references = [entry["valueFrom"]["secretKeyRef"] for entry in container["env"] if "valueFrom" in entry]
+    named = secrets_named(VALUES) | {reference["name"] for reference in references}
+    assert {name for name in named if f"`{name}`" not in GUIDE} == set()
+    for reference in [*references, *({"key": entry["secretKey"]} for entry in VALUES["secret"])]:
+        assert f"`{reference['key']}`" in GUIDE
+
+
+def test_nobody_is_root_and_no_default_user_is_made() -> None:
+    for pod in (VALUES["securityContexts"]["pod"], WATCH["spec"]["template"]["spec"]["securityContext"]):
+        assert pod["runAsNonRoot"] is True
+        assert pod["runAsUser"] == VALUES["uid"] == 50000
+    assert VALUES["createUserJob"]["enabled"] is False

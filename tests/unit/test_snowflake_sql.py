@@ -1,0 +1,102 @@
+"""The platform's SQL in Snowflake's words, and which side of a session a statement goes to."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+import pytest
+import sqlglot
+
+from adventureworks.catalog import MARTS, Mart
+from adventureworks.marts import models
+from adventureworks.settings import Settings
+from adventureworks.warehouse.snowflake import schemas_of, touches_data
+from adventureworks.warehouse.snowflake_sql import named, rewritten, types_of
+
+SCHEMAS = schemas_of(Settings(snowflake_raw_schema="dbt_schema"))
+
+
+def in_snowflake(query: str, parameters: object = None) -> str:
+    text, values = named(query, parameters)  # type: ignore[arg-type]
+    return rewritten(text, SCHEMAS, types_of(values)).sql
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ('select "OrderQty" from raw."Sales_X" as x', 'SELECT "ORDERQTY" FROM "DBT_SCHEMA"."SALES_X" AS "X"'),
+        ("select revenue from marts.fact_sales", 'SELECT "REVENUE" FROM "MARTS"."FACT_SALES"'),
+        (
+            'create unlogged table staging."T" ("A" bigint, "B" smallint, "M" numeric(19, 4), "D" timestamp,'
+            ' "S" varchar)',
+            'CREATE TRANSIENT TABLE "STAGING"."T" ("A" DECIMAL(19, 0), "B" DECIMAL(5, 0), "M" DECIMAL(19, 4),'
+            ' "D" TIMESTAMPNTZ, "S" VARCHAR)',
+        ),
+        (
+            "select row_key::jsonb ->> 'OrderID' from ops.quarantined_row",
+            """SELECT JSON_EXTRACT_PATH_TEXT("ROW_KEY", 'OrderID') FROM "OPS"."QUARANTINED_ROW\"""",
+        ),
+        (
+            "select jsonb_build_object('a', b::varchar)::varchar from staging.t",
+            """SELECT CAST(TO_JSON(OBJECT_CONSTRUCT_KEEP_NULL('a', CAST("B" AS VARCHAR))) AS VARCHAR)"""
+            ' FROM "STAGING"."T"',
+        ),
+        (
+            "select to_char(d, 'YYYY-MM') from marts.x",
+            'SELECT LEFT(CAST(CAST("D" AS DATE) AS VARCHAR), 7) FROM "MARTS"."X"',
+        ),
+        (
+            "select sum(a) filter (where b) from marts.x",
+            'SELECT SUM(IFF("B", "A", NULL)) FROM "MARTS"."X"',
+        ),
+        ("select 1::numeric / 3", "SELECT CAST(1 AS DECIMAL(38, 12)) / 3"),
+        ('drop table if exists staging."T" cascade', 'DROP TABLE IF EXISTS "STAGING"."T"'),
+    ],
+)
+def test_a_statement_means_the_same_in_snowflake(written: str, sent: str) -> None:
+    assert in_snowflake(written) == sent
+    assert sqlglot.parse_one(sent, dialect="snowflake")
+
+
+def test_values_are_bound_by_name_with_their_types_and_percent_signs_are_kept() -> None:
+    query = "select a from marts.x where a = %s and d <= %s and b like '100%%'"
+    assert in_snowflake(query, [1, date(2014, 6, 30)]) == (
+        """SELECT "A" FROM "MARTS"."X" WHERE "A" = %(p0)s AND "D" <= CAST(%(p1)s AS DATE) AND "B" LIKE '100%%'"""
+    )
+    assert named(query, [1, date(2014, 6, 30)])[1] == {"p0": 1, "p1": date(2014, 6, 30)}
+    assert in_snowflake("select '100%' from marts.x") == 'SELECT \'100%\' FROM "MARTS"."X"'
+
+
+def test_the_columns_keep_the_names_that_were_written() -> None:
+    query = 'select "OrderQty", count(*) as orders, max(d) from marts.x group by 1'
+    assert rewritten(query, SCHEMAS).columns == ("OrderQty", "orders", "")
+
+
+@pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
+def test_no_name_of_a_model_is_left_in_lower_case(mart: Mart) -> None:
+    for name in models.queries_of(mart):
+        sent = in_snowflake(models.rendered(mart, name, "postgres"), {"as_of": date(2014, 6, 30), "run_id": "x"})
+        tree = sqlglot.parse_one(re.sub(r"%\((\w+)\)s", r":\1", sent), dialect="snowflake")
+        names = {identifier.name for identifier in tree.find_all(sqlglot.exp.Identifier)}
+        assert {one for one in names if one != one.upper()} <= {"as_of", "run_id"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_data"),
+    [
+        ('select 1 from raw."Sales_X"', True),
+        ('delete from "staging"."T__rows" as r where true', True),
+        ("update ops.quarantined_row set status = 'open'", True),
+        ("select max(version) from ops.publication", False),
+        ("select pg_advisory_xact_lock(1)", False),
+        ("select straw.a from (select 1 as a) as straw", False),
+    ],
+)
+def test_a_statement_goes_where_its_tables_are(statement: str, is_data: bool) -> None:
+    assert touches_data(statement) is is_data
+
+
+def test_a_statement_over_both_databases_is_refused() -> None:
+    with pytest.raises(ValueError, match="two databases"):
+        touches_data("select 1 from ops.publication join marts.fact_sales on true")
