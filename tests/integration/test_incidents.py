@@ -32,7 +32,8 @@ BLOCKED = replace(SET_ASIDE, rule="columns_are_there", severity="error", summary
 def ops_url(warehouse_url: str) -> str:
     with psycopg.connect(warehouse_url) as connection:
         connection.execute("create schema if not exists ops")
-        connection.execute(resources.files("adventureworks.warehouse").joinpath("ops.sql").read_text(encoding="utf-8"))
+        for file in ("ops.sql", "quarantined_row.sql"):
+            connection.execute(resources.files("adventureworks.warehouse").joinpath(file).read_text(encoding="utf-8"))
     return warehouse_url
 
 
