@@ -1,7 +1,6 @@
 """The watch: sweeps for what nobody reported, words what is due, sends what waits, and tells figures to a collector.
 
-A process of its own. It needs Airflow's connections, not its scheduler, and not even its database: when they stop, the
-watch is who tells.
+It needs Airflow's connections, not its scheduler, and not even its database: when they stop, the watch is who tells.
 """
 
 from __future__ import annotations
