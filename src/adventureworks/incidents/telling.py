@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -44,7 +45,7 @@ def compose(connection: Connection, desk: Desk, now: datetime, only: str = "") -
     errors: list[Exception] = []
     for address, incidents in _by_recipient(desk, live):
         try:
-            with connection.transaction():
+            with _whole_or_not_at_all(connection):
                 said = _tell(connection, desk, address, incidents, now)
         except psycopg.Error:
             raise
@@ -128,6 +129,19 @@ def _remind(
     return {one.incident_id: _state(one) for one in overdue}
 
 
+@contextmanager
+def _whole_or_not_at_all(connection: Connection) -> Iterator[None]:
+    """What fails within takes nothing back that was written before."""
+    connection.execute("savepoint telling")
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, psycopg.OperationalError):
+            connection.execute("rollback to savepoint telling")
+        raise
+    connection.execute("release savepoint telling")
+
+
 def _note(connection: Connection, desk: Desk, incident: Incident, told: Mapping[str, str], now: datetime) -> None:
     ended: dict[str, str] = {}
     if incident.status == "resolved":
@@ -147,7 +161,7 @@ def _compose_notices(connection: Connection, desk: Desk) -> list[Exception]:
     for channel in desk.channels:
         for notice in notices.take_untold(connection, channel):
             try:
-                with connection.transaction():
+                with _whole_or_not_at_all(connection):
                     _tell_notice(connection, desk, channel, notice)
             except psycopg.Error:
                 raise
