@@ -199,9 +199,9 @@ def _months(connection: Connection, entry: SourceTable) -> tuple[str, ...]:
     changed = f"select r.* from {rows} as r where not r.{quoted(staging.SAME)}"
     before = (
         f"select p.* from {published} as p where exists (select 1 from ({changed}) as r where {equal(key, 'r', 'p')})"
-        f" or exists (select 1 from {gone} as g where {equal(key, 'g', 'p')})"
     )
-    parts = [part for relation in (changed, before) for part in _month_queries(entry.month, relation)]
+    deleted = f"select p.* from {published} as p where exists (select 1 from {gone} as g where {equal(key, 'g', 'p')})"
+    parts = [part for relation in (changed, before, deleted) for part in _month_queries(entry.month, relation)]
     parts += _month_queries_of_set_aside(entry)
     found = connection.execute(
         f"select distinct to_char(m.month, 'YYYY-MM') from ({' union all '.join(parts)}) as m"

@@ -65,12 +65,12 @@ def _same_key(entry: SourceTable) -> str:
 
 def expected(connection: Connection, asset: str) -> int:
     """Rows that will be in quarantine if the table is published now."""
-    row = connection.execute(
-        "select count(*) from ops.quarantined_row as q where q.asset = %s"
-        f" and (q.status = 'staged' or {_STAYS} and not {_SEEN_AGAIN})",
-        (asset,),
-    ).fetchone()
-    return int(row[0]) if row else 0
+    counts = connection.execute(
+        "select count(*) from ops.quarantined_row as q where q.asset = %(asset)s and q.status = 'staged' union all"
+        f" select count(*) from ops.quarantined_row as q where q.asset = %(asset)s and {_STAYS} and not {_SEEN_AGAIN}",
+        {"asset": asset},
+    ).fetchall()
+    return sum(int(count) for (count,) in counts)
 
 
 def take_effect(connection: Connection, asset: str) -> tuple[int, int]:

@@ -13,21 +13,18 @@ suspect as (
     select h."SalesOrderID", h."SubTotal", b.line_id
     from broken as b
     join raw."Sales_SalesOrderHeader" as h on cast(h."SalesOrderID" as varchar) = b.order_id
+),
+totals as (
+    select d."SalesOrderID", sum(d."LineTotal") as line_total
+    from raw."Sales_SalesOrderDetail" as d
+    join (select distinct "SalesOrderID" from suspect) as o on o."SalesOrderID" = d."SalesOrderID"
+    group by d."SalesOrderID"
 )
 select distinct s."SalesOrderID" as sales_order_id
 from suspect as s
+left join raw."Sales_SalesOrderDetail" as d
+    on d."SalesOrderID" = s."SalesOrderID" and cast(d."SalesOrderDetailID" as varchar) = s.line_id
+left join totals as t on t."SalesOrderID" = s."SalesOrderID"
 where
-    (
-        s.line_id is not null
-        and not exists (
-            select 1 from raw."Sales_SalesOrderDetail" as d
-            where d."SalesOrderID" = s."SalesOrderID" and cast(d."SalesOrderDetailID" as varchar) = s.line_id
-        )
-    )
-    or abs(
-        s."SubTotal"
-        - coalesce(
-            (select sum(d."LineTotal") from raw."Sales_SalesOrderDetail" as d where d."SalesOrderID" = s."SalesOrderID"),
-            0
-        )
-    ) > 0.01;
+    (s.line_id is not null and d."SalesOrderDetailID" is null)
+    or abs(s."SubTotal" - coalesce(t.line_total, 0)) > 0.01;
