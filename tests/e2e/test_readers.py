@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -89,6 +90,18 @@ def test_the_menu_of_airflow_leads_to_the_dashboard(platform: RunningPlatform, b
     inside.locator("h1", has_text="Overview").wait_for()
     page.goto(f"{platform.ui}/dags/sales_territory_analysis/plugin/adventureworks_marts")
     inside.locator("h1", has_text="territory_sales").wait_for()
+    page.context.close()
+
+
+def test_links_lead_out_of_the_frame_to_the_pages_of_airflow(platform: RunningPlatform, browser: Browser) -> None:
+    page = signed_in(browser, platform)
+    links = {"DAG daily_sales_etl, daily_sales": "/dags/daily_sales_etl", "Asset daily_sales": "/assets"}
+    for link, leads_to in links.items():
+        page.goto(f"{platform.ui}/plugin/adventureworks")
+        inside = page.frame_locator("iframe")
+        inside.get_by_role("link", name="Freshness and quality").click()
+        inside.get_by_role("link", name=link, exact=True).click()
+        page.wait_for_url(lambda url, leads_to=leads_to: urlsplit(url).path.startswith(leads_to))
     page.context.close()
 
 
