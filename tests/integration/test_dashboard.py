@@ -25,9 +25,9 @@ SOMEWHERE_ELSE = re.compile(r"""(?:src|href|action)=["'](?:https?:)?//|@import|u
 
 
 class Reader:
-    """A browser of somebody with a role; without a role nobody has signed in."""
+    """A browser of somebody with a role; without a role nobody has signed in. `below` is the path of the base_url."""
 
-    def __init__(self, role: str | None) -> None:
+    def __init__(self, role: str | None, below: str = "") -> None:
         from airflow.api_fastapi.app import create_auth_manager
         from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
         from airflow.api_fastapi.core_api.security import get_user
@@ -40,15 +40,16 @@ class Reader:
         app.dependency_overrides = {}
         if role:
             app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(username="ann", role=role)
-        outer = FastAPI()
+        outer = FastAPI(root_path=below)
         outer.mount(PREFIX, app)
+        self._at = f"{below}/dashboard"
         self._client = TestClient(outer, base_url="http://ui.test", follow_redirects=False)
 
     def get(self, path: str, **headers: str) -> Any:
-        return self._client.get(f"/dashboard/{path}", headers=headers)
+        return self._client.get(f"{self._at}/{path}", headers=headers)
 
     def post(self, path: str, **headers: str) -> Any:
-        return self._client.post(f"/dashboard/{path}", headers=headers)
+        return self._client.post(f"{self._at}/{path}", headers=headers)
 
 
 @pytest.fixture
@@ -74,28 +75,34 @@ def words(html: str) -> str:
 def test_nobody_sees_anything_without_signing_in(warehouse: Pipeline) -> None:
     nobody = Reader(None)
     incident = open_incident(warehouse)
-    for path in (*PAGES, "dag/daily_sales_etl", "reports/2014-05/en/workbook", "static/style.css"):
+    for path in (*PAGES, "dag/daily_sales_etl", "reports/2014-05/en/workbook"):
         answer = nobody.get(path)
         assert answer.status_code == 401, path
         assert FINDING.asset not in answer.text
+        assert "Please sign in" in answer.text
+    assert nobody.get("static/style.css").status_code == 200, "the page that asks to sign in has its looks"
     assert nobody.post(f"incidents/{incident.incident_id}/acknowledge").status_code == 401
     assert warehouse.published("select status from ops.incident") == [("open",)]
 
 
-def test_a_viewer_reads_everything_and_acknowledges_nothing(warehouse: Pipeline) -> None:
+def test_a_viewer_reads_everything_and_acknowledges_nothing(
+    warehouse: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     incident = open_incident(warehouse)
     viewer = Reader("VIEWER")
     assert {viewer.get(page).status_code for page in PAGES} == {200}
     assert "<form" not in viewer.get("incidents").text
     assert viewer.post(f"incidents/{incident.incident_id}/acknowledge").status_code == 403
     editor = Reader("USER")
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/data")
     assert editor.get("incidents").text.count("<form") == 1
     url = f"incidents/{incident.incident_id}/acknowledge"
     assert editor.post(url, origin="http://evil.example").status_code == 403
     assert warehouse.published("select status from ops.incident") == [("open",)]
     assert editor.post(url, origin="http://ui.test").status_code == 303
     assert warehouse.published("select status, acknowledged_by from ops.incident") == [("acknowledged", "ann")]
-    assert editor.post(url, origin="http://ui.test").status_code == 409
+    for own in ("http://ui.test", "https://airflow.example"):
+        assert editor.post(url, origin=own).status_code == 409, own
 
 
 @pytest.mark.parametrize("code", ["en", "fr"])
@@ -215,3 +222,35 @@ def test_an_empty_and_a_missing_warehouse_say_what_to_do(
     assert answer.status_code == 503
     assert "The warehouse does not answer" in answer.text
     assert "hunter2" not in answer.text
+
+
+def test_links_stay_below_the_path_of_the_base_url(warehouse: Pipeline) -> None:
+    viewer = Reader("VIEWER", below="/data")
+    for page in PAGES:
+        found = re.findall(r"""(?:href|src|action)=["'](/[^"']*)""", viewer.get(page).text)
+        assert found
+        assert [link for link in found if not link.startswith("/data/")] == [], page
+    assert viewer.get("dag/sales_forecasting").headers["location"] == "/data/dashboard/lineage?mart=sales_forecast"
+
+
+def test_all_marts_of_a_dag_are_named_and_the_language_keeps_what_was_chosen(warehouse: Pipeline) -> None:
+    viewer = Reader("VIEWER")
+    shown = viewer.get("lineage?mart=sales_forecast").text
+    assert 'Marts of this DAG: <a href="?mart=sales_forecast"' in shown
+    assert 'href="?mart=forecast_accuracy"' in shown
+    assert 'href="?mart=sales_forecast&amp;lang=fr"' in shown
+
+
+def test_every_refusal_is_a_page(warehouse: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer = Reader("VIEWER")
+    assert viewer.get("forecast?channel=&territory=").status_code == 200
+    for path in ("nowhere", "lineage?mart=nothing", "static/nothing.css"):
+        answer = viewer.get(path)
+        assert answer.status_code == 404
+        assert "This was not found" in answer.text, path
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute("alter table marts.data_quality rename to elsewhere")
+    answer = viewer.get("quality")
+    assert answer.status_code == 503
+    assert "This page cannot be shown now" in answer.text
+    assert "adventureworks doctor" in answer.text
