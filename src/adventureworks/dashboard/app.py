@@ -36,7 +36,7 @@ from adventureworks.reports.delivery import KINDS, MEDIA_TYPES
 from adventureworks.reports.delivery import files as filed
 from adventureworks.settings import settings
 from adventureworks.texts import LANGUAGES, Language, language
-from adventureworks.texts.terms import dimension_name
+from adventureworks.texts.terms import dimension_name, verdict_name
 from adventureworks.warehouse import open_warehouse
 from adventureworks.warehouse.state import is_laid_out
 
@@ -123,6 +123,8 @@ def overview(request: Request, speech: Speech) -> Response:
         shown = _remembered(connection, f"overview {speech.code}", lambda: figures.overview(connection, speech))
         assets = figures.assets(connection)
         incidents = ledger.open_incidents(connection)
+    if shown.month is None:
+        return _being_computed(request, speech, shown.is_computed)
     marts = [asset for asset in assets if asset.state.kind == "mart"]
     charts = {
         "history": lambda scheme: columns_and_line(
@@ -140,7 +142,8 @@ def overview(request: Request, speech: Speech) -> Response:
         "overview",
         speech,
         shown=shown,
-        fresh=sum(asset.state.fresh for asset in marts),
+        standing={group.name: figures.standing(group.marts, assets, speech) for group in shown.groups},
+        fresh=sum(asset.state.fresh and asset.state.verdict != "blocked" for asset in marts),
         marts=len(marts),
         incidents=incidents,
         charts=_both(charts),
@@ -151,9 +154,11 @@ def overview(request: Request, speech: Speech) -> Response:
 def forecast_page(request: Request, speech: Speech, channel: str = "", territory: str = "") -> Response:
     """What is expected of each channel and territory, and how good such forecasts were."""
     with _reading() as connection:
-        names = figures.series_names(connection) if connection else []
-        if connection is None or not names:
+        if connection is None:
             return _nothing_yet(request, speech)
+        names = figures.series_names(connection)
+        if not names:
+            return _being_computed(request, speech)
         chosen = next((name for name in names if (name[0], str(name[1])) == (channel, territory)), names[0])
         series = figures.series(connection, *chosen)
     charts = {"forecast": lambda scheme: forecast(series.past, series.ahead, speech, scheme)}
@@ -169,7 +174,8 @@ def quality(request: Request, speech: Speech) -> Response:
         overall, at, scores = figures.scores(connection)
         assets = figures.assets(connection)
     named = [(dimension_name(name, speech), score) for name, score in scores]
-    return _page(request, "quality", speech, assets=assets, overall=overall, at=at, scores=named)
+    verdicts = {asset.state.verdict: verdict_name(asset.state.verdict, speech) for asset in assets}
+    return _page(request, "quality", speech, assets=assets, verdicts=verdicts, overall=overall, at=at, scores=named)
 
 
 @app.get("/incidents")
@@ -302,6 +308,12 @@ def _nothing_yet(request: Request, speech: Language) -> Response:
     return _page(request, "message", speech, title=speech.text("Nothing is published yet"), error=None)
 
 
+def _being_computed(request: Request, speech: Language, has_sales: bool = False) -> Response:
+    """The source is there; the marts are not yet, or no month is over."""
+    title = speech.text("No month is over yet") if has_sales else speech.text("The figures are being computed")
+    return _page(request, "message", speech, title=title, error=None, progress=True)
+
+
 def _explained(request: Request, status: int) -> Response:
     speech = language(_code(request))
     titles = {
@@ -327,7 +339,7 @@ def _code(request: Request) -> str:
 
 def _page(request: Request, name: str, speech: Language, status: int = 200, **values: Any) -> Response:
     prefix = _prefix(request)
-    shown = {"sign_in": False, "charts": "", **values}
+    shown = {"sign_in": False, "progress": False, "charts": "", **values}
     html = (
         _environment()
         .get_template(f"{name}.html")
