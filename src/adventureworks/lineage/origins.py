@@ -12,14 +12,27 @@ from sqlglot.errors import SqlglotError
 from sqlglot.lineage import Node, lineage
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, entry
-from adventureworks.columns import columns_of
+from adventureworks.columns import columns_of, key_of
+from adventureworks.lineage.grain import spelled_out
 from adventureworks.marts import models
 
 Origin = tuple[str, str]
 """A table or mart, and a column of it."""
 
-_VIEWS = {"sales_month": ("fact_sales", "order_date")}
+_VIEWS: dict[str, dict[str, tuple[Origin, ...]]] = {
+    "sales_month": {
+        "month": (("fact_sales", "order_date"),),
+        "fiscal_year": (("fact_sales", "order_date"),),
+        "is_partial": (("fact_sales", "channel"), ("fact_sales", "order_date")),
+    }
+}
 """Views of the warehouse, and what their columns are made of."""
+
+_COUNTED_UP: dict[Origin, tuple[Origin, ...]] = {
+    ("customer_retention", "months_since"): (("fact_sales", "order_date"),),
+    ("exchange_rates", "is_gap_filled"): (("Sales_CurrencyRate", "CurrencyRateDate"),),
+}
+"""Columns that a query counts up by itself, and the columns that say how far."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +91,10 @@ def _direct(mart: Mart) -> Mapping[str, tuple[Origin, ...]]:
     """Column -> what the model reads for it."""
     if models.is_sql(mart):
         query = models.queries_of(mart)[mart.name]
-        return {column.name: tuple(sorted(_traced(query, column.name))) for column in columns_of(mart)}
+        return {
+            column.name: tuple(sorted(_traced(query, column.name))) or _COUNTED_UP.get((mart.name, column.name), ())
+            for column in columns_of(mart)
+        }
     read = tuple(sorted({origin for query in models.queries_of(mart).values() for origin in _all_of(query)}))
     return dict.fromkeys((column.name for column in columns_of(mart)), read)
 
@@ -89,7 +105,7 @@ def _unquoted(query: str) -> exp.Expr:
     parsed = sqlglot.parse_one(query, dialect=models.DIALECT)
     for identifier in parsed.find_all(exp.Identifier):
         identifier.set("quoted", False)
-    return parsed
+    return spelled_out(parsed, _key_of)
 
 
 def _traced(query: str, column: str) -> set[Origin]:
@@ -114,7 +130,8 @@ def _origin(node: Node) -> Iterator[Origin]:
         asset = _asset(node.source)
         column = node.name.rpartition(".")[2].strip('"')
         if asset:
-            yield _VIEWS.get(node.source.name.lower(), (asset, _spelled(asset, column)))
+            view = _VIEWS.get(node.source.name.lower(), {})
+            yield from view.get(column.lower(), ((asset, _spelled(asset, column)),))
 
 
 def _all_of(query: str) -> set[Origin]:
@@ -134,7 +151,14 @@ def _asset(reference: exp.Table) -> str | None:
     if reference.db.lower() not in ("raw", "marts", "staging"):
         return None
     known = {asset.lower(): asset for asset in (*SOURCE_TABLES, *MARTS)}
-    return _VIEWS[name][0] if name in _VIEWS else known.get(name)
+    return _VIEWS[name]["month"][0][0] if name in _VIEWS else known.get(name)
+
+
+def _key_of(reference: exp.Table) -> tuple[str, ...]:
+    if reference.name.lower() in _VIEWS:
+        return ("month",)
+    asset = _asset(reference)
+    return tuple(key_of(entry(asset))) if asset else ()
 
 
 def _spelled(asset: str, column: str) -> str:
