@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -27,6 +28,11 @@ class Inbox:
     mails: list[EmailMessage] = field(default_factory=list)
     posts: list[dict[str, Any]] = field(default_factory=list)
 
+    def about(self, what: str) -> tuple[list[EmailMessage], list[str]]:
+        """The mails and posts that name something; others may be told of at the same time."""
+        mails = [mail for mail in self.mails if what in str(mail["subject"])]
+        return mails, [text for text in map(json.dumps, self.posts) if what in text]
+
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         mail = message_from_bytes(envelope.content, policy=policy.default)
         assert isinstance(mail, EmailMessage)
@@ -39,6 +45,7 @@ class RunningPlatform:
 
     def __init__(self, home: Path, output: list[str]) -> None:
         self.output = output
+        self._changed_at: datetime | None = None
         self.postgres = EmbeddedPostgres(home)
         self.home = home
         self.ui = next(line.split()[1] for line in output if line.startswith("UI:"))
@@ -56,6 +63,9 @@ class RunningPlatform:
         with psycopg.connect(self.postgres.url("source")) as connection:
             for statement in statements:
                 connection.execute(statement)
+            row = connection.execute("select clock_timestamp()").fetchone()
+        assert row is not None
+        self._changed_at = row[0]
 
     def api(self, path: str, body: dict[str, Any] | None = None, token: str | None = "own") -> dict[str, Any]:
         """Airflow's REST API, as the signed-in user."""
@@ -88,14 +98,22 @@ class RunningPlatform:
         )
 
     def quiet(self) -> bool:
-        """Nothing runs or is about to."""
+        """Nothing runs or is about to: the last change was seen, and every message is sent."""
+        if self._changed_at:
+            # One server holds source and warehouse: one clock.
+            seen = self.sql("warehouse", "select 1 from ops.change where detected_at > %s limit 1", (self._changed_at,))
+            if not seen:
+                return False
         active = self.sql("airflow", "select count(*) from dag_run where state in ('queued', 'running')")[0][0]
         waking = self.sql(
             "airflow",
             "select (select count(*) from asset_dag_run_queue) +"
             " (select count(*) from asset_partition_dag_run where created_dag_run_id is null)",
         )[0][0]
-        return not active and not waking
+        unsent = self.sql("warehouse", "select count(*) from ops.outbox where sent_at is null and given_up_at is null")[
+            0
+        ][0]
+        return not (active or waking or unsent)
 
 
 def wait_for(what: Callable[[], Found], seconds: float = 120) -> Found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import psycopg
 import pytest
 
 from adventureworks import dashboard, incidents
+from adventureworks.catalog import MARTS
+from adventureworks.dashboard import figures
 from adventureworks.lineage import origins
 from adventureworks.reports import delivery
 from adventureworks.settings import settings
@@ -21,34 +24,37 @@ from tests.integration.pipeline import Pipeline
 from tests.integration.test_notify import FINDING
 
 PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
+VERDICTS = ("bloqué", "conforme", "jamais publié")
 SOMEWHERE_ELSE = re.compile(r"""(?:src|href|action)=["'](?:https?:)?//|@import|url\(["']?(?:https?:)?//""")
 
 
 class Reader:
-    """A browser of somebody with a role; without a role nobody has signed in."""
+    """A browser of somebody with a role; without a role nobody has signed in. `below` is the path of the base_url."""
 
-    def __init__(self, role: str | None) -> None:
+    def __init__(self, role: str | None, below: str = "") -> None:
         from airflow.api_fastapi.app import create_auth_manager
         from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
         from airflow.api_fastapi.core_api.security import get_user
         from fastapi import FastAPI
         from fastapi.testclient import TestClient
 
-        from adventureworks.dashboard.app import PREFIX, app
+        from adventureworks.dashboard.app import PREFIX, _memory, app
 
+        _memory.clear()
         create_auth_manager()
         app.dependency_overrides = {}
         if role:
             app.dependency_overrides[get_user] = lambda: SimpleAuthManagerUser(username="ann", role=role)
-        outer = FastAPI()
+        outer = FastAPI(root_path=below)
         outer.mount(PREFIX, app)
+        self._at = f"{below}/dashboard"
         self._client = TestClient(outer, base_url="http://ui.test", follow_redirects=False)
 
     def get(self, path: str, **headers: str) -> Any:
-        return self._client.get(f"/dashboard/{path}", headers=headers)
+        return self._client.get(f"{self._at}/{path}", headers=headers)
 
     def post(self, path: str, **headers: str) -> Any:
-        return self._client.post(f"/dashboard/{path}", headers=headers)
+        return self._client.post(f"{self._at}/{path}", headers=headers)
 
 
 @pytest.fixture
@@ -74,28 +80,34 @@ def words(html: str) -> str:
 def test_nobody_sees_anything_without_signing_in(warehouse: Pipeline) -> None:
     nobody = Reader(None)
     incident = open_incident(warehouse)
-    for path in (*PAGES, "dag/daily_sales_etl", "reports/2014-05/en/workbook", "static/style.css"):
+    for path in (*PAGES, "dag/daily_sales_etl", "reports/2014-05/en/workbook"):
         answer = nobody.get(path)
         assert answer.status_code == 401, path
         assert FINDING.asset not in answer.text
+        assert "Please sign in" in answer.text
+    assert nobody.get("static/style.css").status_code == 200, "the page that asks to sign in has its looks"
     assert nobody.post(f"incidents/{incident.incident_id}/acknowledge").status_code == 401
     assert warehouse.published("select status from ops.incident") == [("open",)]
 
 
-def test_a_viewer_reads_everything_and_acknowledges_nothing(warehouse: Pipeline) -> None:
+def test_a_viewer_reads_everything_and_acknowledges_nothing(
+    warehouse: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     incident = open_incident(warehouse)
     viewer = Reader("VIEWER")
     assert {viewer.get(page).status_code for page in PAGES} == {200}
     assert "<form" not in viewer.get("incidents").text
     assert viewer.post(f"incidents/{incident.incident_id}/acknowledge").status_code == 403
     editor = Reader("USER")
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/data")
     assert editor.get("incidents").text.count("<form") == 1
     url = f"incidents/{incident.incident_id}/acknowledge"
     assert editor.post(url, origin="http://evil.example").status_code == 403
     assert warehouse.published("select status from ops.incident") == [("open",)]
     assert editor.post(url, origin="http://ui.test").status_code == 303
     assert warehouse.published("select status, acknowledged_by from ops.incident") == [("acknowledged", "ann")]
-    assert editor.post(url, origin="http://ui.test").status_code == 409
+    for own in ("http://ui.test", "https://airflow.example"):
+        assert editor.post(url, origin=own).status_code == 409, own
 
 
 @pytest.mark.parametrize("code", ["en", "fr"])
@@ -112,6 +124,11 @@ def test_the_figures_are_those_of_the_marts(warehouse: Pipeline, code: str) -> N
         (month,),
     )
     [(out,)] = warehouse.published("select count(*) from marts.inventory_status where state = 'out'")
+    [(units, products, class_a)] = warehouse.published(
+        "select sum(units), count(*), count(*) filter (where abc_class = 'A') from marts.product_performance"
+        " where month = %s",
+        (month,),
+    )
     for expected in (
         speech.month(month),
         f"{speech.text('Revenue')} {speech.short_money(revenue)}",
@@ -119,6 +136,9 @@ def test_the_figures_are_those_of_the_marts(warehouse: Pipeline, code: str) -> N
         f"{speech.text('Order value')} {speech.short_money(Decimal(revenue) / orders)}",
         f"{speech.text('Gross profit')} {speech.short_money(profit)}",
         f"{speech.text('Customers who ordered')} {speech.number(buyers)}",
+        f"{speech.text('Units sold')} {speech.number(units)}",
+        f"{speech.text('Products sold')} {speech.number(products)}",
+        f"{speech.text('Of them in class A')} {speech.number(class_a)}",
         f"{speech.text('Out of stock')} {speech.number(out)}",
     ):
         assert " ".join(expected.split()) in shown
@@ -196,9 +216,32 @@ def test_a_column_is_followed_back_to_the_source() -> None:
     assert columns["revenue"].from_source == (("Sales_SalesOrderDetail", "LineTotal"),)
     assert ("Production_ProductCostHistory", "StandardCost") in columns["profit"].from_source
     assert columns["territory"].from_source == (("Sales_SalesTerritory", "Name"),)
+    assert columns["is_partial"].made_of == (("fact_sales", "channel"), ("fact_sales", "order_date"))
     first, *_, last = origins.levels("sales_forecast")
     assert first == ("sales_forecast",)
     assert "Sales_SalesOrderDetail" in last
+
+
+def test_every_figure_comes_from_somewhere_counts_too() -> None:
+    without = {(mart, column.name) for mart in MARTS for column in origins.columns(mart) if not column.from_source}
+    assert {name for _, name in without} == {"as_of"}, "the business date is no column of a table"
+    counted = {
+        ("daily_sales", "orders"): ("fact_sales", "sales_order_id"),
+        ("daily_sales", "average_order_value"): ("fact_sales", "sales_order_id"),
+        ("sales_person_performance", "orders"): ("fact_sales", "sales_order_id"),
+        ("currency_sales", "orders"): ("fact_sales", "sales_order_id"),
+        ("card_usage", "order_share"): ("fact_sales", "sales_order_id"),
+        ("production_costs", "work_orders"): ("Production_WorkOrder", "WorkOrderID"),
+        ("customer_retention", "cohort_size"): ("fact_sales", "customer_id"),
+        ("customer_retention", "retained"): ("fact_sales", "customer_id"),
+        ("customer_demographics", "customers"): ("Sales_Customer", "CustomerID"),
+        ("customer_demographics", "attribute"): ("Sales_Customer", "CustomerID"),
+        ("bill_of_materials_cost", "levels"): ("Production_BillOfMaterials", "ComponentID"),
+        ("exchange_rates", "is_gap_filled"): ("Sales_CurrencyRate", "CurrencyRateDate"),
+    }
+    for (mart, name), origin in counted.items():
+        [column] = [column for column in origins.columns(mart) if column.name == name]
+        assert origin in column.made_of, f"{mart}.{name}"
 
 
 def test_an_empty_and_a_missing_warehouse_say_what_to_do(
@@ -215,3 +258,93 @@ def test_an_empty_and_a_missing_warehouse_say_what_to_do(
     assert answer.status_code == 503
     assert "The warehouse does not answer" in answer.text
     assert "hunter2" not in answer.text
+
+
+def test_links_stay_below_the_path_of_the_base_url(warehouse: Pipeline) -> None:
+    viewer = Reader("VIEWER", below="/data")
+    for page in PAGES:
+        found = re.findall(r"""(?:href|src|action)=["'](/[^"']*)""", viewer.get(page).text)
+        assert found
+        assert [link for link in found if not link.startswith("/data/")] == [], page
+    assert viewer.get("dag/sales_forecasting").headers["location"] == "/data/dashboard/lineage?mart=sales_forecast"
+
+
+def test_all_marts_of_a_dag_are_named_and_the_language_keeps_what_was_chosen(warehouse: Pipeline) -> None:
+    viewer = Reader("VIEWER")
+    shown = viewer.get("lineage?mart=sales_forecast").text
+    assert 'Marts of this DAG: <a href="?mart=sales_forecast"' in shown
+    assert 'href="?mart=forecast_accuracy"' in shown
+    assert 'href="?mart=sales_forecast&amp;lang=fr"' in shown
+
+
+def test_every_refusal_is_a_page(warehouse: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer = Reader("VIEWER")
+    assert viewer.get("forecast?channel=&territory=").status_code == 200
+    for path in ("nowhere", "lineage?mart=nothing", "static/nothing.css"):
+        answer = viewer.get(path)
+        assert answer.status_code == 404
+        assert "This was not found" in answer.text, path
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute("alter table marts.data_quality rename to elsewhere")
+    answer = viewer.get("quality")
+    assert answer.status_code == 503
+    assert "This page cannot be shown now" in answer.text
+    assert "adventureworks doctor" in answer.text
+
+
+def test_before_the_first_marts_the_figures_are_being_computed(warehouse: Pipeline) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        for mart in MARTS:
+            connection.execute(f"delete from marts.{mart}")
+        connection.execute("delete from ops.publication where asset = any(%s)", (list(MARTS),))
+    viewer = Reader("VIEWER")
+    for page in ("overview", "forecast"):
+        assert "The figures are being computed" in viewer.get(page).text
+    assert "en cours de calcul" in viewer.get("overview?lang=fr").text
+
+
+def test_figures_that_are_not_the_newest_are_marked(warehouse: Pipeline) -> None:
+    shown = words(Reader("VIEWER").get("overview").text)
+    assert f"{len(MARTS)} of {len(MARTS)} marts are fresh" in shown
+    with psycopg.connect(warehouse.url) as connection:
+        finding = replace(FINDING, asset="territory_sales")
+        incidents.report(connection, [finding])
+        connection.execute("delete from marts.monthly_profit")
+        connection.execute("delete from ops.publication where asset = 'monthly_profit'")
+        connection.execute("update ops.publication set version = version + 1 where asset = 'Production_Product'")
+    shown = words(Reader("VIEWER").get("overview").text)
+    assert "Sales blocked" in shown
+    assert "Finance being computed" in shown
+    assert "Products inputs are newer" in shown
+    assert f"{len(MARTS)} of {len(MARTS)} marts are fresh" not in shown
+    assert "1 open incident" in shown
+    assert "1 open incidents" not in shown
+    assert "Gross profit –" in shown
+    french = words(Reader("VIEWER").get("quality?lang=fr").text)
+    assert {"bloqué", "conforme", "jamais publié"} <= {word for word in VERDICTS if word in french}
+    assert "passed" not in french.replace("adventureworks", "")
+
+
+def test_a_month_without_orders_is_shown_as_nothing_and_errors_are_held_against_the_naive_model(
+    warehouse: Pipeline,
+) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        channel, territory, name = figures.series_names(connection)[0]
+        whole = figures.series(connection, channel, territory, name)
+        month = whole.past[-3][0]
+        connection.execute(
+            "delete from marts.territory_sales where channel = %s and territory_id = %s and month = %s",
+            (channel, territory, month),
+        )
+        gap = figures.series(connection, channel, territory, name)
+    assert [day for day, _ in gap.past] == [day for day, _ in whole.past]
+    assert dict(gap.past)[month] == 0
+    against = {model: ratio for model, _, ratio, *_ in whole.accuracy}
+    wape = {model: error for model, error, *_ in whole.accuracy}
+    assert against["naive"] == 1
+    assert all(against[model] == error / wape["naive"] for model, error in wape.items())
+
+
+@pytest.mark.parametrize(("now", "then", "growth"), [(3, 2, "0.5"), (3, -2, None), (3, 0, None), (-1, 2, "-1.5")])
+def test_nothing_grows_from_a_loss(now: int, then: int, growth: str | None) -> None:
+    assert figures._growth(Decimal(now), Decimal(then)) == (None if growth is None else Decimal(growth))

@@ -1,8 +1,9 @@
-"""What the browser is answered. Every route is behind Airflow's login: who has not signed in gets 401 and no data."""
+"""What the browser is answered. Every page is behind Airflow's login: who has not signed in gets 401 and no data."""
 
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,12 +11,15 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import psycopg
 from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires_access_dag
+from airflow.configuration import conf
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
@@ -32,7 +36,7 @@ from adventureworks.reports.delivery import KINDS, MEDIA_TYPES
 from adventureworks.reports.delivery import files as filed
 from adventureworks.settings import settings
 from adventureworks.texts import LANGUAGES, Language, language
-from adventureworks.texts.terms import dimension_name
+from adventureworks.texts.terms import dimension_name, verdict_name
 from adventureworks.warehouse import open_warehouse
 from adventureworks.warehouse.state import is_laid_out
 
@@ -48,25 +52,15 @@ _POLICY = (
 
 Found = TypeVar("Found")
 
+_log = logging.getLogger(__name__)
+
 app = FastAPI(title="AdventureWorks", docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(get_user)])
 app.add_middleware(GZipMiddleware, minimum_size=1000)
 
 
-class _Guarded(StaticFiles):
-    """Files for those who have signed in."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        request = Request(scope, receive)
-        try:
-            await get_user(request, None, None)
-        except HTTPException as error:
-            await _explained(request, error)(scope, receive, send)
-            return
-        await super().__call__(scope, receive, send)
-
-
-app.mount("/static/fonts", _Guarded(directory=FONTS), name="fonts")
-app.mount("/static", _Guarded(directory=STATIC), name="static")
+# The looks of the pages hold no data, and the page that asks to sign in needs them.
+app.mount("/static/fonts", StaticFiles(directory=FONTS), name="fonts")
+app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
 
 @app.middleware("http")
@@ -76,16 +70,21 @@ async def _add_headers(request: Request, call_next: Callable[..., Any]) -> Any:
     answer.headers["Content-Security-Policy"] = _POLICY.replace("{nonce}", request.state.nonce)
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Referrer-Policy"] = "same-origin"
-    if request.url.path.startswith(f"{PREFIX}/static/"):
+    if request.url.path.startswith(f"{_prefix(request)}/static/"):
         answer.headers["Cache-Control"] = "private, max-age=3600"
     else:
         answer.headers["Cache-Control"] = "private, no-cache"
     return answer
 
 
-@app.exception_handler(HTTPException)
-async def _refused(request: Request, error: HTTPException) -> Response:
-    return _explained(request, error)
+@app.exception_handler(StarletteHTTPException)
+async def _refused(request: Request, error: StarletteHTTPException) -> Response:
+    return _explained(request, error.status_code)
+
+
+@app.exception_handler(RequestValidationError)
+async def _misspelt(request: Request, error: RequestValidationError) -> Response:
+    return _explained(request, 404)
 
 
 @app.exception_handler(PlatformError)
@@ -93,6 +92,13 @@ async def _broken(request: Request, error: PlatformError) -> Response:
     speech = language(_code(request))
     status = 503 if isinstance(error, ServiceUnavailable) else 500
     return _page(request, "message", speech, status, title=speech.text("This page cannot be shown now"), error=error)
+
+
+@app.exception_handler(psycopg.Error)
+async def _unread(request: Request, error: psycopg.Error) -> Response:
+    _log.error("The dashboard could not read the warehouse", exc_info=error)
+    cause = f"The warehouse did not answer this page: {error.diag.message_primary or type(error).__name__}."
+    return await _broken(request, ServiceUnavailable(cause, "adventureworks doctor"))
 
 
 def _speech(request: Request, lang: Annotated[str | None, Query()] = None) -> Language:
@@ -103,9 +109,9 @@ Speech = Annotated[Language, Depends(_speech)]
 
 
 @app.get("/")
-def root() -> Response:
+def root(request: Request) -> Response:
     """The first page."""
-    return RedirectResponse(f"{PREFIX}/overview")
+    return RedirectResponse(f"{_prefix(request)}/overview")
 
 
 @app.get("/overview")
@@ -117,6 +123,8 @@ def overview(request: Request, speech: Speech) -> Response:
         shown = _remembered(connection, f"overview {speech.code}", lambda: figures.overview(connection, speech))
         assets = figures.assets(connection)
         incidents = ledger.open_incidents(connection)
+    if shown.month is None:
+        return _being_computed(request, speech, shown.is_computed)
     marts = [asset for asset in assets if asset.state.kind == "mart"]
     charts = {
         "history": lambda scheme: columns_and_line(
@@ -134,7 +142,8 @@ def overview(request: Request, speech: Speech) -> Response:
         "overview",
         speech,
         shown=shown,
-        fresh=sum(asset.state.fresh for asset in marts),
+        standing={group.name: figures.standing(group.marts, assets, speech) for group in shown.groups},
+        fresh=sum(asset.state.fresh and asset.state.verdict != "blocked" for asset in marts),
         marts=len(marts),
         incidents=incidents,
         charts=_both(charts),
@@ -142,13 +151,15 @@ def overview(request: Request, speech: Speech) -> Response:
 
 
 @app.get("/forecast")
-def forecast_page(request: Request, speech: Speech, channel: str = "", territory: int | None = None) -> Response:
+def forecast_page(request: Request, speech: Speech, channel: str = "", territory: str = "") -> Response:
     """What is expected of each channel and territory, and how good such forecasts were."""
     with _reading() as connection:
-        names = figures.series_names(connection) if connection else []
-        if connection is None or not names:
+        if connection is None:
             return _nothing_yet(request, speech)
-        chosen = next((name for name in names if name[:2] == (channel, territory)), names[0])
+        names = figures.series_names(connection)
+        if not names:
+            return _being_computed(request, speech)
+        chosen = next((name for name in names if (name[0], str(name[1])) == (channel, territory)), names[0])
         series = figures.series(connection, *chosen)
     charts = {"forecast": lambda scheme: forecast(series.past, series.ahead, speech, scheme)}
     return _page(request, "forecast", speech, series=series, names=names, charts=_both(charts))
@@ -163,7 +174,8 @@ def quality(request: Request, speech: Speech) -> Response:
         overall, at, scores = figures.scores(connection)
         assets = figures.assets(connection)
     named = [(dimension_name(name, speech), score) for name, score in scores]
-    return _page(request, "quality", speech, assets=assets, overall=overall, at=at, scores=named)
+    verdicts = {asset.state.verdict: verdict_name(asset.state.verdict, speech) for asset in assets}
+    return _page(request, "quality", speech, assets=assets, verdicts=verdicts, overall=overall, at=at, scores=named)
 
 
 @app.get("/incidents")
@@ -180,13 +192,15 @@ def incidents_page(request: Request, speech: Speech, user: GetUserDep) -> Respon
 def acknowledge(request: Request, incident_id: str, user: GetUserDep) -> Response:
     """Notes that this user has taken an incident on; only for who may edit DAGs."""
     origin = request.headers.get("origin")
-    if origin and urlsplit(origin).netloc != request.headers.get("host"):
+    # Behind a proxy the browser knows the page by Airflow's base_url.
+    own = {request.headers.get("host"), urlsplit(conf.get("api", "base_url", fallback="")).netloc}
+    if origin and urlsplit(origin).netloc not in own - {""}:
         raise HTTPException(403, "The request comes from another site.")
     with open_warehouse(settings()).connect("acknowledge incident") as connection:
         incident = ledger.acknowledge(connection, incident_id, user.get_name())
     if incident is None:
         raise HTTPException(409, "The incident is not open any more.")
-    return RedirectResponse(f"{PREFIX}/incidents", status_code=303)
+    return RedirectResponse(f"{_prefix(request)}/incidents", status_code=303)
 
 
 @app.get("/lineage")
@@ -200,6 +214,7 @@ def lineage_page(request: Request, speech: Speech, mart: str = "territory_sales"
         speech,
         mart=MARTS[mart],
         marts=list(MARTS),
+        siblings=[other.name for other in marts_of(MARTS[mart].dag)],
         columns=origins.columns(mart),
         by_column=origins.by_column(mart),
         levels=origins.levels(mart),
@@ -208,10 +223,11 @@ def lineage_page(request: Request, speech: Speech, mart: str = "territory_sales"
 
 
 @app.get("/dag/{dag}")
-def of_dag(dag: str) -> Response:
+def of_dag(request: Request, dag: str) -> Response:
     """From a DAG's page to its marts; from the ingestion's to the source tables."""
     marts = marts_of(dag) if dag in ANALYSES else ()
-    return RedirectResponse(f"{PREFIX}/lineage?mart={marts[0].name}" if marts else f"{PREFIX}/quality")
+    page = f"lineage?mart={marts[0].name}" if marts else "quality"
+    return RedirectResponse(f"{_prefix(request)}/{page}")
 
 
 @app.get("/reports")
@@ -292,13 +308,26 @@ def _nothing_yet(request: Request, speech: Language) -> Response:
     return _page(request, "message", speech, title=speech.text("Nothing is published yet"), error=None)
 
 
-def _explained(request: Request, error: HTTPException) -> Response:
+def _being_computed(request: Request, speech: Language, has_sales: bool = False) -> Response:
+    """The source is there; the marts are not yet, or no month is over."""
+    title = speech.text("No month is over yet") if has_sales else speech.text("The figures are being computed")
+    return _page(request, "message", speech, title=title, error=None, progress=True)
+
+
+def _explained(request: Request, status: int) -> Response:
     speech = language(_code(request))
-    titles = {401: speech.text("Please sign in"), 403: speech.text("You may not do this")}
-    title = titles.get(error.status_code, speech.text("This was not found"))
-    return _page(
-        request, "message", speech, error.status_code, title=title, error=None, sign_in=error.status_code == 401
-    )
+    titles = {
+        401: speech.text("Please sign in"),
+        403: speech.text("You may not do this"),
+        409: speech.text("The incident is not open any more"),
+    }
+    title = titles.get(status, speech.text("This was not found"))
+    return _page(request, "message", speech, status, title=title, error=None, sign_in=status == 401)
+
+
+def _prefix(request: Request) -> str:
+    """Where the dashboard is: below the path of Airflow's base_url, if it has one."""
+    return str(request.scope.get("root_path") or PREFIX)
 
 
 def _code(request: Request) -> str:
@@ -309,7 +338,8 @@ def _code(request: Request) -> str:
 
 
 def _page(request: Request, name: str, speech: Language, status: int = 200, **values: Any) -> Response:
-    shown = {"sign_in": False, "charts": "", **values}
+    prefix = _prefix(request)
+    shown = {"sign_in": False, "progress": False, "charts": "", **values}
     html = (
         _environment()
         .get_template(f"{name}.html")
@@ -319,9 +349,9 @@ def _page(request: Request, name: str, speech: Language, status: int = 200, **va
             languages=LANGUAGES,
             page=name,
             pages=PAGES,
-            prefix=PREFIX,
-            path=request.url.path,
-            query=dict(request.query_params),
+            prefix=prefix,
+            airflow=prefix.removesuffix(PREFIX),
+            in_language={code: urlencode({**request.query_params, "lang": code}) for code in LANGUAGES},
             nonce=getattr(request.state, "nonce", ""),
             spark=(SPARK_WIDTH, SPARK_HEIGHT),
             **shown,
@@ -329,7 +359,7 @@ def _page(request: Request, name: str, speech: Language, status: int = 200, **va
     )
     answer = HTMLResponse(html, status_code=status)
     if request.query_params.get("lang") in LANGUAGES:
-        answer.set_cookie("adventureworks_language", speech.code, samesite="lax", path=PREFIX)
+        answer.set_cookie("adventureworks_language", speech.code, samesite="lax", path=prefix)
     return answer
 
 

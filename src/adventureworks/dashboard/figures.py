@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -39,7 +39,8 @@ class Group:
     """KPIs that belong together."""
 
     name: str
-    mart: str
+    marts: tuple[str, ...]
+    """Those that the figures are read from, the main one first."""
     kpis: tuple[Kpi, ...]
 
 
@@ -49,6 +50,8 @@ class Overview:
 
     month: date | None
     """The last whole month."""
+    is_computed: bool
+    """Whether there are any sales yet; without a whole month it may still be the first one."""
     as_of: date | None
     groups: tuple[Group, ...]
     history: tuple[tuple[date, Decimal, Decimal, bool], ...]
@@ -77,7 +80,7 @@ class Series:
     past: tuple[tuple[date, Decimal], ...]
     ahead: tuple[Forecast, ...]
     accuracy: tuple[tuple[Any, ...], ...]
-    """Of each model: name, wape, mase, share within the 80 % interval, origins, whether it is chosen."""
+    """Of each model: name, wape, wape by that of the naive model, share in the 80 % interval, origins, is chosen."""
 
 
 def versions(connection: Connection) -> int:
@@ -87,37 +90,61 @@ def versions(connection: Connection) -> int:
 
 
 _MONTHLY = """
-    select s.month, s.is_partial, p.revenue, p.profit, p.estimated, t.orders, t.customers, f.units
+    select s.month, s.is_partial, p.revenue, p.profit, t.revenue, t.orders, c.customers, u.units, u.products, u.class_a
     from staging.sales_month as s
     left join (
-        select month, sum(revenue) as revenue, sum(profit) as profit, sum(fallback_cost_revenue) as estimated
-        from marts.monthly_profit group by month
-    ) as p using (month)
+        select month, sum(revenue) as revenue, sum(profit) as profit from marts.monthly_profit group by month
+    ) as p on p.month = s.month
     left join (
-        select cast(date_trunc('month', order_date) as date) as month, sum(quantity) as units
-        from marts.fact_sales group by 1
-    ) as f using (month)
+        select month, sum(revenue) as revenue, sum(orders) as orders from marts.territory_sales group by month
+    ) as t on t.month = s.month
     left join (
-        select cast(date_trunc('month', order_date) as date) as month, count(distinct sales_order_id) as orders,
-            count(distinct customer_id) as customers
-        from marts.fact_sales group by 1
-    ) as t using (month)
+        select cast(date_trunc('month', order_date) as date) as month, count(distinct customer_id) as customers
+        from marts.fact_sales group by cast(date_trunc('month', order_date) as date)
+    ) as c on c.month = s.month
+    left join (
+        select month, sum(units) as units, count(*) as products,
+            sum(case when abc_class = 'A' then 1 else 0 end) as class_a
+        from marts.product_performance group by month
+    ) as u on u.month = s.month
     order by s.month
 """
 
 
+@dataclass(frozen=True)
+class _Month:
+    """One month, each ratio from one mart: the figures of two could be of different versions."""
+
+    month: date
+    is_partial: bool
+    revenue: Decimal | None
+    """With `profit`, of `monthly_profit`."""
+    profit: Decimal | None
+    sales: Decimal | None
+    """With `orders`, of `territory_sales`: the same revenue, once both are computed."""
+    orders: int | None
+    customers: int | None
+    units: int | None
+    products: int | None
+    class_a: int | None
+
+
 def overview(connection: Connection, language: Language) -> Overview:
     """The KPIs of the last whole month against the one before and the same one a year before."""
-    rows = connection.execute(_MONTHLY).fetchall()
-    whole = [row for row in rows if not row[1]]
+    months = [_Month(*row) for row in connection.execute(_MONTHLY).fetchall()]
+    whole = [month for month in months if not month.is_partial]
     as_of = connection.execute("select max(as_of) from ops.publication").fetchone()
-    recent = rows[-MONTHS:]
     return Overview(
-        month=whole[-1][0] if whole else None,
+        month=whole[-1].month if whole else None,
+        is_computed=bool(months),
         as_of=as_of[0] if as_of else None,
         groups=tuple(_groups(connection, whole, language)),
-        history=tuple((row[0], row[2] or Decimal(0), row[3] or Decimal(0), row[1]) for row in recent),
-        territories=tuple(_territories(connection, whole[-1][0])) if whole else (),
+        history=tuple(
+            (one.month, one.revenue, one.profit or Decimal(0), one.is_partial)
+            for one in months[-MONTHS:]
+            if one.revenue is not None
+        ),
+        territories=tuple(_territories(connection, whole[-1].month)) if whole else (),
     )
 
 
@@ -134,6 +161,20 @@ def assets(connection: Connection) -> list[Asset]:
     ]
     order = {"blocked": 0, "never published": 1}
     return sorted(found, key=lambda one: (order.get(one.state.verdict, 2), one.state.fresh, one.state.asset))
+
+
+def standing(
+    marts: Collection[str], found: Sequence[Asset], language: Language
+) -> tuple[Literal["bad", "mind", ""], str]:
+    """What readers should know of figures from these marts: how bad it is, and a word for it; empty if all is well."""
+    states = [asset.state for asset in found if asset.state.asset in marts]
+    if any(state.verdict == "blocked" for state in states):
+        return "bad", language.text("blocked")
+    if any(state.version is None for state in states):
+        return "mind", language.text("being computed")
+    if not all(state.fresh for state in states):
+        return "mind", language.text("inputs are newer")
+    return "", ""
 
 
 def scores(connection: Connection) -> tuple[Decimal | None, datetime | None, list[tuple[str, Decimal | None]]]:
@@ -167,61 +208,92 @@ def series(connection: Connection, channel: str, territory_id: int, name: str) -
         f"select month, revenue from marts.territory_sales where {where} and not is_partial order by month", one
     ).fetchall()
     ahead = connection.execute(
-        "select month, forecast, lower_80, upper_80, lower_95, upper_95, model from marts.sales_forecast"
+        "select month, forecast, lower_80, upper_80, lower_95, upper_95, model, trained_until from marts.sales_forecast"
         f" where {where} and trained_until = (select max(trained_until) from marts.sales_forecast) order by month",
         one,
     ).fetchall()
     accuracy = connection.execute(
-        f"select model, wape, mase, coverage_80, origins, is_chosen from marts.forecast_accuracy where {where}"
+        f"select model, wape, coverage_80, origins, is_chosen from marts.forecast_accuracy where {where}"
         " order by is_chosen desc, wape, model",
         one,
     ).fetchall()
+    naive = next((row[1] for row in accuracy if row[0] == "naive"), None)
     return Series(
         channel,
         territory_id,
         name,
         model=ahead[0][6] if ahead else "",
-        past=tuple((row[0], row[1]) for row in past),
+        past=_without_gaps(dict(past), ahead[0][7] if ahead else None),
         ahead=tuple((row[0], row[1], row[2], row[3], row[4], row[5]) for row in ahead),
-        accuracy=tuple(accuracy),
+        accuracy=tuple((model, wape, _ratio(wape, naive), *rest) for model, wape, *rest in accuracy),
     )
 
 
-def _groups(connection: Connection, whole: Sequence[tuple[Any, ...]], language: Language) -> Iterator[Group]:
-    text = language.text
+def _without_gaps(known: dict[date, Decimal], until: date | None) -> tuple[tuple[date, Decimal], ...]:
+    """Every month from the first one on, as the models see them: a month without orders earned nothing."""
+    if not known:
+        return ()
+    last = max(*known, until or min(known))
+    back = 12 * (last.year - min(known).year) + last.month - min(known).month
+    months = (earlier(last, distance) for distance in range(back, -1, -1))
+    return tuple((month, known.get(month, Decimal(0))) for month in months)
+
+
+def _groups(connection: Connection, whole: Sequence[_Month], language: Language) -> Iterator[Group]:
+    text, money, number = language.text, language.short_money, language.number
+
+    def monthly(name: str, figure: Callable[[_Month], Any], shown: Any) -> Kpi:
+        return _monthly(name, whole, figure, shown, language)
+
     if whole:
-        by_month = {row[0]: row for row in whole}
-        revenue = _monthly(text("Revenue"), by_month, lambda row: row[2], language.short_money, language)
-        orders = _monthly(text("Orders"), by_month, lambda row: row[5], language.number, language)
-        value = _monthly(
-            text("Order value"), by_month, lambda row: _ratio(row[2], row[5]), language.short_money, language
+        yield Group(
+            text("Sales"),
+            ("territory_sales",),
+            (
+                monthly(text("Revenue"), lambda one: one.sales, money),
+                monthly(text("Orders"), lambda one: one.orders, number),
+                monthly(text("Order value"), lambda one: _ratio(one.sales, one.orders), money),
+            ),
         )
-        yield Group(text("Sales"), "territory_sales", (revenue, orders, value))
-        profit = _monthly(text("Gross profit"), by_month, lambda row: row[3], language.short_money, language)
         margin = _monthly(
-            text("Margin"), by_month, lambda row: _ratio(row[3], row[2]), language.percent, language, share=True
+            text("Margin"), whole, lambda one: _ratio(one.profit, one.revenue), language.percent, language, share=True
         )
-        yield Group(text("Finance"), "monthly_profit", (profit, margin))
-        buyers = _monthly(text("Customers who ordered"), by_month, lambda row: row[6], language.number, language)
-        yield Group(text("Customers"), "customer_value", (buyers, *_customers(connection, language)))
-        units = _monthly(text("Units sold"), by_month, lambda row: row[7], language.number, language)
-        yield Group(text("Products"), "product_performance", (units, *_products(connection, whole[-1][0], language)))
+        yield Group(
+            text("Finance"),
+            ("monthly_profit",),
+            (monthly(text("Gross profit"), lambda one: one.profit, money), margin),
+        )
+        buyers = monthly(text("Customers who ordered"), lambda one: one.customers, number)
+        yield Group(
+            text("Customers"),
+            ("customer_value", "customer_churn", "fact_sales"),
+            (buyers, *_customers(connection, language)),
+        )
+        yield Group(
+            text("Products"),
+            ("product_performance",),
+            (
+                monthly(text("Units sold"), lambda one: one.units, number),
+                monthly(text("Products sold"), lambda one: one.products, number),
+                monthly(text("Of them in class A"), lambda one: one.class_a, number),
+            ),
+        )
     stock = tuple(_stock(connection, language))
     if stock:
-        yield Group(text("Stock"), "inventory_status", stock)
+        yield Group(text("Stock"), ("inventory_status",), stock)
 
 
 def _monthly(
     name: str,
-    by_month: dict[date, tuple[Any, ...]],
-    figure: Any,
+    whole: Sequence[_Month],
+    figure: Callable[[_Month], Any],
     shown: Any,
     language: Language,
     share: bool = False,
 ) -> Kpi:
     """A KPI of the last whole month; a share is compared by its difference in points."""
-    months = sorted(by_month)
-    newest = months[-1]
+    by_month = {one.month: one for one in whole}
+    newest = max(by_month)
     values = [_figure(by_month.get(earlier(newest, back)), figure) for back in range(MONTHS - 1, -1, -1)]
     now, before, year_before = values[-1], values[-2], values[0]
     compare = _difference if share else _growth
@@ -242,8 +314,8 @@ def _monthly(
     )
 
 
-def _figure(row: tuple[Any, ...] | None, figure: Any) -> Decimal | None:
-    value = figure(row) if row else None
+def _figure(month: _Month | None, figure: Callable[[_Month], Any]) -> Decimal | None:
+    value = figure(month) if month else None
     return None if value is None else Decimal(value)
 
 
@@ -252,7 +324,8 @@ def _ratio(one: Decimal | None, other: Decimal | int | None) -> Decimal | None:
 
 
 def _growth(now: Decimal | None, then: Decimal | None) -> Decimal | None:
-    return now / then - 1 if now is not None and then else None
+    # Of nothing, or of a loss, there is no growth in per cent.
+    return now / then - 1 if now is not None and then is not None and then > 0 else None
 
 
 def _difference(now: Decimal | None, then: Decimal | None) -> Decimal | None:
@@ -268,16 +341,6 @@ def _customers(connection: Connection, language: Language) -> Iterator[Kpi]:
         " count(*) filter (where counts_in_churn_rate) from marts.customer_churn"
     ).fetchone()
     yield Kpi(text("Lost customers"), language.percent(_ratio(Decimal(churn[0]), churn[1]) if churn else None))
-
-
-def _products(connection: Connection, month: date, language: Language) -> Iterator[Kpi]:
-    text = language.text
-    row = connection.execute(
-        "select count(*), count(*) filter (where abc_class = 'A') from marts.product_performance where month = %s",
-        (month,),
-    ).fetchone()
-    yield Kpi(text("Products sold"), language.number(row[0] if row else None))
-    yield Kpi(text("Of them in class A"), language.number(row[1] if row else None))
 
 
 def _stock(connection: Connection, language: Language) -> Iterator[Kpi]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
+from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
 from adventureworks.dashboard.app import PREFIX, app
+
+# What the browser asks for: below the path of Airflow's base_url, if it has one.
+_AT = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/") + PREFIX
 
 
 class DashboardPlugin(AirflowPlugin):
@@ -15,15 +21,15 @@ class DashboardPlugin(AirflowPlugin):
     external_views = [  # noqa: RUF012
         {
             "name": "AdventureWorks",
-            "href": f"{PREFIX}/overview",
+            "href": f"{_AT}/overview",
             "destination": "nav",
             "url_route": "adventureworks",
-            "icon": f"{PREFIX}/static/icon.svg",
-            "icon_dark_mode": f"{PREFIX}/static/icon-dark.svg",
+            "icon": f"{_AT}/static/icon.svg",
+            "icon_dark_mode": f"{_AT}/static/icon-dark.svg",
         },
         {
             "name": "Marts",
-            "href": f"{PREFIX}/dag/{{DAG_ID}}",
+            "href": f"{_AT}/dag/{{DAG_ID}}",
             "destination": "dag",
             "url_route": "adventureworks_marts",
         },

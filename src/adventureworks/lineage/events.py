@@ -237,8 +237,9 @@ def _of_mart(settings: Settings, mart: Mart) -> dict[str, list[column_lineage_da
         # What a mart said before is no origin.
         made_of = [origin for origin in column.made_of if origin[0] != mart.name]
         keys = [(name, key) for name in mart.inputs for key in key_of(entry(name))]
+        indirect = column.counted if made_of else keys
         fields[column.name] = [
-            facet.InputField(where.namespace, where.name, origin, [taken if made_of else counted])
+            facet.InputField(where.namespace, where.name, origin, [counted if (asset, origin) in indirect else taken])
             for asset, origin in made_of or keys
             for where in [datasets.in_warehouse(settings, entry(asset))]
         ]

@@ -12,14 +12,27 @@ from sqlglot.errors import SqlglotError
 from sqlglot.lineage import Node, lineage
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, entry
-from adventureworks.columns import columns_of
+from adventureworks.columns import columns_of, key_of
+from adventureworks.lineage.grain import spelled_out
 from adventureworks.marts import models
 
 Origin = tuple[str, str]
 """A table or mart, and a column of it."""
 
-_VIEWS = {"sales_month": ("fact_sales", "order_date")}
+_VIEWS: dict[str, dict[str, tuple[Origin, ...]]] = {
+    "sales_month": {
+        "month": (("fact_sales", "order_date"),),
+        "fiscal_year": (("fact_sales", "order_date"),),
+        "is_partial": (("fact_sales", "channel"), ("fact_sales", "order_date")),
+    }
+}
 """Views of the warehouse, and what their columns are made of."""
+
+_COUNTED_UP: dict[Origin, tuple[Origin, ...]] = {
+    ("customer_retention", "months_since"): (("fact_sales", "order_date"),),
+    ("exchange_rates", "is_gap_filled"): (("Sales_CurrencyRate", "CurrencyRateDate"),),
+}
+"""Columns that a query counts up by itself, and the columns that say how far."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +43,22 @@ class ColumnLineage:
     description: str
     made_of: tuple[Origin, ...]
     from_source: tuple[Origin, ...]
+    counted: frozenset[Origin]
+    """Those of `made_of` whose rows are counted, while their values are not read."""
 
 
 @cache
 def columns(name: str) -> tuple[ColumnLineage, ...]:
     """The columns of a mart. Of a mart that Python computes, each column may come from all that it reads."""
     mart = MARTS[name]
-    direct = _direct(mart)
+    direct, read = _direct(mart), _read(mart)
     return tuple(
         ColumnLineage(
             column.name,
             column.description or "",
             made_of := direct.get(column.name, ()),
             tuple(sorted({source for origin in made_of for source in _in_source(origin)})),
+            frozenset(made_of) - frozenset(read.get(column.name, made_of)),
         )
         for column in columns_of(mart)
     )
@@ -75,15 +91,25 @@ def levels(name: str) -> tuple[tuple[str, ...], ...]:
 
 @cache
 def _direct(mart: Mart) -> Mapping[str, tuple[Origin, ...]]:
-    """Column -> what the model reads for it."""
+    """Column -> what the model reads or counts for it."""
     if models.is_sql(mart):
-        query = models.queries_of(mart)[mart.name]
-        return {column.name: tuple(sorted(_traced(query, column.name))) for column in columns_of(mart)}
-    read = tuple(sorted({origin for query in models.queries_of(mart).values() for origin in _all_of(query)}))
+        query = spelled_out(_unquoted(models.queries_of(mart)[mart.name]), _key_of)
+        return {
+            column.name: tuple(sorted(_traced(query, column.name))) or _COUNTED_UP.get((mart.name, column.name), ())
+            for column in columns_of(mart)
+        }
+    read = tuple(sorted({origin for query in models.queries_of(mart).values() for origin in _all_of(_unquoted(query))}))
     return dict.fromkeys((column.name for column in columns_of(mart)), read)
 
 
-@cache
+def _read(mart: Mart) -> Mapping[str, set[Origin]]:
+    """Column -> what the model reads for it, of a model in SQL; without what it only counts."""
+    if not models.is_sql(mart):
+        return {}
+    query = _unquoted(models.queries_of(mart)[mart.name])
+    return {column.name: _traced(query, column.name) for column in columns_of(mart)}
+
+
 def _unquoted(query: str) -> exp.Expr:
     """The SELECT with all names alike: a quoted one would have to be spelled as the schema spells it."""
     parsed = sqlglot.parse_one(query, dialect=models.DIALECT)
@@ -92,9 +118,9 @@ def _unquoted(query: str) -> exp.Expr:
     return parsed
 
 
-def _traced(query: str, column: str) -> set[Origin]:
+def _traced(query: exp.Expr, column: str) -> set[Origin]:
     try:
-        root = lineage(column, _unquoted(query), schema=_schema(), dialect=models.DIALECT)
+        root = lineage(column, query, schema=_schema(), dialect=models.DIALECT)
     except (SqlglotError, ValueError, KeyError):
         return _all_of(query)
     return {origin for node in root.walk() if not node.downstream for origin in _origin(node)}
@@ -114,13 +140,13 @@ def _origin(node: Node) -> Iterator[Origin]:
         asset = _asset(node.source)
         column = node.name.rpartition(".")[2].strip('"')
         if asset:
-            yield _VIEWS.get(node.source.name.lower(), (asset, _spelled(asset, column)))
+            view = _VIEWS.get(node.source.name.lower(), {})
+            yield from view.get(column.lower(), ((asset, _spelled(asset, column)),))
 
 
-def _all_of(query: str) -> set[Origin]:
+def _all_of(parsed: exp.Expr) -> set[Origin]:
     """Every column of a table that a SELECT names."""
     found: set[Origin] = set()
-    parsed = sqlglot.parse_one(query, dialect=models.DIALECT)
     assets = {asset for reference in parsed.find_all(exp.Table) if (asset := _asset(reference))}
     named = {column.name.lower() for column in parsed.find_all(exp.Column)}
     for asset in assets:
@@ -134,7 +160,14 @@ def _asset(reference: exp.Table) -> str | None:
     if reference.db.lower() not in ("raw", "marts", "staging"):
         return None
     known = {asset.lower(): asset for asset in (*SOURCE_TABLES, *MARTS)}
-    return _VIEWS[name][0] if name in _VIEWS else known.get(name)
+    return _VIEWS[name]["month"][0][0] if name in _VIEWS else known.get(name)
+
+
+def _key_of(reference: exp.Table) -> tuple[str, ...]:
+    if reference.name.lower() in _VIEWS:
+        return ("month",)
+    asset = _asset(reference)
+    return tuple(key_of(entry(asset))) if asset else ()
 
 
 def _spelled(asset: str, column: str) -> str:

@@ -17,3 +17,14 @@ def dimension_name(name: str, language: Language) -> str:
         "freshness": text("Freshness"),
         "volume": text("Volume"),
     }.get(name, name)
+
+
+def verdict_name(verdict: str, language: Language) -> str:
+    """What the checks said of a table or mart."""
+    text = language.text
+    return {
+        "passed": text("passed"),
+        "passed with warnings": text("passed with warnings"),
+        "blocked": text("blocked"),
+        "never published": text("never published"),
+    }.get(verdict, verdict)
