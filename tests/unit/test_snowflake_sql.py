@@ -50,6 +50,11 @@ def in_snowflake(query: str, parameters: object = None) -> str:
             "select sum(a) filter (where b) from marts.x",
             'SELECT SUM(IFF("B", "A", NULL)) FROM "MARTS"."X"',
         ),
+        (
+            "select d + interval '6 months', d - interval '1 day', d + interval '1 day' * o.n, a + 1 from marts.x as o",
+            'SELECT DATEADD(MONTH, 6, "D"), DATEADD(DAY, -1, "D"), DATEADD(DAY, "O"."N", "D"), "A" + 1'
+            ' FROM "MARTS"."X" AS "O"',
+        ),
         ("select 1::numeric / 3", "SELECT CAST(1 AS DECIMAL(38, 12)) / 3"),
         ('drop table if exists staging."T" cascade', 'DROP TABLE IF EXISTS "STAGING"."T"'),
     ],

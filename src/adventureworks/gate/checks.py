@@ -162,6 +162,8 @@ def _examples(check: DeclaredCheck, measured: Measured, key: tuple[str, ...]) ->
         return ()
     texts = []
     for row in measured.rows:
+        # Engines tell the names of columns in their own case.
+        values = {name.lower(): value for name, value in row.items()}
         names = tuple(row) if check.kind == "rows" else key
-        texts.append(", ".join(f"{name}={row[name]}" for name in names))
+        texts.append(", ".join(f"{name}={values[name.lower()]}" for name in names))
     return tuple(dict.fromkeys(text for text in texts if text))[:EXAMPLES]

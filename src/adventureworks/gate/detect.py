@@ -49,7 +49,8 @@ def detect(settings: Settings, run_id: str, *, everything: bool = False) -> list
             changed |= {asset for asset, last in known.items() if last.blocked}
             changed |= _waiting_for_parents(settings, connection, changed)
         interrupted = publication.interrupted(connection)
-        changed |= interrupted
+        # One that was read again since, and blocked, waits as others do: for a change.
+        changed |= {asset for asset in interrupted if not _is_known_as_blocked(states[asset], known.get(asset))}
         whole = {asset for asset in changed if everything or asset not in known or asset in interrupted}
         connection.execute("delete from ops.change where run_id = %s", (run_id,))
         for asset in sorted(changed):
@@ -70,6 +71,10 @@ def difference(settings: Settings) -> str | None:
     seen = {f"{asset} {last.fingerprint}" for asset, last in known.items()}
     news = sorted(set(found) - seen)
     return hashlib.sha256("\n".join(news).encode()).hexdigest() if news else None
+
+
+def _is_known_as_blocked(state: TableState | TableBlocked, last: _Known | None) -> bool:
+    return last is not None and last.blocked and _fingerprint(state) == last.fingerprint
 
 
 def _states(source: Source, known: Mapping[str, _Known]) -> dict[str, TableState | TableBlocked]:

@@ -48,9 +48,12 @@ def publish(settings: Settings, run_id: str) -> list[Publication]:
             "select asset from ops.change where run_id = %s and status in ('published', 'unchanged'))",
             (run_id,),
         )
+        unannounced = publication.unannounced(connection, list(SOURCE_TABLES))
+    # When all is committed: to make a view is to commit, on some engines. Until then the candidates show the same rows.
+    with open_warehouse(settings).connect("publish") as connection:
         for asset, *_ in rows:
             layout.show_published(connection, SOURCE_TABLES[asset])
-        return publication.unannounced(connection, list(SOURCE_TABLES))
+    return unannounced
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import Mart, SourceTable
 from adventureworks.settings import Settings
+from adventureworks.warehouse.environments import schema_of
 from adventureworks.warehouse.layout import home_of
 from adventureworks.warehouse.snowflake import schemas_of
 from adventureworks.warehouse.snowflake_login import account_of
@@ -34,7 +35,7 @@ def in_warehouse(settings: Settings, entry: SourceTable | Mart) -> Name:
         name = f"{settings.snowflake_database}.{schema}.{entry.asset}".upper()
         return Name(f"snowflake://{account_of(settings)}", name)
     namespace, database = _server(settings.warehouse_url) if settings.warehouse_url else _NOT_CONFIGURED
-    return Name(namespace, f"{database}.{home_of(entry)}.{entry.asset}")
+    return Name(namespace, f"{database}.{schema_of(settings.environment, home_of(entry))}.{entry.asset}")
 
 
 def in_source(settings: Settings, table: SourceTable) -> Name:

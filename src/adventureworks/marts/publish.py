@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from adventureworks import incidents
-from adventureworks.catalog import Mart, feeds_of, marts_of
+from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of
 from adventureworks.columns import columns_of
 from adventureworks.incidents import Incident, notices
 from adventureworks.incidents.notices import Notice
@@ -42,11 +42,13 @@ def publish(settings: Settings, dag: str, run_id: str) -> Outcome:
                 _announce(connection, mart, run_id)
                 _publish_mart(connection, mart, run_id, built)
                 resolved += incidents.resolve(connection, mart.name, run_id=run_id)
-            # At the end: to make a view is to commit, on some engines.
-            for mart in built.marts:
-                layout.show_published(connection, mart)
         published = tuple(publication.of_run(connection, run_id))
-        return Outcome(published, tuple(resolved), tuple(notices.of_run(connection, run_id)))
+        outcome = Outcome(published, tuple(resolved), tuple(notices.of_run(connection, run_id)))
+    # When all is committed: to make a view is to commit, on some engines. Until then the candidates show the same rows.
+    with open_warehouse(settings).connect(f"publish {dag}") as connection:
+        for version in published:
+            layout.show_published(connection, MARTS[version.asset])
+    return outcome
 
 
 def _announce(connection: Connection, mart: Mart, run_id: str) -> None:

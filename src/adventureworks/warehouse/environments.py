@@ -11,7 +11,7 @@ from functools import lru_cache
 
 SCHEMAS = ("raw", "marts", "staging", "quarantine", "ops")
 
-_SCHEMA = re.compile(rf"""(?<![\w."])("?)({"|".join(SCHEMAS)})\1(?=\.)""")
+_SCHEMA = re.compile(rf"""(?<![\w."])("?)({"|".join(SCHEMAS)})\1(?=\.)""", re.IGNORECASE)
 
 
 def schema_of(environment: str, schema: str) -> str:
@@ -24,4 +24,4 @@ def in_environment(statement: str, environment: str) -> str:
     """A statement for the schemas of an environment."""
     if not environment:
         return statement
-    return _SCHEMA.sub(lambda found: f"{found[1]}{schema_of(environment, found[2])}{found[1]}", statement)
+    return _SCHEMA.sub(lambda found: f"{found[1]}{schema_of(environment, found[2].lower())}{found[1]}", statement)

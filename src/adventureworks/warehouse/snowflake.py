@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import polars as pl
+import pyarrow as pa
+from pyarrow import parquet
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import columns_of
@@ -31,11 +33,16 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
     from snowflake.connector.cursor import SnowflakeCursor
 
+ROWS_IN_A_STATEMENT = 100
+"""The driver writes the values into the statement, and Snowflake takes no statement above a megabyte."""
+
 STAGE = "LOADS"
 """The stage, in the schema of candidates, through which rows come."""
 
-_DATA = re.compile(r"""(?<![\w."])"?(?:raw|marts|staging|quarantine)"?\.|(?<![\w."])"?ops"?\."?quarantined_row\b""")
-_RECORDS = re.compile(r"""(?<![\w."])"?ops"?\."?(?!quarantined_row\b)\w+""")
+_DATA = re.compile(
+    r"""(?<![\w."])"?(?:raw|marts|staging|quarantine)"?\.|(?<![\w."])"?ops"?\."?quarantined_row\b""", re.IGNORECASE
+)
+_RECORDS = re.compile(r"""(?<![\w."])"?ops"?\."?(?!quarantined_row\b)\w+""", re.IGNORECASE)
 
 
 class SnowflakeWarehouse:
@@ -176,8 +183,10 @@ class Session:
             return
         text, values = named(query, found[0])
         statement = rewritten(text, self._schemas, types_of(values))
-        self.statements += 1
-        self._data_cursor().executemany(statement.sql, [dict(zip(values, row, strict=True)) for row in found])
+        for first in range(0, len(found), ROWS_IN_A_STATEMENT):
+            part = [dict(zip(values, row, strict=True)) for row in found[first : first + ROWS_IN_A_STATEMENT]]
+            self.statements += 1
+            self._data_cursor().executemany(statement.sql, part)
 
     def frame(self, query: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
         """The rows of a SELECT: whole numbers as Int64, exact decimals with the scale of their column, else text."""
@@ -193,7 +202,7 @@ class Session:
         stage = f'"{real["staging"]}".{STAGE}'
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"{uuid4().hex}.parquet")
-            frame.rename(str.upper).write_parquet(path)
+            parquet.write_table(_as_snowflake_reads(frame.rename(str.upper).to_arrow()), path)
             self._send(f"put 'file://{path}' @{stage} auto_compress = false")
         self._send(
             f'copy into "{real[schema]}"."{name.upper()}" from @{stage}/{path.name}'
@@ -232,7 +241,11 @@ class Session:
     def _run(self, query: str, parameters: Parameters) -> Rows:
         text, values = named(query, parameters)
         statement = rewritten(text, self._schemas, types_of(values))
-        return Rows(self._send(statement.sql, values or None), statement.columns)
+        cursor = self._send(statement.sql, values or None)
+        columns = statement.columns
+        if "*" in columns:
+            columns = tuple(column.name.lower() for column in cursor.description or ())
+        return Rows(cursor, columns)
 
     def _send(self, statement: str, values: dict[str, Any] | None = None) -> SnowflakeCursor:
         """Sends a statement that is in Snowflake's own words."""
@@ -299,6 +312,12 @@ class Cursor:
         return self._rows.fetchmany(size)
 
 
+def _as_snowflake_reads(rows: pa.Table) -> pa.Table:
+    """Times in microseconds, and no unsigned numbers: what COPY INTO takes."""
+    kinds = {pa.time64("ns"): pa.time64("us"), pa.uint8(): pa.int16()}
+    return rows.cast(pa.schema([field.with_type(kinds.get(field.type, field.type)) for field in rows.schema]))
+
+
 def touches_data(statement: str) -> bool:
     """Whether a statement is for Snowflake. Raises ValueError where it names tables of both sides."""
     of_data = _DATA.search(statement)
@@ -314,8 +333,11 @@ def schemas_of(settings: Settings) -> Schemas:
     return tuple((name, schema_of(settings.environment, real).upper()) for name, real in names.items())
 
 
+_QUOTA_IS_USED_UP = 90073
+"""The number of the error of a warehouse that its resource monitor lets not wake."""
+
 # Of Snowflake's connector.
-_FIXED, _TIMESTAMPS = 0, {4, 6, 8}
+_FIXED, _TIMESTAMPS = 0, {4, 6, 7, 8}
 _PLAIN: dict[int, pl.DataType] = {1: pl.Float64(), 3: pl.Date(), 12: pl.Time(), 13: pl.Boolean()}
 
 
@@ -334,8 +356,9 @@ def _lost_is_unavailable() -> Iterator[None]:
 
     try:
         yield
-    except (OperationalError, Error) as error:
-        if isinstance(error, DatabaseError) and not isinstance(error, OperationalError):
+    except Error as error:
+        away = isinstance(error, OperationalError) or str(error.sqlstate or "").startswith("57")
+        if isinstance(error, DatabaseError) and not away and error.errno != _QUOTA_IS_USED_UP:
             raise
         raise ServiceUnavailable(
             f"Snowflake does not answer: {first_line(error)}.", "Check it: adventureworks doctor"

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from adventureworks.settings import Settings
 
 _LONGEST_TAG = 2000
+_AS_TEXT = {
+    "DATE_OUTPUT_FORMAT": "YYYY-MM-DD",
+    "TIME_OUTPUT_FORMAT": "HH24:MI:SS",
+    "TIMESTAMP_NTZ_OUTPUT_FORMAT": "YYYY-MM-DD HH24:MI:SS",
+}
+"""Values as text look as PostgreSQL writes them: keys in quarantine are compared so."""
 _OF_THE_TASK = {"dag": "AIRFLOW_CTX_DAG_ID", "task": "AIRFLOW_CTX_TASK_ID", "run": "AIRFLOW_CTX_DAG_RUN_ID"}
 
 
@@ -27,10 +33,10 @@ def sign_in(settings: Settings, purpose: str) -> SnowflakeConnection:
     """
     from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
     from airflow.sdk.exceptions import AirflowNotFoundException
-    from snowflake.connector.errors import DatabaseError, Error
+    from snowflake.connector.errors import DatabaseError, Error, OperationalError
 
     connection_id = settings.snowflake_connection
-    session: dict[str, Any] = {"QUERY_TAG": query_tag(purpose), "AUTOCOMMIT": False, "TIMEZONE": "UTC"}
+    session: dict[str, Any] = {"QUERY_TAG": query_tag(purpose), "AUTOCOMMIT": False, "TIMEZONE": "UTC", **_AS_TEXT}
     try:
         hook = SnowflakeHook(
             connection_id,
@@ -44,6 +50,8 @@ def sign_in(settings: Settings, purpose: str) -> SnowflakeConnection:
             f"There is no Airflow connection {connection_id}.",
             f"Make it, or set AIRFLOW_CONN_{connection_id.upper()}: docs/operate/snowflake.md",
         ) from None
+    except OperationalError as error:
+        raise ServiceUnavailable(f"Snowflake does not answer: {first_line(error)}.", "It is tried again.") from None
     except DatabaseError as error:
         raise PlatformError(
             f"Snowflake refuses the login of {connection_id}: {first_line(error)}.", "Check: adventureworks doctor"

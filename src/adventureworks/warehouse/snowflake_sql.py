@@ -84,6 +84,8 @@ def _in_snowflake(node: exp.Expr, schemas: Mapping[str, str], types: Mapping[str
         node.set("db", exp.to_identifier(schemas.get(node.db, node.db)))
     elif isinstance(node, exp.DataType):
         return _type(node)
+    elif isinstance(node, exp.Add | exp.Sub):
+        return _date_add(node)
     elif isinstance(node, exp.UnloggedProperty):
         return exp.TransientProperty()
     elif isinstance(node, exp.JSONExtractScalar) and isinstance(node.this, exp.Cast):
@@ -100,6 +102,22 @@ def _in_snowflake(node: exp.Expr, schemas: Mapping[str, str], types: Mapping[str
     elif isinstance(node, exp.Drop):
         node.set("cascade", False)
     return node
+
+
+def _date_add(node: exp.Add | exp.Sub) -> exp.Expr:
+    """A date and an interval, or so many times one: Snowflake multiplies no interval."""
+    moved = node.expression.unnest()
+    times: exp.Expr = exp.Literal.number(1)
+    if isinstance(moved, exp.Mul):
+        one, other = moved.this.unnest(), moved.expression.unnest()
+        moved, times = (one, other) if isinstance(one, exp.Interval) else (other, one)
+    if not isinstance(moved, exp.Interval):
+        return node
+    count = int(moved.this.name) * (-1 if isinstance(node, exp.Sub) else 1)
+    number: exp.Expr = exp.Literal.number(abs(count)) if count >= 0 else exp.Neg(this=exp.Literal.number(-count))
+    if not isinstance(times, exp.Literal):
+        number = times.copy() if count == 1 else exp.Mul(this=exp.Paren(this=times.copy()), expression=number)
+    return exp.DateAdd(this=node.this, expression=number, unit=exp.var(moved.text("unit").upper().removesuffix("S")))
 
 
 def _type(node: exp.DataType) -> exp.DataType:
