@@ -88,7 +88,8 @@ def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
             yield months.figures(connection, "2014-05")
         elif of == "the dashboard":
             yield figures.overview(connection, english)
-            yield figures.scores(connection)[2]
+            # The double divides as floating point.
+            yield [(name, score and round(float(score), 9)) for name, score in figures.scores(connection)[2]]
             names = figures.series_names(connection)
             yield names
             yield figures.series(connection, *names[0])
