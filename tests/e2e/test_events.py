@@ -190,4 +190,4 @@ def test_the_scheduler_may_die(platform: RunningPlatform) -> None:
     platform.change(*sell_one_more(order, line))
     wait_for(lambda: platform.newest("daily_sales")[0] > version, seconds=180)
     # What follows from it is made as well, before anybody else looks.
-    wait_for(platform.quiet, seconds=240)
+    wait_for(platform.quiet, seconds=400)
