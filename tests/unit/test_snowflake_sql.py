@@ -69,6 +69,9 @@ def test_values_are_bound_by_name_with_their_types_and_percent_signs_are_kept() 
     assert in_snowflake(query, [1, date(2014, 6, 30)]) == (
         """SELECT "A" FROM "MARTS"."X" WHERE "A" = %(p0)s AND "D" <= CAST(%(p1)s AS DATE) AND "B" LIKE '100%%'"""
     )
+    assert in_snowflake("select 1 from marts.x where d > %s + interval '-90 DAY'", [date(2014, 6, 30)]) == (
+        'SELECT 1 FROM "MARTS"."X" WHERE "D" > DATEADD(DAY, -90, CAST(%(p0)s AS DATE))'
+    )
     assert named(query, [1, date(2014, 6, 30)])[1] == {"p0": 1, "p1": date(2014, 6, 30)}
     assert in_snowflake("select '100%' from marts.x") == 'SELECT \'100%\' FROM "MARTS"."X"'
 

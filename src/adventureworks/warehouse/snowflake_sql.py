@@ -65,6 +65,9 @@ def rewritten(query: str, schemas: Schemas, types: Types = ()) -> Statement:
         query = _PLACEHOLDER.sub(lambda match: f":{match[1]}", query.replace("%%", "%"))
     tree = sqlglot.parse_one(query, dialect="postgres")
     columns = tuple(select.alias_or_name for select in tree.selects) if isinstance(tree, exp.Query) else ()
+    # Before the rest: what `transform` puts in, it does not look into.
+    for sum_or_difference in list(tree.find_all(exp.Add, exp.Sub)):
+        _move_date(sum_or_difference)
     tree = tree.transform(_in_snowflake, dict(schemas), dict(types), copy=False)
     for identifier in tree.find_all(exp.Identifier):
         identifier.set("this", identifier.name.upper())
@@ -84,8 +87,6 @@ def _in_snowflake(node: exp.Expr, schemas: Mapping[str, str], types: Mapping[str
         node.set("db", exp.to_identifier(schemas.get(node.db, node.db)))
     elif isinstance(node, exp.DataType):
         return _type(node)
-    elif isinstance(node, exp.Add | exp.Sub):
-        return _date_add(node)
     elif isinstance(node, exp.UnloggedProperty):
         return exp.TransientProperty()
     elif isinstance(node, exp.JSONExtractScalar) and isinstance(node.this, exp.Cast):
@@ -104,20 +105,21 @@ def _in_snowflake(node: exp.Expr, schemas: Mapping[str, str], types: Mapping[str
     return node
 
 
-def _date_add(node: exp.Add | exp.Sub) -> exp.Expr:
-    """A date and an interval, or so many times one: Snowflake multiplies no interval."""
+def _move_date(node: exp.Binary) -> None:
+    """Rewrites a date and an interval, or so many times one: Snowflake multiplies no interval."""
     moved = node.expression.unnest()
     times: exp.Expr = exp.Literal.number(1)
     if isinstance(moved, exp.Mul):
         one, other = moved.this.unnest(), moved.expression.unnest()
         moved, times = (one, other) if isinstance(one, exp.Interval) else (other, one)
     if not isinstance(moved, exp.Interval):
-        return node
+        return
     count = int(moved.this.name) * (-1 if isinstance(node, exp.Sub) else 1)
     number: exp.Expr = exp.Literal.number(abs(count)) if count >= 0 else exp.Neg(this=exp.Literal.number(-count))
     if not isinstance(times, exp.Literal):
         number = times.copy() if count == 1 else exp.Mul(this=exp.Paren(this=times.copy()), expression=number)
-    return exp.DateAdd(this=node.this, expression=number, unit=exp.var(moved.text("unit").upper().removesuffix("S")))
+    unit = exp.var(moved.args["unit"].name.upper().removesuffix("S"))
+    node.replace(exp.DateAdd(this=node.this, expression=number, unit=unit))
 
 
 def _type(node: exp.DataType) -> exp.DataType:
