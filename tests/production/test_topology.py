@@ -138,7 +138,7 @@ def test_who_has_not_signed_in_sees_nothing_and_roles_hold(topology: Topology) -
     nobody, (reader, editor) = topology.visitor(), people
 
     assert nobody.get("/api/v2/dags").status_code == 401
-    for page in ("/dashboard/overview", "/dashboard/lineage", "/dashboard/static/style.css"):
+    for page in ("/dashboard/overview", "/dashboard/lineage", "/dashboard/quality"):
         assert [visitor.get(page).status_code for visitor in (nobody, reader)] == [401, 200], page
     answers = [
         visitor.post("/dashboard/incidents/none/acknowledge", headers={"Origin": topology.ui}).status_code
