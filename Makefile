@@ -8,6 +8,9 @@ CODE := src contracts dags tests bench deploy
 # The first of these that is new enough, and not too new for Airflow, makes the environment.
 PYTHONS := python3 python3.13 python3.12 python3.11
 
+# Most of the long tests wait for other processes.
+WORKERS := 2
+
 # The shell reads these from its environment, so that a path may hold anything.
 export SOURCE PORT ONCE
 RUN_OPTIONS = $${SOURCE:+--source "$$SOURCE"} $${PORT:+--port "$$PORT"} $(if $(filter-out 0 no false,$(ONCE)),--once)
@@ -21,8 +24,8 @@ help: ## list the targets
 run: $(READY) ## start everything, ingest, keep every mart fresh: SOURCE=DIR|URL, PORT=N, ONCE=1 (stop when fresh)
 	@$(BIN)/adventureworks run $(RUN_OPTIONS)
 
-test: lint browser redis pictures ## every check and every test
-	@$(BIN)/python -m pytest
+test: lint browser redis pictures ## every check and every test: WORKERS=N (two at a time unless told otherwise)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 browser: ## Chromium for the tests of the dashboard, where it can be installed; else these tests are skipped
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \

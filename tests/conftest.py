@@ -18,8 +18,25 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 
+ONE_PLATFORM = ("e2e", "acceptance", "production")
+"""Suites whose tests share a platform that takes minutes to come up, the longest first."""
+
 FreshDatabase = Callable[[str], str]
 _numbers = count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Shares the tests out among pytest-xdist's workers, where there are several: what shares a platform goes together.
+
+    What takes longest begins first, so that no worker is left alone with it at the end.
+    """
+
+    def suite(item: pytest.Item) -> str:
+        return item.path.relative_to(REPOSITORY / "tests").parts[0]
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(suite(item) if suite(item) in ONE_PLATFORM else item.path.stem))
+    items.sort(key=lambda item: ONE_PLATFORM.index(suite(item)) if suite(item) in ONE_PLATFORM else len(ONE_PLATFORM))
 
 
 @pytest.fixture(scope="session")

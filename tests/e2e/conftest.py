@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psutil
@@ -23,6 +23,16 @@ digests: {daily_sales: null, low_stock: null, data_quality: null, customer_value
 monthly_report: []
 """
 """What readers get by the clock is tested elsewhere; here mails are counted."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Shows with a failed test what its platform was at."""
+    report = yield
+    platform = getattr(item, "funcargs", {}).get("platform")
+    if report.failed and isinstance(platform, RunningPlatform):
+        report.sections.append(("What the platform was at", platform.state()))
+    return report
 
 
 @pytest.fixture(scope="session")

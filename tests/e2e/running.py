@@ -115,8 +115,37 @@ class RunningPlatform:
         ][0]
         return not (active or waking or unsent)
 
+    def state(self) -> str:
+        """What somebody needs to know who asks why something did not happen."""
+        questions = {
+            "now": ("airflow", "select now()"),
+            "newest runs": (
+                "airflow",
+                "select dag_id, partition_key, state, queued_at, start_date, end_date from dag_run"
+                " order by id desc limit 40",
+            ),
+            "tasks at work": (
+                "airflow",
+                "select dag_id, task_id, state, try_number, queued_dttm, start_date from task_instance"
+                " where state is not null and state not in ('success', 'skipped', 'removed') order by id desc limit 40",
+            ),
+            "alarms": ("airflow", "select * from asset_dag_run_queue"),
+            "months due": ("airflow", "select * from asset_partition_dag_run where created_dag_run_id is null"),
+            "triggers": ("airflow", "select id, classpath, triggerer_id from trigger"),
+            "heartbeats": ("airflow", "select job_type, state, latest_heartbeat from job order by id desc limit 8"),
+            "changes": (
+                "warehouse",
+                "select run_id, asset, status, detected_at from ops.change order by detected_at desc limit 20",
+            ),
+            "incidents": ("warehouse", "select asset, rule, status from ops.incident where resolved_at is null"),
+        }
+        lines = [f"source changed at {self._changed_at}"]
+        for name, (database, question) in questions.items():
+            lines += [f"-- {name}", *(" | ".join(map(str, row)) for row in self.sql(database, question))]
+        return "\n".join([*lines, "-- output", *map(str.rstrip, self.output[-30:])])
 
-def wait_for(what: Callable[[], Found], seconds: float = 120) -> Found:
+
+def wait_for(what: Callable[[], Found], seconds: float = 240) -> Found:
     deadline = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < deadline, "it did not happen in time"
