@@ -20,14 +20,15 @@ _SEEN_AGAIN = (
 )
 
 
-def keys(entry: SourceTable, alias: str, status: str) -> str:
-    """The condition that the key of a row is in quarantine with this status."""
-    key = key_of(entry)
-    ours = ", ".join(f"{alias}.{quoted(name)}::varchar" for name in key)
-    theirs = ", ".join(f"row_key::jsonb ->> '{name}'" for name in key)
-    return (
-        f"({ours}) in (select {theirs} from ops.quarantined_row where asset = '{entry.asset}' and status = '{status}')"
-    )
+def keys(entry: SourceTable, status: str) -> str:
+    """The keys of the rows with this status, as texts: something to join with, or to look into by `is_key`."""
+    texts = ", ".join(f"row_key::jsonb ->> '{name}' as {quoted(name)}" for name in key_of(entry))
+    return f"(select distinct {texts} from ops.quarantined_row where asset = '{entry.asset}' and status = '{status}')"
+
+
+def is_key(entry: SourceTable, kept: str, row: str) -> str:
+    """The condition that one of `keys` (by its alias) is the key of a row of the table (by its alias)."""
+    return " and ".join(f"{kept}.{quoted(name)} = {row}.{quoted(name)}::varchar" for name in key_of(entry))
 
 
 def begin(connection: Connection, asset: str) -> None:

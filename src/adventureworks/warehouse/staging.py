@@ -70,8 +70,9 @@ def keys_to_read(connection: Connection, entry: SourceTable, before: str, most: 
     keys, published = table("staging", keys_table(entry.asset)), table("raw", entry.asset)
     rows = connection.execute(
         f"select {names(key, 'k')} from {keys} as k left join {published} as p on {equal(key, 'k', 'p')}"
+        f" left join {quarantine.keys(entry, 'open')} as q on {quarantine.is_key(entry, 'q', 'k')}"
         f' where (p.{quoted(key[0])} is null or p.{quoted(entry.modified)} is distinct from k."__modified"'
-        f" or {quarantine.keys(entry, 'k', 'open')})"
+        f" or q.{quoted(key[0])} is not null)"
         f' and k."__modified" < %(before)s::timestamp limit {int(most) + 1}',
         {"before": before},
     ).fetchall()
@@ -100,7 +101,8 @@ def settle(connection: Connection, entry: SourceTable, *, whole: bool, find_gone
     connection.execute(
         f"insert into {table('staging', gone_table(entry.asset))} ({names(key)}) select {names(key, 'p')}"
         f" from {published} as p where not exists (select 1 from {present} as s where {equal(key, 's', 'p')})"
-        f" and not ({quarantine.keys(entry, 'p', 'staged')})"
+        f" and not exists (select 1 from {quarantine.keys(entry, 'staged')} as q"
+        f" where {quarantine.is_key(entry, 'q', 'p')})"
     )
 
 
