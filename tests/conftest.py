@@ -25,6 +25,8 @@ FreshDatabase = Callable[[str], str]
 _numbers = count(1)
 
 
+# First of all, since pytest-xdist reads the groups in this hook too.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Shares the tests out among pytest-xdist's workers, where there are several: what shares a platform goes together.
 

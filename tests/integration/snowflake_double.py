@@ -27,8 +27,12 @@ from snowflake.connector.connection import SnowflakeConnection
 from snowflake.connector.cursor import SnowflakeCursor
 from snowflake.connector.errors import ProgrammingError
 
+from adventureworks.warehouse.environments import SCHEMAS
+
 DOUBLE: Any = import_module("fakesnow.server")
 DATABASE = "DBT_DB"
+OWN_SCHEMAS = tuple((schema, schema) for schema in SCHEMAS)
+"""The platform's own names, for a copy that keeps them."""
 NOT_PLAYED = [r"(?i)^comment on table ", r"(?i)^alter table \S+ modify column "]
 """Statements that the double lets pass without doing anything: it breaks on apostrophes in comments."""
 

@@ -20,7 +20,9 @@ from adventureworks.marts import models
 from adventureworks.marts.gate import GateClosed
 from adventureworks.warehouse import layout
 from adventureworks.warehouse.postgres import WarehouseConnection, rows_of
+from adventureworks.warehouse.snowflake_sql import rewritten, types_of
 from tests.integration.pipeline import Pipeline
+from tests.integration.snowflake_double import OWN_SCHEMAS
 
 MART = MARTS["bill_of_materials_cost"]
 AS_OF = {"as_of": date(2014, 6, 30)}
@@ -60,7 +62,7 @@ def compute(
 
         def on_postgres(bill: Bill) -> Costs:
             fill(connection, bill)
-            rows = rows_of(connection, models.rendered(MART, MART.name, "postgres"), AS_OF)
+            rows = rows_of(connection, models.rendered(MART, MART.name), AS_OF)
             return {row["product_id"]: row for row in rows.iter_rows(named=True)}
 
         def on_snowflake(bill: Bill) -> Costs:
@@ -72,9 +74,9 @@ def compute(
                 cursor._duck_conn.execute(  # type: ignore[attr-defined]
                     f"""create or replace table "{schema}"."{table}" as from read_parquet('{file}')"""
                 )
-            cursor.execute(models.rendered(MART, MART.name, "snowflake"), AS_OF)
-            names = [column.name for column in cursor.description]
-            rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            statement = rewritten(models.rendered(MART, MART.name), OWN_SCHEMAS, types_of(AS_OF))
+            cursor.execute(statement.sql, AS_OF)
+            rows = [dict(zip(statement.columns, row, strict=True)) for row in cursor.fetchall()]
             return {row["product_id"]: row for row in rows}
 
         yield on_postgres if request.param == "postgres" else on_snowflake

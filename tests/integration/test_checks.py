@@ -85,7 +85,7 @@ def _publish(url: str, real_data: Path) -> None:
                 append("raw", entry.asset, hold_against(entry, batch).good)
     with engine.connect() as connection:
         for mart in SALES:
-            query = f"insert into marts.{mart.name} {models.rendered(mart, mart.name, 'postgres')}"
+            query = f"insert into marts.{mart.name} {models.rendered(mart, mart.name)}"
             connection.execute(query, {"as_of": AS_OF})
         connection.execute("analyze")
 

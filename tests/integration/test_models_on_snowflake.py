@@ -19,18 +19,15 @@ from psycopg.rows import TupleRow
 from adventureworks.catalog import MARTS
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.marts import models
-from adventureworks.warehouse.environments import SCHEMAS as ENVIRONMENT_SCHEMAS
 from adventureworks.warehouse.postgres import rows_of
 from adventureworks.warehouse.snowflake_sql import rewritten, types_of
+from tests.integration.snowflake_double import OWN_SCHEMAS
 
 QUERIES = [(mart, name) for mart in MARTS.values() for name in models.queries_of(mart)]
 READ = sorted({reference for mart, name in QUERIES for reference in models.tables_of(mart, name)})
 PARAMETERS = {"as_of": date(2014, 6, 30), "run_id": "data_quality_control/compared"}
 ROUNDING = Decimal("0.0000000001")
 """Snowflake divides to twelve places and PostgreSQL to sixteen digits, before both round to ten."""
-
-SCHEMAS = tuple((schema, schema) for schema in ENVIRONMENT_SCHEMAS)
-"""The copy has the platform's own names."""
 
 Postgres = psycopg.Connection[TupleRow]
 
@@ -73,9 +70,9 @@ def snowflake_copy(
 def test_a_select_gives_the_same_rows_on_both_engines(
     published: Postgres, snowflake_copy: snowflake.connector.SnowflakeConnection, mart: Any, name: str
 ) -> None:
-    select = models.rendered(mart, name, "postgres")
+    select = models.rendered(mart, name)
     expected = rows_of(published, select, PARAMETERS)
-    statement = rewritten(select, SCHEMAS, types_of(PARAMETERS))
+    statement = rewritten(select, OWN_SCHEMAS, types_of(PARAMETERS))
     cursor = snowflake_copy.cursor().execute(statement.sql, PARAMETERS)
     assert cursor is not None
     assert list(statement.columns) == expected.columns

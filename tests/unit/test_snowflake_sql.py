@@ -84,7 +84,7 @@ def test_the_columns_keep_the_names_that_were_written() -> None:
 @pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
 def test_no_name_of_a_model_is_left_in_lower_case(mart: Mart) -> None:
     for name in models.queries_of(mart):
-        sent = in_snowflake(models.rendered(mart, name, "postgres"), {"as_of": date(2014, 6, 30), "run_id": "x"})
+        sent = in_snowflake(models.rendered(mart, name), {"as_of": date(2014, 6, 30), "run_id": "x"})
         tree = sqlglot.parse_one(re.sub(r"%\((\w+)\)s", r":\1", sent), dialect="snowflake")
         names = {identifier.name for identifier in tree.find_all(sqlglot.exp.Identifier)}
         assert {one for one in names if one != one.upper()} <= {"as_of", "run_id"}

@@ -23,9 +23,6 @@ from adventureworks.warehouse import layout, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection, PostgresWarehouse, WarehouseConnection, column_type
 from adventureworks.warehouse.sql import names, quoted, table
 
-DIALECT = "postgres"
-"""The one that statements are written in, whatever the warehouse's engine."""
-
 MOST_TRIES = 3
 
 
@@ -103,7 +100,7 @@ def _stage(
     rows = table("staging", f"{mart.name}__rows")
     connection.execute(f"drop table if exists {rows}")
     if models.is_sql(mart):
-        model = models.rendered(mart, mart.name, DIALECT, candidates)
+        model = models.rendered(mart, mart.name, candidates)
         of_months = "true" if months is None else _month_filter(mart, months)
         connection.execute(
             f"create unlogged table {rows} as"
@@ -125,7 +122,7 @@ def _stage_computed(
     """Computes a mart in Python, from what its SELECTs read in this transaction."""
 
     def read(name: str) -> pl.DataFrame:
-        return connection.frame(models.rendered(mart, name, DIALECT, candidates), parameters)
+        return connection.frame(models.rendered(mart, name, candidates), parameters)
 
     columns = columns_of(mart)
     frame = models.compute(mart, read, parameters["as_of"])

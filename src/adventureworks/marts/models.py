@@ -1,4 +1,4 @@
-"""Models: read, bound to what they may see, rendered for the warehouse's engine, or computed in Python.
+"""Models: read, bound to what they may see, rendered for the warehouse, or computed in Python.
 
 A mart's model is `<domain>/<mart>.sql`: one SELECT in the subset that PostgreSQL and Snowflake share, with tables named
 `raw.X` and `marts.x`, and parameters as `:name`. Where SQL is the wrong tool it is a package `<domain>/<mart>/` whose
@@ -25,6 +25,8 @@ from adventureworks.errors import PlatformError
 
 DIALECT = "snowflake"
 """The dialect that models are written in."""
+SPOKEN = "postgres"
+"""The dialect of all statements to a warehouse; a connection to Snowflake rewrites them."""
 
 Read = Callable[[str], pl.DataFrame]
 """Gives the rows of one of a package's SELECTs, by the name of its file."""
@@ -46,8 +48,8 @@ def queries_of(mart: Mart) -> Mapping[str, str]:
     }
 
 
-def rendered(mart: Mart, name: str, engine: str, candidates: Collection[str] = ()) -> str:
-    """One of the model's SELECTs for an engine, with pyformat parameters; `candidates` are read from `staging`."""
+def rendered(mart: Mart, name: str, candidates: Collection[str] = ()) -> str:
+    """One of the model's SELECTs in the warehouse's words, with pyformat parameters; `candidates` are of `staging`."""
     parsed = _parsed(mart, name)
     for reference in parsed.find_all(exp.Table):
         if reference.db == "marts" and reference.name in candidates:
@@ -55,7 +57,7 @@ def rendered(mart: Mart, name: str, engine: str, candidates: Collection[str] = (
     for placeholder in list(parsed.find_all(exp.Placeholder)):
         # psycopg and Snowflake's connector both bind %(name)s.
         placeholder.replace(exp.Var(this=f"%({placeholder.name})s"))
-    return parsed.sql(dialect=engine, identify=True, comments=False)
+    return parsed.sql(dialect=SPOKEN, identify=True, comments=False)
 
 
 def tables_of(mart: Mart, name: str) -> set[tuple[str, str]]:
