@@ -25,7 +25,7 @@ run: $(READY) ## start everything, ingest, keep every mart fresh: SOURCE=DIR|URL
 	@$(BIN)/adventureworks run $(RUN_OPTIONS)
 
 test: lint browser redis pictures ## every check and every test: WORKERS=N (two at a time unless told otherwise)
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
 browser: ## Chromium for the tests of the dashboard, where it can be installed; else these tests are skipped
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \

@@ -4,10 +4,12 @@ import os
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadScopeScheduling
 
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 
@@ -25,20 +27,27 @@ FreshDatabase = Callable[[str], str]
 _numbers = count(1)
 
 
-# First of all, since pytest-xdist reads the groups in this hook too.
-@pytest.hookimpl(tryfirst=True)
+def _suite(path: str) -> str:
+    return path.split("/")[1]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Shares the tests out among pytest-xdist's workers, where there are several: what shares a platform goes together.
+    """What takes longest begins first: no worker of several is then left alone with it at the end."""
+    rank = {suite: place for place, suite in enumerate(ONE_PLATFORM)}
+    items.sort(key=lambda item: rank.get(_suite(item.nodeid), len(rank)))
 
-    What takes longest begins first, so that no worker is left alone with it at the end.
-    """
 
-    def suite(item: pytest.Item) -> str:
-        return item.path.relative_to(REPOSITORY / "tests").parts[0]
+class BySuite(LoadScopeScheduling):
+    """Gives tests that share a platform to one worker, others file by file."""
 
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(suite(item) if suite(item) in ONE_PLATFORM else item.path.stem))
-    items.sort(key=lambda item: ONE_PLATFORM.index(suite(item)) if suite(item) in ONE_PLATFORM else len(ONE_PLATFORM))
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return _suite(path) if _suite(path) in ONE_PLATFORM else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySuite:
+    """How the tests are shared out where `make test` runs several at a time."""
+    return BySuite(config, log)
 
 
 @pytest.fixture(scope="session")
