@@ -51,7 +51,7 @@ TUNING = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
-    # A task that closes its sockets before it ends is looked at again only with the next heartbeat, 5 s later by default.
+    # A task that closed its sockets before it ended is looked at again with the next heartbeat: 5 s later by default.
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     # A changed file is seen at once; an unchanged one need not be parsed again and again on a laptop.
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
