@@ -19,7 +19,9 @@ PROJECT_ROOT = Path(contracts.__file__).resolve().parent.parent
 class Settings(BaseSettings):
     """The platform's settings. Each field is read from `ADVENTUREWORKS_<NAME>`; an empty one counts as not set."""
 
-    model_config = SettingsConfigDict(env_prefix="ADVENTUREWORKS_", extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ADVENTUREWORKS_", extra="ignore", env_ignore_empty=True, regex_engine="python-re"
+    )
 
     home: Path = Field(
         default=PROJECT_ROOT / ".adventureworks", description="Databases, logs, reports and generated secrets."
@@ -32,7 +34,8 @@ class Settings(BaseSettings):
     )
     environment: str = Field(
         default="",
-        pattern="^([a-z][a-z0-9_]{0,30})?$",
+        # PostgreSQL keeps names that begin with pg_ to itself.
+        pattern=r"\A((?!pg(_|\Z))[a-z][a-z0-9_]{0,30})?\Z",
         description="Put before the name of every schema, so that environments share a database; none: production.",
     )
     warehouse: Literal["postgres", "snowflake"] = Field(default="postgres", description="Where the data lives.")

@@ -5,24 +5,34 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.cli import environment
+from adventureworks.errors import PlatformError
+from adventureworks.settings import Settings
+from adventureworks.warehouse import layout, open_warehouse
 from adventureworks.warehouse.environments import SCHEMAS, in_environment
 from tests.integration.pipeline import Pipeline
+from tests.integration.snowflake_double import snowflake_double
 
 SUMS = "select sum(revenue), sum(cogs), count(*) from {}marts.fact_sales"
 
 
-def adventureworks(pipeline: Pipeline, *arguments: str, environment: str = "") -> subprocess.CompletedProcess[str]:
-    """The command line on the pipeline's databases."""
+def adventureworks(
+    pipeline: Pipeline, *arguments: str, environment: str = "", source: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """The command line on the pipeline's databases; `source`: on another one."""
     assert pipeline.settings.source_url is not None
     variables = {
         **os.environ,
         "ADVENTUREWORKS_WAREHOUSE_URL": pipeline.url,
-        "ADVENTUREWORKS_SOURCE_URL": pipeline.settings.source_url.get_secret_value(),
+        "ADVENTUREWORKS_SOURCE_URL": "" if source else pipeline.settings.source_url.get_secret_value(),
+        "ADVENTUREWORKS_SOURCE": source,
         "ADVENTUREWORKS_ENVIRONMENT": environment,
     }
     command = [sys.executable, "-m", "adventureworks.cli", *arguments]
@@ -60,17 +70,62 @@ def test_a_pull_request_is_built_beside_production_and_thrown_away(pipeline: Pip
     assert again.returncode == 0, again.stderr
     assert "Computing" not in again.stdout, "nothing changed"
 
-    dropped = adventureworks(pipeline, "environment", "drop", "pr_42")
+    with psycopg.connect(pipeline.url, application_name="adventureworks environment pr_42: build") as builder:
+        builder.execute("select pg_advisory_lock(hashtextextended('adventureworks environment pr_42', 0))")
+        for command in ("build", "drop"):
+            busy = adventureworks(pipeline, "environment", command, "pr_42")
+            assert busy.returncode == 1
+            assert "Somebody is at the environment pr_42: adventureworks environment pr_42: build, since" in busy.stderr
+
+    with psycopg.connect(pipeline.url) as connection:
+        of_build = connection.execute("update pr_42_ops.publication set run_id = 'ingest_source/scheduled__1'").rowcount
+    assert of_build == everything
+    for command in ("build", "drop"):
+        kept = adventureworks(pipeline, "environment", command, "pr_42")
+        assert kept.returncode == 1
+        assert "Airflow keeps the environment pr_42 fresh" in kept.stderr
+    listed = adventureworks(pipeline, "environment", "list")
+    assert listed.stdout.split()[-4:][0] == "pr_42", listed.stdout
+    assert listed.stdout.split()[-1] == "Airflow"
+
+    dropped = adventureworks(pipeline, "environment", "drop", "pr_42", "--force", source="/no/such/folder")
     assert dropped.returncode == 0, dropped.stderr
     assert {schema for schema in schemas_of(pipeline) if schema.startswith("pr_42")} == set()
     assert schemas_of(pipeline) >= set(SCHEMAS)
     missing = adventureworks(pipeline, "environment", "drop", "pr_42")
     assert missing.returncode == 1
     assert "There is no environment pr_42" in missing.stderr
+    assert "There is none." in adventureworks(pipeline, "environment", "list").stdout
 
 
-def test_a_name_that_is_none_is_refused_before_anything_is_done(pipeline: Pipeline) -> None:
-    refused = adventureworks(pipeline, "environment", "build", 'x"; drop schema marts; --')
+def test_an_environment_in_snowflake_is_dropped_on_both_sides(
+    warehouse_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    settings = Settings(warehouse="snowflake", warehouse_url=SecretStr(warehouse_url), source=str(tmp_path))
+    environments = {name: settings.model_copy(update={"environment": name}) for name in ("pr_4", "pr_42")}
+    with pytest.MonkeyPatch.context() as patch, snowflake_double(patch):
+        for one in environments.values():
+            with open_warehouse(one).connect() as connection:
+                layout.prepare(connection)
+        environment.show(settings)
+        assert capsys.readouterr().out.split()[-6::3] == ["pr_4", "pr_42"]
+        environment.drop(settings, "pr_4", force=False)
+        environment.show(settings)
+        assert "pr_42" in (left := capsys.readouterr().out)
+        assert "pr_4 " not in left.split("\n", 1)[1]
+        # A home that is thrown away takes the records with it, and leaves the schemas that cost money.
+        with psycopg.connect(warehouse_url) as records:
+            records.execute("drop schema pr_42_ops cascade")
+        environment.drop(settings, "pr_42", force=False)
+        with open_warehouse(settings).connect() as connection:
+            assert connection.environments() == set()
+        with pytest.raises(PlatformError, match="There is no environment pr_42"):
+            environment.drop(settings, "pr_42", force=False)
+
+
+@pytest.mark.parametrize("name", ['x"; drop schema marts; --', "pg", "pg_1", "PR", "1", "pr_42\n"])
+def test_a_name_that_is_none_is_refused_before_anything_is_done(pipeline: Pipeline, name: str) -> None:
+    refused = adventureworks(pipeline, "environment", "build", name)
     assert refused.returncode == 1
     assert "is no name of an environment" in refused.stderr
     with psycopg.connect(pipeline.url) as connection:

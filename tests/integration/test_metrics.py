@@ -17,6 +17,8 @@ import pytest
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.monitoring.figures import BLOCKED, QUEUE_AGE, Figure
+from adventureworks.monitoring.telemetry import FIGURES_AGE, Telemetry
 from adventureworks.outbox import post
 from adventureworks.outbox.letters import Letter
 from adventureworks.warehouse import open_warehouse
@@ -52,6 +54,18 @@ def airflow_url(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFac
             "insert into dag_run (dag_id, run_id, run_type, run_after, state, queued_at)"
             " select 'daily_sales_etl', 'run_' || n, 'manual', now(), 'queued', now() - n * interval '30 minutes'"
             " from generate_series(0, 2) as n"
+        )
+        # Somebody paused this one: its run waits for a person, and raises no alarm.
+        connection.execute("insert into dag_bundle (name, active) values ('dags-folder', true)")
+        connection.execute(
+            "insert into dag (dag_id, is_paused, bundle_name, fileloc, is_stale, has_task_concurrency_limits,"
+            " has_import_errors, max_active_tasks, max_consecutive_failed_dag_runs, timetable_type,"
+            " partition_mapper_info)"
+            " values ('customer_analytics', true, 'dags-folder', '', false, false, false, 1, 0, '', '{}')"
+        )
+        connection.execute(
+            "insert into dag_run (dag_id, run_id, run_type, run_after, state, queued_at)"
+            " values ('customer_analytics', 'run', 'manual', now(), 'queued', now() - interval '1 day')"
         )
     return url
 
@@ -136,6 +150,27 @@ def test_metrics_say_what_is_stale_blocked_set_aside_and_waiting(
     assert HOUR <= oldest["runs"] < 2 * HOUR
     assert oldest["tasks"] == 0
     assert collector.units["adventureworks.queue.age"] == collector.units["adventureworks.asset.behind"] == "s"
+
+
+def test_figures_that_cannot_be_read_stay_for_a_while_and_their_age_is_told(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
+    monkeypatch.delenv("OTEL_RESOURCE_ATTRIBUTES", raising=False)
+    of_warehouse = [Figure(BLOCKED, 1, {"asset": "daily_sales"})]
+    of_airflow = [Figure(QUEUE_AGE, 2, {"queue": "runs"})]
+    for forget_after, kept in ((LONG, {"daily_sales": 1}), (0.2, {})):
+        collector.series.clear()
+        telemetry = Telemetry(forget_after, "staging")
+        telemetry.take(lambda: of_warehouse, lambda: of_airflow)
+        time.sleep(0.3)
+        telemetry.take(lambda: [1 / 0], lambda: of_airflow)  # type: ignore[list-item]
+        telemetry.close()
+        assert collector.values(QUEUE_AGE.name, "queue") == {"runs": 2}
+        assert (collector.values(BLOCKED.name, "asset") if BLOCKED.name in collector.series else {}) == kept
+        [age] = collector.series[FIGURES_AGE.name].values()
+        assert 0.3 <= age < LONG, "of the figures that are old, not of those that are new"
+    assert collector.resource["deployment.environment.name"] == "staging"
 
 
 @pytest.mark.parametrize("trouble", ["nobody listens", "it hangs", "nonsense"])

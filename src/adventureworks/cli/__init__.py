@@ -198,11 +198,22 @@ def environment_build(name: EnvironmentName) -> None:
 
 
 @environment_app.command("drop")
-def environment_drop(name: EnvironmentName) -> None:
+def environment_drop(
+    name: EnvironmentName,
+    force: Annotated[bool, typer.Option("--force", help="Even if an Airflow keeps it fresh.")] = False,
+) -> None:
     """Throw an environment away."""
     from adventureworks.cli.environment import drop
 
-    drop(configuration(), name)
+    drop(configuration(), name, force)
+
+
+@environment_app.command("list")
+def environment_list() -> None:
+    """List the environments of the warehouse."""
+    from adventureworks.cli.environment import show
+
+    show(configuration())
 
 
 @quarantine_app.command("list")

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, entry, feeds_of
+from adventureworks.warehouse import use
 
 Connection = psycopg.Connection[Any]
 
@@ -50,8 +51,11 @@ SET_ASIDE = Metric("adventureworks.rows.set_aside", "{row}", "Rows of a table th
 INCIDENTS = Metric("adventureworks.incidents.open", "{incident}", "Incidents that are not resolved.")
 QUEUE_AGE = Metric("adventureworks.queue.age", "s", "Age of the oldest item that waits; 0 if none does.")
 QUEUE_LENGTH = Metric("adventureworks.queue.length", "{item}", "Items that wait.")
+STATEMENTS = Metric(
+    "adventureworks.warehouse.statements", "{statement}", "Statements that Snowflake was sent in the last 24 hours."
+)
 
-METRICS = (BEHIND, AGE, BLOCKED, VERDICTS, SET_ASIDE, INCIDENTS, QUEUE_AGE, QUEUE_LENGTH)
+METRICS = (BEHIND, AGE, BLOCKED, VERDICTS, SET_ASIDE, INCIDENTS, QUEUE_AGE, QUEUE_LENGTH, STATEMENTS)
 
 _VERDICTS = ("passed", "passed with warnings", "blocked", "never published")
 _SEVERITIES = ("error", "warning")
@@ -92,14 +96,17 @@ def of_warehouse(connection: Connection, now: datetime) -> Iterator[Figure]:
             yield Figure(VERDICTS, verdicts[kind, verdict], {"kind": kind, "verdict": verdict})
     yield from _incidents(connection)
     yield from _messages(connection, now)
+    for dag, statements in use.of_a_day(connection, now).items():
+        yield Figure(STATEMENTS, statements, {"dag": dag})
 
 
 def of_airflow(connection: Connection, now: datetime) -> Iterator[Figure]:
-    """Runs and tasks that wait to be started."""
+    """Runs and tasks that wait to be started; those of a paused DAG wait for a person."""
+    is_paused = "exists (select 1 from dag as d where d.dag_id = w.dag_id and d.is_paused)"
     queues = {
-        "runs": "select count(*), min(queued_at) from dag_run where state = 'queued'",
-        "tasks": "select count(*), min(coalesce(queued_dttm, scheduled_dttm)) from task_instance"
-        " where state in ('scheduled', 'queued')",
+        "runs": f"select count(*), min(queued_at) from dag_run as w where state = 'queued' and not {is_paused}",
+        "tasks": "select count(*), min(coalesce(queued_dttm, scheduled_dttm)) from task_instance as w"
+        f" where state in ('scheduled', 'queued') and not {is_paused}",
     }
     for name, question in queues.items():
         yield from _queue(name, connection.execute(question.encode()).fetchone(), now)

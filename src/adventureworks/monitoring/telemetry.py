@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adventureworks.monitoring.figures import METRICS, Figure, Metric
@@ -24,21 +24,33 @@ Read = Callable[[], Iterable[Figure]]
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 SERVICE = "adventureworks"
-FIGURES_AGE = Metric("adventureworks.watch.age", "s", "How long ago the watch last read these figures.")
+FIGURES_AGE = Metric("adventureworks.watch.age", "s", "How long ago the watch last read all of these figures.")
 LAST_WORD_MILLISECONDS = 2000
 """So long the end of the process waits for the last figures to be taken."""
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Taken:
+    """What one reader read last."""
+
+    at: float
+    figures: Sequence[Figure]
+
+    def age(self) -> float:
+        return time.monotonic() - self.at
+
+
 class Telemetry:
     """Offers the newest figures to the configured collector. No method raises."""
 
-    def __init__(self, forget_after: float) -> None:
-        """`forget_after`: seconds after which figures are too old to be offered."""
+    def __init__(self, forget_after: float, environment: str = "") -> None:
+        """`forget_after`: seconds after which figures are too old to be offered; `environment`: whose they are."""
         self._forget_after = forget_after
-        self._figures: dict[str, list[Figure]] = {}
-        self._taken_at = time.monotonic()
+        self._environment = environment
+        self._started = time.monotonic()
+        self._taken: dict[int, _Taken] = {}
         self._provider: MeterProvider | None = None
         if is_configured():
             try:
@@ -47,19 +59,16 @@ class Telemetry:
                 log.exception("No metrics are sent: the settings OTEL_… cannot be used.")
 
     def take(self, *readers: Read) -> None:
-        """Reads new figures in place of those before, if anybody wants them; a reader that fails has none."""
+        """Reads new figures in place of those before, if anybody wants them; those of a reader that fails stay."""
         if self._provider is None:
             return
-        taken: dict[str, list[Figure]] = defaultdict(list)
-        for read in readers:
+        for place, read in enumerate(readers):
+            self._taken.setdefault(place, _Taken(self._started, ()))
             try:
-                for figure in read():
-                    taken[figure.metric.name].append(figure)
+                self._taken[place] = _Taken(time.monotonic(), tuple(read()))
             except Exception as error:
                 # Not its text: it may hold an address.
                 log.warning("Some figures for the metrics could not be read: %s", type(error).__name__)
-        if taken:
-            self._figures, self._taken_at = taken, time.monotonic()
 
     def close(self) -> None:
         """Sends what was read last, if that is possible at once."""
@@ -77,8 +86,11 @@ class Telemetry:
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
         from opentelemetry.sdk.resources import Resource
 
-        named = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-        resource = Resource.create({} if named else {"service.name": SERVICE})
+        told = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+        ours = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": SERVICE}
+        if self._environment:
+            ours["deployment.environment.name"] = self._environment
+        resource = Resource.create({name: value for name, value in ours.items() if f"{name}=" not in told})
         # Of its own, not the process's: Airflow may have set one up there for its own metrics.
         provider = MeterProvider([PeriodicExportingMetricReader(_exporter())], resource, shutdown_on_exit=False)
         meter = provider.get_meter(SERVICE)
@@ -98,14 +110,19 @@ class Telemetry:
         from opentelemetry.metrics import Observation
 
         def observe(_: CallbackOptions) -> Iterable[Observation]:
-            if self._age() > self._forget_after:
-                return []
-            return [Observation(figure.value, figure.labels) for figure in self._figures.get(metric.name, ())]
+            return [
+                Observation(figure.value, figure.labels)
+                for taken in list(self._taken.values())
+                if taken.age() <= self._forget_after
+                for figure in taken.figures
+                if figure.metric is metric
+            ]
 
         return observe
 
     def _age(self) -> float:
-        return time.monotonic() - self._taken_at
+        """Of the oldest figures: one reader that fails is enough to worry about."""
+        return max((taken.age() for taken in list(self._taken.values())), default=time.monotonic() - self._started)
 
 
 def is_configured() -> bool:

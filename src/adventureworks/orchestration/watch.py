@@ -25,7 +25,7 @@ from adventureworks.monitoring.telemetry import Read, Telemetry
 from adventureworks.orchestration import notify
 from adventureworks.outbox import post
 from adventureworks.settings import Settings
-from adventureworks.warehouse import Warehouse, layout, open_warehouse
+from adventureworks.warehouse import Warehouse, layout, open_warehouse, use
 
 LETTERS_KEPT = timedelta(days=30)
 FINDINGS_KEPT = timedelta(days=90)
@@ -42,7 +42,7 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
     # As Airflow's own commands say it: connections may come from its database too.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     sweep = Sweep(datetime.now(UTC), timedelta(minutes=settings.late_after_minutes))
-    telemetry = Telemetry(forget_after=max(FIGURES_KEPT_SECONDS, 3 * every))
+    telemetry = Telemetry(max(FIGURES_KEPT_SECONDS, 3 * every), settings.environment)
     if once:
         _round(settings, metadata_url, sweep)
         telemetry.take(*_figures(settings, metadata_url))
@@ -78,6 +78,7 @@ def _round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
         layout.prepare(connection)
         post.clear(connection, now - LETTERS_KEPT)
         results.clear(connection, now - FINDINGS_KEPT)
+        use.clear(connection, now - FINDINGS_KEPT)
     swept, trouble = _swept(warehouse, metadata_url, sweep, now)
     notify.tell(swept.opened, swept.resolved)
     notify.tell_readers()

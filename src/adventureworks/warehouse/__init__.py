@@ -16,9 +16,14 @@ Warehouse = PostgresWarehouse | SnowflakeWarehouse
 
 def open_warehouse(settings: Settings) -> Warehouse:
     """The configured warehouse."""
+    records = open_records(settings)
+    return SnowflakeWarehouse(settings, records) if settings.warehouse == "snowflake" else records
+
+
+def open_records(settings: Settings) -> PostgresWarehouse:
+    """The database with the platform's records, wherever the data is."""
     if settings.warehouse_url is None:
         raise PlatformError(
             "No warehouse is configured.", "Set ADVENTUREWORKS_WAREHOUSE_URL, or start: adventureworks run"
         )
-    postgres = PostgresWarehouse(settings.warehouse_url, settings.environment)
-    return SnowflakeWarehouse(settings, postgres) if settings.warehouse == "snowflake" else postgres
+    return PostgresWarehouse(settings.warehouse_url, settings.environment)

@@ -19,6 +19,12 @@ def schema_of(environment: str, schema: str) -> str:
     return f"{environment}_{schema}" if environment else schema
 
 
+def named_by(schema: str) -> str:
+    """The environment whose records are in a schema of this name; empty if it is no schema of an environment's."""
+    name, _, kind = schema.lower().rpartition("_")
+    return name if kind == "ops" else ""
+
+
 @lru_cache(maxsize=4096)
 def in_environment(statement: str, environment: str) -> str:
     """A statement for the schemas of an environment."""

@@ -114,11 +114,12 @@ create table if not exists ops.build (
 alter table ops.build add column if not exists refused boolean not null default false;  -- by the gate
 
 create table if not exists ops.warehouse_use (
-    run_id     varchar not null,       -- DAG, task and run, or empty: by hand
+    run_id     varchar not null,       -- <DAG>/<run>, or empty: by hand
     purpose    varchar not null,
     statements bigint  not null,       -- that Snowflake was sent in one session
     noted      timestamptz not null default current_timestamp
 );
+alter table ops.warehouse_use add column if not exists task varchar not null default '';
 create index if not exists warehouse_use_by_time on ops.warehouse_use (noted);
 
 create table if not exists ops.layout (

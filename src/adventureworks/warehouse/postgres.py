@@ -12,7 +12,7 @@ from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
 from adventureworks.errors import ServiceUnavailable
-from adventureworks.warehouse.environments import in_environment, schema_of
+from adventureworks.warehouse.environments import in_environment, named_by, schema_of
 from adventureworks.warehouse.sql import names, quoted, table
 
 Connection = psycopg.Connection[TupleRow]
@@ -37,6 +37,14 @@ class WarehouseConnection(psycopg.Connection[TupleRow]):
         """Drops the schemas of an environment and all that is in them."""
         for schema in schemas:
             self.execute(f"drop schema if exists {quoted(schema_of(self.environment, schema))} cascade".encode())
+
+    def environments(self) -> set[str]:
+        """The names of the environments that are in this database."""
+        rows = self.execute(
+            "select n.nspname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace"
+            " where c.relname = 'publication'"
+        )
+        return {named_by(schema) for (schema,) in rows} - {""}
 
     def columns_in(self, schema: str) -> dict[str, set[str]]:
         """The columns of each table and view in a schema."""

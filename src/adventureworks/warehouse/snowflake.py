@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 import polars as pl
+import psycopg
 import pyarrow as pa
 from pyarrow import parquet
 
@@ -24,7 +25,8 @@ from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import columns_of
 from adventureworks.errors import ServiceUnavailable
 from adventureworks.settings import Settings
-from adventureworks.warehouse.environments import SCHEMAS, schema_of
+from adventureworks.warehouse import use
+from adventureworks.warehouse.environments import SCHEMAS, named_by, schema_of
 from adventureworks.warehouse.postgres import Append, PostgresWarehouse, WarehouseConnection, as_text, literal
 from adventureworks.warehouse.snowflake_login import first_line, of_the_task, sign_in
 from adventureworks.warehouse.snowflake_sql import Parameters, Schemas, named, rewritten, types_of
@@ -76,20 +78,25 @@ class SnowflakeWarehouse:
         the records (`counted`: where the records may be written).
         Raises ServiceUnavailable when a server does not answer, or is lost on the way.
         """
-        with self._records.connect(purpose) as records:
-            session = Session(self._settings, records, purpose)
-            try:
-                with _lost_is_unavailable():
-                    yield cast(WarehouseConnection, session)
-                    session.commit_data()
-            finally:
-                session.close()
-        if session.statements and counted:
+        session = None
+        try:
             with self._records.connect(purpose) as records:
-                records.execute(
-                    "insert into ops.warehouse_use (run_id, purpose, statements) values (%s, %s, %s)",
-                    ("/".join(of_the_task().values()), purpose, session.statements),
-                )
+                session = Session(self._settings, records, purpose)
+                try:
+                    with _lost_is_unavailable():
+                        yield cast(WarehouseConnection, session)
+                        session.commit_data()
+                finally:
+                    session.close()
+        finally:
+            if counted and session and session.statements:
+                self._note(purpose, session.statements)
+
+    def _note(self, purpose: str, statements: int) -> None:
+        """Notes what a session sent, however it ended; the environment may have been dropped by it."""
+        # What a session came to matters more than what it cost.
+        with suppress(ServiceUnavailable, psycopg.Error), self._records.connect(purpose) as records:
+            use.note(records, purpose, statements, of_the_task())
 
     @contextmanager
     def bulk_loader(self) -> Iterator[Append]:
@@ -132,9 +139,16 @@ class Session:
     def drop_schemas(self, schemas: Iterable[str]) -> None:
         """Drops the schemas of an environment and all that is in them, that of the records too."""
         real = dict(self._schemas)
-        for schema in schemas:
+        # That by which an environment is known goes last: a drop that breaks off can be done again.
+        for schema in sorted(schemas, key=lambda schema: schema == "ops"):
             self._send(f'drop schema if exists "{real[schema]}" cascade')
         self.records.drop_schemas(["ops"])
+
+    def environments(self) -> set[str]:
+        """The names of the environments that are in Snowflake, or whose records are beside Airflow."""
+        rows = self._send("select table_schema from information_schema.tables where table_name = 'QUARANTINED_ROW'")
+        ours = {named_by(schema) for (schema,) in rows.fetchall()}
+        return (ours | self.records.environments()) - {""}
 
     def columns_in(self, schema: str) -> dict[str, set[str]]:
         """The columns of each table and view in a schema, as the contracts write them."""
