@@ -91,7 +91,7 @@ def tell_of_everything(pipeline: Pipeline) -> None:
             if run_id.startswith("ingest_source/"):
                 lineage.tables_published()
             else:
-                lineage.build_started(run_id.partition("/")[0], BEGIN)
+                lineage.build_starts(run_id.partition("/")[0])
                 lineage.marts_published()
 
 
@@ -128,9 +128,9 @@ def test_every_version_is_told_of_with_the_lineage_of_each_column(
         inputs = {asset_of(dataset): dataset for dataset in ends[name]["inputs"]}
         assert set(inputs) == set(mart.inputs)
         assert {dataset["facets"]["version"]["datasetVersion"] for dataset in inputs.values()} == {"1"}
-        assertions = ends[name]["outputs"][0]["facets"]["dataQualityAssertions"]["assertions"]
+        tests = ends[name]["run"]["facets"]["test"]["tests"]
         rules = configured.published("select rule from ops.check_result where asset = %s", (name,))
-        assert sorted(one["assertion"] for one in assertions) == sorted(rule for (rule,) in rules)
+        assert sorted(one["name"] for one in tests) == sorted(rule for (rule,) in rules)
     ((rows,),) = configured.published("select count(*) from marts.daily_sales")
     assert ends["daily_sales"]["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"] == rows
 
@@ -191,12 +191,15 @@ def test_what_is_refused_fails_with_its_rule(configured: Pipeline, told: Callabl
     [closed, *others] = [event for event in told() if event["job"]["name"].startswith("daily_sales_etl")]
     assert {event["eventType"] for event in (closed, *others)} == {"FAIL"}
     assert "SubTotal" in closed["run"]["facets"]["errorMessage"]["message"]
-    broken = closed["outputs"][0]["facets"]["dataQualityAssertions"]["assertions"]
-    assert [one["severity"] for one in broken if not one["success"]].count("error") >= 1
+    tests = closed["run"]["facets"]["test"]["tests"]
+    assert "error" in {one["severity"] for one in tests if one["status"] == "fail"}
 
+    with inside("sales_territory_analysis/lost"):
+        lineage.build_starts("sales_territory_analysis")
     lineage.task_failed({**task_of("sales_territory_analysis/lost", "build"), "exception": ValueError("a secret")})
     begun, failed = told()[-2:]
     assert [begun["eventType"], failed["eventType"]] == ["START", "FAIL"]
+    assert begun["run"]["runId"] == failed["run"]["runId"]
     assert failed["run"]["facets"]["errorMessage"]["message"] == "The task build failed: ValueError"
     for event in told():
         assert_valid(event)
@@ -224,7 +227,7 @@ def test_a_transport_in_trouble_is_no_trouble_for_a_build(
         monkeypatch.setenv("OPENLINEAGE_URL", urls[trouble])
         ((run_id,),) = configured.published("select distinct run_id from ops.publication where asset = 'daily_sales'")
         with inside(run_id):
-            lineage.build_started("daily_sales_etl", BEGIN)
+            lineage.build_starts("daily_sales_etl")
             lineage.marts_published()
     assert any("lineage transport" in record.message for record in caplog.records)
     assert "Traceback" not in caplog.text
@@ -269,14 +272,19 @@ def assert_valid(event: Event) -> None:
     assert re.match(r"^[a-z]+:\S+$", event["producer"])
     assert UUID(event["run"]["runId"])
     assert event["job"]["namespace"]
-    facets = [*event["run"]["facets"].values(), *event["job"]["facets"].values()]
+    facets = [(event["run"]["facets"], base.RunFacet), (event["job"]["facets"], base.JobFacet)]
     for dataset in (*event["inputs"], *event["outputs"]):
         assert dataset["namespace"]
         assert dataset["name"]
-        facets += [*dataset["facets"].values(), *dataset.get("outputFacets", {}).values()]
-    for facet in facets:
-        assert re.match(r"^[a-z]+:\S+$", facet["_producer"])
-        assert_fits(facet, FACETS[facet["_schemaURL"]])
+        facets.append((dataset["facets"], base.DatasetFacet))
+    facets += [(output["outputFacets"], base.OutputDatasetFacet) for output in event["outputs"]]
+    for place, kind in facets:
+        for name, facet in place.items():
+            # Of the provider, and of the client itself.
+            assert facet["_producer"] == event["producer"] or name in {"parent", "tags"}
+            shape = FACETS[facet["_schemaURL"]]
+            assert issubclass(shape, kind), f"{name} is no {kind.__name__}"
+            assert_fits(facet, shape)
 
 
 def assert_fits(document: Event, shape: type) -> None:

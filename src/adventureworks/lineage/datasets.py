@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from adventureworks.catalog import Mart, SourceTable
 from adventureworks.settings import Settings
+from adventureworks.source import POSTGRESQL, address_of, is_folder
 from adventureworks.warehouse.environments import schema_of
 from adventureworks.warehouse.layout import home_of
 from adventureworks.warehouse.snowflake import schemas_of
 from adventureworks.warehouse.snowflake_login import account_of
 
-_SCHEMES = {"postgresql": "postgres"}
-"""How OpenLineage spells the kind of a server, where a URL spells it otherwise."""
-_PORTS = {"postgres": 5432, "mssql": 1433}
-_NOT_CONFIGURED = ("unknown", "")
+_MSSQL_PORT = 1433
+_UNKNOWN = ("unknown", "")
 
 
 @dataclass(frozen=True)
@@ -28,27 +31,60 @@ class Name:
     name: str
 
 
-def in_warehouse(settings: Settings, entry: SourceTable | Mart) -> Name:
-    """A published table or mart."""
-    if settings.warehouse == "snowflake":
-        schema = dict(schemas_of(settings))[home_of(entry)]
-        name = f"{settings.snowflake_database}.{schema}.{entry.asset}".upper()
-        return Name(f"snowflake://{account_of(settings)}", name)
-    namespace, database = _server(settings.warehouse_url) if settings.warehouse_url else _NOT_CONFIGURED
-    return Name(namespace, f"{database}.{schema_of(settings.environment, home_of(entry))}.{entry.asset}")
+class Names:
+    """The names of one configuration; servers are looked up once."""
 
+    def __init__(self, settings: Settings) -> None:
+        """`settings`: with the source's address, where an Airflow connection has it."""
+        self._settings = settings
+        self._is_snowflake = settings.warehouse == "snowflake"
 
-def in_source(settings: Settings, table: SourceTable) -> Name:
-    """A table where it comes from: in a database, or as a file of a folder."""
-    if settings.source_url is None:
-        return Name("file", f"{settings.source}/{table.asset}")
-    namespace, database = _server(settings.source_url)
-    return Name(namespace, f"{database}.{table.schema}.{table.name}")
+    def in_warehouse(self, asset: SourceTable | Mart) -> Name:
+        """A published table or mart."""
+        namespace, database = self._warehouse
+        if self._is_snowflake:
+            schema = dict(schemas_of(self._settings))[home_of(asset)]
+            return Name(namespace, f"{database}.{schema}.{asset.asset}".upper())
+        return Name(namespace, f"{database}.{schema_of(self._settings.environment, home_of(asset))}.{asset.asset}")
+
+    def column(self, name: str) -> str:
+        """A column of a published table or mart."""
+        return name.upper() if self._is_snowflake else name
+
+    def in_source(self, table: SourceTable) -> Name:
+        """A table where it comes from: in a database, or as a file of a folder."""
+        namespace, place = self._source
+        return Name(
+            namespace, f"{place}/{table.asset}" if namespace == "file" else f"{place}.{table.schema}.{table.name}"
+        )
+
+    @cached_property
+    def _warehouse(self) -> tuple[str, str]:
+        if self._is_snowflake:
+            from airflow.providers.snowflake.utils.openlineage import fix_account_name
+
+            return f"snowflake://{fix_account_name(account_of(self._settings))}", self._settings.snowflake_database
+        return _server(self._settings.warehouse_url) if self._settings.warehouse_url else _UNKNOWN
+
+    @cached_property
+    def _source(self) -> tuple[str, str]:
+        address = address_of(self._settings)
+        if address is not None:
+            return _server(address)
+        return ("file", str(Path(self._settings.source).absolute())) if is_folder(self._settings) else _UNKNOWN
 
 
 def _server(url: SecretStr) -> tuple[str, str]:
-    parts = urlsplit(url.get_secret_value())
-    kind = parts.scheme.partition("+")[0]
-    scheme = _SCHEMES.get(kind, kind)
-    port = parts.port or _PORTS.get(scheme)
-    return f"{scheme}://{parts.hostname or 'localhost'}{f':{port}' if port else ''}", unquote(parts.path.strip("/"))
+    """The namespace of a server, and its database."""
+    address = url.get_secret_value()
+    if address.startswith(POSTGRESQL):
+        try:
+            parts = conninfo_to_dict(address)
+        except psycopg.ProgrammingError:
+            return _UNKNOWN
+        # Of several servers for one database, the first; a socket is of this machine.
+        host, port = (str(parts.get(name) or "").split(",")[0] for name in ("host", "port"))
+        host = "localhost" if not host or host.startswith(("/", "@")) else host
+        return f"postgres://{host}:{port or 5432}", str(parts.get("dbname") or parts.get("user") or "")
+    of_url = urlsplit(address)
+    return f"mssql://{of_url.hostname or 'localhost'}:{of_url.port or _MSSQL_PORT}", unquote(of_url.path.strip("/"))

@@ -1,15 +1,15 @@
 """OpenLineage events: one run for every version that a table or mart gets, or is refused.
 
 A job is `<dag>.<asset>`, and its run's id follows from the DAG's run, so that all tasks of a DAG run speak of the same
-run without telling each other. An output carries its schema, its version, the lineage of each column and the results of
-its checks. Names of columns and tables are told, values are not.
+run without telling each other. A run carries the results of the checks, its output the schema, the version and the
+lineage of each column. Names of columns and tables are told, values are not.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
         DatasetFacet,
         RunFacet,
         column_lineage_dataset,
-        data_quality_assertions_dataset,
         parent_run,
         schema_dataset,
+        test_run,
     )
 
     from adventureworks.warehouse.postgres import Connection
@@ -37,14 +37,18 @@ if TYPE_CHECKING:
 PRODUCER = "urn:adventureworks:dataops"
 
 
-@dataclass(frozen=True)
 class Reporter:
-    """Words the events of one run of a DAG. `run_id` is `<dag>/<run>`; `parent` is that run as others report it."""
+    """Words the events of one run of a DAG."""
 
-    settings: Settings
-    namespace: str
-    run_id: str
-    parent: parent_run.ParentRunFacet | None = None
+    def __init__(
+        self, settings: Settings, namespace: str, run_id: str, parent: parent_run.ParentRunFacet | None = None
+    ) -> None:
+        """`run_id` is `<dag>/<run>`; `parent` is that run as others report it, another one each time it is cleared."""
+        self.namespace = namespace
+        self.run_id = run_id
+        self.parent = parent
+        self._environment = settings.environment
+        self._names = datasets.Names(settings)
 
     def started(self, marts: Iterable[str], at: datetime) -> list[RunEvent]:
         """These marts are being built."""
@@ -120,6 +124,8 @@ class Reporter:
         facets: dict[str, RunFacet] = {}
         if self.parent is not None:
             facets["parent"] = self.parent
+        if outcome.results:
+            facets["test"] = _tests(outcome.results)
         if outcome.error:
             facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(outcome.error, "PYTHON")
         dag = self.run_id.partition("/")[0]
@@ -131,27 +137,34 @@ class Reporter:
                 "documentation": documentation_job.DocumentationJobFacet(_first_line(asset)),
             },
         )
-        return RunEvent(
+        event = RunEvent(
             eventTime=at.isoformat(),
             producer=PRODUCER,
-            run=Run(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{PRODUCER}:{self.run_id}/{asset.asset}")), facets),
+            run=Run(self._id_of(asset), facets),
             job=job,
             eventType=RunState[state],
             inputs=self._inputs(asset, outcome.inputs),
             outputs=[self._output(asset, outcome)],
         )
+        _sign(event)
+        return event
+
+    def _id_of(self, asset: SourceTable | Mart) -> str:
+        """The id of the asset's part in the run: no other deployment, environment or repetition has the same."""
+        whose = (self.namespace, self._environment, self.parent.run.runId if self.parent else "", self.run_id)
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, ":".join((PRODUCER, *whose, asset.asset))))
 
     def _inputs(self, asset: SourceTable | Mart, versions: Mapping[str, int]) -> list[InputDataset]:
         from openlineage.client.event_v2 import InputDataset
         from openlineage.client.facet_v2 import dataset_version_dataset
 
         if isinstance(asset, SourceTable):
-            where = datasets.in_source(self.settings, asset)
+            where = self._names.in_source(asset)
             return [InputDataset(where.namespace, where.name, facets={"schema": _schema(asset)})]
         found = []
         for name in asset.inputs:
-            where = datasets.in_warehouse(self.settings, entry(name))
-            facets: dict[str, DatasetFacet] = {"schema": _schema(entry(name))}
+            where = self._names.in_warehouse(entry(name))
+            facets: dict[str, DatasetFacet] = {"schema": _schema(entry(name), self._names.column)}
             if name in versions:
                 facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(str(versions[name]))
             found.append(InputDataset(where.namespace, where.name, facets=facets))
@@ -166,16 +179,14 @@ class Reporter:
         )
 
         facets: dict[str, Any] = {
-            "schema": _schema(asset),
+            "schema": _schema(asset, self._names.column),
             "documentation": documentation_dataset.DocumentationDatasetFacet(_first_line(asset)),
             "columnLineage": self._column_lineage(asset),
         }
         if outcome.version is not None:
             facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(str(outcome.version))
-        if outcome.results:
-            facets["dataQualityAssertions"] = _assertions(outcome.results)
         statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=outcome.rows)
-        where = datasets.in_warehouse(self.settings, asset)
+        where = self._names.in_warehouse(asset)
         return OutputDataset(
             where.namespace,
             where.name,
@@ -186,9 +197,10 @@ class Reporter:
     def _column_lineage(self, asset: SourceTable | Mart) -> column_lineage_dataset.ColumnLineageDatasetFacet:
         from openlineage.client.facet_v2 import column_lineage_dataset as facet
 
-        fields = _of_table(self.settings, asset) if isinstance(asset, SourceTable) else _of_mart(self.settings, asset)
+        fields = _of_table(self._names, asset) if isinstance(asset, SourceTable) else _of_mart(self._names, asset)
         return facet.ColumnLineageDatasetFacet(
-            {name: facet.Fields(inputFields=origin) for name, origin in fields.items()}, dataset=None
+            {self._names.column(name): facet.Fields(inputFields=origin) for name, origin in fields.items()},
+            dataset=None,
         )
 
     def _results(self, connection: Connection) -> Mapping[str, list[_Result]]:
@@ -226,7 +238,7 @@ class _Outcome:
     error: str = ""
 
 
-def _of_mart(settings: Settings, mart: Mart) -> dict[str, list[column_lineage_dataset.InputField]]:
+def _of_mart(names: datasets.Names, mart: Mart) -> dict[str, list[column_lineage_dataset.InputField]]:
     """Column -> the columns of tables and marts that its model reads for it."""
     from openlineage.client.facet_v2 import column_lineage_dataset as facet
 
@@ -239,18 +251,20 @@ def _of_mart(settings: Settings, mart: Mart) -> dict[str, list[column_lineage_da
         keys = [(name, key) for name in mart.inputs for key in key_of(entry(name))]
         indirect = column.counted if made_of else keys
         fields[column.name] = [
-            facet.InputField(where.namespace, where.name, origin, [counted if (asset, origin) in indirect else taken])
+            facet.InputField(
+                where.namespace, where.name, names.column(origin), [counted if (asset, origin) in indirect else taken]
+            )
             for asset, origin in made_of or keys
-            for where in [datasets.in_warehouse(settings, entry(asset))]
+            for where in [names.in_warehouse(entry(asset))]
         ]
     return fields
 
 
-def _of_table(settings: Settings, table: SourceTable) -> dict[str, list[column_lineage_dataset.InputField]]:
+def _of_table(names: datasets.Names, table: SourceTable) -> dict[str, list[column_lineage_dataset.InputField]]:
     """Column -> the same column at the source, or the XML that it is read from."""
     from openlineage.client.facet_v2 import column_lineage_dataset as facet
 
-    where = datasets.in_source(settings, table)
+    where = names.in_source(table)
     fields = {}
     for column in columns_of(table):
         origin = column.derivation.column if column.derivation else column.name
@@ -263,34 +277,45 @@ def _of_table(settings: Settings, table: SourceTable) -> dict[str, list[column_l
     return fields
 
 
-def _schema(asset: SourceTable | Mart) -> schema_dataset.SchemaDatasetFacet:
+def _schema(asset: SourceTable | Mart, spelt: Callable[[str], str] = str) -> schema_dataset.SchemaDatasetFacet:
     from openlineage.client.facet_v2 import schema_dataset as facet
 
     columns = enumerate(columns_of(asset), start=1)
     return facet.SchemaDatasetFacet(
         [
             facet.SchemaDatasetFacetFields(
-                column.name, str(column.dtype), column.description or None, ordinal_position=position
+                spelt(column.name), str(column.dtype), column.description or None, ordinal_position=position
             )
             for position, column in columns
         ]
     )
 
 
-def _assertions(results: Iterable[_Result]) -> data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet:
-    from openlineage.client.facet_v2 import data_quality_assertions_dataset as facet
+def _tests(results: Iterable[_Result]) -> test_run.TestRunFacet:
+    """What was checked before anything was published; a warning is a test that failed and stops nothing."""
+    from openlineage.client.facet_v2 import test_run as facet
 
-    return facet.DataQualityAssertionsDatasetFacet(
+    return facet.TestRunFacet(
         [
-            facet.Assertion(
+            facet.TestExecution(
                 one.rule,
-                one.outcome == "pass",
+                "pass" if one.outcome == "pass" else "fail",
                 severity="warn" if one.outcome == "warn" else "error",
                 description=plain_line(one.message) or None,
             )
             for one in results
         ]
     )
+
+
+def _sign(event: RunEvent) -> None:
+    """Says in every facet of ours who made it: left alone, the client names itself, or whoever used it last."""
+    of_datasets = [dataset.facets for dataset in (*(event.inputs or ()), *(event.outputs or ()))]
+    of_outputs = [dataset.outputFacets for dataset in event.outputs or ()]
+    for facets in (event.run.facets, event.job.facets, *of_datasets, *of_outputs):
+        for name, facet in (facets or {}).items():
+            if name != "parent":
+                facet._producer = PRODUCER
 
 
 def _first_line(asset: SourceTable | Mart) -> str:

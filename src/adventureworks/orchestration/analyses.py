@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import PokeReturnValue, TriggerRule, task
@@ -44,11 +43,13 @@ def analysis(dag_id: str) -> None:
     def build() -> None:
         """Computes the changed months into staging."""
         from adventureworks.marts.build import build as compute
+        from adventureworks.marts.plan import NothingToDo
 
-        begin = datetime.now(UTC)
+        lineage.build_starts(dag_id)
         step = compute(settings(), dag_id, current_run_id())
+        if isinstance(step, NothingToDo):
+            lineage.build_abandoned(dag_id)
         _skip_if_nothing_to_do(step)
-        lineage.build_started(dag_id, begin)
 
     @task
     def gate() -> None:

@@ -32,9 +32,9 @@ BUILDING = ("build", "gate", "publish")
 log = logging.getLogger(__name__)
 
 
-def build_started(dag_id: str, since: datetime) -> None:
-    """A run of an analysis began to compute its marts."""
-    _tell(lambda reporter, connection: reporter.started(_built(connection, dag_id, reporter.run_id), since))
+def build_starts(dag_id: str) -> None:
+    """A run of an analysis is about to compute its marts."""
+    _tell(lambda reporter, connection: reporter.started(_due(connection, dag_id, reporter.run_id), _now()))
 
 
 def build_abandoned(dag_id: str) -> None:
@@ -59,14 +59,20 @@ def task_failed(context: Mapping[str, Any]) -> None:
     cause = f"The task {task_id} failed: {type(context.get('exception')).__name__}"
 
     def of_analysis(reporter: Reporter, connection: Connection) -> list[RunEvent]:
-        built = _built(connection, dag_id, reporter.run_id)
-        begun = [] if task_id != "build" else reporter.started(built, instance.start_date or _now())
-        return begun + reporter.failed(connection, built, _now(), cause)
+        return reporter.failed(connection, _built(connection, dag_id, reporter.run_id), _now(), cause)
 
     if dag_id == INGESTION:
         _tell(lambda reporter, connection: reporter.interrupted(connection, _now(), cause), context)
     elif dag_id in ANALYSES and task_id in BUILDING:
         _tell(of_analysis, context)
+
+
+def _due(connection: Connection, dag_id: str, run_id: str) -> list[str]:
+    """The marts that a run has to compute, or has computed."""
+    from adventureworks.marts.plan import Plan, plan_now
+
+    step = plan_now(settings(), connection, dag_id)
+    return list(step.months) if isinstance(step, Plan) else _built(connection, dag_id, run_id)
 
 
 def _built(connection: Connection, dag_id: str, run_id: str) -> list[str]:
@@ -81,7 +87,7 @@ def _built(connection: Connection, dag_id: str, run_id: str) -> list[str]:
 
 
 def _tell(word: Callable[[Reporter, Connection], list[RunEvent]], context: Mapping[str, Any] | None = None) -> None:
-    """Words events and sends them, if anybody wants them; never raises."""
+    """Words events and sends them, if anybody wants them; never raises, and takes only some seconds."""
     try:
         from airflow.providers.openlineage import conf
 
@@ -90,26 +96,33 @@ def _tell(word: Callable[[Reporter, Connection], list[RunEvent]], context: Mappi
         from airflow.sdk import get_current_context
 
         from adventureworks.lineage.events import Reporter
-        from adventureworks.warehouse import open_warehouse
+        from adventureworks.orchestration.connections import with_source
 
         instance = (context or get_current_context())["ti"]
         run_id = f"{instance.dag_id}/{instance.run_id}"
-        reporter = Reporter(settings(), conf.namespace(), run_id, _parent(instance))
-        with open_warehouse(settings()).connect("lineage") as connection:
-            events = word(reporter, connection)
-        send(events)
+        # Here, not in the other thread: the context is this one's.
+        reporter = Reporter(with_source(settings()), conf.namespace(), run_id, _parent(instance))
     except Exception as error:
         log.warning("No lineage is told: %s", type(error).__name__)
-
-
-def send(events: list[RunEvent]) -> None:
-    """Hands events to the configured transport, and waits for it only for some seconds."""
+        return
     end = time.monotonic() + LONGEST_SECONDS
-    sender = threading.Thread(target=_send, args=(events, end), name="lineage", daemon=True)
+    sender = threading.Thread(target=_word_and_send, args=(word, reporter, end), name="lineage", daemon=True)
     sender.start()
     sender.join(LONGEST_SECONDS)
     if sender.is_alive():
         log.warning("The lineage transport did not take all events within %.0f seconds.", LONGEST_SECONDS)
+
+
+def _word_and_send(word: Callable[[Reporter, Connection], list[RunEvent]], reporter: Reporter, end: float) -> None:
+    from adventureworks.warehouse import open_warehouse
+
+    try:
+        with open_warehouse(settings()).connect("lineage") as connection:
+            events = word(reporter, connection)
+    except Exception as error:
+        log.warning("No lineage is told: %s", type(error).__name__)
+        return
+    _send(events, end)
 
 
 def _send(events: list[RunEvent], end: float) -> None:

@@ -111,14 +111,25 @@ AIRFLOW = "airflow:"
 """How a source begins that an Airflow connection describes; its name follows."""
 
 
+def address_of(settings: Settings) -> SecretStr | None:
+    """The URL of the source database, with its password; None where the source is no database, or Airflow's to name."""
+    if settings.source_url is None and settings.source.startswith((*SQL_SERVER, *POSTGRESQL)):
+        return SecretStr(settings.source)
+    return settings.source_url
+
+
+def is_folder(settings: Settings) -> bool:
+    """Whether the source is a folder of files."""
+    names_a_server = "://" in settings.source or settings.source.startswith(AIRFLOW)
+    return settings.source_url is None and bool(settings.source) and not names_a_server
+
+
 def open_source(settings: Settings) -> Source:
     """The configured source: a folder, a PostgreSQL or SQL Server URL, or the embedded database."""
     from adventureworks.source.files import FileSource
     from adventureworks.source.postgres import PostgresSource
 
-    url = settings.source_url
-    if url is None and settings.source.startswith((*SQL_SERVER, *POSTGRESQL)):
-        url = SecretStr(settings.source)
+    url = address_of(settings)
     if url is not None and url.get_secret_value().startswith(SQL_SERVER):
         from adventureworks.source.sqlserver import SqlServerSource
 
