@@ -35,7 +35,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def inbox() -> Iterator[tuple[Inbox, dict[str, str]]]:
     """The local servers, and the variables that name them as Airflow connections."""
     kept = Inbox()
@@ -73,7 +73,7 @@ def inbox() -> Iterator[tuple[Inbox, dict[str, str]]]:
     slack.shutdown()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(
     inbox: tuple[Inbox, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningPlatform]:
