@@ -34,6 +34,8 @@ COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/adventureworks /opt/adventureworks
 COPY checks /opt/adventureworks/checks
 COPY dags /opt/adventureworks/dags
+# However closed the clone was that it is built from.
+RUN chmod -R a+rX /opt/adventureworks
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -47,7 +49,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=/data/logs \
     AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY=/data/logs/dag-processor
 WORKDIR /opt/adventureworks
-VOLUME ["/var/lib/adventureworks", "/data/logs", "/data/reports"]
+VOLUME ["/data/logs", "/data/reports"]
 USER 50000:0
 ENTRYPOINT ["/usr/bin/tini", "--"]
 CMD ["adventureworks", "doctor"]

@@ -16,10 +16,13 @@ case $source in
         ;;
 esac
 cd "$(dirname "$0")/.."
-if [ ! -f .env ] && [ -z "$source" ]; then
+if [ -z "$source" ] && ! grep -qs '^ADVENTUREWORKS_SOURCE\(_URL\|_FOLDER\)\?=' .env; then
     echo "Which source? deploy/set-up.sh FOLDER, or deploy/set-up.sh postgresql://reader:PASSWORD@host/database" >&2
     exit 2
 fi
+
+# A last line without its end would run into the first that is added.
+if [ -s .env ] && [ -n "$(tail -c 1 .env)" ]; then echo >> .env; fi
 
 random_hex() {
     od -An -v -tx1 -N"$1" /dev/urandom | tr -d ' \n'
@@ -87,5 +90,11 @@ keep SUPERSET_SECRET "$(random_hex 32)"
 keep SUPERSET_ADMIN_PASSWORD "$(random_hex 16)"
 keep SUPERSET_DATABASE_PASSWORD "$(random_hex 24)"
 chmod 600 .env
+mkdir -p settings
+chmod 755 settings
+# Services read these as other users, however closed the clone is.
+for folder in deploy/postgres deploy/sqlserver deploy/superset; do
+    if [ -d "$folder" ]; then chmod -R o+rX "$folder"; fi
+done
 
 if [ -n "${added:-}" ]; then echo "Added to .env:$added"; else echo "Nothing was missing in .env."; fi

@@ -22,7 +22,8 @@ def needed(name: str, extras: frozenset[str], known: set[tuple[str, frozenset[st
 
 def main(package: str) -> None:
     """Prints the names, one a line."""
-    kept = set(needed(canonicalize_name(package), frozenset(), set()))
+    # With pip, an image of one's own can add what a store or a log needs.
+    kept = {"pip", *needed(canonicalize_name(package), frozenset(), set())}
     installed = {canonicalize_name(found.metadata["Name"]) for found in distributions()}
     print("\n".join(sorted(installed - kept)))
 

@@ -7,8 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,51 +14,20 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES, marts_of
+from adventureworks.catalog import SOURCE_TABLES, marts_of
 from adventureworks.columns import columns_of
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.errors import ServiceUnavailable
-from adventureworks.gate.checks import CheckOutcome, Reference, references, run_checks
+from adventureworks.gate.checks import Reference, references, run_checks
 from adventureworks.gate.contract import hold_against
 from adventureworks.marts import models
 from adventureworks.settings import PROJECT_ROOT
 from adventureworks.source.files import FileSource
 from adventureworks.warehouse import layout
 from adventureworks.warehouse.postgres import PostgresWarehouse
+from tests.integration.candidates import AS_OF, MART, SOURCE, Warehouse, broken
 
-SOURCE, MART = PROJECT_ROOT / "checks" / "source", PROJECT_ROOT / "checks" / "marts"
-AS_OF = date(2014, 6, 30)
 SALES = marts_of("daily_sales_etl")
-
-
-class Warehouse(NamedTuple):
-    """A warehouse with the real data published and nothing staged."""
-
-    url: str
-
-    def check(self, *tables: str, folder: Path = SOURCE, **variables: str) -> list[CheckOutcome]:
-        given = {"as_of": AS_OF.isoformat()}
-        for table in tables:
-            given |= {f"least_rows_{table}": "0", f"stale_before_{table}": "0001-01-01 00:00:00"}
-        return run_checks(PostgresWarehouse(SecretStr(self.url)), folder, tables, given | variables)
-
-    @contextmanager
-    def candidate(self, table: str, select: str) -> Iterator[None]:
-        """Lets the candidate view of a table show something else for a while."""
-        entry = SOURCE_TABLES.get(table) or MARTS[table]
-        with psycopg.connect(self.url) as connection:
-            connection.execute(f'create or replace view staging."{table}" as {select}')
-        try:
-            yield
-        finally:
-            with psycopg.connect(self.url) as connection:
-                connection.execute(f'create or replace view staging."{table}" as {layout.published_rows(entry)}')
-
-    def columns(self, table: str, **changed: str) -> str:
-        """The columns of a table, some of them replaced by an expression."""
-        entry = SOURCE_TABLES.get(table) or MARTS[table]
-        names = [column.name for column in columns_of(entry)]
-        return ", ".join(f'{changed[name]} as "{name}"' if name in changed else f'"{name}"' for name in names)
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +55,6 @@ def _publish(url: str, real_data: Path) -> None:
             query = f"insert into marts.{mart.name} {models.rendered(mart, mart.name)}"
             connection.execute(query, {"as_of": AS_OF})
         connection.execute("analyze")
-
-
-def broken(outcomes: list[CheckOutcome]) -> dict[str, CheckOutcome]:
-    return {outcome.rule: outcome for outcome in outcomes if outcome.outcome != "pass"}
 
 
 def test_the_real_data_keeps_every_check(warehouse: Warehouse) -> None:
@@ -328,22 +291,6 @@ def test_orders_with_rows_set_aside_wait_for_them(warehouse: Warehouse) -> None:
         repaired = broken(warehouse.check("Sales_SalesOrderHeader"))
     assert waiting == {}
     assert list(repaired) == ["order_has_a_line"]
-
-
-MART_FAULTS = {
-    "a line is lost": ("fact_sales", "where sales_order_detail_id <> 1", "every_line_is_there"),
-    "a line comes twice": ("fact_sales", "union all select * from marts.fact_sales where sales_order_detail_id = 1",
-                           "key_is_unique"),
-    "a day is lost": ("daily_sales", "where order_date <> '2011-05-31'", "sums_are_those_of_the_lines"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("mart", "fault", "rule"), MART_FAULTS.values(), ids=MART_FAULTS)
-def test_a_mart_that_does_not_reconcile(warehouse: Warehouse, mart: str, fault: str, rule: str) -> None:
-    with warehouse.candidate(mart, f"select * from marts.{mart} {fault}"):
-        found = broken(warehouse.check(mart, folder=MART))
-    assert found[rule].outcome == "fail"
-    assert "order_date=2011-05-31" in found[rule].examples[0] or found[rule].failed == 1
 
 
 def test_tax_that_was_summed_over_lines(warehouse: Warehouse) -> None:

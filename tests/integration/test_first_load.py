@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
+from adventureworks.gate import detect
 from adventureworks.marts.plan import NothingToDo, Plan
 from adventureworks.settings import Settings
+from adventureworks.source import embedded
 from adventureworks.source.sample import generate
 from tests.integration.pipeline import Pipeline
 
@@ -55,3 +58,25 @@ def test_one_odd_value_holds_up_one_row(folder: Path, warehouse_url: str) -> Non
     assert "Sales_Currency" in ingested.published
     assert ingested.opened["Sales_Currency"] == "Name_is_text"
     assert pipeline.published('select "Name" from quarantine."Sales_Currency"') == [("Nothing\ufffdness",)]
+
+
+def test_a_column_that_may_not_be_read_holds_up_its_table_alone_and_until_it_may(
+    source_url: str, source_reader_url: str, warehouse_url: str
+) -> None:
+    embedded.prepare(SecretStr(source_url))
+    embedded.load_tables(SecretStr(source_url), generate(0.01, seed=5))
+    with psycopg.connect(source_url) as owner:
+        owner.execute('revoke select on "Sales"."SpecialOffer" from source_reader')
+        owner.execute('grant select ("SpecialOfferID", "ModifiedDate") on "Sales"."SpecialOffer" to source_reader')
+    settings = Settings(source_url=SecretStr(source_reader_url), warehouse_url=SecretStr(warehouse_url))
+    pipeline = Pipeline(settings, source_url)
+    first = pipeline.ingest()
+    assert first.opened["Sales_SpecialOffer"] == "table_is_readable"
+    assert "Sales_Currency" in first.published, "what was to be read after it is read all the same"
+    with psycopg.connect(source_url) as owner:
+        owner.execute('grant select on "Sales"."SpecialOffer" to source_reader')
+    assert detect.difference(settings) is not None, "nothing changed at the source, and still it is read again"
+    second = pipeline.ingest()
+    assert "Sales_SpecialOffer" in second.published
+    assert len({*first.published, *second.published}) == 71
+    assert detect.difference(settings) is None

@@ -18,7 +18,7 @@ COMPOSE_FILE = REPOSITORY / "docker-compose.yaml"
 DOCKERFILE = REPOSITORY / "Dockerfile"
 SET_UP = REPOSITORY / "deploy" / "set-up.sh"
 
-_VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?:(?P<kind>:-|:\?)(?P<other>[^}]*))?\}")
+_VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?:(?P<kind>:-|:\?)(?P<other>(?:[^{}]|\{[^}]*\})*))?\}")
 
 
 class Unset(Exception):
@@ -56,7 +56,7 @@ class Compose:
             return value
         if match["kind"] == ":?":
             raise Unset(match["name"])
-        return match["other"]
+        return str(self._filled(match["other"]))
 
 
 def set_up(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

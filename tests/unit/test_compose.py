@@ -12,6 +12,7 @@ import pytest
 import yaml
 from compose_spec import PyCompose
 
+from adventureworks.settings import Settings
 from tests.conftest import REPOSITORY
 from tests.production.compose import (
     COMPOSE_FILE,
@@ -23,6 +24,18 @@ from tests.production.compose import (
     variables,
 )
 
+REQUIRED = re.compile(r"(?:[^$]|\$\{\w+:\?[^}]*\})*\$\{\w+:\?[^}]*\}(?:[^$]|\$\{\w+:\?[^}]*\})*")
+"""What is nothing without an `.env`."""
+LASTING = {
+    "postgres": ("postgres", "/var/lib/postgresql"),
+    "warehouse": ("warehouse", "/var/lib/postgresql"),
+    "redis": ("redis", "/data"),
+    "sqlserver": ("sqlserver", "/var/opt/mssql"),
+    "worker": ("reports", "/data/reports"),
+    "scheduler": ("logs", "/data/logs"),
+}
+UNDESCRIBED = {"AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES"}
+"""Options that Airflow's scheduler reads, and its own list does not tell of."""
 ONCE = {"prepare", "sqlserver-restore", "superset-prepare"}
 PINNED = re.compile(r"^[\w./-]+:v?\d+[.\d]*\d[\w.-]*$")
 SECRET = re.compile(r"PASSWORD|SECRET|FERNET_KEY|_CONN$|BACKEND|BROKER_URL|WAREHOUSE_URL|DATABASE_URL|READER_URL|EULA")
@@ -57,6 +70,7 @@ def test_every_long_running_service_is_pinned_checked_bounded_and_nobody_special
         assert service["user"].split(":")[0] not in ("", "0", "root"), name
         assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name
         assert service["cap_drop"] == ["ALL"], name
+        assert not service.get("privileged"), name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert service["restart"] == ("no" if name in ONCE else "unless-stopped"), name
         assert ("healthcheck" in service) == (name not in ONCE), name
@@ -96,6 +110,46 @@ def test_no_secret_has_a_default(env: dict[str, str]) -> None:
     assert "MSSQL_ACCEPT_EULA" not in env, "a licence is accepted by a person"
 
 
+def test_every_secret_is_one_that_set_up_makes() -> None:
+    for name, service in yaml.safe_load(COMPOSE_FILE.read_text())["services"].items():
+        for variable, value in (service.get("environment") or {}).items():
+            if SECRET.search(variable) and variable != "ACCEPT_EULA":
+                assert REQUIRED.fullmatch(value), f"{name}: {variable} is {value!r}"
+
+
+def test_what_must_last_is_where_its_program_keeps_it(compose: Compose) -> None:
+    for name, (volume, path) in LASTING.items():
+        assert f"{volume}:{path}" in compose.services[name]["volumes"], name
+
+
+def test_settings_are_known_to_who_reads_them(compose: Compose) -> None:
+    from airflow.configuration import conf
+
+    options = {
+        f"AIRFLOW__{section}__{option}".upper()
+        for section, described in conf.configuration_description.items()
+        for option in described["options"]
+    }
+    ours = {f"ADVENTUREWORKS_{name}".upper() for name in Settings.model_fields}
+    for name in compose.services["worker"]["environment"]:
+        if name.startswith("AIRFLOW__"):
+            assert name in options | UNDESCRIBED, name
+        elif name.startswith("ADVENTUREWORKS_"):
+            assert name in ours, name
+
+
+def test_all_tasks_that_are_handed_out_find_a_place(compose: Compose) -> None:
+    worker = compose.services["worker"]
+    places = worker["deploy"]["replicas"] * int(worker["environment"]["AIRFLOW__CELERY__WORKER_CONCURRENCY"])
+    assert int(worker["environment"]["AIRFLOW__CORE__PARALLELISM"]) == places
+
+
+def test_another_port_is_one_to_sign_in_at(env: dict[str, str]) -> None:
+    service = Compose({**env, "ADVENTUREWORKS_PORT": "9090"}).services["api-server"]
+    assert service["environment"]["AIRFLOW__API__BASE_URL"] == "http://localhost:9090"
+    assert service["ports"] == ["127.0.0.1:9090:8080"]
+
+
 def test_secrets_reach_services_by_their_environment_alone(compose: Compose, env: dict[str, str]) -> None:
     secrets = {value for name, value in env.items() if SECRET.search(name)}
     for name, service in compose.services.items():
@@ -110,6 +164,7 @@ def test_all_services_of_the_platform_share_secrets_and_settings(compose: Compos
     }  # fmt: skip
     shared = compose.services["worker"]["environment"]
     for name, service in own.items():
+        assert service["read_only"] is True, name
         assert shared.items() <= service["environment"].items(), name
         assert {mount.split(":")[0] for mount in service["tmpfs"]} == {"/tmp", image_environment()["HOME"]}, name
     assert len(shared["AIRFLOW__API_AUTH__JWT_SECRET"]) >= 64
@@ -137,6 +192,16 @@ def test_set_up_is_for_its_owner_random_and_never_overwrites(tmp_path: Path) -> 
     assert second == first, "only what was missing is new"
 
 
+def test_set_up_adds_lines_of_its_own_and_asks_for_a_source_where_none_is_named(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("MSSQL_ACCEPT_EULA=Y")
+    assert set_up(tmp_path).returncode == 2
+    assert file.read_text() == "MSSQL_ACCEPT_EULA=Y"
+    assert set_up(tmp_path, "postgresql://reader@db/aw").returncode == 0
+    assert file.read_text().splitlines()[0] == "MSSQL_ACCEPT_EULA=Y"
+    assert "REDIS_PASSWORD" in variables(tmp_path)
+
+
 def test_set_up_knows_the_address_of_the_sql_server_that_it_starts(tmp_path: Path) -> None:
     assert set_up(tmp_path, "sqlserver").returncode == 0
     env = variables(tmp_path)
@@ -151,6 +216,9 @@ def test_the_image_is_made_of_the_lock_and_runs_as_nobody_special() -> None:
     bases = [arguments.split()[0] for name, arguments in steps if name == "FROM"]
     assert all(PINNED.match(base) for base in bases)
     assert [arguments for name, arguments in steps if name == "USER"] == ["50000:0"]
+    copied = {arguments.split()[-1].removeprefix("/opt/adventureworks/") for name, arguments in steps if name == "COPY"}
+    assert {"checks", "dags", "./src", "./contracts"} <= copied
+    assert any("chown -R 50000:0 /var/lib/adventureworks /data" in arguments for _, arguments in steps)
     installs = [arguments for name, arguments in steps if name == "RUN" and "pip install" in arguments]
     assert "--require-hashes --no-deps --only-binary=:all: -r requirements.lock" in installs[0]
     assert "--no-index" in installs[1], "nothing but the lock comes from outside"

@@ -29,15 +29,23 @@ def secrets_named(part: Any) -> set[str]:
 def test_settings_are_those_of_the_compose_file() -> None:
     own = {entry["name"]: entry["value"] for entry in VALUES["env"]}
     shared = {name: value for name, value in own.items() if name in COMPOSED and name not in OF_THE_PLACE}
-    assert shared == {name: COMPOSED[name] for name in shared}
+    assert shared == {name: re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", COMPOSED[name]) for name in shared}
     told_otherwise = {
         # What the chart sets by itself, or from secrets.
         *(name for name in COMPOSED if re.search("KEY|SECRET|CONN|BACKEND|BROKER|EXECUTOR|AUTH_MANAGER|_URL$", name)),
         "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK",
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG",
         "AIRFLOW__API__WORKERS",
+        # In the values by its own name: the chart's scaling reads it there.
+        "AIRFLOW__CELERY__WORKER_CONCURRENCY",
         "ADVENTUREWORKS_SOURCE",
+        # Of the proxies in front and around.
+        "FORWARDED_ALLOW_IPS",
+        "no_proxy",
+        "NO_PROXY",
     }
+    concurrency = VALUES["config"]["celery"]["worker_concurrency"]
+    assert VALUES["workers"]["celery"]["replicas"] * concurrency == int(own["AIRFLOW__CORE__PARALLELISM"])
     assert set(COMPOSED) - set(own) <= told_otherwise
 
 

@@ -13,13 +13,14 @@ from typing import Any
 import psycopg
 from pydantic import SecretStr
 
+from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.cli.output import console
 from adventureworks.cli.reading import has_warehouse, reading
 from adventureworks.cli.run import SAMPLE, choose_source
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.platform import running_platform
 from adventureworks.embedded.services import services
-from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.settings import Settings
 from adventureworks.source import AIRFLOW, SQL_SERVER
 from adventureworks.warehouse.state import is_laid_out
@@ -132,14 +133,19 @@ def _source(settings: Settings) -> str:
         return f"the folder {chosen}"
     if chosen.startswith(SQL_SERVER):
         return _sql_server(settings, chosen)
-    try:
-        psycopg.connect(chosen, connect_timeout=10).close()
-    except psycopg.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ServiceUnavailable(
-            f"The database does not answer: {reason}.", "Check ADVENTUREWORKS_SOURCE_URL."
-        ) from None
-    return "a database, which answers"
+    return _postgresql(SecretStr(chosen))
+
+
+def _postgresql(url: SecretStr) -> str:
+    """Asks for the state of every table, as the ingestion does. Raises PlatformError with what is wrong."""
+    from adventureworks.source.postgres import PostgresSource
+
+    states = PostgresSource(url, batch_rows=1).states(SOURCE_TABLES.values())
+    blocked = [state for state in states.values() if isinstance(state, TableBlocked)]
+    if blocked:
+        first = blocked[0]
+        raise PlatformError(f"{len(blocked)} of {len(states)} tables cannot be read. {first.cause}", first.next_step)
+    return f"a database, which lets {len(states)} tables be read"
 
 
 def _sql_server(settings: Settings, url: str) -> str:

@@ -67,12 +67,12 @@ def _beside_snowflake(settings: Settings, records: SecretStr) -> Iterator[psycop
 
 @contextmanager
 def _connected(url: SecretStr, environment: str) -> Iterator[psycopg.Connection]:
-    opened = connected(url.get_secret_value(), environment, connect_timeout=10, application_name="adventureworks")
+    opened = connected(url, environment)
     with ExitStack() as stack:
         try:
             connection = stack.enter_context(opened)
         except psycopg.OperationalError as error:
-            reason = str(error).strip().splitlines()[-1]
+            reason = str(error).strip().splitlines()[0].rstrip(".")
             raise ServiceUnavailable(
                 f"The warehouse does not answer: {reason}.", "Check: adventureworks doctor"
             ) from None

@@ -84,6 +84,9 @@ def choose_source(settings: Settings, wanted: str | None) -> str:
     choices = "Give --source sample, a folder of files, postgresql://…, mssql://…, or airflow:connection"
     if "://" in chosen:
         raise PlatformError(f"A source of the kind {chosen.split('://')[0]}:// cannot be read.", choices)
+    if "@" in chosen:
+        # It may hold a password, so it is not shown.
+        raise PlatformError("The source is no URL that can be read.", choices)
     folder = Path(chosen).expanduser().absolute()
     if not folder.is_dir():
         raise PlatformError(f"The source {chosen} is no folder.", choices)
@@ -195,7 +198,7 @@ def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress
 
 
 def _outcome(platform: Platform, metadata: Metadata, before: int) -> Outcome:
-    with connected(platform.endpoints.reader_url.get_secret_value(), platform.settings.environment) as connection:
+    with connected(platform.endpoints.reader_url, platform.settings.environment) as connection:
         if not is_laid_out(connection):
             return Outcome([], [], metadata.failed(before))
         return Outcome(asset_states(connection), open_incidents(connection), metadata.failed(before))

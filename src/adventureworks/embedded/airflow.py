@@ -56,7 +56,6 @@ TUNING = {
     # A changed file is seen at once; an unchanged one need not be parsed again and again on a laptop.
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
-    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     "SCARF_ANALYTICS": "false",
     "DO_NOT_TRACK": "1",
 }

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import columns_of, key_of
-from adventureworks.errors import ServiceUnavailable, TableBlocked
+from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.gate.contract import Verdict, hold_against, with_whole_key
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
@@ -30,6 +30,9 @@ MOST_BAD_ROWS = 100_000
 
 # Beyond this many keys to look up one by one, reading the table whole is quicker, and takes no memory for keys.
 MOST_LATE_ROWS = 50_000
+
+MENDED_ELSEWHERE = frozenset({"can_be_loaded", "table_is_readable"})
+"""Rules that a grant, a disk or a release mends: while they are broken the table is read again, ever more rarely."""
 
 # No row is younger: the comparison of keys is then about all of them.
 _EVER = datetime(9999, 12, 31)  # noqa: DTZ001
@@ -54,13 +57,16 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
                     counts[asset] = _load_table(settings, warehouse, snapshot, append, run_id, SOURCE_TABLES[asset])
                 except TableBlocked as blocked:
                     _note_blocked(warehouse, run_id, blocked)
+                    if snapshot.spent:
+                        break
                 except (ServiceUnavailable, OSError):
                     raise
                 except Exception as error:
                     # One value that no rule foresaw must not hold up the other tables. Snapshot and loader may be
                     # unusable after it; the rest gets new ones.
                     log.exception("%s could not be loaded", asset)
-                    cause = f"it could not be loaded: {type(error).__name__}. The log of the load task tells more."
+                    known = str(error) if isinstance(error, PlatformError) else f"{type(error).__name__}."
+                    cause = f"it could not be loaded: {known} The log of the load task tells more."
                     _note_blocked(warehouse, run_id, TableBlocked(asset, "can_be_loaded", cause))
                     break
     return counts
@@ -74,9 +80,18 @@ def _note_blocked(warehouse: Warehouse, run_id: str, blocked: TableBlocked) -> N
 def mark_blocked(connection: Connection, run_id: str, blocked: TableBlocked, *, judged: bool = False) -> None:
     """Remembers why a table of this run may not be published; `judged`: the check task said so."""
     connection.execute(
-        "update ops.change set status = 'blocked', blocked_rule = %s, blocked_cause = %s, judged = %s"
-        " where run_id = %s and asset = %s",
-        (blocked.rule, blocked.detail, judged, run_id, blocked.table),
+        "update ops.change set status = 'blocked', blocked_rule = %(rule)s, blocked_cause = %(cause)s,"
+        # What is no fault of the data may be mended without a change of it: then it is not known as read.
+        " judged = %(judged)s, fingerprint = case when %(again)s then '' else fingerprint end"
+        " where run_id = %(run)s and asset = %(asset)s",
+        {
+            "rule": blocked.rule,
+            "cause": blocked.detail,
+            "judged": judged,
+            "again": blocked.rule in MENDED_ELSEWHERE,
+            "run": run_id,
+            "asset": blocked.table,
+        },
     )
 
 

@@ -99,9 +99,11 @@ class CheckedSchema:
 
     schema: str
     properties: Mapping[str, Any]
-    """What Soda connects with."""
+    """What Soda is told of it."""
     connection: Any = None
-    """Where we are signed in already; Soda need not know how."""
+    """Where we are signed in already, for all scans."""
+    connect: Callable[[], Any] | None = None
+    """Else, how a scan is signed in; Soda need not know how."""
     rewritten: Callable[[str], str] = str
     """A SELECT in the words of the warehouse's engine."""
 
@@ -111,12 +113,18 @@ def checked_schema(warehouse: Warehouse, schema: str) -> Iterator[CheckedSchema]
     """A schema of the warehouse, for all scans of one gate."""
     if isinstance(warehouse, PostgresWarehouse):
         here = warehouse.environment
-        properties = _connection(warehouse.url(), schema_of(here, schema))
-        yield CheckedSchema(schema, properties, rewritten=lambda query: in_environment(query, here))
+        real = schema_of(here, schema)
+        properties = {"type": "postgres", "schema": real}
+        yield CheckedSchema(
+            schema,
+            properties,
+            connect=lambda: psycopg2.connect(warehouse.address("check", real)),
+            rewritten=lambda query: in_environment(query, here),
+        )
         return
     with warehouse.signed_in(schema, "check") as connection:
         where = {"type": "snowflake", "database": connection.database, "schema": connection.schema}
-        yield CheckedSchema(schema, where, connection, warehouse.rewritten)
+        yield CheckedSchema(schema, where, connection, rewritten=warehouse.rewritten)
 
 
 def scan_table(source: CheckedSchema, file: Path, variables: Mapping[str, str], newest_of: str = "") -> TableScan:
@@ -136,8 +144,8 @@ def scan_table(source: CheckedSchema, file: Path, variables: Mapping[str, str], 
         scan.add_sodacl_yaml_str(source.rewritten(file.read_text(encoding="utf-8")))
     else:
         scan.add_sodacl_yaml_str(in_upper_case(file.read_text(encoding="utf-8"), source.rewritten))
-        scan._data_source_manager.data_sources[_DATA_SOURCE] = _signed_in(scan, source)
     try:
+        scan._data_source_manager.data_sources[_DATA_SOURCE] = _signed_in(scan, source)
         exit_code = scan.execute()
         reached = scan._data_source_manager.data_sources.get(_DATA_SOURCE)
         if reached is None or _is_closed(reached.connection):
@@ -182,27 +190,17 @@ def _signed_in(scan: Scan, source: CheckedSchema) -> Any:
     from soda.execution.data_source import DataSource
 
     found = DataSource.create(scan._logs, _DATA_SOURCE, source.properties["type"], dict(source.properties))
-    found.connection = source.connection
+    try:
+        found.connection = source.connect() if source.connect else source.connection
+    except psycopg2.OperationalError as error:
+        raise ServiceUnavailable(
+            f"The warehouse does not answer: {_first_line(error)}.", "Check it: adventureworks status"
+        ) from None
     return found
 
 
 def _is_closed(connection: Any) -> bool:
     return bool(connection.is_closed() if hasattr(connection, "is_closed") else connection.closed)
-
-
-def _connection(connection_url: str, schema: str) -> dict[str, Any]:
-    parts = psycopg2.extensions.parse_dsn(connection_url)
-    return {
-        "type": "postgres",
-        "host": parts["host"],
-        "port": parts.get("port", "5432"),
-        "username": parts["user"],
-        "password": parts.get("password", ""),
-        "database": parts["dbname"],
-        "sslmode": parts.get("sslmode", "prefer"),
-        "connection_timeout": 10,
-        "schema": schema,
-    }
 
 
 def _measured(scan: Scan, sampler: _RowSampler) -> dict[str, Measured]:

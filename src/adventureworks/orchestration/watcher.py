@@ -41,6 +41,9 @@ class SourceChanged(BaseEventTrigger):
                 found = await asyncio.to_thread(lambda: difference(with_source(settings())))
             except PlatformError as error:
                 log.warning("The source could not be asked for changes: %s", error)
+            except Exception as error:
+                # Whatever it is, the next look may be better; its text may hold an address.
+                log.warning("The source could not be asked for changes: %s", type(error).__name__)
             else:
                 now = asyncio.get_running_loop().time()
                 pause = FIRST_PAUSE_SECONDS if found != seen else pause

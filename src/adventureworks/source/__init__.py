@@ -45,6 +45,9 @@ class Snapshot(Protocol):
     complete: bool
     """True: `rows` always gives the whole table, whatever it is asked for (files). False: it can give changed rows."""
 
+    spent: bool
+    """True: the server refused something, and answers nothing more in this view. Read what is left in another one."""
+
     def rows(self, table: SourceTable, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
         """The rows changed at or after `since`; all rows where that is None. Raises TableBlocked."""
         ...

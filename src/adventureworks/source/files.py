@@ -123,6 +123,7 @@ class FolderSnapshot:
     """The files of a folder, each read as one whole table."""
 
     complete = True
+    spent = False
 
     def __init__(self, source: FileSource, batch_rows: int) -> None:
         self._source = source

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import key_of
-from adventureworks.errors import TableBlocked
+from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.source import TableState
 from adventureworks.source.postgres_columns import (
     Columns,
@@ -136,6 +136,7 @@ class PostgresSnapshot:
     """One transaction on the source. Read one stream to its end, or close it, before the next begins."""
 
     complete = False
+    spent = False
 
     def __init__(self, connection: Any, columns: Columns, address: Address, batch_rows: int) -> None:
         self._connection = connection
@@ -185,7 +186,7 @@ class PostgresSnapshot:
         """Runs the query and gives its rows while they arrive."""
         names = [column.name for column in selected]
         expressions = ", ".join(f"{column.expression} as {quoted(column.name)}" for column in selected)
-        with translated(self._address, table), self._connection.cursor() as cursor:
+        with self._ended_by_refusals(), translated(self._address, table), self._connection.cursor() as cursor:
             cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_STREAM_BYTES)})
             cursor.execute(f"select {expressions} {from_clause}")
             for batch in cursor.fetch_record_batch():
@@ -193,6 +194,15 @@ class PostgresSnapshot:
                 typed = pa.RecordBatch.from_arrays(arrays, names=names)
                 for start in range(0, typed.num_rows, self._batch_rows):
                     yield typed.slice(start, self._batch_rows)
+
+    @contextmanager
+    def _ended_by_refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except PlatformError:
+            # The transaction is aborted: there is no other answer from it.
+            self.spent = True
+            raise
 
 
 def _session_settings(timeout_ms: int) -> tuple[str, ...]:

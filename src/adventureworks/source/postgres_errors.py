@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import adbc_driver_manager
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
+from adventureworks.postgres_address import PASSING_CLASSES, conninfo, parts_of
 
 CHECK = "Check ADVENTUREWORKS_SOURCE_URL: adventureworks doctor"
 
@@ -45,9 +45,6 @@ _RULES = {
 }
 """SQLSTATEs that block one table."""
 
-_PASSING_CLASSES = ("08", "53", "55", "57", "40", "58", "XX")
-"""Classes of SQLSTATE that another try may mend: connection, resources, locks, shutdown, conflicts, system errors."""
-
 
 @dataclass(frozen=True)
 class Address:
@@ -59,22 +56,10 @@ class Address:
     @classmethod
     def of(cls, url: SecretStr) -> Address:
         """Reads a URL or a libpq connection string. Raises PlatformError where it is neither."""
-        try:
-            given = conninfo_to_dict(url.get_secret_value())
-        except psycopg.Error:
-            raise PlatformError("The source's URL is no PostgreSQL URL.", CHECK) from None
+        given = parts_of(url, "source", "ADVENTUREWORKS_SOURCE_URL")
         host = given.get("host") or given.get("hostaddr") or "localhost"
         name = f"{given.get('dbname') or 'postgres'} on {host}:{given.get('port') or 5432}"
-        settings = {
-            "connect_timeout": "10",
-            "application_name": "adventureworks",
-            "keepalives_idle": "30",
-            "keepalives_interval": "10",
-            "keepalives_count": "3",
-            "tcp_user_timeout": "60000",
-            "client_encoding": "UTF8",
-        } | {key: str(value) for key, value in given.items() if value is not None}
-        return cls(SecretStr(psycopg.conninfo.make_conninfo("", **settings)), name)
+        return cls(conninfo({"client_encoding": "UTF8", **given}, "adventureworks"), name)
 
 
 @contextmanager
@@ -92,7 +77,7 @@ def _meaning(error: Exception, address: Address, table: SourceTable | None) -> P
     if table is not None and code in _RULES:
         rule, cause = _RULES[code]
         return TableBlocked(table.asset, rule, cause)
-    if code and not code.startswith(_PASSING_CLASSES):
+    if code and not code.startswith(PASSING_CLASSES):
         place = f"{table.asset}: the" if table else "The"
         return PlatformError(f"{place} source {address.name} refuses the question (SQLSTATE {code}).", CHECK)
     text = str(error)

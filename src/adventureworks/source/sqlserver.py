@@ -179,6 +179,7 @@ class SqlServerSnapshot:
     """One transaction on the source. Read one stream to its end, or close it, before the next begins."""
 
     complete = False
+    spent = False
 
     def __init__(
         self, connection: Any, found: Mapping[str, _Table], columns: Columns, address: Address, batch_rows: int

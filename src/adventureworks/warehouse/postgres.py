@@ -12,6 +12,7 @@ from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
 from adventureworks.errors import ServiceUnavailable
+from adventureworks.postgres_address import PASSING_CLASSES, conninfo, parts_of
 from adventureworks.warehouse.environments import in_environment, named_by, schema_of
 from adventureworks.warehouse.sql import names, quoted, table
 
@@ -124,12 +125,23 @@ def as_text(query: Any) -> str:
 
 
 @contextmanager
-def connected(url: str, environment: str = "", **options: Any) -> Iterator[WarehouseConnection]:
+def connected(url: SecretStr, environment: str = "", purpose: str = "adventureworks") -> Iterator[WarehouseConnection]:
     """A connection for the schemas of an environment, as psycopg's `connect` makes one."""
-    with WarehouseConnection.connect(url, cursor_factory=_Cursor, **options) as connection:
+    address = address_of(url, purpose).get_secret_value()
+    with WarehouseConnection.connect(address, cursor_factory=_Cursor) as connection:
         connection.server_cursor_factory = _ServerCursor
         connection.environment = environment
         yield connection
+
+
+def address_of(url: SecretStr, purpose: str, schema: str = "") -> SecretStr:
+    """How the warehouse is connected to, with the password: no other schema's functions or operators are found.
+
+    `schema`: one whose tables need no name in front. Raises PlatformError where `url` is no URL.
+    """
+    path = f'pg_catalog,"{schema}"' if schema else "pg_catalog"
+    given = parts_of(url, "warehouse", "ADVENTUREWORKS_WAREHOUSE_URL")
+    return conninfo(given, purpose, settings={"timezone": "UTC", "search_path": path})
 
 
 Append = Callable[[str, str, pl.DataFrame], None]
@@ -197,9 +209,9 @@ class PostgresWarehouse:
         self._url = url
         self.environment = environment
 
-    def url(self) -> str:
+    def address(self, purpose: str, schema: str = "") -> str:
         """The address with its password, for libraries that connect by themselves. Never log it."""
-        return self._url.get_secret_value()
+        return address_of(self._url, purpose, schema).get_secret_value()
 
     @contextmanager
     def connect(self, purpose: str = "adventureworks") -> Iterator[WarehouseConnection]:
@@ -208,9 +220,7 @@ class PostgresWarehouse:
         Raises ServiceUnavailable when the server does not answer, or is lost on the way.
         """
         try:
-            with connected(
-                self.url(), self.environment, application_name=purpose[:63], options="-c timezone=UTC"
-            ) as connection:
+            with connected(self._url, self.environment, purpose) as connection:
                 yield connection
         except psycopg.OperationalError as error:
             raise ServiceUnavailable(
@@ -226,7 +236,8 @@ class PostgresWarehouse:
         from adbc_driver_manager import Error
         from adbc_driver_postgresql import dbapi
 
-        with _lost_is_unavailable(Error), dbapi.connect(self.url()) as connection, connection.cursor() as cursor:
+        address = self.address("load")
+        with _lost_is_unavailable(Error), dbapi.connect(address) as connection, connection.cursor() as cursor:
 
             def append(schema: str, name: str, frame: pl.DataFrame) -> None:
                 if frame.height:
@@ -243,16 +254,17 @@ class PostgresWarehouse:
 
 @contextmanager
 def _lost_is_unavailable(driver_error: type[Exception]) -> Iterator[None]:
-    """Tells a lost connection, which has no SQLSTATE or one of class 08 or 57, from data that the server refuses."""
+    """Tells what another try may mend, a lost connection or a full disk, from data that the server refuses."""
     try:
         yield
     except driver_error as error:
         state = str(getattr(error, "sqlstate", None) or "")
-        if state and state[:2] not in {"08", "57"}:
+        if state and not state.startswith(PASSING_CLASSES):
             raise
-        raise ServiceUnavailable(
-            "The warehouse was lost while rows were loaded.", "Check it: adventureworks status"
-        ) from None
+        cause = (
+            f"refused rows while they were loaded (SQLSTATE {state})" if state else "was lost while rows were loaded"
+        )
+        raise ServiceUnavailable(f"The warehouse {cause}.", "Check it: adventureworks status") from None
 
 
 def _reason(error: psycopg.OperationalError) -> str:
