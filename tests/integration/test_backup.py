@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
 from adventureworks.embedded import airflow
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres, program
@@ -25,8 +25,10 @@ from adventureworks.outbox import post
 from adventureworks.outbox.letters import Letter
 from adventureworks.outbox.post import Message
 from adventureworks.outbox.sending import send_due
+from adventureworks.recovery import reconcile
 from adventureworks.settings import Settings
-from adventureworks.warehouse import open_warehouse
+from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.warehouse.state import asset_states
 from tests.integration.conftest import Adventureworks
 from tests.integration.pipeline import Pipeline
 
@@ -219,3 +221,79 @@ def test_an_own_warehouse_that_was_restored_is_told_so(lived_in: Path, adventure
     with EmbeddedPostgres(lived_in) as server:
         assert sent_from(platform_of(lived_in, server)) == []
     assert "may have been sent" not in adventureworks("restored", home=lived_in).stdout
+
+
+def test_what_was_held_back_is_sent_when_it_is_known_that_nothing_was(
+    saved: Path, tmp_path: Path, adventureworks: Adventureworks
+) -> None:
+    home = tmp_path / "elsewhere"
+    assert adventureworks("restore", str(saved), home=home).returncode == 0
+    with EmbeddedPostgres(home) as server:
+        pipeline = platform_of(home, server)
+        assert sent_from(pipeline) == []
+        done = adventureworks("restored", "--send-waiting", home=home)
+        assert "Will be sent after all: 1 message." in done.stdout
+        assert sent_from(pipeline) == ["waiting"]
+        adventureworks("restored", "--send-waiting", home=home)
+        assert sent_from(pipeline) == [], "once"
+
+
+def test_the_records_of_every_environment_are_looked_after(
+    saved: Path, tmp_path: Path, adventureworks: Adventureworks
+) -> None:
+    home = tmp_path / "elsewhere"
+    assert adventureworks("restore", str(saved), home=home).returncode == 0
+    with EmbeddedPostgres(home) as server:
+        staging = platform_of(home, server)
+        staging.settings = staging.settings.model_copy(update={"environment": "staging"})
+        with open_warehouse(staging.settings).connect() as connection:
+            layout.prepare(connection)
+            letter = Letter(subject="of staging", html="", text="")
+            post.put(connection, letter, channel="email", recipient="sales@example.org", told="told")
+            connection.execute(
+                "insert into ops.publication (asset, version, rows, changed_rows, verdict, run_id, announced)"
+                " values ('Sales_Store', 1, 1, 1, 'passed', 'ingest_source/r', true)"
+            )
+        done = adventureworks("restored", home=home)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "1 message that waited" in done.stdout
+        assert f"announces {len(SOURCE_TABLES) + 1} tables again" in done.stdout
+        assert sent_from(staging) == []
+        assert staging.published("select announced from staging_ops.publication") == [(False,)]
+
+
+def test_records_that_are_older_than_the_data_beside_them_are_caught_up_with(pipeline: Pipeline) -> None:
+    """As where the data is in Snowflake: records go back to the back-up, tables and marts do not."""
+    records = ("publication", "watermark", "change", "build", "check_result")
+    renamed = "select count(*) from marts.inventory_status where product like '%%RENAMED'"
+
+    def in_warehouse(statement: str) -> None:
+        with psycopg.connect(pipeline.url) as connection:
+            connection.execute(statement.encode())
+
+    for table in records:
+        in_warehouse(f"create table ops.saved_{table} as table ops.{table}")
+    pipeline.change(
+        """update "Production"."Product" set "Name" = "Name" || ' RENAMED', "ModifiedDate" = now()"""
+        """ where "StandardCost" > 0"""
+    )
+    assert set(pipeline.ingest().published) == {"Production_Product"}
+    assert pipeline.published(renamed) == [(0,)], "no mart knows of it yet"
+    for table in records:
+        in_warehouse(f"truncate ops.{table}")
+        in_warehouse(f"insert into ops.{table} select * from ops.saved_{table}")
+
+    in_warehouse("drop schema staging cascade")
+    with open_warehouse(pipeline.settings).connect() as connection:
+        assert reconcile(connection, data_elsewhere=True).announced_again == len(SOURCE_TABLES)
+    ingested = pipeline.ingest()
+    assert {name: made.months for name, made in ingested.published.items()} == dict.fromkeys(SOURCE_TABLES)
+    assert {made.version for made in ingested.published.values()} == {2}
+    assert sorted(pipeline.settle()) == sorted(ANALYSES)
+    products = pipeline.published("select count(*) from marts.inventory_status")
+    assert pipeline.published(renamed) != [(0,)]
+    assert pipeline.published(renamed) <= products
+    with open_warehouse(pipeline.settings).connect() as connection:
+        assert all(state.fresh for state in asset_states(connection))
+    assert pipeline.ingest().loaded == [], "once"
+    assert pipeline.settle() == []
