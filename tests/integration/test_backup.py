@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -191,12 +192,20 @@ def test_a_running_platform_is_saved_between_two_runs(
 ) -> None:
     folder = tmp_path / "tuesday"
     with EmbeddedPostgres(lived_in) as server, psycopg.connect(server.url("airflow"), autocommit=True) as metadata:
-        lock = Home(lived_in).try_lock("run")
+        lock = Home(lived_in).hold("run", {"url": "http://127.0.0.1:1"})
         assert lock is not None
         with lock:
+            metadata.execute("insert into dag_bundle (name, active) values ('dags', true)")
             metadata.execute(
-                "insert into dag_run (dag_id, run_id, run_type, run_after, state)"
-                " values ('daily_sales_etl', 'r', 'manual', now(), 'running')"
+                "insert into dag (dag_id, is_paused, is_stale, bundle_name, timetable_type, partition_mapper_info,"
+                " max_active_tasks, max_consecutive_failed_dag_runs, has_task_concurrency_limits)"
+                " values ('daily_sales_etl', true, false, 'dags', '', '{}', 1, 0, false)"
+            )
+            # What is queued for a paused DAG stays so, and has staged nothing; what runs has to end.
+            metadata.execute(
+                "insert into dag_run (dag_id, run_id, run_type, run_after, state) values"
+                " ('daily_sales_etl', 'q', 'manual', now(), 'queued'),"
+                " ('daily_sales_etl', 'r', 'manual', now(), 'running')"
             )
             command = [sys.executable, "-m", "adventureworks.cli", "backup", str(folder)]
             saving = subprocess.Popen(command, env={**os.environ, "ADVENTUREWORKS_HOME": str(lived_in)})
@@ -297,3 +306,72 @@ def test_records_that_are_older_than_the_data_beside_them_are_caught_up_with(pip
         assert all(state.fresh for state in asset_states(connection))
     assert pipeline.ingest().loaded == [], "once"
     assert pipeline.settle() == []
+
+
+def test_who_starts_during_a_back_up_is_told_of_it(
+    lived_in: Path, tmp_path: Path, adventureworks: Adventureworks
+) -> None:
+    home, folder = Home(lived_in), tmp_path / "wednesday"
+    ran = home.hold("run", {"url": "http://127.0.0.1:1"})
+    assert ran is not None
+    ran.close()
+    with EmbeddedPostgres(lived_in) as server, psycopg.connect(server.url("warehouse")) as holds:
+        # The dump waits for this.
+        holds.execute("lock table marts.daily_sales in access exclusive mode")
+        command = [sys.executable, "-m", "adventureworks.cli", "backup", str(folder)]
+        saving = subprocess.Popen(command, env={**os.environ, "ADVENTUREWORKS_HOME": str(lived_in)})
+        deadline = time.monotonic() + 60
+        while "task" not in (home.holder("run") or {}):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        refused = adventureworks("run", "--once", home=lived_in)
+        assert refused.returncode == 1
+        assert refused.stderr == f"There is a back-up under way: process {saving.pid}. Start when that has ended.\n"
+        again = adventureworks("backup", str(tmp_path / "other"), home=lived_in)
+        assert again.stderr == f"There is a back-up under way: process {saving.pid}. Try again when that has ended.\n"
+        said = " ".join(adventureworks("doctor", home=lived_in).stdout.split())
+        assert f"is not running; there is a back-up under way, process {saving.pid}" in said
+        holds.rollback()
+        assert saving.wait(timeout=120) == 0
+    assert home.holder("run") is None
+
+
+def test_a_back_up_that_fails_says_why_and_leaves_nothing(
+    lived_in: Path, saved: Path, tmp_path: Path, adventureworks: Adventureworks
+) -> None:
+    inside = lived_in / "reports" / "backup"
+    refused = adventureworks("backup", str(inside), home=lived_in)
+    assert refused.stderr == f"{inside} is in the home that is to be saved. Give a folder elsewhere.\n"
+    dangling = lived_in / "reports" / "2014-06.pdf"
+    dangling.symlink_to("/nowhere")
+    try:
+        refused = adventureworks("backup", str(tmp_path / "b"), home=lived_in)
+    finally:
+        dangling.unlink()
+    assert refused.returncode == 1
+    assert f"{dangling} cannot be copied (No such file or directory)" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+    without = shutil.copytree(saved, tmp_path / "without")
+    (without / "warehouse.dump").unlink()
+    manifest = json.loads((without / "manifest.json").read_text())
+    del manifest["files"]["warehouse.dump"]
+    (without / "manifest.json").write_text(json.dumps(manifest))
+    home = tmp_path / "elsewhere"
+    refused = adventureworks("restore", str(without), home=home)
+    assert refused.stderr == f"The back-up is damaged: {without / 'warehouse.dump'}. Take another one.\n"
+    assert not home.exists()
+
+    unreadable = shutil.copytree(saved, tmp_path / "unreadable")
+    (unreadable / "airflow.dump").write_bytes(b"no dump")
+    manifest["files"] |= {
+        name: hashlib.sha256((unreadable / name).read_bytes()).hexdigest()
+        for name in ("airflow.dump", "warehouse.dump")
+    }
+    (unreadable / "manifest.json").write_text(json.dumps(manifest))
+    refused = adventureworks("restore", str(unreadable), home=home)
+    assert refused.stderr.startswith("pg_restore failed on the database airflow: ")
+    left = [file for file in home.rglob("*") if file.is_file() and file.parent.name not in ("locks", "logs")]
+    assert left == [], "no secret stays behind"
+    assert adventureworks("restore", str(saved), home=home).returncode == 0, "the place is free"
