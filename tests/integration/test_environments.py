@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,6 +19,7 @@ from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse
 from adventureworks.warehouse.environments import SCHEMAS, in_environment, select_in_environment
+from adventureworks.warehouse.snowflake import Session
 from tests.integration.pipeline import Pipeline
 from tests.integration.snowflake_double import snowflake_double
 
@@ -122,6 +124,30 @@ def test_an_environment_in_snowflake_is_dropped_on_both_sides(
             assert connection.environments() == set()
         with pytest.raises(PlatformError, match="There is no environment pr_42"):
             environment.drop(settings, "pr_42", force=False)
+
+
+def test_what_an_interrupted_build_left_in_snowflake_is_found_and_dropped(
+    warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(warehouse="snowflake", warehouse_url=SecretStr(warehouse_url), source=str(tmp_path))
+    here = settings.model_copy(update={"environment": "pr_9"})
+    with pytest.MonkeyPatch.context() as patch, snowflake_double(patch):
+        send = Session._send
+
+        def without_the_second_schema(session: Session, statement: str, *values: Any) -> Any:
+            if "PR_9_MARTS" in statement and statement.startswith("create schema"):
+                raise PlatformError("A grant is missing.")
+            return send(session, statement, *values)
+
+        with monkeypatch.context() as lacking:
+            lacking.setattr(Session, "_send", without_the_second_schema)
+            with pytest.raises(PlatformError, match="grant"), open_warehouse(here).connect() as connection:
+                layout.prepare(connection)
+        with open_warehouse(settings).connect() as connection:
+            assert connection.environments() == {"pr_9"}
+        environment.drop(settings, "pr_9", force=False)
+        with open_warehouse(settings).connect() as connection:
+            assert connection.environments() == set()
 
 
 @pytest.mark.parametrize("name", ['x"; drop schema marts; --', "pg", "pg_1", "PR", "1", "pr_42\n"])

@@ -13,6 +13,7 @@ import sqlglot
 from sqlglot import exp
 
 SCHEMAS = ("raw", "marts", "staging", "quarantine", "ops")
+"""In the order in which they are made."""
 
 _ANY_SCHEMA = "|".join(SCHEMAS)
 _PARTS = re.compile(
@@ -31,10 +32,10 @@ def schema_of(environment: str, schema: str) -> str:
     return f"{environment}_{schema}" if environment else schema
 
 
-def named_by(schema: str) -> str:
-    """The environment whose records are in a schema of this name; empty if it is no schema of an environment's."""
-    name, _, kind = schema.lower().rpartition("_")
-    return name if kind == "ops" else ""
+def named_by(schema: str, kind: str) -> str:
+    """The environment whose schema of a kind has this name; empty if it is no schema of an environment's."""
+    name = schema.lower().removesuffix(f"_{kind.lower()}")
+    return name if name != schema.lower() else ""
 
 
 @lru_cache(maxsize=4096)

@@ -44,7 +44,7 @@ class WarehouseConnection(psycopg.Connection[TupleRow]):
             "select n.nspname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace"
             " where c.relname = 'publication' and has_schema_privilege(n.oid, 'usage')"
         )
-        return {named_by(schema) for (schema,) in rows} - {""}
+        return {named_by(schema, "ops") for (schema,) in rows} - {""}
 
     def columns_in(self, schema: str) -> dict[str, set[str]]:
         """The columns of each table and view in a schema."""
