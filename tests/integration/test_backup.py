@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
 from adventureworks.embedded import airflow
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres, program
@@ -25,8 +26,10 @@ from adventureworks.outbox import post
 from adventureworks.outbox.letters import Letter
 from adventureworks.outbox.post import Message
 from adventureworks.outbox.sending import send_due
+from adventureworks.recovery import reconcile
 from adventureworks.settings import Settings
-from adventureworks.warehouse import open_warehouse
+from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.warehouse.state import asset_states
 from tests.integration.conftest import Adventureworks
 from tests.integration.pipeline import Pipeline
 
@@ -189,12 +192,20 @@ def test_a_running_platform_is_saved_between_two_runs(
 ) -> None:
     folder = tmp_path / "tuesday"
     with EmbeddedPostgres(lived_in) as server, psycopg.connect(server.url("airflow"), autocommit=True) as metadata:
-        lock = Home(lived_in).try_lock("run")
+        lock = Home(lived_in).hold("run", {"url": "http://127.0.0.1:1"})
         assert lock is not None
         with lock:
+            metadata.execute("insert into dag_bundle (name, active) values ('dags', true)")
             metadata.execute(
-                "insert into dag_run (dag_id, run_id, run_type, run_after, state)"
-                " values ('daily_sales_etl', 'r', 'manual', now(), 'running')"
+                "insert into dag (dag_id, is_paused, is_stale, bundle_name, timetable_type, partition_mapper_info,"
+                " max_active_tasks, max_consecutive_failed_dag_runs, has_task_concurrency_limits)"
+                " values ('daily_sales_etl', true, false, 'dags', '', '{}', 1, 0, false)"
+            )
+            # What is queued for a paused DAG stays so, and has staged nothing; what runs has to end.
+            metadata.execute(
+                "insert into dag_run (dag_id, run_id, run_type, run_after, state) values"
+                " ('daily_sales_etl', 'q', 'manual', now(), 'queued'),"
+                " ('daily_sales_etl', 'r', 'manual', now(), 'running')"
             )
             command = [sys.executable, "-m", "adventureworks.cli", "backup", str(folder)]
             saving = subprocess.Popen(command, env={**os.environ, "ADVENTUREWORKS_HOME": str(lived_in)})
@@ -219,3 +230,148 @@ def test_an_own_warehouse_that_was_restored_is_told_so(lived_in: Path, adventure
     with EmbeddedPostgres(lived_in) as server:
         assert sent_from(platform_of(lived_in, server)) == []
     assert "may have been sent" not in adventureworks("restored", home=lived_in).stdout
+
+
+def test_what_was_held_back_is_sent_when_it_is_known_that_nothing_was(
+    saved: Path, tmp_path: Path, adventureworks: Adventureworks
+) -> None:
+    home = tmp_path / "elsewhere"
+    assert adventureworks("restore", str(saved), home=home).returncode == 0
+    with EmbeddedPostgres(home) as server:
+        pipeline = platform_of(home, server)
+        assert sent_from(pipeline) == []
+        done = adventureworks("restored", "--send-waiting", home=home)
+        assert "Will be sent after all: 1 message." in done.stdout
+        assert sent_from(pipeline) == ["waiting"]
+        adventureworks("restored", "--send-waiting", home=home)
+        assert sent_from(pipeline) == [], "once"
+
+
+def test_the_records_of_every_environment_are_looked_after(
+    saved: Path, tmp_path: Path, adventureworks: Adventureworks
+) -> None:
+    home = tmp_path / "elsewhere"
+    assert adventureworks("restore", str(saved), home=home).returncode == 0
+    with EmbeddedPostgres(home) as server:
+        staging = platform_of(home, server)
+        staging.settings = staging.settings.model_copy(update={"environment": "staging"})
+        with open_warehouse(staging.settings).connect() as connection:
+            layout.prepare(connection)
+            letter = Letter(subject="of staging", html="", text="")
+            post.put(connection, letter, channel="email", recipient="sales@example.org", told="told")
+            connection.execute(
+                "insert into ops.publication (asset, version, rows, changed_rows, verdict, run_id, announced)"
+                " values ('Sales_Store', 1, 1, 1, 'passed', 'ingest_source/r', true)"
+            )
+        done = adventureworks("restored", home=home)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "1 message that waited" in done.stdout
+        assert f"announces {len(SOURCE_TABLES) + 1} tables again" in done.stdout
+        assert sent_from(staging) == []
+        assert staging.published("select announced from staging_ops.publication") == [(False,)]
+
+
+def test_records_that_are_older_than_the_data_beside_them_are_caught_up_with(pipeline: Pipeline) -> None:
+    """As where the data is in Snowflake: records go back to the back-up, tables and marts do not."""
+    records = ("publication", "watermark", "change", "build", "check_result")
+    renamed = "select count(*) from marts.inventory_status where product like '%%RENAMED'"
+
+    def in_warehouse(statement: str) -> None:
+        with psycopg.connect(pipeline.url) as connection:
+            connection.execute(statement.encode())
+
+    for table in records:
+        in_warehouse(f"create table ops.saved_{table} as table ops.{table}")
+    pipeline.change(
+        """update "Production"."Product" set "Name" = "Name" || ' RENAMED', "ModifiedDate" = now()"""
+        """ where "StandardCost" > 0"""
+    )
+    assert set(pipeline.ingest().published) == {"Production_Product"}
+    assert pipeline.published(renamed) == [(0,)], "no mart knows of it yet"
+    for table in records:
+        in_warehouse(f"truncate ops.{table}")
+        in_warehouse(f"insert into ops.{table} select * from ops.saved_{table}")
+
+    in_warehouse("drop schema staging cascade")
+    with open_warehouse(pipeline.settings).connect() as connection:
+        assert reconcile(connection, data_elsewhere=True).announced_again == len(SOURCE_TABLES)
+    ingested = pipeline.ingest()
+    assert {name: made.months for name, made in ingested.published.items()} == dict.fromkeys(SOURCE_TABLES)
+    assert {made.version for made in ingested.published.values()} == {2}
+    assert sorted(pipeline.settle()) == sorted(ANALYSES)
+    products = pipeline.published("select count(*) from marts.inventory_status")
+    assert pipeline.published(renamed) != [(0,)]
+    assert pipeline.published(renamed) <= products
+    with open_warehouse(pipeline.settings).connect() as connection:
+        assert all(state.fresh for state in asset_states(connection))
+    assert pipeline.ingest().loaded == [], "once"
+    assert pipeline.settle() == []
+
+
+def test_who_starts_during_a_back_up_is_told_of_it(
+    lived_in: Path, tmp_path: Path, adventureworks: Adventureworks
+) -> None:
+    home, folder = Home(lived_in), tmp_path / "wednesday"
+    ran = home.hold("run", {"url": "http://127.0.0.1:1"})
+    assert ran is not None
+    ran.close()
+    with EmbeddedPostgres(lived_in) as server, psycopg.connect(server.url("warehouse")) as holds:
+        # The dump waits for this.
+        holds.execute("lock table marts.daily_sales in access exclusive mode")
+        command = [sys.executable, "-m", "adventureworks.cli", "backup", str(folder)]
+        saving = subprocess.Popen(command, env={**os.environ, "ADVENTUREWORKS_HOME": str(lived_in)})
+        deadline = time.monotonic() + 60
+        while "task" not in (home.holder("run") or {}):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        refused = adventureworks("run", "--once", home=lived_in)
+        assert refused.returncode == 1
+        assert refused.stderr == f"There is a back-up under way: process {saving.pid}. Start when that has ended.\n"
+        again = adventureworks("backup", str(tmp_path / "other"), home=lived_in)
+        assert again.stderr == f"There is a back-up under way: process {saving.pid}. Try again when that has ended.\n"
+        said = " ".join(adventureworks("doctor", home=lived_in).stdout.split())
+        assert f"is not running; there is a back-up under way, process {saving.pid}" in said
+        holds.rollback()
+        assert saving.wait(timeout=120) == 0
+    assert home.holder("run") is None
+
+
+def test_a_back_up_that_fails_says_why_and_leaves_nothing(
+    lived_in: Path, saved: Path, tmp_path: Path, adventureworks: Adventureworks
+) -> None:
+    inside = lived_in / "reports" / "backup"
+    refused = adventureworks("backup", str(inside), home=lived_in)
+    assert refused.stderr == f"{inside} is in the home that is to be saved. Give a folder elsewhere.\n"
+    dangling = lived_in / "reports" / "2014-06.pdf"
+    dangling.symlink_to("/nowhere")
+    try:
+        refused = adventureworks("backup", str(tmp_path / "b"), home=lived_in)
+    finally:
+        dangling.unlink()
+    assert refused.returncode == 1
+    assert f"{dangling} cannot be copied (No such file or directory)" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+    without = shutil.copytree(saved, tmp_path / "without")
+    (without / "warehouse.dump").unlink()
+    manifest = json.loads((without / "manifest.json").read_text())
+    del manifest["files"]["warehouse.dump"]
+    (without / "manifest.json").write_text(json.dumps(manifest))
+    home = tmp_path / "elsewhere"
+    refused = adventureworks("restore", str(without), home=home)
+    assert refused.stderr == f"The back-up is damaged: {without / 'warehouse.dump'}. Take another one.\n"
+    assert not home.exists()
+
+    unreadable = shutil.copytree(saved, tmp_path / "unreadable")
+    (unreadable / "airflow.dump").write_bytes(b"no dump")
+    manifest["files"] |= {
+        name: hashlib.sha256((unreadable / name).read_bytes()).hexdigest()
+        for name in ("airflow.dump", "warehouse.dump")
+    }
+    (unreadable / "manifest.json").write_text(json.dumps(manifest))
+    refused = adventureworks("restore", str(unreadable), home=home)
+    assert refused.stderr.startswith("pg_restore failed on the database airflow: ")
+    left = [file for file in home.rglob("*") if file.is_file() and file.parent.name not in ("locks", "logs")]
+    assert left == [], "no secret stays behind"
+    assert adventureworks("restore", str(saved), home=home).returncode == 0, "the place is free"

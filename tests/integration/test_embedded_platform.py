@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from adventureworks.embedded.home import Home
-from adventureworks.embedded.platform import running_platform
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.embedded.supervisor import Service, Supervisor, marked_processes
 from adventureworks.errors import PlatformError
@@ -114,7 +113,7 @@ def test_the_life_of_a_platform(running: subprocess.Popen[str], folder: Path, ad
     commands = "\n".join(" ".join(process.cmdline()) for process in everything)
     assert not [file.name for file in home.secrets.iterdir() if file.read_text().strip() in commands]
 
-    owner = running_platform(home)
+    owner = home.holder("run")
     assert owner is not None
     second = adventureworks("run", "--source", "sample", home=home.path)
     assert second.returncode == 1
@@ -142,7 +141,7 @@ def test_the_life_of_a_platform(running: subprocess.Popen[str], folder: Path, ad
     running.wait()
     wait_for(lambda: not postgres.running())
     wait_for(lambda: not [one for one in marked_processes(home) if "sleeps" not in " ".join(one.cmdline())])
-    assert running_platform(home) is None
+    assert home.holder("run") is None
 
 
 def test_ctrl_c_leaves_no_process_behind(folder: Path) -> None:

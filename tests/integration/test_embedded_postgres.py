@@ -192,6 +192,9 @@ def test_a_taken_port_is_one_clear_line(server: EmbeddedPostgres, tmp_path: Path
 def test_databases_of_another_postgresql_are_refused_not_touched(server: EmbeddedPostgres) -> None:
     server.stop(for_all=True)
     (server.data / "PG_VERSION").write_text("9\n")
-    with pytest.raises(PlatformError, match="made by PostgreSQL 9"):
+    advice = (
+        rf"made by PostgreSQL 9; .* adventureworks backup DIR\. Then move {server.home.postgres} away, .* restore DIR"
+    )
+    with pytest.raises(PlatformError, match=advice):
         server.start()
     assert (server.data / "base").exists()

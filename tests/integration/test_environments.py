@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,7 +18,8 @@ from adventureworks.cli import environment
 from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse
-from adventureworks.warehouse.environments import SCHEMAS, in_environment
+from adventureworks.warehouse.environments import SCHEMAS, in_environment, select_in_environment
+from adventureworks.warehouse.snowflake import Session
 from tests.integration.pipeline import Pipeline
 from tests.integration.snowflake_double import snowflake_double
 
@@ -123,6 +126,30 @@ def test_an_environment_in_snowflake_is_dropped_on_both_sides(
             environment.drop(settings, "pr_42", force=False)
 
 
+def test_what_an_interrupted_build_left_in_snowflake_is_found_and_dropped(
+    warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(warehouse="snowflake", warehouse_url=SecretStr(warehouse_url), source=str(tmp_path))
+    here = settings.model_copy(update={"environment": "pr_9"})
+    with pytest.MonkeyPatch.context() as patch, snowflake_double(patch):
+        send = Session._send
+
+        def without_the_second_schema(session: Session, statement: str, *values: Any) -> Any:
+            if "PR_9_MARTS" in statement and statement.startswith("create schema"):
+                raise PlatformError("A grant is missing.")
+            return send(session, statement, *values)
+
+        with monkeypatch.context() as lacking:
+            lacking.setattr(Session, "_send", without_the_second_schema)
+            with pytest.raises(PlatformError, match="grant"), open_warehouse(here).connect() as connection:
+                layout.prepare(connection)
+        with open_warehouse(settings).connect() as connection:
+            assert connection.environments() == {"pr_9"}
+        environment.drop(settings, "pr_9", force=False)
+        with open_warehouse(settings).connect() as connection:
+            assert connection.environments() == set()
+
+
 @pytest.mark.parametrize("name", ['x"; drop schema marts; --', "pg", "pg_1", "PR", "1", "pr_42\n"])
 def test_a_name_that_is_none_is_refused_before_anything_is_done(pipeline: Pipeline, name: str) -> None:
     refused = adventureworks(pipeline, "environment", "build", name)
@@ -139,8 +166,56 @@ def test_a_name_that_is_none_is_refused_before_anything_is_done(pipeline: Pipeli
         ("select to_regclass('ops.publication')", "select to_regclass('pr_ops.publication')"),
         ("select straw.a, t.raw, x.marts.y from straw", "select straw.a, t.raw, x.marts.y from straw"),
         ("select raw from t", "select raw from t"),
+        ("select 'in marts.x', 'it''s raw.y' from ops.z", "select 'in marts.x', 'it''s raw.y' from pr_ops.z"),
+        ("-- what's raw.x?\nselect 1 from raw . y /* it's */", "-- what's raw.x?\nselect 1 from pr_raw . y /* it's */"),
+        ("""select "it's", 'a' from raw.x""", """select "it's", 'a' from pr_raw.x"""),
     ],
 )
 def test_only_names_of_schemas_change(written: str, sent: str) -> None:
     assert in_environment(written, "pr") == sent
     assert in_environment(written, "") == written
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("select 'in marts.daily_sales'", "select 'in marts.daily_sales'"),
+        ('select raw."Name" from raw."Sales_Store" as raw', 'select raw."Name" from pr_raw."Sales_Store" as raw'),
+        ('select 1 from raw . "Sales_Store"', 'select 1 from pr_raw . "Sales_Store"'),
+        ("select 'é', marts.x.y from  RAW.x, \"marts\".x", "select 'é', pr_marts.x.y from  pr_raw.x, pr_marts.x"),
+        ("with raw as (select 1 as a) select raw.a from raw", "with raw as (select 1 as a) select raw.a from raw"),
+        (
+            "select (select 1 from ops.a) union select 1 from ops.b",
+            "select (select 1 from pr_ops.a) union select 1 from pr_ops.b",
+        ),
+        ('select 1 from "Raw".x -- ops.x', 'select 1 from "Raw".x -- ops.x'),
+    ],
+)
+def test_what_people_type_is_asked_of_the_environment(typed: str, sent: str) -> None:
+    assert select_in_environment(typed, "pr") == sent
+
+
+def test_no_question_leaves_the_environment(pipeline: Pipeline) -> None:
+    here = pipeline.settings.model_copy(update={"environment": "pr_1"})
+    with open_warehouse(here).connect() as connection:
+        layout.prepare(connection)
+    database = pipeline.url.rsplit("/", 1)[1]
+    assert pipeline.published('select count(*) > 0 from raw."Sales_Store"') == [(True,)]
+
+    def ask(statement: str) -> subprocess.CompletedProcess[str]:
+        return adventureworks(pipeline, "sql", statement, "--format", "json", environment="pr_1")
+
+    for table in ('raw."Sales_Store"', 'raw . "Sales_Store"', 'RAW."Sales_Store" as raw'):
+        assert json.loads(ask(f"select count(*) as n from {table}").stdout) == [{"n": 0}], table
+    assert json.loads(ask("select 'in marts.daily_sales' as said").stdout) == [{"said": "in marts.daily_sales"}]
+    for statement in (
+        f'select 1 from {database}.raw."Sales_Store"',
+        f'select {database}.raw."Sales_Store"."Name" from raw."Sales_Store"',
+    ):
+        refused = ask(statement)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert f"names a database; leave {database} out" in refused.stderr
+    for statement in ('explain select 1 from raw."Sales_Store"', "select 1; select 2", "selct 1"):
+        refused = ask(statement)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr.startswith("The query failed: ")

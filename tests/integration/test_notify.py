@@ -17,6 +17,7 @@ from adventureworks import incidents
 from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.incidents import Finding, Incident
 from adventureworks.settings import settings
+from adventureworks.warehouse.postgres import connected
 from tests.integration.channels import SECRET, Inbox, Webhook, use_mail, use_slack
 
 FINDING = Finding(
@@ -125,6 +126,33 @@ def test_a_blocked_table_gives_one_slack_message_and_one_mail(platform: str, inb
     assert SECRET not in json.dumps(post) + mail.as_string()
     (incident,) = still_open(platform)
     assert incident.notified == {"slack/slack_default": "error", "email/sales@example.org": "error"}
+
+
+@pytest.mark.usefixtures("slack_and_mail")
+def test_a_message_names_the_environment_that_it_comes_from(
+    platform: str, inbox: Inbox, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.orchestration.notify import tell_pending
+
+    with psycopg.connect(platform) as connection:
+        connection.execute("alter schema ops rename to staging_ops")
+    monkeypatch.setenv("ADVENTUREWORKS_ENVIRONMENT", "staging")
+    settings.cache_clear()
+    with connected(platform, "staging") as connection:
+        incidents.report(connection, [FINDING])
+    tell_pending()
+
+    title = "Sales_SalesOrderDetail blocked"
+    (mail,) = inbox.mails
+    assert mail["Subject"].strip() == f"[staging] [AdventureWorks] {title}: columns_are_there"
+    plain, page = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert plain is not None
+    assert page is not None
+    assert plain.get_content().startswith(f"[staging] {title}")
+    assert f">[staging] {title}</h1>" in page.get_content()
+    (post,) = webhook.posts
+    assert post["text"] == f"[staging] {title}"
+    assert post["blocks"][0]["text"]["text"] == f"[staging] {title}"
 
 
 @pytest.mark.usefixtures("slack_and_mail")

@@ -22,6 +22,19 @@ def test_reports_are_kept_in_the_home_unless_told_otherwise(tmp_path: Path) -> N
     assert (tmp_path / "reports" / "monthly").is_dir()
 
 
+@pytest.mark.parametrize("address", ["", "memory://bucket/reports"])
+def test_no_environment_files_its_reports_over_those_of_another(tmp_path: Path, address: str) -> None:
+    folders = [
+        report_folder(Settings(home=tmp_path, reports_url=address, environment=name))
+        for name in ("", "staging", "pr_1")
+    ]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "2014-05.pdf").write_text(str(folder))
+    assert [(folder / "2014-05.pdf").read_text() for folder in folders] == [str(folder) for folder in folders]
+    assert str(folders[1]) == f"{folders[0]}/staging"
+
+
 @pytest.mark.parametrize("scheme", list(STORES))
 def test_a_store_whose_library_is_missing_is_named_with_what_installs_it(
     scheme: str, monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ from pathlib import Path
 from adventureworks.cli.output import console
 from adventureworks.cli.reading import writing
 from adventureworks.embedded import backup as embedded
-from adventureworks.recovery import reconcile
+from adventureworks.recovery import NOTHING, reconcile
 from adventureworks.settings import Settings
 from adventureworks.warehouse.state import is_laid_out
 
@@ -36,15 +36,28 @@ def restore(settings: Settings, folder: Path, send_waiting: bool) -> None:
 
 
 def restored(settings: Settings, send_waiting: bool) -> None:
-    """Tells the platform that its warehouse was restored."""
+    """Tells the platform, in every environment, that its records were restored."""
+    done, on_snowflake = NOTHING, settings.warehouse == "snowflake"
     with writing(settings) as connection:
-        if not is_laid_out(connection):
-            console().print("Nothing was published yet.")
-            return
-        done = reconcile(connection, send_waiting)
+        # A dump holds the records of all.
+        for name in ("", *sorted(connection.environments())):
+            connection.environment = name
+            if is_laid_out(connection):
+                done += reconcile(connection, send_waiting, data_elsewhere=on_snowflake)
+    if done.released:
+        console().print(f"Will be sent after all: {done.released:,} {_messages(done.released)}.")
     if done.held:
         console().print(
-            f"{done.held:,} {'message' if done.held == 1 else 'messages'} that waited may have been sent since, and"
+            f"{done.held:,} {_messages(done.held)} that waited may have been sent since, and"
             " will not be sent (--send-waiting sends them). What is open: adventureworks incident list"
         )
+    if not done.announced_again:
+        console().print("Nothing was published yet.")
+        return
     console().print(f"The next ingestion announces {done.announced_again:,} tables again.")
+    if on_snowflake:
+        console().print("It reads them whole, and every mart is computed anew: Snowflake is of another moment.")
+
+
+def _messages(count: int) -> str:
+    return "message" if count == 1 else "messages"

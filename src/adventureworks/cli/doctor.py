@@ -18,7 +18,6 @@ from adventureworks.cli.output import console
 from adventureworks.cli.reading import has_warehouse, reading
 from adventureworks.cli.run import SAMPLE, choose_source
 from adventureworks.embedded.home import Home
-from adventureworks.embedded.platform import running_platform
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.settings import Settings
@@ -171,5 +170,9 @@ def _reports(settings: Settings) -> str:
 
 
 def _platform(settings: Settings) -> str:
-    owner = running_platform(Home(settings.home))
-    return f"runs as process {owner['pid']}, UI {owner['url']}" if owner else "is not running"
+    owner = Home(settings.home).holder("run")
+    if owner is None:
+        return "is not running"
+    if "task" in owner:
+        return f"is not running; there is {owner['task']}, process {owner['pid']}"
+    return f"runs as process {owner['pid']}, UI {owner.get('url', '?')}"

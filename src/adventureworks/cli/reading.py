@@ -12,7 +12,7 @@ from adventureworks.embedded.home import Home
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.settings import Settings
-from adventureworks.warehouse.postgres import PostgresWarehouse, connected
+from adventureworks.warehouse.postgres import PostgresWarehouse, WarehouseConnection, connected
 from adventureworks.warehouse.snowflake import SnowflakeWarehouse
 
 NOTHING_PUBLISHED = "Nothing is published yet. Start: adventureworks run"
@@ -37,7 +37,7 @@ def reading(settings: Settings) -> Iterator[psycopg.Connection]:
 
 
 @contextmanager
-def writing(settings: Settings) -> Iterator[psycopg.Connection]:
+def writing(settings: Settings) -> Iterator[WarehouseConnection]:
     """A connection for the platform's own records; what is changed is kept when the block ends well."""
     with _address(settings) as url, _connected(url, settings.environment) as connection:
         yield connection
@@ -66,7 +66,7 @@ def _beside_snowflake(settings: Settings, records: SecretStr) -> Iterator[psycop
 
 
 @contextmanager
-def _connected(url: SecretStr, environment: str) -> Iterator[psycopg.Connection]:
+def _connected(url: SecretStr, environment: str) -> Iterator[WarehouseConnection]:
     opened = connected(url, environment)
     with ExitStack() as stack:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -22,6 +23,7 @@ from adventureworks.cli.output import console, table
 from adventureworks.cli.reading import reading
 from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
+from adventureworks.warehouse.environments import select_in_environment
 from adventureworks.warehouse.snowflake import Session, touches_data
 from adventureworks.warehouse.snowflake_login import first_line
 
@@ -35,10 +37,15 @@ Column = tuple[str, str]
 
 def query(settings: Settings, statement: str, form: Literal["table", "csv", "json"]) -> None:
     """Runs one statement and prints its rows. Raises PlatformError with the warehouse's own words."""
+    # It tells of what it cannot read in its own words; the error tells it in ours.
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)
     with reading(settings) as connection:
         try:
-            asked = _rows_beside_snowflake if isinstance(connection, Session) else _rows
-            columns, rows = asked(connection, statement)
+            here = select_in_environment(statement, settings.environment) if settings.environment else statement
+            if isinstance(connection, Session):
+                columns, rows = _rows_beside_snowflake(connection, statement, here)
+            else:
+                columns, rows = _rows(connection, here)
             if form == "csv":
                 _print_csv(columns, rows)
             elif form == "json":
@@ -54,7 +61,8 @@ def query(settings: Settings, statement: str, form: Literal["table", "csv", "jso
 
 def _rows(connection: psycopg.Connection, statement: str) -> tuple[list[Column], Iterator[Row]]:
     """Columns and rows, every value as the text that the server sends; rows are read as they are needed."""
-    cursor = connection.cursor()
+    # Not the connection's own cursor, which would look for names of schemas once more.
+    cursor = psycopg.Cursor(connection)
     for known in psycopg.adapters.types:
         cursor.adapters.register_loader(known.oid, TextLoader)
         cursor.adapters.register_loader(known.array_oid, TextLoader)
@@ -69,12 +77,15 @@ def _rows(connection: psycopg.Connection, statement: str) -> tuple[list[Column],
     return columns, chain(() if first is None else (first,), stream)
 
 
-def _rows_beside_snowflake(session: Session, statement: str) -> tuple[list[Column], Iterator[Row]]:
-    """The same of Snowflake: the statement is written as for PostgreSQL, so that one way of asking serves for both."""
+def _rows_beside_snowflake(session: Session, statement: str, here: str) -> tuple[list[Column], Iterator[Row]]:
+    """The same of Snowflake: the statement is written as for PostgreSQL, so that one way of asking serves for both.
+
+    `here` is the statement for the environment's schemas in PostgreSQL, where the records are.
+    """
     if not isinstance(parse_one(statement, dialect="postgres"), Query):
         raise PlatformError("The statement is no SELECT.", "Give one SELECT.")
     if not touches_data(statement):
-        return _rows(session.records, statement)
+        return _rows(session.records, here)
     found = session.execute(statement)
     columns = [
         (name, _SNOWFLAKE_KINDS.get(column.type_code, "text"))

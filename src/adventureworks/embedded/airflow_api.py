@@ -122,8 +122,15 @@ class Metadata:
         return [f"{name}: {(trace or '').strip().splitlines()[-1:] or ['?']}" for name, trace in rows]
 
     def active(self, after: int = 0) -> list[Run]:
-        """The runs (those newer than a number) that are queued or running, oldest first."""
-        runs = "select dag_id, run_id from dag_run where state in ('queued', 'running') and id > %s order by id"
+        """The runs (those newer than a number) that are running or about to, oldest first.
+
+        What is queued for a paused DAG waits for a person, and has done nothing yet.
+        """
+        runs = """
+            select dag_id, run_id from dag_run where id > %s and (state = 'running' or state = 'queued'
+                and not exists (select from dag where dag.dag_id = dag_run.dag_id and dag.is_paused))
+            order by id
+        """
         tasks = """
             select task_id, count(*) filter (where state = any(%s)), count(*),
                 coalesce(bool_or(state = 'running'), false)

@@ -59,6 +59,8 @@ def back_up(settings: Settings, folder: Path) -> Backup:
         raise PlatformError(f"There is nothing to back up in {home.path}.", "Start: adventureworks run")
     if folder.exists():
         raise PlatformError(f"{folder} is there already.", "Give the name of a new folder.")
+    if folder.resolve().is_relative_to(home.path.resolve()):
+        raise PlatformError(f"{folder} is in the home that is to be saved.", "Give a folder elsewhere.")
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         draft.mkdir(mode=0o700, parents=True)
@@ -70,7 +72,7 @@ def back_up(settings: Settings, folder: Path) -> Backup:
         _write_manifest(draft, made_at)
         draft.rename(folder)
     except OSError as error:
-        raise PlatformError(f"The back-up cannot be written to {folder}: {error.strerror}.") from None
+        raise PlatformError(f"The back-up cannot be written to {folder}: {_cause(error)}.") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return Backup(folder, made_at, sum(file.stat().st_size for file in _files(folder)))
@@ -89,18 +91,21 @@ def restore(settings: Settings, folder: Path) -> Backup:
             "Stop the platform and move that folder away, or choose another: ADVENTUREWORKS_HOME=DIR",
         )
     home.prepare()
-    lock = home.try_lock("run")
+    lock = home.hold("run", {"task": "a restore under way"})
     if lock is None:
         raise PlatformError(f"The platform in {home.path} is being started.", "Stop it first.")
     with lock:
-        _copy_files(folder, home.path)
         try:
+            # First of all: the databases are made with the passwords that are among the secrets.
+            _copy_files(folder, home.path)
             with EmbeddedPostgres(settings.home) as server:
                 for database in DATABASES:
                     _load(server, database, folder / f"{database}.dump")
         except BaseException:
-            # Half a restore must not be taken for a home.
+            # Half a restore must not be taken for a home, nor must the secrets of one stay behind.
             shutil.rmtree(home.postgres, ignore_errors=True)
+            for file in _files(folder):
+                (home.path / file.relative_to(folder)).unlink(missing_ok=True)
             raise
     return backup
 
@@ -108,7 +113,9 @@ def restore(settings: Settings, folder: Path) -> Backup:
 @contextmanager
 def _one_moment(settings: Settings, home: Home, server: EmbeddedPostgres) -> Iterator[Mapping[str, str]]:
     """A snapshot of each database, all of one moment in which nothing is under way."""
-    lock = home.try_lock("run")
+    lock = home.hold("run", {"task": "a back-up under way"})
+    if lock is None and "task" in (owner := home.holder("run") or {}):
+        raise PlatformError(f"There is {owner['task']}: process {owner['pid']}.", "Try again when that has ended.")
     metadata = Metadata(endpoints(server, settings).metadata_url, home.logs / "airflow")
     deadline = time.monotonic() + QUIET_WITHIN_SECONDS
     with ExitStack() as held:
@@ -219,10 +226,20 @@ def _checked(folder: Path) -> Backup:
         raise PlatformError(f"{folder} is no back-up.", "Give the folder that adventureworks backup wrote.") from None
     if known != FORMAT:
         raise PlatformError(f"{folder} is of another kind ({known}).", "Restore it with the release that wrote it.")
+    for name in DATABASES:
+        files.setdefault(f"{name}.dump", "")
     for name, digest in files.items():
         if not (folder / name).is_file() or _digest(folder / name) != digest:
             raise PlatformError(f"The back-up is damaged: {folder / name}.", "Take another one.")
     return Backup(folder, made_at, sum(file.stat().st_size for file in _files(folder)))
+
+
+def _cause(error: OSError) -> str:
+    """What the system says; of several files that could not be copied, what it says of the first."""
+    if isinstance(error, shutil.Error):
+        source, _, reason = error.args[0][0]
+        return f"{source} cannot be copied ({str(reason).partition(']')[2].partition(':')[0].strip() or reason})"
+    return error.strerror or str(error)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -12,7 +12,8 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -87,21 +88,53 @@ class Home:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def try_lock(self, name: str) -> IO[str] | None:
+    def try_lock(self, name: str, how: int = fcntl.LOCK_EX) -> IO[str] | None:
         """Holds the lock for as long as the file that is returned stays open; None if another process holds it."""
         file = (self.locks / name).open("a")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, how | fcntl.LOCK_NB)
         except BlockingIOError:
             file.close()
             return None
         return file
+
+    def hold(self, name: str, note: Mapping[str, str]) -> IO[str] | None:
+        """The same, with a note for those who find it held: see `holder`."""
+        while (lock := self.try_lock(name)) is None:
+            if self.holder(name):
+                return None
+            # Somebody only looked, which takes an instant.
+            time.sleep(0.01)
+        write_note(lock, note)
+        return lock
+
+    def holder(self, name: str) -> dict[str, str] | None:
+        """The process (`pid`) that holds a lock, and what it noted; None if none does."""
+        if not self.locks.exists():
+            return None
+        # Shared: those who look are in nobody's way but the holder's.
+        lock = self.try_lock(name, fcntl.LOCK_SH)
+        if lock is not None:
+            lock.close()
+            return None
+        try:
+            noted = json.loads((self.locks / name).read_text(encoding="utf-8"))
+        except json.JSONDecodeError:
+            noted = {}
+        return {"pid": "?", **{key: str(value) for key, value in noted.items()}}
 
     def share(self, name: str) -> IO[str]:
         """Counts this process among the users of something, until the file that is returned is closed."""
         file = (self.locks / name).open("a")
         fcntl.flock(file, fcntl.LOCK_SH)
         return file
+
+
+def write_note(lock: IO[str], note: Mapping[str, str]) -> None:
+    """Notes in a lock that this process holds it, and what for."""
+    lock.truncate(0)
+    lock.write(json.dumps({"pid": str(os.getpid()), **note}))
+    lock.flush()
 
 
 def write_private(file: Path, text: str) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from typing import IO
 
 from adventureworks.embedded import airflow
 from adventureworks.embedded.airflow_api import AirflowApi, Metadata
-from adventureworks.embedded.home import ANOTHER_HOME, Home
+from adventureworks.embedded.home import ANOTHER_HOME, Home, write_note
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.embedded.services import Endpoints, endpoints
 from adventureworks.embedded.supervisor import Say, Service, Supervisor, last_line
@@ -122,36 +120,17 @@ class Platform:
             self._lock = None
 
     def _take_home(self) -> None:
-        # A command that only looks whether the platform runs holds the lock for an instant.
-        for _ in range(10):
-            self._lock = self.home.try_lock("run")
-            if self._lock is not None:
-                break
-            time.sleep(0.05)
-        else:
-            owner = running_platform(self.home) or {"pid": "?", "url": "?"}
-            raise PlatformError(
-                f"The platform runs already: process {owner['pid']}, UI {owner['url']}.",
-                f"Stop that one with Ctrl-C. For a second one: {ANOTHER_HOME.split(': ')[1]}",
-            )
+        self._lock = self.home.hold("run", {"url": "(starting)"})
+        if self._lock is not None:
+            return
+        owner = self.home.holder("run") or {"pid": "?"}
+        if "task" in owner:
+            raise PlatformError(f"There is {owner['task']}: process {owner['pid']}.", "Start when that has ended.")
+        raise PlatformError(
+            f"The platform runs already: process {owner['pid']}, UI {owner.get('url', '?')}.",
+            f"Stop that one with Ctrl-C. For a second one: {ANOTHER_HOME.split(': ')[1]}",
+        )
 
     def _note_owner(self) -> None:
         if self._lock is not None:
-            self._lock.truncate(0)
-            self._lock.write(json.dumps({"pid": os.getpid(), "url": self.url}))
-            self._lock.flush()
-
-
-def running_platform(home: Home) -> dict[str, str] | None:
-    """Process and UI address of the platform that runs in a home; None if none does."""
-    if not home.locks.exists():
-        return None
-    lock = home.try_lock("run")
-    if lock is not None:
-        lock.close()
-        return None
-    try:
-        owner = json.loads((home.locks / "run").read_text(encoding="utf-8"))
-    except json.JSONDecodeError:
-        owner = {}
-    return {"pid": str(owner.get("pid", "?")), "url": str(owner.get("url", "(starting)"))}
+            write_note(self._lock, {"url": self.url})

@@ -185,7 +185,8 @@ class EmbeddedPostgres:
         if made_by != installed:
             raise PlatformError(
                 f"The databases in {self.data} were made by PostgreSQL {made_by}; installed is {installed}.",
-                "Choose another ADVENTUREWORKS_HOME, or move that folder away and load the data again.",
+                "With the release that made them: adventureworks backup DIR. Then move"
+                f" {self.home.postgres} away, and with this release: adventureworks restore DIR",
             )
 
     def _launch(self, account: Account, port: int, deadline: float) -> bool:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ class CheckedSchema:
     connect: Callable[[], Any] | None = None
     """Else, how a scan is signed in; Soda need not know how."""
     rewritten: Callable[[str], str] = str
-    """A SELECT in the words of the warehouse's engine."""
+    """A SELECT in the words of the warehouse's engine, for the schemas of the environment."""
 
 
 @contextmanager
@@ -119,7 +120,7 @@ def checked_schema(warehouse: Warehouse, schema: str) -> Iterator[CheckedSchema]
             schema,
             properties,
             connect=lambda: psycopg2.connect(warehouse.address("check", real)),
-            rewritten=lambda query: in_environment(query, here),
+            rewritten=partial(in_environment, environment=here) if here else str,
         )
         return
     with warehouse.signed_in(schema, "check") as connection:
@@ -140,10 +141,12 @@ def scan_table(source: CheckedSchema, file: Path, variables: Mapping[str, str], 
     scan._configuration.data_source_properties_by_name[_DATA_SOURCE] = dict(source.properties)
     scan._configuration.samples_limit = _SAMPLED_ROWS
     scan.add_variables(dict(variables))
-    if source.connection is None:
-        scan.add_sodacl_yaml_str(source.rewritten(file.read_text(encoding="utf-8")))
-    else:
-        scan.add_sodacl_yaml_str(in_upper_case(file.read_text(encoding="utf-8"), source.rewritten))
+    text = file.read_text(encoding="utf-8")
+    if source.connection is not None:
+        text = in_upper_case(text, source.rewritten)
+    elif source.rewritten is not str:
+        text = with_selects(text, source.rewritten)
+    scan.add_sodacl_yaml_str(text)
     try:
         scan._data_source_manager.data_sources[_DATA_SOURCE] = _signed_in(scan, source)
         exit_code = scan.execute()
@@ -165,9 +168,14 @@ def scan_table(source: CheckedSchema, file: Path, variables: Mapping[str, str], 
 
 def in_upper_case(checks: str, rewritten: Callable[[str], str]) -> str:
     """A check file for an engine that keeps names in upper case, with its SELECTs in that engine's words."""
+    return with_selects(checks, rewritten, _upper)
+
+
+def with_selects(checks: str, rewritten: Callable[[str], str], named: Callable[[str], str] = str) -> str:
+    """A check file with its SELECTs in other words, and with other names of tables and columns."""
     ((header, items),) = yaml.safe_load(checks).items()
     return yaml.safe_dump(
-        {_upper(header): [{_upper(line): _settings(said, rewritten)} for item in items for line, said in item.items()]},
+        {named(header): [{named(line): _settings(said, rewritten)} for item in items for line, said in item.items()]},
         sort_keys=False,
         allow_unicode=True,
     )
@@ -178,7 +186,7 @@ def _settings(said: Mapping[str, Any], rewritten: Callable[[str], str]) -> dict[
     if "fail query" in of_check:
         of_check["fail query"] = rewritten(of_check["fail query"])
     if "stale expression" in of_check:
-        of_check["stale expression"] = rewritten(f"select {of_check['stale expression']}").removeprefix("SELECT ")
+        of_check["stale expression"] = rewritten(f"select {of_check['stale expression']}")[len("select ") :]
     return of_check
 
 

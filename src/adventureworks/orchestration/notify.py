@@ -107,7 +107,7 @@ def _deliver(readers: bool = False) -> None:
             return
         warehouse = open_warehouse(known)
         _compose(warehouse, known, tuple(reachable), readers)
-        send_due(lambda: warehouse.connect("send messages"), reachable)
+        send_due(lambda: warehouse.connect("send messages"), reachable, environment=known.environment)
     except Exception as error:
         log.error("Messages wait for the next run: %s", channels.reason(error))
 

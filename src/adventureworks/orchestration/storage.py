@@ -26,11 +26,13 @@ SETTING = "ADVENTUREWORKS_REPORTS_URL"
 def report_folder(settings: Settings) -> ObjectStoragePath:
     """The folder of all reports: `ADVENTUREWORKS_REPORTS_URL`, for example `s3://aws_default@bucket/reports`.
 
+    A named environment has a folder of its own in there.
     Raises PlatformError where what the store needs is not installed.
     """
     address = settings.reports_url or f"file://{settings.home.absolute() / 'reports'}"
     _require_libraries(address)
-    return ObjectStoragePath(address)
+    folder = ObjectStoragePath(address)
+    return folder / settings.environment if settings.environment else folder
 
 
 def _require_libraries(address: str) -> None:

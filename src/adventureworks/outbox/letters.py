@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from html import escape
 from typing import Any
+
+_LONGEST_HEADER = 150
+"""Of Slack's header blocks."""
+_TITLE = re.compile(r"(<(?:h1\b[^>]*|title)>)")
 
 
 @dataclass(frozen=True)
@@ -31,3 +37,23 @@ class Letter:
     attachments: tuple[Enclosure, ...] = ()
     summary: str = ""
     blocks: tuple[dict[str, Any], ...] = ()
+
+    def of_environment(self, environment: str) -> Letter:
+        """The letter with the environment that it comes from before its subject and its titles; none: production."""
+        if not environment:
+            return self
+        mark = f"[{environment}] "
+        blocks = [
+            {**block, "text": {**block["text"], "text": f"{mark}{block['text']['text']}"[:_LONGEST_HEADER]}}
+            if block["type"] == "header"
+            else block
+            for block in self.blocks
+        ]
+        return replace(
+            self,
+            subject=mark + self.subject,
+            html=_TITLE.sub(rf"\g<1>{escape(mark)}", self.html),
+            text=mark + self.text,
+            summary=mark + self.summary if self.summary else "",
+            blocks=tuple(blocks),
+        )

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -45,8 +46,12 @@ def send_due(
     connect: Callable[[], AbstractContextManager[Connection]],
     channels: Mapping[str, Channel],
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    environment: str = "",
 ) -> int:
-    """Sends what is due over these channels (name -> channel), and returns how many messages were taken."""
+    """Sends what is due over these channels (name -> channel), and returns how many messages were taken.
+
+    Letters that come from an `environment` say so.
+    """
     failures = dict.fromkeys(channels, 0)
     tried: set[str] = set()
     sent = 0
@@ -65,7 +70,8 @@ def send_due(
                         message.interrupted,
                     )
                 post.take_off(notes, message)
-                refusal = _refusal(channels[message.channel], message)
+                letter = message.letter.of_environment(environment)
+                refusal = _refusal(channels[message.channel], replace(message, letter=letter))
                 if refusal is None:
                     failures[message.channel] = 0
                     post.mark_sent(connection, message)

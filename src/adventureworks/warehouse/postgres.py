@@ -40,12 +40,12 @@ class WarehouseConnection(psycopg.Connection[TupleRow]):
             self.execute(f"drop schema if exists {quoted(schema_of(self.environment, schema))} cascade".encode())
 
     def environments(self) -> set[str]:
-        """The names of the environments that are in this database."""
+        """The names of the environments that are in this database, as far as this login may look into them."""
         rows = self.execute(
             "select n.nspname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace"
-            " where c.relname = 'publication'"
+            " where c.relname = 'publication' and has_schema_privilege(n.oid, 'usage')"
         )
-        return {named_by(schema) for (schema,) in rows} - {""}
+        return {named_by(schema, "ops") for (schema,) in rows} - {""}
 
     def columns_in(self, schema: str) -> dict[str, set[str]]:
         """The columns of each table and view in a schema."""

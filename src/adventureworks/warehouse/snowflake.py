@@ -130,7 +130,7 @@ class Session:
         real = dict(self._schemas)
         self.records.make_schemas(["ops"])
         # Asked for first: a role that may not make schemas may not even say "if not exists".
-        there = {name for (name,) in self._send("select schema_name from information_schema.schemata").fetchall()}
+        there = self._schema_names()
         for schema in schemas:
             if real[schema] not in there:
                 self._send(f'create schema "{real[schema]}"')
@@ -139,16 +139,19 @@ class Session:
     def drop_schemas(self, schemas: Iterable[str]) -> None:
         """Drops the schemas of an environment and all that is in them, that of the records too."""
         real = dict(self._schemas)
-        # That by which an environment is known goes last: a drop that breaks off can be done again.
-        for schema in sorted(schemas, key=lambda schema: schema == "ops"):
+        # That by which an environment is known was made first and goes last: what broke off can be dropped.
+        for schema in reversed(tuple(schemas)):
             self._send(f'drop schema if exists "{real[schema]}" cascade')
         self.records.drop_schemas(["ops"])
 
     def environments(self) -> set[str]:
         """The names of the environments that are in Snowflake, or whose records are beside Airflow."""
-        rows = self._send("select table_schema from information_schema.tables where table_name = 'QUARANTINED_ROW'")
-        ours = {named_by(schema) for (schema,) in rows.fetchall()}
+        first = self._settings.snowflake_raw_schema
+        ours = {named_by(schema, first) for schema in self._schema_names()}
         return (ours | self.records.environments()) - {""}
+
+    def _schema_names(self) -> set[str]:
+        return {name for (name,) in self._send("select schema_name from information_schema.schemata").fetchall()}
 
     def columns_in(self, schema: str) -> dict[str, set[str]]:
         """The columns of each table and view in a schema, as the contracts write them."""
