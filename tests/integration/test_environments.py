@@ -119,7 +119,9 @@ def test_an_environment_in_snowflake_is_dropped_on_both_sides(
         # A home that is thrown away takes the records with it, and leaves the schemas that cost money.
         with psycopg.connect(warehouse_url) as records:
             records.execute("drop schema pr_42_ops cascade")
-        environment.drop(settings, "pr_42", force=False)
+        with pytest.raises(PlatformError, match="The records of the environment pr_42 are not here"):
+            environment.drop(settings, "pr_42", force=False)
+        environment.drop(settings, "pr_42", force=True)
         with open_warehouse(settings).connect() as connection:
             assert connection.environments() == set()
         with pytest.raises(PlatformError, match="There is no environment pr_42"):
@@ -145,7 +147,7 @@ def test_what_an_interrupted_build_left_in_snowflake_is_found_and_dropped(
                 layout.prepare(connection)
         with open_warehouse(settings).connect() as connection:
             assert connection.environments() == {"pr_9"}
-        environment.drop(settings, "pr_9", force=False)
+        environment.drop(settings, "pr_9", force=True)
         with open_warehouse(settings).connect() as connection:
             assert connection.environments() == set()
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from adventureworks import incidents
 from adventureworks.errors import PlatformError, TableBlocked
@@ -138,7 +139,7 @@ def test_a_message_names_the_environment_that_it_comes_from(
         connection.execute("alter schema ops rename to staging_ops")
     monkeypatch.setenv("ADVENTUREWORKS_ENVIRONMENT", "staging")
     settings.cache_clear()
-    with connected(platform, "staging") as connection:
+    with connected(SecretStr(platform), "staging") as connection:
         incidents.report(connection, [FINDING])
     tell_pending()
 

@@ -61,8 +61,8 @@ def build(settings: Settings, name: str) -> int:
 def drop(settings: Settings, name: str, force: bool) -> None:
     """Drops the schemas of an environment and all that is in them.
 
-    Raises PlatformError if there is none, where somebody else works on it, or where Airflow keeps it fresh (unless
-    `force`).
+    Raises PlatformError if there is none, where somebody else works on it, or where Airflow keeps it fresh or might
+    (unless `force`).
     """
     with _environment(settings, name, needs_source=False) as here, _alone(here, "drop"):
         with open_warehouse(here).connect("environment") as connection:
@@ -70,14 +70,26 @@ def drop(settings: Settings, name: str, force: bool) -> None:
                 raise PlatformError(
                     f"There is no environment {name}.", "See which there are: adventureworks environment list"
                 )
-        if _is_kept_by_airflow(here) and not force:
-            raise PlatformError(
-                f"Airflow keeps the environment {name} fresh; its history and its rows in quarantine would go too.",
-                f"Stop its Airflow, then: adventureworks environment drop {name} --force",
-            )
+        if not force:
+            _refuse_what_may_be_in_use(here)
         with open_warehouse(here).connect("environment") as connection:
             connection.drop_schemas(SCHEMAS)
     console().print(f"{name}: dropped.", markup=False)
+
+
+def _refuse_what_may_be_in_use(here: Settings) -> None:
+    name = here.environment
+    if _is_kept_by_airflow(here):
+        raise PlatformError(
+            f"Airflow keeps the environment {name} fresh; its history and its rows in quarantine would go too.",
+            f"Stop its Airflow, then: adventureworks environment drop {name} --force",
+        )
+    with open_records(here).connect("environment") as connection:
+        if name not in connection.environments():
+            raise PlatformError(
+                f"The records of the environment {name} are not here, so nobody can say whether an Airflow keeps it.",
+                f"Where none does: adventureworks environment drop {name} --force",
+            )
 
 
 def show(settings: Settings) -> None:
