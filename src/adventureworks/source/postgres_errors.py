@@ -5,6 +5,7 @@ Messages name host, port and database; a password never gets into one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ _UNSAFE = {
     "root certificate file": "cannot be proven genuine: sslrootcert names no file of certificates",
 }
 """Parts of what the client library says of TLS; none of these gets better by waiting either."""
+
+_SQLSTATE = re.compile(r"\bSQLSTATE:? ([0-9A-Z]{5})\b")
 
 _RULES = {
     "42P01": ("table_is_there", "the source no longer has this table."),
@@ -73,7 +76,9 @@ def translated(address: Address, table: SourceTable | None = None) -> Iterator[N
 
 
 def _meaning(error: Exception, address: Address, table: SourceTable | None) -> PlatformError:
-    code = getattr(error, "sqlstate", None) or ""
+    # A stream that breaks off is told of as of a file; why, only its text says.
+    told = _SQLSTATE.search(str(error))
+    code = getattr(error, "sqlstate", None) or (told[1] if told else "")
     if table is not None and code in _RULES:
         rule, cause = _RULES[code]
         return TableBlocked(table.asset, rule, cause)

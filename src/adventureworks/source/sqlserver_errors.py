@@ -52,22 +52,37 @@ _REFUSALS = {
 SNAPSHOT_FORBIDDEN = 3952
 
 _PASSING = {
+    596: "somebody ended the session",
     701: "it is short of memory",
+    845: "its disk is slow",
+    927: "the database is being restored",
+    942: "the database is offline",
+    952: "the database is changing its state",
     976: "it is not the readable replica",
     978: "it is not the readable replica",
     983: "its availability group is starting",
+    1105: "a disk of it is full",
     1204: "it is short of locks",
     1205: "another transaction was in the way",
     1222: "a lock was held for too long",
+    3953: "snapshots are being switched on or off",
+    3956: "snapshots are being switched on or off",
+    3957: "a table was altered while it was read",
+    3959: "its version store is full",
     3960: "another transaction was in the way",
     3961: "a table was altered while it was read",
     3966: "its version store is full",
     3958: "its version store is full",
     6005: "it is shutting down",
+    6006: "it is shutting down",
+    8645: "it is short of memory",
     9001: "its log is not available",
     10928: "it is busy",
     10929: "it is busy",
     17142: "it is paused",
+    17197: "it took too long to let this login in",
+    18401: "it is being upgraded",
+    22105: "the tracking of changes was switched off meanwhile",
     40197: "it is busy",
     40501: "it is busy",
     40613: "the database is not available at the moment",
@@ -114,6 +129,11 @@ class Address:
         for part, given in missing.items():
             if not given:
                 raise PlatformError(f"The source's URL has no {part}.", f"Its form: {FORM}")
+        if "@" in split.path or "@" in str(split.hostname):
+            # A password that is not encoded ends at its first @ or /: the rest of it would be shown.
+            raise PlatformError(
+                "The source's URL holds an @ after its host.", "Write @ / : and % of a password as %40 %2F %3A and %25."
+            )
         secret = SecretStr(unquote(split.password)) if split.password else password or SecretStr("")
         ca = options.get("tls_ca")
         if ca and not Path(ca).is_file():
