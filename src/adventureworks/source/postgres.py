@@ -21,13 +21,13 @@ from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import key_of
 from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.source import TableState
+from adventureworks.source.declared import digest_of
 from adventureworks.source.postgres_columns import (
     Columns,
     PostgresColumn,
     catalogue_query,
     columns_from,
     contract_columns,
-    digest_of,
     literal,
     modified_column,
     present_columns,

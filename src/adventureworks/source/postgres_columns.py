@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adventureworks.catalog import SourceTable
-from adventureworks.columns import source_columns_of
 from adventureworks.errors import TableBlocked
+from adventureworks.source.declared import Declared
 from adventureworks.source.values import within_calendar
 
 CATALOGUE_QUERY = """
@@ -140,46 +139,6 @@ def columns_from(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Postg
     return tables
 
 
-def present_columns(table: SourceTable, columns: Columns, names: Iterable[str]) -> list[PostgresColumn]:
-    """The named columns of the table. Raises TableBlocked where the table or one of them is missing."""
-    present = columns.get(table.asset)
-    if not present:
-        raise TableBlocked(
-            table.asset,
-            "table_is_there",
-            f"the source has no table {relation(table)} that this login may see.",
-            "Restore the table, or give the login USAGE on its schema.",
-        )
-    wanted = list(names)
-    missing = [name for name in wanted if name not in present]
-    if missing:
-        raise TableBlocked(
-            table.asset, "columns_are_there", f"the source table no longer has column {', '.join(missing)}."
-        )
-    return [present[name] for name in wanted]
-
-
-def contract_columns(table: SourceTable, columns: Columns) -> list[PostgresColumn]:
-    """The columns that the contract names, as the source has them; others are left out."""
-    return present_columns(table, columns, (column.name for column in source_columns_of(table)))
-
-
-def modified_column(table: SourceTable, columns: Columns) -> PostgresColumn:
-    """The column that tells when a row was changed. Raises TableBlocked where it is missing or no date."""
-    (column,) = present_columns(table, columns, [table.modified])
-    if not column.is_date:
-        raise TableBlocked(
-            table.asset, "column_types_are_kept", f"column {column.name} is now {column.declared}, not a date."
-        )
-    return column
-
-
-def digest_of(columns: Mapping[str, PostgresColumn]) -> str:
-    """Changes when a column comes, goes or changes its type; not when columns change places."""
-    described = ",".join(f"{name} {columns[name].declared}" for name in sorted(columns))
-    return hashlib.sha256(described.encode()).hexdigest()[:16]
-
-
 def relation(table: SourceTable) -> str:
     """The table's quoted name with its schema."""
     return f"{quoted(table.schema)}.{quoted(table.name)}"
@@ -193,3 +152,12 @@ def quoted(name: str) -> str:
 def literal(text: str) -> str:
     """A text as an SQL literal (the session has standard_conforming_strings on)."""
     return "'" + text.replace("'", "''") + "'"
+
+
+_OF_CATALOGUE: Declared[PostgresColumn] = Declared(
+    relation,
+    lambda table: f"Restore the table, or let its owner run: GRANT SELECT ON {relation(table)} TO the login;",
+)
+present_columns = _OF_CATALOGUE.present
+contract_columns = _OF_CATALOGUE.of_contract
+modified_column = _OF_CATALOGUE.modified

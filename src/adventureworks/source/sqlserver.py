@@ -21,12 +21,12 @@ from adventureworks.columns import key_of
 from adventureworks.errors import TableBlocked
 from adventureworks.source import TableState
 from adventureworks.source import sqlserver_queries as queries
+from adventureworks.source.declared import digest_of
 from adventureworks.source.sqlserver_columns import (
     Columns,
     SqlServerColumn,
     columns_from,
     contract_columns,
-    digest_of,
     modified_column,
     present_columns,
     relation,

@@ -6,7 +6,6 @@ the same whatever the driver, its version and the server's language are.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import time
@@ -16,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adventureworks.catalog import SourceTable
-from adventureworks.columns import source_columns_of
 from adventureworks.errors import TableBlocked
+from adventureworks.source.declared import Declared
 
 _LONGEST_NVARCHAR = 4000
 _CLR_BYTES = {"hierarchyid": "varbinary(892)", "geography": "varbinary(max)", "geometry": "varbinary(max)"}
@@ -184,46 +183,6 @@ def columns_from(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, SqlSe
     return tables
 
 
-def present_columns(table: SourceTable, columns: Columns, names: Iterable[str]) -> list[SqlServerColumn]:
-    """The named columns of the table. Raises TableBlocked where the table or one of them is missing."""
-    present = columns.get(table.asset)
-    if not present:
-        raise TableBlocked(
-            table.asset,
-            "table_is_there",
-            f"the source has no table {relation(table)} that this login may see.",
-            f"Restore the table, or let an administrator run: GRANT SELECT ON {relation(table)} TO the login's user;",
-        )
-    wanted = list(names)
-    missing = [name for name in wanted if name not in present]
-    if missing:
-        raise TableBlocked(
-            table.asset, "columns_are_there", f"the source table no longer has column {', '.join(missing)}."
-        )
-    return [present[name] for name in wanted]
-
-
-def contract_columns(table: SourceTable, columns: Columns) -> list[SqlServerColumn]:
-    """The columns that the contract names, as the source has them; others are left out."""
-    return present_columns(table, columns, (column.name for column in source_columns_of(table)))
-
-
-def modified_column(table: SourceTable, columns: Columns) -> SqlServerColumn:
-    """The column that tells when a row was changed. Raises TableBlocked where it is missing or no date."""
-    (column,) = present_columns(table, columns, [table.modified])
-    if not column.is_date:
-        raise TableBlocked(
-            table.asset, "column_types_are_kept", f"column {column.name} is now {column.declared}, not a date."
-        )
-    return column
-
-
-def digest_of(columns: Mapping[str, SqlServerColumn]) -> str:
-    """Changes when a column comes, goes or changes its type; not when columns change places."""
-    described = ",".join(f"{name} {columns[name].declared}" for name in sorted(columns))
-    return hashlib.sha256(described.encode()).hexdigest()[:16]
-
-
 def relation(table: SourceTable) -> str:
     """The table's quoted name with its schema: no default schema of a login decides what is read."""
     return f"{quoted(table.schema)}.{quoted(table.name)}"
@@ -241,3 +200,12 @@ def literal(text: str) -> str:
 
 def _is_hexadecimal(text: str) -> bool:
     return all(digit in "0123456789abcdefABCDEF" for digit in text)
+
+
+_OF_CATALOGUE: Declared[SqlServerColumn] = Declared(
+    relation,
+    lambda table: f"Restore it, or let an administrator run: GRANT SELECT ON {relation(table)} TO the login's user;",
+)
+present_columns = _OF_CATALOGUE.present
+contract_columns = _OF_CATALOGUE.of_contract
+modified_column = _OF_CATALOGUE.modified
