@@ -11,6 +11,9 @@ PYTHONS := python3 python3.13 python3.12 python3.11
 # Most of the long tests wait for other processes.
 WORKERS := 2
 
+# Airflow starts hundreds of processes: each would compile every module that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The shell reads these from its environment, so that a path may hold anything.
 export SOURCE PORT ONCE
 RUN_OPTIONS = $${SOURCE:+--source "$$SOURCE"} $${PORT:+--port "$$PORT"} $(if $(filter-out 0 no false,$(ONCE)),--once)
@@ -59,17 +62,19 @@ validation: $(READY) ## run the acceptance suite on the real data and write docs
 bench: $(READY) ## measure time and memory
 	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
 
-lock: ## write requirements.lock anew from pyproject.toml (needs uv)
+lock: ## write requirements.lock and requirements-uv.lock anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --group dev pyproject.toml \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --output-file requirements.lock
-	@! grep -nE '://' requirements.lock || { echo "requirements.lock holds an address" >&2; exit 1; }
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --group installer \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --output-file requirements-uv.lock
+	@! grep -nE '://' requirements.lock requirements-uv.lock || { echo "A lock holds an address" >&2; exit 1; }
 
 clean: ## remove the environment and what tools left; databases and logs (.adventureworks) stay
 	rm -rf $(VENV) .venv-pysqlbridge build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock requirements-uv.lock pyproject.toml
 	@set -e; \
 	fits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'; \
 	for python in $(PYTHONS); do \
@@ -84,8 +89,15 @@ $(READY): requirements.lock pyproject.toml
 		$$found -m venv --clear $(VENV) || { \
 			echo "$$found cannot make an environment. On Debian or Ubuntu: apt install $$found-venv" >&2; exit 1; }; \
 	fi; \
-	echo "Installing the packages of requirements.lock: about two minutes the first time ..."; \
-	install="$(BIN)/python -m pip install --disable-pip-version-check --no-input --no-deps"; \
-	$$install --require-hashes -r requirements.lock; \
-	$$install --quiet --no-build-isolation -e .; \
+	echo "Installing the packages of requirements.lock ..."; \
+	pip="$(BIN)/python -m pip install --disable-pip-version-check --no-input --no-deps --quiet"; \
+	index="$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)"; \
+	export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$index}}"; \
+	if ! $$pip --retries 1 --require-hashes -r requirements-uv.lock 2>/dev/null || \
+		! $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --compile-bytecode \
+			-r requirements.lock 2>/dev/null; then \
+		echo "uv is not available here. With pip it takes about two minutes the first time ..."; \
+		$$pip --require-hashes -r requirements.lock; \
+	fi; \
+	$$pip --no-build-isolation -e .; \
 	touch $(READY)

@@ -46,9 +46,12 @@ def interpreter() -> Path:
     python = HOME / "bin" / "python"
     ready = HOME / ".ready"
     if not ready.exists():
-        venv.create(HOME, with_pip=True, clear=True)
-        install = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet", PACKAGE]
-        done = subprocess.run(install, check=False, capture_output=True, text=True)
+        uv = Path(sys.executable).with_name("uv")
+        venv.create(HOME, with_pip=not uv.exists(), clear=True)
+        command = [str(uv), "pip", "install", "--python", str(python)]
+        if not uv.exists():
+            command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        done = subprocess.run([*command, "--quiet", PACKAGE], check=False, capture_output=True, text=True)
         if done.returncode:
             pytest.skip(f"{PACKAGE} cannot be installed: {done.stderr.strip().splitlines()[-1]}")
         ready.touch()
