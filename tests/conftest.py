@@ -1,6 +1,8 @@
 """What several suites share: a real PostgreSQL, fresh databases in it, and the real data where it is at hand."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -20,43 +22,95 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 
-ONE_PLATFORM = ("e2e", "acceptance", "production")
-"""Suites whose tests share a platform that takes minutes to come up, the longest first."""
+SECONDS = {
+    "tests/e2e": 400,
+}
+"""Processor time of the suites that take longest. A folder's files share a platform, so one worker runs them all."""
+OF_ANY_OTHER_FILE = 5
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+_numbers = count(1)
+_shared_server = pytest.StashKey[EmbeddedPostgres]()
 
 FreshDatabase = Callable[[str], str]
-_numbers = count(1)
+Once = Callable[[str, Callable[[], None]], None]
 
 
-def _suite(path: str) -> str:
-    return path.split("/")[1]
+def _unit(nodeid: str) -> str:
+    """What one worker runs as a whole: a file, or a folder whose files share a platform."""
+    path = nodeid.partition("::")[0]
+    return next((folder for folder in SECONDS if path.startswith(f"{folder}/")), path)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first: no worker of several is then left alone with it at the end."""
-    rank = {suite: place for place, suite in enumerate(ONE_PLATFORM)}
-    items.sort(key=lambda item: rank.get(_suite(item.nodeid), len(rank)))
+    """Puts what takes longest first, so that the workers end at about the same time."""
+    items.sort(key=lambda item: -SECONDS.get(_unit(item.nodeid), OF_ANY_OTHER_FILE))
 
 
-class BySuite(LoadScopeScheduling):
-    """Gives tests that share a platform to one worker, others file by file."""
+class LongestFirst(LoadScopeScheduling):
+    """Gives a worker that is free the longest unit that is left."""
 
     def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0]
-        return _suite(path) if _suite(path) in ONE_PLATFORM else path
+        return _unit(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BySuite:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LongestFirst:
     """How the tests are shared out where `make test` runs several at a time."""
-    return BySuite(config, log)
+    return LongestFirst(config, log)
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Gives all workers one PostgreSQL server; it ends with the process that hands out the tests."""
+    config = node.config
+    if _shared_server not in config.stash:
+        home = Path(tempfile.mkdtemp(prefix="adventureworks-tests-"))
+        server = EmbeddedPostgres(home, tied=True, options=NOT_DURABLE)
+        server.start()
+        config.stash[_shared_server] = server
+        config.add_cleanup(lambda: shutil.rmtree(home))
+        config.add_cleanup(lambda: server.stop(for_all=True))
+    node.workerinput["postgres"] = str(config.stash[_shared_server].home.path)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL server of its own for the whole session, quick and not durable."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), tied=True, options=NOT_DURABLE)
+def postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL server for the whole session and all its workers, quick and not durable."""
+    shared = getattr(request.config, "workerinput", {}).get("postgres")
+    home = Path(shared) if shared else tmp_path_factory.mktemp("postgres")
+    server = EmbeddedPostgres(home, tied=True, options=NOT_DURABLE)
     server.start()
     yield server
-    server.stop(for_all=True)
+    server.stop(for_all=not shared)
+
+
+@pytest.fixture(scope="session")
+def once(postgres: EmbeddedPostgres) -> Once:
+    """Prepares something of a name for all workers: the first one that needs it does it, another one waits for it."""
+
+    def prepare(name: str, make: Callable[[], None]) -> None:
+        with postgres.home.locked(f"test.{name}"):
+            if postgres.home.remembered(name) is None:
+                make()
+                postgres.home.remember(name, True)
+
+    return prepare
+
+
+def create_database(postgres: EmbeddedPostgres, owner: str, template: str = "", name: str = "") -> str:
+    """Creates a database of this worker, a copy of the template (default: the owner's empty one); returns its name."""
+    name = name or f"{owner}_{WORKER}_{next(_numbers)}"
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
+        connection.execute(f"drop database if exists {name} with (force)")
+        connection.execute(
+            f"create database {name} template {template or owner} owner {owner} strategy file_copy".encode()
+        )
+    return name
+
+
+def drop_database(postgres: EmbeddedPostgres, name: str) -> None:
+    """Drops a database, whoever is connected to it."""
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
+        connection.execute(f"drop database if exists {name} with (force)")
 
 
 @pytest.fixture
@@ -65,16 +119,12 @@ def fresh_database(postgres: EmbeddedPostgres) -> Iterator[FreshDatabase]:
     made: list[str] = []
 
     def make(template: str) -> str:
-        name = f"{template}_{next(_numbers)}"
-        with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
-            connection.execute(f"create database {name} template {template} owner {template} strategy file_copy")
-        made.append(name)
-        return postgres.url(name, template)
+        made.append(create_database(postgres, template))
+        return postgres.url(made[-1], template)
 
     yield make
-    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
-        for name in made:
-            connection.execute(f"drop database {name} with (force)")
+    for name in made:
+        drop_database(postgres, name)
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ import pytest
 from pydantic import SecretStr
 
 from adventureworks.catalog import ANALYSES, MARTS
-from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.settings import Settings
 from adventureworks.warehouse.postgres import rows_of
 from tests.acceptance.report import Report
+from tests.conftest import create_database
 from tests.integration.pipeline import Pipeline
 
 REFERENCES = Path(__file__).parent / "references"
@@ -23,11 +24,8 @@ REFERENCES = Path(__file__).parent / "references"
 @pytest.fixture(scope="session")
 def platform(real_data: Path, postgres: EmbeddedPostgres) -> Pipeline:
     """Everything ingested and analysed once, from empty."""
-    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
-        connection.execute("create database accepted template warehouse owner warehouse")
-    settings = Settings(
-        source=str(real_data / "parquet"), warehouse_url=SecretStr(postgres.url("accepted", "warehouse"))
-    )
+    url = postgres.url(create_database(postgres, "warehouse"), "warehouse")
+    settings = Settings(source=str(real_data / "parquet"), warehouse_url=SecretStr(url))
     pipeline = Pipeline(settings)
     assert pipeline.ingest().opened == {}
     assert sorted(pipeline.settle()) == sorted(ANALYSES)

@@ -14,14 +14,13 @@ from typing import Any
 from unittest.mock import ANY
 
 import polars as pl
-import psycopg
 import pytest
 from pydantic import SecretStr
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import Column, columns_of
 from adventureworks.dashboard import figures
-from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.errors import ServiceUnavailable
 from adventureworks.gate import detect, judge, load, publish
 from adventureworks.marts.plan import NothingToDo, plan
@@ -33,6 +32,7 @@ from adventureworks.warehouse import open_warehouse, publication
 from adventureworks.warehouse.layout import home_of
 from adventureworks.warehouse.snowflake import Session
 from adventureworks.warehouse.sql import quoted, table
+from tests.conftest import create_database
 from tests.integration.pipeline import Pipeline
 from tests.integration.snowflake_double import signed_in_statements, snowflake_double
 
@@ -47,12 +47,10 @@ OF_THE_RUN = frozenset({"run_id"})
 @pytest.fixture(scope="module")
 def in_snowflake(real_data: Path, postgres: EmbeddedPostgres) -> Iterator[Pipeline]:
     """Everything ingested and analysed once, from an empty account."""
-    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
-        connection.execute("create database records template warehouse owner warehouse")
     settings = Settings(
         source=str(real_data / "parquet"),
         warehouse="snowflake",
-        warehouse_url=SecretStr(postgres.url("records", "warehouse")),
+        warehouse_url=SecretStr(postgres.url(create_database(postgres, "warehouse"), "warehouse")),
     )
     with pytest.MonkeyPatch.context() as patch, snowflake_double(patch):
         pipeline = Pipeline(settings)

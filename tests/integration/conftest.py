@@ -6,15 +6,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
 import pytest
 from pydantic import SecretStr
 
 from adventureworks.catalog import ANALYSES
-from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
 from adventureworks.source.sample import generate
+from tests.conftest import WORKER, Once, create_database
 from tests.integration.channels import inbox, webhook
 from tests.integration.pipeline import Pipeline
 
@@ -42,33 +42,30 @@ def adventureworks(tmp_path: Path) -> Adventureworks:
 
 
 @pytest.fixture(scope="session")
-def templates(postgres: EmbeddedPostgres) -> dict[str, str]:
-    """A source with generated data and a warehouse in which all of it is published; each test gets copies."""
-    names = {"source": "pipeline_source", "warehouse": "pipeline_warehouse"}
-    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
+def templates(postgres: EmbeddedPostgres, once: Once) -> dict[str, str]:
+    """A source with generated data and a warehouse in which all of it is published, by role; tests get copies."""
+    names = {"source": "published_source", "warehouse": "published_warehouse"}
+
+    def make() -> None:
         for role, name in names.items():
-            connection.execute(f"create database {name} template {role} owner {role}")
-    source = postgres.url(names["source"], "source")
-    embedded.prepare(SecretStr(source))
-    embedded.load_tables(SecretStr(source), generate(0.02, seed=7))
-    first = Pipeline(
-        Settings(source_url=SecretStr(source), warehouse_url=SecretStr(postgres.url(names["warehouse"], "warehouse"))),
-        source,
-    )
-    assert len(first.ingest().published) == 71
-    assert sorted(first.settle()) == sorted(ANALYSES), "each runs once"
+            create_database(postgres, role, name=name)
+        source = postgres.url(names["source"], "source")
+        embedded.prepare(SecretStr(source))
+        embedded.load_tables(SecretStr(source), generate(0.02, seed=7))
+        warehouse = postgres.url(names["warehouse"], "warehouse")
+        first = Pipeline(Settings(source_url=SecretStr(source), warehouse_url=SecretStr(warehouse)), source)
+        assert len(first.ingest().published) == 71
+        assert sorted(first.settle()) == sorted(ANALYSES), "each runs once"
+
+    once("published", make)
     return names
 
 
 @pytest.fixture
 def pipeline(templates: dict[str, str], postgres: EmbeddedPostgres) -> Pipeline:
     """A platform in which everything is published and fresh."""
-    urls = {}
-    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
-        for role, name in templates.items():
-            connection.execute(f"drop database if exists {name}_copy with (force)")
-            connection.execute(f"create database {name}_copy template {name} owner {role} strategy file_copy")
-            urls[role] = postgres.url(f"{name}_copy", role)
+    copies = {role: create_database(postgres, role, name, f"{role}_{WORKER}") for role, name in templates.items()}
+    urls = {role: postgres.url(copy, role) for role, copy in copies.items()}
     return Pipeline(
         Settings(source_url=SecretStr(urls["source"]), warehouse_url=SecretStr(urls["warehouse"])), urls["source"]
     )

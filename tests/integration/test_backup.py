@@ -30,6 +30,7 @@ from adventureworks.recovery import reconcile
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse
 from adventureworks.warehouse.state import asset_states
+from tests.conftest import create_database, drop_database
 from tests.integration.conftest import Adventureworks
 from tests.integration.pipeline import Pipeline
 
@@ -45,7 +46,10 @@ def lived_in(
     home = tmp_path_factory.mktemp("lived_in") / "home"
     with EmbeddedPostgres(home) as server:
         for database, template in templates.items():
-            copy_database(postgres.url(template, SUPERUSER), server.url(database, SUPERUSER))
+            # A template takes no connections while another worker copies it.
+            copy = create_database(postgres, database, template)
+            copy_database(postgres.url(copy, SUPERUSER), server.url(database, SUPERUSER))
+            drop_database(postgres, copy)
         variables = airflow_of(home, server)
         airflow.prepare_database(Home(home), endpoints(server, Settings(home=home)), variables)
         connection = json.dumps({"conn_type": "smtp", "host": "mail.example.org", "password": "v3ry secret"})

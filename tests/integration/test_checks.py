@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES, marts_of
 from adventureworks.columns import columns_of
-from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.errors import ServiceUnavailable
 from adventureworks.gate.checks import Reference, references, run_checks
 from adventureworks.gate.contract import hold_against
@@ -25,6 +25,7 @@ from adventureworks.settings import PROJECT_ROOT
 from adventureworks.source.files import FileSource
 from adventureworks.warehouse import layout
 from adventureworks.warehouse.postgres import PostgresWarehouse
+from tests.conftest import create_database, drop_database
 from tests.integration.candidates import AS_OF, MART, SOURCE, Warehouse, broken
 
 SALES = marts_of("daily_sales_etl")
@@ -32,13 +33,11 @@ SALES = marts_of("daily_sales_etl")
 
 @pytest.fixture(scope="module")
 def warehouse(postgres: EmbeddedPostgres, real_data: Path) -> Iterator[Warehouse]:
-    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
-        connection.execute("create database checked template warehouse owner warehouse")
-    url = postgres.url("checked", "warehouse")
+    name = create_database(postgres, "warehouse")
+    url = postgres.url(name, "warehouse")
     _publish(url, real_data)
     yield Warehouse(url)
-    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
-        connection.execute("drop database checked with (force)")
+    drop_database(postgres, name)
 
 
 def _publish(url: str, real_data: Path) -> None:

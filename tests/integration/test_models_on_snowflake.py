@@ -21,6 +21,7 @@ from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.marts import models
 from adventureworks.warehouse.postgres import rows_of
 from adventureworks.warehouse.snowflake_sql import rewritten, types_of
+from tests.conftest import create_database
 from tests.integration.snowflake_double import OWN_SCHEMAS
 
 QUERIES = [(mart, name) for mart in MARTS.values() for name in models.queries_of(mart)]
@@ -35,7 +36,8 @@ Postgres = psycopg.Connection[TupleRow]
 @pytest.fixture(scope="module")
 def published(templates: dict[str, str], postgres: EmbeddedPostgres) -> Iterator[Postgres]:
     """A warehouse in which everything is published."""
-    with psycopg.connect(postgres.url(templates["warehouse"], "warehouse")) as connection:
+    copy = create_database(postgres, "warehouse", templates["warehouse"])
+    with psycopg.connect(postgres.url(copy, "warehouse")) as connection:
         # Of this connection alone: what reads the quarantine has something to read.
         connection.execute(
             "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id) values"

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
-import psycopg
 import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES
-from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.marts.plan import NothingToDo
 from adventureworks.settings import Settings
+from tests.conftest import create_database, drop_database
 from tests.integration.pipeline import Ingested, Pipeline
 
 
@@ -30,15 +30,13 @@ def folder(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def first(folder: Path, postgres: EmbeddedPostgres) -> Iterator[tuple[Pipeline, Ingested]]:
     """Everything ingested and analysed once."""
-    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
-        connection.execute("create database real_warehouse template warehouse owner warehouse")
-    url = SecretStr(postgres.url("real_warehouse", "warehouse"))
+    name = create_database(postgres, "warehouse")
+    url = SecretStr(postgres.url(name, "warehouse"))
     pipeline = Pipeline(Settings(source=str(folder), warehouse_url=url))
     ingested = pipeline.ingest()
     pipeline.analyse()
     yield pipeline, ingested
-    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
-        connection.execute("drop database real_warehouse with (force)")
+    drop_database(postgres, name)
 
 
 def test_the_data_as_it_is_passes_whole(first: tuple[Pipeline, Ingested], real_data: Path) -> None:
