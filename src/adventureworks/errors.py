@@ -26,5 +26,9 @@ class TableBlocked(PlatformError):
         super().__init__(f"{table}: {cause}", next_step or f"See it: adventureworks status {table}")
 
 
+class CandidateLost(PlatformError):
+    """Staged rows that are not those that were loaded or built: stage them again, and judge them again."""
+
+
 class ServiceUnavailable(PlatformError):
     """A database or server that does not answer: worth another try later."""

@@ -61,6 +61,7 @@ def run(stock: Pipeline, name: str) -> None:
     assert gate.gate(stock.settings, DAG, run_id) is None
     for _ in range(2):
         outcome = publish.publish(stock.settings, DAG, run_id)
+        assert isinstance(outcome, publish.Outcome)
         tell((), outcome.resolved, outcome.notices)
 
 

@@ -7,26 +7,60 @@ nothing moves any more.
 
 from __future__ import annotations
 
+import logging
+from contextlib import suppress
 from datetime import datetime, timedelta
 from graphlib import CycleError, TopologicalSorter
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
 from adventureworks.columns import key_of
-from adventureworks.errors import TableBlocked
+from adventureworks.errors import CandidateLost, ServiceUnavailable, TableBlocked
 from adventureworks.gate import results
 from adventureworks.gate.checks import CheckOutcome, Reference, references, run_checks
 from adventureworks.gate.contract import EXAMPLES
-from adventureworks.gate.load import mark_blocked
+from adventureworks.gate.load import load, mark_blocked
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse, publication, quarantine, staging
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine, staging
+from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 from adventureworks.warehouse.sql import names, quoted, table
+
+log = logging.getLogger(__name__)
 
 EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001 - the source's dates have no zone
 
 
 def judge(settings: Settings, run_id: str) -> None:
-    """Writes the verdict on every staged table of a run into `ops.change` and `ops.check_result`."""
+    """Writes the verdict on every staged table of a run into `ops.change` and `ops.check_result`.
+
+    Tables whose staged rows were lost meanwhile are loaded again, and the batch is judged again. Raises
+    ServiceUnavailable where that happens again and again.
+    """
+    for _ in range(candidate.MOST_TRIES):
+        with suppress(CandidateLost):
+            _judge(settings, run_id)
+        lost = _lost(settings, run_id)
+        if not lost:
+            return
+        log.warning("Staged rows of %s were lost; they are loaded again.", ", ".join(sorted(lost)))
+        load(settings, run_id, sorted(lost))
+    raise ServiceUnavailable("Staged rows were lost again and again.", "It is tried again.")
+
+
+def _lost(settings: Settings, run_id: str) -> set[str]:
+    """Return the tables to load again, because what is staged of them is not what was loaded, and so was not judged."""
+    with open_warehouse(settings).connect("check") as connection:
+        rows = connection.execute(
+            "select asset from ops.change where run_id = %s and (status = 'staged' or status = 'blocked' and judged)",
+            (run_id,),
+        )
+        loaded = {asset for (asset,) in rows.fetchall()}
+        lost = candidate.lost(connection, run_id, [SOURCE_TABLES[asset] for asset in sorted(loaded)])
+    # Tables of one unit are read from one snapshot.
+    return {mate for asset in lost for mate in unit_of(asset) & loaded}
+
+
+def _judge(settings: Settings, run_id: str) -> None:
+    """Judges what is staged. Raises CandidateLost where staged rows are missing."""
     warehouse = open_warehouse(settings)
     with warehouse.connect("check") as connection:
         court = _Court(settings, run_id, connection)
@@ -85,7 +119,7 @@ class _Court:
         """The tables that refer to any of these."""
         return {name for name in SOURCE_TABLES if any(r.parent in parents for r in self.references_of(name))}
 
-    def hear(self, connection: Connection) -> set[str]:
+    def hear(self, connection: WarehouseConnection) -> set[str]:
         """Everything but the check files; returns the tables of which rows were set aside."""
         self._show(connection)
         moved = set()
@@ -96,7 +130,9 @@ class _Court:
                 message = f"{', '.join(reference.columns)} is in {reference.parent}"
                 orphans = _orphan(reference, "r")
                 entry = SOURCE_TABLES[asset]
-                if staging.set_aside(connection, entry, orphans, reference.rule, message, self.run_id):
+                removed = staging.set_aside(connection, entry, orphans, reference.rule, message, self.run_id)
+                if removed:
+                    candidate.shrink(connection, self.run_id, entry, removed)
                     moved.add(asset)
         for asset in sorted(self.passing):
             self._block_large_share(connection, asset)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +20,7 @@ from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocke
 from adventureworks.gate.contract import Verdict, hold_against, with_whole_key
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
-from adventureworks.warehouse import Warehouse, open_warehouse, quarantine, staging
+from adventureworks.warehouse import Warehouse, candidate, open_warehouse, quarantine, staging
 from adventureworks.warehouse.postgres import Append, Connection, WarehouseConnection
 from adventureworks.warehouse.sql import in_order
 
@@ -111,10 +112,16 @@ def _load_table(
     read = bad = 0
     keys_unknown = False
     seen: set[tuple[str, str]] = set()
-    for batch in _batches(warehouse, snapshot, append, entry, since, last.fingerprint if last else None):
+    staged: Counter[str] = Counter()
+
+    def stage(name: str, rows: pl.DataFrame) -> None:
+        append("staging", name, rows)
+        staged[name] += rows.height
+
+    for batch in _batches(warehouse, snapshot, stage, entry, since, last.fingerprint if last else None):
         verdict = hold_against(entry, batch)
         good = protected(entry, verdict.good).with_columns(pl.lit(False).alias(staging.SAME))
-        append("staging", staging.rows_table(entry.asset), good)
+        stage(staging.rows_table(entry.asset), good)
         read += batch.num_rows
         bad += verdict.bad.height
         if verdict.rejections:
@@ -125,9 +132,11 @@ def _load_table(
                     entry.asset, "few_rows_are_set_aside", f"{bad:,} of {read:,} rows break the contract."
                 )
     with warehouse.connect("load") as connection:
+        staging.require(connection, staged)
         staging.set_aside_duplicates(connection, entry, run_id)
         staging.settle(connection, entry, whole=since is None, find_gone=not keys_unknown)
         quarantine.foresee(connection, entry, whole=since is None, keys_unknown=keys_unknown)
+        candidate.record(connection, run_id, entry)
         connection.execute(
             "update ops.change set status = 'staged', rows_read = %s, blocked_rule = null, blocked_cause = null"
             " where run_id = %s and asset = %s",
@@ -161,7 +170,7 @@ def _last_reading(connection: Connection, run_id: str, asset: str) -> _Reading |
 def _batches(
     warehouse: Warehouse,
     snapshot: Snapshot,
-    append: Append,
+    stage: Callable[[str, pl.DataFrame], None],
     entry: SourceTable,
     since: datetime | None,
     known: str | None,
@@ -172,7 +181,7 @@ def _batches(
         yield from snapshot.rows(entry)
         return
     for batch in snapshot.keys(entry):
-        append("staging", staging.keys_table(entry.asset), _keys(entry, pl.DataFrame(batch)))
+        stage(staging.keys_table(entry.asset), _keys(entry, pl.DataFrame(batch)))
     tracks = snapshot.tracks(entry)
     changed = snapshot.changed_keys(entry, known, MOST_LATE_ROWS) if tracks and known is not None else None
     before = _EVER if tracks else since

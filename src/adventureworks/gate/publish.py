@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from adventureworks import incidents
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.errors import CandidateLost, ServiceUnavailable
 from adventureworks.gate.contract import EXAMPLES
+from adventureworks.gate.judge import judge
 from adventureworks.incidents import Finding, Incident
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse, publication, quarantine
+from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.publication import Publication
+
+log = logging.getLogger(__name__)
 
 ORDERS = "Sales_SalesOrderHeader"
 """The table whose newest row is the business date."""
@@ -26,8 +31,20 @@ _CONSEQUENCES = frozenset({"unit_is_whole", "parent_is_published"})
 def publish(settings: Settings, run_id: str) -> list[Publication]:
     """Publishes every staged table of a run that was not blocked; run again, it publishes nothing twice.
 
-    Returns the versions that consumers have to hear of; older ones that were never announced are among them.
+    What is no longer staged as it was judged is loaded and judged again. Returns the versions that consumers have to be
+    told of, older ones that were never announced among them. Raises ServiceUnavailable where staged rows are lost
+    again and again.
     """
+    for _ in range(candidate.MOST_TRIES):
+        try:
+            return _publish(settings, run_id)
+        except CandidateLost as lost:
+            log.warning("%s", lost)
+            judge(settings, run_id)
+    raise ServiceUnavailable("Staged rows were lost again and again.", "It is tried again.")
+
+
+def _publish(settings: Settings, run_id: str) -> list[Publication]:
     with open_warehouse(settings).connect("publish") as connection:
         rows = connection.execute(
             "select asset, status, publishing or resumes from ops.change where run_id = %s order by asset", (run_id,)
@@ -43,6 +60,9 @@ def publish(settings: Settings, run_id: str) -> list[Publication]:
                 quarantine.hold(connection, asset)
             if status in {"staged", "blocked"}:
                 _advance(connection, run_id, asset, blocked=status == "blocked")
+        lost = candidate.lost(connection, run_id, [SOURCE_TABLES[a] for a, status, _ in rows if status == "staged"])
+        if lost:
+            raise CandidateLost(f"The staged rows of {', '.join(lost)} are not those that were judged.")
         connection.execute(
             "update ops.change set publishing = false where publishing and asset in ("
             "select asset from ops.change where run_id = %s and status in ('published', 'unchanged'))",

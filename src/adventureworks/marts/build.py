@@ -15,11 +15,11 @@ import polars as pl
 
 from adventureworks.catalog import MARTS, Mart, marts_of
 from adventureworks.columns import columns_of
-from adventureworks.errors import ServiceUnavailable, TableBlocked
+from adventureworks.errors import CandidateLost, ServiceUnavailable
 from adventureworks.marts import models
 from adventureworks.marts.plan import Months, NothingToDo, Plan, plan_now
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse, publication
+from adventureworks.warehouse import candidate, layout, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection, PostgresWarehouse, WarehouseConnection, column_type
 from adventureworks.warehouse.sql import names, quoted, table
 
@@ -73,6 +73,7 @@ def _build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
             layout.show_published(connection, mart)
             if mart.name in todo.months:
                 _stage(connection, mart, todo.months[mart.name], {"as_of": todo.as_of, "run_id": run_id}, built)
+                candidate.record(connection, run_id, mart)
                 built.append(mart.name)
         connection.execute("delete from ops.build where dag = %s", (dag,))
         connection.execute(
@@ -136,15 +137,22 @@ def _stage_computed(
 
 
 def build_of(connection: Connection, dag: str, run_id: str) -> Build:
-    """What a run computed. Raises TableBlocked if that is no longer staged."""
+    """What a run computed. Raises CandidateLost if another run built since."""
     row = connection.execute(
         "select inputs, months, as_of from ops.build where dag = %s and run_id = %s", (dag, run_id)
     ).fetchone()
     if row is None:
-        raise TableBlocked(dag, "build_is_there", "the staged marts of this run are gone.", "Run the DAG again.")
+        raise CandidateLost(f"Another run replaced what this run of {dag} built.")
     inputs, months, as_of = row
     of_marts = {name: None if found is None else tuple(found) for name, found in json.loads(months).items()}
     return Build(json.loads(inputs), of_marts, as_of)
+
+
+def require(connection: WarehouseConnection, run_id: str, built: Build) -> None:
+    """Raises CandidateLost unless what is staged is what the run computed."""
+    lost = candidate.lost(connection, run_id, built.marts)
+    if lost:
+        raise CandidateLost(f"The staged rows of {', '.join(lost)} are not those that were built.")
 
 
 def refuse(connection: Connection, dag: str, run_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import date, timedelta
 
 import polars as pl
@@ -9,23 +10,41 @@ import polars as pl
 from adventureworks import incidents
 from adventureworks.catalog import MARTS, Mart
 from adventureworks.columns import columns_of, key_of
-from adventureworks.errors import TableBlocked
+from adventureworks.errors import CandidateLost, ServiceUnavailable, TableBlocked
 from adventureworks.gate import results
 from adventureworks.gate.checks import CheckOutcome, run_checks
 from adventureworks.gate.contract import EXAMPLES, hold_against
 from adventureworks.incidents import Finding, Incident
-from adventureworks.marts.build import Build, build_of, refuse
+from adventureworks.marts.build import Build, build, build_of, refuse, require
 from adventureworks.marts.plan import NothingToDo, plan_now
 from adventureworks.settings import Settings
-from adventureworks.warehouse import Warehouse, open_warehouse, publication
+from adventureworks.warehouse import Warehouse, candidate, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.sql import names, quoted, table
+
+log = logging.getLogger(__name__)
 
 _EVER = "0001-01-01 00:00:00"
 
 
 def gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
-    """Holds the staged marts against their contracts and checks. Raises TableBlocked: then nothing is published."""
+    """Holds the staged marts against their contracts and checks.
+
+    Raises GateClosed where one breaks a rule: then nothing is published. What is no longer staged as it was built is
+    built again; NothingToDo where that is not due any more. Raises ServiceUnavailable where it is lost again and again.
+    """
+    for _ in range(candidate.MOST_TRIES):
+        try:
+            return _gate(settings, dag, run_id)
+        except CandidateLost as lost:
+            log.warning("%s", lost)
+            step = build(settings, dag, run_id)
+            if isinstance(step, NothingToDo):
+                return step
+    raise ServiceUnavailable("Staged rows were lost again and again.", "It is tried again.")
+
+
+def _gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
     warehouse = open_warehouse(settings)
     broken: list[Finding] = []
     with warehouse.connect(f"gate {dag}") as connection:
@@ -34,9 +53,10 @@ def gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
         for mart in built.marts:
             broken += _contract_findings(settings, connection, mart, run_id)
     broken += _check_findings(settings, warehouse, dag, run_id, built)
-    if not broken:
-        return None
     with warehouse.connect(f"gate {dag}") as connection:
+        require(connection, run_id, built)
+        if not broken:
+            return None
         if _inputs_moved_on(settings, connection, dag, built):
             # The checks saw newer inputs than the build did; the event of those inputs starts the next run.
             return NothingToDo("the inputs changed while the marts were computed; they are computed again")

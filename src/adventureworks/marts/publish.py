@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from importlib import import_module
 
 from adventureworks import incidents
 from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of
 from adventureworks.columns import columns_of
+from adventureworks.errors import CandidateLost, ServiceUnavailable
 from adventureworks.incidents import Incident, notices
 from adventureworks.incidents.notices import Notice
 from adventureworks.marts import models
-from adventureworks.marts.build import Build, build_of, replaced
+from adventureworks.marts.build import Build, build_of, replaced, require
+from adventureworks.marts.gate import gate
+from adventureworks.marts.plan import NothingToDo
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse, publication
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse import candidate, layout, open_warehouse, publication
+from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.publication import Publication
 from adventureworks.warehouse.sql import names, table
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,24 @@ class Outcome:
     notices: tuple[Notice, ...]
 
 
-def publish(settings: Settings, dag: str, run_id: str) -> Outcome:
-    """Replaces the computed months and notes versions and inputs, in one transaction. Run again, it changes nothing."""
+def publish(settings: Settings, dag: str, run_id: str) -> Outcome | NothingToDo:
+    """Replaces the computed months and notes versions and inputs, in one transaction. Run again, it changes nothing.
+
+    What is no longer staged as it was judged is built and judged again, which may raise GateClosed; NothingToDo where
+    it is not due any more. Raises ServiceUnavailable where it is lost again and again.
+    """
+    for _ in range(candidate.MOST_TRIES):
+        try:
+            return _publish(settings, dag, run_id)
+        except CandidateLost as lost:
+            log.warning("%s", lost)
+            step = gate(settings, dag, run_id)
+            if step is not None:
+                return step
+    raise ServiceUnavailable("Staged rows were lost again and again.", "It is tried again.")
+
+
+def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
     marts = marts_of(dag)
     with open_warehouse(settings).connect(f"publish {dag}") as connection:
         done = connection.execute(
@@ -42,6 +64,7 @@ def publish(settings: Settings, dag: str, run_id: str) -> Outcome:
                 _announce(connection, mart, run_id)
                 _publish_mart(connection, mart, run_id, built)
                 resolved += incidents.resolve(connection, mart.name, run_id=run_id)
+            require(connection, run_id, built)
         published = tuple(publication.of_run(connection, run_id))
         outcome = Outcome(published, tuple(resolved), tuple(notices.of_run(connection, run_id)))
     # When all is committed: to make a view is to commit, on some engines. Until then the candidates show the same rows.
@@ -51,7 +74,7 @@ def publish(settings: Settings, dag: str, run_id: str) -> Outcome:
     return outcome
 
 
-def _announce(connection: Connection, mart: Mart, run_id: str) -> None:
+def _announce(connection: WarehouseConnection, mart: Mart, run_id: str) -> None:
     """Leaves a notice of what the staged version has to tell, compared with the published one."""
     if mart.announces is None:
         return
@@ -60,7 +83,7 @@ def _announce(connection: Connection, mart: Mart, run_id: str) -> None:
         notices.write(connection, digest, asset=mart.name, owner=mart.owner, run_id=run_id)
 
 
-def _publish_mart(connection: Connection, mart: Mart, run_id: str, built: Build) -> None:
+def _publish_mart(connection: WarehouseConnection, mart: Mart, run_id: str, built: Build) -> None:
     columns = [column.name for column in columns_of(mart)]
     rows, published = table("staging", f"{mart.name}__rows"), table("marts", mart.name)
     months = built.months[mart.name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from airflow.sdk import PokeReturnValue, TriggerRule, task
@@ -54,15 +56,10 @@ def analysis(dag_id: str) -> None:
     @task
     def gate() -> None:
         """Holds the candidates against their contracts and checks."""
-        from adventureworks.marts.gate import GateClosed
         from adventureworks.marts.gate import gate as hold
-        from adventureworks.orchestration.notify import tell as send
 
-        try:
+        with _owners_told():
             step = hold(settings(), dag_id, current_run_id())
-        except GateClosed as closed:
-            send(closed.opened)
-            raise AirflowFailException(str(closed)) from None
         if step is not None:
             lineage.build_abandoned(dag_id)
         _skip_if_nothing_to_do(step)
@@ -70,10 +67,15 @@ def analysis(dag_id: str) -> None:
     @task(inlets=marts, outlets=marts)
     def publish(outlet_events: Any = None, asset_state_store: Any = None) -> None:
         """Publishes the marts in one transaction, then their events."""
+        from adventureworks.marts.plan import NothingToDo
         from adventureworks.marts.publish import publish as replace_months
         from adventureworks.orchestration.notify import tell as send
 
-        outcome = replace_months(settings(), dag_id, current_run_id())
+        with _owners_told():
+            outcome = replace_months(settings(), dag_id, current_run_id())
+        if isinstance(outcome, NothingToDo):
+            lineage.build_abandoned(dag_id)
+            raise AirflowSkipException(f"Nothing to compute: {outcome.reason}.")
         for version in outcome.published:
             print(f"{version.asset}: version {version.version}, {version.rows:,} rows, {version.verdict}")
             outlet_events[asset(version.asset)].extra = version.as_extra()
@@ -122,6 +124,19 @@ def deliver(dag_id: str) -> Any:
             tell_pending()
 
     return file_reports()
+
+
+@contextmanager
+def _owners_told() -> Iterator[None]:
+    """Where the gate refuses marts, tells their owners and fails the task for good."""
+    from adventureworks.marts.gate import GateClosed
+    from adventureworks.orchestration.notify import tell as send
+
+    try:
+        yield
+    except GateClosed as closed:
+        send(closed.opened)
+        raise AirflowFailException(str(closed)) from None
 
 
 def _skip_if_nothing_to_do(step: Any) -> None:

@@ -113,6 +113,13 @@ create table if not exists ops.build (
 );
 alter table ops.build add column if not exists refused boolean not null default false;  -- by the gate
 
+-- What the last run staged for an asset, and no other run may publish.
+create table if not exists ops.candidate (
+    asset    varchar not null primary key,
+    run_id   varchar not null,
+    contents varchar not null         -- JSON map part -> [rows, digest]; parts: months, or 'rows' and 'gone'
+);
+
 create table if not exists ops.warehouse_use (
     run_id     varchar not null,       -- <DAG>/<run>, or empty: by hand
     purpose    varchar not null,

@@ -68,6 +68,20 @@ class WarehouseConnection(psycopg.Connection[TupleRow]):
         """The rows of a SELECT: whole numbers as Int64, exact decimals with the scale of their column, else text."""
         return rows_of(self, query, parameters)
 
+    def contents(
+        self, schema: str, name: str, columns: Iterable[str], by_month_of: str = ""
+    ) -> dict[str, list[int | str]]:
+        """Rows and digest of a table by month (YYYY-MM) of a date column, or under the empty text; nothing if empty.
+
+        The digest does not depend on the order of the rows.
+        """
+        part = f"coalesce(to_char({quoted(by_month_of)}, 'YYYY-MM'), '')" if by_month_of else "''"
+        rows = self.execute(
+            f"select {part}, count(*), sum(hash_record_extended(row({names(columns)}), 0))::varchar"
+            f" from {table(schema, name)} group by 1"
+        )
+        return {found: [int(count), digest] for found, count, digest in rows}
+
     def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
         """Appends a frame to a table, in the connection's transaction."""
         with (

@@ -213,6 +213,20 @@ class Session:
         schema = {name: _dtype(column) for name, column in zip(cursor.columns, cursor.description, strict=True)}
         return pl.DataFrame(cursor.fetchall(), schema=schema, orient="row")
 
+    def contents(
+        self, schema: str, name: str, columns: Iterable[str], by_month_of: str = ""
+    ) -> dict[str, list[int | str]]:
+        """Rows and digest of a table by month, as the PostgreSQL side has them, with Snowflake's own hash."""
+        hashed = ", ".join(f'"{column.upper()}"' for column in columns)
+        part = (
+            f"coalesce(left(cast(cast(\"{by_month_of.upper()}\" as date) as varchar), 7), '')" if by_month_of else "''"
+        )
+        rows = self._send(
+            f"select {part}, count(*), cast(sum(cast(hash({hashed}) as number(38, 0))) as varchar)"
+            f' from "{dict(self._schemas)[schema]}"."{name.upper()}" group by 1'
+        ).fetchall()
+        return {found: [int(count), digest] for found, count, digest in rows}
+
     def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
         """Appends a frame to a table: Parquet to the stage, from there by the names of its columns."""
         real = dict(self._schemas)
