@@ -49,10 +49,13 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
         rows = connection.execute(
             "select asset, status, publishing or resumes from ops.change where run_id = %s order by asset", (run_id,)
         ).fetchall()
-        # Noted before anything is published: where data and records are in two databases, a process that dies between
-        # the two commits leaves data that no record tells of. The next try, or run, then tells of all of it.
-        connection.execute("update ops.change set publishing = true where run_id = %s and status = 'staged'", (run_id,))
-        connection.commit()
+        if connection.commits_twice:
+            # Noted before anything is published: a process that dies between the two commits leaves data that no record
+            # tells of. The next try, or run, then tells of all of it.
+            connection.execute(
+                "update ops.change set publishing = true where run_id = %s and status = 'staged'", (run_id,)
+            )
+            connection.commit()
         for asset, status, interrupted in rows:
             if status == "staged":
                 _publish_table(connection, asset, run_id, interrupted=interrupted)

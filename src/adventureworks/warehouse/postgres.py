@@ -23,6 +23,8 @@ class WarehouseConnection(psycopg.Connection[TupleRow]):
     """A connection of the platform's own: psycopg's, and what each engine does in its own way."""
 
     environment = ""
+    commits_twice = False
+    """Whether data and records are in two databases, so that a process may die between their commits."""
 
     @property
     def target(self) -> str:

@@ -114,6 +114,8 @@ class SnowflakeWarehouse:
 class Session:
     """The two sides of a connection, as far as the platform uses one of psycopg's."""
 
+    commits_twice = True
+
     def __init__(self, settings: Settings, records: WarehouseConnection, purpose: str) -> None:
         self._settings = settings
         self.records = records
@@ -222,7 +224,7 @@ class Session:
             f"coalesce(left(cast(cast(\"{by_month_of.upper()}\" as date) as varchar), 7), '')" if by_month_of else "''"
         )
         rows = self._send(
-            f"select {part}, count(*), cast(sum(cast(hash({hashed}) as number(38, 0))) as varchar)"
+            f"select {part}, count(*), cast(sum(cast(hash({hashed}) as number(38, 2))) as varchar)"
             f' from "{dict(self._schemas)[schema]}"."{name.upper()}" group by 1'
         ).fetchall()
         return {found: [int(count), digest] for found, count, digest in rows}
