@@ -19,7 +19,7 @@ export SOURCE PORT ONCE
 RUN_OPTIONS = $${SOURCE:+--source "$$SOURCE"} $${PORT:+--port "$$PORT"} $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser redis pictures lint validation bench lock clean
+.PHONY: help run test programs lint validation bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf 'make %-10s %s\n' "$$name" "$$text"; done
@@ -27,29 +27,24 @@ help: ## list the targets
 run: $(READY) ## start everything, ingest, keep every mart fresh: SOURCE=DIR|URL, PORT=N, ONCE=1 (stop when fresh)
 	@$(BIN)/adventureworks run $(RUN_OPTIONS)
 
-test: lint browser redis pictures ## every check and every test: WORKERS=N (two at a time unless told otherwise)
+test: $(READY) ## every check and every test: WORKERS=N (two at a time unless told otherwise)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint programs
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
-browser: ## Chromium for the tests of the dashboard, where it can be installed; else these tests are skipped
-	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
-		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-		echo "Installing Chromium for the tests of the dashboard ..." && \
-		apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } || \
-		echo "No Chromium: the tests of the dashboard are skipped. On Debian or Ubuntu: apt install chromium" >&2
-
-redis: ## Redis for the test of several workers, where it can be installed; else this test is skipped
-	@command -v redis-server >/dev/null || { \
-		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-		echo "Installing Redis for the test of several workers ..." && \
-		apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq redis-server >/dev/null; } || \
-		echo "No Redis: the test of several workers is skipped. On Debian or Ubuntu: apt install redis-server" >&2
-
-pictures: ## pdftoppm for the tests of the PDF's looks, where it can be installed; else these tests are skipped
-	@command -v pdftoppm >/dev/null || { \
-		[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-		echo "Installing poppler-utils for the tests of the PDF ..." && \
-		apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq poppler-utils >/dev/null; } || \
-		echo "No pdftoppm: two tests of the PDF are skipped. On Debian or Ubuntu: apt install poppler-utils" >&2
+programs: ## Chromium, Redis and pdftoppm for some tests, where they can be installed; else these tests are skipped
+	@missing=; \
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v pdftoppm >/dev/null || missing="$$missing poppler-utils"; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing for the tests:$$missing ..."; \
+		apt-get update -qq >/dev/null || true; \
+	fi; \
+	for package in $$missing; do \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$$package" >/dev/null; } || \
+			echo "The tests that need $$package are skipped. On Debian or Ubuntu: apt install $$package" >&2; \
+	done
 
 lint: $(READY) ## style and types
 	@$(BIN)/ruff check $(CODE)

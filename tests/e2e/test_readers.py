@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
-        pytest.skip("no Chromium on this machine (make browser installs it)")
+        pytest.skip("no Chromium on this machine (make programs installs it)")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         yield chromium

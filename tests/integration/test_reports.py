@@ -446,7 +446,7 @@ def test_no_page_of_the_pdf_runs_over_its_margin_or_is_nearly_empty(
 ) -> None:
     program = shutil.which("pdftoppm")
     if program is None:
-        pytest.skip("no pdftoppm on this machine (make pictures installs it)")
+        pytest.skip("no pdftoppm on this machine (make programs installs it)")
     file = tmp_path / "report.pdf"
     file.write_bytes(delivery.made(figures(pipeline, last_whole(pipeline)), code, "document"))
     subprocess.run([program, "-gray", "-r", "50", str(file), str(tmp_path / "page")], check=True, capture_output=True)
