@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.embedded.postgres import SUPERUSER
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.gate import detect, judge, load, publish
 from adventureworks.settings import Settings
@@ -57,6 +58,15 @@ def database(source_url):
 def source(database, source_reader_url):
     """The same database, as the platform sees it: with the login that may only read."""
     return PostgresSource(SecretStr(source_reader_url), batch_rows=2)
+
+
+def end_sessions_of_the_reader(postgres, url):
+    """Ends them in this database alone: other tests read others."""
+    with psycopg.connect(postgres.url(url.rsplit("/", 1)[1], SUPERUSER), autocommit=True) as server:
+        server.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where usename = 'source_reader' and datname = current_database()"
+        )
 
 
 def rows(snapshot, table=OFFER, **options):
@@ -255,10 +265,9 @@ def test_connections_that_fail_say_what_to_mend_and_keep_the_password(source_rea
     assert "s3cret" not in repr(source) + source.description
 
 
-def test_a_connection_that_is_lost_is_worth_another_try(postgres, source):
+def test_a_connection_that_is_lost_is_worth_another_try(postgres, source_url, source):
     with source.snapshot() as snapshot:
-        with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as server:
-            server.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'source_reader'")
+        end_sessions_of_the_reader(postgres, source_url)
         with pytest.raises(ServiceUnavailable):
             rows(snapshot)
 
@@ -399,8 +408,7 @@ def test_a_connection_that_breaks_in_a_batch_loses_and_doubles_nothing(
 
     def cut(entry, batch):
         if next(batches) == 3:
-            with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as server:
-                server.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'source_reader'")
+            end_sessions_of_the_reader(postgres, source_reader_url)
         return held(entry, batch)
 
     monkeypatch.setattr(load, "hold_against", cut)
