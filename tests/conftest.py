@@ -32,7 +32,7 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 _numbers = count(1)
 _shared_server = pytest.StashKey[EmbeddedPostgres]()
 
-FreshDatabase = Callable[[str], str]
+FreshDatabase = Callable[..., str]
 Once = Callable[[str, Callable[[], None]], None]
 
 
@@ -115,12 +115,15 @@ def drop_database(postgres: EmbeddedPostgres, name: str) -> None:
 
 @pytest.fixture
 def fresh_database(postgres: EmbeddedPostgres) -> Iterator[FreshDatabase]:
-    """Makes an empty copy of the database `warehouse` or `source` and gives its owner's URL; dropped after the test."""
+    """Makes a database of an owner, `warehouse` or `source`, and gives its URL; dropped after the test.
+
+    It is empty, or a copy of the template whose name is given.
+    """
     made: list[str] = []
 
-    def make(template: str) -> str:
-        made.append(create_database(postgres, template))
-        return postgres.url(made[-1], template)
+    def make(owner: str, template: str = "") -> str:
+        made.append(create_database(postgres, owner, template))
+        return postgres.url(made[-1], owner)
 
     yield make
     for name in made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import psycopg
@@ -18,12 +19,19 @@ from adventureworks.source.sample import generate
 from tests.integration.pipeline import Pipeline
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generated tables as Parquet files."""
+    folder = tmp_path_factory.mktemp("generated")
     for asset, table in generate(0.01, seed=5):
-        pq.write_table(table, tmp_path / f"{asset}.parquet")
-    return tmp_path
+        pq.write_table(table, folder / f"{asset}.parquet")
+    return folder
+
+
+@pytest.fixture
+def folder(generated: Path, tmp_path: Path) -> Path:
+    """A copy of these files that a test may break."""
+    return shutil.copytree(generated, tmp_path / "files")
 
 
 def test_a_missing_parent_is_the_only_one_to_blame_and_all_follow_when_it_comes(
@@ -61,10 +69,10 @@ def test_one_odd_value_holds_up_one_row(folder: Path, warehouse_url: str) -> Non
 
 
 def test_a_column_that_may_not_be_read_holds_up_its_table_alone_and_until_it_may(
-    source_url: str, source_reader_url: str, warehouse_url: str
+    generated: Path, source_url: str, source_reader_url: str, warehouse_url: str
 ) -> None:
     embedded.prepare(SecretStr(source_url))
-    embedded.load_tables(SecretStr(source_url), generate(0.01, seed=5))
+    embedded.load_folder(SecretStr(source_url), generated)
     with psycopg.connect(source_url) as owner:
         owner.execute('revoke select on "Sales"."SpecialOffer" from source_reader')
         owner.execute('grant select ("SpecialOfferID", "ModifiedDate") on "Sales"."SpecialOffer" to source_reader')

@@ -1,6 +1,6 @@
 """Business goes on in a real PostgreSQL: consistent, counted, repeatable, and safe to interrupt."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.columns import key_of
+from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.errors import PlatformError
 from adventureworks.gate.checks import run_checks
 from adventureworks.gate.contract import hold_against
@@ -23,22 +24,28 @@ from adventureworks.source.sample import generate, simulate
 from adventureworks.source.sample.business import market
 from adventureworks.warehouse import layout
 from adventureworks.warehouse.postgres import PostgresWarehouse
+from tests.conftest import FreshDatabase, create_database, drop_database
 
 LAST_ORDER = date(2014, 6, 30)
 
 Contents = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
 
 
+@pytest.fixture(scope="module")
+def small_company(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The name of a source with a small company in it, for copies."""
+    name = create_database(postgres, "source")
+    url = SecretStr(postgres.url(name, "source"))
+    embedded.prepare(url)
+    embedded.load_tables(url, generate(0.03))
+    yield name
+    drop_database(postgres, name)
+
+
 @pytest.fixture
-def company(source_url: str) -> str:
+def company(fresh_database: FreshDatabase, small_company: str) -> str:
     """The URL of a source with a small company in it."""
-    return _filled(source_url)
-
-
-def _filled(url: str) -> str:
-    embedded.prepare(SecretStr(url))
-    embedded.load_tables(SecretStr(url), generate(0.03))
-    return url
+    return fresh_database("source", small_company)
 
 
 def contents(url: str) -> Contents:
@@ -129,8 +136,8 @@ def _all_kinds_of_business_happened(before: Contents, after: Contents) -> None:
     assert {LAST_ORDER + timedelta(days=ahead) for ahead in range(1, 35)} <= days_with_rates
 
 
-def test_the_same_state_and_seed_give_the_same_days(fresh_database: Callable[[str], str]) -> None:
-    one, same, other = (_filled(fresh_database("source")) for _ in range(3))
+def test_the_same_state_and_seed_give_the_same_days(fresh_database: FreshDatabase, small_company: str) -> None:
+    one, same, other = (fresh_database("source", small_company) for _ in range(3))
     simulate(one, days=2, seed=5)
     simulate(one, days=2, seed=5)
     simulate(same, days=4, seed=5)
