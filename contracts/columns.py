@@ -49,6 +49,8 @@ CHANNELS = ["online", "reseller"]
 GUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 HEX_PATTERN = r"^(0x|\\x)?[0-9A-Fa-f]*$"
 XML_PATTERN = "^[\\s\ufeff]*(<|$)"
+XML_NAMESPACE = "http://schemas.microsoft.com/sqlserver/2004/07/adventure-works/"
+"""Where the names of the XML schemas of AdventureWorks begin; the name of the root follows."""
 EMAIL_PATTERN = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 PHONE_PATTERN = r"^(?i:[+(]?\d[\d ()./+-]{3,}((x|ext\.?) ?\d+)?)$"
 
@@ -127,6 +129,12 @@ def phone(longest: int, **field: Any) -> Any:
     return shaped(PHONE_PATTERN, "a telephone number", str_length={"max_value": longest}, **field)
 
 
+def digits(least: int, longest: int, **field: Any) -> Any:
+    """A number that nobody calculates with: text of digits only, so that no zero in front and no digit gets lost."""
+    pattern = f"^[0-9]{{{least},}}$"
+    return shaped(pattern, f"at least {least} digits and nothing else", str_length={"max_value": longest}, **field)
+
+
 def country_code(**field: Any) -> Any:
     """A country as in ISO 3166."""
     return shaped(r"^[A-Z]{2}$", "a country code of two capitals", **field)
@@ -137,12 +145,12 @@ def currency_code(**field: Any) -> Any:
     return shaped(r"^[A-Z]{3}$", "a currency code of three capitals", **field)
 
 
-def derived_from(column: str, element: str) -> dict[str, Any]:
+def derived_from(column: str, root: str, element: str) -> dict[str, Any]:
     """The arguments of a field that the source does not have: it is read out of an XML column at ingestion.
 
-    Its value is the text of the root's child `element`, in the field's type; NULL where that is missing or empty.
+    Its value is the text of the child `element` of `root`, in the field's type; NULL where that is missing or empty.
     """
-    return {"nullable": True, "metadata": {"derived_from": (column, element)}}
+    return {"nullable": True, "metadata": {"derived_from": (column, f"{{{XML_NAMESPACE}{root}}}{root}", element)}}
 
 
 def rule(expression: Callable[[Any], pl.Expr]) -> Any:

@@ -21,6 +21,7 @@ from contracts.columns import (
     Time,
     TinyInt,
     Xml,
+    digits,
     guid,
     hexadecimal,
     one_of,
@@ -47,7 +48,7 @@ class Employee(SourceTable):
     """One row per person who works or worked for the company. The chief executive has no place in the tree."""
 
     BusinessEntityID: Int
-    NationalIDNumber: Text = text(15)
+    NationalIDNumber: Text = digits(1, 15, unique=True)
     LoginID: Text = text(256)
     OrganizationNode: Hex = hexadecimal(nullable=True, description="Place in the tree of the organization")
     OrganizationLevel: SmallInt = Field(nullable=True, ge=0, description="Depth of that place")

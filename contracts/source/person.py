@@ -162,7 +162,7 @@ class Password(SourceTable):
 
 
 def _answer(question: str) -> dict[str, Any]:
-    return derived_from("Demographics", question)
+    return derived_from("Demographics", "IndividualSurvey", question)
 
 
 class Person(SourceTable):

@@ -24,6 +24,7 @@ from contracts.columns import (
     country_code,
     currency_code,
     derived_from,
+    digits,
     guid,
     rule,
     share,
@@ -49,7 +50,7 @@ class CreditCard(SourceTable):
 
     CreditCardID: Int
     CardType: Text = text(50)
-    CardNumber: Text = text(25)
+    CardNumber: Text = digits(12, 25, unique=True)
     ExpMonth: TinyInt = Field(ge=1, le=12)
     ExpYear: SmallInt = Field(ge=2000, le=2099)
     ModifiedDate: DateTime
@@ -396,7 +397,7 @@ class SpecialOfferProduct(SourceTable):
 
 
 def _answer(question: str) -> dict[str, Any]:
-    return derived_from("Demographics", question)
+    return derived_from("Demographics", "StoreSurvey", question)
 
 
 class Store(SourceTable):

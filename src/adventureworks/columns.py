@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from contracts.columns import GUID_PATTERN
+from contracts.columns import GUID_PATTERN, HEX_PATTERN
 
 if TYPE_CHECKING:
     from pandera.polars import DataFrameModel
@@ -22,6 +22,8 @@ class Derivation:
     """Where the value of a column is found that the source does not have: an element of one of its XML columns."""
 
     column: str
+    root: str
+    """The name of the XML's root, in its namespace: `{namespace}name`."""
     element: str
 
 
@@ -33,6 +35,7 @@ class Column:
     dtype: pl.DataType
     nullable: bool
     is_guid: bool = False
+    is_hex: bool = False
     longest: int | None = None
     """Most characters of a text; None: any length, or no text."""
     description: str = ""
@@ -73,6 +76,7 @@ def _columns(contract: type[DataFrameModel]) -> tuple[Column, ...]:
                 dtype=_instance(promised.dtype.type),
                 nullable=bool(promised.nullable),
                 is_guid=any(statistics.get("pattern") == GUID_PATTERN for _, statistics in rules),
+                is_hex=any(statistics.get("pattern") == HEX_PATTERN for _, statistics in rules),
                 longest=next((statistics["max_value"] for rule, statistics in rules if rule == "str_length"), None),
                 description=promised.description or "",
                 derivation=Derivation(*origin) if (origin := (promised.metadata or {}).get("derived_from")) else None,

@@ -1,6 +1,6 @@
 """What the gate makes of a batch: types that fit without loss pass, other types condemn the table, bad rows part."""
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adventureworks.catalog import SOURCE_TABLES
-from adventureworks.columns import key_of
+from adventureworks.columns import key_of, source_columns_of
 from adventureworks.errors import TableBlocked
 from adventureworks.gate.contract import Verdict, hold_against
+from adventureworks.gate.conversion import converted, parsed
+from adventureworks.gate.damage import stands_for_null
 from adventureworks.gate.load import protected
 
 OFFER = {
@@ -103,6 +105,126 @@ def test_text_that_does_not_parse_condemns_its_row_and_is_kept_as_it_came() -> N
     assert verdict.good["MaxQty"].to_list() == [None, 12]
     assert verdict.bad["MinQty"].to_list() == ["many"]
     assert verdict.rejections[0].message.startswith("MinQty is a whole number")
+
+
+WRITTEN = {
+    pl.Int32(): (
+        {"7": 7, " 7 ": 7, "+7": 7, "-0": 0, "007": 7, "7.0": 7, "2147483647": 2**31 - 1},
+        ["7.5", "1e3", "1,000", "1_0", "\u0663", "7\u00a0", "\u00a07", "2147483648", "NaN", "", "0x7", "--7"],
+    ),
+    pl.Decimal(19, 4): (
+        {
+            "1.2345": Decimal("1.2345"),
+            ".5": Decimal("0.5"),
+            "-.5": Decimal("-0.5"),
+            "5.": 5,
+            "1.20000000000000000": Decimal("1.2"),
+        }
+        | {"999999999999999.9999": Decimal("999999999999999.9999"), "-0.0": 0},
+        [
+            "1.23456",
+            "1,5",
+            "1.000,00",
+            "1,000.00",
+            "1e3",
+            "NaN",
+            "inf",
+            ".",
+            "",
+            "9999999999999999",
+            "1.00000000000000001",
+        ],
+    ),
+    pl.Datetime("us"): (
+        {"2014-06-30": datetime(2014, 6, 30), "2014-06-30T01:02:03.123456": datetime(2014, 6, 30, 1, 2, 3, 123456)}
+        | {"2014-06-30 01:02:03.1234560": datetime(2014, 6, 30, 1, 2, 3, 123456)},
+        [
+            "2014-06-30 01:02:03.1234567",
+            "2014-06-30T01:02:03Z",
+            "2014-06-30 01:02:03+02:00",
+            "2014-06-30 23:59:60",
+            "30.06.2014",
+            "06/30/2014",
+            "2014-02-30",
+            "1-Mar",
+            "2014-06-30 24:00:00",
+            "14-06-30",
+            "2014-6-30",
+        ],
+    ),
+    pl.Date(): (
+        {"2014-06-30": date(2014, 6, 30), "2014-06-30 00:00:00.000": date(2014, 6, 30)},
+        ["2014-06-30 13:00:00", "2014-06-30 noon", "2014-06-301", "2014-06-30T00:00:00Z"],
+    ),
+    pl.Time(): (
+        {"07:00:00": time(7), "07:00:00.1234560": time(7, 0, 0, 123456)},
+        ["07:00:00.1234567", "7 pm", "24:00:00", "07:00:60", "07:00:00+01:00"],
+    ),
+    pl.Boolean(): ({"1": True, "f": False, "TRUE": True}, ["2", "yes", "", "1.0"]),
+}
+
+
+@pytest.mark.parametrize("dtype", WRITTEN, ids=str)
+def test_text_is_read_exactly_or_not_at_all(dtype: pl.DataType) -> None:
+    exact, inexact = WRITTEN[dtype]
+    assert parsed(pl.Series([*exact]), dtype).to_list() == [*exact.values()]
+    texts = pl.Series(inexact)
+    assert texts.filter(parsed(texts, dtype).is_not_null()).to_list() == []
+
+
+@given(
+    st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**12), max_value=10**12),
+    st.integers(0, 6),
+)
+def test_no_digit_of_a_decimal_is_lost(value: Decimal, scale: int) -> None:
+    read = parsed(pl.Series([f"{value:f}"]), pl.Decimal(38, scale)).item()
+    assert read == (value if value == round(value, scale) else None)
+
+
+@pytest.mark.parametrize(
+    ("values", "target"),
+    [
+        (pl.Series([1_000_000_001], dtype=pl.Int64).cast(pl.Datetime("ns")), pl.Datetime("us")),
+        (pl.Series([1_001], dtype=pl.Int64).cast(pl.Time), pl.Time()),
+        (pl.Series([datetime(2014, 6, 30, 13)]), pl.Date()),
+        (pl.Series([Decimal("1.5")]), pl.Int32()),
+        (pl.Series([Decimal("1.23456")]), pl.Decimal(19, 4)),
+        (pl.Series([b"caf\xe9"]), pl.String()),
+    ],
+    ids=str,
+)
+def test_a_typed_value_that_would_lose_something_is_not_converted(values: pl.Series, target: pl.DataType) -> None:
+    result = converted(values, target, parses_text=False)
+    assert result is not None
+    assert result.to_list() == [None]
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("CafÃ©", "Description_is_undamaged"),
+        ("It\u00e2\u20ac\u2122s", "Description_is_undamaged"),
+        ("Caf\ufffd", "Description_is_undamaged"),
+        ("Caf\x92s", "Description_is_undamaged"),
+        ("3.33327E+13", "Description_is_as_written"),
+        ("1-Mar", "Description_is_as_written"),
+        (r"\N", "Description_is_no_word_for_null"),
+        ("[NULL]", "Description_is_no_word_for_null"),
+        *[
+            (text, None)
+            for text in ("Null", "NULL", "N/A", "Café à 5 €", "Mart¡nez", "SÃO PAULO", "Ørsted", "Мир", "E+13")
+        ],
+    ],
+)
+def test_a_text_that_a_program_damaged_sets_its_row_aside(text: str, rule: str | None) -> None:
+    verdict = held(offers(1), Description=pa.array([text]))
+    assert [rejection.rule for rejection in verdict.rejections] == ([rule] if rule else [])
+
+
+@pytest.mark.parametrize("word", ["NULL", "null", "None", "nan", "N/A", r"\N", "[NULL]", "(null)"])
+def test_a_word_for_null_is_no_value_where_null_is_allowed(word: str) -> None:
+    column = next(c for c in source_columns_of(SOURCE_TABLES["Person_Address"]) if c.name == "AddressLine2")
+    assert stands_for_null(pl.Series([word, "Nullstraße 1", None]), column.nullable).to_list() == [True, False, False]
 
 
 def test_each_bad_row_names_the_rule_it_broke() -> None:

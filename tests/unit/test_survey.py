@@ -21,6 +21,7 @@ from adventureworks.gate.survey import MOST_CHARACTERS, answers
 STORES = SOURCE_TABLES["Sales_Store"]
 PERSONS = SOURCE_TABLES["Person_Person"]
 NAMESPACE = "http://schemas.microsoft.com/sqlserver/2004/07/adventure-works/IndividualSurvey"
+ROOT = f"{{{NAMESPACE}}}IndividualSurvey"
 ANSWERS = {
     "TotalPurchaseYTD": "-48861.593876",
     "DateFirstPurchase": "2003-11-17Z",
@@ -100,7 +101,7 @@ def test_answers_are_typed_however_they_are_written(text: str) -> None:
     assert answered(held(text)) == [TYPED]
 
 
-@pytest.mark.parametrize("text", [None, "", "\ufeff", " \n", "<IndividualSurvey/>", "<a>Gender</a>"])
+@pytest.mark.parametrize("text", [None, "", "\ufeff", " \n", "<IndividualSurvey/>"])
 def test_what_was_not_answered_is_null(text: str | None) -> None:
     assert answered(held(text)) == [dict.fromkeys(TYPED)]
 
@@ -114,6 +115,8 @@ BROKEN = {
     "entities": (LAUGHS + survey({"Occupation": "&c;"}), "Demographics_has_no_dtd"),
     "a file": ('<!DOCTYPE a [<!ENTITY f SYSTEM "file:///etc/passwd">]>' + survey("&f;"), "Demographics_has_no_dtd"),
     "the network": ('<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd">' + survey(ANSWERS), "Demographics_has_no_dtd"),
+    "another survey": ("<StoreSurvey><Gender>F</Gender></StoreSurvey>", "Demographics_is_of_its_schema"),
+    "another schema": (survey(ANSWERS, 'IndividualSurvey xmlns="urn:x"'), "Demographics_is_of_its_schema"),
     "deep": (survey("<a>" * 9_000 + "</a>" * 9_000), "Demographics_is_flat"),
     "long": (survey({"Occupation": "a" * MOST_CHARACTERS}), "Demographics_is_short"),
     "two answers": (survey("<Gender>F</Gender><Gender>M</Gender>"), "Demographics_answers_once"),
@@ -147,14 +150,14 @@ def test_a_message_says_what_is_wrong_in_words() -> None:
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), max_size=5))
 def test_no_text_whatever_stops_a_batch(texts: list[str]) -> None:
-    read, faults = answers(pl.Series(texts, dtype=pl.String), ["Gender"])
+    read, faults = answers(pl.Series(texts, dtype=pl.String), ROOT, ["Gender"])
     assert read.height == len(texts)
     assert all(texts[fault.row].strip() for fault in faults)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
 def test_a_text_comes_out_as_it_went_in_but_for_blanks_around(text: str) -> None:
-    read, faults = answers(pl.Series([survey({"Occupation": escape(text)})]), ["Occupation"])
+    read, faults = answers(pl.Series([survey({"Occupation": escape(text)})]), ROOT, ["Occupation"])
     if not faults:
         assert read["Occupation"].to_list() == [text.strip() or None]
     else:

@@ -16,7 +16,8 @@ import pyarrow as pa
 from adventureworks.catalog import Mart, SourceTable
 from adventureworks.columns import Column, columns_of, key_of, source_columns_of
 from adventureworks.errors import TableBlocked
-from adventureworks.gate import survey
+from adventureworks.gate import damage, survey
+from adventureworks.gate.conversion import converted, difference_of_types, parsed, type_name
 
 EXAMPLES = 3
 """How many keys a message names."""
@@ -78,8 +79,8 @@ def hold_against(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
     frame = frame.select(column.name for column in columns)
     # A CSV file knows nothing but text; there a value that does not parse condemns its row. Anywhere else text in the
     # place of a number is a changed type, and condemns the table.
-    parses_text = all(dtype == pl.String for dtype in frame.dtypes)
-    typed, unreadable = _typed(entry.asset, frame, columns, parses_text)
+    parses_text = all(dtype in (pl.String, pl.Binary) for dtype in frame.dtypes)
+    typed, unreadable = _typed(entry, frame, columns, parses_text)
     derived, underivable = _derived(entry, typed)
     typed = with_whole_key(entry, typed.hstack(derived)).select(column.name for column in columns_of(entry))
     broken = {
@@ -91,30 +92,52 @@ def hold_against(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
 
 
 def _typed(
-    asset: str, frame: pl.DataFrame, columns: tuple[Column, ...], parses_text: bool
+    entry: SourceTable | Mart, frame: pl.DataFrame, columns: tuple[Column, ...], parses_text: bool
 ) -> tuple[pl.DataFrame, list[Rejection]]:
     """The frame in the contract's types, NULL where a value has no place in its type, and the rows where that is so."""
-    converted: list[pl.Series] = []
+    typed: list[pl.Series] = []
     unreadable: list[Rejection] = []
     for column in columns:
         series = frame[column.name]
-        values = _converted(series, column.dtype, parses_text)
+        values = converted(series, column.dtype, parses_text)
         if values is None:
             raise TableBlocked(
-                asset,
-                "column_types_are_kept",
-                f"column {column.name} is now {series.dtype}, the contract says {_type_name(column.dtype)}.",
+                entry.asset, "column_types_are_kept", difference_of_types(column.name, series.dtype, column.dtype)
             )
-        converted.append(values)
-        lost = (values.is_null() & series.is_not_null()).arg_true().to_list()
-        message = f"{column.name} is a {_type_name(column.dtype)}"
-        unreadable += [Rejection(row, f"{column.name}_is_readable", message) for row in lost]
-        if values.dtype == pl.String:
+        typed.append(values)
+        is_text = values.dtype == pl.String
+        words = "is UTF-8 text" if is_text else f"is a {type_name(column.dtype)}"
+        unreadable += _rejections(column, "is_readable", words, values.is_null() & series.is_not_null())
+        if is_text:
             # No database takes it, and no text means it.
-            spoilt = values.str.contains("\x00", literal=True).fill_null(False).arg_true().to_list()
-            message = f"{column.name} holds no NUL character"
-            unreadable += [Rejection(row, f"{column.name}_is_text", message) for row in spoilt]
-    return pl.DataFrame(converted), unreadable
+            spoilt = values.str.contains("\x00", literal=True).fill_null(False)
+            unreadable += _rejections(column, "is_text", "holds no NUL character", spoilt)
+            if isinstance(entry, SourceTable):
+                unreadable += _damaged(column, values)
+    return pl.DataFrame(typed), unreadable
+
+
+def _damaged(column: Column, texts: pl.Series) -> list[Rejection]:
+    """The rows whose text is not what somebody wrote, but what a program made of it on the way."""
+    if column.is_guid or column.is_hex:
+        return []
+    undamaged = "holds no characters that a wrong encoding made (such as Ã© or U+FFFD)"
+    is_null = "is NULL where there is no value, not a word such as NULL or \\N"
+    return [
+        *_rejections(column, "is_undamaged", undamaged, damage.is_wrongly_decoded(texts)),
+        *_rejections(
+            column,
+            "is_as_written",
+            "is the text itself, not the number or date that a spreadsheet made of it (such as 3.3E+13 or 1-Mar)",
+            damage.is_made_by_a_spreadsheet(texts),
+        ),
+        *_rejections(column, "is_no_word_for_null", is_null, damage.stands_for_null(texts, column.nullable)),
+    ]
+
+
+def _rejections(column: Column, rule: str, words: str, broken: pl.Series) -> list[Rejection]:
+    rows = broken.arg_true().to_list()
+    return [Rejection(row, f"{column.name}_{rule}", f"{column.name} {words}") for row in rows]
 
 
 def _derived(entry: SourceTable | Mart, typed: pl.DataFrame) -> tuple[list[pl.Series], list[Rejection]]:
@@ -122,13 +145,13 @@ def _derived(entry: SourceTable | Mart, typed: pl.DataFrame) -> tuple[list[pl.Se
     wanted = [(column, column.derivation) for column in columns_of(entry) if column.derivation]
     derived: list[pl.Series] = []
     underivable: list[Rejection] = []
-    for name in dict.fromkeys(origin.column for _, origin in wanted):
+    for name, root in dict.fromkeys((origin.column, origin.root) for _, origin in wanted):
         of_it = {origin.element: column for column, origin in wanted if origin.column == name}
-        texts, faults = survey.answers(typed[name], of_it.keys())
+        texts, faults = survey.answers(typed[name], root, of_it.keys())
         underivable += [Rejection(fault.row, f"{name}_{fault.rule}", f"{name} {fault.words}") for fault in faults]
         for element, column in of_it.items():
             values = _answer(texts[element], column.dtype).alias(column.name)
-            message = f"{element} in {name} is a {_type_name(column.dtype)}"
+            message = f"{element} in {name} is a {type_name(column.dtype)}"
             lost = (values.is_null() & texts[element].is_not_null()).arg_true()
             underivable += [Rejection(row, f"{column.name}_is_readable", message) for row in lost]
             derived.append(values)
@@ -137,65 +160,12 @@ def _derived(entry: SourceTable | Mart, typed: pl.DataFrame) -> tuple[list[pl.Se
 
 def _answer(texts: pl.Series, target: pl.DataType) -> pl.Series:
     """Texts as XML Schema writes them in the contract's type, NULL where they do not parse."""
+    if target == pl.String:
+        return texts
     if target == pl.Date:
         # A date of XML Schema may name its time zone; it stays that day.
-        return texts.str.replace(r"(Z|[+-]\d\d:\d\d)$", "").str.to_date("%Y-%m-%d", strict=False)
-    return _parsed(texts, target)
-
-
-def _converted(series: pl.Series, target: pl.DataType, parses_text: bool) -> pl.Series | None:
-    """The values in their type, NULL where one does not fit without loss; None where the whole type is another."""
-    source = series.dtype
-    if source == target:
-        return series
-    if source == pl.Null:
-        return series.cast(target)
-    if source == pl.String:
-        return _parsed(series, target) if parses_text and target != pl.String else None
-    if target.is_integer() and source.is_integer():
-        return series.cast(target, strict=False)
-    if target == pl.Boolean and source.is_integer():
-        return series.replace_strict({0: False, 1: True}, default=None, return_dtype=pl.Boolean)
-    if isinstance(target, pl.Decimal) and source.is_integer():
-        return series.cast(target, strict=False)
-    if isinstance(target, pl.Decimal) and isinstance(source, pl.Decimal):
-        # More places than the contract has would be rounded away in silence.
-        return _exact(series, series.cast(target, strict=False), pl.Decimal(38, max(source.scale, target.scale)))
-    if isinstance(target, pl.Datetime) and source == pl.Date:
-        return series.cast(target)
-    if isinstance(target, pl.Datetime) and isinstance(source, pl.Datetime) and source.time_zone is None:
-        return series.cast(target)
-    if target == pl.Date and isinstance(source, pl.Datetime) and source.time_zone is None:
-        return _exact(series, series.cast(pl.Date), source)
-    return None
-
-
-def _exact(original: pl.Series, converted: pl.Series, comparable: pl.DataType) -> pl.Series:
-    """The converted values, NULL where converting lost something."""
-    same = converted.cast(comparable, strict=False) == original.cast(comparable, strict=False)
-    return pl.select(pl.when(same).then(converted)).to_series().alias(original.name)
-
-
-def _parsed(series: pl.Series, target: pl.DataType) -> pl.Series:
-    """Text in the contract's type, NULL where it does not parse."""
-    text = series.str.strip_chars()
-    if target == pl.Boolean:
-        truth = {"0": False, "1": True, "false": False, "true": True, "f": False, "t": True}
-        return text.str.to_lowercase().replace_strict(truth, default=None, return_dtype=pl.Boolean)
-    if isinstance(target, pl.Datetime):
-        return (
-            text.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
-            .fill_null(text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit="us", strict=False))
-            .fill_null(text.str.to_date("%Y-%m-%d", strict=False).cast(target))
-        )
-    if target == pl.Date:
-        return text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
-    if target == pl.Time:
-        return text.str.to_time("%H:%M:%S%.f", strict=False)
-    if isinstance(target, pl.Decimal):
-        exact = text.cast(pl.Decimal(38, 10), strict=False)
-        return _exact(exact, exact.cast(target, strict=False), pl.Decimal(38, 10))
-    return text.cast(target, strict=False)
+        texts = texts.str.replace(r"(Z|[+-]\d\d:\d\d)$", "")
+    return parsed(texts, target)
 
 
 def _broken_rules(entry: SourceTable | Mart, frame: pl.DataFrame) -> list[Rejection]:
@@ -226,7 +196,9 @@ def _rule(error: Any, entry: SourceTable | Mart) -> tuple[str, str]:
     """A rule's name, and the rule in words."""
     name = error.check if isinstance(error.check, str) else error.check.name
     column = getattr(error.schema, "name", None)
-    if name in {"multiple_fields_uniqueness", "field_uniqueness"}:
+    if name == "field_uniqueness":
+        return f"{column}_is_unique", f"{column} is unique"
+    if name == "multiple_fields_uniqueness":
         return "key_is_unique", f"{', '.join(key_of(entry))} is unique"
     if name == "not_nullable":
         return f"{column}_is_given", f"{column} is never NULL"
@@ -249,22 +221,6 @@ def _rule(error: Any, entry: SourceTable | Mart) -> tuple[str, str]:
 def _first_line(method: Any) -> str:
     function = getattr(method, "__func__", method)
     return (getattr(function, "__doc__", None) or "").strip().split("\n")[0].rstrip(".")
-
-
-def _type_name(dtype: pl.DataType) -> str:
-    names: dict[Any, str] = {
-        pl.Int16: "whole number of 16 bits",
-        pl.Int32: "whole number of 32 bits",
-        pl.Int64: "whole number of 64 bits",
-        pl.UInt8: "whole number from 0 to 255",
-        pl.String: "text",
-        pl.Boolean: "truth value",
-        pl.Date: "date",
-        pl.Time: "time of day",
-    }
-    if isinstance(dtype, pl.Decimal):
-        return f"decimal number with {dtype.scale} places"
-    return "date and time" if isinstance(dtype, pl.Datetime) else names.get(type(dtype), str(dtype))
 
 
 def _listed(values: Any) -> str:

@@ -274,6 +274,8 @@ def as_text(value: Any) -> str | None:
     """A value the way the warehouse casts it to text, so that keys compare."""
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, datetime):

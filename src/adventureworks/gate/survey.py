@@ -33,10 +33,11 @@ class Fault:
     words: str
 
 
-def answers(surveys: pl.Series, questions: Collection[str]) -> tuple[pl.DataFrame, list[Fault]]:
+def answers(surveys: pl.Series, root: str, questions: Collection[str]) -> tuple[pl.DataFrame, list[Fault]]:
     """The answers to the questions, one column of text for each, and the rows whose XML cannot be read.
 
-    A question is the name of a child of the root, in whatever namespace. Blanks around an answer are dropped; what was
+    `root` is the name of the XML's root as `{namespace}name`; another one is a fault, no namespace is none. A question
+    is the name of a child of the root, in whatever namespace. Blanks around an answer are dropped; what was
     not answered is NULL, and so is everything in a row with a fault.
     """
     found: dict[str, list[str | None]] = {question: [None] * len(surveys) for question in questions}
@@ -46,7 +47,7 @@ def answers(surveys: pl.Series, questions: Collection[str]) -> tuple[pl.DataFram
         if not xml:
             continue
         try:
-            answered = _answered(xml, questions)
+            answered = _answered(xml, root, questions)
         except _Unreadable as fault:
             faults.append(Fault(row, *fault.args))
             continue
@@ -59,11 +60,11 @@ class _Unreadable(Exception):
     """The rule that an XML text breaks, and the rule in words."""
 
 
-def _answered(xml: str, questions: Collection[str]) -> dict[str, str]:
+def _answered(xml: str, root: str, questions: Collection[str]) -> dict[str, str]:
     """The answer to each question that the XML holds. Raises _Unreadable."""
     if len(xml) > MOST_CHARACTERS:
         raise _Unreadable("is_short", f"has at most {MOST_CHARACTERS:,} characters")
-    parser = DefusedXMLParser(target=_Reader(questions), forbid_dtd=True)
+    parser = DefusedXMLParser(target=_Reader(root, questions), forbid_dtd=True)
     try:
         parser.feed(xml)
         read: dict[str, str] = parser.close()
@@ -77,15 +78,18 @@ def _answered(xml: str, questions: Collection[str]) -> dict[str, str]:
 class _Reader:
     """Keeps the text of the root's children while the parser goes by; no tree is built."""
 
-    def __init__(self, questions: Collection[str]) -> None:
+    def __init__(self, root: str, questions: Collection[str]) -> None:
+        self._roots = (root, root.rpartition("}")[2])
         self._questions = questions
         self._level = 0
         self._text: list[str] = []
         self._answers: dict[str, str] = {}
 
-    def start(self, _tag: str, _attributes: Any) -> None:
+    def start(self, tag: str, _attributes: Any) -> None:
         """An element begins."""
         self._level += 1
+        if self._level == 1 and tag not in self._roots:
+            raise _Unreadable("is_of_its_schema", f"is the XML of a {self._roots[1]}")
         if self._level > MOST_LEVELS:
             raise _Unreadable("is_flat", f"has at most {MOST_LEVELS} levels")
         if self._level == 2:
