@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         default=60, ge=0, description="How far before its watermark a table is read again, for late commits."
     )
     batch_rows: int = Field(default=50_000, gt=0, description="Rows that are held in memory at a time.")
+    file_rest_seconds: float = Field(
+        default=3.0, ge=0, description="How long a text file of the source must not have changed before it is read."
+    )
     watch_seconds: float = Field(default=10.0, gt=0, description="How often the source is asked for changes.")
     as_of: date | None = Field(default=None, description="Business date of the marts; none: the newest order's.")
     slack_connection: str = Field(default="slack_default", description="Airflow connection of the Slack webhook.")

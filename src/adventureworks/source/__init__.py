@@ -153,5 +153,5 @@ def open_source(settings: Settings) -> Source:
             raise PlatformError(
                 f"The source {folder} is no folder.", "Give a folder of files: adventureworks run --source DIR"
             )
-        return FileSource(folder, batch_rows=settings.batch_rows)
+        return FileSource(folder, batch_rows=settings.batch_rows, rest_seconds=settings.file_rest_seconds)
     raise PlatformError("No source is configured.", "Set ADVENTUREWORKS_SOURCE_URL, or start: adventureworks run")

@@ -1,13 +1,20 @@
 """A folder of files as the source: which file holds a table, whether it changed, and a consistent way to read it.
 
 A table's file is `<Schema>_<Table>.parquet`, `<Schema>_<Table>.csv` (with a header), or `<Table>.csv` as Microsoft's
-installer ships it; other files are ignored. How each is read lives in `files_parquet`, `files_csv`, `files_installer`.
+installer ships it; upper and lower case make no difference. A folder of that name holds the table in part files, as
+Spark writes it, with `_SUCCESS` when it is complete. Other files are ignored, and named in the log. How each kind is
+read lives in `files_parquet`, `files_csv`, `files_installer`.
+
+A text file shows no end, so one that is still being copied looks like a smaller table. It is read when it has not
+changed for a while: for a longer while where it has fewer lines than the table had rows before.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,9 +26,22 @@ import pyarrow as pa
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.source import TableState, files_csv, files_installer, files_parquet
+from adventureworks.source.columns import matched
+from adventureworks.source.files_kind import require_kind
+
+log = logging.getLogger(__name__)
 
 Reader = Callable[[Path, SourceTable, int], Iterator[pa.RecordBatch]]
 Inspector = Callable[[Path, SourceTable], int | None]
+
+
+REST_OF_SMALLER_SECONDS = 60.0
+"""How long a text file must rest that has fewer lines than the table had rows; people's copies pause for seconds."""
+
+DONE = "_SUCCESS"
+"""The file by which Spark says that a folder of part files is complete."""
+
+_DIGEST_BYTES = 1 << 20
 
 
 class _Format(NamedTuple):
@@ -30,23 +50,52 @@ class _Format(NamedTuple):
     file_name: Callable[[SourceTable], str]
     inspect: Inspector
     read: Reader
+    is_parquet: bool = False
 
 
 _FORMATS = (
-    _Format(lambda table: f"{table.asset}.parquet", files_parquet.rows_in, files_parquet.read),
+    _Format(lambda table: f"{table.asset}.parquet", files_parquet.rows_in, files_parquet.read, is_parquet=True),
     _Format(lambda table: f"{table.asset}.csv", files_csv.inspect, files_csv.read),
     _Format(lambda table: f"{table.name}.csv", files_installer.inspect, files_installer.read),
 )
 
 
+class Delivery(NamedTuple):
+    """The file of a table, or the part files of its folder."""
+
+    path: Path
+    parts: tuple[Path, ...]
+    form: _Format
+
+    def stamp(self) -> str:
+        """Size, and when content and file entry last changed, in nanoseconds: differs after every write."""
+        states = [part.stat() for part in self.parts]
+        stamp = "-".join(
+            str(figure)
+            for figure in (
+                sum(state.st_size for state in states),
+                max((state.st_mtime_ns for state in states), default=0),
+                max((state.st_ctime_ns for state in states), default=0),
+            )
+        )
+        return stamp if len(self.parts) == 1 else f"{len(states)} parts {stamp}"
+
+    def age(self) -> float:
+        """Seconds since the last change; none where the clock of the folder is ahead of ours."""
+        changed = max((max(part.stat().st_mtime, part.stat().st_ctime) for part in self.parts), default=0.0)
+        return max(0.0, time.time() - changed)
+
+
 class FileSource:
     """The 71 tables, or some of them, as files of one folder. Files are only ever read."""
 
-    def __init__(self, folder: Path, batch_rows: int) -> None:
+    def __init__(self, folder: Path, batch_rows: int, rest_seconds: float = 0.0) -> None:
+        """`rest_seconds`: how long a text file must not have changed before it is read; 0 reads it at once."""
         self.folder = folder
         self.description = f"files in {folder}"
         self._batch_rows = batch_rows
-        self._digests: dict[tuple[Path, str], str] = {}
+        self._rest_seconds = rest_seconds
+        self._contents: dict[tuple[Path, str], str] = {}
 
     def identity(self) -> str:
         """The folder."""
@@ -55,13 +104,21 @@ class FileSource:
     def state(self, table: SourceTable, known: str | None = None) -> TableState:
         """The fingerprint of the table's file; equal content gives the known one again, even if it was touched.
 
-        Reads the whole file only where its size or its dates differ from the known fingerprint's. Raises TableBlocked
-        where there is no such file, or it is empty, cut off, or without a column.
+        Reads the whole file only where its size or its dates differ from the known fingerprint's. Waits until a text
+        file rests that changed a moment ago; one that goes on changing keeps its known fingerprint. Raises TableBlocked
+        where there is no such file, where it is empty, cut off or without a column, and where it is not known and still
+        grows.
         """
-        path, form = self.file_of(table)
-        with _readable(path, table):
-            rows = form.inspect(path, table)
-            return TableState(self._fingerprint(path, known), rows, None)
+        delivery = self.file_of(table)
+        with _readable(delivery.path, table):
+            rows = [delivery.form.inspect(part, table) for part in delivery.parts]
+            if not self._rests(delivery, known):
+                log.warning("%s: %s still grows. It is read when it rests.", table.asset, delivery.path.name)
+                if known is None:
+                    raise TableBlocked(table.asset, "file_is_at_rest", f"{delivery.path.name} is still being written.")
+                return TableState(known, None, None)
+            counted = sum(count or 0 for count in rows) if None not in rows else None
+            return TableState(self._fingerprint(delivery, known), counted, None)
 
     def states(
         self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
@@ -78,45 +135,79 @@ class FileSource:
     @contextmanager
     def snapshot(self) -> Iterator[FolderSnapshot]:
         """The files as they are; a file that changes while it is read raises ServiceUnavailable."""
+        unknown = self.unknown_files()
+        if unknown:
+            log.warning("%s: no table is read from %s", self.description, ", ".join(unknown))
         yield FolderSnapshot(self, self._batch_rows)
 
-    def file_of(self, table: SourceTable) -> tuple[Path, _Format]:
-        """The one file that holds the table, and its format."""
+    def unknown_files(self) -> list[str]:
+        """The entries of the folder from which no table is read, in order; hidden ones aside."""
+        from adventureworks.catalog import SOURCE_TABLES
+
+        names = {form.file_name(table).casefold() for table in SOURCE_TABLES.values() for form in _FORMATS}
+        return sorted(n for n in self._entries() if n.casefold() not in names and not n.startswith((".", "_")))
+
+    def file_of(self, table: SourceTable) -> Delivery:
+        """The one file, or folder of part files, that holds the table."""
+        names = {form.file_name(table): form for form in _FORMATS}
+        found = matched(names, self._entries())
+        if not found:
+            raise TableBlocked(table.asset, "file_is_there", f"{self.folder} has no file {' or '.join(names)}.")
+        if len(found) > 1:
+            raise TableBlocked(
+                table.asset,
+                "file_is_unambiguous",
+                f"{' and '.join(found.values())} both hold this table.",
+                "Keep one of the files.",
+            )
+        ((name, entry),) = found.items()
+        path, form = self.folder / entry, names[name]
+        with _readable(path, table):
+            parts = _parts(path, table) if path.is_dir() else (path,)
+            for part in parts:
+                require_kind(part, table, parquet=form.is_parquet)
+        return Delivery(path, parts, form)
+
+    def _entries(self) -> list[str]:
         try:
-            present = {entry.name for entry in os.scandir(self.folder)}
+            return [entry.name for entry in os.scandir(self.folder)]
         except OSError as error:
             raise PlatformError(
                 f"The source folder {self.folder} cannot be read: {error.strerror}.", "Check ADVENTUREWORKS_SOURCE."
             ) from error
-        found = [form for form in _FORMATS if form.file_name(table) in present]
-        if not found:
-            expected = " or ".join(form.file_name(table) for form in _FORMATS)
-            raise TableBlocked(table.asset, "file_is_there", f"{self.folder} has no file {expected}.")
-        if len(found) > 1:
-            names = " and ".join(form.file_name(table) for form in found)
-            raise TableBlocked(
-                table.asset, "file_is_unambiguous", f"{names} both hold this table.", "Keep one of the files."
-            )
-        path = self.folder / found[0].file_name(table)
-        with _readable(path, table):
-            if path.stat().st_size == 0:
-                raise TableBlocked(table.asset, "file_is_not_empty", f"{path.name} is empty (0 bytes).")
-        return path, found[0]
 
-    def _fingerprint(self, path: Path, known: str | None) -> str:
-        stamp = _stamp(path)
-        known_stamp, _, known_digest = (known or "").rpartition("-")
-        if known is not None and known_stamp == stamp:
+    def _rests(self, delivery: Delivery, known: str | None) -> bool:
+        """Whether the file has not changed for a while, after waiting for it where that is worth while."""
+        if delivery.form.is_parquet or not self._rest_seconds or (known or "").startswith(f"{delivery.stamp()}-"):
+            return True
+        before = delivery.stamp()
+        wanted = self._rest_seconds
+        if known is not None and delivery.age() < REST_OF_SMALLER_SECONDS:
+            lines, known_lines = (_lines(noted) for noted in (self._fingerprint(delivery, None), known))
+            wanted = REST_OF_SMALLER_SECONDS if lines < known_lines else wanted
+        time.sleep(max(0.0, wanted - delivery.age()))
+        return delivery.stamp() == before
+
+    def _fingerprint(self, delivery: Delivery, known: str | None) -> str:
+        """Stamp, number of lines (of rows in a Parquet file) and hash of the content."""
+        stamp = delivery.stamp()
+        if known is not None and known.startswith(f"{stamp}-"):
             return known
-        digest = self._digest(path, stamp)
-        return known if known is not None and known_digest == digest else f"{stamp}-{digest}"
+        content = self._content(delivery, stamp)
+        return known if known is not None and known.endswith(f"-{content}") else f"{stamp}-{content}"
 
-    def _digest(self, path: Path, stamp: str) -> str:
-        """Hash of the content, remembered for as long as the file stays as it is."""
-        if (path, stamp) not in self._digests:
-            with path.open("rb") as file:
-                self._digests[path, stamp] = hashlib.file_digest(file, "sha256").hexdigest()
-        return self._digests[path, stamp]
+    def _content(self, delivery: Delivery, stamp: str) -> str:
+        """Number of lines and hash, remembered for as long as the file stays as it is."""
+        if (delivery.path, stamp) not in self._contents:
+            digest = hashlib.sha256()
+            lines = 0
+            for part in delivery.parts:
+                with part.open("rb") as file:
+                    while data := file.read(_DIGEST_BYTES):
+                        digest.update(data)
+                        lines += 0 if delivery.form.is_parquet else data.count(b"\n")
+            self._contents[delivery.path, stamp] = f"{lines}-{digest.hexdigest()}"
+        return self._contents[delivery.path, stamp]
 
 
 class FolderSnapshot:
@@ -131,14 +222,15 @@ class FolderSnapshot:
 
     def rows(self, table: SourceTable, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
         """All rows, whatever `since` says. Raises TableBlocked where the file turns out to be damaged."""
-        path, form = self._source.file_of(table)
-        with _readable(path, table):
-            before = _stamp(path)
-            form.inspect(path, table)
-            yield from form.read(path, table, self._batch_rows)
-            after = _stamp(path)
+        delivery = self._source.file_of(table)
+        with _readable(delivery.path, table):
+            before = delivery.stamp()
+            for part in delivery.parts:
+                delivery.form.inspect(part, table)
+                yield from delivery.form.read(part, table, self._batch_rows)
+            after = delivery.stamp()
         if after != before:
-            raise ServiceUnavailable(f"{table.asset}: {path.name} changed while it was read.", "Try again.")
+            raise ServiceUnavailable(f"{table.asset}: {delivery.path.name} changed while it was read.", "Try again.")
 
     def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         """Not offered: files are always read whole."""
@@ -173,7 +265,25 @@ def _readable(path: Path, table: SourceTable) -> Iterator[None]:
         ) from error
 
 
-def _stamp(path: Path) -> str:
-    """Size, and when content and file entry last changed, in nanoseconds: differs after every write."""
-    status = path.stat()
-    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+def _lines(fingerprint: str) -> int:
+    return int(fingerprint.split("-")[-2])
+
+
+def _parts(folder: Path, table: SourceTable) -> tuple[Path, ...]:
+    """The part files of a folder. Raises TableBlocked where it is not complete, or is nested."""
+    names = sorted(entry.name for entry in os.scandir(folder))
+    if DONE not in names:
+        raise TableBlocked(
+            table.asset,
+            "file_is_whole",
+            f"{folder.name} is a folder without {DONE}: its part files are not complete.",
+            f"Deliver one file {folder.name}, or a folder as Spark leaves it when it is done.",
+        )
+    parts = tuple(folder / name for name in names if not name.startswith(("_", ".")))
+    nested = [part.name for part in parts if part.is_dir()]
+    if nested or not parts:
+        why = f"holds folders ({nested[0]})" if nested else "holds no part files"
+        raise TableBlocked(
+            table.asset, "file_is_whole", f"{folder.name} {why}.", "Deliver one file, or one folder of part files."
+        )
+    return tuple(part for part in parts if part.stat().st_size) or parts[:1]

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,13 +25,16 @@ from adventureworks.errors import TableBlocked
 from adventureworks.source.files_text import (
     BLOCK_BYTES,
     LONGEST_RECORD_BYTES,
+    marked_encoding,
     not_whole,
     parsed,
     ragged,
     sliced,
     too_long,
     unreadable,
+    utf8,
 )
+from adventureworks.source.values import empty_where_not_null
 
 _HEAD_CHARACTERS = 1 << 16
 
@@ -44,12 +46,6 @@ _TRANSLATED: dict[str, str | bool] = {
     "quote_char": False,
     "escape_char": False,
     "ignore_empty_lines": False,
-}
-
-_BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-    codecs.BOM_UTF8: "utf-8",
 }
 
 
@@ -100,7 +96,7 @@ class _Tabs:
 
 def inspect(path: Path, table: SourceTable) -> None:
     """A cheap look at head and tail. Raises TableBlocked where the end is cut off or the dialect is unknown."""
-    encoding = _marked_encoding(path)
+    encoding, _ = marked_encoding(path)
     dialect = _dialect(path, table, encoding)
     with path.open("rb") as file:
         file.seek(-min(path.stat().st_size, 16), 2)
@@ -116,7 +112,7 @@ def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordB
     """
     columns = source_columns_of(table)
     names = [column.name for column in columns]
-    dialect = _dialect(path, table, _marked_encoding(path))
+    dialect = _dialect(path, table, marked_encoding(path)[0])
     rows_before = 0
     for block in _blocks(path, table, dialect, len(columns)):
         batch, broken = parsed(block, names, columns, _TRANSLATED, quoted_empty_is_text=False)
@@ -130,7 +126,8 @@ def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordB
 def _blocks(path: Path, table: SourceTable, dialect: _Dialect, fields: int) -> Iterator[bytes]:
     """The file in blocks of complete, translated rows."""
     rest = b""
-    for text in _utf8(path, table):
+    encoding = marked_encoding(path)[0] or ("utf-8" if _is_utf8(path) else "cp1252")
+    for text in utf8(path, table, encoding, BLOCK_BYTES):
         if any(mark in text for mark in _MARKS):
             raise unreadable(table, path, "it holds control characters that no text of the source has")
         rows, rest = dialect.translate(rest + text, fields)
@@ -149,9 +146,7 @@ def _restored(values: pa.Array, column: Column, block: bytes) -> pa.Array:
             values = pc.replace_substring(values, pattern=mark.decode(), replacement=character)
     if codecs.BOM_UTF8 in block:
         values = pc.utf8_ltrim(values, characters="\ufeff")
-    if column.nullable or column.dtype != pl.String:
-        return values
-    return values.fill_null("")
+    return empty_where_not_null(values, column)
 
 
 def _row_ends(text: bytes, fields: int) -> tuple[np.ndarray, np.ndarray]:
@@ -174,23 +169,6 @@ def _row_ends(text: bytes, fields: int) -> tuple[np.ndarray, np.ndarray]:
     return line_ends, is_row_end
 
 
-def _utf8(path: Path, table: SourceTable) -> Iterator[bytes]:
-    """The file's text in UTF-8, without a leading byte order mark, block by block."""
-    marked = _marked_encoding(path)
-    encoding = marked or ("utf-8" if _is_utf8(path) else "cp1252")
-    decoder = codecs.getincrementaldecoder(encoding)()
-    try:
-        with path.open("rb") as file:
-            file.seek(_mark_length(path))
-            while data := file.read(BLOCK_BYTES):
-                yield decoder.decode(data).encode()
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError as damage:
-        raise not_whole(table, path, f"its text cannot be decoded as {encoding}") from damage
-    except UnicodeEncodeError as damage:
-        raise unreadable(table, path, "it holds half characters") from damage
-
-
 def _is_utf8(path: Path) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
@@ -203,23 +181,10 @@ def _is_utf8(path: Path) -> bool:
     return True
 
 
-def _marked_encoding(path: Path) -> str | None:
-    """The encoding that a byte order mark tells, if there is one."""
-    with path.open("rb") as file:
-        start = file.read(3)
-    return next((encoding for mark, encoding in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), None)
-
-
-def _mark_length(path: Path) -> int:
-    with path.open("rb") as file:
-        start = file.read(3)
-    return next((len(mark) for mark in _BYTE_ORDER_MARKS if start.startswith(mark)), 0)
-
-
 def _dialect(path: Path, table: SourceTable, encoding: str | None) -> _Dialect:
     """Which of the two field ends comes first in the file."""
     with path.open("rb") as file:
-        file.seek(_mark_length(path))
+        file.seek(marked_encoding(path)[1])
         head = file.read(_HEAD_CHARACTERS).decode(encoding or "cp1252", errors="replace")
     found = [(head.find(mark), dialect) for mark, dialect in (("+|", _Pipes()), ("\t", _Tabs())) if mark in head]
     if not found:

@@ -11,14 +11,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from adventureworks.catalog import SourceTable
-from adventureworks.columns import source_columns_of
+from adventureworks.columns import Column, source_columns_of
 from adventureworks.errors import TableBlocked
-from adventureworks.source.columns import require_columns
-from adventureworks.source.values import canonical_guids, within_calendar
+from adventureworks.source.columns import require_columns, warn_of_unknown
+from adventureworks.source.values import canonical_guids, text_or_bytes, within_calendar
 
 _BUFFER_BYTES = 1 << 20
 _HEX_DIGITS = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], dtype=np.uint8)
 _DASHES = (8, 13, 18, 23)
+_GUID_BYTES = 16
 
 
 def rows_in(path: Path, table: SourceTable) -> int:
@@ -30,22 +31,26 @@ def rows_in(path: Path, table: SourceTable) -> int:
 def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordBatch]:
     """The contract's columns in batches of at most `batch_rows` rows; memory does not grow with the file.
 
-    Uuids become their canonical lower-case text, bytes upper-case hexadecimal text; the rest stays as it is stored.
+    Uuids become their canonical lower-case text; bytes become upper-case hexadecimal text where the contract says so,
+    else the text that they are in UTF-8; the rest stays as it is stored.
     """
-    names = [column.name for column in source_columns_of(table)]
-    guids = {column.name for column in source_columns_of(table) if column.is_guid}
+    columns = source_columns_of(table)
     with _opened(path, table) as file:
+        found = require_columns(table, file.schema_arrow.names, path.name)
+        warn_of_unknown(table, file.schema_arrow.names, path.name)
         try:
-            for batch in file.iter_batches(batch_size=batch_rows, columns=names, use_threads=False):
-                arrays = [_as_text(batch[name], name in guids) for name in batch.schema.names]
-                yield pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+            for batch in file.iter_batches(batch_size=batch_rows, columns=[*found.values()], use_threads=False):
+                arrays = [_plain(batch[found[column.name]], column, table) for column in columns]
+                yield pa.RecordBatch.from_arrays(arrays, names=[*found])
         except (pa.ArrowException, OSError) as damage:
             raise _not_whole(table, path) from damage
 
 
 def _opened(path: Path, table: SourceTable) -> pq.ParquetFile:
     try:
-        file = pq.ParquetFile(path, memory_map=False, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        file = pq.ParquetFile(
+            path, memory_map=False, buffer_size=_BUFFER_BYTES, pre_buffer=False, coerce_int96_timestamp_unit="us"
+        )
     except (FileNotFoundError, PermissionError):
         raise
     except (pa.ArrowException, OSError) as damage:
@@ -67,22 +72,37 @@ def _not_whole(table: SourceTable, path: Path) -> TableBlocked:
     )
 
 
-def _as_text(array: pa.Array, is_guid: bool) -> pa.Array:
+def _plain(array: pa.Array, column: Column, table: SourceTable) -> pa.Array:
     """The array, with text in the place of uuids, bytes and dictionaries."""
     if isinstance(array, pa.ExtensionArray):
-        is_guid = is_guid or array.type.extension_name == "arrow.uuid"
         array = array.storage
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
-    if is_guid and array.type == pa.binary(16):
-        return _guid_text(array)
-    if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
-        return _hex_text(array)
-    if pa.types.is_fixed_size_binary(array.type):
-        return _hex_text(array.cast(pa.binary()))
-    if is_guid and (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
-        return canonical_guids(array)
-    return within_calendar(array)
+    if pa.types.is_decimal256(array.type):
+        array = _narrowed(array, column, table)
+    is_text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
+    is_bytes = pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type)
+    if is_bytes or pa.types.is_fixed_size_binary(array.type):
+        array = array.cast(pa.binary())
+        if column.is_guid and pc.all(pc.equal(pc.binary_length(array), _GUID_BYTES)).as_py() is not False:
+            return _guid_text(array.cast(pa.binary(_GUID_BYTES)))
+        return _hex_text(array) if column.is_hex else _text(array, column)
+    return _text(array.cast(pa.binary()), column) if is_text else within_calendar(array)
+
+
+def _text(array: pa.Array, column: Column) -> pa.Array:
+    """Nobody has checked yet that what a file calls text is UTF-8."""
+    text = text_or_bytes(array)
+    return canonical_guids(text) if column.is_guid and pa.types.is_string(text.type) else text
+
+
+def _narrowed(array: pa.Array, column: Column, table: SourceTable) -> pa.Array:
+    try:
+        return array.cast(pa.decimal128(38, array.type.scale))
+    except pa.ArrowInvalid as error:
+        raise TableBlocked(
+            table.asset, "column_types_are_kept", f"column {column.name} is {array.type}, with more than 38 digits."
+        ) from error
 
 
 def _guid_text(array: pa.FixedSizeBinaryArray) -> pa.StringArray:

@@ -17,8 +17,13 @@ _LONGEST_TIME = len("00:00:00.000000")
 def canonical(values: pa.Array, column: Column) -> pa.Array:
     """Text of one column in its plain form; what cannot be understood stays as it is, for the gate to judge.
 
-    Uuids without braces in lower case, decimals with a digit before the point, times cut to microseconds.
+    An empty text is NULL where the column is no text. Uuids without braces in lower case, decimals with a digit before
+    the point, times without zeros beyond microseconds.
     """
+    if pa.types.is_binary(values.type):
+        return values
+    if column.is_guid or column.dtype != pl.String:
+        values = pc.if_else(pc.equal(values, ""), None, values)
     if column.is_guid:
         return canonical_guids(values)
     if isinstance(column.dtype, pl.Decimal):
@@ -26,6 +31,21 @@ def canonical(values: pa.Array, column: Column) -> pa.Array:
     if isinstance(column.dtype, pl.Datetime):
         return _to_microseconds(values, _LONGEST_DATETIME)
     return _to_microseconds(values, _LONGEST_TIME) if column.dtype == pl.Time else values
+
+
+def empty_where_not_null(values: pa.Array, column: Column) -> pa.Array:
+    """Empty texts in the place of NULL, for a file that cannot tell them apart and a text that is never NULL."""
+    if column.nullable or column.is_guid or column.dtype != pl.String:
+        return values
+    return values.fill_null(b"" if pa.types.is_binary(values.type) else "")
+
+
+def text_or_bytes(values: pa.Array) -> pa.Array:
+    """Bytes as the text that they are in UTF-8; as bytes still where one value is not, for the gate to name its row."""
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowInvalid:
+        return values
 
 
 def canonical_guids(values: pa.Array) -> pa.Array:
