@@ -107,7 +107,7 @@ def test_text_that_does_not_parse_condemns_its_row_and_is_kept_as_it_came() -> N
     assert verdict.rejections[0].message.startswith("MinQty is a whole number")
 
 
-WRITTEN = {
+WRITTEN: dict[pl.DataType, tuple[dict[str, Any], list[str]]] = {
     pl.Int32(): (
         {"7": 7, " 7 ": 7, "+7": 7, "-0": 0, "007": 7, "7.0": 7, "2147483647": 2**31 - 1},
         ["7.5", "1e3", "1,000", "1_0", "\u0663", "7\u00a0", "\u00a07", "2147483648", "NaN", "", "0x7", "--7"],

@@ -278,6 +278,9 @@ def test_urls_and_their_options():
     assert "s3cret" not in repr(ADDRESS)
     for url, words in {
         "mssql://reader:s3cret@/db": "no host",
+        r"mssql://reader:s3cret@db.example\SQLEXPRESS/db": "names an instance",
+        "mssql://reader:s3cret@db.example%5CSQLEXPRESS/db": "names an instance",
+        "mssql://reader:s3cret@db.example,1433/db": "comma between host and port",
         "mssql://reader:s3cret@host": "no database",
         "mssql://host/db": "no user",
         "mssql://u:s3cret@host/db?encrypt=no": "option encrypt",

@@ -93,9 +93,10 @@ def _files(source: FileSource) -> tuple[list[tuple[SourceTable, str]], list[str]
     files, missing = [], []
     for table in SOURCE_TABLES.values():
         try:
-            path, form = source.file_of(table)
-            form.inspect(path, table)
-            files.append((table, path.name))
+            delivery = source.file_of(table)
+            for part in delivery.parts:
+                delivery.form.inspect(part, table)
+            files.append((table, delivery.path.name))
         except TableBlocked as blocked:
             if blocked.rule != "file_is_there":
                 raise _refused(blocked) from blocked

@@ -134,12 +134,20 @@ class Address:
             raise PlatformError(
                 "The source's URL holds an @ after its host.", "Write @ / : and % of a password as %40 %2F %3A and %25."
             )
+        host = unquote(str(split.hostname))
+        if "\\" in host:
+            raise PlatformError(
+                "The source's URL names an instance of SQL Server (host\\instance).",
+                f"Give the instance's port instead, {FORM}; how to find it: docs/operate/sql-server.md",
+            )
+        if "," in host:
+            raise PlatformError("The source's URL has a comma between host and port.", f"Its form: {FORM}")
         secret = SecretStr(unquote(split.password)) if split.password else password or SecretStr("")
         ca = options.get("tls_ca")
         if ca and not Path(ca).is_file():
             raise PlatformError(f"The file of certificates {ca} is not there.", "Mend tls_ca in the source's URL.")
         return cls(
-            host=str(split.hostname),
+            host=host,
             port=split.port or 1433,
             database=unquote(split.path.strip("/")),
             user=unquote(str(split.username)),
