@@ -23,9 +23,18 @@ hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 
 SECONDS = {
-    "tests/e2e": 400,
+    "tests/e2e": 600,
+    "tests/acceptance": 400,
+    "tests/production": 400,
+    "tests/integration/test_pipeline.py": 220,
+    "tests/integration/test_reports.py": 180,
+    "tests/integration/test_environments.py": 80,
+    "tests/integration/test_backup.py": 80,
+    "tests/integration/test_embedded_platform.py": 60,
+    "tests/integration/test_models_on_snowflake.py": 30,
+    "tests/integration/test_bill_cycles.py": 30,
 }
-"""Processor time of the suites that take longest. A folder's files share a platform, so one worker runs them all."""
+"""About the processor time of what takes longest. A folder's files share a platform, so one worker runs them all."""
 OF_ANY_OTHER_FILE = 5
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
