@@ -1,0 +1,100 @@
+"""What a run staged is told from what is staged now, on both engines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import nullcontext
+from importlib import resources
+
+import pytest
+from pydantic import SecretStr
+
+from adventureworks import warehouse as engines
+from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.columns import columns_of, key_of
+from adventureworks.errors import CandidateLost
+from adventureworks.settings import Settings
+from adventureworks.warehouse import candidate, open_warehouse, staging
+from adventureworks.warehouse.postgres import column_type
+from adventureworks.warehouse.sql import quoted, table
+from tests.integration.snowflake_double import snowflake_double
+
+MART, TABLE = MARTS["territory_sales"], SOURCE_TABLES["Sales_Currency"]
+MART_ROWS, TABLE_ROWS = table("staging", "territory_sales__rows"), table("staging", "Sales_Currency__rows")
+
+
+@pytest.fixture(params=["postgres", "snowflake"])
+def warehouse(
+    request: pytest.FixtureRequest, warehouse_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[engines.Warehouse]:
+    """A warehouse with one mart and one table staged: two months, and two currencies."""
+    warehouse = open_warehouse(Settings(warehouse=request.param, warehouse_url=SecretStr(warehouse_url)))
+    with snowflake_double(monkeypatch) if request.param == "snowflake" else nullcontext():
+        _stage(warehouse)
+        yield warehouse
+
+
+def _stage(warehouse: engines.Warehouse) -> None:
+    with warehouse.connect() as connection:
+        connection.make_schemas(["staging", "ops"])
+        connection.execute(resources.files(engines).joinpath("ops.sql").read_text(encoding="utf-8"))
+        kinds = [f"{quoted(c.name)} {column_type(c.dtype)}" for c in columns_of(MART)]
+        connection.execute(f"create table {MART_ROWS} ({', '.join(kinds)})")
+        kinds = [f"{quoted(c.name)} {column_type(c.dtype)}" for c in columns_of(TABLE)]
+        connection.execute(f"create table {TABLE_ROWS} ({', '.join([*kinds, quoted(staging.SAME) + ' boolean'])})")
+        gone = table("staging", staging.gone_table(TABLE.asset))
+        connection.execute(f"create table {gone} ({', '.join(f'{quoted(name)} varchar' for name in key_of(TABLE))})")
+        for month, revenue in (("2014-06-01", "1.25"), ("2014-06-01", "2.5"), ("2014-07-01", "3")):
+            connection.execute(f"insert into {MART_ROWS} (month, revenue) values (date '{month}', {revenue})")
+        for code in ("EUR", "USD"):
+            connection.execute(f'insert into {TABLE_ROWS} ("CurrencyCode", "__same") values (\'{code}\', false)')
+        candidate.record(connection, "first", MART)
+        candidate.record(connection, "first", TABLE)
+
+
+def test_the_months_of_a_mart_are_told_apart_and_their_order_does_not_matter(warehouse: engines.Warehouse) -> None:
+    with warehouse.connect() as connection:
+        row = connection.execute("select contents from ops.candidate where asset = 'territory_sales'").fetchone()
+        assert row
+        assert {month: rows for month, (rows, _) in json.loads(row[0]).items()} == {"2014-06": 2, "2014-07": 1}
+        connection.execute(f"delete from {MART_ROWS} where revenue = 1.25")
+        connection.execute(f"insert into {MART_ROWS} (month, revenue) values (date '2014-06-01', 1.25)")
+        assert candidate.lost(connection, "first", [MART]) == ()
+
+
+FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "emptied": (f"delete from {MART_ROWS}", (MART.asset,)),
+    "another value": (f"update {MART_ROWS} set revenue = 2.6 where revenue = 2.5", (MART.asset,)),
+    "moved between months": (f"update {MART_ROWS} set month = date '2014-07-01'", (MART.asset,)),
+    "a row of the table lost": (f"delete from {TABLE_ROWS} where \"CurrencyCode\" = 'EUR'", (TABLE.asset,)),
+    "a key to delete more": (
+        f"insert into {table('staging', staging.gone_table(TABLE.asset))} values ('CHF')",
+        (TABLE.asset,),
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_was_not_staged_by_the_run_is_found(warehouse: engines.Warehouse, fault: str) -> None:
+    statement, lost = FAULTS[fault]
+    with warehouse.connect() as connection:
+        connection.execute(statement)
+        assert candidate.lost(connection, "first", [MART]) + candidate.lost(connection, "first", [TABLE]) == lost
+
+
+def test_what_another_run_staged_is_not_published_by_the_first(warehouse: engines.Warehouse) -> None:
+    with warehouse.connect() as connection:
+        candidate.record(connection, "second", MART)
+        assert candidate.lost(connection, "first", [MART]) == (MART.asset,)
+        assert candidate.lost(connection, "second", [MART]) == ()
+
+
+def test_rows_taken_out_by_the_gate_are_no_loss_but_more_are(warehouse: engines.Warehouse) -> None:
+    with warehouse.connect() as connection:
+        connection.execute(f"delete from {TABLE_ROWS} where \"CurrencyCode\" = 'EUR'")
+        candidate.shrink(connection, "first", TABLE, 1)
+        assert candidate.lost(connection, "first", [TABLE]) == ()
+        connection.execute(f"delete from {TABLE_ROWS}")
+        with pytest.raises(CandidateLost):
+            candidate.shrink(connection, "first", TABLE, 2)
