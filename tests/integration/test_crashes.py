@@ -1,0 +1,206 @@
+"""PostgreSQL crashes between any two statements from load to publish: what is published is that of a quiet run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.errors import ServiceUnavailable
+from adventureworks.gate import detect, judge, load
+from adventureworks.gate import publish as publishing
+from adventureworks.marts import build, gate
+from adventureworks.marts import publish as publishing_marts
+from adventureworks.settings import Settings
+from adventureworks.source import embedded
+from adventureworks.source.sample import generate
+from adventureworks.warehouse import postgres as engine
+from tests.conftest import NOT_DURABLE
+from tests.integration.pipeline import Pipeline
+
+DAGS = ("daily_sales_etl", "currency_exchange_rates")
+RUN = "ingest_source/crashing"
+ONE_REAL_CRASH_IN = 20
+
+# A changed order, a row that breaks the contract, one that refers to nothing, a row that vanishes, and a new rate.
+CHANGES = (
+    """update "Sales"."SalesOrderHeader" set "Freight" = "Freight" + 1, "TotalDue" = "TotalDue" + 1, LATER
+    where "SalesOrderID" = (select max("SalesOrderID") from "Sales"."SalesOrderHeader")""",
+    """update "Sales"."Currency" set "Name" = '', LATER where "CurrencyCode" = 'FJD'""",
+    """update "Sales"."SalesTerritory" set "CountryRegionCode" = 'XX', LATER where "TerritoryID" = 1""",
+    """delete from "Sales"."ShoppingCartItem"
+    where "ShoppingCartItemID" = (select max("ShoppingCartItemID") from "Sales"."ShoppingCartItem")""",
+    """update "Sales"."CurrencyRate" set "EndOfDayRate" = "EndOfDayRate" * 1.01, LATER
+    where "CurrencyRateID" = (select max("CurrencyRateID") from "Sales"."CurrencyRate")""",
+)
+LATER = """ "ModifiedDate" = "ModifiedDate" + interval '1 hour'"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL that no other test uses, since it is killed again and again."""
+    # What is committed survives the end of a process, though not of the machine.
+    options = {**NOT_DURABLE, "synchronous_commit": "on"}
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("crashing"), tied=True, options=options)
+    server.start()
+    url = SecretStr(server.url("source"))
+    embedded.prepare(url)
+    embedded.load_tables(url, generate(0.01, seed=11))
+    pipeline = Pipeline(_settings(server, "source", "warehouse"), server.url("source"))
+    assert len(pipeline.ingest().published) == len(SOURCE_TABLES)
+    for dag in DAGS:
+        pipeline.analyse(dag)
+    for change in CHANGES:
+        assert pipeline.change(change.replace("LATER", LATER)) == 1
+    yield server
+    server.stop(for_all=True)
+
+
+def _settings(server: EmbeddedPostgres, source: str, warehouse: str) -> Settings:
+    return Settings(
+        source_url=SecretStr(server.url(source, "source")),
+        warehouse_url=SecretStr(server.url(warehouse, "warehouse")),
+        set_aside_limit=0.2,
+    )
+
+
+def _copied(server: EmbeddedPostgres, name: str) -> Pipeline:
+    with psycopg.connect(server.url("postgres", SUPERUSER), autocommit=True) as connection:
+        connection.execute(f"create database {name} template warehouse owner warehouse strategy file_copy")
+    return Pipeline(_settings(server, "source", name), server.url("source"))
+
+
+class Killer:
+    """Lets PostgreSQL crash before a statement is sent or a connection opened, once for each place in the code."""
+
+    def __init__(self, server: EmbeddedPostgres, database: str) -> None:
+        self._server = server
+        self._database = database
+        self.killed: set[tuple[str, int]] = set()
+
+    def before(self) -> None:
+        place = _place()
+        if place not in self.killed:
+            self.killed.add(place)
+            # A real crash takes about a second; what it does to one database takes some milliseconds.
+            self.kill() if len(self.killed) % ONE_REAL_CRASH_IN == 0 else self.empty()
+
+    def kill(self) -> None:
+        """Kills a process that serves a client: PostgreSQL then ends all others and recovers."""
+        with psycopg.connect(self._server.url("postgres", SUPERUSER), autocommit=True) as connection:
+            os.kill(connection.info.backend_pid, signal.SIGKILL)
+            while not connection.closed:
+                with suppress(psycopg.OperationalError):
+                    connection.execute("select 1")
+        while True:
+            with suppress(psycopg.OperationalError):
+                psycopg.connect(self._server.url("postgres", SUPERUSER)).close()
+                return
+            time.sleep(0.01)
+
+    def empty(self) -> None:
+        """Ends all sessions and empties all unlogged tables, as recovery does."""
+        with psycopg.connect(self._server.url(self._database, SUPERUSER), autocommit=True) as connection:
+            others = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+            connection.execute(f"select pg_terminate_backend(pid, 5000) {others}")
+            unlogged = connection.execute(
+                "select oid::regclass::text from pg_class where relpersistence = 'u' and relkind = 'r'"
+            ).fetchall()
+            if unlogged:
+                connection.execute(f"truncate {', '.join(name for (name,) in unlogged)}")
+
+
+def _place() -> tuple[str, int]:
+    """The line of the platform's code that is about to use the warehouse."""
+    frame = sys._getframe(2)
+    while "/adventureworks/" not in frame.f_code.co_filename or frame.f_code.co_filename.endswith("/postgres.py"):
+        assert frame.f_back is not None
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+@pytest.fixture
+def killer(server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> Killer:
+    killer = Killer(server, "crashing")
+
+    def before(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            killer.before()
+            return function(*arguments, **options)
+
+        return wrapped
+
+    monkeypatch.setattr(engine._Cursor, "execute", before(engine._Cursor.execute))
+    monkeypatch.setattr(engine._ServerCursor, "execute", before(engine._ServerCursor.execute))
+    monkeypatch.setattr(engine.PostgresWarehouse, "connect", before(engine.PostgresWarehouse.connect))
+    monkeypatch.setattr(engine.PostgresWarehouse, "address", before(engine.PostgresWarehouse.address))
+    plain = engine.PostgresWarehouse.bulk_loader
+
+    @contextmanager
+    def bulk_loader(warehouse: engine.PostgresWarehouse) -> Iterator[engine.Append]:
+        with plain(warehouse) as append:
+            yield before(append)
+
+    monkeypatch.setattr(engine.PostgresWarehouse, "bulk_loader", bulk_loader)
+    return killer
+
+
+def tried(step: Callable[..., Any], *arguments: Any) -> Any:
+    """What a step comes to when it is tried again as long as the server is away, as Airflow does."""
+    while True:
+        with suppress(ServiceUnavailable):
+            return step(*arguments)
+
+
+def run(pipeline: Pipeline) -> None:
+    """A batch and two analyses, each step as a task of its own."""
+    settings = pipeline.settings
+    for group in tried(detect.detect, settings, RUN):
+        tried(load.load, settings, RUN, group)
+    for step in (judge.judge, publishing.publish, publishing.conclude):
+        tried(step, settings, RUN)
+    for dag in DAGS:
+        for of_analysis in (build.build, gate.gate, publishing_marts.publish):
+            tried(of_analysis, settings, dag, f"{dag}/crashing")
+
+
+def state(pipeline: Pipeline) -> dict[str, list[tuple[Any, ...]]]:
+    """What readers and owners find: versions, rows, quarantine, incidents."""
+    found = {
+        "versions": "select asset, version, rows, changed_rows, months, inputs, verdict from ops.publication",
+        "changes": "select asset, status, rows_read, set_aside, blocked_rule from ops.change",
+        "quarantine": "select asset, row_key, rule, status from ops.quarantined_row",
+        "incidents": "select asset, rule, status, summary from ops.incident",
+    }
+    found |= {asset: f'select * from raw."{asset}"' for asset in SOURCE_TABLES}
+    found |= {mart: f'select * from marts."{mart}"' for mart in MARTS}
+    return {name: sorted(pipeline.published(query), key=repr) for name, query in found.items()}
+
+
+def test_a_crash_between_any_two_statements_changes_nothing_that_is_published(
+    server: EmbeddedPostgres, killer: Killer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as quiet:
+        quiet.setattr(killer, "kill", lambda: None)
+        quiet.setattr(killer, "empty", lambda: None)
+        clean = _copied(server, "clean")
+        run(clean)
+        places, killer.killed = killer.killed, set()
+    expected = state(clean)
+    versions = {row[0] for row in expected["versions"] if row[1] == 2}
+    assert versions >= {"Sales_SalesOrderHeader", "Sales_ShoppingCartItem", "fact_sales", "exchange_rates"}
+    assert len({row[2] for row in expected["quarantine"]}) == 2, "one broken rule, one reference to nothing"
+    crashing = _copied(server, "crashing")
+    run(crashing)
+    assert killer.killed >= places
+    assert state(crashing) == expected
