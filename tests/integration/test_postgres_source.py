@@ -208,6 +208,28 @@ def test_a_vanished_column_is_named_and_a_new_one_left_out(database, source):
         rows(snapshot)
 
 
+def test_names_in_lower_case_are_read_and_the_very_name_comes_first(database, source):
+    before = source.state(OFFER)
+    for name in offer(1):
+        if name != name.lower():
+            database.execute(f'alter table "Sales"."SpecialOffer" rename column "{name}" to "{name.lower()}"')
+    database.execute('alter table "Sales"."SpecialOffer" rename to specialoffer')
+    database.execute('alter schema "Sales" rename to sales')
+    assert (source.state(OFFER).rows, source.state(OFFER).newest_change) == (before.rows, before.newest_change)
+    with source.snapshot() as snapshot:
+        assert rows(snapshot) == [offer(1), offer(2), offer(3)]
+        assert rows(snapshot, since=LOADED) == [offer(1), offer(2), offer(3)]
+        key = pa.table({"SpecialOfferID": pa.array([2], pa.int32())})
+        assert [row for batch in snapshot.rows_by_key(OFFER, key) for row in batch.to_pylist()] == [offer(2)]
+
+    database.execute('alter table sales.specialoffer add column "MINQTY" integer')
+    with source.snapshot() as snapshot, pytest.raises(TableBlocked, match="MinQty"):
+        rows(snapshot)
+    database.execute('alter table sales.specialoffer rename column "MINQTY" to "MinQty"')
+    with source.snapshot() as snapshot:
+        assert rows(snapshot) == [offer(n, MinQty=None) for n in (1, 2, 3)]
+
+
 def test_types_that_other_databases_use(database, source):
     """Domains, enumerations, bytes, padded text and numbers without a declared precision."""
     database.execute("""

@@ -1,7 +1,8 @@
 """A PostgreSQL database as the source: what changed, and the rows of one consistent snapshot as Arrow batches.
 
-Names are the original ones of AdventureWorks, quoted ("Sales"."SalesOrderHeader"). The login needs nothing but USAGE on
-the schemas and SELECT on the tables. What columns there are, the source's own catalogue says.
+Names are the original ones of AdventureWorks ("Sales"."SalesOrderHeader"), or those in another case, as PostgreSQL
+folds them (sales.salesorderheader). The login needs nothing but USAGE on the schemas and SELECT on the tables. What
+columns there are, the source's own catalogue says.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ from adventureworks.source.postgres_columns import (
     modified_column,
     present_columns,
     quoted,
-    relation,
 )
 from adventureworks.source.postgres_errors import Address, translated
 
@@ -86,7 +86,7 @@ class PostgresSource:
         states: dict[str, TableState | TableBlocked] = {}
         with self._connected() as connection:
             with translated(self._address):
-                columns = columns_from(connection.execute(catalogue_query(wanted)).fetchall())
+                columns = columns_from(connection.execute(catalogue_query(wanted)).fetchall(), wanted)
             for table in wanted:
                 try:
                     states[table.asset] = self._state(connection, table, columns)
@@ -107,7 +107,7 @@ class PostgresSource:
                 for setting in _session_settings(_READ_TIMEOUT_MS):
                     cursor.execute(setting)
                 cursor.execute(catalogue_query(SOURCE_TABLES.values()))
-                columns = columns_from(cursor.fetch_arrow_table().to_pylist())
+                columns = columns_from(cursor.fetch_arrow_table().to_pylist(), SOURCE_TABLES.values())
             yield PostgresSnapshot(connection, columns, self._address, self._batch_rows)
 
     @contextmanager
@@ -152,16 +152,16 @@ class PostgresSnapshot:
         """
         condition = ""
         if since is not None:
-            modified = f"t.{quoted(modified_column(table, self._columns).name)}"
+            modified = modified_column(table, self._columns).reference
             moment = f"timestamp {literal(since.isoformat(sep=' '))}"
             condition = f" where {modified} >= {moment} or {modified} is null"
         selected = contract_columns(table, self._columns)
-        return self._stream(table, selected, f"from {relation(table)} t{condition}")
+        return self._stream(table, selected, f"from {self._columns[table.asset].relation} t{condition}")
 
     def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         """Key columns and modification date of every row, typed as in `rows`."""
         selected = present_columns(table, self._columns, dict.fromkeys([*key_of(table), table.modified]))
-        return self._stream(table, selected, f"from {relation(table)} t")
+        return self._stream(table, selected, f"from {self._columns[table.asset].relation} t")
 
     def rows_by_key(self, table: SourceTable, keys: pa.Table) -> Iterator[pa.RecordBatch]:
         """The rows with these keys, each once; keys that the table does not have are passed over."""
@@ -170,7 +170,9 @@ class PostgresSnapshot:
         distinct = keys.select(list(key_of(table))).group_by(list(key_of(table))).aggregate([])
         for start in range(0, distinct.num_rows, _KEYS_AT_A_TIME):
             wanted = distinct.slice(start, _KEYS_AT_A_TIME)
-            yield from self._stream(table, selected, f"from {relation(table)} t {_join(key, wanted)}")
+            yield from self._stream(
+                table, selected, f"from {self._columns[table.asset].relation} t {_join(key, wanted)}"
+            )
 
     def tracks(self, table: SourceTable) -> bool:
         """PostgreSQL keeps no list of changed rows that a login may read: never."""
@@ -219,14 +221,14 @@ def _session_settings(timeout_ms: int) -> tuple[str, ...]:
 
 def _state_query(table: SourceTable, columns: Columns, server_version: int) -> str:
     """Counts the rows and adds up one hash per row, of key and modification date: the order of rows does not matter."""
-    modified = f"t.{quoted(modified_column(table, columns).name)}"
-    key = [f"t.{quoted(column.name)}" for column in present_columns(table, columns, key_of(table))]
+    modified = modified_column(table, columns).reference
+    key = [column.reference for column in present_columns(table, columns, key_of(table))]
     row = f"row({', '.join([*key, modified])})"
     hashed = f"hash_record_extended({row}, 0)" if server_version >= 140_000 else f"hashtextextended({row}::text, 0)"
     return (
         f"select count(*) as rows, sum({hashed})::text as digest, "
         f"max({modified}) filter (where {modified} between '{_EARLIEST}' and '{_LATEST}')::timestamp as newest "
-        f"from {relation(table)} t"
+        f"from {columns[table.asset].relation} t"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adventureworks.catalog import SourceTable
+from adventureworks.columns import source_columns_of
 from adventureworks.errors import TableBlocked
+from adventureworks.source.columns import matched
 from adventureworks.source.declared import Declared
 from adventureworks.source.values import within_calendar
 
@@ -25,9 +27,10 @@ join pg_catalog.pg_class c on c.oid = a.attrelid
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 join pg_catalog.pg_type t on t.oid = a.atttypid
 left join pg_catalog.pg_type b on b.oid = t.typbasetype and t.typtype = 'd'
-where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname in ({schemas})
+where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'v', 'm', 'f')
+  and lower(n.nspname::text) in ({schemas})
 """
-"""One row per column of every table in the schemas; domains are seen as the types they rest on."""
+"""One row per column of every table in the schemas, whatever their case; domains are seen as the types they rest on."""
 
 _ARROW_TYPES = frozenset(
     {"int2", "int4", "int8", "float4", "float8", "bool", "text", "varchar", "bpchar", "date", "timestamp", "time"}
@@ -40,18 +43,25 @@ _MODIFIER_OFFSET = 4
 
 @dataclass(frozen=True)
 class PostgresColumn:
-    """A column as the source has it."""
+    """A column as the source has it, under the name of the contract."""
 
     name: str
+    stored: str
+    """Its name at the source, which may differ in case."""
     type_name: str
     modifier: int
     declared: str
     nullable: bool
 
     @property
+    def reference(self) -> str:
+        """The column itself, of the table `t`."""
+        return f"t.{quoted(self.stored)}"
+
+    @property
     def expression(self) -> str:
         """What to select: uuids, XML and whatever Arrow has no type for as text, bytes as hexadecimal text."""
-        column = f"t.{quoted(self.name)}"
+        column = self.reference
         if self.type_name in _ARROW_TYPES:
             return f"{column}::pg_catalog.{self.type_name}" if self.is_domain else column
         if self.type_name == "bytea":
@@ -120,27 +130,64 @@ _DECLARED: Mapping[str, frozenset[str]] = {
 }
 """How `format_type` writes each type, up to its parenthesis."""
 
-Columns = Mapping[str, Mapping[str, PostgresColumn]]
-"""The columns of each table by name, by asset."""
+
+@dataclass(frozen=True)
+class StoredTable(Mapping[str, PostgresColumn]):
+    """A table as the source has it: its quoted name, and its columns under the names of the contract."""
+
+    relation: str
+    columns: Mapping[str, PostgresColumn]
+
+    def __getitem__(self, name: str) -> PostgresColumn:
+        return self.columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+
+Columns = Mapping[str, StoredTable]
+"""The tables of the source, by asset."""
 
 
 def catalogue_query(tables: Iterable[SourceTable]) -> str:
     """The question for the columns of these tables (and of their neighbours in the same schemas)."""
-    schemas = sorted({table.schema for table in tables})
+    schemas = sorted({table.schema.lower() for table in tables})
     return CATALOGUE_QUERY.format(schemas=", ".join(literal(schema) for schema in schemas))
 
 
-def columns_from(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, PostgresColumn]]:
-    """The answer to the question, by asset and column."""
-    tables: dict[str, dict[str, PostgresColumn]] = {}
+def columns_from(rows: Iterable[Mapping[str, Any]], tables: Iterable[SourceTable]) -> dict[str, StoredTable]:
+    """The answer to the question, by asset.
+
+    A table or column is the one with the very name; without that, the only one whose name differs in case alone: a
+    database that was made without quotes has all names in lower case.
+    """
+    stored: dict[str, tuple[str, dict[str, Mapping[str, Any]]]] = {}
     for row in rows:
-        column = PostgresColumn(row["column_name"], row["type_name"], row["modifier"], row["declared"], row["nullable"])
-        tables.setdefault(f"{row['schema_name']}_{row['table_name']}", {})[column.name] = column
-    return tables
+        schema, name = row["schema_name"], row["table_name"]
+        place = stored.setdefault(f"{schema}.{name}", (f"{quoted(schema)}.{quoted(name)}", {}))
+        place[1][row["column_name"]] = row
+    wanted = {f"{table.schema}.{table.name}": table for table in tables}
+    found = {}
+    for name, present in matched(wanted, [*stored]).items():
+        table = wanted[name]
+        stored_name, described = stored[present]
+        names = {
+            there: name for name, there in matched((c.name for c in source_columns_of(table)), [*described]).items()
+        }
+        columns = [_column(names.get(there, there), row) for there, row in described.items()]
+        found[table.asset] = StoredTable(stored_name, {column.name: column for column in columns})
+    return found
+
+
+def _column(name: str, row: Mapping[str, Any]) -> PostgresColumn:
+    return PostgresColumn(name, row["column_name"], row["type_name"], row["modifier"], row["declared"], row["nullable"])
 
 
 def relation(table: SourceTable) -> str:
-    """The table's quoted name with its schema."""
+    """The table's quoted name with its schema, as AdventureWorks has it."""
     return f"{quoted(table.schema)}.{quoted(table.name)}"
 
 
