@@ -2,7 +2,7 @@
 
 
 class PlatformError(Exception):
-    """Something a person can mend.
+    """Something a person can fix.
 
     `cause` says what is wrong, `next_step` what to do about it; neither ever holds a secret.
     """
@@ -32,3 +32,11 @@ class CandidateLost(PlatformError):
 
 class ServiceUnavailable(PlatformError):
     """A database or server that does not answer: worth another try later."""
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether an exception is a failure of the work at hand, and not a request to end it.
+
+    A panic of Rust code is such a failure, though no `Exception`; Airflow's timeout of a task is a request.
+    """
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"

@@ -156,7 +156,7 @@ def test_what_an_interrupted_build_left_in_snowflake_is_found_and_dropped(
 def test_a_name_that_is_none_is_refused_before_anything_is_done(pipeline: Pipeline, name: str) -> None:
     refused = adventureworks(pipeline, "environment", "build", name)
     assert refused.returncode == 1
-    assert "is no name of an environment" in refused.stderr
+    assert "is not a valid name of an environment" in refused.stderr
     with psycopg.connect(pipeline.url) as connection:
         assert connection.execute("select to_regclass('marts.fact_sales') is not null").fetchone() == (True,)
 

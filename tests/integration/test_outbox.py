@@ -424,7 +424,7 @@ def test_routes_of_ones_own_are_laid_over_the_usual_ones(
 
     file = tmp_path / "routes.yaml"
     file.write_text(
-        "groups: {paris: {emails: [a@example.org, b@example.org], language: fr}, sales: {emails: [c@example.org]}}\n"
+        "groups: {paris: {emails: A <a@example.org>; b@example.org, language: fr}, sales: {emails: [c@example.org]}}\n"
         "incidents: {owners: {sales: [sales, paris]}}\n"
     )
     monkeypatch.setenv("ADVENTUREWORKS_ROUTES", str(file))
@@ -460,11 +460,13 @@ def test_a_time_is_the_same_with_and_without_quotes(tmp_path: Path) -> None:
         ("groups: {x: {language: de}}", "groups.x.language"),
         ("digests: {daily_sales: {to: [nobody]}}", "nobody"),
         ("incidents: {quiet: 1}", "incidents.quiet"),
-        ("groups: [", "no YAML"),
-        ("incidents: {quiet_hours: {begin: 1830, end: 07:00}}", "incidents.quiet_hours.begin: 1830 is no .*HH:MM"),
-        ("incidents: {quiet_hours: {begin: 20:00, end: 7}}", r"incidents.quiet_hours.end: 7 is no time"),
-        ("incidents: {reminder_at: '09:00+02:00'}", r"incidents.reminder_at: '09:00\+02:00' is no time"),
-        ("digests: {low_stock: {to: [sales], at: '24:00'}}", r"digests.low_stock.at: '24:00' is no time"),
+        ("groups: [", "not YAML"),
+        ("groups: {x: {emails: 'ann@x.test; ben'}}", "groups.x.emails: 'ben' is not a mail address"),
+        ("groups: {x: {emails: [1]}}", "groups.x.emails: 1 is not a mail address"),
+        ("incidents: {quiet_hours: {begin: 1830, end: 07:00}}", "incidents.quiet_hours.begin: 1830 is not .*HH:MM"),
+        ("incidents: {quiet_hours: {begin: 20:00, end: 7}}", r"incidents.quiet_hours.end: 7 is not a time"),
+        ("incidents: {reminder_at: '09:00+02:00'}", r"incidents.reminder_at: '09:00\+02:00' is not a time"),
+        ("digests: {low_stock: {to: [sales], at: '24:00'}}", r"digests.low_stock.at: '24:00' is not a time"),
     ],
 )
 def test_wrong_routes_are_named(text: str, said: str, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -374,11 +376,67 @@ def test_one_bad_month_does_not_stop_the_others(pipeline: Pipeline, tmp_path: Pa
             " (select min(ctid) from marts.monthly_profit where month in (%s, %s) group by month)",
             (f"{bad}-01", f"{other}-01"),
         )
-    done: list[str] = []
-    deliveries = delivery.deliver_each(pipeline.settings, tmp_path, (first, bad, other, last), RUN)
-    with pytest.raises(PlatformError, match=f"2 months could not be reported.*{bad}: Rule.*{other}: Rule.*status"):
-        done.extend(one.month for one in deliveries)
-    assert done == [first, last]
+    keys, rule = (first, bad, other, last), "task_deliver:"
+
+    def deliver_all() -> list[str]:
+        return [one.month for one in delivery.deliver_each(pipeline.settings, tmp_path, keys, RUN)]
+
+    for _ in range(2):
+        with pytest.raises(PlatformError, match=f"reports of 2 months are not.*{bad}: Rule.*{other}: Rule.*status"):
+            deliver_all()
+    assert {file.month for file in filed_files(pipeline)} == {first, last}
+    assert opened(pipeline) == [(rule + bad, "open", 2), (rule + other, "open", 2)], "one incident for each month"
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(
+            "update marts.monthly_profit set revenue = revenue - 1 where month = %s and ctid ="
+            " (select max(ctid) from marts.monthly_profit where month = %s)",
+            (f"{bad}-01", f"{bad}-01"),
+        )
+    delivery.deliver(pipeline.settings, tmp_path, bad, RUN)
+    assert opened(pipeline) == [(rule + bad, "resolved", 2), (rule + other, "open", 2)]
+
+
+def opened(pipeline: Pipeline) -> list[tuple[str, str, int]]:
+    return pipeline.published(
+        "select rule, status, seen_count::int from ops.incident where asset = 'financial_reporting' order by rule"
+    )
+
+
+def filed_files(pipeline: Pipeline) -> list[delivery.File]:
+    with psycopg.connect(pipeline.url) as connection:
+        return list(delivery.files(connection))
+
+
+def test_a_file_that_cannot_be_made_stops_no_other_and_is_made_when_it_can(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = last_whole(pipeline)
+    made = delivery.made
+
+    class PanicException(BaseException):
+        """As Rust's extensions raise it."""
+
+    def broken(found: months.Month, code: str, kind: delivery.Kind) -> bytes:
+        if (code, kind) == ("fr", "document"):
+            raise PanicException("no glyph")
+        if (code, kind) == ("en", "workbook"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return made(found, code, kind)
+
+    monkeypatch.setattr(delivery, "made", broken)
+    with pytest.raises(delivery.NotDelivered, match=r"xlsx \(en\), pdf \(fr\): No space left on device.*airflow dags"):
+        list(delivery.deliver_each(pipeline.settings, tmp_path, [key], RUN))
+    assert {(file.language, file.kind) for file in filed_files(pipeline)} == {("en", "document"), ("fr", "workbook")}
+    [(_, text)] = told(pipeline, tmp_path)
+    assert "could not be made yet" in text
+    assert key in delivery.months_stale(pipeline.settings, tmp_path)
+    assert opened(pipeline) == [(f"task_deliver:{key}", "open", 1)]
+    monkeypatch.undo()
+    [done] = delivery.deliver_each(pipeline.settings, tmp_path, [key], RUN)
+    assert (done.status, len(done.files)) == ("unchanged", 4)
+    assert key not in delivery.months_stale(pipeline.settings, tmp_path)
+    assert opened(pipeline) == [(f"task_deliver:{key}", "resolved", 1)]
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_a_month_is_announced_once_its_readers_can_be_reached(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -472,7 +530,7 @@ def pixels(picture: Path) -> list[bytes]:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["2014-5"], "2014-5 is no month. Write it as 2014-05."),
+        (["2014-5"], "2014-5 is not a month. Write it as 2014-05."),
         (["1999-01"], "Nothing was sold in 1999-01. There are months from"),
         (["2014-05", "--lang", "de"], "There is no language de. Choose: --lang en or --lang fr"),
     ],

@@ -22,7 +22,7 @@ __all__ = ["platform"]
 READ = {
     "job": ("job_type", "latest_heartbeat"),
     "dag": ("dag_id", "is_paused"),
-    "dag_run": ("dag_id", "run_id", "start_date", "queued_at"),
+    "dag_run": ("dag_id", "run_id", "start_date", "queued_at", "partition_key"),
     "task_instance": ("dag_id", "task_id", "run_id", "map_index", "state", "end_date"),
 }
 """What the sweep reads of Airflow's database."""

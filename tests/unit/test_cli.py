@@ -43,7 +43,7 @@ def test_help_names_every_command(command: Command) -> None:
         (("sql", "select 1"), "There is no warehouse yet. Start: adventureworks run"),
         (("status", "Sales_Nothing"), "There is no table or mart Sales_Nothing."),
         (("quarantine", "show", "Nothing"), "There is no source table Nothing."),
-        (("run", "--source", "/nowhere"), "The source /nowhere is no folder."),
+        (("run", "--source", "/nowhere"), "The source /nowhere is not a folder."),
         (("run", "--source", "mysql://u:secret@h/d"), "A source of the kind mysql:// cannot be read."),
     ],
 )

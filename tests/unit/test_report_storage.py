@@ -53,7 +53,7 @@ def test_a_library_that_is_not_there_is_found_out() -> None:
 
 
 def test_an_address_without_a_scheme_is_refused() -> None:
-    with pytest.raises(PlatformError, match=r"is no address: /srv/reports\. Write it as file://"):
+    with pytest.raises(PlatformError, match=r"is not an address: /srv/reports\. Write it as file://"):
         report_folder(Settings(reports_url="/srv/reports"))
 
 

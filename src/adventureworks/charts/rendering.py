@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.resources import files
-from pathlib import Path
 
-from adventureworks.charts.theme import Spec
-
-FONTS = Path(str(files("adventureworks"))) / "fonts"
-"""The folder of the font that reports and charts are set in."""
+from adventureworks.charts.glyphs import displayable
+from adventureworks.charts.theme import FONTS, Spec
+from adventureworks.texts.plain import each_text
 
 _VEGA_LITE = "6.4"
 
@@ -19,7 +16,7 @@ def svg(spec: Spec) -> str:
     _register_fonts()
     import vl_convert
 
-    return str(vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE))
+    return str(vl_convert.vegalite_to_svg(each_text(spec, displayable), vl_version=_VEGA_LITE))
 
 
 def png(spec: Spec, scale: float = 2) -> bytes:
@@ -27,7 +24,7 @@ def png(spec: Spec, scale: float = 2) -> bytes:
     _register_fonts()
     import vl_convert
 
-    return bytes(vl_convert.vegalite_to_png(spec, vl_version=_VEGA_LITE, scale=scale))
+    return bytes(vl_convert.vegalite_to_png(each_text(spec, displayable), vl_version=_VEGA_LITE, scale=scale))
 
 
 @lru_cache(maxsize=1)

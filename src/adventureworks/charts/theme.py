@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 Spec = dict[str, Any]
@@ -11,6 +13,8 @@ Spec = dict[str, Any]
 Scheme = Literal["light", "dark"]
 
 FONT = "Inter"
+FONTS = Path(str(files("adventureworks"))) / "fonts"
+"""The folder of the font that reports and charts are set in."""
 
 # Chosen so that they can be told apart by colour-blind people, and have 3:1 of contrast on their background.
 _COLOURS: Mapping[Scheme, Mapping[str, str]] = {

@@ -89,7 +89,7 @@ def report_command(
 
 @app.command("doctor")
 def doctor_command() -> None:
-    """Check this machine, the settings and the connections, and say what to mend."""
+    """Check this machine, the settings and the connections, and say what to fix."""
     from adventureworks.cli.doctor import examine
 
     raise typer.Exit(examine(configuration()))

@@ -36,6 +36,7 @@ def examine(settings: Settings) -> int:
         "Warehouse": _warehouse,
         "Source": _source,
         "Reports": _reports,
+        "Messages": _messages,
         "Platform": _platform,
     }
     failed = 0
@@ -167,6 +168,25 @@ def _reports(settings: Settings) -> str:
     missing = sorted({known.groups[name].language for name in known.monthly_report} - set(settings.report_languages))
     also = f"; readers of {', '.join(missing)} get them in {settings.report_languages[0]}" if missing else ""
     return f"in {', '.join(settings.report_languages)}, kept in {folder}{also}"
+
+
+def _messages(settings: Settings) -> str:
+    """Whether the mail server answers and takes the login; nothing is sent."""
+    from adventureworks.orchestration.channels import Email, configured
+    from adventureworks.outbox.routes import routes
+
+    known = routes(settings)
+    people = {address for group in known.groups.values() for address in group.emails}
+    channels = configured(settings)
+    if not channels:
+        return "no connection to Slack or to a mail server: incidents are in adventureworks incident list"
+    said = [
+        f"mail through {channel.check()} to {len(people)} addresses"
+        if isinstance(channel, Email)
+        else name.capitalize()
+        for name, channel in channels.items()
+    ]
+    return ", ".join(said)
 
 
 def _platform(settings: Settings) -> str:

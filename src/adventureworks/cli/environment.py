@@ -139,7 +139,7 @@ def _named(settings: Settings, name: str) -> Settings:
         return Settings.model_validate({**settings.model_dump(), "environment": name})
     except ValueError:
         raise PlatformError(
-            f"{name} is no name of an environment.",
+            f"{name} is not a valid name of an environment.",
             "Use small letters, digits and underscores, a letter first, and nothing that begins with pg_: pr_42",
         ) from None
 

@@ -43,6 +43,7 @@ def show(settings: Settings, name: str) -> None:
     """Prints one incident. Raises PlatformError if there is none of this name, or several."""
     with reading(settings) as connection:
         incident = _find(connection, name)
+    seen = "once" if incident.seen_count == 1 else f"{incident.seen_count:,} times"
     facts = {
         "id": incident.incident_id,
         "status": _status(incident),
@@ -54,7 +55,7 @@ def show(settings: Settings, name: str) -> None:
         "of": "" if incident.total is None else f"{incident.total:,}",
         "for example": "; ".join(incident.examples),
         "first seen": moment(incident.first_seen),
-        "last seen": f"{moment(incident.last_seen)}, {incident.seen_count:,} times",
+        "last seen": f"{moment(incident.last_seen)}, {seen}",
         "resolved": moment(incident.resolved_at) if incident.resolved_at else "",
         "told": ", ".join(f"{channel}: {what}" for channel, what in incident.notified.items()) or "nobody yet",
         "run": incident.run_id,

@@ -21,6 +21,7 @@ from adventureworks.embedded.platform import READERS_OF_DAGS, Platform
 from adventureworks.embedded.services import Endpoints
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents.ledger import Incident, open_incidents
+from adventureworks.outbox.routes import routes
 from adventureworks.settings import Settings
 from adventureworks.source import AIRFLOW, POSTGRESQL, SQL_SERVER
 from adventureworks.warehouse.postgres import connected
@@ -57,6 +58,8 @@ def run(settings: Settings, source: str | None, once: bool, port: int | None) ->
     """Starts all, ingests, waits until all is fresh; then stays, or stops with `once`. Returns the exit status."""
     begin = time.monotonic()
     chosen = choose_source(settings, source)
+    # A wrong address is refused here, not by the first message that is to be sent.
+    routes(settings)
     with Progress() as progress:
         platform = Platform(settings, progress.note)
         try:
@@ -86,10 +89,10 @@ def choose_source(settings: Settings, wanted: str | None) -> str:
         raise PlatformError(f"A source of the kind {chosen.split('://')[0]}:// cannot be read.", choices)
     if "@" in chosen:
         # It may hold a password, so it is not shown.
-        raise PlatformError("The source is no URL that can be read.", choices)
+        raise PlatformError("The source is not a URL that can be read.", choices)
     folder = Path(chosen).expanduser().absolute()
     if not folder.is_dir():
-        raise PlatformError(f"The source {chosen} is no folder.", choices)
+        raise PlatformError(f"The source {chosen} is not a folder.", choices)
     return str(folder)
 
 

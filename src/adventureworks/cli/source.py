@@ -28,7 +28,7 @@ def load(settings: Settings, folder: Path, allow_missing: bool) -> None:
     from adventureworks.source.embedded import load_folder, prepare
 
     if not folder.is_dir():
-        raise PlatformError(f"{folder} is no folder.", "Give a folder of files: adventureworks source load DIR")
+        raise PlatformError(f"{folder} is not a folder.", "Give a folder of files: adventureworks source load DIR")
     with services(settings) as addresses:
         prepare(addresses.source_owner_url)
         _report(load_folder(addresses.source_owner_url, folder, _progress, allow_missing), "loaded")

@@ -83,7 +83,7 @@ def _rows_beside_snowflake(session: Session, statement: str, here: str) -> tuple
     `here` is the statement for the environment's schemas in PostgreSQL, where the records are.
     """
     if not isinstance(parse_one(statement, dialect="postgres"), Query):
-        raise PlatformError("The statement is no SELECT.", "Give one SELECT.")
+        raise PlatformError("The statement is not a SELECT.", "Give one SELECT.")
     if not touches_data(statement):
         return _rows(session.records, here)
     found = session.execute(statement)

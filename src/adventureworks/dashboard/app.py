@@ -26,8 +26,7 @@ from starlette.staticfiles import StaticFiles
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, marts_of
 from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
-from adventureworks.charts.rendering import FONTS
-from adventureworks.charts.theme import Spec
+from adventureworks.charts.theme import FONTS, Spec
 from adventureworks.dashboard import figures
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger

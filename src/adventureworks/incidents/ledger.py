@@ -26,6 +26,8 @@ HELD = "held"
 """What a recipient was told of an incident that a storm keeps for the next summary: nothing yet."""
 TASK_RULE = "task_"
 """With it begins the rule that a task of a DAG ends well."""
+PER_MONTH = "deliver"
+"""The task of a monthly analysis whose failure is one month's alone: the others compute all months together."""
 READ_LOG = "Read the task's log"
 """With it begins what to do about a failed task whose error does not say it better."""
 
@@ -139,12 +141,32 @@ def report(connection: Connection, findings: Sequence[Finding]) -> list[Incident
 
 def resolve(connection: Connection, asset: str, keep: Collection[str] = (), run_id: str = "") -> list[Incident]:
     """Resolves the asset's open incidents whose rule is not in `keep`, and returns them; `run_id` saw the end."""
+    return _resolve(connection, "not rule = any(%(rules)s)", asset, keep, run_id)
+
+
+def resolve_rules(connection: Connection, asset: str, rules: Collection[str], run_id: str = "") -> list[Incident]:
+    """Resolves the asset's open incidents of these rules, and returns them; `run_id` saw the end."""
+    return _resolve(connection, "rule = any(%(rules)s)", asset, rules, run_id)
+
+
+def _resolve(connection: Connection, condition: str, asset: str, rules: Collection[str], run_id: str) -> list[Incident]:
     query = (
         "update ops.incident set status = 'resolved', resolved_at = current_timestamp,"
         " run_id = case when %(run_id)s = '' then run_id else %(run_id)s end"
-        " where asset = %(asset)s and status <> 'resolved' and not rule = any(%(keep)s) returning *"
+        f" where asset = %(asset)s and status <> 'resolved' and {condition} returning *"
     )
-    return _incidents(connection, query, {"asset": asset, "keep": list(keep), "run_id": run_id})
+    return _incidents(connection, query, {"asset": asset, "rules": list(rules), "run_id": run_id})
+
+
+def task_rule(task: str, month: str | None = None) -> str:
+    """The rule that a task ends well; `month` ('YYYY-MM'): the one that its run is about, if it is about one."""
+    return f"{TASK_RULE}{task}:{month}" if month and task == PER_MONTH else f"{TASK_RULE}{task}"
+
+
+def task_of(rule: str) -> tuple[str, str]:
+    """The task that a rule of `task_rule` is about, and its month; empty: none."""
+    task, _, month = rule.removeprefix(TASK_RULE).partition(":")
+    return task, month
 
 
 def open_incidents(connection: Connection, asset: str | None = None) -> list[Incident]:

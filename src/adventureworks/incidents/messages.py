@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from adventureworks.incidents import stock_words, wording
-from adventureworks.incidents.ledger import TASK_RULE, Incident
+from adventureworks.incidents.ledger import TASK_RULE, Incident, task_of
 from adventureworks.incidents.notices import Notice
 from adventureworks.incidents.wording import moment
 from adventureworks.outbox.bulletin import BAD, GOOD, MIND, Bulletin, Figure, Listing, letter_of
@@ -98,7 +98,7 @@ def page_of(incident: Incident) -> str:
         return "dashboard/incidents"
     if not incident.rule.startswith(TASK_RULE):
         return run
-    return f"{run}/tasks/{quote(incident.rule.removeprefix(TASK_RULE), safe='')}"
+    return f"{run}/tasks/{quote(task_of(incident.rule)[0], safe='')}"
 
 
 def _run_page(run_id: str) -> str:

@@ -10,7 +10,7 @@ OWNER = "platform"
 ROUTES, INCIDENTS, READERS, SWEEP = "routes_are_right", "incidents_are_told", "readers_are_told", "sweep_is_whole"
 READ_LOGS = "Read the log of the watch, or of the task that tells. Then: adventureworks watch --once"
 _WHAT = {
-    ROUTES: "The routes are wrong: nothing new is told to anybody until they are mended.",
+    ROUTES: "The routes are wrong: no new message is written until they are corrected.",
     INCIDENTS: "Messages about incidents could not be made; they wait.",
     READERS: "Digests or news of reports could not be made; they wait.",
     SWEEP: "The watch could not look for what nobody reports.",

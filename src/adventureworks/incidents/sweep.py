@@ -1,4 +1,4 @@
-"""What nobody reported: a task that died without a word, an analysis that is late, a service of Airflow that stopped.
+"""What nobody reported: a task that was killed, an analysis that is late, a service that stopped.
 
 The sweep only reads Airflow's database, and opens or resolves incidents in the warehouse. It must not run as a task:
 then it would stop with what it watches.
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of
 from adventureworks.incidents import ledger
-from adventureworks.incidents.ledger import READ_LOG, TASK_RULE, Connection, Finding, Incident
+from adventureworks.incidents.ledger import PER_MONTH, READ_LOG, Connection, Finding, Incident, task_rule
 
 AIRFLOW = "airflow"
 PLATFORM = "platform"
@@ -65,8 +65,8 @@ class Sweep:
         silent = _finding(
             AIRFLOW,
             METADATA,
-            f"Airflow's database does not answer since {last:%Y-%m-%d %H:%M} UTC. Airflow stands still without it.",
-            "Look why it does not answer, and start it again. Then: adventureworks status",
+            f"Airflow's database has not answered since {last:%Y-%m-%d %H:%M} UTC. Without it Airflow does nothing.",
+            "Find out why it does not answer, and restart it. Then: adventureworks status",
             since=last,
         )
         return Swept(tuple(ledger.report(warehouse, [silent])))
@@ -76,7 +76,7 @@ class Sweep:
         findings = [*stopped, *_silent_failures(warehouse, airflow, now)]
         over = _over(warehouse, AIRFLOW, keep={finding.rule for finding in stopped})
         if not stopped:
-            # While Airflow stands still everything is late; its owner knows why.
+            # While Airflow does nothing everything is late; its owner knows why.
             late = [*self._ingestion(airflow, now), *self._marts(warehouse, now)]
             findings += late
             found = {finding.asset for finding in late}
@@ -159,26 +159,28 @@ _CONSEQUENCE = {
 def _silent_failures(warehouse: Connection, airflow: Connection, now: datetime) -> Iterator[Finding]:
     """Tasks that failed in the newest run in which they ended, and of which no incident tells."""
     rows = airflow.execute(
-        "select distinct on (dag_id, task_id) dag_id, task_id, run_id, failed_at from ("
-        " select dag_id, task_id, run_id, max(end_date) as ended_at,"
+        "select distinct on (dag_id, task_id, month) dag_id, task_id, run_id, month, failed_at from ("
+        " select t.dag_id, t.task_id, t.run_id, max(t.end_date) as ended_at,"
+        " case when t.task_id = %s then max(r.partition_key) end as month,"
         # Any instance of a mapped task: those that ended well do not make up for one that did not.
-        " max(end_date) filter (where state = 'failed') as failed_at"
-        " from task_instance where state in ('success', 'failed') and end_date > %s group by dag_id, task_id, run_id"
-        ") as ended order by dag_id, task_id, ended_at desc",
-        (now - LOOKS_BACK,),
+        " max(t.end_date) filter (where t.state = 'failed') as failed_at"
+        " from task_instance as t left join dag_run as r on r.dag_id = t.dag_id and r.run_id = t.run_id"
+        " where t.state in ('success', 'failed') and t.end_date > %s group by t.dag_id, t.task_id, t.run_id"
+        ") as ended order by dag_id, task_id, month, ended_at desc",
+        (PER_MONTH, now - LOOKS_BACK),
     ).fetchall()
-    for dag, task, run, failed_at in rows:
+    for dag, task, run, month, failed_at in rows:
         if failed_at is None or now - failed_at < SILENT_AFTER:
             continue
-        run_id, rule = f"{dag}/{run}", f"{TASK_RULE}{task}"
+        run_id, rule = f"{dag}/{run}", task_rule(task, month)
         if _is_told(warehouse, dag, rule, failed_at) or (task == GATE and _is_blocked(warehouse, dag, run_id)):
             continue
         marts = marts_of(dag)
         yield _finding(
             dag,
             rule,
-            f"Task {task} died without a word at {failed_at:%Y-%m-%d %H:%M} UTC: its process or machine was killed.",
-            f"{READ_LOG}, then clear the task: it takes up where it stopped.",
+            f"Task {task} ended at {failed_at:%Y-%m-%d %H:%M} UTC without a report: its process or machine was killed.",
+            f"{READ_LOG}, then clear the task: it continues where it stopped.",
             owner=marts[0].owner if marts else PLATFORM,
             run_id=run_id,
             since=failed_at,
@@ -186,12 +188,15 @@ def _silent_failures(warehouse: Connection, airflow: Connection, now: datetime) 
 
 
 def _is_told(warehouse: Connection, dag: str, rule: str, failed_at: datetime) -> bool:
-    """Whether an incident of this task is open, or one tells of this failure that is over since."""
+    """Whether an incident of this task is open, or one tells of this failure that is over since.
+
+    A task that was started for all months opens an incident for each month.
+    """
     row = warehouse.execute(
-        "select 1 from ops.incident where asset = %s and rule = %s"
-        " and (status <> 'resolved' or last_seen >= %s) limit 1",
+        "select 1 from ops.incident where asset = %(dag)s and (rule = %(rule)s or starts_with(rule, %(rule)s || ':'))"
+        " and (status <> 'resolved' or last_seen >= %(at)s) limit 1",
         # The clocks of two servers are never quite the same.
-        (dag, rule, failed_at - SILENT_AFTER),
+        {"dag": dag, "rule": rule, "at": failed_at - SILENT_AFTER},
     ).fetchone()
     return row is not None
 

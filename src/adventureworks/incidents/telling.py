@@ -14,6 +14,7 @@ from itertools import groupby
 
 import psycopg
 
+from adventureworks.errors import is_failure
 from adventureworks.incidents import ledger, messages, notices
 from adventureworks.incidents.ledger import HELD, TOLD_OF_THE_END, Connection, Incident
 from adventureworks.incidents.messages import Kind
@@ -32,7 +33,7 @@ _ORDER: Mapping[Kind, int] = {"recovered": 0, "worsened": 1, "opened": 2}
 log = logging.getLogger(__name__)
 
 
-def compose(connection: Connection, desk: Desk, now: datetime, only: str = "") -> list[Exception]:
+def compose(connection: Connection, desk: Desk, now: datetime, only: str = "") -> list[BaseException]:
     """Puts into the outbox what each recipient has to hear: news of incidents, reminders, notices.
 
     What cannot be worded for one recipient does not keep the others waiting: it stays untold, and its errors are
@@ -42,14 +43,16 @@ def compose(connection: Connection, desk: Desk, now: datetime, only: str = "") -
         return []
     live = [incident for incident in ledger.take_live(connection) if only in {"", incident.asset}]
     told: dict[str, dict[str, str]] = {incident.incident_id: {} for incident in live}
-    errors: list[Exception] = []
+    errors: list[BaseException] = []
     for address, incidents in _by_recipient(desk, live):
         try:
             with _whole_or_not_at_all(connection):
                 said = _tell(connection, desk, address, incidents, now)
         except psycopg.Error:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if not is_failure(error):
+                raise
             log.exception("No message about incidents could be made for a recipient.")
             errors.append(error)
             said = {one.incident_id: HELD for one in incidents if one.is_news_for(address.who)}
@@ -156,8 +159,8 @@ def _note(connection: Connection, desk: Desk, incident: Incident, told: Mapping[
         ledger.note_told(connection, incident, notified, heard)
 
 
-def _compose_notices(connection: Connection, desk: Desk) -> list[Exception]:
-    errors: list[Exception] = []
+def _compose_notices(connection: Connection, desk: Desk) -> list[BaseException]:
+    errors: list[BaseException] = []
     for channel in desk.channels:
         for notice in notices.take_untold(connection, channel):
             try:
@@ -165,7 +168,9 @@ def _compose_notices(connection: Connection, desk: Desk) -> list[Exception]:
                     _tell_notice(connection, desk, channel, notice)
             except psycopg.Error:
                 raise
-            except Exception as error:
+            except BaseException as error:
+                if not is_failure(error):
+                    raise
                 log.exception("No message could be made of a notice.")
                 errors.append(error)
     return errors

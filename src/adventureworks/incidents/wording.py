@@ -6,12 +6,12 @@ what the ledger knows of the incident; only technical causes, which nobody has t
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from adventureworks.catalog import MARTS
 from adventureworks.incidents import mishaps, sweep
-from adventureworks.incidents.ledger import READ_LOG, TASK_RULE, Incident
+from adventureworks.incidents.ledger import READ_LOG, TASK_RULE, Incident, task_of
 from adventureworks.texts import Language
 
 LEDGER = "en"
@@ -27,7 +27,12 @@ def summary(incident: Incident, speech: Language, zone: str = "UTC") -> str:
     if incident.asset == mishaps.ASSET:
         return f"{_mishap(incident.rule, speech)} {_quoted(incident, speech)}"
     if incident.rule.startswith(TASK_RULE):
-        task = incident.rule.removeprefix(TASK_RULE)
+        task, month = task_of(incident.rule)
+        if month:
+            when = speech.month(date.fromisoformat(f"{month}-01"))
+            return speech.text(
+                "The reports of {month} are not delivered: {cause}", month=when, cause=_quoted(incident, speech)
+            )
         return speech.text("Task {task} failed: {cause}", task=task, cause=_quoted(incident, speech))
     if incident.severity == "error":
         return _blocked(incident, speech)
@@ -40,13 +45,13 @@ def next_step(incident: Incident, speech: Language) -> str:
     if speech.code == LEDGER:
         return step
     if step.startswith(READ_LOG):
-        return text("Read the task's log in Airflow, mend the cause, then clear the task.")
+        return text("Read the task's log in Airflow, fix the cause, then clear the task.")
     if step == mishaps.READ_LOGS:
         return text("Read the log of the watch, or of the task that tells. Then: adventureworks watch --once")
     if incident.rule in {sweep.LATE, sweep.NOT_RUN}:
         return _start(incident, speech)
     if incident.rule == sweep.METADATA:
-        return text("Look why it does not answer, and start it again. Then: adventureworks status")
+        return text("Find out why it does not answer, and restart it. Then: adventureworks status")
     if incident.asset == sweep.AIRFLOW:
         return text("Look at its log and start it again; on one machine: adventureworks run")
     return step
@@ -88,13 +93,13 @@ def _at_a_moment(incident: Incident, speech: Language, when: str) -> str:
         return " ".join([said, text("It is paused.")]) if _is_paused(incident) else said
     if rule.startswith(TASK_RULE):
         return text(
-            "Task {task} died without a word at {when}: its process or machine was killed.",
-            task=rule.removeprefix(TASK_RULE),
+            "Task {task} ended at {when} without a report: its process or machine was killed.",
+            task=task_of(rule)[0],
             when=when,
         )
     silence = text("Nothing was heard of it since {when}.", when=when)
     stopped = {
-        sweep.METADATA: text("Airflow's database does not answer: without it Airflow stands still."),
+        sweep.METADATA: text("Airflow's database does not answer: without it Airflow does nothing."),
         "scheduler_is_alive": text("Airflow's scheduler stopped: nothing is ingested or computed."),
         "dag_processor_is_alive": text("Airflow's DAG processor stopped: changed DAG files are not seen."),
         "triggerer_is_alive": text(
@@ -107,7 +112,7 @@ def _at_a_moment(incident: Incident, speech: Language, when: str) -> str:
 def _mishap(rule: str, speech: Language) -> str:
     text = speech.text
     return {
-        mishaps.ROUTES: text("The routes are wrong: nothing new is told to anybody until they are mended."),
+        mishaps.ROUTES: text("The routes are wrong: no new message is written until they are corrected."),
         mishaps.INCIDENTS: text("Messages about incidents could not be made; they wait."),
         mishaps.READERS: text("Digests or news of reports could not be made; they wait."),
         mishaps.SWEEP: text("The watch could not look for what nobody reports."),

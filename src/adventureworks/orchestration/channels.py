@@ -6,6 +6,8 @@ import logging
 import os
 import re
 import smtplib
+import socket
+import ssl
 from collections.abc import Mapping
 from datetime import timedelta
 from email.message import EmailMessage
@@ -16,10 +18,12 @@ from typing import Any
 from urllib.error import URLError
 
 from adventureworks.errors import PlatformError
+from adventureworks.outbox.addresses import addresses
 from adventureworks.outbox.desk import EMAIL, SLACK
 from adventureworks.outbox.post import REFUSED_PAUSE, Message
 from adventureworks.outbox.sending import Channel, NotTaken
 from adventureworks.settings import Settings
+from adventureworks.texts.plain import plain
 
 SENDER = "adventureworks@localhost"
 SLACK_TIMEOUT_SECONDS = 60
@@ -27,10 +31,15 @@ SMTP_TIMEOUT_SECONDS = 20
 """For a command. The connection itself waits as long as Airflow's connection says (`timeout`, 30 s)."""
 END_OF_MAIL_TIMEOUT_SECONDS = 600
 """For the answer to a whole mail, as RFC 5321 (4.5.3.2.6) wants it: who does not wait for it sends the mail again."""
+SMTP_PORT, SMTPS_PORT, SUBMISSION_PORT = 25, 465, 587
 _SEND_IT = 354
+_WANTS_LOGIN = 530
 _DOT_AT_BEGIN = re.compile(rb"^\.", re.MULTILINE)
 _REFUSED_FOR_GOOD = range(550, 560)
 """What a mail server says of one mail or one recipient, not of its own state."""
+
+
+log = logging.getLogger(__name__)
 
 
 class Slack:
@@ -78,17 +87,77 @@ class Email:
 
     def send(self, message: Message) -> None:
         """Sends one mail; NotTaken where the server does not take it."""
-        from airflow.providers.smtp.hooks.smtp import SmtpHook
-
         try:
-            with SmtpHook(smtp_conn_id=self._connection_id) as hook:
+            with mail_server(self._connection_id) as hook:
                 mail = composed(message, hook.from_email or SENDER)
                 # The hook's own method sends no text part, and tries six times whatever the server says.
-                _hand_over(hook._smtp_client, mail)  # type: ignore[arg-type]
+                _hand_over(hook._smtp_client, mail)
         except NotTaken:
             raise
         except Exception as error:
             raise NotTaken(reason(error), REFUSED_PAUSE if _refuses_this_one(error) else None) from None
+
+    def check(self) -> str:
+        """The address of the mail server, which answers and takes the login. Raises PlatformError if it does not."""
+        try:
+            with mail_server(self._connection_id) as hook:
+                return f"{hook.host}:{hook._smtp_client.sock.getpeername()[1]}"
+        except Exception as error:
+            raise PlatformError(
+                f"The mail server of the connection {self._connection_id} cannot be used: {reason(error)}.",
+                f"Correct AIRFLOW_CONN_{self._connection_id.upper()}: docs/operate/local.md, Slack and e-mail.",
+            ) from None
+
+
+def mail_server(connection_id: str) -> Any:
+    """A connection to the mail server, logged in: a context that gives Airflow's hook.
+
+    Airflow's own hook speaks TLS from the first byte on any port, then asks for STARTTLS as well. Here the port says
+    which of them, unless the connection's extra does.
+    """
+    from airflow.providers.smtp.hooks.smtp import SmtpHook
+
+    class Hook(SmtpHook):
+        @property
+        def _extra(self) -> Mapping[str, Any]:
+            return dict(self.conn.extra_dejson)
+
+        @property
+        def smtp_retry_limit(self) -> int:
+            return 0  # Another try is the outbox's to make.
+
+        @property
+        def use_ssl(self) -> bool:
+            if "disable_ssl" in self._extra:
+                return not self._extra["disable_ssl"]
+            # As Airflow reads it: without STARTTLS there is TLS from the first byte, but not on ports that never have
+            # it.
+            only_tls = bool(self._extra.get("disable_tls")) and self.port not in (SMTP_PORT, SUBMISSION_PORT)
+            return only_tls or self.port in (None, 0, SMTPS_PORT)
+
+        @property
+        def smtp_starttls(self) -> bool:
+            if self.use_ssl:
+                return False
+            if "disable_tls" in self._extra:
+                return not self._extra["disable_tls"]
+            if not self._is_opportunistic:
+                return True
+            client: Any = self._smtp_client
+            client.ehlo_or_helo_if_needed()
+            return bool(client.has_extn("starttls"))
+
+        @property
+        def ssl_context(self) -> str | None:
+            # Between mail servers on port 25 certificates are rarely anybody's, and plain text is the alternative.
+            return self._extra.get("ssl_context", "none" if self._is_opportunistic else None)
+
+        @property
+        def _is_opportunistic(self) -> bool:
+            # A password is never sent in plain text unless the extra says so.
+            return self.port == SMTP_PORT and "disable_tls" not in self._extra and not self.smtp_password
+
+    return Hook(smtp_conn_id=connection_id)
 
 
 def _hand_over(server: smtplib.SMTP, mail: EmailMessage) -> None:
@@ -109,7 +178,9 @@ def _hand_over(server: smtplib.SMTP, mail: EmailMessage) -> None:
     server.sock.settimeout(SMTP_TIMEOUT_SECONDS)  # type: ignore[union-attr]
     # The library has one timeout for everything; the rest of its way to send a mail is right.
     server.data = data  # type: ignore[assignment, method-assign]
-    server.send_message(mail)
+    refused = server.send_message(mail)
+    for answer in refused.values():
+        log.warning("One of several recipients of a mail was refused: %s.", _answer(answer[0], answer[1]))
 
 
 def composed(message: Message, sender: str) -> EmailMessage:
@@ -117,9 +188,9 @@ def composed(message: Message, sender: str) -> EmailMessage:
     letter = message.letter
     domain = sender.rpartition("@")[2].strip(" >") or "localhost"
     mail = EmailMessage()
-    mail["Subject"] = letter.subject
+    mail["Subject"] = " ".join(plain(letter.subject).split())
     mail["From"] = sender
-    mail["To"] = message.recipient
+    mail["To"] = ", ".join(addresses(message.recipient))
     mail["Date"] = formatdate()
     mail["Auto-Submitted"] = "auto-generated"
     # The same at every try: who gets it twice all the same can tell.
@@ -160,17 +231,88 @@ def ui_url(known: Settings) -> str:
     return known.ui_url or str(conf.get("api", "base_url", fallback="") or "")
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Why something was not sent, without anything that a server or an address may give away."""
     if isinstance(error, PlatformError):
         return error.cause.rstrip(".")
     if isinstance(error, URLError) and isinstance(error.reason, Exception):
         return reason(error.reason)
+    if isinstance(error, ssl.SSLError):
+        return _tls_reason(error)
+    if isinstance(error, smtplib.SMTPException):
+        return _smtp_reason(error)
+    if isinstance(error, TimeoutError):
+        return "the server does not answer in time"
+    if isinstance(error, socket.gaierror):
+        return "the name of the server is not known, or cannot be looked up now"
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection is refused: nothing listens at this address and port"
+    if isinstance(error, ConnectionError):
+        return "the server closed the connection"
+    if isinstance(error, HTTPException):
+        return "the server does not answer as a web server does"
+    if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno > 0:
+        return os.strerror(error.errno)
+    # Airflow words a lost connection anew, and drops what it was.
+    if isinstance(error.__context__, smtplib.SMTPException):
+        return reason(error.__context__)
+    return type(error).__name__
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        said = _CERTIFICATE.get(error.verify_code, f"cannot be verified ({error.verify_message})")
+        return f"the certificate of the server {said}"
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return "the server broke off the TLS handshake"
+    kind = str(error.reason or "").lower()
+    if any(part in kind for part in ("wrong_version_number", "record_layer_failure", "packet_length", "http_request")):
+        return "the server does not speak TLS from the first byte on this port; for mail see disable_ssl"
+    if "alert" in kind or "protocol" in kind:
+        return f"the server refuses the TLS handshake ({kind.replace('_', ' ')})"
+    return f"TLS fails ({kind.replace('_', ' ') or type(error).__name__})"
+
+
+_CERTIFICATE = {
+    9: "is not valid yet",
+    10: "has expired",
+    **dict.fromkeys((18, 19, 20, 21), "is not trusted: no authority that this machine knows has signed it"),
+    62: "is for another host name",
+    64: "is for another address",
+}
+"""By OpenSSL's codes (X509_V_ERR_…)."""
+
+
+def _smtp_reason(error: smtplib.SMTPException) -> str:
+    if isinstance(error, smtplib.SMTPServerDisconnected):
+        # The library says the same of a server that is silent for too long.
+        return reason(error.__context__ if isinstance(error.__context__, TimeoutError) else ConnectionResetError())
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        said = str(error).upper()
+        if "STARTTLS" in said:
+            return "the server does not offer STARTTLS; to send in plain text set disable_tls"
+        return "the server offers no login" if "AUTH" in said else "the server does not take such an address"
     status = _smtp_status(error)
-    if status:
-        return f"the server answers {status}"
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if isinstance(number, int) and number > 0 else type(error).__name__
+    if status is None:
+        return type(error).__name__
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return _answer(*next(iter(error.recipients.values())))
+    said = _answer(status, getattr(error, "smtp_error", b""))
+    if isinstance(error, smtplib.SMTPAuthenticationError):
+        return f"{said}: it refuses the login"
+    if isinstance(error, smtplib.SMTPSenderRefused) and ":" not in said:
+        return f"{said}: it refuses the sender (from_email)"
+    return said
+
+
+def _answer(status: int, words: bytes | str) -> str:
+    """The server's answer: its number, and what it means. Its words may hold names."""
+    text = (words.decode(errors="replace") if isinstance(words, bytes) else str(words)).lower()
+    meanings = {"starttls": "it asks for STARTTLS first", "relay": "it does not relay mail to this recipient"}
+    meaning = next((said for word, said in meanings.items() if word in text), "")
+    if not meaning and status == _WANTS_LOGIN:
+        meaning = "it asks for a login first"
+    return f"the server answers {status}{': ' if meaning else ''}{meaning}"
 
 
 def _is_configured(connection_id: str) -> bool:

@@ -19,7 +19,7 @@ from adventureworks import incidents
 from adventureworks.catalog import marts_of
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.incidents import Finding, Incident, messages, mishaps
-from adventureworks.incidents.ledger import READ_LOG, TASK_RULE
+from adventureworks.incidents.ledger import READ_LOG, resolve_rules, task_rule
 from adventureworks.incidents.notices import Notice
 from adventureworks.incidents.privacy import plain_line
 from adventureworks.incidents.telling import compose
@@ -29,6 +29,7 @@ from adventureworks.outbox.desk import Desk
 from adventureworks.outbox.routes import routes
 from adventureworks.outbox.sending import send_due
 from adventureworks.reports import mailing
+from adventureworks.reports.delivery import NotDelivered
 from adventureworks.settings import Settings, settings
 from adventureworks.warehouse import Warehouse, open_warehouse
 
@@ -61,6 +62,9 @@ def on_task_failure(context: Mapping[str, Any]) -> None:
     A blocked table whose incident is open is not reported a second time.
     """
     try:
+        if isinstance(_platform_error(context.get("exception")), NotDelivered):
+            # Each month that failed has its incident.
+            return
         finding = _finding(context)
         with open_warehouse(settings()).connect("incidents") as connection:
             known = {incident.rule for incident in incidents.open_incidents(connection, finding.asset)}
@@ -82,12 +86,9 @@ def on_task_success(context: Mapping[str, Any]) -> None:
         over = set() if instance.map_index >= 0 else {task.task_id}
         if task.trigger_rule == "all_success":
             over |= set(task.upstream_task_ids)
-        rules = {f"{TASK_RULE}{name}" for name in over}
+        rules = {task_rule(name, _month(context)) for name in over}
         with open_warehouse(settings()).connect("incidents") as connection:
-            known = {incident.rule for incident in incidents.open_incidents(connection, instance.dag_id)}
-            if not known & rules:
-                return
-            resolved = incidents.resolve(connection, instance.dag_id, keep=known - rules, run_id=_run_id(instance))
+            resolved = resolve_rules(connection, instance.dag_id, rules, run_id=_run_id(instance))
         tell((), resolved)
     except Exception as error:
         log.error("The recovery of the task could not be recorded: %s", channels.reason(error))
@@ -114,7 +115,7 @@ def _deliver(readers: bool = False) -> None:
 
 def _compose(warehouse: Warehouse, known: Settings, reachable: Sequence[str], readers: bool) -> None:
     """Puts into the outbox what is to be told. What cannot be worded is an incident of the platform."""
-    troubles: dict[str, Exception | None] = {mishaps.ROUTES: None}
+    troubles: dict[str, BaseException | None] = {mishaps.ROUTES: None}
     try:
         desk = _desk(known, reachable)
     except PlatformError as error:
@@ -139,7 +140,7 @@ def _desk(known: Settings, reachable: Sequence[str]) -> Desk:
     return Desk(routes(known), reachable, known.slack_connection, channels.ui_url(known))
 
 
-def _compose_incidents(warehouse: Warehouse, desk: Desk) -> Exception | None:
+def _compose_incidents(warehouse: Warehouse, desk: Desk) -> BaseException | None:
     try:
         with warehouse.connect("compose messages") as connection:
             errors = compose(connection, desk, datetime.now(UTC))
@@ -162,7 +163,7 @@ def _compose_for_readers(warehouse: Warehouse, known: Settings, desk: Desk) -> E
     return None
 
 
-def cause_of(error: Exception) -> str:
+def cause_of(error: BaseException) -> str:
     """What went wrong, in one line without secrets."""
     cause = error.cause if isinstance(error, PlatformError) else _cause(error)
     return plain_line(cause, _secrets(settings()))
@@ -174,13 +175,13 @@ def _finding(context: Mapping[str, Any]) -> Finding:
     error = _platform_error(context.get("exception"))
     blocked = _blocked_table(context)
     cause = error.cause if error else _cause(context.get("exception"))
-    read_log = f"{READ_LOG}: {instance.log_url} Mend the cause, then clear the task: it takes up where it stopped."
+    read_log = f"{READ_LOG}: {instance.log_url} Fix the cause, then clear the task: it continues where it stopped."
     name = getattr(instance, "rendered_map_index", None)
     task = f"{instance.task_id} [{name}]" if name else instance.task_id
     marts = marts_of(instance.dag_id)
     return Finding(
         asset=blocked.table if blocked else instance.dag_id,
-        rule=blocked.rule if blocked else f"{TASK_RULE}{instance.task_id}",
+        rule=blocked.rule if blocked else task_rule(instance.task_id, _month(context)),
         severity="error",
         summary=plain_line(cause if blocked else f"Task {task} failed: {cause}", _secrets(settings())),
         failed=None,
@@ -193,6 +194,11 @@ def _finding(context: Mapping[str, Any]) -> Finding:
     )
 
 
+def _month(context: Mapping[str, Any]) -> str | None:
+    """The month that the run is about, if it is about one."""
+    return getattr(context.get("dag_run"), "partition_key", None)
+
+
 def _run_id(instance: Any) -> str:
     return f"{instance.dag_id}/{instance.run_id}"
 
@@ -203,7 +209,7 @@ def _blocked_table(context: Mapping[str, Any]) -> TableBlocked | None:
 
 
 def _platform_error(error: object) -> PlatformError | None:
-    """The error that a person can mend, among an exception and those that led to it."""
+    """The error that a person can fix, among an exception and those that led to it."""
     seen: set[int] = set()
     while isinstance(error, BaseException) and id(error) not in seen:
         if isinstance(error, PlatformError):

@@ -38,7 +38,9 @@ def report_folder(settings: Settings) -> ObjectStoragePath:
 def _require_libraries(address: str) -> None:
     scheme = urlsplit(address).scheme
     if not scheme:
-        raise PlatformError(f"{SETTING} is no address: {address}.", "Write it as file:///folder or s3://bucket/folder.")
+        raise PlatformError(
+            f"{SETTING} is not an address: {address}.", "Write it as file:///folder or s3://bucket/folder."
+        )
     extra, modules = STORES.get(scheme, ("", ()))
     missing = [module for module in modules if not _is_installed(module)]
     if missing:

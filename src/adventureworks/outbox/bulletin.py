@@ -12,6 +12,7 @@ from adventureworks.charts.rendering import png
 from adventureworks.charts.theme import Spec
 from adventureworks.outbox.letters import Enclosure, Letter
 from adventureworks.texts import Language
+from adventureworks.texts.plain import each_text, plain
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -85,9 +86,10 @@ class Bulletin:
 def letter_of(
     bulletin: Bulletin, language: Language, ui_url: str = "", *, attachments: Sequence[Enclosure] = ()
 ) -> Letter:
-    """The bulletin as a letter."""
+    """The bulletin as a letter, whatever the characters of its texts."""
     import css_inline
 
+    bulletin = each_text(bulletin, plain)
     address = page_address(ui_url, bulletin.page)
     link = bulletin.link or language.text("Open the dashboard")
     values = {

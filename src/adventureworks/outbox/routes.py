@@ -18,6 +18,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from adventureworks.errors import PlatformError
+from adventureworks.outbox.addresses import addresses
 from adventureworks.settings import Settings
 from adventureworks.texts import LANGUAGES
 
@@ -45,7 +46,7 @@ def _clock(given: object) -> time:
     text = f"{given // 60}:{given % 60:02}" if isinstance(given, int) and 60 <= given < 24 * 60 else given
     found = _CLOCK.fullmatch(text) if isinstance(text, str) else None
     if not found:
-        raise ValueError(f'{given!r} is no time of the day; write it as "HH:MM"')
+        raise ValueError(f'{given!r} is not a time of the day; write it as "HH:MM"')
     return time(int(found[1]), int(found[2]))
 
 
@@ -59,10 +60,23 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Group(Part):
-    """People who are told the same."""
+def _emails(given: object) -> object:
+    """Each address by itself: a text, or each text of a list, may hold several."""
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, (list, tuple)):
+        return given
+    found: dict[str, None] = {}
+    for text in texts:
+        if not isinstance(text, str):
+            raise ValueError(f"{text!r} is not a mail address")
+        found.update(dict.fromkeys(addresses(text)))
+    return tuple(found)
 
-    emails: tuple[str, ...] = ()
+
+class Group(Part):
+    """People who are told the same; `emails` may be written as one text."""
+
+    emails: Annotated[tuple[str, ...], BeforeValidator(_emails)] = ()
     slack: str = Field(default="", description="Airflow connection of their Slack channel; empty: the platform's.")
     language: Annotated[str, AfterValidator(_language)] = "en"
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
@@ -120,17 +134,25 @@ def routes(settings: Settings) -> Routes:
     given = yaml.safe_load(files("adventureworks.outbox").joinpath("routes.yaml").read_text(encoding="utf-8"))
     if settings.routes:
         given = _laid_over(given, _read(settings.routes))
-    for owner, address in settings.owner_emails.items():
-        given["groups"] = _laid_over(given["groups"], {owner: {"emails": [address]}})
+    for owner, text in settings.owner_emails.items():
+        try:
+            given["groups"] = _laid_over(given["groups"], {owner: {"emails": list(addresses(text))}})
+        except ValueError as error:
+            raise PlatformError(
+                f"ADVENTUREWORKS_OWNER_EMAILS is wrong at {owner}: {error}.",
+                'Write it as {"sales": "ann@example.com, ben@example.com"}.',
+            ) from None
     try:
         found = Routes.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         said = first["msg"].removeprefix("Value error, ")
-        raise PlatformError(f"The routes are wrong at {place}: {said}.", _mend(settings)) from None
+        raise PlatformError(f"The routes are wrong at {place}: {said}.", _correct(settings)) from None
     if found._unknown:
-        raise PlatformError(f"The routes name groups that they do not have: {sorted(found._unknown)}.", _mend(settings))
+        raise PlatformError(
+            f"The routes name groups that are not defined: {', '.join(sorted(found._unknown))}.", _correct(settings)
+        )
     return found
 
 
@@ -165,16 +187,16 @@ def not_before(quiet: QuietHours | None, severity: str, zone: str, now: datetime
 
 
 def _read(file: Path) -> dict[str, Any]:
-    choices = f"Mend it, or unset {SETTING}."
+    choices = f"Correct it, or unset {SETTING}."
     try:
         given = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise PlatformError(f"The routes {file} cannot be read: {error.strerror}.", choices) from None
     except yaml.YAMLError as error:
         place = str(getattr(error, "problem_mark", "")).strip()
-        raise PlatformError(f"The routes {file} are no YAML: {place}.", choices) from None
+        raise PlatformError(f"The routes {file} are not YAML: {place}.", choices) from None
     if given is not None and not isinstance(given, dict):
-        raise PlatformError(f"The routes {file} hold no names.", choices)
+        raise PlatformError(f"The routes {file} are not a map of names.", choices)
     return given or {}
 
 
@@ -187,5 +209,9 @@ def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def _mend(settings: Settings) -> str:
-    return f"Mend {settings.routes}." if settings.routes else "Set ADVENTUREWORKS_OWNER_EMAILS right."
+def _correct(settings: Settings) -> str:
+    return (
+        f"Correct {settings.routes}, then: adventureworks doctor"
+        if settings.routes
+        else "Correct ADVENTUREWORKS_OWNER_EMAILS, then: adventureworks doctor"
+    )

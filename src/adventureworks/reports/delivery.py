@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +18,9 @@ from typing import Any, Literal, Protocol
 
 from psycopg.rows import dict_row
 
-from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.catalog import ANALYSES, marts_of
+from adventureworks.errors import PlatformError, ServiceUnavailable, is_failure
+from adventureworks.incidents import Finding, ledger
 from adventureworks.reports import month as months
 from adventureworks.reports.month import Line, Month
 from adventureworks.settings import Settings
@@ -33,6 +36,11 @@ MEDIA_TYPES: Mapping[Kind, str] = {
 }
 PARTS = ("total", "region", "category")
 OWN, PARTIAL = "own", "partial"
+
+log = logging.getLogger(__name__)
+
+Failures = dict[tuple[str, Kind], BaseException]
+"""What kept a file of a month from being made or filed, by its language and kind."""
 
 Figures = Mapping[str, Any]
 """Part -> name -> revenue and profit, as texts; `own`: a digest of the month's own sales; `partial`: whether it is."""
@@ -96,65 +104,149 @@ class Delivery:
     files: tuple[File, ...]
 
 
+class NotDelivered(PlatformError):
+    """Reports that could not be made or filed. Each month has its incident."""
+
+
 def deliver_each(settings: Settings, folder: Folder, keys: Iterable[str], run_id: str) -> Iterator[Delivery]:
-    """Delivers month after month; one that cannot be is passed over, and raised as a PlatformError after the others."""
+    """Delivers month after month. One that fails opens its own incident, and stops no other.
+
+    Raises NotDelivered, which names the months that failed, after the others are delivered; ServiceUnavailable where a
+    database does not answer.
+    """
     failed: dict[str, PlatformError] = {}
     for key in keys:
         try:
             yield deliver(settings, folder, key, run_id)
         except ServiceUnavailable:
             raise
-        except PlatformError as error:
-            failed[key] = error
-    if len(failed) == 1:
-        raise next(iter(failed.values()))
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            log.exception("The reports of %s are not delivered.", key)
+            failed[key] = _report_failure(settings, key, run_id, error)
     if failed:
         causes = " ".join(f"{key}: {error.cause}" for key, error in failed.items())
-        raise PlatformError(
-            f"{len(failed)} months could not be reported, the others are. {causes}",
+        one = len(failed) == 1
+        raise NotDelivered(
+            f"The reports of {len(failed)} month{'' if one else 's'} are not delivered. {causes}",
             next(iter(failed.values())).next_step,
         )
+
+
+def _report_failure(settings: Settings, key: str, run_id: str, error: BaseException) -> PlatformError:
+    """Opens or counts the incident of a month; gives the failure in words."""
+    dag = run_id.partition("/")[0]
+    known = error if isinstance(error, PlatformError) else None
+    worded = PlatformError(
+        known.cause if known else in_words(error),
+        (known and known.next_step)
+        or f"Fix the cause, then: airflow dags trigger {dag} (without a month it makes what is missing)",
+    )
+    finding = Finding(
+        asset=dag,
+        rule=ledger.task_rule(ledger.PER_MONTH, key),
+        severity="error",
+        summary=f"The reports of {key} are not delivered: {worded.cause}",
+        failed=None,
+        total=None,
+        examples=(),
+        next_step=worded.next_step,
+        run_id=run_id,
+        owner=marts_of(dag)[0].owner,
+        cause=worded.cause,
+    )
+    with open_warehouse(settings).connect("report failure") as connection:
+        ledger.report(connection, [finding])
+    return worded
+
+
+def in_words(error: BaseException) -> str:
+    """What went wrong, without rows of data: the words of an operating system's error, else its kind."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    return f"{type(error).__name__}."
 
 
 def deliver(settings: Settings, folder: Folder, key: str, run_id: str) -> Delivery:
     """Makes and files the reports of a month in every language, unless they are there with the same figures.
 
-    Where nothing of the month is sold any more, what was filed is withdrawn. Raises PlatformError where the figures do
-    not agree; then nothing is filed.
+    Where nothing of the month is sold any more, what was filed is withdrawn. The month's incident is resolved. Raises
+    PlatformError where the figures do not agree, or no file can be made; then nothing is filed. A file that cannot be
+    made stops no other: they are filed, then PlatformError is raised.
     """
     with open_warehouse(settings).connect("deliver reports") as connection:
         layout.prepare(connection)
         connection.commit()
-        try:
-            found = months.figures(connection, key)
-        except months.NothingSold:
-            return _withdraw(connection, folder, key, run_id)
-        known = _known(connection, key)
-        digest = _digest(found)
-        if known is not None and known["digest"] == digest:
-            return _keep(connection, settings, folder, found, known)
-        revision = known["revision"] + 1 if known else 1
-        filed = _file(connection, folder, found, settings.report_languages, revision)
-        status = _status(known, found)
-        changes = tuple(_changes(_told(known), found)) if known and known["told"] else ()
-        _note(connection, found, digest, revision, status, changes, run_id, known)
-        return Delivery(key, status, revision, found.is_partial, changes, filed)
+        failures: Failures = {}
+        done = _deliver(connection, settings, folder, key, run_id, failures)
+        if not failures:
+            ledger.resolve_rules(
+                connection, run_id.partition("/")[0], {ledger.task_rule(ledger.PER_MONTH, key)}, run_id
+            )
+    if failures:
+        raise _incomplete(failures)
+    return done
+
+
+def _deliver(
+    connection: Connection, settings: Settings, folder: Folder, key: str, run_id: str, failures: Failures
+) -> Delivery:
+    try:
+        found = months.figures(connection, key)
+    except months.NothingSold:
+        return _withdraw(connection, folder, key, run_id)
+    known = _known(connection, key)
+    digest = _digest(found)
+    if known is not None and known["digest"] == digest:
+        return _keep(connection, settings, folder, found, known, failures)
+    revision = known["revision"] + 1 if known else 1
+    filed = _file(connection, folder, found, revision, _wanted(settings), failures)
+    if not filed:
+        raise _incomplete(failures)
+    status = _status(known, found)
+    changes = tuple(_changes(_told(known), found)) if known and known["told"] else ()
+    _note(connection, found, digest, revision, status, changes, run_id, known)
+    return Delivery(key, status, revision, found.is_partial, changes, filed)
+
+
+def _wanted(settings: Settings) -> set[tuple[str, Kind]]:
+    """Language and kind of every file that a month has."""
+    return set(product(settings.report_languages, KINDS))
+
+
+def _incomplete(failures: Failures) -> PlatformError:
+    """What the files that could not be made have in common: their first cause."""
+    names = ", ".join(f"{KINDS[kind]} ({language})" for language, kind in sorted(failures))
+    first = next(iter(failures.values()))
+    if isinstance(first, PlatformError):
+        return PlatformError(f"{names}: {first.cause}", first.next_step)
+    return PlatformError(f"{names}: {in_words(first)}")
 
 
 def _keep(
-    connection: Connection, settings: Settings, folder: Folder, found: Month, known: Mapping[str, Any]
+    connection: Connection,
+    settings: Settings,
+    folder: Folder,
+    found: Month,
+    known: Mapping[str, Any],
+    failures: Failures,
 ) -> Delivery:
     """What is filed holds; it is made again where a file is missing, or a control total can be given now."""
-    filed, has_control = tuple(files(connection, found.key)), known["has_control"]
-    there = {(file.language, file.kind) for file in filed if (folder / file.path).exists()}
-    is_complete = there >= {(code, kind) for code in settings.report_languages for kind in KINDS}
-    if not is_complete or (found.control_total is not None and not has_control):
-        filed = _file(connection, folder, found, settings.report_languages, known["revision"])
-        has_control = found.control_total is not None
+    has_control, wanted = known["has_control"], _wanted(settings)
+    if has_control or found.control_total is None:
+        wanted -= {
+            (file.language, file.kind)
+            for file in files(connection, found.key)
+            if file.revision == known["revision"] and (folder / file.path).exists()
+        }
+    _file(connection, folder, found, known["revision"], wanted, failures)
+    has_control = has_control or (found.control_total is not None and not failures)
     connection.execute(
         "update ops.monthly_report set mart_version = %s, has_control = %s where month = %s",
         (found.version, has_control, found.key),
     )
+    filed = tuple(files(connection, found.key))
     return Delivery(found.key, "unchanged", known["revision"], found.is_partial, (), filed)
 
 
@@ -206,16 +298,16 @@ def files(connection: Connection, key: str | None = None) -> Iterator[File]:
 def months_stale(settings: Settings, folder: Folder | None = None) -> tuple[str, ...]:
     """The months whose reports are older than a figure that they show, missing, or of nothing any more; oldest first.
 
-    With the folder, those too of which a file is lost.
+    With the folder, those too of which a file is lost or was never made.
     """
     with open_warehouse(settings).connect("stale reports") as connection:
         layout.prepare(connection)
         rows = connection.execute("select distinct to_char(month, 'YYYY-MM') from marts.monthly_profit").fetchall()
         sold = {row[0] for row in rows}
         filed_now = connection.execute(
-            "select month, mart_version from ops.monthly_report where status <> 'withdrawn'"
+            "select month, mart_version, revision from ops.monthly_report where status <> 'withdrawn'"
         ).fetchall()
-        reported: dict[str, int] = dict(filed_now)
+        reported: dict[str, int] = {month: version for month, version, _ in filed_now}
         news = publication.since(connection, "monthly_profit", min(reported.values(), default=0))
         waiting = months_without_control(connection)
         filed = tuple(files(connection)) if folder else ()
@@ -224,7 +316,13 @@ def months_stale(settings: Settings, folder: Folder | None = None) -> tuple[str,
         for month, version in reported.items()
         if any(one.version > version and (one.months is None or months.shows(month, one.months)) for one in news)
     }
-    lost = {file.month for file in filed if folder and not (folder / file.path).exists()}
+    there = {
+        (file.month, file.revision, file.language, file.kind)
+        for file in filed
+        if folder and (folder / file.path).exists()
+    }
+    whole = _wanted(settings) if folder else set()
+    lost = {month for month, _, revision in filed_now if any((month, revision, *one) not in there for one in whole)}
     return tuple(sorted((sold - set(reported)) | (set(reported) - sold) | changed | set(waiting) | lost))
 
 
@@ -234,19 +332,39 @@ def months_without_control(connection: Connection) -> list[str]:
     return [row[0] for row in rows]
 
 
+def months_not_delivered(connection: Connection) -> set[str]:
+    """The months whose last delivery failed, in whole or in part."""
+    dags = [name for name, analysis in ANALYSES.items() if analysis.monthly]
+    found = {ledger.task_of(one.rule)[1] for dag in dags for one in ledger.open_incidents(connection, dag)}
+    return found - {""}
+
+
 def _known(connection: Connection, key: str) -> dict[str, Any] | None:
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute("select * from ops.monthly_report where month = %s for update", (key,)).fetchone()
 
 
 def _file(
-    connection: Connection, folder: Folder, found: Month, languages: Iterable[str], revision: int
+    connection: Connection,
+    folder: Folder,
+    found: Month,
+    revision: int,
+    wanted: Collection[tuple[str, Kind]],
+    failures: Failures,
 ) -> tuple[File, ...]:
+    """Makes and files these reports of a month. One that cannot be made or written is put into `failures`."""
     filed = []
-    for language, kind in product(languages, KINDS):
-        content = made(found, language, kind)
+    for language, kind in sorted(wanted):
         path = f"monthly/{found.key}/{file_name(found.key, language, kind)}"
-        write_whole(folder / path, content)
+        try:
+            content = made(found, language, kind)
+            write_whole(folder / path, content)
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            log.exception("%s is not filed.", path)
+            failures[language, kind] = error
+            continue
         connection.execute(
             "insert into ops.report_file (month, language, kind, path, bytes, digest, revision)"
             " values (%s, %s, %s, %s, %s, %s, %s) on conflict (month, language, kind) do update"
@@ -264,8 +382,13 @@ def write_whole(path: Any, content: bytes) -> None:
         path.write_bytes(content)
         return
     draft = path.with_name(f".{path.name}.part")
-    draft.write_bytes(content)
-    draft.rename(path)
+    try:
+        draft.write_bytes(content)
+        draft.rename(path)
+    except OSError:
+        # Half a file would keep the room on a full disk.
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def _note(

@@ -9,11 +9,14 @@ from decimal import Decimal
 from importlib.resources import files
 from typing import Any
 
+from adventureworks.charts.glyphs import displayable
 from adventureworks.charts.monthly import bars, columns_and_line
-from adventureworks.charts.rendering import FONTS, svg
+from adventureworks.charts.rendering import svg
+from adventureworks.charts.theme import FONTS
 from adventureworks.reports.definitions import definitions, notes
 from adventureworks.reports.month import Line, Month
 from adventureworks.texts import Language
+from adventureworks.texts.plain import each_text
 
 AUTHOR = "AdventureWorks DataOps"
 
@@ -27,7 +30,7 @@ def document(found: Month, language: Language) -> bytes:
     template = files("adventureworks.reports").joinpath("templates", "month.typ").read_bytes()
     made = typst.compile(  # type: ignore[misc]
         template,
-        sys_inputs={"data": json.dumps(_data(found, language), ensure_ascii=False)},
+        sys_inputs={"data": json.dumps(each_text(_data(found, language), displayable), ensure_ascii=False)},
         font_paths=[str(FONTS)],
         ignore_system_fonts=True,
         # PDF/UA: tagged, so that it can be read aloud.

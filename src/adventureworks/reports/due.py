@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from adventureworks.catalog import ANALYSES
 from adventureworks.marts.plan import Plan, plan_now
-from adventureworks.reports.delivery import months_without_control
+from adventureworks.reports.delivery import months_not_delivered, months_without_control
 from adventureworks.reports.month import shows
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse
@@ -42,4 +42,4 @@ def _months(connection: Connection, step: object) -> set[str]:
         return known
     changed = {month for months in step.months.values() for month in months or ()}
     readers = {month for month in known if shows(month, changed)}
-    return changed | readers | set(months_without_control(connection))
+    return changed | readers | set(months_without_control(connection)) | months_not_delivered(connection)

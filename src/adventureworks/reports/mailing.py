@@ -18,7 +18,7 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from adventureworks import incidents
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, is_failure
 from adventureworks.incidents import Finding
 from adventureworks.outbox import Enclosure, Letter, post
 from adventureworks.outbox.desk import EMAIL, SLACK, Desk
@@ -41,7 +41,7 @@ ASSET = "reports"
 
 log = logging.getLogger(__name__)
 
-Failures = dict[str, Exception]
+Failures = dict[str, BaseException]
 """What could not be made, by the rule of its incident."""
 
 
@@ -64,7 +64,9 @@ def _apart(connection: Connection, rule: str, failures: Failures) -> Iterator[No
     connection.execute("savepoint message")
     try:
         yield
-    except Exception as error:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         # Where the connection is lost this fails too, and ends the round.
         connection.execute("rollback to savepoint message")
         failures[rule] = error
@@ -90,12 +92,10 @@ def _report(connection: Connection, failures: Failures, waiting: set[str]) -> No
     ]
     for incident in incidents.report(connection, findings):
         log.error("%s %s", incident.summary, incident.next_step)
-    known = {incident.rule for incident in incidents.open_incidents(connection, ASSET)}
-    if known - set(failures) - waiting:
-        incidents.resolve(connection, ASSET, keep=set(failures) | waiting)
+    incidents.resolve(connection, ASSET, keep=set(failures) | waiting)
 
 
-def _said(rule: str, error: Exception) -> str:
+def _said(rule: str, error: BaseException) -> str:
     kind, _, name = rule.partition("_")
     about = {"digest": f"The digest {name}", "month": f"The mail about {name}"}.get(kind, "The mail about many months")
     # Another error's words may hold rows.
@@ -103,9 +103,11 @@ def _said(rule: str, error: Exception) -> str:
     return f"{about} cannot be made; the others go out. {cause}"
 
 
-def _next_step(error: Exception) -> str:
+def _next_step(error: BaseException) -> str:
     step = error.next_step if isinstance(error, PlatformError) else ""
-    return step or "Mend the cause: it is tried again at every round of adventureworks watch."
+    return (
+        step or "Fix the cause; every round of adventureworks watch tries again. At once: adventureworks watch --once"
+    )
 
 
 def _compose_digest(

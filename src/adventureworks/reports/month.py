@@ -170,7 +170,7 @@ def first_day(key: str) -> date:
             raise ValueError(key)
         return datetime.strptime(key, "%Y-%m").date()  # noqa: DTZ007 - a month has no zone
     except ValueError:
-        raise PlatformError(f"{key} is no month.", "Write it as 2014-05.") from None
+        raise PlatformError(f"{key} is not a month.", "Write it as 2014-05.") from None
 
 
 def shows(key: str, changed: Collection[str]) -> bool:

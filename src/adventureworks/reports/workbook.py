@@ -14,6 +14,7 @@ import xlsxwriter
 from adventureworks.reports.definitions import definitions, notes
 from adventureworks.reports.month import Line, Month
 from adventureworks.texts import Language
+from adventureworks.texts.plain import plain
 
 FONT = "Inter"
 MAIN, SECOND, BAD, QUIET = "#0550AE", "#BC4C00", "#B42318", "#59636E"
@@ -22,6 +23,9 @@ MONEY = {
     "fr": "#,##0.00\u00a0[$$US-C0C];[Red]-#,##0.00\u00a0[$$US-C0C]",
 }
 SHARE = "0.0%;[Red]-0.0%"
+
+LONGEST_CELL = 32_767
+"""Excel's limit, in UTF-16 units. XlsxWriter leaves a cell with a longer text empty."""
 
 Cell = str | int | Decimal | None
 
@@ -354,7 +358,7 @@ class _Writer:
         if value is None:
             sheet.write_blank(row, column, None, self._styles[style])
         elif isinstance(value, str):
-            sheet.write_string(row, column, value, self._styles[style])
+            sheet.write_string(row, column, _fit(value), self._styles[style])
         else:
             sheet.write_number(row, column, value, self._styles[style])
 
@@ -364,3 +368,12 @@ class _Writer:
         amounts = {"num_format": "#,##0", "major_gridlines": {"visible": True, "line": {"color": "#D0D7DE"}}}
         (chart.set_x_axis if sideways else chart.set_y_axis)(amounts)
         chart.set_chartarea({"border": {"none": True}})
+
+
+def _fit(text: str) -> str:
+    """The text as a cell can hold it, cut at its longest."""
+    text = plain(text)
+    units = text.encode("utf-16-le")
+    if len(units) <= 2 * LONGEST_CELL:
+        return text
+    return units[: 2 * (LONGEST_CELL - 1)].decode("utf-16-le", errors="ignore") + "…"

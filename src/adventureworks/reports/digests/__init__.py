@@ -54,5 +54,5 @@ def check_names(names: Iterable[str]) -> None:
     if unknown:
         raise PlatformError(
             f"The routes name a digest that there is not: {', '.join(unknown)}. There are {', '.join(DIGESTS)}.",
-            "Mend the file that ADVENTUREWORKS_ROUTES names.",
+            "Correct the file that ADVENTUREWORKS_ROUTES names, then: adventureworks doctor",
         )

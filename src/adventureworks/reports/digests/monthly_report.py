@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from adventureworks.outbox import Enclosure, Letter
 from adventureworks.outbox.bulletin import Bulletin, Figure, Listing, letter_of
-from adventureworks.reports.delivery import Change, Delivery
+from adventureworks.reports.delivery import KINDS, Change, Delivery
 from adventureworks.reports.month import Month, first_day
 from adventureworks.texts import Language
 
@@ -41,7 +41,12 @@ def letter(
     `refreshed` are months that were filed anew only because they are compared with this one.
     """
     fits = sum(_size_in_mail(file.content) for file in filed.files) < LARGEST_MAIL_BYTES
-    notes = [_where(filed, language, fits, ui_url), *_refreshed(refreshed, language)]
+    lacks = [language.text("A file of this report could not be made yet; it is filed as soon as it can be.")]
+    notes = [
+        _where(filed, language, fits, ui_url),
+        *(lacks if len(filed.files) < len(KINDS) else []),
+        *_refreshed(refreshed, language),
+    ]
     told = _bulletin(delivery, found, language, notes)
     return letter_of(told, language, ui_url, attachments=filed.files if fits else ())
 
