@@ -227,7 +227,11 @@ def test_what_slack_does_not_take_is_sent_once_later(
     else:
         use_slack(monkeypatch, 1)
     tell(report(platform, FINDING))
-    reason = "the server answers 500" if trouble == 500 else "nothing listens"
+    reason = (
+        "the server answers 500"
+        if trouble == 500
+        else "the connection is refused: nothing listens at this address and port"
+    )
     assert (
         f"No slack message '[AdventureWorks] Sales_SalesOrderDetail blocked: columns_are_there': {reason}."
         in caplog.text
@@ -349,3 +353,19 @@ def test_a_task_that_succeeds_again_is_over_a_mapped_one_when_all_of_it_did(plat
     assert [i.rule for i in still_open(platform)] == ["task_load"]
     on_task_success(succeeded("check", upstream={"load"}))
     assert still_open(platform) == []
+
+
+def test_a_report_that_fails_is_the_incident_of_its_month(platform: str) -> None:
+    from adventureworks.orchestration.notify import on_task_failure, on_task_success
+    from adventureworks.reports.delivery import NotDelivered
+
+    def run_of(month: str, context: dict[str, Any]) -> dict[str, Any]:
+        context["ti"].dag_id = "financial_reporting"
+        return {**context, "dag_run": SimpleNamespace(partition_key=month)}
+
+    for month in ("2014-05", "2014-06", "2014-05"):
+        on_task_failure(run_of(month, failed_task(ValueError("x"), task="deliver")))
+    on_task_failure(run_of("2014-07", failed_task(NotDelivered("told already"), task="deliver")))
+    assert [i.rule for i in still_open(platform)] == ["task_deliver:2014-05", "task_deliver:2014-06"]
+    on_task_success(run_of("2014-06", succeeded("deliver", rule="none_failed")))
+    assert [(i.rule, i.seen_count) for i in still_open(platform)] == [("task_deliver:2014-05", 2)]

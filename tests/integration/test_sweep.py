@@ -106,6 +106,17 @@ def test_a_killed_task_is_found_once_and_over_when_it_succeeds(platform: str, ai
     assert names(sweep(platform, airflow))[0] == [(INGESTION, "task_publish_tables")], "it was killed anew"
 
 
+def test_a_report_that_was_killed_concerns_its_month_alone(platform: str, airflow: Airflow) -> None:
+    dag = "financial_reporting"
+    for run, month in (("r1", "2014-05"), ("r2", "2014-06"), ("r3", None)):
+        airflow.run("insert into dag_run (dag_id, run_id, partition_key) values (%s, %s, %s)", dag, run, month)
+    airflow.ended(dag, "deliver", "failed", run="r1", ago=5)
+    airflow.ended(dag, "deliver", "success", run="r2", ago=2)
+    assert names(sweep(platform, airflow))[0] == [(dag, "task_deliver:2014-05")]
+    airflow.ended(dag, "deliver", "failed", run="r3", ago=1)
+    assert names(sweep(platform, airflow)) == QUIET, "the incident of a month tells of a run for all months"
+
+
 def test_an_instance_of_a_mapped_task_that_was_killed_is_found_among_its_siblings(
     platform: str, airflow: Airflow
 ) -> None:
