@@ -128,7 +128,7 @@ def send(
 def test_the_port_says_what_is_spoken_unless_the_extra_does(
     kind: str,
     port_of: str | None,
-    extra: dict[str, object],
+    extra: dict[str, Any],
     upgraded: bool,
     start: Start,
     monkeypatch: pytest.MonkeyPatch,
@@ -151,6 +151,7 @@ def test_the_port_says_what_is_spoken_unless_the_extra_does(
         (STARTTLS, {}, {"login": "ann", "password": "wrong"}, "535: it refuses the login"),
         (STARTTLS, {}, {"to": "ben@elsewhere.test"}, "554: it does not relay mail"),
         (STARTTLS, {}, {"disable_tls": True, "disable_ssl": True}, "530: it asks for STARTTLS first"),
+        (STARTTLS, {}, {"to": "ben"}, "the recipient is not a mail address"),
         (STARTTLS, {}, {"host": "no-such-host.invalid"}, "name of the server is not known"),
     ],
 )

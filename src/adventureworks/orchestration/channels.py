@@ -105,7 +105,8 @@ class Email:
         except Exception as error:
             raise PlatformError(
                 f"The mail server of the connection {self._connection_id} cannot be used: {reason(error)}.",
-                f"Correct AIRFLOW_CONN_{self._connection_id.upper()}: docs/operate/local.md, Slack and e-mail.",
+                f"Correct the connection (docs/operate/local.md, AIRFLOW_CONN_{self._connection_id.upper()}), then:"
+                " adventureworks doctor",
             ) from None
 
 
@@ -184,13 +185,17 @@ def _hand_over(server: smtplib.SMTP, mail: EmailMessage) -> None:
 
 
 def composed(message: Message, sender: str) -> EmailMessage:
-    """The mail as it goes out: text, HTML with its images, attachments."""
+    """The mail as it goes out: text, HTML with its images, attachments. NotTaken where the recipient is no address."""
     letter = message.letter
+    try:
+        recipients = addresses(message.recipient)
+    except ValueError:
+        raise NotTaken("the recipient is not a mail address", REFUSED_PAUSE) from None
     domain = sender.rpartition("@")[2].strip(" >") or "localhost"
     mail = EmailMessage()
     mail["Subject"] = " ".join(plain(letter.subject).split())
     mail["From"] = sender
-    mail["To"] = ", ".join(addresses(message.recipient))
+    mail["To"] = ", ".join(recipients)
     mail["Date"] = formatdate()
     mail["Auto-Submitted"] = "auto-generated"
     # The same at every try: who gets it twice all the same can tell.

@@ -24,7 +24,7 @@ from adventureworks.outbox import Enclosure, Letter, post
 from adventureworks.outbox.desk import EMAIL, SLACK, Desk
 from adventureworks.outbox.routes import DigestRoute, Group, last_moment
 from adventureworks.reports import month as months
-from adventureworks.reports.delivery import MEDIA_TYPES, Change, Delivery, File, Folder, files
+from adventureworks.reports.delivery import MEDIA_TYPES, Change, Delivery, File, Folder, files, in_words
 from adventureworks.reports.digests import digest_called, monthly_report
 from adventureworks.reports.digests.monthly_report import Filed
 from adventureworks.texts import language
@@ -99,7 +99,7 @@ def _said(rule: str, error: BaseException) -> str:
     kind, _, name = rule.partition("_")
     about = {"digest": f"The digest {name}", "month": f"The mail about {name}"}.get(kind, "The mail about many months")
     # Another error's words may hold rows.
-    cause = error.cause if isinstance(error, PlatformError) else f"{type(error).__name__}."
+    cause = error.cause if isinstance(error, PlatformError) else in_words(error)
     return f"{about} cannot be made; the others go out. {cause}"
 
 
