@@ -468,6 +468,7 @@ class Clock:
 
 
 def test_a_text_file_is_read_when_it_rests(tmp_path, monkeypatch):
+    (tmp_path / "other").mkdir()
     write_csv(tmp_path, [offer(1), offer(2)])
     path = tmp_path / "Sales_SpecialOffer.csv"
     source = FileSource(tmp_path, 10, rest_seconds=3)
@@ -481,6 +482,17 @@ def test_a_text_file_is_read_when_it_rests(tmp_path, monkeypatch):
     clock = Clock(monkeypatch, path)
     assert source.state(OFFER, known).fingerprint != known
     assert clock.waited == 60, "one that is smaller than before rests longer"
+
+    write_parquet(tmp_path / "other", rows=9)
+    (tmp_path / "other" / "Sales_SpecialOffer.parquet").rename(tmp_path / "Sales_SpecialOffer.parquet")
+    path.unlink()
+    known = source.state(OFFER).fingerprint
+    (tmp_path / "Sales_SpecialOffer.parquet").unlink()
+    for noted, waits in ((known, 60), ("unreadable: file_is_there: no file", 3)):
+        write_csv(tmp_path, [offer(1)])
+        clock = Clock(monkeypatch, path)
+        assert source.state(OFFER, noted).fingerprint != noted
+        assert clock.waited == waits
 
 
 def test_a_text_file_that_still_grows_is_left(tmp_path, monkeypatch):
@@ -497,3 +509,8 @@ def test_a_text_file_that_still_grows_is_left(tmp_path, monkeypatch):
     Clock(monkeypatch, path, lambda: path.write_bytes(whole))
     with pytest.raises(TableBlocked, match="still being written"):
         source.state(OFFER)
+
+    path.write_bytes(whole[: whole.rindex(b'"2"')])
+    Clock(monkeypatch, path, lambda: path.write_bytes(whole))
+    with source.snapshot() as snapshot, pytest.raises(ServiceUnavailable, match="still grows"):
+        next(snapshot.rows(OFFER))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ DONE = "_SUCCESS"
 """The file by which Spark says that a folder of part files is complete."""
 
 _DIGEST_BYTES = 1 << 20
+_NOTED_LINES = re.compile(r"(?:^|-)(\d+)-[0-9a-f]{64}$")
 
 
 class _Format(NamedTuple):
@@ -112,13 +114,13 @@ class FileSource:
         delivery = self.file_of(table)
         with _readable(delivery.path, table):
             rows = [delivery.form.inspect(part, table) for part in delivery.parts]
-            if not self._rests(delivery, known):
+            counted = sum(count or 0 for count in rows) if None not in rows else None
+            if not self.rests(delivery, known):
                 log.warning("%s: %s still grows. It is read when it rests.", table.asset, delivery.path.name)
                 if known is None:
                     raise TableBlocked(table.asset, "file_is_at_rest", f"{delivery.path.name} is still being written.")
                 return TableState(known, None, None)
-            counted = sum(count or 0 for count in rows) if None not in rows else None
-            return TableState(self._fingerprint(delivery, known), counted, None)
+            return TableState(self._fingerprint(delivery, known, counted), counted, None)
 
     def states(
         self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
@@ -176,28 +178,27 @@ class FileSource:
                 f"The source folder {self.folder} cannot be read: {error.strerror}.", "Check ADVENTUREWORKS_SOURCE."
             ) from error
 
-    def _rests(self, delivery: Delivery, known: str | None) -> bool:
-        """Whether the file has not changed for a while, after waiting for it where that is worth while."""
-        if delivery.form.is_parquet or not self._rest_seconds or (known or "").startswith(f"{delivery.stamp()}-"):
-            return True
+    def rests(self, delivery: Delivery, known: str | None = None) -> bool:
+        """Whether the file has not changed for a while, after waiting for it where it changed a moment ago."""
         before = delivery.stamp()
+        if delivery.form.is_parquet or not self._rest_seconds or (known or "").startswith(f"{before}-"):
+            return True
         wanted = self._rest_seconds
-        if known is not None and delivery.age() < REST_OF_SMALLER_SECONDS:
-            lines, known_lines = (_lines(noted) for noted in (self._fingerprint(delivery, None), known))
-            wanted = REST_OF_SMALLER_SECONDS if lines < known_lines else wanted
+        if delivery.age() < REST_OF_SMALLER_SECONDS and _lines(self._content(delivery, before, None)) < _lines(known):
+            wanted = REST_OF_SMALLER_SECONDS
         time.sleep(max(0.0, wanted - delivery.age()))
         return delivery.stamp() == before
 
-    def _fingerprint(self, delivery: Delivery, known: str | None) -> str:
-        """Stamp, number of lines (of rows in a Parquet file) and hash of the content."""
+    def _fingerprint(self, delivery: Delivery, known: str | None, rows: int | None) -> str:
+        """Stamp, number of lines (of rows where they are known) and hash of the content."""
         stamp = delivery.stamp()
         if known is not None and known.startswith(f"{stamp}-"):
             return known
-        content = self._content(delivery, stamp)
+        content = self._content(delivery, stamp, rows)
         return known if known is not None and known.endswith(f"-{content}") else f"{stamp}-{content}"
 
-    def _content(self, delivery: Delivery, stamp: str) -> str:
-        """Number of lines and hash, remembered for as long as the file stays as it is."""
+    def _content(self, delivery: Delivery, stamp: str, rows: int | None) -> str:
+        """Number of lines or rows, and hash, remembered for as long as the file stays as it is."""
         if (delivery.path, stamp) not in self._contents:
             digest = hashlib.sha256()
             lines = 0
@@ -205,8 +206,8 @@ class FileSource:
                 with part.open("rb") as file:
                     while data := file.read(_DIGEST_BYTES):
                         digest.update(data)
-                        lines += 0 if delivery.form.is_parquet else data.count(b"\n")
-            self._contents[delivery.path, stamp] = f"{lines}-{digest.hexdigest()}"
+                        lines += data.count(b"\n") if rows is None else 0
+            self._contents[delivery.path, stamp] = f"{lines if rows is None else rows}-{digest.hexdigest()}"
         return self._contents[delivery.path, stamp]
 
 
@@ -224,6 +225,8 @@ class FolderSnapshot:
         """All rows, whatever `since` says. Raises TableBlocked where the file turns out to be damaged."""
         delivery = self._source.file_of(table)
         with _readable(delivery.path, table):
+            if not self._source.rests(delivery):
+                raise ServiceUnavailable(f"{table.asset}: {delivery.path.name} still grows.", "Try again.")
             before = delivery.stamp()
             for part in delivery.parts:
                 delivery.form.inspect(part, table)
@@ -265,8 +268,10 @@ def _readable(path: Path, table: SourceTable) -> Iterator[None]:
         ) from error
 
 
-def _lines(fingerprint: str) -> int:
-    return int(fingerprint.split("-")[-2])
+def _lines(noted: str | None) -> int:
+    """The number of lines or rows in a fingerprint; 0 where nothing, or a fault, was noted."""
+    found = _NOTED_LINES.search(noted or "")
+    return int(found[1]) if found else 0
 
 
 def _parts(folder: Path, table: SourceTable) -> tuple[Path, ...]:
