@@ -95,9 +95,12 @@ class Pipeline:
         publishing.publish(self.settings, dag, run)
         return built
 
-    def settle(self) -> list[str]:
-        """Analyses whatever its inputs make due until nothing is; returns the DAGs that built something, in order."""
+    def settle(self, *dags: str) -> list[str]:
+        """Analyses whatever its inputs make due until nothing is; returns the DAGs that built something, in order.
+
+        `dags`: only these, given before the DAGs that read from them.
+        """
         built: list[str] = []
-        while news := [dag for dag in ANALYSES if isinstance(self.analyse(dag), planning.Plan)]:
+        while news := [dag for dag in dags or ANALYSES if isinstance(self.analyse(dag), planning.Plan)]:
             built += news
         return built

@@ -150,7 +150,7 @@ def test_what_is_published_later_is_shown_at_once(warehouse: Pipeline) -> None:
     warehouse.change('update "Production"."ProductInventory" set "Quantity" = 0')
     warehouse.settings.set_aside_limit = 1.0
     warehouse.ingest()
-    warehouse.settle()
+    warehouse.settle(MARTS["inventory_status"].dag)
     after = viewer.get("overview").text
     [(out,)] = warehouse.published("select count(*) from marts.inventory_status where state = 'out'")
     assert f"Out of stock {out}" in words(after)

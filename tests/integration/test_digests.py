@@ -144,7 +144,7 @@ def test_each_gets_a_digest_once_when_it_is_due_and_there_is_news(pipeline: Pipe
     assert told(now + timedelta(days=1)) == [], "nothing is new"
     pipeline.change('update "Sales"."SalesOrderHeader" set "Freight" = "Freight" + 1, "TotalDue" = "TotalDue" + 1')
     pipeline.ingest()
-    pipeline.settle()
+    pipeline.settle("daily_sales_etl")
     assert told(now) == [], "it had one today"
     assert told(now + timedelta(days=1)) == [("email", "s@example.org")]
 

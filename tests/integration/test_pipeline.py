@@ -382,12 +382,12 @@ CHANGES = st.lists(
 
 # Each example is minutes of business: a failing one is shown as it was found, not made smaller.
 @settings(
-    max_examples=5,
+    max_examples=2,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(st.lists(CHANGES, min_size=1, max_size=3))
+@given(st.lists(CHANGES, min_size=1, max_size=2))
 def test_any_sequence_of_changes_ends_where_a_full_rebuild_does(
     pipeline: Pipeline, rounds: list[list[tuple[str, int]]]
 ) -> None:
@@ -655,7 +655,7 @@ def test_a_month_turns_whole_with_its_neighbour(pipeline: Pipeline) -> None:
         (newest,),
     )
     pipeline.ingest()
-    pipeline.settle()
+    pipeline.settle("daily_sales_etl", "sales_territory_analysis")
     assert pipeline.published(partial) == [(newest,)]
     before = newest.replace(month=newest.month - 1)
     pipeline.change(
@@ -665,7 +665,7 @@ def test_a_month_turns_whole_with_its_neighbour(pipeline: Pipeline) -> None:
     )
     ingested = pipeline.ingest()
     assert ingested.published["Sales_SalesOrderHeader"].months == (f"{before:%Y-%m}",)
-    pipeline.settle()
+    pipeline.settle("daily_sales_etl", "sales_territory_analysis")
     assert pipeline.published(partial) == []
 
 

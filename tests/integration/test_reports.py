@@ -31,6 +31,8 @@ from tests.integration.pipeline import Pipeline
 
 RUN = "financial_reporting/test"
 SETTLED = timedelta(minutes=3)
+REPORTING = ("daily_sales_etl", "financial_reporting")
+"""What reports are made of; the other analyses would take most of the time."""
 MONTHS = "select to_char(month, 'YYYY-MM'), is_partial from staging.sales_month order by month"
 
 
@@ -90,7 +92,7 @@ def rename_products(pipeline: Pipeline, *names: str) -> None:
             (name, number),
         )
     pipeline.ingest()
-    pipeline.settle()
+    pipeline.settle(*REPORTING)
 
 
 def sell_more(pipeline: Pipeline, key: str) -> Decimal:
@@ -225,7 +227,7 @@ def test_only_what_changed_is_delivered_anew_and_it_says_what(pipeline: Pipeline
     assert months_due(pipeline.settings) == (), "not before the sales are computed"
     pipeline.analyse("daily_sales_etl")
     assert months_due(pipeline.settings) == tuple(month for month, _ in pipeline.published(MONTHS) if month >= key)
-    pipeline.settle()
+    pipeline.settle(*REPORTING)
     assert key in delivery.months_stale(pipeline.settings)
     assert other not in delivery.months_stale(pipeline.settings)
     done = delivery.deliver(pipeline.settings, tmp_path, key, RUN)
@@ -263,7 +265,7 @@ def test_a_month_that_is_over_is_announced_once_and_a_restated_one_says_so(pipel
     assert [row[0] for row in names] == [f"AdventureWorks-{key}-en.pdf", f"AdventureWorks-{key}-en.xlsx"]
 
     sell_more(pipeline, key)
-    pipeline.settle()
+    pipeline.settle(*REPORTING)
     delivery.deliver(pipeline.settings, tmp_path, key, RUN)
     assert told(pipeline, tmp_path) == [], "others may follow"
     assert subjects(told(pipeline, tmp_path, SETTLED)) == [f"{name} was restated"]
@@ -284,7 +286,7 @@ def test_what_is_compared_with_a_changed_month_is_filed_anew_and_told_in_one_lin
     pipeline.analyse("daily_sales_etl")
     window = keys[keys.index(changed) : keys.index(newest) + 1]
     assert months_due(pipeline.settings) == tuple(window), "a year later it is still what is compared with"
-    pipeline.settle()
+    pipeline.settle(*REPORTING)
     assert delivery.months_stale(pipeline.settings) == tuple(window)
     done = list(delivery.deliver_each(pipeline.settings, tmp_path, window, RUN))
     assert [one.status for one in done] == ["restated"] + ["refreshed"] * 12
@@ -304,13 +306,13 @@ def test_a_restated_month_is_measured_against_what_readers_know(pipeline: Pipeli
     key = last_whole(pipeline)
     delivery.deliver(pipeline.settings, tmp_path, key, RUN)
     sell_more(pipeline, key)
-    pipeline.settle()
+    pipeline.settle(*REPORTING)
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "new", "nobody heard of the first one"
     assert subjects(told(pipeline, tmp_path)) == [f"Report of {name_of(key)}"]
     known = figures(pipeline, key).total.now.revenue
     for _ in range(2):
         added = sell_more(pipeline, key)
-        pipeline.settle()
+        pipeline.settle(*REPORTING)
         assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "restated"
     [(_, text)] = told(pipeline, tmp_path, SETTLED)
     english = language("en")
@@ -326,7 +328,7 @@ def test_a_report_that_promises_another_one_is_made_again(pipeline: Pipeline, tm
     promising = filed(tmp_path, key)
     pipeline.analyse("daily_sales_etl")
     assert key in months_due(pipeline.settings), "though none of its figures changes"
-    pipeline.settle()
+    pipeline.settle(*REPORTING)
     assert key in delivery.months_stale(pipeline.settings)
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "unchanged"
     assert filed(tmp_path, key) == delivery.made(figures(pipeline, key), "en", "workbook") != promising
@@ -340,7 +342,7 @@ def test_a_month_without_orders_is_withdrawn_and_may_come_back(pipeline: Pipelin
     told(pipeline, tmp_path)
     cancel(pipeline, key)
     assert key in months_due(pipeline.settings)
-    pipeline.settle()
+    pipeline.settle(*REPORTING)
     assert key in delivery.months_stale(pipeline.settings)
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "withdrawn"
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "unchanged"
@@ -352,7 +354,7 @@ def test_a_month_without_orders_is_withdrawn_and_may_come_back(pipeline: Pipelin
     assert f"{language('en').money(revenue, 2)} → $0.00" in text
 
     cancel(pipeline, key, status=5)
-    pipeline.settle()
+    pipeline.settle(*REPORTING)
     assert key in delivery.months_stale(pipeline.settings)
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "new"
     assert subjects(told(pipeline, tmp_path)) == [f"Report of {name_of(key)}"]
@@ -361,7 +363,7 @@ def test_a_month_without_orders_is_withdrawn_and_may_come_back(pipeline: Pipelin
 def test_a_business_date_within_the_month_bounds_its_control_total_too(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
     pipeline.settings = pipeline.settings.model_copy(update={"as_of": months.first_day(key).replace(day=15)})
-    pipeline.settle()
+    pipeline.settle(*REPORTING)
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).is_partial
     found = figures(pipeline, key)
     assert found.control_total is not None
@@ -445,7 +447,7 @@ def test_a_month_is_announced_once_its_readers_can_be_reached(pipeline: Pipeline
     assert told(pipeline, tmp_path, desk=readers(("slack",))) == []
     assert len(told(pipeline, tmp_path, desk=readers(("email", "slack")))) == 1
     sell_more(pipeline, last_whole(pipeline))
-    pipeline.settle()
+    pipeline.settle(*REPORTING)
     delivery.deliver(pipeline.settings, tmp_path, last_whole(pipeline), RUN)
     assert told(pipeline, tmp_path, SETTLED, readers(monthly_report=())) == []
     assert told(pipeline, tmp_path, SETTLED) == [], "there was nobody to tell"
@@ -475,7 +477,7 @@ def test_reports_are_kept_in_an_object_store(pipeline: Pipeline) -> None:
     delivery.deliver(pipeline.settings, folder, key, RUN)
     assert (folder / done.files[0].path).exists()
     cancel(pipeline, key)
-    pipeline.settle()
+    pipeline.settle(*REPORTING)
     delivery.deliver(pipeline.settings, folder, key, RUN)
     assert not any((folder / file.path).exists() for file in done.files)
 
