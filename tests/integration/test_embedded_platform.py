@@ -204,7 +204,9 @@ def test_a_service_that_dies_again_and_again_is_given_up_with_its_last_words(tmp
 def test_tasks_that_outlive_a_killed_supervisor_are_ended_by_the_next_start(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.prepare()
-    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    )
     script = (
         "import sys, time; from pathlib import Path\n"
         "from adventureworks.embedded.home import Home\n"
@@ -217,8 +219,7 @@ def test_tasks_that_outlive_a_killed_supervisor_are_ended_by_the_next_start(tmp_
     )
     running = subprocess.Popen([sys.executable, "-c", script, str(home.path)], stdout=subprocess.PIPE, text=True)
     said(running, "^up")
-    wait_for(lambda: "SIG_IGN" in str([process.cmdline() for process in marked_processes(home)]))
-    time.sleep(0.5)
+    wait_for(lambda: "deaf" in (home.logs / "thing.log").read_text())
     running.kill()
     running.wait()
     other = Home(tmp_path / "other")
