@@ -17,12 +17,19 @@ ORDER_TABLES = ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
 UP_WITHIN_SECONDS = 400
 
 
-def any_order(platform: RunningPlatform) -> tuple[int, int, str]:
-    """An order of several lines: its id, one line's id, its month."""
+def any_order(platform: RunningPlatform, months_ago: int = 1) -> tuple[int, int, str]:
+    """An order of several lines, so many months before the newest one: its id, one line's id, its month.
+
+    A change of it is shown by the reports of its month and of each later one, so a late month makes few runs.
+    """
     order, line, month = platform.sql(
         "warehouse",
-        "select sales_order_id, min(sales_order_detail_id), to_char(min(order_date), 'YYYY-MM') from marts.fact_sales"
-        " group by 1 having count(*) > 1 order by 1 limit 1",
+        # No line that one more piece would bring to the next volume discount.
+        "select sales_order_id, min(sales_order_detail_id) filter (where quantity < 9),"
+        " to_char(min(order_date), 'YYYY-MM') from marts.fact_sales where date_trunc('month', order_date) ="
+        " (select date_trunc('month', max(order_date)) - make_interval(months => %s) from marts.fact_sales)"
+        " group by 1 having count(*) filter (where quantity < 9) > 1 order by 1 limit 1",
+        (months_ago,),
     )[0]
     return order, line, month
 
@@ -175,9 +182,8 @@ def test_a_broken_line_and_a_dropped_column_reach_their_owner_and_no_reader(
 
 
 def test_the_scheduler_may_die(platform: RunningPlatform) -> None:
-    order, line, _ = any_order(platform)
     wait_for(platform.quiet)
-    version = platform.newest("daily_sales")[0]
+    version = platform.newest("production_costs")[0]
     schedulers = [
         process
         for process in psutil.process_iter(["cmdline"])
@@ -187,7 +193,11 @@ def test_the_scheduler_may_die(platform: RunningPlatform) -> None:
     assert schedulers
     for process in schedulers:
         process.kill()
-    platform.change(*sell_one_more(order, line))
-    wait_for(lambda: platform.newest("daily_sales")[0] > version, seconds=180)
+    routing = '"Production"."WorkOrderRouting"'
+    platform.change(
+        f'update {routing} set "ActualCost" = "ActualCost" + 1'
+        f' where "WorkOrderID" = (select min("WorkOrderID") from {routing})'
+    )
+    wait_for(lambda: platform.newest("production_costs")[0] > version, seconds=180)
     # What follows from it is made as well, before anybody else looks.
     wait_for(platform.quiet, seconds=400)
