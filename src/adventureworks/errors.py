@@ -34,9 +34,20 @@ class ServiceUnavailable(PlatformError):
     """A database or server that does not answer: worth another try later."""
 
 
+class StatementTimeout(ServiceUnavailable):
+    """A statement that the server ended because it, or a lock that it waited for, took too long.
+
+    Worth another try. Where a single table is worked on, it is a fault of that table: the server does answer.
+    """
+
+
 def is_failure(error: BaseException) -> bool:
     """Whether an exception is a failure of the work at hand, and not a request to end it.
 
-    A panic of Rust code is such a failure, though no `Exception`; Airflow's timeout of a task is a request.
+    Some libraries fail with what is no `Exception`, such as a panic of Rust code. Requests are those of Python, and
+    Airflow's, such as the timeout of a task.
     """
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+    if isinstance(error, Exception):
+        return True
+    asked = isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
+    return not asked and not type(error).__module__.startswith("airflow.")

@@ -11,6 +11,19 @@ from adventureworks.errors import PlatformError
 PASSING_CLASSES = ("08", "40", "53", "55", "57", "58", "XX")
 """Classes of SQLSTATE that another try may mend: connection, conflicts, resources, locks, shutdown, system errors."""
 
+TIMEOUT_STATES = ("55P03", "57014")
+"""SQLSTATEs of a statement that was ended because a lock, or the statement itself, took too long."""
+
+WITHOUT_TIMEOUTS = {"idle_in_transaction_session_timeout": "0"}
+"""Settings of the session that switch off the limits under which a server ends it, in every supported version."""
+
+LATER_TIMEOUTS = (
+    "select case when pg_catalog.current_setting(name, true) is not null"
+    " then pg_catalog.set_config(name, '0', false) end"
+    " from (values ('idle_session_timeout'), ('transaction_timeout')) as later (name)"
+)
+"""Switches off those limits that only later versions have (14 and 17), where the server has them."""
+
 _LASTING = {
     "connect_timeout": "10",
     "keepalives_idle": "30",
@@ -39,9 +52,21 @@ def parts_of(url: SecretStr, of: str, setting: str) -> dict[str, str]:
     return given
 
 
-def conninfo(given: dict[str, str], purpose: str, *, settings: dict[str, str] | None = None) -> SecretStr:
-    """A connection string with the password; `settings` of the session go before those that the URL gives."""
-    ours = [f"-c {name}={value}" for name, value in (settings or {}).items()]
-    options = " ".join(filter(None, [given.get("options"), *ours]))
+def conninfo(
+    given: dict[str, str],
+    purpose: str,
+    *,
+    settings: dict[str, str] | None = None,
+    defaults: dict[str, str] | None = None,
+) -> SecretStr:
+    """A connection string with the password.
+
+    `settings` of the session override what the URL's own options say; `defaults` give way to these.
+    """
+    before, after = (
+        [f"-c {name}={value}" for name, value in (chosen or {}).items()] for chosen in (defaults, settings)
+    )
+    # The server takes the last one.
+    options = " ".join(filter(None, [*before, given.get("options"), *after]))
     said = {"application_name": purpose[:63], "options": options or None}
     return SecretStr(make_conninfo("", **_LASTING | given | said))

@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     overlap_minutes: int = Field(
         default=60, ge=0, description="How far before its watermark a table is read again, for late commits."
     )
+    table_timeout_minutes: float = Field(
+        default=10.0,
+        gt=0,
+        description="How long the source may take for the state or the next rows of a table; then the table is"
+        " blocked, and the others go on.",
+    )
     batch_rows: int = Field(default=50_000, gt=0, description="Rows that are held in memory at a time.")
     file_rest_seconds: float = Field(
         default=3.0, ge=0, description="How long a text file of the source must not have changed before it is read."

@@ -397,6 +397,9 @@ def test_parquet_dates_and_numbers_of_other_programs(tmp_path):
     assert read_back == [late, None, datetime(2011, 5, 31, 1, 2, 3)]
     wide = pa.array([Decimal("0.25")] * 3, pa.decimal256(60, 4))
     assert parquet_with(tmp_path, "DiscountPct", wide) == [Decimal("0.25")] * 3
+    # As BigQuery exports BIGNUMERIC: one of them with more places than the contract has.
+    mixed = [Decimal("1.5"), None, Decimal("0.123456")]
+    assert parquet_with(tmp_path, "DiscountPct", pa.array(mixed, pa.decimal256(76, 38))) == mixed
     too_wide = pa.array([Decimal(10) ** 45] * 3, pa.decimal256(60, 4))
     with pytest.raises(TableBlocked, match="DiscountPct"):
         parquet_with(tmp_path, "DiscountPct", too_wide)

@@ -9,10 +9,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pandera.polars import Check
 
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.columns import key_of, source_columns_of
-from adventureworks.errors import TableBlocked
+from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.gate.contract import Verdict, hold_against
 from adventureworks.gate.conversion import converted, parsed
 from adventureworks.gate.damage import stands_for_null
@@ -264,3 +265,15 @@ def test_secret_columns_are_cut_down_before_the_warehouse() -> None:
 
 def test_every_contract_declares_a_key() -> None:
     assert [name for name, table in SOURCE_TABLES.items() if not key_of(table)] == []
+
+
+def test_a_rule_that_cannot_be_evaluated_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = TABLE.contract.to_schema()
+
+    def broken(data: Any) -> pl.LazyFrame:
+        raise ZeroDivisionError
+
+    schema.columns["MinQty"].checks.append(Check(broken, name="is_odd", description="is odd"))
+    monkeypatch.setattr(TABLE.contract, "validate", lambda frame, lazy: schema.validate(frame, lazy=lazy))
+    with pytest.raises(PlatformError, match=r"rule MinQty_is_odd \(MinQty is odd\) could not be evaluated"):
+        held(offers(2))

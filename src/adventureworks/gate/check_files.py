@@ -68,7 +68,8 @@ def declared_checks(folder: Path, table: str) -> tuple[DeclaredCheck, ...]:
         sections = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
         (header, items), *others = sections.items()
         checks = tuple(_declared(table, item) for item in items)
-    except (OSError, yaml.YAMLError, AttributeError, TypeError, KeyError, ValueError) as error:
+    # RecursionError: YAML that is nested too deep.
+    except (OSError, yaml.YAMLError, AttributeError, TypeError, KeyError, ValueError, RecursionError) as error:
         raise PlatformError(f"The checks of {table} cannot be read: {error}.", f"Mend the file {path}.") from error
     if others or header.replace('"', "") != f"checks for {table}":
         raise PlatformError(f"{path.name} is to hold one section, the checks for {table}.", f"Mend the file {path}.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from adventureworks.catalog import SOURCE_TABLES
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.gate.check_files import (
     DeclaredCheck,
     Reference,
@@ -21,12 +21,13 @@ from adventureworks.gate.check_files import (
     references,
     variables_of,
 )
+from adventureworks.gate.containment import contained
 
 if TYPE_CHECKING:
     from adventureworks.gate.soda import CheckedSchema, Measured, TableScan
     from adventureworks.warehouse import Warehouse
 
-__all__ = ["CheckOutcome", "Reference", "references", "run_checks"]
+__all__ = ["CheckOutcome", "Reference", "readable_references", "references", "run_checks"]
 
 EXAMPLES = 3
 """How many keys an outcome names."""
@@ -49,6 +50,14 @@ class CheckOutcome:
     """completeness, uniqueness, validity, consistency, referential, freshness or volume."""
 
 
+def readable_references(folder: Path, table: str) -> tuple[Reference, ...]:
+    """The foreign keys of a table; none where its check file cannot be read, of which `run_checks` tells."""
+    try:
+        return references(folder, table)
+    except PlatformError:
+        return ()
+
+
 def run_checks(
     warehouse: Warehouse, folder: Path, tables: Sequence[str], variables: Mapping[str, str], schema: str = "staging"
 ) -> list[CheckOutcome]:
@@ -67,7 +76,11 @@ def run_checks(
             except PlatformError as error:
                 outcomes.append(CheckOutcome(table, "checks_are_readable", "error", None, str(error), (), "validity"))
                 continue
-            outcomes += _check_table(source, folder, declared, variables)
+            try:
+                with contained(table, "checks_are_evaluated", "checked"):
+                    outcomes += _check_table(source, folder, declared, variables)
+            except TableBlocked as fault:
+                outcomes.append(CheckOutcome(table, fault.rule, "error", None, fault.detail, (), "validity"))
     return outcomes
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from adventureworks.catalog import Mart, SourceTable
 from adventureworks.columns import Column, columns_of, key_of, source_columns_of
-from adventureworks.errors import TableBlocked
+from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.gate import damage, survey
 from adventureworks.gate.conversion import converted, difference_of_types, parsed, type_name
 
@@ -69,9 +69,7 @@ def hold_against(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
 
     Raises TableBlocked where a column is missing or has another type: then no row of the table can be trusted.
     """
-    frame = pl.from_arrow(batch)
-    if not isinstance(frame, pl.DataFrame):
-        raise TypeError(f"{entry.asset}: a batch is a table, not a {type(frame).__name__}")
+    frame = _frame(entry, batch)
     columns = source_columns_of(entry)
     missing = [column.name for column in columns if column.name not in frame.columns]
     if missing:
@@ -79,7 +77,7 @@ def hold_against(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
     frame = frame.select(column.name for column in columns)
     # A CSV file knows nothing but text; there a value that does not parse condemns its row. Anywhere else text in the
     # place of a number is a changed type, and condemns the table.
-    parses_text = all(dtype in (pl.String, pl.Binary) for dtype in frame.dtypes)
+    parses_text = _is_all_text(frame)
     typed, unreadable = _typed(entry, frame, columns, parses_text)
     derived, underivable = _derived(entry, typed)
     typed = with_whole_key(entry, typed.hstack(derived)).select(column.name for column in columns_of(entry))
@@ -89,6 +87,24 @@ def hold_against(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
     rows = sorted(broken)
     good = typed.with_row_index("__row").filter(~pl.col("__row").is_in(rows)).drop("__row") if rows else typed
     return Verdict(good, frame.hstack(derived)[rows], tuple(broken[row] for row in rows))
+
+
+def read_column(entry: SourceTable | Mart, batch: pa.RecordBatch, name: str) -> None:
+    """Reads one column of a batch as `hold_against` reads them all. Raises whatever goes wrong with it."""
+    columns = tuple(column for column in source_columns_of(entry) if column.name == name)
+    frame = _frame(entry, batch.select([name]))
+    _typed(entry, frame, columns, _is_all_text(frame))
+
+
+def _frame(entry: SourceTable | Mart, batch: pa.RecordBatch) -> pl.DataFrame:
+    frame = pl.from_arrow(batch)
+    if not isinstance(frame, pl.DataFrame):
+        raise TypeError(f"{entry.asset}: a batch is a table, not a {type(frame).__name__}")
+    return frame
+
+
+def _is_all_text(frame: pl.DataFrame) -> bool:
+    return all(dtype in (pl.String, pl.Binary) for dtype in frame.dtypes)
 
 
 def _typed(
@@ -178,17 +194,19 @@ def _broken_rules(entry: SourceTable | Mart, frame: pl.DataFrame) -> list[Reject
         rejections = []
         for error in errors.schema_errors:
             rule, message = _rule(error, entry)
-            rows = _failing_rows(error)
+            rows = _failing_rows(error, rule, message)
             rejections += [Rejection(row, rule, message) for row in rows]
         return rejections
     return []
 
 
-def _failing_rows(error: Any) -> list[int]:
+def _failing_rows(error: Any, rule: str, message: str) -> list[int]:
     output = error.check_output
     if not isinstance(output, pl.DataFrame) or "check_output" not in output.columns:
         # A rule that could not be evaluated must never pass for one that was kept.
-        raise TypeError(f"The contract's rule {error.check} gave no answer: {error}")
+        raise PlatformError(
+            f"the contract's rule {rule} ({message}) could not be evaluated.", "The task's log tells more."
+        ) from error
     return output["check_output"].eq_missing(False).arg_true().to_list()
 
 

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adventureworks.catalog import SOURCE_TABLES, unit_of
+from adventureworks.catalog import SOURCE_TABLES, SourceTable, unit_of
 from adventureworks.columns import digest_of_columns
-from adventureworks.errors import TableBlocked
-from adventureworks.gate.checks import references
+from adventureworks.errors import ServiceUnavailable, TableBlocked
+from adventureworks.gate.checks import readable_references
+from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, in_time
 from adventureworks.settings import Settings
 from adventureworks.source import Source, TableState, open_source
 from adventureworks.warehouse import layout, open_warehouse, publication
@@ -34,11 +35,11 @@ def detect(settings: Settings, run_id: str, *, everything: bool = False) -> list
     `everything`: all tables are read whole, changed or not.
     """
     source = open_source(settings)
-    identity = source.identity()
+    identity = in_time(source.identity, settings.table_timeout_minutes * 60)
     with open_warehouse(settings).connect("detect") as connection:
         layout.prepare(connection)
         known = _known(connection, identity)
-        states = _states(source, known)
+        states = _states(source, known, settings)
         changed = {
             asset
             for asset, state in states.items()
@@ -66,8 +67,8 @@ def difference(settings: Settings) -> str | None:
     source = open_source(settings)
     with open_warehouse(settings).connect("watch") as connection:
         layout.prepare(connection)
-        known = _known(connection, source.identity())
-    found = [f"{asset} {_fingerprint(state)}" for asset, state in _states(source, known).items()]
+        known = _known(connection, in_time(source.identity, settings.table_timeout_minutes * 60))
+    found = [f"{asset} {_fingerprint(state)}" for asset, state in _states(source, known, settings).items()]
     seen = {f"{asset} {last.fingerprint}" for asset, last in known.items()}
     news = sorted(set(found) - seen)
     return hashlib.sha256("\n".join(news).encode()).hexdigest() if news else None
@@ -77,9 +78,44 @@ def _is_known_as_blocked(state: TableState | TableBlocked, last: _Known | None) 
     return last is not None and last.blocked and _fingerprint(state) == last.fingerprint
 
 
-def _states(source: Source, known: Mapping[str, _Known]) -> dict[str, TableState | TableBlocked]:
+def _states(source: Source, known: Mapping[str, _Known], settings: Settings) -> dict[str, TableState | TableBlocked]:
+    """The state of every table, or why it has none.
+
+    All are asked at once. Where that fails or takes too long, each is asked by itself, to find the table whose fault it
+    is. Raises what the source raised where it answers for no table.
+    """
+    tables = tuple(SOURCE_TABLES.values())
     fingerprints = {asset: last.fingerprint for asset, last in known.items()}
-    return source.states(tuple(SOURCE_TABLES.values()), fingerprints)
+    seconds = settings.table_timeout_minutes * 60
+    try:
+        return in_time(lambda: source.states(tables, fingerprints), seconds)
+    except BaseException as error:
+        if not isinstance(error, ServiceUnavailable) and concerns_every_table(error):
+            raise
+        in_time(source.identity, seconds)
+        states = {table.asset: _state(source, table, fingerprints, settings) for table in tables}
+        if not any(isinstance(state, TableState) for state in states.values()):
+            raise
+        return states
+
+
+def _state(
+    source: Source, table: SourceTable, known: Mapping[str, str], settings: Settings
+) -> TableState | TableBlocked:
+    seconds = settings.table_timeout_minutes * 60
+    try:
+        with contained(table.asset, "table_is_readable", "asked for changes"):
+            return in_time(lambda: source.states([table], known), seconds)[table.asset]
+    except TableBlocked as blocked:
+        return blocked
+    except NoAnswer:
+        # The others wait for this answer: the source has to be there, or the next one would not answer either.
+        in_time(source.identity, seconds)
+        cause = f"the source gave nothing of it for {settings.table_timeout_minutes:g} minutes."
+        return TableBlocked(table.asset, NO_ANSWER, cause)
+    except ServiceUnavailable as error:
+        in_time(source.identity, seconds)
+        return TableBlocked(table.asset, "table_is_readable", f"asking for its changes ended with: {error.cause}")
 
 
 def has_work(settings: Settings, run_id: str) -> bool:
@@ -113,7 +149,7 @@ def _waiting_for_parents(settings: Settings, connection: Connection, changed: se
     rows = connection.execute("select distinct asset, rule from ops.quarantined_row where status = 'open'").fetchall()
     waiting = set()
     for asset, rule in rows:
-        parents = {r.parent for r in references(settings.checks_folder / "source", asset) if r.rule == rule}
+        parents = {r.parent for r in readable_references(settings.checks_folder / "source", asset) if r.rule == rule}
         if parents & changed:
             waiting.add(asset)
     return waiting

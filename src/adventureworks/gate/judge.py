@@ -8,19 +8,22 @@ nothing moves any more.
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from collections.abc import Collection
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from graphlib import CycleError, TopologicalSorter
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
 from adventureworks.columns import key_of
 from adventureworks.errors import CandidateLost, ServiceUnavailable, TableBlocked
 from adventureworks.gate import results
-from adventureworks.gate.checks import CheckOutcome, Reference, references, run_checks
+from adventureworks.gate.checks import CheckOutcome, Reference, readable_references, run_checks
+from adventureworks.gate.containment import contained, without_faulty
 from adventureworks.gate.contract import EXAMPLES
-from adventureworks.gate.load import load, mark_blocked
+from adventureworks.gate.load import load, mark_blocked, note_blocked
 from adventureworks.settings import Settings
-from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine, staging
+from adventureworks.warehouse import Warehouse, candidate, layout, open_warehouse, publication, quarantine, staging
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 from adventureworks.warehouse.sql import names, quoted, table
 
@@ -62,8 +65,19 @@ def _lost(settings: Settings, run_id: str) -> set[str]:
 def _judge(settings: Settings, run_id: str) -> None:
     """Judges what is staged. Raises CandidateLost where staged rows are missing."""
     warehouse = open_warehouse(settings)
+    faulty: set[str] = set()
+
+    def leave_out(fault: TableBlocked) -> None:
+        faulty.add(fault.table)
+        note_blocked(warehouse, run_id, fault)
+
+    without_faulty(partial(_judge_batch, settings, run_id, warehouse, faulty), leave_out)
+
+
+def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: Collection[str]) -> None:
+    """Raises TableBlocked for a table whose judging fails; those that are `faulty` already are left as they are."""
     with warehouse.connect("check") as connection:
-        court = _Court(settings, run_id, connection)
+        court = _Court(settings, run_id, connection, faulty)
         court.block_units(connection)
     unchecked = court.passing
     while unchecked:
@@ -89,7 +103,7 @@ def _judge(settings: Settings, run_id: str) -> None:
 class _Court:
     """The tables of one run, and those of them that are blocked so far."""
 
-    def __init__(self, settings: Settings, run_id: str, connection: Connection) -> None:
+    def __init__(self, settings: Settings, run_id: str, connection: Connection, faulty: Collection[str]) -> None:
         self.settings = settings
         self.run_id = run_id
         results.forget(connection, run_id)
@@ -103,8 +117,9 @@ class _Court:
         self.batch = {asset for asset, status in rows if status == "staged"}
         self.blocked = {asset for asset, status in rows if status == "blocked"}
         for asset, entry in SOURCE_TABLES.items():
-            if asset not in self.batch:
-                layout.show_published(connection, entry)
+            if asset not in self.batch and asset not in faulty:
+                with _checking(asset):
+                    layout.show_published(connection, entry)
 
     @property
     def passing(self) -> set[str]:
@@ -113,7 +128,7 @@ class _Court:
 
     def references_of(self, asset: str) -> tuple[Reference, ...]:
         """The foreign keys of a table."""
-        return references(self.settings.checks_folder / "source", asset)
+        return readable_references(self.settings.checks_folder / "source", asset)
 
     def children_of(self, parents: set[str]) -> set[str]:
         """The tables that refer to any of these."""
@@ -135,7 +150,8 @@ class _Court:
                     candidate.shrink(connection, self.run_id, entry, removed)
                     moved.add(asset)
         for asset in sorted(self.passing):
-            self._block_large_share(connection, asset)
+            with _checking(asset):
+                self._block_large_share(connection, asset)
         self._block_vanished_parents(connection)
         self.block_units(connection)
         self._show(connection)
@@ -168,9 +184,10 @@ class _Court:
         warehouse = open_warehouse(self.settings)
         with warehouse.connect("check") as connection:
             for asset in assets:
-                published = _count(connection, f"select count(*) from {table('raw', asset)}")
-                variables[f"least_rows_{asset}"] = str(int(published * self.settings.least_share_of_rows))
-                variables[f"stale_before_{asset}"] = self._stale_before(connection, asset)
+                with _checking(asset):
+                    published = _count(connection, f"select count(*) from {table('raw', asset)}")
+                    variables[f"least_rows_{asset}"] = str(int(published * self.settings.least_share_of_rows))
+                    variables[f"stale_before_{asset}"] = self._stale_before(connection, asset)
         return run_checks(warehouse, self.settings.checks_folder / "source", sorted(assets), variables)
 
     def _stale_before(self, connection: Connection, asset: str) -> str:
@@ -181,15 +198,20 @@ class _Court:
         ).fetchone()
         tolerance = timedelta(days=self.settings.stale_after_days)
         newest = last[0] if last and last[0] and last[0] > EARLIEST + tolerance else EARLIEST + tolerance
+        latest = publication.latest_change(connection, self.run_id, asset)
+        if latest and newest > latest:
+            # A false date of a row that was published before such rows were set aside.
+            newest = publication.newest_change(connection, SOURCE_TABLES[asset], latest) or EARLIEST + tolerance
         return str((newest - tolerance).isoformat(sep=" "))
 
     def _show(self, connection: Connection) -> None:
         for asset in self.batch:
             entry = SOURCE_TABLES[asset]
-            if asset in self.blocked:
-                layout.show_published(connection, entry)
-            else:
-                staging.show_candidate(connection, entry)
+            with _checking(asset):
+                if asset in self.blocked:
+                    layout.show_published(connection, entry)
+                else:
+                    staging.show_candidate(connection, entry)
 
     def _parents_first(self) -> list[str]:
         """A parent comes before its children: a row set aside takes its children with it."""
@@ -233,7 +255,8 @@ class _Court:
         for child in sorted(self.children_of(shrunk)):
             for reference in self.references_of(child):
                 if reference.parent in shrunk and reference.parent not in self.blocked:
-                    self._block_if_orphaned(connection, child, reference)
+                    with _checking(child):
+                        self._block_if_orphaned(connection, child, reference)
 
     def _block_if_orphaned(self, connection: Connection, child: str, reference: Reference) -> None:
         key = key_of(SOURCE_TABLES[child])
@@ -252,6 +275,11 @@ class _Court:
             found = CheckOutcome(reference.parent, rule, "fail", count, cause, examples, "referential")
             results.remember(connection, self.run_id, [found], kind="reference")
             self.block(connection, reference.parent, rule, cause)
+
+
+def _checking(asset: str) -> AbstractContextManager[None]:
+    """What fails inside blocks this table, and the batch is judged without it."""
+    return contained(asset, "can_be_checked", "checked")
 
 
 def _orphan(reference: Reference, alias: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -16,15 +17,15 @@ import pyarrow as pa
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import columns_of, key_of
-from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
-from adventureworks.gate.contract import Verdict, hold_against, with_whole_key
+from adventureworks.errors import ServiceUnavailable, TableBlocked
+from adventureworks.gate.containment import NO_ANSWER, concerns_every_table, contained
+from adventureworks.gate.contract import Verdict, hold_against, read_column, with_whole_key
+from adventureworks.gate.reading import SourceLost, TableReading
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
 from adventureworks.warehouse import Warehouse, candidate, open_warehouse, quarantine, staging
 from adventureworks.warehouse.postgres import Append, Connection, WarehouseConnection
 from adventureworks.warehouse.sql import in_order
-
-log = logging.getLogger(__name__)
 
 # Beyond this many rows in quarantine by one run the table is blocked anyway, and more would only fill the disk.
 MOST_BAD_ROWS = 100_000
@@ -32,7 +33,23 @@ MOST_BAD_ROWS = 100_000
 # Beyond this many keys to look up one by one, reading the table whole is quicker, and takes no memory for keys.
 MOST_LATE_ROWS = 50_000
 
-MENDED_ELSEWHERE = frozenset({"can_be_loaded", "table_is_readable"})
+MOST_LOSSES = 2
+"""A table whose reading ends this often with a lost connection is blocked the next time: the server is there."""
+
+_abandoned: list[ExitStack] = []
+"""Views of the source that a hanging driver still uses; they end with the process."""
+
+MENDED_ELSEWHERE = frozenset(
+    {
+        "can_be_checked",
+        "can_be_loaded",
+        "can_be_published",
+        "checks_are_evaluated",
+        "checks_are_readable",
+        "table_answers",
+        "table_is_readable",
+    }
+)
 """Rules that a grant, a disk or a release mends: while they are broken the table is read again, ever more rarely."""
 
 # No row is younger: the comparison of keys is then about all of them.
@@ -44,38 +61,58 @@ _NUMBER_OR_DATE = re.compile(r"-?\d{1,10}(?:[-: T.]\d{1,6})*")
 def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, int]:
     """Stages the changes of these tables, read from one snapshot; returns the rows read of each.
 
-    A table that cannot be read as its contract says is marked blocked; the others go on. A lost connection raises
-    ServiceUnavailable: run it again, staging starts anew.
+    A table that cannot be read as its contract says, that cannot be loaded for whatever reason, or of which the source
+    gives nothing for too long is marked blocked; the others go on. Where the connection is lost, the others are loaded
+    first, then ServiceUnavailable is raised: run it again, staging starts anew.
     """
     warehouse, source = open_warehouse(settings), open_source(settings)
     counts: dict[str, int] = {}
+    lost: ServiceUnavailable | None = None
     waiting = list(assets)
     while waiting:
-        with source.snapshot() as snapshot, warehouse.bulk_loader() as append:
+        with ExitStack() as view, warehouse.bulk_loader() as append:
+            snapshot = view.enter_context(source.snapshot())
             for asset in list(waiting):
                 waiting.remove(asset)
+                entry = SOURCE_TABLES[asset]
                 try:
-                    counts[asset] = _load_table(settings, warehouse, snapshot, append, run_id, SOURCE_TABLES[asset])
+                    with contained(asset, "can_be_loaded", "loaded"):
+                        counts[asset] = _load_table(settings, warehouse, snapshot, append, run_id, entry)
                 except TableBlocked as blocked:
-                    _note_blocked(warehouse, run_id, blocked)
-                    if snapshot.spent:
+                    note_blocked(warehouse, run_id, blocked)
+                    if blocked.rule == NO_ANSWER and not snapshot.spent:
+                        # A thread still waits in the driver: to close this view would crash the process.
+                        _abandoned.append(view.pop_all())
                         break
-                except (ServiceUnavailable, OSError):
-                    raise
-                except Exception as error:
-                    # One value that no rule foresaw must not hold up the other tables. Snapshot and loader may be
-                    # unusable after it; the rest gets new ones.
-                    log.exception("%s could not be loaded", asset)
-                    known = str(error) if isinstance(error, PlatformError) else f"{type(error).__name__}."
-                    cause = f"it could not be loaded: {known} The log of the load task tells more."
-                    _note_blocked(warehouse, run_id, TableBlocked(asset, "can_be_loaded", cause))
+                    if snapshot.spent or blocked.rule == "can_be_loaded":
+                        # Snapshot and loader may be unusable; the rest gets new ones.
+                        break
+                except SourceLost as error:
+                    if _times_lost(warehouse, run_id, asset) > MOST_LOSSES:
+                        cause = f"reading it ended {MOST_LOSSES + 1} times with: {error.cause}"
+                        note_blocked(warehouse, run_id, TableBlocked(asset, "can_be_loaded", cause))
+                    else:
+                        lost = error
                     break
+    if lost is not None:
+        raise lost
     return counts
 
 
-def _note_blocked(warehouse: Warehouse, run_id: str, blocked: TableBlocked) -> None:
+def note_blocked(warehouse: Warehouse, run_id: str, blocked: TableBlocked) -> None:
+    """Marks a table of this run as blocked, whatever the check task says later."""
     with warehouse.connect("load") as connection:
         mark_blocked(connection, run_id, blocked)
+
+
+def _times_lost(warehouse: Warehouse, run_id: str, asset: str) -> int:
+    """Counts one more reading of a table that ended with a lost connection; returns how many there were in this run."""
+    with warehouse.connect("load") as connection:
+        row = connection.execute(
+            "update ops.change set times_lost = times_lost + 1 where run_id = %s and asset = %s returning times_lost",
+            (run_id, asset),
+        ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def mark_blocked(connection: Connection, run_id: str, blocked: TableBlocked, *, judged: bool = False) -> None:
@@ -107,8 +144,10 @@ def _load_table(
     with warehouse.connect("load") as connection:
         quarantine.begin(connection, entry.asset)
         staging.start(connection, entry)
-        last = None if snapshot.complete else _last_reading(connection, run_id, entry.asset)
+        latest = _note_latest_change(connection, snapshot, run_id, entry.asset)
+        last = None if snapshot.complete else _last_reading(connection, run_id, entry.asset, latest)
     since = last.newest_change - timedelta(minutes=settings.overlap_minutes) if last else None
+    reading = TableReading(snapshot, entry, settings.table_timeout_minutes)
     read = bad = 0
     keys_unknown = False
     seen: set[tuple[str, str]] = set()
@@ -118,10 +157,12 @@ def _load_table(
         append("staging", name, rows)
         staged[name] += rows.height
 
-    for batch in _batches(warehouse, snapshot, stage, entry, since, last.fingerprint if last else None):
-        verdict = hold_against(entry, batch)
+    for batch in _batches(warehouse, reading, stage, entry, since, last.fingerprint if last else None):
+        with contained(entry.asset, "can_be_loaded", "read", partial(_unreadable_column, entry, batch)):
+            verdict = hold_against(entry, batch)
         good = protected(entry, verdict.good).with_columns(pl.lit(False).alias(staging.SAME))
-        stage(staging.rows_table(entry.asset), good)
+        with contained(entry.asset, "can_be_loaded", "stored", partial(_refused_column, append, entry, good)):
+            stage(staging.rows_table(entry.asset), good)
         read += batch.num_rows
         bad += verdict.bad.height
         if verdict.rejections:
@@ -133,6 +174,7 @@ def _load_table(
                 )
     with warehouse.connect("load") as connection:
         staging.require(connection, staged)
+        staging.set_aside_modified_later(connection, entry, latest, run_id)
         staging.set_aside_duplicates(connection, entry, run_id)
         staging.settle(connection, entry, whole=since is None, find_gone=not keys_unknown)
         quarantine.foresee(connection, entry, whole=since is None, keys_unknown=keys_unknown)
@@ -154,22 +196,67 @@ class _Reading:
     """None: it is that of a later state, which could not be published."""
 
 
-def _last_reading(connection: Connection, run_id: str, asset: str) -> _Reading | None:
-    """None: nothing that would help to read less than everything."""
+def _note_latest_change(connection: Connection, snapshot: Snapshot, run_id: str, asset: str) -> datetime | None:
+    """Notes and returns the moment after which no row of this reading can have been modified, in UTC.
+
+    Models and checks have no clock: they would give another result tomorrow. Here one is right, since the question is
+    whether a date can be true: what was read was written before it was read. A false date in the future would become
+    the watermark, and every honest delivery would then look stale. Two clocks are asked, the source's and, as the
+    moment of detection, that of the records, so that one that is late sets nothing aside; a day is left for time zones.
+    """
+    row = connection.execute(
+        "update ops.change set latest_change = greatest(cast(detected_at as timestamp), cast(%s as timestamp))"
+        " + interval '1 day' where run_id = %s and asset = %s returning latest_change",
+        (snapshot.clock, run_id, asset),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def _last_reading(connection: Connection, run_id: str, asset: str, latest: datetime | None) -> _Reading | None:
+    """None: nothing that would help to read less than everything. A watermark after `latest` is false."""
     row = connection.execute(
         "select w.newest_change, w.fingerprint, w.blocked from ops.watermark as w join ops.change as c using (asset)"
         " where c.run_id = %s and c.asset = %s and not c.whole",
         (run_id, asset),
     ).fetchone()
-    if row is None or row[0] is None:
+    if row is None or row[0] is None or (latest and row[0] > latest):
         return None
     newest, noted, blocked = row
     return _Reading(newest, None if blocked else noted.rpartition(" ")[0])
 
 
+def _unreadable_column(entry: SourceTable, batch: pa.RecordBatch) -> str:
+    """Names the columns that cannot be read, each tried by itself; empty where none is to blame."""
+    found = [name for name in batch.schema.names if not _works(partial(read_column, entry, batch, name))]
+    types = ", ".join(f"column {name} ({batch.schema.field(name).type})" for name in found)
+    return f"{types} cannot be read. The task's log tells more." if found else ""
+
+
+def _refused_column(append: Append, entry: SourceTable, rows: pl.DataFrame) -> str:
+    """Names the columns that the warehouse refuses, each tried by itself; empty where none is to blame."""
+    # The table is blocked: what the trials leave in its staging table is never published.
+    trial = partial(append, "staging", staging.rows_table(entry.asset))
+    found = [
+        column.name
+        for column in columns_of(entry)
+        if not _works(partial(trial, rows.select(column.name, staging.SAME)))
+    ]
+    return f"the warehouse refuses values of column {', '.join(found)}. The task's log tells more." if found else ""
+
+
+def _works(trial: Callable[[], object]) -> bool:
+    try:
+        trial()
+    except BaseException as error:
+        if concerns_every_table(error):
+            raise
+        return False
+    return True
+
+
 def _batches(
     warehouse: Warehouse,
-    snapshot: Snapshot,
+    reading: TableReading,
     stage: Callable[[str, pl.DataFrame], None],
     entry: SourceTable,
     since: datetime | None,
@@ -178,23 +265,24 @@ def _batches(
     """Everything, or what changed: the rows that the source says, or else those from `since` on; and those that the
     comparison of keys finds besides. `known` is the fingerprint of what is published."""
     if since is None:
-        yield from snapshot.rows(entry)
+        yield from reading.rows()
         return
-    for batch in snapshot.keys(entry):
-        stage(staging.keys_table(entry.asset), _keys(entry, pl.DataFrame(batch)))
-    tracks = snapshot.tracks(entry)
-    changed = snapshot.changed_keys(entry, known, MOST_LATE_ROWS) if tracks and known is not None else None
+    for batch in reading.key_batches():
+        with contained(entry.asset, "can_be_loaded", "read", partial(_unreadable_column, entry, batch)):
+            stage(staging.keys_table(entry.asset), _keys(entry, pl.DataFrame(batch)))
+    tracks = reading.tracks()
+    changed = reading.changed_keys(known, MOST_LATE_ROWS) if tracks and known is not None else None
     before = _EVER if tracks else since
     with warehouse.connect("load") as connection:
         late = staging.keys_to_read(connection, entry, before.isoformat(sep=" "), MOST_LATE_ROWS)
     if late is None or (tracks and changed is None):
-        yield from snapshot.rows(entry)
+        yield from reading.rows()
         return
     if not tracks:
-        yield from snapshot.rows(entry, since)
+        yield from reading.rows(since)
     wanted = _together(changed, late)
     if wanted.num_rows:
-        yield from snapshot.rows_by_key(entry, wanted)
+        yield from reading.rows_by_key(wanted)
 
 
 def _together(changed: pa.Table | None, late: pa.Table) -> pa.Table:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from typing import Any
 
 from adventureworks import incidents
 from adventureworks.catalog import SOURCE_TABLES
-from adventureworks.errors import CandidateLost, ServiceUnavailable
+from adventureworks.errors import CandidateLost, ServiceUnavailable, TableBlocked
+from adventureworks.gate.containment import contained, without_faulty
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.gate.judge import judge
+from adventureworks.gate.load import note_blocked
 from adventureworks.incidents import Finding, Incident
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine
@@ -35,9 +40,15 @@ def publish(settings: Settings, run_id: str) -> list[Publication]:
     told of, older ones that were never announced among them. Raises ServiceUnavailable where staged rows are lost
     again and again.
     """
+
+    def leave_out(fault: TableBlocked) -> None:
+        note_blocked(open_warehouse(settings), run_id, fault)
+        # What refers to the table, or is published together with it, was judged as if it were published.
+        judge(settings, run_id)
+
     for _ in range(candidate.MOST_TRIES):
         try:
-            return _publish(settings, run_id)
+            return without_faulty(partial(_publish, settings, run_id), leave_out)
         except CandidateLost as lost:
             log.warning("%s", lost)
             judge(settings, run_id)
@@ -57,12 +68,13 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
             )
             connection.commit()
         for asset, status, interrupted in rows:
-            if status == "staged":
-                _publish_table(connection, asset, run_id, interrupted=interrupted)
-            if status == "blocked":
-                quarantine.hold(connection, asset)
-            if status in {"staged", "blocked"}:
-                _advance(connection, run_id, asset, blocked=status == "blocked")
+            with contained(asset, "can_be_published", "published"):
+                if status == "staged":
+                    _publish_table(connection, asset, run_id, interrupted=interrupted)
+                if status == "blocked":
+                    quarantine.hold(connection, asset)
+                if status in {"staged", "blocked"}:
+                    _advance(connection, run_id, asset, blocked=status == "blocked")
         lost = candidate.lost(connection, run_id, [SOURCE_TABLES[a] for a, status, _ in rows if status == "staged"])
         if lost:
             raise CandidateLost(f"The staged rows of {', '.join(lost)} are not those that were judged.")
@@ -73,9 +85,11 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
         )
         unannounced = publication.unannounced(connection, list(SOURCE_TABLES))
     # When all is committed: to make a view is to commit, on some engines. Until then the candidates show the same rows.
-    with open_warehouse(settings).connect("publish") as connection:
+    # Where a reader's lock keeps one from being made, the next run makes it.
+    with suppress(TableBlocked), open_warehouse(settings).connect("publish") as connection:
         for asset, *_ in rows:
-            layout.show_published(connection, SOURCE_TABLES[asset])
+            with contained(asset, "can_be_published", "shown"):
+                layout.show_published(connection, SOURCE_TABLES[asset])
     return unannounced
 
 
@@ -90,6 +104,14 @@ class Conclusion:
 
 def conclude(settings: Settings, run_id: str) -> Conclusion:
     """Opens and resolves incidents, and notes that the batch was announced. Call it when the events are out."""
+    faults: dict[str, TableBlocked] = {}
+    return without_faulty(
+        lambda: _conclude(settings, run_id, faults), lambda fault: faults.update({fault.table: fault})
+    )
+
+
+def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked]) -> Conclusion:
+    """`faults`: the tables whose verdict could not be looked up, and why."""
     with open_warehouse(settings).connect("tell") as connection:
         rows = connection.execute(
             "select asset, status, blocked_rule, blocked_cause from ops.change where run_id = %s order by asset",
@@ -99,16 +121,36 @@ def conclude(settings: Settings, run_id: str) -> Conclusion:
         resolved: list[Incident] = []
         states: dict[str, Mapping[str, Any]] = {}
         for asset, status, rule, cause in rows:
-            found = _findings(connection, run_id, asset, status, rule, cause)
-            findings += found
-            if rule not in _CONSEQUENCES:
-                keep = {finding.rule for finding in found} | _rules_with_open_rows(connection, asset)
-                resolved += incidents.resolve(connection, asset, keep=keep, run_id=run_id)
-            states[asset] = _state(connection, run_id, asset, status, rule, cause)
+            if asset in faults:
+                findings.append(_untold(faults[asset], run_id))
+                continue
+            with contained(asset, "verdict_is_told", "looked up"):
+                found = _findings(connection, run_id, asset, status, rule, cause)
+                findings += found
+                if rule not in _CONSEQUENCES:
+                    keep = {finding.rule for finding in found} | _rules_with_open_rows(connection, asset)
+                    resolved += incidents.resolve(connection, asset, keep=keep, run_id=run_id)
+                states[asset] = _state(connection, run_id, asset, status, rule, cause)
         opened = incidents.report(connection, findings)
         # One ingestion runs at a time: what is published now, this run's publish task has announced.
         publication.mark_announced(connection, publication.newest_versions(connection, list(SOURCE_TABLES)))
     return Conclusion(tuple(opened), tuple(resolved), states)
+
+
+def _untold(fault: TableBlocked, run_id: str) -> Finding:
+    return Finding(
+        asset=fault.table,
+        rule=fault.rule,
+        severity="error",
+        summary=f"{fault.table}: what came of its last reading is not known: {fault.detail}",
+        failed=None,
+        total=None,
+        examples=(),
+        next_step=fault.next_step,
+        run_id=run_id,
+        owner=SOURCE_TABLES[fault.table].owner,
+        cause=fault.detail,
+    )
 
 
 def _state(
@@ -146,12 +188,16 @@ def _publish_table(connection: Connection, asset: str, run_id: str, *, interrupt
             set_aside=set_aside,
             verdict="passed with warnings" if set_aside or _warnings(connection, asset, run_id) else "passed",
             run_id=run_id,
-            as_of=publication.newest_order(connection) if asset == ORDERS else None,
+            as_of=_business_date(connection, run_id) if asset == ORDERS else None,
         )
     connection.execute(
         "update ops.change set status = %s, set_aside = %s where run_id = %s and asset = %s",
         ("published" if is_new else "unchanged", quarantine.open_rows(connection, asset, run_id), run_id, asset),
     )
+
+
+def _business_date(connection: Connection, run_id: str) -> date | None:
+    return publication.newest_order(connection, publication.latest_change(connection, run_id, ORDERS))
 
 
 def _warnings(connection: Connection, asset: str, run_id: str) -> bool:
@@ -163,7 +209,8 @@ def _warnings(connection: Connection, asset: str, run_id: str) -> bool:
 
 def _advance(connection: Connection, run_id: str, asset: str, *, blocked: bool) -> None:
     """Remembers what was read; only what was published moves the watermark."""
-    newest = None if blocked else publication.newest_change(connection, SOURCE_TABLES[asset])
+    latest = publication.latest_change(connection, run_id, asset)
+    newest = None if blocked else publication.newest_change(connection, SOURCE_TABLES[asset], latest)
     connection.execute(
         "insert into ops.watermark as w (asset, fingerprint, newest_change, blocked, source)"
         " select asset, fingerprint, %(newest)s, %(blocked)s, source from ops.change"

@@ -48,6 +48,11 @@ class Snapshot(Protocol):
     spent: bool
     """True: the server refused something, and answers nothing more in this view. Read what is left in another one."""
 
+    @property
+    def clock(self) -> datetime | None:
+        """The source's own time in UTC when the view was opened, without a zone; None: it has no clock (files)."""
+        ...
+
     def rows(self, table: SourceTable, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
         """The rows changed at or after `since`; all rows where that is None. Raises TableBlocked."""
         ...

@@ -216,6 +216,7 @@ class FolderSnapshot:
 
     complete = True
     spent = False
+    clock = None
 
     def __init__(self, source: FileSource, batch_rows: int) -> None:
         self._source = source

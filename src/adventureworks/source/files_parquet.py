@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,6 +18,8 @@ from adventureworks.errors import TableBlocked
 from adventureworks.source.columns import require_columns, warn_of_unknown
 from adventureworks.source.values import canonical_guids, text_or_bytes, within_calendar
 
+_MOST_DIGITS = 38
+_MOST_PLACES = 19
 _BUFFER_BYTES = 1 << 20
 _HEX_DIGITS = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], dtype=np.uint8)
 _DASHES = (8, 13, 18, 23)
@@ -97,12 +101,16 @@ def _text(array: pa.Array, column: Column) -> pa.Array:
 
 
 def _narrowed(array: pa.Array, column: Column, table: SourceTable) -> pa.Array:
-    try:
-        return array.cast(pa.decimal128(38, array.type.scale))
-    except pa.ArrowInvalid as error:
-        raise TableBlocked(
-            table.asset, "column_types_are_kept", f"column {column.name} is {array.type}, with more than 38 digits."
-        ) from error
+    """The same numbers in 128 bits: with the contract's places, or with more, so that the gate judges each number."""
+    places = column.dtype.scale if isinstance(column.dtype, pl.Decimal) else 0
+    for scale in (places, max(places, _MOST_PLACES), array.type.scale):
+        with suppress(pa.ArrowInvalid):
+            return array.cast(pa.decimal128(_MOST_DIGITS, scale))
+    raise TableBlocked(
+        table.asset,
+        "column_types_are_kept",
+        f"column {column.name} is {array.type}, and holds a number of more than {_MOST_DIGITS} digits.",
+    )
 
 
 def _guid_text(array: pa.FixedSizeBinaryArray) -> pa.StringArray:

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import key_of
 from adventureworks.errors import PlatformError, TableBlocked
+from adventureworks.postgres_address import LATER_TIMEOUTS, WITHOUT_TIMEOUTS
 from adventureworks.source import TableState
 from adventureworks.source.declared import digest_of
 from adventureworks.source.postgres_columns import (
@@ -37,6 +38,7 @@ from adventureworks.source.postgres_columns import (
 from adventureworks.source.postgres_errors import Address, translated
 
 _STATE_TIMEOUT_MS = 120_000
+_LOCK_TIMEOUT_MS = 30_000
 _READ_TIMEOUT_MS = 3_600_000
 """A stream takes as long as its reader; this only ends one that nobody reads any more."""
 
@@ -108,7 +110,9 @@ class PostgresSource:
                     cursor.execute(setting)
                 cursor.execute(catalogue_query(SOURCE_TABLES.values()))
                 columns = columns_from(cursor.fetch_arrow_table().to_pylist(), SOURCE_TABLES.values())
-            yield PostgresSnapshot(connection, columns, self._address, self._batch_rows)
+                cursor.execute("select localtimestamp")
+                (clock,) = cursor.fetchone()
+            yield PostgresSnapshot(connection, columns, self._address, self._batch_rows, clock)
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[dict[str, Any]]]:
@@ -138,7 +142,8 @@ class PostgresSnapshot:
     complete = False
     spent = False
 
-    def __init__(self, connection: Any, columns: Columns, address: Address, batch_rows: int) -> None:
+    def __init__(self, connection: Any, columns: Columns, address: Address, batch_rows: int, clock: datetime) -> None:
+        self.clock = clock
         self._connection = connection
         self._columns = columns
         self._address = address
@@ -214,8 +219,11 @@ def _session_settings(timeout_ms: int) -> tuple[str, ...]:
         "set standard_conforming_strings to on",
         "set timezone to 'UTC'",
         "set datestyle to 'ISO, YMD'",
-        "set lock_timeout to 30000",
+        f"set lock_timeout to {_LOCK_TIMEOUT_MS}",
         f"set statement_timeout to {timeout_ms}",
+        # The snapshot idles in its transaction while the gate works on the rows of a table.
+        *(f"set {name} to {value}" for name, value in WITHOUT_TIMEOUTS.items()),
+        LATER_TIMEOUTS,
     )
 
 

@@ -45,6 +45,10 @@ _RULES = {
     "3F000": ("table_is_there", "the source no longer has this table's schema."),
     "42703": ("columns_are_there", "a column vanished from the source while it was read."),
     "42501": ("table_is_readable", "the login may not read this table."),
+    "55P03": ("table_answers", "it is locked at the source."),
+    "57014": ("table_answers", "the source needed too long for it, and ended the statement."),
+    "XX001": ("table_is_readable", "the source says that this table is damaged."),
+    "XX002": ("table_is_readable", "the source says that an index of this table is damaged."),
 }
 """SQLSTATEs that block one table."""
 

@@ -134,7 +134,12 @@ class SqlServerSource:
         """One transaction with SNAPSHOT isolation: all tables as they are at one moment."""
         with connected(self._address, _READ_TIMEOUT_S) as connection, one_view(self._address, connection):
             found, columns = _catalogue(connection, self._address, SOURCE_TABLES.values())
-            yield SqlServerSnapshot(connection, found, columns, self._address, self._batch_rows)
+            with translated(self._address):
+                rows = answer(connection, queries.DATABASE)
+            # A login may be unable to see its own database in the catalogue.
+            moment = rows[0].get("moment") if rows else None
+            clock = datetime.fromisoformat(moment) if moment else None
+            yield SqlServerSnapshot(connection, found, columns, self._address, self._batch_rows, clock)
 
     def _tracked_states(
         self,
@@ -182,8 +187,15 @@ class SqlServerSnapshot:
     spent = False
 
     def __init__(
-        self, connection: Any, found: Mapping[str, _Table], columns: Columns, address: Address, batch_rows: int
+        self,
+        connection: Any,
+        found: Mapping[str, _Table],
+        columns: Columns,
+        address: Address,
+        batch_rows: int,
+        clock: datetime | None,
     ) -> None:
+        self.clock = clock
         self._connection = connection
         self._found = found
         self._columns = columns

@@ -22,9 +22,10 @@ from adventureworks.source.sqlserver_columns import (
 
 DATABASE = (
     "select convert(varchar(23), d.create_date, 121) as made, d.snapshot_isolation_state as snapshot_state,"
-    " user_name() as user_name from sys.databases as d where d.name = db_name()"
+    " user_name() as user_name, convert(varchar(23), sysutcdatetime(), 121) as moment"
+    " from sys.databases as d where d.name = db_name()"
 )
-"""A database that was made anew has a new date."""
+"""A database that was made anew has a new date. `moment` is the server's time in UTC."""
 
 _TABLES = """
 select s.name as schema_name, o.name as table_name,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
+from adventureworks.warehouse import postgres, snowflake
 from adventureworks.warehouse.postgres import PostgresWarehouse
 from adventureworks.warehouse.snowflake import SnowflakeWarehouse
 
@@ -27,3 +28,8 @@ def open_records(settings: Settings) -> PostgresWarehouse:
             "No warehouse is configured.", "Set ADVENTUREWORKS_WAREHOUSE_URL, or start: adventureworks run"
         )
     return PostgresWarehouse(settings.warehouse_url, settings.environment)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether a driver's error says that a server does not answer, which is no fault of what it was sent."""
+    return postgres.is_lost(error) or snowflake.is_lost(error)

@@ -100,6 +100,8 @@ create table if not exists ops.change (
 );
 create index if not exists change_by_time on ops.change (asset, detected_at desc);
 alter table ops.change add column if not exists publishing boolean not null default false;  -- begun, and not known to be done
+alter table ops.change add column if not exists times_lost bigint not null default 0;  -- readings that ended with a lost connection
+alter table ops.change add column if not exists latest_change timestamp;  -- no row that was read can have been modified later
 alter table ops.change add column if not exists resumes boolean not null default false;  -- an earlier run may have published it
 
 create table if not exists ops.build (

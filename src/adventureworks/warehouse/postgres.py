@@ -11,8 +11,15 @@ import psycopg
 from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
-from adventureworks.errors import ServiceUnavailable
-from adventureworks.postgres_address import PASSING_CLASSES, conninfo, parts_of
+from adventureworks.errors import ServiceUnavailable, StatementTimeout
+from adventureworks.postgres_address import (
+    LATER_TIMEOUTS,
+    PASSING_CLASSES,
+    TIMEOUT_STATES,
+    WITHOUT_TIMEOUTS,
+    conninfo,
+    parts_of,
+)
 from adventureworks.warehouse.environments import in_environment, named_by, schema_of
 from adventureworks.warehouse.sql import names, quoted, table
 
@@ -145,6 +152,10 @@ def connected(url: SecretStr, environment: str = "", purpose: str = "adventurewo
     """A connection for the schemas of an environment, as psycopg's `connect` makes one."""
     address = address_of(url, purpose).get_secret_value()
     with WarehouseConnection.connect(address, cursor_factory=_Cursor) as connection:
+        # Outside of a transaction: what is set in one that is rolled back does not last.
+        connection.autocommit = True
+        connection.execute(LATER_TIMEOUTS)
+        connection.autocommit = False
         connection.server_cursor_factory = _ServerCursor
         connection.environment = environment
         yield connection
@@ -157,7 +168,16 @@ def address_of(url: SecretStr, purpose: str, schema: str = "") -> SecretStr:
     """
     path = f'pg_catalog,"{schema}"' if schema else "pg_catalog"
     given = parts_of(url, "warehouse", "ADVENTUREWORKS_WAREHOUSE_URL")
-    return conninfo(given, purpose, settings={"timezone": "UTC", "search_path": path})
+    return conninfo(given, purpose, settings={"timezone": "UTC", "search_path": path}, defaults=_TIMEOUTS)
+
+
+_TIMEOUTS = {
+    **WITHOUT_TIMEOUTS,
+    # A reader's lock is waited for this long; then a table is left out, or the step is tried again.
+    "lock_timeout": "300000",
+    "statement_timeout": "3600000",
+}
+"""In milliseconds. A login's own limits are for people: a table of many rows takes longer."""
 
 
 Append = Callable[[str, str, pl.DataFrame], None]
@@ -239,9 +259,8 @@ class PostgresWarehouse:
             with connected(self._url, self.environment, purpose) as connection:
                 yield connection
         except psycopg.OperationalError as error:
-            raise ServiceUnavailable(
-                f"The warehouse does not answer: {_reason(error)}.", "Check it: adventureworks status"
-            ) from None
+            kind = ServiceUnavailable if is_lost(error) else StatementTimeout
+            raise kind(f"The warehouse does not answer: {_reason(error)}.", "Check it: adventureworks status") from None
 
     @contextmanager
     def bulk_loader(self) -> Iterator[Append]:
@@ -253,7 +272,12 @@ class PostgresWarehouse:
         from adbc_driver_postgresql import dbapi
 
         address = self.address("load")
-        with _lost_is_unavailable(Error), dbapi.connect(address) as connection, connection.cursor() as cursor:
+        with (
+            _lost_is_unavailable(Error),
+            # Each batch is a transaction: none is open while the next one is read.
+            dbapi.connect(address, autocommit=True) as connection,
+            connection.cursor() as cursor,
+        ):
 
             def append(schema: str, name: str, frame: pl.DataFrame) -> None:
                 if frame.height:
@@ -263,9 +287,13 @@ class PostgresWarehouse:
                         cursor.adbc_ingest(
                             name, batch, mode="append", db_schema_name=schema_of(self.environment, schema)
                         )
-                        connection.commit()
 
             yield append
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an error of psycopg tells of a server that does not answer, or that is out of something."""
+    return isinstance(error, psycopg.OperationalError) and error.sqlstate not in TIMEOUT_STATES
 
 
 @contextmanager
@@ -280,7 +308,8 @@ def _lost_is_unavailable(driver_error: type[Exception]) -> Iterator[None]:
         cause = (
             f"refused rows while they were loaded (SQLSTATE {state})" if state else "was lost while rows were loaded"
         )
-        raise ServiceUnavailable(f"The warehouse {cause}.", "Check it: adventureworks status") from None
+        kind = StatementTimeout if state in TIMEOUT_STATES else ServiceUnavailable
+        raise kind(f"The warehouse {cause}.", "Check it: adventureworks status") from None
 
 
 def _reason(error: psycopg.OperationalError) -> str:

@@ -246,19 +246,35 @@ def _month_queries_of_set_aside(entry: SourceTable) -> list[str]:
     ]
 
 
-def newest_change(connection: Connection, entry: SourceTable) -> datetime | None:
-    """The newest modification date among the published rows of a source table."""
+def latest_change(connection: Connection, run_id: str, asset: str) -> datetime | None:
+    """The moment after which no row that a run read can have been modified: see `gate.load`."""
+    row = connection.execute(
+        "select coalesce(latest_change, cast(detected_at + interval '1 day' as timestamp)) from ops.change"
+        " where run_id = %s and asset = %s",
+        (run_id, asset),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def newest_change(connection: Connection, entry: SourceTable, latest: datetime | None) -> datetime | None:
+    """The newest modification date among the published rows of a source table; those after `latest` are false."""
+    return _newest(connection, entry.asset, entry.modified, latest)
+
+
+def newest_order(connection: Connection, latest: datetime | None = None) -> date | None:
+    """The day of the newest published order; days after `latest` are false."""
+    newest = _newest(connection, "Sales_SalesOrderHeader", "OrderDate", latest)
+    return newest.date() if newest else None
+
+
+def _newest(connection: Connection, asset: str, column: str, latest: datetime | None) -> datetime | None:
     # As text: what drivers make of a date that is missing differs.
     row = connection.execute(
-        f"select cast(max({quoted(entry.modified)}) as varchar) from {table('raw', entry.asset)}"
+        f"select cast(max({quoted(column)}) as varchar) from {table('raw', asset)}"
+        f" where {quoted(column)} <= %(latest)s::timestamp",
+        {"latest": (latest or datetime(9999, 12, 31)).isoformat(sep=" ")},  # noqa: DTZ001 - the source's have no zone
     ).fetchone()
     return datetime.fromisoformat(row[0]) if row and row[0] else None
-
-
-def newest_order(connection: Connection) -> date | None:
-    """The day of the newest published order."""
-    row = connection.execute('select cast(max("OrderDate") as varchar) from raw."Sales_SalesOrderHeader"').fetchone()
-    return datetime.fromisoformat(row[0]).date() if row and row[0] else None
 
 
 def business_date(connection: Connection) -> date | None:

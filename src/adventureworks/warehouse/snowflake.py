@@ -382,16 +382,27 @@ def _dtype(column: Any) -> pl.DataType:
     return _PLAIN.get(column.type_code, pl.String())
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether an error of Snowflake's connector tells of a lost connection; else it is of the statement."""
+    if not type(error).__module__.startswith("snowflake."):
+        return False
+    from snowflake.connector.errors import DatabaseError, Error, OperationalError
+
+    if not isinstance(error, DatabaseError):
+        return isinstance(error, Error)
+    away = isinstance(error, OperationalError) or str(error.sqlstate or "").startswith("57")
+    return away or error.errno == _QUOTA_IS_USED_UP
+
+
 @contextmanager
 def _lost_is_unavailable() -> Iterator[None]:
     """Tells a lost connection from a statement that Snowflake refuses, which is a fault of ours."""
-    from snowflake.connector.errors import DatabaseError, Error, OperationalError
+    from snowflake.connector.errors import Error
 
     try:
         yield
     except Error as error:
-        away = isinstance(error, OperationalError) or str(error.sqlstate or "").startswith("57")
-        if isinstance(error, DatabaseError) and not away and error.errno != _QUOTA_IS_USED_UP:
+        if not is_lost(error):
             raise
         raise ServiceUnavailable(
             f"Snowflake does not answer: {first_line(error)}.", "Check it: adventureworks doctor"

@@ -8,6 +8,7 @@ candidate view `T` itself. One ingestion runs at a time, and so does one run of 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import pyarrow as pa
 
@@ -138,6 +139,15 @@ def set_aside_duplicates(connection: Connection, entry: SourceTable, run_id: str
     twice = f"select {names(key)} from {rows} group by {names(key)} having count(*) > 1"
     condition = f"exists (select 1 from ({twice}) as t where {equal(key, 't', 'r')})"
     return set_aside(connection, entry, condition, "key_is_unique", f"{', '.join(key)} is unique", run_id)
+
+
+def set_aside_modified_later(connection: Connection, entry: SourceTable, latest: datetime | None, run_id: str) -> int:
+    """Moves staged rows whose modification date lies after `latest` into quarantine, and returns how many."""
+    if latest is None:
+        return 0
+    condition = f"r.{quoted(entry.modified)} > timestamp '{latest.isoformat(sep=' ')}'"
+    message = f"{entry.modified} lies at most a day after the row was read"
+    return set_aside(connection, entry, condition, "is_modified_by_tomorrow", message, run_id)
 
 
 def set_aside(connection: Connection, entry: SourceTable, condition: str, rule: str, message: str, run_id: str) -> int:

@@ -1,0 +1,338 @@
+"""A fault of one table, whatever it is and wherever it happens, stays a fault of that table."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psycopg
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from adventureworks.catalog import SOURCE_TABLES, unit_of
+from adventureworks.columns import key_of
+from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.errors import ServiceUnavailable
+from adventureworks.gate import checks, load
+from adventureworks.source.postgres import PostgresSnapshot, PostgresSource
+from adventureworks.warehouse import open_warehouse, postgres, publication, quarantine, staging
+from adventureworks.warehouse.sql import names, table
+from tests.integration.pipeline import Pipeline
+
+OTHERS = ("Production_ScrapReason", "Sales_Currency")
+
+
+class Panic(BaseException):
+    """Like the panics of polars: no Exception."""
+
+
+def touch(pipeline: Pipeline, asset: str) -> None:
+    """An honest change of one row."""
+    entry = SOURCE_TABLES[asset]
+    relation, modified = table(entry.schema, entry.name), f'"{entry.modified}"'
+    changed = pipeline.change(
+        f"update {relation} set {modified} = {modified} + interval '1 second'"
+        f" where ctid = (select min(ctid) from {relation})"
+    )
+    assert changed == 1
+
+
+def rows_of(pipeline: Pipeline, asset: str) -> tuple[list[Any], list[Any]]:
+    """Keys and modification dates of a table, at the source and as published."""
+    entry = SOURCE_TABLES[asset]
+    columns = names([*key_of(entry), entry.modified])
+    query = f"select {columns} from {{}} order by {columns}"
+    return (
+        pipeline.at_source(query.format(table(entry.schema, entry.name))),
+        pipeline.published(query.format(table("raw", asset))),
+    )
+
+
+Place = tuple[Any, str, Callable[..., str]]
+PLACES: dict[str, Place] = {
+    "state": (PostgresSource, "_state", lambda _self, _connection, entry, *_: entry.asset),
+    "rows": (PostgresSnapshot, "_stream", lambda _self, entry, *_: entry.asset),
+    "contract": (load, "hold_against", lambda entry, _batch: entry.asset),
+    "secrets": (load, "protected", lambda entry, _rows: entry.asset),
+    "staging": (staging, "settle", lambda _connection, entry, **_: entry.asset),
+    "quarantine": (quarantine, "foresee", lambda _connection, entry, **_: entry.asset),
+    "candidate": (staging, "show_candidate", lambda _connection, entry: entry.asset),
+    "checks": (checks, "_check_table", lambda _source, _folder, declared, _variables: declared[0].table),
+    "merge": (publication, "merge", lambda _connection, entry: entry.asset),
+    "watermark": (publication, "newest_change", lambda _connection, entry, _latest: entry.asset),
+}
+"""Where a step works on one table: the function, and how to know the table from its arguments."""
+WAITING = ("state", "rows")
+"""Those that wait for the source."""
+
+
+@contextmanager
+def broken(place: str, asset: str, fail: Callable[[], None]) -> Iterator[None]:
+    """One step fails for one table."""
+    owner, name, asset_of = PLACES[place]
+    original = getattr(owner, name)
+
+    def step(*arguments: Any, **named: Any) -> Any:
+        if asset_of(*arguments, **named) == asset:
+            fail()
+        return original(*arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, step)
+        yield
+
+
+def raising(kind: type[BaseException]) -> Callable[[], None]:
+    def fail() -> None:
+        raise kind("a secret value")
+
+    return fail
+
+
+def hanging(let_go: threading.Event) -> None:
+    let_go.wait(60)
+    raise ServiceUnavailable("The source answers too late.")
+
+
+FAULTS = st.one_of(
+    st.tuples(st.sampled_from(sorted(PLACES)), st.sampled_from([ValueError, MemoryError, RecursionError, Panic])),
+    st.tuples(st.sampled_from(WAITING), st.just(None)),
+)
+
+
+@settings(
+    max_examples=8,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.sampled_from(sorted(SOURCE_TABLES)), FAULTS)
+def test_a_fault_anywhere_blocks_its_table_and_heals_with_the_next_change(
+    pipeline: Pipeline, asset: str, fault: tuple[str, type[BaseException] | None]
+) -> None:
+    place, kind = fault
+    other = next(name for name in OTHERS if name != asset)
+    touch(pipeline, asset)
+    touch(pipeline, other)
+    let_go = threading.Event()
+    fail = raising(kind) if kind else partial(hanging, let_go)
+    # Tiny only where the source hangs: a busy machine needs its time.
+    pipeline.settings.table_timeout_minutes = 1.0 if kind else 0.02
+    with broken(place, asset, fail):
+        faulty = pipeline.ingest()
+    let_go.set()
+    pipeline.settings.table_timeout_minutes = 1.0
+
+    assert set(faulty.published) == {other}
+    [incident] = faulty.conclusion.opened
+    assert (incident.asset, incident.owner) == (asset, SOURCE_TABLES[asset].owner)
+    assert asset in incident.summary
+    assert "secret" not in incident.summary
+
+    touch(pipeline, asset)
+    healed = pipeline.ingest()
+    assert asset in healed.published
+    assert healed.opened == {}
+    assert healed.resolved == {asset: incident.rule}
+    for name in unit_of(asset) or {asset}:
+        expected, found = rows_of(pipeline, name)
+        assert found == expected
+
+
+OFFER = "Sales_SpecialOffer"
+
+
+def test_a_column_that_nothing_can_read_is_named(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = PostgresSnapshot._stream
+
+    def odd(self: PostgresSnapshot, entry: Any, *rest: Any) -> Iterator[pa.RecordBatch]:
+        for batch in stream(self, entry, *rest):
+            place = batch.schema.get_field_index("DiscountPct")
+            if place < 0:
+                yield batch
+                continue
+            spans = pa.array([pa.MonthDayNano([1, 2, 3])] * batch.num_rows)
+            yield batch.set_column(place, "DiscountPct", spans)
+
+    monkeypatch.setattr(PostgresSnapshot, "_stream", odd)
+    for asset in (OFFER, "Sales_Currency"):
+        touch(pipeline, asset)
+    ingested = pipeline.ingest()
+    assert set(ingested.published) == {"Sales_Currency"}
+    [incident] = ingested.conclusion.opened
+    assert (incident.asset, incident.rule) == (OFFER, "can_be_loaded")
+    assert "column DiscountPct (month_day_nano_interval)" in incident.summary
+
+
+def test_a_column_that_the_warehouse_refuses_is_named(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    beyond = pl.lit(-(2**62)).cast(pl.Datetime("us")).alias("StartDate")
+    protected = load.protected
+    monkeypatch.setattr(
+        load,
+        "protected",
+        lambda entry, rows: protected(entry, rows.with_columns(beyond) if entry.asset == OFFER else rows),
+    )
+    for asset in (OFFER, "Sales_Currency"):
+        touch(pipeline, asset)
+    ingested = pipeline.ingest()
+    assert set(ingested.published) == {"Sales_Currency"}
+    [incident] = ingested.conclusion.opened
+    assert "refuses values of column StartDate." in incident.summary
+
+
+@pytest.mark.parametrize("content", [b"checks for: [", b"\xff\xfe"])
+def test_an_unreadable_check_file_blocks_its_table_until_it_is_mended(
+    pipeline: Pipeline, tmp_path: Path, content: bytes
+) -> None:
+    mended = pipeline.settings.checks_folder
+    shutil.copytree(mended, tmp_path / "checks")
+    pipeline.settings.checks_folder = tmp_path / "checks"
+    (tmp_path / "checks" / "source" / f"{OFFER}.yml").write_bytes(content)
+    for asset in (OFFER, "Sales_Currency"):
+        touch(pipeline, asset)
+    ingested = pipeline.ingest()
+    assert set(ingested.published) == {"Sales_Currency"}
+    assert ingested.opened == {OFFER: "checks_are_readable"}
+    pipeline.settings.checks_folder = mended
+    assert pipeline.ingest().resolved == {OFFER: "checks_are_readable"}
+
+
+def test_a_table_that_always_costs_the_connection_is_blocked_in_the_end(pipeline: Pipeline) -> None:
+    from adventureworks.gate import detect
+
+    def lose() -> None:
+        raise ServiceUnavailable("The source does not answer: the connection was lost.")
+
+    # Of one unit, so that they are read in one group.
+    header, detail = "Sales_SalesOrderHeader", "Sales_SalesOrderDetail"
+    touch(pipeline, header)
+    touch(pipeline, detail)
+    run = "ingest_source/lost"
+    status = "select asset, status from ops.change where run_id = %s order by asset"
+    [group] = detect.detect(pipeline.settings, run)
+    with broken("rows", header, lose):
+        for _ in range(load.MOST_LOSSES):
+            with pytest.raises(ServiceUnavailable, match="connection was lost"):
+                load.load(pipeline.settings, run, group)
+            assert pipeline.published(status, (run,)) == [(detail, "staged"), (header, "detected")]
+        load.load(pipeline.settings, run, group)
+    assert pipeline.published(status, (run,)) == [(detail, "staged"), (header, "blocked")]
+
+
+def test_a_lock_at_the_source_holds_up_its_table_alone(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adventureworks.source.postgres._LOCK_TIMEOUT_MS", 50)
+    touch(pipeline, "Sales_Currency")
+    with psycopg.connect(pipeline._source_url) as other:
+        other.execute('lock table "Sales"."SpecialOffer" in access exclusive mode')
+        ingested = pipeline.ingest()
+    assert set(ingested.published) == {"Sales_Currency"}
+    assert ingested.opened == {OFFER: "table_answers"}
+    touch(pipeline, OFFER)
+    assert pipeline.ingest().resolved == {OFFER: "table_answers"}
+
+
+def test_a_readers_lock_in_the_warehouse_holds_up_its_table_alone(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(postgres._TIMEOUTS, "lock_timeout", "50")
+    for asset in (OFFER, "Sales_Currency"):
+        touch(pipeline, asset)
+    with psycopg.connect(pipeline.url) as reader:
+        reader.execute(f'lock table raw."{OFFER}" in access exclusive mode')
+        ingested = pipeline.ingest()
+    assert set(ingested.published) == {"Sales_Currency"}
+    assert set(ingested.opened) == {OFFER}
+    touch(pipeline, OFFER)
+    assert set(pipeline.ingest().resolved) == {OFFER}
+
+
+def test_limits_of_the_login_end_neither_snapshot_nor_load(pipeline: Pipeline, request: pytest.FixtureRequest) -> None:
+    limits = ("idle_in_transaction_session_timeout", "transaction_timeout", "idle_session_timeout")
+    urls = {pipeline._source_url, pipeline.url}
+    server: EmbeddedPostgres = request.getfixturevalue("postgres")
+    with psycopg.connect(server.url("postgres", SUPERUSER), autocommit=True) as connection:
+        for url in urls:
+            for limit in limits:
+                connection.execute(f"alter database {url.rsplit('/', 1)[1]} set {limit} = '1h'")
+    asked = " || ' ' || ".join(f"current_setting('{limit}')" for limit in limits)
+    with psycopg.connect(pipeline.url) as connection:
+        assert connection.execute(f"select {asked}").fetchone() == ("1h 1h 1h",)
+    with open_warehouse(pipeline.settings).connect() as connection:
+        assert connection.execute(f"select {asked}").fetchone() == ("0 0 0",)
+    assert pipeline.settings.source_url is not None
+    source = PostgresSource(pipeline.settings.source_url, batch_rows=10)
+    with source.snapshot() as snapshot, snapshot._connection.cursor() as cursor:
+        cursor.execute(f"select {asked}")
+        assert cursor.fetchone() == ("0 0 0",)
+
+
+def set_date(pipeline: Pipeline, asset: str, when: str, which: str = "") -> None:
+    entry = SOURCE_TABLES[asset]
+    relation = table(entry.schema, entry.name)
+    pipeline.change(f"alter table {relation} disable trigger user")
+    pipeline.change(f"update {relation} set \"{entry.modified}\" = timestamp '{when}' {which}")
+
+
+def watermark(pipeline: Pipeline, asset: str) -> datetime:
+    [(newest,)] = pipeline.published("select newest_change from ops.watermark where asset = %s", (asset,))
+    return newest
+
+
+def test_a_row_of_the_future_is_set_aside_and_blocks_no_honest_delivery(pipeline: Pipeline) -> None:
+    set_date(pipeline, OFFER, "2099-06-30", 'where "SpecialOfferID" = 1')
+    strict = pipeline.settings.set_aside_limit
+    pipeline.settings.set_aside_limit = 0.2
+    ingested = pipeline.ingest()
+    assert ingested.opened == {OFFER: "is_modified_by_tomorrow"}
+    assert watermark(pipeline, OFFER) < datetime(2090, 1, 1)
+
+    touch(pipeline, OFFER)
+    pipeline.settings.set_aside_limit = strict
+    set_date(pipeline, OFFER, "2014-07-01", 'where "SpecialOfferID" <= 2')
+    healed = pipeline.ingest()
+    assert healed.resolved == ingested.opened
+    expected, found = rows_of(pipeline, OFFER)
+    assert found == expected
+
+
+def test_a_table_stamped_with_one_future_date_is_blocked_and_says_why(pipeline: Pipeline) -> None:
+    set_date(pipeline, OFFER, "2099-06-30")
+    [incident] = pipeline.ingest().conclusion.opened
+    assert incident.rule == "few_rows_are_set_aside"
+    assert "ModifiedDate lies at most a day after the row was read" in incident.summary
+
+
+def test_a_future_row_that_was_published_before_heals_with_the_next_delivery(pipeline: Pipeline) -> None:
+    """As a release before this rule left it: the row is published, and its date is the watermark."""
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(
+            f'update raw."{OFFER}" set "ModifiedDate" = timestamp \'2099-06-30\' where "SpecialOfferID" = 1'
+        )
+        connection.execute("update ops.watermark set newest_change = timestamp '2099-06-30' where asset = %s", (OFFER,))
+    touch(pipeline, OFFER)
+    assert set(pipeline.ingest().published) == {OFFER}
+    expected, found = rows_of(pipeline, OFFER)
+    assert found == expected
+    assert watermark(pipeline, OFFER) < datetime(2090, 1, 1)
+
+
+def test_an_order_of_the_future_does_not_move_the_business_date(pipeline: Pipeline) -> None:
+    as_of = "select as_of from ops.publication where asset = 'Sales_SalesOrderHeader' order by version desc limit 1"
+    before = pipeline.published(as_of)
+    pipeline.change('alter table "Sales"."SalesOrderHeader" disable trigger user')
+    pipeline.change(
+        'update "Sales"."SalesOrderHeader" set "OrderDate" = \'2099-01-01\', "DueDate" = \'2099-01-02\','
+        ' "ShipDate" = null, "Status" = 1, "ModifiedDate" = \'2099-01-01\''
+        ' where "SalesOrderID" = (select min("SalesOrderID") from "Sales"."SalesOrderHeader")'
+    )
+    ingested = pipeline.ingest()
+    assert ingested.opened == {"Sales_SalesOrderHeader": "is_modified_by_tomorrow"}
+    assert pipeline.published(as_of) == before
