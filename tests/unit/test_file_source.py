@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.cli.doctor import folder_of_files
 from adventureworks.columns import source_columns_of
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.gate.contract import hold_against
@@ -453,6 +454,16 @@ def test_a_misspelt_column_and_unknown_files_and_columns_are_named(tmp_path, cap
     assert read(tmp_path) == [offer()]
     assert "Colour" in caplog.text
     assert "Sales_SpecialOfer.csv" in caplog.text
+
+
+def test_doctor_tells_files_that_cannot_be_read_and_files_that_nobody_reads(tmp_path):
+    write_csv(tmp_path, [offer()])
+    (tmp_path / "Sales_Stores.csv").touch()
+    told = folder_of_files(tmp_path)
+    assert "with 1 of 71 tables. No table is read from Sales_Stores.csv" in told
+    (tmp_path / "Sales_Store.csv").write_bytes(b"<html>")
+    with pytest.raises(PlatformError, match=r"1 files cannot be read. Sales_Store: Sales_Store.csv is an HTML page"):
+        folder_of_files(tmp_path)
 
 
 class Clock:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -130,10 +131,30 @@ def _source(settings: Settings) -> str:
         named = with_source(settings.model_copy(update={"source": chosen, "source_url": None}))
         chosen = named.source_url.get_secret_value() if named.source_url else chosen
     if "://" not in chosen:
-        return f"the folder {chosen}"
+        return folder_of_files(Path(chosen))
     if chosen.startswith(SQL_SERVER):
         return _sql_server(settings, chosen)
     return _postgresql(SecretStr(chosen))
+
+
+def folder_of_files(folder: Path) -> str:
+    """How many tables the folder has. Raises PlatformError where the file of one cannot be read."""
+    from adventureworks.source.files import FileSource
+
+    source = FileSource(folder, batch_rows=1)
+    blocked = []
+    for table in SOURCE_TABLES.values():
+        try:
+            source.inspected(table)
+        except TableBlocked as error:
+            blocked.append(error)
+    broken = [error for error in blocked if error.rule != "file_is_there"]
+    unknown = source.unknown_files()
+    unread = f". No table is read from {', '.join(unknown)}" if unknown else ""
+    if broken:
+        first = broken[0]
+        raise PlatformError(f"{len(broken)} files cannot be read. {first.cause}{unread}", first.next_step)
+    return f"the folder {folder}, with {len(SOURCE_TABLES) - len(blocked)} of {len(SOURCE_TABLES)} tables{unread}"
 
 
 def _postgresql(url: SecretStr) -> str:

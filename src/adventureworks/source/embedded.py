@@ -93,9 +93,7 @@ def _files(source: FileSource) -> tuple[list[tuple[SourceTable, str]], list[str]
     files, missing = [], []
     for table in SOURCE_TABLES.values():
         try:
-            delivery = source.file_of(table)
-            for part in delivery.parts:
-                delivery.form.inspect(part, table)
+            delivery, _ = source.inspected(table)
             files.append((table, delivery.path.name))
         except TableBlocked as blocked:
             if blocked.rule != "file_is_there":

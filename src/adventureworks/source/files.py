@@ -111,10 +111,8 @@ class FileSource:
         where there is no such file, where it is empty, cut off or without a column, and where it is not known and still
         grows.
         """
-        delivery = self.file_of(table)
+        delivery, counted = self.inspected(table)
         with _readable(delivery.path, table):
-            rows = [delivery.form.inspect(part, table) for part in delivery.parts]
-            counted = sum(count or 0 for count in rows) if None not in rows else None
             if not self.rests(delivery, known):
                 log.warning("%s: %s still grows. It is read when it rests.", table.asset, delivery.path.name)
                 if known is None:
@@ -148,6 +146,13 @@ class FileSource:
 
         names = {form.file_name(table).casefold() for table in SOURCE_TABLES.values() for form in _FORMATS}
         return sorted(n for n in self._entries() if n.casefold() not in names and not n.startswith((".", "_")))
+
+    def inspected(self, table: SourceTable) -> tuple[Delivery, int | None]:
+        """The table's file after a cheap look at it, and its rows where that tells them. Raises TableBlocked."""
+        delivery = self.file_of(table)
+        with _readable(delivery.path, table):
+            rows = [delivery.form.inspect(part, table) for part in delivery.parts]
+        return delivery, sum(count or 0 for count in rows) if None not in rows else None
 
     def file_of(self, table: SourceTable) -> Delivery:
         """The one file, or folder of part files, that holds the table."""
