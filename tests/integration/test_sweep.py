@@ -225,7 +225,7 @@ def test_while_airflows_database_is_away_messages_go_out_and_its_owner_hears_of_
         with pytest.raises(ServiceUnavailable):
             round_of_watch(NOBODY, watch)
     assert [str(mail["To"]) for mail in inbox.mails[1:]] == ["platform@localhost"]
-    assert "airflow blocked: metadata_is_alive" in inbox.subjects()[1]
+    assert "airflow failed: metadata_is_alive" in inbox.subjects()[1]
     round_of_watch(airflow.url, watch)
     assert "airflow recovered: metadata_is_alive" in inbox.subjects()[2]
     with pytest.raises(ServiceUnavailable):

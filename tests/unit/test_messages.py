@@ -69,6 +69,10 @@ def assert_valid_blocks(blocks: Sequence[dict[str, Any]]) -> None:
             replace(BLOCKED, asset="daily_sales_etl", rule="task_build"),
             "[AdventureWorks] daily_sales_etl failed: task_build",
         ),
+        (
+            replace(BLOCKED, asset="reports", rule="digest_daily_sales"),
+            "[AdventureWorks] reports failed: digest_daily_sales",
+        ),
     ],
 )
 def test_the_subject_says_what_happened_to_which_table(incident: Incident, subject: str) -> None:
@@ -152,7 +156,7 @@ STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", since=SIN
             "adventureworks status",
         ),
         (
-            replace(TASK, cause="ValueError: x", next_step="Read the task's log: http://x Mend the cause."),
+            replace(TASK, cause="ValueError: x", next_step="Read the task's log: http://x Fix the cause."),
             "La tâche build a échoué : « ValueError: x »",
             "Lisez le journal de la tâche dans Airflow",
         ),
@@ -160,6 +164,18 @@ STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", since=SIN
             replace(TASK, cause="The disk is full.", next_step="Make room, then: adventureworks run"),
             "La tâche build a échoué : « The disk is full. »",
             "Make room, then: adventureworks run",
+        ),
+        (
+            replace(
+                TASK, asset="financial_reporting", rule="task_deliver:2014-05", cause="pdf (fr): the disk is full."
+            ),
+            "Les rapports de mai 2014 ne sont pas livrés : « pdf (fr): the disk is full. »",
+            "status",
+        ),
+        (
+            replace(BLOCKED, asset="reports", rule="digest_daily_sales", cause="The digest cannot be made."),
+            "Échec de reports : « The digest cannot be made. »",
+            "adventureworks status",
         ),
         (
             replace(TASK, since=SINCE),
@@ -311,6 +327,8 @@ def test_without_an_address_of_the_ui_there_is_no_link() -> None:
 def test_a_failed_task_is_linked_itself() -> None:
     failed = replace(BLOCKED, asset="daily_sales_etl", rule="task_build", run_id="daily_sales_etl/asset__1")
     assert messages.page_of(failed) == "dags/daily_sales_etl/runs/asset__1/tasks/build"
+    month = replace(failed, rule="task_deliver:2014-05")
+    assert messages.page_of(month) == "dags/daily_sales_etl/runs/asset__1/tasks/deliver"
 
 
 @pytest.mark.parametrize(

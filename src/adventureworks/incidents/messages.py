@@ -61,10 +61,8 @@ def outcome(incident: Incident, speech: Language) -> str:
     text = speech.text
     if incident.status == "resolved":
         return text("recovered")
-    if incident.rule.startswith(TASK_RULE):
-        return text("failed")
     if incident.severity == "error":
-        return text("blocked")
+        return text("blocked") if wording.is_about_data(incident) else text("failed")
     return text("rows set aside") if incident.failed else text("warning")
 
 

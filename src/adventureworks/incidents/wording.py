@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from adventureworks.catalog import MARTS
+from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.incidents import mishaps, sweep
 from adventureworks.incidents.ledger import READ_LOG, TASK_RULE, Incident, task_of
 from adventureworks.texts import Language
@@ -34,9 +34,17 @@ def summary(incident: Incident, speech: Language, zone: str = "UTC") -> str:
                 "The reports of {month} are not delivered: {cause}", month=when, cause=_quoted(incident, speech)
             )
         return speech.text("Task {task} failed: {cause}", task=task, cause=_quoted(incident, speech))
-    if incident.severity == "error":
+    if incident.severity == "error" and is_about_data(incident):
         return _blocked(incident, speech)
+    if incident.severity == "error":
+        return speech.text("{asset} failed: {cause}", asset=incident.asset, cause=_quoted(incident, speech))
     return _set_aside(incident, speech) if incident.failed else incident.summary
+
+
+def is_about_data(incident: Incident) -> bool:
+    """Whether a table or mart broke a rule; else a task, a service or a message failed, and nothing was held back."""
+    known = incident.asset in SOURCE_TABLES or incident.asset in MARTS
+    return known and not incident.rule.startswith(TASK_RULE)
 
 
 def next_step(incident: Incident, speech: Language) -> str:
