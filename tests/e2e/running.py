@@ -18,7 +18,7 @@ import psycopg
 from adventureworks.embedded.postgres import EmbeddedPostgres
 
 Found = TypeVar("Found")
-UP_WITHIN_SECONDS = 400
+UP_WITHIN_SECONDS = 600
 
 
 @dataclass

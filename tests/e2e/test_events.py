@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from typing import TypeVar
 
 import psutil
 import pytest
@@ -12,9 +11,7 @@ import pytest
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart
 from tests.e2e.running import Inbox, RunningPlatform, wait_for
 
-Found = TypeVar("Found")
 ORDER_TABLES = ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
-UP_WITHIN_SECONDS = 400
 
 
 def any_order(platform: RunningPlatform, months_ago: int = 1) -> tuple[int, int, str]:
