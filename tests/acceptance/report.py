@@ -46,10 +46,12 @@ class Report:
     as_of: date | None = None
     results: dict[str, Result] = field(default_factory=dict)
     figures: list[tuple[str, str, str]] = field(default_factory=list)
+    faults: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of each mart, how many random faults its gate found, and how many there were."""
 
     def write_if_asked(self) -> None:
-        """Writes the file if every mart was compared and the environment asks for it."""
-        if os.environ.get(ASKED) and self.results.keys() == MARTS.keys():
+        """Writes the file if every mart was compared and spoilt, and the environment asks for it."""
+        if os.environ.get(ASKED) and self.results.keys() == self.faults.keys() == MARTS.keys():
             FILE.write_text(self.text(), encoding="utf-8")
 
     def text(self) -> str:
@@ -57,11 +59,17 @@ class Report:
         parts = [_HEAD.format(as_of=self.as_of)]
         for dag, analysis in ANALYSES.items():
             lines = [f"## {analysis.title}: `{dag}`", ""]
-            lines += ["| mart | validated | rows compared | columns | differences |", "|---|---|---:|---:|---:|"]
+            lines += [
+                "| mart | validated | rows compared | columns | differences | faults found |",
+                "|---|---|---:|---:|---:|---:|",
+            ]
             for mart in marts_of(dag):
                 result = self.results[mart.name]
                 rows = f"{result.rows:,}" + (" (some)" if result.among else "")
-                lines.append(f"| `{mart.name}` | {result.validated} | {rows} | {len(result.columns)} | 0 |")
+                found, tried = self.faults[mart.name]
+                lines.append(
+                    f"| `{mart.name}` | {result.validated} | {rows} | {len(result.columns)} | 0 | {found} of {tried} |"
+                )
             if dag in PROPERTIES:
                 lines += ["", f"Also held by tests: {PROPERTIES[dag]}."]
             parts.append("\n".join(lines))
@@ -83,8 +91,11 @@ How every mart is validated:
   Money has to agree exactly; figures that engines round differently to a billionth.
 - **Its contract** (`contracts/marts/`): types, ranges, and rules between the columns of a row, for every row of every
   build.
-- **Its checks** (`checks/marts/`): key, volume against the last version, freshness, and a reconciliation with its
-  inputs, before every publication.
+- **Its checks** (`checks/marts/`): key, volume against the last version, freshness, and a reconciliation of every
+  column with the mart's inputs, before every publication. A mart without rows passes only if its inputs demand none.
+- **Random faults.** Its published rows are spoilt as a wrong join, month or column would spoil them (values swapped,
+  rows lost or doubled, a measure scaled, an amount moved, a label, a score or a date wrong, a column emptied or stale):
+  the checks and the contract have to find at least 95 % of the faults (`tests/acceptance/faults.py`).
 - **Both engines.** Every SELECT of the models also runs as it is rendered for Snowflake, and gives the same rows.
 
 `(some)`: the reference speaks of some of the mart's rows; a statistical model has no second computation, and is held by

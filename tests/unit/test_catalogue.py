@@ -104,3 +104,8 @@ def test_a_unit_has_more_than_one_table_and_one_owner() -> None:
     for unit in units:
         assert len(unit) > 1
         assert len({SOURCE_TABLES[asset].owner for asset in unit}) == 1
+
+
+def test_only_marts_made_of_orders_can_lack_withheld_ones() -> None:
+    without = {mart.name for mart in MARTS.values() if not catalog.reads_orders(mart)}
+    assert without == {"exchange_rates", "production_costs", "bill_of_materials_cost"}

@@ -26,6 +26,7 @@ __all__ = [
     "marts_of",
     "monthly_readers",
     "outside_inputs",
+    "reads_orders",
     "starting_inputs",
     "unit_of",
 ]
@@ -74,6 +75,11 @@ def monthly_readers(dag: str) -> tuple[str, ...]:
     """The monthly analyses that a change of this DAG's marts starts."""
     marts = {mart.name for mart in marts_of(dag)}
     return tuple(name for name, one in ANALYSES.items() if one.monthly and marts & set(starting_inputs(name)))
+
+
+def reads_orders(mart: Mart) -> bool:
+    """Whether a mart is made of sales orders, directly or through other marts, so that it lacks those withheld."""
+    return "Sales_SalesOrderHeader" in _everything_under(mart)
 
 
 def _everything_under(mart: Mart) -> set[str]:
