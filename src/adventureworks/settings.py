@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     set_aside_limit: float = Field(
         default=0.01, ge=0, le=1, description="Largest share of a table's rows that may be in quarantine."
     )
+    set_aside_floor: int = Field(
+        default=2, ge=0, description="So many rows of any table may be in quarantine, if most of its rows are good."
+    )
+    lost_limit: float = Field(
+        default=0.05, ge=0, le=1, description="Largest share of a dated table's rows that may vanish at once."
+    )
     least_share_of_rows: float = Field(
         default=0.5, ge=0, le=1, description="A table that keeps less than this share of its rows is blocked."
     )

@@ -67,6 +67,10 @@ class SqlServer:
     tables: dict[str, Columns] = field(default_factory=dict)
     tracked: dict[str, tuple[int, int]] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
+    filtered: set[str] = field(default_factory=set)
+    """Tables with a security policy; each is said to hold three rows, whatever the login sees."""
+    masked: set[str] = field(default_factory=set)
+    """Columns of which the login sees masks."""
     snapshots: bool = True
 
     def url(self, port: int | None = None, password: str = QUOTED, **options: str) -> str:
@@ -97,12 +101,17 @@ class SqlServer:
             entry = SOURCE_TABLES[asset]
             oldest, current = self.tracked.get(asset, ("", ""))
             readable = int(asset not in self.unreadable)
-            tables.append([entry.schema, entry.name, readable, readable, oldest, current, 3])
-            columns += [[entry.schema, entry.name, name, *map(_cell, kind)] for name, kind in described.items()]
+            tables.append(
+                [entry.schema, entry.name, readable, readable, oldest, current, 3, int(asset in self.filtered)]
+            )
+            columns += [
+                [entry.schema, entry.name, name, *map(_cell, kind), int(name in self.masked)]
+                for name, kind in described.items()
+            ]
         header = ["schema_name", "table_name", "readable", "tracking_visible", "oldest_version", "current_version"]
-        write_csv(self.folder / "catalogue_tables.csv", [*header, "row_count"], tables)
+        write_csv(self.folder / "catalogue_tables.csv", [*header, "row_count", "filters"], tables)
         header = ["schema_name", "table_name", "column_name", "type_name", "max_length", "precision", "scale"]
-        write_csv(self.folder / "catalogue_columns.csv", [*header, "is_nullable"], columns)
+        write_csv(self.folder / "catalogue_columns.csv", [*header, "is_nullable", "is_masked"], columns)
         database = [["2014-07-08 00:00:00.000", int(self.snapshots), "reader"]]
         write_csv(self.folder / "catalogue_database.csv", ["made", "snapshot_state", "user_name"], database)
 

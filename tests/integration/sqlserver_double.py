@@ -19,11 +19,13 @@ from pysqlbridge.logins import load as load_logins  # type: ignore[import-not-fo
 from pysqlbridge.server import start_background  # type: ignore[import-not-found]
 
 TABLES = (
-    "select schema_name, table_name, readable, tracking_visible, oldest_version, current_version, row_count"
+    "select schema_name, table_name, readable, tracking_visible, oldest_version, current_version, row_count,"
+    " filters"
     " from catalogue_tables"
 )
 COLUMNS = (
-    "select schema_name, table_name, column_name, type_name, max_length, precision, scale, is_nullable"
+    "select schema_name, table_name, column_name, type_name, max_length, precision, scale, is_nullable,"
+    " is_masked"
     " from catalogue_columns"
 )
 WORDINGS = [

@@ -44,6 +44,9 @@ def test_a_missing_parent_is_the_only_one_to_blame_and_all_follow_when_it_comes(
     assert first.opened == {"Production_Product": "file_is_there"}
     assert "Sales_Currency" in first.published
     assert "Sales_SalesOrderDetail" not in first.published
+    [incident] = first.conclusion.opened
+    stock = pq.read_metadata(folder / "Production_ProductInventory.parquet").num_rows
+    assert f"{stock:,} of Production_ProductInventory" in incident.summary, "it says what waits for it"
     assert pipeline.published("select count(*) from ops.quarantined_row") == [(0,)]
     assert isinstance(pipeline.analyse(), NothingToDo)
 

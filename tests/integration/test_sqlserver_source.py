@@ -54,6 +54,8 @@ def server(running: SqlServer) -> SqlServer:
     running.tables.clear()
     running.tracked.clear()
     running.unreadable.clear()
+    running.filtered.clear()
+    running.masked.clear()
     running.snapshots = True
     running.put(OFFER.asset, OFFERS, [offer(1), offer(2), offer(3)])
     return running
@@ -180,6 +182,25 @@ def test_states_tell_blocked_tables_from_good_ones(server):
         "Sales_Customer": "table_is_there",
     }
     assert "GRANT SELECT ON [Sales].[Currency]" in states["Sales_Currency"].next_step
+
+
+@pytest.mark.parametrize(
+    ("hide", "cause"),
+    [
+        (lambda server: server.masked.add("Description"), "masks instead of Description"),
+        (lambda server: server.put(OFFER.asset, OFFERS, [offer(1), offer(2)]), "shows the login 2 of 3 rows"),
+    ],
+    ids=["masked", "filtered"],
+)
+def test_what_a_login_may_see_a_part_of_is_refused(server, hide, cause):
+    server.filtered.add(OFFER.asset)
+    server.describe()
+    assert source_of(server).state(OFFER).rows == 3, "the policy lets it see everything"
+    hide(server)
+    server.describe()
+    with pytest.raises(TableBlocked, match=cause) as error:
+        source_of(server).state(OFFER)
+    assert error.value.rule == "table_is_seen_whole"
 
 
 def test_a_table_that_vanishes_between_question_and_answer_is_blocked(server):

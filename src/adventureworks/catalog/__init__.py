@@ -28,6 +28,7 @@ __all__ = [
     "outside_inputs",
     "reads_orders",
     "starting_inputs",
+    "tables_under",
     "unit_of",
 ]
 
@@ -85,6 +86,13 @@ def reads_orders(mart: Mart) -> bool:
 def _everything_under(mart: Mart) -> set[str]:
     feeds = set(feeds_of(mart))
     return feeds.union(*(_everything_under(MARTS[name]) for name in feeds if name in MARTS))
+
+
+def tables_under(mart: str) -> frozenset[str]:
+    """The source tables that a mart is made of, directly or through other marts."""
+    return frozenset().union(
+        *(tables_under(name) if name in MARTS else {name} for name in MARTS[mart].inputs),
+    )
 
 
 def unit_of(asset: str) -> frozenset[str]:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from adventureworks.catalog import MARTS
 from adventureworks.cli.output import console, table
 from adventureworks.cli.status import incident_line
 from adventureworks.embedded import airflow
@@ -25,7 +24,7 @@ from adventureworks.outbox.routes import routes
 from adventureworks.settings import Settings
 from adventureworks.source import AIRFLOW, POSTGRESQL, SQL_SERVER
 from adventureworks.warehouse.postgres import connected
-from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out
+from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out, summary_of_marts
 
 INGESTION = "ingest_source"
 SAMPLE = "sample"
@@ -217,8 +216,7 @@ def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, staying
         out.print(incident_line(incident), style="red" if incident.severity == "error" else "yellow", markup=False)
     if outcome.stale:
         out.print(f"Not fresh: {', '.join(outcome.stale)}.", style="red", markup=False)
-    fresh = len(MARTS) - len(outcome.stale) if outcome.states else 0
-    out.print(f"{fresh} of {len(MARTS)} marts are fresh, after {seconds:.0f} seconds.", markup=False)
+    out.print(f"{summary_of_marts(outcome.states)}, after {seconds:.0f} seconds.", markup=False)
     if staying:
         shown = f"{airflow.password(platform.home)}, kept in " if out.is_terminal else "in "
         file = platform.home.secrets / airflow.PASSWORDS_FILE

@@ -12,7 +12,7 @@ from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading
 from adventureworks.errors import PlatformError
 from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.settings import Settings
-from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out
+from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out, summary_of_marts
 
 
 def show(settings: Settings, asset: str | None, as_json: bool) -> None:
@@ -69,6 +69,8 @@ def _print_tables(states: list[AssetState], incidents: list[Incident], details: 
         for state in states:
             for rule in state.broken_rules:
                 out.print(f"  {rule}", markup=False)
+    if not details:
+        out.print(f"{summary_of_marts(states)}.", markup=False)
     if not incidents:
         out.print("No incident is open.")
     for incident in incidents:
@@ -77,6 +79,7 @@ def _print_tables(states: list[AssetState], incidents: list[Incident], details: 
 
 def _row(state: AssetState) -> tuple[str, ...]:
     stale = "" if state.fresh or state.version is None or state.verdict == "blocked" else ", inputs are newer"
+    reads = f", reads {', '.join(state.reads_blocked)} (blocked)" if state.reads_blocked else ""
     return (
         state.asset,
         "-" if state.version is None else str(state.version),
@@ -84,7 +87,7 @@ def _row(state: AssetState) -> tuple[str, ...]:
         moment(state.newest_change),
         "-" if state.rows is None else f"{state.rows:,}",
         f"{state.set_aside:,}" if state.set_aside else "",
-        f"{state.verdict}{stale}",
+        f"{state.verdict}{stale}{reads}",
     )
 
 

@@ -144,6 +144,7 @@ def overview(request: Request, speech: Speech) -> Response:
         standing={group.name: figures.standing(group.marts, assets, speech) for group in shown.groups},
         fresh=sum(asset.state.fresh and asset.state.verdict != "blocked" for asset in marts),
         marts=len(marts),
+        reading_blocked=sum(bool(asset.state.reads_blocked) for asset in marts),
         incidents=incidents,
         charts=_both(charts),
     )

@@ -174,6 +174,8 @@ def standing(
         return "mind", language.text("being computed")
     if not all(state.fresh for state in states):
         return "mind", language.text("inputs are newer")
+    if any(state.reads_blocked for state in states):
+        return "mind", language.text("reads blocked tables")
     return "", ""
 
 

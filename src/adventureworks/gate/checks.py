@@ -6,7 +6,7 @@ Between tables that are published apart it only warns, since one of them may rig
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +16,7 @@ from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.gate.check_files import (
     DeclaredCheck,
     Reference,
-    check_file,
+    check_text,
     declared_checks,
     references,
     variables_of,
@@ -59,12 +59,19 @@ def readable_references(folder: Path, table: str) -> tuple[Reference, ...]:
 
 
 def run_checks(
-    warehouse: Warehouse, folder: Path, tables: Sequence[str], variables: Mapping[str, str], schema: str = "staging"
+    warehouse: Warehouse,
+    folder: Path,
+    tables: Sequence[str],
+    variables: Mapping[str, str],
+    schema: str = "staging",
+    *,
+    only: Mapping[str, Collection[str]] | None = None,
 ) -> list[CheckOutcome]:
-    """Runs every check of these tables against the candidate views in `schema`; one outcome for each.
+    """Runs the checks of these tables against the candidate views in `schema`; one outcome for each.
 
     `folder` holds the check files, `variables` the values that they ask for (`least_rows_<table>`,
-    `stale_before_<table>`, `as_of`). Raises ServiceUnavailable where the warehouse does not answer.
+    `stale_before_<table>`, `as_of`), `only` the rules to run of a table, where not all of them are to. Raises
+    ServiceUnavailable where the warehouse does not answer.
     """
     from adventureworks.gate.soda import checked_schema
 
@@ -78,26 +85,31 @@ def run_checks(
                 continue
             try:
                 with contained(table, "checks_are_evaluated", "checked"):
-                    outcomes += _check_table(source, folder, declared, variables)
+                    outcomes += _check_table(source, folder, declared, variables, (only or {}).get(table))
             except TableBlocked as fault:
                 outcomes.append(CheckOutcome(table, fault.rule, "error", None, fault.detail, (), "validity"))
     return outcomes
 
 
 def _check_table(
-    source: CheckedSchema, folder: Path, declared: Sequence[DeclaredCheck], variables: Mapping[str, str]
+    source: CheckedSchema,
+    folder: Path,
+    declared: Sequence[DeclaredCheck],
+    variables: Mapping[str, str],
+    rules: Collection[str] | None,
 ) -> list[CheckOutcome]:
     from adventureworks.gate.soda import scan_table
 
-    table = declared[0].table
-    missing = sorted(variables_of(folder, table) - set(variables))
+    key = _shown_key(declared)
+    text = check_text(folder, declared[0].table, rules)
+    declared = [check for check in declared if rules is None or check.rule in rules]
+    missing = sorted(variables_of(text) - set(variables))
     if missing:
         return [_not_evaluated(check, f"{', '.join(missing)} was not given") for check in declared]
-    scan = scan_table(source, check_file(folder, table), variables, _newest(declared, source.schema))
-    key = _shown_key(declared)
+    scan = scan_table(source, text, variables, _newest(declared, source.schema))
     outcomes = [_outcome(check, scan, variables, key) for check in declared]
     if scan.failure and all(outcome.outcome in ("pass", "warn") for outcome in outcomes):
-        # Soda stumbled over something that belongs to no check, so its passes cannot be trusted.
+        # Soda failed on something that belongs to no check, so its passes cannot be trusted.
         return [_not_evaluated(check, scan.failure) for check in declared]
     return outcomes
 

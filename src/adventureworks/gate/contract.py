@@ -22,6 +22,9 @@ from adventureworks.gate.conversion import converted, difference_of_types, parse
 EXAMPLES = 3
 """How many keys a message names."""
 
+KEY_IS_UNIQUE = "key_is_unique"
+"""The rule that is broken by every row whose key comes more than once."""
+
 _COMPARISONS = {
     "greater_than": ">",
     "greater_than_or_equal_to": ">=",
@@ -48,6 +51,8 @@ class Verdict:
 
     good: pl.DataFrame
     bad: pl.DataFrame
+    keys: pl.DataFrame
+    """The key of each row of `bad`, in the contract's types; NULL where it is missing or cannot be read."""
     rejections: tuple[Rejection, ...]
     """One for each row of `bad`, in its order; `row` counts in the batch."""
 
@@ -81,12 +86,13 @@ def hold_against(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
     typed, unreadable = _typed(entry, frame, columns, parses_text)
     derived, underivable = _derived(entry, typed)
     typed = with_whole_key(entry, typed.hstack(derived)).select(column.name for column in columns_of(entry))
-    broken = {
-        rejection.row: rejection for rejection in reversed([*unreadable, *underivable, *_broken_rules(entry, typed)])
-    }
+    # Keys that are missing or wrong are not told as keys that come twice.
+    rules = sorted(_broken_rules(entry, typed), key=lambda rejection: rejection.rule == KEY_IS_UNIQUE)
+    broken = {rejection.row: rejection for rejection in reversed([*unreadable, *underivable, *rules])}
     rows = sorted(broken)
     good = typed.with_row_index("__row").filter(~pl.col("__row").is_in(rows)).drop("__row") if rows else typed
-    return Verdict(good, frame.hstack(derived)[rows], tuple(broken[row] for row in rows))
+    keys = typed.select(key_of(entry))[rows]
+    return Verdict(good, frame.hstack(derived)[rows], keys, tuple(broken[row] for row in rows))
 
 
 def read_column(entry: SourceTable | Mart, batch: pa.RecordBatch, name: str) -> None:
@@ -217,7 +223,7 @@ def _rule(error: Any, entry: SourceTable | Mart) -> tuple[str, str]:
     if name == "field_uniqueness":
         return f"{column}_is_unique", f"{column} is unique"
     if name == "multiple_fields_uniqueness":
-        return "key_is_unique", f"{', '.join(key_of(entry))} is unique"
+        return KEY_IS_UNIQUE, f"{', '.join(key_of(entry))} is unique"
     if name == "not_nullable":
         return f"{column}_is_given", f"{column} is never NULL"
     statistics: Mapping[str, Any] = getattr(error.check, "statistics", None) or {}

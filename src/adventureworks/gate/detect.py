@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable, unit_of
 from adventureworks.columns import digest_of_columns
-from adventureworks.errors import ServiceUnavailable, TableBlocked
+from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, in_time
 from adventureworks.settings import Settings
@@ -29,11 +29,15 @@ class _Known:
     blocked: bool
 
 
-def detect(settings: Settings, run_id: str, *, everything: bool = False) -> list[list[str]]:
+def detect(
+    settings: Settings, run_id: str, *, everything: bool = False, accept_losses: Collection[str] = ()
+) -> list[list[str]]:
     """Notes the changed tables in `ops.change`; returns them in groups, one for each load task.
 
-    `everything`: all tables are read whole, changed or not.
+    `everything`: all tables are read whole, changed or not. `accept_losses`: tables that may lose as much as they will,
+    in this run alone; their publish units with them. Raises PlatformError where there is no such table.
     """
+    accepted = _with_units(accept_losses)
     source = open_source(settings)
     identity = in_time(source.identity, settings.table_timeout_minutes * 60)
     with open_warehouse(settings).connect("detect") as connection:
@@ -43,7 +47,7 @@ def detect(settings: Settings, run_id: str, *, everything: bool = False) -> list
         changed = {
             asset
             for asset, state in states.items()
-            if everything or asset not in known or _fingerprint(state) != known[asset].fingerprint
+            if everything or asset in accepted or asset not in known or _fingerprint(state) != known[asset].fingerprint
         }
         if changed:
             # A table that was blocked may pass now that another one changed, and so may rows that missed a parent.
@@ -56,10 +60,27 @@ def detect(settings: Settings, run_id: str, *, everything: bool = False) -> list
         connection.execute("delete from ops.change where run_id = %s", (run_id,))
         for asset in sorted(changed):
             _note(
-                connection, run_id, asset, states[asset], identity, whole=asset in whole, resumes=asset in interrupted
+                connection,
+                run_id,
+                asset,
+                states[asset],
+                identity,
+                whole=asset in whole,
+                resumes=asset in interrupted,
+                accepts_losses=asset in accepted,
             )
     readable = {asset: state for asset, state in states.items() if asset in changed and isinstance(state, TableState)}
     return _groups(readable, whole)
+
+
+def _with_units(assets: Collection[str]) -> frozenset[str]:
+    """These tables and those that are published together with them."""
+    unknown = sorted(set(assets) - SOURCE_TABLES.keys())
+    if unknown:
+        raise PlatformError(
+            f"accept_losses names no source table: {', '.join(unknown)}.", "See the tables: adventureworks status"
+        )
+    return frozenset().union(*(unit_of(asset) for asset in assets))
 
 
 def difference(settings: Settings) -> str | None:
@@ -164,11 +185,13 @@ def _note(
     *,
     whole: bool,
     resumes: bool,
+    accepts_losses: bool,
 ) -> None:
     unreadable = state if isinstance(state, TableBlocked) else None
     connection.execute(
         "insert into ops.change (run_id, asset, fingerprint, newest_change, source_rows, status, blocked_rule,"
-        " blocked_cause, source, whole, resumes) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        " blocked_cause, source, whole, resumes, accepts_losses)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             run_id,
             asset,
@@ -181,6 +204,7 @@ def _note(
             identity,
             whole,
             resumes,
+            accepts_losses,
         ),
     )
 

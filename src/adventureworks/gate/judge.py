@@ -1,23 +1,25 @@
 """The verdict on a batch of staged tables: which may be published, which keep their last good version, and why.
 
-In this order: references set single rows aside, a share too large blocks the table, checks on the candidates block it,
-a table takes its publish unit with it. What is blocked changes what the others may refer to, so this goes on until
-nothing moves any more.
+In this order: too many vanished rows block a table, references set single rows aside, a share too large blocks it,
+checks on the candidates block it, a table takes its publish unit with it. What is blocked changes what the others may
+refer to, so this is repeated until nothing changes any more.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
 from adventureworks.columns import key_of
-from adventureworks.errors import CandidateLost, ServiceUnavailable, TableBlocked
-from adventureworks.gate import results
+from adventureworks.errors import CandidateLost, PlatformError, ServiceUnavailable, TableBlocked
+from adventureworks.gate import losses, results
+from adventureworks.gate.check_files import DeclaredCheck, declared_checks
 from adventureworks.gate.checks import CheckOutcome, Reference, readable_references, run_checks
 from adventureworks.gate.containment import contained, without_faulty
 from adventureworks.gate.contract import EXAMPLES
@@ -77,35 +79,33 @@ def _judge(settings: Settings, run_id: str) -> None:
 def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: Collection[str]) -> None:
     """Raises TableBlocked for a table whose judging fails; those that are `faulty` already are left as they are."""
     with warehouse.connect("check") as connection:
-        court = _Court(settings, run_id, connection, faulty)
-        court.block_units(connection)
-    unchecked = court.passing
+        batch = _Batch(settings, run_id, connection, faulty)
+        batch.block_losses(connection)
+        batch.block_units(connection)
+    # What readers would see of these tables is not checked yet.
+    unchecked = set(batch.passing)
     while unchecked:
-        blocked = set(court.blocked)
-        moved: set[str] = set()
-        heard = None
-        while heard != court.blocked:
-            # What is blocked on the way may leave others without a parent: they are heard again, then checked.
-            heard = set(court.blocked)
+        settled = None
+        while settled != batch.blocked:
+            # A table that is blocked may leave rows of others without a parent.
+            settled = set(batch.blocked)
             with warehouse.connect("check") as connection:
-                moved |= court.hear(connection)
-        outcomes = court.check(unchecked & court.passing)
+                unchecked |= batch.settle(connection)
+            unchecked |= batch.blocked - settled
+        outcomes = batch.check(unchecked)
         with warehouse.connect("check") as connection:
-            results.remember(connection, run_id, outcomes)
-            court.block_failed(connection, outcomes)
-        # A candidate that changed is checked again, and so is what refers to it.
-        changed = court.blocked - blocked
-        unchecked = (court.children_of(changed | moved) | (moved if changed else set())) & court.passing
-        if not changed:
-            break
+            batch.block_failed(connection, outcomes)
+        # A table that is blocked shows its published rows again: what refers to it has to be checked against those.
+        unchecked = batch.blocked - settled
 
 
-class _Court:
+class _Batch:
     """The tables of one run, and those of them that are blocked so far."""
 
     def __init__(self, settings: Settings, run_id: str, connection: Connection, faulty: Collection[str]) -> None:
         self.settings = settings
         self.run_id = run_id
+        self.folder = settings.checks_folder / "source"
         results.forget(connection, run_id)
         # A check task that is tried again judges anew.
         connection.execute(
@@ -113,9 +113,12 @@ class _Court:
             " where run_id = %s and status = 'blocked' and judged",
             (run_id,),
         )
-        rows = connection.execute("select asset, status from ops.change where run_id = %s", (run_id,)).fetchall()
-        self.batch = {asset for asset, status in rows if status == "staged"}
-        self.blocked = {asset for asset, status in rows if status == "blocked"}
+        rows = connection.execute(
+            "select asset, status, accepts_losses from ops.change where run_id = %s", (run_id,)
+        ).fetchall()
+        self.batch = {asset for asset, status, _ in rows if status == "staged"}
+        self.blocked = {asset for asset, status, _ in rows if status == "blocked"}
+        self.accepted = {asset for asset, _, accepts_losses in rows if accepts_losses}
         for asset, entry in SOURCE_TABLES.items():
             if asset not in self.batch and asset not in faulty:
                 with _checking(asset):
@@ -127,14 +130,14 @@ class _Court:
         return self.batch - self.blocked
 
     def references_of(self, asset: str) -> tuple[Reference, ...]:
-        """The foreign keys of a table."""
-        return readable_references(self.settings.checks_folder / "source", asset)
+        """The foreign keys of a table; none where its check file cannot be read, for which it is blocked later."""
+        return readable_references(self.folder, asset)
 
     def children_of(self, parents: set[str]) -> set[str]:
         """The tables that refer to any of these."""
         return {name for name in SOURCE_TABLES if any(r.parent in parents for r in self.references_of(name))}
 
-    def hear(self, connection: WarehouseConnection) -> set[str]:
+    def settle(self, connection: WarehouseConnection) -> set[str]:
         """Everything but the check files; returns the tables of which rows were set aside."""
         self._show(connection)
         moved = set()
@@ -163,6 +166,11 @@ class _Court:
             mark_blocked(connection, self.run_id, TableBlocked(asset, rule, cause), judged=True)
             self.blocked.add(asset)
 
+    def block_found(self, connection: Connection, found: CheckOutcome, kind: str) -> None:
+        """Blocks a table for what was found of it, which is kept as evidence."""
+        results.remember(connection, self.run_id, [found], kind=kind)
+        self.block(connection, found.table, found.rule, f"{found.message}{_for_example(found.examples)}")
+
     def block_units(self, connection: Connection) -> None:
         """Tables that make sense only together are published together or not at all."""
         for asset in sorted(self.passing):
@@ -171,38 +179,86 @@ class _Court:
                 cause = f"waits for {', '.join(mates)}, with which it is published together."
                 self.block(connection, asset, "unit_is_whole", cause)
 
+    def block_losses(self, connection: Connection) -> None:
+        """Blocks tables of which more vanished than usual business explains, unless its owner accepts that."""
+        self._show(connection)
+        for asset in sorted(self.passing - self.accepted):
+            with _checking(asset):
+                found = losses.found_in(connection, SOURCE_TABLES[asset], self.settings.lost_limit)
+                if found:
+                    self.block_found(connection, found, kind="reference")
+
     def block_failed(self, connection: Connection, outcomes: list[CheckOutcome]) -> None:
-        """Blocks the tables whose checks failed, or could not be evaluated."""
-        for outcome in outcomes:
+        """Keeps what checks found, and blocks the tables that failed, or could not be evaluated."""
+        passing = self.passing
+        own = [outcome for outcome in outcomes if outcome.table in passing]
+        results.remember(connection, self.run_id, own)
+        for outcome in own:
             if outcome.outcome in {"fail", "error"}:
-                self.block(connection, outcome.table, outcome.rule, outcome.message)
+                cause = f"{outcome.message}{_for_example(outcome.examples)}"
+                self.block(connection, outcome.table, outcome.rule, cause)
+        others = [outcome for outcome in outcomes if outcome.table not in passing]
+        failed = [outcome for outcome in others if outcome.outcome in {"fail", "error"}]
+        results.remember(connection, self.run_id, [one for one in others if one not in failed], kind="between")
+        for outcome in self._broken_by_batch(failed):
+            check = next(c for c in declared_checks(self.folder, outcome.table) if c.rule == outcome.rule)
+            message = f"with it, {outcome.table} breaks {outcome.rule}: {outcome.message}"
+            for asset in sorted(check.tables & passing):
+                self.block_found(connection, replace(outcome, table=asset, message=message), kind="reference")
         self.block_units(connection)
 
-    def check(self, assets: set[str]) -> list[CheckOutcome]:
-        """Runs the check files of these tables on their candidates."""
+    def check(self, changed: set[str]) -> list[CheckOutcome]:
+        """Runs the rules that read any of the tables that changed, as long as one of their tables may pass.
+
+        A rule of a table outside the batch, or of a blocked one, is held against its published rows; its references
+        are those that `_block_vanished_parents` looks at.
+        """
+        whole = changed & self.passing
+        only: dict[str, set[str]] = {}
+        for asset in SOURCE_TABLES.keys() - whole:
+            mine = asset in self.passing
+            for check in self._checks_of(asset):
+                if check.tables & changed and check.tables & self.passing and (mine or check.kind == "rows"):
+                    only.setdefault(asset, set()).add(check.rule)
         variables: dict[str, str] = {}
         warehouse = open_warehouse(self.settings)
         with warehouse.connect("check") as connection:
-            for asset in assets:
+            for asset in (whole | only.keys()) & self.passing:
                 with _checking(asset):
-                    published = _count(connection, f"select count(*) from {table('raw', asset)}")
+                    accepted = asset in self.accepted
+                    published = 0 if accepted else publication.source_table_rows(connection, asset)
                     variables[f"least_rows_{asset}"] = str(int(published * self.settings.least_share_of_rows))
-                    variables[f"stale_before_{asset}"] = self._stale_before(connection, asset)
-        return run_checks(warehouse, self.settings.checks_folder / "source", sorted(assets), variables)
+                    stale_before = EARLIEST if accepted else self._stale_before(connection, asset)
+                    variables[f"stale_before_{asset}"] = stale_before.isoformat(sep=" ")
+        return run_checks(warehouse, self.folder, sorted(whole | only.keys()), variables, only=only)
 
-    def _stale_before(self, connection: Connection, asset: str) -> str:
-        last = connection.execute(
-            "select w.newest_change from ops.watermark as w join ops.change as c using (asset, source)"
-            " where c.run_id = %s and asset = %s",
-            (self.run_id, asset),
-        ).fetchone()
+    def _checks_of(self, asset: str) -> tuple[DeclaredCheck, ...]:
+        """The checks of a table; none where their file cannot be read."""
+        try:
+            return declared_checks(self.folder, asset)
+        except PlatformError:
+            return ()
+
+    def _broken_by_batch(self, failed: list[CheckOutcome]) -> list[CheckOutcome]:
+        """Those rules of other tables that the published rows keep, or break less often."""
+        if not failed:
+            return []
+        only: dict[str, set[str]] = {}
+        for outcome in failed:
+            only.setdefault(outcome.table, set()).add(outcome.rule)
+        before = {
+            (outcome.table, outcome.rule): outcome.failed or 0
+            for outcome in run_checks(open_warehouse(self.settings), self.folder, sorted(only), {}, "raw", only=only)
+        }
+        return [one for one in failed if one.failed is None or one.failed > before.get((one.table, one.rule), 0)]
+
+    def _stale_before(self, connection: Connection, asset: str) -> datetime:
+        """The earliest newest change that a table may have: a little before that of the rows that are published."""
         tolerance = timedelta(days=self.settings.stale_after_days)
-        newest = last[0] if last and last[0] and last[0] > EARLIEST + tolerance else EARLIEST + tolerance
+        # A false date of a row that was published before such rows were set aside does not count.
         latest = publication.latest_change(connection, self.run_id, asset)
-        if latest and newest > latest:
-            # A false date of a row that was published before such rows were set aside.
-            newest = publication.newest_change(connection, SOURCE_TABLES[asset], latest) or EARLIEST + tolerance
-        return str((newest - tolerance).isoformat(sep=" "))
+        newest = publication.newest_change(connection, SOURCE_TABLES[asset], latest)
+        return max(newest, EARLIEST + tolerance) - tolerance if newest else EARLIEST
 
     def _show(self, connection: Connection) -> None:
         for asset in self.batch:
@@ -234,14 +290,12 @@ class _Court:
         return bool(missing)
 
     def _block_large_share(self, connection: Connection, asset: str) -> None:
-        bad = quarantine.expected(connection, asset)
-        if not bad:
-            return
-        good = _count(connection, f"select count(*) from {table('staging', asset)}")
-        if bad > self.settings.set_aside_limit * (good + bad):
+        bad, delivered = staging.share_set_aside(connection, SOURCE_TABLES[asset])
+        if too_many(bad, delivered, self.settings.set_aside_limit, self.settings.set_aside_floor):
+            examples = _for_example(quarantine.example_keys(connection, asset, "staged"))
             cause = (
-                f"{bad:,} of {good + bad:,} rows break a rule, more than {self.settings.set_aside_limit:.1%}:"
-                f" {_rules_broken(connection, asset)}."
+                f"{bad:,} of {delivered:,} rows break a rule, more than {self.settings.set_aside_limit:.1%}:"
+                f" {_rules_broken(connection, asset)}.{examples}"
             )
             self.block(connection, asset, "few_rows_are_set_aside", cause)
 
@@ -273,8 +327,15 @@ class _Court:
             )
             rule = "referenced_rows_are_there"
             found = CheckOutcome(reference.parent, rule, "fail", count, cause, examples, "referential")
-            results.remember(connection, self.run_id, [found], kind="reference")
-            self.block(connection, reference.parent, rule, cause)
+            self.block_found(connection, found, kind="reference")
+
+
+def too_many(bad: int, delivered: int, limit: float, floor: int) -> bool:
+    """Whether so many rows of those delivered are set aside that the table cannot be trusted.
+
+    `limit` is the share that may be, and `floor` the number that may be in any table, so long as most rows are good.
+    """
+    return bad > limit * delivered and (bad > floor or 2 * bad > delivered)
 
 
 def _checking(asset: str) -> AbstractContextManager[None]:
@@ -297,6 +358,10 @@ def _rules_broken(connection: Connection, asset: str) -> str:
         (asset,),
     ).fetchall()
     return ", ".join(f"{message} ({count:,})" for message, count in rows)
+
+
+def _for_example(examples: Sequence[str]) -> str:
+    return f" For example {'; '.join(examples)}." if examples else ""
 
 
 def _count(connection: Connection, query: str) -> int:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from adventureworks import incidents
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.errors import CandidateLost, ServiceUnavailable, TableBlocked
+from adventureworks.gate import losses
+from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import contained, without_faulty
-from adventureworks.gate.contract import EXAMPLES
 from adventureworks.gate.judge import judge
 from adventureworks.gate.load import note_blocked
 from adventureworks.incidents import Finding, Incident
+from adventureworks.incidents.ledger import IF_MEANT
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import Connection
@@ -117,6 +121,7 @@ def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked
             "select asset, status, blocked_rule, blocked_cause from ops.change where run_id = %s order by asset",
             (run_id,),
         ).fetchall()
+        waiting = _waiting(connection, settings.checks_folder / "source", run_id)
         findings: list[Finding] = []
         resolved: list[Incident] = []
         states: dict[str, Mapping[str, Any]] = {}
@@ -125,7 +130,7 @@ def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked
                 findings.append(_untold(faults[asset], run_id))
                 continue
             with contained(asset, "verdict_is_told", "looked up"):
-                found = _findings(connection, run_id, asset, status, rule, cause)
+                found = _findings(connection, run_id, asset, status, rule, cause, waiting.get(asset, ""))
                 findings += found
                 if rule not in _CONSEQUENCES:
                     keep = {finding.rule for finding in found} | _rules_with_open_rows(connection, asset)
@@ -225,15 +230,44 @@ def _advance(connection: Connection, run_id: str, asset: str, *, blocked: bool) 
     )
 
 
+def _waiting(connection: Connection, folder: Path, run_id: str) -> Mapping[str, str]:
+    """By table, how many rows of others are held back because they refer to rows that it lacks."""
+    waiting: dict[str, dict[str, int]] = {}
+    held = connection.execute(
+        "select asset, rule, count(*) from ops.quarantined_row where status in ('open', 'blocked') group by asset, rule"
+    ).fetchall()
+    for child, broken, rows in held:
+        for parent in {r.parent for r in readable_references(folder, child) if r.rule == broken}:
+            of_parent = waiting.setdefault(parent, {})
+            of_parent[child] = of_parent.get(child, 0) + int(rows)
+    whole = connection.execute(
+        "select asset, blocked_cause, rows_read from ops.change where run_id = %s and status = 'blocked'"
+        " and blocked_rule = 'parent_is_published'",
+        (run_id,),
+    ).fetchall()
+    for child, cause, rows in whole:
+        for parent in SOURCE_TABLES.keys() & re.findall(r"\w+", cause):
+            waiting.setdefault(parent, {})[child] = int(rows)
+    return {
+        parent: f"Rows that wait for it: {', '.join(f'{rows:,} of {child}' for child, rows in sorted(held.items()))}."
+        for parent, held in waiting.items()
+    }
+
+
 def _findings(
-    connection: Connection, run_id: str, asset: str, status: str, rule: str | None, cause: str | None
+    connection: Connection, run_id: str, asset: str, status: str, rule: str | None, cause: str | None, waiting: str
 ) -> list[Finding]:
-    """What the owner of a table has to know: that it is blocked, or which rows of it were set aside."""
+    """What the owner of a table has to know: that it is blocked, or which rows of it were set aside.
+
+    `waiting` says which rows of other tables are held back with them.
+    """
     owner = SOURCE_TABLES[asset].owner
     total = publication.source_table_rows(connection, asset)
     if status == "blocked":
         if rule is None or rule in _CONSEQUENCES:
             return []
+        cause = f"{cause or ''} {waiting}".strip()
+        accept = f". {IF_MEANT} {losses.how_to_accept(asset)}" if rule in losses.RULES else ""
         failed, examples = _evidence(connection, run_id, asset, rule)
         kept = f"The last good version stays, with {total:,} rows." if total else "Nothing of it is published yet."
         return [
@@ -245,10 +279,10 @@ def _findings(
                 failed=failed,
                 total=total,
                 examples=examples,
-                next_step=f"adventureworks status {asset}",
+                next_step=f"adventureworks status {asset}{accept}",
                 run_id=run_id,
                 owner=owner,
-                cause=cause or "",
+                cause=cause,
             )
         ]
     rows = connection.execute(
@@ -262,14 +296,14 @@ def _findings(
             rule=broken,
             severity="warning",
             summary=f"{asset}: {count:,} {'row' if count == 1 else 'rows'} set aside, {total:,} published."
-            f" Rule {broken} ({message}).",
+            f" Rule {broken} ({message}). {waiting}".strip(),
             failed=count,
             total=total + count,
-            examples=_examples(connection, asset, broken, "open"),
+            examples=quarantine.example_keys(connection, asset, "open", broken),
             next_step=f"adventureworks quarantine show {asset}",
             run_id=run_id,
             owner=owner,
-            cause=message,
+            cause=f"{message}. {waiting}" if waiting else message,
         )
         for broken, message, count in rows
     ]
@@ -278,7 +312,8 @@ def _findings(
 def _evidence(connection: Connection, run_id: str, asset: str, rule: str) -> tuple[int | None, tuple[str, ...]]:
     """How many rows broke the rule that blocked a table, and keys of some of them."""
     row = connection.execute(
-        "select failed, examples from ops.check_result where run_id = %s and asset = %s and rule = %s limit 1",
+        "select failed, examples from ops.check_result where run_id = %s and asset = %s and rule = %s"
+        " order by checked_at desc limit 1",
         (run_id, asset, rule),
     ).fetchone()
     if row:
@@ -286,17 +321,7 @@ def _evidence(connection: Connection, run_id: str, asset: str, rule: str) -> tup
     count = connection.execute(
         "select count(*) from ops.quarantined_row where asset = %s and status = 'blocked'", (asset,)
     ).fetchone()
-    return (count[0] or None if count else None), _examples(connection, asset, "", "blocked")
-
-
-def _examples(connection: Connection, asset: str, rule: str, status: str) -> tuple[str, ...]:
-    """Keys of some rows in quarantine; of those that broke `rule`, if one is given."""
-    keys = connection.execute(
-        "select row_key from ops.quarantined_row where asset = %(asset)s and status = %(status)s"
-        f" and (%(rule)s = '' or rule = %(rule)s) order by row_key limit {EXAMPLES}",
-        {"asset": asset, "status": status, "rule": rule},
-    ).fetchall()
-    return tuple(_key_text(key) for (key,) in keys)
+    return (count[0] or None if count else None), quarantine.example_keys(connection, asset, "blocked")
 
 
 def _rules_with_open_rows(connection: Connection, asset: str) -> set[str]:
@@ -304,7 +329,3 @@ def _rules_with_open_rows(connection: Connection, asset: str) -> set[str]:
         "select distinct rule from ops.quarantined_row where asset = %s and status = 'open'", (asset,)
     ).fetchall()
     return {row[0] for row in rows}
-
-
-def _key_text(row_key: str) -> str:
-    return ", ".join(f"{name}={value}" for name, value in json.loads(row_key).items())

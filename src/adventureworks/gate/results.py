@@ -16,10 +16,11 @@ def forget(connection: Connection, run_id: str) -> None:
 
 
 def clear(connection: Connection, before: datetime) -> None:
-    """Drops what was found before a moment, but for what was found last of each asset."""
+    """Drops what was found before a moment, unless its asset was not checked as a whole since."""
     connection.execute(
         "delete from ops.check_result as c where c.checked_at < %(before)s and exists ("
-        "select 1 from ops.check_result as n where n.asset = c.asset and n.checked_at >= %(before)s)",
+        "select 1 from ops.check_result as n"
+        " where n.asset = c.asset and n.kind = 'check' and n.checked_at >= %(before)s)",
         {"before": before},
     )
 

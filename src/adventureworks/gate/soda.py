@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -128,8 +127,8 @@ def checked_schema(warehouse: Warehouse, schema: str) -> Iterator[CheckedSchema]
         yield CheckedSchema(schema, where, connection, rewritten=warehouse.rewritten)
 
 
-def scan_table(source: CheckedSchema, file: Path, variables: Mapping[str, str], newest_of: str = "") -> TableScan:
-    """Runs the checks of one file in a schema of the warehouse.
+def scan_table(source: CheckedSchema, text: str, variables: Mapping[str, str], newest_of: str = "") -> TableScan:
+    """Runs the checks of one table, given as SodaCL, in a schema of the warehouse.
 
     `newest_of` is a SELECT of one value that is asked for if a check fails. Raises ServiceUnavailable where the
     database does not answer.
@@ -141,7 +140,6 @@ def scan_table(source: CheckedSchema, file: Path, variables: Mapping[str, str], 
     scan._configuration.data_source_properties_by_name[_DATA_SOURCE] = dict(source.properties)
     scan._configuration.samples_limit = _SAMPLED_ROWS
     scan.add_variables(dict(variables))
-    text = file.read_text(encoding="utf-8")
     if source.connection is not None:
         text = in_upper_case(text, source.rewritten)
     elif source.rewritten is not str:

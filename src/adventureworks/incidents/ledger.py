@@ -31,6 +31,9 @@ PER_MONTH = "deliver"
 READ_LOG = "Read the task's log"
 """With it begins what to do about a failed task whose error does not say it better."""
 
+IF_MEANT = "If it is meant:"
+"""What stands in a next step before the command that accepts what was refused."""
+
 _WEIGHT = {HELD: 0, "warning": 1, "error": 2}
 _LONGEST_SUMMARY = 1000
 _LONGEST_NAME = 80

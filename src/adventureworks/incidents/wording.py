@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.incidents import mishaps, sweep
-from adventureworks.incidents.ledger import READ_LOG, TASK_RULE, Incident, task_of
+from adventureworks.incidents.ledger import IF_MEANT, READ_LOG, TASK_RULE, Incident, task_of
 from adventureworks.texts import Language
 
 LEDGER = "en"
@@ -56,6 +56,9 @@ def next_step(incident: Incident, speech: Language) -> str:
         return text("Read the task's log in Airflow, fix the cause, then clear the task.")
     if step == mishaps.READ_LOGS:
         return text("Read the log of the watch, or of the task that tells. Then: adventureworks watch --once")
+    if IF_MEANT in step:
+        look, accept = step.split(IF_MEANT)
+        return look + text("If it is meant: {command}", command=accept.strip())
     if incident.rule in {sweep.LATE, sweep.NOT_RUN}:
         return _start(incident, speech)
     if incident.rule == sweep.METADATA:

@@ -22,7 +22,12 @@ def detect() -> list[list[str]]:
 
     tell_pending()
     conf = get_current_context()["dag_run"].conf or {}
-    groups = detection.detect(with_source(settings()), current_run_id(), everything=bool(conf.get("everything")))
+    groups = detection.detect(
+        with_source(settings()),
+        current_run_id(),
+        everything=bool(conf.get("everything")),
+        accept_losses=conf.get("accept_losses") or (),
+    )
     if not groups and not detection.has_work(settings(), current_run_id()):
         raise AirflowSkipException("No table changed.")
     # A batch may hold nothing to load, only tables that cannot be read: the steps after the load are for them too.

@@ -1,8 +1,8 @@
 """A PostgreSQL database as the source: what changed, and the rows of one consistent snapshot as Arrow batches.
 
 Names are the original ones of AdventureWorks ("Sales"."SalesOrderHeader"), or those in another case, as PostgreSQL
-folds them (sales.salesorderheader). The login needs nothing but USAGE on the schemas and SELECT on the tables. What
-columns there are, the source's own catalogue says.
+folds them (sales.salesorderheader). The login needs nothing but USAGE on the schemas and SELECT on the tables, and
+BYPASSRLS where policies hide rows. What columns there are, the source's own catalogue says.
 """
 
 from __future__ import annotations
@@ -220,6 +220,8 @@ def _session_settings(timeout_ms: int) -> tuple[str, ...]:
         "set timezone to 'UTC'",
         "set datestyle to 'ISO, YMD'",
         f"set lock_timeout to {_LOCK_TIMEOUT_MS}",
+        # Else rows that a policy hides from the login would look like deleted ones.
+        "set row_security to off",
         f"set statement_timeout to {timeout_ms}",
         # The snapshot idles in its transaction while the gate works on the rows of a table.
         *(f"set {name} to {value}" for name, value in WITHOUT_TIMEOUTS.items()),

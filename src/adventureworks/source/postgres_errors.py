@@ -52,6 +52,9 @@ _RULES = {
 }
 """SQLSTATEs that block one table."""
 
+_ROW_SECURITY = "row-level security"
+"""Part of the server's answer where a policy would hide rows from the login."""
+
 
 @dataclass(frozen=True)
 class Address:
@@ -59,6 +62,7 @@ class Address:
 
     conninfo: SecretStr
     name: str
+    login: str
 
     @classmethod
     def of(cls, url: SecretStr) -> Address:
@@ -66,7 +70,8 @@ class Address:
         given = parts_of(url, "source", "ADVENTUREWORKS_SOURCE_URL")
         host = given.get("host") or given.get("hostaddr") or "localhost"
         name = f"{given.get('dbname') or 'postgres'} on {host}:{given.get('port') or 5432}"
-        return cls(conninfo({"client_encoding": "UTF8", **given}, "adventureworks"), name)
+        login = given.get("user") or "the login"
+        return cls(conninfo({"client_encoding": "UTF8", **given}, "adventureworks"), name, login)
 
 
 @contextmanager
@@ -83,6 +88,13 @@ def _meaning(error: Exception, address: Address, table: SourceTable | None) -> P
     # A stream that breaks off is told of as of a file; why, only its text says.
     told = _SQLSTATE.search(str(error))
     code = getattr(error, "sqlstate", None) or (told[1] if told else "")
+    if table is not None and _ROW_SECURITY in str(error):
+        return TableBlocked(
+            table.asset,
+            "table_is_seen_whole",
+            "row-level security hides rows of it from the login. Let an administrator run:"
+            f" ALTER ROLE {address.login} BYPASSRLS;",
+        )
     if table is not None and code in _RULES:
         rule, cause = _RULES[code]
         return TableBlocked(table.asset, rule, cause)

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
-from adventureworks.columns import key_of
+from adventureworks.columns import key_of, source_columns_of
 from adventureworks.errors import TableBlocked
 from adventureworks.source import TableState
 from adventureworks.source import sqlserver_queries as queries
@@ -68,6 +68,8 @@ class _Table:
     oldest_version: int | None
     """Changes after this version are all known; None: they are not tracked, or this login may not see them."""
     current_version: int | None
+    filtered: bool = False
+    """Whether a security policy decides which rows a login sees."""
 
     def reaches(self, mark: _Mark | None, columns: str) -> bool:
         """Whether all changes since this mark are known. Not so after a clean-up, a truncation, a restored back-up."""
@@ -120,6 +122,7 @@ class SqlServerSource:
             for table in wanted:
                 try:
                     _require(table, found, columns)
+                    self._require_whole(connection, table, found[table.asset])
                     fit.append(table)
                 except TableBlocked as blocked:
                     states[table.asset] = blocked
@@ -140,6 +143,22 @@ class SqlServerSource:
             moment = rows[0].get("moment") if rows else None
             clock = datetime.fromisoformat(moment) if moment else None
             yield SqlServerSnapshot(connection, found, columns, self._address, self._batch_rows, clock)
+
+    def _require_whole(self, connection: Any, table: SourceTable, found: _Table) -> None:
+        """Raises TableBlocked where a security policy hides rows from this login."""
+        if not found.filtered or found.rows is None:
+            return
+        with translated(self._address, table):
+            (row,) = answer(connection, queries.count_query(table))
+        seen = int(row["row_count"])
+        if seen < found.rows:
+            raise TableBlocked(
+                table.asset,
+                "table_is_seen_whole",
+                f"a security policy shows the login {seen:,} of {found.rows:,} rows. Let an administrator make the"
+                f" policy's predicate admit it: select * from sys.security_predicates where target_object_id ="
+                f" object_id('{table.schema}.{table.name}')",
+            )
 
     def _tracked_states(
         self,
@@ -267,7 +286,11 @@ def _catalogue(
     with translated(address):
         found = {
             f"{row['schema_name']}_{row['table_name']}": _Table(
-                bool(row["readable"]), row["row_count"], row["oldest_version"], row["current_version"]
+                bool(row["readable"]),
+                row["row_count"],
+                row["oldest_version"],
+                row["current_version"],
+                bool(row.get("filters")),
             )
             for row in answer(connection, queries.tables_query(wanted))
         }
@@ -284,4 +307,13 @@ def _require(table: SourceTable, found: Mapping[str, _Table], columns: Columns) 
             "table_is_readable",
             "the login may not read this table.",
             f"Let an administrator run: GRANT SELECT ON {relation(table)} TO the login's user;",
+        )
+    present = columns[table.asset]
+    masked = [c.name for c in source_columns_of(table) if c.name in present and present[c.name].masked]
+    if masked:
+        raise TableBlocked(
+            table.asset,
+            "table_is_seen_whole",
+            f"the login is shown masks instead of {', '.join(masked)}. Let an administrator run:"
+            " GRANT UNMASK TO the login's user;",
         )

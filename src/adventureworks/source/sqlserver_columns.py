@@ -54,6 +54,8 @@ class SqlServerColumn:
     precision: int
     scale: int
     nullable: bool
+    masked: bool = False
+    """Whether the login is shown a mask instead of the values."""
 
     @property
     def declared(self) -> str:
@@ -178,6 +180,7 @@ def columns_from(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, SqlSe
             int(row["precision"]),
             int(row["scale"]),
             bool(row["is_nullable"]),
+            bool(row.get("is_masked")),
         )
         tables.setdefault(f"{row['schema_name']}_{row['table_name']}", {})[column.name] = column
     return tables

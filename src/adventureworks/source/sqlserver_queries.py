@@ -36,7 +36,10 @@ select s.name as schema_name, o.name as table_name,
        change_tracking_min_valid_version(o.object_id) as oldest_version,
        change_tracking_current_version() as current_version,
        (select sum(p.rows) from sys.partitions as p
-        where p.object_id = o.object_id and p.index_id in (0, 1)) as row_count
+        where p.object_id = o.object_id and p.index_id in (0, 1)) as row_count,
+       (select count(*) from sys.security_predicates as f
+        join sys.security_policies as y on y.object_id = f.object_id
+        where f.target_object_id = o.object_id and f.predicate_type = 0 and y.is_enabled = 1) as filters
 from sys.objects as o
 join sys.schemas as s on s.schema_id = o.schema_id
 where o.type in ('U', 'V') and s.name in ({schemas})
@@ -44,7 +47,12 @@ where o.type in ('U', 'V') and s.name in ({schemas})
 
 _COLUMNS = """
 select s.name as schema_name, o.name as table_name, c.name as column_name, coalesce(b.name, u.name) as type_name,
-       c.max_length, c.precision, c.scale, c.is_nullable
+       c.max_length, c.precision, c.scale, c.is_nullable,
+       case when c.is_masked = 1 and has_perms_by_name(db_name(), N'DATABASE', N'UNMASK') = 0
+                 and coalesce(has_perms_by_name(
+                     quotename(s.name) + N'.' + quotename(o.name), N'OBJECT', N'UNMASK'
+                 ), 0) = 0
+            then 1 else 0 end as is_masked
 from sys.columns as c
 join sys.objects as o on o.object_id = c.object_id
 join sys.schemas as s on s.schema_id = o.schema_id
@@ -59,12 +67,14 @@ _ROUNDING = timedelta(milliseconds=10)
 
 
 def tables_query(tables: Iterable[SourceTable]) -> str:
-    """Tables and views in the schemas: readable or not, about how many rows, and which versions of them are tracked."""
+    """Tables and views in the schemas: readable or not, about how many rows, which versions of them are tracked, and
+    how many security policies filter them, as far as the login may see those."""
     return _TABLES.format(schemas=_schemas(tables))
 
 
 def columns_query(tables: Iterable[SourceTable]) -> str:
-    """One row per column; types are seen under their alias, those of the CLR under their own name."""
+    """One row per column; types are seen under their alias, those of the CLR under their own name. `is_masked`: the
+    login is shown a mask instead of the values."""
     return _COLUMNS.format(schemas=_schemas(tables))
 
 
@@ -82,6 +92,11 @@ def state_query(table: SourceTable, columns: Columns) -> str:
         f"select count_big(*) as row_count, convert(varchar(40), sum(cast({hashed} as decimal(38, 0)))) as digest, "
         f"convert(varchar(26), max(t.{quoted(modified.name)}), 121) as newest from {relation(table)} as t"
     )
+
+
+def count_query(table: SourceTable) -> str:
+    """How many rows of the table the login sees."""
+    return f"select count_big(*) as row_count from {relation(table)}"
 
 
 def changed_tables_query(versions: Mapping[str, int]) -> str:

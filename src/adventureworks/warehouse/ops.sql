@@ -31,7 +31,8 @@ create table if not exists ops.check_result (
     run_id     varchar not null,
     asset      varchar not null,
     rule       varchar not null,
-    kind       varchar not null,      -- 'contract', 'reference', 'check' or 'source'
+    -- 'contract', 'reference', 'source', 'check' (with all of its table) or 'between' (alone: another of its tables changed)
+    kind       varchar not null,
     outcome    varchar not null,      -- 'pass', 'warn', 'fail' or 'error'
     failed     bigint,                -- rows, where the rule counts rows
     message    varchar not null,
@@ -103,6 +104,7 @@ alter table ops.change add column if not exists publishing boolean not null defa
 alter table ops.change add column if not exists times_lost bigint not null default 0;  -- readings that ended with a lost connection
 alter table ops.change add column if not exists latest_change timestamp;  -- no row that was read can have been modified later
 alter table ops.change add column if not exists resumes boolean not null default false;  -- an earlier run may have published it
+alter table ops.change add column if not exists accepts_losses boolean not null default false;  -- its owner said so
 
 create table if not exists ops.build (
     run_id  varchar not null,

@@ -7,7 +7,9 @@ then nothing that readers see depends on them; if the table is blocked, they sta
 
 from __future__ import annotations
 
-from adventureworks.catalog import SourceTable
+import json
+
+from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import key_of
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.sql import quoted, table
@@ -72,6 +74,29 @@ def expected(connection: Connection, asset: str) -> int:
         {"asset": asset},
     ).fetchall()
     return sum(int(count) for (count,) in counts)
+
+
+def staged(connection: Connection, asset: str) -> int:
+    """Rows that this reading of a table set aside."""
+    row = connection.execute(
+        "select count(*) from ops.quarantined_row where asset = %s and status = 'staged'", (asset,)
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def example_keys(connection: Connection, asset: str, status: str, rule: str = "", most: int = 3) -> tuple[str, ...]:
+    """Keys of some rows with this status, such as `SalesOrderID=43659`; of those that broke `rule`, if one is given.
+
+    Personal data in keys is left out.
+    """
+    rows = connection.execute(
+        "select row_key from ops.quarantined_row where asset = %(asset)s and status = %(status)s"
+        f" and (%(rule)s = '' or rule = %(rule)s) order by row_key limit {int(most)}",
+        {"asset": asset, "status": status, "rule": rule},
+    ).fetchall()
+    hidden = SOURCE_TABLES[asset].personal
+    keys = ({name: value for name, value in json.loads(key).items() if name not in hidden} for (key,) in rows)
+    return tuple(", ".join(f"{name}={value}" for name, value in key.items()) for key in keys)
 
 
 def take_effect(connection: Connection, asset: str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+import polars as pl
 import pyarrow as pa
 
 from adventureworks.catalog import SourceTable
@@ -132,13 +133,50 @@ def show_candidate(connection: Connection, entry: SourceTable) -> None:
     )
 
 
-def set_aside_duplicates(connection: Connection, entry: SourceTable, run_id: str) -> int:
-    """Moves staged rows whose key comes more than once into quarantine: which of them is right, nobody can know."""
+def share_set_aside(connection: Connection, entry: SourceTable) -> tuple[int, int]:
+    """How many rows of a staged table are set aside, and out of how many rows of the table at the source.
+
+    Rows that were read, or, where only changed ones were, all whose keys the source told.
+    """
+    keys = _count(connection, keys_table(entry.asset))
+    if keys:
+        bad = quarantine.expected(connection, entry.asset)
+        return bad, max(keys, bad)
+    bad = quarantine.staged(connection, entry.asset)
+    return bad, _count(connection, rows_table(entry.asset)) + bad
+
+
+def _count(connection: Connection, name: str) -> int:
+    row = connection.execute(f"select count(*) from {table('staging', name)}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def set_aside_duplicates(connection: Connection, entry: SourceTable, run_id: str) -> None:
+    """Moves staged rows whose key comes more than once into quarantine: which of them is right, nobody can know.
+
+    A row that was set aside before, for another reason, counts too. Texts are the same where the database of
+    AdventureWorks takes them for the same: it ignores case and trailing blanks.
+    """
     key = key_of(entry)
     rows = table("staging", rows_table(entry.asset))
-    twice = f"select {names(key)} from {rows} group by {names(key)} having count(*) > 1"
-    condition = f"exists (select 1 from ({twice}) as t where {equal(key, 't', 'r')})"
-    return set_aside(connection, entry, condition, "key_is_unique", f"{', '.join(key)} is unique", run_id)
+    message = f"{', '.join(key)} is unique"
+    folded = ", ".join(f"{_folded(column, 'x')} as {quoted(column.name)}" for column in key_columns(entry))
+    twice = f"select {names(key, 'f')} from (select {folded} from {rows} as x) as f group by {names(key, 'f')}"
+    same_key = " and ".join(f"t.{quoted(column.name)} = {_folded(column, 'r')}" for column in key_columns(entry))
+    condition = f"exists (select 1 from ({twice} having count(*) > 1) as t where {same_key})"
+    set_aside(connection, entry, condition, "key_is_unique", message, run_id)
+    if quarantine.staged(connection, entry.asset):
+        same_key = " and ".join(
+            f"lower(rtrim(q.{quoted(name)})) = lower(rtrim(r.{quoted(name)}::varchar))" for name in key
+        )
+        contested = f"exists (select 1 from {quarantine.keys(entry, 'staged')} as q where {same_key})"
+        set_aside(connection, entry, contested, "key_is_unique", message, run_id)
+
+
+def _folded(column: Column, alias: str) -> str:
+    """A key column as it is compared."""
+    name = f"{alias}.{quoted(column.name)}"
+    return f"lower(rtrim({name}))" if column.dtype == pl.String else name
 
 
 def set_aside_modified_later(connection: Connection, entry: SourceTable, latest: datetime | None, run_id: str) -> int:

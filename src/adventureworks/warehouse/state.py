@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.catalog import MARTS, SOURCE_TABLES, tables_under
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,10 @@ class AssetState:
     """`passed`, `passed with warnings`, `blocked`, or `never published`."""
     fresh: bool
     """A mart that was computed from the newest version of every input; a source table that is not blocked."""
+    blocked_since: datetime | None
+    """None where it is not blocked."""
+    reads_blocked: tuple[str, ...]
+    """The blocked source tables that a mart is made of: readers see what it made of their last good versions."""
     broken_rules: tuple[str, ...]
     """Why it is blocked, else the rules that its last check failed, with the number of rows."""
 
@@ -69,21 +73,51 @@ def asset_states(connection: psycopg.Connection) -> list[AssetState]:
                 set_aside=set_aside,
                 verdict="blocked" if asset in blocked else verdict,
                 fresh=fresh,
+                blocked_since=blocked.get(asset),
+                reads_blocked=tuple(sorted(tables_under(asset) & blocked.keys())) if is_mart else (),
                 broken_rules=broken.get(asset, ()),
             )
         )
     return states
 
 
-def _blocked(connection: psycopg.Connection) -> set[str]:
-    """Assets whose newest data was refused: readers still see the version before."""
+def summary_of_marts(states: list[AssetState]) -> str:
+    """How many marts are fresh, and which blocked tables they read, in a sentence without its stop."""
+    marts = [state for state in states if state.kind == "mart"]
+    fresh = sum(state.fresh for state in marts)
+    reading = [state for state in marts if state.reads_blocked]
+    if not reading:
+        return f"{fresh} of {len(MARTS)} marts are fresh"
+    since = {state.asset: state.blocked_since for state in states}
+    tables = sorted({name for state in reading for name in state.reads_blocked})
+    named = ", ".join(f"{name} (since {since[name]:%Y-%m-%d %H:%M})" for name in tables)
+    one = len(tables) == 1
+    blocked = f"{tables[0]}, which is blocked since {since[tables[0]]:%Y-%m-%d %H:%M}" if one else f"blocked: {named}"
+    return (
+        f"{fresh} of {len(MARTS)} marts are computed from the newest published data;"
+        f" {len(reading)} {'reads' if len(reading) == 1 else 'read'} {blocked}"
+    )
+
+
+def _blocked(connection: psycopg.Connection) -> dict[str, datetime]:
+    """Assets whose newest data was refused, and since when: readers still see the version before."""
     rows = connection.execute(
         """
-        select asset from ops.watermark where blocked
-        union select asset from ops.incident where status <> 'resolved' and severity = 'error'
+        select asset, min(since) from (
+            select w.asset, coalesce(
+                (select min(c.detected_at) from ops.change as c
+                where c.asset = w.asset and c.status = 'blocked' and c.detected_at > coalesce(
+                    (select max(good.detected_at) from ops.change as good
+                    where good.asset = w.asset and good.status in ('published', 'unchanged')), '-infinity')),
+                w.read_at
+            ) as since
+            from ops.watermark as w where w.blocked
+            union all
+            select asset, first_seen from ops.incident where status <> 'resolved' and severity = 'error'
+        ) as found group by asset
         """
     )
-    return {asset for (asset,) in rows}
+    return dict(rows.fetchall())
 
 
 def _newest_publications(
@@ -108,7 +142,8 @@ def _broken_rules(connection: psycopg.Connection) -> dict[str, tuple[str, ...]]:
         select c.asset, c.rule, c.outcome, c.failed, c.message
         from unnest(%s::varchar[]) as known (asset)
         cross join lateral (
-            select run_id from ops.check_result as r where r.asset = known.asset order by r.checked_at desc limit 1
+            select run_id from ops.check_result as r where r.asset = known.asset and r.kind <> 'between'
+            order by r.checked_at desc limit 1
         ) as newest
         join ops.check_result as c on c.asset = known.asset and c.run_id = newest.run_id
         where c.outcome <> 'pass'

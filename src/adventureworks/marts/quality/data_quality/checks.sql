@@ -1,4 +1,5 @@
--- Grain: one rule of a table or mart, as it was checked last.
+-- Grain: one rule of a table or mart, as it was checked last. What keeps a table from being checked at all (kind
+-- 'reference') counts until it is checked.
 with newest as (
     select
         c.asset,
@@ -7,6 +8,9 @@ with newest as (
         c.outcome,
         c.failed,
         c.examples,
+        c.kind,
+        c.checked_at,
+        max(case when c.kind = 'check' then c.checked_at end) over (partition by c.asset) as last_check,
         row_number() over (partition by c.asset, c.rule order by c.checked_at desc, c.run_id desc) as place
     from ops.check_result as c
     where c.kind <> 'contract'
@@ -30,4 +34,6 @@ from newest as n
 left join sizes as s
     on n.asset = s.asset
     and s.place = 1
-where n.place = 1
+where
+    n.place = 1
+    and (n.kind <> 'reference' or n.last_check is null or n.checked_at >= n.last_check)

@@ -1,0 +1,91 @@
+"""What vanished from a dated table since it was published: whole months, or many rows at once.
+
+The published rows are what counts, whichever source they came from and however that is addressed.
+"""
+
+from __future__ import annotations
+
+import json
+
+from adventureworks.catalog import SourceTable, unit_of
+from adventureworks.columns import key_of
+from adventureworks.gate.checks import CheckOutcome
+from adventureworks.gate.contract import EXAMPLES
+from adventureworks.warehouse import staging
+from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.sql import equal, names, quoted, table
+
+RULES = frozenset({"keeps_its_months", "keeps_most_of_its_rows", "is_fresh"})
+"""The rules that what is meant to vanish may break."""
+
+FEW_ROWS = 20
+"""So many rows may vanish at once, however small the table."""
+
+ROWS_OF_A_MONTH = 3
+"""A month of fewer rows may vanish: a cancelled order, at the end of what is known."""
+
+
+def found_in(connection: Connection, entry: SourceTable, limit: float) -> CheckOutcome | None:
+    """What a staged table lost, if it has months and lost more than may be; needs `T__gone` and the candidate view.
+
+    `limit` is the largest share by which the published rows may become fewer at once. Rows under other keys make up
+    for those that vanish: a source that is filled anew numbers them as it likes.
+    """
+    if entry.month is None:
+        return None
+    if not _count(connection, staging.gone_table(entry.asset)):
+        return None
+    months = _lost_months(connection, entry) if entry.month.parent is None else []
+    if months:
+        rows = sum(count for _, count in months)
+        named = ", ".join(f"{month} ({count:,} rows)" for month, count in months[:EXAMPLES])
+        more = f" and {len(months) - EXAMPLES} more" if len(months) > EXAMPLES else ""
+        message = f"{len(months)} published {_months(len(months))} would vanish by {entry.month.column}: {named}{more}."
+        return CheckOutcome(entry.asset, "keeps_its_months", "fail", rows, message, _gone(connection, entry), "volume")
+    published, candidate = _count(connection, entry.asset, "raw"), _count(connection, entry.asset)
+    lost = published - candidate
+    if lost > max(FEW_ROWS, limit * published):
+        message = f"{candidate:,} rows instead of {published:,}: more than {limit:.1%} would vanish."
+        examples = _gone(connection, entry)
+        return CheckOutcome(entry.asset, "keeps_most_of_its_rows", "fail", lost, message, examples, "volume")
+    return None
+
+
+def how_to_accept(asset: str) -> str:
+    """The command that accepts, for one run, what vanished from a table."""
+    accepted = json.dumps({"accept_losses": sorted(unit_of(asset))})
+    return f"airflow dags trigger ingest_source --conf '{accepted}'"
+
+
+def _months(count: int) -> str:
+    return "month" if count == 1 else "months"
+
+
+def _lost_months(connection: Connection, entry: SourceTable) -> list[tuple[str, int]]:
+    """The months of which every published row vanishes and no other takes its place, with their rows."""
+    assert entry.month is not None  # noqa: S101 - the caller asks only for tables that have months
+    key = key_of(entry)
+    month = f"to_char({{}}.{quoted(entry.month.column)}, 'YYYY-MM')"
+    rows, gone = table("staging", staging.rows_table(entry.asset)), table("staging", staging.gone_table(entry.asset))
+    found = connection.execute(
+        f"select m.month, m.published from (select {month.format('p')} as month, count(*) as published,"
+        f" count(g.{quoted(key[0])}) as gone from {table('raw', entry.asset)} as p"
+        f" left join {gone} as g on {equal(key, 'g', 'p')} group by {month.format('p')}) as m"
+        f" where m.gone = m.published and m.published >= {ROWS_OF_A_MONTH}"
+        f" and not exists (select 1 from {rows} as r where {month.format('r')} = m.month) order by m.month"
+    ).fetchall()
+    return [(name, int(count)) for name, count in found]
+
+
+def _gone(connection: Connection, entry: SourceTable) -> tuple[str, ...]:
+    key = key_of(entry)
+    rows = connection.execute(
+        f"select {names(key)} from {table('staging', staging.gone_table(entry.asset))}"
+        f" order by {names(key)} limit {EXAMPLES}"
+    ).fetchall()
+    return tuple(", ".join(f"{name}={value}" for name, value in zip(key, row, strict=True)) for row in rows)
+
+
+def _count(connection: Connection, name: str, schema: str = "staging") -> int:
+    row = connection.execute(f"select count(*) from {table(schema, name)}").fetchone()
+    return int(row[0]) if row else 0

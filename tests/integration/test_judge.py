@@ -1,0 +1,191 @@
+"""What a delivery may take away, and which rows of it are set aside: verdicts on whole tables and between them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.errors import PlatformError, TableBlocked
+from adventureworks.gate import load
+from adventureworks.settings import Settings
+from adventureworks.source import embedded
+from adventureworks.source.postgres import PostgresSource
+from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.warehouse.state import asset_states, summary_of_marts
+from tests.integration.pipeline import Pipeline
+from tests.integration.test_pipeline import any_order
+
+HEADER, LINES = "Sales_SalesOrderHeader", "Sales_SalesOrderDetail"
+UNIT = [LINES, HEADER, "Sales_SalesOrderHeaderSalesReason"]
+
+
+def delete_orders(pipeline: Pipeline, condition: str) -> int:
+    """Deletes whole orders at the source; returns how many."""
+    chosen = f'"SalesOrderID" in (select "SalesOrderID" from "Sales"."SalesOrderHeader" where {condition})'
+    for name in ("SalesOrderDetail", "SalesOrderHeaderSalesReason", "SalesOrderHeader"):
+        deleted = pipeline.change(f'delete from "Sales"."{name}" where {chosen}')
+    return deleted
+
+
+def use_another_address(pipeline: Pipeline) -> None:
+    """From now on the same source counts as one that was never read."""
+    pipeline.change("comment on schema dbo is null")
+
+
+def test_orders_that_vanish_are_refused_whatever_the_source_is_called_until_somebody_accepts_it(
+    pipeline: Pipeline,
+) -> None:
+    [(before,)] = pipeline.published(f'select count(*) from raw."{HEADER}"')
+    use_another_address(pipeline)
+    deleted = delete_orders(pipeline, '"SalesOrderID" % 3 = 0')
+    refused = pipeline.ingest()
+    assert refused.published == {}
+    assert {*refused.opened} <= {*UNIT}
+    assert set(refused.opened.values()) == {"keeps_most_of_its_rows"}
+    incident = next(one for one in refused.conclusion.opened if one.asset == HEADER)
+    assert f"{before - deleted:,} rows instead of {before:,}" in incident.summary
+    assert incident.failed == deleted
+    assert len(incident.examples) == 3
+    assert f'"accept_losses": ["{LINES}", "{HEADER}"' in incident.next_step
+    assert pipeline.published(f'select count(*) from raw."{HEADER}"') == [(before,)]
+    with psycopg.connect(pipeline.url) as connection:
+        states = {state.asset: state for state in asset_states(connection)}
+    assert HEADER in states["daily_sales"].reads_blocked
+    assert states["daily_sales"].fresh
+    assert f"{HEADER} (since 2" in summary_of_marts(list(states.values()))
+
+    with pytest.raises(PlatformError, match="no source table: Sales_Orders"):
+        pipeline.ingest(accept_losses=["Sales_Orders"])
+    accepted = pipeline.ingest(accept_losses=[HEADER])
+    assert {*UNIT} <= {*accepted.published}
+    assert accepted.resolved == refused.opened
+    assert pipeline.published(f'select count(*) from raw."{HEADER}"') == [(before - deleted,)]
+
+
+def test_a_month_that_vanishes_is_refused_with_its_rows(pipeline: Pipeline) -> None:
+    [(month, orders)] = pipeline.published(
+        f"""select to_char("OrderDate", 'YYYY-MM'), count(*) from raw."{HEADER}" group by 1 having count(*) > 2
+        order by count(*), 1 limit 1"""
+    )
+    assert delete_orders(pipeline, f"to_char(\"OrderDate\", 'YYYY-MM') = '{month}'") == orders
+    refused = pipeline.ingest()
+    assert refused.published == {}
+    assert refused.opened[HEADER] == "keeps_its_months"
+    incident = next(one for one in refused.conclusion.opened if one.asset == HEADER)
+    assert f"{month} ({orders:,} rows)" in incident.summary
+
+
+def test_an_older_state_under_another_address_is_stale(pipeline: Pipeline) -> None:
+    table = '"Sales"."SalesTerritory"'
+    use_another_address(pipeline)
+    pipeline.change(f"alter table {table} disable trigger user")
+    pipeline.change(f'update {table} set "ModifiedDate" = "ModifiedDate" - interval \'60 days\'')
+    assert pipeline.ingest().opened == {"Sales_SalesTerritory": "is_fresh"}
+
+
+def test_lines_that_vanish_leave_no_half_order(pipeline: Pipeline) -> None:
+    order, line, _ = any_order(pipeline)
+    pipeline.change(
+        'create table kept as select * from "Sales"."SalesOrderDetail" where "SalesOrderDetailID" = %s', (line,)
+    )
+    pipeline.change('delete from "Sales"."SalesOrderDetail" where "SalesOrderDetailID" = %s', (line,))
+    refused = pipeline.ingest()
+    assert refused.loaded == [LINES]
+    assert refused.published == {}
+    assert refused.opened == {LINES: "subtotal_is_the_sum_of_the_lines"}
+    [incident] = refused.conclusion.opened
+    assert HEADER in incident.summary
+    assert str(order) in incident.examples[0]
+
+    pipeline.change('insert into "Sales"."SalesOrderDetail" select * from kept')
+    assert pipeline.ingest().resolved == refused.opened
+
+
+@pytest.mark.parametrize(("bad", "blocked"), [(1, False), (3, True)])
+def test_few_bad_rows_of_a_small_table_are_set_aside(pipeline: Pipeline, bad: int, blocked: bool) -> None:
+    table = '"Production"."ProductReview"'
+    [(rows,)] = pipeline.at_source(f"select count(*) from {table}")
+    assert rows == 4
+    pipeline.change(
+        f'update {table} set "Rating" = 9 where "ProductReviewID" in'
+        f' (select "ProductReviewID" from {table} order by 1 limit {bad})'
+    )
+    done = pipeline.ingest()
+    assert ("Production_ProductReview" not in done.published) is blocked
+    if blocked:
+        assert f"{bad} of {rows} rows break a rule" in done.conclusion.opened[0].summary
+
+
+MEASURE = SOURCE_TABLES["Production_UnitMeasure"]
+
+
+@pytest.fixture
+def measures(tmp_path: Path, warehouse_url: str) -> Settings:
+    """A warehouse with nothing in it, and a folder for the units of measure."""
+    made = Settings(source=str(tmp_path), warehouse_url=SecretStr(warehouse_url))
+    with open_warehouse(made).connect() as connection:
+        layout.prepare(connection)
+        connection.execute(
+            "insert into ops.change (run_id, asset, fingerprint, status, source, whole)"
+            " values ('r', %s, '', 'detected', '', true)",
+            (MEASURE.asset,),
+        )
+    return made
+
+
+def read(measures: Settings, lines: list[str]) -> None:
+    """Stages these lines as the units of measure."""
+    text = "".join(f"{line}\n" for line in ["UnitMeasureCode,Name,ModifiedDate", *lines])
+    Path(measures.source, f"{MEASURE.asset}.csv").write_text(text)
+    assert load.load(measures, "r", [MEASURE.asset]) == {MEASURE.asset: len(lines)}
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.tuples(st.sampled_from(["A", "a", "A ", "B", "C"]), st.booleans()), min_size=1, max_size=8),
+    batch=st.integers(1, 8),
+)
+def test_no_row_of_a_key_that_comes_twice_is_kept_however_rows_are_read(
+    measures: Settings, rows: list[tuple[str, bool]], batch: int
+) -> None:
+    keys = [code.strip().lower() for code, _ in rows]
+    lone = {key for key, (_, good) in zip(keys, rows, strict=True) if good and keys.count(key) == 1}
+    lines = [f'"{code}",{"Piece" if good else ""},2013-01-{day:02}' for day, (code, good) in enumerate(rows, start=1)]
+    read(measures.model_copy(update={"batch_rows": batch}), lines)
+    with open_warehouse(measures).connect() as connection:
+        kept = connection.execute(f'select "UnitMeasureCode" from staging."{MEASURE.asset}__rows"').fetchall()
+        aside = connection.execute("select count(*) from ops.quarantined_row where status = 'staged'").fetchall()
+    assert sorted(code.strip().lower() for (code,) in kept) == sorted(lone)
+    assert aside == [(len(rows) - len(lone),)]
+
+
+def test_keys_that_are_missing_are_told_as_missing(measures: Settings) -> None:
+    read(measures, [f",Piece {number},2013-01-01" for number in range(3)])
+    load.load(measures, "r", [MEASURE.asset])
+    with open_warehouse(measures).connect() as connection:
+        told = connection.execute("select distinct rule, message from ops.quarantined_row").fetchall()
+    assert told == [("UnitMeasureCode_is_given", "UnitMeasureCode is never NULL")]
+
+
+def test_a_table_that_a_policy_hides_rows_of_is_refused(source_url: str, source_reader_url: str) -> None:
+    embedded.prepare(SecretStr(source_url))
+    territory = SOURCE_TABLES["Sales_SalesTerritory"]
+    source = PostgresSource(SecretStr(source_reader_url), batch_rows=100)
+    with psycopg.connect(source_url, autocommit=True) as owner:
+        owner.execute('alter table "Sales"."SalesTerritory" enable row level security')
+        owner.execute('create policy some_rows on "Sales"."SalesTerritory" using ("TerritoryID" < 5)')
+        state = source.states([territory])[territory.asset]
+        assert isinstance(state, TableBlocked)
+        assert state.rule == "table_is_seen_whole"
+        assert "ALTER ROLE source_reader BYPASSRLS" in state.detail
+        with source.snapshot() as snapshot, pytest.raises(TableBlocked) as error:
+            list(snapshot.rows(territory))
+        assert error.value.rule == "table_is_seen_whole"
+        owner.execute('alter table "Sales"."SalesTerritory" disable row level security')
+        assert source.state(territory).rows == 0
