@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from contracts.columns import GUID_PATTERN, HEX_PATTERN
+from contracts.columns import GUID_PATTERN, HEX_PATTERN, XML_PATTERN
 
 if TYPE_CHECKING:
     from pandera.polars import DataFrameModel
@@ -36,6 +36,7 @@ class Column:
     nullable: bool
     is_guid: bool = False
     is_hex: bool = False
+    is_xml: bool = False
     longest: int | None = None
     """Most characters of a text; None: any length, or no text."""
     description: str = ""
@@ -77,6 +78,7 @@ def _columns(contract: type[DataFrameModel]) -> tuple[Column, ...]:
                 nullable=bool(promised.nullable),
                 is_guid=any(statistics.get("pattern") == GUID_PATTERN for _, statistics in rules),
                 is_hex=any(statistics.get("pattern") == HEX_PATTERN for _, statistics in rules),
+                is_xml=any(statistics.get("pattern") == XML_PATTERN for _, statistics in rules),
                 longest=next((statistics["max_value"] for rule, statistics in rules if rule == "str_length"), None),
                 description=promised.description or "",
                 derivation=Derivation(*origin) if (origin := (promised.metadata or {}).get("derived_from")) else None,

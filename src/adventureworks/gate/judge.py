@@ -24,6 +24,7 @@ from adventureworks.gate.checks import CheckOutcome, Reference, readable_referen
 from adventureworks.gate.containment import contained, without_faulty
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.gate.load import load, mark_blocked, note_blocked
+from adventureworks.gate.profiling import judge_changes
 from adventureworks.settings import Settings
 from adventureworks.warehouse import Warehouse, candidate, layout, open_warehouse, publication, quarantine, staging
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
@@ -93,8 +94,10 @@ def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: 
                 unchecked |= batch.settle(connection)
             unchecked |= batch.blocked - settled
         outcomes = batch.check(unchecked)
+        shapes = judge_changes(settings, run_id, unchecked & batch.passing)
         with warehouse.connect("check") as connection:
-            batch.block_failed(connection, outcomes)
+            results.remember(connection, run_id, shapes, kind="profile")
+            batch.block_failed(connection, [*outcomes, *shapes])
         # A table that is blocked shows its published rows again: what refers to it has to be checked against those.
         unchecked = batch.blocked - settled
 

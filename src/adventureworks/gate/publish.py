@@ -21,6 +21,7 @@ from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import contained, without_faulty
 from adventureworks.gate.judge import judge
 from adventureworks.gate.load import note_blocked
+from adventureworks.gate.profiling import publish_profiles
 from adventureworks.incidents import Finding, Incident
 from adventureworks.incidents.ledger import IF_MEANT
 from adventureworks.settings import Settings
@@ -195,6 +196,7 @@ def _publish_table(connection: Connection, asset: str, run_id: str, *, interrupt
             run_id=run_id,
             as_of=_business_date(connection, run_id) if asset == ORDERS else None,
         )
+        publish_profiles(connection, asset, run_id)
     connection.execute(
         "update ops.change set status = %s, set_aside = %s where run_id = %s and asset = %s",
         ("published" if is_new else "unchanged", quarantine.open_rows(connection, asset, run_id), run_id, asset),
@@ -290,7 +292,7 @@ def _findings(
         " where asset = %s and status = 'open' group by rule order by count(*) desc, rule",
         (asset,),
     ).fetchall()
-    return [
+    set_aside = [
         Finding(
             asset=asset,
             rule=broken,
@@ -306,6 +308,32 @@ def _findings(
             cause=f"{message}. {waiting}" if waiting else message,
         )
         for broken, message, count in rows
+    ]
+    return set_aside + _warned_of_shape(connection, run_id, asset, total)
+
+
+def _warned_of_shape(connection: Connection, run_id: str, asset: str, total: int) -> list[Finding]:
+    """Return what a published change does that no version before did, for the owner to look at."""
+    rows = connection.execute(
+        "select distinct rule, failed, message from ops.check_result"
+        " where run_id = %s and asset = %s and kind = 'profile' and outcome = 'warn' order by rule",
+        (run_id, asset),
+    ).fetchall()
+    return [
+        Finding(
+            asset=asset,
+            rule=rule,
+            severity="warning",
+            summary=f"{asset} is published, and its change looks unusual: {message}",
+            failed=failed,
+            total=total,
+            examples=(),
+            next_step=f"adventureworks status {asset}",
+            run_id=run_id,
+            owner=SOURCE_TABLES[asset].owner,
+            cause=message,
+        )
+        for rule, failed, message in rows
     ]
 
 

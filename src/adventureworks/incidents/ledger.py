@@ -28,6 +28,17 @@ TASK_RULE = "task_"
 """With it begins the rule that a task of a DAG ends well."""
 PER_MONTH = "deliver"
 """The task of a monthly analysis whose failure is one month's alone: the others compute all months together."""
+SHAPE_RULES = frozenset(
+    {
+        "columns_stay_filled",
+        "columns_keep_their_places",
+        "columns_stay_diverse",
+        "values_stay_in_range",
+        "rows_come_once",
+        "segments_go_on",
+    }
+)
+"""Rules about the shape of a change: a table that breaks one is blocked, or published with a warning."""
 READ_LOG = "Read the task's log"
 """With it begins what to do about a failed task whose error does not say it better."""
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.incidents import mishaps, sweep
-from adventureworks.incidents.ledger import IF_MEANT, READ_LOG, TASK_RULE, Incident, task_of
+from adventureworks.incidents.ledger import IF_MEANT, READ_LOG, SHAPE_RULES, TASK_RULE, Incident, task_of
 from adventureworks.texts import Language
 
 LEDGER = "en"
@@ -38,6 +38,12 @@ def summary(incident: Incident, speech: Language, zone: str = "UTC") -> str:
         return _blocked(incident, speech)
     if incident.severity == "error":
         return speech.text("{asset} failed: {cause}", asset=incident.asset, cause=_quoted(incident, speech))
+    if incident.rule in SHAPE_RULES:
+        return speech.text(
+            "{asset} is published, and its change looks unusual: {cause}",
+            asset=incident.asset,
+            cause=_quoted(incident, speech),
+        )
     return _set_aside(incident, speech) if incident.failed else incident.summary
 
 

@@ -44,6 +44,25 @@ create index if not exists check_result_by_run on ops.check_result (asset, run_i
 create index if not exists check_result_by_time on ops.check_result (asset, checked_at desc);
 create index if not exists check_result_by_age on ops.check_result (checked_at);
 
+-- The shape of the last versions of source tables, and of a candidate until it is published (`gate/profiling.py`).
+create table if not exists ops.column_profile (
+    asset           varchar not null,
+    run_id          varchar not null,
+    version         bigint,           -- null: measured by a run that has not published the table
+    column_name     varchar not null,
+    rows            bigint  not null,
+    nulls           bigint  not null,
+    blanks          bigint  not null, -- NULL, empty text or zero
+    distinct_values bigint,           -- null: not counted
+    least           varchar,          -- null for personal columns, as is all that follows
+    most            varchar,
+    mean            double precision,
+    spread          double precision, -- standard deviation
+    shares          varchar not null default '{}',  -- JSON map value -> share of the rows, where there are few values
+    measured_at     timestamptz not null default current_timestamp
+);
+create index if not exists column_profile_by_version on ops.column_profile (asset, version desc);
+
 create table if not exists ops.incident (
     incident_id varchar not null primary key,
     fingerprint varchar not null,     -- asset and rule: one open incident per cause

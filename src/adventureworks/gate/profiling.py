@@ -1,0 +1,560 @@
+"""Measures the shape of staged changes in SQL, has `gate.profile` judge it, and keeps the profiles of versions.
+
+A table is scanned whole only where much of it changes or it is small; else its changed rows are measured, and compared
+with the published ones. Nothing here reads rows: every statement returns counts, ranges and shares.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from adventureworks.catalog import SOURCE_TABLES, SourceTable
+from adventureworks.columns import Column, columns_of, key_of
+from adventureworks.gate import profile
+from adventureworks.gate.check_files import references
+from adventureworks.gate.checks import CheckOutcome
+from adventureworks.gate.containment import concerns_every_table
+from adventureworks.gate.profile import (
+    Cell,
+    Days,
+    Emptied,
+    Finding,
+    Group,
+    Groups,
+    Leap,
+    Order,
+    Paired,
+    Profile,
+    Values,
+)
+from adventureworks.settings import Settings
+from adventureworks.warehouse import open_warehouse, staging
+from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.sql import equal, names, quoted, same, table
+
+log = logging.getLogger(__name__)
+
+SMALL = 10_000
+"""Rows up to which a table is profiled whole at every change."""
+MUCH = 0.05
+"""Share of changed rows from which on any table is."""
+MOST_CATEGORIES = 300
+"""Distinct values up to which a column divides its table into segments."""
+FEW_CATEGORIES = 20
+"""Distinct values up to which each is expected to go on."""
+LONGEST_CATEGORY = 60
+"""Characters of a text that may be a category."""
+MESSAGES = 3
+"""Findings of one rule that are told."""
+
+_DIMENSIONS = {
+    "columns_stay_filled": "completeness",
+    "columns_keep_their_places": "consistency",
+    "columns_stay_diverse": "consistency",
+    "values_stay_in_range": "validity",
+    "rows_come_once": "uniqueness",
+    "segments_go_on": "volume",
+}
+
+
+def judge_changes(settings: Settings, run_id: str, assets: Collection[str]) -> list[CheckOutcome]:
+    """Compares the staged changes of these tables with their published versions; one outcome for each broken rule.
+
+    What the owner accepted for this run (`ops.change.accepts_losses`) only warns. Keeps the profiles of the candidates
+    until `publish_profiles` gives them a version. A table that cannot be measured gets the outcome `error`. Raises
+    ServiceUnavailable where the warehouse does not answer.
+    """
+    outcomes: list[CheckOutcome] = []
+    with open_warehouse(settings).connect("check") as connection:
+        rows = connection.execute(
+            "select asset from ops.change where run_id = %s and accepts_losses", (run_id,)
+        ).fetchall()
+    accepted = {asset for (asset,) in rows}
+    for asset in sorted(assets):
+        try:
+            with open_warehouse(settings).connect("check") as connection:
+                change = _Change(connection, settings.checks_folder / "source", SOURCE_TABLES[asset])
+                found = _outcomes(asset, list(change.findings()))
+                outcomes += [replace(one, outcome="warn") if asset in accepted else one for one in found]
+                change.keep_profiles(run_id)
+        except BaseException as error:
+            if concerns_every_table(error):
+                raise
+            log.exception("%s could not be compared with its versions", asset)
+            cause = f"The change could not be compared with the versions before: {type(error).__name__}."
+            outcomes.append(CheckOutcome(asset, "change_can_be_compared", "error", None, cause, (), "consistency"))
+    return outcomes
+
+
+def publish_profiles(connection: Connection, asset: str, run_id: str) -> None:
+    """Gives the profiles that a run measured the version that it published, and drops those of versions long past."""
+    connection.execute(
+        "update ops.column_profile set version = (select max(version) from ops.publication where asset = %(asset)s)"
+        " where asset = %(asset)s and run_id = %(run)s and version is null",
+        {"asset": asset, "run": run_id},
+    )
+    connection.execute(
+        "delete from ops.column_profile where asset = %(asset)s and version not in (select version from ("
+        "select distinct version from ops.column_profile where asset = %(asset)s and version is not null"
+        " order by version desc limit %(kept)s) as kept)",
+        {"asset": asset, "kept": profile.VERSIONS},
+    )
+
+
+def _outcomes(asset: str, findings: Sequence[Finding]) -> Iterator[CheckOutcome]:
+    by_rule: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_rule.setdefault(finding.rule, []).append(finding)
+    for rule, found in by_rule.items():
+        found.sort(key=lambda one: (one.outcome != "fail", -(one.failed or 0)))
+        more = f"; and {len(found) - MESSAGES} more" if len(found) > MESSAGES else ""
+        message = "; ".join(one.message for one in found[:MESSAGES]) + more + "."
+        yield CheckOutcome(asset, rule, found[0].outcome, found[0].failed, message, (), _DIMENSIONS[rule])
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The columns of a table by what may be asked of them."""
+
+    entry: SourceTable
+    folder: Path
+
+    def __iter__(self) -> Iterator[Column]:
+        """Those that say something: neither the whole key nor a uuid nor the modification date."""
+        key = key_of(self.entry)
+        for column in columns_of(self.entry):
+            if column.name != self.entry.modified and not column.is_guid and (column.name,) != key:
+                yield column
+
+    def is_private(self, column: Column) -> bool:
+        return column.name in self.entry.personal or column.name in self.entry.protected
+
+    def may_divide(self, column: Column) -> bool:
+        """Whether it can be a category. Personal columns are none: their values would be told."""
+        short = not (column.is_hex or column.is_xml) and (column.longest or 0) <= LONGEST_CATEGORY
+        kind = isinstance(column.dtype, pl.Decimal | pl.Datetime | pl.Time)
+        return short and not kind and not self.is_private(column)
+
+    def numbers(self) -> list[Column]:
+        """Amounts and quantities; no keys, and nothing that refers."""
+        refer = {name for one in references(self.folder, self.entry.asset) for name in one.columns}
+        apart = {*refer, *key_of(self.entry)}
+        return [c for c in self if c.dtype.is_numeric() and c.name not in apart and not c.name.endswith("ID")]
+
+    def ordered_pairs(self) -> list[tuple[Column, Column]]:
+        """Pairs of amounts, or of dates, of one type."""
+        dates = [c for c in self if isinstance(c.dtype, pl.Datetime)]
+        pairs = [*combinations(self.numbers(), 2), *combinations(dates, 2)]
+        return [(one, other) for one, other in pairs if type(one.dtype) is type(other.dtype)]
+
+    def pairs(self) -> list[tuple[Column, Column]]:
+        """All pairs of columns of one type, which could hold each other's values."""
+        own = [c for c in self if c.name not in key_of(self.entry) and not (c.is_hex or c.is_xml)]
+        return [(one, other) for one, other in combinations(own, 2) if type(one.dtype) is type(other.dtype)]
+
+
+class _Change:
+    """One staged table, and how it differs from what is published."""
+
+    def __init__(self, connection: Connection, folder: Path, entry: SourceTable) -> None:
+        self.connection = connection
+        self.entry = entry
+        self.folder = folder
+        self.columns = _Columns(entry, folder)
+        self.key = key_of(entry)
+        self.published = table("raw", entry.asset)
+        self.candidate = table("staging", entry.asset)
+        rows = table("staging", staging.rows_table(entry.asset))
+        self.changed = f"(select * from {rows} where not {quoted(staging.SAME)})"
+        self.history = _history(connection, entry.asset)
+        self.changed_count, self.inserted_count = self._numbers(
+            f"select count(*), sum(case when p.{quoted(self.key[0])} is null then 1 else 0 end)"
+            f" from {self.changed} as r left join {self.published} as p on {equal(self.key, 'r', 'p')}"
+        )
+        (self.published_count,) = self._numbers(f"select count(*) from {self.published}")
+        self.profiles: list[Profile] = []
+
+    @property
+    def updated_count(self) -> int:
+        """Rows that are published and change."""
+        return self.changed_count - self.inserted_count
+
+    def findings(self) -> Iterator[Finding]:
+        """What the change does that no version did; nothing where nothing is published yet."""
+        if not self.published_count or not self.changed_count:
+            return
+        if not self.history:
+            self.history = {one.column: [one] for one in self._profiles(self.published)}
+        published, changed = self._groups(self.published), self._groups(self.changed)
+        empty: set[str] = set()
+        blankable = [c.name for c in self.columns if not isinstance(c.dtype, pl.Datetime | pl.Time | pl.Date)]
+        for emptied in profile.emptied(blankable, published, changed):
+            if not profile.is_explained(emptied, self._cells(emptied)):
+                empty.add(emptied.column)
+                yield profile.emptied_finding(emptied, self.history.get(emptied.column, ()))
+        if self.updated_count >= 3:
+            yield from self._of_updates(published, changed, empty)
+        yield from profile.mirrored(published, changed)
+        whole = frozenset(c.name for c in self.columns if c.dtype.is_integer())
+        for leap in profile.leaps(published, changed, whole):
+            yield profile.leap_finding(leap, self._count_of(leap), shown=leap.column not in self.entry.personal)
+        if self.inserted_count:
+            yield from self._doubled()
+            yield from self._silent()
+
+    def keep_profiles(self, run_id: str) -> None:
+        """Profiles the candidate where that costs little or much of it changed, for its version to come."""
+        self.connection.execute(
+            "delete from ops.column_profile where asset = %s and version is null", (self.entry.asset,)
+        )
+        few = self.changed_count < MUCH * self.published_count and self.published_count > SMALL
+        if few and self.history:
+            return
+        records = [{**asdict(one), "shares": json.dumps(dict(one.shares))} for one in self._profiles(self.candidate)]
+        self.connection.execute(
+            "insert into ops.column_profile (asset, run_id, column_name, rows, nulls, blanks, distinct_values, least,"
+            " most, mean, spread, shares) select %s, %s, p.* from jsonb_to_recordset(%s::jsonb) as p"
+            ' ("column" varchar, rows bigint, nulls bigint, blanks bigint, "distinct" bigint, least varchar,'
+            " most varchar, mean float8, spread float8, shares varchar)",
+            (self.entry.asset, run_id, json.dumps(records)),
+        )
+
+    def _segments(self, most: int) -> list[str]:
+        """The columns that divide the table into at most so many segments, as the last version has them."""
+        found = []
+        for column in self.columns:
+            versions = self.history.get(column.name)
+            last = versions[0] if versions else None
+            if last and last.distinct and last.distinct <= min(most, max(2, last.rows // 10)):
+                found.append(column.name)
+        return found
+
+    def _numbers(self, query: str, parameters: Any = None) -> tuple[int, ...]:
+        row = self.connection.execute(query, parameters).fetchone()
+        return tuple(int(value or 0) for value in row or ())
+
+    def _profiles(self, relation: str) -> list[Profile]:
+        """One scan for all columns, and one for the shares of those with few values."""
+        columns = list(self.columns)
+        parts = ["count(*)"]
+        for column in columns:
+            name = quoted(column.name)
+            public = not self.columns.is_private(column)
+            number = public and column.dtype.is_numeric()
+            ordered = public and column.dtype != pl.Boolean and not (column.is_hex or column.is_xml)
+            double = f"cast({name} as double precision)"
+            parts += [
+                f"sum(case when {name} is null then 1 else 0 end)",
+                f"sum(case when {_filled(column)} then 0 else 1 end)",
+                f"count(distinct {name})" if self.columns.may_divide(column) else "null",
+                f"cast(min({name}) as varchar)" if ordered else "null",
+                f"cast(max({name}) as varchar)" if ordered else "null",
+                f"avg({double})" if number else "null",
+                f"stddev_pop({double})" if number else "null",
+            ]
+        row = self.connection.execute(f"select {', '.join(parts)} from {relation} as t").fetchone() or ()
+        rows, found = int(row[0] or 0), []
+        for place, column in enumerate(columns):
+            nulls, blanks, distinct, least, most, mean, spread = row[1 + 7 * place : 8 + 7 * place]
+            counted = None if distinct is None else int(distinct)
+            found.append(
+                Profile(
+                    column.name,
+                    rows,
+                    int(nulls or 0),
+                    int(blanks or 0),
+                    counted,
+                    least,
+                    most,
+                    _float(mean),
+                    _float(spread),
+                )
+            )
+        return self._with_shares(relation, found)
+
+    def _with_shares(self, relation: str, profiles: list[Profile]) -> list[Profile]:
+        divided = [one.column for one in profiles if one.rows and one.distinct and one.distinct <= FEW_CATEGORIES]
+        shares: dict[str, dict[str, float]] = {name: {} for name in divided}
+        total = profiles[0].rows if profiles else 0
+        for name, value, rows in self._counts(relation, divided):
+            if value is not None:
+                shares[name][value] = round(rows / total, 6)
+        return [replace(one, shares=shares.get(one.column, {})) for one in profiles]
+
+    def _counts(self, relation: str, segments: Sequence[str], by: str = "") -> Iterator[tuple[Any, ...]]:
+        """Rows by column and value: column, value, rows; with `by`, an expression, its value in front."""
+        if not segments:
+            return
+        first = [by] if by else []
+        sets = ", ".join(f"({', '.join([*first, quoted(name)])})" for name in segments)
+        query = (
+            f"select {', '.join([*first, *_which(segments)])}, count(*) from {relation} as t group by grouping sets"
+            f" ({sets})"
+        )
+        for row in self.connection.execute(query):
+            *front, rows = row
+            name, value = _segment(segments, front[len(first) :])
+            yield (*front[: len(first)], name, value, int(rows))
+
+    def _groups(self, relation: str) -> Groups:
+        """One scan: how filled each column is, the range of each number, how columns compare; in all and by segment."""
+        segments, columns = self._segments(MOST_CATEGORIES), list(self.columns)
+        numbers, pairs = self.columns.numbers(), self.columns.ordered_pairs()
+        parts = ["count(*)"]
+        parts += [f"sum(case when {_filled(column)} then 1 else 0 end)" for column in columns]
+        for column in numbers:
+            positive = f"case when {quoted(column.name)} > 0 then cast({quoted(column.name)} as double precision) end"
+            parts += [f"min({positive})", f"max({positive})"]
+        for one, other in pairs:
+            parts += _comparison(one, other)
+        sets = ", ".join(["()", *(f"({quoted(name)})" for name in segments)])
+        front = _which(segments)
+        query = f"select {', '.join([*front, *parts])} from {relation} as t group by grouping sets ({sets})"
+        groups = {}
+        for row in self.connection.execute(query):
+            segment, value = _segment(segments, row[: len(front)])
+            rows, *measured = row[len(front) :]
+            filled = {c.name: int(n or 0) for c, n in zip(columns, measured, strict=False)}
+            ranges = measured[len(columns) :]
+            values = {name: Values(count) for name, count in filled.items()}
+            for place, column in enumerate(numbers):
+                least, most = ranges[2 * place : 2 * place + 2]
+                values[column.name] = Values(filled[column.name], _float(least), _float(most))
+            compared = ranges[2 * len(numbers) :]
+            orders = {
+                (one.name, other.name): Order(
+                    int(larger or 0),
+                    int(smaller or 0),
+                    **{"log_ratio" if one.dtype.is_numeric() else "days": _float(distance) or 0.0},
+                )
+                for (one, other), larger, smaller, distance in zip(
+                    pairs, compared[::3], compared[1::3], compared[2::3], strict=True
+                )
+            }
+            groups[segment, value] = Group(segment, value, int(rows), values, orders)
+        return groups
+
+    def _of_updates(self, published: Groups, changed: Groups, empty: set[str]) -> Iterator[Finding]:
+        """What only rows before and after can tell; nothing more of columns that are known to be empty."""
+        paired = self._paired()
+        yield from profile.exchanged(paired)
+        for column, finding in profile.losses(paired, self.history):
+            if column not in empty:
+                yield finding
+            empty.add(column)
+        yield from profile.collapsed(paired, self.published_count)
+        numbers = {column.name for column in self.columns.numbers()}
+        few = [name for name in self._segments(FEW_CATEGORIES) if name not in empty | numbers]
+        before = f"(select p.* from {self.published} as p join {self.changed} as r on {equal(self.key, 'r', 'p')})"
+        moved = {(name, value): rows for name, value, rows in self._counts(before, few)}
+        yield from profile.vanished(published, moved, changed, few)
+
+    def _paired(self) -> Paired:
+        columns, pairs = [c for c in self.columns if c.name not in self.key], self.columns.pairs()
+        divided = [c.name for c in columns if self.columns.may_divide(c) and c.dtype != pl.Boolean]
+        parts = ["count(*)"]
+        for column in columns:
+            was = _filled(column, "p")
+            parts.append(f"sum(case when {was} then 1 else 0 end)")
+            parts.append(f"sum(case when {was} and not coalesce({_filled(column, 'r')}, false) then 1 else 0 end)")
+        for one, other in pairs:
+            a, b = quoted(one.name), quoted(other.name)
+            parts.append(f"sum(case when r.{a} = p.{b} and r.{b} = p.{a} and p.{a} <> p.{b} then 1 else 0 end)")
+            parts.append(f"sum(case when p.{a} <> p.{b} then 1 else 0 end)")
+        for name in divided:
+            parts += [f"count(distinct p.{quoted(name)})", f"count(distinct r.{quoted(name)})"]
+        rows, *found = self._numbers(
+            f"select {', '.join(parts)} from {self.changed} as r join {self.published} as p"
+            f" on {equal(self.key, 'r', 'p')}"
+        )
+        own, rest = found[: 2 * len(columns)], found[2 * len(columns) :]
+        crossed, kinds = rest[: 2 * len(pairs)], rest[2 * len(pairs) :]
+        both = [(one.name, other.name) for one, other in pairs]
+        return Paired(
+            rows,
+            filled=dict(zip([c.name for c in columns], own[::2], strict=True)),
+            emptied=dict(zip([c.name for c in columns], own[1::2], strict=True)),
+            swapped=dict(zip(both, crossed[::2], strict=True)),
+            swappable=dict(zip(both, crossed[1::2], strict=True)),
+            kinds=dict(zip(divided, zip(kinds[::2], kinds[1::2], strict=True), strict=True)),
+        )
+
+    def _cells(self, found: Emptied) -> list[Cell]:
+        """The published rows of an emptied segment and the newly blank ones, by each column that could tell why."""
+        column = next(c for c in self.columns if c.name == found.column)
+        others = [n for n in self._segments(MOST_CATEGORIES) if n not in (found.column, found.group.segment)]
+        dates = [c.name for c in self.columns if c.nullable and isinstance(c.dtype, pl.Datetime)]
+        if not others and not dates:
+            return []
+        within, parameters = _within(found.group)
+        inner = [f"cast({quoted(n)} as varchar) as {quoted(n)}" for n in others]
+        inner += [f"case when {quoted(n)} is null then 'empty' else 'given' end as {quoted(n)}" for n in dates]
+        inner.append(f"case when {_filled(column)} then 0 else 1 end as is_blank")
+        both = [*others, *dates]
+        sets = ", ".join(f"({quoted(name)})" for name in both)
+
+        def by_value(relation: str) -> dict[tuple[str, str | None], tuple[int, int]]:
+            query = (
+                f"select {', '.join(_which(both))}, count(*), sum(t.is_blank) from (select {', '.join(inner)}"
+                f" from {relation} as t where {within}) as t group by grouping sets ({sets})"
+            )
+            rows = self.connection.execute(query, parameters).fetchall()
+            return {_segment(both, row[:-2]): (int(row[-2]), int(row[-1] or 0)) for row in rows}
+
+        before, now = by_value(self.published), by_value(self.changed)
+        return [
+            Cell(name, *before.get((name, value), (0, 0)), emptied=blanks, novel=value is not None)
+            for (name, value), (_, blanks) in now.items()
+        ]
+
+    def _count_of(self, leap: Leap) -> int:
+        within, parameters = _within(leap.group)
+        value = f"cast({quoted(leap.column)} as double precision)"
+        beyond = ">=" if leap.value > leap.limit else "<="
+        limit = leap.limit * profile.LEAP if leap.value > leap.limit else leap.limit / profile.LEAP
+        (rows,) = self._numbers(
+            f"select count(*) from {self.changed} as t where {within} and {quoted(leap.column)} > 0"
+            f" and {value} {beyond} cast(%(limit)s as double precision)",
+            {**parameters, "limit": limit},
+        )
+        return rows
+
+    def _doubled(self) -> Iterator[Finding]:
+        """New rows that repeat another row's content under another key."""
+        content = self._content()
+        if not content or self.inserted_count < min(profile.CERTAIN, max(3, 0.9 * self.published_count)):
+            return
+        known = [c for c in content if not c.nullable]
+        unsure = [c.name for c in content if c.nullable]
+        matches = " and ".join(
+            part
+            for part in (equal([c.name for c in known], "p", "r"), same(unsure, "p", "r") if unsure else "")
+            if part
+        )
+        inserted = (
+            f"(select r.* from {self.changed} as r where not exists (select 1 from {self.published} as p"
+            f" where {equal(self.key, 'p', 'r')}))"
+        )
+        row = _row_as_text(content)
+        repeats = f"select r.* from {inserted} as r where exists (select 1 from {self.published} as p where {matches})"
+        (matched,) = self._numbers(f"select count(*) from ({repeats}) as m")
+        (among,) = self._numbers(f"select count(*) - count(distinct {row}) from {inserted} as t")
+        repeated = max(matched, among)
+        if repeated < 0.4 * self.inserted_count:
+            return
+        (usual,) = self._numbers(f"select count(*) - count(distinct {row}) from {self.published} as t")
+        yield from profile.doubled(self.inserted_count, repeated, self.published_count, usual)
+
+    def _content(self) -> list[Column]:
+        """The columns without those that name a row: those that are unique with the key, or written from it."""
+        names_row = set()
+        if len(self.key) > 1:
+            counts = ", ".join(f"count(distinct {quoted(name)})" for name in self.key)
+            total, *distinct = self._numbers(f"select count(*), {counts} from {self.published}")
+            names_row = {name for name, count in zip(self.key, distinct, strict=True) if count == total}
+            if not names_row:
+                return []
+        elif texts := [c.name for c in self.columns if c.dtype == pl.String and c.name != self.key[0]]:
+            key = f"'%' || cast({quoted(self.key[0])} as varchar)"
+            sums = ", ".join(f"sum(case when {quoted(name)} like {key} then 1 else 0 end)" for name in texts)
+            counts_of = self._numbers(f"select {sums} from {self.published}")
+            names_row = {t for t, count in zip(texts, counts_of, strict=True) if count >= 0.9 * self.published_count}
+        return [c for c in self.columns if c.name not in names_row]
+
+    def _silent(self) -> Iterator[Finding]:
+        # A quantity or a status may cease by chance or by rule; what rows refer to, flags and codes go on.
+        numbers = {column.name for column in self.columns.numbers()}
+        month, few = self.entry.month, [n for n in self._segments(FEW_CATEGORIES) if n not in numbers]
+        if month is None or not few:
+            return
+        day = f"cast(d.{quoted(month.column)} as date)"
+        if month.parent:
+            parent, join = table("staging", month.parent), equal([str(month.parent_key)], "d", "x")
+            dated = f"{{}} as x join {parent} as d on {join}"
+        else:
+            dated, join = "{} as d", ""
+        row = self.connection.execute(f"select max({day}) from {dated.format(self.changed)}").fetchone()
+        newest: date | None = row[0] if row else None
+        if newest is None:
+            return
+        span = max(length * (count + 1) for length, count in profile.WINDOWS)
+        alias = "x" if month.parent else "d"
+        recent = (
+            f"(select {names(few, alias)}, {day} as of_day from {dated.format(self.candidate)}"
+            f" where d.{quoted(month.column)} >= cast('{newest - timedelta(days=span)}' as timestamp)"
+            f" and d.{quoted(month.column)} < cast('{newest + timedelta(days=1)}' as timestamp))"
+        )
+        days: dict[str, dict[date, dict[str, int]]] = {name: {} for name in few}
+        for of_day, name, value, rows in self._counts(recent, few, by="of_day"):
+            if value is not None:
+                days[name].setdefault(of_day, {})[value] = rows
+        found: Days = days
+        yield from profile.silent(found, newest)
+        yield from profile.concentrated(found, newest)
+
+
+def _history(connection: Connection, asset: str) -> dict[str, list[Profile]]:
+    """The profiles of the last versions by column, the newest first."""
+    rows = connection.execute(
+        "select column_name, rows, nulls, blanks, distinct_values, least, most, mean, spread, shares"
+        " from ops.column_profile where asset = %s and version is not null order by version desc",
+        (asset,),
+    ).fetchall()
+    found: dict[str, list[Profile]] = {}
+    for *measured, shares in rows:
+        found.setdefault(measured[0], []).append(replace(Profile(*measured), shares=json.loads(shares)))
+    return {column: versions[: profile.VERSIONS] for column, versions in found.items()}
+
+
+def _filled(column: Column, alias: str = "t") -> str:
+    """The condition that a value is neither NULL nor empty nor zero; NULL where it is NULL."""
+    name = f"{alias}.{quoted(column.name)}" if alias else quoted(column.name)
+    if column.dtype == pl.String:
+        return f"{name} <> ''"
+    return f"{name} <> 0" if column.dtype.is_numeric() else f"{name} is not null"
+
+
+def _comparison(one: Column, other: Column) -> Iterable[str]:
+    a, b = quoted(one.name), quoted(other.name)
+    yield f"sum(case when {a} > {b} then 1 else 0 end)"
+    yield f"sum(case when {a} < {b} then 1 else 0 end)"
+    ratio = f"ln(cast({a} as double precision) / cast({b} as double precision))"
+    days = f"cast(cast({a} as date) - cast({b} as date) as double precision)"
+    yield f"avg(case when {a} > 0 and {b} > 0 then {ratio} end)" if one.dtype.is_numeric() else f"avg({days})"
+
+
+def _which(segments: Sequence[str]) -> list[str]:
+    """Two columns for each segment: whether a row of a result is of it (0), and its value."""
+    return [part for name in segments for part in (f"grouping({quoted(name)})", f"cast({quoted(name)} as varchar)")]
+
+
+def _segment(segments: Sequence[str], row: Sequence[Any]) -> tuple[str, str | None]:
+    for place, name in enumerate(segments):
+        if row[2 * place] == 0:
+            return name, row[2 * place + 1]
+    return "", None
+
+
+def _within(group: Group) -> tuple[str, Mapping[str, Any]]:
+    if not group.segment:
+        return "true", {}
+    if group.value is None:
+        return f"{quoted(group.segment)} is null", {}
+    return f"cast({quoted(group.segment)} as varchar) = %(value)s", {"value": group.value}
+
+
+def _row_as_text(columns: Sequence[Column]) -> str:
+    return " || '|' || ".join(f"coalesce(cast({quoted(c.name)} as varchar), '')" for c in columns)
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)

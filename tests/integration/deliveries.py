@@ -1,0 +1,85 @@
+"""Deliveries straight into staging: the steps that judge the shape of a change, and nothing around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+
+import polars as pl
+
+from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.gate import profiling
+from adventureworks.gate.checks import CheckOutcome
+from adventureworks.gate.contract import hold_against
+from adventureworks.gate.load import protected
+from adventureworks.settings import Settings
+from adventureworks.source import open_source
+from adventureworks.warehouse import layout, open_warehouse, publication, staging
+
+_numbers = count(1)
+
+
+def typed(folder: Path, *assets: str) -> dict[str, pl.DataFrame]:
+    """The tables of a folder with the contract's types."""
+    with open_source(Settings(source=str(folder))).snapshot() as snapshot:
+        return {
+            asset: protected(
+                SOURCE_TABLES[asset],
+                pl.concat(
+                    hold_against(SOURCE_TABLES[asset], batch).good for batch in snapshot.rows(SOURCE_TABLES[asset])
+                ),
+            )
+            for asset in assets
+        }
+
+
+class Deliveries:
+    """A warehouse that takes frames for deliveries."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.warehouse = open_warehouse(settings)
+        self.run = ""
+        with self.warehouse.connect("test") as connection:
+            layout.prepare(connection)
+
+    def deliver(self, frames: Mapping[str, pl.DataFrame], *, whole: bool = False) -> list[CheckOutcome]:
+        """Stages frames, changed rows or whole tables, and judges their shape."""
+        self.run = f"ingest_source/delivery_{next(_numbers)}"
+        with self.warehouse.connect("test") as connection:
+            for asset in frames:
+                staging.start(connection, SOURCE_TABLES[asset])
+        with self.warehouse.bulk_loader() as append:
+            for asset, frame in frames.items():
+                rows = frame.with_columns(pl.lit(False).alias(staging.SAME))
+                append("staging", staging.rows_table(asset), rows)
+        with self.warehouse.connect("test") as connection:
+            for asset in frames:
+                staging.settle(connection, SOURCE_TABLES[asset], whole=whole, find_gone=whole)
+                staging.show_candidate(connection, SOURCE_TABLES[asset])
+        return profiling.judge_changes(self.settings, self.run, list(frames))
+
+    def publish(self, *assets: str) -> None:
+        """Publishes what was delivered last."""
+        with self.warehouse.connect("test") as connection:
+            for asset in assets:
+                effect, _ = publication.merge(connection, SOURCE_TABLES[asset])
+                publication.record(
+                    connection,
+                    asset=asset,
+                    rows=0,
+                    changed_rows=effect.upserts,
+                    months=None,
+                    set_aside=0,
+                    verdict="passed",
+                    run_id=self.run,
+                )
+                profiling.publish_profiles(connection, asset, self.run)
+                layout.show_published(connection, SOURCE_TABLES[asset])
+
+    def accept(self, frames: Mapping[str, pl.DataFrame], *, whole: bool = False) -> list[CheckOutcome]:
+        """Delivers and publishes, whatever was found."""
+        found = self.deliver(frames, whole=whole)
+        self.publish(*frames)
+        return found

@@ -1,0 +1,61 @@
+"""The shape of real deliveries: faults are found, harmless ones pass (all of them: `bench/change_alarms.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.settings import Settings
+from tests.integration import faults
+from tests.integration.deliveries import Deliveries, typed
+from tests.integration.faults import HEADER, PRODUCT, RATE, Frames
+
+DAY = datetime(2014, 5, 1)
+
+
+@pytest.fixture(scope="module")
+def house(real_data: Path, postgres: EmbeddedPostgres) -> Iterator[tuple[Deliveries, Frames]]:
+    """Orders, rates and products, published but for the orders and rates of one day, which are given."""
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
+        connection.execute("create database profiles template warehouse owner warehouse")
+    tables = typed(real_data / "parquet", HEADER, RATE, PRODUCT)
+    dated = {HEADER: "OrderDate", RATE: "CurrencyRateDate"}
+    before = {asset: tables[asset].filter(pl.col(column) < DAY) for asset, column in dated.items()}
+    day = {asset: tables[asset].filter(pl.col(column) == DAY) for asset, column in dated.items()}
+    deliveries = Deliveries(Settings(warehouse_url=SecretStr(postgres.url("profiles", "warehouse"))))
+    assert deliveries.accept({**before, PRODUCT: tables[PRODUCT]}, whole=True) == []
+    yield deliveries, {**day, PRODUCT: tables[PRODUCT]}
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
+        connection.execute("drop database profiles with (force)")
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        ("a day without sales persons", "columns_stay_filled"),
+        ("a day with tax and freight exchanged", "columns_keep_their_places"),
+        ("one rate a hundred times too high", "values_stay_in_range"),
+        ("a day of orders doubled", "rows_come_once"),
+        ("a day in one territory", "columns_stay_diverse"),
+        ("colours are NULL", "columns_stay_filled"),
+        ("cost and price exchanged", "columns_keep_their_places"),
+    ],
+)
+def test_a_fault_is_found(house: tuple[Deliveries, Frames], fault: str, rule: str) -> None:
+    deliveries, tables = house
+    change = (faults.ARRIVING | faults.REDELIVERED)[fault]
+    assert rule in {outcome.rule for outcome in deliveries.deliver(change(tables))}
+
+
+def test_the_day_as_it_is_and_harmless_changes_pass(house: tuple[Deliveries, Frames]) -> None:
+    deliveries, tables = house
+    assert deliveries.deliver(tables) == []
+    for name in ("prices rise by 5 %", "some prices are halved", "a new category"):
+        assert deliveries.deliver(faults.HARMLESS[name](tables)) == [], name

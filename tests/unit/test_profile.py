@@ -1,0 +1,213 @@
+"""What the shape of a change says: faults are found with both figures, and business is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adventureworks.gate import profile
+from adventureworks.gate.profile import Cell, Emptied, Finding, Group, Groups, Order, Paired, Profile, Values
+from adventureworks.incidents.ledger import SHAPE_RULES
+
+NEWEST = date(2014, 5, 31)
+
+
+def groups(*all_of: Group) -> Groups:
+    return {(one.segment, one.value): one for one in all_of}
+
+
+def group(rows: int, filled: int, segment: str = "", value: str | None = None) -> Group:
+    return Group(segment, value, rows, {"SalesPersonID": Values(filled)})
+
+
+def told(findings: Iterable[Finding]) -> list[tuple[str, str]]:
+    return [(one.rule, one.outcome) for one in findings]
+
+
+def test_an_emptied_segment_is_told_with_both_figures() -> None:
+    published = groups(group(31_465, 3_806), group(3_806, 3_806, "OnlineOrderFlag", "false"))
+    changed = groups(group(227, 0), group(179, 0, "OnlineOrderFlag", "false"))
+    (found,) = profile.emptied(["OnlineOrderFlag", "SalesPersonID"], published, changed)
+    finding = profile.emptied_finding(found, [Profile("SalesPersonID", 31_465, 27_659, 27_659)] * 5)
+    assert finding.outcome == "fail"
+    assert finding.message == (
+        "SalesPersonID is empty in 100 % of 179 changed rows where OnlineOrderFlag is false; in 0 % of the 3,806"
+        " published ones (87.9 % of the whole table in the last 5 versions)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("published", "changed"),
+    [
+        (group(10, 10), group(40, 0)),  # too little is published
+        (group(500, 500), group(4, 0)),  # too little changes
+        (group(500, 300), group(40, 0)),  # it is often empty
+        (group(500, 500), group(40, 30)),  # most of it is filled
+    ],
+)
+def test_what_is_few_or_usual_is_not_emptied(published: Group, changed: Group) -> None:
+    assert profile.emptied(["SalesPersonID"], groups(published), groups(changed)) == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "explained"),
+    [
+        (Cell("Status", 0, 0, 40, novel=True), True),  # the first orders that are not shipped yet
+        (Cell("Status", 30, 30, 40, novel=True), True),  # orders of that status never had a date
+        (Cell("Status", 5_000, 3, 40, novel=True), False),
+        (Cell("TerritoryID", 0, 0, 40, novel=False), False),  # emptied itself
+    ],
+)
+def test_a_new_or_usually_empty_category_explains_what_is_empty(cell: Cell, explained: bool) -> None:
+    found = Emptied("ShipDate", group(40, 0), 40, 40, 0, 5_000)
+    assert profile.is_explained(found, [cell]) is explained
+
+
+def paired(rows: int, **given: dict) -> Paired:
+    return Paired(rows, **({"filled": {}, "emptied": {}, "swapped": {}, "swappable": {}} | given))
+
+
+@pytest.mark.parametrize(
+    ("emptied", "blanks", "expected"),
+    [
+        (14, 3, ["fail"]),
+        (3, 14, ["warn"]),
+        (2, 3, []),
+        (0, 3, []),
+    ],
+)
+def test_updates_that_empty_a_column(emptied: int, blanks: int, expected: list[str]) -> None:
+    history = {"TerritoryID": [Profile("TerritoryID", 17, blanks, blanks)]}
+    change = paired(14, filled={"TerritoryID": emptied}, emptied={"TerritoryID": emptied})
+    assert [finding.outcome for _, finding in profile.losses(change, history)] == expected
+
+
+def test_what_was_as_empty_in_one_of_the_last_versions_is_no_news() -> None:
+    history = {"OnOrderQty": [Profile("OnOrderQty", 100, 10, 10), Profile("OnOrderQty", 100, 100, 100)]}
+    change = paired(90, filled={"OnOrderQty": 90}, emptied={"OnOrderQty": 90})
+    assert list(profile.losses(change, history)) == []
+
+
+TAX = ("TaxAmt", "Freight")
+
+
+@pytest.mark.parametrize(("swapped", "expected"), [(5, 1), (4, 0), (100, 1)])
+def test_an_exchange_takes_several_rows(swapped: int, expected: int) -> None:
+    found = list(profile.exchanged(paired(swapped, swapped={TAX: swapped}, swappable={TAX: swapped})))
+    assert len(found) == expected
+
+
+def ordered(larger: int, smaller: int, ratio: float) -> Groups:
+    return groups(Group("", None, larger + smaller, {}, {TAX: Order(larger, smaller, ratio)}))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (ordered(9_000, 0, 1.16), ordered(0, 40, -1.16), [("columns_keep_their_places", "fail")]),
+        (ordered(9_000, 0, 1.16), ordered(0, 6, -1.16), [("columns_keep_their_places", "warn")]),
+        (ordered(9_000, 0, 1.16), ordered(0, 40, -0.1), []),  # another ratio is no exchange
+        (ordered(5_000, 4_000, 0.1), ordered(0, 40, -0.1), []),  # there was no order
+        (ordered(40, 0, 1.16), ordered(0, 40, -1.16), []),  # hardly anything is known
+        (ordered(9_000, 0, 1.16), ordered(40, 0, 1.16), []),
+    ],
+)
+def test_columns_that_change_places_in_new_rows(before: Groups, now: Groups, expected: list[tuple[str, str]]) -> None:
+    assert told(profile.mirrored(before, now)) == expected
+
+
+def rates(factor: float = 1.0) -> Groups:
+    return groups(
+        Group("", None, 2_000, {"AverageRate": Values(2_000, 0.8 * factor, 130 * factor)}),
+        Group("ToCurrencyCode", "EUR", 1_000, {"AverageRate": Values(1_000, 0.8 * factor, 1.2 * factor)}),
+        Group("ToCurrencyCode", "JPY", 1_000, {"AverageRate": Values(1_000, 100 * factor, 130 * factor)}),
+    )
+
+
+def test_a_value_far_outside_its_category_is_told_with_both_figures() -> None:
+    now = groups(Group("ToCurrencyCode", "EUR", 1, {"AverageRate": Values(1, 101.0, 101.0)}))
+    (leap,) = profile.leaps(rates(), now)
+    finding = profile.leap_finding(leap, 1)
+    assert (finding.rule, finding.outcome) == ("values_stay_in_range", "fail")
+    assert "AverageRate is 84.2 times beyond the largest value of 1,000 published rows" in finding.message
+    assert "where ToCurrencyCode is EUR (101 against 1.2)" in finding.message
+    assert "101" not in profile.leap_finding(leap, 1, shown=False).message
+
+
+@given(st.floats(0.25, 4.0))
+def test_no_currency_moves_so_little_that_it_alarms(factor: float) -> None:
+    assert profile.leaps(rates(), rates(factor)) == []
+
+
+@given(st.floats(8.0, 1e6), st.booleans())
+def test_every_currency_that_leaps_alarms(factor: float, upward: bool) -> None:
+    found = profile.leaps(rates(), rates(factor if upward else 1 / factor))
+    assert [one.column for one in found] == ["AverageRate"]
+
+
+@pytest.mark.parametrize(
+    ("inserted", "repeated", "published", "usual", "found"),
+    [
+        (31_465, 31_465, 31_465, 0, True),
+        (454, 227, 28_115, 0, True),  # a day, and every row of it twice
+        (10, 5, 5_000, 0, False),
+        (5, 5, 5, 0, True),  # the whole of a small table
+        (454, 227, 28_115, 14_000, False),  # rows repeat each other anyway
+        (454, 20, 28_115, 0, False),
+    ],
+)
+def test_rows_that_come_again_under_new_keys(
+    inserted: int, repeated: int, published: int, usual: int, found: bool
+) -> None:
+    assert bool(list(profile.doubled(inserted, repeated, published, usual))) is found
+
+
+def business(silent_days: int, partial: float = 1.0) -> dict[str, dict[date, dict[str, int]]]:
+    """Half a year of orders of two territories, and of resellers once a month; the second ends early."""
+    days = {}
+    for back in range(180):
+        day = NEWEST - timedelta(days=back)
+        share = partial if back == 0 else 1.0
+        days[day] = {"1": int(40 * share)} | ({} if back < silent_days else {"2": int(20 * share)})
+    resellers = {
+        day: {"true": sum(rows.values())} | ({"false": 100} if day.day == 1 else {}) for day, rows in days.items()
+    }
+    return {"TerritoryID": days, "OnlineOrderFlag": resellers}
+
+
+@pytest.mark.parametrize(("silent_days", "found"), [(0, False), (1, False), (3, True), (7, True)])
+def test_a_territory_falls_silent(silent_days: int, found: bool) -> None:
+    findings = list(profile.silent(business(silent_days), NEWEST))
+    assert told(findings) == [("segments_go_on", "warn")] * found
+    assert all("TerritoryID 2 has none of" in one.message for one in findings)
+
+
+@given(st.floats(0.0, 1.0))
+def test_a_day_that_is_not_over_is_no_silence(share: float) -> None:
+    assert list(profile.silent(business(0, partial=share), NEWEST)) == []
+
+
+def test_a_category_of_which_every_row_moved_is_told() -> None:
+    published = groups(
+        Group("", None, 1_000, {}), Group("TerritoryID", "4", 500, {}), Group("TerritoryID", "5", 500, {})
+    )
+    changed = groups(Group("", None, 500, {}), Group("TerritoryID", "4", 500, {}))
+    (finding,) = profile.vanished(published, {("TerritoryID", "5"): 500}, changed, ["TerritoryID"])
+    assert finding.message == "TerritoryID is 5 in 0 rows after the change; in 500 of 1,000 published ones"
+
+
+def test_the_rules_of_incidents_are_those_of_profiles() -> None:
+    assert set(get_args(profile.Rule)) == SHAPE_RULES
+
+
+def test_a_new_category_has_values_of_its_own() -> None:
+    now = groups(
+        Group("", None, 30, {"AverageRate": Values(30, 4_000.0, 9_000.0)}),
+        Group("ToCurrencyCode", "IRR", 30, {"AverageRate": Values(30, 4_000.0, 9_000.0)}),
+    )
+    assert profile.leaps(rates(), now) == []
