@@ -71,6 +71,16 @@ def text(longest: int, *, blank: bool = False, **field: Any) -> Any:
     return column if blank or column.nullable else not_blank(column)
 
 
+def _padded(field: dict[str, Any]) -> dict[str, Any]:
+    """The options of a field to which the source adds blanks up to a fixed width (`nchar`): they are no part of it."""
+    return {**field, "metadata": {**field.get("metadata", {}), "padded": True}}
+
+
+def code(longest: int, *, blank: bool = False, **field: Any) -> Any:
+    """A short text of fixed width at the source."""
+    return text(longest, blank=blank, **_padded(field))
+
+
 def long_text(**field: Any) -> Any:
     """A text of any length that says something."""
     return not_blank(Field(**field))
@@ -82,9 +92,9 @@ def not_blank(column: Any) -> Any:
 
 
 def one_of(*codes: str, **field: Any) -> Any:
-    """One of these codes; as in SQL Server, blanks behind it and upper or lower case do not matter."""
+    """One of these codes, perhaps of fixed width at the source; as there, upper or lower case does not matter."""
     return _with(
-        Field(**field),
+        Field(**_padded(field)),
         "is_one_of",
         f"is one of {', '.join(codes)}",
         lambda value: value.str.strip_chars_end(" ").str.to_uppercase().is_in(codes),

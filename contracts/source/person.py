@@ -18,6 +18,7 @@ from contracts.columns import (
     Text,
     TinyInt,
     Xml,
+    code,
     country_code,
     derived_from,
     email,
@@ -243,7 +244,7 @@ class StateProvince(SourceTable):
     """One row per state or province, with its sales territory."""
 
     StateProvinceID: Int
-    StateProvinceCode: Text = text(3)
+    StateProvinceCode: Text = code(3)
     CountryRegionCode: Text = country_code()
     IsOnlyStateProvinceFlag: Bit = Field(description="True: the country has no provinces, the row stands for all of it")
     Name: Text = text(50)

@@ -20,6 +20,7 @@ from contracts.columns import (
     TinyInt,
     Xml,
     at_most_a_day_after_the_record,
+    code,
     email,
     guid,
     hexadecimal,
@@ -39,7 +40,7 @@ class BillOfMaterials(SourceTable):
     ComponentID: Int
     StartDate: DateTime
     EndDate: DateTime = Field(nullable=True)
-    UnitMeasureCode: Text = text(3)
+    UnitMeasureCode: Text = code(3)
     BOMLevel: SmallInt = Field(description="Depth of the component, 0 for a finished product")
     PerAssemblyQty: Decimal8_2 = Field(ge=1, description="Units of the component in one assembly")
     ModifiedDate: DateTime
@@ -69,7 +70,7 @@ class BillOfMaterials(SourceTable):
 class Culture(SourceTable):
     """One row per language of product texts; the blank code is the invariant one."""
 
-    CultureID: Text = text(6, blank=True)
+    CultureID: Text = code(6, blank=True)
     Name: Text = text(50)
     ModifiedDate: DateTime
 
@@ -88,7 +89,7 @@ class Document(SourceTable):
     FolderFlag: Bit
     FileName: Text = text(400)
     FileExtension: Text = text(8, nullable=True)
-    Revision: Text = text(5)
+    Revision: Text = code(5)
     ChangeNumber: Int = Field(ge=0)
     Status: TinyInt = Field(ge=1, le=3, description="1 pending approval, 2 approved, 3 obsolete")
     DocumentSummary: Text = Field(nullable=True)
@@ -146,8 +147,8 @@ class Product(SourceTable):
     StandardCost: Money = Field(ge=0)
     ListPrice: Money = Field(ge=0)
     Size: Text = text(5, nullable=True)
-    SizeUnitMeasureCode: Text = text(3, nullable=True)
-    WeightUnitMeasureCode: Text = text(3, nullable=True)
+    SizeUnitMeasureCode: Text = code(3, nullable=True)
+    WeightUnitMeasureCode: Text = code(3, nullable=True)
     Weight: Decimal8_2 = Field(nullable=True, gt=0)
     DaysToManufacture: Int = Field(ge=0)
     ProductLine: Text = one_of(
@@ -308,7 +309,7 @@ class ProductModelProductDescriptionCulture(SourceTable):
 
     ProductModelID: Int
     ProductDescriptionID: Int
-    CultureID: Text = text(6, blank=True)
+    CultureID: Text = code(6, blank=True)
     ModifiedDate: DateTime
 
     class Config:
@@ -426,7 +427,7 @@ class TransactionHistoryArchive(TransactionHistory):
 class UnitMeasure(SourceTable):
     """One row per unit of measure."""
 
-    UnitMeasureCode: Text = text(3)
+    UnitMeasureCode: Text = code(3)
     Name: Text = text(50)
     ModifiedDate: DateTime
 

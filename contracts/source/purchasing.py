@@ -17,6 +17,7 @@ from contracts.columns import (
     Text,
     TinyInt,
     at_most_a_day_after_the_record,
+    code,
     guid,
     rule,
     text,
@@ -35,7 +36,7 @@ class ProductVendor(SourceTable):
     MinOrderQty: Int = Field(ge=1)
     MaxOrderQty: Int = Field(ge=1)
     OnOrderQty: Int = Field(nullable=True, ge=0)
-    UnitMeasureCode: Text = text(3)
+    UnitMeasureCode: Text = code(3)
     ModifiedDate: DateTime
 
     @rule

@@ -36,6 +36,8 @@ class Column:
     nullable: bool
     is_guid: bool = False
     is_hex: bool = False
+    is_padded: bool = False
+    """Whether the source may fill the text up with blanks, which are no part of the value."""
     is_xml: bool = False
     longest: int | None = None
     """Most characters of a text; None: any length, or no text."""
@@ -56,7 +58,10 @@ def source_columns_of(entry: SourceTable | Mart) -> tuple[Column, ...]:
 
 def digest_of_columns(entry: SourceTable | Mart) -> str:
     """Changes when a column comes, goes, or gets its values in another way or type."""
-    described = "\n".join(f"{column.name} {column.dtype} {column.derivation}" for column in columns_of(entry))
+    described = "\n".join(
+        f"{column.name} {column.dtype} {column.derivation}{' padded' if column.is_padded else ''}"
+        for column in columns_of(entry)
+    )
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
@@ -79,6 +84,7 @@ def _columns(contract: type[DataFrameModel]) -> tuple[Column, ...]:
                 is_guid=any(statistics.get("pattern") == GUID_PATTERN for _, statistics in rules),
                 is_hex=any(statistics.get("pattern") == HEX_PATTERN for _, statistics in rules),
                 is_xml=any(statistics.get("pattern") == XML_PATTERN for _, statistics in rules),
+                is_padded=bool((promised.metadata or {}).get("padded")),
                 longest=next((statistics["max_value"] for rule, statistics in rules if rule == "str_length"), None),
                 description=promised.description or "",
                 derivation=Derivation(*origin) if (origin := (promised.metadata or {}).get("derived_from")) else None,

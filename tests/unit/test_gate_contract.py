@@ -228,6 +228,18 @@ def test_a_word_for_null_is_no_value_where_null_is_allowed(word: str) -> None:
     assert stands_for_null(pl.Series([word, "Nullstraße 1", None]), column.nullable).to_list() == [True, False, False]
 
 
+@pytest.mark.parametrize("padding", ["", "  "])
+def test_the_blanks_that_fill_up_a_code_are_no_part_of_it(padding: str) -> None:
+    rows = [
+        {"UnitMeasureCode": f"{code}{padding}", "Name": name, "ModifiedDate": datetime(2013, 1, 1)}
+        for code, name in (("EA", "Each "), ("C", " "))
+    ]
+    batch = pa.Table.from_pylist(rows).to_batches()[0]
+    verdict = hold_against(SOURCE_TABLES["Production_UnitMeasure"], batch)
+    assert verdict.good.rows() == [("EA", "Each ", datetime(2013, 1, 1))], "other texts stay as they are"
+    assert verdict.bad["UnitMeasureCode"].to_list() == ["C"], "so that its last good version is found"
+
+
 def test_each_bad_row_names_the_rule_it_broke() -> None:
     rows = offers(5)
     rows[1]["DiscountPct"] = Decimal("1.5000")

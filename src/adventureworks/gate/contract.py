@@ -6,7 +6,7 @@ references, volume) is not judged here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,12 @@ def with_whole_key(entry: SourceTable | Mart, frame: pl.DataFrame) -> pl.DataFra
     )
 
 
+def without_padding(frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
+    """The frame without the blanks that a source puts behind texts of fixed width: `EA ` and `EA` are one code."""
+    padded = [column.name for column in columns if column.is_padded and frame.schema.get(column.name) == pl.String]
+    return frame.with_columns(pl.col(padded).str.strip_chars_end(" ")) if padded else frame
+
+
 def hold_against(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
     """Splits a batch into rows that keep the contract and rows that do not.
 
@@ -79,7 +85,7 @@ def hold_against(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
     missing = [column.name for column in columns if column.name not in frame.columns]
     if missing:
         raise TableBlocked(entry.asset, "columns_are_there", f"the source no longer has {_listed(missing)}.")
-    frame = frame.select(column.name for column in columns)
+    frame = without_padding(frame.select(column.name for column in columns), columns)
     # A CSV file knows nothing but text; there a value that does not parse condemns its row. Anywhere else text in the
     # place of a number is a changed type, and condemns the table.
     parses_text = _is_all_text(frame)

@@ -222,6 +222,9 @@ def _last_reading(connection: Connection, run_id: str, asset: str, latest: datet
     ).fetchone()
     if row is None or row[0] is None or (latest and row[0] > latest):
         return None
+    if any(column.is_padded for column in staging.key_columns(SOURCE_TABLES[asset])):
+        # Some keys would be looked up one by one, and not every source takes them without their padding.
+        return None
     newest, noted, blocked = row
     return _Reading(newest, None if blocked else noted.rpartition(" ")[0])
 
