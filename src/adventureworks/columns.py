@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -69,6 +70,16 @@ def key_of(entry: SourceTable | Mart) -> tuple[str, ...]:
     """The names of the primary key's columns."""
     unique = entry.contract.to_schema().unique or ()
     return (unique,) if isinstance(unique, str) else tuple(unique)
+
+
+def shown_key_of(entry: SourceTable) -> tuple[str, ...]:
+    """The key's columns that messages may show: none that is personal or protected."""
+    return tuple(name for name in key_of(entry) if name not in {*entry.personal, *entry.protected})
+
+
+def keys_as_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> tuple[str, ...]:
+    """Keys for people, such as `SalesOrderID=43659, SalesOrderDetailID=17`; none where no column may be shown."""
+    return tuple(", ".join(f"{name}={value}" for name, value in zip(columns, row, strict=True)) for row in rows if row)
 
 
 @lru_cache(maxsize=256)

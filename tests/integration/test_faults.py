@@ -66,7 +66,8 @@ PLACES: dict[str, Place] = {
     "staging": (staging, "settle", lambda _connection, entry, **_: entry.asset),
     "quarantine": (quarantine, "foresee", lambda _connection, entry, **_: entry.asset),
     "candidate": (staging, "show_candidate", lambda _connection, entry: entry.asset),
-    "checks": (checks, "_check_table", lambda _source, _folder, declared, _variables: declared[0].table),
+    "checks": (checks, "_check_table", lambda _source, _folder, declared, *_: declared[0].table),
+    "references": (staging, "set_aside", lambda _connection, entry, *_: entry.asset),
     "merge": (publication, "merge", lambda _connection, entry: entry.asset),
     "watermark": (publication, "newest_change", lambda _connection, entry, _latest: entry.asset),
 }

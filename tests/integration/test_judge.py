@@ -81,6 +81,35 @@ def test_a_month_that_vanishes_is_refused_with_its_rows(pipeline: Pipeline) -> N
     assert f"{month} ({orders:,} rows)" in incident.summary
 
 
+@pytest.mark.parametrize("fault", ["one row is left", "every row gets another month"])
+def test_a_month_that_all_but_vanishes_is_refused(pipeline: Pipeline, fault: str) -> None:
+    [(month, rows)] = pipeline.published(
+        """select to_char("TransactionDate", 'YYYY-MM'), count(*) from raw."Production_TransactionHistory" group by 1
+        having count(*) > 30 order by 2, 1 limit 1"""
+    )
+    table, of_month = '"Production"."TransactionHistory"', f"to_char(\"TransactionDate\", 'YYYY-MM') = '{month}'"
+    pipeline.change(
+        f'delete from {table} where {of_month} and "TransactionID" > (select min("TransactionID") from {table}'
+        f" where {of_month})"
+        if fault == "one row is left"
+        else f'update {table} set "TransactionDate" = "TransactionDate" + interval \'70 days\' where {of_month}'
+    )
+    refused = pipeline.ingest(everything=True)
+    assert refused.opened["Production_TransactionHistory"] == "keeps_its_months"
+    [incident] = [one for one in refused.conclusion.opened if one.rule == "keeps_its_months"]
+    assert f"{month} ({rows - (fault == 'one row is left'):,} rows)" in incident.summary
+
+
+def test_rows_that_move_to_the_archive_are_not_lost(pipeline: Pipeline) -> None:
+    table = '"Production"."TransactionHistory"'
+    chosen = f'"TransactionID" in (select "TransactionID" from {table} order by "TransactionDate", 1 limit 400)'
+    pipeline.change(f'insert into "Production"."TransactionHistoryArchive" select * from {table} where {chosen}')
+    assert pipeline.change(f"delete from {table} where {chosen}") == 400
+    done = pipeline.ingest()
+    assert not done.opened
+    assert {"Production_TransactionHistory", "Production_TransactionHistoryArchive"} <= {*done.published}
+
+
 def test_an_older_state_under_another_address_is_stale(pipeline: Pipeline) -> None:
     table = '"Sales"."SalesTerritory"'
     use_another_address(pipeline)

@@ -42,6 +42,8 @@ class SourceTable:
     """Columns that tell something of a natural person; protected columns are personal too."""
     large: bool = False
     """Loaded in a task of its own."""
+    archive: str | None = None
+    """The table, with the same key, into which the source moves old rows: they are not lost."""
 
     @property
     def asset(self) -> str:

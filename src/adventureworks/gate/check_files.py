@@ -72,7 +72,7 @@ class DeclaredCheck:
         if self.query:
             try:
                 tree = sqlglot.parse_one(self.query, dialect="postgres")
-            except sqlglot.errors.ParseError:
+            except sqlglot.errors.SqlglotError:
                 # The scan tells what is wrong with it, when the rule's own table is checked.
                 return frozenset(named)
             named |= {table.name for table in tree.find_all(exp.Table)} & {*SOURCE_TABLES, *MARTS}

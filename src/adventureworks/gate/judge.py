@@ -16,7 +16,7 @@ from functools import partial
 from graphlib import CycleError, TopologicalSorter
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
-from adventureworks.columns import key_of
+from adventureworks.columns import keys_as_text, shown_key_of
 from adventureworks.errors import CandidateLost, PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.gate import losses, results
 from adventureworks.gate.check_files import DeclaredCheck, declared_checks
@@ -42,10 +42,12 @@ def judge(settings: Settings, run_id: str) -> None:
     ServiceUnavailable where that happens again and again.
     """
     for _ in range(candidate.MOST_TRIES):
+        judged = False
         with suppress(CandidateLost):
             _judge(settings, run_id)
+            judged = True
         lost = _lost(settings, run_id)
-        if not lost:
+        if judged and not lost:
             return
         log.warning("Staged rows of %s were lost; they are loaded again.", ", ".join(sorted(lost)))
         load(settings, run_id, sorted(lost))
@@ -96,8 +98,8 @@ def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: 
         outcomes = batch.check(unchecked)
         shapes = judge_changes(settings, run_id, unchecked & batch.passing)
         with warehouse.connect("check") as connection:
-            results.remember(connection, run_id, shapes, kind="profile")
-            batch.block_failed(connection, [*outcomes, *shapes])
+            batch.block_failed(connection, outcomes)
+            batch.block_misshapen(connection, shapes)
         # A table that is blocked shows its published rows again: what refers to it has to be checked against those.
         unchecked = batch.blocked - settled
 
@@ -145,15 +147,8 @@ class _Batch:
         self._show(connection)
         moved = set()
         for asset in self._parents_first():
-            if self._waits_for_parent(connection, asset):
-                continue
-            for reference in self.references_of(asset):
-                message = f"{', '.join(reference.columns)} is in {reference.parent}"
-                orphans = _orphan(reference, "r")
-                entry = SOURCE_TABLES[asset]
-                removed = staging.set_aside(connection, entry, orphans, reference.rule, message, self.run_id)
-                if removed:
-                    candidate.shrink(connection, self.run_id, entry, removed)
+            with _checking(asset):
+                if not self._waits_for_parent(connection, asset) and self._set_orphans_aside(connection, asset):
                     moved.add(asset)
         for asset in sorted(self.passing):
             with _checking(asset):
@@ -162,6 +157,18 @@ class _Batch:
         self.block_units(connection)
         self._show(connection)
         return moved
+
+    def _set_orphans_aside(self, connection: WarehouseConnection, asset: str) -> int:
+        """Sets aside the staged rows of a table that refer to nothing; returns how many."""
+        entry, found = SOURCE_TABLES[asset], 0
+        for reference in self.references_of(asset):
+            message = f"{', '.join(reference.columns)} is in {reference.parent}"
+            orphans = _orphan(reference, "r")
+            removed = staging.set_aside(connection, entry, orphans, reference.rule, message, self.run_id)
+            if removed:
+                candidate.shrink(connection, self.run_id, entry, removed)
+                found += removed
+        return found
 
     def block(self, connection: Connection, asset: str, rule: str, cause: str) -> None:
         """Blocks a table, for the first reason found."""
@@ -201,13 +208,24 @@ class _Batch:
                 cause = f"{outcome.message}{_for_example(outcome.examples)}"
                 self.block(connection, outcome.table, outcome.rule, cause)
         others = [outcome for outcome in outcomes if outcome.table not in passing]
-        failed = [outcome for outcome in others if outcome.outcome in {"fail", "error"}]
+        # A rule of another table that cannot be evaluated says nothing of this batch.
+        failed = [outcome for outcome in others if outcome.outcome == "fail"]
         results.remember(connection, self.run_id, [one for one in others if one not in failed], kind="between")
         for outcome in self._broken_by_batch(failed):
             check = next(c for c in declared_checks(self.folder, outcome.table) if c.rule == outcome.rule)
             message = f"with it, {outcome.table} breaks {outcome.rule}: {outcome.message}"
             for asset in sorted(check.tables & passing):
                 self.block_found(connection, replace(outcome, table=asset, message=message), kind="reference")
+        self.block_units(connection)
+
+    def block_misshapen(self, connection: Connection, shapes: list[CheckOutcome]) -> None:
+        """Keeps how changes differ from the versions before, and blocks the tables where that cannot be business."""
+        for asset in sorted({shape.table for shape in shapes}):
+            results.forget_kind(connection, self.run_id, asset, "profile")
+        results.remember(connection, self.run_id, shapes, kind="profile")
+        for shape in shapes:
+            if shape.outcome in {"fail", "error"}:
+                self.block(connection, shape.table, shape.rule, shape.message)
         self.block_units(connection)
 
     def check(self, changed: set[str]) -> list[CheckOutcome]:
@@ -253,7 +271,7 @@ class _Batch:
             (outcome.table, outcome.rule): outcome.failed or 0
             for outcome in run_checks(open_warehouse(self.settings), self.folder, sorted(only), {}, "raw", only=only)
         }
-        return [one for one in failed if one.failed is None or one.failed > before.get((one.table, one.rule), 0)]
+        return [one for one in failed if (one.failed or 0) > before.get((one.table, one.rule), 0)]
 
     def _stale_before(self, connection: Connection, asset: str) -> datetime:
         """The earliest newest change that a table may have: a little before that of the rows that are published."""
@@ -304,11 +322,11 @@ class _Batch:
 
     def _block_vanished_parents(self, connection: Connection) -> None:
         """Blocks a table that lost rows to which rows of other tables still refer."""
-        shrunk = {
-            asset
-            for asset in self.passing
-            if _count(connection, f"select count(*) from {table('staging', staging.gone_table(asset))}")
-        }
+        shrunk = set()
+        for asset in sorted(self.passing):
+            with _checking(asset):
+                if _count(connection, f"select count(*) from {table('staging', staging.gone_table(asset))}"):
+                    shrunk.add(asset)
         for child in sorted(self.children_of(shrunk)):
             for reference in self.references_of(child):
                 if reference.parent in shrunk and reference.parent not in self.blocked:
@@ -316,18 +334,17 @@ class _Batch:
                         self._block_if_orphaned(connection, child, reference)
 
     def _block_if_orphaned(self, connection: Connection, child: str, reference: Reference) -> None:
-        key = key_of(SOURCE_TABLES[child])
+        key = shown_key_of(SOURCE_TABLES[child])
+        shown = f", {names(key, 'c')}" if key else ""
         rows = connection.execute(
-            f"select count(*) over (), {names(key, 'c')} from {table('staging', child)} as c"
-            f" where {_orphan(reference, 'c')} order by {names(key, 'c')} limit {EXAMPLES}"
+            f"select count(*) over (){shown} from {table('staging', child)} as c"
+            f" where {_orphan(reference, 'c')} order by {names(key, 'c') or '1'} limit {EXAMPLES}"
         ).fetchall()
         if rows:
             count = int(rows[0][0])
             refer = "row of {0} refers" if count == 1 else "rows of {0} refer"
             cause = f"rows vanished to which {count:,} {refer.format(child)} by {', '.join(reference.columns)}."
-            examples = tuple(
-                ", ".join(f"{name}={value}" for name, value in zip(key, row[1:], strict=True)) for row in rows
-            )
+            examples = keys_as_text(key, (row[1:] for row in rows))
             rule = "referenced_rows_are_there"
             found = CheckOutcome(reference.parent, rule, "fail", count, cause, examples, "referential")
             self.block_found(connection, found, kind="reference")

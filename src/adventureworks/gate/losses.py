@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from adventureworks.catalog import SourceTable, unit_of
-from adventureworks.columns import key_of
+from adventureworks.columns import key_of, keys_as_text, shown_key_of
 from adventureworks.gate.checks import CheckOutcome
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.warehouse import staging
@@ -20,6 +20,9 @@ RULES = frozenset({"keeps_its_months", "keeps_most_of_its_rows", "is_fresh"})
 
 FEW_ROWS = 20
 """So many rows may vanish at once, however small the table."""
+
+LEAST_OF_A_MONTH = 0.1
+"""Share of a published month's rows that has to be left."""
 
 ROWS_OF_A_MONTH = 3
 """A month of fewer rows may vanish: a cancelled order, at the end of what is known."""
@@ -33,7 +36,7 @@ def found_in(connection: Connection, entry: SourceTable, limit: float) -> CheckO
     """
     if entry.month is None:
         return None
-    if not _count(connection, staging.gone_table(entry.asset)):
+    if not _changes(connection, entry):
         return None
     months = _lost_months(connection, entry) if entry.month.parent is None else []
     if months:
@@ -43,6 +46,9 @@ def found_in(connection: Connection, entry: SourceTable, limit: float) -> CheckO
         message = f"{len(months)} published {_months(len(months))} would vanish by {entry.month.column}: {named}{more}."
         return CheckOutcome(entry.asset, "keeps_its_months", "fail", rows, message, _gone(connection, entry), "volume")
     published, candidate = _count(connection, entry.asset, "raw"), _count(connection, entry.asset)
+    if entry.archive:
+        row = connection.execute(f"select count(*) from ({_archived(entry)}) as moved").fetchone()
+        candidate += int(row[0]) if row else 0
     lost = published - candidate
     if lost > max(FEW_ROWS, limit * published):
         message = f"{candidate:,} rows instead of {published:,}: more than {limit:.1%} would vanish."
@@ -62,28 +68,51 @@ def _months(count: int) -> str:
 
 
 def _lost_months(connection: Connection, entry: SourceTable) -> list[tuple[str, int]]:
-    """The months of which every published row vanishes and no other takes its place, with their rows."""
+    """The published months of which less than a tenth of the rows is left, with the rows that they lose."""
     assert entry.month is not None  # noqa: S101 - the caller asks only for tables that have months
+    month = f"to_char(t.{quoted(entry.month.column)}, 'YYYY-MM')"
+
+    def counted(relation: str) -> dict[str, int]:
+        query = f"select {month}, count(*) from {relation} as t group by {month}"
+        return {name: int(count) for name, count in connection.execute(query).fetchall() if name}
+
+    published, candidate = counted(table("raw", entry.asset)), counted(table("staging", entry.asset))
+    moved = counted(f"({_archived(entry)})") if entry.archive else {}
+    found = []
+    for name, rows in sorted(published.items()):
+        kept = candidate.get(name, 0) + moved.get(name, 0)
+        if rows - kept >= ROWS_OF_A_MONTH and kept < LEAST_OF_A_MONTH * rows:
+            found.append((name, rows - kept))
+    return found
+
+
+def _archived(entry: SourceTable) -> str:
+    """The published rows that vanish here and are in the candidate of the table's archive."""
     key = key_of(entry)
-    month = f"to_char({{}}.{quoted(entry.month.column)}, 'YYYY-MM')"
-    rows, gone = table("staging", staging.rows_table(entry.asset)), table("staging", staging.gone_table(entry.asset))
-    found = connection.execute(
-        f"select m.month, m.published from (select {month.format('p')} as month, count(*) as published,"
-        f" count(g.{quoted(key[0])}) as gone from {table('raw', entry.asset)} as p"
-        f" left join {gone} as g on {equal(key, 'g', 'p')} group by {month.format('p')}) as m"
-        f" where m.gone = m.published and m.published >= {ROWS_OF_A_MONTH}"
-        f" and not exists (select 1 from {rows} as r where {month.format('r')} = m.month) order by m.month"
-    ).fetchall()
-    return [(name, int(count)) for name, count in found]
+    gone, archive = table("staging", staging.gone_table(entry.asset)), table("staging", str(entry.archive))
+    return (
+        f"select p.* from {table('raw', entry.asset)} as p where exists (select 1 from {gone} as g where"
+        f" {equal(key, 'g', 'p')}) and exists (select 1 from {archive} as a where {equal(key, 'a', 'p')})"
+    )
 
 
 def _gone(connection: Connection, entry: SourceTable) -> tuple[str, ...]:
-    key = key_of(entry)
+    key = shown_key_of(entry)
     rows = connection.execute(
         f"select {names(key)} from {table('staging', staging.gone_table(entry.asset))}"
         f" order by {names(key)} limit {EXAMPLES}"
     ).fetchall()
-    return tuple(", ".join(f"{name}={value}" for name, value in zip(key, row, strict=True)) for row in rows)
+    return keys_as_text(key, rows)
+
+
+def _changes(connection: Connection, entry: SourceTable) -> bool:
+    """Whether rows vanish, or published ones change, perhaps to another month."""
+    rows, published = table("staging", staging.rows_table(entry.asset)), table("raw", entry.asset)
+    updated = connection.execute(
+        f"select 1 from {rows} as r join {published} as p on {equal(key_of(entry), 'r', 'p')}"
+        f" where not r.{quoted(staging.SAME)} limit 1"
+    ).fetchone()
+    return updated is not None or bool(_count(connection, staging.gone_table(entry.asset)))
 
 
 def _count(connection: Connection, name: str, schema: str = "staging") -> int:

@@ -23,7 +23,7 @@ from adventureworks.gate.judge import judge
 from adventureworks.gate.load import note_blocked
 from adventureworks.gate.profiling import publish_profiles
 from adventureworks.incidents import Finding, Incident
-from adventureworks.incidents.ledger import IF_MEANT
+from adventureworks.incidents.ledger import IF_MEANT, SHAPE_RULES
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import Connection
@@ -269,7 +269,7 @@ def _findings(
         if rule is None or rule in _CONSEQUENCES:
             return []
         cause = f"{cause or ''} {waiting}".strip()
-        accept = f". {IF_MEANT} {losses.how_to_accept(asset)}" if rule in losses.RULES else ""
+        accept = f". {IF_MEANT} {losses.how_to_accept(asset)}" if rule in losses.RULES | SHAPE_RULES else ""
         failed, examples = _evidence(connection, run_id, asset, rule)
         kept = f"The last good version stays, with {total:,} rows." if total else "Nothing of it is published yet."
         return [

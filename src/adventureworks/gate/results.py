@@ -15,6 +15,13 @@ def forget(connection: Connection, run_id: str) -> None:
     connection.execute("delete from ops.check_result where run_id = %s", (run_id,))
 
 
+def forget_kind(connection: Connection, run_id: str, asset: str, kind: str) -> None:
+    """Removes what an earlier pass of this run found of an asset."""
+    connection.execute(
+        "delete from ops.check_result where run_id = %s and asset = %s and kind = %s", (run_id, asset, kind)
+    )
+
+
 def clear(connection: Connection, before: datetime) -> None:
     """Drops what was found before a moment, unless its asset was not checked as a whole since."""
     connection.execute(

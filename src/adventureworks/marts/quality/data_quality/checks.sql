@@ -1,5 +1,5 @@
--- Grain: one rule of a table or mart, as it was checked last. What keeps a table from being checked at all (kind
--- 'reference') counts until it is checked.
+-- Grain: one rule of a table or mart, as it was checked last. What is only recorded where it is broken (kinds 'reference'
+-- and 'profile') counts until the table is checked again.
 with newest as (
     select
         c.asset,
@@ -36,4 +36,4 @@ left join sizes as s
     and s.place = 1
 where
     n.place = 1
-    and (n.kind <> 'reference' or n.last_check is null or n.checked_at >= n.last_check)
+    and (n.kind not in ('reference', 'profile') or n.last_check is null or n.checked_at >= n.last_check)
