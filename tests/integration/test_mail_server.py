@@ -116,6 +116,7 @@ def send(
     [
         (STARTTLS, None, {}, True),
         (STARTTLS, None, {"disable_ssl": True}, True),
+        (STARTTLS, None, {"disable_ssl": "true", "disable_tls": "false"}, True),
         (TLS, "SMTPS_PORT", {}, False),
         (TLS, None, {"disable_ssl": False}, False),
         (TLS, None, {"disable_tls": True}, False),

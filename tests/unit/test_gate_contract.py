@@ -206,6 +206,10 @@ def test_a_typed_value_that_would_lose_something_is_not_converted(values: pl.Ser
         ("CafÃ©", "Description_is_undamaged"),
         ("It\u00e2\u20ac\u2122s", "Description_is_undamaged"),
         ("Caf\ufffd", "Description_is_undamaged"),
+        *[
+            (text, "Description_is_undamaged")
+            for text in ("Brandâ„¢", "5 â‚¬", "æ—¥æœ¬", "ðŸ˜€", "Î•Î»Î»", "Ø§Ù„Ø¹", "ì•ˆ", "Å“uvre", "CÃ“RDOBA")
+        ],
         ("Caf\x92s", "Description_is_undamaged"),
         ("3.33327E+13", "Description_is_as_written"),
         ("1-Mar", "Description_is_as_written"),
@@ -214,6 +218,10 @@ def test_a_typed_value_that_would_lose_something_is_not_converted(values: pl.Ser
         *[
             (text, None)
             for text in ("Null", "NULL", "N/A", "Café à 5 €", "Mart¡nez", "SÃO PAULO", "Ørsted", "Мир", "E+13")
+        ],
+        *[
+            (text, None)
+            for text in ("“MAÇÃ”", "IRMÃ’S", "«IRMû", "LÖALGODÃO", "voilà…»", "naïve—“so”", "Ελλάδα", "日本")
         ],
     ],
 )

@@ -7,16 +7,19 @@ import polars as pl
 
 # A byte from 80 to BF as Latin-1 or Windows-1252 show it: what follows the first byte of a character in UTF-8.
 _FOLLOWING = "\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
-# Behind Ä and Å a dash or a quotation mark is more likely one that was meant.
-_FOLLOWING_A_LETTER = "\u0080-\u009f\u00a1-\u00bfƒ†‡ˆ‰Š‹ŒŽ˜™š›œžŸ€"
+# Those of them that nobody writes behind a letter, as people do dashes and quotation marks.
+_UNLIKELY = "\u0080-\u009f\u00a1-\u00aa\u00ac-\u00ba\u00bc-\u00bfƒ†‡ˆ‰Š‹ŒŽ˜™š›œžŸ€"
 
 WRONGLY_DECODED = "|".join(
     (
         "\ufffd",
         "[\u0080-\u0084\u0086-\u009f]",
-        f"[ÂÃ][{_FOLLOWING}]",
-        f"[ÄÅ][{_FOLLOWING_A_LETTER}]",
-        f"(?:[ÐÑ][{_FOLLOWING}]){{2}}",
+        f"[ÂÃ][\u00a0{_UNLIKELY}]",
+        "[ÃÅ][“”„][A-Za-z]",
+        f"[ÄÅ][{_UNLIKELY}]",
+        f"(?:[ÎÏÐÑ×ØÙÚÛ][{_FOLLOWING}]){{2}}",
+        f"[à-ï](?:[{_UNLIKELY}][{_FOLLOWING}]|[{_FOLLOWING}][{_UNLIKELY}])",
+        f"[ð-ô][{_UNLIKELY}][{_FOLLOWING}]{{2}}",
         "â€",
         "ï»¿",
     )
@@ -47,7 +50,7 @@ IN_PLACE_OF_NULL = ("NULL", "null", "None", "NaN", "nan", "NAN", "N/A", "n/a", "
 _MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 BY_A_SPREADSHEET = "|".join(
     (
-        r"^[0-9](?:[.,][0-9]+)?E\+[0-9]+$",
+        r"^[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+$",
         rf"^[0-9]{{1,2}}-{_MONTH}$",
         rf"^{_MONTH}-[0-9]{{2}}$",
         r"^[0-9]{3,}\.0$",

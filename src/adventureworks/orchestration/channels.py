@@ -110,6 +110,11 @@ class Email:
             ) from None
 
 
+def flag(value: Any) -> bool:
+    """An option of a connection's extra as a truth value: in a connection that is written as a URI it is a text."""
+    return str(value).strip().lower() not in ("", "0", "false", "no", "off", "none")
+
+
 def mail_server(connection_id: str) -> Any:
     """A connection to the mail server, logged in: a context that gives Airflow's hook.
 
@@ -130,10 +135,10 @@ def mail_server(connection_id: str) -> Any:
         @property
         def use_ssl(self) -> bool:
             if "disable_ssl" in self._extra:
-                return not self._extra["disable_ssl"]
+                return not flag(self._extra["disable_ssl"])
             # As Airflow reads it: without STARTTLS there is TLS from the first byte, but not on ports that never have
             # it.
-            only_tls = bool(self._extra.get("disable_tls")) and self.port not in (SMTP_PORT, SUBMISSION_PORT)
+            only_tls = flag(self._extra.get("disable_tls", False)) and self.port not in (SMTP_PORT, SUBMISSION_PORT)
             return only_tls or self.port in (None, 0, SMTPS_PORT)
 
         @property
@@ -141,7 +146,7 @@ def mail_server(connection_id: str) -> Any:
             if self.use_ssl:
                 return False
             if "disable_tls" in self._extra:
-                return not self._extra["disable_tls"]
+                return not flag(self._extra["disable_tls"])
             if not self._is_opportunistic:
                 return True
             client: Any = self._smtp_client
@@ -150,7 +155,7 @@ def mail_server(connection_id: str) -> Any:
 
         @property
         def ssl_context(self) -> str | None:
-            # Between mail servers on port 25 certificates are rarely anybody's, and plain text is the alternative.
+            # Between mail servers on port 25 certificates can rarely be verified, and plain text is the alternative.
             return self._extra.get("ssl_context", "none" if self._is_opportunistic else None)
 
         @property

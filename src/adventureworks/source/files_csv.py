@@ -45,7 +45,7 @@ def inspect(path: Path, table: SourceTable) -> None:
     with path.open("rb") as file:
         file.seek(-min(path.stat().st_size, 2), os.SEEK_END)
         tail = file.read()
-    if not tail.decode(encoding or "latin-1", errors="replace").endswith(("\r", "\n")):
+    if not tail.decode(encoding or "latin-1", errors="replace").endswith("\n"):
         raise not_whole(table, path, "its last record does not end with a line end")
 
 
@@ -85,6 +85,8 @@ def _header(path: Path, table: SourceTable) -> tuple[list[str], str]:
         if b"\n" in line or len(line) > LONGEST_RECORD_BYTES:
             break
     head, line_end, _ = line.partition(b"\n")
+    if not line_end and b"\r" in head:
+        raise unreadable(table, path, "its lines end with CR alone; export it with LF or CRLF")
     if not line_end:
         raise not_whole(table, path, "its header does not end with a line end")
     if b"\x00" in head:
@@ -94,7 +96,10 @@ def _header(path: Path, table: SourceTable) -> tuple[list[str], str]:
     except UnicodeDecodeError:
         raise unreadable(table, path, "its header is not UTF-8 text") from None
     wanted = [column.name for column in source_columns_of(table)]
-    headers = [(next(csv.reader([decoded], delimiter=mark), []), mark) for mark in _DELIMITERS]
+    try:
+        headers = [(next(csv.reader([decoded], delimiter=mark), []), mark) for mark in _DELIMITERS]
+    except csv.Error:
+        raise unreadable(table, path, "its first line is no header of a CSV file") from None
     return max(headers, key=lambda header: len(matched(wanted, header[0])))
 
 
