@@ -524,6 +524,11 @@ def test_a_text_file_that_still_grows_is_left(tmp_path, monkeypatch):
     with pytest.raises(TableBlocked, match="still being written"):
         source.state(OFFER)
 
+    for part in (whole[:-5], whole[:5], b""):
+        path.write_bytes(part)
+        Clock(monkeypatch, path, lambda: path.write_bytes(whole))
+        assert source.state(OFFER, known).fingerprint == known, "not told as cut off while it is being written"
+
     path.write_bytes(whole[: whole.rindex(b'"2"')])
     Clock(monkeypatch, path, lambda: path.write_bytes(whole))
     with source.snapshot() as snapshot, pytest.raises(ServiceUnavailable, match="still grows"):

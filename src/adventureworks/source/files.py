@@ -111,13 +111,17 @@ class FileSource:
         where there is no such file, where it is empty, cut off or without a column, and where it is not known and still
         grows.
         """
-        delivery, counted = self.inspected(table)
+        try:
+            delivery, counted = self.inspected(table)
+        except TableBlocked:
+            # What looks cut off, empty or like another kind of file may be on its way.
+            growing = self._growing(table)
+            if growing is None:
+                raise
+            return _later(table, growing, known)
         with _readable(delivery.path, table):
             if not self.rests(delivery, known):
-                log.warning("%s: %s still grows. It is read when it rests.", table.asset, delivery.path.name)
-                if known is None:
-                    raise TableBlocked(table.asset, "file_is_at_rest", f"{delivery.path.name} is still being written.")
-                return TableState(known, None, None)
+                return _later(table, delivery.path, known)
             return TableState(self._fingerprint(delivery, known, counted), counted, None)
 
     def states(
@@ -194,6 +198,20 @@ class FileSource:
         time.sleep(max(0.0, wanted - delivery.age()))
         return delivery.stamp() == before
 
+    def _growing(self, table: SourceTable) -> Path | None:
+        """The table's file if it changed a moment ago and changes again while it is looked at; None if it rests."""
+        for entry in matched({form.file_name(table): form for form in _FORMATS}, self._entries()).values():
+            path = self.folder / entry
+            with _readable(path, table):
+                before = path.stat()
+                age = max(0.0, time.time() - max(before.st_mtime, before.st_ctime))
+                if age < self._rest_seconds:
+                    time.sleep(self._rest_seconds - age)
+                    after = path.stat()
+                    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                        return path
+        return None
+
     def _fingerprint(self, delivery: Delivery, known: str | None, rows: int | None) -> str:
         """Stamp, number of lines (of rows where they are known) and hash of the content."""
         stamp = delivery.stamp()
@@ -214,6 +232,14 @@ class FileSource:
                         lines += data.count(b"\n") if rows is None else 0
             self._contents[delivery.path, stamp] = f"{lines if rows is None else rows}-{digest.hexdigest()}"
         return self._contents[delivery.path, stamp]
+
+
+def _later(table: SourceTable, path: Path, known: str | None) -> TableState:
+    """The known state of a table whose file still grows. Raises TableBlocked where none is known."""
+    log.warning("%s: %s still grows. It is read when it rests.", table.asset, path.name)
+    if known is None:
+        raise TableBlocked(table.asset, "file_is_at_rest", f"{path.name} is still being written.")
+    return TableState(known, None, None)
 
 
 class FolderSnapshot:
