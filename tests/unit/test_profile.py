@@ -84,13 +84,13 @@ def paired(rows: int, **given: dict) -> Paired:
 def test_updates_that_empty_a_column(emptied: int, blanks: int, expected: list[str]) -> None:
     history = {"TerritoryID": [Profile("TerritoryID", 17, blanks, blanks)]}
     change = paired(14, filled={"TerritoryID": emptied}, emptied={"TerritoryID": emptied})
-    assert [finding.outcome for _, finding in profile.losses(change, history)] == expected
+    assert [finding.outcome for _, finding in profile.emptied_by_updates(change, history)] == expected
 
 
 def test_what_was_as_empty_in_one_of_the_last_versions_is_no_news() -> None:
     history = {"OnOrderQty": [Profile("OnOrderQty", 100, 10, 10), Profile("OnOrderQty", 100, 100, 100)]}
     change = paired(90, filled={"OnOrderQty": 90}, emptied={"OnOrderQty": 90})
-    assert list(profile.losses(change, history)) == []
+    assert list(profile.emptied_by_updates(change, history)) == []
 
 
 TAX = ("TaxAmt", "Freight")

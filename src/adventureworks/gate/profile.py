@@ -224,7 +224,7 @@ def emptied_finding(found: Emptied, versions: Sequence[Profile]) -> Finding:
     return Finding("columns_stay_filled", _weight(found.rows), message + _in_versions(versions), found.rows)
 
 
-def losses(paired: Paired, history: Mapping[str, Sequence[Profile]]) -> Iterator[tuple[str, Finding]]:
+def emptied_by_updates(paired: Paired, history: Mapping[str, Sequence[Profile]]) -> Iterator[tuple[str, Finding]]:
     """Columns that updates empty, and their findings: most of what was filled in the updated rows."""
     for column, rows in paired.emptied.items():
         versions = history.get(column, ())
@@ -291,7 +291,7 @@ def collapsed(paired: Paired, published_rows: int) -> Iterator[Finding]:
     for column, (before, after) in paired.kinds.items():
         if paired.rows >= CERTAIN and paired.rows >= 0.2 * published_rows and before >= 3 and after == 1:
             message = f"{column} has a single value in {paired.rows:,} updated rows; it had {before:,} before"
-            yield Finding("columns_stay_diverse", "fail", message, paired.rows)
+            yield Finding("columns_stay_diverse", "warn", message, paired.rows)
 
 
 def vanished(
@@ -321,6 +321,8 @@ class Leap:
     value: float
     limit: float
     seen: int
+    tight: bool
+    """Whether the values of the category hardly vary, so that only a fault explains a wide leap."""
 
     @property
     def factor(self) -> float:
@@ -346,13 +348,13 @@ def leaps(published: Groups, changed: Groups, whole: frozenset[str] = frozenset(
             tight = (key[0], column) in telling and column not in whole and seen.filled >= FEW
             if tight and seen.most <= TIGHT * seen.least:
                 if now.most >= LEAP * seen.most:
-                    leap = Leap(column, new, now.most, seen.most, seen.filled)
+                    leap = Leap(column, new, now.most, seen.most, seen.filled, tight=True)
                 elif now.least <= seen.least / LEAP:
-                    leap = Leap(column, new, now.least, seen.least, seen.filled)
+                    leap = Leap(column, new, now.least, seen.least, seen.filled, tight=True)
             elif (
                 key[0] == "" and column not in whole and seen.filled >= 2 * KNOWN and now.most >= WIDE_LEAP * seen.most
             ):
-                leap = Leap(column, new, now.most, seen.most, seen.filled)
+                leap = Leap(column, new, now.most, seen.most, seen.filled, tight=False)
             if leap and _is_of_a_new_category(leap, published, changed):
                 continue
             if leap and (column not in found or leap.factor > found[column].factor):
@@ -390,7 +392,7 @@ def leap_finding(leap: Leap, rows: int, *, shown: bool = True) -> Finding:
         f"{leap.column} is {leap.factor:,.3g} times beyond the {direction} value of {leap.seen:,} published"
         f" rows{leap.group.where}{now}; {rows:,} changed {'row is' if rows == 1 else 'rows are'} out of range"
     )
-    return Finding("values_stay_in_range", "fail" if leap.factor >= ABSURD else "warn", message, rows)
+    return Finding("values_stay_in_range", "fail" if leap.tight and leap.factor >= ABSURD else "warn", message, rows)
 
 
 def doubled(inserted: int, repeated: int, published: int, published_repeated: int) -> Iterator[Finding]:
@@ -402,7 +404,9 @@ def doubled(inserted: int, repeated: int, published: int, published_repeated: in
             f"{repeated:,} of {inserted:,} new rows repeat all that another row says, under a new key;"
             f" {_percent(published_repeated, published)} of the {published:,} published rows do"
         )
-        yield Finding("rows_come_once", "fail", message, repeated)
+        # That a few rows are alike may be business; that nearly all come again is not.
+        certain = repeated >= max(CERTAIN, 0.9 * published)
+        yield Finding("rows_come_once", "fail" if certain else "warn", message, repeated)
 
 
 def concentrated(days: Days, newest: date) -> Iterator[Finding]:
