@@ -517,11 +517,14 @@ def _history(connection: Connection, asset: str) -> dict[str, list[Profile]]:
 
 
 def _filled(column: Column, alias: str = "t") -> str:
-    """The condition that a value is neither NULL nor empty nor zero; NULL where it is NULL."""
+    """The condition that a value is neither NULL nor empty, nor an amount of zero; NULL where it is NULL.
+
+    A count of zero says something: stock runs out.
+    """
     name = f"{alias}.{quoted(column.name)}" if alias else quoted(column.name)
     if column.dtype == pl.String:
         return f"{name} <> ''"
-    return f"{name} <> 0" if column.dtype.is_numeric() else f"{name} is not null"
+    return f"{name} <> 0" if isinstance(column.dtype, pl.Decimal) else f"{name} is not null"
 
 
 def _comparison(one: Column, other: Column) -> Iterable[str]:
