@@ -80,8 +80,8 @@ def test_a_mail_server_that_is_down_makes_messages_late_and_loses_none(
         time_passes(both)
         tell_pending()
     subjects = [subject.removeprefix("[AdventureWorks] ").split(":")[0] for subject in inbox.subjects()]
-    assert sorted(subjects) == sorted([*(f"Sales_{number} blocked" for number in range(4)), "Sales_0 recovered"])
-    assert subjects.index("Sales_0 blocked") < subjects.index("Sales_0 recovered")
+    assert sorted(subjects) == sorted([*(f"Sales_{number} failed" for number in range(4)), "Sales_0 recovered"])
+    assert subjects.index("Sales_0 failed") < subjects.index("Sales_0 recovered")
     assert len(webhook.posts) == 5
 
 
@@ -229,7 +229,7 @@ def test_a_message_that_cannot_be_read_is_given_up_and_the_others_are_sent(both:
     mails = [one for one in outbox(both, "given_up_at, last_error, channel") if one[2] == "email"]
     assert [given_up is not None for given_up, _, _ in mails] == [True, True, False]
     assert all("cannot be read" in error for _, error, _ in mails[:2])
-    assert [subject.partition("] ")[2] for subject in inbox.subjects()] == ["Sales_2 blocked: columns_are_there"]
+    assert [subject.partition("] ")[2] for subject in inbox.subjects()] == ["Sales_2 failed: columns_are_there"]
 
 
 def test_a_storm_becomes_one_summary_also_when_it_comes_drop_by_drop(platform: str) -> None:
@@ -238,7 +238,7 @@ def test_a_storm_becomes_one_summary_also_when_it_comes_drop_by_drop(platform: s
         report(platform, *(other(10 * minute + number) for number in range(2)))
         told += at(platform, datetime.now(UTC) + timedelta(minutes=minute), desk())
     subjects = [subject.split(":")[0] for _, subject in told]
-    assert subjects == [*(f"Sales_{number} blocked" for number in (0, 1, 10, 11)), "2 incidents"]
+    assert subjects == [*(f"Sales_{number} failed" for number in (0, 1, 10, 11)), "2 incidents"]
     ((_, rest),) = at(platform, datetime.now(UTC) + timedelta(minutes=11), desk())
     assert rest.startswith("12 incidents: ")
 
@@ -291,7 +291,7 @@ def test_what_a_storm_held_back_is_told_though_it_is_over(platform: str, routed:
     assert at(platform, now + timedelta(minutes=1), narrow) == []
     resolve(platform, "Sales_2")
     told = [subject.split(":")[0] for _, subject in at(platform, now + timedelta(minutes=15), narrow)]
-    assert told == ["Sales_2 recovered", "Sales_3 blocked"]
+    assert told == ["Sales_2 recovered", "Sales_3 failed"]
     assert at(platform, now + timedelta(minutes=40), narrow) == [], "its end is history"
 
 

@@ -77,12 +77,12 @@ def _due(connection: Connection, dag_id: str, run_id: str) -> list[str]:
 
 def _built(connection: Connection, dag_id: str, run_id: str) -> list[str]:
     """The marts that a run computed; where that is not known, those that it could have."""
-    from adventureworks.errors import TableBlocked
+    from adventureworks.errors import CandidateLost
     from adventureworks.marts.build import build_of
 
     try:
         return [mart.name for mart in build_of(connection, dag_id, run_id).marts]
-    except TableBlocked:
+    except CandidateLost:
         return [mart.name for mart in marts_of(dag_id)]
 
 
