@@ -293,7 +293,8 @@ def test_a_rule_that_cannot_be_evaluated_is_named(monkeypatch: pytest.MonkeyPatc
     def broken(data: Any) -> pl.LazyFrame:
         raise ZeroDivisionError
 
-    schema.columns["MinQty"].checks.append(Check(broken, name="is_odd", description="is odd"))
+    column = schema.columns["MinQty"]
+    monkeypatch.setattr(column, "checks", [*column.checks, Check(broken, name="is_odd", description="is odd")])
     monkeypatch.setattr(TABLE.contract, "validate", lambda frame, lazy: schema.validate(frame, lazy=lazy))
     with pytest.raises(PlatformError, match=r"rule MinQty_is_odd \(MinQty is odd\) could not be evaluated"):
         held(offers(2))
