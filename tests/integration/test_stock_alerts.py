@@ -192,12 +192,19 @@ def test_what_is_old_is_not_told_and_an_earlier_business_date_is_no_news(
 
 
 def test_a_long_digest_is_cut_with_a_count(stock: Pipeline, inbox: Inbox, webhook: Webhook) -> None:
+    from adventureworks.orchestration.notify import tell_pending
+
     told_already(stock, inbox, webhook)
     fine = products(stock, "ok")
     assert len(fine) > 50
     for product, _ in fine:
         put(stock, product, 0)
     stock.settings.set_aside_limit = 1.0
+    # That nearly all stock is gone at once looks like a fault; here somebody says that it is none.
+    stock.ingest(accept_losses=["Production_ProductInventory"])
+    tell_pending()
+    inbox.mails.clear()
+    webhook.posts.clear()
     run(stock, "all is gone")
     assert webhook.headers() == [f"Stock: {len(fine)} out of stock"]
     blocks = webhook.posts[0]["blocks"]
