@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.gate import profiling
 from adventureworks.settings import Settings
 from tests.integration import faults
 from tests.integration.deliveries import Deliveries, typed
@@ -59,3 +60,35 @@ def test_the_day_as_it_is_and_harmless_changes_pass(house: tuple[Deliveries, Fra
     assert deliveries.deliver(tables) == []
     for name in ("prices rise by 5 %", "some prices are halved", "a new category"):
         assert deliveries.deliver(faults.HARMLESS[name](tables)) == [], name
+
+
+def test_a_table_whose_rows_are_numbered_anew_is_not_doubled(house: tuple[Deliveries, Frames]) -> None:
+    deliveries, tables = house
+    renumbered = {PRODUCT: tables[PRODUCT].with_columns(pl.col("ProductID") + 10_000)}
+    assert "rows_come_once" not in {outcome.rule for outcome in deliveries.deliver(renumbered, whole=True)}
+    found = [one for one in deliveries.deliver(renumbered) if one.rule == "rows_come_once"]
+    assert [one.outcome for one in found] == ["fail"]
+
+
+def test_a_change_that_cannot_be_measured_warns(
+    house: tuple[Deliveries, Frames], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: object) -> None:
+        raise ValueError("a value of a row")
+
+    monkeypatch.setattr(profiling._Change, "findings", fail)
+    deliveries, tables = house
+    (found,) = deliveries.deliver({PRODUCT: tables[PRODUCT]})
+    assert (found.rule, found.outcome) == ("change_can_be_compared", "warn")
+    assert "a value of a row" not in found.message
+
+
+def test_a_large_table_without_profiles_gets_its_first_at_a_small_change(house: tuple[Deliveries, Frames]) -> None:
+    deliveries, tables = house
+    with deliveries.warehouse.connect("test") as connection:
+        connection.execute("delete from ops.column_profile where asset = %s", (RATE,))
+    deliveries.deliver({RATE: tables[RATE]})
+    with deliveries.warehouse.connect("test") as connection:
+        row = connection.execute("select count(*) from ops.column_profile where asset = %s", (RATE,)).fetchone()
+    assert row is not None
+    assert row[0] > 0

@@ -45,7 +45,7 @@ def test_an_emptied_segment_is_told_with_both_figures() -> None:
     ("published", "changed"),
     [
         (group(10, 10), group(40, 0)),  # too little is published
-        (group(500, 500), group(4, 0)),  # too little changes
+        (group(500, 500), group(19, 0)),  # too little changes
         (group(500, 300), group(40, 0)),  # it is often empty
         (group(500, 500), group(40, 30)),  # most of it is filled
     ],
@@ -73,17 +73,38 @@ def paired(rows: int, **given: dict) -> Paired:
 
 
 @pytest.mark.parametrize(
-    ("emptied", "blanks", "expected"),
+    ("before", "rows", "whole", "expected"),
     [
-        (14, 3, ["fail"]),
-        (3, 14, ["warn"]),
-        (2, 3, []),
-        (0, 3, []),
+        (0, 100, False, "fail"),
+        (0, 99, False, "warn"),
+        (0, 60, True, "fail"),
+        (50, 100, False, "warn"),  # it was not always filled
     ],
 )
-def test_updates_that_empty_a_column(emptied: int, blanks: int, expected: list[str]) -> None:
+def test_an_emptied_column_blocks_if_it_was_always_filled(before: int, rows: int, whole: bool, expected: str) -> None:
+    found = Emptied("SalesPersonID", group(rows, 0), rows, rows, before, 500)
+    assert profile.emptied_finding(found, [], whole=whole).outcome == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "updated", "blanks", "expected"),
+    [
+        (17, 17, 0, ["fail"]),  # the whole table
+        (14, 14, 0, []),
+        (14, 14, 3, []),  # it was not always filled
+        (0, 14, 3, []),
+    ],
+)
+def test_updates_that_empty_a_small_table(rows: int, updated: int, blanks: int, expected: list[str]) -> None:
     history = {"TerritoryID": [Profile("TerritoryID", 17, blanks, blanks)]}
-    change = paired(14, filled={"TerritoryID": emptied}, emptied={"TerritoryID": emptied})
+    change = paired(updated, filled={"TerritoryID": rows}, emptied={"TerritoryID": rows})
+    assert [finding.outcome for _, finding in profile.emptied_by_updates(change, history)] == expected
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(19, []), (20, ["warn"]), (99, ["warn"]), (100, ["fail"])])
+def test_updates_that_empty_a_part_of_a_table(rows: int, expected: list[str]) -> None:
+    history = {"TerritoryID": [Profile("TerritoryID", 10_000, 0, 0)]}
+    change = paired(rows, filled={"TerritoryID": rows}, emptied={"TerritoryID": rows})
     assert [finding.outcome for _, finding in profile.emptied_by_updates(change, history)] == expected
 
 
@@ -96,10 +117,27 @@ def test_what_was_as_empty_in_one_of_the_last_versions_is_no_news() -> None:
 TAX = ("TaxAmt", "Freight")
 
 
-@pytest.mark.parametrize(("swapped", "expected"), [(5, 1), (4, 0), (100, 1)])
-def test_an_exchange_takes_several_rows(swapped: int, expected: int) -> None:
-    found = list(profile.exchanged(paired(swapped, swapped={TAX: swapped}, swappable={TAX: swapped})))
-    assert len(found) == expected
+@pytest.mark.parametrize(
+    ("swapped", "of", "expected"),
+    [(19, 19, []), (20, 20, ["warn"]), (49, 49, ["warn"]), (50, 50, ["fail"]), (50, 60, ["warn"])],
+)
+def test_an_exchange_takes_several_rows(swapped: int, of: int, expected: list[str]) -> None:
+    found = profile.exchanged(paired(of, swapped={TAX: swapped}, swappable={TAX: of}))
+    assert [one.outcome for one in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "had", "expected"),
+    [
+        (4_012, 0, ["fail"]),
+        (4_012, 3_000, ["warn"]),  # many rows had that value before
+        (900, 0, ["warn"]),  # a part of the table
+        (500, 0, []),
+    ],
+)
+def test_a_column_that_collapses(rows: int, had: int, expected: list[str]) -> None:
+    found = profile.collapsed(paired(rows, kinds={"Color": (3, 1)}), 4_012, lambda column: had)
+    assert [one.outcome for one in found] == expected
 
 
 def ordered(larger: int, smaller: int, ratio: float) -> Groups:
@@ -109,8 +147,9 @@ def ordered(larger: int, smaller: int, ratio: float) -> Groups:
 @pytest.mark.parametrize(
     ("before", "now", "expected"),
     [
-        (ordered(9_000, 0, 1.16), ordered(0, 40, -1.16), [("columns_keep_their_places", "fail")]),
-        (ordered(9_000, 0, 1.16), ordered(0, 6, -1.16), [("columns_keep_their_places", "warn")]),
+        (ordered(9_000, 0, 1.16), ordered(0, 50, -1.16), [("columns_keep_their_places", "fail")]),
+        (ordered(9_000, 0, 1.16), ordered(0, 40, -1.16), [("columns_keep_their_places", "warn")]),
+        (ordered(9_000, 0, 1.16), ordered(0, 19, -1.16), []),
         (ordered(9_000, 0, 1.16), ordered(0, 40, -0.1), []),  # another ratio is no exchange
         (ordered(5_000, 4_000, 0.1), ordered(0, 40, -0.1), []),  # there was no order
         (ordered(40, 0, 1.16), ordered(0, 40, -1.16), []),  # hardly anything is known
@@ -133,10 +172,24 @@ def test_a_value_far_outside_its_category_is_told_with_both_figures() -> None:
     now = groups(Group("ToCurrencyCode", "EUR", 1, {"AverageRate": Values(1, 101.0, 101.0)}))
     (leap,) = profile.leaps(rates(), now)
     finding = profile.leap_finding(leap, 1)
+    assert finding is not None
     assert (finding.rule, finding.outcome) == ("values_stay_in_range", "fail")
     assert "AverageRate is 84.2 times beyond the largest value of 1,000 published rows" in finding.message
     assert "where ToCurrencyCode is EUR (101 against 1.2)" in finding.message
-    assert "101" not in profile.leap_finding(leap, 1, shown=False).message
+    hidden = profile.leap_finding(leap, 1, shown=False)
+    assert hidden is not None
+    assert "101" not in hidden.message
+
+
+@pytest.mark.parametrize(
+    ("factor", "tight", "rows", "expected"),
+    [(50, True, 1, "fail"), (49, True, 20, "warn"), (49, True, 19, None), (1e6, False, 20, "warn")],
+)
+def test_only_an_absurd_value_of_a_tight_category_blocks(
+    factor: float, tight: bool, rows: int, expected: str | None
+) -> None:
+    found = profile.leap_finding(profile.Leap("AverageRate", group(100, 100), factor, 1.0, 100, tight), rows)
+    assert (found.outcome if found else None) == expected
 
 
 @given(st.floats(0.25, 4.0))
@@ -151,20 +204,25 @@ def test_every_currency_that_leaps_alarms(factor: float, upward: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("inserted", "repeated", "published", "usual", "found"),
+    ("inserted", "repeated", "published", "again", "usual", "expected"),
     [
-        (31_465, 31_465, 31_465, 0, True),
-        (454, 227, 28_115, 0, True),  # a day, and every row of it twice
-        (10, 5, 5_000, 0, False),
-        (5, 5, 5, 0, True),  # the whole of a small table
-        (454, 227, 28_115, 14_000, False),  # rows repeat each other anyway
-        (454, 20, 28_115, 0, False),
+        (31_465, 31_465, 31_465, 31_465, 0, ["fail"]),
+        (50, 50, 50, 50, 0, ["fail"]),
+        (49, 49, 49, 49, 0, ["warn"]),
+        (454, 227, 28_115, 0, 0, ["warn"]),  # a day, and every row of it twice
+        (500, 500, 100, 5, 0, ["warn"]),  # a few rows, again and again
+        (38, 19, 5_000, 0, 0, []),
+        (5, 5, 5, 5, 0, []),
+        (454, 227, 28_115, 0, 0.5, []),  # rows repeat each other anyway
+        (454, 20, 28_115, 20, 0, []),
+        (900, 0, 0, 0, 0, []),  # a source that numbers its rows anew
     ],
 )
 def test_rows_that_come_again_under_new_keys(
-    inserted: int, repeated: int, published: int, usual: int, found: bool
+    inserted: int, repeated: int, published: int, again: int, usual: float, expected: list[str]
 ) -> None:
-    assert bool(list(profile.doubled(inserted, repeated, published, usual))) is found
+    found = profile.doubled(inserted, repeated, published, again, usual)
+    assert [one.outcome for one in found] == expected
 
 
 def business(silent_days: int, partial: float = 1.0) -> dict[str, dict[date, dict[str, int]]]:

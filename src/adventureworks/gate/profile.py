@@ -2,13 +2,14 @@
 
 Every function here is pure. It compares the changed rows of a candidate with what is published and with the profiles of
 the last versions; `gate.profiling` measures both. Each rule asks for a minimum of rows on both sides, and reports only
-what the published rows never did: a change that business explains is no finding.
+what the published rows never did: a change that business explains is no finding. What business may do on some day is a
+warning; only what it cannot do blocks the table.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
@@ -23,10 +24,12 @@ KNOWN = 50
 """Published rows of a segment from which on it says what is normal."""
 FEW = 20
 """Published rows from which on a cell of two columns, or one category's range, says something."""
-NOTICED = 5
+NOTICED = 20
 """Changed rows from which on a warning is given."""
-CERTAIN = 20
-"""Changed rows from which on the table is blocked."""
+CERTAIN = 50
+"""Changed rows from which on exchanged columns and doubled rows block the table."""
+CERTAINLY_EMPTY = 100
+"""Changed rows from which on a column that is empty in them blocks the table."""
 RARE = 0.01
 """Share of published rows up to which something counts as never seen."""
 SELDOM = 0.1
@@ -36,10 +39,10 @@ TIGHT = 10.0
 """Highest ratio of the largest to the smallest value of a category whose values say what is plausible."""
 LEAP = 5.0
 """Factor outside the range of such a category that is reported."""
-ABSURD = 20.0
+ABSURD = 50.0
 """Factor outside the range of such a category that blocks the table."""
 WIDE_LEAP = 30.0
-"""Factor above the largest value ever, whatever the category."""
+"""Factor above the largest value ever, whatever the category, that is reported; it never blocks."""
 
 EXPECTED = 20.0
 """Rows that a segment must be expected to have before its absence means anything."""
@@ -194,7 +197,7 @@ def emptied(columns: Sequence[str], published: Groups, changed: Groups) -> list[
             in_all = published["", None].rows - published["", None].values[column].filled
             seldom = (
                 max(before / old.rows, in_all / published["", None].rows) <= SELDOM
-                and rows >= CERTAIN
+                and rows >= NOTICED
                 and rows >= 0.95 * new.rows
             )
             if never or seldom:
@@ -215,13 +218,17 @@ def is_explained(found: Emptied, cells: Sequence[Cell]) -> bool:
     return any(rows >= 0.5 * found.rows for rows in by_column.values())
 
 
-def emptied_finding(found: Emptied, versions: Sequence[Profile]) -> Finding:
-    """The finding of an emptied segment, with the figures of now and before."""
+def emptied_finding(found: Emptied, versions: Sequence[Profile], *, whole: bool = False) -> Finding:
+    """The finding of an emptied segment, with the figures of now and before. `whole`: nearly every published row of the
+    table is updated."""
     message = (
         f"{found.column} is empty in {_percent(found.rows, found.of)} of {found.of:,} changed rows{found.group.where};"
         f" in {_percent(found.before, found.before_of)} of the {found.before_of:,} published ones"
     )
-    return Finding("columns_stay_filled", _weight(found.rows), message + _in_versions(versions), found.rows)
+    was_filled = found.before <= RARE * found.before_of
+    enough = found.of >= CERTAINLY_EMPTY or (whole and not found.group.segment)
+    outcome = _outcome(was_filled and enough and found.rows >= 0.9 * found.of)
+    return Finding("columns_stay_filled", outcome, message + _in_versions(versions), found.rows)
 
 
 def emptied_by_updates(paired: Paired, history: Mapping[str, Sequence[Profile]]) -> Iterator[tuple[str, Finding]]:
@@ -235,14 +242,17 @@ def emptied_by_updates(paired: Paired, history: Mapping[str, Sequence[Profile]])
         if most >= min(1, last.blank_share + rows / last.rows):
             continue
         # A part of a column that is often blank may be emptied by business, such as a quantity on order.
-        if rows < 0.5 * kept and (rows < CERTAIN or most > 0.2):
+        if rows < 0.5 * kept and most > 0.2:
+            continue
+        enough = paired.rows >= CERTAINLY_EMPTY or rows >= 0.9 * last.rows
+        certain = most <= RARE and enough and rows >= 0.9 * paired.rows
+        if not certain and rows < NOTICED:
             continue
         message = (
             f"{column} was filled in {filled:,} of the {paired.rows:,} rows that change and is empty in"
             f" {_percent(rows, filled)} of these now; {kept:,} rows of the table had a value"
         )
-        outcome = _weight(rows, 10) if rows >= 0.5 * kept else "warn"
-        yield column, Finding("columns_stay_filled", outcome, message + _in_versions(versions), rows)
+        yield column, Finding("columns_stay_filled", _outcome(certain), message + _in_versions(versions), rows)
 
 
 def exchanged(paired: Paired) -> Iterator[Finding]:
@@ -254,7 +264,8 @@ def exchanged(paired: Paired) -> Iterator[Finding]:
                 f"{one} and {other} have exchanged their values in {rows:,} of {of:,} updated rows in which they"
                 " differed; the published versions have them the other way round"
             )
-            yield Finding("columns_keep_their_places", "fail", message, rows)
+            outcome = _outcome(of >= CERTAIN and rows >= 0.95 * of)
+            yield Finding("columns_keep_their_places", outcome, message, rows)
 
 
 def mirrored(published: Groups, changed: Groups) -> Iterator[Finding]:
@@ -265,12 +276,12 @@ def mirrored(published: Groups, changed: Groups) -> Iterator[Finding]:
     for (one, other), now in new.orders.items():
         before = old.orders[one, other]
         compared, of = before.larger + before.smaller, now.larger + now.smaller
-        if compared < KNOWN or of < (CERTAIN if before.days else NOTICED):
+        if compared < KNOWN:
             continue
         larger_was_first = before.larger >= before.smaller
         against = now.smaller if larger_was_first else now.larger
         exceptions = before.smaller if larger_was_first else before.larger
-        if exceptions > RARE * compared or against < 0.9 * of:
+        if exceptions > RARE * compared or against < max(NOTICED, 0.9 * of):
             continue
         distance, was = now.log_ratio + now.days, before.log_ratio + before.days
         if abs(distance + was) > 0.5 * abs(was):
@@ -283,15 +294,24 @@ def mirrored(published: Groups, changed: Groups) -> Iterator[Finding]:
             f" exchanged; it was above{usual} in {_percent(compared - exceptions, compared)} of {compared:,}"
             " published ones"
         )
-        yield Finding("columns_keep_their_places", _weight(against), message, against)
+        # Dates may change their order by business: everything is late in a strike.
+        certain = not before.days and of >= CERTAIN and against >= 0.95 * of
+        yield Finding("columns_keep_their_places", _outcome(certain), message, against)
 
 
-def collapsed(paired: Paired, published_rows: int) -> Iterator[Finding]:
-    """Columns that had several values in the updated rows and have one now."""
+def collapsed(paired: Paired, published_rows: int, had: Callable[[str], int]) -> Iterator[Finding]:
+    """Columns that had several values in the updated rows and have one now. `had`: the published rows of which a column
+    has that value. Business may give many rows a usual value, but not nearly all rows one that hardly any had."""
     for column, (before, after) in paired.kinds.items():
-        if paired.rows >= CERTAIN and paired.rows >= 0.2 * published_rows and before >= 3 and after == 1:
-            message = f"{column} has a single value in {paired.rows:,} updated rows; it had {before:,} before"
-            yield Finding("columns_stay_diverse", "warn", message, paired.rows)
+        if paired.rows >= NOTICED and paired.rows >= 0.2 * published_rows and before >= 3 and after == 1:
+            rows = had(column)
+            message = (
+                f"{column} has a single value in {paired.rows:,} updated rows; it had {before:,} before, and that one"
+                f" in {rows:,} of {published_rows:,} published rows"
+            )
+            whole = paired.rows >= max(CERTAINLY_EMPTY, 0.9 * published_rows)
+            outcome = _outcome(whole and rows <= RARE * published_rows)
+            yield Finding("columns_stay_diverse", outcome, message, paired.rows)
 
 
 def vanished(
@@ -300,11 +320,11 @@ def vanished(
     """Categories of which every row has got another value. `before`: the updated rows by the value that they had."""
     total = published["", None].rows
     for (segment, value), group in published.items():
-        if segment not in segments or value is None or group.rows < max(CERTAIN, RARE * total):
+        if segment not in segments or value is None or group.rows < max(NOTICED, RARE * total):
             continue
         now = changed[segment, value].rows if (segment, value) in changed else 0
         moved = before.get((segment, value), 0)
-        if moved and group.rows - moved + now <= 0.05 * group.rows:
+        if moved >= NOTICED and group.rows - moved + now <= 0.05 * group.rows:
             message = (
                 f"{segment} is {value} in {group.rows - moved + now:,} rows after the change; in {group.rows:,} of"
                 f" {total:,} published ones"
@@ -321,8 +341,8 @@ class Leap:
     value: float
     limit: float
     seen: int
-    tight: bool
-    """Whether the values of the category hardly vary, so that only a fault explains a wide leap."""
+    tight: bool = True
+    """Whether the values of the category lay close together, so that they say what is plausible."""
 
     @property
     def factor(self) -> float:
@@ -331,7 +351,10 @@ class Leap:
 
 
 def leaps(published: Groups, changed: Groups, whole: frozenset[str] = frozenset()) -> list[Leap]:
-    """For each numeric column the widest leap. `whole`: whole numbers, such as quantities, which leap by chance."""
+    """For each numeric column the widest leap, out of a tight range if there is one.
+
+    `whole`: whole numbers, such as quantities, which leap by chance.
+    """
     found: dict[str, Leap] = {}
     telling = set(_telling(published))
     # A share lies between 0 and 1, as its contract says.
@@ -348,16 +371,17 @@ def leaps(published: Groups, changed: Groups, whole: frozenset[str] = frozenset(
             tight = (key[0], column) in telling and column not in whole and seen.filled >= FEW
             if tight and seen.most <= TIGHT * seen.least:
                 if now.most >= LEAP * seen.most:
-                    leap = Leap(column, new, now.most, seen.most, seen.filled, tight=True)
+                    leap = Leap(column, new, now.most, seen.most, seen.filled)
                 elif now.least <= seen.least / LEAP:
-                    leap = Leap(column, new, now.least, seen.least, seen.filled, tight=True)
+                    leap = Leap(column, new, now.least, seen.least, seen.filled)
             elif (
                 key[0] == "" and column not in whole and seen.filled >= 2 * KNOWN and now.most >= WIDE_LEAP * seen.most
             ):
                 leap = Leap(column, new, now.most, seen.most, seen.filled, tight=False)
             if leap and _is_of_a_new_category(leap, published, changed):
                 continue
-            if leap and (column not in found or leap.factor > found[column].factor):
+            known = found.get(column)
+            if leap and (known is None or (leap.tight, leap.factor) > (known.tight, known.factor)):
                 found[column] = leap
     return list(found.values())
 
@@ -384,29 +408,34 @@ def _telling(groups: Groups) -> Iterator[tuple[str, str]]:
             yield key
 
 
-def leap_finding(leap: Leap, rows: int, *, shown: bool = True) -> Finding:
-    """The finding of a leap that `rows` changed rows make. `shown`: the figures are not personal."""
+def leap_finding(leap: Leap, rows: int, *, shown: bool = True) -> Finding | None:
+    """The finding of a leap that `rows` changed rows make, None if it would be a warning about few rows.
+
+    `shown`: the figures are not personal.
+    """
+    certain = leap.tight and leap.factor >= ABSURD
+    if not certain and rows < NOTICED:
+        return None
     direction = "largest" if leap.value > leap.limit else "smallest"
     now = f" ({leap.value:,.6g} against {leap.limit:,.6g})" if shown else ""
     message = (
         f"{leap.column} is {leap.factor:,.3g} times beyond the {direction} value of {leap.seen:,} published"
         f" rows{leap.group.where}{now}; {rows:,} changed {'row is' if rows == 1 else 'rows are'} out of range"
     )
-    return Finding("values_stay_in_range", "fail" if leap.tight and leap.factor >= ABSURD else "warn", message, rows)
+    return Finding("values_stay_in_range", _outcome(certain), message, rows)
 
 
-def doubled(inserted: int, repeated: int, published: int, published_repeated: int) -> Iterator[Finding]:
-    """New keys whose other columns repeat a row that is there. `published_repeated`: rows that do so already."""
-    enough = inserted >= CERTAIN or (inserted >= 3 and repeated >= 0.9 * published)
-    share, usual = repeated / inserted if inserted else 0, published_repeated / published if published else 0
-    if enough and share >= 0.45 and usual <= 0.2 * share:
+def doubled(inserted: int, repeated: int, published: int, again: int, usual: float) -> Iterator[Finding]:
+    """New keys whose other columns repeat another row. `again`: those of the `published` rows, without the ones that
+    vanish, that new rows repeat; `usual`: the share (0 to 1) of published rows that repeat another one already."""
+    share = repeated / inserted if inserted else 0
+    if repeated >= NOTICED and share >= 0.45 and usual <= 0.2 * share:
         message = (
-            f"{repeated:,} of {inserted:,} new rows repeat all that another row says, under a new key;"
-            f" {_percent(published_repeated, published)} of the {published:,} published rows do"
+            f"{repeated:,} of {inserted:,} new rows repeat all that another row says, under a new key: {again:,} of the"
+            f" {published:,} published rows come again; {100 * usual:.3g} % of the published rows repeated another one"
         )
-        # That a few rows are alike may be business; that nearly all come again is not.
-        certain = repeated >= max(CERTAIN, 0.9 * published)
-        yield Finding("rows_come_once", "fail" if certain else "warn", message, repeated)
+        outcome = _outcome(again >= max(CERTAIN, 0.9 * published))
+        yield Finding("rows_come_once", outcome, message, repeated)
 
 
 def concentrated(days: Days, newest: date) -> Iterator[Finding]:
@@ -415,7 +444,7 @@ def concentrated(days: Days, newest: date) -> Iterator[Finding]:
         now = by_day.get(newest, {})
         rows = sum(now.values())
         before = [len(found) for day, found in by_day.items() if day < newest and sum(found.values()) >= KNOWN]
-        if rows >= KNOWN and len(now) == 1 and len(before) >= CERTAIN and min(before) >= 3:
+        if rows >= KNOWN and len(now) == 1 and len(before) >= FEW and min(before) >= 3:
             message = (
                 f"{segment} is {next(iter(now))} in all {rows:,} rows of {newest}; it had {min(before)} to"
                 f" {max(before)} values on each of {len(before):,} such days before"
@@ -472,8 +501,8 @@ def _window(by_day: Mapping[date, Mapping[str, int]], end: date, length: int) ->
     return dict(total)
 
 
-def _weight(rows: int, certain: int = CERTAIN) -> Literal["warn", "fail"]:
-    return "fail" if rows >= certain else "warn"
+def _outcome(certain: bool) -> Literal["warn", "fail"]:
+    return "fail" if certain else "warn"
 
 
 def _percent(part: int, whole: int) -> str:

@@ -1,7 +1,8 @@
 """Measures the shape of staged changes in SQL, has `gate.profile` judge it, and keeps the profiles of versions.
 
-A change is measured together with the published rows, so a large table is scanned at each of its changes; its profile
-is measured anew only where much of it changes. Every statement returns counts, ranges and shares, never rows.
+A change is measured together with the published rows, so a table is scanned at each of its changes. A large candidate
+is profiled only where much of it changes, or no version has a profile yet. Every statement returns counts, ranges and
+shares, never rows.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ def judge_changes(settings: Settings, run_id: str, assets: Collection[str]) -> l
     """Compares the staged changes of these tables with their published versions; one outcome for each broken rule.
 
     What the owner accepted for this run (`ops.change.accepts_losses`) only warns. Keeps the profiles of the candidates
-    until `publish_profiles` gives them a version. A table that cannot be measured gets a warning. Raises
-    ServiceUnavailable where the warehouse does not answer.
+    until `publish_profiles` gives them a version. A table that cannot be measured gets a warning: its rows passed
+    contract and checks. Raises ServiceUnavailable where the warehouse does not answer.
     """
     outcomes: list[CheckOutcome] = []
     with open_warehouse(settings).connect("check") as connection:
@@ -80,7 +81,7 @@ def judge_changes(settings: Settings, run_id: str, assets: Collection[str]) -> l
     for asset in sorted(assets):
         try:
             with (
-                contained(asset, "change_can_be_compared", "compared with the versions before"),
+                contained(asset, "change_can_be_compared", "compared with its versions"),
                 open_warehouse(settings).connect("check") as connection,
             ):
                 change = _Change(connection, settings.checks_folder / "source", SOURCE_TABLES[asset])
@@ -88,7 +89,6 @@ def judge_changes(settings: Settings, run_id: str, assets: Collection[str]) -> l
                 outcomes += [replace(one, outcome="warn") if asset in accepted else one for one in found]
                 change.keep_profiles(run_id)
         except TableBlocked as fault:
-            # Its rows kept the contract and its checks; that this look was not possible is told, and no reason to wait.
             outcomes.append(CheckOutcome(asset, fault.rule, "warn", None, fault.detail, (), "consistency"))
     return outcomes
 
@@ -174,18 +174,22 @@ class _Change:
         rows = table("staging", staging.rows_table(entry.asset))
         self.changed = f"(select * from {rows} where not {quoted(staging.SAME)})"
         self.history = _history(connection, entry.asset)
+        self.has_profiles = bool(self.history)
         self.changed_count, self.inserted_count = self._numbers(
             f"select count(*), sum(case when p.{quoted(self.key[0])} is null then 1 else 0 end)"
             f" from {self.changed} as r left join {self.published} as p on {equal(self.key, 'r', 'p')}"
         )
         (self.published_count,) = self._numbers(f"select count(*) from {self.published}")
-        self.is_first = not self.history
-        """Whether no version has a profile yet."""
 
     @property
     def updated_count(self) -> int:
         """Rows that are published and change."""
         return self.changed_count - self.inserted_count
+
+    @property
+    def changes_little(self) -> bool:
+        """Whether few rows of a large table change."""
+        return self.published_count > SMALL and self.changed_count < MUCH * self.published_count
 
     def findings(self) -> Iterator[Finding]:
         """What the change does that no version did; nothing where nothing is published yet."""
@@ -196,16 +200,20 @@ class _Change:
         published, changed = self._groups(self.published), self._groups(self.changed)
         empty: set[str] = set()
         blankable = [c.name for c in self.columns if not isinstance(c.dtype, pl.Datetime | pl.Time | pl.Date)]
+        whole = self.updated_count >= 0.9 * self.published_count
         for emptied in profile.emptied(blankable, published, changed):
             if not profile.is_explained(emptied, self._cells(emptied)):
                 empty.add(emptied.column)
-                yield profile.emptied_finding(emptied, self.history.get(emptied.column, ()))
+                yield profile.emptied_finding(emptied, self.history.get(emptied.column, ()), whole=whole)
         if self.updated_count >= 3:
             yield from self._of_updates(published, changed, empty)
         yield from profile.mirrored(published, changed)
-        whole = frozenset(c.name for c in self.columns if c.dtype.is_integer())
-        for leap in profile.leaps(published, changed, whole):
-            yield profile.leap_finding(leap, self._count_of(leap), shown=leap.column not in self.entry.personal)
+        integers = frozenset(c.name for c in self.columns if c.dtype.is_integer())
+        for leap in profile.leaps(published, changed, integers):
+            shown = leap.column not in self.entry.personal
+            finding = profile.leap_finding(leap, self._count_of(leap), shown=shown)
+            if finding:
+                yield finding
         if self.inserted_count:
             yield from self._doubled()
             yield from self._silent()
@@ -215,8 +223,7 @@ class _Change:
         self.connection.execute(
             "delete from ops.column_profile where asset = %s and version is null", (self.entry.asset,)
         )
-        few = self.changed_count < MUCH * self.published_count and self.published_count > SMALL
-        if few and not self.is_first:
+        if self.changes_little and self.has_profiles:
             return
         records = [{**asdict(one), "shares": json.dumps(dict(one.shares))} for one in self._profiles(self.candidate)]
         self.connection.execute(
@@ -350,16 +357,27 @@ class _Change:
             if column not in empty:
                 yield finding
             empty.add(column)
-        yield from profile.collapsed(paired, self.published_count)
+        yield from profile.collapsed(paired, self.published_count, self._rows_with_new_value)
         numbers = {column.name for column in self.columns.numbers()}
         few = [name for name in self._segments(FEW_CATEGORIES) if name not in empty | numbers]
         before = f"(select p.* from {self.published} as p join {self.changed} as r on {equal(self.key, 'r', 'p')})"
         moved = {(name, value): rows for name, value, rows in self._counts(before, few)}
         yield from profile.vanished(published, moved, changed, few)
 
+    def _rows_with_new_value(self, column: str) -> int:
+        """The published rows whose value of a column is one that updated rows have now."""
+        (rows,) = self._numbers(
+            f"select count(*) from {self.published} as t where t.{quoted(column)} in (select r.{quoted(column)}"
+            f" from {self.changed} as r join {self.published} as p on {equal(self.key, 'r', 'p')})"
+        )
+        return rows
+
     def _paired(self) -> Paired:
         columns, pairs = [c for c in self.columns if c.name not in self.key], self.columns.pairs()
-        divided = [c.name for c in columns if self.columns.may_divide(c) and c.dtype != pl.Boolean]
+        # Business may give many rows one status or quantity.
+        numbers = {column.name for column in self.columns.numbers()}
+        kinds_of = [c for c in columns if self.columns.may_divide(c) and c.dtype != pl.Boolean]
+        divided = [c.name for c in kinds_of if c.name not in numbers]
         parts = ["count(*)"]
         for column in columns:
             was = _filled(column, "p")
@@ -429,31 +447,35 @@ class _Change:
 
     def _doubled(self) -> Iterator[Finding]:
         """New rows that repeat another row's content under another key."""
-        content = self._content()
-        if not content or self.inserted_count < min(profile.CERTAIN, max(3, 0.9 * self.published_count)):
+        content = self._content() if self.inserted_count >= profile.NOTICED else []
+        if not content:
             return
         gone = table("staging", staging.gone_table(self.entry.asset))
-        # A source that gives its rows new keys repeats those that vanish with the same change.
+        # A row that vanishes may come back under a new key: a source that is filled anew numbers as it likes.
         kept = (
-            f"(select p.* from {self.published} as p where not exists (select 1 from {gone} as g where"
-            f" {equal(self.key, 'g', 'p')}))"
+            f"(select p.* from {self.published} as p where not exists (select 1 from {gone} as g"
+            f" where {equal(self.key, 'g', 'p')}))"
         )
         inserted = (
             f"(select r.* from {self.changed} as r where not exists (select 1 from {self.published} as p"
             f" where {equal(self.key, 'p', 'r')}))"
         )
+        # Texts are joined by hash; no index and no hash serves columns that may all be NULL.
         row = _row_as_text(content)
-        (kept_count,) = self._numbers(f"select count(*) from {kept} as t")
-        (matched,) = self._numbers(
-            f"select count(*) from {inserted} as r"
-            f" where {_row_as_text(content, 'r')} in (select {row} from {kept} as t)"
-        )
-        (among,) = self._numbers(f"select count(*) - count(distinct {row}) from {inserted} as t")
-        repeated = max(matched, among)
+        old, new = f"(select {row} as content from {kept} as t)", f"(select {row} as content from {inserted} as t)"
+
+        def common(one: str, other: str) -> int:
+            where = f"exists (select 1 from {other} as b where b.content = a.content)"
+            (rows,) = self._numbers(f"select count(*) from {one} as a where {where}")
+            return rows
+
+        (among,) = self._numbers(f"select count(*) - count(distinct n.content) from {new} as n")
+        repeated = max(common(new, old), among)
         if repeated < 0.4 * self.inserted_count:
             return
-        (usual,) = self._numbers(f"select count(*) - count(distinct {row}) from {kept} as t")
-        yield from profile.doubled(self.inserted_count, repeated, kept_count, usual)
+        (count,) = self._numbers(f"select count(*) from {kept} as t")
+        (usual,) = self._numbers(f"select count(*) - count(distinct {row}) from {self.published} as t")
+        yield from profile.doubled(self.inserted_count, repeated, count, common(old, new), usual / self.published_count)
 
     def _content(self) -> list[Column]:
         """The columns without those that name a row: those that are unique with the key, or written from it."""
@@ -556,8 +578,8 @@ def _within(group: Group) -> tuple[str, Mapping[str, Any]]:
     return f"cast({quoted(group.segment)} as varchar) = %(value)s", {"value": group.value}
 
 
-def _row_as_text(columns: Sequence[Column], alias: str = "t") -> str:
-    return " || '|' || ".join(f"coalesce(cast({alias}.{quoted(c.name)} as varchar), '')" for c in columns)
+def _row_as_text(columns: Sequence[Column]) -> str:
+    return " || '|' || ".join(f"coalesce(cast({quoted(c.name)} as varchar), '')" for c in columns)
 
 
 def _float(value: Any) -> float | None:
