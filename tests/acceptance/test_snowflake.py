@@ -45,10 +45,15 @@ OF_THE_RUN = frozenset({"run_id"})
 
 
 @pytest.fixture(scope="module")
-def in_snowflake(real_data: Path, postgres: EmbeddedPostgres) -> Iterator[Pipeline]:
-    """Everything ingested and analysed once, from an empty account."""
+def in_snowflake(
+    real_data: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pipeline]:
+    """Everything ingested and analysed once, from an empty account; files of its source may be replaced."""
+    source = tmp_path_factory.mktemp("source")
+    for file in (real_data / "parquet").iterdir():
+        (source / file.name).symlink_to(file)
     settings = Settings(
-        source=str(real_data / "parquet"),
+        source=str(source),
         warehouse="snowflake",
         warehouse_url=SecretStr(postgres.url(create_database(postgres, "warehouse"), "warehouse")),
     )
@@ -112,20 +117,18 @@ def test_what_changes_nothing_asks_snowflake_nothing(in_snowflake: Pipeline) -> 
 
 
 def test_data_that_no_record_tells_of_is_told_of_by_the_next_try(
-    in_snowflake: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    in_snowflake: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = Path(in_snowflake.settings.source)
-    for file in source.iterdir():
-        (tmp_path / file.name).symlink_to(file)
-    cards = pl.read_parquet(source / "Sales_CreditCard.parquet")
+    pipeline = in_snowflake
+    file = Path(pipeline.settings.source, "Sales_CreditCard.parquet")
+    cards = pl.read_parquet(file)
     of_type = dict(cards.group_by("CardType").len().iter_rows())
     other = next(kind for kind in sorted(of_type) if kind != cards["CardType"][0])
     changed = cards.with_row_index("place").with_columns(
         CardType=pl.when(pl.col("place") == 0).then(pl.lit(other)).otherwise("CardType")
     )
-    (tmp_path / "Sales_CreditCard.parquet").unlink()
-    changed.drop("place").write_parquet(tmp_path / "Sales_CreditCard.parquet")
-    pipeline = Pipeline(in_snowflake.settings.model_copy(update={"source": str(tmp_path)}))
+    file.unlink()
+    changed.drop("place").write_parquet(file)
     run = "ingest_source/dies"
     for group in detect.detect(pipeline.settings, run):
         load.load(pipeline.settings, run, group)

@@ -191,8 +191,7 @@ def test_every_digest_is_short_enough_to_be_shown_whole(pipeline: Pipeline) -> N
             " from generate_series(1, 300) as n"
         )
         findings = [
-            Finding(f"Sales_Table{n}", "a_rule_with_a_long_name", "error", "", None, None, (), "", "", "sales")
-            for n in range(300)
+            Finding(f"Sales_Table{n}", "a_rule_with_a_long_name", "error", "", "", "", "sales") for n in range(300)
         ]
         incidents.report(connection, findings)
         connection.execute("update marts.inventory_status set state = 'low'")

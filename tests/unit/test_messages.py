@@ -66,6 +66,10 @@ def assert_valid_blocks(blocks: Sequence[dict[str, Any]]) -> None:
             "[AdventureWorks] Sales_SalesOrderDetail rows set aside: quantity_is_positive",
         ),
         (
+            replace(BLOCKED, severity="warning", rule="columns_stay_filled"),
+            "[AdventureWorks] Sales_SalesOrderDetail warning: columns_stay_filled",
+        ),
+        (
             replace(BLOCKED, asset="daily_sales_etl", rule="task_build"),
             "[AdventureWorks] daily_sales_etl failed: task_build",
         ),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, timedelta
-from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adventureworks.gate import profile
+from adventureworks.gate import profile, profiling
 from adventureworks.gate.profile import Cell, Emptied, Finding, Group, Groups, Order, Paired, Profile, Values
 from adventureworks.incidents.ledger import SHAPE_RULES
 
@@ -259,8 +258,8 @@ def test_a_category_of_which_every_row_moved_is_told() -> None:
     assert finding.message == "TerritoryID is 5 in 0 rows after the change; in 500 of 1,000 published ones"
 
 
-def test_the_rules_of_incidents_are_those_of_profiles() -> None:
-    assert set(get_args(profile.Rule)) == SHAPE_RULES
+def test_every_rule_has_a_dimension() -> None:
+    assert profiling._DIMENSIONS.keys() == SHAPE_RULES
 
 
 def test_a_new_category_has_values_of_its_own() -> None:

@@ -1,7 +1,7 @@
 """Which texts the font of reports and charts can show, and what stands in place of those that it cannot.
 
-Typst refuses to set a PDF for assistive technology (PDF/UA) in which one character has no glyph. It would look for the
-character in other fonts first; those join letters in ways that it then refuses, so only the project's own font counts.
+Typst refuses to write a PDF for assistive technology (PDF/UA) if one character has no glyph. Its fallback fonts are no
+way out: they have ligatures for which it then refuses the whole document. So only the project's own font is used.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ def _kind(line: str, settings: dict[str, Any]) -> tuple[Kind, tuple[str, ...]]:
         return "freshness", _columns(newest[1])
     if line == "failed rows":
         return "rows", ()
-    raise ValueError(f"nobody knows what kind of check {line!r} is")
+    raise ValueError(f"unknown kind of check: {line!r}")
 
 
 def _columns(text: str) -> tuple[str, ...]:

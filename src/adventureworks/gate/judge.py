@@ -7,9 +7,8 @@ refer to, so this is repeated until nothing changes any more.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,7 +16,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
 from adventureworks.columns import keys_as_text, shown_key_of
-from adventureworks.errors import CandidateLost, PlatformError, ServiceUnavailable, TableBlocked
+from adventureworks.errors import CandidateLost, PlatformError, TableBlocked
 from adventureworks.gate import losses, results
 from adventureworks.gate.check_files import DeclaredCheck, declared_checks
 from adventureworks.gate.checks import CheckOutcome, Reference, readable_references, run_checks
@@ -30,8 +29,6 @@ from adventureworks.warehouse import Warehouse, candidate, layout, open_warehous
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 from adventureworks.warehouse.sql import names, quoted, table
 
-log = logging.getLogger(__name__)
-
 EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001 - the source's dates have no zone
 
 
@@ -41,17 +38,17 @@ def judge(settings: Settings, run_id: str) -> None:
     Tables whose staged rows were lost meanwhile are loaded again, and the batch is judged again. Raises
     ServiceUnavailable where that happens again and again.
     """
-    for _ in range(candidate.MOST_TRIES):
-        judged = False
-        with suppress(CandidateLost):
-            _judge(settings, run_id)
-            judged = True
+
+    def load_again() -> None:
+        load(settings, run_id, sorted(_lost(settings, run_id)))
+
+    def step() -> None:
+        _judge(settings, run_id)
         lost = _lost(settings, run_id)
-        if judged and not lost:
-            return
-        log.warning("Staged rows of %s were lost; they are loaded again.", ", ".join(sorted(lost)))
-        load(settings, run_id, sorted(lost))
-    raise ServiceUnavailable("Staged rows were lost again and again.", "It is tried again.")
+        if lost:
+            raise CandidateLost(f"The staged rows of {', '.join(sorted(lost))} are not those that were loaded.")
+
+    candidate.staged_again(step, load_again)
 
 
 def _lost(settings: Settings, run_id: str) -> set[str]:

@@ -17,6 +17,8 @@ from math import exp
 from statistics import fmean
 from typing import Literal
 
+from adventureworks.incidents.ledger import ShapeRule
+
 VERSIONS = 5
 """Versions whose profiles a column is compared with."""
 
@@ -52,21 +54,12 @@ WINDOWS = ((1, 28), (3, 12), (7, 8), (35, 4))
 OVERDUE = 2.5
 """How many times its longest pause a segment must be silent."""
 
-Rule = Literal[
-    "columns_stay_filled",
-    "columns_keep_their_places",
-    "columns_stay_diverse",
-    "values_stay_in_range",
-    "rows_come_once",
-    "segments_go_on",
-]
-
 
 @dataclass(frozen=True)
 class Finding:
     """What a change does that no version did. `failed`: the rows concerned, where they were counted."""
 
-    rule: Rule
+    rule: ShapeRule
     outcome: Literal["warn", "fail"]
     message: str
     failed: int | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,7 +14,7 @@ from typing import Any
 
 from adventureworks import incidents
 from adventureworks.catalog import SOURCE_TABLES
-from adventureworks.errors import CandidateLost, ServiceUnavailable, TableBlocked
+from adventureworks.errors import CandidateLost, TableBlocked
 from adventureworks.gate import losses
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import contained, without_faulty
@@ -28,8 +27,6 @@ from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.publication import Publication
-
-log = logging.getLogger(__name__)
 
 ORDERS = "Sales_SalesOrderHeader"
 """The table whose newest row is the business date."""
@@ -51,13 +48,10 @@ def publish(settings: Settings, run_id: str) -> list[Publication]:
         # What refers to the table, or is published together with it, was judged as if it were published.
         judge(settings, run_id)
 
-    for _ in range(candidate.MOST_TRIES):
-        try:
-            return without_faulty(partial(_publish, settings, run_id), leave_out)
-        except CandidateLost as lost:
-            log.warning("%s", lost)
-            judge(settings, run_id)
-    raise ServiceUnavailable("Staged rows were lost again and again.", "It is tried again.")
+    def step() -> list[Publication]:
+        return without_faulty(partial(_publish, settings, run_id), leave_out)
+
+    return candidate.staged_again(step, partial(judge, settings, run_id))
 
 
 def _publish(settings: Settings, run_id: str) -> list[Publication]:
@@ -149,9 +143,6 @@ def _untold(fault: TableBlocked, run_id: str) -> Finding:
         rule=fault.rule,
         severity="error",
         summary=f"{fault.table}: what came of its last reading is not known: {fault.detail}",
-        failed=None,
-        total=None,
-        examples=(),
         next_step=fault.next_step,
         run_id=run_id,
         owner=SOURCE_TABLES[fault.table].owner,

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import uuid4
 
 import psycopg
@@ -28,16 +28,15 @@ TASK_RULE = "task_"
 """With it begins the rule that a task of a DAG ends well."""
 PER_MONTH = "deliver"
 """The task of a monthly analysis whose failure is one month's alone: the others compute all months together."""
-SHAPE_RULES = frozenset(
-    {
-        "columns_stay_filled",
-        "columns_keep_their_places",
-        "columns_stay_diverse",
-        "values_stay_in_range",
-        "rows_come_once",
-        "segments_go_on",
-    }
-)
+ShapeRule = Literal[
+    "columns_stay_filled",
+    "columns_keep_their_places",
+    "columns_stay_diverse",
+    "values_stay_in_range",
+    "rows_come_once",
+    "segments_go_on",
+]
+SHAPE_RULES = frozenset(get_args(ShapeRule))
 """Rules about the shape of a change: a table that breaks one is blocked, or published with a warning."""
 READ_LOG = "Read the task's log"
 """With it begins what to do about a failed task whose error does not say it better."""
@@ -65,12 +64,12 @@ class Finding:
     rule: str
     severity: Severity
     summary: str
-    failed: int | None
-    total: int | None
-    examples: tuple[str, ...]
     next_step: str
     run_id: str
     owner: str
+    failed: int | None = None
+    total: int | None = None
+    examples: tuple[str, ...] = ()
     cause: str = ""
     """The technical cause, if the summary quotes one: it is shown as it is, in whatever language the rest is."""
     since: datetime | None = None

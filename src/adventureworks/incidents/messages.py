@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from adventureworks.incidents import stock_words, wording
-from adventureworks.incidents.ledger import TASK_RULE, Incident, task_of
+from adventureworks.incidents.ledger import SHAPE_RULES, TASK_RULE, Incident, task_of
 from adventureworks.incidents.notices import Notice
 from adventureworks.incidents.wording import moment
 from adventureworks.outbox.bulletin import BAD, GOOD, MIND, Bulletin, Figure, Listing, letter_of
@@ -63,7 +63,9 @@ def outcome(incident: Incident, speech: Language) -> str:
         return text("recovered")
     if incident.severity == "error":
         return text("blocked") if wording.is_about_data(incident) else text("failed")
-    return text("rows set aside") if incident.failed else text("warning")
+    if incident.rule in SHAPE_RULES or not incident.failed:
+        return text("warning")
+    return text("rows set aside")
 
 
 def ending(incident: Incident, speech: Language, zone: str = "UTC") -> str:

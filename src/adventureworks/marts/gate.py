@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import date, timedelta
+from functools import partial
 
 import polars as pl
 
 from adventureworks import incidents
 from adventureworks.catalog import MARTS, Mart
 from adventureworks.columns import columns_of, key_of
-from adventureworks.errors import CandidateLost, ServiceUnavailable, TableBlocked
+from adventureworks.errors import TableBlocked
 from adventureworks.gate import results
 from adventureworks.gate.checks import CheckOutcome, run_checks
 from adventureworks.gate.contract import EXAMPLES, hold_against
@@ -22,8 +22,6 @@ from adventureworks.warehouse import Warehouse, candidate, open_warehouse, publi
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.sql import names, quoted, table
 
-log = logging.getLogger(__name__)
-
 _EVER = "0001-01-01 00:00:00"
 
 
@@ -33,15 +31,12 @@ def gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
     Raises GateClosed where one breaks a rule: then nothing is published. What is no longer staged as it was built is
     built again; NothingToDo where that is not due any more. Raises ServiceUnavailable where it is lost again and again.
     """
-    for _ in range(candidate.MOST_TRIES):
-        try:
-            return _gate(settings, dag, run_id)
-        except CandidateLost as lost:
-            log.warning("%s", lost)
-            step = build(settings, dag, run_id)
-            if isinstance(step, NothingToDo):
-                return step
-    raise ServiceUnavailable("Staged rows were lost again and again.", "It is tried again.")
+
+    def build_again() -> NothingToDo | None:
+        step = build(settings, dag, run_id)
+        return step if isinstance(step, NothingToDo) else None
+
+    return candidate.staged_again(partial(_gate, settings, dag, run_id), build_again)
 
 
 def _gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:

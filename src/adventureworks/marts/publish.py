@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 
 from adventureworks import incidents
 from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of, reads_orders
 from adventureworks.columns import columns_of
-from adventureworks.errors import CandidateLost, ServiceUnavailable
 from adventureworks.incidents import Incident, notices
 from adventureworks.incidents.notices import Notice
 from adventureworks.marts import models
@@ -21,8 +21,6 @@ from adventureworks.warehouse import candidate, layout, open_warehouse, publicat
 from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.publication import Publication
 from adventureworks.warehouse.sql import names, table
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,15 +38,8 @@ def publish(settings: Settings, dag: str, run_id: str) -> Outcome | NothingToDo:
     What is no longer staged as it was judged is built and judged again, which may raise GateClosed; NothingToDo where
     it is not due any more. Raises ServiceUnavailable where it is lost again and again.
     """
-    for _ in range(candidate.MOST_TRIES):
-        try:
-            return _publish(settings, dag, run_id)
-        except CandidateLost as lost:
-            log.warning("%s", lost)
-            step = gate(settings, dag, run_id)
-            if step is not None:
-                return step
-    raise ServiceUnavailable("Staged rows were lost again and again.", "It is tried again.")
+    step: Callable[[], Outcome | NothingToDo] = partial(_publish, settings, dag, run_id)
+    return candidate.staged_again(step, partial(gate, settings, dag, run_id))
 
 
 def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:

@@ -10,19 +10,42 @@ Comparing afterwards is enough: a staging table that was emptied or replaced nev
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+import logging
+from collections.abc import Callable, Collection
+from typing import TypeVar
 
 from adventureworks.catalog import Mart, SourceTable
 from adventureworks.columns import columns_of, key_of
-from adventureworks.errors import CandidateLost
+from adventureworks.errors import CandidateLost, ServiceUnavailable
 from adventureworks.warehouse import staging
 from adventureworks.warehouse.postgres import WarehouseConnection
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MOST_TRIES = 3
 """How often a candidate is staged again before the task gives up and is retried later."""
 
 Contents = dict[str, list[int | str]]
 """Rows and digest of each part: a mart's months; a table's rows to write (`rows`) and keys to delete (`gone`)."""
+
+
+def staged_again(step: Callable[[], T], stage: Callable[[], T | None]) -> T:
+    """Return what a step returns; where it finds its candidate lost, `stage` makes it anew and the step is tried again.
+
+    If `stage` returns something, there is nothing left to do, and that is returned. Raises ServiceUnavailable where the
+    candidate is lost again and again.
+    """
+    for _ in range(MOST_TRIES):
+        try:
+            return step()
+        except CandidateLost as lost:
+            log.warning("%s", lost)
+            ended = stage()
+            if ended is not None:
+                return ended
+    raise ServiceUnavailable("Staged rows were lost again and again.", "It is tried again.")
 
 
 def record(connection: WarehouseConnection, run_id: str, entry: SourceTable | Mart) -> None:
