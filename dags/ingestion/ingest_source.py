@@ -3,8 +3,8 @@
 
 **Answers**: which of the 71 source tables changed, and is the change good?
 **Starts** when the watcher sees a change at the source; every 15 minutes at the latest; or by hand (with the
-configuration `{"everything": true}` it reads every table again; with `{"accept_losses": ["TABLE"]}` this table and its
-publish unit may lose rows, months and newest changes, this once).
+configuration `{"everything": true}` it reads every table again; with `{"accept": ["TABLE"]}` this table and its
+publish unit may lose rows and change in unusual ways, this once).
 **Publishes** every changed table that passes its gate, all in one transaction, and one asset event for each.
 Rows that break a contract or a reference are set aside in quarantine; a table that may not be trusted keeps its last
 good version, and its publish unit (an order's header and lines) with it.

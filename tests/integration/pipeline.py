@@ -69,10 +69,10 @@ class Pipeline:
         assert self.settings.warehouse_url is not None
         return self.settings.warehouse_url.get_secret_value()
 
-    def ingest(self, *, everything: bool = False, accept_losses: Sequence[str] = ()) -> Ingested:
+    def ingest(self, *, everything: bool = False, accept: Sequence[str] = ()) -> Ingested:
         """Detect, load, check, publish, tell."""
         run = f"ingest_source/test_{next(_numbers)}"
-        groups = detect.detect(self.settings, run, everything=everything, accept_losses=accept_losses)
+        groups = detect.detect(self.settings, run, everything=everything, accept=accept)
         done = Ingested(loaded=sorted(asset for group in groups for asset in group))
         if not groups and not detect.has_work(self.settings, run):
             return done

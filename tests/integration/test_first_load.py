@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
+from adventureworks.catalog import ANALYSES, MARTS
 from adventureworks.gate import detect
 from adventureworks.marts.plan import NothingToDo, Plan
+from adventureworks.reports import month
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
 from adventureworks.source.sample import generate
+from adventureworks.warehouse import open_warehouse
 from tests.integration.pipeline import Pipeline
 
 
@@ -69,6 +75,33 @@ def test_one_odd_value_holds_up_one_row(folder: Path, warehouse_url: str) -> Non
     assert "Sales_Currency" in ingested.published
     assert ingested.opened["Sales_Currency"] == "Name_is_text"
     assert pipeline.published('select "Name" from quarantine."Sales_Currency"') == [("Nothing\ufffdness",)]
+
+
+@pytest.mark.parametrize("days", [3, 75])
+def test_a_shop_in_its_first_months_has_empty_marts_where_they_need_more_and_no_failure(
+    folder: Path, warehouse_url: str, days: int
+) -> None:
+    orders = pl.read_parquet(folder / "Sales_SalesOrderHeader.parquet")
+    last = pl.col("OrderDate").min() + timedelta(days=days)
+    kept = orders.filter(pl.col("OrderDate") < last)
+    for asset in ("Sales_SalesOrderHeader", "Sales_SalesOrderDetail", "Sales_SalesOrderHeaderSalesReason"):
+        file = folder / f"{asset}.parquet"
+        table = pq.read_table(file)
+        chosen = pc.is_in(
+            table["SalesOrderID"], pa.array(kept["SalesOrderID"], table.schema.field("SalesOrderID").type)
+        )
+        pq.write_table(table.filter(chosen), file)
+    pipeline = Pipeline(Settings(source=str(folder), warehouse_url=SecretStr(warehouse_url)))
+    assert pipeline.ingest().opened == {}
+    assert sorted(pipeline.settle()) == sorted(ANALYSES)
+    rows = dict(pipeline.published("select asset, rows from ops.publication where asset = any(%s)", ([*MARTS],)))
+    assert rows.keys() == MARTS.keys()
+    assert rows["daily_sales"] > 0
+    if days == 3:
+        assert rows["sales_forecast"] == rows["forecast_accuracy"] == 0, "no month is whole yet"
+    [(newest,)] = pipeline.published("select to_char(max(order_date), 'YYYY-MM') from marts.daily_sales")
+    with open_warehouse(pipeline.settings).connect("test") as connection:
+        assert month.figures(connection, newest).key == newest
 
 
 def test_a_column_that_may_not_be_read_holds_up_its_table_alone_and_until_it_may(

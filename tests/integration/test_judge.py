@@ -52,7 +52,7 @@ def test_orders_that_vanish_are_refused_whatever_the_source_is_called_until_some
     assert f"{before - deleted:,} rows instead of {before:,}" in incident.summary
     assert incident.failed == deleted
     assert len(incident.examples) == 3
-    assert f'"accept_losses": ["{LINES}", "{HEADER}"' in incident.next_step
+    assert f'"accept": ["{LINES}", "{HEADER}"' in incident.next_step
     assert pipeline.published(f'select count(*) from raw."{HEADER}"') == [(before,)]
     with psycopg.connect(pipeline.url) as connection:
         states = {state.asset: state for state in asset_states(connection)}
@@ -61,8 +61,8 @@ def test_orders_that_vanish_are_refused_whatever_the_source_is_called_until_some
     assert f"{HEADER} (since 2" in summary_of_marts(list(states.values()))
 
     with pytest.raises(PlatformError, match="no source table: Sales_Orders"):
-        pipeline.ingest(accept_losses=["Sales_Orders"])
-    accepted = pipeline.ingest(accept_losses=[HEADER])
+        pipeline.ingest(accept=["Sales_Orders"])
+    accepted = pipeline.ingest(accept=[HEADER])
     assert {*UNIT} <= {*accepted.published}
     assert accepted.resolved == refused.opened
     assert pipeline.published(f'select count(*) from raw."{HEADER}"') == [(before - deleted,)]

@@ -201,7 +201,7 @@ def test_a_long_digest_is_cut_with_a_count(stock: Pipeline, inbox: Inbox, webhoo
         put(stock, product, 0)
     stock.settings.set_aside_limit = 1.0
     # That nearly all stock is gone at once looks like a fault; here somebody says that it is none.
-    stock.ingest(accept_losses=["Production_ProductInventory"])
+    stock.ingest(accept=["Production_ProductInventory"])
     tell_pending()
     inbox.mails.clear()
     webhook.posts.clear()

@@ -30,14 +30,14 @@ class _Known:
 
 
 def detect(
-    settings: Settings, run_id: str, *, everything: bool = False, accept_losses: Collection[str] = ()
+    settings: Settings, run_id: str, *, everything: bool = False, accept: Collection[str] = ()
 ) -> list[list[str]]:
     """Notes the changed tables in `ops.change`; returns them in groups, one for each load task.
 
-    `everything`: all tables are read whole, changed or not. `accept_losses`: tables that may lose as much as they will,
+    `everything`: all tables are read whole, changed or not. `accept`: tables whose losses and unusual changes are meant,
     in this run alone; their publish units with them. Raises PlatformError where there is no such table.
     """
-    accepted = _with_units(accept_losses)
+    accepted = _with_units(accept)
     source = open_source(settings)
     identity = in_time(source.identity, settings.table_timeout_minutes * 60)
     with open_warehouse(settings).connect("detect") as connection:
@@ -67,7 +67,7 @@ def detect(
                 identity,
                 whole=asset in whole,
                 resumes=asset in interrupted,
-                accepts_losses=asset in accepted,
+                is_accepted=asset in accepted,
             )
     readable = {asset: state for asset, state in states.items() if asset in changed and isinstance(state, TableState)}
     return _groups(readable, whole)
@@ -78,7 +78,7 @@ def _with_units(assets: Collection[str]) -> frozenset[str]:
     unknown = sorted(set(assets) - SOURCE_TABLES.keys())
     if unknown:
         raise PlatformError(
-            f"accept_losses names no source table: {', '.join(unknown)}.", "See the tables: adventureworks status"
+            f"accept names no source table: {', '.join(unknown)}.", "See the tables: adventureworks status"
         )
     return frozenset().union(*(unit_of(asset) for asset in assets))
 
@@ -185,12 +185,12 @@ def _note(
     *,
     whole: bool,
     resumes: bool,
-    accepts_losses: bool,
+    is_accepted: bool,
 ) -> None:
     unreadable = state if isinstance(state, TableBlocked) else None
     connection.execute(
         "insert into ops.change (run_id, asset, fingerprint, newest_change, source_rows, status, blocked_rule,"
-        " blocked_cause, source, whole, resumes, accepts_losses)"
+        " blocked_cause, source, whole, resumes, is_accepted)"
         " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             run_id,
@@ -204,7 +204,7 @@ def _note(
             identity,
             whole,
             resumes,
-            accepts_losses,
+            is_accepted,
         ),
     )
 

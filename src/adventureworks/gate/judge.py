@@ -116,11 +116,11 @@ class _Batch:
             (run_id,),
         )
         rows = connection.execute(
-            "select asset, status, accepts_losses from ops.change where run_id = %s", (run_id,)
+            "select asset, status, is_accepted from ops.change where run_id = %s", (run_id,)
         ).fetchall()
         self.batch = {asset for asset, status, _ in rows if status == "staged"}
         self.blocked = {asset for asset, status, _ in rows if status == "blocked"}
-        self.accepted = {asset for asset, _, accepts_losses in rows if accepts_losses}
+        self.accepted = {asset for asset, _, is_accepted in rows if is_accepted}
         for asset, entry in SOURCE_TABLES.items():
             if asset not in self.batch and asset not in faulty:
                 with _checking(asset):

@@ -59,7 +59,7 @@ def found_in(connection: Connection, entry: SourceTable, limit: float) -> CheckO
 
 def how_to_accept(asset: str) -> str:
     """The command that accepts, for one run, what vanished from a table."""
-    accepted = json.dumps({"accept_losses": sorted(unit_of(asset))})
+    accepted = json.dumps({"accept": sorted(unit_of(asset))})
     return f"airflow dags trigger ingest_source --conf '{accepted}'"
 
 

@@ -68,14 +68,14 @@ _DIMENSIONS = {
 def judge_changes(settings: Settings, run_id: str, assets: Collection[str]) -> list[CheckOutcome]:
     """Compares the staged changes of these tables with their published versions; one outcome for each broken rule.
 
-    What the owner accepted for this run (`ops.change.accepts_losses`) only warns. Keeps the profiles of the candidates
+    What the owner accepted for this run (`ops.change.is_accepted`) only warns. Keeps the profiles of the candidates
     until `publish_profiles` gives them a version. A table that cannot be measured gets a warning: its rows passed
     contract and checks. Raises ServiceUnavailable where the warehouse does not answer.
     """
     outcomes: list[CheckOutcome] = []
     with open_warehouse(settings).connect("check") as connection:
         rows = connection.execute(
-            "select asset from ops.change where run_id = %s and accepts_losses", (run_id,)
+            "select asset from ops.change where run_id = %s and is_accepted", (run_id,)
         ).fetchall()
     accepted = {asset for (asset,) in rows}
     for asset in sorted(assets):

@@ -26,7 +26,7 @@ def detect() -> list[list[str]]:
         with_source(settings()),
         current_run_id(),
         everything=bool(conf.get("everything")),
-        accept_losses=conf.get("accept_losses") or (),
+        accept=conf.get("accept") or (),
     )
     if not groups and not detection.has_work(settings(), current_run_id()):
         raise AirflowSkipException("No table changed.")

@@ -123,7 +123,7 @@ alter table ops.change add column if not exists publishing boolean not null defa
 alter table ops.change add column if not exists times_lost bigint not null default 0;  -- readings that ended with a lost connection
 alter table ops.change add column if not exists latest_change timestamp;  -- no row that was read can have been modified later
 alter table ops.change add column if not exists resumes boolean not null default false;  -- an earlier run may have published it
-alter table ops.change add column if not exists accepts_losses boolean not null default false;  -- its owner said so
+alter table ops.change add column if not exists is_accepted boolean not null default false;  -- its owner said so
 
 create table if not exists ops.build (
     run_id  varchar not null,
