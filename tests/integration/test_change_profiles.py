@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import psycopg
@@ -14,9 +15,11 @@ from pydantic import SecretStr
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.gate import profiling
 from adventureworks.settings import Settings
+from tests.conftest import create_database
 from tests.integration import faults
 from tests.integration.deliveries import Deliveries, typed
 from tests.integration.faults import HEADER, PRODUCT, RATE, Frames
+from tests.integration.snowflake_double import snowflake_double
 
 DAY = datetime(2014, 5, 1)
 
@@ -92,3 +95,31 @@ def test_a_large_table_without_profiles_gets_its_first_at_a_small_change(house: 
         row = connection.execute("select count(*) from ops.column_profile where asset = %s", (RATE,)).fetchone()
     assert row is not None
     assert row[0] > 0
+
+
+def test_both_engines_find_the_same(
+    real_data: Path, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = typed(real_data / "parquet", HEADER, PRODUCT)
+    orders = tables[HEADER].filter(pl.col("OrderDate") >= datetime(2013, 12, 1))
+    before, day = (orders.filter(pl.col("OrderDate") < DAY), orders.filter(pl.col("OrderDate") == DAY))
+    changes = [
+        faults.ARRIVING["a day without sales persons"]({HEADER: day}),
+        faults.ARRIVING["a day with tax and freight exchanged"]({HEADER: day}),
+        faults.ARRIVING["a day of orders doubled"]({HEADER: day}),
+        faults.ARRIVING["a day in one territory"]({HEADER: day}),
+        faults.REDELIVERED["colours are NULL"]({PRODUCT: tables[PRODUCT]}),
+    ]
+
+    def found(engine: Literal["postgres", "snowflake"]) -> list[list[tuple[str, str, str, int | None]]]:
+        url = SecretStr(postgres.url(create_database(postgres, "warehouse"), "warehouse"))
+        deliveries = Deliveries(Settings(warehouse=engine, warehouse_url=url))
+        assert deliveries.accept({HEADER: before, PRODUCT: tables[PRODUCT]}, whole=True) == []
+        return [
+            [(one.table, one.rule, one.outcome, one.failed) for one in deliveries.deliver(change)] for change in changes
+        ]
+
+    wanted = found("postgres")
+    assert all(wanted), "each of them is found"
+    with snowflake_double(monkeypatch):
+        assert found("snowflake") == wanted

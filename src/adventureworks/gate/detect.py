@@ -34,8 +34,8 @@ def detect(
 ) -> list[list[str]]:
     """Notes the changed tables in `ops.change`; returns them in groups, one for each load task.
 
-    `everything`: all tables are read whole, changed or not. `accept`: tables whose losses and unusual changes are meant,
-    in this run alone; their publish units with them. Raises PlatformError where there is no such table.
+    `everything`: all tables are read whole, changed or not. `accept`: tables whose losses and unusual changes are
+    meant, in this run alone; their publish units with them. Raises PlatformError where there is no such table.
     """
     accepted = _with_units(accept)
     source = open_source(settings)
