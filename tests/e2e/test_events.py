@@ -66,7 +66,7 @@ def test_one_event_per_table_tells_what_was_published(platform: RunningPlatform)
     assert lines["version"] == 1
     assert lines["rows"] == lines["rows_changed"] == rows
     assert (lines["rows_set_aside"], lines["verdict"]) == (0, "passed")
-    assert len(lines["months"]) > 30
+    assert len(lines["months"]) == 14
 
 
 def test_the_asset_page_shows_verdict_and_watermark(platform: RunningPlatform) -> None:

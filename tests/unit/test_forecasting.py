@@ -52,7 +52,7 @@ def test_in_another_currency_the_forecast_is_the_same(past: tuple[float, ...], m
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_series_that_never_changes_forecasts_itself(model: str) -> None:
-    assert forecasts(model, (250.0,) * 20) == [250.0] * 3
+    assert forecasts(model, (250.0,) * 20) == (250.0,) * 3
 
 
 def test_a_short_series_keeps_the_naive_model_without_intervals() -> None:

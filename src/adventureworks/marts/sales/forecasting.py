@@ -7,7 +7,7 @@ and forecasts the next three. Errors, intervals and coverage come from these for
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -86,9 +86,11 @@ MODELS: dict[str, Callable[[Series], list[float]]] = {
 """The candidates, simplest first: of two that do equally well the simpler one is chosen."""
 
 
-def forecasts(model: str, past: Series) -> list[float]:
+# A change of one month leaves the history before it, and what models make of it, as they were.
+@lru_cache(maxsize=8192)
+def forecasts(model: str, past: Series) -> tuple[float, ...]:
     """Revenue of the next three months, never below zero."""
-    return [max(0.0, value) for value in MODELS[model](past)]
+    return tuple(max(0.0, value) for value in MODELS[model](past))
 
 
 @dataclass(frozen=True)
@@ -199,16 +201,10 @@ def evaluations(actuals: pl.DataFrame) -> tuple[dict[Cell, Evaluation], date | N
     rows = actuals.select("channel", "territory_id", "month", pl.col("revenue").cast(pl.Float64)).sort(
         "channel", "territory_id", "month"
     )
-    return _evaluations(tuple(rows.iter_rows()))
-
-
-# Both marts of one build ask for the same series.
-@lru_cache(maxsize=1)
-def _evaluations(rows: Sequence[tuple[str, int, date, float]]) -> tuple[dict[Cell, Evaluation], date]:
-    last = max(month for _, _, month, _ in rows)
     cells: dict[Cell, dict[date, float]] = {}
-    for channel, territory, month, revenue in rows:
+    for channel, territory, month, revenue in rows.iter_rows():
         cells.setdefault((channel, territory), {})[month] = revenue
+    last = max(month for revenues in cells.values() for month in revenues)
     found = {}
     for cell, revenues in cells.items():
         months = pl.date_range(min(revenues), last, "1mo", eager=True).to_list()
