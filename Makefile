@@ -8,8 +8,8 @@ CODE := src contracts dags tests bench deploy
 # The first of these that is new enough, and not too new for Airflow, makes the environment.
 PYTHONS := python3 python3.13 python3.12 python3.11
 
-# Most of the long tests wait for other processes.
-WORKERS := 2
+# More than processors: most of the long tests wait for other processes.
+WORKERS := 3
 
 # Airflow starts hundreds of processes: each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
@@ -27,7 +27,7 @@ help: ## list the targets
 run: $(READY) ## start everything, ingest, keep every mart fresh: SOURCE=DIR|URL, PORT=N, ONCE=1 (stop when fresh)
 	@$(BIN)/adventureworks run $(RUN_OPTIONS)
 
-test: $(READY) ## every check and every test: WORKERS=N (two at a time unless told otherwise)
+test: $(READY) ## every check and every test: WORKERS=N (three at a time unless told otherwise)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint programs
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 

@@ -133,7 +133,7 @@ def seeds(bench: Bench) -> int:
 
 
 def simulated(bench: Bench, number: int = 400) -> int:
-    """Business days of the simulator, one ingestion each."""
+    """Business days of the simulator, one ingestion each; counts incidents of every kind."""
     url = bench.database("source", "source")
     embedded.prepare(SecretStr(url))
     embedded.load_tables(SecretStr(url), generate(0.03, seed=7))
@@ -145,9 +145,7 @@ def simulated(bench: Bench, number: int = 400) -> int:
         pipeline.ingest()
         if day % 50 == 49:
             print(f"  day {day + 1}", flush=True)
-    rows = pipeline.published(
-        "select run_id, asset, rule, outcome, message from ops.check_result where kind = 'profile' order by checked_at"
-    )
+    rows = pipeline.published("select run_id, asset, rule, severity, summary from ops.incident order by first_seen")
     for row in rows:
         print("  ", *row)
     return len(rows)

@@ -23,16 +23,28 @@ hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 
 SECONDS = {
-    "tests/e2e": 600,
+    "tests/e2e": 450,
     "tests/acceptance": 400,
-    "tests/production": 400,
-    "tests/integration/test_pipeline.py": 220,
-    "tests/integration/test_reports.py": 180,
-    "tests/integration/test_environments.py": 80,
-    "tests/integration/test_backup.py": 80,
-    "tests/integration/test_embedded_platform.py": 60,
+    "tests/production": 350,
+    "tests/integration/test_pipeline.py": 200,
+    "tests/integration/test_reports.py": 120,
+    "tests/integration/test_backup.py": 100,
+    "tests/integration/test_environments.py": 90,
+    "tests/integration/test_crashes.py": 90,
+    "tests/integration/test_judge.py": 60,
+    "tests/integration/test_faults.py": 60,
+    "tests/integration/test_embedded_platform.py": 50,
+    "tests/integration/test_first_load.py": 50,
+    "tests/integration/test_metrics.py": 50,
+    "tests/integration/test_change_profiles.py": 40,
+    "tests/integration/test_outbox.py": 40,
+    "tests/integration/test_simulate.py": 40,
+    "tests/integration/test_real_data.py": 40,
+    "tests/integration/test_embedded_cli.py": 30,
+    "tests/integration/test_load_memory.py": 30,
     "tests/integration/test_models_on_snowflake.py": 30,
     "tests/integration/test_bill_cycles.py": 30,
+    "tests/integration/test_embedded_postgres.py": 30,
 }
 """About the processor time of what takes longest. A folder's files share a platform, so one worker runs them all."""
 OF_ANY_OTHER_FILE = 5

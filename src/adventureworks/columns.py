@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from contracts.columns import GUID_PATTERN, HEX_PATTERN, XML_PATTERN
-
 if TYPE_CHECKING:
     from pandera.polars import DataFrameModel
 
@@ -84,6 +82,9 @@ def keys_as_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> tu
 
 @lru_cache(maxsize=256)
 def _columns(contract: type[DataFrameModel]) -> tuple[Column, ...]:
+    # Imports Pandera, and with it pandas: half a second that most commands need not take.
+    from contracts.columns import GUID_PATTERN, HEX_PATTERN, XML_PATTERN
+
     columns = []
     for name, promised in contract.to_schema().columns.items():
         rules = [(check.name, check.statistics or {}) for check in promised.checks]

@@ -93,7 +93,7 @@ def platform(
         "ADVENTUREWORKS_HOME": str(home),
         "ADVENTUREWORKS_WATCH_SECONDS": "2",
         # Much of the time of these tests is waiting: the scheduler looks less often while there is nothing to do.
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.3",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         "ADVENTUREWORKS_ROUTES": str(routes),
     }
     command = [sys.executable, "-m", "adventureworks.cli"]

@@ -54,6 +54,8 @@ def snowflake_double(patch: pytest.MonkeyPatch) -> Iterator[None]:
     )
     # The double casts what is summed to a double, in case it is text; an account sums a NUMBER exactly.
     patch.setattr(fakesnow.transforms, "numeric_agg_implicit_cast", lambda expression: expression)
+    # For its statistics, the connector looks at every file of the call stack at each sign-in.
+    patch.setattr("snowflake.connector.auth._auth.get_application_path", lambda: "tests")
     connect = snowflake.connector.connect
 
     def over_http(session_parameters: dict[str, Any], **options: Any) -> Any:

@@ -275,7 +275,8 @@ def test_a_month_that_is_over_is_announced_once_and_a_restated_one_says_so(pipel
 def test_what_is_compared_with_a_changed_month_is_filed_anew_and_told_in_one_line(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
-    keys = [key for key, _ in pipeline.published(MONTHS)]
+    # Two months before the one that changes are enough to see that they stay.
+    keys = [key for key, _ in pipeline.published(MONTHS)][-16:]
     newest = last_whole(pipeline)
     changed = keys[keys.index(newest) - 12]
     for key in keys:

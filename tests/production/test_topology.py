@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
+from adventureworks.source.sample import generate
 from tests.e2e.running import wait_for
 from tests.production.topology import Topology, missing_programs
 
@@ -32,13 +32,15 @@ pytestmark = pytest.mark.timeout(1500)
 
 
 @pytest.fixture(scope="module")
-def topology(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
-    """Everything that `docker compose up` starts, up and healthy."""
+def topology(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
+    """Everything that `docker compose up` starts, up and healthy, on the files of a small generated company."""
     if missing := missing_programs():
         pytest.skip(f"no {' and '.join(missing)}: on Debian or Ubuntu apt install redis-server")
     folder = tmp_path_factory.mktemp("topology")
     source = folder / "source"
-    shutil.copytree(real_data / "parquet", source)
+    source.mkdir()
+    for asset, table in generate(0.02, seed=9):
+        pq.write_table(table, source / f"{asset}.parquet")
     topology = Topology(folder, source)
     try:
         topology.start_databases()

@@ -31,7 +31,7 @@ NOTICED = 20
 CERTAIN = 50
 """Changed rows from which on exchanged columns and doubled rows block the table."""
 CERTAINLY_EMPTY = 100
-"""Changed rows from which on a column that is empty in them blocks the table."""
+"""Updated rows from which on a column that they empty blocks the table."""
 RARE = 0.01
 """Share of published rows up to which something counts as never seen."""
 SELDOM = 0.1
@@ -219,8 +219,10 @@ def emptied_finding(found: Emptied, versions: Sequence[Profile], *, whole: bool 
         f" in {_percent(found.before, found.before_of)} of the {found.before_of:,} published ones"
     )
     was_filled = found.before <= RARE * found.before_of
-    enough = found.of >= CERTAINLY_EMPTY or (whole and not found.group.segment)
-    outcome = _outcome(was_filled and enough and found.rows >= 0.9 * found.of)
+    # What is missing in new rows may be missing for good: orders of days that have no exchange rate yet refer to none.
+    certain = whole and was_filled and found.rows >= 0.9 * found.of
+    enough = found.of >= CERTAINLY_EMPTY or not found.group.segment
+    outcome = _outcome(certain and enough)
     return Finding("columns_stay_filled", outcome, message + _in_versions(versions), found.rows)
 
 
