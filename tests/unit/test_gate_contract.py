@@ -99,6 +99,14 @@ def test_a_value_that_its_type_cannot_hold_condemns_only_its_row() -> None:
     assert [(r.row, r.rule) for r in verdict.rejections] == [(0, "DiscountPct_is_readable"), (1, "MinQty_is_readable")]
 
 
+@pytest.mark.parametrize(("floats", "most"), [(pa.float64(), 2**31 - 1), (pa.float32(), 2**24)])
+def test_whole_numbers_may_come_in_floating_point(floats: pa.DataType, most: int) -> None:
+    numbers = [float(most), None, 7.0, 2.5, float("nan"), float("inf"), 2.0**40]
+    verdict = held(offers(len(numbers)), MaxQty=pa.array(numbers, floats))
+    assert verdict.good["MaxQty"].to_list() == [most, None, 7]
+    assert [(one.row, one.rule) for one in verdict.rejections] == [(row, "MaxQty_is_readable") for row in range(3, 7)]
+
+
 def test_text_that_does_not_parse_condemns_its_row_and_is_kept_as_it_came() -> None:
     rows = offers(3, AS_TEXT)
     rows[1]["MinQty"] = "many"
