@@ -100,11 +100,13 @@ def test_a_month_that_all_but_vanishes_is_refused(pipeline: Pipeline, fault: str
     assert f"{month} ({rows - (fault == 'one row is left'):,} rows)" in incident.summary
 
 
-def test_rows_that_move_to_the_archive_are_not_lost(pipeline: Pipeline) -> None:
+@pytest.mark.parametrize("share", [0.1, 0.7])
+def test_rows_that_move_to_the_archive_are_not_lost(pipeline: Pipeline, share: float) -> None:
     table = '"Production"."TransactionHistory"'
-    chosen = f'"TransactionID" in (select "TransactionID" from {table} order by "TransactionDate", 1 limit 400)'
+    [(rows,)] = pipeline.at_source(f"select cast({share} * count(*) as integer) from {table}")
+    chosen = f'"TransactionID" in (select "TransactionID" from {table} order by "TransactionDate", 1 limit {rows})'
     pipeline.change(f'insert into "Production"."TransactionHistoryArchive" select * from {table} where {chosen}')
-    assert pipeline.change(f"delete from {table} where {chosen}") == 400
+    assert pipeline.change(f"delete from {table} where {chosen}") == rows
     done = pipeline.ingest()
     assert not done.opened
     assert {"Production_TransactionHistory", "Production_TransactionHistoryArchive"} <= {*done.published}

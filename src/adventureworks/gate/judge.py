@@ -244,11 +244,16 @@ class _Batch:
             for asset in (whole | only.keys()) & self.passing:
                 with _checking(asset):
                     accepted = asset in self.accepted
-                    published = 0 if accepted else publication.source_table_rows(connection, asset)
-                    variables[f"least_rows_{asset}"] = str(int(published * self.settings.least_share_of_rows))
+                    expected = 0 if accepted else self._expected_rows(connection, asset)
+                    variables[f"least_rows_{asset}"] = str(int(expected * self.settings.least_share_of_rows))
                     stale_before = EARLIEST if accepted else self._stale_before(connection, asset)
                     variables[f"stale_before_{asset}"] = stale_before.isoformat(sep=" ")
         return run_checks(warehouse, self.folder, sorted(whole | only.keys()), variables, only=only)
+
+    def _expected_rows(self, connection: Connection, asset: str) -> int:
+        """The published rows without those that move to an archive."""
+        moved = losses.archived(connection, SOURCE_TABLES[asset]) if asset in self.batch else 0
+        return publication.source_table_rows(connection, asset) - moved
 
     def _checks_of(self, asset: str) -> tuple[DeclaredCheck, ...]:
         """The checks of a table; none where their file cannot be read."""

@@ -46,15 +46,21 @@ def found_in(connection: Connection, entry: SourceTable, limit: float) -> CheckO
         message = f"{len(months)} published {_months(len(months))} would vanish by {entry.month.column}: {named}{more}."
         return CheckOutcome(entry.asset, "keeps_its_months", "fail", rows, message, _gone(connection, entry), "volume")
     published, candidate = _count(connection, entry.asset, "raw"), _count(connection, entry.asset)
-    if entry.archive:
-        row = connection.execute(f"select count(*) from ({_archived(entry)}) as moved").fetchone()
-        candidate += int(row[0]) if row else 0
+    candidate += archived(connection, entry)
     lost = published - candidate
     if lost > max(FEW_ROWS, limit * published):
         message = f"{candidate:,} rows instead of {published:,}: more than {limit:.1%} would vanish."
         examples = _gone(connection, entry)
         return CheckOutcome(entry.asset, "keeps_most_of_its_rows", "fail", lost, message, examples, "volume")
     return None
+
+
+def archived(connection: Connection, entry: SourceTable) -> int:
+    """The published rows that move to the table's archive; none where it has no archive."""
+    if not entry.archive:
+        return 0
+    row = connection.execute(f"select count(*) from ({_archived(entry)}) as moved").fetchone()
+    return int(row[0]) if row else 0
 
 
 def how_to_accept(asset: str) -> str:
