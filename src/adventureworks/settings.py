@@ -62,7 +62,10 @@ class Settings(BaseSettings):
         default=2, ge=0, description="So many rows of any table may be in quarantine, if most of its rows are good."
     )
     lost_limit: float = Field(
-        default=0.05, ge=0, le=1, description="Largest share of a dated table's rows that may vanish at once."
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Largest share of rows that may vanish at once; a table without months is warned of.",
     )
     least_share_of_rows: float = Field(
         default=0.5, ge=0, le=1, description="A table that keeps less than this share of its rows is blocked."

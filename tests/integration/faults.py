@@ -56,6 +56,10 @@ def times(asset: str, column: str, factor: str, where: pl.Expr = ALL) -> Change:
     return change
 
 
+def rewritten(asset: str, column: str, values: pl.Expr) -> Change:
+    return lambda tables: {asset: tables[asset].with_columns(values.alias(column))}
+
+
 def doubled(asset: str, *keys: str, where: pl.Expr = ALL) -> Change:
     """Every row, and every row again under new keys and uuids."""
 
@@ -118,6 +122,14 @@ HARMLESS: dict[str, Change] = {
     "a table grows from 5 to 10": _grown,
     "a new territory": _territory,
     "a new category": _category,
+    "a new year of sales": constant("Sales_SalesTerritory", "SalesYTD", 0),
+    "names are completed": rewritten(PERSON, "MiddleName", pl.col("MiddleName") + "."),
+    "stock is counted": rewritten(
+        "Production_ProductInventory", "Quantity", pl.col("Quantity") + (pl.col("ProductID") % 7).cast(pl.Int16)
+    ),
+    "customers move to another host": rewritten(
+        "Person_EmailAddress", "EmailAddress", pl.col("EmailAddress").str.replace("adventure-works.com", "aw.example")
+    ),
     "nothing new": lambda tables: {HEADER: tables[HEADER], RATE: tables[RATE]},
 }
 
@@ -153,6 +165,15 @@ REDELIVERED: dict[str, Change] = {
     "prices in cents": times(LINE, "UnitPrice", "100"),
     "cost of transactions in cents": times("Production_TransactionHistory", "ActualCost", "100"),
     "purchase prices in cents": times("Purchasing_PurchaseOrderDetail", "UnitPrice", "100"),
+    "accents are question marks": rewritten(
+        PERSON, "LastName", pl.col("LastName").str.replace_all(r"[^\x00-\x7f]", "?")
+    ),
+    "names in capitals": rewritten(PERSON, "LastName", pl.col("LastName").str.to_uppercase()),
+    "names cut to ten letters": rewritten(PRODUCT, "Name", pl.col("Name").str.slice(0, 10)),
+    "names moved one row on": rewritten(PRODUCT, "Name", pl.col("Name").shift(1, fill_value="None before")),
+    "hours of another time zone": rewritten(HEADER, "OrderDate", pl.col("OrderDate").dt.offset_by("-5h")),
+    "weights in another unit": times(PRODUCT, "Weight", "0.1", pl.col("Weight") % 1 == 0),
+    "quantities tenfold": times("Production_ProductInventory", "Quantity", "10"),
     "orders doubled": doubled(HEADER),
     "lines doubled": doubled(LINE, "SalesOrderDetailID"),
     "transactions doubled": doubled("Production_TransactionHistory"),

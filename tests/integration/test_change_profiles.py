@@ -50,6 +50,9 @@ def house(real_data: Path, postgres: EmbeddedPostgres) -> Iterator[tuple[Deliver
         ("a day in one territory", "columns_stay_diverse"),
         ("colours are NULL", "columns_stay_filled"),
         ("cost and price exchanged", "columns_keep_their_places"),
+        ("names cut to ten letters", "values_keep_their_form"),
+        ("names moved one row on", "columns_keep_their_places"),
+        ("weights in another unit", "values_stay_in_range"),
     ],
 )
 def test_a_fault_is_found(house: tuple[Deliveries, Frames], fault: str, rule: str) -> None:
@@ -63,6 +66,23 @@ def test_the_day_as_it_is_and_harmless_changes_pass(house: tuple[Deliveries, Fra
     assert deliveries.deliver(tables) == []
     for name in ("prices rise by 5 %", "some prices are halved", "a new category"):
         assert deliveries.deliver(faults.HARMLESS[name](tables)) == [], name
+
+
+def test_a_part_that_vanishes_warns(house: tuple[Deliveries, Frames]) -> None:
+    deliveries, tables = house
+    black, late = pl.col("Color") == "Black", pl.col("OrderDate") == datetime(2014, 4, 14)
+    found = deliveries.deliver(faults.without(PRODUCT, black.fill_null(False))(tables), whole=True)
+    assert [(one.rule, one.outcome, one.failed) for one in found] == [
+        ("rows_stay", "warn", 93),
+        ("segments_go_on", "warn", 93),
+    ]
+    with deliveries.warehouse.connect("test") as connection:
+        published = pl.DataFrame(
+            connection.execute(f'select * from raw."{HEADER}"').fetchall(), tables[HEADER].schema, orient="row"
+        )
+    (one_day,) = deliveries.deliver({HEADER: published.filter(~late)}, whole=True)
+    assert (one_day.rule, one_day.outcome) == ("segments_go_on", "warn")
+    assert "published rows where OrderDate is 2014-04-14 vanish" in one_day.message
 
 
 def test_a_table_whose_rows_are_numbered_anew_is_not_doubled(house: tuple[Deliveries, Frames]) -> None:
@@ -109,14 +129,17 @@ def test_both_engines_find_the_same(
         faults.ARRIVING["a day of orders doubled"]({HEADER: day}),
         faults.ARRIVING["a day in one territory"]({HEADER: day}),
         faults.REDELIVERED["colours are NULL"]({PRODUCT: tables[PRODUCT]}),
+        faults.REDELIVERED["names moved one row on"]({PRODUCT: tables[PRODUCT]}),
     ]
+    smaller = faults.without(PRODUCT, (pl.col("Color") == "Black").fill_null(False))({PRODUCT: tables[PRODUCT]})
 
     def found(engine: Literal["postgres", "snowflake"]) -> list[list[tuple[str, str, str, int | None]]]:
         url = SecretStr(postgres.url(create_database(postgres, "warehouse"), "warehouse"))
         deliveries = Deliveries(Settings(warehouse=engine, warehouse_url=url))
         assert deliveries.accept({HEADER: before, PRODUCT: tables[PRODUCT]}, whole=True) == []
         return [
-            [(one.table, one.rule, one.outcome, one.failed) for one in deliveries.deliver(change)] for change in changes
+            [(one.table, one.rule, one.outcome, one.failed) for one in deliveries.deliver(change, whole=whole)]
+            for change, whole in [*((change, False) for change in changes), (smaller, True)]
         ]
 
     wanted = found("postgres")

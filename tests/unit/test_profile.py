@@ -118,11 +118,20 @@ TAX = ("TaxAmt", "Freight")
 
 
 @pytest.mark.parametrize(
-    ("swapped", "of", "expected"),
-    [(19, 19, []), (20, 20, ["warn"]), (49, 49, ["warn"]), (50, 50, ["fail"]), (50, 60, ["warn"])],
+    ("swapped", "of", "table", "expected"),
+    [
+        (19, 19, 1_000, []),
+        (20, 20, 1_000, ["warn"]),
+        (49, 49, 1_000, ["warn"]),
+        (50, 50, 1_000, ["fail"]),
+        (50, 60, 1_000, ["warn"]),
+        (5, 5, 5, ["warn"]),  # all of a small table
+        (4, 5, 5, []),
+        (2, 2, 2, []),
+    ],
 )
-def test_an_exchange_takes_several_rows(swapped: int, of: int, expected: list[str]) -> None:
-    found = profile.exchanged(paired(of, swapped={TAX: swapped}, swappable={TAX: of}))
+def test_an_exchange_takes_several_rows(swapped: int, of: int, table: int, expected: list[str]) -> None:
+    found = profile.exchanged(paired(of, swapped={TAX: swapped}, swappable={TAX: of}), table)
     assert [one.outcome for one in found] == expected
 
 
@@ -136,8 +145,112 @@ def test_an_exchange_takes_several_rows(swapped: int, of: int, expected: list[st
     ],
 )
 def test_a_column_that_collapses(rows: int, had: int, expected: list[str]) -> None:
-    found = profile.collapsed(paired(rows, kinds={"Color": (3, 1)}), 4_012, lambda column: had)
+    found = profile.collapsed(paired(rows, kinds={"Color": (3, 1)}), {"Color": 4_012}, lambda column: had)
     assert [one.outcome for one in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "before", "expected"), [(900, 20, ["warn"]), (899, 20, []), (1_000, 19, []), (1_000, 400, ["warn"])]
+)
+def test_quantities_collapse_where_all_of_many_become_one(rows: int, before: int, expected: list[str]) -> None:
+    change = paired(rows, kinds={"Quantity": (before, 1)})
+    found = profile.collapsed(change, {"Quantity": 1_000}, lambda column: 0, {"Quantity"})
+    assert [one.outcome for one in found] == expected
+
+
+def test_a_column_collapses_where_it_is_filled() -> None:
+    change = paired(20_000, filled={"StoreID": 1_336}, kinds={"StoreID": (700, 1)})
+    (finding,) = profile.collapsed(change, {"StoreID": 1_336}, lambda column: 2)
+    assert finding.outcome == "fail"
+    assert finding.failed == 1_336
+
+
+@pytest.mark.parametrize(
+    ("way", "rows", "of", "expected"),
+    [
+        (profile.QUESTION_MARKS, 20, 20, ["fail"]),
+        (profile.SHORTER, 20, 22, ["warn"]),
+        (profile.NO_ZEROS, 500, 500, ["warn"]),
+        (profile.OTHER_LOOKS, 19, 19, []),
+        (profile.SHORTER, 20, 23, []),  # others were written anew
+    ],
+)
+def test_texts_that_a_program_changed(way: str, rows: int, of: int, expected: list[str]) -> None:
+    change = paired(of, altered={"City": of}, rewritten={"City": {"is untouched": 0, way: rows}})
+    findings = list(profile.rewritten(change))
+    assert told(findings) == [("values_keep_their_form", outcome) for outcome in expected]
+    assert all(f"City {way} in {rows} of {of} updated rows" in one.message for one in findings)
+
+
+@pytest.mark.parametrize(
+    ("rows", "of", "kinds", "expected"),
+    [(50, 50, 20, ["fail"]), (49, 49, 20, ["warn"]), (50, 53, 20, []), (19, 19, 20, []), (500, 500, 19, [])],
+)
+def test_numbers_in_another_unit(rows: int, of: int, kinds: int, expected: list[str]) -> None:
+    change = paired(of, altered={"Rate": of}, scaled={"Rate": {"10 times": 1, "100 times": rows}})
+    findings = list(profile.scaled(change, lambda column: kinds))
+    assert [one.outcome for one in findings] == expected
+    assert all("Rate is exactly 100 times what it was" in one.message for one in findings)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "unmatched", "found"), [(1_000, 1, True), (20, 20, True), (19, 0, False), (1_000, 21, False)]
+)
+def test_values_that_moved_to_other_rows(kinds: int, unmatched: int, found: bool) -> None:
+    change = paired(1_000, altered={"LastName": 930, "Title": 499})
+    assert profile.may_have_moved(change) == ["LastName"]
+    finding = profile.moved(change, "LastName", kinds, unmatched)
+    assert (finding is not None) == found
+    assert finding is None or finding.outcome == "warn"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "found"),
+    [
+        ((50, 0), (20, 20), True),  # a shift of time zones
+        ((50, 50), (20, 0), True),  # cut to the day
+        ((49, 0), (20, 20), False),
+        ((50, 0), (40, 19), False),
+        ((50, 20), (20, 20), False),
+        ((50, 50), (20, 1), False),
+    ],
+)
+def test_dates_that_gain_or_lose_a_time_of_day(before: tuple[int, int], now: tuple[int, int], found: bool) -> None:
+    findings = profile.times_of_day({"OrderDate": profile.Times(*before)}, {"OrderDate": profile.Times(*now)})
+    assert told(findings) == [("values_keep_their_form", "warn")] * found
+
+
+@pytest.mark.parametrize(
+    ("published", "left", "found"), [(1_069, 641, True), (400, 379, True), (400, 380, False), (1_000, 960, False)]
+)
+def test_a_table_without_months_that_shrinks(published: int, left: int, found: bool) -> None:
+    assert told(profile.fewer(published, left, 0.05)) == [("rows_stay", "warn")] * found
+
+
+@pytest.mark.parametrize(
+    ("rows", "gone", "left", "total", "found"),
+    [
+        (102, 102, 0, 13_811, True),
+        (102, 97, 5, 13_811, True),
+        (102, 96, 6, 13_811, False),
+        (102, 102, 102, 13_811, False),  # it came back under new keys
+        (19, 19, 0, 13_811, False),
+        (102, 102, 0, 105, False),  # all of the table
+    ],
+)
+def test_a_segment_of_which_all_rows_vanish(rows: int, gone: int, left: int, total: int, found: bool) -> None:
+    key = ("OrderDate", "2014-05-14")
+    findings = list(profile.cleared({key: rows}, {key: left}, {key: gone}, total))
+    assert told(findings) == [("segments_go_on", "warn")] * found
+    assert all("where OrderDate is 2014-05-14 vanish" in one.message for one in findings)
+
+
+def test_a_few_amounts_may_become_zero_but_not_many() -> None:
+    for rows, expected in ((60, "warn"), (100, "fail")):
+        history = {"SalesYTD": [Profile("SalesYTD", rows, 0, 0)]}
+        change = paired(rows, filled={"SalesYTD": rows}, emptied={"SalesYTD": rows})
+        ((_, finding),) = profile.emptied_by_updates(change, history, {"SalesYTD"})
+        assert finding.outcome == expected
 
 
 def ordered(larger: int, smaller: int, ratio: float) -> Groups:

@@ -21,7 +21,7 @@ _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _DATE_AND_MIDNIGHT = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ T]00:00:00(?:\.0+)?)?$"
 _DATE_AND_TIME = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[ T][0-9]{{2}}:{_MICROSECONDS}$"
 
-_CONSECUTIVE = {pl.Float32: 2**24, pl.Float64: 2**53}
+_CONSECUTIVE: dict[type[pl.DataType], int] = {pl.Float32: 2**24, pl.Float64: 2**53}
 """Up to these, a floating-point type holds every whole number, so none was rounded to another."""
 
 _TRUTH = {"0": False, "1": True, "false": False, "true": True, "f": False, "t": True}

@@ -9,7 +9,7 @@ warning; only what it cannot do blocks the table.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
@@ -45,6 +45,16 @@ ABSURD = 50.0
 """Factor outside the range of such a category that blocks the table."""
 WIDE_LEAP = 30.0
 """Factor above the largest value ever, whatever the category, that is reported; it never blocks."""
+
+POWERS = (10, 100, 1000)
+"""Factors by which units differ: cents and dollars, grams and kilograms."""
+SEVERAL = 20
+"""Distinct values from which on they do not all grow by one factor, or come back in other rows, by chance."""
+
+QUESTION_MARKS = "has question marks in the place of letters"
+SHORTER = "ends earlier"
+NO_ZEROS = "has lost its leading zeros"
+OTHER_LOOKS = "differs in case, blanks or punctuation alone"
 
 EXPECTED = 20.0
 """Rows that a segment must be expected to have before its absence means anything."""
@@ -143,6 +153,16 @@ class Paired:
     """Rows in which the two differed before."""
     kinds: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Distinct values before and after."""
+    altered: Mapping[str, int] = field(default_factory=dict)
+    """Rows in which a column has another value than before."""
+    rewritten: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Rows by the way in which a program changes a text, such as SHORTER."""
+    scaled: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Rows in which a number is what it was times a power of ten; `× 100` and the like."""
+
+    def kept(self, column: str) -> int:
+        """Rows in which a column is still filled."""
+        return self.filled.get(column, self.rows) - self.emptied.get(column, 0)
 
 
 @dataclass(frozen=True)
@@ -226,8 +246,14 @@ def emptied_finding(found: Emptied, versions: Sequence[Profile], *, whole: bool 
     return Finding("columns_stay_filled", outcome, message + _in_versions(versions), found.rows)
 
 
-def emptied_by_updates(paired: Paired, history: Mapping[str, Sequence[Profile]]) -> Iterator[tuple[str, Finding]]:
-    """Columns that updates empty, and their findings: most of what was filled in the updated rows."""
+def emptied_by_updates(
+    paired: Paired, history: Mapping[str, Sequence[Profile]], zeroed: Collection[str] = ()
+) -> Iterator[tuple[str, Finding]]:
+    """Columns that updates empty, and their findings: most of what was filled in the updated rows.
+
+    `zeroed`: amounts that are never NULL, so that an empty one is zero. Business may set a few to zero: the sales of
+    the year, on the first of January.
+    """
     for column, rows in paired.emptied.items():
         versions = history.get(column, ())
         filled, last = paired.filled[column], versions[0] if versions else None
@@ -239,7 +265,7 @@ def emptied_by_updates(paired: Paired, history: Mapping[str, Sequence[Profile]])
         # A part of a column that is often blank may be emptied by business, such as a quantity on order.
         if rows < 0.5 * kept and most > 0.2:
             continue
-        enough = paired.rows >= CERTAINLY_EMPTY or rows >= 0.9 * last.rows
+        enough = paired.rows >= CERTAINLY_EMPTY or (rows >= 0.9 * last.rows and column not in zeroed)
         certain = most <= RARE and enough and rows >= 0.9 * paired.rows
         if not certain and rows < NOTICED:
             continue
@@ -250,11 +276,12 @@ def emptied_by_updates(paired: Paired, history: Mapping[str, Sequence[Profile]])
         yield column, Finding("columns_stay_filled", _outcome(certain), message + _in_versions(versions), rows)
 
 
-def exchanged(paired: Paired) -> Iterator[Finding]:
-    """Pairs of columns whose values an update has exchanged."""
+def exchanged(paired: Paired, published_rows: int) -> Iterator[Finding]:
+    """Pairs of columns whose values an update has exchanged: in many rows, or in every row of a small table."""
     for (one, other), rows in paired.swapped.items():
         of = paired.swappable[one, other]
-        if rows >= NOTICED and rows >= 0.5 * of:
+        everywhere = rows >= 3 and rows == of and rows >= 0.9 * published_rows
+        if everywhere or (rows >= NOTICED and rows >= 0.5 * of):
             message = (
                 f"{one} and {other} have exchanged their values in {rows:,} of {of:,} updated rows in which they"
                 " differed; the published versions have them the other way round"
@@ -294,19 +321,115 @@ def mirrored(published: Groups, changed: Groups) -> Iterator[Finding]:
         yield Finding("columns_keep_their_places", _outcome(certain), message, against)
 
 
-def collapsed(paired: Paired, published_rows: int, had: Callable[[str], int]) -> Iterator[Finding]:
-    """Columns that had several values in the updated rows and have one now. `had`: the published rows of which a column
-    has that value. Business may give many rows a usual value, but not nearly all rows one that hardly any had."""
+def collapsed(
+    paired: Paired, filled: Mapping[str, int], had: Callable[[str], int], numbers: Collection[str] = ()
+) -> Iterator[Finding]:
+    """Columns that had several values in the updated rows and have one now.
+
+    `filled`: the published rows with a value. `had`: those of them with the value that the column has now. Business may
+    give many rows a usual value, but not nearly all rows one that hardly any had. `numbers`: quantities, of which it
+    may make many the same, but not all of a table.
+    """
     for column, (before, after) in paired.kinds.items():
-        if paired.rows >= NOTICED and paired.rows >= 0.2 * published_rows and before >= 3 and after == 1:
+        updated, published = paired.kept(column), filled[column]
+        least, share = (SEVERAL, 0.9) if column in numbers else (3, 0.2)
+        if updated >= NOTICED and updated >= share * published and before >= least and after == 1:
             rows = had(column)
             message = (
-                f"{column} has a single value in {paired.rows:,} updated rows; it had {before:,} before, and that one"
-                f" in {rows:,} of {published_rows:,} published rows"
+                f"{column} has a single value in {updated:,} updated rows; it had {before:,} before, and that one"
+                f" in {rows:,} of {published:,} published rows"
             )
-            whole = paired.rows >= max(CERTAINLY_EMPTY, 0.9 * published_rows)
-            outcome = _outcome(whole and rows <= RARE * published_rows)
-            yield Finding("columns_stay_diverse", outcome, message, paired.rows)
+            whole = updated >= max(CERTAINLY_EMPTY, 0.9 * published)
+            outcome = _outcome(whole and rows <= RARE * published and column not in numbers)
+            yield Finding("columns_stay_diverse", outcome, message, updated)
+
+
+def rewritten(paired: Paired) -> Iterator[Finding]:
+    """Texts that an update changes as programs do, and not as people do who mean another text."""
+    for column, ways in paired.rewritten.items():
+        of = paired.altered[column]
+        way, rows = max(ways.items(), key=lambda one: one[1])
+        if rows >= NOTICED and rows >= 0.9 * of:
+            message = f"{column} {way} in {rows:,} of {of:,} updated rows in which it changes"
+            yield Finding("values_keep_their_form", _outcome(way == QUESTION_MARKS), message, rows)
+
+
+def scaled(paired: Paired, kinds: Callable[[str], int]) -> Iterator[Finding]:
+    """Numbers that an update multiplies or divides by a power of ten, as another unit does. `kinds`: the distinct
+    values of a column in the published rows."""
+    for column, factors in paired.scaled.items():
+        of = paired.altered[column]
+        factor, rows = max(factors.items(), key=lambda one: one[1])
+        if rows >= NOTICED and rows >= 0.95 * of and kinds(column) >= SEVERAL:
+            message = f"{column} is exactly {factor} what it was in {rows:,} of {of:,} updated rows in which it changes"
+            yield Finding("values_stay_in_range", _outcome(rows >= CERTAIN), message, rows)
+
+
+def moved(paired: Paired, column: str, kinds: int, unmatched: int) -> Finding | None:
+    """The finding of a column whose values are found again in other rows, as after sorting one column alone.
+
+    `kinds`: its distinct values; `unmatched`: rows whose value has no counterpart before.
+    """
+    rows = paired.altered[column]
+    if kinds < SEVERAL or unmatched > 0.02 * paired.rows:
+        return None
+    message = (
+        f"{column} has another value in {_percent(rows, paired.rows)} of {paired.rows:,} updated rows, and its values"
+        f" are those that other rows had: {kinds:,} different ones"
+    )
+    return Finding("columns_keep_their_places", "warn", message, rows)
+
+
+def may_have_moved(paired: Paired) -> list[str]:
+    """The columns of which most updated rows have another value."""
+    enough = max(CERTAIN, 0.5 * paired.rows)
+    return [column for column, rows in paired.altered.items() if rows >= enough]
+
+
+@dataclass(frozen=True)
+class Times:
+    """Dates of a column: how many there are, and how many of them have a time of day."""
+
+    filled: int
+    timed: int
+
+
+def times_of_day(published: Mapping[str, Times], changed: Mapping[str, Times]) -> Iterator[Finding]:
+    """Columns of dates without a time of day that have one now, as after a shift of time zones, and the reverse."""
+    for column, before in published.items():
+        now = changed[column]
+        if before.filled < KNOWN or now.filled < NOTICED:
+            continue
+        gained = before.timed <= RARE * before.filled and now.timed >= max(NOTICED, 0.5 * now.filled)
+        lost = before.timed >= (1 - RARE) * before.filled and not now.timed
+        if gained or lost:
+            message = (
+                f"{column} has a time of day in {_percent(now.timed, now.filled)} of {now.filled:,} changed rows; in"
+                f" {_percent(before.timed, before.filled)} of the {before.filled:,} published ones"
+            )
+            yield Finding("values_keep_their_form", "warn", message, now.timed if gained else now.filled)
+
+
+def fewer(published: int, candidate: int, limit: float) -> Iterator[Finding]:
+    """A table without months that loses more than a share of its rows, between 0 and 1: a part of it, or a clean-up."""
+    lost = published - candidate
+    if lost > max(NOTICED, limit * published):
+        message = f"{candidate:,} rows instead of {published:,}: {_percent(lost, published)} vanish"
+        yield Finding("rows_stay", "warn", message, lost)
+
+
+Counts = Mapping[tuple[str, str | None], int]
+"""Rows by column and value; None: it is empty."""
+
+
+def cleared(published: Counts, candidate: Counts, gone: Counts, total: int) -> Iterator[Finding]:
+    """Segments of which all rows vanish, or all but a few: a day, a warehouse, customers without a person."""
+    for (segment, value), rows in published.items():
+        lost, left = gone.get((segment, value), 0), candidate.get((segment, value), 0)
+        if lost >= max(NOTICED, 0.95 * rows) and left <= 0.05 * rows and rows < 0.95 * total:
+            said = "empty" if value is None else value
+            message = f"{lost:,} of {rows:,} published rows where {segment} is {said} vanish; {left:,} are there now"
+            yield Finding("segments_go_on", "warn", message, lost)
 
 
 def vanished(

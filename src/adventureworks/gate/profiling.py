@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,9 @@ _DIMENSIONS = {
     "columns_keep_their_places": "consistency",
     "columns_stay_diverse": "consistency",
     "values_stay_in_range": "validity",
+    "values_keep_their_form": "validity",
     "rows_come_once": "uniqueness",
+    "rows_stay": "volume",
     "segments_go_on": "volume",
 }
 
@@ -84,7 +86,9 @@ def judge_changes(settings: Settings, run_id: str, assets: Collection[str]) -> l
                 contained(asset, "change_can_be_compared", "compared with its versions"),
                 open_warehouse(settings).connect("check") as connection,
             ):
-                change = _Change(connection, settings.checks_folder / "source", SOURCE_TABLES[asset])
+                change = _Change(
+                    connection, settings.checks_folder / "source", SOURCE_TABLES[asset], settings.lost_limit
+                )
                 found = _outcomes(asset, list(change.findings()))
                 outcomes += [replace(one, outcome="warn") if asset in accepted else one for one in found]
                 change.keep_profiles(run_id)
@@ -150,9 +154,20 @@ class _Columns:
 
     def ordered_pairs(self) -> list[tuple[Column, Column]]:
         """Pairs of amounts, or of dates, of one type."""
-        dates = [c for c in self if isinstance(c.dtype, pl.Datetime)]
-        pairs = [*combinations(self.numbers(), 2), *combinations(dates, 2)]
+        pairs = [*combinations(self.numbers(), 2), *combinations(self.dates(), 2)]
         return [(one, other) for one, other in pairs if type(one.dtype) is type(other.dtype)]
+
+    def texts(self) -> list[Column]:
+        """What people write, codes included; no key."""
+        return [c for c in self if c.dtype == pl.String and not c.is_xml and c.name not in key_of(self.entry)]
+
+    def dates(self) -> list[Column]:
+        """Dates that may have a time of day."""
+        return [c for c in self if isinstance(c.dtype, pl.Datetime)]
+
+    def zeroed(self) -> set[str]:
+        """Amounts of which an empty one is zero."""
+        return {c.name for c in self if isinstance(c.dtype, pl.Decimal) and not c.nullable}
 
     def pairs(self) -> list[tuple[Column, Column]]:
         """All pairs of columns of one type, which could hold each other's values."""
@@ -163,8 +178,9 @@ class _Columns:
 class _Change:
     """One staged table, and how it differs from what is published."""
 
-    def __init__(self, connection: Connection, folder: Path, entry: SourceTable) -> None:
+    def __init__(self, connection: Connection, folder: Path, entry: SourceTable, lost_limit: float) -> None:
         self.connection = connection
+        self.lost_limit = lost_limit
         self.entry = entry
         self.folder = folder
         self.columns = _Columns(entry, folder)
@@ -180,6 +196,9 @@ class _Change:
             f" from {self.changed} as r left join {self.published} as p on {equal(self.key, 'r', 'p')}"
         )
         (self.published_count,) = self._numbers(f"select count(*) from {self.published}")
+        gone = table("staging", staging.gone_table(entry.asset))
+        self.vanished = f"(select p.* from {self.published} as p join {gone} as g on {equal(self.key, 'g', 'p')})"
+        (self.vanished_count,) = self._numbers(f"select count(*) from {gone}")
 
     @property
     def updated_count(self) -> int:
@@ -193,10 +212,14 @@ class _Change:
 
     def findings(self) -> Iterator[Finding]:
         """What the change does that no version did; nothing where nothing is published yet."""
-        if not self.published_count or not self.changed_count:
+        if not self.published_count or not (self.changed_count or self.vanished_count):
             return
         if not self.history:
             self.history = {one.column: [one] for one in self._profiles(self.published)}
+        if self.vanished_count >= profile.NOTICED:
+            yield from self._of_vanished()
+        if not self.changed_count:
+            return
         published, changed = self._groups(self.published), self._groups(self.changed)
         empty: set[str] = set()
         blankable = [c.name for c in self.columns if not isinstance(c.dtype, pl.Datetime | pl.Time | pl.Date)]
@@ -204,10 +227,13 @@ class _Change:
         for emptied in profile.emptied(blankable, published, changed):
             if not profile.is_explained(emptied, self._cells(emptied)):
                 empty.add(emptied.column)
-                yield profile.emptied_finding(emptied, self.history.get(emptied.column, ()), whole=whole)
+                many = self.changed_count >= profile.CERTAINLY_EMPTY or emptied.column not in self.columns.zeroed()
+                yield profile.emptied_finding(emptied, self.history.get(emptied.column, ()), whole=whole and many)
         if self.updated_count >= 3:
             yield from self._of_updates(published, changed, empty)
         yield from profile.mirrored(published, changed)
+        if self.changed_count >= profile.NOTICED and self.columns.dates():
+            yield from profile.times_of_day(self._times(self.published), self._times(self.changed))
         integers = frozenset(c.name for c in self.columns if c.dtype.is_integer())
         for leap in profile.leaps(published, changed, integers):
             shown = leap.column not in self.entry.personal
@@ -352,17 +378,95 @@ class _Change:
     def _of_updates(self, published: Groups, changed: Groups, empty: set[str]) -> Iterator[Finding]:
         """What only rows before and after can tell; nothing more of columns that are known to be empty."""
         paired = self._paired()
-        yield from profile.exchanged(paired)
-        for column, finding in profile.emptied_by_updates(paired, self.history):
+        yield from profile.exchanged(paired, self.published_count)
+        yield from profile.rewritten(paired)
+        yield from profile.scaled(paired, lambda column: self._kinds(column)[0])
+        for column in profile.may_have_moved(paired):
+            finding = profile.moved(paired, column, *self._kinds(column, moved=True))
+            if finding:
+                yield finding
+        for column, finding in profile.emptied_by_updates(paired, self.history, self.columns.zeroed()):
             if column not in empty:
                 yield finding
             empty.add(column)
-        yield from profile.collapsed(paired, self.published_count, self._rows_with_new_value)
-        numbers = {column.name for column in self.columns.numbers()}
+        filled = {name: values.filled for name, values in published["", None].values.items()}
+        quantities = {column.name for column in self.columns.numbers()}
+        yield from profile.collapsed(paired, filled, self._rows_with_new_value, quantities)
+        # A quantity or a status may change by rule in many rows; but not one that was always the same.
+        numbers = {c.name for c in self.columns.numbers() if not self._is_constant(c.name)}
         few = [name for name in self._segments(FEW_CATEGORIES) if name not in empty | numbers]
         before = f"(select p.* from {self.published} as p join {self.changed} as r on {equal(self.key, 'r', 'p')})"
         moved = {(name, value): rows for name, value, rows in self._counts(before, few)}
         yield from profile.vanished(published, moved, changed, few)
+
+    def _of_vanished(self) -> Iterator[Finding]:
+        """What vanishes without a counterpart in the table's archive."""
+        if self.entry.month is None:
+            candidate = self.published_count - self.vanished_count + self.inserted_count
+            yield from profile.fewer(self.published_count, candidate, self.lost_limit)
+        gone = self.vanished
+        if self.entry.archive:
+            archive = table("staging", self.entry.archive)
+            match = equal(self.key, "a", "v")
+            gone = f"(select v.* from {gone} as v where not exists (select 1 from {archive} as a where {match}))"
+        yield from profile.cleared(
+            self._rows_of_segments(self.published),
+            self._rows_of_segments(self.candidate),
+            self._rows_of_segments(gone),
+            self.published_count,
+        )
+
+    def _rows_of_segments(self, relation: str) -> dict[tuple[str, str | None], int]:
+        """Rows by category, by day, and by whether a column is empty."""
+        numbers = {column.name for column in self.columns.numbers()}
+        few = [name for name in self._segments(FEW_CATEGORIES) if name not in numbers]
+        rows = {(name, value): count for name, value, count in self._counts(relation, few)}
+        often = [c for c in self.columns if c.nullable and c.name not in few]
+        if often:
+            sums = [f"sum(case when {quoted(c.name)} is null then 1 else 0 end)" for c in often]
+            empty = self._numbers(f"select {', '.join(sums)} from {relation} as t")
+            rows |= {(column.name, None): count for column, count in zip(often, empty, strict=True)}
+        month = self.entry.month
+        if month and not month.parent:
+            day = f"cast({quoted(month.column)} as date)"
+            first = f"(select min({day}) from {self.candidate})"
+            # The oldest days may end together: somebody keeps so many of them.
+            found = self.connection.execute(
+                f"select {day}, count(*) from {relation} as t where {day} >= {first} group by {day}"
+            )
+            rows |= {(month.column, str(of_day)): int(count) for of_day, count in found}
+        return rows
+
+    def _times(self, relation: str) -> dict[str, profile.Times]:
+        names_of = [column.name for column in self.columns.dates()]
+        parts = []
+        for name in map(quoted, names_of):
+            timed = f"{name} <> cast(cast({name} as date) as timestamp)"
+            parts += [f"count({name})", f"sum(case when {timed} then 1 else 0 end)"]
+        counts = self._numbers(f"select {', '.join(parts)} from {relation} as t")
+        return {
+            name: profile.Times(filled, timed)
+            for name, filled, timed in zip(names_of, counts[::2], counts[1::2], strict=True)
+        }
+
+    def _kinds(self, column: str, *, moved: bool = False) -> tuple[int, ...]:
+        """How many different values a column has in the published rows; `moved`: in the updated ones, and how many of
+        their new values have no counterpart among those before."""
+        if not moved:
+            return self._numbers(f"select count(distinct {quoted(column)}) from {self.published} as t")
+        join = f"{self.changed} as r join {self.published} as p on {equal(self.key, 'r', 'p')}"
+        both = " union all ".join(
+            f"(select {side}.{quoted(column)} as of_column, {sign} as side from {join})"
+            for side, sign in (("p", 1), ("r", -1))
+        )
+        by_value = f"(select of_column, sum(side) as surplus from ({both}) as b group by of_column)"
+        over = "sum(case when surplus > 0 then surplus else 0 end)"
+        return self._numbers(f"select count(of_column), {over} from {by_value} as v")
+
+    def _is_constant(self, column: str) -> bool:
+        """Whether the last version had one value of a column."""
+        versions = self.history.get(column)
+        return versions is not None and versions[0].distinct == 1
 
     def _rows_with_new_value(self, column: str) -> int:
         """The published rows whose value of a column is one that updated rows have now."""
@@ -374,10 +478,11 @@ class _Change:
 
     def _paired(self) -> Paired:
         columns, pairs = [c for c in self.columns if c.name not in self.key], self.columns.pairs()
-        # Business may give many rows one status or quantity.
-        numbers = {column.name for column in self.columns.numbers()}
-        kinds_of = [c for c in columns if self.columns.may_divide(c) and c.dtype != pl.Boolean]
-        divided = [c.name for c in kinds_of if c.name not in numbers]
+        texts = self.columns.texts()
+        kinds_of = [c for c in columns if (self.columns.may_divide(c) or c in texts) and c.dtype != pl.Boolean]
+        divided = [c.name for c in kinds_of]
+        amounts = [c.name for c in self.columns.numbers()]
+        compared = [c.name for c in columns if c.dtype != pl.Boolean and not (c.is_xml or c.dtype.is_temporal())]
         parts = ["count(*)"]
         for column in columns:
             was = _filled(column, "p")
@@ -388,13 +493,25 @@ class _Change:
             parts.append(f"sum(case when r.{a} = p.{b} and r.{b} = p.{a} and p.{a} <> p.{b} then 1 else 0 end)")
             parts.append(f"sum(case when p.{a} <> p.{b} then 1 else 0 end)")
         for name in divided:
-            parts += [f"count(distinct p.{quoted(name)})", f"count(distinct r.{quoted(name)})"]
+            # All stock may be gone: a zero is not the one value of a quantity.
+            values = [
+                f"nullif({side}.{quoted(name)}, 0)" if name in amounts else f"{side}.{quoted(name)}" for side in "pr"
+            ]
+            parts += [f"count(distinct {value})" for value in values]
+        parts += [_counted(f"r.{quoted(name)} <> p.{quoted(name)}") for name in compared]
+        parts += [_counted(way) for column in texts for way in _ways(column.name).values()]
+        parts += [_counted(factor) for name in amounts for factor in _factors(name).values()]
         rows, *found = self._numbers(
             f"select {', '.join(parts)} from {self.changed} as r join {self.published} as p"
             f" on {equal(self.key, 'r', 'p')}"
         )
-        own, rest = found[: 2 * len(columns)], found[2 * len(columns) :]
-        crossed, kinds = rest[: 2 * len(pairs)], rest[2 * len(pairs) :]
+        measured = iter(found)
+
+        def by(*keys: str) -> dict[str, int]:
+            return {key: next(measured) for key in keys}
+
+        own, crossed = list(islice(measured, 2 * len(columns))), list(islice(measured, 2 * len(pairs)))
+        kinds = list(islice(measured, 2 * len(divided)))
         both = [(one.name, other.name) for one, other in pairs]
         return Paired(
             rows,
@@ -403,6 +520,9 @@ class _Change:
             swapped=dict(zip(both, crossed[::2], strict=True)),
             swappable=dict(zip(both, crossed[1::2], strict=True)),
             kinds=dict(zip(divided, zip(kinds[::2], kinds[1::2], strict=True), strict=True)),
+            altered=by(*compared),
+            rewritten={column.name: by(*_ways(column.name)) for column in texts},
+            scaled={name: by(*_factors(name)) for name in amounts},
         )
 
     def _cells(self, found: Emptied) -> list[Cell]:
@@ -547,6 +667,37 @@ def _filled(column: Column, alias: str = "t") -> str:
     if column.dtype == pl.String:
         return f"{name} <> ''"
     return f"{name} <> 0" if isinstance(column.dtype, pl.Decimal) else f"{name} is not null"
+
+
+def _counted(condition: str) -> str:
+    return f"sum(case when {condition} then 1 else 0 end)"
+
+
+_PUNCTUATION = " \u00a0-_/()"
+
+
+def _ways(name: str) -> dict[str, str]:
+    """The conditions that an updated text is an older one as programs change it, by what they do."""
+    old, new = f"p.{quoted(name)}", f"r.{quoted(name)}"
+    mark = "chr(63)"
+    looks = [f"lower(translate({text}, '{_PUNCTUATION}', ''))" for text in (old, new)]
+    return {
+        profile.QUESTION_MARKS: f"length({new}) = length({old}) and replace({new}, {mark}, '') <> {new}"
+        f" and replace({old}, {mark}, '') = {old}",
+        profile.SHORTER: f"{new} <> '' and length({new}) < length({old}) and left({old}, length({new})) = {new}",
+        profile.NO_ZEROS: f"{new} <> {old} and ltrim({old}, '0') = {new}",
+        profile.OTHER_LOOKS: f"{new} <> {old} and {' = '.join(looks)}",
+    }
+
+
+def _factors(name: str) -> dict[str, str]:
+    """The conditions that an updated number is the older one times or by a power of ten, to the last place."""
+    old, new = (f"cast({side}.{quoted(name)} as decimal(38, 6))" for side in "pr")
+    conditions = {}
+    for power in profile.POWERS:
+        conditions[f"{power} times"] = f"{old} <> 0 and {new} = {old} * {power}"
+        conditions[f"a {power}th of"] = f"{new} <> 0 and abs({old} - {new} * {power}) <= {power} * 0.00005"
+    return conditions
 
 
 def _comparison(one: Column, other: Column) -> Iterable[str]:

@@ -33,7 +33,9 @@ ShapeRule = Literal[
     "columns_keep_their_places",
     "columns_stay_diverse",
     "values_stay_in_range",
+    "values_keep_their_form",
     "rows_come_once",
+    "rows_stay",
     "segments_go_on",
 ]
 SHAPE_RULES = frozenset(get_args(ShapeRule))
