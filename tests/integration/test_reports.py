@@ -275,26 +275,26 @@ def test_a_month_that_is_over_is_announced_once_and_a_restated_one_says_so(pipel
 def test_what_is_compared_with_a_changed_month_is_filed_anew_and_told_in_one_line(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
-    # Two months before the one that changes are enough to see that they stay.
-    keys = [key for key, _ in pipeline.published(MONTHS)][-16:]
+    settings = pipeline.settings.model_copy(update={"report_languages": ("en",)})
+    keys = [key for key, _ in pipeline.published(MONTHS)]
     newest = last_whole(pipeline)
     changed = keys[keys.index(newest) - 12]
     for key in keys:
-        delivery.deliver(pipeline.settings, tmp_path, key, RUN)
+        delivery.deliver(settings, tmp_path, key, RUN)
     told(pipeline, tmp_path)
     before = {key: filed(tmp_path, key) for key in keys}
     sell_more(pipeline, changed)
     pipeline.analyse("daily_sales_etl")
     window = keys[keys.index(changed) : keys.index(newest) + 1]
-    assert months_due(pipeline.settings) == tuple(window), "a year later it is still what is compared with"
+    assert months_due(settings) == tuple(window), "a year later it is still what is compared with"
     pipeline.settle(*REPORTING)
-    assert delivery.months_stale(pipeline.settings) == tuple(window)
-    done = list(delivery.deliver_each(pipeline.settings, tmp_path, window, RUN))
+    assert delivery.months_stale(settings) == tuple(window)
+    done = list(delivery.deliver_each(settings, tmp_path, window, RUN))
     assert [one.status for one in done] == ["restated"] + ["refreshed"] * 12
-    assert delivery.months_stale(pipeline.settings) == ()
+    assert delivery.months_stale(settings) == ()
     for key in window:
         assert filed(tmp_path, key) == delivery.made(figures(pipeline, key), "en", "workbook"), key
-    assert {one.status for one in delivery.deliver_each(pipeline.settings, tmp_path, keys, RUN)} == {"unchanged"}
+    assert {one.status for one in delivery.deliver_each(settings, tmp_path, keys, RUN)} == {"unchanged"}
     assert {key for key in keys if filed(tmp_path, key) != before[key]} == set(window)
 
     [(subject, text)] = told(pipeline, tmp_path, SETTLED)

@@ -72,18 +72,20 @@ def paired(rows: int, **given: dict) -> Paired:
 
 
 @pytest.mark.parametrize(
-    ("before", "rows", "whole", "expected"),
+    ("before", "rows", "cleared", "whole", "expected"),
     [
-        (0, 60, True, "fail"),
-        (0, 100, False, "warn"),  # new rows may lack what earlier rows had
-        (50, 100, True, "warn"),  # it was not always filled
+        (0, 60, 0, True, "fail"),
+        (0, 100, 100, False, "fail"),
+        (0, 100, 99, False, "warn"),
+        (0, 100, 0, False, "warn"),  # new rows may lack what earlier rows had
+        (50, 100, 100, True, "warn"),  # it was not always filled
     ],
 )
-def test_a_column_that_was_always_filled_blocks_when_the_whole_table_comes_without_it(
-    before: int, rows: int, whole: bool, expected: str
+def test_an_emptied_segment_blocks_where_updates_emptied_it(
+    before: int, rows: int, cleared: int, whole: bool, expected: str
 ) -> None:
     found = Emptied("SalesPersonID", group(rows, 0), rows, rows, before, 500)
-    assert profile.emptied_finding(found, [], whole=whole).outcome == expected
+    assert profile.emptied_finding(found, [], cleared=cleared, whole=whole).outcome == expected
 
 
 @pytest.mark.parametrize(
@@ -106,6 +108,24 @@ def test_updates_that_empty_a_part_of_a_table(rows: int, expected: list[str]) ->
     history = {"TerritoryID": [Profile("TerritoryID", 10_000, 0, 0)]}
     change = paired(rows, filled={"TerritoryID": rows}, emptied={"TerritoryID": rows})
     assert [finding.outcome for _, finding in profile.emptied_by_updates(change, history)] == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "kept", "numbers", "expected"),
+    [
+        (3_806, 3_806, (), "fail"),
+        (3_806, 3_806, ("SalesPersonID",), "warn"),
+        (3_000, 3_806, (), "warn"),
+        (99, 99, (), "warn"),
+    ],
+)
+def test_a_column_that_is_often_empty_does_not_lose_all_its_values(
+    rows: int, kept: int, numbers: tuple[str, ...], expected: str
+) -> None:
+    history = {"SalesPersonID": [Profile("SalesPersonID", 31_465, 31_465 - kept, 31_465 - kept)]}
+    change = paired(rows, filled={"SalesPersonID": rows}, emptied={"SalesPersonID": rows})
+    ((_, finding),) = profile.emptied_by_updates(change, history, (), numbers)
+    assert finding.outcome == expected
 
 
 def test_what_was_as_empty_in_one_of_the_last_versions_is_no_news() -> None:

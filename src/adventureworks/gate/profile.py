@@ -231,28 +231,33 @@ def is_explained(found: Emptied, cells: Sequence[Cell]) -> bool:
     return any(rows >= 0.5 * found.rows for rows in by_column.values())
 
 
-def emptied_finding(found: Emptied, versions: Sequence[Profile], *, whole: bool = False) -> Finding:
-    """The finding of an emptied segment, with the figures of now and before. `whole`: nearly every published row of the
-    table is updated."""
+def emptied_finding(found: Emptied, versions: Sequence[Profile], *, cleared: int = 0, whole: bool = False) -> Finding:
+    """The finding of an emptied segment, with the figures of now and before.
+
+    `cleared`: updated rows that had a value and have none now. `whole`: nearly all published rows are updated.
+    """
     message = (
         f"{found.column} is empty in {_percent(found.rows, found.of)} of {found.of:,} changed rows{found.group.where};"
         f" in {_percent(found.before, found.before_of)} of the {found.before_of:,} published ones"
     )
-    was_filled = found.before <= RARE * found.before_of
+    was_filled = found.before <= RARE * found.before_of and found.rows >= 0.9 * found.of
     # What is missing in new rows may be missing for good: orders of days that have no exchange rate yet refer to none.
-    certain = whole and was_filled and found.rows >= 0.9 * found.of
-    enough = found.of >= CERTAINLY_EMPTY or not found.group.segment
-    outcome = _outcome(certain and enough)
+    enough = min(cleared, found.rows) >= CERTAINLY_EMPTY or (whole and not found.group.segment)
+    outcome = _outcome(was_filled and enough)
     return Finding("columns_stay_filled", outcome, message + _in_versions(versions), found.rows)
 
 
 def emptied_by_updates(
-    paired: Paired, history: Mapping[str, Sequence[Profile]], zeroed: Collection[str] = ()
+    paired: Paired,
+    history: Mapping[str, Sequence[Profile]],
+    zeroed: Collection[str] = (),
+    numbers: Collection[str] = (),
 ) -> Iterator[tuple[str, Finding]]:
     """Columns that updates empty, and their findings: most of what was filled in the updated rows.
 
     `zeroed`: amounts that are never NULL, so that an empty one is zero. Business may set a few to zero: the sales of
-    the year, on the first of January.
+    the year, on the first of January. `numbers`: quantities and amounts, which may be empty in all rows some day, such
+    as a quantity on order; other columns do not lose all their values.
     """
     for column, rows in paired.emptied.items():
         versions = history.get(column, ())
@@ -267,6 +272,7 @@ def emptied_by_updates(
             continue
         enough = paired.rows >= CERTAINLY_EMPTY or (rows >= 0.9 * last.rows and column not in zeroed)
         certain = most <= RARE and enough and rows >= 0.9 * paired.rows
+        certain |= column not in numbers and rows >= max(CERTAINLY_EMPTY, 0.9 * kept)
         if not certain and rows < NOTICED:
             continue
         message = (

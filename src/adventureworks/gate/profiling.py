@@ -221,16 +221,11 @@ class _Change:
         if not self.changed_count:
             return
         published, changed = self._groups(self.published), self._groups(self.changed)
-        empty: set[str] = set()
-        blankable = [c.name for c in self.columns if not isinstance(c.dtype, pl.Datetime | pl.Time | pl.Date)]
-        whole = self.updated_count >= 0.9 * self.published_count
-        for emptied in profile.emptied(blankable, published, changed):
-            if not profile.is_explained(emptied, self._cells(emptied)):
-                empty.add(emptied.column)
-                many = self.changed_count >= profile.CERTAINLY_EMPTY or emptied.column not in self.columns.zeroed()
-                yield profile.emptied_finding(emptied, self.history.get(emptied.column, ()), whole=whole and many)
-        if self.updated_count >= 3:
-            yield from self._of_updates(published, changed, empty)
+        paired = self._paired() if self.updated_count >= 3 else None
+        empty = self._of_emptied(published, changed, paired)
+        yield from empty.values()
+        if paired:
+            yield from self._of_updates(published, changed, paired, empty.keys())
         yield from profile.mirrored(published, changed)
         if self.changed_count >= profile.NOTICED and self.columns.dates():
             yield from profile.times_of_day(self._times(self.published), self._times(self.changed))
@@ -375,9 +370,32 @@ class _Change:
             groups[segment, value] = Group(segment, value, int(rows), values, orders)
         return groups
 
-    def _of_updates(self, published: Groups, changed: Groups, empty: set[str]) -> Iterator[Finding]:
+    def _of_emptied(self, published: Groups, changed: Groups, paired: Paired | None) -> dict[str, Finding]:
+        """A finding for each column that is empty where it was filled: the certain one, if there is any."""
+        quantities = {column.name for column in self.columns.numbers()}
+        found: dict[str, Finding] = {}
+        if paired:
+            found |= profile.emptied_by_updates(paired, self.history, self.columns.zeroed(), quantities)
+        blankable = [c.name for c in self.columns if not isinstance(c.dtype, pl.Datetime | pl.Time | pl.Date)]
+        whole = self.updated_count >= 0.9 * self.published_count
+        for emptied in profile.emptied(blankable, published, changed):
+            column = emptied.column
+            if (column in found and found[column].outcome == "fail") or profile.is_explained(
+                emptied, self._cells(emptied)
+            ):
+                continue
+            found[column] = profile.emptied_finding(
+                emptied,
+                self.history.get(column, ()),
+                cleared=paired.emptied.get(column, 0) if paired else 0,
+                whole=whole and (self.changed_count >= profile.CERTAINLY_EMPTY or column not in self.columns.zeroed()),
+            )
+        return found
+
+    def _of_updates(
+        self, published: Groups, changed: Groups, paired: Paired, empty: Collection[str]
+    ) -> Iterator[Finding]:
         """What only rows before and after can tell; nothing more of columns that are known to be empty."""
-        paired = self._paired()
         yield from profile.exchanged(paired, self.published_count)
         yield from profile.rewritten(paired)
         yield from profile.scaled(paired, lambda column: self._kinds(column)[0])
@@ -385,16 +403,12 @@ class _Change:
             finding = profile.moved(paired, column, *self._kinds(column, moved=True))
             if finding:
                 yield finding
-        for column, finding in profile.emptied_by_updates(paired, self.history, self.columns.zeroed()):
-            if column not in empty:
-                yield finding
-            empty.add(column)
         filled = {name: values.filled for name, values in published["", None].values.items()}
         quantities = {column.name for column in self.columns.numbers()}
         yield from profile.collapsed(paired, filled, self._rows_with_new_value, quantities)
         # A quantity or a status may change by rule in many rows; but not one that was always the same.
         numbers = {c.name for c in self.columns.numbers() if not self._is_constant(c.name)}
-        few = [name for name in self._segments(FEW_CATEGORIES) if name not in empty | numbers]
+        few = [name for name in self._segments(FEW_CATEGORIES) if name not in {*empty, *numbers}]
         before = f"(select p.* from {self.published} as p join {self.changed} as r on {equal(self.key, 'r', 'p')})"
         moved = {(name, value): rows for name, value, rows in self._counts(before, few)}
         yield from profile.vanished(published, moved, changed, few)
