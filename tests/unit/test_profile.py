@@ -93,7 +93,8 @@ def test_an_emptied_segment_blocks_where_updates_emptied_it(
     [
         (17, 17, 0, ["fail"]),  # the whole table
         (14, 14, 0, []),
-        (14, 14, 3, []),  # it was not always filled
+        (14, 14, 3, ["warn"]),  # all that it held
+        (9, 9, 8, []),
         (0, 14, 3, []),
     ],
 )

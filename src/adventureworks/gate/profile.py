@@ -28,6 +28,8 @@ FEW = 20
 """Published rows from which on a cell of two columns, or one category's range, says something."""
 NOTICED = 20
 """Changed rows from which on a warning is given."""
+HANDFUL = 10
+"""Changed rows from which on a warning is given if they are all that a table has."""
 CERTAIN = 50
 """Changed rows from which on exchanged columns and doubled rows block the table."""
 CERTAINLY_EMPTY = 100
@@ -272,8 +274,9 @@ def emptied_by_updates(
             continue
         enough = paired.rows >= CERTAINLY_EMPTY or (rows >= 0.9 * last.rows and column not in zeroed)
         certain = most <= RARE and enough and rows >= 0.9 * paired.rows
-        certain |= column not in numbers and rows >= max(CERTAINLY_EMPTY, 0.9 * kept)
-        if not certain and rows < NOTICED:
+        throughout = column not in numbers and rows >= 0.9 * kept
+        certain |= throughout and rows >= CERTAINLY_EMPTY
+        if not certain and rows < (HANDFUL if throughout else NOTICED):
             continue
         message = (
             f"{column} was filled in {filled:,} of the {paired.rows:,} rows that change and is empty in"
