@@ -65,7 +65,7 @@ class Settings(BaseSettings):
         default=0.05,
         ge=0,
         le=1,
-        description="Largest share of rows that may vanish at once; a table without months is warned of.",
+        description="Largest share of rows that may vanish at once: more blocks a table with months, others warn.",
     )
     least_share_of_rows: float = Field(
         default=0.5, ge=0, le=1, description="A table that keeps less than this share of its rows is blocked."

@@ -82,7 +82,7 @@ def test_a_part_that_vanishes_warns(house: tuple[Deliveries, Frames]) -> None:
         )
     (one_day,) = deliveries.deliver({HEADER: published.filter(~late)}, whole=True)
     assert (one_day.rule, one_day.outcome) == ("segments_go_on", "warn")
-    assert "published rows where OrderDate is 2014-04-14 vanish" in one_day.message
+    assert "published rows where OrderDate is 2014-04-14 are gone" in one_day.message
 
 
 def test_a_table_whose_rows_are_numbered_anew_is_not_doubled(house: tuple[Deliveries, Frames]) -> None:

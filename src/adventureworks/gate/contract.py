@@ -150,7 +150,7 @@ def _damaged(column: Column, texts: pl.Series) -> list[Rejection]:
     if column.is_guid or column.is_hex:
         return []
     undamaged = "holds no characters that a wrong encoding made (such as Ã© or U+FFFD)"
-    is_null = "has no word such as NULL or \\N in the place of a missing value"
+    is_null = "has no word such as NULL or \\N in place of a missing value"
     return [
         *_rejections(column, "is_undamaged", undamaged, damage.is_wrongly_decoded(texts)),
         *_rejections(

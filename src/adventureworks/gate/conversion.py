@@ -22,7 +22,7 @@ _DATE_AND_MIDNIGHT = r"^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ T]00:00:00(?:\.0+)?)?$"
 _DATE_AND_TIME = rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[ T][0-9]{{2}}:{_MICROSECONDS}$"
 
 _CONSECUTIVE: dict[type[pl.DataType], int] = {pl.Float32: 2**24, pl.Float64: 2**53}
-"""Up to these, a floating-point type holds every whole number, so none was rounded to another."""
+"""Below these, a floating-point type holds every whole number, so none was rounded to another."""
 
 _TRUTH = {"0": False, "1": True, "false": False, "true": True, "f": False, "t": True}
 
@@ -48,11 +48,9 @@ def converted(series: pl.Series, target: pl.DataType, parses_text: bool) -> pl.S
         return parsed(series, target) if parses_text and target != pl.String else None
     if source.is_integer() and (target.is_integer() or isinstance(target, pl.Decimal)):
         return series.cast(target, strict=False)
-    if source.is_float() and target.is_integer():
+    if target.is_integer() and (limit := _CONSECUTIVE.get(type(source))):
         # Data frames keep whole numbers so where some are missing.
-        return _exact(
-            series, _only(series, series.abs() <= _CONSECUTIVE[type(source)]).cast(target, strict=False), source
-        )
+        return _exact(series, _only(series, series.abs() < limit).cast(target, strict=False), source)
     if source.is_integer() and target == pl.Boolean:
         return series.replace_strict({0: False, 1: True}, default=None, return_dtype=pl.Boolean)
     if isinstance(source, pl.Decimal) and (target.is_integer() or isinstance(target, pl.Decimal)):

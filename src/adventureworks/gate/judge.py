@@ -252,8 +252,7 @@ class _Batch:
 
     def _expected_rows(self, connection: Connection, asset: str) -> int:
         """The published rows without those that move to an archive."""
-        moved = losses.archived(connection, SOURCE_TABLES[asset]) if asset in self.batch else 0
-        return publication.source_table_rows(connection, asset) - moved
+        return publication.source_table_rows(connection, asset) - losses.archived(connection, SOURCE_TABLES[asset])
 
     def _checks_of(self, asset: str) -> tuple[DeclaredCheck, ...]:
         """The checks of a table; none where their file cannot be read."""

@@ -3,7 +3,7 @@
 Every function here is pure. It compares the changed rows of a candidate with what is published and with the profiles of
 the last versions; `gate.profiling` measures both. Each rule asks for a minimum of rows on both sides, and reports only
 what the published rows never did: a change that business explains is no finding. What business may do on some day is a
-warning; only what it cannot do blocks the table.
+warning; only what no business process explains blocks the table.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
-from math import exp
+from math import exp, log
 from statistics import fmean
 from typing import Literal
 
@@ -48,15 +48,18 @@ ABSURD = 50.0
 WIDE_LEAP = 30.0
 """Factor above the largest value ever, whatever the category, that is reported; it never blocks."""
 
+APART = log(1.5)
+"""Mean logarithm of the ratio of two amounts from which on no price rise turns their order."""
 POWERS = (10, 100, 1000)
 """Factors by which units differ: cents and dollars, grams and kilograms."""
+A_TENTH = "a 10th of"
 SEVERAL = 20
 """Distinct values from which on they do not all grow by one factor, or come back in other rows, by chance."""
 
-QUESTION_MARKS = "has question marks in the place of letters"
-SHORTER = "ends earlier"
+QUESTION_MARKS = "has question marks in place of letters"
+SHORTER = "is cut short"
 NO_ZEROS = "has lost its leading zeros"
-OTHER_LOOKS = "differs in case, blanks or punctuation alone"
+OTHER_LOOKS = "differs only in case, blanks or punctuation"
 
 EXPECTED = 20.0
 """Rows that a segment must be expected to have before its absence means anything."""
@@ -160,7 +163,7 @@ class Paired:
     rewritten: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Rows by the way in which a program changes a text, such as SHORTER."""
     scaled: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Rows in which a number is what it was times a power of ten; `× 100` and the like."""
+    """Rows in which a number is what it was times or by a power of ten: `100 times`, `a 100th of`."""
 
     def kept(self, column: str) -> int:
         """Rows in which a column is still filled."""
@@ -264,7 +267,7 @@ def emptied_by_updates(
     for column, rows in paired.emptied.items():
         versions = history.get(column, ())
         filled, last = paired.filled[column], versions[0] if versions else None
-        if last is None or rows < 3 or rows < 0.9 * filled:
+        if last is None or not last.rows or rows < 3 or rows < 0.9 * filled:
             continue
         kept, most = last.rows - last.blanks, max(one.blank_share for one in versions)
         if most >= min(1, last.blank_share + rows / last.rows):
@@ -315,7 +318,7 @@ def mirrored(published: Groups, changed: Groups) -> Iterator[Finding]:
         if exceptions > RARE * compared or against < max(NOTICED, 0.9 * of):
             continue
         distance, was = now.log_ratio + now.days, before.log_ratio + before.days
-        if abs(distance + was) > 0.5 * abs(was):
+        if not was or abs(distance + was) > 0.5 * abs(was):
             continue
         larger, smaller = (one, other) if larger_was_first else (other, one)
         ratio = exp(abs(before.log_ratio))
@@ -325,8 +328,8 @@ def mirrored(published: Groups, changed: Groups) -> Iterator[Finding]:
             f" exchanged; it was above{usual} in {_percent(compared - exceptions, compared)} of {compared:,}"
             " published ones"
         )
-        # Dates may change their order by business: everything is late in a strike.
-        certain = not before.days and of >= CERTAIN and against >= 0.95 * of
+        # Business may change the order of dates, as when everything is late, and of amounts that lie close together.
+        certain = abs(before.log_ratio) >= APART and of >= CERTAIN and against >= 0.95 * of
         yield Finding("columns_keep_their_places", _outcome(certain), message, against)
 
 
@@ -371,7 +374,9 @@ def scaled(paired: Paired, kinds: Callable[[str], int]) -> Iterator[Finding]:
         factor, rows = max(factors.items(), key=lambda one: one[1])
         if rows >= NOTICED and rows >= 0.95 * of and kinds(column) >= SEVERAL:
             message = f"{column} is exactly {factor} what it was in {rows:,} of {of:,} updated rows in which it changes"
-            yield Finding("values_stay_in_range", _outcome(rows >= CERTAIN), message, rows)
+            # Stock may be written down to a tenth.
+            certain = rows >= CERTAIN and factor != A_TENTH
+            yield Finding("values_stay_in_range", _outcome(certain), message, rows)
 
 
 def moved(paired: Paired, column: str, kinds: int, unmatched: int) -> Finding | None:
@@ -437,7 +442,7 @@ def cleared(published: Counts, candidate: Counts, gone: Counts, total: int) -> I
         lost, left = gone.get((segment, value), 0), candidate.get((segment, value), 0)
         if lost >= max(NOTICED, 0.95 * rows) and left <= 0.05 * rows and rows < 0.95 * total:
             said = "empty" if value is None else value
-            message = f"{lost:,} of {rows:,} published rows where {segment} is {said} vanish; {left:,} are there now"
+            message = f"{lost:,} of {rows:,} published rows where {segment} is {said} are gone; {left:,} remain"
             yield Finding("segments_go_on", "warn", message, lost)
 
 

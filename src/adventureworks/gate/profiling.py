@@ -159,7 +159,8 @@ class _Columns:
 
     def texts(self) -> list[Column]:
         """What people write, codes included; no key."""
-        return [c for c in self if c.dtype == pl.String and not c.is_xml and c.name not in key_of(self.entry)]
+        texts = [c for c in self if c.dtype == pl.String and not (c.is_xml or c.is_hex)]
+        return [c for c in texts if c.name not in key_of(self.entry)]
 
     def dates(self) -> list[Column]:
         """Dates that may have a time of day."""
@@ -571,7 +572,8 @@ class _Change:
         within, parameters = _within(leap.group)
         value = f"cast({quoted(leap.column)} as double precision)"
         beyond = ">=" if leap.value > leap.limit else "<="
-        limit = leap.limit * profile.LEAP if leap.value > leap.limit else leap.limit / profile.LEAP
+        factor = profile.LEAP if leap.tight else profile.WIDE_LEAP
+        limit = leap.limit * factor if leap.value > leap.limit else leap.limit / factor
         (rows,) = self._numbers(
             f"select count(*) from {self.changed} as t where {within} and {quoted(leap.column)} > 0"
             f" and {value} {beyond} cast(%(limit)s as double precision)",

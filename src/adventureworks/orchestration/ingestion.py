@@ -8,6 +8,7 @@ from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.errors import PlatformError
 from adventureworks.orchestration import lineage
 from adventureworks.orchestration.schedules import INGESTED, SOURCE_ALIAS, asset, current_run_id
 from adventureworks.settings import settings
@@ -22,6 +23,9 @@ def detect() -> list[list[str]]:
 
     tell_pending()
     conf = get_current_context()["dag_run"].conf or {}
+    if unknown := conf.keys() - {"everything", "accept"}:
+        given = ", ".join(sorted(unknown))
+        raise PlatformError(f"ingest_source does not know the configuration {given}.", "It knows: everything, accept.")
     groups = detection.detect(
         with_source(settings()),
         current_run_id(),
