@@ -1,9 +1,9 @@
 """Decisions about the shape of a change: emptied, swapped and collapsed columns, spikes, doubled rows, silent segments.
 
 Every function here is pure. It compares the changed rows of a candidate with what is published and with the profiles of
-the last versions; `gate.profiling` measures both. Each rule asks for a minimum of rows on both sides, and reports only
-what the published rows never did: a change that business explains is no finding. What business may do on some day is a
-warning; only what no business process explains blocks the table.
+the last versions; `gate.profiling` measures both. Each rule needs a minimum of rows on both sides, and reports only
+what the published rows never showed. A change that a business process may cause is a warning; a change that none can
+cause blocks the table.
 """
 
 from __future__ import annotations
@@ -272,7 +272,7 @@ def emptied_by_updates(
         kept, most = last.rows - last.blanks, max(one.blank_share for one in versions)
         if most >= min(1, last.blank_share + rows / last.rows):
             continue
-        # A part of a column that is often blank may be emptied by business, such as a quantity on order.
+        # Business may empty a part of a column that is often blank, such as a quantity on order.
         if rows < 0.5 * kept and most > 0.2:
             continue
         enough = paired.rows >= CERTAINLY_EMPTY or (rows >= 0.9 * last.rows and column not in zeroed)

@@ -399,9 +399,9 @@ class _Change:
         """What only rows before and after can tell; nothing more of columns that are known to be empty."""
         yield from profile.exchanged(paired, self.published_count)
         yield from profile.rewritten(paired)
-        yield from profile.scaled(paired, lambda column: self._kinds(column)[0])
+        yield from profile.scaled(paired, self._distinct)
         for column in profile.may_have_moved(paired):
-            finding = profile.moved(paired, column, *self._kinds(column, moved=True))
+            finding = profile.moved(paired, column, *self._moved_values(column))
             if finding:
                 yield finding
         filled = {name: values.filled for name, values in published["", None].values.items()}
@@ -464,11 +464,12 @@ class _Change:
             for name, filled, timed in zip(names_of, counts[::2], counts[1::2], strict=True)
         }
 
-    def _kinds(self, column: str, *, moved: bool = False) -> tuple[int, ...]:
-        """How many different values a column has in the published rows; `moved`: in the updated ones, and how many of
-        their new values have no counterpart among those before."""
-        if not moved:
-            return self._numbers(f"select count(distinct {quoted(column)}) from {self.published} as t")
+    def _distinct(self, column: str) -> int:
+        """The number of different values of a column in the published rows."""
+        return self._numbers(f"select count(distinct {quoted(column)}) from {self.published} as t")[0]
+
+    def _moved_values(self, column: str) -> tuple[int, ...]:
+        """The number of different values of updated rows, and of those rows whose value none of them had before."""
         join = f"{self.changed} as r join {self.published} as p on {equal(self.key, 'r', 'p')}"
         both = " union all ".join(
             f"(select {side}.{quoted(column)} as of_column, {sign} as side from {join})"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, TypedDict
 
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
@@ -14,6 +15,23 @@ from adventureworks.orchestration.schedules import INGESTED, SOURCE_ALIAS, asset
 from adventureworks.settings import settings
 
 
+class Options(TypedDict):
+    """What a person may ask of a run of `ingest_source`."""
+
+    everything: bool
+    accept: Collection[str]
+
+
+def options_of(conf: Mapping[str, Any] | None) -> Options:
+    """Return the options in a run's configuration. Raises PlatformError if it holds anything else."""
+    conf = conf or {}
+    if unknown := conf.keys() - Options.__annotations__.keys():
+        given = ", ".join(sorted(unknown))
+        raise PlatformError(f"ingest_source does not know the configuration {given}.", "It knows: everything, accept.")
+    accept = conf.get("accept") or ()
+    return Options(everything=bool(conf.get("everything")), accept=[accept] if isinstance(accept, str) else accept)
+
+
 @task
 def detect() -> list[list[str]]:
     """Notes which tables changed; returns them in groups, one for each load task."""
@@ -22,16 +40,8 @@ def detect() -> list[list[str]]:
     from adventureworks.orchestration.notify import tell_pending
 
     tell_pending()
-    conf = get_current_context()["dag_run"].conf or {}
-    if unknown := conf.keys() - {"everything", "accept"}:
-        given = ", ".join(sorted(unknown))
-        raise PlatformError(f"ingest_source does not know the configuration {given}.", "It knows: everything, accept.")
-    groups = detection.detect(
-        with_source(settings()),
-        current_run_id(),
-        everything=bool(conf.get("everything")),
-        accept=conf.get("accept") or (),
-    )
+    options = options_of(get_current_context()["dag_run"].conf)
+    groups = detection.detect(with_source(settings()), current_run_id(), **options)
     if not groups and not detection.has_work(settings(), current_run_id()):
         raise AirflowSkipException("No table changed.")
     # A batch may hold nothing to load, only tables that cannot be read: the steps after the load are for them too.
