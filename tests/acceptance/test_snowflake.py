@@ -18,10 +18,11 @@ from pydantic import SecretStr
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import Column, columns_of, key_of
 from adventureworks.dashboard import figures
+from adventureworks.due import NothingToDo
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.errors import ServiceUnavailable
 from adventureworks.gate import detect, judge, load, publish
-from adventureworks.marts.plan import NothingToDo, plan
+from adventureworks.marts.plan import plan
 from adventureworks.reports import month as months
 from adventureworks.reports.digests import DIGESTS
 from adventureworks.settings import Settings
@@ -96,7 +97,8 @@ def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
             yield names
             yield figures.series(connection, *names[0])
             yield [
-                replace(asset, state=replace(asset.state, published_at=None)) for asset in figures.assets(connection)
+                replace(asset, state=replace(asset.state, published_at=None))
+                for asset in figures.assets(pipeline.settings, connection)
             ]
         else:
             for name in ("daily_sales", "low_stock", "customer_value"):

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from adventureworks.catalog import ANALYSES
+from adventureworks.due import NothingToDo, Plan
 from adventureworks.gate import detect, judge, load, publish
 from adventureworks.gate.publish import Conclusion
 from adventureworks.marts import build as building
@@ -83,11 +84,11 @@ class Pipeline:
         done.conclusion = publish.conclude(self.settings, run)
         return done
 
-    def analyse(self, dag: str = "daily_sales_etl") -> planning.Plan | planning.NothingToDo:
+    def analyse(self, dag: str = "daily_sales_etl") -> Plan | NothingToDo:
         """Plan, build, gate, publish."""
         run = f"{dag}/test_{next(_numbers)}"
         planned = planning.plan(self.settings, dag)
-        if isinstance(planned, planning.NothingToDo):
+        if isinstance(planned, NothingToDo):
             return planned
         built = building.build(self.settings, dag, run)
         held = gating.gate(self.settings, dag, run)
@@ -101,6 +102,6 @@ class Pipeline:
         `dags`: only these, given before the DAGs that read from them.
         """
         built: list[str] = []
-        while news := [dag for dag in dags or ANALYSES if isinstance(self.analyse(dag), planning.Plan)]:
+        while news := [dag for dag in dags or ANALYSES if isinstance(self.analyse(dag), Plan)]:
             built += news
         return built

@@ -315,7 +315,7 @@ def test_figures_that_are_not_the_newest_are_marked(warehouse: Pipeline) -> None
     shown = words(Reader("VIEWER").get("overview").text)
     assert "Sales blocked" in shown
     assert "Finance being computed" in shown
-    assert "Products inputs are newer" in shown
+    assert "Products out of date" in shown
     assert f"{len(MARTS)} of {len(MARTS)} marts are fresh" not in shown
     assert "1 open incident" in shown
     assert "1 open incidents" not in shown

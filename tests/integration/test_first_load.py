@@ -15,8 +15,8 @@ import pytest
 from pydantic import SecretStr
 
 from adventureworks.catalog import ANALYSES, MARTS
+from adventureworks.due import NothingToDo, Plan
 from adventureworks.gate import detect
-from adventureworks.marts.plan import NothingToDo, Plan
 from adventureworks.reports import month
 from adventureworks.settings import Settings
 from adventureworks.source import embedded

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.gate import load
+from adventureworks.marts.plan import decide_now
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
 from adventureworks.source.postgres import PostgresSource
@@ -55,7 +56,9 @@ def test_orders_that_vanish_are_refused_whatever_the_source_is_called_until_some
     assert f'"accept": ["{LINES}", "{HEADER}"' in incident.next_step
     assert pipeline.published(f'select count(*) from raw."{HEADER}"') == [(before,)]
     with psycopg.connect(pipeline.url) as connection:
-        states = {state.asset: state for state in asset_states(connection)}
+        states = {
+            state.asset: state for state in asset_states(connection, decide_now(pipeline.settings, connection).behind)
+        }
     assert HEADER in states["daily_sales"].reads_blocked
     assert states["daily_sales"].fresh
     assert f"{HEADER} (since 2" in summary_of_marts(list(states.values()))

@@ -12,8 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.due import NothingToDo
 from adventureworks.embedded.postgres import EmbeddedPostgres
-from adventureworks.marts.plan import NothingToDo
 from adventureworks.settings import Settings
 from tests.conftest import create_database, drop_database
 from tests.integration.pipeline import Ingested, Pipeline

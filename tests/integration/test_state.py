@@ -29,7 +29,7 @@ def test_years_of_checks_hide_no_answer_and_leave_in_time(pipeline: Pipeline) ->
             (TABLE,),
         )
         connection.execute("set statement_timeout = '5s'")
-        [state] = [state for state in asset_states(connection) if state.asset == TABLE]
+        [state] = [state for state in asset_states(connection, {}) if state.asset == TABLE]
         assert state.broken_rules == ("rule_2 (warn, 7 rows): of the last run",)
 
         results.clear(connection, datetime.now(UTC) - timedelta(days=90))

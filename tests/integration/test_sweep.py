@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -10,7 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from adventureworks.due import Behind
 from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.incidents.ledger import LATE
 from adventureworks.incidents.sweep import INGESTION, SERVICES, Sweep, Swept
 from adventureworks.settings import settings
 from tests.conftest import FreshDatabase
@@ -72,9 +75,10 @@ def airflow(platform: str, fresh_database: FreshDatabase) -> Airflow:
     return Airflow(fresh_database("source"))
 
 
-def sweep(url: str, airflow: Airflow, since: float = 0) -> Swept:
+def sweep(url: str, airflow: Airflow, since: float = 0, behind: Mapping[str, Behind] | None = None) -> Swept:
     with psycopg.connect(url) as warehouse, psycopg.connect(airflow.url) as metadata:
-        return Sweep(minutes_ago(since), timedelta(minutes=30)).run(warehouse, metadata, datetime.now(UTC))
+        watch = Sweep(minutes_ago(since), timedelta(minutes=30))
+        return watch.run(warehouse, metadata, behind or {}, datetime.now(UTC))
 
 
 def names(found: Swept) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
@@ -150,36 +154,37 @@ def test_a_gate_that_blocked_a_mart_is_explained_but_no_other_task_of_its_run(pl
     assert names(sweep(platform, airflow))[0] == [(dag, "task_gate")], "nothing was blocked in this run"
 
 
-def publish(url: str, asset: str, version: int, ago: float, inputs: str | None = None) -> None:
-    with psycopg.connect(url) as connection:
-        connection.execute(
-            "insert into ops.publication (asset, version, published_at, rows, changed_rows, inputs, verdict, run_id)"
-            " values (%s, %s, %s, 1, 1, %s, 'passed', 'r')",
-            (asset, version, minutes_ago(ago), inputs),
-        )
-
-
 def test_a_mart_that_is_behind_its_inputs_is_found_once_and_over_when_it_is_computed(
     platform: str, airflow: Airflow
 ) -> None:
-    publish(platform, "Sales_CurrencyRate", 1, 200)
-    publish(platform, "exchange_rates", 1, 190, '{"Sales_CurrencyRate": 1}')
-    publish(platform, "Sales_CurrencyRate", 2, 29)
-    assert names(sweep(platform, airflow, since=100))[0] == [(INGESTION, "runs_in_time")]
+    recent = {"exchange_rates": Behind("Sales_CurrencyRate is newer", minutes_ago(29))}
+    assert names(sweep(platform, airflow, 100, recent))[0] == [(INGESTION, "runs_in_time")]
     airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
-    with psycopg.connect(platform) as connection:
-        connection.execute(
-            "update ops.publication set published_at = %s where asset = 'Sales_CurrencyRate' and version = 2",
-            (minutes_ago(31),),
-        )
-    assert names(sweep(platform, airflow))[0] == [], "what is older than the watch is given its time"
-    late = sweep(platform, airflow, since=100)
-    assert names(late)[0] == [("exchange_rates", "is_fresh_in_time")]
+    behind = {"exchange_rates": Behind("Sales_CurrencyRate is newer", minutes_ago(31))}
+    assert names(sweep(platform, airflow, 0, behind))[0] == [], "what is older than the watch is given its time"
+    late = sweep(platform, airflow, 100, behind)
+    assert names(late)[0] == [("exchange_rates", LATE)]
     assert (late.opened[0].owner, late.opened[0].status) == ("sales", "open")
-    assert names(sweep(platform, airflow, since=100)) == QUIET
-    publish(platform, "exchange_rates", 2, 0, '{"Sales_CurrencyRate": 2}')
-    assert names(sweep(platform, airflow, since=100)) == ([], [("exchange_rates", "is_fresh_in_time")])
-    assert names(sweep(platform, airflow, since=100)) == QUIET
+    assert "Sales_CurrencyRate is newer" in late.opened[0].summary
+    assert names(sweep(platform, airflow, 100, behind)) == QUIET
+    assert names(sweep(platform, airflow, 100)) == ([], [("exchange_rates", LATE)])
+    assert names(sweep(platform, airflow, 100)) == QUIET
+
+
+def test_a_changed_model_is_late_when_the_watch_has_seen_it_for_long(platform: str, airflow: Airflow) -> None:
+    airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
+    behind = {"exchange_rates": Behind("its model, contract or checks changed", None)}
+    assert names(sweep(platform, airflow, 29, behind)) == QUIET
+    assert names(sweep(platform, airflow, 31, behind))[0] == [("exchange_rates", LATE)]
+
+
+def test_the_owner_of_a_late_mart_reads_that_its_dag_is_paused(platform: str, airflow: Airflow) -> None:
+    airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
+    airflow.run("insert into dag values ('currency_exchange_rates', true)")
+    behind = {"exchange_rates": Behind("Sales_CurrencyRate is newer", minutes_ago(31))}
+    [late] = sweep(platform, airflow, 100, behind).opened
+    assert "It is paused." in late.summary
+    assert "airflow dags unpause currency_exchange_rates" in late.next_step
 
 
 def test_an_ingestion_that_does_not_run_is_found_once_and_over_when_it_does(platform: str, airflow: Airflow) -> None:

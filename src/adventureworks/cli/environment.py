@@ -13,13 +13,14 @@ from uuid import uuid4
 from adventureworks.catalog import ANALYSES
 from adventureworks.cli.output import console, table
 from adventureworks.cli.run import SAMPLE, choose_source
+from adventureworks.due import Plan
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError
 from adventureworks.gate import detect, judge, load, publish
 from adventureworks.marts import build as building
 from adventureworks.marts import gate as gating
 from adventureworks.marts import publish as publishing
-from adventureworks.marts.plan import Plan, plan
+from adventureworks.marts.plan import decide_now, plan
 from adventureworks.settings import Settings
 from adventureworks.warehouse import open_records, open_warehouse
 from adventureworks.warehouse.environments import SCHEMAS
@@ -43,7 +44,7 @@ def build(settings: Settings, name: str) -> int:
             )
         refused = _ingest(here) + _analyse(here)
         with open_warehouse(here).connect("environment") as connection:
-            states = asset_states(connection)
+            states = asset_states(connection, decide_now(here, connection).behind)
     marts = [state for state in states if state.kind == "mart"]
     stale = [state for state in states if not state.fresh]
     out.print(table(("mart", "rows", "verdict"), [_row(state) for state in marts], right=("rows",)))

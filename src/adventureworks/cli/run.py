@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.markup import escape
@@ -20,9 +21,11 @@ from adventureworks.embedded.platform import READERS_OF_DAGS, Platform
 from adventureworks.embedded.services import Endpoints
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents.ledger import Incident, open_incidents
+from adventureworks.marts.plan import decide_now
 from adventureworks.outbox.routes import routes
 from adventureworks.settings import Settings
 from adventureworks.source import AIRFLOW, POSTGRESQL, SQL_SERVER
+from adventureworks.starts import may_start, states_of
 from adventureworks.warehouse.postgres import connected
 from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out, summary_of_marts
 
@@ -196,14 +199,27 @@ def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress
                 f"Nothing moved for {STALLED_AFTER_SECONDS / 60:.0f} minutes: {now}.", f"UI: {platform.url}"
             )
         quiet_since = None if runs or waking else quiet_since or time.monotonic()
+        if quiet_since and time.monotonic() - quiet_since >= QUIET_SECONDS and _is_any_due(platform, metadata):
+            # The dispatcher is about to start it.
+            quiet_since = None
         time.sleep(0.5)
+
+
+def _is_any_due(platform: Platform, metadata: Metadata) -> bool:
+    with connected(platform.endpoints.reader_url, platform.settings.environment) as warehouse:
+        if not is_laid_out(warehouse):
+            return False
+        decisions = decide_now(platform.settings, warehouse)
+        with metadata.connect() as airflow:
+            return bool(may_start(decisions, states_of(airflow, decisions.startable), datetime.now(UTC)))
 
 
 def _outcome(platform: Platform, metadata: Metadata, before: int) -> Outcome:
     with connected(platform.endpoints.reader_url, platform.settings.environment) as connection:
         if not is_laid_out(connection):
             return Outcome([], [], metadata.failed(before))
-        return Outcome(asset_states(connection), open_incidents(connection), metadata.failed(before))
+        behind = decide_now(platform.settings, connection).behind
+        return Outcome(asset_states(connection, behind), open_incidents(connection), metadata.failed(before))
 
 
 def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, staying: bool) -> None:

@@ -11,6 +11,7 @@ from adventureworks.cli.output import as_text, console, moment, table
 from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading
 from adventureworks.errors import PlatformError
 from adventureworks.incidents.ledger import Incident, open_incidents
+from adventureworks.marts.plan import decide_now
 from adventureworks.settings import Settings
 from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out, summary_of_marts
 
@@ -37,7 +38,8 @@ def _read(settings: Settings) -> tuple[list[AssetState], list[Incident]]:
     with reading(settings) as connection:
         if not is_laid_out(connection):
             return [], []
-        return asset_states(connection), open_incidents(connection)
+        behind = decide_now(settings, connection).behind
+        return asset_states(connection, behind), open_incidents(connection)
 
 
 def _print_json(states: list[AssetState], incidents: list[Incident]) -> None:
@@ -78,7 +80,7 @@ def _print_tables(states: list[AssetState], incidents: list[Incident], details: 
 
 
 def _row(state: AssetState) -> tuple[str, ...]:
-    stale = "" if state.fresh or state.version is None or state.verdict == "blocked" else ", inputs are newer"
+    stale = "" if state.version is None or state.verdict == "blocked" or not state.behind else f", {state.behind}"
     reads = f", reads {', '.join(state.reads_blocked)} (blocked)" if state.reads_blocked else ""
     return (
         state.asset,

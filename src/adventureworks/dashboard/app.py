@@ -120,7 +120,7 @@ def overview(request: Request, speech: Speech) -> Response:
         if connection is None:
             return _nothing_yet(request, speech)
         shown = _remembered(connection, f"overview {speech.code}", lambda: figures.overview(connection, speech))
-        assets = figures.assets(connection)
+        assets = figures.assets(settings(), connection)
         incidents = ledger.open_incidents(connection)
     if shown.month is None:
         return _being_computed(request, speech, shown.is_computed)
@@ -172,7 +172,7 @@ def quality(request: Request, speech: Speech) -> Response:
         if connection is None:
             return _nothing_yet(request, speech)
         overall, at, scores = figures.scores(connection)
-        assets = figures.assets(connection)
+        assets = figures.assets(settings(), connection)
     named = [(dimension_name(name, speech), score) for name, score in scores]
     verdicts = {asset.state.verdict: verdict_name(asset.state.verdict, speech) for asset in assets}
     return _page(request, "quality", speech, assets=assets, verdicts=verdicts, overall=overall, at=at, scores=named)

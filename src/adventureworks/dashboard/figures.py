@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 from adventureworks.catalog import MARTS, entry
 from adventureworks.charts.dashboard import Forecast, sparkline
+from adventureworks.marts.plan import decide_now
 from adventureworks.reports.month import earlier
+from adventureworks.settings import Settings
 from adventureworks.texts import Language
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.state import AssetState, asset_states
@@ -148,7 +150,7 @@ def overview(connection: Connection, language: Language) -> Overview:
     )
 
 
-def assets(connection: Connection) -> list[Asset]:
+def assets(settings: Settings, connection: Connection) -> list[Asset]:
     """Every table and mart: what is blocked first, then what is stale, then by name."""
     found = [
         Asset(
@@ -157,7 +159,7 @@ def assets(connection: Connection) -> list[Asset]:
             entry(state.asset).group,
             MARTS[state.asset].dag if state.asset in MARTS else "ingest_source",
         )
-        for state in asset_states(connection)
+        for state in asset_states(connection, decide_now(settings, connection).behind)
     ]
     order = {"blocked": 0, "never published": 1}
     return sorted(found, key=lambda one: (order.get(one.state.verdict, 2), one.state.fresh, one.state.asset))
@@ -173,7 +175,7 @@ def standing(
     if any(state.version is None for state in states):
         return "mind", language.text("being computed")
     if not all(state.fresh for state in states):
-        return "mind", language.text("inputs are newer")
+        return "mind", language.text("out of date")
     if any(state.reads_blocked for state in states):
         return "mind", language.text("reads blocked tables")
     return "", ""

@@ -109,7 +109,7 @@ class Metadata:
 
     def knows(self, dag: str) -> bool:
         """Whether the DAG processor has read a DAG."""
-        with self._connect() as connection:
+        with self.connect() as connection:
             return (
                 connection.execute("select 1 from dag where dag_id = %s and not is_stale", (dag,)).fetchone()
                 is not None
@@ -117,7 +117,7 @@ class Metadata:
 
     def import_errors(self) -> list[str]:
         """DAG files that cannot be read, each with the last line of its error."""
-        with self._connect() as connection:
+        with self.connect() as connection:
             rows = connection.execute("select filename, stacktrace from import_error order by filename").fetchall()
         return [f"{name}: {(trace or '').strip().splitlines()[-1:] or ['?']}" for name, trace in rows]
 
@@ -137,7 +137,7 @@ class Metadata:
             from task_instance where dag_id = %s and run_id = %s
             group by task_id order by min(start_date) nulls last
         """
-        with self._connect() as connection:
+        with self.connect() as connection:
             found = connection.execute(runs, (after,)).fetchall()
             return [
                 Run(
@@ -160,13 +160,13 @@ class Metadata:
             ) as queue join dag on dag.dag_id = queue.target_dag_id
             where not dag.is_paused and not dag.is_stale
         """
-        with self._connect() as connection:
+        with self.connect() as connection:
             row = connection.execute(question).fetchone()
         return int(row[0]) if row else 0
 
     def newest_run(self) -> int:
         """A number that only grows; runs above it are newer."""
-        with self._connect() as connection:
+        with self.connect() as connection:
             row = connection.execute("select coalesce(max(id), 0) from dag_run").fetchone()
         return int(row[0]) if row else 0
 
@@ -182,7 +182,7 @@ class Metadata:
             )
             order by run.id, task.task_id, task.map_index
         """
-        with self._connect() as connection:
+        with self.connect() as connection:
             rows = connection.execute(question, (after,)).fetchall()
         return [
             FailedTask(dag, run, task, self._log(dag, run, task, index, tries)) for dag, run, task, index, tries in rows
@@ -195,7 +195,8 @@ class Metadata:
         return folder / f"attempt={tries}.log"
 
     @contextmanager
-    def _connect(self) -> Iterator[psycopg.Connection]:
+    def connect(self) -> Iterator[psycopg.Connection]:
+        """A connection that can only read. Raises ServiceUnavailable if the database does not answer."""
         try:
             with psycopg.connect(self._url.get_secret_value(), connect_timeout=10) as connection:
                 connection.read_only = True

@@ -26,6 +26,10 @@ HELD = "held"
 """What a recipient was told of an incident that a storm keeps for the next summary: nothing yet."""
 TASK_RULE = "task_"
 """With it begins the rule that a task of a DAG ends well."""
+BUILDING = ("build", "gate", "publish")
+"""The tasks of an analysis that fail its marts when they fail."""
+LATE = "is_fresh_in_time"
+"""The rule that a mart follows its inputs in time."""
 PER_MONTH = "deliver"
 """The task of a monthly analysis whose failure is one month's alone: the others compute all months together."""
 ShapeRule = Literal[

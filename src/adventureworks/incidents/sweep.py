@@ -6,18 +6,17 @@ then it would stop with what it watches.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of
+from adventureworks.catalog import MARTS, feeds_of, marts_of
+from adventureworks.due import Behind
 from adventureworks.incidents import ledger
-from adventureworks.incidents.ledger import PER_MONTH, READ_LOG, Connection, Finding, Incident, task_rule
+from adventureworks.incidents.ledger import LATE, PER_MONTH, READ_LOG, Connection, Finding, Incident, task_rule
 
 AIRFLOW = "airflow"
 PLATFORM = "platform"
-LATE = "is_fresh_in_time"
 NOT_RUN = "runs_in_time"
 METADATA = "metadata_is_alive"
 GATE = "gate"
@@ -51,9 +50,12 @@ class Sweep:
     answered: datetime | None = None
     """When Airflow's database could be asked last."""
 
-    def run(self, warehouse: Connection, airflow: Connection, now: datetime) -> Swept:
-        """Reports what it finds and resolves what is over, in the warehouse's transaction; leaves the commit to it."""
-        swept = self._run(warehouse, airflow, now)
+    def run(self, warehouse: Connection, airflow: Connection, behind: Mapping[str, Behind], now: datetime) -> Swept:
+        """Reports what it finds and resolves what is over, in the warehouse's transaction; leaves the commit to it.
+
+        `behind`: the marts that are not fresh, as `due` decides.
+        """
+        swept = self._run(warehouse, airflow, behind, now)
         self.answered = now
         return swept
 
@@ -71,13 +73,13 @@ class Sweep:
         )
         return Swept(tuple(ledger.report(warehouse, [silent])))
 
-    def _run(self, warehouse: Connection, airflow: Connection, now: datetime) -> Swept:
+    def _run(self, warehouse: Connection, airflow: Connection, behind: Mapping[str, Behind], now: datetime) -> Swept:
         stopped = list(self._stopped(airflow, now))
         findings = [*stopped, *_silent_failures(warehouse, airflow, now)]
         over = _over(warehouse, AIRFLOW, keep={finding.rule for finding in stopped})
         if not stopped:
             # While Airflow does nothing everything is late; its owner knows why.
-            late = [*self._ingestion(airflow, now), *self._marts(warehouse, now)]
+            late = [*self._ingestion(airflow, now), *self._marts(warehouse, airflow, behind, now)]
             findings += late
             found = {finding.asset for finding in late}
             for asset, rule in [(INGESTION, NOT_RUN), *((name, LATE) for name in MARTS)]:
@@ -121,8 +123,12 @@ class Sweep:
                 since=last,
             )
 
-    def _marts(self, warehouse: Connection, now: datetime) -> Iterator[Finding]:
-        late = dict(self._late(warehouse, now))
+    def _marts(
+        self, warehouse: Connection, airflow: Connection, behind: Mapping[str, Behind], now: datetime
+    ) -> Iterator[Finding]:
+        late = dict(self._late(behind, now))
+        rows = airflow.execute("select dag_id from dag where is_paused").fetchall()
+        paused = {dag for (dag,) in rows}
         explained = {incident.asset for incident in ledger.open_incidents(warehouse) if incident.rule != LATE}
         for name, since in late.items():
             mart = MARTS[name]
@@ -130,23 +136,25 @@ class Sweep:
             # One incident per cause: a mart that waits for another one, or whose failure is known, is no news.
             if causes & explained or any(feed in late for feed in feeds_of(mart)):
                 continue
+            is_paused = mart.dag in paused
             yield _finding(
                 name,
                 LATE,
-                f"{name} is not computed from what was published at {since:%Y-%m-%d %H:%M} UTC: its DAG {mart.dag} "
-                f"did not run within {self.late_after.total_seconds() / 60:.0f} minutes.",
-                f"Start it: airflow dags trigger {mart.dag}. What it waits for: adventureworks status {name}",
+                f"{name} is behind since {since:%Y-%m-%d %H:%M} UTC: {behind[name].reason}. Its DAG {mart.dag} "
+                f"did not run within {self.late_after.total_seconds() / 60:.0f} minutes."
+                f"{' It is paused.' if is_paused else ''}",
+                f"Start it: airflow dags {'unpause' if is_paused else 'trigger'} {mart.dag}."
+                f" What it waits for: adventureworks status {name}",
                 owner=mart.owner,
                 since=since,
             )
 
-    def _late(self, warehouse: Connection, now: datetime) -> Iterator[tuple[str, datetime]]:
-        """The marts that are behind their inputs for too long, each with when the first newer input was published."""
-        newest = _newest(warehouse)
-        for mart in MARTS.values():
-            since = _behind_since(warehouse, mart, newest)
-            if since is not None and now - max(since, self.since) > self.late_after:
-                yield mart.name, since
+    def _late(self, behind: Mapping[str, Behind], now: datetime) -> Iterator[tuple[str, datetime]]:
+        """The marts that are behind for too long, each with since when: at worst since the watch began."""
+        for name, cause in behind.items():
+            since = cause.since or self.since
+            if now - max(since, self.since) > self.late_after:
+                yield name, since
 
 
 _CONSEQUENCE = {
@@ -208,32 +216,6 @@ def _is_blocked(warehouse: Connection, dag: str, run_id: str) -> bool:
         (run_id, [mart.name for mart in marts_of(dag)]),
     ).fetchone()
     return row is not None
-
-
-def _newest(warehouse: Connection) -> Mapping[str, int]:
-    rows = warehouse.execute("select asset, max(version) from ops.publication group by asset").fetchall()
-    return dict(rows)
-
-
-def _behind_since(warehouse: Connection, mart: Mart, newest: Mapping[str, int]) -> datetime | None:
-    """When the first input was published that the mart is not computed from; None if it is up to date."""
-    row = warehouse.execute(
-        "select inputs from ops.publication where asset = %s order by version desc limit 1", (mart.name,)
-    ).fetchone()
-    consumed: Mapping[str, int] = json.loads(row[0]) if row and row[0] else {}
-    feeds = [name for name in feeds_of(mart) if name in newest]
-    if not row and len(feeds) < len(feeds_of(mart)):
-        # Something that it needs was never published: that is not its own delay.
-        return None
-    newer = [name for name in feeds if newest[name] > consumed.get(name, 0)]
-    if not newer:
-        return None
-    first = warehouse.execute(
-        "select min(p.published_at) from ops.publication as p"
-        " join unnest(%s::varchar[], %s::bigint[]) as c (asset, version) using (asset) where p.version > c.version",
-        (newer, [consumed.get(name, 0) for name in newer]),
-    ).fetchone()
-    return first[0] if first else None
 
 
 def _over(warehouse: Connection, asset: str, keep: set[str] | None = None, only: str | None = None) -> list[Incident]:

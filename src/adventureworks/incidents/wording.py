@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.incidents import mishaps, sweep
-from adventureworks.incidents.ledger import IF_MEANT, READ_LOG, SHAPE_RULES, TASK_RULE, Incident, task_of
+from adventureworks.incidents.ledger import IF_MEANT, LATE, READ_LOG, SHAPE_RULES, TASK_RULE, Incident, task_of
 from adventureworks.texts import Language
 
 LEDGER = "en"
@@ -65,7 +65,7 @@ def next_step(incident: Incident, speech: Language) -> str:
     if IF_MEANT in step:
         look, accept = step.split(IF_MEANT)
         return look + text("If it is meant: {command}", command=accept.strip())
-    if incident.rule in {sweep.LATE, sweep.NOT_RUN}:
+    if incident.rule in {LATE, sweep.NOT_RUN}:
         return _start(incident, speech)
     if incident.rule == sweep.METADATA:
         return text("Find out why it does not answer, and restart it. Then: adventureworks status")
@@ -81,13 +81,13 @@ def moment(when: datetime, speech: Language, zone: str) -> str:
 
 def _start(incident: Incident, speech: Language) -> str:
     text = speech.text
-    if incident.rule == sweep.LATE and incident.asset in MARTS:
+    action = "unpause" if _is_paused(incident) else "trigger"
+    if incident.rule == LATE and incident.asset in MARTS:
         return text(
             "Start it: {command}. What it waits for: adventureworks status {mart}",
-            command=f"airflow dags trigger {MARTS[incident.asset].dag}",
+            command=f"airflow dags {action} {MARTS[incident.asset].dag}",
             mart=incident.asset,
         )
-    action = "unpause" if _is_paused(incident) else "trigger"
     return text("Start it: {command}", command=f"airflow dags {action} {incident.asset}")
 
 
@@ -98,13 +98,14 @@ def _is_paused(incident: Incident) -> bool:
 def _at_a_moment(incident: Incident, speech: Language, when: str) -> str:
     """What a sweep found."""
     text, rule = speech.text, incident.rule
-    if rule == sweep.LATE and incident.asset in MARTS:
-        return text(
-            "{mart} is not computed from what was published at {when}: its DAG {dag} did not run in time.",
+    if rule == LATE and incident.asset in MARTS:
+        said = text(
+            "{mart} is behind since {when}: its DAG {dag} did not run in time.",
             mart=incident.asset,
             dag=MARTS[incident.asset].dag,
             when=when,
         )
+        return " ".join([said, text("It is paused.")]) if _is_paused(incident) else said
     if rule == sweep.NOT_RUN:
         said = text("The source was not asked for changes since {when}.", when=when)
         return " ".join([said, text("It is paused.")]) if _is_paused(incident) else said

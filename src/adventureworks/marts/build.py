@@ -15,9 +15,10 @@ import polars as pl
 
 from adventureworks.catalog import MARTS, Mart, marts_of
 from adventureworks.columns import columns_of
+from adventureworks.due import Months, NothingToDo, Plan, digest_of
 from adventureworks.errors import CandidateLost, ServiceUnavailable
 from adventureworks.marts import models
-from adventureworks.marts.plan import Months, NothingToDo, Plan, plan_now
+from adventureworks.marts.plan import plan_now
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection, PostgresWarehouse, WarehouseConnection, column_type
@@ -32,6 +33,8 @@ class Build:
 
     inputs: Mapping[str, int]
     months: Mapping[str, Months]
+    models: Mapping[str, str]
+    """The digest of each mart's model when it was computed."""
     as_of: date
 
     @property
@@ -83,7 +86,7 @@ def _build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
                 dag,
                 json.dumps(dict(todo.inputs), sort_keys=True),
                 json.dumps(dict(todo.months)),
-                models.digest_of(dag),
+                digest_of(dag, models.digests(settings.checks_folder / "marts")),
                 todo.as_of,
             ),
         )
@@ -139,13 +142,14 @@ def _stage_computed(
 def build_of(connection: Connection, dag: str, run_id: str) -> Build:
     """What a run computed. Raises CandidateLost if another run built since."""
     row = connection.execute(
-        "select inputs, months, as_of from ops.build where dag = %s and run_id = %s", (dag, run_id)
+        "select inputs, months, model, as_of from ops.build where dag = %s and run_id = %s", (dag, run_id)
     ).fetchone()
     if row is None:
         raise CandidateLost(f"Another run replaced what this run of {dag} built.")
-    inputs, months, as_of = row
+    inputs, months, model, as_of = row
     of_marts = {name: None if found is None else tuple(found) for name, found in json.loads(months).items()}
-    return Build(json.loads(inputs), of_marts, as_of)
+    models_of = dict(zip((mart.name for mart in marts_of(dag)), model.split(), strict=True))
+    return Build(json.loads(inputs), of_marts, models_of, as_of)
 
 
 def require(connection: WarehouseConnection, run_id: str, built: Build) -> None:

@@ -10,13 +10,14 @@ import polars as pl
 from adventureworks import incidents
 from adventureworks.catalog import MARTS, Mart
 from adventureworks.columns import columns_of, key_of
+from adventureworks.due import NothingToDo
 from adventureworks.errors import TableBlocked
 from adventureworks.gate import results
 from adventureworks.gate.checks import CheckOutcome, run_checks
 from adventureworks.gate.contract import EXAMPLES, hold_against
 from adventureworks.incidents import Finding, Incident
 from adventureworks.marts.build import Build, build, build_of, refuse, require
-from adventureworks.marts.plan import NothingToDo, plan_now
+from adventureworks.marts.plan import plan_now
 from adventureworks.settings import Settings
 from adventureworks.warehouse import Warehouse, candidate, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection

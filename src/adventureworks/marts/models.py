@@ -9,18 +9,18 @@ marts built before it.
 from __future__ import annotations
 
 import hashlib
-import inspect
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
-from functools import cache
-from importlib import import_module, resources
-from importlib.resources.abc import Traversable
+from functools import cache, lru_cache
+from importlib import import_module
+from pathlib import Path
 
 import polars as pl
 import sqlglot
 from sqlglot import exp
 
-from adventureworks.catalog import Mart, marts_of
+import contracts
+from adventureworks.catalog import MARTS, Mart
 from adventureworks.errors import PlatformError
 
 DIALECT = "snowflake"
@@ -34,18 +34,16 @@ Read = Callable[[str], pl.DataFrame]
 
 def is_sql(mart: Mart) -> bool:
     """Whether the mart is one SELECT; else a package computes it."""
-    return _home(mart).joinpath(f"{mart.name}.sql").is_file()
+    return (_home(mart) / f"{mart.name}.sql").is_file()
 
 
 @cache
 def queries_of(mart: Mart) -> Mapping[str, str]:
     """The SELECTs of a mart's model, by name: its own, or those that its package reads."""
     if is_sql(mart):
-        return {mart.name: _home(mart).joinpath(f"{mart.name}.sql").read_text(encoding="utf-8")}
-    files = sorted(_home(mart).joinpath(mart.name).iterdir(), key=lambda file: file.name)
-    return {
-        file.name.removesuffix(".sql"): file.read_text(encoding="utf-8") for file in files if file.name.endswith(".sql")
-    }
+        return {mart.name: (_home(mart) / f"{mart.name}.sql").read_text(encoding="utf-8")}
+    files = sorted((_home(mart) / mart.name).glob("*.sql"))
+    return {file.stem: file.read_text(encoding="utf-8") for file in files}
 
 
 def rendered(mart: Mart, name: str, candidates: Collection[str] = ()) -> str:
@@ -79,34 +77,30 @@ def compute(mart: Mart, read: Read, as_of: date) -> pl.DataFrame:
     return rows
 
 
-@cache
-def digest(mart: Mart) -> str:
-    """Changes when the model, the contract or the catalogue's entry changes: then the mart is computed again, whole."""
-    digested = hashlib.sha256(repr(mart).encode())
-    digested.update(inspect.getsource(mart.contract).encode())
-    for text in queries_of(mart).values():
-        digested.update(text.encode())
-    if not is_sql(mart):
-        # Any Python of the domain may be part of it.
-        for code in sorted(_python_files(_home(mart)), key=str):
-            digested.update(code.read_bytes())
+def digests(checks: Path) -> dict[str, str]:
+    """By mart: what changes when its model, its contract, its checks or its entry in the catalogue changes.
+
+    `checks`: the folder of the marts' check files. A long-running process sees a changed file too.
+    """
+    return {mart.name: _digest(repr(mart), _stamped(mart, checks)) for mart in MARTS.values()}
+
+
+def _stamped(mart: Mart, checks: Path) -> tuple[tuple[Path, int], ...]:
+    """The files that a mart is defined by, each with the moment of its last change."""
+    home = _home(mart)
+    # Any Python of the domain may be part of what a package computes.
+    model = [home / f"{mart.name}.sql"] if is_sql(mart) else [*home.rglob("*.py"), *(home / mart.name).glob("*.sql")]
+    files = [*model, Path(contracts.__file__).parent / "marts" / f"{mart.domain}.py", checks / f"{mart.name}.yml"]
+    return tuple((file, file.stat().st_mtime_ns) for file in sorted(files) if file.exists())
+
+
+@lru_cache(maxsize=64)
+def _digest(entry: str, files: tuple[tuple[Path, int], ...]) -> str:
+    digested = hashlib.sha256(entry.encode())
+    for file, _ in files:
+        digested.update(file.read_bytes())
     return digested.hexdigest()[:16]
 
 
-def digest_of(dag: str) -> str:
-    """The same for all marts of an analysis."""
-    return hashlib.sha256(" ".join(digest(mart) for mart in marts_of(dag)).encode()).hexdigest()[:16]
-
-
-def _home(mart: Mart) -> Traversable:
-    return resources.files(__package__).joinpath(mart.domain)
-
-
-def _python_files(folder: Traversable) -> list[Traversable]:
-    found = [file for file in folder.iterdir() if file.name.endswith(".py")]
-    return found + [
-        file
-        for inner in folder.iterdir()
-        if inner.is_dir() and inner.name != "__pycache__"
-        for file in _python_files(inner)
-    ]
+def _home(mart: Mart) -> Path:
+    return Path(__file__).parent / mart.domain

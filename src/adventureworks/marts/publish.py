@@ -10,12 +10,11 @@ from importlib import import_module
 from adventureworks import incidents
 from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of, reads_orders
 from adventureworks.columns import columns_of
+from adventureworks.due import NothingToDo
 from adventureworks.incidents import Incident, notices
 from adventureworks.incidents.notices import Notice
-from adventureworks.marts import models
 from adventureworks.marts.build import Build, build_of, replaced, require
 from adventureworks.marts.gate import gate
-from adventureworks.marts.plan import NothingToDo
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication
 from adventureworks.warehouse.postgres import WarehouseConnection
@@ -96,7 +95,7 @@ def _publish_mart(connection: WarehouseConnection, mart: Mart, run_id: str, buil
         else "passed",
         run_id=run_id,
         inputs={asset: built.inputs[asset] for asset in feeds_of(mart) if asset in built.inputs},
-        model=models.digest(mart),
+        model=built.models[mart.name],
         as_of=built.as_of,
     )
 

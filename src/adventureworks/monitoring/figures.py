@@ -6,7 +6,6 @@ lies in a warehouse that is paid by the minute, looking every few seconds must n
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from typing import Any
 
 import psycopg
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES, entry, feeds_of
+from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
+from adventureworks.due import Behind
 from adventureworks.warehouse import use
 
 Connection = psycopg.Connection[Any]
@@ -42,7 +42,7 @@ class Figure:
 BEHIND = Metric(
     "adventureworks.asset.behind",
     "s",
-    "How long newer data has been waiting: for a mart, inputs it is not computed from; for a table, a refused change.",
+    "How long a mart has had to be computed again, or the refused change of a table has been waiting.",
 )
 AGE = Metric("adventureworks.asset.age", "s", "Age of the newest published version.")
 BLOCKED = Metric("adventureworks.asset.blocked", "1", "1 if the newest data was refused, else 0.")
@@ -69,14 +69,20 @@ class _Published:
     at: datetime
     verdict: str
     set_aside: int
-    inputs: Mapping[str, int]
 
 
-def of_warehouse(connection: Connection, now: datetime) -> Iterator[Figure]:
-    """Freshness, verdicts, quarantine, incidents, and the messages that wait."""
+def of_warehouse(
+    connection: Connection, marts_behind: Mapping[str, Behind], since: datetime, now: datetime
+) -> Iterator[Figure]:
+    """Freshness, verdicts, quarantine, incidents, and the messages that wait.
+
+    `marts_behind`: as `due` decides; `since`: when that was first asked, for marts of which nothing tells since
+    when they are behind.
+    """
     newest = _newest(connection)
     blocked = _blocked(connection)
-    behind = {**_marts_behind(connection, newest, now), **_refused_since(connection, now)}
+    behind = {name: _seconds(cause.since or since, now) for name, cause in marts_behind.items()}
+    behind |= _refused_since(connection, now)
     verdicts: Counter[tuple[str, str]] = Counter()
     for asset in (*SOURCE_TABLES, *MARTS):
         last = newest.get(asset)
@@ -114,14 +120,14 @@ def of_airflow(connection: Connection, now: datetime) -> Iterator[Figure]:
 
 def _newest(connection: Connection) -> dict[str, _Published]:
     rows = connection.execute(
-        "select p.asset, p.version, p.published_at, p.verdict, p.set_aside, p.inputs from ops.publication as p"
+        "select p.asset, p.version, p.published_at, p.verdict, p.set_aside from ops.publication as p"
         " join (select asset, max(version) as version from ops.publication group by asset) as n"
         " on n.asset = p.asset and n.version = p.version"
     ).fetchall()
     return {
         # After a colon, a verdict counts what it warns of.
-        asset: _Published(version, at, verdict.partition(":")[0], set_aside, json.loads(inputs) if inputs else {})
-        for asset, version, at, verdict, set_aside, inputs in rows
+        asset: _Published(version, at, verdict.partition(":")[0], set_aside)
+        for asset, version, at, verdict, set_aside in rows
     }
 
 
@@ -132,30 +138,6 @@ def _blocked(connection: Connection) -> set[str]:
         " union select asset from ops.incident where status <> 'resolved' and severity = 'error'"
     )
     return {asset for (asset,) in rows}
-
-
-def _marts_behind(connection: Connection, newest: Mapping[str, _Published], now: datetime) -> dict[str, float]:
-    """Seconds since the first input was published that a mart is not computed from; marts that are fresh are absent."""
-    behind = {}
-    for mart in MARTS.values():
-        last = newest.get(mart.name)
-        consumed = last.inputs if last else {}
-        feeds = [name for name in feeds_of(mart) if name in newest]
-        if last is None and len(feeds) < len(feeds_of(mart)):
-            # Something that it needs was never published: that is not its own delay.
-            continue
-        newer = {name: consumed.get(name, 0) for name in feeds if newest[name].version > consumed.get(name, 0)}
-        since = [at for name, version in newer.items() if (at := _first_after(connection, name, version))]
-        if since:
-            behind[mart.name] = _seconds(min(since), now)
-    return behind
-
-
-def _first_after(connection: Connection, asset: str, version: int) -> datetime | None:
-    row = connection.execute(
-        "select min(published_at) from ops.publication where asset = %s and version > %s", (asset, version)
-    ).fetchone()
-    return row[0] if row else None
 
 
 def _refused_since(connection: Connection, now: datetime) -> dict[str, float]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from airflow.sdk import PokeReturnValue, TriggerRule, task
+from airflow.sdk import TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from adventureworks.catalog import ANALYSES, marts_of, monthly_readers
@@ -14,38 +14,22 @@ from adventureworks.orchestration import lineage
 from adventureworks.orchestration.schedules import MONTH_TO_REPORT, asset, current_month, current_run_id
 from adventureworks.settings import settings
 
-WAIT_SECONDS = 8
-LONGEST_WAIT_SECONDS = 180
-"""After that the run is skipped: the event of the input starts another one, be it late."""
-
 
 def analysis(dag_id: str) -> None:
-    """The steps of a downstream DAG: plan, build, gate, publish.
+    """The steps of a downstream DAG: build, gate, publish.
 
     A monthly one delivers then. One whose marts are what a monthly one is made of calls for the months.
     """
     marts = [asset(mart.name) for mart in marts_of(dag_id)]
 
-    # Events that come while a run of the DAG is on its way may start no other one, so it is this run that waits for
-    # inputs that are about to be published; between its looks it holds no worker.
-    @task.sensor(mode="reschedule", poke_interval=WAIT_SECONDS, timeout=LONGEST_WAIT_SECONDS, soft_fail=True)
-    def plan() -> PokeReturnValue:
-        """Compares the versions consumed last with those published now."""
-        from adventureworks.marts.plan import NothingToDo
-        from adventureworks.marts.plan import plan as compare
-
-        step = compare(settings(), dag_id)
-        if isinstance(step, NothingToDo) and step.waits and not step.stuck:
-            print(f"Waiting: {step.reason}.")
-            return PokeReturnValue(is_done=False)
-        _skip_if_nothing_to_do(step)
-        return PokeReturnValue(is_done=True)
-
     @task
     def build() -> None:
-        """Computes the changed months into staging."""
+        """Computes the changed months into staging.
+
+        Skips the run if nothing changed, or if an input is due itself: its publication starts the next run.
+        """
+        from adventureworks.due import NothingToDo
         from adventureworks.marts.build import build as compute
-        from adventureworks.marts.plan import NothingToDo
 
         lineage.build_starts(dag_id)
         step = compute(settings(), dag_id, current_run_id())
@@ -67,7 +51,7 @@ def analysis(dag_id: str) -> None:
     @task(inlets=marts, outlets=marts)
     def publish(outlet_events: Any = None, asset_state_store: Any = None) -> None:
         """Publishes the marts in one transaction, then their events."""
-        from adventureworks.marts.plan import NothingToDo
+        from adventureworks.due import NothingToDo
         from adventureworks.marts.publish import publish as replace_months
         from adventureworks.orchestration.notify import tell as send
 
@@ -84,7 +68,7 @@ def analysis(dag_id: str) -> None:
         lineage.marts_published()
         send((), outcome.resolved, outcome.notices)
 
-    published = plan() >> build() >> gate() >> publish()
+    published = build() >> gate() >> publish()
     if ANALYSES[dag_id].monthly:
         published >> deliver(dag_id)
     elif monthly_readers(dag_id):
@@ -140,7 +124,7 @@ def _owners_told() -> Iterator[None]:
 
 
 def _skip_if_nothing_to_do(step: Any) -> None:
-    from adventureworks.marts.plan import NothingToDo
+    from adventureworks.due import NothingToDo
 
     if isinstance(step, NothingToDo):
         raise AirflowSkipException(f"Nothing to compute: {step.reason}.")

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from adventureworks.catalog import ANALYSES, marts_of
+from adventureworks.incidents.ledger import BUILDING
 from adventureworks.settings import settings
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 INGESTION = "ingest_source"
 LONGEST_SECONDS = 10.0
 """So long a task waits for its events to be taken."""
-BUILDING = ("build", "gate", "publish")
-"""The tasks of an analysis that fail a mart when they fail."""
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +68,8 @@ def task_failed(context: Mapping[str, Any]) -> None:
 
 def _due(connection: Connection, dag_id: str, run_id: str) -> list[str]:
     """The marts that a run has to compute, or has computed."""
-    from adventureworks.marts.plan import Plan, plan_now
+    from adventureworks.due import Plan
+    from adventureworks.marts.plan import plan_now
 
     step = plan_now(settings(), connection, dag_id)
     return list(step.months) if isinstance(step, Plan) else _built(connection, dag_id, run_id)

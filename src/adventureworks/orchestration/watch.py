@@ -1,6 +1,6 @@
-"""The watch: sweeps for what nobody reported, words what is due, sends what waits, and tells figures to a collector.
+"""The watch: starts what is due, sweeps for what nobody reported, sends messages, and tells figures to a collector.
 
-It needs Airflow's connections, not its scheduler, and not even its database: when they stop, the watch is who tells.
+It needs Airflow's connections, not its scheduler, and not even its database: when they stop, the watch tells of that.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.gate import results
 from adventureworks.incidents import mishaps
 from adventureworks.incidents.sweep import Sweep, Swept
+from adventureworks.marts.plan import decide_now
 from adventureworks.monitoring import figures
 from adventureworks.monitoring.figures import Figure
 from adventureworks.monitoring.telemetry import Read, Telemetry
 from adventureworks.orchestration import notify
+from adventureworks.orchestration.dispatch import Dispatcher
 from adventureworks.outbox import post
 from adventureworks.settings import Settings
-from adventureworks.warehouse import Warehouse, layout, open_warehouse, use
+from adventureworks.warehouse import layout, open_warehouse, use
 
 LETTERS_KEPT = timedelta(days=30)
 FINDINGS_KEPT = timedelta(days=90)
@@ -33,24 +35,32 @@ BEAT = "watch.beat"
 """A file in the home that every round of the watch touches."""
 FIGURES_KEPT_SECONDS = 300.0
 """Rounds that fail for so long leave the metrics without values, rather than with those of a better time."""
+DISPATCH_SECONDS = 1.0
+"""How often the dispatcher looks for what is due."""
+PAUSE_AFTER_TROUBLE_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
 
 def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> None:
     """Goes round every so many seconds until it is asked to end; `once`: one round, whose errors are raised."""
-    # As Airflow's own commands say it: connections may come from its database too.
+    # As Airflow's own commands say it: connections may come from its database too, and runs are started in it.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+    os.environ.setdefault(
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", metadata_url.replace("postgresql://", "postgresql+psycopg2://", 1)
+    )
     sweep = Sweep(datetime.now(UTC), timedelta(minutes=settings.late_after_minutes))
     telemetry = Telemetry(max(FIGURES_KEPT_SECONDS, 3 * every), settings.environment)
+    figures_of = _figures(settings, metadata_url, sweep.since)
     if once:
         _round(settings, metadata_url, sweep)
-        telemetry.take(*_figures(settings, metadata_url))
+        telemetry.take(*figures_of)
         telemetry.close()
         return
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end.set())
+    threading.Thread(target=_dispatch, args=(settings, metadata_url, end), name="dispatch", daemon=True).start()
     while not end.is_set():
         try:
             _round(settings, metadata_url, sweep)
@@ -59,9 +69,28 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
         except Exception:
             log.exception("This round of the watch broke off.")
         _beat(settings)
-        telemetry.take(*_figures(settings, metadata_url))
+        telemetry.take(*figures_of)
         end.wait(every)
     telemetry.close()
+
+
+def _dispatch(settings: Settings, metadata_url: str, end: threading.Event) -> None:
+    """Starts what is due until `end` is set. Trouble is logged when it begins; the next look may be better."""
+    dispatcher, trouble = Dispatcher(settings), ""
+    while not end.is_set():
+        try:
+            with open_warehouse(settings).connect("dispatch") as warehouse, _airflow(metadata_url) as airflow:
+                while not end.wait(DISPATCH_SECONDS):
+                    dispatcher.round(warehouse, airflow, datetime.now(UTC))
+                    warehouse.rollback()
+                    airflow.rollback()
+                    trouble = ""
+        except Exception as error:
+            found = f"What is due cannot be started: {notify.cause_of(error)}"
+            if found != trouble:
+                log.warning("%s", found)
+            trouble = found
+            end.wait(PAUSE_AFTER_TROUBLE_SECONDS)
 
 
 def _beat(settings: Settings) -> None:
@@ -72,25 +101,25 @@ def _beat(settings: Settings) -> None:
 
 def _round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
     """Sweeps, then words and sends whatever the sweep came to; raises then what went wrong with it."""
-    warehouse = open_warehouse(settings)
     now = datetime.now(UTC)
-    with warehouse.connect("watch") as connection:
+    with open_warehouse(settings).connect("watch") as connection:
         layout.prepare(connection)
         post.clear(connection, now - LETTERS_KEPT)
         results.clear(connection, now - FINDINGS_KEPT)
         use.clear(connection, now - FINDINGS_KEPT)
-    swept, trouble = _swept(warehouse, metadata_url, sweep, now)
+    swept, trouble = _swept(settings, metadata_url, sweep, now)
     notify.tell(swept.opened, swept.resolved)
     notify.tell_readers()
     if trouble:
         raise trouble
 
 
-def _swept(warehouse: Warehouse, metadata_url: str, sweep: Sweep, now: datetime) -> tuple[Swept, Exception | None]:
+def _swept(settings: Settings, metadata_url: str, sweep: Sweep, now: datetime) -> tuple[Swept, Exception | None]:
     """What the sweep found, and what kept it from looking; both are for the owner of the platform."""
+    warehouse = open_warehouse(settings)
     try:
         with warehouse.connect("watch") as connection, _airflow(metadata_url) as airflow:
-            swept = sweep.run(connection, airflow, now)
+            swept = sweep.run(connection, airflow, decide_now(settings, connection).behind, now)
             mishaps.note(connection, mishaps.SWEEP, "")
             return swept, None
     except _AirflowIsAway as away:
@@ -108,10 +137,11 @@ class _AirflowIsAway(ServiceUnavailable):
     """Airflow's database does not answer."""
 
 
-def _figures(settings: Settings, metadata_url: str) -> tuple[Read, Read]:
+def _figures(settings: Settings, metadata_url: str, since: datetime) -> tuple[Read, Read]:
     def of_warehouse() -> list[Figure]:
         with open_warehouse(settings).connect("metrics") as connection:
-            return list(figures.of_warehouse(connection, datetime.now(UTC)))
+            behind = decide_now(settings, connection).behind
+            return list(figures.of_warehouse(connection, behind, since, datetime.now(UTC)))
 
     def of_airflow() -> list[Figure]:
         with _airflow(metadata_url) as connection:

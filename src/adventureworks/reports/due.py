@@ -7,7 +7,8 @@ is planned from the versions, and what it delivers is compared with what was del
 from __future__ import annotations
 
 from adventureworks.catalog import ANALYSES
-from adventureworks.marts.plan import Plan, plan_now
+from adventureworks.due import Plan
+from adventureworks.marts.plan import plan_now
 from adventureworks.reports.delivery import months_not_delivered, months_without_control
 from adventureworks.reports.month import shows
 from adventureworks.settings import Settings

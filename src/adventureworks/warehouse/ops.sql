@@ -130,7 +130,7 @@ create table if not exists ops.build (
     dag     varchar not null,
     inputs  varchar not null,         -- JSON map asset -> version, as read
     months  varchar not null,         -- JSON map mart -> list of 'YYYY-MM' that were computed, or null: all
-    model   varchar not null,         -- digest of the models and contracts
+    model   varchar not null,         -- digests of the models, one for each mart of the DAG
     as_of   date    not null,
     primary key (run_id, dag)
 );

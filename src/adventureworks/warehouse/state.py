@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, tables_under
+from adventureworks.due import Behind
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class AssetState:
     verdict: str
     """`passed`, `passed with warnings`, `blocked`, or `never published`."""
     fresh: bool
-    """A mart that was computed from the newest version of every input; a source table that is not blocked."""
+    """A mart that is not behind; a source table that is not blocked."""
+    behind: str
+    """Why a mart has to be computed again; empty if it is fresh."""
     blocked_since: datetime | None
     """None where it is not blocked."""
     reads_blocked: tuple[str, ...]
@@ -44,24 +47,17 @@ def is_laid_out(connection: psycopg.Connection) -> bool:
     return bool(row and row[0])
 
 
-def asset_states(connection: psycopg.Connection) -> list[AssetState]:
-    """Every table and mart of the catalogue, in its order."""
+def asset_states(connection: psycopg.Connection, behind: Mapping[str, Behind]) -> list[AssetState]:
+    """Every table and mart of the catalogue, in its order. `behind`: as `due` decides."""
     published = _newest_publications(connection)
     marks = dict(_pairs(connection, "select asset, newest_change from ops.watermark"))
     blocked = _blocked(connection)
     broken = {**_broken_rules(connection), **_blocking_rules(connection)}
-    versions = {asset: version for asset, (version, *_) in published.items()}
     states = []
     for asset in (*SOURCE_TABLES, *MARTS):
-        version, at, rows, set_aside, verdict, inputs = published.get(
-            asset, (None, None, None, 0, "never published", {})
-        )
+        version, at, rows, set_aside, verdict = published.get(asset, (None, None, None, 0, "never published"))
         is_mart = asset in MARTS
-        fresh = version is not None and (
-            all(versions.get(name) == consumed for name, consumed in inputs.items())
-            if is_mart
-            else asset not in blocked
-        )
+        fresh = version is not None and asset not in (behind if is_mart else blocked)
         states.append(
             AssetState(
                 asset=asset,
@@ -73,6 +69,7 @@ def asset_states(connection: psycopg.Connection) -> list[AssetState]:
                 set_aside=set_aside,
                 verdict="blocked" if asset in blocked else verdict,
                 fresh=fresh,
+                behind=behind[asset].reason if asset in behind else "",
                 blocked_since=blocked.get(asset),
                 reads_blocked=tuple(sorted(tables_under(asset) & blocked.keys())) if is_mart else (),
                 broken_rules=broken.get(asset, ()),
@@ -120,19 +117,14 @@ def _blocked(connection: psycopg.Connection) -> dict[str, datetime]:
     return dict(rows.fetchall())
 
 
-def _newest_publications(
-    connection: psycopg.Connection,
-) -> dict[str, tuple[int, datetime, int, int, str, dict[str, int]]]:
+def _newest_publications(connection: psycopg.Connection) -> dict[str, tuple[int, datetime, int, int, str]]:
     rows = connection.execute(
         """
-        select distinct on (asset) asset, version, published_at, rows, set_aside, verdict, inputs
+        select distinct on (asset) asset, version, published_at, rows, set_aside, verdict
         from ops.publication order by asset, version desc
         """
     ).fetchall()
-    return {
-        asset: (version, at, count, set_aside, verdict, json.loads(inputs) if inputs else {})
-        for asset, version, at, count, set_aside, verdict, inputs in rows
-    }
+    return {asset: (version, at, count, set_aside, verdict) for asset, version, at, count, set_aside, verdict in rows}
 
 
 def _broken_rules(connection: psycopg.Connection) -> dict[str, tuple[str, ...]]:

@@ -1,0 +1,228 @@
+"""What is due, what waits and for what: decided from facts alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, feeds_of, marts_of, outside_inputs
+from adventureworks.due import Decisions, Facts, NothingToDo, Plan, Refusal, Version, decide, digest_of
+
+ORDERS, LINES = "Sales_SalesOrderHeader", "Sales_SalesOrderDetail"
+DAY = date(2014, 6, 30)
+START = datetime(2026, 1, 5, 8, tzinfo=UTC)
+
+
+def minute(number: int) -> datetime:
+    return START + timedelta(minutes=number)
+
+
+def settled() -> Facts:
+    """Everything was published once, and every mart is made of the newest of everything."""
+    tables = {name: (Version(1, minute(0), as_of=DAY if name == ORDERS else None),) for name in SOURCE_TABLES}
+    marts = {
+        name: (Version(1, minute(1), inputs=dict.fromkeys(feeds_of(mart), 1), model="m", as_of=DAY),)
+        for name, mart in MARTS.items()
+    }
+    return Facts(DAY, {**tables, **marts}, dict.fromkeys(MARTS, "m"), as_of_since=minute(0), judged_at=minute(0))
+
+
+def changed(facts: Facts, at: int, *tables: str, months: tuple[str, ...] | None = None, day: date = DAY) -> Facts:
+    """A new version of source tables; a later day of the orders moves the business date."""
+    versions = dict(facts.versions)
+    for table in tables:
+        number = versions[table][-1].number + 1
+        version = Version(number, minute(at), months, as_of=day if table == ORDERS else None)
+        versions[table] = (*versions[table], version)
+    since = minute(at) if day > facts.as_of else facts.as_of_since
+    return replace(facts, versions=versions, as_of=max(day, facts.as_of), as_of_since=since, judged_at=minute(at))
+
+
+def computed(facts: Facts, dag: str, at: int) -> Facts:
+    """The analysis was run: what its plan says is published."""
+    plan = decide(facts).steps[dag]
+    assert isinstance(plan, Plan)
+    versions = dict(facts.versions)
+    for name, months in plan.months.items():
+        inputs = {asset: plan.inputs[asset] for asset in feeds_of(MARTS[name]) if asset in plan.inputs}
+        number = versions[name][-1].number + 1 if name in versions else 1
+        new = Version(number, minute(at), months, inputs, facts.models[name], facts.as_of)
+        versions[name] = (*versions.get(name, ()), new)
+    judged = facts.judged_at if dag == "data_quality_control" else minute(at)
+    return replace(facts, versions=versions, judged_at=judged)
+
+
+def refused(facts: Facts, dag: str) -> Facts:
+    plan = decide(facts).steps[dag]
+    assert isinstance(plan, Plan)
+    refusal = Refusal(plan.inputs, digest_of(dag, facts.models), facts.as_of)
+    return replace(facts, refusals={**facts.refusals, dag: refusal})
+
+
+def waiting(decisions: Decisions) -> set[str]:
+    return {dag for dag, step in decisions.steps.items() if isinstance(step, NothingToDo) and step.waits}
+
+
+def test_nothing_is_due_when_every_mart_is_made_of_the_newest_of_everything() -> None:
+    decisions = decide(settled())
+    assert decisions.startable == {}
+    assert decisions.behind == {}
+
+
+def test_a_new_business_day_makes_marts_due_of_which_no_input_changed() -> None:
+    later = changed(settled(), 5, ORDERS, LINES, months=("2014-07",), day=date(2014, 7, 1))
+    decisions = decide(later)
+    assert decisions.startable.keys() == {"daily_sales_etl", "production_costs"}
+    assert decisions.behind.keys() == MARTS.keys()
+    cause = decisions.behind["bill_of_materials_cost"]
+    assert (cause.reason, cause.since) == ("the business date moved to 2014-07-01", minute(5))
+    plan = decisions.startable["daily_sales_etl"]
+    assert plan.months["fact_sales"] == ("2014-06", "2014-07"), "and the days between the two business dates"
+
+
+def test_a_changed_month_is_all_that_an_analysis_computes() -> None:
+    plan = decide(changed(settled(), 5, ORDERS, LINES, months=("2013-02",))).startable["daily_sales_etl"]
+    assert plan.months == {"fact_sales": ("2013-02",), "daily_sales": ("2013-02",)}
+
+
+def test_months_that_turned_and_their_echoes_are_computed_too() -> None:
+    sold = computed(changed(settled(), 5, ORDERS, LINES, months=("2013-02",)), "daily_sales_etl", 6)
+    facts = replace(sold, turned={"territory_sales": frozenset({"2013-03"})})
+    plan = decide(facts).startable["sales_territory_analysis"]
+    assert plan.months["territory_sales"] == ("2013-02", "2013-03", "2014-02", "2014-03")
+
+
+def test_a_changed_model_is_due_and_what_reads_it_waits() -> None:
+    facts = settled()
+    facts = replace(facts, models={**facts.models, "territory_sales": "new"})
+    decisions = decide(facts)
+    assert decisions.startable.keys() == {"sales_territory_analysis"}
+    assert decisions.startable["sales_territory_analysis"].months == {"territory_sales": None}
+    assert waiting(decisions) == {"sales_forecasting", "data_quality_control"}
+    assert set(decisions.behind) == {"territory_sales", "sales_forecast", "forecast_accuracy", "data_quality"}
+    assert decisions.behind["territory_sales"].since is None, "nothing tells when the model changed"
+
+
+def test_what_was_refused_is_not_started_again_until_something_changes() -> None:
+    facts = refused(changed(settled(), 5, ORDERS, LINES, months=("2013-02",)), "daily_sales_etl")
+    decisions = decide(facts)
+    assert decisions.startable.keys() == {"data_quality_control"} | {
+        dag for dag in ANALYSES if {ORDERS, LINES} & set(outside_inputs(dag)) and isinstance(decisions.steps[dag], Plan)
+    } - {"daily_sales_etl"}
+    assert "refused" in decisions.behind["fact_sales"].reason
+    step = decisions.steps["sales_person_performance"]
+    assert isinstance(step, NothingToDo)
+    assert step.stuck, "it would show newer orders beside the sales of older ones"
+    assert isinstance(decisions.steps["customer_retention"], NothingToDo)
+    assert not decisions.steps["customer_retention"].waits, "it reads nothing but the last good sales"
+    for news in (
+        changed(facts, 7, LINES, months=("2013-02",)),
+        replace(facts, models={**facts.models, "daily_sales": "new"}),
+        replace(facts, as_of=date(2014, 7, 1)),
+    ):
+        assert "daily_sales_etl" in decide(news).startable
+
+
+def test_the_report_on_everything_does_not_wait_for_what_does_not_run() -> None:
+    facts = changed(settled(), 5, "Production_WorkOrderRouting")
+    assert "data_quality_control" in waiting(decide(facts))
+    for trouble in ("production_costs", "bill_of_materials_cost"):
+        assert "data_quality_control" in decide(replace(facts, in_trouble=frozenset({trouble}))).startable
+
+
+def test_an_input_that_was_never_published_holds_up_its_readers_alone() -> None:
+    facts = settled()
+    facts = replace(
+        facts, versions={name: found for name, found in facts.versions.items() if name != "Sales_CreditCard"}
+    )
+    step = decide(facts).steps["credit_card_analysis"]
+    assert isinstance(step, NothingToDo)
+    assert (step.reason, step.waits) == ("Sales_CreditCard was never published", False)
+    assert decide(changed(facts, 5, "Production_WorkOrder")).startable.keys() == {
+        "production_costs",
+        "inventory_management",
+    }
+
+
+def test_a_reason_names_some_of_many_inputs() -> None:
+    facts = computed(changed(settled(), 5, *SOURCE_TABLES), "daily_sales_etl", 6)
+    reason = decide(facts).behind["inventory_status"].reason
+    assert reason == "fact_sales, Production_Product and 7 more are newer"
+
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from(["source", "day", "model", "run", "run", "run", "refuse"]),
+        st.integers(0, 10_000),
+    ),
+    max_size=40,
+)
+
+
+@hypothesis_settings(max_examples=50)
+@given(events)
+def test_whatever_happens_all_marts_get_fresh_each_computed_once_and_none_from_a_mix(
+    history: list[tuple[str, int]],
+) -> None:
+    facts, at = settled(), 1
+    for kind, number in history:
+        at += 1
+        decisions = decide(facts)
+        startable = sorted(decisions.startable)
+        if kind == "source":
+            table = sorted(SOURCE_TABLES)[number % len(SOURCE_TABLES)]
+            facts = changed(facts, at, table, months=("2014-05",), day=facts.as_of)
+        elif kind == "day":
+            facts = changed(facts, at, ORDERS, months=("2014-07",), day=facts.as_of + timedelta(days=1))
+        elif kind == "model":
+            name = sorted(MARTS)[number % len(MARTS)]
+            facts = replace(facts, models={**facts.models, name: f"m{at}"})
+        elif startable:
+            dag = startable[number % len(startable)]
+            facts = refused(facts, dag) if kind == "refuse" else _run(facts, dag, at)
+    # Whoever refused the last word is mended: a changed model is a new try.
+    facts = replace(facts, models={name: f"{digest}+" for name, digest in facts.models.items()})
+    for _ in ANALYSES:
+        for dag in decide(facts).startable:
+            at += 1
+            if dag in decide(facts).startable:
+                facts = _run(facts, dag, at)
+    decisions = decide(facts)
+    assert decisions.behind == {}
+    assert decisions.startable == {}
+    newest = {asset: versions[-1].number for asset, versions in facts.versions.items()}
+    for name in MARTS:
+        read = facts.versions[name][-1].inputs
+        assert read == {asset: newest[asset] for asset in read}
+
+
+def _run(facts: Facts, dag: str, at: int) -> Facts:
+    """Runs an analysis, and holds what it reads against the newest of everything."""
+    plan = decide(facts).steps[dag]
+    assert isinstance(plan, Plan)
+    for asset in plan.inputs:
+        if asset not in MARTS or all(mart.tolerant for mart in marts_of(dag)):
+            continue
+        made_of = facts.versions[asset][-1].inputs
+        shared = set(made_of) & set(plan.inputs)
+        assert {name: made_of[name] for name in shared} == {name: plan.inputs[name] for name in shared}, "a mix"
+    after = computed(facts, dag, at)
+    again = decide(after).steps[dag]
+    assert isinstance(again, NothingToDo), "it is not due again"
+    return after
+
+
+@pytest.mark.parametrize("dag", ANALYSES)
+def test_no_analysis_waits_for_one_that_waits_for_it(dag: str) -> None:
+    seen, open_ = set(), {dag}
+    while open_:
+        one = open_.pop()
+        seen.add(one)
+        read = {MARTS[name].dag for name in outside_inputs(one) if name in MARTS}
+        assert dag not in read
+        open_ |= read - seen
