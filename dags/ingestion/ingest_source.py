@@ -15,7 +15,6 @@ good version, and its publish unit (an order's header and lines) with it.
 from airflow.sdk import dag
 
 from adventureworks.orchestration import (
-    call_for_months,
     check,
     detect,
     load,
@@ -29,7 +28,7 @@ from adventureworks.orchestration import (
 @dag(schedule=source_changes(), doc_md=__doc__, **settings_for("ingest_source"))
 def ingest_source() -> None:
     """Detect, load (mapped), check, publish, tell; and call for the months to report."""
-    load.expand(group=detect()) >> check() >> publish_tables() >> [tell(), call_for_months()]
+    load.expand(group=detect()) >> check() >> publish_tables() >> tell()
 
 
 ingest_source()

@@ -28,7 +28,7 @@ YOUNG = [
     f'delete from "Sales"."{table}" where "SalesOrderID" in {OLD}'
     for table in ("SalesOrderHeaderSalesReason", "SalesOrderDetail", "SalesOrderHeader")
 ]
-"""Leaves fourteen months of orders: each month has a report, and a run of its own."""
+"""Leaves fourteen months of orders: each month has a report."""
 
 
 @pytest.hookimpl(wrapper=True)

@@ -107,8 +107,7 @@ class RunningPlatform:
         active = self.sql("airflow", "select count(*) from dag_run where state in ('queued', 'running')")[0][0]
         waking = self.sql(
             "airflow",
-            "select (select count(*) from asset_dag_run_queue) +"
-            " (select count(*) from asset_partition_dag_run where created_dag_run_id is null)",
+            "select count(*) from asset_dag_run_queue",
         )[0][0]
         unsent = self.sql("warehouse", "select count(*) from ops.outbox where sent_at is null and given_up_at is null")[
             0
@@ -121,8 +120,7 @@ class RunningPlatform:
             "now": ("airflow", "select now()"),
             "newest runs": (
                 "airflow",
-                "select dag_id, partition_key, state, queued_at, start_date, end_date from dag_run"
-                " order by id desc limit 40",
+                "select dag_id, run_id, state, queued_at, start_date, end_date from dag_run order by id desc limit 40",
             ),
             "tasks at work": (
                 "airflow",
@@ -130,7 +128,6 @@ class RunningPlatform:
                 " where state is not null and state not in ('success', 'skipped', 'removed') order by id desc limit 40",
             ),
             "alarms": ("airflow", "select * from asset_dag_run_queue"),
-            "months due": ("airflow", "select * from asset_partition_dag_run where created_dag_run_id is null"),
             "triggers": ("airflow", "select id, classpath, triggerer_id from trigger"),
             "heartbeats": ("airflow", "select job_type, state, latest_heartbeat from job order by id desc limit 8"),
             "changes": (

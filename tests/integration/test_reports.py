@@ -24,7 +24,6 @@ from adventureworks.outbox.desk import Desk
 from adventureworks.outbox.routes import routes
 from adventureworks.reports import delivery, mailing
 from adventureworks.reports import month as months
-from adventureworks.reports.due import months_due
 from adventureworks.settings import Settings
 from adventureworks.texts import LANGUAGES, language
 from tests.integration.pipeline import Pipeline
@@ -224,9 +223,6 @@ def test_only_what_changed_is_delivered_anew_and_it_says_what(pipeline: Pipeline
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "unchanged"
 
     added = sell_more(pipeline, key)
-    assert months_due(pipeline.settings) == (), "not before the sales are computed"
-    pipeline.analyse("daily_sales_etl")
-    assert months_due(pipeline.settings) == tuple(month for month, _ in pipeline.published(MONTHS) if month >= key)
     pipeline.settle(*REPORTING)
     assert key in delivery.months_stale(pipeline.settings)
     assert other not in delivery.months_stale(pipeline.settings)
@@ -284,11 +280,9 @@ def test_what_is_compared_with_a_changed_month_is_filed_anew_and_told_in_one_lin
     told(pipeline, tmp_path)
     before = {key: filed(tmp_path, key) for key in keys}
     sell_more(pipeline, changed)
-    pipeline.analyse("daily_sales_etl")
     window = keys[keys.index(changed) : keys.index(newest) + 1]
-    assert months_due(settings) == tuple(window), "a year later it is still what is compared with"
     pipeline.settle(*REPORTING)
-    assert delivery.months_stale(settings) == tuple(window)
+    assert delivery.months_stale(settings) == tuple(window), "a year later it is still what is compared with"
     done = list(delivery.deliver_each(settings, tmp_path, window, RUN))
     assert [one.status for one in done] == ["restated"] + ["refreshed"] * 12
     assert delivery.months_stale(settings) == ()
@@ -327,10 +321,8 @@ def test_a_report_that_promises_another_one_is_made_again(pipeline: Pipeline, tm
     sell_more(pipeline, keys[3])
     delivery.deliver(pipeline.settings, tmp_path, key, RUN)
     promising = filed(tmp_path, key)
-    pipeline.analyse("daily_sales_etl")
-    assert key in months_due(pipeline.settings), "though none of its figures changes"
     pipeline.settle(*REPORTING)
-    assert key in delivery.months_stale(pipeline.settings)
+    assert key in delivery.months_stale(pipeline.settings), "though none of its figures changes"
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "unchanged"
     assert filed(tmp_path, key) == delivery.made(figures(pipeline, key), "en", "workbook") != promising
     assert key not in delivery.months_stale(pipeline.settings)
@@ -342,7 +334,6 @@ def test_a_month_without_orders_is_withdrawn_and_may_come_back(pipeline: Pipelin
     done = delivery.deliver(pipeline.settings, tmp_path, key, RUN)
     told(pipeline, tmp_path)
     cancel(pipeline, key)
-    assert key in months_due(pipeline.settings)
     pipeline.settle(*REPORTING)
     assert key in delivery.months_stale(pipeline.settings)
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "withdrawn"

@@ -25,7 +25,7 @@ __all__ = ["platform"]
 READ = {
     "job": ("job_type", "latest_heartbeat"),
     "dag": ("dag_id", "is_paused"),
-    "dag_run": ("dag_id", "run_id", "start_date", "queued_at", "partition_key"),
+    "dag_run": ("dag_id", "run_id", "start_date", "queued_at"),
     "task_instance": ("dag_id", "task_id", "run_id", "map_index", "state", "end_date"),
 }
 """What the sweep reads of Airflow's database."""
@@ -110,15 +110,14 @@ def test_a_killed_task_is_found_once_and_over_when_it_succeeds(platform: str, ai
     assert names(sweep(platform, airflow))[0] == [(INGESTION, "task_publish_tables")], "it was killed anew"
 
 
-def test_a_report_that_was_killed_concerns_its_month_alone(platform: str, airflow: Airflow) -> None:
+def test_a_delivery_that_was_killed_is_found_unless_it_told_of_a_month(platform: str, airflow: Airflow) -> None:
     dag = "financial_reporting"
-    for run, month in (("r1", "2014-05"), ("r2", "2014-06"), ("r3", None)):
-        airflow.run("insert into dag_run (dag_id, run_id, partition_key) values (%s, %s, %s)", dag, run, month)
-    airflow.ended(dag, "deliver", "failed", run="r1", ago=5)
-    airflow.ended(dag, "deliver", "success", run="r2", ago=2)
-    assert names(sweep(platform, airflow))[0] == [(dag, "task_deliver:2014-05")]
-    airflow.ended(dag, "deliver", "failed", run="r3", ago=1)
-    assert names(sweep(platform, airflow)) == QUIET, "the incident of a month tells of a run for all months"
+    airflow.ended(dag, "deliver", "failed", ago=5)
+    report(platform, replace(FINDING, asset=dag, rule="task_deliver:2014-05"))
+    assert names(sweep(platform, airflow)) == QUIET, "the incident of a month tells of it"
+    with psycopg.connect(platform) as connection:
+        connection.execute("delete from ops.incident")
+    assert names(sweep(platform, airflow))[0] == [(dag, "task_deliver")]
 
 
 def test_an_instance_of_a_mapped_task_that_was_killed_is_found_among_its_siblings(

@@ -24,7 +24,6 @@ __all__ = [
     "entry",
     "feeds_of",
     "marts_of",
-    "monthly_readers",
     "outside_inputs",
     "reads_orders",
     "starting_inputs",
@@ -70,12 +69,6 @@ def starting_inputs(dag: str) -> tuple[str, ...]:
     inputs = outside_inputs(dag)
     followed = {name for asset in inputs if asset in MARTS for name in _everything_under(MARTS[asset])}
     return tuple(name for name in inputs if name not in followed)
-
-
-def monthly_readers(dag: str) -> tuple[str, ...]:
-    """The monthly analyses that a change of this DAG's marts starts."""
-    marts = {mart.name for mart in marts_of(dag)}
-    return tuple(name for name, one in ANALYSES.items() if one.monthly and marts & set(starting_inputs(name)))
 
 
 def reads_orders(mart: Mart) -> bool:

@@ -117,10 +117,7 @@ class Analysis:
 
     dag: str
     title: str
-    calendar: str = ""
-    """Cron, UTC. Empty: a run is called for each month that has something new, see `month_to_report`."""
-
-    @property
-    def monthly(self) -> bool:
-        """Whether its runs are about one month each, and deliver the month's report."""
-        return not self.calendar
+    calendar: str
+    """Cron, UTC."""
+    reports: bool = False
+    """Whether it files the report of each month that shows something new, after its marts are published."""

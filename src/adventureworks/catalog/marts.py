@@ -257,7 +257,7 @@ DAGS = (
     Analysis("inventory_management", "Stock and reorders", calendar=_DAILY),
     Analysis("product_performance", "Products and their ranking", calendar=_WEEKLY),
     Analysis("production_costs", "Costs of production", calendar=_WEEKLY),
-    Analysis("financial_reporting", "Monthly profit"),
+    Analysis("financial_reporting", "Monthly profit", calendar=_DAILY, reports=True),
     Analysis("credit_card_analysis", "Credit cards", calendar=_DAILY),
     Analysis("data_quality_control", "Data quality", calendar=_DAILY),
     Analysis("marketing_campaigns", "Marketing campaigns", calendar=_WEEKLY),

@@ -154,10 +154,7 @@ class Metadata:
     def waking(self) -> int:
         """Events that have not started a run yet."""
         question = """
-            select count(*) from (
-                select target_dag_id from asset_dag_run_queue
-                union all select target_dag_id from asset_partition_dag_run where created_dag_run_id is null
-            ) as queue join dag on dag.dag_id = queue.target_dag_id
+            select count(*) from asset_dag_run_queue as queue join dag on dag.dag_id = queue.target_dag_id
             where not dag.is_paused and not dag.is_stale
         """
         with self.connect() as connection:

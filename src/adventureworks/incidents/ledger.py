@@ -31,7 +31,7 @@ BUILDING = ("build", "gate", "publish")
 LATE = "is_fresh_in_time"
 """The rule that a mart follows its inputs in time."""
 PER_MONTH = "deliver"
-"""The task of a monthly analysis whose failure is one month's alone: the others compute all months together."""
+"""The task that delivers several months: what fails is an incident of each month."""
 ShapeRule = Literal[
     "columns_stay_filled",
     "columns_keep_their_places",
@@ -178,8 +178,8 @@ def _resolve(connection: Connection, condition: str, asset: str, rules: Collecti
 
 
 def task_rule(task: str, month: str | None = None) -> str:
-    """The rule that a task ends well; `month` ('YYYY-MM'): the one that its run is about, if it is about one."""
-    return f"{TASK_RULE}{task}:{month}" if month and task == PER_MONTH else f"{TASK_RULE}{task}"
+    """The rule that a task ends well; `month` ('YYYY-MM'): one that it delivers."""
+    return f"{TASK_RULE}{task}:{month}" if month else f"{TASK_RULE}{task}"
 
 
 def task_of(rule: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from adventureworks.catalog import MARTS, feeds_of, marts_of
 from adventureworks.due import Behind
 from adventureworks.incidents import ledger
-from adventureworks.incidents.ledger import LATE, PER_MONTH, READ_LOG, Connection, Finding, Incident, task_rule
+from adventureworks.incidents.ledger import LATE, READ_LOG, Connection, Finding, Incident, task_rule
 
 AIRFLOW = "airflow"
 PLATFORM = "platform"
@@ -167,20 +167,18 @@ _CONSEQUENCE = {
 def _silent_failures(warehouse: Connection, airflow: Connection, now: datetime) -> Iterator[Finding]:
     """Tasks that failed in the newest run in which they ended, and of which no incident tells."""
     rows = airflow.execute(
-        "select distinct on (dag_id, task_id, month) dag_id, task_id, run_id, month, failed_at from ("
-        " select t.dag_id, t.task_id, t.run_id, max(t.end_date) as ended_at,"
-        " case when t.task_id = %s then max(r.partition_key) end as month,"
+        "select distinct on (dag_id, task_id) dag_id, task_id, run_id, failed_at from ("
+        " select dag_id, task_id, run_id, max(end_date) as ended_at,"
         # Any instance of a mapped task: those that ended well do not make up for one that did not.
-        " max(t.end_date) filter (where t.state = 'failed') as failed_at"
-        " from task_instance as t left join dag_run as r on r.dag_id = t.dag_id and r.run_id = t.run_id"
-        " where t.state in ('success', 'failed') and t.end_date > %s group by t.dag_id, t.task_id, t.run_id"
-        ") as ended order by dag_id, task_id, month, ended_at desc",
-        (PER_MONTH, now - LOOKS_BACK),
+        " max(end_date) filter (where state = 'failed') as failed_at from task_instance"
+        " where state in ('success', 'failed') and end_date > %s group by dag_id, task_id, run_id"
+        ") as ended order by dag_id, task_id, ended_at desc",
+        (now - LOOKS_BACK,),
     ).fetchall()
-    for dag, task, run, month, failed_at in rows:
+    for dag, task, run, failed_at in rows:
         if failed_at is None or now - failed_at < SILENT_AFTER:
             continue
-        run_id, rule = f"{dag}/{run}", task_rule(task, month)
+        run_id, rule = f"{dag}/{run}", task_rule(task)
         if _is_told(warehouse, dag, rule, failed_at) or (task == GATE and _is_blocked(warehouse, dag, run_id)):
             continue
         marts = marts_of(dag)
@@ -198,7 +196,7 @@ def _silent_failures(warehouse: Connection, airflow: Connection, now: datetime) 
 def _is_told(warehouse: Connection, dag: str, rule: str, failed_at: datetime) -> bool:
     """Whether an incident of this task is open, or one tells of this failure that is over since.
 
-    A task that was started for all months opens an incident for each month.
+    A task that delivers several months opens an incident for each that fails.
     """
     row = warehouse.execute(
         "select 1 from ops.incident where asset = %(dag)s and (rule = %(rule)s or starts_with(rule, %(rule)s || ':'))"

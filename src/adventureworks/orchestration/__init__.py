@@ -4,14 +4,13 @@ Everything it calls is plain Python that knows nothing of Airflow. Heavy imports
 parsed again and again.
 """
 
-from adventureworks.orchestration.analyses import analysis, call_for_months
+from adventureworks.orchestration.analyses import analysis
 from adventureworks.orchestration.ingestion import check, detect, load, publish_tables, tell
 from adventureworks.orchestration.schedules import asset, changes, settings_for, source_changes
 
 __all__ = [
     "analysis",
     "asset",
-    "call_for_months",
     "changes",
     "check",
     "detect",

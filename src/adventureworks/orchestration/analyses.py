@@ -9,17 +9,14 @@ from typing import Any
 from airflow.sdk import TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from adventureworks.catalog import ANALYSES, marts_of, monthly_readers
+from adventureworks.catalog import ANALYSES, marts_of
 from adventureworks.orchestration import lineage
-from adventureworks.orchestration.schedules import MONTH_TO_REPORT, asset, current_month, current_run_id
+from adventureworks.orchestration.schedules import asset, current_run_id
 from adventureworks.settings import settings
 
 
 def analysis(dag_id: str) -> None:
-    """The steps of a downstream DAG: build, gate, publish.
-
-    A monthly one delivers then. One whose marts are what a monthly one is made of calls for the months.
-    """
+    """The steps of a downstream DAG: build, gate, publish, and deliver where it reports."""
     marts = [asset(mart.name) for mart in marts_of(dag_id)]
 
     @task
@@ -69,41 +66,35 @@ def analysis(dag_id: str) -> None:
         send((), outcome.resolved, outcome.notices)
 
     published = build() >> gate() >> publish()
-    if ANALYSES[dag_id].monthly:
+    if ANALYSES[dag_id].reports:
         published >> deliver(dag_id)
-    elif monthly_readers(dag_id):
-        published >> call_for_months()
-
-
-@task(outlets=[MONTH_TO_REPORT])
-def call_for_months(outlet_events: Any = None) -> None:
-    """Starts a run of the monthly analysis for each month that has something new to report."""
-    from adventureworks.reports.due import months_due
-
-    months = months_due(settings())
-    if not months:
-        raise AirflowSkipException("No month has anything new to report.")
-    print(", ".join(months))
-    outlet_events[MONTH_TO_REPORT].add_partitions(list(months))
 
 
 def deliver(dag_id: str) -> Any:
-    """The task that files the reports of the run's month."""
+    """The task that files the reports of every month that shows something new."""
 
-    # The months of one change are computed together by the first run; the others find them published.
+    # Also where nothing was computed: a file may be lost, or a delivery have failed.
     @task(task_id="deliver", trigger_rule=TriggerRule.NONE_FAILED)
     def file_reports() -> None:
-        """Files the workbook and the PDF of the month; started by hand, of every month that has something new."""
+        """Files the workbook and the PDF of each month that shows something new; newer figures come first."""
+        from adventureworks.due import Plan
+        from adventureworks.marts.plan import plan
         from adventureworks.orchestration.notify import tell_pending
         from adventureworks.orchestration.storage import report_folder
         from adventureworks.reports import delivery
 
-        known, month = settings(), current_month()
+        known = settings()
         folder = report_folder(known)
-        keys = [month] if month else delivery.months_stale(known, folder)
+        left = list(delivery.months_stale(known, folder))
+        if not left:
+            raise AirflowSkipException("No month shows anything new.")
         try:
-            for done in delivery.deliver_each(known, folder, keys, current_run_id()):
+            for done in delivery.deliver_each(known, folder, list(left), current_run_id()):
                 print(f"{done.month}: {done.status}")
+                left.remove(done.month)
+                if left and isinstance(plan(known, dag_id), Plan):
+                    print(f"There are newer figures. The next run files {', '.join(left)}.")
+                    break
         finally:
             tell_pending()
 

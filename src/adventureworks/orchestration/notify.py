@@ -86,7 +86,7 @@ def on_task_success(context: Mapping[str, Any]) -> None:
         over = set() if instance.map_index >= 0 else {task.task_id}
         if task.trigger_rule == "all_success":
             over |= set(task.upstream_task_ids)
-        rules = {task_rule(name, _month(context)) for name in over}
+        rules = {task_rule(name) for name in over}
         with open_warehouse(settings()).connect("incidents") as connection:
             resolved = resolve_rules(connection, instance.dag_id, rules, run_id=_run_id(instance))
         tell((), resolved)
@@ -181,7 +181,7 @@ def _finding(context: Mapping[str, Any]) -> Finding:
     marts = marts_of(instance.dag_id)
     return Finding(
         asset=blocked.table if blocked else instance.dag_id,
-        rule=blocked.rule if blocked else task_rule(instance.task_id, _month(context)),
+        rule=blocked.rule if blocked else task_rule(instance.task_id),
         severity="error",
         summary=plain_line(cause if blocked else f"Task {task} failed: {cause}", _secrets(settings())),
         next_step=error.next_step if error and error.next_step else read_log,
@@ -189,11 +189,6 @@ def _finding(context: Mapping[str, Any]) -> Finding:
         owner=marts[0].owner if marts else "platform",
         cause=plain_line(blocked.detail if blocked else cause, _secrets(settings())),
     )
-
-
-def _month(context: Mapping[str, Any]) -> str | None:
-    """The month that the run is about, if it is about one."""
-    return getattr(context.get("dag_run"), "partition_key", None)
 
 
 def _run_id(instance: Any) -> str:

@@ -13,7 +13,6 @@ from airflow.sdk import (
     AssetWatcher,
     CronTriggerTimetable,
     ExceptionRetryPolicy,
-    PartitionedAssetTimetable,
     RetryAction,
     RetryRule,
     get_current_context,
@@ -31,9 +30,6 @@ SOURCE = Asset("source_database", group="source", watchers=[AssetWatcher("source
 INGESTED = Asset("ingested_batch", group="source")
 """Its event says that an ingestion changed or blocked something: for who reads everything, instead of 71 arrows."""
 
-MONTH_TO_REPORT = Asset("month_to_report", group="finance")
-"""Its events carry a month as partition key: something that the month's report is made of has changed."""
-
 INGESTION_CALENDAR = "*/15 * * * *"
 
 
@@ -43,13 +39,8 @@ def asset(name: str) -> Asset:
     return Asset(name, group=known.group, extra={"owner": known.owner})
 
 
-def changes(dag_id: str) -> AssetOrTimeSchedule | PartitionedAssetTimetable:
-    """When an analysis starts: on the change of any of its inputs, at the latest on its calendar.
-
-    A monthly one starts for each month in which an input changed: see `reports.due`.
-    """
-    if ANALYSES[dag_id].monthly:
-        return PartitionedAssetTimetable(assets=MONTH_TO_REPORT)
+def changes(dag_id: str) -> AssetOrTimeSchedule:
+    """When an analysis starts: on the change of any of its inputs, at the latest on its calendar."""
     starting = starting_inputs(dag_id)
     assets = [asset(name) for name in starting]
     if all(mart.tolerant for mart in marts_of(dag_id)):
@@ -111,11 +102,6 @@ def _report_success(context: Any) -> None:
     from adventureworks.orchestration.notify import on_task_success
 
     on_task_success(context)
-
-
-def current_month() -> str | None:
-    """The month ('YYYY-MM') that a run of a monthly analysis is about; None: it was started by hand for all of them."""
-    return get_current_context()["dag_run"].partition_key
 
 
 def current_run_id() -> str:

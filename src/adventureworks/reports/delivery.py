@@ -293,8 +293,9 @@ def files(connection: Connection, key: str | None = None) -> Iterator[File]:
 
 
 def months_stale(settings: Settings, folder: Folder | None = None) -> tuple[str, ...]:
-    """The months whose reports are older than a figure that they show, missing, or of nothing any more; oldest first.
+    """The months whose reports are older than a figure that they show, missing, of nothing any more, or not delivered.
 
+    Oldest first.
     With the folder, those too of which a file is lost or was never made.
     """
     with open_warehouse(settings).connect("stale reports") as connection:
@@ -306,7 +307,7 @@ def months_stale(settings: Settings, folder: Folder | None = None) -> tuple[str,
         ).fetchall()
         reported: dict[str, int] = {month: version for month, version, _ in filed_now}
         news = publication.since(connection, "monthly_profit", min(reported.values(), default=0))
-        waiting = months_without_control(connection)
+        waiting = {*_without_control(connection), *_not_delivered(connection)}
         filed = tuple(files(connection)) if folder else ()
     changed = {
         month
@@ -320,18 +321,18 @@ def months_stale(settings: Settings, folder: Folder | None = None) -> tuple[str,
     }
     whole = _wanted(settings) if folder else set()
     lost = {month for month, _, revision in filed_now if any((month, revision, *one) not in there for one in whole)}
-    return tuple(sorted((sold - set(reported)) | (set(reported) - sold) | changed | set(waiting) | lost))
+    return tuple(sorted((sold - set(reported)) | (set(reported) - sold) | changed | waiting | lost))
 
 
-def months_without_control(connection: Connection) -> list[str]:
+def _without_control(connection: Connection) -> list[str]:
     """The months whose reports promise another one, as newer orders had come in when they were made."""
     rows = connection.execute("select month from ops.monthly_report where not has_control order by month").fetchall()
     return [row[0] for row in rows]
 
 
-def months_not_delivered(connection: Connection) -> set[str]:
+def _not_delivered(connection: Connection) -> set[str]:
     """The months whose last delivery failed, in whole or in part."""
-    dags = [name for name, analysis in ANALYSES.items() if analysis.monthly]
+    dags = [name for name, analysis in ANALYSES.items() if analysis.reports]
     found = {ledger.task_of(one.rule)[1] for dag in dags for one in ledger.open_incidents(connection, dag)}
     return found - {""}
 
