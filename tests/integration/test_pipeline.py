@@ -14,6 +14,7 @@ from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
 from adventureworks.columns import key_of
 from adventureworks.due import NothingToDo, Plan
 from adventureworks.marts.gate import GateClosed
+from adventureworks.marts.sales.forecasting import MODELS, Series, forecasts
 from tests.integration.pipeline import Pipeline
 
 ORDER_TABLES = ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
@@ -751,3 +752,25 @@ def test_a_changed_model_is_followed_by_what_reads_it(pipeline: Pipeline) -> Non
     assert (waiting.waits, waiting.reason) == (True, "territory_sales is due and will be published first")
     assert pipeline.analyse("sales_territory_analysis").months == {"territory_sales": None}  # type: ignore[union-attr]
     assert set(pipeline.settle()) == {"sales_forecasting", "data_quality_control"}
+
+
+def test_a_model_whose_training_data_did_not_change_is_not_fitted_again(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forecast = (
+        "select month, channel, territory_id, forecast, lower_80, model from marts.sales_forecast order by 1, 2, 3"
+    )
+    before = pipeline.published(forecast)
+    assert before
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("update ops.publication set model = 'another' where asset like '%forecast%'")
+
+    def fitted(past: Series) -> list[float]:
+        raise AssertionError(f"fitted again for {len(past)} months")
+
+    # As in another process.
+    forecasts.cache_clear()  # type: ignore[attr-defined]
+    for model in MODELS:
+        monkeypatch.setitem(MODELS, model, fitted)
+    assert isinstance(pipeline.analyse("sales_forecasting"), Plan)
+    assert pipeline.published(forecast) == before

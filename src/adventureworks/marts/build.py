@@ -18,6 +18,7 @@ from adventureworks.columns import columns_of
 from adventureworks.due import Months, NothingToDo, Plan, digest_of
 from adventureworks.errors import CandidateLost, ServiceUnavailable
 from adventureworks.marts import models
+from adventureworks.marts.memo import remembering
 from adventureworks.marts.plan import plan_now
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication
@@ -129,7 +130,8 @@ def _stage_computed(
         return connection.frame(models.rendered(mart, name, candidates), parameters)
 
     columns = columns_of(mart)
-    frame = models.compute(mart, read, parameters["as_of"])
+    with remembering(connection):
+        frame = models.compute(mart, read, parameters["as_of"])
     if frame.is_empty():
         frame = pl.DataFrame(schema={column.name: column.dtype for column in columns})
     frame = frame.select(pl.col(column.name).cast(column.dtype) for column in columns)

@@ -9,6 +9,7 @@ marts built before it.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from functools import cache, lru_cache
@@ -82,23 +83,29 @@ def digests(checks: Path) -> dict[str, str]:
 
     `checks`: the folder of the marts' check files. A long-running process sees a changed file too.
     """
-    return {mart.name: _digest(repr(mart), _stamped(mart, checks)) for mart in MARTS.values()}
+    return {
+        mart.name: _digest(mart, files, tuple(os.stat(file).st_mtime_ns for file in files))
+        for mart in MARTS.values()
+        if (files := _files(mart, checks))
+    }
 
 
-def _stamped(mart: Mart, checks: Path) -> tuple[tuple[Path, int], ...]:
-    """The files that a mart is defined by, each with the moment of its last change."""
+@cache
+def _files(mart: Mart, checks: Path) -> tuple[str, ...]:
+    """The files that a mart is defined by."""
     home = _home(mart)
     # Any Python of the domain may be part of what a package computes.
     model = [home / f"{mart.name}.sql"] if is_sql(mart) else [*home.rglob("*.py"), *(home / mart.name).glob("*.sql")]
     files = [*model, Path(contracts.__file__).parent / "marts" / f"{mart.domain}.py", checks / f"{mart.name}.yml"]
-    return tuple((file, file.stat().st_mtime_ns) for file in sorted(files) if file.exists())
+    return tuple(str(file) for file in sorted(files) if file.exists())
 
 
 @lru_cache(maxsize=64)
-def _digest(entry: str, files: tuple[tuple[Path, int], ...]) -> str:
-    digested = hashlib.sha256(entry.encode())
-    for file, _ in files:
-        digested.update(file.read_bytes())
+def _digest(mart: Mart, files: tuple[str, ...], changed_at: tuple[int, ...]) -> str:
+    """`changed_at`: of each file; a change of any is another call."""
+    digested = hashlib.sha256(repr(mart).encode())
+    for file in files:
+        digested.update(Path(file).read_bytes())
     return digested.hexdigest()[:16]
 
 

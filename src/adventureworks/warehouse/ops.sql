@@ -143,6 +143,13 @@ create table if not exists ops.candidate (
     contents varchar not null         -- JSON map part -> [rows, digest]; parts: months, or 'rows' and 'gone'
 );
 
+-- Results of slow pure functions (`marts/memo.py`).
+create table if not exists ops.memo (
+    key     varchar not null primary key,  -- digest of the function and its arguments
+    result  varchar not null,              -- JSON list of numbers
+    used_at timestamptz not null default current_timestamp
+);
+
 create table if not exists ops.warehouse_use (
     run_id     varchar not null,       -- <DAG>/<run>, or empty: by hand
     purpose    varchar not null,

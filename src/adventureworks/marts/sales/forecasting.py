@@ -10,10 +10,11 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
 
 import numpy as np
 import polars as pl
+
+from adventureworks.marts.memo import remembered
 
 HORIZONS = (1, 2, 3)
 SEASON = 12
@@ -87,7 +88,7 @@ MODELS: dict[str, Callable[[Series], list[float]]] = {
 
 
 # A change of one month leaves the history before it, and what models make of it, as they were.
-@lru_cache(maxsize=8192)
+@remembered
 def forecasts(model: str, past: Series) -> tuple[float, ...]:
     """Revenue of the next three months, never below zero."""
     return tuple(max(0.0, value) for value in MODELS[model](past))
