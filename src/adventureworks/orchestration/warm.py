@@ -10,12 +10,25 @@ from importlib import import_module
 # Imported, never used before the fork: thread pools do not survive one.
 _HEAVY = (
     "adbc_driver_postgresql.dbapi",
+    "airflow.sdk.definitions.asset.metadata",
+    "airflow.sdk.execution_time.timeout",
+    "antlr4.LL1Analyzer",
+    "jinja2.ext",
+    # It imports hypothesis, which takes longer than most tasks do.
+    "pandera.backends.polars.builtin_checks",
+    "pandera.backends.polars.checks",
+    "pandera.backends.polars.components",
+    "pandera.backends.polars.container",
+    "pandera.backends.register_checks",
     "psycopg",
     "rapidfuzz.fuzz",
     "scipy.optimize",
     "scipy.special",
     "scipy.stats",
-    "sqlglot",
+    "sqlglot.dialects.postgres",
+    "sqlglot.dialects.snowflake",
+    "sqlglot.optimizer.annotate_types",
+    "sqlglot.optimizer.simplify",
     "statsmodels.tsa.forecasting.theta",
     "statsmodels.tsa.holtwinters",
     "typst",
@@ -34,14 +47,36 @@ _HEAVY = (
     "adventureworks.reports.workbook",
     "adventureworks.source.files",
     "adventureworks.source.postgres",
+    # After `adventureworks.gate.soda`, which switches its telemetry off.
+    "soda.common.jinja",
+    "soda.configuration.configuration",
+    "soda.data_sources.postgres_data_source",
+    "soda.execution.check.metric_check",
+    "soda.execution.check.reference_check",
+    "soda.execution.data_source_manager",
+    "soda.execution.metric.column_metrics",
+    "soda.execution.metric.reference_metric",
+    "soda.execution.check.user_defined_failed_rows_check",
+    "soda.execution.partition",
+    "soda.execution.query.reference_query",
+    "soda.sodacl.anomaly_metric_check_cfg",
+    "soda.sodacl.change_over_time_metric_check_cfg",
+    "soda.sodacl.sodacl_parser",
+    "soda.sodacl.user_defined_failed_rows_check_cfg",
+    "soda.sodacl.user_defined_failed_rows_expression_check_cfg",
 )
 
 
 def warm_up() -> None:
     """Imports what tasks need, and makes pandera's schemas of all contracts."""
     from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
+    from adventureworks.marts import models
 
     for module in _HEAVY:
         import_module(module)
+    for mart in MARTS.values():
+        models.package_of(mart)
+        if mart.announces:
+            import_module(mart.announces)
     for asset in (*SOURCE_TABLES, *MARTS):
         entry(asset).contract.to_schema()

@@ -1,0 +1,56 @@
+"""Warm workers: what a task needs is imported before its process is forked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import psycopg
+
+from tests.integration.pipeline import Pipeline
+
+STEPS = """
+import sys
+from adventureworks.orchestration.warm import warm_up
+warm_up()
+before = set(sys.modules)
+from adventureworks.gate import detect, judge, load
+from adventureworks.gate import publish as publishing
+from adventureworks.marts.build import build
+from adventureworks.marts.gate import gate
+from adventureworks.marts.publish import publish
+from adventureworks.settings import settings
+run = "ingest_source/warm"
+for group in detect.detect(settings(), run):
+    load.load(settings(), run, group)
+judge.judge(settings(), run)
+publishing.publish(settings(), run)
+publishing.conclude(settings(), run)
+for dag in ("daily_sales_etl", "sales_territory_analysis", "sales_forecasting", "inventory_management"):
+    for step in (build, gate, publish):
+        step(settings(), dag, f"{dag}/warm")
+print("new:", *sorted(set(sys.modules) - before))
+"""
+
+
+def test_tasks_import_nothing(pipeline: Pipeline) -> None:
+    pipeline.change('update "Sales"."SalesTerritory" set "CostYTD" = "CostYTD" + 1')
+    assert pipeline.settings.source_url is not None
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("update ops.publication set model = 'another' where model is not null")
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS],
+        env={
+            **os.environ,
+            "ADVENTUREWORKS_WAREHOUSE_URL": pipeline.url,
+            "ADVENTUREWORKS_SOURCE_URL": pipeline.settings.source_url.get_secret_value(),
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("new:")]
+    assert line == "new:"
