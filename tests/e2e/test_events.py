@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import urllib.request
 
-import psutil
 import pytest
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart
@@ -176,25 +175,3 @@ def test_a_broken_line_and_a_dropped_column_reach_their_owner_and_no_reader(
     )
     wait_for(lambda: told(2))
     assert platform.sql("warehouse", "select count(*) from ops.incident where status = 'open'") == [(0,)]
-
-
-def test_the_scheduler_may_die(platform: RunningPlatform) -> None:
-    wait_for(platform.quiet)
-    version = platform.newest("production_costs")[0]
-    schedulers = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if "scheduler" in (process.info["cmdline"] or [])
-        and process.environ().get("ADVENTUREWORKS_HOME") == str(platform.home)
-    ]
-    assert schedulers
-    for process in schedulers:
-        process.kill()
-    routing = '"Production"."WorkOrderRouting"'
-    platform.change(
-        f'update {routing} set "ActualCost" = "ActualCost" + 1'
-        f' where "WorkOrderID" = (select min("WorkOrderID") from {routing})'
-    )
-    wait_for(lambda: platform.newest("production_costs")[0] > version, seconds=180)
-    # What follows from it is made as well, before anybody else looks.
-    wait_for(platform.quiet, seconds=400)
