@@ -11,7 +11,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import fakesnow.cursor
 import fakesnow.transforms
+import polars as pl
 import pytest
 import snowflake.connector
 import uvicorn
@@ -72,6 +73,17 @@ def snowflake_double(patch: pytest.MonkeyPatch) -> Iterator[None]:
     finally:
         server.should_exit = True
         thread.join(timeout=10)
+
+
+def kept_rows(schema: str, name: str, columns: Sequence[str]) -> pl.DataFrame:
+    """The rows of a table as the account holds them; times as text.
+
+    The connector makes a Python object of each value, which takes minutes for all tables.
+    """
+    connection = DOUBLE.shared_fs.duck_conn.cursor()
+    asked = ", ".join(f'"{column.upper()}" as "{column}"' for column in columns)
+    rows: pl.DataFrame = connection.execute(f'select {asked} from {DATABASE}."{schema.upper()}"."{name.upper()}"').pl()
+    return rows.with_columns(pl.col(pl.Datetime).dt.to_string("%Y-%m-%d %H:%M:%S%.f"))
 
 
 def _refusing(execute: Any) -> Any:
