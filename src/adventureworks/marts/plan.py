@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, marts_of
+from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
 from adventureworks.columns import columns_of
 from adventureworks.due import Decisions, Facts, NothingToDo, Plan, Refusal, Version, decide
 from adventureworks.incidents.ledger import BUILDING, LATE, task_rule
@@ -33,7 +34,13 @@ def plan(settings: Settings, dag: str) -> Plan | NothingToDo:
 
 def plan_now(settings: Settings, connection: Connection, dag: str) -> Plan | NothingToDo:
     """Return the plan of an analysis, as the connection's transaction sees the versions."""
-    return decide(read_facts(settings, connection, months_of=dag)).steps[dag]
+    facts = read_facts(settings, connection)
+    step = decide(facts).steps[dag]
+    if isinstance(step, NothingToDo):
+        # The data is not asked: an idle look must not wake a warehouse that costs by the minute.
+        return step
+    turned = {name: _months_that_turned(connection, MARTS[name]) for name in step.months}
+    return decide(replace(facts, turned=turned)).steps[dag]
 
 
 def decide_now(settings: Settings, connection: Connection) -> Decisions:
@@ -41,8 +48,8 @@ def decide_now(settings: Settings, connection: Connection) -> Decisions:
     return decide(read_facts(settings, connection))
 
 
-def read_facts(settings: Settings, connection: Connection, months_of: str | None = None) -> Facts:
-    """Read the facts of one moment. `months_of`: the analysis of which all months to compute are needed."""
+def read_facts(settings: Settings, connection: Connection) -> Facts:
+    """Read the facts of one moment, but for the months that became partial or whole."""
     versions = _versions(connection)
     orders = versions.get(ORDERS)
     as_of = (
@@ -60,7 +67,6 @@ def read_facts(settings: Settings, connection: Connection, months_of: str | None
         refusals=_refusals(connection),
         judged_at=_judged_at(connection),
         in_trouble=_in_trouble(connection),
-        turned={mart.name: _months_that_turned(connection, mart) for mart in marts_of(months_of or "")},
     )
 
 
