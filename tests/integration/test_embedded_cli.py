@@ -2,12 +2,15 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from adventureworks.embedded.postgres import EmbeddedPostgres
+from adventureworks.marts import models
+from adventureworks.settings import Settings
 from adventureworks.warehouse import layout
 from adventureworks.warehouse.postgres import WarehouseConnection
 from tests.integration.conftest import Adventureworks
@@ -21,12 +24,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         layout.prepare(connection)
         connection.execute("create schema if not exists marts")
         connection.execute("create table marts.prices as select 0.10::numeric(10, 4) as price, null::text as note")
-        publish = "insert into ops.publication (asset, version, rows, changed_rows, inputs, verdict, run_id, announced)"
-        connection.execute(f"{publish} values ('Sales_Store', 2, 701, 1, null, 'passed', 'r/1', true)")
-        connection.execute(
-            f"{publish} values ('fact_sales', 1, 9, 9, '{{\"Sales_Store\": 1}}', 'passed', 'r/1', true),"
-            " ('daily_sales', 1, 9, 9, '{\"Sales_Store\": 2}', 'passed', 'r/1', true)"
+        publish = (
+            "insert into ops.publication"
+            " (asset, version, rows, changed_rows, inputs, model, as_of, verdict, run_id, announced)"
         )
+        connection.execute(
+            f"{publish} values ('Sales_Store', 2, 701, 1, null, null, null, 'passed', 'r/1', true),"
+            " ('fact_sales', 2, 9, 9, '{\"Sales_Store\": 2}', 'm', null, 'passed', 'r/1', true)"
+        )
+        made = models.digests(Settings().checks_folder / "marts")
+        for mart, version in (("customer_value", 1), ("customer_retention", 2), ("customer_churn", 2)):
+            connection.execute(
+                f"{publish} values (%s, 1, 9, 9, %s, %s, %s, 'passed', 'r/1', true)",
+                (mart, json.dumps({"fact_sales": version}), made[mart], date.min),
+            )
         detail = {"failed": 350, "total": 701, "examples": [], "next_step": "adventureworks status Sales_Store"}
         connection.execute(
             """
@@ -71,13 +82,14 @@ def test_status_says_what_is_stale_and_what_is_wrong(adventureworks: Adventurewo
     told = json.loads(adventureworks("status", "--json", home=home).stdout)
     states = {state["asset"]: state for state in told["assets"]}
     assert (states["Sales_Store"]["version"], states["Sales_Store"]["verdict"]) == (2, "blocked")
-    assert states["fact_sales"]["fresh"] is False
-    assert states["daily_sales"]["fresh"] is True
+    assert (states["customer_value"]["fresh"], states["customer_value"]["behind"]) == (False, "fact_sales is newer")
+    assert (states["customer_churn"]["fresh"], states["customer_churn"]["behind"]) == (True, "")
     assert states["Sales_Currency"]["verdict"] == "never published"
     assert told["incidents"][0]["next_step"] == "adventureworks status Sales_Store"
     shown = adventureworks("status", home=home)
     assert shown.returncode == 0
     assert "Sales_Store: rows_stay. Half the rows are gone." in shown.stdout
+    assert "passed, fact_sales is newer" in " ".join(shown.stdout.split())
 
 
 def test_the_embedded_source_can_be_changed_by_hand_all_or_nothing(adventureworks: Adventureworks, home: Path) -> None:

@@ -18,10 +18,10 @@ from adventureworks.columns import columns_of
 from adventureworks.due import Months, NothingToDo, Plan, digest_of
 from adventureworks.errors import CandidateLost, ServiceUnavailable
 from adventureworks.marts import models
-from adventureworks.marts.memo import remembering
 from adventureworks.marts.plan import plan_now
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication
+from adventureworks.warehouse.memo import remembering
 from adventureworks.warehouse.postgres import Connection, PostgresWarehouse, WarehouseConnection, column_type
 from adventureworks.warehouse.sql import names, quoted, table
 

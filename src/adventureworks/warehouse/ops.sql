@@ -143,7 +143,7 @@ create table if not exists ops.candidate (
     contents varchar not null         -- JSON map part -> [rows, digest]; parts: months, or 'rows' and 'gone'
 );
 
--- Results of slow pure functions (`marts/memo.py`).
+-- Results of slow pure functions (`warehouse/memo.py`).
 create table if not exists ops.memo (
     key     varchar not null primary key,  -- digest of the function and its arguments
     result  varchar not null,              -- JSON list of numbers

@@ -14,7 +14,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from adventureworks.marts.memo import remembered
+from adventureworks.warehouse.memo import remembered
 
 HORIZONS = (1, 2, 3)
 SEASON = 12
