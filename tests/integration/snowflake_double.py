@@ -82,8 +82,8 @@ def kept_rows(schema: str, name: str, columns: Sequence[str]) -> pl.DataFrame:
     """
     connection = DOUBLE.shared_fs.duck_conn.cursor()
     asked = ", ".join(f'"{column.upper()}" as "{column}"' for column in columns)
-    rows: pl.DataFrame = connection.execute(f'select {asked} from {DATABASE}."{schema.upper()}"."{name.upper()}"').pl()
-    return rows.with_columns(pl.col(pl.Datetime).dt.to_string("%Y-%m-%d %H:%M:%S%.f"))
+    found = connection.sql(f'select {asked} from {DATABASE}."{schema.upper()}"."{name.upper()}"').to_arrow_table()
+    return pl.DataFrame(found).with_columns(pl.col(pl.Datetime).dt.to_string("%Y-%m-%d %H:%M:%S%.f"))
 
 
 def _refusing(execute: Any) -> Any:
