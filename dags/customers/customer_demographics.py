@@ -15,7 +15,7 @@ from adventureworks.orchestration import analysis, changes, settings_for
 
 @dag(schedule=changes("customer_demographics"), doc_md=__doc__, **settings_for("customer_demographics"))
 def customer_demographics() -> None:
-    """Plan, build, gate, publish."""
+    """Build, gate, publish."""
     analysis("customer_demographics")
 
 

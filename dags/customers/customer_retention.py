@@ -17,7 +17,7 @@ from adventureworks.orchestration import analysis, changes, settings_for
 
 @dag(schedule=changes("customer_retention"), doc_md=__doc__, **settings_for("customer_retention"))
 def customer_retention() -> None:
-    """Plan, build, gate, publish."""
+    """Build, gate, publish."""
     analysis("customer_retention")
 
 

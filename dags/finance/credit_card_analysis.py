@@ -17,7 +17,7 @@ from adventureworks.orchestration import analysis, changes, settings_for
 
 @dag(schedule=changes("credit_card_analysis"), doc_md=__doc__, **settings_for("credit_card_analysis"))
 def credit_card_analysis() -> None:
-    """Plan, build, gate, publish."""
+    """Build, gate, publish."""
     analysis("credit_card_analysis")
 
 

@@ -27,7 +27,7 @@ from adventureworks.orchestration import (
 
 @dag(schedule=source_changes(), doc_md=__doc__, **settings_for("ingest_source"))
 def ingest_source() -> None:
-    """Detect, load (mapped), check, publish, tell; and call for the months to report."""
+    """Detect, load (mapped), check, publish, tell."""
     load.expand(group=detect()) >> check() >> publish_tables() >> tell()
 
 

@@ -20,7 +20,7 @@ from adventureworks.orchestration import analysis, changes, settings_for
 
 @dag(schedule=changes("inventory_management"), doc_md=__doc__, **settings_for("inventory_management"))
 def inventory_management() -> None:
-    """Plan, build, gate, publish."""
+    """Build, gate, publish."""
     analysis("inventory_management")
 
 

@@ -17,7 +17,7 @@ from adventureworks.orchestration import analysis, changes, settings_for
 
 @dag(schedule=changes("product_performance"), doc_md=__doc__, **settings_for("product_performance"))
 def product_performance() -> None:
-    """Plan, build, gate, publish."""
+    """Build, gate, publish."""
     analysis("product_performance")
 
 

@@ -20,7 +20,7 @@ from adventureworks.orchestration import analysis, changes, settings_for
 
 @dag(schedule=changes("production_costs"), doc_md=__doc__, **settings_for("production_costs"))
 def production_costs() -> None:
-    """Plan, build, gate, publish."""
+    """Build, gate, publish."""
     analysis("production_costs")
 
 

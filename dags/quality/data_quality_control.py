@@ -16,7 +16,7 @@ from adventureworks.orchestration import analysis, changes, settings_for
 
 @dag(schedule=changes("data_quality_control"), doc_md=__doc__, **settings_for("data_quality_control"))
 def data_quality_control() -> None:
-    """Plan, build, gate, publish."""
+    """Build, gate, publish."""
     analysis("data_quality_control")
 
 

@@ -18,7 +18,7 @@ from adventureworks.orchestration import analysis, changes, settings_for
 
 @dag(schedule=changes("marketing_campaigns"), doc_md=__doc__, **settings_for("marketing_campaigns"))
 def marketing_campaigns() -> None:
-    """Plan, build, gate, publish."""
+    """Build, gate, publish."""
     analysis("marketing_campaigns")
 
 

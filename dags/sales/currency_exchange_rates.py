@@ -16,7 +16,7 @@ from adventureworks.orchestration import analysis, changes, settings_for
 
 @dag(schedule=changes("currency_exchange_rates"), doc_md=__doc__, **settings_for("currency_exchange_rates"))
 def currency_exchange_rates() -> None:
-    """Plan, build, gate, publish."""
+    """Build, gate, publish."""
     analysis("currency_exchange_rates")
 
 

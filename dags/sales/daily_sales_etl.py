@@ -18,7 +18,7 @@ from adventureworks.orchestration import analysis, changes, settings_for
 
 @dag(schedule=changes("daily_sales_etl"), doc_md=__doc__, **settings_for("daily_sales_etl"))
 def daily_sales_etl() -> None:
-    """Plan, build, gate, publish."""
+    """Build, gate, publish."""
     analysis("daily_sales_etl")
 
 

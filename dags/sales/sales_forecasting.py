@@ -18,7 +18,7 @@ from adventureworks.orchestration import analysis, changes, settings_for
 
 @dag(schedule=changes("sales_forecasting"), doc_md=__doc__, **settings_for("sales_forecasting"))
 def sales_forecasting() -> None:
-    """Plan, build, gate, publish."""
+    """Build, gate, publish."""
     analysis("sales_forecasting")
 
 

@@ -16,7 +16,7 @@ from adventureworks.orchestration import analysis, changes, settings_for
 
 @dag(schedule=changes("sales_person_performance"), doc_md=__doc__, **settings_for("sales_person_performance"))
 def sales_person_performance() -> None:
-    """Plan, build, gate, publish."""
+    """Build, gate, publish."""
     analysis("sales_person_performance")
 
 

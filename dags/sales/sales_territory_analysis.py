@@ -17,7 +17,7 @@ from adventureworks.orchestration import analysis, changes, settings_for
 
 @dag(schedule=changes("sales_territory_analysis"), doc_md=__doc__, **settings_for("sales_territory_analysis"))
 def sales_territory_analysis() -> None:
-    """Plan, build, gate, publish."""
+    """Build, gate, publish."""
     analysis("sales_territory_analysis")
 
 

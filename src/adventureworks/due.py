@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from adventureworks.catalog import ANALYSES, MARTS, Mart, feeds_of, marts_of, outside_inputs
+from adventureworks.catalog import ANALYSES, MARTS, Mart, everything_under, feeds_of, marts_of, outside_inputs
 
 Months = tuple[str, ...] | None
 """The months of a mart to compute ('YYYY-MM'); None: all of it."""
@@ -28,6 +28,8 @@ class Plan:
     """The marts that have to be computed, each with its months."""
     as_of: date
     """The business date: nothing later counts."""
+    models: str = ""
+    """The digests of the models of the analysis: see `digest_of`."""
     refused: bool = False
     """Whether the gate refused just this: the same computation would fail again."""
 
@@ -46,11 +48,11 @@ class NothingToDo:
 
 @dataclass(frozen=True)
 class Behind:
-    """Why a mart is not what its inputs, its model and the business date would make of it now."""
+    """Why a mart is out of date."""
 
     reason: str
     since: datetime | None
-    """Since when that is so; None where nothing tells, such as a changed model."""
+    """When it became out of date; None if unknown, as for a changed model."""
 
 
 @dataclass(frozen=True)
@@ -175,43 +177,53 @@ class _Judge:
         versions = {asset: newest.number for asset in inputs if (newest := self._facts.newest(asset))}
         tolerant = all(mart.tolerant for mart in marts_of(dag))
         missing = [asset for asset in inputs if asset not in versions]
+        changes = self._changes_of(dag)
         if missing and not (tolerant and versions):
-            return NothingToDo(f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} never published")
-        waits = [wait for asset in inputs if asset in MARTS and (wait := self._wait_for(MARTS[asset], inputs))]
+            reason = f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} never published"
+            # What was published before that input was one of its own is behind like any other mart.
+            stuck = any(self._facts.newest(name) for name in changes)
+            return NothingToDo(reason, waits=stuck, stuck=stuck)
+        waits = [wait for asset in inputs if asset in MARTS and (wait := self._wait_for(MARTS[asset], dag))]
         if tolerant:
             waits = [wait for wait in waits if not wait.stuck]
-        changes = self._changes_of(dag)
         if waits:
             reasons = "; ".join(dict.fromkeys(wait.reason for wait in waits))
             return NothingToDo(reasons, waits=True, stuck=all(wait.stuck for wait in waits))
         if not changes:
             return NothingToDo("no input changed since the last run")
         months = {name: change.months for name, change in changes.items()}
-        return Plan(versions, months, self._facts.as_of, self._was_refused(dag, versions))
+        models = digest_of(dag, self._facts.models)
+        refused = self._facts.refusals.get(dag) == Refusal(versions, models, self._facts.as_of)
+        return Plan(versions, months, self._facts.as_of, models, refused)
 
-    def _was_refused(self, dag: str, versions: Mapping[str, int]) -> bool:
-        would_be = Refusal(versions, digest_of(dag, self._facts.models), self._facts.as_of)
-        return self._facts.refusals.get(dag) == would_be
-
-    def _wait_for(self, mart: Mart, shared: Sequence[str]) -> NothingToDo | None:
-        """Return why an analysis that reads this mart, and these inputs, must wait, or None if it can run now."""
+    def _wait_for(self, mart: Mart, reader: str) -> NothingToDo | None:
+        """Return why an analysis that reads this mart must wait, or None if it can run now."""
         step = self.step(mart.dag)
         if isinstance(step, NothingToDo):
-            return step if step.waits else None
-        if mart.name not in step.months:
+            if not step.waits:
+                return None
+            wait = step
+        elif mart.name not in step.months:
             return None
-        if not step.refused:
-            reason = f"{mart.name} is due and will be published first"
-            names = {mart.dag, *(one.name for one in marts_of(mart.dag))}
-            return NothingToDo(reason, waits=True, stuck=bool(names & self._facts.in_trouble))
-        # A new version will not come before something else changes. The last good one may be read meanwhile, unless
-        # its readers would see it beside inputs that are newer than those it was made of.
-        last = self._facts.newest(mart.name)
-        moved = {a for a in feeds_of(mart) if last is None or step.inputs.get(a) != last.inputs.get(a)}
-        if last is None or last.as_of != self._facts.as_of or moved & set(shared):
+        elif step.refused:
             reason = f"{mart.name} was refused by its gate, and would not agree with newer inputs"
-            return NothingToDo(reason, waits=True, stuck=True)
-        return None
+            wait = NothingToDo(reason, waits=True, stuck=True)
+        else:
+            names = {mart.dag, *(one.name for one in marts_of(mart.dag))}
+            stuck = bool(names & self._facts.in_trouble)
+            wait = NothingToDo(f"{mart.name} is due and will be published first", waits=True, stuck=stuck)
+        # A new version will not come before something else changes. The last good one may be read meanwhile, unless
+        # its readers would see it beside something that is made of newer inputs.
+        return None if wait.stuck and self._agrees(mart, reader) else wait
+
+    def _agrees(self, mart: Mart, reader: str) -> bool:
+        """Whether the last version of a mart agrees with all else that the analysis reads."""
+        last = self._facts.newest(mart.name)
+        if last is None or last.as_of != self._facts.as_of:
+            return False
+        moved = {asset for asset in feeds_of(mart) if self._facts.after(asset, last.inputs.get(asset, 0))}
+        others = [name for name in outside_inputs(reader) if name != mart.name]
+        return not moved & {*others, *(under for name in others for under in everything_under(name))}
 
     def _changes_of(self, dag: str) -> dict[str, _Change]:
         """The marts of an analysis that have to be computed, whether or not it has to wait."""
@@ -264,11 +276,10 @@ class _Judge:
             refused = "; its gate refused what was computed" if step.refused else ""
             return Behind(f"{change.reason}{refused}", change.since)
         if isinstance(step, NothingToDo) and step.waits:
-            shared = outside_inputs(mart.dag)
             awaited = [
                 cause
                 for name in feeds_of(mart)
-                if name in MARTS and self._wait_for(MARTS[name], shared)
+                if name in MARTS and self._wait_for(MARTS[name], mart.dag)
                 if (cause := self._cause(MARTS[name], self.step(MARTS[name].dag)))
             ]
             if change or awaited:

@@ -40,7 +40,7 @@ def reconcile(
 
     What waited in the outbox is held back unless `send_waiting`: nobody can tell whether it was sent after the back-up
     was made. And every source table is announced again, for Airflow's database may be of another moment: events only
-    wake, so where nothing is new they cost a skipped run.
+    start runs, so where nothing is new they cost a skipped run.
 
     `data_elsewhere`: the tables are in another database than the records, of another moment. No record tells what was
     published after the back-up, or none of what was lost; so the next ingestion reads every table whole, and every mart

@@ -6,17 +6,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from adventureworks.due import Decisions, Plan
 from adventureworks.warehouse.postgres import Connection
 
-MOST_FAILURES = 4
-"""Runs in a row that may fail before only a change or a person starts another one; an incident is open by then."""
+MOST_TRIES = 4
+"""Runs of the same computation that may end without it before only a change or a person starts another one."""
 FIRST_PAUSE = timedelta(seconds=30)
-"""Pause after a failed run; each further failure makes it four times as long."""
+"""Pause after a run that failed or did not compute what was due; each further one makes it four times as long."""
 NAME = "due__"
 """Prefix of the ids of the runs that are started because they are due."""
 
@@ -28,8 +28,10 @@ class DagState:
     is_paused: bool
     is_active: bool
     """Whether a run is queued or running."""
-    failures: tuple[tuple[datetime, datetime], ...] = ()
-    """When each run was queued and ended that failed since the last success."""
+    failed_at: datetime | None = None
+    """When the newest run ended, if it failed."""
+    tried: Sequence[tuple[str, datetime | None]] = ()
+    """Id and end of each run that was started because it was due."""
 
 
 UNKNOWN = DagState(is_paused=True, is_active=False)
@@ -37,40 +39,42 @@ UNKNOWN = DagState(is_paused=True, is_active=False)
 
 
 def may_start(decisions: Decisions, states: Mapping[str, DagState], now: datetime) -> dict[str, str]:
-    """Return the analyses that can be started now, each with the name of what it would compute.
+    """Return the analyses that can be started now, each with the id of the run.
 
-    They are due, nobody paused them, no run of them is queued or running, and the pause after a failure is over.
+    They are due, nobody paused them, no run of them is queued or running, and the pause after a failure is over. A run
+    that ended without computing what it was started for counts as a failure, whatever Airflow calls it.
     """
     found = {}
     for dag, plan in decisions.startable.items():
         state = states.get(dag, UNKNOWN)
-        moments = [cause.since for name in plan.months if (cause := decisions.behind.get(name)) and cause.since]
-        since = min(moments, default=None)
-        failed = [ended for queued, ended in state.failures if since is None or queued >= since]
-        if state.is_paused or state.is_active or len(failed) >= MOST_FAILURES:
+        name = _name(plan)
+        tried = [ended for run_id, ended in state.tried if run_id.startswith(name)]
+        if state.is_paused or state.is_active or len(tried) >= MOST_TRIES:
             continue
-        if failed and now - max(failed) < FIRST_PAUSE * 4 ** (len(failed) - 1):
-            continue
-        found[dag] = _name(plan)
+        pauses = [state.failed_at + FIRST_PAUSE] if state.failed_at else []
+        pauses += [ended + FIRST_PAUSE * 4 ** (len(tried) - 1) for ended in tried if ended]
+        if all(now >= over for over in pauses):
+            found[dag] = f"{name}{len(tried)}"
     return found
 
 
 def states_of(airflow: Connection, dags: Collection[str]) -> dict[str, DagState]:
     """Return the state of each DAG that Airflow knows."""
-    active = active_dags(airflow)
-    failures: dict[str, list[tuple[datetime, datetime]]] = {dag: [] for dag in dags}
     rows = airflow.execute(
-        "select r.dag_id, coalesce(r.queued_at, r.start_date, r.end_date), r.end_date from dag_run as r"
-        " where r.dag_id = any(%s) and r.state = 'failed' and r.end_date is not null and r.id > coalesce("
-        "(select max(s.id) from dag_run as s where s.dag_id = r.dag_id and s.state = 'success'), 0) order by r.id",
-        (list(dags),),
+        "select d.dag_id, d.is_paused, exists (select from dag_run as r where r.dag_id = d.dag_id"
+        " and r.state in ('queued', 'running')), (select case when r.state = 'failed' then r.end_date end"
+        " from dag_run as r where r.dag_id = d.dag_id order by r.id desc limit 1),"
+        " array(select r.run_id from dag_run as r where r.dag_id = d.dag_id and starts_with(r.run_id, %(name)s)"
+        " order by r.id desc limit 20),"
+        " array(select r.end_date from dag_run as r where r.dag_id = d.dag_id and starts_with(r.run_id, %(name)s)"
+        " order by r.id desc limit 20)"
+        " from dag as d where d.dag_id = any(%(dags)s) and not d.is_stale",
+        {"name": NAME, "dags": list(dags)},
     ).fetchall()
-    for dag, queued, ended in rows:
-        failures[dag].append((queued, ended))
-    known = airflow.execute(
-        "select dag_id, is_paused from dag where dag_id = any(%s) and not is_stale", (list(dags),)
-    ).fetchall()
-    return {dag: DagState(paused, dag in active, tuple(failures[dag])) for dag, paused in known}
+    return {
+        dag: DagState(paused, active, failed_at, tuple(zip(run_ids, ends, strict=True)))
+        for dag, paused, active, failed_at, run_ids, ends in rows
+    }
 
 
 def active_dags(airflow: Connection) -> frozenset[str]:
@@ -80,5 +84,6 @@ def active_dags(airflow: Connection) -> frozenset[str]:
 
 
 def _name(plan: Plan) -> str:
-    digested = hashlib.sha256(repr((sorted(plan.inputs.items()), sorted(plan.months), plan.as_of)).encode())
+    """The same for the same computation."""
+    digested = hashlib.sha256(repr((sorted(plan.inputs.items()), plan.models, plan.as_of)).encode())
     return f"{NAME}{digested.hexdigest()[:12]}__"

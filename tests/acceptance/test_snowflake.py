@@ -29,7 +29,7 @@ from adventureworks.settings import Settings
 from adventureworks.texts import language
 from adventureworks.warehouse import open_warehouse, publication
 from adventureworks.warehouse.layout import home_of
-from adventureworks.warehouse.snowflake import Session
+from adventureworks.warehouse.snowflake import Session, schemas_of
 from adventureworks.warehouse.sql import names, table
 from tests.conftest import create_database
 from tests.integration.pipeline import Pipeline
@@ -173,7 +173,8 @@ def _rows(pipeline: Pipeline, entry: SourceTable | Mart) -> pl.DataFrame:
     """The rows of a table in the order of its key: numbers as decimals, all else as text, as both engines write it."""
     columns = [column for column in columns_of(entry) if column.name not in OF_THE_RUN]
     if pipeline.settings.warehouse == "snowflake":
-        frame = kept_rows(home_of(entry), entry.asset, [column.name for column in columns])
+        schema = dict(schemas_of(pipeline.settings))[home_of(entry)]
+        frame = kept_rows(schema, entry.asset, [column.name for column in columns])
     else:
         with open_warehouse(pipeline.settings).connect("test") as connection:
             query = f"select {names(column.name for column in columns)} from {table(home_of(entry), entry.asset)}"

@@ -82,7 +82,7 @@ def kept_rows(schema: str, name: str, columns: Sequence[str]) -> pl.DataFrame:
     """
     connection = DOUBLE.shared_fs.duck_conn.cursor()
     asked = ", ".join(f'"{column.upper()}" as "{column}"' for column in columns)
-    found = connection.sql(f'select {asked} from {DATABASE}."{schema.upper()}"."{name.upper()}"').to_arrow_table()
+    found = connection.sql(f'select {asked} from {DATABASE}."{schema}"."{name.upper()}"').to_arrow_table()
     return pl.DataFrame(found).with_columns(pl.col(pl.Datetime).dt.to_string("%Y-%m-%d %H:%M:%S%.f"))
 
 

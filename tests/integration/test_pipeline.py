@@ -769,7 +769,7 @@ def test_a_model_whose_training_data_did_not_change_is_not_fitted_again(
         raise AssertionError(f"fitted again for {len(past)} months")
 
     # As in another process.
-    forecasts.cache_clear()  # type: ignore[attr-defined]
+    forecasts.__wrapped__.cache_clear()  # type: ignore[attr-defined]
     for model in MODELS:
         monkeypatch.setitem(MODELS, model, fitted)
     assert isinstance(pipeline.analyse("sales_forecasting"), Plan)

@@ -188,7 +188,7 @@ STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", since=SIN
         ),
         (
             LATE,
-            "exchange_rates est en retard depuis 23 nov. 2026, 01:15 CET : son DAG currency_exchange_rates",
+            "exchange_rates est en retard depuis le 23 nov. 2026, 01:15 CET : son DAG currency_exchange_rates",
             "À lancer : airflow dags trigger currency_exchange_rates. Ce qu’il attend : adventureworks status",
         ),
         (

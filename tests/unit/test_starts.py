@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from adventureworks.due import decide
-from adventureworks.starts import FIRST_PAUSE, MOST_FAILURES, DagState, may_start
+from adventureworks.starts import FIRST_PAUSE, MOST_TRIES, DagState, may_start
 from tests.unit.test_due import changed, minute, settled
 
 DAG = "production_costs"
 DUE = decide(changed(settled(), 5, "Production_WorkOrderRouting"))
 IDLE = DagState(is_paused=False, is_active=False)
+[FIRST_RUN] = may_start(DUE, {DAG: IDLE}, minute(6)).values()
 
 
-def failed(*ended: datetime) -> DagState:
-    return DagState(False, False, tuple((end - timedelta(seconds=9), end) for end in ended))
+def tried(*ended: datetime) -> DagState:
+    """After runs of the same computation that ended without it."""
+    runs = tuple((f"{FIRST_RUN[:-1]}{number}", end) for number, end in enumerate(ended))
+    return DagState(is_paused=False, is_active=False, tried=runs)
 
 
 def test_a_due_analysis_that_nobody_runs_may_start() -> None:
@@ -32,22 +36,30 @@ def test_one_that_airflow_does_not_know_yet_is_left_alone() -> None:
     assert may_start(DUE, {}, minute(6)) == {}
 
 
-def test_after_a_failure_there_is_a_pause_that_grows_and_an_end() -> None:
-    first = minute(6)
-    assert may_start(DUE, {DAG: failed(first)}, first + FIRST_PAUSE / 2) == {}
-    assert may_start(DUE, {DAG: failed(first)}, first + FIRST_PAUSE).keys() == {DAG}
-    second = first + timedelta(minutes=1)
-    assert may_start(DUE, {DAG: failed(first, second)}, second + FIRST_PAUSE) == {}
-    assert may_start(DUE, {DAG: failed(first, second)}, second + 4 * FIRST_PAUSE).keys() == {DAG}
-    assert may_start(DUE, {DAG: failed(*[first] * MOST_FAILURES)}, first + timedelta(days=1)) == {}
+def test_after_a_failed_run_there_is_a_pause() -> None:
+    failed = DagState(is_paused=False, is_active=False, failed_at=minute(6))
+    assert may_start(DUE, {DAG: failed}, minute(6) + FIRST_PAUSE / 2) == {}
+    assert may_start(DUE, {DAG: failed}, minute(6) + FIRST_PAUSE).keys() == {DAG}
 
 
-def test_failures_from_before_it_became_due_do_not_count() -> None:
-    assert may_start(DUE, {DAG: failed(*[minute(4)] * MOST_FAILURES)}, minute(5)).keys() == {DAG}
+def test_the_pause_grows_with_each_try_and_there_is_a_last_one() -> None:
+    first, second = minute(6), minute(7)
+    assert may_start(DUE, {DAG: tried(first)}, first + FIRST_PAUSE).keys() == {DAG}
+    assert may_start(DUE, {DAG: tried(first, second)}, second + FIRST_PAUSE) == {}
+    assert may_start(DUE, {DAG: tried(first, second)}, second + 4 * FIRST_PAUSE).keys() == {DAG}
+    assert may_start(DUE, {DAG: tried(*[first] * MOST_TRIES)}, first + timedelta(days=1)) == {}
 
 
-def test_the_same_computation_has_the_same_name_and_another_one_another() -> None:
-    [name] = may_start(DUE, {DAG: IDLE}, minute(6)).values()
-    assert [name] == list(may_start(DUE, {DAG: failed(minute(6))}, minute(60)).values())
-    later = decide(changed(changed(settled(), 5, "Production_WorkOrderRouting"), 6, "Production_WorkOrderRouting"))
-    assert [name] != list(may_start(later, {DAG: IDLE}, minute(7)).values())
+def test_something_new_to_compute_has_tries_of_its_own() -> None:
+    exhausted = {DAG: tried(*[minute(6)] * MOST_TRIES)}
+    facts = changed(settled(), 5, "Production_WorkOrderRouting")
+    assert may_start(decide(changed(facts, 7, "Production_WorkOrderRouting")), exhausted, minute(8)).keys() == {DAG}
+    mended = replace(facts, models={**facts.models, "production_costs": "mended"})
+    assert may_start(decide(mended), exhausted, minute(8)).keys() == {DAG}
+
+
+def test_each_try_has_an_id_of_its_own_that_two_dispatchers_share() -> None:
+    [again] = may_start(DUE, {DAG: IDLE}, minute(60)).values()
+    assert again == FIRST_RUN
+    [second] = may_start(DUE, {DAG: tried(minute(6))}, minute(60)).values()
+    assert (second[:-1], second[-1], FIRST_RUN[-1]) == (FIRST_RUN[:-1], "1", "0")

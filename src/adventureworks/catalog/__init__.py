@@ -8,6 +8,7 @@ made of. It imports neither Airflow nor pandera, so a DAG file may import it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from adventureworks.catalog import marts, source
 from adventureworks.catalog.entries import Analysis, Mart, MonthOf, Protection, SourceTable
@@ -22,6 +23,7 @@ __all__ = [
     "Protection",
     "SourceTable",
     "entry",
+    "everything_under",
     "feeds_of",
     "marts_of",
     "outside_inputs",
@@ -67,18 +69,20 @@ def starting_inputs(dag: str) -> tuple[str, ...]:
     and its publication is the event.
     """
     inputs = outside_inputs(dag)
-    followed = {name for asset in inputs if asset in MARTS for name in _everything_under(MARTS[asset])}
+    followed = {name for asset in inputs for name in everything_under(asset)}
     return tuple(name for name in inputs if name not in followed)
 
 
 def reads_orders(mart: Mart) -> bool:
     """Whether a mart is made of sales orders, directly or through other marts, so that it lacks those withheld."""
-    return "Sales_SalesOrderHeader" in _everything_under(mart)
+    return "Sales_SalesOrderHeader" in everything_under(mart.name)
 
 
-def _everything_under(mart: Mart) -> set[str]:
-    feeds = set(feeds_of(mart))
-    return feeds.union(*(_everything_under(MARTS[name]) for name in feeds if name in MARTS))
+@cache
+def everything_under(asset: str) -> frozenset[str]:
+    """The tables and marts of other DAGs that an asset is made of, directly or through others; nothing for a table."""
+    feeds = feeds_of(MARTS[asset]) if asset in MARTS else ()
+    return frozenset(feeds).union(*(everything_under(name) for name in feeds))
 
 
 def tables_under(mart: str) -> frozenset[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 from rich.markup import escape
 
 from adventureworks.cli.output import console, table
@@ -180,14 +181,23 @@ def _tick_before(platform: Platform, deadline: float, problem: str) -> None:
 
 
 def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress) -> None:
-    """Shows what runs until nothing is queued, running, or about to wake. Raises PlatformError if it stands still."""
+    """Shows what runs until nothing is queued, running or due. Raises PlatformError if it stands still."""
     quiet_since: float | None = None
     seen, moved = "", time.monotonic()
-    while quiet_since is None or time.monotonic() - quiet_since < QUIET_SECONDS:
+    while True:
         platform.tick()
         try:
             runs, waking = metadata.active(), metadata.waking()
-        except ServiceUnavailable:
+            if runs or waking:
+                quiet_since = None
+            elif quiet_since is None:
+                quiet_since = time.monotonic()
+            elif time.monotonic() - quiet_since >= QUIET_SECONDS:
+                if not _is_any_due(platform, metadata):
+                    return
+                # The dispatcher is about to start it.
+                quiet_since = None
+        except (ServiceUnavailable, psycopg.OperationalError):
             time.sleep(1)
             continue
         now = " | ".join(str(run) for run in runs if run.started)
@@ -198,10 +208,6 @@ def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress
             raise PlatformError(
                 f"Nothing moved for {STALLED_AFTER_SECONDS / 60:.0f} minutes: {now}.", f"UI: {platform.url}"
             )
-        quiet_since = None if runs or waking else quiet_since or time.monotonic()
-        if quiet_since and time.monotonic() - quiet_since >= QUIET_SECONDS and _is_any_due(platform, metadata):
-            # The dispatcher is about to start it.
-            quiet_since = None
         time.sleep(0.5)
 
 

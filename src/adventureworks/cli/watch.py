@@ -15,19 +15,25 @@ AIRFLOWS_OWN_SETTING = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 def watch(settings: Settings, every: float, once: bool) -> None:
     """Watches until it is interrupted. Raises PlatformError if there is nothing to watch."""
-    from adventureworks.orchestration.watch import watch as go_round
-
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     configured = _configured(settings)
     if settings.warehouse_url and configured:
-        go_round(settings, configured, every, once)
+        _go_round(settings, configured, every, once)
         return
     if not has_warehouse(settings):
         raise PlatformError("There is nothing to watch yet.", "Start: adventureworks run")
     with services(settings) as addresses:
         os.environ["ADVENTUREWORKS_WAREHOUSE_URL"] = addresses.warehouse_url.get_secret_value()
         own = settings.model_copy(update={"warehouse_url": addresses.warehouse_url})
-        go_round(own, configured or addresses.metadata_url.get_secret_value(), every, once)
+        _go_round(own, configured or addresses.metadata_url.get_secret_value(), every, once)
+
+
+def _go_round(settings: Settings, metadata_url: str, every: float, once: bool) -> None:
+    # Airflow reads its setting when it is imported.
+    os.environ.setdefault(AIRFLOWS_OWN_SETTING, metadata_url.replace("postgresql://", "postgresql+psycopg2://", 1))
+    from adventureworks.orchestration.watch import watch as go_round
+
+    go_round(settings, metadata_url, every, once)
 
 
 def _configured(settings: Settings) -> str:

@@ -140,7 +140,7 @@ class Sweep:
             yield _finding(
                 name,
                 LATE,
-                f"{name} is behind since {since:%Y-%m-%d %H:%M} UTC: {behind[name].reason}. Its DAG {mart.dag} "
+                f"{name} has been behind since {since:%Y-%m-%d %H:%M} UTC: {behind[name].reason}. Its DAG {mart.dag} "
                 f"did not run within {self.late_after.total_seconds() / 60:.0f} minutes."
                 f"{' It is paused.' if is_paused else ''}",
                 f"Start it: airflow dags {'unpause' if is_paused else 'trigger'} {mart.dag}."

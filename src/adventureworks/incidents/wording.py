@@ -100,7 +100,7 @@ def _at_a_moment(incident: Incident, speech: Language, when: str) -> str:
     text, rule = speech.text, incident.rule
     if rule == LATE and incident.asset in MARTS:
         said = text(
-            "{mart} is behind since {when}: its DAG {dag} did not run in time.",
+            "{mart} has been behind since {when}: its DAG {dag} did not run in time.",
             mart=incident.asset,
             dag=MARTS[incident.asset].dag,
             when=when,

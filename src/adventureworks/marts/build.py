@@ -49,6 +49,8 @@ def build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
 
     Raises ServiceUnavailable where inputs are published again and again while it computes.
     """
+    with open_warehouse(settings).connect(f"build {dag}") as connection:
+        layout.prepare(connection)
     for _ in range(MOST_TRIES):
         todo = _build(settings, dag, run_id)
         if isinstance(todo, NothingToDo) or _is_of_one_moment(settings, todo):
@@ -150,8 +152,10 @@ def build_of(connection: Connection, dag: str, run_id: str) -> Build:
         raise CandidateLost(f"Another run replaced what this run of {dag} built.")
     inputs, months, model, as_of = row
     of_marts = {name: None if found is None else tuple(found) for name, found in json.loads(months).items()}
-    models_of = dict(zip((mart.name for mart in marts_of(dag)), model.split(), strict=True))
-    return Build(json.loads(inputs), of_marts, models_of, as_of)
+    names_of, digests = [mart.name for mart in marts_of(dag)], model.split()
+    if len(digests) != len(names_of):
+        raise CandidateLost(f"What this run of {dag} built is of another version of the platform.")
+    return Build(json.loads(inputs), of_marts, dict(zip(names_of, digests, strict=True)), as_of)
 
 
 def require(connection: WarehouseConnection, run_id: str, built: Build) -> None:

@@ -15,7 +15,6 @@ from datetime import date
 from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import polars as pl
 import sqlglot
@@ -74,46 +73,41 @@ def _parsed(mart: Mart, name: str) -> exp.Expr:
 
 def compute(mart: Mart, read: Read, as_of: date) -> pl.DataFrame:
     """The rows of a mart that a package computes, in the contract's columns and order."""
-    package = package_of(mart)
-    assert package is not None  # noqa: S101 - the caller asks only for marts without a SELECT of their own
+    package = import_module(f"{__package__}.{mart.domain}.{mart.name}")
     rows: pl.DataFrame = package.compute(read, as_of)
     return rows
-
-
-def package_of(mart: Mart) -> ModuleType | None:
-    """The package that computes a mart, imported; None where a SELECT does."""
-    return None if is_sql(mart) else import_module(f"{__package__}.{mart.domain}.{mart.name}")
 
 
 def digests(checks: Path) -> dict[str, str]:
     """By mart: what changes when its model, its contract, its checks or its entry in the catalogue changes.
 
-    `checks`: the folder of the marts' check files. A long-running process sees a changed file too.
+    `checks`: the folder of the marts' check files. A long-running process sees a changed file too; a changed contract
+    it sees when it starts again, as that was imported.
     """
-    return {
-        mart.name: _digest(mart, files, tuple(os.stat(file).st_mtime_ns for file in files))
-        for mart in MARTS.values()
-        if (files := _files(mart, checks))
-    }
+    return {mart.name: _digest(mart, _stamped(mart, checks)) for mart in MARTS.values()}
 
 
-@cache
-def _files(mart: Mart, checks: Path) -> tuple[str, ...]:
-    """The files that a mart is defined by."""
+def _stamped(mart: Mart, checks: Path) -> tuple[tuple[str, int], ...]:
+    """The files that a mart is defined by, other than its contract, each with the moment of its last change."""
     home = _home(mart)
     # Any Python of the domain may be part of what a package computes.
     model = [home / f"{mart.name}.sql"] if is_sql(mart) else [*home.rglob("*.py"), *(home / mart.name).glob("*.sql")]
-    files = [*model, Path(contracts.__file__).parent / "marts" / f"{mart.domain}.py", checks / f"{mart.name}.yml"]
-    return tuple(str(file) for file in sorted(files) if file.exists())
+    files = [str(file) for file in (*sorted(model), checks / f"{mart.name}.yml")]
+    return tuple((file, os.stat(file).st_mtime_ns) for file in files if os.path.exists(file))
 
 
-@lru_cache(maxsize=64)
-def _digest(mart: Mart, files: tuple[str, ...], changed_at: tuple[int, ...]) -> str:
-    """`changed_at`: of each file; a change of any is another call."""
-    digested = hashlib.sha256(repr(mart).encode())
-    for file in files:
+@lru_cache(maxsize=256)
+def _digest(mart: Mart, files: tuple[tuple[str, int], ...]) -> str:
+    digested = hashlib.sha256(repr(mart).encode() + contract_text(mart.domain))
+    for file, _ in files:
         digested.update(Path(file).read_bytes())
     return digested.hexdigest()[:16]
+
+
+@cache
+def contract_text(domain: str) -> bytes:
+    """The contracts of a domain's marts, as they were when this process, or the one it was forked from, read them."""
+    return (Path(contracts.__file__).parent / "marts" / f"{domain}.py").read_bytes()
 
 
 def _home(mart: Mart) -> Path:

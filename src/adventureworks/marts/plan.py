@@ -1,6 +1,6 @@
 """Read the facts from which `due` decides what an analysis has to compute.
 
-Events only wake; what is to be done is read from `ops.publication`.
+Events only start runs; what is to be done is read from `ops.publication`.
 """
 
 from __future__ import annotations
@@ -54,9 +54,8 @@ def read_facts(settings: Settings, connection: Connection) -> Facts:
     orders = versions.get(ORDERS)
     as_of = (
         settings.as_of
-        or (orders[-1].as_of if orders else None)
-        # A version that was published before versions told of the business date.
-        or publication.newest_order(connection)
+        # A version may be older than the column that tells of the business date. Else no data is read.
+        or (orders[-1].as_of or publication.newest_order(connection) if orders else None)
         or date.min
     )
     return Facts(

@@ -25,14 +25,10 @@ def analysis(dag_id: str) -> None:
 
         Skips the run if nothing changed, or if an input is due itself: its publication starts the next run.
         """
-        from adventureworks.due import NothingToDo
         from adventureworks.marts.build import build as compute
 
         lineage.build_starts(dag_id)
-        step = compute(settings(), dag_id, current_run_id())
-        if isinstance(step, NothingToDo):
-            lineage.build_abandoned(dag_id)
-        _skip_if_nothing_to_do(step)
+        _skip_if_nothing_to_do(compute(settings(), dag_id, current_run_id()))
 
     @task
     def gate() -> None:
@@ -92,7 +88,8 @@ def deliver(dag_id: str) -> Any:
             for done in delivery.deliver_each(known, folder, list(left), current_run_id()):
                 print(f"{done.month}: {done.status}")
                 left.remove(done.month)
-                if left and isinstance(plan(known, dag_id), Plan):
+                step = plan(known, dag_id)
+                if left and isinstance(step, Plan) and not step.refused:
                     print(f"There are newer figures. The next run files {', '.join(left)}.")
                     break
         finally:

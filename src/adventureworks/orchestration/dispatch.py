@@ -1,13 +1,13 @@
 """Start every analysis that is due and that no event has started: the safety net under the asset events.
 
 Events come first, so an analysis gets a moment before it is started here. Why it was due is in the configuration of its
-run, where the UI shows it. A run is named after what it has to compute, so two dispatchers cannot start the same twice.
+run, where the UI shows it. A run's id names what it computes and which try it is, so two dispatchers that see the same
+cannot start it twice.
 """
 
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from adventureworks.due import Decisions
 from adventureworks.incidents.sweep import INGESTION
 from adventureworks.marts.plan import decide_now
 from adventureworks.settings import Settings
-from adventureworks.starts import UNKNOWN, active_dags, may_start, states_of
+from adventureworks.starts import active_dags, may_start, states_of
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.state import is_laid_out
 
@@ -33,39 +33,32 @@ class Start:
     """A run to start."""
 
     dag: str
-    name: str
-    """The same for the same computation."""
+    run_id: str
     reason: str
 
 
 class Dispatcher:
-    """Remembers since when each analysis could have run."""
+    """Tracks how long each analysis has been startable."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._idle_since: dict[str, datetime] = {}
+        self._startable_since: dict[str, datetime] = {}
 
     def round(self, warehouse: Connection, airflow: Connection, now: datetime) -> list[Start]:
         """Start what is due now; return what was started."""
         if not is_laid_out(warehouse):
             return []
         decisions = decide_now(self._settings, warehouse)
-        if not decisions.startable:
-            self._idle_since.clear()
+        ready = may_start(decisions, states_of(airflow, decisions.startable), now) if decisions.startable else {}
+        self._startable_since = {dag: self._startable_since.get(dag, now) for dag in ready}
+        if not ready:
             return []
-        states = states_of(airflow, decisions.startable)
         active = active_dags(airflow)
-        for dag in [*self._idle_since]:
-            if dag not in decisions.startable or states.get(dag, UNKNOWN).is_active:
-                del self._idle_since[dag]
-        ready = may_start(decisions, states, now)
-        for dag in ready:
-            self._idle_since.setdefault(dag, now)
         return [
             start
-            for dag, name in ready.items()
-            if now - self._idle_since[dag] >= (GRACE_WHILE_INPUTS_RUN if _sources_of(dag) & active else GRACE)
-            if (start := _start(airflow, Start(dag, name, _reason(dag, decisions))))
+            for dag, run_id in ready.items()
+            if now - self._startable_since[dag] >= (GRACE_WHILE_INPUTS_RUN if _sources_of(dag) & active else GRACE)
+            if _started(start := Start(dag, run_id, _reason(dag, decisions)))
         ]
 
 
@@ -79,25 +72,23 @@ def _reason(dag: str, decisions: Decisions) -> str:
     return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
 
 
-def _start(airflow: Connection, start: Start) -> Start | None:
-    """Queue a run as `airflow dags trigger` does; None if another dispatcher was first."""
+def _started(start: Start) -> bool:
+    """Queue a run as `airflow dags trigger` does; False if another dispatcher was first."""
     from airflow.api.common.trigger_dag import trigger_dag
     from airflow.exceptions import DagRunAlreadyExists
     from airflow.utils.types import DagRunTriggeredByType
     from sqlalchemy.exc import IntegrityError
 
-    row = airflow.execute(
-        "select count(*) from dag_run where dag_id = %s and starts_with(run_id, %s)", (start.dag, start.name)
-    ).fetchone()
-    with suppress(DagRunAlreadyExists, IntegrityError):
+    try:
         trigger_dag(
             start.dag,
-            run_id=f"{start.name}{row[0] if row else 0}",
+            run_id=start.run_id,
             conf={"due": start.reason},
             note=f"Started because it was due and no event had started it. {start.reason}",
             triggered_by=DagRunTriggeredByType.CLI,
             triggering_user_name="adventureworks watch",
         )
-        log.info("Started %s, which was due: %s", start.dag, start.reason)
-        return start
-    return None
+    except (DagRunAlreadyExists, IntegrityError):
+        return False
+    log.info("Started %s, which was due: %s", start.dag, start.reason)
+    return True

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 def build_starts(dag_id: str) -> None:
     """A run of an analysis is about to compute its marts."""
-    _tell(lambda reporter, connection: reporter.started(_due(connection, dag_id, reporter.run_id), _now()))
+    _tell(lambda reporter, connection: reporter.started(_due(connection, dag_id), _now()))
 
 
 def build_abandoned(dag_id: str) -> None:
@@ -66,13 +66,13 @@ def task_failed(context: Mapping[str, Any]) -> None:
         _tell(of_analysis, context)
 
 
-def _due(connection: Connection, dag_id: str, run_id: str) -> list[str]:
-    """The marts that a run has to compute, or has computed."""
+def _due(connection: Connection, dag_id: str) -> list[str]:
+    """The marts that a run has to compute; none where it has to wait."""
     from adventureworks.due import Plan
     from adventureworks.marts.plan import plan_now
 
     step = plan_now(settings(), connection, dag_id)
-    return list(step.months) if isinstance(step, Plan) else _built(connection, dag_id, run_id)
+    return list(step.months) if isinstance(step, Plan) else []
 
 
 def _built(connection: Connection, dag_id: str, run_id: str) -> list[str]:

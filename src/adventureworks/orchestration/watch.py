@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -27,7 +28,7 @@ from adventureworks.orchestration import notify
 from adventureworks.orchestration.dispatch import Dispatcher
 from adventureworks.outbox import post
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse, use
+from adventureworks.warehouse import layout, memo, open_records, open_warehouse, use
 
 LETTERS_KEPT = timedelta(days=30)
 FINDINGS_KEPT = timedelta(days=90)
@@ -38,6 +39,8 @@ FIGURES_KEPT_SECONDS = 300.0
 DISPATCH_SECONDS = 1.0
 """How often the dispatcher looks for what is due."""
 PAUSE_AFTER_TROUBLE_SECONDS = 5.0
+HANGS_AFTER_SECONDS = 120.0
+"""A dispatcher that has not come round for so long hangs, and the watch leaves no sign of life."""
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +49,6 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
     """Goes round every so many seconds until it is asked to end; `once`: one round, whose errors are raised."""
     # As Airflow's own commands say it: connections may come from its database too, and runs are started in it.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
-    os.environ.setdefault(
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", metadata_url.replace("postgresql://", "postgresql+psycopg2://", 1)
-    )
     sweep = Sweep(datetime.now(UTC), timedelta(minutes=settings.late_after_minutes))
     telemetry = Telemetry(max(FIGURES_KEPT_SECONDS, 3 * every), settings.environment)
     figures_of = _figures(settings, metadata_url, sweep.since)
@@ -60,7 +60,8 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end.set())
-    threading.Thread(target=_dispatch, args=(settings, metadata_url, end), name="dispatch", daemon=True).start()
+    dispatching = Dispatching(settings, metadata_url, end)
+    dispatching.start()
     while not end.is_set():
         try:
             _round(settings, metadata_url, sweep)
@@ -68,29 +69,48 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
             log.warning("%s", error)
         except Exception:
             log.exception("This round of the watch broke off.")
-        _beat(settings)
+        if dispatching.is_well():
+            _beat(settings)
         telemetry.take(*figures_of)
         end.wait(every)
     telemetry.close()
 
 
-def _dispatch(settings: Settings, metadata_url: str, end: threading.Event) -> None:
-    """Starts what is due until `end` is set. Trouble is logged when it begins; the next look may be better."""
-    dispatcher, trouble = Dispatcher(settings), ""
-    while not end.is_set():
-        try:
-            with open_warehouse(settings).connect("dispatch") as warehouse, _airflow(metadata_url) as airflow:
-                while not end.wait(DISPATCH_SECONDS):
-                    dispatcher.round(warehouse, airflow, datetime.now(UTC))
-                    warehouse.rollback()
-                    airflow.rollback()
-                    trouble = ""
-        except Exception as error:
-            found = f"What is due cannot be started: {notify.cause_of(error)}"
-            if found != trouble:
-                log.warning("%s", found)
-            trouble = found
-            end.wait(PAUSE_AFTER_TROUBLE_SECONDS)
+class Dispatching(threading.Thread):
+    """Starts what is due until `end` is set. A failure is logged once and retried."""
+
+    def __init__(self, settings: Settings, metadata_url: str, end: threading.Event) -> None:
+        super().__init__(name="dispatch", daemon=True)
+        self._settings, self._metadata_url, self._end = settings, metadata_url, end
+        self._moved = time.monotonic()
+
+    def is_well(self) -> bool:
+        """Whether it has come round lately, be it that a database did not answer."""
+        return self.is_alive() and time.monotonic() - self._moved < HANGS_AFTER_SECONDS
+
+    def run(self) -> None:
+        """Looks every second; after a failure, it connects anew."""
+        dispatcher, trouble = Dispatcher(self._settings), ""
+        while not self._end.is_set():
+            self._moved = time.monotonic()
+            try:
+                with open_warehouse(self._settings).connect("dispatch") as connection:
+                    layout.prepare(connection)
+                with (
+                    open_records(self._settings).connect("dispatch") as records,
+                    _airflow(self._metadata_url) as airflow,
+                ):
+                    while not self._end.wait(DISPATCH_SECONDS):
+                        dispatcher.round(records, airflow, datetime.now(UTC))
+                        records.rollback()
+                        airflow.rollback()
+                        self._moved, trouble = time.monotonic(), ""
+            except Exception as error:
+                found = f"What is due cannot be started: {notify.cause_of(error)}"
+                if found != trouble:
+                    log.warning("%s", found)
+                trouble = found
+                self._end.wait(PAUSE_AFTER_TROUBLE_SECONDS)
 
 
 def _beat(settings: Settings) -> None:
@@ -107,6 +127,7 @@ def _round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
         post.clear(connection, now - LETTERS_KEPT)
         results.clear(connection, now - FINDINGS_KEPT)
         use.clear(connection, now - FINDINGS_KEPT)
+        memo.clear(connection, now - FINDINGS_KEPT)
     swept, trouble = _swept(settings, metadata_url, sweep, now)
     notify.tell(swept.opened, swept.resolved)
     notify.tell_readers()
@@ -154,7 +175,9 @@ def _figures(settings: Settings, metadata_url: str, since: datetime) -> tuple[Re
 def _airflow(url: str) -> Iterator[psycopg.Connection]:
     away = _AirflowIsAway("Airflow's database does not answer.", "Check: adventureworks doctor")
     try:
-        connection = psycopg.connect(url, connect_timeout=10, application_name="adventureworks watch")
+        connection = psycopg.connect(
+            url, connect_timeout=10, application_name="adventureworks watch", tcp_user_timeout=60_000
+        )
     except psycopg.OperationalError:
         raise away from None
     with connection:

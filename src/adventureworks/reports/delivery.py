@@ -140,8 +140,7 @@ def _report_failure(settings: Settings, key: str, run_id: str, error: BaseExcept
     known = error if isinstance(error, PlatformError) else None
     worded = PlatformError(
         known.cause if known else in_words(error),
-        (known and known.next_step)
-        or f"Fix the cause, then: airflow dags trigger {dag} (without a month it makes what is missing)",
+        (known and known.next_step) or f"Fix the cause, then: airflow dags trigger {dag}",
     )
     finding = Finding(
         asset=dag,

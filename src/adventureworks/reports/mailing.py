@@ -250,7 +250,7 @@ def _enclosed(folder: Folder, file: File) -> Enclosure:
     except OSError:
         raise PlatformError(
             f"{folder / file.path} cannot be read.",
-            "Make it again: airflow dags trigger financial_reporting (without a month it makes what is missing).",
+            "Make it again: airflow dags trigger financial_reporting.",
         ) from None
     return Enclosure(file.name, MEDIA_TYPES[file.kind], content)
 

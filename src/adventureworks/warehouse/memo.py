@@ -11,46 +11,50 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
+from datetime import datetime
+from functools import lru_cache, wraps
+from importlib.metadata import version
 from pathlib import Path
 
 from adventureworks.warehouse.postgres import Connection
 
 Result = tuple[float, ...]
-KEPT = "90 days"
-"""How long a result is kept after its last use."""
+Function = Callable[[str, Result], Result]
 
 
 class _Store:
-    """What is kept, and what this build adds or uses."""
+    """What is kept, read when it is first needed, and what a build adds or uses."""
 
     def __init__(self, connection: Connection) -> None:
-        self._results: dict[str, str] = dict(connection.execute("select key, result from ops.memo").fetchall())
+        self._connection = connection
+        self._kept: dict[str, str] | None = None
         self._new: dict[str, str] = {}
         self._used: set[str] = set()
 
     def find(self, key: str) -> Result | None:
-        found = self._results.get(key)
-        if found is None:
+        if self._kept is None:
+            self._kept = dict(self._connection.execute("select key, result from ops.memo").fetchall())
+        if key not in self._kept:
             return None
         self._used.add(key)
-        return tuple(json.loads(found))
+        return tuple(json.loads(self._kept[key]))
 
     def add(self, key: str, result: Result) -> None:
         self._new[key] = json.dumps(result)
 
-    def save(self, connection: Connection) -> None:
-        connection.execute(
-            "insert into ops.memo (key, result) select * from unnest(%s::varchar[], %s::varchar[])"
-            " on conflict do nothing",
-            (list(self._new), list(self._new.values())),
-        )
-        connection.execute(
-            "update ops.memo set used_at = current_timestamp where key = any(%s)"
-            " and used_at < current_timestamp - interval '1 day'",
-            (list(self._used),),
-        )
-        connection.execute(f"delete from ops.memo where used_at < current_timestamp - interval '{KEPT}'")
+    def save(self) -> None:
+        if self._new:
+            self._connection.execute(
+                "insert into ops.memo (key, result) select * from unnest(%s::varchar[], %s::varchar[])"
+                " on conflict do nothing",
+                (list(self._new), list(self._new.values())),
+            )
+        if self._used:
+            self._connection.execute(
+                "update ops.memo set used_at = current_timestamp where key = any(%s)"
+                " and used_at < current_timestamp - interval '1 day'",
+                (list(self._used),),
+            )
 
 
 _store: ContextVar[_Store | None] = ContextVar("store", default=None)
@@ -58,33 +62,44 @@ _store: ContextVar[_Store | None] = ContextVar("store", default=None)
 
 @contextmanager
 def remembering(connection: Connection) -> Iterator[None]:
-    """Within the block, functions marked `@remembered` use the results that are kept, and keep what they compute."""
+    """Let functions marked `@remembered` reuse stored results and store new ones, in the caller's transaction."""
     store = _Store(connection)
     token = _store.set(store)
     try:
         yield
     finally:
         _store.reset(token)
-    store.save(connection)
+    store.save()
 
 
-def remembered(function: Callable[[str, Result], Result]) -> Callable[[str, Result], Result]:
-    """Mark a pure function: the same arguments are computed once per process, and once per warehouse in `remembering`.
+def remembered(*libraries: str) -> Callable[[Function], Function]:
+    """Mark a pure function: within `remembering`, its results are reused, else those of this process.
 
-    A change of the function's module makes every kept result void.
+    A change of the function's module, or of the version of one of the libraries, invalidates every stored result.
     """
-    module = hashlib.sha256(Path(inspect.getfile(function)).read_bytes()).hexdigest()
 
-    @lru_cache(maxsize=8192)
-    def computed(name: str, past: Result) -> Result:
-        store = _store.get()
-        if store is None:
-            return function(name, past)
-        key = hashlib.sha256(f"{module} {function.__name__} {name} {past}".encode()).hexdigest()
-        result = store.find(key)
-        if result is None:
-            result = function(name, past)
-            store.add(key, result)
-        return result
+    def mark(function: Function) -> Function:
+        code = hashlib.sha256(Path(inspect.getfile(function)).read_bytes()).hexdigest()
+        origin = " ".join([code, function.__name__, *map(version, libraries)])
+        in_process = lru_cache(maxsize=8192)(function)
 
-    return computed
+        @wraps(in_process)
+        def reused(name: str, past: Result) -> Result:
+            store = _store.get()
+            if store is None:
+                return in_process(name, past)
+            key = hashlib.sha256(f"{origin} {name} {past}".encode()).hexdigest()
+            result = store.find(key)
+            if result is None:
+                result = in_process(name, past)
+                store.add(key, result)
+            return result
+
+        return reused
+
+    return mark
+
+
+def clear(connection: Connection, before: datetime) -> None:
+    """Drop results that were not used since."""
+    connection.execute("delete from ops.memo where used_at < %s", (before,))

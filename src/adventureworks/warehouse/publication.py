@@ -277,14 +277,6 @@ def _newest(connection: Connection, asset: str, column: str, latest: datetime | 
     return datetime.fromisoformat(row[0]) if row and row[0] else None
 
 
-def business_date(connection: Connection) -> date | None:
-    """The same, as the newest version of the orders tells it: to know it, no data need be read."""
-    row = connection.execute(
-        "select as_of from ops.publication where asset = 'Sales_SalesOrderHeader' order by version desc limit 1"
-    ).fetchone()
-    return row[0] if row else None
-
-
 def source_table_rows(connection: Connection, asset: str) -> int:
     """Rows of a published source table."""
     row = connection.execute(f"select count(*) from {table('raw', asset)}").fetchone()

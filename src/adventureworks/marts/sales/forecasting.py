@@ -88,7 +88,7 @@ MODELS: dict[str, Callable[[Series], list[float]]] = {
 
 
 # A change of one month leaves the history before it, and what models make of it, as they were.
-@remembered
+@remembered("numpy", "scipy", "statsmodels")
 def forecasts(model: str, past: Series) -> tuple[float, ...]:
     """Revenue of the next three months, never below zero."""
     return tuple(max(0.0, value) for value in MODELS[model](past))
