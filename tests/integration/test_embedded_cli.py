@@ -28,11 +28,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "insert into ops.publication"
             " (asset, version, rows, changed_rows, inputs, model, as_of, verdict, run_id, announced)"
         )
-        connection.execute(
-            f"{publish} values ('Sales_Store', 2, 701, 1, null, null, null, 'passed', 'r/1', true),"
-            " ('fact_sales', 2, 9, 9, '{\"Sales_Store\": 2}', 'm', null, 'passed', 'r/1', true)"
-        )
+        connection.execute(f"{publish} values ('Sales_Store', 2, 701, 1, null, null, null, 'passed', 'r/1', true)")
         made = models.digests(Settings().checks_folder / "marts")
+        connection.execute(
+            f"{publish} values ('fact_sales', 2, 9, 9, '{{}}', %s, %s, 'passed', 'r/1', true)",
+            (made["fact_sales"], date.min),
+        )
         for mart, version in (("customer_value", 1), ("customer_retention", 2), ("customer_churn", 2)):
             connection.execute(
                 f"{publish} values (%s, 1, 9, 9, %s, %s, %s, 'passed', 'r/1', true)",

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 def build_starts(dag_id: str) -> None:
     """A run of an analysis is about to compute its marts."""
-    _tell(lambda reporter, connection: reporter.started(_due(connection, dag_id), _now()))
+    _tell(lambda reporter, connection: reporter.started(_due(connection, dag_id, reporter.run_id), _now()))
 
 
 def build_abandoned(dag_id: str) -> None:
@@ -66,24 +66,29 @@ def task_failed(context: Mapping[str, Any]) -> None:
         _tell(of_analysis, context)
 
 
-def _due(connection: Connection, dag_id: str) -> list[str]:
-    """The marts that a run has to compute; none where it has to wait."""
+def _due(connection: Connection, dag_id: str, run_id: str) -> list[str]:
+    """The marts that a run has to compute, or has computed; none where it has to wait."""
     from adventureworks.due import Plan
     from adventureworks.marts.plan import plan_now
 
     step = plan_now(settings(), connection, dag_id)
-    return list(step.months) if isinstance(step, Plan) else []
+    return list(step.months) if isinstance(step, Plan) else _known(connection, dag_id, run_id)
 
 
 def _built(connection: Connection, dag_id: str, run_id: str) -> list[str]:
     """The marts that a run computed; where that is not known, those that it could have."""
+    return _known(connection, dag_id, run_id) or [mart.name for mart in marts_of(dag_id)]
+
+
+def _known(connection: Connection, dag_id: str, run_id: str) -> list[str]:
+    """The marts that a run is known to have computed."""
     from adventureworks.errors import CandidateLost
     from adventureworks.marts.build import build_of
 
     try:
         return [mart.name for mart in build_of(connection, dag_id, run_id).marts]
     except CandidateLost:
-        return [mart.name for mart in marts_of(dag_id)]
+        return []
 
 
 def _tell(word: Callable[[Reporter, Connection], list[RunEvent]], context: Mapping[str, Any] | None = None) -> None:
