@@ -187,7 +187,7 @@ def test_whatever_happens_all_marts_get_fresh_each_computed_once_and_none_from_a
         elif startable:
             dag = startable[number % len(startable)]
             facts = refused(facts, dag) if kind == "refuse" else _run(facts, dag, at)
-    # Whoever refused the last word is mended: a changed model is a new try.
+    # A changed model lifts every refusal that is left.
     facts = replace(facts, models={name: f"{digest}+" for name, digest in facts.models.items()})
     for _ in ANALYSES:
         for dag in decide(facts).startable:

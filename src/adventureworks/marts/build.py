@@ -15,7 +15,7 @@ import polars as pl
 
 from adventureworks.catalog import MARTS, Mart, marts_of
 from adventureworks.columns import columns_of
-from adventureworks.due import Months, NothingToDo, Plan, digest_of
+from adventureworks.due import Months, NothingToDo, Plan
 from adventureworks.errors import CandidateLost, ServiceUnavailable
 from adventureworks.marts import models
 from adventureworks.marts.plan import plan_now
@@ -89,7 +89,7 @@ def _build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
                 dag,
                 json.dumps(dict(todo.inputs), sort_keys=True),
                 json.dumps(dict(todo.months)),
-                digest_of(dag, models.digests(settings.checks_folder / "marts")),
+                todo.models,
                 todo.as_of,
             ),
         )
