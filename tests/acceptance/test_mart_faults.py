@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
+from typing import Any
 
 import polars as pl
 import psycopg
@@ -13,6 +15,7 @@ import yaml
 
 from adventureworks.catalog import MARTS, Mart
 from adventureworks.columns import columns_of, key_of
+from adventureworks.gate.check_files import declared_checks, within_months
 from adventureworks.gate.contract import hold_against
 from adventureworks.warehouse.postgres import rows_of
 from adventureworks.warehouse.sql import names
@@ -152,6 +155,7 @@ class Trial:
         self.rules: dict[str, str] = {
             body["name"]: body["fail query"].replace("${as_of}", AS_OF.isoformat()) for body in bodies
         }
+        self.by_month = [check.rule for check in declared_checks(MART, mart.name) if check.by_month]
         self._connection, self._mart = connection, mart
         self._needs_rows = any("row_count > 0" in item for item in items)
 
@@ -160,6 +164,17 @@ class Trial:
         with self._connection.transaction(force_rollback=True):
             self._run(statements)
             return self._broken() or ("" if self._differs() else None)
+
+    def rows_by_month(self, *statements: str) -> Iterator[tuple[str, set[Any], set[Any]]]:
+        """What each rule that holds by month finds after these statements, asked of all months, and of every second
+        month and then of the others."""
+        years = [f"{year}-{month:02}" for year in range(2005, 2020) for month in range(1, 13)]
+        with self._connection.transaction(force_rollback=True):
+            self._run(statements)
+            for rule in self.by_month:
+                halves = [within_months(self.rules[rule], self._mart, years[start::2]) for start in (0, 1)]
+                whole, *parts = (self._connection.execute(query).fetchall() for query in (self.rules[rule], *halves))
+                yield rule, set(whole), {row for part in parts for row in part}
 
     def breaks(self, rule: str, statement: str) -> bool:
         """Whether a statement breaks the rule."""
@@ -238,6 +253,19 @@ def test_each_rule_finds_the_fault_that_it_is_for(platform: Pipeline, mart: Mart
         assert trial.rules.keys() == BLUNT[mart.name].keys()
         assert [rule for rule, fault in BLUNT[mart.name].items() if not trial.breaks(rule, fault)] == []
         assert trial.broken_by("delete from candidate"), "a mart without its rows is found"
+
+
+@pytest.mark.parametrize("mart", [mart for mart in MARTS.values() if mart.incremental], ids=lambda mart: mart.name)
+def test_a_rule_by_month_finds_in_the_months_what_it_finds_in_all(platform: Pipeline, mart: Mart) -> None:
+    with trial_of(platform.url, mart) as (trial, connection):
+        assert trial.by_month
+        noticed = 0
+        rows = rows_of(connection, f"select * from marts.{mart.name}", {})
+        for fault in islice(Faults(mart, rows, seed=2).sample(), 2 * FEW):
+            for rule, whole, parts in trial.rows_by_month(*fault.statements):
+                assert parts == whole, f"{rule}: {fault.words}"
+                noticed += bool(whole)
+    assert noticed, "rules that find nothing show nothing"
 
 
 @pytest.mark.parametrize("mart", MARTS)

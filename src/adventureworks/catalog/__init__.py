@@ -27,6 +27,7 @@ __all__ = [
     "feeds_of",
     "marts_of",
     "outside_inputs",
+    "readers_of",
     "reads_orders",
     "starting_inputs",
     "tables_under",
@@ -83,6 +84,16 @@ def everything_under(asset: str) -> frozenset[str]:
     """The tables and marts of other DAGs that an asset is made of, directly or through others; nothing for a table."""
     feeds = feeds_of(MARTS[asset]) if asset in MARTS else ()
     return frozenset(feeds).union(*(everything_under(name) for name in feeds))
+
+
+def readers_of(dag: str) -> tuple[str, ...]:
+    """The analyses that read a mart of this one, directly or through others."""
+    own = {mart.name for mart in marts_of(dag)}
+    return tuple(
+        other
+        for other in ANALYSES
+        if other != dag and any(own & {name, *everything_under(name)} for name in outside_inputs(other))
+    )
 
 
 def tables_under(mart: str) -> frozenset[str]:

@@ -17,8 +17,10 @@ import sqlglot
 import yaml
 from sqlglot import exp
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
 from adventureworks.errors import PlatformError
+from adventureworks.warehouse.sql import in_months, quoted
+from adventureworks.warehouse.sql import table as sql_table
 
 Kind = Literal["volume", "freshness", "uniqueness", "reference", "rows"]
 
@@ -62,6 +64,8 @@ class DeclaredCheck:
     """Those that are unique, that refer, or whose newest value counts."""
     query: str = ""
     """The SELECT of the rows that break the rule, where it has one."""
+    by_month: bool = False
+    """Whether the rows of a month break it, or keep it, whatever the rows of other months are."""
 
     @cached_property
     def tables(self) -> frozenset[str]:
@@ -109,14 +113,53 @@ def _declared_in(path: Path, table: str, _stamp: int) -> tuple[DeclaredCheck, ..
     return checks
 
 
-def check_text(folder: Path, table: str, rules: Collection[str] | None = None) -> str:
-    """The checks of a table as SodaCL; only those with these names, if any are given."""
+def check_text(
+    folder: Path, table: str, rules: Collection[str] | None = None, months: Collection[str] | None = None
+) -> str:
+    """The checks of a table as SodaCL; only those with these names, if any are given.
+
+    `months`: those ('YYYY-MM') of which rules that hold by month are asked; None: all.
+    """
     text = check_file(folder, table).read_text(encoding="utf-8")
-    if rules is None:
+    if rules is None and months is None:
         return text
     ((header, items),) = yaml.load(text, yaml.CSafeLoader).items()
-    wanted = [item for item in items for settings in item.values() if settings["name"] in rules]
+    wanted = [item for item in items for settings in item.values() if rules is None or settings["name"] in rules]
+    for settings in (settings for item in wanted for settings in item.values()):
+        if months is not None and _is_by_month(settings):
+            settings["fail query"] = within_months(settings["fail query"], MARTS[table], months)
     return yaml.dump({header: wanted}, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+
+
+def within_months(query: str, mart: Mart, months: Collection[str]) -> str:
+    """A SELECT that sees the rows of these months alone, of the mart and of those inputs that change it by month.
+
+    Raises PlatformError where it cannot be read.
+    """
+    try:
+        tree = sqlglot.parse_one(query, dialect="postgres")
+    except sqlglot.errors.SqlglotError as error:
+        raise PlatformError(f"A check of {mart.name} is no SELECT: {error}.", "Mend its check file.") from error
+    for found in list(tree.find_all(exp.Table)):
+        if found.name in (mart.name, *mart.by_month):
+            alias = found.alias or found.name
+            found.set("alias", None)
+            rows = f"select * from {found.sql(dialect='postgres')} where {_is_of(found.name, months)}"
+            found.replace(sqlglot.parse_one(rows, dialect="postgres", into=exp.Select).subquery(alias))
+    return tree.sql(dialect="postgres")
+
+
+def _is_of(asset: str, months: Collection[str]) -> str:
+    """The condition that a row is of one of these months."""
+    if asset in MARTS:
+        return in_months(quoted(MARTS[asset].dated), months)
+    month = SOURCE_TABLES[asset].month
+    assert month is not None  # noqa: S101 - a mart is computed by month only from tables that have months
+    dated = in_months(quoted(month.column), months)
+    if month.parent is None:
+        return dated
+    key = quoted(str(month.parent_key))
+    return f"{key} in (select {key} from {sql_table('raw', month.parent)} where {dated})"
 
 
 def variables_of(text: str) -> frozenset[str]:
@@ -140,7 +183,14 @@ def _declared(table: str, item: dict[str, Any]) -> DeclaredCheck:
     attributes = settings.get("attributes", {})
     dimension = attributes.get("dimension", _DIMENSIONS[kind])
     query = settings.get("fail query", "")
-    return DeclaredCheck(table, settings["name"], kind, line, dimension, attributes.get("meaning", ""), columns, query)
+    meaning, by_month = attributes.get("meaning", ""), _is_by_month(settings)
+    if by_month and not (query and table in MARTS and MARTS[table].incremental):
+        raise ValueError(f"{settings['name']} cannot hold by month")
+    return DeclaredCheck(table, settings["name"], kind, line, dimension, meaning, columns, query, by_month)
+
+
+def _is_by_month(settings: dict[str, Any]) -> bool:
+    return settings.get("attributes", {}).get("by_month") is True
 
 
 def _kind(line: str, settings: dict[str, Any]) -> tuple[Kind, tuple[str, ...]]:

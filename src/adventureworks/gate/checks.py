@@ -66,12 +66,14 @@ def run_checks(
     schema: str = "staging",
     *,
     only: Mapping[str, Collection[str]] | None = None,
+    months: Mapping[str, Collection[str]] | None = None,
 ) -> list[CheckOutcome]:
     """Runs the checks of these tables against the candidate views in `schema`; one outcome for each.
 
     `folder` holds the check files, `variables` the values that they ask for (`least_rows_<table>`,
-    `stale_before_<table>`, `as_of`), `only` the rules to run of a table, where not all of them are to. Raises
-    ServiceUnavailable where the warehouse does not answer.
+    `stale_before_<table>`, `as_of`). `only`: the rules to run of a table, where not all of them are to run. `months`:
+    the months of which rules that hold by month are asked, where not all can have changed. Raises ServiceUnavailable
+    where the warehouse does not answer.
     """
     from adventureworks.gate.soda import checked_schema
 
@@ -85,7 +87,9 @@ def run_checks(
                 continue
             try:
                 with contained(table, "checks_are_evaluated", "checked"):
-                    outcomes += _check_table(source, folder, declared, variables, (only or {}).get(table))
+                    outcomes += _check_table(
+                        source, folder, declared, variables, (only or {}).get(table), (months or {}).get(table)
+                    )
             except TableBlocked as fault:
                 outcomes.append(CheckOutcome(table, fault.rule, "error", None, fault.detail, (), "validity"))
     return outcomes
@@ -97,11 +101,12 @@ def _check_table(
     declared: Sequence[DeclaredCheck],
     variables: Mapping[str, str],
     rules: Collection[str] | None,
+    months: Collection[str] | None,
 ) -> list[CheckOutcome]:
     from adventureworks.gate.soda import scan_table
 
     key = _shown_key(declared)
-    text = check_text(folder, declared[0].table, rules)
+    text = check_text(folder, declared[0].table, rules, months)
     declared = [check for check in declared if rules is None or check.rule in rules]
     missing = sorted(variables_of(text) - set(variables))
     if missing:

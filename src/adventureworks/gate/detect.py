@@ -14,7 +14,7 @@ from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_
 from adventureworks.settings import Settings
 from adventureworks.source import Source, TableState, open_source
 from adventureworks.warehouse import layout, open_warehouse, publication
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.postgres import Connection, connections_kept
 
 # A load task takes about as long to start as it needs for this many rows.
 ROWS_PER_TASK = 60_000
@@ -29,6 +29,7 @@ class _Known:
     blocked: bool
 
 
+@connections_kept()
 def detect(
     settings: Settings, run_id: str, *, everything: bool = False, accept: Collection[str] = ()
 ) -> list[list[str]]:

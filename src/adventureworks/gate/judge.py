@@ -26,12 +26,13 @@ from adventureworks.gate.load import load, mark_blocked, note_blocked
 from adventureworks.gate.profiling import judge_changes
 from adventureworks.settings import Settings
 from adventureworks.warehouse import Warehouse, candidate, layout, open_warehouse, publication, quarantine, staging
-from adventureworks.warehouse.postgres import Connection, WarehouseConnection
+from adventureworks.warehouse.postgres import Connection, WarehouseConnection, connections_kept
 from adventureworks.warehouse.sql import names, quoted, table
 
 EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001 - the source's dates have no zone
 
 
+@connections_kept()
 def judge(settings: Settings, run_id: str) -> None:
     """Writes the verdict on every staged table of a run into `ops.change` and `ops.check_result`.
 

@@ -24,7 +24,7 @@ from adventureworks.gate.reading import SourceLost, TableReading
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
 from adventureworks.warehouse import Warehouse, candidate, open_warehouse, quarantine, staging
-from adventureworks.warehouse.postgres import Append, Connection, WarehouseConnection
+from adventureworks.warehouse.postgres import Append, Connection, WarehouseConnection, connections_kept
 from adventureworks.warehouse.sql import in_order
 
 # Beyond this many rows in quarantine by one run the table is blocked anyway, and more would only fill the disk.
@@ -59,6 +59,7 @@ _EVER = datetime(9999, 12, 31)  # noqa: DTZ001
 _NUMBER_OR_DATE = re.compile(r"-?\d{1,10}(?:[-: T.]\d{1,6})*")
 
 
+@connections_kept()
 def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, int]:
     """Stages the changes of these tables, read from one snapshot; returns the rows read of each.
 

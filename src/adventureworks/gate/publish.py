@@ -25,7 +25,7 @@ from adventureworks.incidents import Finding, Incident
 from adventureworks.incidents.ledger import IF_MEANT, SHAPE_RULES
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.postgres import Connection, connections_kept
 from adventureworks.warehouse.publication import Publication
 
 ORDERS = "Sales_SalesOrderHeader"
@@ -35,6 +35,7 @@ ORDERS = "Sales_SalesOrderHeader"
 _CONSEQUENCES = frozenset({"unit_is_whole", "parent_is_published"})
 
 
+@connections_kept()
 def publish(settings: Settings, run_id: str) -> list[Publication]:
     """Publishes every staged table of a run that was not blocked; run again, it publishes nothing twice.
 
@@ -101,6 +102,7 @@ class Conclusion:
     states: Mapping[str, Mapping[str, Any]]
 
 
+@connections_kept()
 def conclude(settings: Settings, run_id: str) -> Conclusion:
     """Opens and resolves incidents, and notes that the batch was announced. Call it when the events are out."""
     faults: dict[str, TableBlocked] = {}

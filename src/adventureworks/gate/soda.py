@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ env_helper.load_dotenv = lambda **_: False
 # What goes wrong is told by the outcomes; Soda's own words repeat whole queries.
 logging.getLogger("soda").setLevel(logging.CRITICAL + 1)
 
+from soda.execution.data_source import DataSource  # noqa: E402
 from soda.execution.query import query as soda_query  # noqa: E402
 from soda.sampler.sample_context import SampleContext  # noqa: E402
 from soda.sampler.sample_ref import SampleRef  # noqa: E402
@@ -105,12 +106,12 @@ class CheckedSchema:
     schema: str
     properties: Mapping[str, Any]
     """What Soda is told of it."""
-    connection: Any = None
-    """Where we are signed in already, for all scans."""
-    connect: Callable[[], Any] | None = None
-    """Else, how a scan is signed in; Soda need not know how."""
+    connection: Any
+    """Where we are signed in, for all scans; Soda need not know how."""
     rewritten: Callable[[str], str] = str
     """A SELECT in the words of the warehouse's engine, for the schemas of the environment."""
+    in_upper_case: bool = False
+    """Whether the engine keeps names in upper case."""
 
 
 @contextmanager
@@ -120,16 +121,20 @@ def checked_schema(warehouse: Warehouse, schema: str) -> Iterator[CheckedSchema]
         here = warehouse.environment
         real = schema_of(here, schema)
         properties = {"type": "postgres", "schema": real}
-        yield CheckedSchema(
-            schema,
-            properties,
-            connect=lambda: psycopg2.connect(warehouse.address("check", real)),
-            rewritten=partial(in_environment, environment=here) if here else str,
-        )
+        try:
+            connected = psycopg2.connect(warehouse.address("check", real))
+        except psycopg2.OperationalError as error:
+            raise _no_answer(_first_line(error)) from None
+        with closing(connected):
+            # A statement that fails must not spoil those of the next scan.
+            connected.autocommit = True
+            yield CheckedSchema(
+                schema, properties, connected, partial(in_environment, environment=here) if here else str
+            )
         return
     with warehouse.signed_in(schema, "check") as connection:
         where = {"type": "snowflake", "database": connection.database, "schema": connection.schema}
-        yield CheckedSchema(schema, where, connection, rewritten=warehouse.rewritten)
+        yield CheckedSchema(schema, where, connection, warehouse.rewritten, in_upper_case=True)
 
 
 def scan_table(source: CheckedSchema, text: str, variables: Mapping[str, str], newest_of: str = "") -> TableScan:
@@ -145,28 +150,21 @@ def scan_table(source: CheckedSchema, text: str, variables: Mapping[str, str], n
     scan._configuration.data_source_properties_by_name[_DATA_SOURCE] = dict(source.properties)
     scan._configuration.samples_limit = _SAMPLED_ROWS
     scan.add_variables(dict(variables))
-    if source.connection is not None:
+    if source.in_upper_case:
         text = in_upper_case(text, source.rewritten)
     elif source.rewritten is not str:
         text = with_selects(text, source.rewritten)
     scan.add_sodacl_yaml_str(text)
-    try:
-        scan._data_source_manager.data_sources[_DATA_SOURCE] = _signed_in(scan, source)
-        exit_code = scan.execute()
-        reached = scan._data_source_manager.data_sources.get(_DATA_SOURCE)
-        if reached is None or _is_closed(reached.connection):
-            raise ServiceUnavailable(
-                f"The warehouse does not answer: {_first_error(scan)}.", "Check it: adventureworks status"
-            )
-        checks = _measured(scan, sampler)
-        failed = any(check.outcome == "fail" for check in checks.values())
-        newest = _value(reached.connection, source.rewritten(newest_of)) if failed and newest_of else None
-        return TableScan(checks, _first_error(scan) if exit_code == 3 else "", newest)
-    finally:
-        # Soda forgets to close what it opened.
-        for opened in scan._data_source_manager.data_sources.values():
-            if source.connection is None:
-                opened.disconnect()
+    known = DataSource.create(scan._logs, _DATA_SOURCE, source.properties["type"], dict(source.properties))
+    known.connection = source.connection
+    scan._data_source_manager.data_sources[_DATA_SOURCE] = known
+    exit_code = scan.execute()
+    if _is_closed(source.connection):
+        raise _no_answer(_first_error(scan))
+    checks = _measured(scan, sampler)
+    failed = any(check.outcome == "fail" for check in checks.values())
+    newest = _value(source.connection, source.rewritten(newest_of)) if failed and newest_of else None
+    return TableScan(checks, _first_error(scan) if exit_code == 3 else "", newest)
 
 
 def in_upper_case(checks: str, rewritten: Callable[[str], str]) -> str:
@@ -197,17 +195,8 @@ def _upper(line: str) -> str:
     return _QUOTED.sub(lambda match: match[0].upper(), line)
 
 
-def _signed_in(scan: Scan, source: CheckedSchema) -> Any:
-    from soda.execution.data_source import DataSource
-
-    found = DataSource.create(scan._logs, _DATA_SOURCE, source.properties["type"], dict(source.properties))
-    try:
-        found.connection = source.connect() if source.connect else source.connection
-    except psycopg2.OperationalError as error:
-        raise ServiceUnavailable(
-            f"The warehouse does not answer: {_first_line(error)}.", "Check it: adventureworks status"
-        ) from None
-    return found
+def _no_answer(reason: str) -> ServiceUnavailable:
+    return ServiceUnavailable(f"The warehouse does not answer: {reason}.", "Check it: adventureworks status")
 
 
 def _is_closed(connection: Any) -> bool:

@@ -55,10 +55,13 @@ class Reporter:
         return [self._event("START", MARTS[name], at) for name in marts]
 
     def published(self, connection: Connection, at: datetime) -> list[RunEvent]:
-        """The marts that the run published."""
+        """The marts that the run published, or found as they were."""
         results = self._results(connection)
         events = []
-        for version in publication.of_run(connection, self.run_id):
+        for version in (
+            *publication.of_run(connection, self.run_id),
+            *publication.confirmed_by(connection, self.run_id),
+        ):
             mart = MARTS[version.asset]
             known = {**publication.newest_versions(connection, mart.inputs), **version.inputs}
             outcome = _Outcome(version.version, version.rows, known, results[mart.name])

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -22,8 +22,14 @@ from adventureworks.marts.plan import plan_now
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication
 from adventureworks.warehouse.memo import remembering
-from adventureworks.warehouse.postgres import Connection, PostgresWarehouse, WarehouseConnection, column_type
-from adventureworks.warehouse.sql import names, quoted, table
+from adventureworks.warehouse.postgres import (
+    Connection,
+    PostgresWarehouse,
+    WarehouseConnection,
+    column_type,
+    connections_kept,
+)
+from adventureworks.warehouse.sql import in_months, names, quoted, table
 
 MOST_TRIES = 3
 
@@ -34,6 +40,7 @@ class Build:
 
     inputs: Mapping[str, int]
     months: Mapping[str, Months]
+    """By mart: the months of which rows differ from the published ones, none if it is as it was; None: any may."""
     models: Mapping[str, str]
     """The digest of each mart's model when it was computed."""
     as_of: date
@@ -44,6 +51,7 @@ class Build:
         return tuple(MARTS[name] for name in self.months)
 
 
+@connections_kept()
 def build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
     """Computes what changed of every mart of an analysis into `staging`, all from one moment.
 
@@ -74,13 +82,16 @@ def _build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
         if isinstance(todo, NothingToDo):
             return todo
         built: list[str] = []
+        changed: dict[str, Months] = {}
         for mart in marts_of(dag):
             # What an earlier run left staged is not what this one publishes.
             layout.show_published(connection, mart)
             if mart.name in todo.months:
-                _stage(connection, mart, todo.months[mart.name], {"as_of": todo.as_of, "run_id": run_id}, built)
+                parameters = {"as_of": todo.as_of, "run_id": run_id}
+                changed[mart.name] = _stage(connection, mart, todo.months[mart.name], parameters, built)
                 candidate.record(connection, run_id, mart)
                 built.append(mart.name)
+        todo = replace(todo, months=changed)
         connection.execute("delete from ops.build where dag = %s", (dag,))
         connection.execute(
             "insert into ops.build (run_id, dag, inputs, months, model, as_of) values (%s, %s, %s, %s, %s, %s)",
@@ -102,13 +113,16 @@ def _stage(
     months: Months,
     parameters: Mapping[str, Any],
     candidates: Sequence[str],
-) -> None:
-    """Computes `mart__rows`, and lets the candidate view show the mart with them in place."""
+) -> Months:
+    """Computes `mart__rows`, and lets the candidate view show the mart with them in place.
+
+    Returns the months of which rows differ from the published ones; only these are staged.
+    """
     rows = table("staging", f"{mart.name}__rows")
     connection.execute(f"drop table if exists {rows}")
     if models.is_sql(mart):
         model = models.rendered(mart, mart.name, candidates)
-        of_months = "true" if months is None else _month_filter(mart, months)
+        of_months = "true" if months is None else in_months(quoted(mart.dated), months)
         connection.execute(
             f"create unlogged table {rows} as"
             f" select {names(c.name for c in columns_of(mart))} from ({model}) as m where {of_months}",
@@ -116,11 +130,34 @@ def _stage(
         )
     else:
         _stage_computed(connection, mart, parameters, candidates)
+    months = _without_same(connection, mart, months)
     connection.execute(f"analyze {rows}")
     connection.execute(
         f"create or replace view {table('staging', mart.name)} as select {', '.join(_typed(mart))} from {rows}"
         f" union all {layout.published_rows(mart)} where not ({replaced(mart, months)})"
     )
+    return months
+
+
+def _without_same(connection: WarehouseConnection, mart: Mart, months: Months) -> Months:
+    """The months that were computed and came out as they are published are no longer staged.
+
+    Returns the others, none if there are none; None if any may differ.
+    """
+    if publication.newest(connection, mart.name) is None:
+        return months
+    rows, columns = table("staging", f"{mart.name}__rows"), names(column.name for column in columns_of(mart))
+    staged = f"select {columns} from {rows}"
+    published = f"select {columns} from {table('marts', mart.name)} where {replaced(mart, months)}"
+    found = connection.execute(
+        f"select distinct to_char(d.{quoted(mart.dated)}, 'YYYY-MM') from ("
+        f"({staged} except {published}) union all ({published} except {staged})) as d"
+    ).fetchall()
+    differing = tuple(sorted(month for (month,) in found))
+    if differing and months is None:
+        return None
+    connection.execute(f"delete from {rows} where not {in_months(quoted(mart.dated), differing)}")
+    return differing
 
 
 def _stage_computed(
@@ -175,19 +212,9 @@ def replaced(mart: Mart, months: Months) -> str:
     if mart.history:
         staged = f"select {quoted(mart.history)} from {table('staging', f'{mart.name}__rows')}"
         return f"{quoted(mart.history)} in ({staged})"
-    return "true" if months is None else _month_filter(mart, months)
+    return "true" if months is None else in_months(quoted(mart.dated), months)
 
 
 def _typed(mart: Mart) -> list[str]:
     """The columns in the types of the published table, so that both halves of the candidate agree."""
     return [f"{quoted(c.name)}::{column_type(c.dtype)} as {quoted(c.name)}" for c in columns_of(mart)]
-
-
-def _month_filter(mart: Mart, months: tuple[str, ...]) -> str:
-    """The condition that a row of the mart is of the months."""
-    return f"to_char({quoted(mart.dated)}, 'YYYY-MM') in ({', '.join(map(_literal, months))})" if months else "false"
-
-
-def _literal(month: str) -> str:
-    # A view cannot hold a parameter; a month is checked to be nothing but one.
-    return f"'{datetime.strptime(month, '%Y-%m').strftime('%Y-%m')}'"  # noqa: DTZ007 - a month has no zone

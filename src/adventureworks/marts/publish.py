@@ -17,8 +17,8 @@ from adventureworks.marts.build import Build, build_of, replaced, require
 from adventureworks.marts.gate import gate
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication
-from adventureworks.warehouse.postgres import WarehouseConnection
-from adventureworks.warehouse.publication import Publication
+from adventureworks.warehouse.postgres import WarehouseConnection, connections_kept
+from adventureworks.warehouse.publication import MadeOf, Publication
 from adventureworks.warehouse.sql import names, table
 
 
@@ -27,10 +27,13 @@ class Outcome:
     """What an analysis published: the new versions of its marts, incidents that are over, and what is to be told."""
 
     published: tuple[Publication, ...]
+    confirmed: tuple[Publication, ...]
+    """The versions that came out the same from newer inputs, and so stay."""
     resolved: tuple[Incident, ...]
     notices: tuple[Notice, ...]
 
 
+@connections_kept()
 def publish(settings: Settings, dag: str, run_id: str) -> Outcome | NothingToDo:
     """Replaces the computed months and notes versions and inputs, in one transaction. Run again, it changes nothing.
 
@@ -45,18 +48,23 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
     marts = marts_of(dag)
     with open_warehouse(settings).connect(f"publish {dag}") as connection:
         done = connection.execute(
-            "select 1 from ops.publication where run_id = %s and asset = any(%s)", (run_id, [m.name for m in marts])
+            "select 1 from ops.publication where %s in (run_id, confirmed_by) and asset = any(%s)",
+            (run_id, [mart.name for mart in marts]),
         ).fetchone()
         resolved: list[Incident] = []
         if done is None:
             built = build_of(connection, dag, run_id)
             for mart in built.marts:
-                _announce(connection, mart, run_id)
-                _publish_mart(connection, mart, run_id, built)
+                if built.months[mart.name] == ():
+                    publication.confirm(connection, mart.name, run_id, **_made_of(connection, mart, built))
+                else:
+                    _announce(connection, mart, run_id)
+                    _publish_mart(connection, mart, run_id, built)
                 resolved += incidents.resolve(connection, mart.name, run_id=run_id)
             require(connection, run_id, built)
         published = tuple(publication.of_run(connection, run_id))
-        outcome = Outcome(published, tuple(resolved), tuple(notices.of_run(connection, run_id)))
+        confirmed = tuple(publication.confirmed_by(connection, run_id))
+        outcome = Outcome(published, confirmed, tuple(resolved), tuple(notices.of_run(connection, run_id)))
     # When all is committed: to make a view is to commit, on some engines. Until then the candidates show the same rows.
     with open_warehouse(settings).connect(f"publish {dag}") as connection:
         for version in published:
@@ -82,18 +90,23 @@ def _publish_mart(connection: WarehouseConnection, mart: Mart, run_id: str, buil
         f"insert into {published} ({names(columns)}) select {names(columns)} from {rows}"
     ).rowcount
     total = connection.execute(f"select count(*) from {published}").fetchone()
-    orders = _withheld_orders(connection) if reads_orders(mart) else 0
     publication.record(
         connection,
         asset=mart.name,
         rows=int(total[0]) if total else 0,
         changed_rows=max(removed, added),
         months=months,
-        set_aside=orders,
-        verdict=f"passed with warnings: {orders:,} {'order' if orders == 1 else 'orders'} withheld"
-        if orders
-        else "passed",
         run_id=run_id,
+        **_made_of(connection, mart, built),
+    )
+
+
+def _made_of(connection: WarehouseConnection, mart: Mart, built: Build) -> MadeOf:
+    orders = _withheld_orders(connection) if reads_orders(mart) else 0
+    withheld = f"passed with warnings: {orders:,} {'order' if orders == 1 else 'orders'} withheld"
+    return MadeOf(
+        set_aside=orders,
+        verdict=withheld if orders else "passed",
         inputs={asset: built.inputs[asset] for asset in feeds_of(mart) if asset in built.inputs},
         model=built.models[mart.name],
         as_of=built.as_of,

@@ -18,7 +18,7 @@ from airflow.sdk import (
     get_current_context,
 )
 
-from adventureworks.catalog import ANALYSES, MARTS, entry, marts_of, starting_inputs
+from adventureworks.catalog import ANALYSES, MARTS, entry, marts_of, readers_of, starting_inputs
 from adventureworks.orchestration.watcher import SourceChanged
 
 SOURCE_ALIAS = AssetAlias("source_tables", group="source")
@@ -69,6 +69,9 @@ def settings_for(dag_id: str) -> dict[str, Any]:
         "tags": [tag],
         "default_args": {
             "owner": owner,
+            # Where more tasks could run than may, those go first for which most analyses wait.
+            "priority_weight": 1 + (len(readers_of(dag_id)) if marts else len(ANALYSES)),
+            "weight_rule": "absolute",
             "retries": 4,
             "retry_delay": timedelta(seconds=5),
             "retry_exponential_backoff": True,

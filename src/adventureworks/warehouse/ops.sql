@@ -16,6 +16,7 @@ create table if not exists ops.publication (
     announced    boolean   not null default false,  -- its asset event was sent
     primary key (asset, version)
 );
+alter table ops.publication add column if not exists confirmed_by varchar;  -- the run that last computed the same rows again
 
 create table if not exists ops.watermark (
     asset         varchar not null primary key,

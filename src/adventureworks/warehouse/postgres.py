@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -147,18 +149,66 @@ def as_text(query: Any) -> str:
     return query if isinstance(query, str) else str(query.as_string())
 
 
+_Idle = dict[tuple[str, str], list[WarehouseConnection]]
+_idle: ContextVar[_Idle | None] = ContextVar("idle", default=None)
+
+
+@contextmanager
+def connections_kept() -> Iterator[None]:
+    """Within the block, a connection that ended well is used again: connecting takes longer than most statements."""
+    if _idle.get() is not None:
+        yield
+        return
+    idle: _Idle = {}
+    token = _idle.set(idle)
+    try:
+        yield
+    finally:
+        _idle.reset(token)
+        for connection in chain.from_iterable(idle.values()):
+            connection.close()
+
+
 @contextmanager
 def connected(url: SecretStr, environment: str = "", purpose: str = "adventureworks") -> Iterator[WarehouseConnection]:
     """A connection for the schemas of an environment, as psycopg's `connect` makes one."""
-    address = address_of(url, purpose).get_secret_value()
-    with WarehouseConnection.connect(address, cursor_factory=_Cursor) as connection:
-        # Outside of a transaction: what is set in one that is rolled back does not last.
-        connection.autocommit = True
-        connection.execute(LATER_TIMEOUTS)
-        connection.autocommit = False
-        connection.server_cursor_factory = _ServerCursor
-        connection.environment = environment
+    idle = _idle.get()
+    kept = idle.setdefault((url.get_secret_value(), environment), []) if idle is not None else []
+    with ExitStack() as stack:
+        connection = stack.enter_context(_again(kept, purpose) or _new(url, environment, purpose))
         yield connection
+        if idle is not None and not connection.autocommit and not connection.closed:
+            connection.commit()
+            kept.append(connection)
+            stack.pop_all()
+
+
+def _new(url: SecretStr, environment: str, purpose: str) -> WarehouseConnection:
+    address = address_of(url, purpose).get_secret_value()
+    # Nothing is prepared: a view that is made anew between two transactions may have other columns.
+    connection = WarehouseConnection.connect(address, cursor_factory=_Cursor, prepare_threshold=None)
+    # Outside of a transaction: what is set in one that is rolled back does not last.
+    connection.autocommit = True
+    connection.execute(LATER_TIMEOUTS)
+    connection.autocommit = False
+    connection.server_cursor_factory = _ServerCursor
+    connection.environment = environment
+    return connection
+
+
+def _again(kept: list[WarehouseConnection], purpose: str) -> WarehouseConnection | None:
+    """A connection that was kept and is still there, or None."""
+    while kept:
+        connection = kept.pop()
+        try:
+            connection.autocommit = True
+            connection.execute("select set_config('application_name', %s, false)", (purpose[:63],))
+            connection.autocommit = False
+        except psycopg.OperationalError:
+            connection.close()
+        else:
+            return connection
+    return None
 
 
 def address_of(url: SecretStr, purpose: str, schema: str = "") -> SecretStr:

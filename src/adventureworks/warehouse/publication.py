@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from adventureworks.catalog import MonthOf, SourceTable
 from adventureworks.columns import columns_of, key_of
@@ -30,6 +30,8 @@ class Publication:
     inputs: Mapping[str, int] = field(default_factory=dict)
     as_of: date | None = None
     """The business date of a mart."""
+    model: str | None = None
+    """The digest of a mart's model, contract and checks."""
 
     def as_extra(self) -> dict[str, Any]:
         """The payload of the asset event."""
@@ -43,11 +45,11 @@ class Publication:
         }
 
 
-_COLUMNS = "asset, version, rows, changed_rows, months, set_aside, verdict, inputs, as_of"
+_COLUMNS = "asset, version, rows, changed_rows, months, set_aside, verdict, inputs, as_of, model"
 
 
 def _publication(row: Sequence[Any]) -> Publication:
-    asset, version, rows, changed, months, set_aside, verdict, inputs, as_of = row
+    asset, version, rows, changed, months, set_aside, verdict, inputs, as_of, model = row
     return Publication(
         asset,
         version,
@@ -58,7 +60,18 @@ def _publication(row: Sequence[Any]) -> Publication:
         verdict,
         json.loads(inputs) if inputs else {},
         as_of,
+        model,
     )
+
+
+class MadeOf(TypedDict):
+    """What a version of a mart was computed from, and what follows from that alone."""
+
+    set_aside: int
+    verdict: str
+    inputs: Mapping[str, int]
+    model: str
+    as_of: date
 
 
 def record(
@@ -96,6 +109,21 @@ def record(
     )
 
 
+def confirm(connection: Connection, asset: str, run_id: str, **made_of: Unpack[MadeOf]) -> None:
+    """Notes that a run computed the newest version of a mart again, from these inputs, and no row changed."""
+    connection.execute(
+        "update ops.publication set confirmed_by = %(run)s, set_aside = %(set_aside)s, verdict = %(verdict)s,"
+        " inputs = %(inputs)s, model = %(model)s, as_of = %(as_of)s where asset = %(asset)s"
+        " and version = (select max(version) from ops.publication where asset = %(asset)s)",
+        {
+            **made_of,
+            "asset": asset,
+            "run": run_id,
+            "inputs": json.dumps(dict(made_of["inputs"]), sort_keys=True),
+        },
+    )
+
+
 def newest_versions(connection: Connection, assets: Sequence[str]) -> dict[str, int]:
     """The newest version of each asset; an asset that was never published is absent."""
     rows = connection.execute(
@@ -115,6 +143,14 @@ def newest(connection: Connection, asset: str) -> Publication | None:
 def of_run(connection: Connection, run_id: str) -> list[Publication]:
     """The versions that a run published."""
     rows = connection.execute(f"select {_COLUMNS} from ops.publication where run_id = %s order by asset", (run_id,))
+    return [_publication(row) for row in rows.fetchall()]
+
+
+def confirmed_by(connection: Connection, run_id: str) -> list[Publication]:
+    """The versions that a run computed again, without a difference, unless a later run did so too."""
+    rows = connection.execute(
+        f"select {_COLUMNS} from ops.publication where confirmed_by = %s order by asset", (run_id,)
+    )
     return [_publication(row) for row in rows.fetchall()]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, timedelta
 
 
 def quoted(name: str) -> str:
@@ -30,6 +31,19 @@ def same(columns: Iterable[str], left: str, right: str) -> str:
     """The condition that two rows do not differ, NULL being equal to NULL."""
     pairs = [f"{left}.{quoted(column)} is not distinct from {right}.{quoted(column)}" for column in columns]
     return " and ".join(pairs) or "true"
+
+
+def in_months(column: str, months: Iterable[str]) -> str:
+    """The condition that a date or timestamp lies in one of these months ('YYYY-MM'), in a form that is cheap to test.
+
+    Literal: a view cannot hold a parameter. Raises ValueError where a month is nothing of the kind.
+    """
+    ranges = []
+    for month in months:
+        first = date.fromisoformat(f"{month}-01")
+        after = (first + timedelta(days=31)).replace(day=1)
+        ranges.append(f"{column} >= date '{first}' and {column} < date '{after}'")
+    return f"({' or '.join(ranges)})" if ranges else "false"
 
 
 def in_order(key: Iterable[str]) -> list[str]:

@@ -1,0 +1,119 @@
+"""Time from a change that is committed at the source to all marts fresh, on a running platform, as a waterfall.
+
+Run: python bench/new_day.py CYCLES -- COMMAND
+
+while `adventureworks run` is up on the same ADVENTUREWORKS_HOME. COMMAND commits one change at the source. Every cycle
+prints when each table and mart was published and when each task ran, in seconds after the commit.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import psycopg
+
+from adventureworks.catalog import MARTS
+from adventureworks.cli.reading import services
+from adventureworks.marts.plan import decide_now
+from adventureworks.settings import Settings, settings
+from adventureworks.warehouse import open_warehouse
+
+QUIET = 2.0
+"""Seconds for which nothing may be due or running before a cycle counts as over."""
+LIMIT = 300
+"""Seconds after which a cycle is given up."""
+ACTIVE = "select count(*) from dag_run where state in ('queued', 'running')"
+TASKS = """
+select dag_id, task_id, map_index, state, queued_dttm, start_date, end_date from task_instance
+where start_date >= to_timestamp(%s) and queued_dttm is not null and end_date is not null order by start_date
+"""
+PUBLISHED = """
+select asset, version, extract(epoch from published_at)::float8 from ops.publication
+where published_at >= to_timestamp(%s) order by 3
+"""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of a cycle; moments in seconds after the commit."""
+
+    name: str
+    state: str
+    queued: float
+    started: float
+    ended: float
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """What followed one change; moments in seconds after the commit."""
+
+    published: tuple[tuple[str, int, float], ...]
+    """Asset, version, moment."""
+    tasks: tuple[Task, ...]
+
+    def moment_of(self, asset: str) -> float:
+        """When the last new version of an asset was published; not a number if there was none."""
+        return max((at for name, _, at in self.published if name == asset), default=float("nan"))
+
+    @property
+    def last_mart(self) -> float:
+        """When the last mart was published."""
+        return max((at for name, _, at in self.published if name in MARTS), default=float("nan"))
+
+    def __str__(self) -> str:
+        lines = [f"  {at:7.2f}  {asset} version {version}" for asset, version, at in self.published]
+        for task in self.tasks:
+            waited, took = task.started - task.queued, task.ended - task.started
+            bar = " " * int(4 * task.started) + "." * int(4 * waited) + "#" * max(1, int(4 * took))
+            lines.append(f"  {task.started:7.2f} {took:6.2f} s  {task.name:45} {task.state:8}|{bar}")
+        return "\n".join(lines)
+
+
+def measure(stated: Settings, metadata_url: str, command: Sequence[str]) -> Cycle:
+    """Runs a command that changes the source and waits until every mart is fresh. Raises TimeoutError after `LIMIT`."""
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    committed, quiet_since = time.time(), None
+    with psycopg.connect(metadata_url, autocommit=True) as airflow, open_warehouse(stated).connect("bench") as warehouse:
+        warehouse.autocommit = True
+        while quiet_since is None or time.time() - quiet_since < QUIET:
+            time.sleep(0.25)
+            if time.time() - committed > LIMIT:
+                raise TimeoutError(f"not fresh after {LIMIT} s: {', '.join(decide_now(stated, warehouse).behind)}")
+            active = airflow.execute(ACTIVE).fetchone()
+            ingested = warehouse.execute(PUBLISHED, (committed,)).fetchone()
+            is_quiet = ingested and active == (0,) and not decide_now(stated, warehouse).behind
+            quiet_since = (quiet_since or time.time()) if is_quiet else None
+        published = warehouse.execute(PUBLISHED, (committed,)).fetchall()
+        tasks = [
+            Task(
+                f"{dag}.{task}{'' if index < 0 else f'[{index}]'}",
+                str(state),
+                *(moment.timestamp() - committed for moment in moments),
+            )
+            for dag, task, index, state, *moments in airflow.execute(TASKS, (committed,)).fetchall()
+        ]
+    return Cycle(tuple((asset, version, at - committed) for asset, version, at in published), tuple(tasks))
+
+
+def main() -> None:
+    """Prints a waterfall of each cycle, and the medians."""
+    cycles, command = int(sys.argv[1]), sys.argv[sys.argv.index("--") + 1 :]
+    with services(settings()) as ends:
+        stated = settings().model_copy(update={"warehouse_url": ends.warehouse_url})
+        found = []
+        for number in range(cycles):
+            found.append(measure(stated, ends.metadata_url.get_secret_value(), command))
+            print(f"cycle {number + 1}: {len(found[-1].tasks)} tasks", found[-1], sep=os.linesep, flush=True)
+    print(f"daily_sales: median {median(cycle.moment_of('daily_sales') for cycle in found):.1f} s")
+    print(f"last mart: median {median(cycle.last_mart for cycle in found):.1f} s")
+
+
+if __name__ == "__main__":
+    main()
