@@ -119,6 +119,23 @@ def test_without_a_change_nothing_runs(pipeline: Pipeline) -> None:
     assert isinstance(pipeline.analyse(), NothingToDo)
 
 
+def test_figures_that_come_out_the_same_are_no_new_version_and_start_no_reader(pipeline: Pipeline) -> None:
+    pipeline.settle("daily_sales_etl", "sales_territory_analysis")
+    version = "select version, inputs::json ->> 'Production_Product' from ops.publication where asset = 'fact_sales'"
+    before = pipeline.published(version)
+    events = len(pipeline.published("select from ops.publication where asset = any(%s)", ([*MARTS],)))
+    pipeline.change('update "Production"."Product" set "Size" = \'99\', "ModifiedDate" = now() where "ProductID" = 776')
+    assert list(pipeline.ingest().published) == ["Production_Product"]
+
+    computed = pipeline.analyse()
+    assert isinstance(computed, Plan)
+    assert computed.months == {"fact_sales": (), "daily_sales": ()}
+    assert pipeline.published(version) == [(number, "2") for number, _ in before]
+    assert len(pipeline.published("select from ops.publication where asset = any(%s)", ([*MARTS],))) == events
+    assert isinstance(pipeline.analyse(), NothingToDo), "the same is not computed again"
+    assert isinstance(pipeline.analyse("sales_territory_analysis"), NothingToDo)
+
+
 def test_reading_everything_again_publishes_nothing(pipeline: Pipeline) -> None:
     ingested = pipeline.ingest(everything=True)
     assert len(ingested.loaded) == 71
