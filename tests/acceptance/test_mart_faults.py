@@ -167,11 +167,11 @@ class Trial:
 
     def rows_by_month(self, *statements: str) -> Iterator[tuple[str, set[Any], set[Any]]]:
         """What each rule that holds by month finds after these statements, asked of all months, and of every second
-        month and then of the others."""
+        month and then of the others. Nothing where keys come twice: ties then make it chance which rows are found."""
         years = [f"{year}-{month:02}" for year in range(2005, 2020) for month in range(1, 13)]
         with self._connection.transaction(force_rollback=True):
             self._run(statements)
-            for rule in self.by_month:
+            for rule in () if self._has_key_twice() else self.by_month:
                 halves = [within_months(self.rules[rule], self._mart, years[start::2]) for start in (0, 1)]
                 whole, *parts = (self._connection.execute(query).fetchall() for query in (self.rules[rule], *halves))
                 yield rule, set(whole), {row for part in parts for row in part}
@@ -195,13 +195,16 @@ class Trial:
                 return rule
         if not self._any("select 1 from candidate"):
             return "is_not_empty" if self._needs_rows else ""
-        if self._any(f"select 1 from candidate group by {names(key_of(self._mart))} having count(*) > 1"):
+        if self._has_key_twice():
             return "key_is_unique"
         columns = columns_of(self._mart)
         rows = rows_of(self._connection, f"select {names(c.name for c in columns)} from candidate", {})
         frame = rows.select(pl.col(c.name).cast(c.dtype) for c in columns)
         rejections = hold_against(self._mart, frame.to_arrow().combine_chunks().to_batches()[0]).rejections
         return rejections[0].rule if rejections else ""
+
+    def _has_key_twice(self) -> bool:
+        return self._any(f"select 1 from candidate group by {names(key_of(self._mart))} having count(*) > 1")
 
     def _differs(self) -> bool:
         return self._any("select * from candidate except all select * from before") or self._any(

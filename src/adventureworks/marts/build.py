@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -40,7 +40,9 @@ class Build:
 
     inputs: Mapping[str, int]
     months: Mapping[str, Months]
-    """By mart: the months of which rows differ from the published ones, none if it is as it was; None: any may."""
+    """By mart: those that were computed."""
+    changed: Mapping[str, Months]
+    """By mart: those of which rows differ from the published ones, none if it is as it was; None: any may differ."""
     models: Mapping[str, str]
     """The digest of each mart's model when it was computed."""
     as_of: date
@@ -91,15 +93,16 @@ def _build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
                 changed[mart.name] = _stage(connection, mart, todo.months[mart.name], parameters, built)
                 candidate.record(connection, run_id, mart)
                 built.append(mart.name)
-        todo = replace(todo, months=changed)
         connection.execute("delete from ops.build where dag = %s", (dag,))
         connection.execute(
-            "insert into ops.build (run_id, dag, inputs, months, model, as_of) values (%s, %s, %s, %s, %s, %s)",
+            "insert into ops.build (run_id, dag, inputs, months, changed, model, as_of)"
+            " values (%s, %s, %s, %s, %s, %s, %s)",
             (
                 run_id,
                 dag,
                 json.dumps(dict(todo.inputs), sort_keys=True),
                 json.dumps(dict(todo.months)),
+                json.dumps(changed),
                 todo.models,
                 todo.as_of,
             ),
@@ -183,16 +186,21 @@ def _stage_computed(
 def build_of(connection: Connection, dag: str, run_id: str) -> Build:
     """What a run computed. Raises CandidateLost if another run built since."""
     row = connection.execute(
-        "select inputs, months, model, as_of from ops.build where dag = %s and run_id = %s", (dag, run_id)
+        "select inputs, months, changed, model, as_of from ops.build where dag = %s and run_id = %s", (dag, run_id)
     ).fetchone()
     if row is None:
         raise CandidateLost(f"Another run replaced what this run of {dag} built.")
-    inputs, months, model, as_of = row
-    of_marts = {name: None if found is None else tuple(found) for name, found in json.loads(months).items()}
+    inputs, months, changed, model, as_of = row
     names_of, digests = [mart.name for mart in marts_of(dag)], model.split()
-    if len(digests) != len(names_of):
+    if len(digests) != len(names_of) or changed is None:
         raise CandidateLost(f"What this run of {dag} built is of another version of the platform.")
-    return Build(json.loads(inputs), of_marts, dict(zip(names_of, digests, strict=True)), as_of)
+    return Build(
+        json.loads(inputs), _months(months), _months(changed), dict(zip(names_of, digests, strict=True)), as_of
+    )
+
+
+def _months(noted: str) -> dict[str, Months]:
+    return {name: None if found is None else tuple(found) for name, found in json.loads(noted).items()}
 
 
 def require(connection: WarehouseConnection, run_id: str, built: Build) -> None:

@@ -83,7 +83,7 @@ def _contract_findings(
     last = publication.newest(connection, mart.name)
     if last is not None and last.model == built.models[mart.name]:
         # What is published has kept this same contract. That keys are unique is also a check, of the whole table.
-        published = f"{table('marts', mart.name)} where {replaced(mart, built.months[mart.name])}"
+        published = f"{table('marts', mart.name)} where {replaced(mart, built.changed[mart.name])}"
         query += f" except select {listed} from {published}"
     examples: dict[str, list[str]] = {}
     messages: dict[str, str] = {}
@@ -139,6 +139,7 @@ def _check_findings(settings: Settings, warehouse: Warehouse, dag: str, run_id: 
             # An earlier business date takes rows away, and rightly so.
             stale = _stale_before(settings, connection, mart) if comparable else _EVER
             variables[f"stale_before_{mart.name}"] = stale
+    # Also months that came out the same: their inputs are others.
     months = {name: found for name, found in built.months.items() if found is not None and len(found) <= FEW_MONTHS}
     outcomes = run_checks(
         warehouse, settings.checks_folder / "marts", [mart.name for mart in built.marts], variables, months=months

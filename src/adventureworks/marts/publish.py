@@ -55,7 +55,7 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
         if done is None:
             built = build_of(connection, dag, run_id)
             for mart in built.marts:
-                if built.months[mart.name] == ():
+                if built.changed[mart.name] == ():
                     publication.confirm(connection, mart.name, run_id, **_made_of(connection, mart, built))
                 else:
                     _announce(connection, mart, run_id)
@@ -84,7 +84,7 @@ def _announce(connection: WarehouseConnection, mart: Mart, run_id: str) -> None:
 def _publish_mart(connection: WarehouseConnection, mart: Mart, run_id: str, built: Build) -> None:
     columns = [column.name for column in columns_of(mart)]
     rows, published = table("staging", f"{mart.name}__rows"), table("marts", mart.name)
-    months = built.months[mart.name]
+    months = built.changed[mart.name]
     removed = connection.execute(f"delete from {published} where {replaced(mart, months)}").rowcount
     added = connection.execute(
         f"insert into {published} ({names(columns)}) select {names(columns)} from {rows}"
