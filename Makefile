@@ -15,7 +15,7 @@ WORKERS := 3
 unexport PYTHONDONTWRITEBYTECODE
 
 # The shell reads these from its environment, so that a path may hold anything.
-export SOURCE PORT ONCE
+export SOURCE PORT ONCE PEERS
 RUN_OPTIONS = $${SOURCE:+--source "$$SOURCE"} $${PORT:+--port "$$PORT"} $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 .DEFAULT_GOAL := help
@@ -54,8 +54,8 @@ lint: $(READY) ## style and types
 validation: $(READY) ## run the acceptance suite on the real data and write docs/validation.md anew
 	@WRITE_VALIDATION=1 $(BIN)/python -m pytest -q tests/acceptance
 
-bench: $(READY) ## measure time and memory
-	@for file in bench/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+bench: $(READY) ## measure the platform against its peers: PEERS=DIR (see bench/against_peers.py); writes docs/performance.md
+	@PYTHONPATH=. $(BIN)/python bench/against_peers.py "$${PEERS:?a folder with run.sh: see bench/against_peers.py}"
 
 lock: ## write requirements.lock and requirements-uv.lock anew from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }

@@ -12,8 +12,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import psycopg
@@ -76,11 +77,14 @@ class Cycle:
         return "\n".join(lines)
 
 
-def measure(stated: Settings, metadata_url: str, command: Sequence[str]) -> Cycle:
-    """Runs a command that changes the source and waits until every mart is fresh. Raises TimeoutError after `LIMIT`."""
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+def measure(stated: Settings, metadata_url: str, change: Callable[[], object]) -> Cycle:
+    """Changes the source and waits until every mart is fresh. Raises TimeoutError after `LIMIT`."""
+    change()
     committed, quiet_since = time.time(), None
-    with psycopg.connect(metadata_url, autocommit=True) as airflow, open_warehouse(stated).connect("bench") as warehouse:
+    with (
+        psycopg.connect(metadata_url, autocommit=True) as airflow,
+        open_warehouse(stated).connect("bench") as warehouse,
+    ):
         warehouse.autocommit = True
         while quiet_since is None or time.time() - quiet_since < QUIET:
             time.sleep(0.25)
@@ -109,7 +113,9 @@ def main() -> None:
         stated = settings().model_copy(update={"warehouse_url": ends.warehouse_url})
         found = []
         for number in range(cycles):
-            found.append(measure(stated, ends.metadata_url.get_secret_value(), command))
+            found.append(
+                measure(stated, ends.metadata_url.get_secret_value(), partial(subprocess.run, command, check=True))
+            )
             print(f"cycle {number + 1}: {len(found[-1].tasks)} tasks", found[-1], sep=os.linesep, flush=True)
     print(f"daily_sales: median {median(cycle.moment_of('daily_sales') for cycle in found):.1f} s")
     print(f"last mart: median {median(cycle.last_mart for cycle in found):.1f} s")

@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
-from adventureworks.columns import key_of
+from adventureworks.columns import columns_of, key_of
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.errors import ServiceUnavailable
 from adventureworks.gate import checks, load
 from adventureworks.source.postgres import PostgresSnapshot, PostgresSource
 from adventureworks.warehouse import open_warehouse, postgres, publication, quarantine, staging
-from adventureworks.warehouse.sql import names, table
+from adventureworks.warehouse.sql import quoted, table
 from tests.integration.pipeline import Pipeline
 
 OTHERS = ("Production_ScrapReason", "Sales_Currency")
@@ -49,8 +49,9 @@ def touch(pipeline: Pipeline, asset: str) -> None:
 def rows_of(pipeline: Pipeline, asset: str) -> tuple[list[Any], list[Any]]:
     """Keys and modification dates of a table, at the source and as published."""
     entry = SOURCE_TABLES[asset]
-    columns = names([*key_of(entry), entry.modified])
-    query = f"select {columns} from {{}} order by {columns}"
+    padded = {column.name for column in columns_of(entry) if column.is_padded}
+    listed = [f"rtrim({quoted(name)})" if name in padded else quoted(name) for name in (*key_of(entry), entry.modified)]
+    query = f"select {', '.join(listed)} from {{}} order by {', '.join(listed)}"
     return (
         pipeline.at_source(query.format(table(entry.schema, entry.name))),
         pipeline.published(query.format(table("raw", asset))),
