@@ -168,7 +168,7 @@ class Trial:
     def rows_by_month(self, *statements: str) -> Iterator[tuple[str, set[Any], set[Any]]]:
         """What each rule that holds by month finds after these statements, asked of all months, and of every second
         month and then of the others. Nothing where keys come twice: ties then make it chance which rows are found."""
-        years = [f"{year}-{month:02}" for year in range(2005, 2020) for month in range(1, 13)]
+        years = [f"{year}-{month:02}" for year in range(2010, 2016) for month in range(1, 13)]
         with self._connection.transaction(force_rollback=True):
             self._run(statements)
             for rule in () if self._has_key_twice() else self.by_month:
@@ -264,7 +264,7 @@ def test_a_rule_by_month_finds_in_the_months_what_it_finds_in_all(platform: Pipe
         assert trial.by_month
         noticed = 0
         rows = rows_of(connection, f"select * from marts.{mart.name}", {})
-        for fault in islice(Faults(mart, rows, seed=2).sample(), 2 * FEW):
+        for fault in islice(Faults(mart, rows, seed=2).sample(), FEW):
             for rule, whole, parts in trial.rows_by_month(*fault.statements):
                 assert parts == whole, f"{rule}: {fault.words}"
                 noticed += bool(whole)

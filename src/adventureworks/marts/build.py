@@ -90,7 +90,7 @@ def _build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
             layout.show_published(connection, mart)
             if mart.name in todo.months:
                 parameters = {"as_of": todo.as_of, "run_id": run_id}
-                changed[mart.name] = _stage(connection, mart, todo.months[mart.name], parameters, built)
+                changed[mart.name] = _stage(connection, mart, todo, parameters, built)
                 candidate.record(connection, run_id, mart)
                 built.append(mart.name)
         connection.execute("delete from ops.build where dag = %s", (dag,))
@@ -113,7 +113,7 @@ def _build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
 def _stage(
     connection: WarehouseConnection,
     mart: Mart,
-    months: Months,
+    todo: Plan,
     parameters: Mapping[str, Any],
     candidates: Sequence[str],
 ) -> Months:
@@ -121,7 +121,7 @@ def _stage(
 
     Returns the months of which rows differ from the published ones; only these are staged.
     """
-    rows = table("staging", f"{mart.name}__rows")
+    rows, months = table("staging", f"{mart.name}__rows"), todo.months[mart.name]
     connection.execute(f"drop table if exists {rows}")
     if models.is_sql(mart):
         model = models.rendered(mart, mart.name, candidates)
@@ -133,7 +133,10 @@ def _stage(
         )
     else:
         _stage_computed(connection, mart, parameters, candidates)
-    months = _without_same(connection, mart, months)
+    last = publication.newest(connection, mart.name)
+    # Under another contract, or other checks, also rows that stay have to be held against them.
+    if last is not None and last.model == _by_mart(mart.dag, todo.models)[mart.name]:
+        months = _without_same(connection, mart, months)
     connection.execute(f"analyze {rows}")
     connection.execute(
         f"create or replace view {table('staging', mart.name)} as select {', '.join(_typed(mart))} from {rows}"
@@ -147,8 +150,6 @@ def _without_same(connection: WarehouseConnection, mart: Mart, months: Months) -
 
     Returns the others, none if there are none; None if any may differ.
     """
-    if publication.newest(connection, mart.name) is None:
-        return months
     rows, columns = table("staging", f"{mart.name}__rows"), names(column.name for column in columns_of(mart))
     staged = f"select {columns} from {rows}"
     published = f"select {columns} from {table('marts', mart.name)} where {replaced(mart, months)}"
@@ -191,12 +192,15 @@ def build_of(connection: Connection, dag: str, run_id: str) -> Build:
     if row is None:
         raise CandidateLost(f"Another run replaced what this run of {dag} built.")
     inputs, months, changed, model, as_of = row
-    names_of, digests = [mart.name for mart in marts_of(dag)], model.split()
-    if len(digests) != len(names_of) or changed is None:
+    digests = _by_mart(dag, model)
+    if len(digests) != len(marts_of(dag)) or changed is None:
         raise CandidateLost(f"What this run of {dag} built is of another version of the platform.")
-    return Build(
-        json.loads(inputs), _months(months), _months(changed), dict(zip(names_of, digests, strict=True)), as_of
-    )
+    return Build(json.loads(inputs), _months(months), _months(changed), digests, as_of)
+
+
+def _by_mart(dag: str, models: str) -> dict[str, str]:
+    """The digests of an analysis by mart, as `due.digest_of` lists them; fewer, where another version listed them."""
+    return dict(zip((mart.name for mart in marts_of(dag)), models.split(), strict=False))
 
 
 def _months(noted: str) -> dict[str, Months]:
