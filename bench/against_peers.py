@@ -163,8 +163,9 @@ def written(whole: dict[str, float], days: list[dict[str, float]], ready: float,
     return f"""# Performance
 
 `make bench PEERS=DIR` writes this page: the peers and the platform run in turn on one machine, on the same PostgreSQL
-database with the real data. Ours includes detection (the source is asked every {POLLED_S} seconds), gates, Airflow and
-the reports; the peers are started by hand. {os.cpu_count()} processors; medians of {len(cycles)} days.
+database with the real data. Ours includes detection (the source is asked every {POLLED_S} seconds), the gates and
+Airflow, and in the first row the reports. The peers are started by hand; our idle platform runs beside
+their days. {os.cpu_count()} processors; medians of {len(cycles)} days.
 
 {table(names, rows)}
 

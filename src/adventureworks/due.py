@@ -241,6 +241,8 @@ class _Judge:
         facts, last = self._facts, self._facts.newest(mart.name)
         if last is None:
             return _Change(None, None, other="it was never published")
+        if last.model is None:
+            return _Change(None, None, other="nothing proves that its rows are those of its version")
         if last.model != facts.models[mart.name]:
             return _Change(None, None, other="its model, contract or checks changed")
         causes = [own[name] for name in mart.inputs if name in own]

@@ -11,7 +11,8 @@ from typing import Any
 
 import psycopg
 
-from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.warehouse import publication
 
 HELD = "It waited when the back-up was made, and may have been sent since."
 
@@ -69,6 +70,7 @@ def reconcile(
             "update ops.change as c set publishing = true where (c.asset, c.detected_at) in"
             " (select n.asset, max(n.detected_at) from ops.change as n group by n.asset)"
         )
+        publication.doubt(warehouse, [*MARTS])
         # Tables and views may be gone: they are laid out again where they are missing.
         warehouse.execute("delete from ops.layout")
     return Reconciled(held, released, announced)

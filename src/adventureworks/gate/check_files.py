@@ -65,7 +65,7 @@ class DeclaredCheck:
     query: str = ""
     """The SELECT of the rows that break the rule, where it has one."""
     by_month: bool = False
-    """Whether the rows of a month break it, or keep it, whatever the rows of other months are."""
+    """Whether the rule holds for each month alone, without regard to the rows of other months."""
 
     @cached_property
     def tables(self) -> frozenset[str]:
@@ -139,7 +139,7 @@ def within_months(query: str, mart: Mart, months: Collection[str]) -> str:
     try:
         tree = sqlglot.parse_one(query, dialect="postgres")
     except sqlglot.errors.SqlglotError as error:
-        raise PlatformError(f"A check of {mart.name} is no SELECT: {error}.", "Mend its check file.") from error
+        raise PlatformError(f"A check of {mart.name} is not valid SQL: {error}.", "Fix its check file.") from error
     for found in list(tree.find_all(exp.Table)):
         if found.name in (mart.name, *mart.by_month):
             alias = found.alias or found.name

@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from adventureworks.catalog import MARTS, Mart, marts_of
-from adventureworks.columns import columns_of
+from adventureworks.columns import columns_of, key_of
 from adventureworks.due import Months, NothingToDo, Plan
 from adventureworks.errors import CandidateLost, ServiceUnavailable
 from adventureworks.marts import models
@@ -42,7 +42,7 @@ class Build:
     months: Mapping[str, Months]
     """By mart: those that were computed."""
     changed: Mapping[str, Months]
-    """By mart: those of which rows differ from the published ones, none if it is as it was; None: any may differ."""
+    """By mart: those whose rows differ from the published ones, none if no row does; None: any may differ."""
     models: Mapping[str, str]
     """The digest of each mart's model when it was computed."""
     as_of: date
@@ -146,16 +146,16 @@ def _stage(
 
 
 def _without_same(connection: WarehouseConnection, mart: Mart, months: Months) -> Months:
-    """The months that were computed and came out as they are published are no longer staged.
-
-    Returns the others, none if there are none; None if any may differ.
-    """
+    """Removes from staging the months that equal the published ones, and returns the others; None: any may differ."""
     rows, columns = table("staging", f"{mart.name}__rows"), names(column.name for column in columns_of(mart))
     staged = f"select {columns} from {rows}"
     published = f"select {columns} from {table('marts', mart.name)} where {replaced(mart, months)}"
+    # EXCEPT does not count; a month in which a key comes twice is left for the gate to refuse.
+    twice = f"select {columns} from {rows} where ({names(key_of(mart))}) in (select {names(key_of(mart))} from {rows}"
+    twice += f" group by {names(key_of(mart))} having count(*) > 1)"
     found = connection.execute(
         f"select distinct to_char(d.{quoted(mart.dated)}, 'YYYY-MM') from ("
-        f"({staged} except {published}) union all ({published} except {staged})) as d"
+        f"({staged} except {published}) union all ({published} except {staged}) union all ({twice})) as d"
     ).fetchall()
     differing = tuple(sorted(month for (month,) in found))
     if differing and months is None:

@@ -24,7 +24,7 @@ from adventureworks.warehouse.postgres import Connection, connections_kept
 from adventureworks.warehouse.sql import names, quoted, table
 
 FEW_MONTHS = 12
-"""So many months are checked one by one; to check more is to check all of them."""
+"""Where more months than these were computed, rules that hold by month are asked of all months."""
 _EVER = "0001-01-01 00:00:00"
 
 

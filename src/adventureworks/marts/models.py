@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
 from functools import cache, lru_cache
-from importlib import import_module
+from importlib import import_module, resources
 from pathlib import Path
 
 import polars as pl
@@ -106,8 +106,12 @@ def _digest(mart: Mart, files: tuple[tuple[str, int], ...]) -> str:
 
 @cache
 def contract_text(domain: str) -> bytes:
-    """The contracts of a domain's marts, as they were when this process, or the one it was forked from, read them."""
-    return (Path(contracts.__file__).parent / "marts" / f"{domain}.py").read_bytes()
+    """The contracts of a domain's marts and the views that all marts share, as they were when this process, or the one
+    that it was forked from, read them."""
+    folder, views = Path(contracts.__file__).parent, resources.files("adventureworks.warehouse")
+    files = [folder / "marts" / f"{domain}.py", folder / "columns.py"]
+    shared = [views.joinpath(name) for name in ("sales_month.sql", "withheld.sql")]
+    return b"".join(file.read_bytes() for file in (*files, *shared))
 
 
 def _home(mart: Mart) -> Path:

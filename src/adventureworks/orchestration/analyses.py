@@ -54,13 +54,13 @@ def analysis(dag_id: str) -> None:
         if isinstance(outcome, NothingToDo):
             lineage.build_abandoned(dag_id)
             raise AirflowSkipException(f"Nothing to compute: {outcome.reason}.")
-        for version in outcome.published:
+        # Airflow tells of every outlet. A mart that came out the same has to be among them: its event also starts DAGs
+        # that do not subscribe to an input that they share with it.
+        for version in (*outcome.published, *outcome.confirmed):
             print(f"{version.asset}: version {version.version}, {version.rows:,} rows, {version.verdict}")
             outlet_events[asset(version.asset)].extra = version.as_extra()
             asset_state_store[asset(version.asset)].set("verdict", version.as_extra())
             asset_state_store[asset(version.asset)].set("watermark", {"input_versions": dict(version.inputs)})
-        for version in outcome.confirmed:
-            print(f"{version.asset}: no row changed, version {version.version} stays")
         lineage.marts_published()
         send((), outcome.resolved, outcome.notices)
 

@@ -69,7 +69,7 @@ def settings_for(dag_id: str) -> dict[str, Any]:
         "tags": [tag],
         "default_args": {
             "owner": owner,
-            # Where more tasks could run than may, those go first for which most analyses wait.
+            # When workers are scarce, the analyses that most others wait for go first.
             "priority_weight": 1 + (len(readers_of(dag_id)) if marts else len(ANALYSES)),
             "weight_rule": "absolute",
             "retries": 4,

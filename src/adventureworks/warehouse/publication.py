@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, TypedDict, Unpack
 
@@ -124,6 +124,18 @@ def confirm(connection: Connection, asset: str, run_id: str, **made_of: Unpack[M
     )
 
 
+def doubt(connection: Connection, marts: Collection[str]) -> None:
+    """Forgets by which models the newest versions of marts were computed: their rows may be of another moment.
+
+    So these marts are due, are computed whole, and become new versions, whatever is found published.
+    """
+    connection.execute(
+        "update ops.publication as p set model = null where p.asset = any(%s)"
+        " and p.version = (select max(n.version) from ops.publication as n where n.asset = p.asset)",
+        (list(marts),),
+    )
+
+
 def newest_versions(connection: Connection, assets: Sequence[str]) -> dict[str, int]:
     """The newest version of each asset; an asset that was never published is absent."""
     rows = connection.execute(
@@ -147,11 +159,11 @@ def of_run(connection: Connection, run_id: str) -> list[Publication]:
 
 
 def confirmed_by(connection: Connection, run_id: str) -> list[Publication]:
-    """The versions that a run computed again, without a difference, unless a later run did so too."""
+    """The versions that a run confirmed, and no run after it; no row of theirs changed."""
     rows = connection.execute(
         f"select {_COLUMNS} from ops.publication where confirmed_by = %s order by asset", (run_id,)
     )
-    return [_publication(row) for row in rows.fetchall()]
+    return [replace(_publication(row), changed_rows=0, months=()) for row in rows.fetchall()]
 
 
 def since(connection: Connection, asset: str, version: int) -> list[Publication]:
