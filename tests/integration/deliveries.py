@@ -16,6 +16,7 @@ from adventureworks.gate.load import protected
 from adventureworks.settings import Settings
 from adventureworks.source import open_source
 from adventureworks.warehouse import layout, open_warehouse, publication, staging
+from tests.conftest import WORKER
 
 _numbers = count(1)
 
@@ -46,7 +47,7 @@ class Deliveries:
 
     def deliver(self, frames: Mapping[str, pl.DataFrame], *, whole: bool = False) -> list[CheckOutcome]:
         """Stages frames, changed rows or whole tables, and judges their shape."""
-        self.run = f"ingest_source/delivery_{next(_numbers)}"
+        self.run = f"ingest_source/delivery_{WORKER}_{next(_numbers)}"
         with self.warehouse.connect("test") as connection:
             for asset in frames:
                 staging.start(connection, SOURCE_TABLES[asset])

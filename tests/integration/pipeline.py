@@ -19,8 +19,14 @@ from adventureworks.marts import plan as planning
 from adventureworks.marts import publish as publishing
 from adventureworks.settings import Settings
 from adventureworks.warehouse.publication import Publication
+from tests.conftest import WORKER
 
 _numbers = count(1)
+
+
+def _run_of(dag: str) -> str:
+    """Return a run id that no other run has. The template of this database may have been filled by another worker."""
+    return f"{dag}/{WORKER}_{next(_numbers)}"
 
 
 @dataclass
@@ -72,7 +78,7 @@ class Pipeline:
 
     def ingest(self, *, everything: bool = False, accept: Sequence[str] = ()) -> Ingested:
         """Detect, load, check, publish, tell."""
-        run = f"ingest_source/test_{next(_numbers)}"
+        run = _run_of("ingest_source")
         groups = detect.detect(self.settings, run, everything=everything, accept=accept)
         done = Ingested(loaded=sorted(asset for group in groups for asset in group))
         if not groups and not detect.has_work(self.settings, run):
@@ -86,7 +92,7 @@ class Pipeline:
 
     def analyse(self, dag: str = "daily_sales_etl") -> Plan | NothingToDo:
         """Plan, build, gate, publish."""
-        run = f"{dag}/test_{next(_numbers)}"
+        run = _run_of(dag)
         planned = planning.plan(self.settings, dag)
         if isinstance(planned, NothingToDo):
             return planned

@@ -62,7 +62,14 @@ def snowflake_double(patch: pytest.MonkeyPatch) -> Iterator[None]:
     def over_http(session_parameters: dict[str, Any], **options: Any) -> Any:
         """As the hook connects; that the double speaks plain HTTP, and what it is to let pass, no hook says."""
         parameters = {**session_parameters, "nop_regexes": NOT_PLAYED}
-        return connect(session_parameters=parameters, protocol="http", network_timeout=120, **options)
+        return connect(
+            session_parameters=parameters,
+            protocol="http",
+            network_timeout=120,
+            # Else the connector asks at each sign-in in which cloud it runs, and waits for answers that do not come.
+            platform_detection_timeout_seconds=0.0,
+            **options,
+        )
 
     patch.setattr(snowflake.connector, "connect", over_http)
     extra = {"account": "double", "database": DATABASE, "host": "127.0.0.1", "port": port}
