@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from decimal import Decimal
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from psycopg.types.json import Jsonb
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
 from adventureworks.columns import key_of
 from adventureworks.due import NothingToDo, Plan
+from adventureworks.marts import build as building
+from adventureworks.marts import publish as publishing
 from adventureworks.marts.gate import GateClosed
 from adventureworks.marts.sales.forecasting import MODELS, Series, forecasts
 from tests.integration.pipeline import Pipeline
@@ -140,6 +144,53 @@ def test_figures_that_come_out_the_same_are_no_new_version_and_start_no_reader(p
     assert isinstance(pipeline.analyse(), Plan)
     (newest,) = pipeline.published("select max(version) from ops.publication where asset = 'fact_sales'")[0]
     assert newest == before[-1][0] + 1, "rows that stay are held against a contract that changed"
+
+
+def test_a_changed_cost_changes_the_months_in_which_the_product_was_sold_alone(pipeline: Pipeline) -> None:
+    pipeline.settle("daily_sales_etl")
+    product, months = pipeline.published(
+        "select product_id, array_agg(distinct to_char(order_date, 'YYYY-MM')) from marts.fact_sales"
+        " group by 1 having min(order_date) > (select min(order_date) + 200 from marts.fact_sales) order by 1 limit 1"
+    )[0]
+    before = pipeline.published("select max(version) from ops.publication where asset = 'fact_sales'")
+    pipeline.change(
+        'update "Production"."ProductCostHistory" set "StandardCost" = "StandardCost" + 1, "ModifiedDate" = now()'
+        ' where "ProductID" = %s',
+        (product,),
+    )
+    assert list(pipeline.ingest().published) == ["Production_ProductCostHistory"]
+    computed = pipeline.analyse()
+    assert isinstance(computed, Plan)
+    assert computed.months["fact_sales"] is None, "any month may have changed"
+    (version, changed) = pipeline.published(
+        "select version, months from ops.publication where asset = 'fact_sales' order by version desc limit 1"
+    )[0]
+    assert version == before[0][0] + 1
+    assert changed is not None
+    assert set(json.loads(changed)) <= set(months)
+    assert isinstance(pipeline.analyse(), NothingToDo)
+
+
+def test_what_was_compared_with_an_older_version_is_not_published_over_a_newer_one(pipeline: Pipeline) -> None:
+    order, line, _ = any_order(pipeline)
+    change_quantity(pipeline, order, line, more=1)
+    pipeline.ingest()
+    slow = "daily_sales_etl/slow"
+    building.build(pipeline.settings, "daily_sales_etl", slow)
+    with psycopg.connect(pipeline.url) as connection:
+        noted = connection.execute("select to_jsonb(b) from ops.build as b where run_id = %s", (slow,)).fetchone()
+        assert noted is not None
+    assert isinstance(pipeline.analyse(), Plan)
+    published = pipeline.published("select asset, max(version) from ops.publication group by 1 order by 1")
+    with psycopg.connect(pipeline.url) as connection:
+        # As if the other run had been about to commit when this one noted what it built.
+        connection.execute("delete from ops.build where dag = 'daily_sales_etl'")
+        connection.execute(
+            "insert into ops.build select (jsonb_populate_record(null::ops.build, %s)).*", (Jsonb(noted[0]),)
+        )
+        connection.execute("update ops.candidate set run_id = %s where asset in ('fact_sales', 'daily_sales')", (slow,))
+    assert isinstance(publishing.publish(pipeline.settings, "daily_sales_etl", slow), NothingToDo)
+    assert pipeline.published("select asset, max(version) from ops.publication group by 1 order by 1") == published
 
 
 def test_reading_everything_again_publishes_nothing(pipeline: Pipeline) -> None:

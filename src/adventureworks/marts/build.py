@@ -43,6 +43,8 @@ class Build:
     """By mart: those that were computed."""
     changed: Mapping[str, Months]
     """By mart: those whose rows differ from the published ones, none if no row does; None: any may differ."""
+    replaces: Mapping[str, int]
+    """By mart: the version that was published when it was computed; 0: none was."""
     models: Mapping[str, str]
     """The digest of each mart's model when it was computed."""
     as_of: date
@@ -85,6 +87,7 @@ def _build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
             return todo
         built: list[str] = []
         changed: dict[str, Months] = {}
+        published = publication.newest_versions(connection, list(todo.months))
         for mart in marts_of(dag):
             # What an earlier run left staged is not what this one publishes.
             layout.show_published(connection, mart)
@@ -95,14 +98,15 @@ def _build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
                 built.append(mart.name)
         connection.execute("delete from ops.build where dag = %s", (dag,))
         connection.execute(
-            "insert into ops.build (run_id, dag, inputs, months, changed, model, as_of)"
-            " values (%s, %s, %s, %s, %s, %s, %s)",
+            "insert into ops.build (run_id, dag, inputs, months, changed, replaces, model, as_of)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s)",
             (
                 run_id,
                 dag,
                 json.dumps(dict(todo.inputs), sort_keys=True),
                 json.dumps(dict(todo.months)),
                 json.dumps(changed),
+                json.dumps({name: published.get(name, 0) for name in todo.months}),
                 todo.models,
                 todo.as_of,
             ),
@@ -158,7 +162,8 @@ def _without_same(connection: WarehouseConnection, mart: Mart, months: Months) -
         f"({staged} except {published}) union all ({published} except {staged}) union all ({twice})) as d"
     ).fetchall()
     differing = tuple(sorted(month for (month,) in found))
-    if differing and months is None:
+    # The rows of other marts have no month of their own: their date says how far the whole mart goes.
+    if differing and months is None and not mart.incremental:
         return None
     connection.execute(f"delete from {rows} where not {in_months(quoted(mart.dated), differing)}")
     return differing
@@ -187,15 +192,26 @@ def _stage_computed(
 def build_of(connection: Connection, dag: str, run_id: str) -> Build:
     """What a run computed. Raises CandidateLost if another run built since."""
     row = connection.execute(
-        "select inputs, months, changed, model, as_of from ops.build where dag = %s and run_id = %s", (dag, run_id)
+        "select inputs, months, changed, replaces, model, as_of from ops.build where dag = %s and run_id = %s",
+        (dag, run_id),
     ).fetchone()
     if row is None:
         raise CandidateLost(f"Another run replaced what this run of {dag} built.")
-    inputs, months, changed, model, as_of = row
+    inputs, months, changed, replaces, model, as_of = row
     digests = _by_mart(dag, model)
-    if len(digests) != len(marts_of(dag)) or changed is None:
+    if len(digests) != len(marts_of(dag)) or changed is None or replaces is None:
         raise CandidateLost(f"What this run of {dag} built is of another version of the platform.")
-    return Build(json.loads(inputs), _months(months), _months(changed), digests, as_of)
+    return Build(json.loads(inputs), _months(months), _months(changed), json.loads(replaces), digests, as_of)
+
+
+def unpublished(connection: Connection, dag: str, run_id: str) -> Build:
+    """What a run computed and has not published. Raises CandidateLost as `build_of` does, and if another run did."""
+    built = build_of(connection, dag, run_id)
+    newest = publication.newest_versions(connection, list(built.replaces))
+    moved = sorted(name for name, version in built.replaces.items() if newest.get(name, 0) != version)
+    if moved:
+        raise CandidateLost(f"Another run published {', '.join(moved)} after this run of {dag} read it.")
+    return built
 
 
 def _by_mart(dag: str, models: str) -> dict[str, str]:

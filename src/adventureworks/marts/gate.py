@@ -16,7 +16,7 @@ from adventureworks.gate import results
 from adventureworks.gate.checks import CheckOutcome, run_checks
 from adventureworks.gate.contract import EXAMPLES, hold_against
 from adventureworks.incidents import Finding, Incident
-from adventureworks.marts.build import Build, build, build_of, refuse, replaced, require
+from adventureworks.marts.build import Build, build, refuse, replaced, require, unpublished
 from adventureworks.marts.plan import plan_now
 from adventureworks.settings import Settings
 from adventureworks.warehouse import Warehouse, candidate, open_warehouse, publication
@@ -48,7 +48,7 @@ def _gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
     broken: list[Finding] = []
     with warehouse.connect(f"gate {dag}") as connection:
         results.forget(connection, run_id)
-        built = build_of(connection, dag, run_id)
+        built = unpublished(connection, dag, run_id)
         for mart in built.marts:
             broken += _contract_findings(settings, connection, mart, run_id, built)
     broken += _check_findings(settings, warehouse, dag, run_id, built)

@@ -13,13 +13,16 @@ from adventureworks.columns import columns_of
 from adventureworks.due import NothingToDo
 from adventureworks.incidents import Incident, notices
 from adventureworks.incidents.notices import Notice
-from adventureworks.marts.build import Build, build_of, replaced, require
+from adventureworks.marts.build import Build, replaced, require, unpublished
 from adventureworks.marts.gate import gate
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import WarehouseConnection, connections_kept
 from adventureworks.warehouse.publication import MadeOf, Publication
 from adventureworks.warehouse.sql import names, table
+
+MANY_NEW_ROWS = 0.2
+"""From this share of new rows on, the planner's statistics of a mart are renewed at once."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
         ).fetchone()
         resolved: list[Incident] = []
         if done is None:
-            built = build_of(connection, dag, run_id)
+            built = unpublished(connection, dag, run_id)
             if connection.commits_twice:
                 replaced_marts = [mart.name for mart in built.marts if built.changed[mart.name] != ()]
                 # If this run dies between the two commits, the next one must not take its rows for known ones.
@@ -94,11 +97,15 @@ def _publish_mart(connection: WarehouseConnection, mart: Mart, run_id: str, buil
     added = connection.execute(
         f"insert into {published} ({names(columns)}) select {names(columns)} from {rows}"
     ).rowcount
-    total = connection.execute(f"select count(*) from {published}").fetchone()
+    row = connection.execute(f"select count(*) from {published}").fetchone()
+    total = int(row[0]) if row else 0
+    if added > total * MANY_NEW_ROWS:
+        # Checks of other marts join this one before autovacuum would get to it.
+        connection.execute(f"analyze {published}")
     publication.record(
         connection,
         asset=mart.name,
-        rows=int(total[0]) if total else 0,
+        rows=total,
         changed_rows=max(removed, added),
         months=months,
         run_id=run_id,

@@ -136,6 +136,7 @@ create table if not exists ops.build (
     primary key (run_id, dag)
 );
 alter table ops.build add column if not exists changed varchar;  -- like months: those of which rows differ from the published
+alter table ops.build add column if not exists replaces varchar;  -- JSON map of mart to the version published at that time
 alter table ops.build add column if not exists refused boolean not null default false;  -- by the gate
 
 -- What the last run staged for an asset, and no other run may publish.
