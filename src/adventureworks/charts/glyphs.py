@@ -27,7 +27,10 @@ _FORMAT_4, _FORMAT_12 = 4, 12
 def displayable(text: str) -> str:
     """The text with a visible sign in place of each character that the font lacks, and without invisible ones."""
     text = plain(text)
-    return text if text.isascii() else "".join(_shown(cluster) for cluster in _clusters(text))
+    # Nearly every text is of this kind: a report has thousands of them.
+    if text.isascii() or _single().issuperset(text):
+        return text
+    return "".join(_shown(cluster) for cluster in _clusters(text))
 
 
 def _shown(cluster: str) -> str:
@@ -53,6 +56,17 @@ def _clusters(text: str) -> Iterator[str]:
         cluster = character
     if cluster:
         yield cluster
+
+
+@lru_cache(maxsize=1)
+def _single() -> frozenset[str]:
+    """The characters that the font has and that are shown as they are, whatever stands beside them."""
+    sequences = {*_SKIN_TONES, *_FLAG_LETTERS}
+    shown = (chr(code) for code in _repertoire() - sequences)
+    alone = (
+        letter for letter in shown if unicodedata.category(letter)[0] != "M" and unicodedata.category(letter) != "Cf"
+    )
+    return frozenset((*map(chr, range(128)), *alone))
 
 
 @lru_cache(maxsize=1)

@@ -52,8 +52,7 @@ class Language:
         """US dollars."""
         if value is None:
             return MISSING
-        pattern = numbers.parse_pattern(self._locale.currency_formats["standard"].pattern)
-        pattern.frac_prec = (digits, digits)
+        pattern = _with_decimals(self._locale.currency_formats["standard"].pattern, digits)
         amount = _rounded(value, digits)
         return str(pattern.apply(amount, self._locale, currency=CURRENCY, currency_digits=False))
 
@@ -97,8 +96,7 @@ class Language:
         """A share of 1 as a percentage; `signed` shows the plus sign too, as a change needs it."""
         if share is None:
             return MISSING
-        pattern = numbers.parse_pattern(self._locale.percent_formats[None].pattern)
-        pattern.frac_prec = (digits, digits)
+        pattern = _with_decimals(self._locale.percent_formats[None].pattern, digits)
         amount = _rounded(share, digits + 2)
         shown = str(pattern.apply(amount, self._locale))
         return f"+{shown}" if signed and amount > 0 else shown
@@ -162,6 +160,14 @@ def catalogs(code: str) -> list[Catalog]:
 def _rounded(value: Number, digits: int) -> Decimal:
     """As it is shown, half to even; what rounds to nothing has no sign."""
     return Decimal(str(value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN) + 0
+
+
+@lru_cache
+def _with_decimals(pattern: str, digits: int) -> numbers.NumberPattern:
+    """A pattern of the Unicode locale data with this many decimals instead of its own."""
+    parsed = numbers.parse_pattern(pattern)
+    parsed.frac_prec = (digits, digits)
+    return parsed
 
 
 def _pattern(digits: int) -> str:
