@@ -115,10 +115,9 @@ def _bring_up_to_date(platform: Platform, source: str, port: int | None, progres
     filling = _fill_if_empty(platform, progress) if source == SAMPLE else None
     progress.show("Preparing Airflow's database")
     platform.prepare_airflow(source_variables(source, platform.endpoints))
-    platform.start_airflow(only=READERS_OF_DAGS)
     if filling is not None:
+        platform.start_airflow(only=READERS_OF_DAGS)
         _wait_for_sample(platform, filling, progress)
-    _wait_for_api(platform, progress)
     metadata = platform.metadata()
     before = metadata.newest_run()
     platform.start_airflow()
@@ -149,14 +148,6 @@ def _wait_for_sample(platform: Platform, filling: subprocess.Popen[bytes], progr
         time.sleep(0.5)
     if filling.returncode != 0:
         raise PlatformError(f"The sample data could not be generated: {platform.last_word('source')}")
-
-
-def _wait_for_api(platform: Platform, progress: Progress) -> None:
-    # A task that the scheduler starts before the API server answers fails at once.
-    deadline = time.monotonic() + UP_WITHIN_SECONDS
-    while "api-server" in platform.api().unhealthy():
-        progress.show("Starting Airflow: waiting for api-server")
-        _tick_before(platform, deadline, "Airflow's api-server did not come up.")
 
 
 def _wait_until_up(platform: Platform, metadata: Metadata, progress: Progress) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import time
 from multiprocessing.connection import wait
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
 
+from airflow.executors.base_executor import get_execution_api_server_url
 from airflow.executors.local_executor import LocalExecutor
 
 from adventureworks.orchestration.warm import warm_up
@@ -19,6 +22,19 @@ REST_SECONDS = 0.5
 """Longest rest in each loop of a scheduler with nothing to do. The end of a task ends it at once."""
 
 
+def _wait_for_api_server() -> None:
+    """Returns when the API server answers tasks: one that begins before fails at once."""
+    health = get_execution_api_server_url().rstrip("/") + "/health"
+    direct = build_opener(ProxyHandler({}))
+    while True:
+        try:
+            direct.open(health, timeout=5).close()
+        except (URLError, OSError):
+            time.sleep(0.1)
+        else:
+            return
+
+
 class WarmLocalExecutor(LocalExecutor):
     """A LocalExecutor whose workers start with everything imported."""
 
@@ -26,8 +42,9 @@ class WarmLocalExecutor(LocalExecutor):
     _known: tuple[int, int] = (0, 0)
 
     def start(self) -> None:
-        """Warms up, then forks the workers."""
+        """Warms up and waits for the API server, then forks the workers."""
         warm_up()
+        _wait_for_api_server()
         super().start()
 
     def sync(self) -> None:
