@@ -597,9 +597,12 @@ class _Change:
             f"(select r.* from {self.changed} as r where not exists (select 1 from {self.published} as p"
             f" where {equal(self.key, 'p', 'r')}))"
         )
-        # Texts are joined by hash; no index and no hash serves columns that may all be NULL.
-        row = _row_as_text(content)
-        old, new = f"(select {row} as content from {kept} as t)", f"(select {row} as content from {inserted} as t)"
+        # Texts are joined by hash; no index and no hash serves columns that may all be NULL. Few rows are written as
+        # text: those that agree with a new one in the columns that are never NULL.
+        row, certain = _row_as_text(content), [c.name for c in content if not c.nullable]
+        alike = f" where ({names(certain, 't')}) in (select {names(certain)} from {inserted} as i)" if certain else ""
+        old = f"(select {row} as content from {kept} as t{alike})"
+        new = f"(select {row} as content from {inserted} as t)"
 
         def common(one: str, other: str) -> int:
             where = f"exists (select 1 from {other} as b where b.content = a.content)"
