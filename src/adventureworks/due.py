@@ -95,6 +95,8 @@ class Facts:
     """When a table was last read, or a mart other than a tolerant one checked."""
     in_trouble: frozenset[str] = frozenset()
     """Analyses and marts with an open incident that says they do not run."""
+    undelivered: frozenset[str] = frozenset()
+    """Analyses with an open incident that says that the reports of a month could not be delivered."""
     turned: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By mart: months that became partial or whole. Only needed for the months of a plan."""
 
@@ -114,17 +116,29 @@ class Decisions:
 
     steps: Mapping[str, Plan | NothingToDo]
     behind: Mapping[str, Behind]
+    undelivered: Mapping[str, Plan] = field(default_factory=dict)
+    """The analyses that have nothing to compute, but reports to deliver again: a plan without marts."""
 
     @property
     def startable(self) -> dict[str, Plan]:
-        """The analyses that are due and whose inputs are settled, unless their gate would refuse the same again."""
-        return {dag: step for dag, step in self.steps.items() if isinstance(step, Plan) and not step.refused}
+        """The analyses that are due and whose inputs are settled, unless their gate would refuse the same again.
+
+        Those too that have reports to deliver again.
+        """
+        due = {dag: step for dag, step in self.steps.items() if isinstance(step, Plan) and not step.refused}
+        return {**due, **self.undelivered}
 
 
 def decide(facts: Facts) -> Decisions:
     """Decide on every analysis of the catalogue."""
     judge = _Judge(facts)
-    return Decisions({dag: judge.step(dag) for dag in ANALYSES}, judge.behind())
+    steps = {dag: judge.step(dag) for dag in ANALYSES}
+    undelivered = {
+        dag: Plan(judge.versions_for(dag), {}, facts.as_of, digest_of(dag, facts.models))
+        for dag, step in steps.items()
+        if dag in facts.undelivered and isinstance(step, NothingToDo) and not step.waits
+    }
+    return Decisions(steps, judge.behind(), undelivered)
 
 
 @dataclass(frozen=True)
@@ -172,9 +186,12 @@ class _Judge:
                     found[mart.name] = cause
         return found
 
+    def versions_for(self, dag: str) -> dict[str, int]:
+        """The newest version of each input of an analysis that was published."""
+        return {asset: newest.number for asset in outside_inputs(dag) if (newest := self._facts.newest(asset))}
+
     def _decide(self, dag: str) -> Plan | NothingToDo:
-        inputs = outside_inputs(dag)
-        versions = {asset: newest.number for asset in inputs if (newest := self._facts.newest(asset))}
+        inputs, versions = outside_inputs(dag), self.versions_for(dag)
         tolerant = all(mart.tolerant for mart in marts_of(dag))
         missing = [asset for asset in inputs if asset not in versions]
         changes = self._changes_of(dag)

@@ -41,8 +41,9 @@ UNKNOWN = DagState(is_paused=True, is_active=False)
 def may_start(decisions: Decisions, states: Mapping[str, DagState], now: datetime) -> dict[str, str]:
     """Return the analyses that can be started now, each with the id of the run.
 
-    They are due, nobody paused them, no run of them is queued or running, and the pause after a failure is over. A run
-    that ended without computing what it was started for counts as a failure, whatever Airflow calls it.
+    They are due, or have reports to deliver again; nobody paused them, no run of them is queued or running, and the
+    pause after a failure is over. A run that ended without computing what it was started for counts as a failure,
+    whatever Airflow calls it.
     """
     found = {}
     for dag, plan in decisions.startable.items():
@@ -84,6 +85,6 @@ def active_dags(airflow: Connection) -> frozenset[str]:
 
 
 def _name(plan: Plan) -> str:
-    """The same for the same computation."""
-    digested = hashlib.sha256(repr((sorted(plan.inputs.items()), plan.models, plan.as_of)).encode())
-    return f"{NAME}{digested.hexdigest()[:12]}__"
+    """The same for the same computation, or the same delivery."""
+    what = (sorted(plan.inputs.items()), sorted(plan.months), plan.models, plan.as_of)
+    return f"{NAME}{hashlib.sha256(repr(what).encode()).hexdigest()[:12]}__"

@@ -9,6 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from adventureworks.incidents import Finding
+from adventureworks.incidents.ledger import PER_MONTH, report, resolve_rules, task_rule
+from adventureworks.marts.plan import decide_now
 from adventureworks.orchestration import dispatch
 from adventureworks.orchestration.dispatch import GRACE, GRACE_WHILE_INPUTS_RUN, Dispatcher, Start
 from adventureworks.starts import FIRST_PAUSE
@@ -128,3 +131,27 @@ def test_a_run_that_computed_nothing_is_tried_again_ever_more_rarely(airflow: Ai
     assert waited == sorted(waited)
     assert waited[0] >= FIRST_PAUSE
     assert waited[2] >= 16 * FIRST_PAUSE
+
+
+def test_reports_that_could_not_be_delivered_are_tried_again(airflow: Airflow, started: list[Start]) -> None:
+    airflow.run("insert into dag values ('financial_reporting', false, false)")
+    dispatcher = Dispatcher(airflow.pipeline.settings)
+    finding = Finding(
+        asset="financial_reporting",
+        rule=task_rule(PER_MONTH, "2014-05"),
+        severity="error",
+        summary="The reports of 2014-05 are not delivered: No space left on device.",
+        next_step="Free some space.",
+        run_id="financial_reporting/x",
+        owner="finance",
+        cause="No space left on device.",
+    )
+    with psycopg.connect(airflow.pipeline.url) as connection:
+        report(connection, [finding])
+    airflow.look(dispatcher, timedelta())
+    assert airflow.look(dispatcher, GRACE) == [DAG, "financial_reporting"]
+    assert started[-1].reason == "reports could not be delivered"
+    with psycopg.connect(airflow.pipeline.url) as connection:
+        assert decide_now(airflow.pipeline.settings, connection).undelivered.keys() == {"financial_reporting"}
+        resolve_rules(connection, "financial_reporting", {finding.rule}, "financial_reporting/y")
+        assert decide_now(airflow.pipeline.settings, connection).undelivered == {}

@@ -9,7 +9,7 @@ import pytest
 
 from adventureworks.due import decide
 from adventureworks.starts import FIRST_PAUSE, MOST_TRIES, DagState, may_start
-from tests.unit.test_due import changed, minute, settled
+from tests.unit.test_due import ORDERS, changed, minute, refused, settled
 
 DAG = "production_costs"
 DUE = decide(changed(settled(), 5, "Production_WorkOrderRouting"))
@@ -20,6 +20,14 @@ IDLE = DagState(is_paused=False, is_active=False)
 def tried(*ended: datetime) -> DagState:
     """After runs of the same computation that ended without it."""
     runs = tuple((f"{FIRST_RUN[:-1]}{number}", end) for number, end in enumerate(ended))
+    return DagState(is_paused=False, is_active=False, tried=runs)
+
+
+def tried_delivering(*ended: datetime) -> DagState:
+    """After runs that were to deliver the same again."""
+    decisions = decide(replace(settled(), undelivered=frozenset({"financial_reporting"})))
+    [run] = may_start(decisions, {"financial_reporting": IDLE}, minute(6)).values()
+    runs = tuple((f"{run[:-1]}{number}", end) for number, end in enumerate(ended))
     return DagState(is_paused=False, is_active=False, tried=runs)
 
 
@@ -63,3 +71,20 @@ def test_each_try_has_an_id_of_its_own_that_two_dispatchers_share() -> None:
     assert again == FIRST_RUN
     [second] = may_start(DUE, {DAG: tried(minute(6))}, minute(60)).values()
     assert (second[:-1], second[-1], FIRST_RUN[-1]) == (FIRST_RUN[:-1], "1", "0")
+
+
+def test_reports_that_were_not_delivered_start_their_analysis_again_unless_it_has_to_compute() -> None:
+    facts = replace(settled(), undelivered=frozenset({"financial_reporting"}))
+    idle = {"financial_reporting": IDLE}
+    assert may_start(decide(facts), idle, minute(6)).keys() == {"financial_reporting"}
+    assert may_start(decide(settled()), idle, minute(6)) == {}
+    waiting = decide(changed(facts, 5, ORDERS))
+    assert may_start(waiting, idle, minute(6)) == {}, "its event starts it after daily_sales_etl"
+    exhausted = {"financial_reporting": tried_delivering(*[minute(6)] * MOST_TRIES)}
+    assert may_start(decide(facts), exhausted, minute(60 * 24)) == {}
+    versions = {**facts.versions, "monthly_profit": (replace(facts.versions["monthly_profit"][-1], model=None),)}
+    assert may_start(decide(replace(facts, versions=versions)), exhausted, minute(60 * 24)).keys() == {
+        "financial_reporting"
+    }, "a computation has tries of its own"
+    refusing = refused(changed(facts, 5, "Production_ProductSubcategory"), "financial_reporting")
+    assert may_start(decide(refusing), idle, minute(6)) == {}, "a run that its gate ends delivers nothing"

@@ -15,10 +15,10 @@ from typing import Any
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
 from adventureworks.columns import columns_of
 from adventureworks.due import Decisions, Facts, NothingToDo, Plan, Refusal, Version, decide
-from adventureworks.incidents.ledger import BUILDING, LATE, task_rule
+from adventureworks.incidents.ledger import BUILDING, LATE, PER_MONTH, task_of, task_rule
 from adventureworks.marts import models
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse, publication
+from adventureworks.warehouse import layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.sql import table
 
@@ -48,6 +48,12 @@ def decide_now(settings: Settings, connection: Connection) -> Decisions:
     return decide(read_facts(settings, connection))
 
 
+def startable(settings: Settings) -> frozenset[str]:
+    """Return the analyses that can run now."""
+    with open_records(settings).connect("plan") as connection:
+        return frozenset(decide_now(settings, connection).startable)
+
+
 def read_facts(settings: Settings, connection: Connection) -> Facts:
     """Read the facts of one moment, but for the months that became partial or whole."""
     versions = _versions(connection)
@@ -58,6 +64,8 @@ def read_facts(settings: Settings, connection: Connection) -> Facts:
         or (orders[-1].as_of or publication.newest_order(connection) if orders else None)
         or date.min
     )
+    open_rules = connection.execute("select asset, rule from ops.incident where status <> 'resolved'").fetchall()
+    stopped = {LATE, *map(task_rule, BUILDING)}
     return Facts(
         as_of=as_of,
         versions=versions,
@@ -65,8 +73,15 @@ def read_facts(settings: Settings, connection: Connection) -> Facts:
         as_of_since=None if settings.as_of else _first_version_of(connection, as_of),
         refusals=_refusals(connection),
         judged_at=_judged_at(connection),
-        in_trouble=_in_trouble(connection),
+        in_trouble=frozenset(asset for asset, rule in open_rules if rule in stopped),
+        undelivered=frozenset(asset for asset, rule in open_rules if _is_of_a_month(rule)),
     )
+
+
+def _is_of_a_month(rule: str) -> bool:
+    """Whether an incident says that the reports of a month could not be delivered."""
+    task, month = task_of(rule)
+    return task == PER_MONTH and month != ""
 
 
 def _versions(connection: Connection) -> dict[str, tuple[Version, ...]]:
@@ -139,14 +154,6 @@ def _judged_at(connection: Connection) -> datetime | None:
         ([mart.name for mart in MARTS.values() if mart.tolerant],),
     ).fetchone()
     return row[0] if row else None
-
-
-def _in_trouble(connection: Connection) -> frozenset[str]:
-    rows = connection.execute(
-        "select asset from ops.incident where status <> 'resolved' and rule = any(%s)",
-        ([LATE, *map(task_rule, BUILDING)],),
-    ).fetchall()
-    return frozenset(row[0] for row in rows)
 
 
 def _months_that_turned(connection: Connection, mart: Mart) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Start every analysis that is due and that no event has started: the safety net under the asset events.
+"""Start every analysis that is due, or has reports to deliver again, and that no event has started.
 
 Events come first, so an analysis gets a moment before it is started here. Why it was due is in the configuration of its
 run, where the UI shows it. A run's id names what it computes and which try it is, so two dispatchers that see the same
@@ -69,7 +69,7 @@ def _sources_of(dag: str) -> frozenset[str]:
 
 def _reason(dag: str, decisions: Decisions) -> str:
     reasons = {mart.name: decisions.behind[mart.name].reason for mart in marts_of(dag) if mart.name in decisions.behind}
-    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "reports could not be delivered"
 
 
 def _started(start: Start) -> bool:
@@ -84,7 +84,7 @@ def _started(start: Start) -> bool:
             start.dag,
             run_id=start.run_id,
             conf={"due": start.reason},
-            note=f"Started because it was due and no event had started it. {start.reason}",
+            note=f"Started by the dispatcher, as no event had started it: {start.reason}",
             triggered_by=DagRunTriggeredByType.CLI,
             triggering_user_name="adventureworks watch",
         )

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.errors import PlatformError
 from adventureworks.orchestration import lineage
-from adventureworks.orchestration.schedules import INGESTED, SOURCE_ALIAS, asset, current_run_id
+from adventureworks.orchestration.schedules import SETTLED_ALIAS, SOURCE_ALIAS, asset, current_run_id, tell_if_settled
 from adventureworks.settings import settings
 
 
@@ -68,7 +68,7 @@ def check() -> None:
     judge(settings(), current_run_id())
 
 
-@task(outlets=[SOURCE_ALIAS, INGESTED])
+@task(outlets=[SOURCE_ALIAS, SETTLED_ALIAS])
 def publish_tables(outlet_events: Any = None) -> None:
     """Publishes the batch in one transaction, then one event per table that changed."""
     from adventureworks.gate.publish import publish
@@ -76,6 +76,7 @@ def publish_tables(outlet_events: Any = None) -> None:
     for version in publish(settings(), current_run_id()):
         print(f"{version.asset}: version {version.version}, {version.changed_rows:,} rows changed, {version.verdict}")
         outlet_events[SOURCE_ALIAS].add(asset(version.asset), extra=version.as_extra())
+    tell_if_settled(outlet_events)
     lineage.tables_published()
 
 

@@ -18,7 +18,7 @@ from airflow.sdk import (
     get_current_context,
 )
 
-from adventureworks.catalog import ANALYSES, MARTS, entry, marts_of, readers_of, starting_inputs
+from adventureworks.catalog import ANALYSES, entry, marts_of, readers_of, starting_inputs
 from adventureworks.orchestration.watcher import SourceChanged
 
 SOURCE_ALIAS = AssetAlias("source_tables", group="source")
@@ -27,10 +27,16 @@ SOURCE_ALIAS = AssetAlias("source_tables", group="source")
 SOURCE = Asset("source_database", group="source", watchers=[AssetWatcher("source_watcher", trigger=SourceChanged())])
 """The source as a whole; its event says that something in it changed."""
 
-INGESTED = Asset("ingested_batch", group="source")
-"""Its event says that an ingestion changed or blocked something: for who reads everything, instead of 71 arrows."""
+SETTLED = Asset("settled_data", group="quality")
+"""Its event says that whatever is due is published: for analyses that read everything, instead of 90 arrows."""
+
+SETTLED_ALIAS = AssetAlias("settled_data_events", group="quality")
+"""Through it a task sends the event of `SETTLED`, but not each time it runs."""
 
 INGESTION_CALENDAR = "*/15 * * * *"
+
+TOLERANT = frozenset(dag for dag in ANALYSES if all(mart.tolerant for mart in marts_of(dag)))
+"""The analyses that report on everything, also on what is blocked or late."""
 
 
 def asset(name: str) -> Asset:
@@ -41,27 +47,40 @@ def asset(name: str) -> Asset:
 
 def changes(dag_id: str) -> AssetOrTimeSchedule:
     """When an analysis starts: on the change of any of its inputs, at the latest on its calendar."""
-    starting = starting_inputs(dag_id)
-    assets = [asset(name) for name in starting]
-    if all(mart.tolerant for mart in marts_of(dag_id)):
-        assets = [INGESTED, *(asset(name) for name in starting if name in MARTS)]
-    return AssetOrTimeSchedule(
-        timetable=CronTriggerTimetable(ANALYSES[dag_id].calendar, timezone="UTC"), assets=AssetAny(*assets)
-    )
+    assets = [asset(name) for name in starting_inputs(dag_id)]
+    if dag_id in TOLERANT:
+        # Started by each input, nearly every run would be skipped, because another input is still due.
+        assets = [SETTLED]
+    # A new platform has nothing to compute before its first ingestion, whose events start what is due.
+    calendar = CronTriggerTimetable(ANALYSES[dag_id].calendar, timezone="UTC", run_immediately=timedelta())
+    return AssetOrTimeSchedule(timetable=calendar, assets=AssetAny(*assets))
+
+
+def tell_if_settled(outlet_events: Any) -> None:
+    """Sends the event of `SETTLED` if, after what was just published, the analyses that wait for all others can run."""
+    from adventureworks.marts.plan import startable
+    from adventureworks.settings import settings
+
+    if TOLERANT & startable(settings()):
+        outlet_events[SETTLED_ALIAS].add(SETTLED)
 
 
 def source_changes() -> AssetOrTimeSchedule:
     """When the ingestion starts: when the watcher sees a change, at the latest on its calendar."""
-    return AssetOrTimeSchedule(timetable=CronTriggerTimetable(INGESTION_CALENDAR, timezone="UTC"), assets=SOURCE)
+    calendar = CronTriggerTimetable(INGESTION_CALENDAR, timezone="UTC", run_immediately=True)
+    return AssetOrTimeSchedule(timetable=calendar, assets=SOURCE)
 
 
 def settings_for(dag_id: str) -> dict[str, Any]:
     """What every DAG of the platform has in common."""
     marts = marts_of(dag_id)
+    reports = dag_id in ANALYSES and ANALYSES[dag_id].reports
     owner, tag = (marts[0].owner, marts[0].domain) if marts else ("platform", "ingestion")
     return {
         "dag_id": dag_id,
-        "start_date": datetime(2024, 1, 1),  # noqa: DTZ001 - Airflow reads it as UTC
+        # With it, a calendar time that was missed is made up for, also the first one. Only a run finds a lost report;
+        # whatever else is missing, the dispatcher starts.
+        "start_date": datetime(2024, 1, 1) if reports else None,  # noqa: DTZ001 - Airflow reads it as UTC
         "catchup": False,
         # Two runs at once would stage over each other. A wake-up that Airflow drops because of it is no loss: a run
         # reads what is unprocessed when it starts.
