@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from adventureworks.catalog import ANALYSES, MARTS, Mart, everything_under, feeds_of, marts_of, outside_inputs
+from adventureworks.catalog import (
+    ANALYSES,
+    MARTS,
+    Mart,
+    everything_under,
+    feeds_of,
+    is_tolerant,
+    marts_of,
+    outside_inputs,
+)
 
 Months = tuple[str, ...] | None
 """The months of a mart to compute ('YYYY-MM'); None: all of it."""
@@ -192,7 +201,7 @@ class _Judge:
 
     def _decide(self, dag: str) -> Plan | NothingToDo:
         inputs, versions = outside_inputs(dag), self.versions_for(dag)
-        tolerant = all(mart.tolerant for mart in marts_of(dag))
+        tolerant = is_tolerant(dag)
         missing = [asset for asset in inputs if asset not in versions]
         changes = self._changes_of(dag)
         if missing and not (tolerant and versions):

@@ -20,6 +20,8 @@ from adventureworks.texts import language
 
 AMOUNTS = Amounts(Decimal("10.5"), Decimal(1), Decimal(7), Decimal(0))
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=50)
+TRICKY = st.sampled_from("aé€Ω\u202f\u200b\u0301\u1ab0\u200d\u00ad🇫🇷🏽👩□漢")
+"""Characters of the font and others: invisible ones, marks, a joiner, letters of flags, a skin tone."""
 SCRIPTS = (
     "Vélo 🚲",
     "👩🏽‍🔧",
@@ -91,6 +93,12 @@ def test_what_no_font_has_is_replaced_and_the_rest_is_shown() -> None:
 )
 def test_each_character_without_a_glyph_becomes_one_visible_sign(text: str, shown: str) -> None:
     assert displayable(text) == shown
+
+
+@given(st.text(TRICKY).filter(lambda text: text[-1:] != "\u200d"))
+def test_a_text_is_shown_the_same_whatever_follows_it(text: str) -> None:
+    # What follows is a character that the font lacks, so that no text is taken for one that can stay as it is.
+    assert displayable(f"{text} 漢") == f"{displayable(text)} □"
 
 
 def test_a_cell_holds_as_much_as_excel_allows() -> None:

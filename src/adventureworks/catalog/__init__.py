@@ -25,6 +25,7 @@ __all__ = [
     "entry",
     "everything_under",
     "feeds_of",
+    "is_tolerant",
     "marts_of",
     "outside_inputs",
     "readers_of",
@@ -84,6 +85,11 @@ def everything_under(asset: str) -> frozenset[str]:
     """The tables and marts of other DAGs that an asset is made of, directly or through others; nothing for a table."""
     feeds = feeds_of(MARTS[asset]) if asset in MARTS else ()
     return frozenset(feeds).union(*(everything_under(name) for name in feeds))
+
+
+def is_tolerant(dag: str) -> bool:
+    """Whether a DAG reports on everything, also on what is blocked or late."""
+    return all(mart.tolerant for mart in marts_of(dag))
 
 
 def readers_of(dag: str) -> tuple[str, ...]:

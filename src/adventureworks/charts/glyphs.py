@@ -28,7 +28,7 @@ def displayable(text: str) -> str:
     """The text with a visible sign in place of each character that the font lacks, and without invisible ones."""
     text = plain(text)
     # Nearly every text is of this kind: a report has thousands of them.
-    if text.isascii() or _single().issuperset(text):
+    if text.isascii() or _visible().issuperset(text):
         return text
     return "".join(_shown(cluster) for cluster in _clusters(text))
 
@@ -59,14 +59,10 @@ def _clusters(text: str) -> Iterator[str]:
 
 
 @lru_cache(maxsize=1)
-def _single() -> frozenset[str]:
-    """The characters that the font has and that are shown as they are, whatever stands beside them."""
-    sequences = {*_SKIN_TONES, *_FLAG_LETTERS}
-    shown = (chr(code) for code in _repertoire() - sequences)
-    alone = (
-        letter for letter in shown if unicodedata.category(letter)[0] != "M" and unicodedata.category(letter) != "Cf"
-    )
-    return frozenset((*map(chr, range(128)), *alone))
+def _visible() -> frozenset[str]:
+    """The characters that are shown as they are where all others of their text are of these, too."""
+    shown = {character for character in map(chr, _repertoire()) if unicodedata.category(character) != "Cf"}
+    return frozenset(shown.union(map(chr, range(128))))
 
 
 @lru_cache(maxsize=1)

@@ -7,8 +7,8 @@ this takes a change from its detection to its mart in half the time.
 from __future__ import annotations
 
 import time
+from http.client import HTTPException
 from multiprocessing.connection import wait
-from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from airflow.executors.base_executor import get_execution_api_server_url
@@ -29,7 +29,7 @@ def _wait_for_api_server() -> None:
     while True:
         try:
             direct.open(health, timeout=5).close()
-        except (URLError, OSError):
+        except (OSError, HTTPException):
             time.sleep(0.1)
         else:
             return

@@ -15,7 +15,7 @@ from typing import Any
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
 from adventureworks.columns import columns_of
 from adventureworks.due import Decisions, Facts, NothingToDo, Plan, Refusal, Version, decide
-from adventureworks.incidents.ledger import BUILDING, LATE, PER_MONTH, task_of, task_rule
+from adventureworks.incidents.ledger import BUILDING, LATE, task_of, task_rule
 from adventureworks.marts import models
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_records, open_warehouse, publication
@@ -74,14 +74,8 @@ def read_facts(settings: Settings, connection: Connection) -> Facts:
         refusals=_refusals(connection),
         judged_at=_judged_at(connection),
         in_trouble=frozenset(asset for asset, rule in open_rules if rule in stopped),
-        undelivered=frozenset(asset for asset, rule in open_rules if _is_of_a_month(rule)),
+        undelivered=frozenset(asset for asset, rule in open_rules if task_of(rule)[1]),
     )
-
-
-def _is_of_a_month(rule: str) -> bool:
-    """Whether an incident says that the reports of a month could not be delivered."""
-    task, month = task_of(rule)
-    return task == PER_MONTH and month != ""
 
 
 def _versions(connection: Connection) -> dict[str, tuple[Version, ...]]:

@@ -10,9 +10,9 @@ from typing import Any
 from airflow.sdk import TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from adventureworks.catalog import ANALYSES, marts_of
+from adventureworks.catalog import ANALYSES, is_tolerant, marts_of
 from adventureworks.orchestration import lineage
-from adventureworks.orchestration.schedules import SETTLED_ALIAS, TOLERANT, asset, current_run_id, tell_if_settled
+from adventureworks.orchestration.schedules import SETTLED_ALIAS, asset, current_run_id, tell_if_settled
 from adventureworks.settings import settings
 
 
@@ -42,7 +42,7 @@ def analysis(dag_id: str) -> None:
             lineage.build_abandoned(dag_id)
         _skip_if_nothing_to_do(step)
 
-    @task(inlets=marts, outlets=marts if dag_id in TOLERANT else [*marts, SETTLED_ALIAS])
+    @task(inlets=marts, outlets=marts if is_tolerant(dag_id) else [*marts, SETTLED_ALIAS])
     def publish(outlet_events: Any = None, asset_state_store: Any = None) -> None:
         """Publishes the marts in one transaction, then their events."""
         from adventureworks.due import NothingToDo
@@ -61,7 +61,7 @@ def analysis(dag_id: str) -> None:
             outlet_events[asset(version.asset)].extra = version.as_extra()
             asset_state_store[asset(version.asset)].set("verdict", version.as_extra())
             asset_state_store[asset(version.asset)].set("watermark", {"input_versions": dict(version.inputs)})
-        if dag_id not in TOLERANT:
+        if not is_tolerant(dag_id):
             tell_if_settled(outlet_events)
         lineage.marts_published()
         send((), outcome.resolved, outcome.notices)

@@ -68,8 +68,10 @@ def _sources_of(dag: str) -> frozenset[str]:
 
 
 def _reason(dag: str, decisions: Decisions) -> str:
+    if dag in decisions.undelivered:
+        return "reports could not be delivered"
     reasons = {mart.name: decisions.behind[mart.name].reason for mart in marts_of(dag) if mart.name in decisions.behind}
-    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "reports could not be delivered"
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
 
 
 def _started(start: Start) -> bool:

@@ -18,7 +18,7 @@ from airflow.sdk import (
     get_current_context,
 )
 
-from adventureworks.catalog import ANALYSES, entry, marts_of, readers_of, starting_inputs
+from adventureworks.catalog import ANALYSES, entry, is_tolerant, marts_of, readers_of, starting_inputs
 from adventureworks.orchestration.watcher import SourceChanged
 
 SOURCE_ALIAS = AssetAlias("source_tables", group="source")
@@ -35,9 +35,6 @@ SETTLED_ALIAS = AssetAlias("settled_data_events", group="quality")
 
 INGESTION_CALENDAR = "*/15 * * * *"
 
-TOLERANT = frozenset(dag for dag in ANALYSES if all(mart.tolerant for mart in marts_of(dag)))
-"""The analyses that report on everything, also on what is blocked or late."""
-
 
 def asset(name: str) -> Asset:
     """The Airflow asset of a source table or mart."""
@@ -48,7 +45,7 @@ def asset(name: str) -> Asset:
 def changes(dag_id: str) -> AssetOrTimeSchedule:
     """When an analysis starts: on the change of any of its inputs, at the latest on its calendar."""
     assets = [asset(name) for name in starting_inputs(dag_id)]
-    if dag_id in TOLERANT:
+    if is_tolerant(dag_id):
         # Started by each input, nearly every run would be skipped, because another input is still due.
         assets = [SETTLED]
     # A new platform has nothing to compute before its first ingestion, whose events start what is due.
@@ -61,7 +58,7 @@ def tell_if_settled(outlet_events: Any) -> None:
     from adventureworks.marts.plan import startable
     from adventureworks.settings import settings
 
-    if TOLERANT & startable(settings()):
+    if any(map(is_tolerant, startable(settings()))):
         outlet_events[SETTLED_ALIAS].add(SETTLED)
 
 
