@@ -1,0 +1,150 @@
+"""Which tables of a batch are blocked, and why: decided from findings alone."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adventureworks.catalog import SOURCE_TABLES, unit_of
+from adventureworks.gate.checks import CheckOutcome
+from adventureworks.gate.verdict import Batch, Findings, Limits, SetAside, decide, too_many
+
+ORDERS, LINES, CUSTOMERS, PEOPLE = "Sales_SalesOrderHeader", "Sales_SalesOrderDetail", "Sales_Customer", "Person_Person"
+SHIPPING = "Purchasing_ShipMethod"
+"""A publish unit of its own."""
+LIMITS = Limits(share=0.01, floor=2)
+ALL = frozenset(SOURCE_TABLES)
+
+
+def outcome(table: str, rule: str = "a_rule", result: str = "fail", failed: int = 1) -> CheckOutcome:
+    return CheckOutcome(table, rule, result, failed, f"{rule} of {table}.", ("ID=1",), "validity")  # type: ignore[arg-type]
+
+
+def aside(bad: int, delivered: int) -> SetAside:
+    return SetAside(bad, delivered, f"a rule ({bad})", ("ID=1",))
+
+
+def blocked_by(found: Findings, batch: Batch | None = None) -> dict[str, str]:
+    """The first rule of each table that is blocked."""
+    batch = batch or Batch(tables=ALL, published=ALL)
+    rules: dict[str, str] = {}
+    for reason in decide(batch, found, LIMITS):
+        rules.setdefault(reason.table, reason.rule)
+    return rules
+
+
+BETWEEN = {(PEOPLE, "between"): frozenset({PEOPLE, CUSTOMERS, SHIPPING})}
+WITHOUT_PEOPLE = Batch(tables=ALL - {PEOPLE}, published=ALL)
+
+
+@pytest.mark.parametrize(
+    ("found", "blocked"),
+    [
+        (Findings(), {}),
+        (Findings(losses=[outcome(SHIPPING)]), {SHIPPING: "a_rule"}),
+        (Findings(set_aside={SHIPPING: aside(2, 5)}), {}),
+        (Findings(set_aside={SHIPPING: aside(3, 5)}), {SHIPPING: "few_rows_are_set_aside"}),
+        (Findings(set_aside={SHIPPING: aside(1, 1)}), {SHIPPING: "few_rows_are_set_aside"}),
+        (Findings(set_aside={SHIPPING: aside(3, 1000)}), {}),
+        (Findings(orphans=[outcome(SHIPPING)]), {SHIPPING: "a_rule"}),
+        (Findings(checks=[outcome(SHIPPING, result="pass"), outcome(SHIPPING, result="warn")]), {}),
+        (Findings(checks=[outcome(SHIPPING, result="error")]), {SHIPPING: "a_rule"}),
+        (Findings(shapes=[outcome(SHIPPING, result="warn")]), {}),
+        (Findings(shapes=[outcome(SHIPPING)]), {SHIPPING: "a_rule"}),
+        (Findings(checks=[outcome(LINES)]), {LINES: "a_rule", ORDERS: "unit_is_whole"}),
+        (
+            Findings(
+                set_aside={SHIPPING: aside(9, 9)},
+                checks=[outcome(SHIPPING, "checked")],
+                shapes=[outcome(SHIPPING, "shaped")],
+                losses=[outcome(SHIPPING, "lost")],
+            ),
+            {SHIPPING: "lost"},
+        ),
+    ],
+)
+def test_a_table_is_blocked_for_the_first_reason_found(found: Findings, blocked: dict[str, str]) -> None:
+    units = {mate: "unit_is_whole" for table in blocked for mate in unit_of(table)}
+    assert blocked_by(found) == units | blocked
+
+
+@pytest.mark.parametrize(
+    ("result", "failed", "published", "blames"),
+    [
+        ("fail", 2, {}, True),
+        ("fail", 2, {(PEOPLE, "between"): 1}, True),
+        ("fail", 2, {(PEOPLE, "between"): 2}, False),
+        ("error", 2, {}, False),
+        ("warn", 2, {}, False),
+    ],
+)
+def test_a_rule_of_a_table_that_did_not_change_blames_what_broke_it(
+    result: str, failed: int, published: dict[tuple[str, str], int], blames: bool
+) -> None:
+    checks = [outcome(PEOPLE, "between", result, failed)]
+    found = Findings(checks=checks, reads=BETWEEN, published=published)
+    expected = {CUSTOMERS, SHIPPING} if blames else set()
+    assert {table for table, rule in blocked_by(found, WITHOUT_PEOPLE).items() if rule == "between"} == expected
+    if blames:
+        kept = [reason.evidence for reason in decide(WITHOUT_PEOPLE, found, LIMITS) if reason.table == SHIPPING]
+        assert [one and (one.table, one.failed) for one in kept] == [(SHIPPING, failed)]
+
+
+def test_a_table_waits_for_a_parent_that_was_never_published_and_so_do_those_below() -> None:
+    parents = {CUSTOMERS: {PEOPLE}, ORDERS: {CUSTOMERS, SHIPPING}}
+    batch = Batch(ALL - {PEOPLE}, frozenset({PEOPLE}), parents, published=ALL - {PEOPLE, CUSTOMERS})
+    waits = blocked_by(Findings(), batch)
+    assert waits[CUSTOMERS] == waits[ORDERS] == "parent_is_published"
+    assert SHIPPING not in waits
+    published_before = Batch(ALL - {PEOPLE}, frozenset({PEOPLE}), parents, published=ALL)
+    assert CUSTOMERS not in blocked_by(Findings(), published_before)
+
+
+tables = st.sampled_from(sorted(ALL))
+some = st.frozensets(tables, max_size=12)
+outcomes = st.lists(st.builds(outcome, tables, st.just("a_rule"), st.sampled_from(["pass", "warn", "fail", "error"])))
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> Batch:
+    blocked = draw(some)
+    parents = draw(st.dictionaries(tables, some, max_size=20))
+    return Batch(draw(st.frozensets(tables)) - blocked, blocked, parents, draw(st.frozensets(tables)))
+
+
+findings = st.builds(
+    Findings,
+    losses=st.lists(st.builds(outcome, tables), max_size=3),
+    set_aside=st.dictionaries(tables, st.builds(aside, st.integers(0, 9), st.integers(9, 900)), max_size=5),
+    orphans=st.lists(st.builds(outcome, tables), max_size=3),
+    checks=outcomes,
+    reads=st.just({(table, "a_rule"): frozenset({table, SHIPPING}) for table in ALL}),
+    shapes=outcomes,
+)
+
+
+@given(batches(), findings)
+def test_what_passes_depends_on_nothing_that_is_blocked(batch: Batch, found: Findings) -> None:
+    rules = blocked_by(found, batch)
+    assert rules.keys() <= batch.passing, "only what would have been published can be blocked"
+    blocked = batch.blocked | rules.keys()
+    for table in batch.passing - blocked:
+        assert not unit_of(table) & blocked
+        assert not set(batch.parents.get(table, ())) & blocked - batch.published
+    own = {one.table for one in (*found.losses, *found.checks, *found.shapes) if one.outcome in {"fail", "error"}}
+    assert own & batch.passing <= blocked
+    again = Batch(batch.tables, frozenset(blocked), batch.parents, batch.published)
+    assert decide(again, Findings(), LIMITS) == [], "decided once, it is decided"
+
+
+@given(batches(), findings)
+def test_without_a_finding_only_dependents_are_blocked(batch: Batch, found: Findings) -> None:
+    harmless = Findings(
+        set_aside={
+            table: one for table, one in found.set_aside.items() if not too_many(one.bad, one.delivered, LIMITS)
+        },
+        checks=[one for one in found.checks if one.outcome in {"pass", "warn"}],
+        shapes=[one for one in found.shapes if one.outcome in {"pass", "warn"}],
+    )
+    assert set(blocked_by(harmless, batch).values()) <= {"unit_is_whole", "parent_is_published"}
