@@ -35,7 +35,7 @@ SECONDS = {
     "tests/integration/test_faults.py": 60,
     "tests/integration/test_embedded_platform.py": 50,
     "tests/integration/test_first_load.py": 50,
-    "tests/integration/test_metrics.py": 50,
+    "tests/integration/test_watch.py": 50,
     "tests/integration/test_change_profiles.py": 40,
     "tests/integration/test_outbox.py": 40,
     "tests/integration/test_simulate.py": 40,

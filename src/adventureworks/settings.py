@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     stale_after_days: int = Field(
         default=31, ge=0, description="How far a table's newest change may lie before that of its last version."
     )
+    keep_days: int = Field(
+        default=90,
+        ge=7,
+        description="How long the platform's records of what is over, Airflow's runs and the logs of tasks are kept.",
+    )
     overlap_minutes: int = Field(
         default=60, ge=0, description="How far before its watermark a table is read again, for late commits."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable, unit_of
 from adventureworks.columns import digest_of_columns
@@ -145,6 +146,16 @@ def has_work(settings: Settings, run_id: str) -> bool:
     with open_warehouse(settings).connect("detect") as connection:
         batch = connection.execute("select 1 from ops.change where run_id = %s limit 1", (run_id,)).fetchone()
         return batch is not None or bool(publication.unannounced(connection, list(SOURCE_TABLES)))
+
+
+def clear(connection: Connection, before: datetime) -> None:
+    """Forgets changes that were found before a moment, of tables that were published, or found the same, since."""
+    connection.execute(
+        "delete from ops.change as c where c.detected_at < %s and not c.publishing and exists ("
+        "select 1 from ops.change as n where n.asset = c.asset and n.detected_at > c.detected_at"
+        " and n.status in ('published', 'unchanged'))",
+        (before,),
+    )
 
 
 def _known(connection: Connection, identity: str) -> dict[str, _Known]:

@@ -144,7 +144,7 @@ def _load_table(
     entry: SourceTable,
 ) -> int:
     with warehouse.connect("load") as connection:
-        quarantine.begin(connection, entry.asset)
+        quarantine.begin(connection, entry.asset, settings.keep_days)
         staging.start(connection, entry)
         latest = _note_latest_change(connection, snapshot, run_id, entry.asset)
         last = None if snapshot.complete else _last_reading(connection, run_id, entry.asset, latest)

@@ -206,6 +206,11 @@ def all_incidents(connection: Connection, since_days: int = 30) -> list[Incident
     return [*open_incidents(connection), *_incidents(connection, query, {"days": since_days})]
 
 
+def clear(connection: Connection, before: datetime) -> None:
+    """Forgets incidents that were resolved before a moment."""
+    connection.execute("delete from ops.incident where status = 'resolved' and resolved_at < %s", (before,))
+
+
 def find(connection: Connection, name: str) -> list[Incident]:
     """The incidents whose id begins with `name`, the newest first."""
     query = "select * from ops.incident where starts_with(incident_id, %(name)s) order by first_seen desc, incident_id"

@@ -103,6 +103,11 @@ def take_untold(connection: Connection, channel: str) -> list[Notice]:
     return [notice for notice in found if channel not in notice.told]
 
 
+def clear(connection: Connection, before: datetime) -> None:
+    """Forgets notices that were left before a moment."""
+    connection.execute("delete from ops.notice where created < %s", (before,))
+
+
 def mark_told(connection: Connection, channel: str, notice: Notice) -> None:
     """Remembers that the message is in the outbox for the channel, as `take_untold` gave (and locked) it."""
     connection.execute(

@@ -78,23 +78,33 @@ def read_facts(settings: Settings, connection: Connection) -> Facts:
     )
 
 
-def _versions(connection: Connection) -> dict[str, tuple[Version, ...]]:
-    """By asset: its newest version, and those after the oldest one that a mart was made of."""
-    versions: dict[str, tuple[Version, ...]] = {}
-    columns = "p.asset, p.version, p.published_at, p.months, p.inputs, p.model, p.as_of"
-    newest = connection.execute(
-        f"select {columns} from unnest(%s::varchar[]) as n (asset) cross join lateral"
+_COLUMNS = "p.asset, p.version, p.published_at, p.months, p.inputs, p.model, p.as_of"
+"""Of `ops.publication as p`, as `_version` reads them."""
+
+
+def oldest_consumed(connection: Connection) -> dict[str, int]:
+    """By asset: the oldest version that the newest version of any mart was made of; later ones may still be read."""
+    return _oldest_consumed(_newest(connection))
+
+
+def _newest(connection: Connection) -> dict[str, tuple[Version, ...]]:
+    rows = connection.execute(
+        f"select {_COLUMNS} from unnest(%s::varchar[]) as n (asset) cross join lateral"
         " (select * from ops.publication as p where p.asset = n.asset order by version desc limit 1) as p",
         ([*SOURCE_TABLES, *MARTS],),
     ).fetchall()
-    for row in newest:
-        versions[row[0]] = (_version(row),)
+    return {row[0]: (_version(row),) for row in rows}
+
+
+def _versions(connection: Connection) -> dict[str, tuple[Version, ...]]:
+    """By asset: its newest version, and those after the oldest one that a mart was made of."""
+    versions = _newest(connection)
     consumed = _oldest_consumed(versions)
     missed = {asset: number for asset, number in consumed.items() if number < versions[asset][-1].number - 1}
     if missed:
         older: dict[str, list[Version]] = defaultdict(list)
         rows = connection.execute(
-            f"select {columns} from ops.publication as p"
+            f"select {_COLUMNS} from ops.publication as p"
             " join unnest(%s::varchar[], %s::bigint[]) as c (asset, version) using (asset)"
             " where p.version > c.version order by p.asset, p.version",
             (list(missed), list(missed.values())),

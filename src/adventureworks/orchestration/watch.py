@@ -1,4 +1,4 @@
-"""The watch: starts what is due, sweeps for what nobody reported, sends messages, and tells figures to a collector.
+"""The watch: starts what is due, sweeps for what nobody reported, sends messages, drops what is old, sends metrics.
 
 It needs Airflow's connections, not its scheduler, and not even its database: when they stop, the watch tells of that.
 """
@@ -17,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from adventureworks.errors import PlatformError, ServiceUnavailable
-from adventureworks.gate import results
 from adventureworks.incidents import mishaps
 from adventureworks.incidents.sweep import Sweep, Swept
 from adventureworks.marts.plan import decide_now
@@ -26,12 +25,10 @@ from adventureworks.monitoring.figures import Figure
 from adventureworks.monitoring.telemetry import Read, Telemetry
 from adventureworks.orchestration import notify
 from adventureworks.orchestration.dispatch import Dispatcher
-from adventureworks.outbox import post
+from adventureworks.orchestration.retention import Tidying
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, memo, open_records, open_warehouse, use
+from adventureworks.warehouse import layout, open_records, open_warehouse
 
-LETTERS_KEPT = timedelta(days=30)
-FINDINGS_KEPT = timedelta(days=90)
 BEAT = "watch.beat"
 """A file in the home that every round of the watch touches."""
 FIGURES_KEPT_SECONDS = 300.0
@@ -62,6 +59,7 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
         signal.signal(number, lambda *_: end.set())
     dispatching = Dispatching(settings, metadata_url, end)
     dispatching.start()
+    Tidying(settings, end).start()
     while not end.is_set():
         try:
             _round(settings, metadata_url, sweep)
@@ -124,10 +122,6 @@ def _round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
     now = datetime.now(UTC)
     with open_warehouse(settings).connect("watch") as connection:
         layout.prepare(connection)
-        post.clear(connection, now - LETTERS_KEPT)
-        results.clear(connection, now - FINDINGS_KEPT)
-        use.clear(connection, now - FINDINGS_KEPT)
-        memo.clear(connection, now - FINDINGS_KEPT)
     swept, trouble = _swept(settings, metadata_url, sweep, now)
     notify.tell(swept.opened, swept.resolved)
     notify.tell_readers()

@@ -185,6 +185,13 @@ def put_off(
     _land(connection, message)
 
 
+def forget(connection: Connection, before: datetime) -> None:
+    """Forgets messages from before a moment that are on their way to nobody any more."""
+    connection.execute(
+        "delete from ops.outbox where created < %s and (sent_at is not null or given_up_at is not null)", (before,)
+    )
+
+
 def clear(connection: Connection, before: datetime) -> None:
     """Drops the content of letters that are on their way to nobody any more. That they were told stays noted."""
     connection.execute(

@@ -325,6 +325,20 @@ def _newest(connection: Connection, asset: str, column: str, latest: datetime | 
     return datetime.fromisoformat(row[0]) if row and row[0] else None
 
 
+def clear(connection: Connection, before: datetime, consumed: Mapping[str, int]) -> None:
+    """Drops versions from before a moment that are not the newest and that every reader has consumed.
+
+    `consumed`: by asset, the oldest version that a mart is made of. What no mart is made of, no mart waits for.
+    """
+    connection.execute(
+        "delete from ops.publication as p where p.published_at < %(before)s"
+        " and p.version < (select max(n.version) from ops.publication as n where n.asset = p.asset)"
+        " and not exists (select 1 from unnest(%(assets)s::varchar[], %(versions)s::bigint[]) as c (asset, version)"
+        " where c.asset = p.asset and c.version < p.version)",
+        {"before": before, "assets": list(consumed), "versions": list(consumed.values())},
+    )
+
+
 def source_table_rows(connection: Connection, asset: str) -> int:
     """Rows of a published source table."""
     row = connection.execute(f"select count(*) from {table('raw', asset)}").fetchone()

@@ -33,9 +33,16 @@ def is_key(entry: SourceTable, kept: str, row: str) -> str:
     return " and ".join(f"{kept}.{quoted(name)} = {row}.{quoted(name)}::varchar" for name in key_of(entry))
 
 
-def begin(connection: Connection, asset: str) -> None:
-    """Forgets what an unfinished or blocked reading of a table set aside: it is read again."""
-    connection.execute("delete from ops.quarantined_row where asset = %s and status in ('staged', 'blocked')", (asset,))
+def begin(connection: Connection, asset: str, keep_days: int) -> None:
+    """Forgets what an unfinished or blocked reading of a table set aside: it is read again.
+
+    Rows that are over and were last seen more than `keep_days` ago are forgotten, too.
+    """
+    connection.execute(
+        "delete from ops.quarantined_row where asset = %s and (status in ('staged', 'blocked')"
+        f" or status in ('repaired', 'gone') and last_seen < current_timestamp - interval '{keep_days} days')",
+        (asset,),
+    )
     connection.execute("update ops.quarantined_row set next_status = null where asset = %s", (asset,))
 
 

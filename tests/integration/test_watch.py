@@ -1,4 +1,4 @@
-"""What a collector is told of a real warehouse, and that a collector in trouble is no trouble for the watch."""
+"""What the watch tells a collector of a real warehouse, whatever state the collector is in, and what it drops."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -20,6 +20,7 @@ from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.marts.plan import decide_now
 from adventureworks.monitoring.figures import BLOCKED, QUEUE_AGE, Figure
 from adventureworks.monitoring.telemetry import FIGURES_AGE, Telemetry
+from adventureworks.orchestration import retention
 from adventureworks.outbox import post
 from adventureworks.outbox.letters import Letter
 from adventureworks.warehouse import open_warehouse
@@ -224,3 +225,97 @@ def test_without_a_collector_nothing_of_opentelemetry_is_even_loaded() -> None:
     quiet = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     done = subprocess.run([sys.executable, "-c", script], check=False, env=quiet, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def age_everything(pipeline: Pipeline, by: timedelta) -> None:
+    """Makes all records of the warehouse older than they are."""
+    times = "select table_name, column_name from information_schema.columns where table_schema = 'ops'"
+    kinds = (
+        " and data_type like 'timestamp%' and table_name in (select tablename from pg_tables where schemaname = 'ops')"
+    )
+    with psycopg.connect(pipeline.url) as connection:
+        for table, column in connection.execute(times + kinds).fetchall():
+            if column not in {"newest_change", "latest_change"}:
+                connection.execute(f"update ops.{table} set {column} = {column} - %s", (by,))
+
+
+def test_records_are_dropped_when_they_are_old_and_no_decision_changes(pipeline: Pipeline) -> None:
+    dearer = 'update "Production"."Product" set "ListPrice" = "ListPrice" + 1 where "ListPrice" > 0'
+    for _ in range(2):
+        pipeline.change('update "Sales"."SalesTerritory" set "CostYTD" = "CostYTD" + 1')
+        pipeline.change(dearer)
+        pipeline.ingest()
+        pipeline.settle()
+    pipeline.change('update "Sales"."Store" set "Name" = null')
+    assert pipeline.ingest().opened == {"Sales_Store": "few_rows_are_set_aside"}
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("update ops.incident set status = 'resolved', resolved_at = current_timestamp")
+    letter_that_waits(pipeline, timedelta())
+    for _ in range(2):
+        pipeline.change(dearer)
+        pipeline.ingest()
+    age_everything(pipeline, timedelta(days=100))
+    with open_warehouse(pipeline.settings).connect("test") as connection:
+        before = decide_now(pipeline.settings, connection)
+    assert "daily_sales_etl" in before.startable
+
+    retention.drop_records(pipeline.settings, datetime.now(UTC))
+    with open_warehouse(pipeline.settings).connect("test") as connection:
+        assert decide_now(pipeline.settings, connection) == before
+    kept = dict(pipeline.published("select asset, array_agg(version order by version) from ops.publication group by 1"))
+    assert kept["Sales_SalesTerritory"] == [3]
+    # Some marts are made of version 3 of the products still.
+    assert kept["Production_Product"] == [4, 5]
+    assert kept["data_quality"] == [3]
+    assert pipeline.published("select count(*) from ops.incident where status = 'resolved'") == [(0,)]
+    assert dict(pipeline.published("select asset, count(*) from ops.change group by 1"))["Production_Product"] == 1
+    blocked = pipeline.published("select status from ops.change where asset = 'Sales_Store' order by detected_at")
+    assert blocked[-1] == ("blocked",), "since when it is blocked is told still"
+    assert pipeline.published("select count(*) from ops.outbox where sent_at is null and given_up_at is null") == [(1,)]
+    assert pipeline.settle(), "what was due is computed"
+    assert pipeline.settle() == []
+
+
+def test_runs_of_airflow_are_dropped_when_they_are_old(
+    pipeline: Pipeline, airflow_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    monkeypatch.setenv(
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", airflow_url.replace("postgresql://", "postgresql+psycopg2://")
+    )
+    with psycopg.connect(airflow_url) as connection:
+        connection.execute(
+            "insert into dag_run (dag_id, run_id, run_type, run_after, state, start_date, end_date, queued_at)"
+            " select 'credit_card_analysis', 'days_ago_' || n, 'asset_triggered', at, 'success', at, at, at from"
+            " (select n, now() - make_interval(days => n) as at from unnest(array[10, 100, 200]) as n) as runs"
+        )
+        connection.execute(
+            "insert into log (dttm, event) select now() - make_interval(days => n), 'tried' from"
+            " unnest(array[10, 100]) as n"
+        )
+    retention.drop_runs(pipeline.settings, datetime.now(UTC))
+    with psycopg.connect(airflow_url) as connection:
+        runs = connection.execute("select run_id from dag_run where dag_id = 'credit_card_analysis'").fetchall()
+        paused = connection.execute("select dag_id from dag where is_paused").fetchall()
+        events = connection.execute("select count(*) from log where event = 'tried'").fetchall()
+        connection.execute("delete from dag_run where dag_id = 'credit_card_analysis'")
+    assert runs == [("days_ago_10",)]
+    assert events == [(1,)]
+    assert paused == [("customer_analytics",)], "what a person set stays"
+
+
+def test_logs_are_dropped_when_they_are_old(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(retention.LOG_FOLDER, str(tmp_path))
+    now = datetime.now(UTC)
+    for run, days in {"old": 100, "young": 10}.items():
+        log = tmp_path / "dag_id=daily_sales_etl" / f"run_id={run}" / "task_id=build" / "attempt=1.log"
+        log.parent.mkdir(parents=True)
+        log.write_text("Built.")
+        os.utime(log, times=((now - timedelta(days=days)).timestamp(),) * 2)
+    retention.drop_logs(pipeline.settings, now)
+    assert [log.parts[-3] for log in tmp_path.rglob("*.log")] == ["run_id=young"]
+    for days in range(2, 4):
+        retention.drop_logs(pipeline.settings, now + timedelta(days=days))
+    assert [folder.name for folder in tmp_path.glob("*/run_id=*")] == ["run_id=young"]
