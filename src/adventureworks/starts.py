@@ -38,12 +38,25 @@ UNKNOWN = DagState(is_paused=True, is_active=False)
 """The state of a DAG that Airflow does not know (yet)."""
 
 
-def may_start(decisions: Decisions, states: Mapping[str, DagState], now: datetime) -> dict[str, str]:
-    """Return the analyses that can be started now, each with the id of the run.
+@dataclass(frozen=True)
+class NextStart:
+    """When an analysis that is due can be started, and the id of that run."""
 
-    They are due, or have reports to deliver again; nobody paused them, no run of them is queued or running, and the
-    pause after a failure is over. A run that ended without computing what it was started for counts as a failure,
-    whatever Airflow calls it.
+    run_id: str
+    at: datetime | None
+    """The end of the pause after a failure; None: nothing failed."""
+
+    def is_within(self, moment: datetime) -> bool:
+        """Whether it can be started by this moment."""
+        return self.at is None or self.at <= moment
+
+
+def next_starts(decisions: Decisions, states: Mapping[str, DagState]) -> dict[str, NextStart]:
+    """Return the next start of each analysis that can be started now, or after the pause that follows a failure.
+
+    They are due, or have reports to deliver again; nobody paused them, no run of them is queued or running, and not all
+    tries are used up. A run that ended without computing what it was started for counts as a failure, whatever Airflow
+    calls it.
     """
     found = {}
     for dag, plan in decisions.startable.items():
@@ -54,9 +67,13 @@ def may_start(decisions: Decisions, states: Mapping[str, DagState], now: datetim
             continue
         pauses = [state.failed_at + FIRST_PAUSE] if state.failed_at else []
         pauses += [ended + FIRST_PAUSE * 4 ** (len(tried) - 1) for ended in tried if ended]
-        if all(now >= over for over in pauses):
-            found[dag] = f"{name}{len(tried)}"
+        found[dag] = NextStart(f"{name}{len(tried)}", max(pauses, default=None))
     return found
+
+
+def may_start(decisions: Decisions, states: Mapping[str, DagState], now: datetime) -> dict[str, str]:
+    """Return the analyses that can be started now, each with the id of the run."""
+    return {dag: start.run_id for dag, start in next_starts(decisions, states).items() if start.is_within(now)}
 
 
 def states_of(airflow: Connection, dags: Collection[str]) -> dict[str, DagState]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from adventureworks.due import decide
-from adventureworks.starts import FIRST_PAUSE, MOST_TRIES, DagState, may_start
+from adventureworks.starts import FIRST_PAUSE, MOST_TRIES, DagState, may_start, next_starts
 from tests.unit.test_due import ORDERS, changed, minute, refused, settled
 
 DAG = "production_costs"
@@ -48,6 +48,15 @@ def test_the_pause_grows_with_each_try_and_there_is_a_last_one() -> None:
     assert may_start(DUE, {DAG: tried(first, second)}, second + FIRST_PAUSE) == {}
     assert may_start(DUE, {DAG: tried(first, second)}, second + 4 * FIRST_PAUSE).keys() == {DAG}
     assert may_start(DUE, {DAG: tried(*[first] * MOST_TRIES)}, first + timedelta(days=1)) == {}
+
+
+def test_the_next_start_is_known_during_the_pause_and_there_is_none_without_a_try_left() -> None:
+    first, second = minute(6), minute(7)
+    assert next_starts(DUE, {DAG: IDLE})[DAG].at is None
+    assert next_starts(DUE, {DAG: tried(first, second)})[DAG].at == second + 4 * FIRST_PAUSE
+    assert next_starts(DUE, {DAG: replace(tried(first), failed_at=second)})[DAG].at == second + FIRST_PAUSE
+    assert next_starts(DUE, {DAG: tried(*[first] * MOST_TRIES)}) == {}
+    assert next_starts(DUE, {DAG: DagState(is_paused=True, is_active=False, failed_at=first)}) == {}
 
 
 def test_something_new_to_compute_has_tries_of_its_own() -> None:

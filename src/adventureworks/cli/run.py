@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -26,7 +26,7 @@ from adventureworks.marts.plan import decide_now
 from adventureworks.outbox.routes import routes
 from adventureworks.settings import Settings
 from adventureworks.source import AIRFLOW, POSTGRESQL, SQL_SERVER
-from adventureworks.starts import may_start, states_of
+from adventureworks.starts import next_starts, states_of
 from adventureworks.warehouse.postgres import connected
 from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out, summary_of_marts
 
@@ -35,6 +35,8 @@ SAMPLE = "sample"
 UP_WITHIN_SECONDS = 300.0
 STALLED_AFTER_SECONDS = 1800.0
 QUIET_SECONDS = 2.0
+RETRIES_WITHIN = timedelta(minutes=3)
+"""How long `--once` waits for the next try of an analysis that failed: two more tries, not the last one."""
 """For so long nothing may be queued or running before the work is done: an event takes a moment to wake a run."""
 
 
@@ -66,7 +68,8 @@ def run(settings: Settings, source: str | None, once: bool, port: int | None) ->
     with Progress() as progress:
         platform = Platform(settings, progress.note)
         try:
-            outcome = _bring_up_to_date(platform, chosen, port, progress)
+            patience = RETRIES_WITHIN if once else timedelta()
+            outcome = _bring_up_to_date(platform, chosen, port, progress, patience)
             progress.clear()
             _print_outcome(platform, outcome, time.monotonic() - begin, staying=not once)
             if not once:
@@ -108,7 +111,9 @@ def source_variables(chosen: str, endpoints: Endpoints) -> dict[str, str]:
     return {"ADVENTUREWORKS_SOURCE": chosen}
 
 
-def _bring_up_to_date(platform: Platform, source: str, port: int | None, progress: Progress) -> Outcome:
+def _bring_up_to_date(
+    platform: Platform, source: str, port: int | None, progress: Progress, patience: timedelta
+) -> Outcome:
     progress.show("Starting PostgreSQL")
     platform.start_postgres(port)
     platform.home.remember("source", source)
@@ -125,7 +130,7 @@ def _bring_up_to_date(platform: Platform, source: str, port: int | None, progres
     if not any(run.dag == INGESTION for run in metadata.active(after=before)):
         # Else its calendar or the watcher has started it already.
         platform.api().trigger(INGESTION)
-    _wait_until_quiet(platform, metadata, progress)
+    _wait_until_quiet(platform, metadata, progress, patience)
     return _outcome(platform, metadata, before)
 
 
@@ -171,10 +176,13 @@ def _tick_before(platform: Platform, deadline: float, problem: str) -> None:
     time.sleep(0.3)
 
 
-def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress) -> None:
-    """Shows what runs until nothing is queued, running or due. Raises PlatformError if it stands still."""
+def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress, patience: timedelta) -> None:
+    """Shows what runs until nothing is queued, running, or started within `patience`.
+
+    Raises PlatformError if it stands still.
+    """
     quiet_since: float | None = None
-    seen, moved = "", time.monotonic()
+    seen, moved, retried = "", time.monotonic(), ""
     while True:
         platform.tick()
         try:
@@ -184,15 +192,17 @@ def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress
             elif quiet_since is None:
                 quiet_since = time.monotonic()
             elif time.monotonic() - quiet_since >= QUIET_SECONDS:
-                if not _is_any_due(platform, metadata):
+                starts = _next_starts(platform, metadata, patience)
+                if not starts:
                     return
-                # The dispatcher is about to start it.
-                quiet_since = None
+                # The dispatcher will start them.
+                quiet_since, retried = None, f"Waiting for the next try of {', '.join(starts)}"
         except (ServiceUnavailable, psycopg.OperationalError):
             time.sleep(1)
             continue
         now = " | ".join(str(run) for run in runs if run.started)
-        progress.show(now or "Waiting for the next step")
+        retried = "" if runs else retried
+        progress.show(now or retried or "Waiting for the next step")
         if now != seen:
             seen, moved = now, time.monotonic()
         if time.monotonic() - moved > STALLED_AFTER_SECONDS:
@@ -202,13 +212,15 @@ def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress
         time.sleep(0.5)
 
 
-def _is_any_due(platform: Platform, metadata: Metadata) -> bool:
+def _next_starts(platform: Platform, metadata: Metadata, patience: timedelta) -> list[str]:
+    """Return the analyses that the dispatcher starts now or within `patience`."""
     with connected(platform.endpoints.reader_url, platform.settings.environment) as warehouse:
         if not is_laid_out(warehouse):
-            return False
+            return []
         decisions = decide_now(platform.settings, warehouse)
         with metadata.connect() as airflow:
-            return bool(may_start(decisions, states_of(airflow, decisions.startable), datetime.now(UTC)))
+            starts = next_starts(decisions, states_of(airflow, decisions.startable))
+    return [dag for dag, start in starts.items() if start.is_within(datetime.now(UTC) + patience)]
 
 
 def _outcome(platform: Platform, metadata: Metadata, before: int) -> Outcome:
