@@ -44,7 +44,10 @@ def run_command(
         str | None,
         typer.Option(help="sample, a folder of files, or the URL of a PostgreSQL database. Default: the last one."),
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Stop when every mart is fresh.")] = False,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="Stop when every mart is fresh, or nothing is tried again within three minutes."),
+    ] = False,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the Airflow UI.")] = None,
 ) -> None:
     """Start everything, ingest the source, and keep every mart fresh until Ctrl-C."""
