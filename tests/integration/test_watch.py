@@ -293,7 +293,7 @@ def test_runs_of_airflow_are_dropped_when_they_are_old(
             "insert into log (dttm, event) select now() - make_interval(days => n), 'tried' from"
             " unnest(array[10, 100]) as n"
         )
-    retention.drop_runs(pipeline.settings, datetime.now(UTC))
+    retention.drop_runs(pipeline.settings, airflow_url, datetime.now(UTC))
     with psycopg.connect(airflow_url) as connection:
         runs = connection.execute("select run_id from dag_run where dag_id = 'credit_card_analysis'").fetchall()
         paused = connection.execute("select dag_id from dag where is_paused").fetchall()

@@ -59,7 +59,7 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
         signal.signal(number, lambda *_: end.set())
     dispatching = Dispatching(settings, metadata_url, end)
     dispatching.start()
-    Tidying(settings, end).start()
+    Tidying(settings, metadata_url, end).start()
     while not end.is_set():
         try:
             _round(settings, metadata_url, sweep)
