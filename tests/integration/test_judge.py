@@ -71,6 +71,15 @@ def test_orders_that_vanish_are_refused_whatever_the_source_is_called_until_some
     assert pipeline.published(f'select count(*) from raw."{HEADER}"') == [(before - deleted,)]
 
 
+def test_orders_that_vanish_are_told_of_though_their_lines_cannot_be_read(pipeline: Pipeline) -> None:
+    delete_orders(pipeline, '"SalesOrderID" % 3 = 0')
+    pipeline.change('alter table "Sales"."SalesOrderDetail" rename column "UnitPrice" to "Price"')
+    refused = pipeline.ingest()
+    assert refused.published == {}
+    assert refused.opened[HEADER] == "keeps_most_of_its_rows"
+    assert refused.opened[LINES] != "unit_is_whole"
+
+
 def test_a_month_that_vanishes_is_refused_with_its_rows(pipeline: Pipeline) -> None:
     [(month, orders)] = pipeline.published(
         f"""select to_char("OrderDate", 'YYYY-MM'), count(*) from raw."{HEADER}" group by 1 having count(*) > 2

@@ -24,7 +24,7 @@ from adventureworks.gate.containment import contained, without_faulty
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.gate.load import load, mark_blocked, note_blocked
 from adventureworks.gate.profiling import judge_changes
-from adventureworks.gate.verdict import Batch, Findings, Limits, SetAside, decide, failed_elsewhere
+from adventureworks.gate.verdict import Batch, Findings, Limits, SetAside, decide, failed_elsewhere, too_many
 from adventureworks.settings import Settings
 from adventureworks.warehouse import Warehouse, candidate, layout, open_warehouse, publication, quarantine, staging
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection, connections_kept
@@ -82,7 +82,6 @@ def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: 
     """Raises TableBlocked for a table whose judging fails; those that are `faulty` already are left as they are."""
     with warehouse.connect("check") as connection:
         judging = _Judge(settings, run_id, connection, faulty)
-        judging.block(connection, Findings())
         judging.block(connection, Findings(losses=judging.find_losses(connection)))
     # What readers would see of these tables is not checked yet.
     unchecked = judging.batch.passing
@@ -176,7 +175,8 @@ class _Judge:
         for asset in sorted(self.batch.passing):
             with _checking(asset):
                 bad, delivered = staging.share_set_aside(connection, SOURCE_TABLES[asset])
-                if bad:
+                # Which rules and rows that are is asked only where it is told.
+                if too_many(bad, delivered, self.limits):
                     examples = tuple(quarantine.example_keys(connection, asset, "staged"))
                     aside[asset] = SetAside(bad, delivered, _rules_broken(connection, asset), examples)
                 if _count(connection, f"select count(*) from {table('staging', staging.gone_table(asset))}"):

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field, replace
 from adventureworks.catalog import unit_of
 from adventureworks.gate.checks import CheckOutcome
 
+FAILED = frozenset({"fail", "error"})
+"""Outcomes that block a table."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -60,7 +63,7 @@ class Findings:
     orphans: Sequence[CheckOutcome] = ()
     """By table that lost rows: what still refers to them."""
     checks: Sequence[CheckOutcome] = ()
-    """What came of the check files, those of tables that are not published now among them."""
+    """Outcomes of the check files, including those of tables outside the batch."""
     reads: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     """By table and rule: the tables that the rule reads. Only needed for `failed_elsewhere`."""
     published: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -77,24 +80,27 @@ class Reason:
     rule: str
     cause: str
     evidence: CheckOutcome | None = None
-    """What is kept of it, where its finding is not kept anyway."""
+    """The outcome to record in `ops.check_result`; None: it is recorded with the checks or shapes."""
 
 
 def decide(batch: Batch, found: Findings, limits: Limits) -> list[Reason]:
-    """Return every reason to block a table of the batch that passed so far; the first one of a table counts.
+    """Return the reasons to block tables of the batch that passed so far; the first one of a table counts.
 
     Tables that depend on a blocked one follow it: its publish unit, and tables whose parent was never published.
     """
-    reasons = [reason for reason in _found(batch, found, limits) if reason.table in batch.passing]
-    blocked = batch.blocked | {reason.table for reason in reasons}
-    while more := list(_dependent(replace(batch, blocked=blocked))):
-        reasons += more
-        blocked |= {reason.table for reason in more}
+    reasons: list[Reason] = []
+    blocked = batch.blocked
+    for stage in _stages(batch, found, limits):
+        more = [reason for reason in stage if reason.table in batch.tables - blocked]
+        while more:
+            reasons += more
+            blocked |= {reason.table for reason in more}
+            more = list(_dependent(replace(batch, blocked=blocked)))
     return reasons
 
 
 def failed_elsewhere(batch: Batch, checks: Sequence[CheckOutcome]) -> list[CheckOutcome]:
-    """Return the rules of tables that are not published now which the batch breaks, if it is to blame for that.
+    """Return the failed rules of tables outside the passing ones: the batch may have broken them.
 
     A rule that cannot be evaluated says nothing of the batch.
     """
@@ -106,45 +112,50 @@ def too_many(bad: int, delivered: int, limits: Limits) -> bool:
     return bad > limits.share * delivered and (bad > limits.floor or 2 * bad > delivered)
 
 
-def _found(batch: Batch, found: Findings, limits: Limits) -> Iterator[Reason]:
-    for outcome in found.losses:
-        yield _with_evidence(outcome)
-    for table, aside in sorted(found.set_aside.items()):
-        if too_many(aside.bad, aside.delivered, limits):
-            cause = (
-                f"{aside.bad:,} of {aside.delivered:,} rows break a rule, more than {limits.share:.1%}: {aside.cause}."
-            )
-            yield Reason(table, "few_rows_are_set_aside", cause + _for_example(aside.examples))
-    for outcome in found.orphans:
-        yield _with_evidence(outcome)
-    for outcome in found.checks:
-        if outcome.table in batch.passing and outcome.outcome in {"fail", "error"}:
-            yield Reason(outcome.table, outcome.rule, f"{outcome.message}{_for_example(outcome.examples)}")
+def _stages(batch: Batch, found: Findings, limits: Limits) -> Iterator[list[Reason]]:
+    """The reasons in the order in which they count."""
+    yield [_reason(one, one) for one in found.losses]
+    # What was blocked before has consequences, too.
+    yield list(_dependent(batch))
+    too_bad = {table: one for table, one in found.set_aside.items() if too_many(one.bad, one.delivered, limits)}
+    orphans = [_reason(one, one) for one in found.orphans if one.table not in too_bad]
+    yield [*(_of_rows(table, one, limits) for table, one in sorted(too_bad.items())), *orphans]
+    own = [_reason(one) for one in found.checks if one.outcome in FAILED and one.table in batch.passing]
+    yield [*own, *_blamed(batch, found)]
+    yield [Reason(one.table, one.rule, one.message) for one in found.shapes if one.outcome in FAILED]
+
+
+def _of_rows(table: str, aside: SetAside, limits: Limits) -> Reason:
+    share = f"{aside.bad:,} of {aside.delivered:,} rows break a rule, more than {limits.share:.1%}"
+    return Reason(table, "few_rows_are_set_aside", f"{share}: {aside.cause}.{_for_example(aside.examples)}")
+
+
+def _blamed(batch: Batch, found: Findings) -> Iterator[Reason]:
+    """The tables that a rule of another table reads which breaks more often than in what is published."""
     for outcome in failed_elsewhere(batch, found.checks):
         rule = (outcome.table, outcome.rule)
         if (outcome.failed or 0) > found.published.get(rule, 0):
             message = f"with it, {outcome.table} breaks {outcome.rule}: {outcome.message}"
             for table in sorted(found.reads[rule]):
-                yield _with_evidence(replace(outcome, table=table, message=message))
-    for outcome in found.shapes:
-        if outcome.outcome in {"fail", "error"}:
-            yield Reason(outcome.table, outcome.rule, outcome.message)
+                blamed = replace(outcome, table=table, message=message)
+                yield _reason(blamed, blamed)
 
 
 def _dependent(batch: Batch) -> Iterator[Reason]:
+    """The tables that may not be published because of what is blocked."""
     for table in sorted(batch.passing):
-        missing = sorted(set(batch.parents.get(table, ())) & batch.blocked - batch.published)
         mates = sorted(unit_of(table) & batch.blocked)
-        if missing:
-            cause = f"waits for {', '.join(missing)}, to which it refers and which was never published."
-            yield Reason(table, "parent_is_published", cause)
-        elif mates:
+        missing = sorted(set(batch.parents.get(table, ())) & batch.blocked - batch.published)
+        if mates:
             cause = f"waits for {', '.join(mates)}, with which it is published together."
             yield Reason(table, "unit_is_whole", cause)
+        elif missing:
+            cause = f"waits for {', '.join(missing)}, to which it refers and which was never published."
+            yield Reason(table, "parent_is_published", cause)
 
 
-def _with_evidence(outcome: CheckOutcome) -> Reason:
-    return Reason(outcome.table, outcome.rule, f"{outcome.message}{_for_example(outcome.examples)}", outcome)
+def _reason(outcome: CheckOutcome, evidence: CheckOutcome | None = None) -> Reason:
+    return Reason(outcome.table, outcome.rule, f"{outcome.message}{_for_example(outcome.examples)}", evidence)
 
 
 def _for_example(examples: Sequence[str]) -> str:
