@@ -16,18 +16,21 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from statistics import median
 
+import psutil
 import psycopg
 from psycopg import sql
 
 from adventureworks.cli.reading import services
+from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.settings import Settings
 from bench.new_day import Cycle, measure
+from bench.waterfall import picture
 
 HOST, PORT, LOGIN = "127.0.0.1", os.environ.get("PEER_PORT", "55611"), "peer"
 POLLED_S = "2"
@@ -40,6 +43,9 @@ PEERS = {
 """The steps of which a peer's figure is the sum."""
 ORDERS, SAMPLE = "SalesOrderHeader", "2014-01-01"
 RESULT = Path(__file__).parents[1] / "docs" / "performance.md"
+PICTURE = RESULT.parent / "images" / "new-day.svg"
+SETTLED_S, IDLE_S = 15.0, 60.0
+"""Seconds until nothing follows the last day any more, and for which an idle platform is measured."""
 
 
 def url_of(database: str) -> str:
@@ -114,8 +120,8 @@ def environment_of(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[float]:
-    """A platform that follows the source; gives the seconds until it was ready."""
+def running(home: Path) -> Iterator[tuple[float, int]]:
+    """A platform that follows the source; gives the seconds until it was ready, and its process."""
     began = time.monotonic()
     command = [sys.executable, "-m", "adventureworks.cli", "run", "--source", url_of("ours")]
     with subprocess.Popen(command, env=environment_of(home), stdout=subprocess.PIPE, text=True) as platform:
@@ -126,7 +132,7 @@ def running(home: Path) -> Iterator[float]:
         else:
             raise RuntimeError("the platform ended")
         try:
-            yield time.monotonic() - began
+            yield time.monotonic() - began, platform.pid
         finally:
             platform.terminate()
             platform.communicate(timeout=60)
@@ -140,13 +146,41 @@ def from_nothing(home: Path) -> float:
     return time.monotonic() - began
 
 
+def idle(home: Path, platform: int) -> tuple[float, float]:
+    """The share of a processor and the gigabytes of memory that a platform takes which only watches the source.
+
+    Memory that processes share is counted once.
+    """
+    server = EmbeddedPostgres(home).pid()
+
+    def added(figure: Callable[[psutil.Process], float]) -> float:
+        total = 0.0
+        for first in (platform, server):
+            for process in (psutil.Process(first), *psutil.Process(first).children(recursive=True)):
+                with suppress(psutil.NoSuchProcess):
+                    total += figure(process)
+        return total
+
+    def seconds(process: psutil.Process) -> float:
+        # Its parent has the time of a process that ended.
+        return sum(process.cpu_times()[:4])
+
+    time.sleep(SETTLED_S)
+    before, began = added(seconds), time.monotonic()
+    time.sleep(IDLE_S)
+    share = (added(seconds) - before) / (time.monotonic() - began)
+    return share, added(lambda process: process.memory_full_info().pss) / 1e9
+
+
 def table(headings: list[str], rows: dict[str, list[str]]) -> str:
     """A table in Markdown."""
     lines = [["", *headings], ["---"] * (len(headings) + 1), *([name, *cells] for name, cells in rows.items())]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def written(whole: dict[str, float], days: list[dict[str, float]], ready: float, cycles: list[Cycle]) -> str:
+def written(
+    whole: dict[str, float], days: list[dict[str, float]], ready: float, rest: tuple[float, float], cycles: list[Cycle]
+) -> str:
     """The page: a table, and the waterfall of the last day."""
     names = ["ours", *PEERS]
 
@@ -159,6 +193,7 @@ def written(whole: dict[str, float], days: list[dict[str, float]], ready: float,
         "one new business day (100 orders) → last mart": cells(days),
         "… → `daily_sales`": [f"{first:.1f} s", *("" for _ in PEERS)],
         "second start → ready": [f"{ready:.1f} s", *("" for _ in PEERS)],
+        "idle: processor, memory": [f"{rest[0]:.0%} of one, {rest[1]:.1f} GB", *("" for _ in PEERS)],
     }
     return f"""# Performance
 
@@ -169,7 +204,11 @@ their days. {os.cpu_count()} processors; medians of {len(cycles)} days.
 
 {table(names, rows)}
 
-One of these days: the published versions, then every task (`.` waited for a free worker, `#` ran, four to a second).
+One of these days:
+
+![When each task of a day waited and ran](images/{PICTURE.name})
+
+The same in figures: the published versions, then every task (`.` waited for a free worker, `#` ran, four to a second).
 
 ```
 {re.sub(r"[ ]+$", "", str(cycles[-1]), flags=re.MULTILINE)}
@@ -188,15 +227,18 @@ def main() -> None:
         print("The platform, from nothing", flush=True)
         whole["ours"] = from_nothing(home)
         days, cycles = [], []
-        with running(home) as ready, services(Settings(home=home)) as ends:
+        with running(home) as (ready, process), services(Settings(home=home)) as ends:
             stated = Settings(home=home, warehouse_url=ends.warehouse_url)
             measured = partial(measure, stated, ends.metadata_url.get_secret_value())
             for number in range(count):
                 print(f"Day {number + 1} of {count}", flush=True)
                 cycles.append(measured(add_day))
                 days.append({**peers_figures(peers, work, "day"), "ours": cycles[-1].last_mart})
-    page = written(whole, days, ready, cycles)
+            print("The platform, idle", flush=True)
+            rest = idle(home, process)
+    page = written(whole, days, ready, rest, cycles)
     print(page)
+    PICTURE.write_text(picture(cycles[-1]), encoding="utf-8")
     RESULT.write_text(page, encoding="utf-8")
 
 
