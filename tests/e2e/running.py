@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+from pydantic import SecretStr
 
 from adventureworks.embedded.postgres import EmbeddedPostgres
+from adventureworks.gate.detect import difference
+from adventureworks.settings import Settings
 
 Found = TypeVar("Found")
 UP_WITHIN_SECONDS = 600
@@ -98,21 +101,27 @@ class RunningPlatform:
         )
 
     def quiet(self) -> bool:
-        """Nothing runs or is about to: the last change was seen, and every message is sent."""
-        if self._changed_at:
-            # One server holds source and warehouse: one clock.
-            seen = self.sql("warehouse", "select 1 from ops.change where detected_at > %s limit 1", (self._changed_at,))
-            if not seen:
-                return False
-        active = self.sql("airflow", "select count(*) from dag_run where state in ('queued', 'running')")[0][0]
-        waking = self.sql(
-            "airflow",
-            "select count(*) from asset_dag_run_queue",
-        )[0][0]
-        unsent = self.sql("warehouse", "select count(*) from ops.outbox where sent_at is null and given_up_at is null")[
-            0
-        ][0]
-        return not (active or waking or unsent)
+        """Nothing runs or is about to: the last change was read, and every message is sent."""
+        # Asked again: what the change started may have begun meanwhile.
+        return self._is_idle() and self._has_read_the_last_change() and self._is_idle()
+
+    def _is_idle(self) -> bool:
+        waits = {
+            "airflow": "select 1 from dag_run where state in ('queued', 'running')"
+            " union all select 1 from asset_dag_run_queue limit 1",
+            "warehouse": "select 1 from ops.outbox where sent_at is null and given_up_at is null limit 1",
+        }
+        return not any(self.sql(database, question) for database, question in waits.items())
+
+    def _has_read_the_last_change(self) -> bool:
+        # One server holds source and warehouse: one clock.
+        later = "select 1 from ops.change where detected_at > %s limit 1"
+        if self._changed_at is None or self.sql("warehouse", later, (self._changed_at,)):
+            return True
+        # `detected_at` is when a detection began; it reads what is committed after that, too.
+        source, warehouse = self.postgres.url("source", "source_reader"), self.postgres.url("warehouse")
+        settings = Settings(source_url=SecretStr(source), warehouse_url=SecretStr(warehouse))
+        return difference(settings) is None
 
     def state(self) -> str:
         """What somebody needs to know who asks why something did not happen."""

@@ -35,9 +35,9 @@ SAMPLE = "sample"
 UP_WITHIN_SECONDS = 300.0
 STALLED_AFTER_SECONDS = 1800.0
 QUIET_SECONDS = 2.0
+"""For so long nothing may be queued or running before the work is done: an event takes a moment to wake a run."""
 RETRIES_WITHIN = timedelta(minutes=3)
 """How long `--once` waits for the next try of an analysis that failed: two more tries, not the last one."""
-"""For so long nothing may be queued or running before the work is done: an event takes a moment to wake a run."""
 
 
 @dataclass(frozen=True)

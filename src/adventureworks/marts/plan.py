@@ -23,6 +23,8 @@ from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.sql import table
 
 ORDERS = "Sales_SalesOrderHeader"
+_COLUMNS = "p.asset, p.version, p.published_at, p.months, p.inputs, p.model, p.as_of"
+"""Of `ops.publication as p`, as `_version` reads them."""
 
 
 def plan(settings: Settings, dag: str) -> Plan | NothingToDo:
@@ -76,10 +78,6 @@ def read_facts(settings: Settings, connection: Connection) -> Facts:
         in_trouble=frozenset(asset for asset, rule in open_rules if rule in stopped),
         undelivered=frozenset(asset for asset, rule in open_rules if task_of(rule)[1]),
     )
-
-
-_COLUMNS = "p.asset, p.version, p.published_at, p.months, p.inputs, p.model, p.as_of"
-"""Of `ops.publication as p`, as `_version` reads them."""
 
 
 def oldest_consumed(connection: Connection) -> dict[str, int]:
