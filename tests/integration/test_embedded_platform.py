@@ -161,7 +161,7 @@ def test_ctrl_c_leaves_no_process_behind(folder: Path) -> None:
         "platform = Platform(settings(), print)\n"
         "try:\n"
         "    platform.start_postgres(None)\n"
-        "    platform.command('source', 'generate', '--scale', '1')\n"
+        "    platform.command('source', 'generate', '--scale', '0.05')\n"
         "    print('up', flush=True)\n"
         "    time.sleep(60)\n"
         "except KeyboardInterrupt:\n"

@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import psycopg
 from psycopg.types.string import TextLoader
-from snowflake.connector.errors import DatabaseError
 from sqlglot import parse_one
 from sqlglot.errors import ParseError
 from sqlglot.expressions import Query
@@ -55,8 +54,18 @@ def query(settings: Settings, statement: str, form: Literal["table", "csv", "jso
             sys.stdout.flush()
         except psycopg.Error as error:
             raise PlatformError(f"The query failed: {_first_line(error)}.") from None
-        except (DatabaseError, ParseError, ValueError) as error:
+        except _refusals_of(connection) as error:
             raise PlatformError(f"The query failed: {first_line(error)}.") from None
+
+
+def _refusals_of(connection: psycopg.Connection | Session) -> tuple[type[Exception], ...]:
+    """Return the errors of a statement that cannot be parsed or that Snowflake refuses."""
+    if not isinstance(connection, Session):
+        return (ParseError, ValueError)
+    # The connector takes longer to import than a query of PostgreSQL takes.
+    from snowflake.connector.errors import DatabaseError
+
+    return (DatabaseError, ParseError, ValueError)
 
 
 def _rows(connection: psycopg.Connection, statement: str) -> tuple[list[Column], Iterator[Row]]:

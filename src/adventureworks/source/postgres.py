@@ -22,6 +22,7 @@ from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import key_of
 from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.postgres_address import LATER_TIMEOUTS, WITHOUT_TIMEOUTS
+from adventureworks.postgres_arrow import connect_arrow
 from adventureworks.source import TableState
 from adventureworks.source.declared import digest_of
 from adventureworks.source.postgres_columns import (
@@ -99,10 +100,8 @@ class PostgresSource:
     @contextmanager
     def snapshot(self) -> Iterator[PostgresSnapshot]:
         """One transaction, REPEATABLE READ and READ ONLY: all tables as they are at one moment."""
-        from adbc_driver_postgresql import dbapi
-
         with translated(self._address):
-            connection = dbapi.connect(self._address.conninfo.get_secret_value(), autocommit=False)
+            connection = connect_arrow(self._address.conninfo, autocommit=False)
         with closing(connection):
             with translated(self._address), connection.cursor() as cursor:
                 cursor.execute("set transaction isolation level repeatable read, read only")

@@ -22,6 +22,7 @@ from adventureworks.postgres_address import (
     conninfo,
     parts_of,
 )
+from adventureworks.postgres_arrow import connect_arrow
 from adventureworks.warehouse.environments import in_environment, named_by, schema_of
 from adventureworks.warehouse.sql import names, quoted, table
 
@@ -319,13 +320,11 @@ class PostgresWarehouse:
         Raises ServiceUnavailable when the server does not answer, or is lost on the way.
         """
         from adbc_driver_manager import Error
-        from adbc_driver_postgresql import dbapi
 
-        address = self.address("load")
         with (
             _lost_is_unavailable(Error),
             # Each batch is a transaction: none is open while the next one is read.
-            dbapi.connect(address, autocommit=True) as connection,
+            connect_arrow(address_of(self._url, "load"), autocommit=True) as connection,
             connection.cursor() as cursor,
         ):
 
