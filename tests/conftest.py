@@ -39,7 +39,6 @@ SECONDS = {
     "tests/integration/test_change_profiles.py": 40,
     "tests/integration/test_outbox.py": 40,
     "tests/integration/test_simulate.py": 40,
-    "tests/integration/test_real_data.py": 40,
     "tests/integration/test_embedded_cli.py": 30,
     "tests/integration/test_load_memory.py": 30,
     "tests/integration/test_models_on_snowflake.py": 30,

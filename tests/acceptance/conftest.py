@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,21 +16,44 @@ from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.settings import Settings
 from adventureworks.warehouse.postgres import rows_of
 from tests.acceptance.report import Report
-from tests.conftest import create_database
-from tests.integration.pipeline import Pipeline
+from tests.conftest import WORKER, create_database, drop_database
+from tests.integration.pipeline import Ingested, Pipeline
 
 REFERENCES = Path(__file__).parent / "references"
+PLATFORM = f"real_warehouse_{WORKER}"
 
 
 @pytest.fixture(scope="session")
-def platform(real_data: Path, postgres: EmbeddedPostgres) -> Pipeline:
-    """Everything ingested and analysed once, from empty."""
-    url = postgres.url(create_database(postgres, "warehouse"), "warehouse")
-    settings = Settings(source=str(real_data / "parquet"), warehouse_url=SecretStr(url))
-    pipeline = Pipeline(settings)
-    assert pipeline.ingest().opened == {}
+def folder(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the real files, which a test may break and must mend."""
+    copy = tmp_path_factory.mktemp("files") / "parquet"
+    return shutil.copytree(real_data / "parquet", copy, copy_function=shutil.copyfile)
+
+
+@pytest.fixture(scope="session")
+def first_load(folder: Path, postgres: EmbeddedPostgres) -> tuple[Pipeline, Ingested]:
+    """Everything ingested and analysed once, from empty, and what the ingestion did."""
+    url = postgres.url(create_database(postgres, "warehouse", name=PLATFORM), "warehouse")
+    pipeline = Pipeline(Settings(source=str(folder), warehouse_url=SecretStr(url)))
+    ingested = pipeline.ingest()
+    assert ingested.opened == {}
     assert sorted(pipeline.settle()) == sorted(ANALYSES)
-    return pipeline
+    return pipeline, ingested
+
+
+@pytest.fixture(scope="session")
+def platform(first_load: tuple[Pipeline, Ingested]) -> Pipeline:
+    """The platform of that load. Tests read it and change nothing."""
+    return first_load[0]
+
+
+@pytest.fixture(scope="module")
+def copy(platform: Pipeline, postgres: EmbeddedPostgres) -> Iterator[Pipeline]:
+    """A copy of that platform, which a test may change."""
+    name = create_database(postgres, "warehouse", template=PLATFORM)
+    url = SecretStr(postgres.url(name, "warehouse"))
+    yield Pipeline(platform.settings.model_copy(update={"warehouse_url": url}))
+    drop_database(postgres, name)
 
 
 @pytest.fixture(scope="session")

@@ -171,7 +171,7 @@ MEASURE = SOURCE_TABLES["Production_UnitMeasure"]
 @pytest.fixture
 def measures(tmp_path: Path, warehouse_url: str) -> Settings:
     """A warehouse with nothing in it, and a folder for the units of measure."""
-    made = Settings(source=str(tmp_path), warehouse_url=SecretStr(warehouse_url))
+    made = Settings(source=str(tmp_path), warehouse_url=SecretStr(warehouse_url), file_rest_seconds=0)
     with open_warehouse(made).connect() as connection:
         layout.prepare(connection)
         connection.execute(

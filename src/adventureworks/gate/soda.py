@@ -5,12 +5,14 @@ One scan per table, so that a failure of Soda touches that table only. Importing
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -38,10 +40,13 @@ from soda.sampler.sample_context import SampleContext  # noqa: E402
 from soda.sampler.sample_ref import SampleRef  # noqa: E402
 from soda.sampler.sampler import Sampler  # noqa: E402
 from soda.scan import Scan  # noqa: E402
+from soda.sodacl import sodacl_parser  # noqa: E402
 
 # Before it samples rows, Soda parses the query for columns that may not be sampled. None is named here, and for a long
 # query the parsing takes longer than the query.
 soda_query.parse_columns_from_query = lambda _: []
+# For every check, Soda inspects a constructor of its own once for each argument that it could take.
+sodacl_parser.inspect = SimpleNamespace(signature=cache(inspect.signature))
 
 if TYPE_CHECKING:
     from adventureworks.warehouse import Warehouse

@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.due import NothingToDo
-from adventureworks.embedded.postgres import EmbeddedPostgres
-from adventureworks.settings import Settings
-from tests.conftest import create_database, drop_database
 from tests.integration.pipeline import Ingested, Pipeline
 
 
-@pytest.fixture(scope="module")
-def folder(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the real files that tests may break."""
-    copy = tmp_path_factory.mktemp("files") / "parquet"
-    shutil.copytree(real_data / "parquet", copy, copy_function=shutil.copyfile)
-    return copy
-
-
-@pytest.fixture(scope="module")
-def first(folder: Path, postgres: EmbeddedPostgres) -> Iterator[tuple[Pipeline, Ingested]]:
-    """Everything ingested and analysed once."""
-    name = create_database(postgres, "warehouse")
-    url = SecretStr(postgres.url(name, "warehouse"))
-    pipeline = Pipeline(Settings(source=str(folder), warehouse_url=url))
-    ingested = pipeline.ingest()
-    pipeline.analyse()
-    yield pipeline, ingested
-    drop_database(postgres, name)
-
-
-def test_the_data_as_it_is_passes_whole(first: tuple[Pipeline, Ingested], real_data: Path) -> None:
-    _, ingested = first
+def test_the_data_as_it_is_passes_whole(first_load: tuple[Pipeline, Ingested], real_data: Path) -> None:
+    _, ingested = first_load
     assert set(ingested.published) == set(SOURCE_TABLES)
     assert {version.set_aside for version in ingested.published.values()} == {0}
     assert ingested.opened == {}
@@ -48,24 +24,23 @@ def test_the_data_as_it_is_passes_whole(first: tuple[Pipeline, Ingested], real_d
     assert {asset: version.rows for asset, version in ingested.published.items()} == files
 
 
-def test_the_known_figures_come_out(first: tuple[Pipeline, Ingested]) -> None:
-    pipeline, _ = first
-    assert pipeline.published(
+def test_the_known_figures_come_out(platform: Pipeline) -> None:
+    assert platform.published(
         "select sum(revenue), count(*), count(distinct sales_order_id) from marts.fact_sales"
     ) == [(Decimal("109846381.399888"), 121_317, 31_465)]
-    assert pipeline.published(
+    assert platform.published(
         "select channel, round(sum(revenue), 2), round(sum(cogs), 2) from marts.fact_sales group by channel order by 1"
     ) == [
         ("online", Decimal("29358677.22"), Decimal("17277793.58")),
         ("reseller", Decimal("80487704.18"), Decimal("80010807.23")),
     ]
-    assert pipeline.published(
+    assert platform.published(
         "select count(*), round(sum(revenue), 2), min(channel) from marts.fact_sales where cost_source = 'fallback'"
     ) == [(64, Decimal("37107.22"), "reseller")]
-    assert pipeline.published("select sum(orders), sum(revenue), sum(total_due) from marts.daily_sales") == [
+    assert platform.published("select sum(orders), sum(revenue), sum(total_due) from marts.daily_sales") == [
         (31_465, Decimal("109846381.399888"), Decimal("123216786.1159"))
     ]
-    assert pipeline.published('select sum("SubTotal") from raw."Sales_SalesOrderHeader"') == [
+    assert platform.published('select sum("SubTotal") from raw."Sales_SalesOrderHeader"') == [
         (Decimal("109846381.4039"),)
     ]
 
@@ -106,24 +81,23 @@ def with_text_for_numbers(path: Path) -> None:
     ],
 )
 def test_a_broken_file_blocks_its_table_until_it_is_whole_again(
-    first: tuple[Pipeline, Ingested],
+    copy: Pipeline,
     folder: Path,
     real_data: Path,
     asset: str,
     damage: Callable[[Path], None],
     rule: str,
 ) -> None:
-    pipeline, _ = first
     path = folder / f"{asset}.parquet"
-    before = pipeline.published(f'select count(*) from raw."{asset}"')
+    before = copy.published(f'select count(*) from raw."{asset}"')
     damage(path)
-    ingested = pipeline.ingest()
+    ingested = copy.ingest()
     assert ingested.opened == {asset: rule}
     assert ingested.published == {}
-    assert pipeline.published(f'select count(*) from raw."{asset}"') == before
-    assert isinstance(pipeline.analyse(), NothingToDo)
+    assert copy.published(f'select count(*) from raw."{asset}"') == before
+    assert isinstance(copy.analyse(), NothingToDo)
 
     shutil.copyfile(real_data / "parquet" / path.name, path)
-    mended = pipeline.ingest()
+    mended = copy.ingest()
     assert mended.resolved == {asset: rule}
     assert mended.published == {}, "what comes back is what was published"
