@@ -95,6 +95,8 @@ def platform(
         # Much of the time of these tests is waiting: the scheduler looks less often while there is nothing to do.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         "ADVENTUREWORKS_ROUTES": str(routes),
+        # Reports in French are tested in tests/integration; each file takes half a second.
+        "ADVENTUREWORKS_REPORT_LANGUAGES": '["en"]',
     }
     command = [sys.executable, "-m", "adventureworks.cli"]
     generate = [*command, "source", "generate", "--scale", "0.02", "--seed", "3"]

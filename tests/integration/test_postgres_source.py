@@ -231,7 +231,9 @@ def test_names_in_lower_case_are_read_and_the_very_name_comes_first(database, so
 
 
 def test_types_that_other_databases_use(database, source):
-    """Domains, enumerations, bytes, padded text and numbers without a declared precision."""
+    """Domains, enumerations, bytes, padded text, numbers without a precision; all of it made after a first reading."""
+    with source.snapshot() as snapshot:
+        assert len(rows(snapshot)) == 3
     database.execute("""
         create domain "Sales".discount as numeric(10, 4);
         create type "Sales".category as enum ('Reseller');

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import yaml
+from ruamel.yaml import YAML
 from soda.common import env_helper
 from soda.common.config_helper import ConfigHelper
 
@@ -34,6 +35,7 @@ env_helper.load_dotenv = lambda **_: False
 # What goes wrong is told by the outcomes; Soda's own words repeat whole queries.
 logging.getLogger("soda").setLevel(logging.CRITICAL + 1)
 
+from soda.common import parser  # noqa: E402
 from soda.execution.data_source import DataSource  # noqa: E402
 from soda.execution.query import query as soda_query  # noqa: E402
 from soda.sampler.sample_context import SampleContext  # noqa: E402
@@ -47,6 +49,9 @@ from soda.sodacl import sodacl_parser  # noqa: E402
 soda_query.parse_columns_from_query = lambda _: []
 # For every check, Soda inspects a constructor of its own once for each argument that it could take.
 sodacl_parser.inspect = SimpleNamespace(signature=cache(inspect.signature))
+# It parses YAML in Python, to know the line of everything in it. Its errors are told by rule, without a line.
+parser.YAML = partial(YAML, typ="safe")
+parser.PathStack.create_location = lambda stack, _: stack.path_elements[0].location
 
 if TYPE_CHECKING:
     from adventureworks.warehouse import Warehouse
