@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from pydantic import SecretStr
+
+# Without it the driver reads the whole catalogue of types first, which takes ten times as long as connecting. Every
+# statement of the platform gives columns of built-in types.
+_ONLY_BUILT_IN_TYPES = {"adbc.postgresql.type_resolver_mode": "builtin"}
 
 
 def connect_arrow(address: SecretStr, *, autocommit: bool) -> Any:
@@ -13,27 +16,6 @@ def connect_arrow(address: SecretStr, *, autocommit: bool) -> Any:
 
     Raises the driver's `Error` when the server cannot be reached.
     """
-    from adbc_driver_manager import AdbcConnection
-    from adbc_driver_postgresql.dbapi import Connection
+    from adbc_driver_postgresql import dbapi
 
-    types = _types_of(address)
-    return Connection(types, AdbcConnection(types.database), autocommit=autocommit)
-
-
-class _Types:
-    """What the driver knows of a database's types; it holds no connection.
-
-    The driver reads all of them whenever it opens a database, which takes ten times as long as connecting. Types that
-    are made later stay unknown to it. Every statement of the platform gives columns of built-in types.
-    """
-
-    def __init__(self, address: SecretStr) -> None:
-        from adbc_driver_postgresql import connect
-
-        self.database = connect(address.get_secret_value())
-
-    def close(self) -> None:
-        """Do nothing: a connection closes its database, but this one is used again."""
-
-
-_types_of = lru_cache(maxsize=16)(_Types)
+    return dbapi.connect(address.get_secret_value(), db_kwargs=_ONLY_BUILT_IN_TYPES, autocommit=autocommit)

@@ -48,7 +48,7 @@ def platform(first_load: tuple[Pipeline, Ingested]) -> Pipeline:
 
 
 @pytest.fixture(scope="module")
-def copy(platform: Pipeline, postgres: EmbeddedPostgres) -> Iterator[Pipeline]:
+def copied(platform: Pipeline, postgres: EmbeddedPostgres) -> Iterator[Pipeline]:
     """A copy of that platform, which a test may change."""
     name = create_database(postgres, "warehouse", template=PLATFORM)
     url = SecretStr(postgres.url(name, "warehouse"))

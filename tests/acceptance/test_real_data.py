@@ -81,7 +81,7 @@ def with_text_for_numbers(path: Path) -> None:
     ],
 )
 def test_a_broken_file_blocks_its_table_until_it_is_whole_again(
-    copy: Pipeline,
+    copied: Pipeline,
     folder: Path,
     real_data: Path,
     asset: str,
@@ -89,15 +89,15 @@ def test_a_broken_file_blocks_its_table_until_it_is_whole_again(
     rule: str,
 ) -> None:
     path = folder / f"{asset}.parquet"
-    before = copy.published(f'select count(*) from raw."{asset}"')
+    before = copied.published(f'select count(*) from raw."{asset}"')
     damage(path)
-    ingested = copy.ingest()
+    ingested = copied.ingest()
     assert ingested.opened == {asset: rule}
     assert ingested.published == {}
-    assert copy.published(f'select count(*) from raw."{asset}"') == before
-    assert isinstance(copy.analyse(), NothingToDo)
+    assert copied.published(f'select count(*) from raw."{asset}"') == before
+    assert isinstance(copied.analyse(), NothingToDo)
 
     shutil.copyfile(real_data / "parquet" / path.name, path)
-    mended = copy.ingest()
+    mended = copied.ingest()
     assert mended.resolved == {asset: rule}
     assert mended.published == {}, "what comes back is what was published"

@@ -49,7 +49,8 @@ from soda.sodacl import sodacl_parser  # noqa: E402
 soda_query.parse_columns_from_query = lambda _: []
 # For every check, Soda inspects a constructor of its own once for each argument that it could take.
 sodacl_parser.inspect = SimpleNamespace(signature=cache(inspect.signature))
-# It parses YAML in Python, to know the line of everything in it. Its errors are told by rule, without a line.
+# Its loader is written in Python and notes the line of everything, which no message shows. The safe loader uses the C
+# parser of ruamel where that is installed (Python before 3.13). Every location is the file.
 parser.YAML = partial(YAML, typ="safe")
 parser.PathStack.create_location = lambda stack, _: stack.path_elements[0].location
 
