@@ -13,7 +13,7 @@ import psutil
 import psycopg
 import pytest
 
-from adventureworks.embedded.postgres import EmbeddedPostgres
+from adventureworks.embedded.postgres import OWNERS, READERS, SUPERUSER, EmbeddedPostgres
 from adventureworks.errors import PlatformError
 
 USER = "import sys, time; from pathlib import Path; from adventureworks.embedded.postgres import EmbeddedPostgres\n"
@@ -148,6 +148,16 @@ def test_secrets_and_databases_are_for_their_owner_alone(server: EmbeddedPostgre
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     said = server.log.read_text()
     assert not [file.name for file in files if file.read_text() in said]
+
+
+def test_only_the_role_for_people_pays_for_a_password_that_can_be_guessed(server: EmbeddedPostgres) -> None:
+    with psycopg.connect(server.url("postgres", SUPERUSER)) as connection:
+        digests = connection.execute(
+            "select rolname, split_part(split_part(rolpassword, '$', 2), ':', 1)::int from pg_authid"
+            " where rolpassword is not null and rolname <> %s",
+            (SUPERUSER,),
+        ).fetchall()
+    assert dict(digests) == {**dict.fromkeys([*OWNERS, *READERS], 1), "reader": 4096}
 
 
 def test_readers_see_present_and_future_tables_and_change_nothing(server: EmbeddedPostgres) -> None:
