@@ -150,7 +150,7 @@ def test_secrets_and_databases_are_for_their_owner_alone(server: EmbeddedPostgre
     assert not [file.name for file in files if file.read_text() in said]
 
 
-def test_only_the_role_for_people_pays_for_a_password_that_can_be_guessed(server: EmbeddedPostgres) -> None:
+def test_random_passwords_are_hashed_once_except_that_of_the_role_for_people(server: EmbeddedPostgres) -> None:
     with psycopg.connect(server.url("postgres", SUPERUSER)) as connection:
         digests = connection.execute(
             "select rolname, split_part(split_part(rolpassword, '$', 2), ':', 1)::int from pg_authid"

@@ -154,8 +154,9 @@ def test_what_an_interrupted_build_left_in_snowflake_is_found_and_dropped(
 
 @pytest.mark.parametrize("name", ['x"; drop schema marts; --', "pg", "pg_1", "PR", "1", "pr_42\n"])
 def test_a_name_that_is_none_is_refused_before_anything_is_done(pipeline: Pipeline, name: str) -> None:
-    with pytest.raises(PlatformError, match="is not a valid name of an environment"):
-        environment.build(pipeline.settings, name)
+    refused = adventureworks(pipeline, "environment", "build", name)
+    assert refused.returncode == 1
+    assert "is not a valid name of an environment" in refused.stderr
     with psycopg.connect(pipeline.url) as connection:
         assert connection.execute("select to_regclass('marts.fact_sales') is not null").fetchone() == (True,)
 

@@ -110,7 +110,7 @@ def routing_cost(topology: Topology) -> tuple[Decimal, ...]:
 
 
 def raise_in_the_first_row(topology: Topology, by: int, **columns: str) -> None:
-    """Puts files in place of these tables' that say more in one column of one row."""
+    """Replaces the files of these tables by files with a larger value of a column in the first row."""
     files = [topology.folder / "source" / f"{asset}.parquet" for asset in columns]
     for file, column in zip(files, columns.values(), strict=True):
         table = pq.read_table(file)

@@ -21,7 +21,7 @@ from adventureworks.texts import language
 AMOUNTS = Amounts(Decimal("10.5"), Decimal(1), Decimal(7), Decimal(0))
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=50)
 TRICKY = st.sampled_from("aé€Ω\u202f\u200b\u0301\u1ab0\u200d\u00ad🇫🇷🏽👩□漢")
-"""Characters that the font has, and others: invisible ones, combining marks, a joiner, flag letters, a skin tone."""
+"""Characters with and without a glyph in the font: some are invisible, combine with others, or are part of an emoji."""
 SCRIPTS = (
     "Vélo 🚲",
     "👩🏽‍🔧",

@@ -370,7 +370,7 @@ def _create_role(connection: psycopg.Connection, role: str, password: str) -> No
     from psycopg import sql
 
     if role != FOR_PEOPLE:
-        # Iterations protect passwords that can be guessed. These are random: each login can be ten times as fast.
+        # Iterations protect passwords that can be guessed. These are random, and one iteration makes logins faster.
         connection.execute("set scram_iterations = 1")
     digest = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     connection.execute(sql.SQL("create role {} login password {}").format(sql.Identifier(role), sql.Literal(digest)))
