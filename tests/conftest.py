@@ -14,9 +14,12 @@ from hypothesis import settings as hypothesis_settings
 from xdist.scheduler import LoadScopeScheduling
 
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.garbage import collect_rarely
 
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+collect_rarely()
 
 # How long an example takes is measured in bench/; a slow machine is no fault of the code.
 hypothesis_settings.register_profile("untimed", deadline=None)

@@ -38,7 +38,8 @@ class Reader:
         from fastapi import FastAPI
         from fastapi.testclient import TestClient
 
-        from adventureworks.dashboard.app import PREFIX, _memory, app
+        from adventureworks.dashboard import PREFIX
+        from adventureworks.dashboard.app import _memory, app
 
         _memory.clear()
         create_auth_manager()

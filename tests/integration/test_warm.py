@@ -12,8 +12,10 @@ from tests.integration.pipeline import Pipeline
 
 STEPS = """
 import sys
+import adventureworks.dashboard.plugin  # every process of Airflow imports it
 from adventureworks.orchestration.warm import warm_up
 warm_up()
+print("dashboard:", "adventureworks.dashboard.app" in sys.modules)
 before = set(sys.modules)
 from adventureworks.gate import detect, judge, load
 from adventureworks.gate import publish as publishing
@@ -53,5 +55,6 @@ def test_tasks_import_nothing(pipeline: Pipeline) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert "dashboard: False" in done.stdout.splitlines(), "only the API server serves it"
     [line] = [line for line in done.stdout.splitlines() if line.startswith("new:")]
     assert line == "new:"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from adventureworks.errors import PlatformError
+from adventureworks.garbage import collect_rarely
 
 if TYPE_CHECKING:
     from adventureworks.settings import Settings
@@ -295,6 +296,7 @@ def configuration() -> Settings:
 
 def main() -> None:
     """Runs a command: an error is one line on standard error and exit status 1, an interruption exit status 130."""
+    collect_rarely()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from adventureworks.cli.status import incident_line
 from adventureworks.embedded import airflow
 from adventureworks.embedded.airflow_api import FailedTask, Metadata
 from adventureworks.embedded.home import Home
-from adventureworks.embedded.platform import READERS_OF_DAGS, Platform
+from adventureworks.embedded.platform import READERS_OF_DAGS, RUNNERS_OF_DAGS, Platform
 from adventureworks.embedded.services import Endpoints
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents.ledger import Incident, open_incidents
@@ -120,16 +121,21 @@ def _bring_up_to_date(
     filling = _fill_if_empty(platform, progress) if source == SAMPLE else None
     progress.show("Preparing Airflow's database")
     platform.prepare_airflow(source_variables(source, platform.endpoints))
-    if filling is not None:
-        platform.start_airflow(only=READERS_OF_DAGS)
-        _wait_for_sample(platform, filling, progress)
     metadata = platform.metadata()
     before = metadata.newest_run()
+    # The others come later: five services that start together on two processors make the first one late.
+    first = RUNNERS_OF_DAGS if metadata.knows(INGESTION) else READERS_OF_DAGS
+    platform.start_airflow(only=first)
+    if filling is not None:
+        _wait_for_sample(platform, filling, progress)
+    unhealthy = platform.api().unhealthy
+    _wait_until_up(platform, lambda: [service for service in unhealthy() if service == "api-server"], progress)
     platform.start_airflow()
-    _wait_until_up(platform, metadata, progress)
+    _wait_for_dags(platform, metadata, progress)
     if not any(run.dag == INGESTION for run in metadata.active(after=before)):
         # Else its calendar or the watcher has started it already.
         platform.api().trigger(INGESTION)
+    _wait_until_up(platform, unhealthy, progress)
     _wait_until_quiet(platform, metadata, progress, patience)
     return _outcome(platform, metadata, before)
 
@@ -155,12 +161,15 @@ def _wait_for_sample(platform: Platform, filling: subprocess.Popen[bytes], progr
         raise PlatformError(f"The sample data could not be generated: {platform.last_word('source')}")
 
 
-def _wait_until_up(platform: Platform, metadata: Metadata, progress: Progress) -> None:
-    api = platform.api()
+def _wait_until_up(platform: Platform, awaited: Callable[[], list[str]], progress: Progress) -> None:
     deadline = time.monotonic() + UP_WITHIN_SECONDS
-    while missing := api.unhealthy():
+    while missing := awaited():
         progress.show(f"Starting Airflow: waiting for {', '.join(missing)}")
         _tick_before(platform, deadline, f"Airflow's {', '.join(missing)} did not come up.")
+
+
+def _wait_for_dags(platform: Platform, metadata: Metadata, progress: Progress) -> None:
+    deadline = time.monotonic() + UP_WITHIN_SECONDS
     while not metadata.knows(INGESTION):
         progress.show("Starting Airflow: reading the DAGs")
         errors = metadata.import_errors()

@@ -27,7 +27,7 @@ from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, marts_of
 from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.theme import FONTS, Spec
-from adventureworks.dashboard import figures
+from adventureworks.dashboard import PREFIX, figures
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
 from adventureworks.lineage import origins
@@ -39,7 +39,6 @@ from adventureworks.texts.terms import dimension_name, verdict_name
 from adventureworks.warehouse import open_warehouse
 from adventureworks.warehouse.state import is_laid_out
 
-PREFIX = "/dashboard"
 STATIC = Path(str(files("adventureworks.dashboard"))) / "static"
 STATEMENT_TIMEOUT_MS = 10_000
 PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")

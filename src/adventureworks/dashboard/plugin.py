@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 
-from adventureworks.dashboard.app import PREFIX, app
+from adventureworks.dashboard import PREFIX
 
 # What the browser asks for: below the path of Airflow's base_url, if it has one.
 _AT = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/") + PREFIX
+
+
+class _Apps:
+    """What Airflow mounts. The API server alone asks for it; other processes need not import the dashboard."""
+
+    def __get__(self, plugin: object, owner: type) -> list[dict[str, Any]]:
+        from adventureworks.dashboard.app import app
+
+        return [{"app": app, "url_prefix": PREFIX, "name": "AdventureWorks"}]
 
 
 class DashboardPlugin(AirflowPlugin):
     """Serves the dashboard below `/dashboard`, behind Airflow's login."""
 
     name = "adventureworks_dashboard"
-    fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "AdventureWorks"}]  # noqa: RUF012 - Airflow's way
-    external_views = [  # noqa: RUF012
+    fastapi_apps = _Apps()
+    external_views = [  # noqa: RUF012 - Airflow's way
         {
             "name": "AdventureWorks",
             "href": f"{_AT}/overview",

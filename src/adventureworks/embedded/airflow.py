@@ -33,6 +33,7 @@ SERVICES = {
     "api-server": ("api-server",),
 }
 WATCH = "watch"
+AIRFLOW = (sys.executable, "-m", "adventureworks.embedded.service")
 PATIENCE = {
     # It finishes the message that it is sending.
     WATCH: 5.0,
@@ -141,8 +142,9 @@ def prepare_database(home: Home, endpoints: Endpoints, variables: Mapping[str, s
             return False
     log = home.logs / "migration.log"
     with log.open("wb") as out:
-        command = [sys.executable, "-m", "airflow", "db", "migrate"]
-        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=variables)
+        done = subprocess.run(
+            [*AIRFLOW, "db", "migrate"], check=False, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=variables
+        )
     if done.returncode != 0:
         raise PlatformError("Airflow's database could not be prepared.", f"Its log: {log}")
     with psycopg.connect(endpoints.metadata_url.get_secret_value()) as connection:
@@ -182,7 +184,7 @@ def _airflows_own(home: Home, variables: Mapping[str, str]) -> list[Service]:
     return [
         Service(
             name,
-            [sys.executable, "-m", "airflow", *arguments],
+            [*AIRFLOW, *arguments],
             variables,
             home.logs / f"{name}.log",
             patience=PATIENCE.get(name, 5.0),

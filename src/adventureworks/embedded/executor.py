@@ -16,10 +16,8 @@ from airflow.executors.local_executor import LocalExecutor
 
 from adventureworks.orchestration.warm import warm_up
 
-BUSY_SECONDS = 3.0
-"""For so long after a task began or ended the scheduler goes on at full pace: the next step takes several loops."""
 REST_SECONDS = 0.5
-"""Longest rest in each loop of a scheduler with nothing to do. The end of a task ends it at once."""
+"""Longest rest in each loop of a scheduler with nothing to start. The end of a task ends it at once."""
 
 
 def _wait_for_api_server() -> None:
@@ -38,9 +36,6 @@ def _wait_for_api_server() -> None:
 class WarmLocalExecutor(LocalExecutor):
     """A LocalExecutor whose workers start with everything imported."""
 
-    _moved = 0.0
-    _known: tuple[int, int] = (0, 0)
-
     def start(self) -> None:
         """Warms up and waits for the API server, then forks the workers."""
         warm_up()
@@ -48,14 +43,10 @@ class WarmLocalExecutor(LocalExecutor):
         super().start()
 
     def sync(self) -> None:
-        """Takes results as Airflow does; before, waits for one if nothing has happened for a while.
+        """Takes results as Airflow does; with nothing to start, waits for one before.
 
         The scheduler calls this in each loop. Ten loops a second of an idle platform cost a third of a core.
         """
-        now = time.monotonic()
-        load = (len(self.running), len(self.queued_tasks))
-        if load != self._known:
-            self._known, self._moved = load, now
-        elif not self.queued_tasks and now - self._moved > BUSY_SECONDS:
+        if not self.queued_tasks:
             wait([self.result_queue._reader], timeout=REST_SECONDS)  # type: ignore[attr-defined]
         super().sync()

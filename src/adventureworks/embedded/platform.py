@@ -19,6 +19,8 @@ from adventureworks.settings import Settings
 
 READERS_OF_DAGS = ("api-server", "dag-processor")
 """Services that start no run."""
+RUNNERS_OF_DAGS = ("api-server", "scheduler")
+"""Services that run what Airflow's database knows already."""
 
 
 class Platform:

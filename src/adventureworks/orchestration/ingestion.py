@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from typing import Any, TypedDict
 
 from airflow.sdk import get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.errors import PlatformError
@@ -32,9 +31,12 @@ def options_of(conf: Mapping[str, Any] | None) -> Options:
     return Options(everything=bool(conf.get("everything")), accept=[accept] if isinstance(accept, str) else accept)
 
 
-@task
+@task.short_circuit
 def detect() -> list[list[str]]:
-    """Notes which tables changed; returns them in groups, one for each load task."""
+    """Notes which tables changed; returns them in groups, one for each load task.
+
+    If nothing changed, it returns none, and Airflow skips all other steps at once.
+    """
     from adventureworks.gate import detect as detection
     from adventureworks.orchestration.connections import with_source
     from adventureworks.orchestration.notify import tell_pending
@@ -43,7 +45,8 @@ def detect() -> list[list[str]]:
     options = options_of(get_current_context()["dag_run"].conf)
     groups = detection.detect(with_source(settings()), current_run_id(), **options)
     if not groups and not detection.has_work(settings(), current_run_id()):
-        raise AirflowSkipException("No table changed.")
+        print("No table changed.")
+        return []
     # A batch may hold nothing to load, only tables that cannot be read: the steps after the load are for them too.
     return groups or [[]]
 
