@@ -19,6 +19,7 @@ from adventureworks.garbage import collect_rarely
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# Each worker imports most of the code.
 collect_rarely()
 
 # How long an example takes is measured in bench/; a slow machine is no fault of the code.

@@ -1,4 +1,4 @@
-"""How often a process looks for garbage."""
+"""Garbage collection settings."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import gc
 
 
 def collect_rarely() -> None:
-    """Makes this process, and what is forked from it, look for garbage 70 times less often than Python's default.
+    """Runs the garbage collector about 70 times less often, in this process and its forks.
 
-    What is imported stays. Looking through it again and again takes up to a third of the processor time that Airflow
-    needs to start.
+    Imported modules stay in memory. Scanning them again and again slows every start (docs/decisions/0004).
     """
     gc.set_threshold(50_000, 20, 20)

@@ -202,6 +202,20 @@ def test_a_service_that_dies_again_and_again_is_given_up_with_its_last_words(tmp
     assert notes[0].startswith("The thing ended (exit status 3); it is started again.")
 
 
+def test_a_service_that_the_others_need_ends_last_whatever_started_first(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    ended = tmp_path / "ended"
+    supervisor = Supervisor(home, EmbeddedPostgres(home.path), print)
+    for name, seconds, ends_last in (("needed", 0, True), ("slow", 0.3, False)):
+        on_end = f"trap 'sleep {seconds}; echo {name} >> {ended}; exit' TERM"
+        command = ["/bin/sh", "-c", f"{on_end}; echo up; while :; do sleep 0.05; done"]
+        supervisor.start(Service(name, command, {"PATH": os.environ["PATH"]}, home.logs / name, ends_last=ends_last))
+    wait_for(lambda: all("up" in (home.logs / name).read_text() for name in ("needed", "slow")))
+    supervisor.stop()
+    assert ended.read_text().split() == ["slow", "needed"]
+
+
 def test_tasks_that_outlive_a_killed_supervisor_are_ended_by_the_next_start(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.prepare()

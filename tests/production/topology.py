@@ -211,7 +211,7 @@ class Topology:
     def visitor(self, token: str = "") -> httpx.Client:
         """Someone at the API server, who may bring a token; redirections are not followed."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.Client(base_url=self.ui, headers=headers, trust_env=False, timeout=30)
+        return httpx.Client(base_url=self.ui, headers=headers, trust_env=False, timeout=120)
 
     def is_up(self) -> bool:
         """Whether the API server answers."""

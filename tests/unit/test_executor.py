@@ -1,13 +1,31 @@
-"""The local executor: no task may begin before the API server answers it."""
+"""The local Airflow: no task may begin before the API server answers it, and what is left out is not needed."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from adventureworks.cli.run import _first_services
 from adventureworks.embedded import executor
+
+EXECUTION_API = """
+from adventureworks.embedded.service import offer_newest_execution_api
+offer_newest_execution_api()
+from airflow.api_fastapi.execution_api.app import create_task_execution_api_app
+from airflow.sdk.api.datamodels._generated import API_VERSION
+from starlette.testclient import TestClient
+client = TestClient(create_task_execution_api_app())
+told = client.get(f"/openapi.json?version={API_VERSION}")
+assert told.is_success, told.text
+print(*sorted(told.json()["paths"]))
+"""
 
 
 def test_it_waits_until_the_api_server_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,3 +53,44 @@ def test_it_waits_until_the_api_server_is_well(monkeypatch: pytest.MonkeyPatch) 
     starting.join()
     assert asked == [("/execution/health", 503), ("/execution/health", 503), ("/execution/health", 200)]
     assert forked == [3], "workers are forked after that"
+
+
+def test_the_scheduler_rests_only_with_nothing_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    monkeypatch.setattr(executor, "wait", lambda _, timeout: rests.append(timeout))
+    monkeypatch.setattr(executor.LocalExecutor, "sync", lambda self: None)
+    own = executor.WarmLocalExecutor()
+    own.result_queue = SimpleNamespace(_reader=None)  # type: ignore[assignment]
+    own.queued_tasks = {"a task": None}  # type: ignore[dict-item]
+    own.sync()
+    assert rests == []
+    own.queued_tasks = {}
+    own.sync()
+    assert rests == [executor.REST_SECONDS]
+
+
+@pytest.mark.parametrize(
+    ("source_is_filled", "knows_dags", "scheduler"),
+    [(True, True, True), (True, False, False), (False, True, False), (False, False, False)],
+)
+def test_nothing_runs_before_the_source_is_filled_and_the_dags_are_known(
+    source_is_filled: bool, knows_dags: bool, scheduler: bool
+) -> None:
+    first = _first_services(source_is_filled=source_is_filled, knows_dags=knows_dags)
+    assert first[0] == "api-server"
+    assert ("scheduler" in first) is scheduler
+
+
+def test_the_api_server_speaks_the_version_that_tasks_speak(tmp_path: Path) -> None:
+    variables = {
+        **os.environ,
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite://",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", EXECUTION_API], env=variables, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    paths = set(done.stdout.splitlines()[-1].split())
+    assert {"/task-instances/{task_instance_id}/run", "/xcoms/{dag_id}/{run_id}/{task_id}/{key}"} <= paths

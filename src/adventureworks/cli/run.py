@@ -123,21 +123,23 @@ def _bring_up_to_date(
     platform.prepare_airflow(source_variables(source, platform.endpoints))
     metadata = platform.metadata()
     before = metadata.newest_run()
-    # The others come later: five services that start together on two processors make the first one late.
-    first = RUNNERS_OF_DAGS if metadata.knows(INGESTION) else READERS_OF_DAGS
-    platform.start_airflow(only=first)
+    # Start the rest later: five services starting at once on two cores delay the API server.
+    platform.start_airflow(only=_first_services(source_is_filled=filling is None, knows_dags=metadata.knows(INGESTION)))
     if filling is not None:
         _wait_for_sample(platform, filling, progress)
     unhealthy = platform.api().unhealthy
     _wait_until_up(platform, lambda: [service for service in unhealthy() if service == "api-server"], progress)
     platform.start_airflow()
     _wait_for_dags(platform, metadata, progress)
-    if not any(run.dag == INGESTION for run in metadata.active(after=before)):
-        # Else its calendar or the watcher has started it already.
-        platform.api().trigger(INGESTION)
+    _start_ingestion(platform, metadata, before)
     _wait_until_up(platform, unhealthy, progress)
     _wait_until_quiet(platform, metadata, progress, patience)
     return _outcome(platform, metadata, before)
+
+
+def _first_services(*, source_is_filled: bool, knows_dags: bool) -> tuple[str, ...]:
+    """Return the services to start first. A run that starts before the source is filled would publish empty tables."""
+    return RUNNERS_OF_DAGS if source_is_filled and knows_dags else READERS_OF_DAGS
 
 
 def _fill_if_empty(platform: Platform, progress: Progress) -> subprocess.Popen[bytes] | None:
@@ -152,7 +154,6 @@ def _fill_if_empty(platform: Platform, progress: Progress) -> subprocess.Popen[b
 
 
 def _wait_for_sample(platform: Platform, filling: subprocess.Popen[bytes], progress: Progress) -> None:
-    # No run may start before: it would publish empty tables.
     while filling.poll() is None:
         progress.show(f"Generating sample data: {platform.last_word('source')}")
         platform.tick()
@@ -183,6 +184,19 @@ def _tick_before(platform: Platform, deadline: float, problem: str) -> None:
         raise PlatformError(problem, f"The logs: {platform.home.logs}")
     platform.tick()
     time.sleep(0.3)
+
+
+def _start_ingestion(platform: Platform, metadata: Metadata, before: int) -> None:
+    """Starts an ingestion, unless its calendar or the watcher has done so already."""
+    deadline = time.monotonic() + UP_WITHIN_SECONDS
+    while not any(run.dag == INGESTION for run in metadata.active(after=before)):
+        try:
+            platform.api().trigger(INGESTION)
+        except ServiceUnavailable:
+            # It answers late while other services start.
+            _tick_before(platform, deadline, "Airflow's API server does not answer.")
+        else:
+            return
 
 
 def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress, patience: timedelta) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,16 +11,24 @@ from airflow.plugins_manager import AirflowPlugin
 
 from adventureworks.dashboard import PREFIX
 
+logger = logging.getLogger(__name__)
+
 # What the browser asks for: below the path of Airflow's base_url, if it has one.
 _AT = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/") + PREFIX
 
 
 class _Apps:
-    """What Airflow mounts. The API server alone asks for it; other processes need not import the dashboard."""
+    """The apps to mount, imported on access: only the API server reads this attribute.
+
+    A dashboard that cannot be imported is logged and left out. Without the API server no task could run.
+    """
 
     def __get__(self, plugin: object, owner: type) -> list[dict[str, Any]]:
-        from adventureworks.dashboard.app import app
-
+        try:
+            from adventureworks.dashboard.app import app
+        except Exception:
+            logger.exception("The dashboard cannot be served.")
+            return []
         return [{"app": app, "url_prefix": PREFIX, "name": "AdventureWorks"}]
 
 

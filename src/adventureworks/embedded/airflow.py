@@ -26,7 +26,6 @@ USER = "admin"
 USUAL_PORT = 8080
 PASSWORDS_FILE = "airflow-passwords.json"
 SERVICES = {
-    # In the order in which they are stopped: tasks write their state through the API server, so it goes last.
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
     "triggerer": ("triggerer", "--skip-serve-logs"),
@@ -172,7 +171,7 @@ def bury_jobs(endpoints: Endpoints, kind: str | None = None) -> None:
 
 
 def services(home: Home, variables: Mapping[str, str]) -> list[Service]:
-    """The watch and the four services of Airflow, in the order in which they are stopped."""
+    """The watch and the four services of Airflow."""
     watch = [sys.executable, "-m", "adventureworks.cli", "watch"]
     return [
         Service(WATCH, watch, variables, home.logs / f"{WATCH}.log", patience=PATIENCE[WATCH]),
@@ -188,6 +187,8 @@ def _airflows_own(home: Home, variables: Mapping[str, str]) -> list[Service]:
             variables,
             home.logs / f"{name}.log",
             patience=PATIENCE.get(name, 5.0),
+            # Tasks write their state through it.
+            ends_last=name == "api-server",
         )
         for name, arguments in SERVICES.items()
     ]

@@ -1,4 +1,4 @@
-"""Starts a service or a command of Airflow as `airflow` does, with what slows its start left out.
+"""Entry point for Airflow's local services and commands, with a faster start.
 
 Run as `python -m adventureworks.embedded.service scheduler`.
 """
@@ -9,20 +9,21 @@ import sys
 
 from adventureworks.garbage import collect_rarely
 
-WITH_EXECUTION_API = ("api-server", "dag-processor", "triggerer")
-"""The services that answer tasks, triggers or DAG files."""
+WITH_EXECUTION_API = frozenset({"api-server", "dag-processor", "triggerer"})
+"""Services that build the execution API, which tasks, triggers and DAG files talk to."""
 
 
 def offer_newest_execution_api() -> None:
-    """Leaves only the newest version of the API that tasks talk to.
+    """Leaves only the newest version of the execution API.
 
-    Here, client and server are of one installation. Deriving the older versions takes seconds at each start.
+    Client and server are of one installation here. Deriving the older versions takes seconds at each start.
     """
     from airflow.api_fastapi.execution_api import routes, versions
     from cadwyn import HeadVersion, Version, VersionBundle
     from cadwyn.route_generation import _DELETED_ROUTE_TAG
 
     versions.bundle = VersionBundle(HeadVersion(), Version(versions.bundle.versions[0].value))
+    # Cadwyn refuses a deleted route that no older version restores.
     router = routes.execution_api_router
     router.routes[:] = [route for route in router.routes if _DELETED_ROUTE_TAG not in getattr(route, "tags", ())]
 
@@ -30,7 +31,7 @@ def offer_newest_execution_api() -> None:
 def main() -> None:
     """Runs the command that the arguments name."""
     collect_rarely()
-    if sys.argv[1] in WITH_EXECUTION_API:
+    if WITH_EXECUTION_API.intersection(sys.argv[1:2]):
         offer_newest_execution_api()
     from airflow.__main__ import main as airflow
 

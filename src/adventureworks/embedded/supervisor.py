@@ -41,6 +41,8 @@ class Service:
     log: Path
     patience: float = 5.0
     """Seconds to end by itself when asked to."""
+    ends_last: bool = False
+    """Stop it only after all other services have stopped."""
     before_restart: Callable[[], None] = lambda: None
     """May raise ServiceUnavailable: then the restart is put off."""
     process: subprocess.Popen[bytes] | None = None
@@ -100,11 +102,12 @@ class Supervisor:
                 limit_log(log)
 
     def stop(self) -> None:
-        """Ends the services, the last one after the others, then all that they left. PostgreSQL stays."""
+        """Stops the services, then those marked `ends_last`, then what they left behind. PostgreSQL keeps running."""
         self._port = None
         services = list(self._services.values())
         self._services.clear()
-        for together in (services[:-1], services[-1:]):
+        for last in (False, True):
+            together = [service for service in services if service.ends_last is last]
             begin = time.monotonic()
             for service in together:
                 _terminate(service)
