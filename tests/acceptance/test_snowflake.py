@@ -104,7 +104,7 @@ def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
             ]
         else:
             for name in ("daily_sales", "low_stock", "customer_value"):
-                letter = DIGESTS[name].letter(connection, english, "http://localhost")
+                letter = DIGESTS[name].message(connection, english, "http://localhost")
                 yield letter and letter.text
 
 

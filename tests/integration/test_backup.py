@@ -23,10 +23,10 @@ from adventureworks.embedded.home import Home
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres, program
 from adventureworks.embedded.services import endpoints
 from adventureworks.marts.plan import decide_now
-from adventureworks.outbox import post
-from adventureworks.outbox.letters import Letter
-from adventureworks.outbox.post import Message
-from adventureworks.outbox.sending import send_due
+from adventureworks.messaging import store
+from adventureworks.messaging.rendered import RenderedMessage
+from adventureworks.messaging.sending import send_due
+from adventureworks.messaging.store import Message
 from adventureworks.recovery import reconcile
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse
@@ -59,8 +59,8 @@ def lived_in(
         (home / "reports" / "2014-05.pdf").write_bytes(b"%PDF-")
         with psycopg.connect(server.url("warehouse")) as warehouse:
             for told in ("sent", "waiting"):
-                letter = Letter(subject=told, html=told, text=told)
-                post.put(warehouse, letter, channel="email", recipient="sales@example.org", told=told)
+                rendered = RenderedMessage(subject=told, html=told, text=told)
+                store.add(warehouse, rendered, channel="email", recipient="sales@example.org", told=told)
             warehouse.execute("update ops.outbox set sent_at = now() where told = 'sent'")
     yield home
     shutil.rmtree(home)
@@ -110,7 +110,7 @@ class Recorder:
         self.took: list[str] = []
 
     def send(self, message: Message) -> None:
-        self.took.append(message.letter.subject)
+        self.took.append(message.content.subject)
 
 
 def sent_from(pipeline: Pipeline) -> list[str]:
@@ -262,8 +262,8 @@ def test_the_records_of_every_environment_are_looked_after(
         staging.settings = staging.settings.model_copy(update={"environment": "staging"})
         with open_warehouse(staging.settings).connect() as connection:
             layout.prepare(connection)
-            letter = Letter(subject="of staging", html="", text="")
-            post.put(connection, letter, channel="email", recipient="sales@example.org", told="told")
+            rendered = RenderedMessage(subject="of staging", html="", text="")
+            store.add(connection, rendered, channel="email", recipient="sales@example.org", told="told")
             connection.execute(
                 "insert into ops.publication (asset, version, rows, changed_rows, verdict, run_id, announced)"
                 " values ('Sales_Store', 1, 1, 1, 'passed', 'ingest_source/r', true)"

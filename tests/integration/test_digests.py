@@ -11,11 +11,11 @@ import pytest
 
 from adventureworks import incidents
 from adventureworks.incidents import Finding
+from adventureworks.messaging import Attachment, RenderedMessage
+from adventureworks.messaging.recipients import Recipients
+from adventureworks.messaging.routes import DigestRoute, last_moment, routes
+from adventureworks.messaging.store import Message
 from adventureworks.orchestration.channels import composed
-from adventureworks.outbox import Enclosure, Letter
-from adventureworks.outbox.desk import Desk
-from adventureworks.outbox.post import Message
-from adventureworks.outbox.routes import DigestRoute, last_moment, routes
 from adventureworks.reports import mailing, month
 from adventureworks.reports.delivery import Delivery, deliver
 from adventureworks.reports.digests import DIGESTS, monthly_report
@@ -30,9 +30,9 @@ LARGEST_PAGE = 100_000
 """Longer ones are cut off by mail programs."""
 
 
-def letter(pipeline: Pipeline, name: str, code: str = "en") -> Letter | None:
+def rendered(pipeline: Pipeline, name: str, code: str = "en") -> RenderedMessage | None:
     with psycopg.connect(pipeline.url) as connection:
-        return DIGESTS[name].letter(connection, language(code), "http://ui.test")
+        return DIGESTS[name].message(connection, language(code), "http://ui.test")
 
 
 def flat(text: str) -> str:
@@ -42,7 +42,7 @@ def flat(text: str) -> str:
 @pytest.mark.parametrize("code", ["en", "fr"])
 @pytest.mark.parametrize("name", list(DIGESTS))
 def test_a_digest_reads_well_in_any_mail_program(pipeline: Pipeline, name: str, code: str) -> None:
-    found = letter(pipeline, name, code)
+    found = rendered(pipeline, name, code)
     assert found is not None
     assert f'<html lang="{code}"' in found.html
     assert set(re.findall(r'src="cid:([^"]+)"', found.html)) == {image.name for image in found.images}
@@ -58,7 +58,7 @@ def test_a_digest_reads_well_in_any_mail_program(pipeline: Pipeline, name: str, 
 
 
 def test_the_daily_digest_says_what_was_sold(pipeline: Pipeline) -> None:
-    found = letter(pipeline, "daily_sales")
+    found = rendered(pipeline, "daily_sales")
     assert found is not None
     english = language("en")
     [(day, revenue)] = pipeline.published(
@@ -79,7 +79,7 @@ def test_the_daily_digest_says_what_was_sold(pipeline: Pipeline) -> None:
 
 
 def test_the_stock_digest_lists_what_needs_attention_worst_first(pipeline: Pipeline) -> None:
-    found = letter(pipeline, "low_stock")
+    found = rendered(pipeline, "low_stock")
     assert found is not None
     rows = pipeline.published(
         "select product, state from marts.inventory_status where state in ('out', 'reorder', 'low')"
@@ -94,7 +94,7 @@ def test_the_quality_bulletin_tells_known_defects_and_quarantine(pipeline: Pipel
     pipeline.change('update "Sales"."SalesOrderDetail" set "OrderQty" = 0 where "SalesOrderDetailID" = 5')
     pipeline.ingest()
     pipeline.settle()
-    found = letter(pipeline, "data_quality")
+    found = rendered(pipeline, "data_quality")
     assert found is not None
     failing = pipeline.published(
         "select rule, failed from marts.data_quality where failed > 0"
@@ -107,7 +107,7 @@ def test_the_quality_bulletin_tells_known_defects_and_quarantine(pipeline: Pipel
 
 
 def test_the_customer_digest_names_no_person(pipeline: Pipeline) -> None:
-    found = letter(pipeline, "customer_value")
+    found = rendered(pipeline, "customer_value")
     assert found is not None
     names = pipeline.published('select distinct "LastName" from raw."Person_Person" where length("LastName") > 5')
     shown = set(re.findall(r"\w+", found.text))
@@ -119,7 +119,7 @@ def test_the_customer_digest_names_no_person(pipeline: Pipeline) -> None:
 def test_names_from_the_data_stay_text(pipeline: Pipeline) -> None:
     with psycopg.connect(pipeline.url) as connection:
         connection.execute("update marts.inventory_status set product = '<script>alert(1)</script> & <!channel>'")
-    found = letter(pipeline, "low_stock")
+    found = rendered(pipeline, "low_stock")
     assert found is not None
     assert "<script>" not in found.html
     assert "<!channel>" not in str(found.blocks)
@@ -128,11 +128,13 @@ def test_names_from_the_data_stay_text(pipeline: Pipeline) -> None:
 def test_each_gets_a_digest_once_when_it_is_due_and_there_is_news(pipeline: Pipeline, tmp_path: Path) -> None:
     given = routes(Settings(owner_emails={"sales": "s@example.org"}))
     route = DigestRoute.model_validate({"to": ["sales"], "at": "06:00"})
-    desk = Desk(given.model_copy(update={"digests": {"daily_sales": route}}), ("email", "slack"), "slack_default", "")
+    recipients = Recipients(
+        given.model_copy(update={"digests": {"daily_sales": route}}), ("email", "slack"), "slack_default", ""
+    )
 
     def told(moment: datetime) -> list[tuple[str, str]]:
         with psycopg.connect(pipeline.url) as connection:
-            mailing.compose(connection, desk, tmp_path, moment)
+            mailing.compose(connection, recipients, tmp_path, moment)
             rows = connection.execute(
                 "update ops.outbox set sent_at = created where sent_at is null returning channel, recipient"
             ).fetchall()
@@ -167,9 +169,9 @@ def test_files_that_are_too_large_for_a_mail_stay_where_they_are(pipeline: Pipel
         found = month.figures(connection, key)
     done = Delivery(key, "new", 1, False, (), ())
     for size, attached in ((3_600_000, 2), (3_700_000, 0)):
-        files = tuple(Enclosure(f"{number}.pdf", "application/pdf", b"x" * size) for number in range(2))
+        files = tuple(Attachment(f"{number}.pdf", "application/pdf", b"x" * size) for number in range(2))
         filed = Filed("en", files, ("/reports/0.pdf", "/reports/1.pdf"))
-        told = monthly_report.letter(done, found, language("en"), filed, ui_url)
+        told = monthly_report.message(done, found, language("en"), filed, ui_url)
         assert len(told.attachments) == attached
         assert ("attached" in told.text) is bool(attached)
         assert ("/reports/1.pdf" in told.text) is (not attached and not ui_url)
@@ -196,11 +198,11 @@ def test_every_digest_is_short_enough_to_be_shown_whole(pipeline: Pipeline) -> N
         incidents.report(connection, findings)
         connection.execute("update marts.inventory_status set state = 'low'")
     for name in DIGESTS:
-        found = letter(pipeline, name)
+        found = rendered(pipeline, name)
         assert found is not None
         assert len(found.html.encode()) < LARGEST_PAGE, name
         assert_valid_blocks(found.blocks)
-    quality = letter(pipeline, "data_quality")
+    quality = rendered(pipeline, "data_quality")
     assert quality is not None
     assert "And 275 more." in quality.html
     assert "a_rule_with_a_long_name_300" in quality.text, "the worst come first"
@@ -219,9 +221,9 @@ def test_one_mistake_stops_no_other_message_and_is_reported_until_it_is_mended(
         connection.execute("alter table marts.customer_value rename to away")
 
     def compose(**routed: object) -> dict[str, str]:
-        desk = Desk(given.model_copy(update=routed), ("email",), "slack_default", "http://ui.test")
+        recipients = Recipients(given.model_copy(update=routed), ("email",), "slack_default", "http://ui.test")
         with psycopg.connect(pipeline.url) as connection:
-            mailing.compose(connection, desk, tmp_path, datetime.now(UTC))
+            mailing.compose(connection, recipients, tmp_path, datetime.now(UTC))
         with psycopg.connect(pipeline.url) as connection:
             return {
                 one.rule: f"{one.summary} {one.next_step}" for one in incidents.open_incidents(connection, "reports")

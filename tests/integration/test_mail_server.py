@@ -16,10 +16,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from adventureworks.errors import PlatformError
+from adventureworks.messaging.rendered import RenderedMessage
+from adventureworks.messaging.sending import NotTaken
+from adventureworks.messaging.store import Message
 from adventureworks.orchestration import channels
-from adventureworks.outbox.letters import Letter
-from adventureworks.outbox.post import Message
-from adventureworks.outbox.sending import NotTaken
 from tests.integration.tls import self_signed
 
 HOST = "localhost"
@@ -107,8 +107,8 @@ def send(
         "AIRFLOW_CONN_SMTP_DEFAULT",
         json.dumps({"conn_type": "smtp", "host": host, "port": port, "extra": extra, **login}),
     )
-    letter = Letter(subject="s\r\nBcc: eve@example.com", html="<p>h</p>", text="t")
-    channels.Email("smtp_default").send(Message("id-1", "email", to, "", 0, letter))
+    rendered = RenderedMessage(subject="s\r\nBcc: eve@example.com", html="<p>h</p>", text="t")
+    channels.Email("smtp_default").send(Message("id-1", "email", to, "", 0, rendered))
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ import pytest
 from adventureworks import incidents
 from adventureworks.errors import PlatformError
 from adventureworks.incidents import Finding, ledger
-from adventureworks.incidents.telling import compose
-from adventureworks.outbox.desk import Desk
-from adventureworks.outbox.routes import QuietHours, not_before, routes
+from adventureworks.messaging.composing import compose
+from adventureworks.messaging.recipients import Recipients
+from adventureworks.messaging.routes import QuietHours, not_before, routes
 from adventureworks.settings import Settings, settings
 from tests.integration.channels import Inbox, Webhook, use_mail, use_slack
 from tests.integration.test_notify import FINDING, SET_ASIDE, platform, report, resolve, time_passes
@@ -45,11 +45,11 @@ def other(number: int) -> Finding:
     return replace(FINDING, asset=f"Sales_{number}")
 
 
-def desk(channels: tuple[str, ...] = ("email",), **given: object) -> Desk:
-    return Desk(routes(Settings()).model_copy(update=given), channels, "slack_default", "")
+def recipients(channels: tuple[str, ...] = ("email",), **given: object) -> Recipients:
+    return Recipients(routes(Settings()).model_copy(update=given), channels, "slack_default", "")
 
 
-def at(url: str, moment: datetime, at_desk: Desk) -> list[tuple[str, str]]:
+def at(url: str, moment: datetime, at_desk: Recipients) -> list[tuple[str, str]]:
     """Recipient and subject of what is composed at a moment."""
     with psycopg.connect(url) as connection:
         assert compose(connection, at_desk, moment) == []
@@ -220,7 +220,7 @@ def test_a_message_that_cannot_be_read_is_given_up_and_the_others_are_sent(both:
 
     report(both, other(0), other(1), other(2))
     with psycopg.connect(both) as connection:
-        compose(connection, desk(), datetime.now(UTC))
+        compose(connection, recipients(), datetime.now(UTC))
         (gone,), (broken,), _ = connection.execute("select letter_id from ops.outbox order by number").fetchall()
         connection.execute("delete from ops.letter where letter_id = %s", (gone,))
         connection.execute("update ops.letter set blocks = '[' where letter_id = %s", (broken,))
@@ -236,27 +236,27 @@ def test_a_storm_becomes_one_summary_also_when_it_comes_drop_by_drop(platform: s
     told = []
     for minute in range(9):
         report(platform, *(other(10 * minute + number) for number in range(2)))
-        told += at(platform, datetime.now(UTC) + timedelta(minutes=minute), desk())
+        told += at(platform, datetime.now(UTC) + timedelta(minutes=minute), recipients())
     subjects = [subject.split(":")[0] for _, subject in told]
     assert subjects == [*(f"Sales_{number} failed" for number in (0, 1, 10, 11)), "2 incidents"]
-    ((_, rest),) = at(platform, datetime.now(UTC) + timedelta(minutes=11), desk())
+    ((_, rest),) = at(platform, datetime.now(UTC) + timedelta(minutes=11), recipients())
     assert rest.startswith("12 incidents: ")
 
 
 @pytest.fixture
-def routed(tmp_path: Path) -> Callable[[str], Desk]:
-    """A desk with mail only, by routes of one's own."""
+def routed(tmp_path: Path) -> Callable[[str], Recipients]:
+    """A recipients with mail only, by routes of one's own."""
 
-    def make(text: str) -> Desk:
+    def make(text: str) -> Recipients:
         file = tmp_path / "routes.yaml"
         file.write_text(text)
-        return Desk(routes(Settings(routes=file)), ("email",), "slack_default", "")
+        return Recipients(routes(Settings(routes=file)), ("email",), "slack_default", "")
 
     return make
 
 
 def test_a_storm_for_one_recipient_costs_the_others_no_message_and_no_double(
-    platform: str, routed: Callable[[str], Desk]
+    platform: str, routed: Callable[[str], Recipients]
 ) -> None:
     two = routed(
         "groups: {calm: {emails: [calm@x]}, stormy: {emails: [stormy@x]}}\n"
@@ -283,7 +283,7 @@ def test_a_storm_for_one_recipient_costs_the_others_no_message_and_no_double(
     assert len(after(50)) == 2, "it opened anew"
 
 
-def test_what_a_storm_held_back_is_told_though_it_is_over(platform: str, routed: Callable[[str], Desk]) -> None:
+def test_what_a_storm_held_back_is_told_though_it_is_over(platform: str, routed: Callable[[str], Recipients]) -> None:
     narrow, now = routed("incidents: {most_at_once: 1}\n"), datetime.now(UTC)
     report(platform, other(0), other(1))
     at(platform, now, narrow)
@@ -300,7 +300,7 @@ def test_every_worsening_is_told_and_no_repeat_is(platform: str) -> None:
     told = []
     for minute, finding in enumerate((SET_ASIDE, SET_ASIDE, worse, worse, SET_ASIDE, worse, worse)):
         report(platform, finding)
-        told += at(platform, datetime.now(UTC) + timedelta(minutes=minute), desk())
+        told += at(platform, datetime.now(UTC) + timedelta(minutes=minute), recipients())
     assert [subject.partition(": Sales")[0] for _, subject in told] == [
         "Sales_SalesOrderDetail rows set aside: quantity_is_positive",
         "Worse",
@@ -309,7 +309,7 @@ def test_every_worsening_is_told_and_no_repeat_is(platform: str) -> None:
 
 
 def test_an_error_does_not_wait_behind_a_warning_that_waits_for_the_morning(
-    both: str, inbox: Inbox, routed: Callable[[str], Desk]
+    both: str, inbox: Inbox, routed: Callable[[str], Recipients]
 ) -> None:
     from adventureworks.orchestration.notify import tell_pending
 
@@ -332,7 +332,7 @@ def test_an_error_does_not_wait_behind_a_warning_that_waits_for_the_morning(
 
 
 def test_reminders_come_at_the_hour_of_the_group_and_not_to_who_just_heard(
-    platform: str, routed: Callable[[str], Desk]
+    platform: str, routed: Callable[[str], Recipients]
 ) -> None:
     far = routed(
         "groups: {la: {emails: [la@x], time_zone: America/Los_Angeles}, oslo: {emails: [oslo@x], time_zone:"
@@ -367,13 +367,13 @@ def test_an_open_incident_is_reminded_of_once_a_day_until_somebody_takes_it_on(p
     with psycopg.connect(platform) as connection:
         (incident,) = incidents.report(connection, [FINDING])
         connection.execute("update ops.incident set first_seen = %s", (NOON,))
-    assert [subject for _, subject in at(platform, NOON, desk())] == [
+    assert [subject for _, subject in at(platform, NOON, recipients())] == [
         "Sales_SalesOrderDetail blocked: columns_are_there"
     ]
 
     def on(day: int, hour: int) -> list[str]:
         moment = NOON.replace(hour=hour) + timedelta(days=day)
-        return [subject for _, subject in at(platform, moment, desk())]
+        return [subject for _, subject in at(platform, moment, recipients())]
 
     assert on(0, 20) == []
     assert on(1, 8) == []
@@ -393,14 +393,14 @@ def test_an_open_incident_is_reminded_of_once_a_day_until_somebody_takes_it_on(p
 
 def test_an_acknowledged_warning_that_becomes_an_error_is_open_again(platform: str) -> None:
     (incident,) = report(platform, SET_ASIDE)
-    at(platform, NOON, desk())
+    at(platform, NOON, recipients())
     with psycopg.connect(platform) as connection:
         ledger.acknowledge(connection, incident.incident_id, "ann")
     report(platform, replace(SET_ASIDE, severity="error"))
     with psycopg.connect(platform) as connection:
         (worse,) = incidents.open_incidents(connection)
     assert worse.status == "open"
-    assert [subject for _, subject in at(platform, NOON, desk())] == [
+    assert [subject for _, subject in at(platform, NOON, recipients())] == [
         "Worse: Sales_SalesOrderDetail blocked: quantity_is_positive"
     ]
 

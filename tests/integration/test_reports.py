@@ -19,9 +19,9 @@ from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from adventureworks.errors import PlatformError
+from adventureworks.messaging.recipients import Recipients
+from adventureworks.messaging.routes import routes
 from adventureworks.orchestration.storage import report_folder
-from adventureworks.outbox.desk import Desk
-from adventureworks.outbox.routes import routes
 from adventureworks.reports import delivery, mailing
 from adventureworks.reports import month as months
 from adventureworks.settings import Settings
@@ -44,25 +44,27 @@ def last_whole(pipeline: Pipeline) -> str:
     return [key for key, partial in pipeline.published(MONTHS) if not partial][-1]
 
 
-def readers(channels: tuple[str, ...] = ("email",), ui_url: str = "http://ui", **changes: object) -> Desk:
+def readers(channels: tuple[str, ...] = ("email",), ui_url: str = "http://ui", **changes: object) -> Recipients:
     """Who gets monthly reports, and no digest."""
-    return Desk(routes(Settings()).model_copy(update={"digests": {}, **changes}), channels, "slack_default", ui_url)
+    return Recipients(
+        routes(Settings()).model_copy(update={"digests": {}, **changes}), channels, "slack_default", ui_url
+    )
 
 
 def told(
-    pipeline: Pipeline, folder: Path, later: timedelta = timedelta(), desk: Desk | None = None
+    pipeline: Pipeline, folder: Path, later: timedelta = timedelta(), recipients: Recipients | None = None
 ) -> list[tuple[str, str]]:
     """What readers are told now: subject and text."""
     with psycopg.connect(pipeline.url) as connection:
-        mailing.compose(connection, desk or readers(), folder, datetime.now(UTC) + later)
+        mailing.compose(connection, recipients or readers(), folder, datetime.now(UTC) + later)
         return connection.execute(
             "with taken as (update ops.outbox set sent_at = created where sent_at is null returning letter_id)"
             " select subject, text from taken join ops.letter using (letter_id) order by subject"
         ).fetchall()
 
 
-def subjects(letters: list[tuple[str, str]]) -> list[str]:
-    return [subject.removeprefix("[AdventureWorks] ") for subject, _ in letters]
+def subjects(messages: list[tuple[str, str]]) -> list[str]:
+    return [subject.removeprefix("[AdventureWorks] ") for subject, _ in messages]
 
 
 def name_of(key: str) -> str:
@@ -435,9 +437,9 @@ def test_a_file_that_cannot_be_made_stops_no_other_and_is_made_when_it_can(
 
 def test_a_month_is_announced_once_its_readers_can_be_reached(pipeline: Pipeline, tmp_path: Path) -> None:
     delivery.deliver(pipeline.settings, tmp_path, last_whole(pipeline), RUN)
-    assert told(pipeline, tmp_path, desk=readers(("slack",))) == []
-    assert told(pipeline, tmp_path, desk=readers(("slack",))) == []
-    assert len(told(pipeline, tmp_path, desk=readers(("email", "slack")))) == 1
+    assert told(pipeline, tmp_path, recipients=readers(("slack",))) == []
+    assert told(pipeline, tmp_path, recipients=readers(("slack",))) == []
+    assert len(told(pipeline, tmp_path, recipients=readers(("email", "slack")))) == 1
     sell_more(pipeline, last_whole(pipeline))
     pipeline.settle(*REPORTING)
     delivery.deliver(pipeline.settings, tmp_path, last_whole(pipeline), RUN)
@@ -451,7 +453,7 @@ def test_readers_of_a_language_without_reports_get_what_there_is(pipeline: Pipel
     delivery.deliver(settings, tmp_path, key, RUN)
     groups = routes(Settings()).groups
     french = {**groups, "finance": groups["finance"].model_copy(update={"language": "fr"})}
-    [(_, text)] = told(pipeline, tmp_path, desk=readers(groups=french))
+    [(_, text)] = told(pipeline, tmp_path, recipients=readers(groups=french))
     assert "joints en anglais" in text
     names = pipeline.published("select name from ops.enclosure where not is_image order by name")
     assert names == [(f"AdventureWorks-{key}-en.pdf",), (f"AdventureWorks-{key}-en.xlsx",)]

@@ -263,12 +263,12 @@ def broken(error: Exception) -> Any:
 def test_messages_that_cannot_be_made_are_an_incident_of_the_platform(
     platform: str, airflow: Airflow, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adventureworks.incidents import messages
+    from adventureworks.messaging import incident_messages
     from adventureworks.reports import mailing
 
     use_mail(monkeypatch, inbox.port)
     watch = Sweep(minutes_ago(1), timedelta(minutes=30))
-    made = messages.letter_about
+    made = incident_messages.incident_message
 
     def unless_it_is_for_sales(batch: Any, *rest: Any, **named: Any) -> Any:
         if batch[0].owner == "sales":
@@ -277,7 +277,7 @@ def test_messages_that_cannot_be_made_are_an_incident_of_the_platform(
 
     report(platform, FINDING, replace(FINDING, asset="Person_Person", owner="people"))
     with monkeypatch.context() as trouble:
-        trouble.setattr(messages, "letter_about", unless_it_is_for_sales)
+        trouble.setattr(incident_messages, "incident_message", unless_it_is_for_sales)
         trouble.setattr(mailing, "compose", broken(PlatformError("The disk is full.", "Make room.")))
         round_of_watch(airflow.url, watch)
         assert sorted(str(mail["To"]) for mail in inbox.mails) == ["people@localhost", *["platform@localhost"] * 2]

@@ -18,11 +18,11 @@ import pytest
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.marts.plan import decide_now
+from adventureworks.messaging import store
+from adventureworks.messaging.rendered import RenderedMessage
 from adventureworks.monitoring.figures import BLOCKED, QUEUE_AGE, Figure
 from adventureworks.monitoring.telemetry import FIGURES_AGE, Telemetry
 from adventureworks.orchestration import retention
-from adventureworks.outbox import post
-from adventureworks.outbox.letters import Letter
 from adventureworks.warehouse import open_warehouse
 from adventureworks.warehouse.state import asset_states
 from tests.integration.channels import Inbox, use_mail
@@ -94,10 +94,10 @@ def watch(pipeline: Pipeline, airflow_url: str, tmp_path: Path, monkeypatch: pyt
     return start
 
 
-def letter_that_waits(pipeline: Pipeline, since: timedelta) -> None:
+def waiting_message(pipeline: Pipeline, since: timedelta) -> None:
     with psycopg.connect(pipeline.url) as connection:
-        letter = Letter(subject="Late", html="<p>Late</p>", text="Late")
-        post.put(connection, letter, channel="email", recipient="sales@example.org", told="late")
+        rendered = RenderedMessage(subject="Late", html="<p>Late</p>", text="Late")
+        store.add(connection, rendered, channel="email", recipient="sales@example.org", told="late")
         connection.execute("update ops.outbox set created = created - %s", (since,))
 
 
@@ -112,7 +112,7 @@ def test_metrics_say_what_is_stale_blocked_set_aside_and_waiting(
     )
     pipeline.change('update "Production"."Product" set "ListPrice" = "ListPrice" + 1 where "ListPrice" > 0')
     assert pipeline.ingest().opened["Sales_Store"]
-    letter_that_waits(pipeline, timedelta(hours=2))
+    waiting_message(pipeline, timedelta(hours=2))
     with psycopg.connect(pipeline.url) as connection:
         connection.execute("update ops.publication set published_at = published_at - interval '3 hours'")
 
@@ -199,7 +199,7 @@ def test_a_collector_in_trouble_is_no_trouble_for_the_watch(
         )
         try:
             for number in range(2):
-                letter_that_waits(pipeline, timedelta())
+                waiting_message(pipeline, timedelta())
                 deadline = time.monotonic() + LONG / 10
                 while not (late := [subject for subject in inbox.subjects() if subject == "Late"]):
                     assert running.poll() is None, running.communicate()[1]
@@ -250,7 +250,7 @@ def test_records_are_dropped_when_they_are_old_and_no_decision_changes(pipeline:
     assert pipeline.ingest().opened == {"Sales_Store": "few_rows_are_set_aside"}
     with psycopg.connect(pipeline.url) as connection:
         connection.execute("update ops.incident set status = 'resolved', resolved_at = current_timestamp")
-    letter_that_waits(pipeline, timedelta())
+    waiting_message(pipeline, timedelta())
     for _ in range(2):
         pipeline.change(dearer)
         pipeline.ingest()

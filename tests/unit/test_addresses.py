@@ -3,9 +3,9 @@
 import pytest
 
 from adventureworks.errors import PlatformError
-from adventureworks.outbox.addresses import addresses
-from adventureworks.outbox.desk import Desk
-from adventureworks.outbox.routes import routes
+from adventureworks.messaging.addresses import addresses
+from adventureworks.messaging.recipients import Recipients
+from adventureworks.messaging.routes import routes
 from adventureworks.settings import Settings
 
 
@@ -45,8 +45,10 @@ def test_what_is_not_an_address_is_named(text: str, wrong: str) -> None:
 
 
 def test_each_recipient_of_a_setting_is_told_by_itself() -> None:
-    desk = Desk(routes(Settings(owner_emails={"sales": "ann@x.org; ben@x.org"})), ("email",), "slack_default", "")
-    assert [one.who for one in desk.addresses("sales", "email")] == ["email/ann@x.org", "email/ben@x.org"]
+    recipients = Recipients(
+        routes(Settings(owner_emails={"sales": "ann@x.org; ben@x.org"})), ("email",), "slack_default", ""
+    )
+    assert [one.key for one in recipients.of_owner("sales", "email")] == ["email/ann@x.org", "email/ben@x.org"]
 
 
 def test_a_wrong_address_is_refused_with_its_place() -> None:

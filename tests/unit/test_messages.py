@@ -9,10 +9,11 @@ from typing import Any, get_args
 
 import pytest
 
-from adventureworks.incidents import Incident, messages, stock_words
-from adventureworks.incidents.messages import Kind
-from adventureworks.incidents.notices import Digest, Listing, Notice
+from adventureworks.incidents import Incident
 from adventureworks.incidents.privacy import plain_line, shown_key
+from adventureworks.messaging import incident_messages, stock_wording
+from adventureworks.messaging.incident_messages import Kind
+from adventureworks.messaging.notices import Digest, Listing, Notice
 
 UI = "https://airflow.example.org/base/"
 BLOCKED = Incident(
@@ -81,15 +82,15 @@ def assert_valid_blocks(blocks: Sequence[dict[str, Any]]) -> None:
 )
 def test_the_subject_says_what_happened_to_which_table(incident: Incident, subject: str) -> None:
     kind: Kind = "recovered" if incident.status == "resolved" else "opened"
-    assert messages.letter_about([incident], kind).subject == subject
+    assert incident_messages.incident_message([incident], kind).subject == subject
 
 
 @pytest.mark.parametrize("code", ["en", "fr"])
 def test_a_report_tells_all_that_its_owner_needs(code: str) -> None:
-    letter = messages.letter_about([BLOCKED], "opened", UI, code)
-    assert_valid_blocks(letter.blocks)
+    rendered = incident_messages.incident_message([BLOCKED], "opened", UI, code)
+    assert_valid_blocks(rendered.blocks)
     total = "3 of 121,317" if code == "en" else "3 sur 121\u202f317"
-    for text in (letter.html, letter.text, json.dumps(letter.blocks, ensure_ascii=False)):
+    for text in (rendered.html, rendered.text, json.dumps(rendered.blocks, ensure_ascii=False)):
         for needed in ("columns_are_there", "sales", total, "SalesOrderDetailID 17", BLOCKED.next_step):
             assert needed in text
         assert "adventureworks incident ack 4c4ef1a4" in text
@@ -111,9 +112,9 @@ def test_a_report_tells_all_that_its_owner_needs(code: str) -> None:
     ],
 )
 def test_a_recovery_tells_how_long_it_lasted_in_the_time_of_its_reader(zone: str, code: str, lasted: str) -> None:
-    letter = messages.letter_about([RECOVERED], "recovered", UI, code, zone)
-    assert_valid_blocks(letter.blocks)
-    for text in (letter.html, letter.text, json.dumps(letter.blocks, ensure_ascii=False)):
+    rendered = incident_messages.incident_message([RECOVERED], "recovered", UI, code, zone)
+    assert_valid_blocks(rendered.blocks)
+    for text in (rendered.html, rendered.text, json.dumps(rendered.blocks, ensure_ascii=False)):
         assert lasted in " ".join(text.split())
         assert "incident ack" not in text
 
@@ -127,9 +128,9 @@ def test_every_message_has_a_next_command_and_a_link(code: str) -> None:
     }
     for kind, several in batches.items():
         for batch in several:
-            letter = messages.letter_about(batch, kind, UI, code)
-            blocks = json.dumps(letter.blocks, ensure_ascii=False)
-            for text in (letter.html, letter.text, blocks):
+            rendered = incident_messages.incident_message(batch, kind, UI, code)
+            blocks = json.dumps(rendered.blocks, ensure_ascii=False)
+            for text in (rendered.html, rendered.text, blocks):
                 assert re.search("adventureworks (status|incident (list|show))", text)
                 assert UI in text
                 assert "4c4ef1a4" in text, "what to type to name it"
@@ -220,9 +221,9 @@ STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", since=SIN
     ],
 )
 def test_a_french_group_reads_french_around_quoted_causes(incident: Incident, said: str, to_do: str) -> None:
-    letter = messages.letter_about([incident], "opened", UI, "fr", "Europe/Paris")
-    assert_valid_blocks(letter.blocks)
-    text = " ".join(letter.text.split())
+    rendered = incident_messages.incident_message([incident], "opened", UI, "fr", "Europe/Paris")
+    assert_valid_blocks(rendered.blocks)
+    text = " ".join(rendered.text.split())
     assert said in text
     assert to_do in text
     for english in ("blocked", "set aside", "heard of", "published", "It is", "It stopped"):
@@ -231,7 +232,7 @@ def test_a_french_group_reads_french_around_quoted_causes(incident: Incident, sa
 
 @pytest.mark.parametrize("incident", [LATE, STOPPED, replace(STOPPED, rule="triggerer_is_alive")])
 def test_english_readers_too_are_told_the_time_where_they_are(incident: Incident) -> None:
-    text = " ".join(messages.letter_about([incident], "opened", UI, "en", "Europe/Paris").text.split())
+    text = " ".join(incident_messages.incident_message([incident], "opened", UI, "en", "Europe/Paris").text.split())
     assert "Nov 23, 2026, 1:15 AM CET" in text
 
 
@@ -241,15 +242,15 @@ def stock(code: str) -> tuple[str, str]:
         "stock",
         "Stock",
         (
-            Listing("worse", stock_words.COLUMNS["worse"], worse),
-            Listing("recovered", stock_words.COLUMNS["recovered"], (("Nut (5)", "ok", "out", "30000"),)),
+            Listing("worse", stock_wording.COLUMNS["worse"], worse),
+            Listing("recovered", stock_wording.COLUMNS["recovered"], (("Nut (5)", "ok", "out", "30000"),)),
         ),
         "adventureworks sql",
     )
-    letter = messages.letter_of_notice(
+    rendered = incident_messages.notice_message(
         Notice("n", "inventory_status", "production", "d/r", SINCE, digest, {}), UI, code
     )
-    return letter.subject, " ".join(letter.text.split())
+    return rendered.subject, " ".join(rendered.text.split())
 
 
 def test_the_stock_is_told_in_the_language_of_its_reader() -> None:
@@ -270,32 +271,34 @@ def test_a_stock_digest_that_was_written_in_words_stays_as_it_is() -> None:
         "stock", "Stock: 1 low", (Listing("Worse than before", ("Product", "State"), (("A", "low"),)),), "x"
     )
     notice = Notice("n", "inventory_status", "production", "d/r", SINCE, digest, {})
-    assert "Worse than before (1)" in messages.letter_of_notice(notice, UI, "fr").text
+    assert "Worse than before (1)" in incident_messages.notice_message(notice, UI, "fr").text
 
 
 def test_worse_and_still_open_are_told_apart_from_new() -> None:
-    subjects = {kind: messages.letter_about([BLOCKED], kind).subject for kind in get_args(Kind)}
+    subjects = {kind: incident_messages.incident_message([BLOCKED], kind).subject for kind in get_args(Kind)}
     assert len(set(subjects.values())) == 3, "a recovery is told by the status"
-    assert messages.letter_about([BLOCKED], "reminder", code="fr").subject.startswith("[AdventureWorks] Toujours")
+    assert incident_messages.incident_message([BLOCKED], "reminder", code="fr").subject.startswith(
+        "[AdventureWorks] Toujours"
+    )
 
 
 @pytest.mark.parametrize("code", ["en", "fr"])
 def test_text_from_the_data_stays_text(code: str) -> None:
     hostile = replace(BLOCKED, summary=HOSTILE, examples=(HOSTILE,), rule=HOSTILE, asset="two\nlines: x", owner=HOSTILE)
     for batch in ([hostile], [hostile] * 7):
-        letter = messages.letter_about(batch, "opened", UI, code)
-        shown = json.dumps(letter.blocks[1:]) + letter.summary
-        assert "<script" not in letter.html
-        assert "&lt;script&gt;" in letter.html
+        rendered = incident_messages.incident_message(batch, "opened", UI, code)
+        shown = json.dumps(rendered.blocks[1:]) + rendered.summary
+        assert "<script" not in rendered.html
+        assert "&lt;script&gt;" in rendered.html
         assert "<!channel>" not in shown
         assert "<https://evil" not in shown
-        assert "\n" not in letter.subject
-        assert HOSTILE in letter.text
+        assert "\n" not in rendered.subject
+        assert HOSTILE in rendered.text
 
 
 def test_a_mail_needs_nothing_from_elsewhere_and_no_style_sheet() -> None:
-    html = messages.letter_about([BLOCKED], "opened", UI).html
-    assert set(re.findall(r'(?:src|href)="([^"]+)"', html)) == {f"{UI}{messages.page_of(BLOCKED)}"}
+    html = incident_messages.incident_message([BLOCKED], "opened", UI).html
+    assert set(re.findall(r'(?:src|href)="([^"]+)"', html)) == {f"{UI}{incident_messages.page_of(BLOCKED)}"}
     assert "@import" not in html
     body = html.partition("<body")[2]
     assert body.count("style=") > 10
@@ -304,10 +307,10 @@ def test_a_mail_needs_nothing_from_elsewhere_and_no_style_sheet() -> None:
 def test_messages_stay_within_the_limits_of_slack_however_long_the_texts() -> None:
     long = replace(BLOCKED, asset="A" * 400, rule="r" * 5000, summary="<&>" * 4000, examples=("&" * 3000,) * 3)
     for batch in ([long], [replace(long, status="resolved")], [long] * 500):
-        letter = messages.letter_about(batch, "opened", UI)
-        assert_valid_blocks(letter.blocks)
-        assert len(letter.subject) <= 160
-    many = messages.letter_about([long] * 500, "opened")
+        rendered = incident_messages.incident_message(batch, "opened", UI)
+        assert_valid_blocks(rendered.blocks)
+        assert len(rendered.subject) <= 160
+    many = incident_messages.incident_message([long] * 500, "opened")
     assert "And 460 more" in json.dumps(many.blocks)
     assert "And 300 more" in many.text
 
@@ -316,22 +319,22 @@ def test_messages_stay_within_the_limits_of_slack_however_long_the_texts() -> No
 def test_a_cut_leaves_no_half_of_an_escaped_character(shift: int) -> None:
     long = replace(BLOCKED, summary="x" * shift + "&<>" * 2000, rule="y" * shift + "&" * 3000)
     for batch in ([long], [long] * 3):
-        blocks = messages.letter_about(batch, "opened", UI).blocks
+        blocks = incident_messages.incident_message(batch, "opened", UI).blocks
         assert "…" in json.dumps(blocks, ensure_ascii=False)
         assert re.findall(r"&(?!(?:amp|lt|gt);)", json.dumps(blocks[1:])) == []
 
 
 def test_without_an_address_of_the_ui_there_is_no_link() -> None:
-    letter = messages.letter_about([BLOCKED], "opened")
-    assert "href" not in letter.html
-    assert "<http" not in json.dumps(letter.blocks)
+    rendered = incident_messages.incident_message([BLOCKED], "opened")
+    assert "href" not in rendered.html
+    assert "<http" not in json.dumps(rendered.blocks)
 
 
 def test_a_failed_task_is_linked_itself() -> None:
     failed = replace(BLOCKED, asset="daily_sales_etl", rule="task_build", run_id="daily_sales_etl/asset__1")
-    assert messages.page_of(failed) == "dags/daily_sales_etl/runs/asset__1/tasks/build"
+    assert incident_messages.page_of(failed) == "dags/daily_sales_etl/runs/asset__1/tasks/build"
     month = replace(failed, rule="task_deliver:2014-05")
-    assert messages.page_of(month) == "dags/daily_sales_etl/runs/asset__1/tasks/deliver"
+    assert incident_messages.page_of(month) == "dags/daily_sales_etl/runs/asset__1/tasks/deliver"
 
 
 @pytest.mark.parametrize(

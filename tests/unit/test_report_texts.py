@@ -13,7 +13,7 @@ from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from adventureworks.charts.glyphs import displayable
-from adventureworks.outbox.bulletin import Bulletin, Figure, Listing, letter_of
+from adventureworks.messaging.bulletin import Bulletin, Figure, Listing, render
 from adventureworks.reports.delivery import made
 from adventureworks.reports.month import Amounts, Line, Month, Past, Sale
 from adventureworks.texts import language
@@ -114,7 +114,7 @@ def test_a_message_of_any_characters_can_be_kept_and_sent() -> None:
     told = Bulletin(
         title=name, about=name, figures=(Figure(name, name),), listings=(Listing(name, (name,), ((name,),)),)
     )
-    found = letter_of(told, language("en"), "http://ui")
+    found = render(told, language("en"), "http://ui")
     for text in (found.subject, found.html, found.text, found.summary, str(found.blocks)):
         assert "\x00" not in text.encode().decode()
         assert "\u202e" not in text

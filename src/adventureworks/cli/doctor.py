@@ -179,8 +179,8 @@ def _sql_server(settings: Settings, url: str) -> str:
 
 
 def _reports(settings: Settings) -> str:
+    from adventureworks.messaging.routes import routes
     from adventureworks.orchestration.storage import report_folder
-    from adventureworks.outbox.routes import routes
     from adventureworks.reports.digests import check_names
 
     known = routes(settings)
@@ -193,8 +193,8 @@ def _reports(settings: Settings) -> str:
 
 def _messages(settings: Settings) -> str:
     """Whether the mail server answers and takes the login; nothing is sent."""
+    from adventureworks.messaging.routes import routes
     from adventureworks.orchestration.channels import Email, configured
-    from adventureworks.outbox.routes import routes
 
     known = routes(settings)
     people = {address for group in known.groups.values() for address in group.emails}

@@ -24,7 +24,7 @@ from adventureworks.embedded.services import Endpoints
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.marts.plan import decide_now
-from adventureworks.outbox.routes import routes
+from adventureworks.messaging.routes import routes
 from adventureworks.settings import Settings
 from adventureworks.source import AIRFLOW, POSTGRESQL, SQL_SERVER
 from adventureworks.starts import next_starts, states_of

@@ -151,7 +151,7 @@ def prepare_database(home: Home, endpoints: Endpoints, variables: Mapping[str, s
     return True
 
 
-def bury_jobs(endpoints: Endpoints, kind: str | None = None) -> None:
+def mark_jobs_failed(endpoints: Endpoints, kind: str | None = None) -> None:
     """Tells Airflow that its services (or those of a kind) are dead: the next scheduler takes over their tasks at once.
 
     Only to be called when none is alive. By itself, Airflow would wait for heartbeats to be missed. Raises

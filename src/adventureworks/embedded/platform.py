@@ -75,14 +75,14 @@ class Platform:
         """Brings Airflow's database up to date; `source` are the variables that name the source."""
         self._variables = airflow.environment(self.home, self.settings, self.endpoints, source, self._port)
         airflow.prepare_database(self.home, self.endpoints, self._variables)
-        airflow.bury_jobs(self.endpoints)
+        airflow.mark_jobs_failed(self.endpoints)
 
     def start_airflow(self, only: tuple[str, ...] | None = None) -> None:
         """Starts Airflow's services that do not run yet, or only some of them."""
         for service in airflow.services(self.home, self._variables):
             if service.name not in self._started and (only is None or service.name in only):
                 if service.name == "scheduler":
-                    service.before_restart = lambda: airflow.bury_jobs(self.endpoints, "SchedulerJob")
+                    service.before_restart = lambda: airflow.mark_jobs_failed(self.endpoints, "SchedulerJob")
                 self._started.add(service.name)
                 self._supervisor.start(service)
 

@@ -1,8 +1,7 @@
-"""What went wrong, who is told, and when it is over.
+"""Incidents: what went wrong, since when, and whether it is over.
 
-`ledger` keeps one incident per cause that is not over in `ops.incident`, `notices` keeps what is to be told though
-nothing went wrong, `messages` words both for Slack and e-mail, `privacy` keeps persons and secrets out of them.
-Sending is the orchestration's part (`adventureworks.orchestration.notify`).
+`ledger` keeps one open incident per cause in `ops.incident`, `sweep` finds failures that nothing reported, `privacy`
+removes personal data and secrets from texts. `adventureworks.messaging` tells the owners.
 """
 
 from adventureworks.incidents.ledger import Finding, Incident, Severity, open_incidents, report, resolve

@@ -11,10 +11,11 @@ from adventureworks import incidents
 from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of, reads_orders
 from adventureworks.columns import columns_of
 from adventureworks.due import NothingToDo
-from adventureworks.incidents import Incident, notices
-from adventureworks.incidents.notices import Notice
+from adventureworks.incidents import Incident
 from adventureworks.marts.build import Build, replaced, require, unpublished
 from adventureworks.marts.gate import gate
+from adventureworks.messaging import notices
+from adventureworks.messaging.notices import Notice
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import WarehouseConnection, connections_kept

@@ -18,10 +18,10 @@ from typing import Any
 from urllib.error import URLError
 
 from adventureworks.errors import PlatformError
-from adventureworks.outbox.addresses import addresses
-from adventureworks.outbox.desk import EMAIL, SLACK
-from adventureworks.outbox.post import REFUSED_PAUSE, Message
-from adventureworks.outbox.sending import Channel, NotTaken
+from adventureworks.messaging.addresses import addresses
+from adventureworks.messaging.recipients import EMAIL, SLACK
+from adventureworks.messaging.sending import Channel, NotTaken
+from adventureworks.messaging.store import REFUSED_PAUSE, Message
 from adventureworks.settings import Settings
 from adventureworks.texts.plain import plain
 
@@ -59,10 +59,10 @@ class Slack:
                 retry_handlers=[],
                 logger=quiet,
             ).client
-            letter = message.letter
+            content = message.content
             answer = client.send(
-                text=letter.summary or letter.subject,
-                blocks=list(letter.blocks) or None,
+                text=content.summary or content.subject,
+                blocks=list(content.blocks) or None,
                 unfurl_links=False,
                 unfurl_media=False,
             )
@@ -191,14 +191,14 @@ def _hand_over(server: smtplib.SMTP, mail: EmailMessage) -> None:
 
 def composed(message: Message, sender: str) -> EmailMessage:
     """The mail as it goes out: text, HTML with its images, attachments. NotTaken where the recipient is no address."""
-    letter = message.letter
+    content = message.content
     try:
         recipients = addresses(message.recipient)
     except ValueError:
         raise NotTaken("the recipient is not a mail address", REFUSED_PAUSE) from None
     domain = sender.rpartition("@")[2].strip(" >") or "localhost"
     mail = EmailMessage()
-    mail["Subject"] = " ".join(plain(letter.subject).split())
+    mail["Subject"] = " ".join(plain(content.subject).split())
     mail["From"] = sender
     mail["To"] = ", ".join(recipients)
     mail["Date"] = formatdate()
@@ -208,10 +208,10 @@ def composed(message: Message, sender: str) -> EmailMessage:
     if message.thread:
         # So mail programs show report and recovery as one conversation.
         mail["References"] = f"<{message.thread}@{domain}>"
-    mail.set_content(letter.text)
-    mail.add_alternative(letter.html, subtype="html")
+    mail.set_content(content.text)
+    mail.add_alternative(content.html, subtype="html")
     page = mail.get_payload()[1]  # type: ignore[index]
-    for image in letter.images:
+    for image in content.images:
         page.add_related(  # type: ignore[union-attr]
             image.content,
             *image.media_type.split("/", 1),
@@ -219,7 +219,7 @@ def composed(message: Message, sender: str) -> EmailMessage:
             filename=image.name,
             disposition="inline",
         )
-    for attachment in letter.attachments:
+    for attachment in content.attachments:
         mail.add_attachment(attachment.content, *attachment.media_type.split("/", 1), filename=attachment.name)
     return mail
 

@@ -18,16 +18,17 @@ from pydantic import SecretStr
 from adventureworks import incidents
 from adventureworks.catalog import marts_of
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
-from adventureworks.incidents import Finding, Incident, messages, mishaps
+from adventureworks.incidents import Finding, Incident
 from adventureworks.incidents.ledger import READ_LOG, resolve_rules, task_rule
-from adventureworks.incidents.notices import Notice
 from adventureworks.incidents.privacy import plain_line
-from adventureworks.incidents.telling import compose
+from adventureworks.messaging import incident_messages, self_incidents
+from adventureworks.messaging.composing import compose
+from adventureworks.messaging.notices import Notice
+from adventureworks.messaging.recipients import Recipients
+from adventureworks.messaging.routes import routes
+from adventureworks.messaging.sending import send_due
 from adventureworks.orchestration import channels
 from adventureworks.orchestration.storage import report_folder
-from adventureworks.outbox.desk import Desk
-from adventureworks.outbox.routes import routes
-from adventureworks.outbox.sending import send_due
 from adventureworks.reports import mailing
 from adventureworks.reports.delivery import NotDelivered
 from adventureworks.settings import Settings, settings
@@ -42,9 +43,13 @@ def tell(opened: Sequence[Incident], resolved: Sequence[Incident] = (), left: Se
     Call it after the commit; never raises.
     """
     for incident in opened:
-        log.log(logging.ERROR if incident.severity == "error" else logging.WARNING, "%s", messages.log_line(incident))
+        log.log(
+            logging.ERROR if incident.severity == "error" else logging.WARNING,
+            "%s",
+            incident_messages.log_line(incident),
+        )
     for incident in resolved:
-        log.info("%s", messages.log_line(incident))
+        log.info("%s", incident_messages.log_line(incident))
     for notice in left:
         log.info("%s", notice.digest.subject)
     if opened or resolved or left:
@@ -115,35 +120,35 @@ def _deliver(readers: bool = False) -> None:
 
 def _compose(warehouse: Warehouse, known: Settings, reachable: Sequence[str], readers: bool) -> None:
     """Puts into the outbox what is to be told. What cannot be worded is an incident of the platform."""
-    troubles: dict[str, BaseException | None] = {mishaps.ROUTES: None}
+    troubles: dict[str, BaseException | None] = {self_incidents.ROUTES: None}
     try:
-        desk = _desk(known, reachable)
+        recipients = _recipients(known, reachable)
     except PlatformError as error:
         log.error("%s", error)
-        troubles[mishaps.ROUTES] = error
+        troubles[self_incidents.ROUTES] = error
         # Only this is told by the usual routes: they reach the platform's owner, not those of one's own.
-        desk = _desk(known.model_copy(update={"routes": None}), reachable)
+        recipients = _recipients(known.model_copy(update={"routes": None}), reachable)
     else:
-        troubles[mishaps.INCIDENTS] = _compose_incidents(warehouse, desk)
+        troubles[self_incidents.INCIDENTS] = _compose_incidents(warehouse, recipients)
         if readers:
-            troubles[mishaps.READERS] = _compose_for_readers(warehouse, known, desk)
+            troubles[self_incidents.READERS] = _compose_for_readers(warehouse, known, recipients)
     with warehouse.connect("compose messages") as connection:
         notes = [
-            mishaps.note(connection, rule, cause_of(error) if error else "", getattr(error, "next_step", ""))
+            self_incidents.record(connection, rule, cause_of(error) if error else "", getattr(error, "next_step", ""))
             for rule, error in troubles.items()
         ]
         if any(notes):
-            compose(connection, desk, datetime.now(UTC), only=mishaps.ASSET)
+            compose(connection, recipients, datetime.now(UTC), only=self_incidents.ASSET)
 
 
-def _desk(known: Settings, reachable: Sequence[str]) -> Desk:
-    return Desk(routes(known), reachable, known.slack_connection, channels.ui_url(known))
+def _recipients(known: Settings, reachable: Sequence[str]) -> Recipients:
+    return Recipients(routes(known), reachable, known.slack_connection, channels.ui_url(known))
 
 
-def _compose_incidents(warehouse: Warehouse, desk: Desk) -> BaseException | None:
+def _compose_incidents(warehouse: Warehouse, recipients: Recipients) -> BaseException | None:
     try:
         with warehouse.connect("compose messages") as connection:
-            errors = compose(connection, desk, datetime.now(UTC))
+            errors = compose(connection, recipients, datetime.now(UTC))
     except ServiceUnavailable:
         raise
     except Exception as error:
@@ -152,11 +157,11 @@ def _compose_incidents(warehouse: Warehouse, desk: Desk) -> BaseException | None
     return errors[0] if errors else None
 
 
-def _compose_for_readers(warehouse: Warehouse, known: Settings, desk: Desk) -> Exception | None:
+def _compose_for_readers(warehouse: Warehouse, known: Settings, recipients: Recipients) -> Exception | None:
     """Messages about incidents do not wait for a digest that cannot be made."""
     try:
         with warehouse.connect("compose digests") as connection:
-            mailing.compose(connection, desk, report_folder(known), datetime.now(UTC))
+            mailing.compose(connection, recipients, report_folder(known), datetime.now(UTC))
     except Exception as error:
         log.error("No digest could be made: %s", error if isinstance(error, PlatformError) else type(error).__name__)
         return error

@@ -17,14 +17,14 @@ import psycopg
 
 from adventureworks.errors import PlatformError
 from adventureworks.gate import detect, results
-from adventureworks.incidents import ledger, notices
+from adventureworks.incidents import ledger
 from adventureworks.marts import plan
+from adventureworks.messaging import notices, store
 from adventureworks.orchestration import notify
-from adventureworks.outbox import post
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, memo, open_records, publication, use
 
-LETTERS_KEPT = timedelta(days=30)
+CONTENTS_KEPT = timedelta(days=30)
 FIRST_SECONDS, EVERY_SECONDS = 60.0, 86_400.0
 """The first time comes soon: a platform may only be up for minutes each night."""
 AIRFLOWS_TABLES = (
@@ -67,10 +67,10 @@ def drop_records(settings: Settings, now: datetime) -> None:
     before = now - timedelta(days=settings.keep_days)
     with open_records(settings).connect("tidy") as connection:
         layout.prepare(connection)
-        post.clear(connection, now - min(LETTERS_KEPT, timedelta(days=settings.keep_days)))
+        store.drop_contents(connection, now - min(CONTENTS_KEPT, timedelta(days=settings.keep_days)))
         for clear in (results.clear, use.clear, memo.clear, detect.clear, ledger.clear, notices.clear):
             clear(connection, before)
-        post.forget(connection, before)
+        store.delete_finished(connection, before)
         publication.clear(connection, before, plan.oldest_consumed(connection))
 
 

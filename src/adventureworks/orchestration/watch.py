@@ -17,9 +17,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from adventureworks.errors import PlatformError, ServiceUnavailable
-from adventureworks.incidents import mishaps
 from adventureworks.incidents.sweep import Sweep, Swept
 from adventureworks.marts.plan import decide_now
+from adventureworks.messaging import self_incidents
 from adventureworks.monitoring import figures
 from adventureworks.monitoring.figures import Figure
 from adventureworks.monitoring.telemetry import Read, Telemetry
@@ -135,7 +135,7 @@ def _swept(settings: Settings, metadata_url: str, sweep: Sweep, now: datetime) -
     try:
         with warehouse.connect("watch") as connection, _airflow(metadata_url) as airflow:
             swept = sweep.run(connection, airflow, decide_now(settings, connection).behind, now)
-            mishaps.note(connection, mishaps.SWEEP, "")
+            self_incidents.record(connection, self_incidents.SWEEP, "")
             return swept, None
     except _AirflowIsAway as away:
         with warehouse.connect("watch") as connection:
@@ -144,7 +144,7 @@ def _swept(settings: Settings, metadata_url: str, sweep: Sweep, now: datetime) -
         raise
     except Exception as error:
         with warehouse.connect("watch") as connection:
-            mishaps.note(connection, mishaps.SWEEP, notify.cause_of(error))
+            self_incidents.record(connection, self_incidents.SWEEP, notify.cause_of(error))
         return Swept(), error
 
 

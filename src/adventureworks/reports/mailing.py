@@ -20,9 +20,9 @@ from psycopg.rows import dict_row
 from adventureworks import incidents
 from adventureworks.errors import PlatformError, is_failure
 from adventureworks.incidents import Finding
-from adventureworks.outbox import Enclosure, Letter, post
-from adventureworks.outbox.desk import EMAIL, SLACK, Desk
-from adventureworks.outbox.routes import DigestRoute, Group, last_moment
+from adventureworks.messaging import Attachment, RenderedMessage, store
+from adventureworks.messaging.recipients import EMAIL, SLACK, Recipients
+from adventureworks.messaging.routes import DigestRoute, Group, last_moment
 from adventureworks.reports import month as months
 from adventureworks.reports.delivery import MEDIA_TYPES, Change, Delivery, File, Folder, files, in_words
 from adventureworks.reports.digests import digest_called, monthly_report
@@ -45,16 +45,16 @@ Failures = dict[str, BaseException]
 """What could not be made, by the rule of its incident."""
 
 
-def compose(connection: Connection, desk: Desk, folder: Folder, now: datetime) -> None:
+def compose(connection: Connection, recipients: Recipients, folder: Folder, now: datetime) -> None:
     """Puts into the outbox what readers are to get at this moment."""
-    if not desk.channels:
+    if not recipients.channels:
         return
     failures: Failures = {}
-    for name, route in desk.routes.digests.items():
+    for name, route in recipients.routes.digests.items():
         for group_name in route.to:
             with _apart(connection, f"digest_{name}", failures):
-                _compose_digest(connection, desk, name, route, desk.routes.groups[group_name], now)
-    waiting = _announce_reports(connection, desk, folder, now, failures)
+                _compose_digest(connection, recipients, name, route, recipients.routes.groups[group_name], now)
+    waiting = _announce_reports(connection, recipients, folder, now, failures)
     _report(connection, failures, waiting)
 
 
@@ -108,7 +108,7 @@ def _next_step(error: BaseException) -> str:
 
 
 def _compose_digest(
-    connection: Connection, desk: Desk, name: str, route: DigestRoute, group: Group, now: datetime
+    connection: Connection, recipients: Recipients, name: str, route: DigestRoute, group: Group, now: datetime
 ) -> None:
     digest = digest_called(name)
     row = connection.execute("select max(version) from ops.publication where asset = %s", (digest.mart,)).fetchone()
@@ -116,31 +116,31 @@ def _compose_digest(
         return
     due = last_moment(route, group.time_zone, now)
     prefix = f"digest/{name}/"
-    channels = [channel for channel in desk.channels if channel == EMAIL or route.slack]
+    channels = [channel for channel in recipients.channels if channel == EMAIL or route.slack]
     waiting = [
-        address
+        recipient
         for channel in channels
-        for address in desk.of_group(group, channel)
-        if not post.recent(connection, address.recipient, prefix, due)
-        and not post.was_told(connection, f"{prefix}{row[0]}/{address.channel}/{address.recipient}")
+        for recipient in recipients.of_group(group, channel)
+        if not store.count_recent(connection, recipient.address, prefix, due)
+        and not store.was_added(connection, f"{prefix}{row[0]}/{recipient.channel}/{recipient.address}")
     ]
     if not waiting:
         return
-    letter = digest.letter(connection, language(group.language), desk.ui_url)
-    if letter is None:
+    rendered = digest.message(connection, language(group.language), recipients.ui_url)
+    if rendered is None:
         return
-    for address in waiting:
-        post.put(
+    for recipient in waiting:
+        store.add(
             connection,
-            letter,
-            channel=address.channel,
-            recipient=address.recipient,
-            told=f"{prefix}{row[0]}/{address.channel}/{address.recipient}",
+            rendered,
+            channel=recipient.channel,
+            recipient=recipient.address,
+            told=f"{prefix}{row[0]}/{recipient.channel}/{recipient.address}",
         )
 
 
 def _announce_reports(
-    connection: Connection, desk: Desk, folder: Folder, now: datetime, failures: Failures
+    connection: Connection, recipients: Recipients, folder: Folder, now: datetime, failures: Failures
 ) -> set[str]:
     """Tells what is new of the months; gives the rules of what still waits to be told."""
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -160,15 +160,18 @@ def _announce_reports(
         newest = max(row["delivered_at"] for row in rows)
         with _apart(connection, "many_months", failures):
             if _tell(
-                connection, desk, f"restated/{newest.isoformat()}", partial(_summary, together, desk.ui_url, refreshed)
+                connection,
+                recipients,
+                f"restated/{newest.isoformat()}",
+                partial(_render_summary, together, recipients.ui_url, refreshed),
             ):
                 told |= {one.month for one in together}
     for delivery in deliveries:
         if delivery in together or delivery.status == "refreshed":
             continue
         with _apart(connection, _rule(delivery.month), failures):
-            word = partial(_letter, connection, folder, delivery, desk.ui_url, refreshed)
-            if _tell(connection, desk, f"{delivery.month}/{delivery.revision}", word):
+            word = partial(_render_report, connection, folder, delivery, recipients.ui_url, refreshed)
+            if _tell(connection, recipients, f"{delivery.month}/{delivery.revision}", word):
                 told.add(delivery.month)
     if all(one.month in told for one in changed):
         told.update(refreshed)
@@ -190,42 +193,46 @@ def _rule(month: str) -> str:
     return f"month_{month}"
 
 
-def _tell(connection: Connection, desk: Desk, about: str, letter_in: Callable[[str], Letter]) -> bool:
-    """Puts a letter for all who get the monthly reports; False if none of them can be reached now."""
-    letters: dict[str, Letter] = {}
-    addresses = [
-        address
-        for name in desk.routes.monthly_report
+def _tell(
+    connection: Connection, recipients: Recipients, about: str, render_in: Callable[[str], RenderedMessage]
+) -> bool:
+    """Puts a rendered for all who get the monthly reports; False if none of them can be reached now."""
+    rendered: dict[str, RenderedMessage] = {}
+    wanted = [
+        recipient
+        for name in recipients.routes.monthly_report
         for channel in (EMAIL, SLACK)
         # The platform's own channel is for what went wrong.
-        if channel == EMAIL or desk.routes.groups[name].slack
-        for address in desk.of_group(desk.routes.groups[name], channel)
+        if channel == EMAIL or recipients.routes.groups[name].slack
+        for recipient in recipients.of_group(recipients.routes.groups[name], channel)
     ]
-    reached = [address for address in addresses if address.channel in desk.channels]
-    for address in reached:
-        if address.language not in letters:
-            letters[address.language] = letter_in(address.language)
-        post.put(
+    reached = [recipient for recipient in wanted if recipient.channel in recipients.channels]
+    for recipient in reached:
+        if recipient.language not in rendered:
+            rendered[recipient.language] = render_in(recipient.language)
+        store.add(
             connection,
-            letters[address.language],
-            channel=address.channel,
-            recipient=address.recipient,
-            told=f"report/{about}/{address.channel}/{address.recipient}",
+            rendered[recipient.language],
+            channel=recipient.channel,
+            recipient=recipient.address,
+            told=f"report/{about}/{recipient.channel}/{recipient.address}",
         )
-    return bool(reached) or not addresses
+    return bool(reached) or not wanted
 
 
-def _letter(
+def _render_report(
     connection: Connection, folder: Folder, delivery: Delivery, ui_url: str, refreshed: Sequence[str], code: str
-) -> Letter:
+) -> RenderedMessage:
     also = [month for month in refreshed if months.shows(month, (delivery.month,))]
     if delivery.status == "withdrawn":
         return monthly_report.withdrawal(delivery, language(code), ui_url, also)
     found = months.read(connection, delivery.month)
-    return monthly_report.letter(delivery, found, language(code), _filed(folder, delivery, code), ui_url, also)
+    return monthly_report.message(delivery, found, language(code), _filed(folder, delivery, code), ui_url, also)
 
 
-def _summary(deliveries: Sequence[Delivery], ui_url: str, refreshed: Sequence[str], code: str) -> Letter:
+def _render_summary(
+    deliveries: Sequence[Delivery], ui_url: str, refreshed: Sequence[str], code: str
+) -> RenderedMessage:
     return monthly_report.summary(deliveries, language(code), ui_url, refreshed)
 
 
@@ -235,7 +242,7 @@ def _filed(folder: Folder, delivery: Delivery, code: str) -> Filed:
     chosen = next((one for one in (code, *(file.language for file in present)) if _of(present, one)), code)
     return Filed(
         language=chosen,
-        files=tuple(_enclosed(folder, file) for file in _of(present, chosen)),
+        files=tuple(_attachment(folder, file) for file in _of(present, chosen)),
         places=tuple(str(folder / file.path) for file in _of(present, chosen)),
     )
 
@@ -244,7 +251,7 @@ def _of(present: Sequence[File], code: str) -> list[File]:
     return [file for file in present if file.language == code]
 
 
-def _enclosed(folder: Folder, file: File) -> Enclosure:
+def _attachment(folder: Folder, file: File) -> Attachment:
     try:
         content = (folder / file.path).read_bytes()
     except OSError:
@@ -252,7 +259,7 @@ def _enclosed(folder: Folder, file: File) -> Enclosure:
             f"{folder / file.path} cannot be read.",
             "Make it again: airflow dags trigger financial_reporting.",
         ) from None
-    return Enclosure(file.name, MEDIA_TYPES[file.kind], content)
+    return Attachment(file.name, MEDIA_TYPES[file.kind], content)
 
 
 def _delivery(connection: Connection, row: dict[str, Any]) -> Delivery:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 
-from adventureworks.incidents.notices import Digest, Listing
-from adventureworks.incidents.stock_words import COLUMNS, KIND, RECOVERED, WORSE, subject
+from adventureworks.messaging.notices import Digest, Listing
+from adventureworks.messaging.stock_wording import COLUMNS, KIND, RECOVERED, WORSE, subject
 from adventureworks.texts import language
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.sql import table
@@ -76,6 +76,6 @@ def _urgency(change: _Change) -> tuple[int, Decimal, int]:
 
 
 def _row(change: _Change, columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the mart and figures as text, empty where there are none; `stock_words` makes words of them."""
+    """Names of the mart and figures as text, empty where there are none; `stock_wording` makes words of them."""
     cells = {**asdict(change), "product": change.name}
     return tuple("" if cells[column] is None else str(cells[column]) for column in columns)

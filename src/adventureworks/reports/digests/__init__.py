@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from adventureworks.errors import PlatformError
-from adventureworks.outbox import Letter
-from adventureworks.outbox.bulletin import Bulletin, letter_of
+from adventureworks.messaging import RenderedMessage
+from adventureworks.messaging.bulletin import Bulletin, render
 from adventureworks.texts import Language
 from adventureworks.warehouse.postgres import Connection
 
@@ -28,10 +28,10 @@ class Digest:
         found: Bulletin | None = import_module(self.module).bulletin(connection, language)
         return found
 
-    def letter(self, connection: Connection, language: Language, ui_url: str = "") -> Letter | None:
+    def message(self, connection: Connection, language: Language, ui_url: str = "") -> RenderedMessage | None:
         """The same, ready to be sent."""
         found = self.bulletin(connection, language)
-        return letter_of(found, language, ui_url) if found else None
+        return render(found, language, ui_url) if found else None
 
 
 DIGESTS: Mapping[str, Digest] = {

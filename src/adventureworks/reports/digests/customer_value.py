@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from adventureworks.charts.monthly import bars
-from adventureworks.outbox.bulletin import Bulletin, Figure, Listing
+from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
 from adventureworks.warehouse.postgres import Connection
 

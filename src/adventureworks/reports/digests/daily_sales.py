@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from adventureworks.charts.mails import daily_revenue
-from adventureworks.outbox.bulletin import Bulletin, Figure, Listing
+from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
 from adventureworks.warehouse.postgres import Connection
 

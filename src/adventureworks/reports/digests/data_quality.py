@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adventureworks.incidents import open_incidents
-from adventureworks.outbox.bulletin import Bulletin, Figure, Listing
+from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
 from adventureworks.texts.terms import dimension_name
 from adventureworks.warehouse.postgres import Connection

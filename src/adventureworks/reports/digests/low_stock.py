@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adventureworks.outbox.bulletin import Bulletin, Figure, Listing
+from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
 from adventureworks.warehouse.postgres import Connection
 

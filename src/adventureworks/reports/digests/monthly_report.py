@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adventureworks.outbox import Enclosure, Letter
-from adventureworks.outbox.bulletin import Bulletin, Figure, Listing, letter_of
+from adventureworks.messaging import Attachment, RenderedMessage
+from adventureworks.messaging.bulletin import Bulletin, Figure, Listing, render
 from adventureworks.reports.delivery import KINDS, Change, Delivery
 from adventureworks.reports.month import Month, first_day
 from adventureworks.texts import Language
@@ -24,18 +24,18 @@ class Filed:
     """The files of a month in one language, and where each is kept."""
 
     language: str
-    files: tuple[Enclosure, ...]
+    files: tuple[Attachment, ...]
     places: tuple[str, ...]
 
 
-def letter(
+def message(
     delivery: Delivery,
     found: Month,
     language: Language,
     filed: Filed,
     ui_url: str = "",
     refreshed: Sequence[str] = (),
-) -> Letter:
+) -> RenderedMessage:
     """The report as a letter; files that would make it larger than 10 MB stay where they are, and it says where.
 
     `refreshed` are months that were filed anew only because they are compared with this one.
@@ -48,10 +48,12 @@ def letter(
         *_refreshed(refreshed, language),
     ]
     told = _bulletin(delivery, found, language, notes)
-    return letter_of(told, language, ui_url, attachments=filed.files if fits else ())
+    return render(told, language, ui_url, attachments=filed.files if fits else ())
 
 
-def withdrawal(delivery: Delivery, language: Language, ui_url: str = "", refreshed: Sequence[str] = ()) -> Letter:
+def withdrawal(
+    delivery: Delivery, language: Language, ui_url: str = "", refreshed: Sequence[str] = ()
+) -> RenderedMessage:
     """The letter about a month of which nothing counts any more."""
     text = language.text
     told = Bulletin(
@@ -63,12 +65,12 @@ def withdrawal(delivery: Delivery, language: Language, ui_url: str = "", refresh
         command=WHERE_ORDERS_WENT,
         page=PAGE,
     )
-    return letter_of(told, language, ui_url)
+    return render(told, language, ui_url)
 
 
 def summary(
     deliveries: Sequence[Delivery], language: Language, ui_url: str = "", refreshed: Sequence[str] = ()
-) -> Letter:
+) -> RenderedMessage:
     """One letter about many months that were restated or withdrawn."""
     text = language.text
     rows = []
@@ -92,7 +94,7 @@ def summary(
         command=_report_of(kept[-1], language) if kept else WHERE_ORDERS_WENT,
         page=PAGE,
     )
-    return letter_of(told, language, ui_url)
+    return render(told, language, ui_url)
 
 
 def _bulletin(delivery: Delivery, found: Month, language: Language, notes: Sequence[str]) -> Bulletin:

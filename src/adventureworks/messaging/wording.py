@@ -10,8 +10,9 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
-from adventureworks.incidents import mishaps, sweep
+from adventureworks.incidents import sweep
 from adventureworks.incidents.ledger import IF_MEANT, LATE, READ_LOG, SHAPE_RULES, TASK_RULE, Incident, task_of
+from adventureworks.messaging import self_incidents
 from adventureworks.texts import Language
 
 LEDGER = "en"
@@ -24,7 +25,7 @@ def summary(incident: Incident, speech: Language, zone: str = "UTC") -> str:
         return _at_a_moment(incident, speech, moment(incident.since, speech, zone))
     if speech.code == LEDGER:
         return incident.summary
-    if incident.asset == mishaps.ASSET:
+    if incident.asset == self_incidents.ASSET:
         return f"{_mishap(incident.rule, speech)} {_quoted(incident, speech)}"
     if incident.rule.startswith(TASK_RULE):
         task, month = task_of(incident.rule)
@@ -60,7 +61,7 @@ def next_step(incident: Incident, speech: Language) -> str:
         return step
     if step.startswith(READ_LOG):
         return text("Read the task's log in Airflow, fix the cause, then clear the task.")
-    if step == mishaps.READ_LOGS:
+    if step == self_incidents.READ_LOGS:
         return text("Read the log of the watch, or of the task that tells. Then: adventureworks watch --once")
     if IF_MEANT in step:
         look, accept = step.split(IF_MEANT)
@@ -130,10 +131,10 @@ def _at_a_moment(incident: Incident, speech: Language, when: str) -> str:
 def _mishap(rule: str, speech: Language) -> str:
     text = speech.text
     return {
-        mishaps.ROUTES: text("The routes are wrong: no new message is written until they are corrected."),
-        mishaps.INCIDENTS: text("Messages about incidents could not be made; they wait."),
-        mishaps.READERS: text("Digests or news of reports could not be made; they wait."),
-        mishaps.SWEEP: text("The watch could not look for what nobody reports."),
+        self_incidents.ROUTES: text("The routes are wrong: no new message is written until they are corrected."),
+        self_incidents.INCIDENTS: text("Messages about incidents could not be made; they wait."),
+        self_incidents.READERS: text("Digests or news of reports could not be made; they wait."),
+        self_incidents.SWEEP: text("The watch could not look for what nobody reports."),
     }.get(rule, rule)
 
 

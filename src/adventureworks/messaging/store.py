@@ -20,7 +20,7 @@ from uuid import uuid4
 import psycopg
 from psycopg.rows import dict_row
 
-from adventureworks.outbox.letters import Enclosure, Letter
+from adventureworks.messaging.rendered import Attachment, RenderedMessage
 
 Connection = psycopg.Connection[Any]
 
@@ -39,21 +39,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Message:
-    """A letter for one recipient over one channel; `thread` is empty or names what it is about."""
+    """A content for one recipient over one channel; `thread` is empty or names what it is about."""
 
     message_id: str
     channel: str
     recipient: str
     thread: str
     attempts: int
-    letter: Letter
+    content: RenderedMessage
     interrupted: datetime | None = None
     """Since when a process was sending it that ended before it knew the outcome."""
 
 
-def put(
+def add(
     connection: Connection,
-    letter: Letter,
+    content: RenderedMessage,
     *,
     channel: str,
     recipient: str,
@@ -61,20 +61,20 @@ def put(
     thread: str = "",
     not_before: datetime | None = None,
 ) -> bool:
-    """Puts a letter for one recipient into the outbox; False if that was told (`told`) before.
+    """Puts a content for one recipient into the outbox; False if that was told (`told`) before.
 
-    What waits for its hour in the same thread is sent no later: it would hold back a letter that may not wait.
+    What waits for its hour in the same thread is sent no later: it would hold back a content that may not wait.
     """
     row = connection.execute(
         "insert into ops.outbox (message_id, told, thread, channel, recipient, letter_id, not_before)"
         " values (%s, %s, %s, %s, %s, %s, coalesce(%s, current_timestamp)) on conflict (told) do nothing"
         " returning letter_id, number, not_before",
-        (str(uuid4()), told, thread, channel, recipient, _digest(letter), not_before),
+        (str(uuid4()), told, thread, channel, recipient, _digest(content), not_before),
     ).fetchone()
     if row is None:
         return False
     letter_id, number, due = row
-    _keep(connection, letter_id, letter)
+    _store_content(connection, letter_id, content)
     if thread:
         connection.execute(
             "update ops.outbox set not_before = %s where thread = %s and channel = %s and recipient = %s"
@@ -85,7 +85,7 @@ def put(
     return True
 
 
-def recent(connection: Connection, recipient: str, prefix: str, since: datetime) -> int:
+def count_recent(connection: Connection, recipient: str, prefix: str, since: datetime) -> int:
     """How many messages of a kind (`told` begins with `prefix`) were put for a recipient since then."""
     row = connection.execute(
         "select count(*) from ops.outbox where recipient = %s and starts_with(told, %s) and created >= %s",
@@ -94,7 +94,7 @@ def recent(connection: Connection, recipient: str, prefix: str, since: datetime)
     return int(row[0]) if row else 0
 
 
-def was_told(connection: Connection, told: str) -> bool:
+def was_added(connection: Connection, told: str) -> bool:
     """Whether a message that tells this was ever put into the outbox."""
     return connection.execute("select 1 from ops.outbox where told = %s", (told,)).fetchone() is not None
 
@@ -125,16 +125,16 @@ def take_due(
     while row := connection.execute(query, values).fetchone():
         message_id, channel, recipient, thread, attempts, letter_id, interrupted = row
         try:
-            letter = _letter(connection, letter_id)
+            content = _read_content(connection, letter_id)
         except (LookupError, TypeError, ValueError) as error:
             log.error("The message %s cannot be read and is given up: %s", message_id, error)
             _give_up(connection, message_id, f"it cannot be read: {error}")
             continue
-        return Message(message_id, channel, recipient, thread, attempts, letter, interrupted)
+        return Message(message_id, channel, recipient, thread, attempts, content, interrupted)
     return None
 
 
-def take_off(notes: Connection, message: Message) -> None:
+def mark_in_transit(notes: Connection, message: Message) -> None:
     """Notes that the message is on its way; `notes` is not the connection that holds it, and is committed at once."""
     notes.execute(
         "insert into ops.flight (message_id) values (%s)"
@@ -151,10 +151,10 @@ def mark_sent(connection: Connection, message: Message) -> None:
         " doubtful_at = coalesce(%s, doubtful_at) where message_id = %s",
         (message.interrupted, message.message_id),
     )
-    _land(connection, message)
+    _clear_in_transit(connection, message)
 
 
-def put_off(
+def postpone(
     connection: Connection,
     message: Message,
     reason: str,
@@ -182,17 +182,17 @@ def put_off(
             "id": message.message_id,
         },
     )
-    _land(connection, message)
+    _clear_in_transit(connection, message)
 
 
-def forget(connection: Connection, before: datetime) -> None:
+def delete_finished(connection: Connection, before: datetime) -> None:
     """Forgets messages from before a moment that are on their way to nobody any more."""
     connection.execute(
         "delete from ops.outbox where created < %s and (sent_at is not null or given_up_at is not null)", (before,)
     )
 
 
-def clear(connection: Connection, before: datetime) -> None:
+def drop_contents(connection: Connection, before: datetime) -> None:
     """Drops the content of letters that are on their way to nobody any more. That they were told stays noted."""
     connection.execute(
         """
@@ -208,7 +208,7 @@ def clear(connection: Connection, before: datetime) -> None:
     )
 
 
-def _land(connection: Connection, message: Message) -> None:
+def _clear_in_transit(connection: Connection, message: Message) -> None:
     connection.execute("delete from ops.flight where message_id = %s", (message.message_id,))
 
 
@@ -219,59 +219,59 @@ def _give_up(connection: Connection, message_id: str, reason: str) -> None:
     )
 
 
-def _keep(connection: Connection, letter_id: str, letter: Letter) -> None:
+def _store_content(connection: Connection, letter_id: str, content: RenderedMessage) -> None:
     new = connection.execute(
         "insert into ops.letter (letter_id, subject, html, text, summary, blocks) values (%s, %s, %s, %s, %s, %s)"
         " on conflict (letter_id) do nothing returning letter_id",
-        (letter_id, letter.subject, letter.html, letter.text, letter.summary, json.dumps(letter.blocks)),
+        (letter_id, content.subject, content.html, content.text, content.summary, json.dumps(content.blocks)),
     ).fetchone()
     if new is None:
         return
-    for position, (enclosure, is_image) in enumerate(_enclosures(letter)):
+    for position, (file, is_image) in enumerate(_files_of(content)):
         connection.execute(
             "insert into ops.enclosure (letter_id, position, name, media_type, is_image, content)"
             " values (%s, %s, %s, %s, %s, %s)",
-            (letter_id, position, enclosure.name, enclosure.media_type, is_image, enclosure.content),
+            (letter_id, position, file.name, file.media_type, is_image, file.content),
         )
 
 
-def _letter(connection: Connection, letter_id: str) -> Letter:
+def _read_content(connection: Connection, letter_id: str) -> RenderedMessage:
     with connection.cursor(row_factory=dict_row) as cursor:
         kept = cursor.execute("select * from ops.letter where letter_id = %s", (letter_id,)).fetchone()
         if kept is None:
-            raise LookupError(f"The letter {letter_id} is gone.")
+            raise LookupError(f"The content {letter_id} is gone.")
         parts = cursor.execute(
             "select * from ops.enclosure where letter_id = %s order by position", (letter_id,)
         ).fetchall()
 
-    def enclosed(is_image: bool) -> tuple[Enclosure, ...]:
+    def files_of_kind(is_image: bool) -> tuple[Attachment, ...]:
         return tuple(
-            Enclosure(part["name"], part["media_type"], bytes(part["content"]))
+            Attachment(part["name"], part["media_type"], bytes(part["content"]))
             for part in parts
             if part["is_image"] is is_image
         )
 
-    return Letter(
+    return RenderedMessage(
         subject=kept["subject"],
         html=kept["html"],
         text=kept["text"],
-        images=enclosed(True),
-        attachments=enclosed(False),
+        images=files_of_kind(True),
+        attachments=files_of_kind(False),
         summary=kept["summary"],
         blocks=tuple(json.loads(kept["blocks"])),
     )
 
 
-def _enclosures(letter: Letter) -> Iterable[tuple[Enclosure, bool]]:
-    yield from ((image, True) for image in letter.images)
-    yield from ((attachment, False) for attachment in letter.attachments)
+def _files_of(content: RenderedMessage) -> Iterable[tuple[Attachment, bool]]:
+    yield from ((image, True) for image in content.images)
+    yield from ((attachment, False) for attachment in content.attachments)
 
 
-def _digest(letter: Letter) -> str:
-    """The same letter to many is kept once."""
+def _digest(content: RenderedMessage) -> str:
+    """The same content to many is kept once."""
     digest = hashlib.sha256()
-    for text in (letter.subject, letter.html, letter.text, letter.summary, json.dumps(letter.blocks)):
+    for text in (content.subject, content.html, content.text, content.summary, json.dumps(content.blocks)):
         digest.update(text.encode() + b"\0")
-    for enclosure, is_image in _enclosures(letter):
-        digest.update(f"{enclosure.name}\0{enclosure.media_type}\0{is_image}\0".encode() + enclosure.content)
+    for file, is_image in _files_of(content):
+        digest.update(f"{file.name}\0{file.media_type}\0{is_image}\0".encode() + file.content)
     return digest.hexdigest()

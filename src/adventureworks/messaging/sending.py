@@ -11,8 +11,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from adventureworks.outbox import post
-from adventureworks.outbox.post import Connection, Message
+from adventureworks.messaging import store
+from adventureworks.messaging.store import Connection, Message
 
 MOST_FAILURES = 2
 """A channel that fails so often in a row is left alone until the next time: one message may be at fault, not two."""
@@ -58,7 +58,7 @@ def send_due(
     with connect() as connection, connect() as notes:
         while working := [name for name, count in failures.items() if count < MOST_FAILURES]:
             with _uninterrupted():
-                message = post.take_due(connection, working, now(), tried)
+                message = store.take_due(connection, working, now(), tried)
                 if message is None:
                     break
                 tried.add(message.message_id)
@@ -66,20 +66,20 @@ def send_due(
                     log.warning(
                         "The %s message %r was being sent at %s by a process that ended: it may arrive twice.",
                         message.channel,
-                        message.letter.subject,
+                        message.content.subject,
                         message.interrupted,
                     )
-                post.take_off(notes, message)
-                letter = message.letter.of_environment(environment)
-                refusal = _refusal(channels[message.channel], replace(message, letter=letter))
+                store.mark_in_transit(notes, message)
+                content = message.content.of_environment(environment)
+                refusal = _refusal(channels[message.channel], replace(message, content=content))
                 if refusal is None:
                     failures[message.channel] = 0
-                    post.mark_sent(connection, message)
+                    store.mark_sent(connection, message)
                     sent += 1
                 else:
                     # A server that does not answer holds up this process for minutes each time.
                     failures[message.channel] += MOST_FAILURES if refusal.doubtful else 1
-                    post.put_off(connection, message, str(refusal), now(), refusal.pause, refusal.doubtful)
+                    store.postpone(connection, message, str(refusal), now(), refusal.pause, refusal.doubtful)
                 connection.commit()
     return sent
 
@@ -89,7 +89,7 @@ def _refusal(channel: Channel, message: Message) -> NotTaken | None:
     try:
         channel.send(message)
     except NotTaken as refusal:
-        log.warning("No %s message %r: %s. It is tried again later.", message.channel, message.letter.subject, refusal)
+        log.warning("No %s message %r: %s. It is tried again later.", message.channel, message.content.subject, refusal)
         return refusal
     return None
 

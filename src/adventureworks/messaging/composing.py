@@ -15,13 +15,13 @@ from itertools import groupby
 import psycopg
 
 from adventureworks.errors import is_failure
-from adventureworks.incidents import ledger, messages, notices
+from adventureworks.incidents import ledger
 from adventureworks.incidents.ledger import HELD, TOLD_OF_THE_END, Connection, Incident
-from adventureworks.incidents.messages import Kind
-from adventureworks.incidents.notices import Notice
-from adventureworks.outbox import Letter, post
-from adventureworks.outbox.desk import Address, Desk
-from adventureworks.outbox.routes import last_time, not_before
+from adventureworks.messaging import RenderedMessage, incident_messages, notices, store
+from adventureworks.messaging.incident_messages import Kind
+from adventureworks.messaging.notices import Notice
+from adventureworks.messaging.recipients import Recipient, Recipients
+from adventureworks.messaging.routes import last_time, not_before
 
 STORM = timedelta(minutes=10)
 """More messages than the routes allow for one recipient in this time are a storm."""
@@ -33,21 +33,21 @@ _ORDER: Mapping[Kind, int] = {"recovered": 0, "worsened": 1, "opened": 2}
 log = logging.getLogger(__name__)
 
 
-def compose(connection: Connection, desk: Desk, now: datetime, only: str = "") -> list[BaseException]:
+def compose(connection: Connection, recipients: Recipients, now: datetime, only: str = "") -> list[BaseException]:
     """Puts into the outbox what each recipient has to hear: news of incidents, reminders, notices.
 
     What cannot be worded for one recipient does not keep the others waiting: it stays untold, and its errors are
     returned. `only`: nothing but the incidents of this asset.
     """
-    if not desk.channels:
+    if not recipients.channels:
         return []
     live = [incident for incident in ledger.take_live(connection) if only in {"", incident.asset}]
     told: dict[str, dict[str, str]] = {incident.incident_id: {} for incident in live}
     errors: list[BaseException] = []
-    for address, incidents in _by_recipient(desk, live):
+    for recipient, incidents in _by_recipient(recipients, live):
         try:
             with _whole_or_not_at_all(connection):
-                said = _tell(connection, desk, address, incidents, now)
+                said = _tell(connection, recipients, recipient, incidents, now)
         except psycopg.Error:
             raise
         except BaseException as error:
@@ -55,58 +55,62 @@ def compose(connection: Connection, desk: Desk, now: datetime, only: str = "") -
                 raise
             log.exception("No message about incidents could be made for a recipient.")
             errors.append(error)
-            said = {one.incident_id: HELD for one in incidents if one.is_news_for(address.who)}
+            said = {one.incident_id: HELD for one in incidents if one.is_news_for(recipient.key)}
         for incident_id, what in said.items():
-            told[incident_id][address.who] = what
+            told[incident_id][recipient.key] = what
     for incident in live:
-        _note(connection, desk, incident, told[incident.incident_id], now)
-    return errors if only else [*errors, *_compose_notices(connection, desk)]
+        _note(connection, recipients, incident, told[incident.incident_id], now)
+    return errors if only else [*errors, *_compose_notices(connection, recipients)]
 
 
-def _by_recipient(desk: Desk, incidents: Sequence[Incident]) -> Iterator[tuple[Address, list[Incident]]]:
+def _by_recipient(recipients: Recipients, incidents: Sequence[Incident]) -> Iterator[tuple[Recipient, list[Incident]]]:
     """Each recipient with the incidents that concern him, in their order; in one language, if groups share him."""
-    found: dict[str, tuple[Address, list[Incident]]] = {}
+    found: dict[str, tuple[Recipient, list[Incident]]] = {}
     for incident in incidents:
-        for channel in desk.channels:
-            for address in desk.addresses(incident.owner, channel):
-                concerned = found.setdefault(address.who, (address, []))[1]
+        for channel in recipients.channels:
+            for recipient in recipients.of_owner(incident.owner, channel):
+                concerned = found.setdefault(recipient.key, (recipient, []))[1]
                 if incident not in concerned[-1:]:
                     concerned.append(incident)
     yield from found.values()
 
 
 def _tell(
-    connection: Connection, desk: Desk, address: Address, incidents: Sequence[Incident], now: datetime
+    connection: Connection, recipients: Recipients, recipient: Recipient, incidents: Sequence[Incident], now: datetime
 ) -> dict[str, str]:
     """Puts the messages for one recipient; gives what he was told of which incident (its id), `held` if he waits."""
-    news = [one for one in incidents if one.is_news_for(address.who)]
-    said = _tell_news(connection, desk, address, news, now)
-    return said | _remind(connection, desk, address, [one for one in incidents if one.incident_id not in said], now)
+    news = [one for one in incidents if one.is_news_for(recipient.key)]
+    said = _tell_news(connection, recipients, recipient, news, now)
+    return said | _remind(
+        connection, recipients, recipient, [one for one in incidents if one.incident_id not in said], now
+    )
 
 
 def _tell_news(
-    connection: Connection, desk: Desk, address: Address, news: Sequence[Incident], now: datetime
+    connection: Connection, recipients: Recipients, recipient: Recipient, news: Sequence[Incident], now: datetime
 ) -> dict[str, str]:
     said: dict[str, str] = {}
-    prefix, most = "incident/", desk.routes.incidents.most_at_once
-    told = post.recent(connection, address.recipient, prefix, now - STORM)
-    ordered = sorted(news, key=lambda one: _ORDER[_kind(one, address)])
-    for kind, group in groupby(ordered, key=lambda one: _kind(one, address)):
+    prefix, most = "incident/", recipients.routes.incidents.most_at_once
+    told = store.count_recent(connection, recipient.address, prefix, now - STORM)
+    ordered = sorted(news, key=lambda one: _ORDER[_kind(one, recipient)])
+    for kind, group in groupby(ordered, key=lambda one: _kind(one, recipient)):
         batch = list(group)
         fits = told + len(batch) <= most
-        if not fits and post.recent(connection, address.recipient, f"{prefix}storm/{kind}/", now - STORM):
+        if not fits and store.count_recent(connection, recipient.address, f"{prefix}storm/{kind}/", now - STORM):
             said |= {one.incident_id: HELD for one in batch}
             continue
         for bundle in [[incident] for incident in batch] if fits else [batch]:
             about = _about(bundle[0], kind) if fits else f"storm/{kind}/{now.isoformat()}"
-            post.put(
+            store.add(
                 connection,
-                messages.letter_about(bundle, kind, desk.ui_url, address.language, address.time_zone),
-                channel=address.channel,
-                recipient=address.recipient,
-                told=f"{prefix}{about}/{address.who}",
+                incident_messages.incident_message(
+                    bundle, kind, recipients.ui_url, recipient.language, recipient.time_zone
+                ),
+                channel=recipient.channel,
+                recipient=recipient.address,
+                told=f"{prefix}{about}/{recipient.key}",
                 thread=bundle[0].incident_id if fits else "",
-                not_before=_not_before(desk, address, bundle, now),
+                not_before=_not_before(recipients, recipient, bundle, now),
             )
             told += 1
         said |= {one.incident_id: _state(one) for one in batch}
@@ -114,20 +118,22 @@ def _tell_news(
 
 
 def _remind(
-    connection: Connection, desk: Desk, address: Address, incidents: Sequence[Incident], now: datetime
+    connection: Connection, recipients: Recipients, recipient: Recipient, incidents: Sequence[Incident], now: datetime
 ) -> dict[str, str]:
     """One message about what is still open, once a day at the hour of reminders where the recipient is."""
-    due = last_time(desk.routes.incidents.reminder_at, address.time_zone, now)
-    known = [one for one in incidents if one.status == "open" and one.is_known_to(address.who)]
-    overdue = [one for one in known if one.heard_by(address.who) <= due - REMINDED_AFTER]
+    due = last_time(recipients.routes.incidents.reminder_at, recipient.time_zone, now)
+    known = [one for one in incidents if one.status == "open" and one.is_known_to(recipient.key)]
+    overdue = [one for one in known if one.heard_by(recipient.key) <= due - REMINDED_AFTER]
     if overdue:
-        post.put(
+        store.add(
             connection,
-            messages.letter_about(overdue, "reminder", desk.ui_url, address.language, address.time_zone),
-            channel=address.channel,
-            recipient=address.recipient,
-            told=f"reminder/{due.isoformat()}/{overdue[0].incident_id}/{address.who}",
-            not_before=_not_before(desk, address, overdue, now),
+            incident_messages.incident_message(
+                overdue, "reminder", recipients.ui_url, recipient.language, recipient.time_zone
+            ),
+            channel=recipient.channel,
+            recipient=recipient.address,
+            told=f"reminder/{due.isoformat()}/{overdue[0].incident_id}/{recipient.key}",
+            not_before=_not_before(recipients, recipient, overdue, now),
         )
     return {one.incident_id: _state(one) for one in overdue}
 
@@ -145,11 +151,13 @@ def _whole_or_not_at_all(connection: Connection) -> Iterator[None]:
     connection.execute("release savepoint telling")
 
 
-def _note(connection: Connection, desk: Desk, incident: Incident, told: Mapping[str, str], now: datetime) -> None:
+def _note(
+    connection: Connection, recipients: Recipients, incident: Incident, told: Mapping[str, str], now: datetime
+) -> None:
     ended: dict[str, str] = {}
     if incident.status == "resolved":
         # Also who is no longer among the recipients: else it would be looked at for ever.
-        ended = {who: TOLD_OF_THE_END for who in incident.notified if who.partition("/")[0] in desk.channels}
+        ended = {who: TOLD_OF_THE_END for who in incident.notified if who.partition("/")[0] in recipients.channels}
     said = {who: what for who, what in told.items() if what != HELD}
     # Who waits knows what he knew before.
     waits = {who: incident.told_to(who) or HELD for who in told if who not in said}
@@ -159,13 +167,13 @@ def _note(connection: Connection, desk: Desk, incident: Incident, told: Mapping[
         ledger.note_told(connection, incident, notified, heard)
 
 
-def _compose_notices(connection: Connection, desk: Desk) -> list[BaseException]:
+def _compose_notices(connection: Connection, recipients: Recipients) -> list[BaseException]:
     errors: list[BaseException] = []
-    for channel in desk.channels:
+    for channel in recipients.channels:
         for notice in notices.take_untold(connection, channel):
             try:
                 with _whole_or_not_at_all(connection):
-                    _tell_notice(connection, desk, channel, notice)
+                    _tell_notice(connection, recipients, channel, notice)
             except psycopg.Error:
                 raise
             except BaseException as error:
@@ -176,32 +184,36 @@ def _compose_notices(connection: Connection, desk: Desk) -> list[BaseException]:
     return errors
 
 
-def _tell_notice(connection: Connection, desk: Desk, channel: str, notice: Notice) -> None:
-    letters: dict[str, Letter] = {}
-    for address in desk.addresses(notice.owner, channel):
-        if address.language not in letters:
-            letters[address.language] = messages.letter_of_notice(notice, desk.ui_url, address.language)
-        post.put(
+def _tell_notice(connection: Connection, recipients: Recipients, channel: str, notice: Notice) -> None:
+    rendered: dict[str, RenderedMessage] = {}
+    for recipient in recipients.of_owner(notice.owner, channel):
+        if recipient.language not in rendered:
+            rendered[recipient.language] = incident_messages.notice_message(
+                notice, recipients.ui_url, recipient.language
+            )
+        store.add(
             connection,
-            letters[address.language],
+            rendered[recipient.language],
             channel=channel,
-            recipient=address.recipient,
-            told=f"notice/{notice.notice_id}/{channel}/{address.recipient}",
+            recipient=recipient.address,
+            told=f"notice/{notice.notice_id}/{channel}/{recipient.address}",
         )
     notices.mark_told(connection, channel, notice)
 
 
-def _not_before(desk: Desk, address: Address, incidents: Sequence[Incident], now: datetime) -> datetime | None:
+def _not_before(
+    recipients: Recipients, recipient: Recipient, incidents: Sequence[Incident], now: datetime
+) -> datetime | None:
     """When the quiet hours of all of them are over; one that may be told now takes the others along."""
-    quiet = desk.routes.incidents.quiet_hours
-    waits = [not_before(quiet, one.severity, address.time_zone, now) for one in incidents]
+    quiet = recipients.routes.incidents.quiet_hours
+    waits = [not_before(quiet, one.severity, recipient.time_zone, now) for one in incidents]
     return None if None in waits else min(wait for wait in waits if wait)
 
 
-def _kind(incident: Incident, address: Address) -> Kind:
+def _kind(incident: Incident, recipient: Recipient) -> Kind:
     if incident.status == "resolved":
         return "recovered"
-    return "worsened" if incident.is_known_to(address.who) else "opened"
+    return "worsened" if incident.is_known_to(recipient.key) else "opened"
 
 
 def _about(incident: Incident, kind: Kind) -> str:

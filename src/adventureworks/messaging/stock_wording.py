@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from adventureworks.incidents.notices import Digest, Listing
+from adventureworks.messaging.notices import Digest, Listing
 from adventureworks.texts import Language
 
 KIND = "stock"

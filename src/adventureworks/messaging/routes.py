@@ -18,7 +18,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from adventureworks.errors import PlatformError
-from adventureworks.outbox.addresses import addresses
+from adventureworks.messaging.addresses import addresses
 from adventureworks.settings import Settings
 from adventureworks.texts import LANGUAGES
 
@@ -131,7 +131,7 @@ class Routes(Part):
 
 def routes(settings: Settings) -> Routes:
     """The routes as configured. Raises PlatformError, which names the place, where the file is wrong."""
-    given = yaml.safe_load(files("adventureworks.outbox").joinpath("routes.yaml").read_text(encoding="utf-8"))
+    given = yaml.safe_load(files("adventureworks.messaging").joinpath("routes.yaml").read_text(encoding="utf-8"))
     if settings.routes:
         given = _laid_over(given, _read(settings.routes))
     for owner, text in settings.owner_emails.items():

@@ -17,7 +17,7 @@ _WHAT = {
 }
 
 
-def note(connection: Connection, rule: str, cause: str, next_step: str = "") -> bool:
+def record(connection: Connection, rule: str, cause: str, next_step: str = "") -> bool:
     """Opens or counts the incident of this rule, or resolves it where there is no cause; True if that is news."""
     known = {incident.rule for incident in ledger.open_incidents(connection, ASSET)}
     if not cause:

@@ -13,7 +13,7 @@ _TITLE = re.compile(r"(<(?:h1\b[^>]*|title)>)")
 
 
 @dataclass(frozen=True)
-class Enclosure:
+class Attachment:
     """A file that travels with a mail. An image that the text shows is named by its `cid:`."""
 
     name: str
@@ -23,7 +23,7 @@ class Enclosure:
 
 
 @dataclass(frozen=True)
-class Letter:
+class RenderedMessage:
     """A message, worded for mail and, where a team hears of it too, for Slack.
 
     `images` are shown in the text of the mail (`<img src="cid:NAME">`), `attachments` are for keeping. `blocks` are
@@ -33,12 +33,12 @@ class Letter:
     subject: str
     html: str
     text: str
-    images: tuple[Enclosure, ...] = ()
-    attachments: tuple[Enclosure, ...] = ()
+    images: tuple[Attachment, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     summary: str = ""
     blocks: tuple[dict[str, Any], ...] = ()
 
-    def of_environment(self, environment: str) -> Letter:
+    def of_environment(self, environment: str) -> RenderedMessage:
         """The letter with the environment that it comes from before its subject and its titles; none: production."""
         if not environment:
             return self

@@ -10,31 +10,31 @@ from collections.abc import Sequence
 from typing import Literal
 from urllib.parse import quote
 
-from adventureworks.incidents import stock_words, wording
 from adventureworks.incidents.ledger import SHAPE_RULES, TASK_RULE, Incident, task_of
-from adventureworks.incidents.notices import Notice
-from adventureworks.incidents.wording import moment
-from adventureworks.outbox.bulletin import BAD, GOOD, MIND, Bulletin, Figure, Listing, letter_of
-from adventureworks.outbox.letters import Letter
+from adventureworks.messaging import stock_wording, wording
+from adventureworks.messaging.bulletin import BAD, GOOD, MIND, Bulletin, Figure, Listing, render
+from adventureworks.messaging.notices import Notice
+from adventureworks.messaging.rendered import RenderedMessage
+from adventureworks.messaging.wording import moment
 from adventureworks.texts import Language, language
 
 Kind = Literal["opened", "worsened", "reminder", "recovered"]
 """Why incidents are told of."""
 
 
-def letter_about(
+def incident_message(
     incidents: Sequence[Incident], kind: Kind, ui_url: str = "", code: str = "en", zone: str = "UTC"
-) -> Letter:
+) -> RenderedMessage:
     """One message about these incidents, in the language of this code, with the time of this zone."""
     speech = language(code)
     told = _one(incidents[0], kind, speech, zone) if len(incidents) == 1 else _several(incidents, kind, speech, zone)
-    return letter_of(told, speech, ui_url)
+    return render(told, speech, ui_url)
 
 
-def letter_of_notice(notice: Notice, ui_url: str = "", code: str = "en") -> Letter:
+def notice_message(notice: Notice, ui_url: str = "", code: str = "en") -> RenderedMessage:
     """One message with the digest of a notice."""
     speech = language(code)
-    digest = stock_words.worded(notice.digest, speech)
+    digest = stock_wording.worded(notice.digest, speech)
     told = Bulletin(
         title=digest.subject,
         about="",
@@ -44,7 +44,7 @@ def letter_of_notice(notice: Notice, ui_url: str = "", code: str = "en") -> Lett
         page=_run_page(notice.run_id),
         link=speech.text("Open the run in Airflow"),
     )
-    return letter_of(told, speech, ui_url)
+    return render(told, speech, ui_url)
 
 
 def log_line(incident: Incident) -> str:

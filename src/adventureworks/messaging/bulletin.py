@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from adventureworks.charts.rendering import png
 from adventureworks.charts.theme import Spec
-from adventureworks.outbox.letters import Enclosure, Letter
+from adventureworks.messaging.rendered import Attachment, RenderedMessage
 from adventureworks.texts import Language
 from adventureworks.texts.plain import each_text, plain
 
@@ -83,9 +83,9 @@ class Bulletin:
     colour: str = MAIN
 
 
-def letter_of(
-    bulletin: Bulletin, language: Language, ui_url: str = "", *, attachments: Sequence[Enclosure] = ()
-) -> Letter:
+def render(
+    bulletin: Bulletin, language: Language, ui_url: str = "", *, attachments: Sequence[Attachment] = ()
+) -> RenderedMessage:
     """The bulletin as a letter, whatever the characters of its texts."""
     import css_inline
 
@@ -103,11 +103,11 @@ def letter_of(
     }
     environment = _environment()
     page = environment.get_template("bulletin.html").render(values)
-    return Letter(
+    return RenderedMessage(
         subject=_cut(" ".join(f"[{PRODUCT}] {bulletin.subject or bulletin.title}".split()), _LONGEST_SUBJECT),
         html=css_inline.inline(page, keep_style_tags=True, load_remote_stylesheets=False),
         text=environment.get_template("bulletin.txt").render(values),
-        images=(Enclosure(CHART, "image/png", png(bulletin.chart)),) if bulletin.chart else (),
+        images=(Attachment(CHART, "image/png", png(bulletin.chart)),) if bulletin.chart else (),
         attachments=tuple(attachments),
         summary=bulletin.title,
         blocks=tuple(_blocks(bulletin, language, address, link)),
@@ -198,7 +198,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     return Environment(
-        loader=PackageLoader("adventureworks.outbox"),
+        loader=PackageLoader("adventureworks.messaging"),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,
