@@ -1,20 +1,20 @@
-# One command each: `make run` and `make test`. Both make the environment in .venv first. `make help` lists the rest.
+# `make run` starts the platform, `make test` tests it; both create the environment in .venv first. See `make help`.
 
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := src contracts dags tests bench deploy
-# The first of these that is new enough, and not too new for Airflow, makes the environment.
+# The environment is created with the first of these that is new enough, and not too new for Airflow.
 PYTHONS := python3 python3.13 python3.12 python3.11
 
-# More than processors: most of the long tests wait for other processes.
+# More than there are processors: most of the long tests wait for other processes.
 WORKERS := 3
 
-# Airflow starts hundreds of processes: each would compile every module that it imports.
+# Airflow starts hundreds of processes, and each would compile every module that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-# The shell reads these from its environment, so that a path may hold anything.
+# The shell reads these from its environment, so that a path may contain any character.
 export SOURCE PORT ONCE PEERS
 RUN_OPTIONS = $${SOURCE:+--source "$$SOURCE"} $${PORT:+--port "$$PORT"} $(if $(filter-out 0 no false,$(ONCE)),--once)
 
@@ -24,14 +24,14 @@ RUN_OPTIONS = $${SOURCE:+--source "$$SOURCE"} $${PORT:+--port "$$PORT"} $(if $(f
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf 'make %-10s %s\n' "$$name" "$$text"; done
 
-run: $(READY) ## start everything, ingest, keep every mart fresh: SOURCE=DIR|URL, PORT=N, ONCE=1 (stop when fresh)
+run: $(READY) ## start everything, ingest, and keep every mart fresh: SOURCE=DIR|URL, PORT=N, ONCE=1 (stop when fresh)
 	@$(BIN)/adventureworks run $(RUN_OPTIONS)
 
-test: $(READY) ## every check and every test: WORKERS=N (three at a time unless told otherwise)
+test: $(READY) ## run every check and every test: WORKERS=N (tests in parallel, default 3)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint programs
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
 
-programs: ## Chromium, Redis and pdftoppm for some tests, where they can be installed; else these tests are skipped
+programs: ## install Chromium, Redis and pdftoppm for some tests; if that is not possible, these tests are skipped
 	@missing=; \
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
@@ -46,26 +46,27 @@ programs: ## Chromium, Redis and pdftoppm for some tests, where they can be inst
 			echo "The tests that need $$package are skipped. On Debian or Ubuntu: apt install $$package" >&2; \
 	done
 
-lint: $(READY) ## style and types
+lint: $(READY) ## check style, types and the direction of imports
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --no-cache
 
-validation: $(READY) ## run the acceptance suite on the real data and write docs/validation.md anew
+validation: $(READY) ## run the acceptance suite on the real data and rewrite docs/validation.md
 	@WRITE_VALIDATION=1 $(BIN)/python -m pytest -q tests/acceptance
 
-bench: $(READY) ## measure the platform against its peers: PEERS=DIR (see bench/against_peers.py); writes docs/performance.md
+bench: $(READY) ## compare the platform with its peers: PEERS=DIR (see bench/against_peers.py); writes docs/performance.md
 	@PYTHONPATH=. $(BIN)/python bench/against_peers.py "$${PEERS:?a folder with run.sh: see bench/against_peers.py}"
 
-lock: ## write requirements.lock and requirements-uv.lock anew from pyproject.toml (needs uv)
+lock: ## rewrite requirements.lock and requirements-uv.lock from pyproject.toml (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 1; }
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --group dev pyproject.toml \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --output-file requirements.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --quiet --universal --python-version 3.11 --group installer \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --output-file requirements-uv.lock
-	@! grep -nE '://' requirements.lock requirements-uv.lock || { echo "A lock holds an address" >&2; exit 1; }
+	@! grep -nE '://' requirements.lock requirements-uv.lock || { echo "A lock file contains a URL" >&2; exit 1; }
 
-clean: ## remove the environment and what tools left; databases and logs (.adventureworks) stay
+clean: ## remove the environment and the caches of tools, but keep databases and logs (.adventureworks)
 	rm -rf $(VENV) .venv-pysqlbridge build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -80,9 +81,9 @@ $(READY): requirements.lock requirements-uv.lock pyproject.toml
 		exit 1; \
 	fi; \
 	if ! $(BIN)/python -c "$$fits" 2>/dev/null || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
-		echo "Making .venv with $$($$found --version) ..."; \
+		echo "Creating .venv with $$($$found --version) ..."; \
 		$$found -m venv --clear $(VENV) || { \
-			echo "$$found cannot make an environment. On Debian or Ubuntu: apt install $$found-venv" >&2; exit 1; }; \
+			echo "$$found cannot create an environment. On Debian or Ubuntu: apt install $$found-venv" >&2; exit 1; }; \
 	fi; \
 	echo "Installing the packages of requirements.lock ..."; \
 	pip="$(BIN)/python -m pip install --disable-pip-version-check --no-input --no-deps --quiet"; \

@@ -1,10 +1,11 @@
-"""The platform against what a team would otherwise pick, in turn, on the same database: writes docs/performance.md.
+"""Compares the platform with common alternatives on the same database and writes docs/performance.md.
 
 Run: python bench/against_peers.py PEERS [CYCLES]
 
-PEERS holds the peers, with an environment of their own. `PEERS/run.sh full` loads and builds everything from nothing,
-once by dlt and dbt, by pandas and by bare SQL. `PEERS/run.sh day` adds a business day to the database `source`
-of their server and brings all that up to date. Both leave `PEER_WORK/results.tsv`: step, seconds, and more figures.
+PEERS contains the alternatives (peers) and their environment. `PEERS/run.sh full` loads and builds everything from
+scratch, once each with dlt and dbt, with pandas and with plain SQL. `PEERS/run.sh day` adds a business day to the
+database `source` of their server and updates their results. Both write `PEER_WORK/results.tsv`: step, seconds, and more
+figures.
 """
 
 from __future__ import annotations
@@ -40,32 +41,32 @@ PEERS = {
     "pandas, no checks": ("pandas",),
     "bare SQL, no checks": ("limit.load_and_marts", "limit.refresh"),
 }
-"""The steps of which a peer's figure is the sum."""
+"""Peer -> the steps whose times are added up."""
 ORDERS, SAMPLE = "SalesOrderHeader", "2014-01-01"
 RESULT = Path(__file__).parents[1] / "docs" / "performance.md"
 PICTURE = RESULT.parent / "images" / "new-day.svg"
 SETTLED_S, IDLE_S = 15.0, 60.0
-"""Seconds until nothing follows the last day any more, and for which an idle platform is measured."""
+"""Seconds to wait after the last day until the platform is idle, and seconds for which it is then measured."""
 
 
 def url_of(database: str) -> str:
-    """The URL of a database of the peers' server."""
+    """Return the URL of a database on the peers' server."""
     return f"postgresql://{LOGIN}:{LOGIN}@{HOST}:{PORT}/{database}"
 
 
-def peers_figures(peers: Path, work: Path, what: str) -> dict[str, float]:
-    """Seconds of each peer."""
+def measure_peers(peers: Path, work: Path, what: str) -> dict[str, float]:
+    """Run the peers and return the seconds that each of them took."""
     environment = {**os.environ, "PEER_WORK": str(work), "PEER_CYCLES": "1"}
     subprocess.run(["bash", str(peers / "run.sh"), what], env=environment, check=True, stdout=subprocess.DEVNULL)
-    took: dict[str, float] = defaultdict(float)
+    seconds_of: dict[str, float] = defaultdict(float)
     for line in (work / "results.tsv").read_text().splitlines():
         step, seconds, *_ = line.split("\t")
-        took[step] += float(seconds)
-    return {peer: sum(took.get(step, 0.0) for step in steps) for peer, steps in PEERS.items()}
+        seconds_of[step] += float(seconds)
+    return {peer: sum(seconds_of.get(step, 0.0) for step in steps) for peer, steps in PEERS.items()}
 
 
 def copy_source() -> None:
-    """Makes the database `ours` from the peers' `source`, with the original names of the schemas."""
+    """Create the database `ours` from the peers' `source`, with the original schema names."""
     with psycopg.connect(url_of("postgres"), autocommit=True) as connection:
         connection.execute("drop database if exists ours")
         connection.execute("create database ours template source")
@@ -76,7 +77,7 @@ def copy_source() -> None:
 
 
 def add_day() -> None:
-    """Commits one business day at the source: 96 online and 4 reseller orders with their lines, like earlier ones."""
+    """Commit one business day in the source: 96 online and 4 reseller orders with their lines, like earlier ones."""
     with psycopg.connect(url_of("ours")) as connection:
         connection.execute(
             f"""
@@ -115,19 +116,19 @@ def add_day() -> None:
 
 
 def environment_of(home: Path) -> dict[str, str]:
-    """The environment of a platform with its own home."""
+    """Return the environment of a platform with its own home."""
     return {**os.environ, "ADVENTUREWORKS_HOME": str(home), "ADVENTUREWORKS_WATCH_SECONDS": POLLED_S}
 
 
 @contextmanager
 def running(home: Path) -> Iterator[tuple[float, int]]:
-    """A platform that follows the source; gives the seconds until it was ready, and its process."""
+    """Run a platform that follows the source; yield the seconds until it was ready and its process id."""
     began = time.monotonic()
     command = [sys.executable, "-m", "adventureworks.cli", "run", "--source", url_of("ours")]
     with subprocess.Popen(command, env=environment_of(home), stdout=subprocess.PIPE, text=True) as platform:
         assert platform.stdout is not None
         for line in platform.stdout:
-            if line.startswith("Stays up"):
+            if line.startswith("Up and following"):
                 break
         else:
             raise RuntimeError("the platform ended")
@@ -138,50 +139,50 @@ def running(home: Path) -> Iterator[tuple[float, int]]:
             platform.communicate(timeout=60)
 
 
-def from_nothing(home: Path) -> float:
-    """Seconds of a first run that ends when everything is fresh, reports included."""
+def first_run(home: Path) -> float:
+    """Return the seconds of a first run until everything is fresh, including reports."""
     began = time.monotonic()
     command = [sys.executable, "-m", "adventureworks.cli", "run", "--once", "--source", url_of("ours")]
     subprocess.run(command, env=environment_of(home), check=True, stdout=subprocess.DEVNULL)
     return time.monotonic() - began
 
 
-def idle(home: Path, platform: int) -> tuple[float, float]:
-    """The share of a processor and the gigabytes of memory that a platform takes which only watches the source.
+def measure_idle(home: Path, platform: int) -> tuple[float, float]:
+    """Return the share of a processor and the gigabytes of memory that an idle platform uses.
 
-    Memory that processes share is counted once.
+    Memory shared by processes is counted once.
     """
     server = EmbeddedPostgres(home).pid()
 
-    def added(figure: Callable[[psutil.Process], float]) -> float:
-        total = 0.0
+    def total(figure: Callable[[psutil.Process], float]) -> float:
+        value = 0.0
         for first in (platform, server):
             for process in (psutil.Process(first), *psutil.Process(first).children(recursive=True)):
                 with suppress(psutil.NoSuchProcess):
-                    total += figure(process)
-        return total
+                    value += figure(process)
+        return value
 
     def seconds(process: psutil.Process) -> float:
-        # Its parent has the time of a process that ended.
+        # The time of processes that ended is included in that of their parent.
         return sum(process.cpu_times()[:4])
 
     time.sleep(SETTLED_S)
-    before, began = added(seconds), time.monotonic()
+    before, began = total(seconds), time.monotonic()
     time.sleep(IDLE_S)
-    share = (added(seconds) - before) / (time.monotonic() - began)
-    return share, added(lambda process: process.memory_full_info().pss) / 1e9
+    share = (total(seconds) - before) / (time.monotonic() - began)
+    return share, total(lambda process: process.memory_full_info().pss) / 1e9
 
 
 def table(headings: list[str], rows: dict[str, list[str]]) -> str:
-    """A table in Markdown."""
+    """Return a table in Markdown."""
     lines = [["", *headings], ["---"] * (len(headings) + 1), *([name, *cells] for name, cells in rows.items())]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def written(
-    whole: dict[str, float], days: list[dict[str, float]], ready: float, rest: tuple[float, float], cycles: list[Cycle]
+def page_of(
+    whole: dict[str, float], days: list[dict[str, float]], ready: float, idle: tuple[float, float], cycles: list[Cycle]
 ) -> str:
-    """The page: a table, and the waterfall of the last day."""
+    """Return the page: a table and the waterfall of the last day."""
     names = ["ours", *PEERS]
 
     def cells(figures: list[dict[str, float]]) -> list[str]:
@@ -189,26 +190,27 @@ def written(
 
     first = median(cycle.moment_of("daily_sales") for cycle in cycles)
     rows = {
-        "everything from nothing, installed": cells([whole]),
+        "first load, software already installed": cells([whole]),
         "one new business day (100 orders) → last mart": cells(days),
         "… → `daily_sales`": [f"{first:.1f} s", *("" for _ in PEERS)],
         "second start → ready": [f"{ready:.1f} s", *("" for _ in PEERS)],
-        "idle: processor, memory": [f"{rest[0]:.0%} of one, {rest[1]:.1f} GB", *("" for _ in PEERS)],
+        "idle: processor, memory": [f"{idle[0]:.0%} of one, {idle[1]:.1f} GB", *("" for _ in PEERS)],
     }
     return f"""# Performance
 
-`make bench PEERS=DIR` writes this page: the peers and the platform run in turn on one machine, on the same PostgreSQL
-database with the real data. Ours includes detection (the source is asked every {POLLED_S} seconds), the gates and
-Airflow, and in the first row the reports. The peers are started by hand; our idle platform runs beside
-their days. {os.cpu_count()} processors; medians of {len(cycles)} days.
+`make bench PEERS=DIR` generates this page. The peers and the platform run in turn on one machine, on the same
+PostgreSQL database with the real data. The platform's figures ("ours") include detection (the source is polled every
+{POLLED_S} seconds), the gates and Airflow, and in the first row the reports. The peers are started manually. The
+platform keeps running, idle, while they process their days. {os.cpu_count()} processors; medians of {len(cycles)} days.
 
 {table(names, rows)}
 
-One of these days:
+Timeline of one of these days:
 
 ![When each task of a day waited and ran](images/{PICTURE.name})
 
-The same in figures: the published versions, then every task (`.` waited for a free worker, `#` ran, four to a second).
+The same day in figures: the published versions, then every task. Each character is a quarter of a second: `.` waiting
+for a worker, `#` running.
 
 ```
 {re.sub(r"[ ]+$", "", str(cycles[-1]), flags=re.MULTILINE)}
@@ -217,15 +219,15 @@ The same in figures: the published versions, then every task (`.` waited for a f
 
 
 def main() -> None:
-    """Measures in turn, prints the page and writes it."""
+    """Measure the peers and the platform in turn, then print and write the page."""
     peers, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 3
     with tempfile.TemporaryDirectory(prefix="adventureworks-bench-") as folder:
         home, work = Path(folder, "home"), Path(os.environ.get("PEER_WORK") or Path(folder, "peers"))
-        print("The peers, from nothing", flush=True)
-        whole = peers_figures(peers, work, "full")
+        print("The peers, from scratch", flush=True)
+        whole = measure_peers(peers, work, "full")
         copy_source()
-        print("The platform, from nothing", flush=True)
-        whole["ours"] = from_nothing(home)
+        print("The platform, from scratch", flush=True)
+        whole["ours"] = first_run(home)
         days, cycles = [], []
         with running(home) as (ready, process), services(Settings(home=home)) as ends:
             stated = Settings(home=home, warehouse_url=ends.warehouse_url)
@@ -233,10 +235,10 @@ def main() -> None:
             for number in range(count):
                 print(f"Day {number + 1} of {count}", flush=True)
                 cycles.append(measured(add_day))
-                days.append({**peers_figures(peers, work, "day"), "ours": cycles[-1].last_mart})
+                days.append({**measure_peers(peers, work, "day"), "ours": cycles[-1].last_mart})
             print("The platform, idle", flush=True)
-            rest = idle(home, process)
-    page = written(whole, days, ready, rest, cycles)
+            idle = measure_idle(home, process)
+    page = page_of(whole, days, ready, idle, cycles)
     print(page)
     PICTURE.write_text(picture(cycles[-1]), encoding="utf-8")
     RESULT.write_text(page, encoding="utf-8")

@@ -1,8 +1,8 @@
-"""Alarms of the change profiles: false ones on harmless deliveries, and how many injected faults are found.
+"""Measures the alarms of the change profiles: false alarms on harmless deliveries, and detected injected faults.
 
 Run: python bench/change_alarms.py FOLDER [first|months|days|harmless|seeds|simulated|faults ...]
 
-FOLDER holds the real tables as Parquet. Every part prints its alarms; `faults` prints what was missed.
+FOLDER contains the real tables as Parquet files. Every part prints its alarms; `faults` prints what was missed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.gate.checks import CheckOutcome
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
-from adventureworks.source.sample import generate, simulate
+from adventureworks_sample import generate, simulate
 from tests.conftest import NOT_DURABLE
 from tests.integration import faults
 from tests.integration.deliveries import Deliveries, typed
@@ -35,7 +35,7 @@ Frames = dict[str, pl.DataFrame]
 
 
 class Bench:
-    """The real data and a server with fresh warehouses."""
+    """The real data and a server for fresh warehouses."""
 
     def __init__(self, folder: Path, server: EmbeddedPostgres) -> None:
         self.folder = folder
@@ -44,7 +44,7 @@ class Bench:
         self.tables = typed(folder, *(asset for asset in SOURCE_TABLES if asset != "dbo_ErrorLog"))
 
     def database(self, template: str, owner: str) -> str:
-        """The URL of a copy of a database."""
+        """Create a copy of a database and return its URL."""
         self.number += 1
         name = f"{template}_{self.number}"
         with psycopg.connect(self.server.url("postgres", SUPERUSER), autocommit=True) as connection:
@@ -52,11 +52,11 @@ class Bench:
         return self.server.url(name, owner)
 
     def warehouse(self, template: str = "warehouse") -> Deliveries:
-        """An empty warehouse."""
+        """Return an empty warehouse."""
         return Deliveries(Settings(warehouse_url=SecretStr(self.database(template, "warehouse"))))
 
     def between(self, start: date, end: date) -> Frames:
-        """The rows of the facts that are dated so, and of other tables those modified so."""
+        """Return the fact rows dated in this interval, and the rows of other tables modified in it."""
         frames = {}
         for asset, table in self.tables.items():
             entry = SOURCE_TABLES[asset]
@@ -79,64 +79,64 @@ class Bench:
 
 
 def alarms(found: list[CheckOutcome], label: str) -> int:
-    """Prints alarms; returns how many there are."""
+    """Print alarms and return their number."""
     for one in found:
         print(f"  {label}: {one.table} {one.rule} {one.outcome}: {one.message}")
     return len(found)
 
 
 def first(bench: Bench) -> int:
-    """The real data delivered twice."""
-    house = bench.warehouse()
-    total = alarms(house.accept(bench.tables, whole=True), "first load")
-    return total + alarms(house.deliver(bench.tables, whole=True), "again")
+    """Deliver the real data twice."""
+    warehouse = bench.warehouse()
+    total = alarms(warehouse.accept(bench.tables, whole=True), "first load")
+    return total + alarms(warehouse.deliver(bench.tables, whole=True), "again")
 
 
 def months(bench: Bench) -> int:
-    """The real data up to April 2012, then month by month."""
-    house, total = bench.warehouse(), 0
-    house.accept(bench.between(date(1990, 1, 1), date(2012, 5, 1)))
+    """Deliver the real data up to April 2012, then month by month."""
+    warehouse, total = bench.warehouse(), 0
+    warehouse.accept(bench.between(date(1990, 1, 1), date(2012, 5, 1)))
     for number in range(27):
         year, month = divmod(2012 * 12 + 4 + number, 12)
         after, following = divmod(2012 * 12 + 5 + number, 12)
         start = date(year, month + 1, 1)
-        total += alarms(house.accept(bench.between(start, date(after, following + 1, 1))), start.isoformat()[:7])
+        total += alarms(warehouse.accept(bench.between(start, date(after, following + 1, 1))), start.isoformat()[:7])
     return total
 
 
 def days(bench: Bench) -> int:
-    """The real data up to May 2013, then a hundred days one by one."""
-    house, total, start = bench.warehouse(), 0, date(2013, 5, 15)
-    house.accept(bench.between(date(1990, 1, 1), start))
+    """Deliver the real data up to May 2013, then a hundred days one by one."""
+    warehouse, total, start = bench.warehouse(), 0, date(2013, 5, 15)
+    warehouse.accept(bench.between(date(1990, 1, 1), start))
     for number in range(100):
         day = start + timedelta(days=number)
-        total += alarms(house.accept(bench.between(day, day + timedelta(days=1))), day.isoformat())
+        total += alarms(warehouse.accept(bench.between(day, day + timedelta(days=1))), day.isoformat())
     return total
 
 
 def harmless(bench: Bench) -> int:
-    """Changes that business makes, on the real data."""
-    house, total = bench.warehouse(), 0
-    house.accept(bench.tables, whole=True)
+    """Deliver the real data with changes that normal business causes."""
+    warehouse, total = bench.warehouse(), 0
+    warehouse.accept(bench.tables, whole=True)
     for name, change in faults.HARMLESS.items():
-        total += alarms(house.deliver(change(bench.tables)), name)
+        total += alarms(warehouse.deliver(change(bench.tables)), name)
     return total
 
 
 def seeds(bench: Bench) -> int:
-    """The embedded sample filled anew with other seeds."""
-    total, house = 0, bench.warehouse()
+    """Deliver the embedded sample generated with different seeds."""
+    total, warehouse = 0, bench.warehouse()
     for seed in (1, 2, 3):
         with tempfile.TemporaryDirectory() as folder:
             for asset, table in generate(0.05, seed):
                 pq.write_table(table, Path(folder, f"{asset}.parquet"))
-            found = house.accept(typed(Path(folder), *bench.tables), whole=True)
+            found = warehouse.accept(typed(Path(folder), *bench.tables), whole=True)
         total += alarms(found, f"seed {seed}")
     return total
 
 
 def simulated(bench: Bench, number: int = 400) -> int:
-    """Business days of the simulator, one ingestion each; counts incidents of every kind."""
+    """Ingest simulated business days one by one and return the number of incidents of all kinds."""
     url = bench.database("source", "source")
     embedded.prepare(SecretStr(url))
     embedded.load_tables(SecretStr(url), generate(0.03, seed=7))
@@ -155,24 +155,24 @@ def simulated(bench: Bench, number: int = 400) -> int:
 
 
 def injected(bench: Bench) -> int:
-    """Faults on the real data; returns how many are missed."""
-    house = bench.warehouse()
-    house.accept(bench.tables, whole=True)
-    missed = _inject(house, bench.tables, faults.REDELIVERED)
+    """Inject faults into the real data and return how many are missed."""
+    warehouse = bench.warehouse()
+    warehouse.accept(bench.tables, whole=True)
+    missed = _inject(warehouse, bench.tables, faults.REDELIVERED)
     day = date(2014, 5, 1)
-    house = bench.warehouse()
-    house.accept(bench.between(date(1990, 1, 1), day))
+    warehouse = bench.warehouse()
+    warehouse.accept(bench.between(date(1990, 1, 1), day))
     base = bench.between(day, day + timedelta(days=1))
-    missed += _inject(house, base, faults.ARRIVING)
+    missed += _inject(warehouse, base, faults.ARRIVING)
     base = bench.between(day, day + timedelta(days=7))
-    return missed + _inject(house, base, faults.SILENT)
+    return missed + _inject(warehouse, base, faults.SILENT)
 
 
-def _inject(house: Deliveries, tables: Frames, cases: dict[str, Callable[[Frames], Frames]]) -> int:
+def _inject(warehouse: Deliveries, tables: Frames, cases: dict[str, Callable[[Frames], Frames]]) -> int:
     missed = 0
     for name, fault in cases.items():
         frames = fault(tables)
-        found = house.deliver(frames)
+        found = warehouse.deliver(frames)
         missed += not found
         verdict = "; ".join(f"{one.outcome} {one.table} {one.rule}: {one.message}" for one in found) or "MISSED"
         print(f"  {name}: {verdict}", flush=True)
@@ -191,7 +191,7 @@ PARTS: dict[str, Callable[[Bench], int]] = {
 
 
 def main(folder: str, *parts: str) -> None:
-    """Runs the parts and prints a figure for each."""
+    """Run the parts and print a figure for each."""
     with tempfile.TemporaryDirectory() as home:
         server = EmbeddedPostgres(Path(home), tied=True, options=NOT_DURABLE)
         server.start()

@@ -1,4 +1,4 @@
-"""Peak memory of loading one table, small against large: the ratio shows whether memory grows with the table.
+"""Compares the peak memory of loading a small and a large table, to show whether memory grows with the table.
 
 Run: python bench/load_memory.py [ROWS]   (default 10 million; it needs about 4 GB of disk)
 """
@@ -26,7 +26,7 @@ ASSET = "Production_TransactionHistoryArchive"
 
 
 def write(folder: Path, rows: int) -> None:
-    """A Parquet file of good rows, written in pieces."""
+    """Write a Parquet file of valid rows in chunks."""
     writer = None
     for start in range(0, rows, 500_000):
         count = min(500_000, rows - start)
@@ -52,7 +52,7 @@ def write(folder: Path, rows: int) -> None:
 
 
 def measure(warehouse: str, source: str) -> None:
-    """Loads the table in this process and prints its peak memory in MB."""
+    """Load the table in this process and print its peak memory in MB."""
     kind = {"source_url": SecretStr(source)} if source.startswith("postgresql://") else {"source": source}
     settings = Settings(warehouse_url=SecretStr(warehouse), **kind)  # type: ignore[arg-type]
     with open_warehouse(settings).connect("bench") as connection:
@@ -62,13 +62,13 @@ def measure(warehouse: str, source: str) -> None:
 
 
 def peak(warehouse: str, source: str) -> int:
-    """Peak memory in MB of a load in a process of its own."""
+    """Return the peak memory in MB of a load in a separate process."""
     command = [sys.executable, __file__, "--measure", warehouse, source]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
 def main() -> None:
-    """Compares a table of 100,000 rows with one of ROWS, from a file and from PostgreSQL."""
+    """Compare a table of 100,000 rows with one of ROWS rows, from a file and from PostgreSQL."""
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000
     with tempfile.TemporaryDirectory() as home, EmbeddedPostgres(Path(home) / "home") as postgres:
         owner = postgres.url("source")

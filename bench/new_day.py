@@ -1,9 +1,9 @@
-"""Time from a change that is committed at the source to all marts fresh, on a running platform, as a waterfall.
+"""Measures the time from a committed source change until all marts are fresh, and prints it as a waterfall.
 
 Run: python bench/new_day.py CYCLES -- COMMAND
 
-while `adventureworks run` is up on the same ADVENTUREWORKS_HOME. COMMAND commits one change at the source. Every cycle
-prints when each table and mart was published and when each task ran, in seconds after the commit.
+while `adventureworks run` is running with the same ADVENTUREWORKS_HOME. COMMAND commits one change in the source. Every
+cycle prints when each table and mart was published and when each task ran, in seconds after the commit.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from adventureworks.settings import Settings, settings
 from adventureworks.warehouse import open_warehouse
 
 QUIET = 2.0
-"""Seconds for which nothing may be due or running before a cycle counts as over."""
+"""Seconds without anything due or running after which a cycle counts as finished."""
 LIMIT = 300
-"""Seconds after which a cycle is given up."""
+"""Timeout of a cycle, in seconds."""
 ACTIVE = "select count(*) from dag_run where state in ('queued', 'running')"
 TASKS = """
 select dag_id, task_id, map_index, state, queued_dttm, start_date, end_date from task_instance
@@ -42,7 +42,7 @@ where published_at >= to_timestamp(%s) order by 3
 
 @dataclass(frozen=True)
 class Task:
-    """A task of a cycle; moments in seconds after the commit."""
+    """A task of a cycle; times are in seconds after the commit."""
 
     name: str
     state: str
@@ -53,19 +53,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Cycle:
-    """What followed one change; moments in seconds after the commit."""
+    """The consequences of one change; times are in seconds after the commit."""
 
     published: tuple[tuple[str, int, float], ...]
-    """Asset, version, moment."""
+    """Asset, version, time."""
     tasks: tuple[Task, ...]
 
     def moment_of(self, asset: str) -> float:
-        """When the last new version of an asset was published; not a number if there was none."""
+        """Return when the last new version of an asset was published, or NaN if there was none."""
         return max((at for name, _, at in self.published if name == asset), default=float("nan"))
 
     @property
     def last_mart(self) -> float:
-        """When the last mart was published."""
+        """The time at which the last mart was published."""
         return max((at for name, _, at in self.published if name in MARTS), default=float("nan"))
 
     def __str__(self) -> str:
@@ -78,7 +78,7 @@ class Cycle:
 
 
 def measure(stated: Settings, metadata_url: str, change: Callable[[], object]) -> Cycle:
-    """Changes the source and waits until every mart is fresh. Raises TimeoutError after `LIMIT`."""
+    """Change the source and wait until every mart is fresh. Raises TimeoutError after `LIMIT` seconds."""
     change()
     committed, quiet_since = time.time(), None
     with (
@@ -107,7 +107,7 @@ def measure(stated: Settings, metadata_url: str, change: Callable[[], object]) -
 
 
 def main() -> None:
-    """Prints a waterfall of each cycle, and the medians."""
+    """Print a waterfall of each cycle, then the medians."""
     cycles, command = int(sys.argv[1]), sys.argv[sys.argv.index("--") + 1 :]
     with services(settings()) as ends:
         stated = settings().model_copy(update={"warehouse_url": ends.warehouse_url})

@@ -1,4 +1,4 @@
-"""A cycle of `new_day` as a picture: when each task waited and ran, and when each mart was published."""
+"""Draws a cycle of `new_day`: when each task waited and ran."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from adventureworks.catalog import MARTS
 from bench.new_day import Cycle, Task
 
 ROW, LABEL, WIDTH, TOP = 17, 230, 960, 70
-"""Pixels: a line, the names, the whole, the heading."""
+"""Pixels: height of a line, width of the names, total width, height of the heading."""
 COLOURS = {"build": "#3b6fb6", "gate": "#d9a400", "publish": "#2f8f5b"}
 OTHERS, WAITED, INK, GRID = "#7b6fb0", "#cfd6dd", "#1f2933", "#e3e8ed"
 
 
 def picture(cycle: Cycle) -> str:
-    """Return the cycle as SVG: one line for each run of a DAG, with its tasks one after the other."""
+    """Return the cycle as SVG, with one line per DAG that shows its tasks one after the other."""
     runs: dict[str, list[Task]] = {}
     for task in cycle.tasks:
         runs.setdefault(task.name.partition(".")[0], []).append(task)
@@ -55,7 +55,7 @@ def picture(cycle: Cycle) -> str:
 
 
 def _bar(x: Callable[[float], float], y: int, height: int, start: float, end: float, colour: str) -> str:
-    """A bar between two moments; nothing where it would be too short to be seen."""
+    """Return a bar between two times, or an empty string if it would be too short to see."""
     width = x(end) - x(start)
     return (
         f'<rect x="{x(start)}" y="{y}" width="{width:.1f}" height="{height}" fill="{colour}"/>' if width > 0.5 else ""

@@ -1,1 +1,1 @@
-"""What one row must be: the promise between the producer of a table and its consumers. Imports nothing of `src`."""
+"""Contracts of tables and marts, between their producers and consumers. Nothing here imports from `src`."""

@@ -1,7 +1,7 @@
-"""What contracts are written in: column types, kinds of field, and the base classes of a source table and of a mart.
+"""Building blocks of contracts: column types, kinds of field, and the base classes of source tables and marts.
 
-Types carry the names of SQL Server, where the data is born. A rule that needs one row alone lives in a contract; a rule
-that needs the table or several tables is a check (`checks/`).
+Types are named as in SQL Server, where the data originates. A rule about a single row belongs in a contract; a rule
+about a whole table or several tables is a check (`checks/`).
 """
 
 from collections.abc import Callable
@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import polars as pl
 from pandera.api.polars.types import PolarsData
 from pandera.polars import Check, DataFrameModel, Field, dataframe_check
+
+from contracts import hierarchyid
 
 Int = pl.Int32
 BigInt = pl.Int64
@@ -29,7 +31,7 @@ LineAmount = Annotated[pl.Decimal, 38, 6]
 Discount = Annotated[pl.Decimal, 38, 8]
 Ratio = Annotated[pl.Decimal, 38, 10]
 Statistic = Annotated[pl.Decimal, 38, 12]
-"""What a statistic gives: a return, a probability, an error."""
+"""A statistical figure, such as a return, a probability or an error."""
 DateTime = Annotated[pl.Datetime, "us", None]
 Date = pl.Date
 Time = pl.Time
@@ -42,7 +44,7 @@ Xml = pl.String
 
 FIRST_DAY = date(1990, 1, 1)
 LAST_DAY = date(2099, 12, 31)
-"""Between these two lie the dates of the business; outside lie false ones such as 0001, 1900, 1970 and 9999."""
+"""Last valid business date. Placeholder dates such as 0001, 1900, 1970 and 9999 are outside these bounds."""
 
 CHANNELS = ["online", "reseller"]
 
@@ -50,49 +52,49 @@ GUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 HEX_PATTERN = r"^(0x|\\x)?[0-9A-Fa-f]*$"
 XML_PATTERN = "^[\\s\ufeff]*(<|$)"
 XML_NAMESPACE = "http://schemas.microsoft.com/sqlserver/2004/07/adventure-works/"
-"""Where the names of the XML schemas of AdventureWorks begin; the name of the root follows."""
+"""Prefix of the AdventureWorks XML namespaces; the name of the root element follows."""
 EMAIL_PATTERN = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 PHONE_PATTERN = r"^(?i:[+(]?\d[\d ()./+-]{3,}((x|ext\.?) ?\d+)?)$"
 
 
-def _with(field: Any, name: str, words: str, kept: Callable[[pl.Expr], pl.Expr], **statistics: Any) -> Any:
-    """The field with one more rule; `words` go on where the column's name ends."""
+def _with(field: Any, name: str, words: str, predicate: Callable[[pl.Expr], pl.Expr], **statistics: Any) -> Any:
+    """Return the field with one more rule; `words` complete a sentence that begins with the column's name."""
 
     def check(data: PolarsData) -> pl.LazyFrame:
-        return data.lazyframe.select(kept(pl.col(data.key)))
+        return data.lazyframe.select(predicate(pl.col(data.key)))
 
     field.checks.append(Check(check, name=name, description=words, statistics=statistics))
     return field
 
 
 def text(longest: int, *, blank: bool = False, **field: Any) -> Any:
-    """A text of at most `longest` characters; one that must be there says something, unless it may be `blank`."""
+    """Return a text field of at most `longest` characters; it must not be blank unless it is nullable or `blank`."""
     column = Field(str_length={"max_value": longest}, **field)
     return column if blank or column.nullable else not_blank(column)
 
 
 def _padded(field: dict[str, Any]) -> dict[str, Any]:
-    """The options of a field to which the source adds blanks up to a fixed width (`nchar`): they are no part of it."""
+    """Return the options of a field that the source pads with blanks to a fixed width (`nchar`); padding is ignored."""
     return {**field, "metadata": {**field.get("metadata", {}), "padded": True}}
 
 
 def code(longest: int, *, blank: bool = False, **field: Any) -> Any:
-    """A short text of fixed width at the source."""
+    """Return a field for a short text of fixed width at the source."""
     return text(longest, blank=blank, **_padded(field))
 
 
 def long_text(**field: Any) -> Any:
-    """A text of any length that says something."""
+    """Return a field for a text of any length that is not blank."""
     return not_blank(Field(**field))
 
 
 def not_blank(column: Any) -> Any:
-    """The field, and its text says something."""
+    """Add the rule that the text is not blank, and return the field."""
     return _with(column, "is_not_blank", "is not blank", lambda value: value.str.contains(r"\S"))
 
 
 def one_of(*codes: str, **field: Any) -> Any:
-    """One of these codes, perhaps of fixed width at the source; as there, upper or lower case does not matter."""
+    """Return a field for one of these codes; trailing blanks and case are ignored, as at the source."""
     return _with(
         Field(**_padded(field)),
         "is_one_of",
@@ -103,71 +105,97 @@ def one_of(*codes: str, **field: Any) -> Any:
 
 
 def share(**field: Any) -> Any:
-    """A share of a whole, from 0 to 1."""
+    """Return a field for a share of a whole, from 0 to 1."""
     return Field(ge=0, le=1, **field)
 
 
 def shaped(pattern: str, kind: str, **field: Any) -> Any:
-    """A text that matches a pattern; `kind` says to people what it is."""
+    """Return a field for a text that matches a pattern; `kind` is its name in messages."""
     return _with(
         Field(**field), "has_the_form", f"is {kind}", lambda value: value.str.contains(pattern), pattern=pattern
     )
 
 
 def guid(**field: Any) -> Any:
-    """A uniqueidentifier."""
+    """Return a field for a uniqueidentifier."""
     return shaped(GUID_PATTERN, "a uniqueidentifier in lower case", **field)
 
 
 def hexadecimal(**field: Any) -> Any:
-    """Bytes as hexadecimal digits."""
+    """Return a field for bytes as hexadecimal digits."""
     return shaped(HEX_PATTERN, "hexadecimal", **field)
 
 
 def xml(**field: Any) -> Any:
-    """XML: it begins with an element or is empty."""
+    """Return a field for XML, which begins with an element or is empty."""
     return shaped(XML_PATTERN, "XML", **field)
 
 
 def email(longest: int, **field: Any) -> Any:
-    """An e-mail address."""
+    """Return a field for an e-mail address."""
     return shaped(EMAIL_PATTERN, "an e-mail address", str_length={"max_value": longest}, **field)
 
 
 def phone(longest: int, **field: Any) -> Any:
-    """A telephone number as people write it."""
+    """Return a field for a telephone number in any common notation."""
     return shaped(PHONE_PATTERN, "a telephone number", str_length={"max_value": longest}, **field)
 
 
 def digits(least: int, longest: int, **field: Any) -> Any:
-    """A number that nobody calculates with: text of digits only, so that no zero in front and no digit gets lost."""
+    """Return a field for a number used as a name: a text of digits only, which keeps leading zeros and every digit."""
     pattern = f"^[0-9]{{{least},}}$"
     return shaped(pattern, f"at least {least} digits and nothing else", str_length={"max_value": longest}, **field)
 
 
 def country_code(**field: Any) -> Any:
-    """A country as in ISO 3166."""
+    """Return a field for an ISO 3166 country code."""
     return shaped(r"^[A-Z]{2}$", "a country code of two capitals", **field)
 
 
 def currency_code(**field: Any) -> Any:
-    """A currency as in ISO 4217."""
+    """Return a field for an ISO 4217 currency code."""
     return shaped(r"^[A-Z]{3}$", "a currency code of three capitals", **field)
 
 
 def derived_from(column: str, root: str, element: str) -> dict[str, Any]:
-    """The arguments of a field that the source does not have: it is read out of an XML column at ingestion.
+    """Return the arguments of a field that is not in the source but extracted from an XML column at ingestion.
 
-    Its value is the text of the child `element` of `root`, in the field's type; NULL where that is missing or empty.
+    Its value is the text of the child `element` of `root`, in the field's type; NULL if it is missing or empty.
     """
     return {"nullable": True, "metadata": {"derived_from": (column, f"{{{XML_NAMESPACE}{root}}}{root}", element)}}
 
 
-def rule(expression: Callable[[Any], pl.Expr]) -> Any:
-    """A rule between the columns of a row, as a method of its table that returns the expression.
+def computed(expression: pl.Expr) -> dict[str, Any]:
+    """Return the metadata of a field that a source may leave out, because it is computed from other columns.
 
-    The method's name says the rule in words, its docstring in the form of SQL; people read both. As with a CHECK of
-    SQL, a row breaks the rule only where it is false: an unknown answer (NULL) passes.
+    SQL Server computes such columns itself; ports of the database to PostgreSQL usually lack them. The expression must
+    not fail on impossible values: rules are evaluated afterwards.
+    """
+    return {"computed": expression}
+
+
+def hierarchy(**field: Any) -> Any:
+    """Return a field for a hierarchyid: hexadecimal digits. A path such as `/1/2/` is encoded at ingestion."""
+    return hexadecimal(**{**field, "metadata": {**field.get("metadata", {}), "hierarchy": True}})
+
+
+def level_of(column: str) -> pl.Expr:
+    """Return the level below the root of a hierarchyid, NULL where it is NULL or not a hierarchyid."""
+
+    def level(digits: str) -> int | None:
+        try:
+            return hierarchyid.level(digits)
+        except ValueError:
+            return None
+
+    return pl.col(column).map_elements(level, return_dtype=SmallInt)
+
+
+def rule(expression: Callable[[Any], pl.Expr]) -> Any:
+    """Declare a rule between the columns of a row, as a method of its table that returns the expression.
+
+    The method's name states the rule in words, its docstring in SQL; users see both. As with a CHECK constraint in SQL,
+    a row breaks the rule only if it is false: an unknown result (NULL) passes.
     """
 
     @wraps(expression)
@@ -177,8 +205,8 @@ def rule(expression: Callable[[Any], pl.Expr]) -> Any:
     return dataframe_check(check)
 
 
-def at_most_a_day_after_the_record(*columns: str) -> pl.Expr:
-    """What has happened was recorded: these dates lie at most a day (of clocks and time zones) after `ModifiedDate`."""
+def at_most_a_day_after_modified(*columns: str) -> pl.Expr:
+    """Return whether these dates are at most a day (clocks, time zones) after `ModifiedDate`."""
     latest = pl.col("ModifiedDate") + pl.duration(days=1)
     return pl.all_horizontal(pl.col(column) <= latest for column in columns)
 
@@ -191,7 +219,7 @@ class SourceTable(DataFrameModel):
 
     @rule
     def dates_can_be_true(cls):
-        """Every date lies from 1990 to 2099, unless its column sets bounds of its own."""
+        """Every date is between 1990 and 2099, unless its column has bounds of its own."""
         columns = cls.to_schema().columns.items()
         dates = [pl.col(name) for name, column in columns if column.dtype.type in (pl.Date, pl.Datetime)]
         bounded = {name for name, column in columns if column.checks}
@@ -202,13 +230,13 @@ class SourceTable(DataFrameModel):
         )
 
     class Config:
-        """Columns that a contract does not name are accepted and left out."""
+        """Options. Columns that the contract does not name are accepted and left out."""
 
         strict = False
 
 
 class Period(SourceTable):
-    """One row that holds from its `StartDate` to its `EndDate`; no end yet is NULL."""
+    """One row that is valid from its `StartDate` to its `EndDate`, which is NULL while there is no end."""
 
     @rule
     def ends_not_before_it_starts(cls):
@@ -216,8 +244,11 @@ class Period(SourceTable):
         return pl.col("EndDate") >= pl.col("StartDate")
 
 
+TOTAL_DUE = pl.col("SubTotal") + pl.col("TaxAmt") + pl.col("Freight")
+
+
 class Order(SourceTable):
-    """One order, of a customer or to a vendor."""
+    """One order, from a customer or to a vendor."""
 
     @rule
     def ships_not_before_it_is_ordered(cls):
@@ -227,18 +258,18 @@ class Order(SourceTable):
     @rule
     def total_adds_up(cls):
         """TotalDue = SubTotal + TaxAmt + Freight."""
-        return pl.col("TotalDue") == pl.col("SubTotal") + pl.col("TaxAmt") + pl.col("Freight")
+        return pl.col("TotalDue") == TOTAL_DUE
 
 
 class MartTable(DataFrameModel):
     """One row of a mart. Every field has a description with its unit."""
 
     class Config:
-        """A mart has exactly the columns of its contract."""
+        """Options. A mart has exactly the columns of its contract."""
 
         strict = True
 
 
 def described(text: str, **field: Any) -> Any:
-    """A mart's column with its meaning and unit, shown in the data dictionary."""
+    """Return a field of a mart with its meaning and unit, for the data dictionary."""
     return Field(description=text, **field)

@@ -1,17 +1,17 @@
 #!/bin/sh
-# Writes .env for docker-compose.yaml: every secret is random, nobody else may read the file.
+# Writes .env for docker-compose.yaml: every secret is random, and only the owner may read the file.
 #
-#     deploy/set-up.sh SOURCE      a folder of files, the URL of a database, or `sqlserver`: the one of the profile
+#     deploy/set-up.sh SOURCE      a folder of files, the URL of a database, or `sqlserver` for that of the profile
 #
-# Run it again after an upgrade: what is in .env stays as it is, what a new version needs besides is added.
+# Run it again after an upgrade: the lines in .env are kept, and what the new version needs is added.
 set -eu
 umask 077
 source=${1:-}
 case $source in
-    *"'"*) echo "The source must not hold an apostrophe; in a URL write %27." >&2; exit 1 ;;
+    *"'"*) echo "The source must not contain an apostrophe; in a URL, write %27." >&2; exit 1 ;;
     "" | sqlserver | *://*) ;;
     *)
-        [ -d "$source" ] || { echo "The source $source is no folder." >&2; exit 1; }
+        [ -d "$source" ] || { echo "The source $source is not a folder." >&2; exit 1; }
         source=$(cd "$source" && pwd)
         ;;
 esac
@@ -21,20 +21,20 @@ if [ -z "$source" ] && ! grep -qs '^ADVENTUREWORKS_SOURCE\(_URL\|_FOLDER\)\?=' .
     exit 2
 fi
 
-# A last line without its end would run into the first that is added.
+# Without a final newline, the last line would run into the first one that is added.
 if [ -s .env ] && [ -n "$(tail -c 1 .env)" ]; then echo >> .env; fi
 
 random_hex() {
     od -An -v -tx1 -N"$1" /dev/urandom | tr -d ' \n'
 }
 
-# A Fernet key: 32 random bytes in the alphabet of base64 that is safe in a URL.
+# A Fernet key: 32 random bytes in URL-safe base64.
 random_key() {
     head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '\n'
 }
 
 own_user() {
-    # A container must not run as root, whoever sets it up.
+    # A container must not run as root, even if root sets it up.
     if [ "$(id -u)" -eq 0 ]; then echo 50000; else id -u; fi
 }
 
@@ -54,17 +54,18 @@ keep() {
 }
 
 if [ -n "$source" ] && { is_set ADVENTUREWORKS_SOURCE_URL || is_set ADVENTUREWORKS_SOURCE_FOLDER; }; then
-    echo ".env names a source already, and is not overwritten. To change it, edit .env, then: docker compose up -d" >&2
+    echo ".env already names a source, and is not overwritten. To change it, edit .env, then: docker compose up -d" >&2
     exit 1
 fi
 
-# SQL Server wants three kinds of characters.
+# SQL Server requires three kinds of characters.
 keep SQLSERVER_PASSWORD "Aw-$(random_hex 24)"
 keep SQLSERVER_READER_PASSWORD "Aw-$(random_hex 24)"
 case $source in
     "") ;;
     sqlserver)
-        # Its certificate is its own: encrypted, not proven. The network is that of the containers.
+        # Its certificate is self-signed: traffic is encrypted, but the server is not verified. The network is that of the
+        # containers.
         keep ADVENTUREWORKS_SOURCE_URL "mssql://aw_reader:$(value_of SQLSERVER_READER_PASSWORD)@sqlserver:1433/AdventureWorks?tls=encrypt"
         keep COMPOSE_PROFILES warehouse,sqlserver
         ;;
@@ -92,7 +93,7 @@ keep SUPERSET_DATABASE_PASSWORD "$(random_hex 24)"
 chmod 600 .env
 mkdir -p settings
 chmod 755 settings
-# Services read these as other users, however closed the clone is.
+# Services read these as other users, even if the clone is private.
 for folder in deploy/postgres deploy/sqlserver deploy/superset; do
     if [ -d "$folder" ]; then chmod -R o+rX "$folder"; fi
 done

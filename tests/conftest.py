@@ -1,4 +1,4 @@
-"""What several suites share: a real PostgreSQL, fresh databases in it, and the real data where it is at hand."""
+"""Fixtures of several suites: a real PostgreSQL, fresh databases in it, and the real data where it is available."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # Each worker imports most of the code.
 collect_rarely()
 
-# How long an example takes is measured in bench/; a slow machine is no fault of the code.
+# Speed is measured in bench/: on a slow machine, a slow example is not a fault of the code.
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 
@@ -49,8 +49,8 @@ SECONDS = {
     "tests/integration/test_bill_cycles.py": 30,
     "tests/integration/test_embedded_postgres.py": 30,
 }
-"""About the processor time of what takes longest. A folder's files share a platform, so one worker runs them all."""
-OF_ANY_OTHER_FILE = 5
+"""Approximate processor time of the slowest. A folder's files share a platform, so one worker runs all of them."""
+DEFAULT_SECONDS = 5
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 _numbers = count(1)
@@ -61,30 +61,30 @@ Once = Callable[[str, Callable[[], None]], None]
 
 
 def _unit(nodeid: str) -> str:
-    """What one worker runs as a whole: a file, or a folder whose files share a platform."""
+    """Return what one worker runs as a unit: a file, or a folder whose files share a platform."""
     path = nodeid.partition("::")[0]
     return next((folder for folder in SECONDS if path.startswith(f"{folder}/")), path)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts what takes longest first, so that the workers end at about the same time."""
-    items.sort(key=lambda item: -SECONDS.get(_unit(item.nodeid), OF_ANY_OTHER_FILE))
+    """Sort the slowest tests first, so that the workers end at about the same time."""
+    items.sort(key=lambda item: -SECONDS.get(_unit(item.nodeid), DEFAULT_SECONDS))
 
 
 class LongestFirst(LoadScopeScheduling):
-    """Gives a worker that is free the longest unit that is left."""
+    """Scheduler that gives a free worker the longest remaining unit."""
 
     def _split_scope(self, nodeid: str) -> str:
         return _unit(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LongestFirst:
-    """How the tests are shared out where `make test` runs several at a time."""
+    """Return the scheduler that distributes the tests when `make test` runs several at a time."""
     return LongestFirst(config, log)
 
 
 def pytest_configure_node(node: Any) -> None:
-    """Gives all workers one PostgreSQL server; it ends with the process that hands out the tests."""
+    """Give all workers one PostgreSQL server, which ends with the process that distributes the tests."""
     config = node.config
     if _shared_server not in config.stash:
         home = Path(tempfile.mkdtemp(prefix="adventureworks-tests-"))
@@ -98,7 +98,7 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL server for the whole session and all its workers, quick and not durable."""
+    """A PostgreSQL server for the whole session and all its workers, fast but not durable."""
     shared = getattr(request.config, "workerinput", {}).get("postgres")
     home = Path(shared) if shared else tmp_path_factory.mktemp("postgres")
     server = EmbeddedPostgres(home, tied=True, options=NOT_DURABLE)
@@ -109,7 +109,7 @@ def postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def once(postgres: EmbeddedPostgres) -> Once:
-    """Prepares something of a name for all workers: the first one that needs it does it, another one waits for it."""
+    """A function that prepares a named resource once for all workers: the first caller does it, the others wait."""
 
     def prepare(name: str, make: Callable[[], None]) -> None:
         with postgres.home.locked(f"test.{name}"):
@@ -121,7 +121,7 @@ def once(postgres: EmbeddedPostgres) -> Once:
 
 
 def create_database(postgres: EmbeddedPostgres, owner: str, template: str = "", name: str = "") -> str:
-    """Creates a database of this worker, a copy of the template (default: the owner's empty one); returns its name."""
+    """Create a database for this worker from a template (default: the owner's empty database) and return its name."""
     name = name or f"{owner}_{WORKER}_{next(_numbers)}"
     with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
         connection.execute(f"drop database if exists {name} with (force)")
@@ -132,16 +132,16 @@ def create_database(postgres: EmbeddedPostgres, owner: str, template: str = "", 
 
 
 def drop_database(postgres: EmbeddedPostgres, name: str) -> None:
-    """Drops a database, whoever is connected to it."""
+    """Drop a database, even if sessions are connected to it."""
     with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
         connection.execute(f"drop database if exists {name} with (force)")
 
 
 @pytest.fixture
 def fresh_database(postgres: EmbeddedPostgres) -> Iterator[FreshDatabase]:
-    """Makes a database of an owner, `warehouse` or `source`, and gives its URL; dropped after the test.
+    """A function that creates a database of `warehouse` or `source` and returns its URL; dropped after the test.
 
-    It is empty, or a copy of the template whose name is given.
+    The database is empty, or a copy of the named template.
     """
     made: list[str] = []
 
@@ -172,11 +172,11 @@ def source_reader_url(source_url: str, postgres: EmbeddedPostgres) -> str:
     return postgres.url(source_url.rsplit("/", 1)[1], "source_reader")
 
 
-def _test_data(kind: str, sign: str) -> Path:
-    """The folder of a published data set; none of them is part of the repository."""
+def _test_data(kind: str, marker_file: str) -> Path:
+    """Return the folder of a published data set, or skip the test: the data sets are not part of the repository."""
     shared = Path(os.environ.get("ADVENTUREWORKS_TEST_DATA", REPOSITORY.parent / "shared"))
     for folder in (shared, shared / kind):
-        if (folder / sign).exists():
+        if (folder / marker_file).exists():
             return folder
     pytest.skip(f"no {kind} data in {shared} (set ADVENTUREWORKS_TEST_DATA)")
 
@@ -189,5 +189,5 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def cdnow() -> Path:
-    """The folder with the purchases of CDNOW's customers, on which the customer value models were published."""
+    """The folder with the purchases of CDNOW's customers, with which the customer value models were published."""
     return _test_data("cdnow", "CDNOW_sample.txt")

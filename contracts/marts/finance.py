@@ -22,20 +22,20 @@ class MonthlyProfit(MartTable):
     """One month, territory, category and product with at least one sale.
 
     Profit is gross profit: the source holds no operating expenses, and none are invented. Where no cost was valid on
-    the day of an order, the product's present cost stands in; fallback_cost_revenue says for how much revenue.
+    the day of an order, the product's current cost is used; fallback_cost_revenue says for how much revenue.
     """
 
     month: Date = described("First day of the month")
-    territory_id: Int = described("Territory of the orders; 0: they have none", ge=0)
-    category: Text = described("Category of the product; Unassigned: it has none")
+    territory_id: Int = described("Territory of the orders; 0: no territory", ge=0)
+    category: Text = described("Category of the product; Unassigned: no category")
     product_id: Int = described("Product sold")
     revenue: LineAmount = described("Net of discount, without tax and freight, USD", ge=0)
     discount_amount: Discount = described("Discount given, USD", ge=0)
     cogs: Total = described("Cost of goods sold, at the standard cost of the day of the order, USD", ge=0)
     profit: LineAmount = described("Revenue less cost of goods sold, USD")
     margin: Ratio = described("Profit per USD of revenue; NULL: no revenue", le=1, nullable=True)
-    fallback_cost_revenue: LineAmount = described("Revenue whose cost is the product's present one, USD", ge=0)
-    is_partial: Bit = described("Whether the month is only partly covered by orders; keep it out of trends")
+    fallback_cost_revenue: LineAmount = described("Revenue for which the product's current cost was used, USD", ge=0)
+    is_partial: Bit = described("Whether orders cover only part of the month; exclude such months from trends")
 
     @rule
     def profit_is_revenue_less_cost(cls):
@@ -58,17 +58,17 @@ class MonthlyProfit(MartTable):
 class CardUsage(MartTable):
     """One month and type of credit card with which orders were paid.
 
-    Orders without a card are one type, `No card`: mostly those of resellers. Some cards had expired on the day of the
-    order; the source does not say whether they were charged. Nothing here tells of fraud: the source has no such fact.
+    Orders without a card, mostly from resellers, have the type `No card`. Some cards had expired on the day of the
+    order; the source does not say whether they were charged. There are no figures on fraud: the source has no data.
     """
 
     month: Date = described("First day of the month of the orders")
-    card_type: Text = described("Type of the card; No card: the orders name none")
+    card_type: Text = described("Type of the card; No card: orders without a card")
     orders: BigInt = described("Number of orders", gt=0)
     revenue: LineAmount = described("Net of discount, without tax and freight, USD", ge=0)
-    average_order_value: Ratio = described("Revenue of an order on average, USD", ge=0)
+    average_order_value: Ratio = described("Average revenue per order, USD", ge=0)
     order_share: Ratio = described("Share of the month's orders, 0 to 1", gt=0, le=1)
-    expired_at_order: BigInt = described("Orders after the last day of the month in which their card expired", ge=0)
+    expired_at_order: BigInt = described("Orders placed after their card had expired (at the end of its month)", ge=0)
 
     @rule
     def what_expired_is_a_part(cls):

@@ -1,4 +1,4 @@
-"""Contracts of the production marts. Money is USD, stock is pieces as the source counts them."""
+"""Contracts of the production marts. Money is USD, stock is in pieces as counted by the source."""
 
 import polars as pl
 
@@ -22,47 +22,48 @@ STATES = ["ok", "low", "reorder", "out", "unknown", "discontinued"]
 
 
 class InventoryStatus(MartTable):
-    """One product, with its stock, how fast it is used, and what to order.
+    """One product, with its stock, its rate of use, and the quantity to order.
 
-    Stock on hand is a snapshot without a date: it is as the source holds it now, whatever as_of says. The source stores
-    the reorder point below the safety stock for every product; both are kept as given, so a product is low before it
-    is at its reorder point. A product without an inventory row has an unknown stock, not an empty one.
+    Stock on hand is an undated snapshot: the current stock of the source, regardless of as_of. In the source the
+    reorder point of every product is below its safety stock; both are kept as given, so a product is low before it
+    reaches its reorder point. A product without an inventory row has an unknown stock, not an empty one.
 
-    velocity_90d counts what was sold and what work orders took as components, over the 90 days that end at as_of. A
-    work order takes its whole quantity times the bill of materials that was valid at its start, scrapped pieces
-    included, since they used up their components too.
+    velocity_90d counts the pieces sold and the pieces used as components by work orders, over the 90 days that end at
+    as_of. A work order uses its whole quantity times the bill of materials valid at its start, including scrapped
+    pieces, since they used up their components too.
 
-    suggested_order fills the stock up to safety stock plus the use of the lead time and of one week until the next
-    review, less what is on hand and on order. Lead time is the vendor's for bought products, the days to manufacture
-    for made ones. The vendor is an active one: preferred before others, then the cheapest, then the quickest. The
-    suggestion is one order, so it is raised to the vendor's smallest and cut at the vendor's largest order; needed says
-    what it would be without them. Vendors sell in cartons, cases and dozens as well, and the source does not say how
-    many pieces these hold: like the source's own ledger, the mart counts one ordered unit as one piece. Compare needed
-    with suggested_order before ordering such products, and those that a bill of materials measures in inches or ounces.
+    suggested_order fills the stock up to the safety stock plus the use during the lead time and one week until the next
+    review, less the stock on hand and on order. The lead time is the vendor's for bought products and the days to
+    manufacture for made ones. The vendor is an active one: preferred vendors first, then the cheapest, then the
+    quickest. The suggestion is a single order, so it is raised to the vendor's smallest and limited to the vendor's
+    largest order; needed is the quantity without these limits. Vendors also sell in cartons, cases and dozens, and the
+    source does not say how many pieces these contain: like the source's own ledger, the mart counts one ordered unit as
+    one piece. Compare needed with suggested_order before ordering such products, and products that a bill of materials
+    measures in inches or ounces.
     """
 
     product_id: Int = described("Product")
-    as_of: Date = described("Business date: use and orders are counted up to it")
+    as_of: Date = described("Business date up to which use and orders are counted")
     product: Text = described("Name of the product")
-    is_made: Bit = described("Whether it is made here; else it is bought")
+    is_made: Bit = described("Whether it is made in house; otherwise it is bought")
     on_hand: BigInt = described("Pieces in stock at all locations; NULL: no inventory row", nullable=True)
     safety_stock_level: SmallInt = described("Pieces below which the stock is low", gt=0)
-    reorder_point: SmallInt = described("Pieces at which the product is to be reordered", gt=0)
-    velocity_90d: Ratio = described("Pieces sold and used by work orders, a day, over 90 days", ge=0)
+    reorder_point: SmallInt = described("Pieces at which the product should be reordered", gt=0)
+    velocity_90d: Ratio = described("Pieces sold or used by work orders per day, over 90 days", ge=0)
     days_of_supply: Ratio = described(
-        "Days that the stock lasts at that velocity; NULL: stock unknown, or nothing is used", nullable=True
+        "Days that the stock lasts at that velocity; NULL: stock unknown, or no use", nullable=True
     )
-    on_order: Total = described("Pieces ordered and not received, of open purchase orders up to as_of", ge=0)
+    on_order: Total = described("Pieces not yet received, of open purchase orders up to as_of", ge=0)
     lead_time_days: Int = described(
-        "Days from order to receipt, or to manufacture; NULL: no active vendor", ge=0, nullable=True
+        "Days from order to receipt, or days to manufacture; NULL: no active vendor", ge=0, nullable=True
     )
-    vendor_id: Int = described("Vendor to order from; NULL: the product is made, or no vendor is active", nullable=True)
-    needed: BigInt = described("Pieces missing to the level to fill up to; NULL: unknown", ge=0, nullable=True)
+    vendor_id: Int = described("Vendor to order from; NULL: product made in house, or no active vendor", nullable=True)
+    needed: BigInt = described("Pieces missing to the target level; NULL: unknown", ge=0, nullable=True)
     suggested_order: BigInt = described(
-        "Pieces to order or to make now, within the vendor's limits; NULL: unknown", ge=0, nullable=True
+        "Pieces to order or make now, within the vendor's limits; NULL: unknown", ge=0, nullable=True
     )
     state: Text = described(
-        "First that applies: discontinued; unknown (no inventory row); out; reorder (at the reorder point or below);"
+        "The first that applies: discontinued; unknown (no inventory row); out; reorder (at or below reorder point);"
         " low (below the safety stock); ok",
         isin=STATES,
     )
@@ -87,33 +88,33 @@ class InventoryStatus(MartTable):
 class ProductPerformance(MartTable):
     """One month and product with at least one sale.
 
-    The class tells how much of a month's revenue the better products make up together: A while that is below 80 %, B
-    below 95 %, C after that. Where nothing was earned in a month, every product is C.
+    The class depends on the share of the month's revenue that the better products make up together: A while it is below
+    80 %, B below 95 %, then C. If a month has no revenue, every product is C.
 
-    average_price is what was really paid for a unit, list_price what was asked on the last day of the month; resellers
-    pay less than the list price, so the difference is no discount. A month that is partial ranks what was sold so far.
+    average_price is the average price paid per unit, list_price the list price on the last day of the month; resellers
+    pay less than the list price, so the difference is not a discount. A partial month ranks the sales so far.
     """
 
     month: Date = described("First day of the month")
     product_id: Int = described("Product sold")
     product: Text = described("Name of the product")
-    category: Text = described("Category of the product; Unassigned: it has none")
-    subcategory: Text = described("Subcategory of the product; Unassigned: it has none")
+    category: Text = described("Category of the product; Unassigned: no category")
+    subcategory: Text = described("Subcategory of the product; Unassigned: no subcategory")
     units: BigInt = described("Units sold", gt=0)
     revenue: LineAmount = described("Net of discount, without tax and freight, USD", ge=0)
     cogs: Total = described("Cost of goods sold, at the standard cost of the day of the order, USD", ge=0)
     profit: LineAmount = described("Revenue less cost of goods sold, USD")
     margin: Ratio = described("Profit per USD of revenue; NULL: no revenue", le=1, nullable=True)
-    average_price: Ratio = described("Revenue of a unit, USD", ge=0)
+    average_price: Ratio = described("Average revenue per unit, USD", ge=0)
     list_price: Money = described(
         "List price on the last day of the month, USD; NULL: none was valid", ge=0, nullable=True
     )
     discount_rate: Ratio = described(
         "Discount per USD of gross amount; NULL: no gross amount", ge=0, le=1, nullable=True
     )
-    abc_class: Text = described("A, B or C by the revenue of the month", isin=["A", "B", "C"])
-    rank: BigInt = described("Place in the month by revenue, ties by product_id; 1 is best", gt=0)
-    is_partial: Bit = described("Whether the month is only partly covered by orders; keep it out of trends")
+    abc_class: Text = described("A, B or C, by the revenue of the month", isin=["A", "B", "C"])
+    rank: BigInt = described("Rank in the month by revenue, ties by product_id; 1 is best", gt=0)
+    is_partial: Bit = described("Whether orders cover only part of the month; exclude such months from trends")
 
     @rule
     def profit_is_revenue_less_cost(cls):
@@ -128,15 +129,16 @@ class ProductPerformance(MartTable):
 
 
 class ProductionCosts(MartTable):
-    """One month (of the start of work orders) and product with at least one work order.
+    """One month (in which work orders started) and product with at least one work order.
 
-    Routing costs are those of the routed work orders of the cell. Many work orders have no routing: what they cost is
-    unknown, so the figures are NULL where no order of the cell is routed, and unrouted_orders says how many are
-    missing. The actual cost and the variance are NULL, too, while an operation of the cell has no actual cost yet.
+    Routing costs are those of the routed work orders of the cell. Many work orders have no routing, so their cost is
+    unknown: the figures are NULL if no order of the cell is routed, and unrouted_orders is the number of orders that
+    are missing. The actual cost and the variance are also NULL while an operation of the cell has no actual cost yet.
 
-    In the source's history every operation's actual cost is exactly the planned one: a variance of 0 says nothing.
+    In the source's history the actual cost of every operation equals the planned one, so a variance of 0 is not
+    meaningful.
 
-    Late is an order that ended after it was due; one without an end is not counted as late.
+    An order is late if it ended after its due date; an order without an end is not counted as late.
     """
 
     month: Date = described("First day of the month in which the work orders started")
@@ -145,17 +147,19 @@ class ProductionCosts(MartTable):
     ordered: BigInt = described("Pieces ordered", gt=0)
     stocked: BigInt = described("Pieces that passed inspection", ge=0)
     scrapped: BigInt = described("Pieces that failed inspection", ge=0)
-    scrap_rate: Ratio = described("Scrapped pieces per piece ordered, 0 to 1", ge=0, le=1)
-    scrap_cost: Total = described("Scrapped pieces × standard cost on the day of the start, USD", ge=0)
+    scrap_rate: Ratio = described("Scrapped pieces over ordered pieces, 0 to 1", ge=0, le=1)
+    scrap_cost: Total = described("Scrapped pieces × standard cost on the start day of the work order, USD", ge=0)
     routing_cost_planned: Total = described(
         "Planned cost of the operations of the routed work orders, USD; NULL: none is routed", ge=0, nullable=True
     )
     routing_cost_actual: Total = described(
-        "Actual cost of these operations, USD; NULL: none is routed, or one is not booked yet", ge=0, nullable=True
+        "Actual cost of these operations, USD; NULL: none is routed, or one has no actual cost yet",
+        ge=0,
+        nullable=True,
     )
-    variance: Total = described("Actual less planned cost, USD; NULL: one of them is unknown", nullable=True)
-    late_orders: BigInt = described("Work orders that ended after they were due", ge=0)
-    unrouted_orders: BigInt = described("Work orders without a routing, whose cost is unknown", ge=0)
+    variance: Total = described("Actual cost less planned cost, USD; NULL: one of them is unknown", nullable=True)
+    late_orders: BigInt = described("Number of work orders that ended after their due date", ge=0)
+    unrouted_orders: BigInt = described("Number of work orders without a routing, whose cost is unknown", ge=0)
 
     @rule
     def orders_are_at_least_their_parts(cls):
@@ -183,39 +187,43 @@ class ProductionCosts(MartTable):
 class BillOfMaterialsCost(MartTable):
     """One assembly that has a bill of materials valid at as_of.
 
-    Mind cost_coverage before material_cost: most raw parts have a standard cost of 0 in the source, so the material of
-    an assembly is understated wherever the coverage is below 1, and it may not be compared with standard_cost.
+    Check cost_coverage before using material_cost: most raw parts have a standard cost of 0 in the source, so the
+    material cost of an assembly is understated if the coverage is below 1, and must not be compared with standard_cost.
 
     A leaf is a component without a valid bill of its own, whether bought or made. Quantities of a bill are as given, a
     few in inches or ounces, while a standard cost is that of one piece.
 
-    routing_cost holds the assembly's own operations only, not those of its parts: planned cost of all routed work
-    orders up to as_of over the pieces ordered with them. The source plans an operation at the same cost whether an
-    order is for one piece or for a thousand; routing_cost_per_order is that cost, and what a single piece would cost.
+    routing_cost covers only the assembly's own operations, not those of its parts: the planned cost of all routed work
+    orders up to as_of over the pieces they ordered. The source plans an operation at the same cost whether an order is
+    for one piece or for a thousand; routing_cost_per_order is that cost, and the cost of a single piece ordered alone.
 
-    An assembly that is part of itself, directly or through others, is refused: nothing of the mart is published then,
-    and the broken rule shows the products on the way.
+    An assembly that contains itself, directly or through others, is refused: then nothing of the mart is published, and
+    the broken rule shows the path of products.
     """
 
     product_id: Int = described("Assembly")
-    as_of: Date = described("Business date: the bills and costs are those valid on it")
+    as_of: Date = described("Business date on which the bills and costs are valid")
     product: Text = described("Name of the assembly")
-    material_cost: Total = described("Quantity × standard cost of all leaves over all paths, for one piece, USD", ge=0)
+    material_cost: Total = described(
+        "Quantity × standard cost, summed over all paths to leaves, for one piece, USD", ge=0
+    )
     routing_cost: Ratio = described(
-        "Planned cost of one piece's own operations, USD; NULL: no work order was routed", ge=0, nullable=True
+        "Planned cost per piece of the assembly's own operations, USD; NULL: no routed order", ge=0, nullable=True
     )
     routing_cost_per_order: Ratio = described(
-        "Planned cost of one work order's own operations, USD; NULL: no work order was routed", ge=0, nullable=True
+        "Planned cost per work order of the assembly's own operations, USD; NULL: no routed order",
+        ge=0,
+        nullable=True,
     )
-    standard_cost: Money = described("Standard cost of the assembly as the source gives it, USD", ge=0)
-    leaves: BigInt = described("Distinct leaves", ge=0)
-    leaves_with_cost: BigInt = described("Distinct leaves whose standard cost is above 0", ge=0)
+    standard_cost: Money = described("Standard cost of the assembly as given by the source, USD", ge=0)
+    leaves: BigInt = described("Number of distinct leaves", ge=0)
+    leaves_with_cost: BigInt = described("Number of distinct leaves with a standard cost above 0", ge=0)
     cost_coverage: Ratio = described(
-        "Share of the distinct leaves that have a cost above 0, 0 to 1; NULL: no leaf", ge=0, le=1, nullable=True
+        "Share of the distinct leaves with a standard cost above 0, 0 to 1; NULL: no leaves", ge=0, le=1, nullable=True
     )
     levels: Int = described("Levels of components below the assembly", gt=0)
     own_part_path: Text = described(
-        "Product ids on the way from the assembly to itself; always NULL in a published version", nullable=True
+        "Product ids on the path from the assembly to itself; always NULL in a published version", nullable=True
     )
 
     class Config:

@@ -1,4 +1,4 @@
-"""What one row of each table of the source schema `dbo` must be: the database about itself."""
+"""Contracts of the tables of the source schema `dbo`, which describe the database itself."""
 
 from pandera.polars import Field
 
@@ -19,7 +19,7 @@ class AWBuildVersion(SourceTable):
 
 
 class DatabaseLog(SourceTable):
-    """One row per change of the source's schema, with the statement that made it."""
+    """One row per change of the source's schema, with its statement."""
 
     DatabaseLogID: Int
     PostTime: DateTime

@@ -1,4 +1,4 @@
-"""What one row of each table of the source schema `HumanResources` must be."""
+"""Contracts of the tables of the source schema `HumanResources`."""
 
 from datetime import date
 from decimal import Decimal
@@ -21,9 +21,11 @@ from contracts.columns import (
     Time,
     TinyInt,
     Xml,
+    computed,
     digits,
     guid,
-    hexadecimal,
+    hierarchy,
+    level_of,
     one_of,
     rule,
     text,
@@ -45,13 +47,18 @@ class Department(SourceTable):
 
 
 class Employee(SourceTable):
-    """One row per person who works or worked for the company. The chief executive has no place in the tree."""
+    """One row per current or former employee. The chief executive has no position in the tree."""
 
     BusinessEntityID: Int
     NationalIDNumber: Text = digits(1, 15, unique=True)
     LoginID: Text = text(256)
-    OrganizationNode: Hex = hexadecimal(nullable=True, description="Place in the tree of the organization")
-    OrganizationLevel: SmallInt = Field(nullable=True, ge=0, description="Depth of that place")
+    OrganizationNode: Hex = hierarchy(nullable=True, description="Position in the organization tree")
+    OrganizationLevel: SmallInt = Field(
+        nullable=True,
+        ge=0,
+        description="Depth of that position",
+        metadata=computed(level_of("OrganizationNode")),
+    )
     JobTitle: Text = text(50)
     BirthDate: Date = Field(ge=date(1930, 1, 1))
     MaritalStatus: Text = one_of("M", "S", description="M married, S single")
@@ -85,7 +92,7 @@ class Employee(SourceTable):
 
 
 class EmployeeDepartmentHistory(Period):
-    """One row per stay of an employee in a department and shift."""
+    """One row per period in which an employee worked in a department and shift."""
 
     BusinessEntityID: Int
     DepartmentID: SmallInt
@@ -100,11 +107,11 @@ class EmployeeDepartmentHistory(Period):
 
 
 class EmployeePayHistory(SourceTable):
-    """One row per pay rate of an employee, from the date of its change on."""
+    """One row per pay rate of an employee, valid from its change date on."""
 
     BusinessEntityID: Int
     RateChangeDate: DateTime
-    Rate: Money = Field(ge=Decimal("6.50"), le=Decimal("200.00"), description="USD an hour")
+    Rate: Money = Field(ge=Decimal("6.50"), le=Decimal("200.00"), description="USD per hour")
     PayFrequency: TinyInt = Field(isin=[1, 2], description="1 paid monthly, 2 every two weeks")
     ModifiedDate: DateTime
 

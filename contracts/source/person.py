@@ -1,4 +1,4 @@
-"""What one row of each table of the source schema `Person` must be."""
+"""Contracts of the tables of the source schema `Person`."""
 
 from datetime import date
 from typing import Any
@@ -53,7 +53,7 @@ class Address(SourceTable):
 
 
 class AddressType(SourceTable):
-    """One row per use of an address: home, billing, shipping …"""
+    """One row per type of address: home, billing, shipping …"""
 
     AddressTypeID: Int
     Name: Text = text(50)
@@ -66,7 +66,7 @@ class AddressType(SourceTable):
 
 
 class BusinessEntity(SourceTable):
-    """One row per person, vendor or store: the number that they share."""
+    """One row per person, vendor or store: the id that they share."""
 
     BusinessEntityID: Int
     rowguid: Guid = guid()
@@ -78,7 +78,7 @@ class BusinessEntity(SourceTable):
 
 
 class BusinessEntityAddress(SourceTable):
-    """One row per address of a person, vendor or store, and its use."""
+    """One row per address of a person, vendor or store, with its type."""
 
     BusinessEntityID: Int
     AddressID: Int
@@ -92,7 +92,7 @@ class BusinessEntityAddress(SourceTable):
 
 
 class BusinessEntityContact(SourceTable):
-    """One row per person who speaks for a vendor or store."""
+    """One row per contact person of a vendor or store."""
 
     BusinessEntityID: Int = Field(description="The vendor or store")
     PersonID: Int
@@ -111,7 +111,7 @@ class BusinessEntityContact(SourceTable):
 
 
 class ContactType(SourceTable):
-    """One row per position of a contact: owner, purchasing agent …"""
+    """One row per role of a contact: owner, purchasing agent …"""
 
     ContactTypeID: Int
     Name: Text = text(50)
@@ -149,7 +149,7 @@ class EmailAddress(SourceTable):
 
 
 class Password(SourceTable):
-    """One row per person: the hash of the password for the shop."""
+    """One row per person: the hash of the password for the web shop."""
 
     BusinessEntityID: Int
     PasswordHash: Text = text(128)
@@ -167,7 +167,7 @@ def _answer(question: str) -> dict[str, Any]:
 
 
 class Person(SourceTable):
-    """One row per human being whom the company knows: customer, contact, employee.
+    """One row per person known to the company: customer, contact or employee.
 
     Survey columns hold the answers in Demographics; NULL: not asked, or not answered.
     """
@@ -190,7 +190,7 @@ class Person(SourceTable):
     LastName: Text = text(50)
     Suffix: Text = text(10, nullable=True)
     EmailPromotion: Int = Field(
-        ge=0, le=2, description="Mails wanted: 0 none, 1 from AdventureWorks, 2 from its partners too"
+        ge=0, le=2, description="E-mails wanted: 0 none, 1 from AdventureWorks, 2 from its partners too"
     )
     AdditionalContactInfo: Xml = xml(nullable=True)
     Demographics: Xml = xml(nullable=True, description="Answers to the survey: income, education, cars …")
@@ -246,7 +246,7 @@ class StateProvince(SourceTable):
     StateProvinceID: Int
     StateProvinceCode: Text = code(3)
     CountryRegionCode: Text = country_code()
-    IsOnlyStateProvinceFlag: Bit = Field(description="True: the country has no provinces, the row stands for all of it")
+    IsOnlyStateProvinceFlag: Bit = Field(description="True: the country has no provinces; the row covers all of it")
     Name: Text = text(50)
     TerritoryID: Int
     rowguid: Guid = guid()

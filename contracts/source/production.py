@@ -1,4 +1,4 @@
-"""What one row of each table of the source schema `Production` must be."""
+"""Contracts of the tables of the source schema `Production`."""
 
 import polars as pl
 from pandera.polars import Field
@@ -19,11 +19,14 @@ from contracts.columns import (
     Text,
     TinyInt,
     Xml,
-    at_most_a_day_after_the_record,
+    at_most_a_day_after_modified,
     code,
+    computed,
     email,
     guid,
     hexadecimal,
+    hierarchy,
+    level_of,
     one_of,
     rule,
     shaped,
@@ -33,10 +36,10 @@ from contracts.columns import (
 
 
 class BillOfMaterials(SourceTable):
-    """One row per component of an assembly, for a time; the top of a bill is a row without an assembly."""
+    """One row per component of an assembly and period of validity; the top of a bill is a row without an assembly."""
 
     BillOfMaterialsID: Int
-    ProductAssemblyID: Int = Field(nullable=True, description="What the component goes into; NULL: a finished product")
+    ProductAssemblyID: Int = Field(nullable=True, description="Assembly; NULL: the component is a finished product")
     ComponentID: Int
     StartDate: DateTime
     EndDate: DateTime = Field(nullable=True)
@@ -80,12 +83,14 @@ class Culture(SourceTable):
 
 
 class Document(SourceTable):
-    """One row per maintenance document or folder. The root has no node and a folder no extension: NULL here."""
+    """One row per maintenance document or folder. The root has no node, and folders have no extension (NULL)."""
 
-    DocumentNode: Hex = hexadecimal(nullable=True, description="Place in the tree of folders")
-    DocumentLevel: SmallInt = Field(nullable=True, ge=0, description="Depth of that place")
+    DocumentNode: Hex = hierarchy(nullable=True, description="Position in the folder tree")
+    DocumentLevel: SmallInt = Field(
+        nullable=True, ge=0, description="Depth of that position", metadata=computed(level_of("DocumentNode"))
+    )
     Title: Text = text(50)
-    Owner: Int = Field(description="The employee who keeps it")
+    Owner: Int = Field(description="Employee in charge of it")
     FolderFlag: Bit
     FileName: Text = text(400)
     FileExtension: Text = text(8, nullable=True)
@@ -108,7 +113,7 @@ class Document(SourceTable):
 
 
 class Illustration(SourceTable):
-    """One row per drawing of how a bicycle is put together."""
+    """One row per drawing of how a bicycle is assembled."""
 
     IllustrationID: Int
     Diagram: Xml = xml(nullable=True)
@@ -120,12 +125,12 @@ class Illustration(SourceTable):
 
 
 class Location(SourceTable):
-    """One row per place in the plant where things are made or stored."""
+    """One row per place in the plant where products are made or stored."""
 
     LocationID: SmallInt
     Name: Text = text(50)
-    CostRate: SmallMoney = Field(ge=0, description="USD an hour")
-    Availability: Decimal8_2 = Field(ge=0, description="Hours of work that the place can take on")
+    CostRate: SmallMoney = Field(ge=0, description="USD per hour")
+    Availability: Decimal8_2 = Field(ge=0, description="Available hours of work")
     ModifiedDate: DateTime
 
     class Config:
@@ -134,12 +139,12 @@ class Location(SourceTable):
 
 
 class Product(SourceTable):
-    """One row per thing that is sold, or used to make what is sold."""
+    """One row per product that is sold, or used to make products that are sold."""
 
     ProductID: Int
     Name: Text = text(50)
     ProductNumber: Text = text(25)
-    MakeFlag: Bit = Field(description="True: made here; false: bought")
+    MakeFlag: Bit = Field(description="True: made in house; false: bought")
     FinishedGoodsFlag: Bit = Field(description="True: for sale")
     Color: Text = text(15, nullable=True)
     SafetyStockLevel: SmallInt = Field(gt=0)
@@ -176,7 +181,7 @@ class Product(SourceTable):
 
     @rule
     def list_price_covers_the_cost(cls):
-        """ListPrice >= StandardCost, or ListPrice = 0 for what is not for sale."""
+        """ListPrice >= StandardCost, or ListPrice = 0 for products that are not for sale."""
         not_for_sale = ~pl.col("FinishedGoodsFlag") & (pl.col("ListPrice") == 0)
         return not_for_sale | (pl.col("ListPrice") >= pl.col("StandardCost"))
 
@@ -209,7 +214,7 @@ class ProductCategory(SourceTable):
 
 
 class ProductCostHistory(Period):
-    """One row per standard cost of a product, for a time."""
+    """One row per product and period, with the standard cost."""
 
     ProductID: Int
     StartDate: DateTime
@@ -239,7 +244,7 @@ class ProductDocument(SourceTable):
     """One row per document about a product."""
 
     ProductID: Int
-    DocumentNode: Hex = hexadecimal()
+    DocumentNode: Hex = hierarchy()
     ModifiedDate: DateTime
 
     class Config:
@@ -264,7 +269,7 @@ class ProductInventory(SourceTable):
 
 
 class ProductListPriceHistory(Period):
-    """One row per list price of a product, for a time."""
+    """One row per product and period, with the list price."""
 
     ProductID: Int
     StartDate: DateTime
@@ -278,7 +283,7 @@ class ProductListPriceHistory(Period):
 
 
 class ProductModel(SourceTable):
-    """One row per model, of which products are sizes and colours."""
+    """One row per product model; its products differ in size and colour."""
 
     ProductModelID: Int
     Name: Text = text(50)
@@ -305,7 +310,7 @@ class ProductModelIllustration(SourceTable):
 
 
 class ProductModelProductDescriptionCulture(SourceTable):
-    """One row per model and language: which text describes it."""
+    """One row per model and language, with the text that describes it."""
 
     ProductModelID: Int
     ProductDescriptionID: Int
@@ -360,7 +365,7 @@ class ProductReview(SourceTable):
     @rule
     def is_written_by_tomorrow(cls):
         """ReviewDate <= ModifiedDate + 1 day."""
-        return at_most_a_day_after_the_record("ReviewDate")
+        return at_most_a_day_after_modified("ReviewDate")
 
     class Config:
         name = "Production_ProductReview"
@@ -382,7 +387,7 @@ class ProductSubcategory(SourceTable):
 
 
 class ScrapReason(SourceTable):
-    """One row per reason why a work order's output was scrapped."""
+    """One row per reason for scrapping the output of a work order."""
 
     ScrapReasonID: SmallInt
     Name: Text = text(50)
@@ -394,11 +399,11 @@ class ScrapReason(SourceTable):
 
 
 class TransactionHistory(SourceTable):
-    """One row per line of a work order, sale or purchase that moved stock, this year's and last year's."""
+    """One row per line of a work order, sale or purchase that moved stock, this year and last year."""
 
     TransactionID: Int
     ProductID: Int
-    ReferenceOrderID: Int = Field(description="The work order, sales order or purchase order, by type")
+    ReferenceOrderID: Int = Field(description="The work order, sales order or purchase order, depending on the type")
     ReferenceOrderLineID: Int = Field(ge=0, description="The order's line; 0 for a work order")
     TransactionDate: DateTime
     TransactionType: Text = one_of("W", "S", "P", description="W work order, S sale, P purchase")
@@ -409,7 +414,7 @@ class TransactionHistory(SourceTable):
     @rule
     def happens_by_tomorrow(cls):
         """TransactionDate <= ModifiedDate + 1 day."""
-        return at_most_a_day_after_the_record("TransactionDate")
+        return at_most_a_day_after_modified("TransactionDate")
 
     class Config:
         name = "Production_TransactionHistory"
@@ -417,7 +422,7 @@ class TransactionHistory(SourceTable):
 
 
 class TransactionHistoryArchive(TransactionHistory):
-    """One row per movement of stock in earlier years: the same columns and rules."""
+    """One row per stock movement of earlier years, with the same columns and rules."""
 
     class Config:
         name = "Production_TransactionHistoryArchive"
@@ -437,12 +442,15 @@ class UnitMeasure(SourceTable):
 
 
 class WorkOrder(Period):
-    """One row per order to the plant to make a number of one product."""
+    """One row per order to the plant to make a quantity of one product."""
 
     WorkOrderID: Int
     ProductID: Int
     OrderQty: Int = Field(gt=0)
-    StockedQty: Int = Field(description="Pieces that were made and passed inspection")
+    StockedQty: Int = Field(
+        description="Pieces that were made and passed inspection",
+        metadata=computed(pl.col("OrderQty").cast(pl.Int64) - pl.col("ScrappedQty")),
+    )
     ScrappedQty: SmallInt = Field(ge=0, description="Pieces that failed inspection")
     StartDate: DateTime
     EndDate: DateTime = Field(nullable=True)
@@ -473,7 +481,7 @@ class WorkOrder(Period):
     @rule
     def happens_by_tomorrow(cls):
         """StartDate and EndDate <= ModifiedDate + 1 day."""
-        return at_most_a_day_after_the_record("StartDate", "EndDate")
+        return at_most_a_day_after_modified("StartDate", "EndDate")
 
     class Config:
         name = "Production_WorkOrder"
@@ -514,7 +522,7 @@ class WorkOrderRouting(SourceTable):
     @rule
     def happens_by_tomorrow(cls):
         """ActualStartDate and ActualEndDate <= ModifiedDate + 1 day."""
-        return at_most_a_day_after_the_record("ActualStartDate", "ActualEndDate")
+        return at_most_a_day_after_modified("ActualStartDate", "ActualEndDate")
 
     class Config:
         name = "Production_WorkOrderRouting"

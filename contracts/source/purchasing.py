@@ -1,9 +1,10 @@
-"""What one row of each table of the source schema `Purchasing` must be."""
+"""Contracts of the tables of the source schema `Purchasing`."""
 
 import polars as pl
 from pandera.polars import Field
 
 from contracts.columns import (
+    TOTAL_DUE,
     Bit,
     DateTime,
     Decimal8_2,
@@ -16,16 +17,19 @@ from contracts.columns import (
     SourceTable,
     Text,
     TinyInt,
-    at_most_a_day_after_the_record,
+    at_most_a_day_after_modified,
     code,
+    computed,
     guid,
     rule,
     text,
 )
 
+_LINE_TOTAL = pl.col("UnitPrice") * pl.col("OrderQty").cast(pl.Decimal(19, 4))
+
 
 class ProductVendor(SourceTable):
-    """One row per product that a vendor supplies, and on what terms."""
+    """One row per product that a vendor supplies, with the terms."""
 
     ProductID: Int
     BusinessEntityID: Int = Field(description="The vendor")
@@ -47,7 +51,7 @@ class ProductVendor(SourceTable):
     @rule
     def is_received_by_tomorrow(cls):
         """LastReceiptDate <= ModifiedDate + 1 day."""
-        return at_most_a_day_after_the_record("LastReceiptDate")
+        return at_most_a_day_after_modified("LastReceiptDate")
 
     class Config:
         name = "Purchasing_ProductVendor"
@@ -63,16 +67,18 @@ class PurchaseOrderDetail(SourceTable):
     OrderQty: SmallInt = Field(gt=0)
     ProductID: Int
     UnitPrice: Money = Field(ge=0)
-    LineTotal: Money
+    LineTotal: Money = Field(metadata=computed(_LINE_TOTAL))
     ReceivedQty: Decimal8_2 = Field(ge=0)
-    RejectedQty: Decimal8_2 = Field(ge=0, description="Received, and failed inspection")
-    StockedQty: Decimal9_2 = Field(description="Received, and put into stock")
+    RejectedQty: Decimal8_2 = Field(ge=0, description="Received, but failed inspection")
+    StockedQty: Decimal9_2 = Field(
+        description="Received and put into stock", metadata=computed(pl.col("ReceivedQty") - pl.col("RejectedQty"))
+    )
     ModifiedDate: DateTime
 
     @rule
     def line_total_adds_up(cls):
         """LineTotal = OrderQty * UnitPrice."""
-        return pl.col("LineTotal") == pl.col("UnitPrice") * pl.col("OrderQty").cast(pl.Decimal(19, 4))
+        return pl.col("LineTotal") == _LINE_TOTAL
 
     @rule
     def rejects_no_more_than_it_receives(cls):
@@ -95,7 +101,7 @@ class PurchaseOrderHeader(Order):
     PurchaseOrderID: Int
     RevisionNumber: TinyInt
     Status: TinyInt = Field(ge=1, le=4, description="1 pending, 2 approved, 3 rejected, 4 complete")
-    EmployeeID: Int = Field(description="Who ordered")
+    EmployeeID: Int = Field(description="Employee who placed the order")
     VendorID: Int
     ShipMethodID: Int
     OrderDate: DateTime
@@ -103,13 +109,13 @@ class PurchaseOrderHeader(Order):
     SubTotal: Money = Field(ge=0)
     TaxAmt: Money = Field(ge=0)
     Freight: Money = Field(ge=0)
-    TotalDue: Money
+    TotalDue: Money = Field(metadata=computed(TOTAL_DUE))
     ModifiedDate: DateTime
 
     @rule
     def is_ordered_by_tomorrow(cls):
         """OrderDate <= ModifiedDate + 1 day."""
-        return at_most_a_day_after_the_record("OrderDate")
+        return at_most_a_day_after_modified("OrderDate")
 
     class Config:
         name = "Purchasing_PurchaseOrderHeader"

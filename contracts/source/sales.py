@@ -1,4 +1,4 @@
-"""What one row of each table of the source schema `Sales` must be."""
+"""Contracts of the tables of the source schema `Sales`."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import polars as pl
 from pandera.polars import Field
 
 from contracts.columns import (
+    TOTAL_DUE,
     Bit,
     DateTime,
     Decimal38_6,
@@ -20,7 +21,8 @@ from contracts.columns import (
     Text,
     TinyInt,
     Xml,
-    at_most_a_day_after_the_record,
+    at_most_a_day_after_modified,
+    computed,
     country_code,
     currency_code,
     derived_from,
@@ -31,6 +33,15 @@ from contracts.columns import (
     text,
     xml,
 )
+
+# Polars keeps the larger scale of two factors: eight places hold the product of two values with four places. Impossible
+# values are clipped, so that a rule rejects the row instead of an overflow stopping the batch.
+_EXACT = pl.Decimal(38, 8)
+_PIECES = pl.col("OrderQty").cast(_EXACT)
+_PAID = (1 - pl.col("UnitPriceDiscount").clip(0, 1)).cast(_EXACT)
+_LINE_TOTAL = pl.col("UnitPrice").cast(_EXACT) * _PAID * _PIECES
+_ACCOUNT_NUMBER = "AW" + pl.col("CustomerID").cast(pl.String).str.zfill(8)
+_ORDER_NUMBER = "SO" + pl.col("SalesOrderID").cast(pl.String)
 
 
 class CountryRegionCurrency(SourceTable):
@@ -101,7 +112,7 @@ class Customer(SourceTable):
     PersonID: Int = Field(nullable=True)
     StoreID: Int = Field(nullable=True)
     TerritoryID: Int = Field(nullable=True)
-    AccountNumber: Text
+    AccountNumber: Text = Field(metadata=computed(_ACCOUNT_NUMBER))
     rowguid: Guid = guid()
     ModifiedDate: DateTime
 
@@ -113,7 +124,7 @@ class Customer(SourceTable):
     @rule
     def account_number_is_the_id(cls):
         """AccountNumber = 'AW' and CustomerID in eight digits."""
-        return pl.col("AccountNumber") == "AW" + pl.col("CustomerID").cast(pl.String).str.zfill(8)
+        return pl.col("AccountNumber") == _ACCOUNT_NUMBER
 
     class Config:
         name = "Sales_Customer"
@@ -143,21 +154,18 @@ class SalesOrderDetail(SourceTable):
     SpecialOfferID: Int
     UnitPrice: Money = Field(ge=0)
     UnitPriceDiscount: Money = share(description="Share of the unit price")
-    LineTotal: Decimal38_6 = Field(description="Net of discount, without tax and freight")
+    LineTotal: Decimal38_6 = Field(
+        description="Net of discount, without tax and freight",
+        metadata=computed(_LINE_TOTAL.round(6, mode="half_away_from_zero")),
+    )
     rowguid: Guid = guid()
     ModifiedDate: DateTime
 
     @rule
     def line_total_adds_up(cls):
-        """LineTotal = UnitPrice * (1 - UnitPriceDiscount) * OrderQty, but for what rounding each piece loses."""
-        # Polars keeps the scale of the wider factor: eight places hold the product of four and four. What no honest
-        # row can hold is clipped, so that it is rejected, here or by a rule of its own, instead of overflowing.
-        exact = pl.Decimal(38, 8)
-        pieces = pl.col("OrderQty").cast(exact)
-        paid = 1 - pl.col("UnitPriceDiscount").clip(0, 1)
-        expected = pl.col("UnitPrice").cast(exact) * paid.cast(exact) * pieces
-        given = pl.col("LineTotal").clip(-(10**20), 10**20).cast(exact)
-        return (given - expected).abs() <= pieces * pl.lit("0.000001").cast(exact)
+        """LineTotal = UnitPrice * (1 - UnitPriceDiscount) * OrderQty, within 0.000001 per piece for rounding."""
+        given = pl.col("LineTotal").clip(-(10**20), 10**20).cast(_EXACT)
+        return (given - _LINE_TOTAL).abs() <= _PIECES * pl.lit("0.000001").cast(_EXACT)
 
     class Config:
         name = "Sales_SalesOrderDetail"
@@ -165,7 +173,7 @@ class SalesOrderDetail(SourceTable):
 
 
 class SalesOrderHeader(Order):
-    """One row per order of a customer."""
+    """One row per order from a customer."""
 
     SalesOrderID: Int
     RevisionNumber: TinyInt
@@ -176,8 +184,8 @@ class SalesOrderHeader(Order):
         le=8, description="1 in process, 2 approved, 3 on back order, 4 rejected, 5 shipped, 6 cancelled"
     )
     OnlineOrderFlag: Bit = Field(description="True: ordered in the web shop; false: taken by a sales person")
-    SalesOrderNumber: Text
-    PurchaseOrderNumber: Text = text(25, nullable=True, description="The customer's own number")
+    SalesOrderNumber: Text = Field(metadata=computed(_ORDER_NUMBER))
+    PurchaseOrderNumber: Text = text(25, nullable=True, description="Order number of the customer")
     AccountNumber: Text = text(15, nullable=True)
     CustomerID: Int
     SalesPersonID: Int = Field(nullable=True)
@@ -191,7 +199,7 @@ class SalesOrderHeader(Order):
     SubTotal: Money = Field(ge=0, description="USD, sum of the order's lines")
     TaxAmt: Money = Field(ge=0)
     Freight: Money = Field(ge=0)
-    TotalDue: Money
+    TotalDue: Money = Field(metadata=computed(TOTAL_DUE))
     Comment: Text = text(128, nullable=True)
     rowguid: Guid = guid()
     ModifiedDate: DateTime
@@ -209,12 +217,12 @@ class SalesOrderHeader(Order):
     @rule
     def happens_by_tomorrow(cls):
         """OrderDate and ShipDate <= ModifiedDate + 1 day."""
-        return at_most_a_day_after_the_record("OrderDate", "ShipDate")
+        return at_most_a_day_after_modified("OrderDate", "ShipDate")
 
     @rule
     def number_is_the_id(cls):
         """SalesOrderNumber = 'SO' and SalesOrderID."""
-        return pl.col("SalesOrderNumber") == "SO" + pl.col("SalesOrderID").cast(pl.String)
+        return pl.col("SalesOrderNumber") == _ORDER_NUMBER
 
     @rule
     def online_orders_have_no_sales_person(cls):
@@ -244,7 +252,7 @@ class SalesOrderHeaderSalesReason(SourceTable):
 
 
 class SalesPerson(SourceTable):
-    """One row per employee who sells; managers have no territory and no quota."""
+    """One row per sales person; managers have no territory and no quota."""
 
     BusinessEntityID: Int
     TerritoryID: Int = Field(nullable=True)
@@ -276,7 +284,7 @@ class SalesPersonQuotaHistory(SourceTable):
 
 
 class SalesReason(SourceTable):
-    """One row per reason why customers buy."""
+    """One row per reason for buying."""
 
     SalesReasonID: Int
     Name: Text = text(50)
@@ -310,7 +318,7 @@ class SalesTerritory(SourceTable):
     TerritoryID: Int
     Name: Text = text(50)
     CountryRegionCode: Text = country_code()
-    Group: Text = text(50, description="Part of the world")
+    Group: Text = text(50, description="World region")
     SalesYTD: Money = Field(ge=0)
     SalesLastYear: Money = Field(ge=0)
     CostYTD: Money = Field(ge=0)
@@ -324,7 +332,7 @@ class SalesTerritory(SourceTable):
 
 
 class SalesTerritoryHistory(Period):
-    """One row per time that a sales person worked in a territory."""
+    """One row per period in which a sales person worked in a territory."""
 
     BusinessEntityID: Int
     TerritoryID: Int
@@ -339,7 +347,7 @@ class SalesTerritoryHistory(Period):
 
 
 class ShoppingCartItem(SourceTable):
-    """One row per product in a cart of the web shop that is not ordered yet."""
+    """One row per product in a shopping cart of the web shop, not ordered yet."""
 
     ShoppingCartItemID: Int
     ShoppingCartID: Text = text(50)
@@ -351,7 +359,7 @@ class ShoppingCartItem(SourceTable):
     @rule
     def is_filled_by_tomorrow(cls):
         """DateCreated <= ModifiedDate + 1 day."""
-        return at_most_a_day_after_the_record("DateCreated")
+        return at_most_a_day_after_modified("DateCreated")
 
     class Config:
         name = "Sales_ShoppingCartItem"
@@ -365,7 +373,7 @@ class SpecialOffer(Period):
     Description: Text = text(255)
     DiscountPct: SmallMoney = share(description="Share of the unit price")
     Type: Text = text(50)
-    Category: Text = text(50, description="Whom it is for: customers or resellers")
+    Category: Text = text(50, description="Audience: customers or resellers")
     StartDate: DateTime
     EndDate: DateTime
     MinQty: Int = Field(ge=0)
@@ -401,7 +409,7 @@ def _answer(question: str) -> dict[str, Any]:
 
 
 class Store(SourceTable):
-    """One row per shop that buys from AdventureWorks to sell.
+    """One row per store that buys from AdventureWorks for resale.
 
     Survey columns hold the answers in Demographics; NULL: not asked, or not answered.
     """
@@ -419,8 +427,8 @@ class Store(SourceTable):
     SurveyYearOpened: SmallInt = Field(**_answer("YearOpened"))
     SurveySpecialty: Text = Field(**_answer("Specialty"), description="Road, Mountain, Touring …")
     SurveySquareFeet: Int = Field(**_answer("SquareFeet"), ge=0)
-    SurveyBrands: Text = Field(**_answer("Brands"), description="AW: this one alone; else how many")
-    SurveyInternet: Text = Field(**_answer("Internet"), description="How the shop is connected: DSL, T1 …")
+    SurveyBrands: Text = Field(**_answer("Brands"), description="AW: this brand alone; else the number of brands")
+    SurveyInternet: Text = Field(**_answer("Internet"), description="Internet connection: DSL, T1 …")
     SurveyNumberEmployees: Int = Field(**_answer("NumberEmployees"), ge=0)
 
     class Config:

@@ -1,12 +1,12 @@
 """
 ### Customer value
 
-**Answers**: who are our best customers, who is about to leave, and what may we expect of each in the next year?
+**Answers**: who are our best customers, who is likely to leave, and what can we expect of each in the next year?
 **Starts** when the sales change; weekly, on Monday at 06:00 UTC, at the latest.
-**Publishes** `customer_value`: scores, segment and expectations of every customer with an order.
-**Mind**: a statistical model is published only where it foresaw the last year better than the plain mean of customers
-who looked alike; `method` and `method_reason` say what was done, the holdout columns how the two compared. Resellers
-are valued by the margin of their last twelve months.
+**Publishes** `customer_value`: scores, segment and expected value of every customer with an order.
+**Note**: a statistical model is published only if it predicted the last year better than the mean of similar customers;
+`method` and `method_reason` say which was used and why, and the holdout columns compare the two. Resellers are valued
+by the margin of their last twelve months.
 **If it fails**: the last good version stays. `adventureworks status customer_value` shows the broken rule.
 """
 

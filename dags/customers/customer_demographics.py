@@ -1,10 +1,10 @@
 """
 ### Customer demographics
 
-**Answers**: how do customers differ, by what they said of themselves, in orders, revenue and interest in bikes?
+**Answers**: how do orders, revenue and interest in bikes differ between customers, by their survey answers?
 **Starts** when the sales, the customers or their surveys change; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `customer_demographics`: one row per question, answer and territory.
-**Mind**: groups of fewer than five customers are left out, and no names are in it. Not everybody answered.
+**Note**: groups of fewer than five customers are left out, and no names are included. Not all customers answered.
 **If it fails**: the last good version stays. `adventureworks status customer_demographics` shows the broken rule.
 """
 

@@ -1,12 +1,12 @@
 """
 ### Retention and churn
 
-**Answers**: how many new customers buy again, after how many months, and who has fallen silent for too long?
+**Answers**: how many new customers buy again, after how many months, and who has not ordered for too long?
 **Starts** when the sales change; weekly, on Monday at 06:00 UTC, at the latest.
-**Publishes** `customer_retention` (one row per channel, cohort and months since) and `customer_churn` (one row per
+**Publishes** `customer_retention` (one row per channel, cohort and month since) and `customer_churn` (one row per
 customer).
-**Mind**: what is not over yet is empty, not zero. How long is too long comes from the data: longer than nine of ten
-gaps between the orders of a customer of the same channel.
+**Note**: months that are not over are empty, not zero. "Too long" is derived from the data: longer than nine of ten
+gaps between the orders of a customer in the same channel.
 **If it fails**: the last good version stays. `adventureworks status customer_churn` shows the broken rule.
 """
 

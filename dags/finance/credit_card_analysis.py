@@ -3,10 +3,10 @@
 
 **Answers**: with which cards do customers pay, how much, and how often had the card expired?
 **Starts** when orders or cards change; daily at 05:00 UTC at the latest.
-**Publishes** `card_usage`: one row per month and type of card. Only the months that changed are computed; a changed
-card may touch any month, so then all are.
-**Mind**: card numbers are never loaded, only their last four digits. Orders without a card are listed as `No card`.
-The source holds no fact about fraud, so neither does the mart.
+**Publishes** `card_usage`: one row per month and type of card. Only changed months are computed; a changed card may
+affect any month, so then all months are computed.
+**Note**: card numbers are never loaded, only their last four digits. Orders without a card are listed as `No card`.
+The source has no data about fraud, so the mart has none either.
 **If it fails**: the last good version stays. `adventureworks status card_usage` shows the broken rule.
 """
 

@@ -3,10 +3,10 @@
 
 **Answers**: what did each product earn in each month and territory, after discounts and the cost of the goods?
 **Starts** when the sales, the products or their categories change; daily at 05:00 UTC at the latest.
-**Publishes** `monthly_profit`, then files a workbook and a PDF in every language, in the folder of reports, for each
-month that shows something new. Where newer figures come in meanwhile, they are computed first.
-**Mind**: profit is gross profit, since the source holds no operating expenses. Where no cost was valid on the day of an
-order, the product's present cost stands in, and `fallback_cost_revenue` says for how much revenue.
+**Publishes** `monthly_profit`, then stores a workbook and a PDF in every language in the reports folder, for each month
+with new figures. If newer data arrives in the meantime, it is computed first.
+**Note**: profit is gross profit, since the source has no operating expenses. If no cost was valid on the day of an
+order, the product's current cost is used, and `fallback_cost_revenue` says for how much revenue.
 **If it fails**: the last good version stays. `adventureworks status monthly_profit` shows the broken rule.
 """
 

@@ -1,15 +1,15 @@
 """
 ### Ingestion of the source database
 
-**Answers**: which of the 71 source tables changed, and is the change good?
-**Starts** when the watcher sees a change at the source; every 15 minutes at the latest; or by hand (with the
+**Answers**: which of the 71 source tables changed, and is the new data valid?
+**Starts** when the watcher detects a change in the source; every 15 minutes at the latest; or manually (with the
 configuration `{"everything": true}` it reads every table again; with `{"accept": ["TABLE"]}` this table and its
-publish unit may lose rows and change in unusual ways, this once).
+publish unit may lose rows and change in unusual ways, for this run only).
 **Publishes** every changed table that passes its gate, all in one transaction, and one asset event for each.
-Rows that break a contract or a reference are set aside in quarantine; a table that may not be trusted keeps its last
-good version, and its publish unit (an order's header and lines) with it.
-**If it fails**: nothing half is published. `adventureworks status` names the table and the rule,
-`adventureworks quarantine show TABLE` the rows. Lost connections are tried again by themselves.
+Rows that break a contract or a reference are set aside in quarantine. A table that fails its checks keeps its last good
+version, and so does its publish unit (an order's header and lines).
+**If it fails**: nothing is published partially. `adventureworks status` shows the table and the rule,
+`adventureworks quarantine show TABLE` the rows. Lost connections are retried automatically.
 """
 
 from airflow.sdk import dag

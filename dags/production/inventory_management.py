@@ -3,12 +3,12 @@
 
 **Answers**: how much of each product is in stock, for how many days, what is on order, and what should be ordered?
 **Starts** when stock, orders, work orders, bills of materials or vendors change; daily at 05:00 UTC at the latest.
-**Publishes** `inventory_status`, one row per product. Products that are out of stock, at their reorder point or below
-their safety stock when they were not (or were in a better state) before are told to production in one message, together
-with those that recovered. A product that stays as it is is not told again.
-**Mind**: the stock is as the source holds it now, without a date. A product without an inventory row is `unknown`, not
-out of stock. The source gives every product a reorder point below its safety stock. Vendors sell in cartons and cases
-whose content the source does not know: compare `needed` with `suggested_order` there.
+**Publishes** `inventory_status`, one row per product. One message notifies production of the products whose
+state got worse (out of stock, at the reorder point or below the safety stock) and of those that recovered. A product
+whose state does not change is not reported again.
+**Note**: the stock is the current stock of the source, without a date. A product without an inventory row is `unknown`,
+not out of stock. In the source every product has a reorder point below its safety stock. Vendors also sell in cartons
+and cases, and the source does not say what they contain: compare `needed` with `suggested_order` for such products.
 **If it fails**: the last good version stays. `adventureworks status inventory_status` shows the broken rule. A message
 that could not be sent is sent with a later run.
 """

@@ -1,12 +1,12 @@
 """
 ### Products and their ranking
 
-**Answers**: what does each product sell and earn in a month, at what price, and which ones make most of the revenue?
+**Answers**: what does each product sell and earn in a month, at what price, and which ones earn most of the revenue?
 **Starts** when the sales, products, categories or list prices change; weekly, on Monday at 06:00 UTC, at the latest.
-**Publishes** `product_performance`, one row per month and product sold. Only the months that changed are computed; a
-changed product or list price may touch any month, so then all are.
-**Mind**: a month that is only partly covered by orders (`is_partial`) ranks what was sold so far. Resellers pay less
-than the list price, so revenue per unit lies below it without a discount.
+**Publishes** `product_performance`, one row per month and product sold. Only changed months are computed; a changed
+product or list price may affect any month, so then all months are computed.
+**Note**: a month that is only partly covered by orders (`is_partial`) ranks the sales so far. Resellers pay less than
+the list price, so revenue per unit is below it even without a discount.
 **If it fails**: the last good version stays. `adventureworks status product_performance` shows the broken rule.
 """
 

@@ -1,16 +1,17 @@
 """
 ### Costs of production
 
-**Answers**: what do work orders make, scrap and cost in a month, and what does an assembly cost by its bill?
+**Answers**: what do work orders produce, scrap and cost in a month, and what does an assembly cost by its bill of
+materials?
 **Starts** when work orders, their routing, bills of materials, products or costs change; weekly, on Monday at 06:00
 UTC, at the latest.
-**Publishes** `production_costs` (one row per month and product made; only the months that changed are computed) and
+**Publishes** `production_costs` (one row per month and product made; only changed months are computed) and
 `bill_of_materials_cost` (one row per assembly).
-**Mind**: many work orders have no routing; what they cost is unknown, not zero. Most parts have no standard cost, so
-read the material cost of an assembly with its `cost_coverage`.
+**Note**: many work orders have no routing; their cost is unknown, not zero. Most parts have no standard cost, so read
+the material cost of an assembly together with its `cost_coverage`.
 **If it fails**: the last good version stays. `adventureworks status bill_of_materials_cost` shows the broken rule.
-Where an assembly is part of itself (`no_assembly_is_part_of_itself`), the rule shows the products on the way: mend one
-of their bills in the source.
+If an assembly contains itself (`no_assembly_is_part_of_itself`), the rule shows the path of products: fix one of their
+bills in the source.
 """
 
 from airflow.sdk import dag

@@ -1,11 +1,12 @@
 """
 ### Data quality
 
-**Answers**: which rules does our data keep, which not, how many rows are affected, and is it getting better?
-**Starts** when any table or mart changed and everything else is up to date; daily at 05:00 UTC at the latest.
-**Publishes** `data_quality`: one row per rule and run, with scores by table, dimension and overall. Earlier runs stay.
-**Mind**: it counts what the gate found and also what the source allows although it is odd: lines sold after the end of
-sale, expired cards, persons who are there twice. Known defects are counted, not hidden.
+**Answers**: which rules does our data meet, which not, how many rows are affected, and is it getting better?
+**Starts** when any table or mart has changed and everything else is up to date; daily at 05:00 UTC at the latest.
+**Publishes** `data_quality`: one row per rule and run, with scores by table, dimension and overall. Earlier runs are
+kept.
+**Note**: it counts what the gate found, and also oddities that the source allows: lines sold after the end of sale,
+expired cards, duplicate persons. Known defects are counted, not hidden.
 **If it fails**: the last good version stays. `adventureworks status data_quality` shows the broken rule.
 """
 

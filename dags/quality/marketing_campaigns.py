@@ -1,13 +1,13 @@
 """
 ### Marketing campaigns
 
-**Answers**: what did each special offer sell, what did its discount cost, and did it bring more than would have been
-sold anyway?
+**Answers**: what did each special offer sell, what did its discount cost, and did it sell more than would have
+been sold without it?
 **Starts** when sales, offers, products or their categories change; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `campaign_performance`: one row per offer and category, with an interval for the units gained.
-**Mind**: the gain is an estimate: the same products in the 8 weeks before, corrected by products of the same
-subcategory that were on no offer. Where there is nothing to compare it stays empty, which does not mean that there was
-no effect.
+**Note**: the gain is an estimate from the same products in the 8 weeks before, adjusted by products of the same
+subcategory that were not on offer. If there is nothing to compare, it is empty, which does not mean that there was no
+effect.
 **If it fails**: the last good version stays. `adventureworks status campaign_performance` shows the broken rule.
 """
 

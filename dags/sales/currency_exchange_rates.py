@@ -1,11 +1,11 @@
 """
 ### Exchange rates and currencies
 
-**Answers**: what does a dollar cost in each currency, how much does that vary, and what was sold in which currency?
+**Answers**: what does a dollar cost in each currency, how much does that vary, and how much was sold in each currency?
 **Starts** when rates or orders change; daily at 05:00 UTC at the latest.
 **Publishes** `exchange_rates` (one row per currency and day) and `currency_sales` (one row per month and currency).
-**Mind**: rates are USD to the currency: multiply to get local money. Up to three missing days are filled, and marked.
-Subtotals are USD whatever the currency of the order; an order without a rate is in USD.
+**Note**: rates convert from USD: multiply to get the local amount. Gaps of up to three days are filled and marked.
+Subtotals are in USD whatever the currency of the order; an order without a rate is in USD.
 **If it fails**: the last good version stays. `adventureworks status exchange_rates` shows the broken rule.
 """
 

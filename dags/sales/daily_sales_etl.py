@@ -3,11 +3,11 @@
 
 **Answers**: what was sold each day, where and through which channel, for how much, and at what cost?
 **Starts** when orders, their lines, products or costs change; daily at 05:00 UTC at the latest.
-**Publishes** `fact_sales` (one row per order line) and `daily_sales` (one row per day, territory and channel). Only the
-months that changed are computed; a changed product or cost may touch any month, so then all are.
-**Mind**: orders that are rejected or cancelled are left out; so are orders of which a row is in quarantine, and the
-verdict says how many. Where no cost was valid on the day of the order, the product's present cost stands in
-(`cost_source` = `fallback`).
+**Publishes** `fact_sales` (one row per order line) and `daily_sales` (one row per day, territory and channel). Only
+changed months are computed; a changed product or cost may affect any month, so then all months are computed.
+**Note**: rejected and cancelled orders are left out; so are withheld orders (with a row in quarantine), and the verdict
+says how many. If no cost was valid on the day of the order, the product's current cost is used (`cost_source` =
+`fallback`).
 **If it fails**: the last good version stays. `adventureworks status daily_sales` shows the broken rule.
 """
 

@@ -1,13 +1,13 @@
 """
 ### Sales forecast
 
-**Answers**: how much will be sold in each of the next three months, by channel and territory, and how sure is that?
+**Answers**: how much will be sold in each of the next three months, by channel and territory, and how certain is that?
 **Starts** when the sales by territory change; weekly, on Monday at 06:00 UTC, at the latest.
-**Publishes** `sales_forecast` (with intervals of 80 and 95 %) and `forecast_accuracy` (how each model would have done
-in the past, and how the published forecasts did).
-**Mind**: add up rows of one horizon for totals; the ends of the intervals do not add up. Per series the model is taken
-that would have erred least; a model that does not beat "as last month" or "as a year ago" is never taken. Every
-published forecast is kept, so that it can be scored when the month is over.
+**Publishes** `sales_forecast` (with 80 % and 95 % intervals) and `forecast_accuracy` (how well each model would have
+forecast the past, and how well the published forecasts did).
+**Note**: for totals, add up the rows of one horizon; the bounds of the intervals cannot be added up. Each series uses
+the model with the lowest past error; a model that does not beat "same as last month" or "same as a year ago" is never
+used. Every published forecast is kept, so that it can be scored when the month is over.
 **If it fails**: the last good version stays. `adventureworks status sales_forecast` shows the broken rule.
 """
 

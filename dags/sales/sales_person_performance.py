@@ -4,8 +4,8 @@
 **Answers**: which sales people reach their quota, by how much, and what commission did they earn?
 **Starts** when orders, sales people or their quotas change; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `sales_person_performance`: one row per quota, with sales, attainment, gap, commission and rank.
-**Mind**: the quota is that of the quota history, since the one on the person is missing for three managers. Sales are
-those of the orders that name the person. The last period may not be over: it counts what was sold so far.
+**Note**: quotas come from the quota history, since three managers have none in their own record. Sales are those of the
+orders assigned to the person. The last period may not be over: it counts the sales so far.
 **If it fails**: the last good version stays. `adventureworks status sales_person_performance` shows the broken rule.
 """
 

@@ -3,9 +3,9 @@
 
 **Answers**: what does each territory sell and earn, by month and channel, what is its share, and how does it grow?
 **Starts** when the sales or the territories change; weekly, on Monday at 06:00 UTC, at the latest.
-**Publishes** `territory_sales`. Only the months that changed are computed, and the same months a year later, whose
-growth compares with them.
-**Mind**: resellers book on about 40 days, near the end of a month, so some of their months are almost empty. A month
+**Publishes** `territory_sales`. Only changed months are computed, and the same months a year later, whose growth is
+relative to them.
+**Note**: resellers order on about 40 days, near the end of a month, so some of their months are almost empty. A month
 that is only partly covered by orders (`is_partial`) has no growth.
 **If it fails**: the last good version stays. `adventureworks status territory_sales` shows the broken rule.
 """

@@ -1,4 +1,4 @@
-"""Lists the installed packages that a package does not need, be it through others: `unneeded.py PACKAGE`."""
+"""List the installed packages that a package needs neither directly nor indirectly: `unneeded.py PACKAGE`."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 
 
 def needed(name: str, extras: frozenset[str], known: set[tuple[str, frozenset[str]]]) -> Iterator[str]:
-    """The package and all that it requires here, with these extras."""
+    """Yield the package and everything that it requires here, with these extras."""
     if (name, extras) in known:
         return
     known.add((name, extras))
@@ -21,8 +21,8 @@ def needed(name: str, extras: frozenset[str], known: set[tuple[str, frozenset[st
 
 
 def main(package: str) -> None:
-    """Prints the names, one a line."""
-    # With pip, an image of one's own can add what a store or a log needs.
+    """Print the names, one per line."""
+    # pip is kept so that derived images can add the packages for a file store or a log.
     kept = {"pip", *needed(canonicalize_name(package), frozenset(), set())}
     installed = {canonicalize_name(found.metadata["Name"]) for found in distributions()}
     print("\n".join(sorted(installed - kept)))

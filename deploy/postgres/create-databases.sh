@@ -1,14 +1,14 @@
 #!/bin/sh
-# Makes the databases named by OWNERS, each with an owner of its name who is no superuser, and the role READER, which may
-# read every present and future table of the first one and change nothing. PostgreSQL's image runs it on an empty volume;
-# it may be run again by hand. The passwords are in <NAME>_PASSWORD.
+# Creates the databases named in OWNERS, each with an owner of the same name that is not a superuser, and the role
+# READER, which may read every present and future table of the first one but change nothing. PostgreSQL's image runs this
+# on an empty volume; it may be run again by hand. The passwords are in <NAME>_PASSWORD.
 set -eu
 
 as_superuser() {
     psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" "$@"
 }
 
-# psql reads the password from its environment: no list of processes shows it.
+# psql reads the password from its environment, so that no process list shows it.
 make_role() {
     as_superuser --dbname postgres --set role="$1" --set variable="$2" <<'SQL'
 \getenv password :variable

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Brings Superset's database up to date, makes its administrator, and names the warehouse. Safe to repeat.
+# Brings Superset's database up to date, creates its administrator, and adds the warehouse. Safe to repeat.
 set -eu
 
 superset db upgrade

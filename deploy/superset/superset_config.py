@@ -1,4 +1,4 @@
-"""Superset's settings, from the environment of docker-compose.yaml."""
+"""Superset's settings, from the environment in docker-compose.yaml."""
 
 import os
 

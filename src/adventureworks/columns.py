@@ -1,10 +1,10 @@
-"""What a contract says of a table's columns, for those who read, lay out, stage or check the table."""
+"""The columns of a table according to its contract, for code that reads, lays out, stages or checks the table."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Derivation:
-    """Where the value of a column is found that the source does not have: an element of one of its XML columns."""
+    """The origin of a column that the source does not have: an element of one of its XML columns."""
 
     column: str
     root: str
-    """The name of the XML's root, in its namespace: `{namespace}name`."""
+    """The name of the XML root with its namespace: `{namespace}name`."""
     element: str
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column, as the contract promises it."""
+    """A column as the contract defines it."""
 
     name: str
     dtype: pl.DataType
@@ -36,53 +36,67 @@ class Column:
     is_guid: bool = False
     is_hex: bool = False
     is_padded: bool = False
-    """Whether the source may fill the text up with blanks, which are no part of the value."""
+    """Whether the source may pad the text with blanks that are not part of the value."""
     is_xml: bool = False
     longest: int | None = None
-    """Most characters of a text; None: any length, or no text."""
+    """The maximum length of a text, in characters; None: any length, or not a text."""
     description: str = ""
+    is_hierarchy: bool = False
+    """Whether the column is a hierarchyid, which some sources deliver as a path."""
+    computed: pl.Expr | None = field(default=None, compare=False)
+    """How to compute the column if the source leaves it out; None if the source must have it."""
     derivation: Derivation | None = None
-    """None: the column comes as it is, from the source or the model."""
+    """None if the column comes unchanged from the source or the model."""
 
 
 def columns_of(entry: SourceTable | Mart) -> tuple[Column, ...]:
-    """The columns of a table or mart, in the contract's order."""
+    """Return the columns of a table or mart, in the contract's order."""
     return _columns(entry.contract)
 
 
 def source_columns_of(entry: SourceTable | Mart) -> tuple[Column, ...]:
-    """The columns that the source itself has to have, in the contract's order."""
+    """Return the columns that come from the source, in the contract's order; `computed` ones may be absent from it."""
     return tuple(column for column in columns_of(entry) if column.derivation is None)
 
 
+def with_computed(entry: SourceTable | Mart, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame, in the contract's types, with the columns that the source left out and that can be computed."""
+    return frame.with_columns(
+        column.computed.cast(column.dtype, strict=False).alias(column.name)
+        for column in source_columns_of(entry)
+        if column.computed is not None and column.name not in frame.columns
+    )
+
+
 def digest_of_columns(entry: SourceTable | Mart) -> str:
-    """Changes when a column comes, goes, or gets its values in another way or type."""
+    """Return a digest that changes when a column is added or removed, or when its type or origin changes."""
     described = "\n".join(
         f"{column.name} {column.dtype} {column.derivation}{' padded' if column.is_padded else ''}"
+        f"{' computed' if column.computed is not None else ''}{' hierarchy' if column.is_hierarchy else ''}"
         for column in columns_of(entry)
     )
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
 def key_of(entry: SourceTable | Mart) -> tuple[str, ...]:
-    """The names of the primary key's columns."""
+    """Return the names of the primary key's columns."""
     unique = entry.contract.to_schema().unique or ()
     return (unique,) if isinstance(unique, str) else tuple(unique)
 
 
 def shown_key_of(entry: SourceTable) -> tuple[str, ...]:
-    """The key's columns that messages may show: none that is personal or protected."""
+    """Return the key columns that messages may show, which excludes personal and protected ones."""
     return tuple(name for name in key_of(entry) if name not in {*entry.personal, *entry.protected})
 
 
 def keys_as_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> tuple[str, ...]:
-    """Keys for people, such as `SalesOrderID=43659, SalesOrderDetailID=17`; none where no column may be shown."""
+    """Return readable keys, such as `SalesOrderID=43659, SalesOrderDetailID=17`; none if no column may be shown."""
     return tuple(", ".join(f"{name}={value}" for name, value in zip(columns, row, strict=True)) for row in rows if row)
 
 
 @lru_cache(maxsize=256)
 def _columns(contract: type[DataFrameModel]) -> tuple[Column, ...]:
-    # Imports Pandera, and with it pandas: half a second that most commands need not take.
+    # Imported here because it imports Pandera and pandas, which takes half a second that most commands can save.
     from contracts.columns import GUID_PATTERN, HEX_PATTERN, XML_PATTERN
 
     columns = []
@@ -99,6 +113,8 @@ def _columns(contract: type[DataFrameModel]) -> tuple[Column, ...]:
                 is_padded=bool((promised.metadata or {}).get("padded")),
                 longest=next((statistics["max_value"] for rule, statistics in rules if rule == "str_length"), None),
                 description=promised.description or "",
+                is_hierarchy=bool((promised.metadata or {}).get("hierarchy")),
+                computed=(promised.metadata or {}).get("computed"),
                 derivation=Derivation(*origin) if (origin := (promised.metadata or {}).get("derived_from")) else None,
             )
         )

@@ -1,7 +1,7 @@
-"""Decide which marts are due, which analysis can compute them now, and what the others wait for.
+"""Decide which marts are due, which analyses can compute them now, and what the others wait for.
 
 Everything here is pure: `marts.plan` reads the facts. Builds, `status`, the dashboard, the sweep, the metrics, the
-month reports, the dispatcher and the end of `run --once` all ask this module.
+month reports, the dispatcher and the end of `run --once` all use this module.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from adventureworks.catalog import (
     ANALYSES,
     MARTS,
     Mart,
-    everything_under,
     feeds_of,
     is_tolerant,
     marts_of,
     outside_inputs,
+    upstream_of,
 )
+from adventureworks.months import between, shifted_key
 
 Months = tuple[str, ...] | None
-"""The months of a mart to compute ('YYYY-MM'); None: all of it."""
-MOST_NAMED = 3
-"""Newer inputs that a reason names."""
+"""The months of a mart to compute ('YYYY-MM'); None: all months."""
+MAX_NAMED = 3
+"""The number of newer inputs that a reason names."""
 
 
 @dataclass(frozen=True)
@@ -32,22 +33,22 @@ class Plan:
     """What an analysis has to compute, and from what."""
 
     inputs: Mapping[str, int]
-    """Version of each input from outside the analysis, as read."""
+    """The version that was read of each input from outside the analysis."""
     months: Mapping[str, Months]
-    """The marts that have to be computed, each with its months."""
+    """The marts to compute, each with its months."""
     as_of: date
-    """The business date: nothing later counts."""
+    """The business date; anything later is ignored."""
     models: str = ""
-    """The digests of the models of the analysis: see `digest_of`."""
+    """The digests of the analysis's models: see `digest_of`."""
     refused: bool = False
-    """Whether the gate refused just this: the same computation would fail again."""
+    """Whether the gate already refused this exact plan, so that the same computation would fail again."""
 
 
 @dataclass(frozen=True)
 class NothingToDo:
     """Why an analysis cannot or need not compute anything.
 
-    `waits`: for an input that is due itself. `stuck`: that input will not come without a change or a person.
+    `waits`: it waits for an input that is due itself. `stuck`: that input needs a change or a person to proceed.
     """
 
     reason: str
@@ -61,7 +62,7 @@ class Behind:
 
     reason: str
     since: datetime | None
-    """When it became out of date; None if unknown, as for a changed model."""
+    """When it went out of date; None if unknown, as for a changed model."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Version:
     number: int
     published_at: datetime
     months: Months = None
-    """The months whose rows it changed; None: any may have changed."""
+    """The months whose rows it changed; None: any month may have changed."""
     inputs: Mapping[str, int] = field(default_factory=dict)
     model: str | None = None
     as_of: date | None = None
@@ -83,97 +84,97 @@ class Refusal:
 
     inputs: Mapping[str, int]
     models: str
-    """As `digest_of` gives it."""
+    """The result of `digest_of`."""
     as_of: date
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of all tables and marts at one moment."""
+    """The state of all tables and marts at one moment."""
 
     as_of: date
     versions: Mapping[str, Sequence[Version]]
-    """By table or mart, oldest first: the newest version, and those that some reader has not consumed."""
+    """By table or mart, oldest first: the newest version, and those that some mart has yet to consume."""
     models: Mapping[str, str]
     """By mart: the digest of its model, contract, checks and catalogue entry."""
     as_of_since: datetime | None = None
-    """When orders were published that moved the business date."""
+    """When the orders that moved the business date were published."""
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
-    """By analysis."""
-    judged_at: datetime | None = None
-    """When a table was last read, or a mart other than a tolerant one checked."""
+    """The last refusal of each analysis."""
+    last_checked_at: datetime | None = None
+    """When a table was last read, or a mart that is not tolerant was last checked."""
     in_trouble: frozenset[str] = frozenset()
-    """Analyses and marts with an open incident that says they do not run."""
+    """Analyses and marts with an open incident because they do not run."""
     undelivered: frozenset[str] = frozenset()
-    """Analyses with an open incident that says that the reports of a month could not be delivered."""
-    turned: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """By mart: months that became partial or whole. Only needed for the months of a plan."""
+    """Analyses with an open incident because the reports of a month could not be delivered."""
+    completeness_changed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By mart: the months that became partial or complete. Only needed for the months of a plan."""
 
     def newest(self, asset: str) -> Version | None:
-        """The newest version, or None if the asset was never published."""
+        """Return the newest version, or None if the asset was never published."""
         versions = self.versions.get(asset)
         return versions[-1] if versions else None
 
     def after(self, asset: str, number: int) -> list[Version]:
-        """The versions after this one, oldest first."""
+        """Return the versions after this one, oldest first."""
         return [version for version in self.versions.get(asset, ()) if version.number > number]
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """The decision on every analysis, and every mart that is behind."""
+    """The decision for every analysis, and every mart that is behind."""
 
     steps: Mapping[str, Plan | NothingToDo]
     behind: Mapping[str, Behind]
     undelivered: Mapping[str, Plan] = field(default_factory=dict)
-    """The analyses that have nothing to compute, but reports to deliver again: a plan without marts."""
+    """The analyses with nothing to compute but reports to deliver again, each with a plan without marts."""
 
     @property
-    def startable(self) -> dict[str, Plan]:
-        """The analyses that are due and whose inputs are settled, unless their gate would refuse the same again.
+    def runnable(self) -> dict[str, Plan]:
+        """The analyses that are due, have settled inputs, and would not be refused by their gate again.
 
-        Those too that have reports to deliver again.
+        Includes those with reports to deliver again.
         """
         due = {dag: step for dag, step in self.steps.items() if isinstance(step, Plan) and not step.refused}
         return {**due, **self.undelivered}
 
 
 def decide(facts: Facts) -> Decisions:
-    """Decide on every analysis of the catalogue."""
-    judge = _Judge(facts)
-    steps = {dag: judge.step(dag) for dag in ANALYSES}
+    """Return the decision for every analysis of the catalogue."""
+    decider = _Decider(facts)
+    steps = {dag: decider.step(dag) for dag in ANALYSES}
     undelivered = {
-        dag: Plan(judge.versions_for(dag), {}, facts.as_of, digest_of(dag, facts.models))
+        dag: Plan(decider.versions_for(dag), {}, facts.as_of, digest_of(dag, facts.models))
         for dag, step in steps.items()
         if dag in facts.undelivered and isinstance(step, NothingToDo) and not step.waits
     }
-    return Decisions(steps, judge.behind(), undelivered)
+    return Decisions(steps, decider.behind(), undelivered)
 
 
 @dataclass(frozen=True)
 class _Change:
-    """Why a mart has to be computed, and which months of it; no month: only its versions are noted."""
+    """Why a mart has to be computed, and for which months; with no months, only its input versions are updated."""
 
     months: Months
     since: datetime | None
     newer: tuple[str, ...] = ()
-    """The inputs that are newer than those it was made of."""
+    """The inputs that are newer than the versions it was computed from."""
     other: str = ""
     """Any other reason."""
 
     @property
     def reason(self) -> str:
-        """In a few words, however many inputs are newer."""
-        shown = list(self.newer[:MOST_NAMED])
-        if len(self.newer) > MOST_NAMED:
-            shown = [*shown[:-1], f"{len(self.newer) - MOST_NAMED + 1} more"]
+        """A short text, however many inputs are newer."""
+        shown = list(self.newer[:MAX_NAMED])
+        if len(self.newer) > MAX_NAMED:
+            shown = [*shown[:-1], f"{len(self.newer) - MAX_NAMED + 1} more"]
         listed = " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
         newer = listed and f"{listed} {'is' if len(self.newer) == 1 else 'are'} newer"
         return "; ".join(filter(None, [newer, self.other]))
 
 
-class _Judge:
-    """Decisions from the same facts; an analysis that several others wait for is decided once."""
+class _Decider:
+    """Decides every analysis from the same facts, each only once even if several others wait for it."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
@@ -196,7 +197,7 @@ class _Judge:
         return found
 
     def versions_for(self, dag: str) -> dict[str, int]:
-        """The newest version of each input of an analysis that was published."""
+        """Return the newest version of each published input of an analysis."""
         return {asset: newest.number for asset in outside_inputs(dag) if (newest := self._facts.newest(asset))}
 
     def _decide(self, dag: str) -> Plan | NothingToDo:
@@ -206,7 +207,7 @@ class _Judge:
         changes = self._changes_of(dag)
         if missing and not (tolerant and versions):
             reason = f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} never published"
-            # What was published before that input was one of its own is behind like any other mart.
+            # A mart that was published before the missing input was added counts as behind, like any other.
             stuck = any(self._facts.newest(name) for name in changes)
             return NothingToDo(reason, waits=stuck, stuck=stuck)
         waits = [wait for asset in inputs if asset in MARTS and (wait := self._wait_for(MARTS[asset], dag))]
@@ -232,27 +233,27 @@ class _Judge:
         elif mart.name not in step.months:
             return None
         elif step.refused:
-            reason = f"{mart.name} was refused by its gate, and would not agree with newer inputs"
+            reason = f"{mart.name} was refused by its gate, and would be inconsistent with newer inputs"
             wait = NothingToDo(reason, waits=True, stuck=True)
         else:
             names = {mart.dag, *(one.name for one in marts_of(mart.dag))}
             stuck = bool(names & self._facts.in_trouble)
             wait = NothingToDo(f"{mart.name} is due and will be published first", waits=True, stuck=stuck)
-        # A new version will not come before something else changes. The last good one may be read meanwhile, unless
-        # its readers would see it beside something that is made of newer inputs.
-        return None if wait.stuck and self._agrees(mart, reader) else wait
+        # If it is stuck, there will be no new version until something else changes. Until then its last good version
+        # may be read, unless it would be combined with something computed from newer inputs.
+        return None if wait.stuck and self._is_consistent(mart, reader) else wait
 
-    def _agrees(self, mart: Mart, reader: str) -> bool:
-        """Whether the last version of a mart agrees with all else that the analysis reads."""
+    def _is_consistent(self, mart: Mart, reader: str) -> bool:
+        """Return whether the last version of a mart is consistent with the other inputs of an analysis."""
         last = self._facts.newest(mart.name)
         if last is None or last.as_of != self._facts.as_of:
             return False
-        moved = {asset for asset in feeds_of(mart) if self._facts.after(asset, last.inputs.get(asset, 0))}
+        newer = {asset for asset in feeds_of(mart) if self._facts.after(asset, last.inputs.get(asset, 0))}
         others = [name for name in outside_inputs(reader) if name != mart.name]
-        return not moved & {*others, *(under for name in others for under in everything_under(name))}
+        return not newer & {*others, *(under for name in others for under in upstream_of(name))}
 
     def _changes_of(self, dag: str) -> dict[str, _Change]:
-        """The marts of an analysis that have to be computed, whether or not it has to wait."""
+        """Return the marts of an analysis that have to be computed, whether or not it has to wait."""
         if dag not in self._changes:
             changes: dict[str, _Change] = {}
             for mart in marts_of(dag):
@@ -263,12 +264,12 @@ class _Judge:
         return self._changes[dag]
 
     def _change(self, mart: Mart, own: Mapping[str, _Change]) -> _Change | None:
-        """Why a mart has to be computed; `own`: the changes of the marts of its analysis that come before it."""
+        """Return why a mart has to be computed, or None; `own`: the changes of earlier marts of its analysis."""
         facts, last = self._facts, self._facts.newest(mart.name)
         if last is None:
             return _Change(None, None, other="it was never published")
         if last.model is None:
-            return _Change(None, None, other="nothing proves that its rows are those of its version")
+            return _Change(None, None, other="its rows may not be those of its version")
         if last.model != facts.models[mart.name]:
             return _Change(None, None, other="its model, contract or checks changed")
         causes = [own[name] for name in mart.inputs if name in own]
@@ -277,15 +278,15 @@ class _Judge:
                 continue
             causes += [
                 _Change(version.months if asset in mart.by_month else None, version.published_at, newer=(asset,))
-                # An input that was not there yet had no version.
+                # An input that was added later has no version in `last.inputs`.
                 for version in facts.after(asset, last.inputs.get(asset, 0))
             ]
         if facts.as_of != last.as_of:
-            # A business date that moved brings or takes the days in between.
-            moved = months_between(facts.as_of, last.as_of) if last.as_of else None
+            # A new business date adds or removes the days in between.
+            moved = between(facts.as_of, last.as_of) if last.as_of else None
             causes.append(_Change(moved, facts.as_of_since, other=f"the business date moved to {facts.as_of}"))
-        if mart.tolerant and facts.judged_at and facts.judged_at > last.published_at:
-            causes.append(_Change(None, facts.judged_at, other="tables or marts were checked since"))
+        if mart.tolerant and facts.last_checked_at and facts.last_checked_at > last.published_at:
+            causes.append(_Change(None, facts.last_checked_at, other="tables or marts were checked since then"))
         if not causes:
             return None
         newer = tuple(dict.fromkeys(name for cause in causes for name in cause.newer))
@@ -293,8 +294,10 @@ class _Judge:
         since = min((cause.since for cause in causes if cause.since), default=None)
         if not mart.incremental or any(cause.months is None for cause in causes):
             return _Change(None, since, newer, other)
-        months = {month for cause in causes for month in cause.months or ()} | facts.turned.get(mart.name, frozenset())
-        echoes = {later(month, echo) for month in months for echo in mart.echoes}
+        months = {month for cause in causes for month in cause.months or ()} | facts.completeness_changed.get(
+            mart.name, frozenset()
+        )
+        echoes = {shifted_key(month, echo) for month in months for echo in mart.echoes}
         return _Change(tuple(sorted(months | echoes)), since, newer, other)
 
     def _cause(self, mart: Mart, step: Plan | NothingToDo) -> Behind | None:
@@ -317,17 +320,5 @@ class _Judge:
 
 
 def digest_of(dag: str, models: Mapping[str, str]) -> str:
-    """The digests of all marts of an analysis, in the order in which they are built."""
+    """Return the digests of an analysis's marts, separated by spaces, in the order in which they are built."""
     return " ".join(models[mart.name] for mart in marts_of(dag))
-
-
-def months_between(one: date, other: date) -> tuple[str, ...]:
-    """The months ('YYYY-MM') from one day to the other, both included."""
-    first, last = (day.year * 12 + day.month - 1 for day in sorted((one, other)))
-    return tuple(f"{month // 12:04}-{month % 12 + 1:02}" for month in range(first, last + 1))
-
-
-def later(month: str, months: int) -> str:
-    """The month ('YYYY-MM') so many months later."""
-    place = int(month[:4]) * 12 + int(month[5:]) - 1 + months
-    return f"{place // 12:04}-{place % 12 + 1:02}"

@@ -1,10 +1,10 @@
-"""The errors that a person may meet. Each says what happened and what to do next, in one line."""
+"""Errors that are shown to users. Each says in one line what happened and what to do next."""
 
 
 class PlatformError(Exception):
-    """Something a person can fix.
+    """A problem that a user can fix.
 
-    `cause` says what is wrong, `next_step` what to do about it; neither ever holds a secret.
+    `cause` says what is wrong, `next_step` what to do about it; neither ever contains a secret.
     """
 
     def __init__(self, cause: str, next_step: str = "") -> None:
@@ -14,40 +14,40 @@ class PlatformError(Exception):
 
 
 class TableBlocked(PlatformError):
-    """A table that may not be published: `rule` is broken, the last good version stays.
+    """A table that may not be published because it breaks `rule`. Its last good version stays.
 
-    Final until the source changes: never retried.
+    Never retried: it is final until the source changes.
     """
 
     def __init__(self, table: str, rule: str, cause: str, next_step: str = "") -> None:
         self.table = table
         self.rule = rule
         self.detail = cause.strip()
-        super().__init__(f"{table}: {cause}", next_step or f"See it: adventureworks status {table}")
+        super().__init__(f"{table}: {cause}", next_step or f"For details: adventureworks status {table}")
 
 
 class CandidateLost(PlatformError):
-    """Staged rows that are not those that were loaded or built: stage them again, and judge them again."""
+    """Staged rows that are not those that were loaded or built. They must be staged and judged again."""
 
 
 class ServiceUnavailable(PlatformError):
-    """A database or server that does not answer: worth another try later."""
+    """A database or server that does not answer. A later retry may succeed."""
 
 
 class StatementTimeout(ServiceUnavailable):
-    """A statement that the server ended because it, or a lock that it waited for, took too long.
+    """A statement that the server cancelled because it, or a lock that it waited for, took too long.
 
-    Worth another try. Where a single table is worked on, it is a fault of that table: the server does answer.
+    A retry may succeed. If the statement concerns one table, it is a fault of that table: the server does answer.
     """
 
 
 def is_failure(error: BaseException) -> bool:
-    """Whether an exception is a failure of the work at hand, and not a request to end it.
+    """Return whether an exception is a failure of the current work, and not a request to end it.
 
-    Some libraries fail with what is no `Exception`, such as a panic of Rust code. Requests are those of Python, and
-    Airflow's, such as the timeout of a task.
+    Some libraries fail with an exception that is not an `Exception`, such as a panic in Rust code. Requests to end come
+    from Python or from Airflow, such as a task's timeout.
     """
     if isinstance(error, Exception):
         return True
-    asked = isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
-    return not asked and not type(error).__module__.startswith("airflow.")
+    ends_process = isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
+    return not ends_process and not type(error).__module__.startswith("airflow.")

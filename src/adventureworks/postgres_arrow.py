@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-# Without it the driver reads the whole catalogue of types first, which takes ten times as long as connecting. Every
-# statement of the platform gives columns of built-in types.
+# Without this, the driver first reads the whole catalogue of types, which takes ten times as long as connecting. Every
+# statement of the platform returns columns of built-in types.
 _ONLY_BUILT_IN_TYPES = {"adbc.postgresql.type_resolver_mode": "builtin"}
 
 

@@ -1,7 +1,7 @@
-"""What follows when databases were restored: they are of an earlier moment than the world that was told of them.
+"""Recovery after a restore: the restored records are older than the messages and events already sent.
 
-Back-up and restore of the embedded databases are in `adventureworks.embedded.backup`; a company's own are its
-administrators' business. Either way, this comes after.
+Backup and restore of the embedded databases are in `adventureworks.embedded.backup`; the administrators of other
+databases restore them by their own means. In both cases, this is run afterwards.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HELD = "It waited when the back-up was made, and may have been sent since."
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What was done: messages that are not sent any more, or are sent after all; tables whose events are sent again."""
+    """The result: messages that are held back or sent after all, and tables whose events are sent again."""
 
     held: int
     released: int
@@ -37,15 +37,15 @@ NOTHING = Reconciled(0, 0, 0)
 def reconcile(
     warehouse: psycopg.Connection[Any], send_waiting: bool = False, *, data_elsewhere: bool = False
 ) -> Reconciled:
-    """Makes restored records fit to go on, in the caller's transaction. Done twice, it does no harm.
+    """Reconcile restored records in the caller's transaction, so that the platform can continue. Safe to repeat.
 
-    What waited in the outbox is held back unless `send_waiting`: nobody can tell whether it was sent after the back-up
-    was made. And every source table is announced again, for Airflow's database may be of another moment: events only
-    start runs, so where nothing is new they cost a skipped run.
+    Messages waiting in the outbox are held back unless `send_waiting`, because it is unknown whether they were sent
+    after the backup was made. Every source table is announced again, because Airflow's database may be from another
+    moment: events only start runs, so where nothing is new they cost a skipped run.
 
-    `data_elsewhere`: the tables are in another database than the records, of another moment. No record tells what was
-    published after the back-up, or none of what was lost; so the next ingestion reads every table whole, and every mart
-    is computed anew.
+    `data_elsewhere`: the tables are in another database than the records, from another moment. The records say neither
+    what was published after the backup nor what was lost, so the next ingestion reads every table completely, and every
+    mart is recomputed.
     """
     held = released = 0
     if send_waiting:
@@ -65,12 +65,12 @@ def reconcile(
         (list(SOURCE_TABLES),),
     ).rowcount
     if data_elsewhere:
-        # As after a process that died between the commit of data and that of records.
+        # As after a process that died between the commit of the data and that of the records.
         warehouse.execute(
             "update ops.change as c set publishing = true where (c.asset, c.detected_at) in"
             " (select n.asset, max(n.detected_at) from ops.change as n group by n.asset)"
         )
-        publication.doubt(warehouse, [*MARTS])
-        # Tables and views may be gone: they are laid out again where they are missing.
+        publication.invalidate(warehouse, [*MARTS])
+        # Tables and views may be gone: without this record, those that are missing are created again.
         warehouse.execute("delete from ops.layout")
     return Reconciled(held, released, announced)

@@ -1,4 +1,4 @@
-"""Everything configurable, typed, from the environment (`ADVENTUREWORKS_…`). Secrets never appear in a repr."""
+"""The settings, typed and read from the environment (`ADVENTUREWORKS_…`). Secrets never appear in a repr."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROJECT_ROOT = Path(contracts.__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
-    """The platform's settings. Each field is read from `ADVENTUREWORKS_<NAME>`; an empty one counts as not set."""
+    """The platform's settings. Each field is read from `ADVENTUREWORKS_<NAME>`; an empty value counts as not set."""
 
     model_config = SettingsConfigDict(
         env_prefix="ADVENTUREWORKS_", extra="ignore", env_ignore_empty=True, regex_engine="python-re"
@@ -29,86 +29,95 @@ class Settings(BaseSettings):
     source: str = Field(
         default="",
         repr=False,
-        description="A folder of files, the URL of a PostgreSQL or SQL Server database, or `airflow:` and the name of"
+        description="A folder of files, the URL of a PostgreSQL or SQL Server database, or `airflow:` and the id of"
         " an Airflow connection; empty: the embedded source.",
     )
     environment: str = Field(
         default="",
-        # PostgreSQL keeps names that begin with pg_ to itself.
+        # PostgreSQL reserves names that begin with pg_.
         pattern=r"\A((?!pg(_|\Z))[a-z][a-z0-9_]{0,30})?\Z",
-        description="Put before the name of every schema, so that environments share a database; none: production.",
+        description="Prefix of every schema's name, so that environments can share a database; empty: production.",
     )
-    warehouse: Literal["postgres", "snowflake"] = Field(default="postgres", description="Where the data lives.")
+    warehouse: Literal["postgres", "snowflake"] = Field(default="postgres", description="Where the data is stored.")
     warehouse_url: SecretStr | None = Field(
         default=None,
-        description="URL of the PostgreSQL warehouse, or of the platform's records beside Snowflake; none: the embedded"
-        " one.",
+        description="URL of the PostgreSQL warehouse, or of the platform's records if the data is in Snowflake; none:"
+        " the embedded one.",
     )
     snowflake_connection: str = Field(default="snowflake_default", description="Airflow connection of Snowflake.")
     snowflake_database: str = Field(default="DBT_DB", description="Database of the tables in Snowflake.")
     snowflake_raw_schema: str = Field(default="DBT_SCHEMA", description="Schema of the source tables in Snowflake.")
     source_url: SecretStr | None = Field(
-        default=None, description="URL of the source database; none: what `source` says."
+        default=None, description="URL of the source database; none: the one that `source` names."
     )
     source_password: SecretStr | None = Field(
         default=None, description="Password for a SQL Server source whose URL has none."
     )
-    dags_folder: Path = Field(default=PROJECT_ROOT / "dags", description="The DAG files.")
-    checks_folder: Path = Field(default=PROJECT_ROOT / "checks", description="The Soda checks.")
+    dags_folder: Path = Field(default=PROJECT_ROOT / "dags", description="Folder of the DAG files.")
+    checks_folder: Path = Field(default=PROJECT_ROOT / "checks", description="Folder of the Soda checks.")
     set_aside_limit: float = Field(
         default=0.01, ge=0, le=1, description="Largest share of a table's rows that may be in quarantine."
     )
     set_aside_floor: int = Field(
-        default=2, ge=0, description="So many rows of any table may be in quarantine, if most of its rows are good."
+        default=2,
+        ge=0,
+        description="Number of rows of any table that may be in quarantine in any case, if most of its rows are good.",
     )
     lost_limit: float = Field(
         default=0.05,
         ge=0,
         le=1,
-        description="Largest share of rows that may vanish at once: more blocks a table with months, others warn.",
+        description="Largest share of rows that may disappear at once. More than that blocks a table with months, and"
+        " is a warning for others.",
     )
     least_share_of_rows: float = Field(
         default=0.5, ge=0, le=1, description="A table that keeps less than this share of its rows is blocked."
     )
     stale_after_days: int = Field(
-        default=31, ge=0, description="How far a table's newest change may lie before that of its last version."
+        default=31,
+        ge=0,
+        description="How many days a table's newest change may be older than that of its last version.",
     )
     keep_days: int = Field(
         default=90,
         ge=7,
-        description="How long the platform's records of what is over, Airflow's runs and the logs of tasks are kept.",
+        description="How many days the platform's closed records, Airflow's runs and the logs of tasks are kept.",
     )
     overlap_minutes: int = Field(
-        default=60, ge=0, description="How far before its watermark a table is read again, for late commits."
+        default=60,
+        ge=0,
+        description="How many minutes before its watermark a table is read again, to find late commits.",
     )
     table_timeout_minutes: float = Field(
         default=10.0,
         gt=0,
-        description="How long the source may take for the state or the next rows of a table; then the table is"
-        " blocked, and the others go on.",
+        description="How many minutes the source may take to return the state or the next rows of a table. After that,"
+        " the table is blocked, and the others continue.",
     )
-    batch_rows: int = Field(default=50_000, gt=0, description="Rows that are held in memory at a time.")
+    batch_rows: int = Field(default=50_000, gt=0, description="Number of rows that are held in memory at a time.")
     file_rest_seconds: float = Field(
-        default=3.0, ge=0, description="How long a text file of the source must not have changed before it is read."
+        default=3.0, ge=0, description="How many seconds a text file of the source must be unchanged before it is read."
     )
-    watch_seconds: float = Field(default=10.0, gt=0, description="How often the source is asked for changes.")
-    as_of: date | None = Field(default=None, description="Business date of the marts; none: the newest order's.")
+    watch_seconds: float = Field(
+        default=10.0, gt=0, description="Seconds between two checks of the source for changes."
+    )
+    as_of: date | None = Field(default=None, description="Business date of the marts; none: that of the newest order.")
     slack_connection: str = Field(default="slack_default", description="Airflow connection of the Slack webhook.")
     smtp_connection: str = Field(default="smtp_default", description="Airflow connection of the mail server.")
     owner_emails: dict[str, str] = Field(
         default_factory=dict, description='Address of each owner or group, as JSON: {"sales": "…"}.'
     )
     routes: Path | None = Field(
-        default=None, description="A YAML file that says who is told what, when, and in which language."
+        default=None, description="A YAML file that says who is notified of what, when, and in which language."
     )
     reports_url: str = Field(
-        default="", description="Where reports are kept, e.g. s3://connection@bucket/reports; empty: home/reports."
+        default="", description="Where reports are stored, e.g. s3://connection@bucket/reports; empty: home/reports."
     )
     report_languages: tuple[Literal["en", "fr"], ...] = Field(
         default=("en", "fr"), min_length=1, description="Languages of the monthly reports."
     )
     late_after_minutes: int = Field(
-        default=30, gt=0, description="So long a mart may be behind its inputs before its owner hears of it."
+        default=30, gt=0, description="How many minutes a mart may be behind its inputs before its owner is notified."
     )
     metadata_url: SecretStr | None = Field(
         default=None, description="URL of Airflow's database; none: Airflow's own setting, or the embedded one."
@@ -118,5 +127,5 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The settings of this process, read once."""
+    """Return the settings of this process, which are read once."""
     return Settings()

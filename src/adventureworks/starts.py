@@ -1,6 +1,6 @@
-"""Which of the analyses that are due Airflow can start now.
+"""Choose which of the due analyses Airflow can start now.
 
-`due` decides from the warehouse alone; here Airflow's own state is added: paused DAGs, runs on their way, failures.
+`due` decides from the warehouse alone. This module adds Airflow's own state: paused DAGs, active runs, failures.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from adventureworks.due import Decisions, Plan
 from adventureworks.warehouse.postgres import Connection
 
 MOST_TRIES = 4
-"""Runs of the same computation that may end without it before only a change or a person starts another one."""
+"""How many runs of a computation may end without completing it. After that, only a change or a user starts another."""
 FIRST_PAUSE = timedelta(seconds=30)
 """Pause after a run that failed or did not compute what was due; each further one makes it four times as long."""
-NAME = "due__"
-"""Prefix of the ids of the runs that are started because they are due."""
+RUN_ID_PREFIX = "due__"
+"""Prefix of the ids of runs that are started because an analysis is due."""
 
 
 @dataclass(frozen=True)
 class DagState:
-    """What Airflow says of a DAG."""
+    """The state of a DAG in Airflow."""
 
     is_paused: bool
     is_active: bool
@@ -35,39 +35,38 @@ class DagState:
 
 
 UNKNOWN = DagState(is_paused=True, is_active=False)
-"""The state of a DAG that Airflow does not know (yet)."""
+"""The state of a DAG that Airflow does not know yet."""
 
 
 @dataclass(frozen=True)
 class NextStart:
-    """When an analysis that is due can be started, and the id of that run."""
+    """When a due analysis can be started, and the id of its run."""
 
     run_id: str
     at: datetime | None
     """The end of the pause after a failure; None: nothing failed."""
 
     def is_within(self, moment: datetime) -> bool:
-        """Whether it can be started by this moment."""
+        """Return whether it can be started by this moment."""
         return self.at is None or self.at <= moment
 
 
 def next_starts(decisions: Decisions, states: Mapping[str, DagState]) -> dict[str, NextStart]:
     """Return the next start of each analysis that can be started now, or after the pause that follows a failure.
 
-    They are due, or have reports to deliver again; nobody paused them, no run of them is queued or running, and not all
-    tries are used up. A run that ended without computing what it was started for counts as a failure, whatever Airflow
-    calls it.
+    Such an analysis is due or has reports to deliver again, is not paused, has no queued or running run, and has tries
+    left. A run that ended without computing what it was started for counts as a failure, whatever its state in Airflow.
     """
     found = {}
-    for dag, plan in decisions.startable.items():
+    for dag, plan in decisions.runnable.items():
         state = states.get(dag, UNKNOWN)
-        name = _name(plan)
-        tried = [ended for run_id, ended in state.tried if run_id.startswith(name)]
+        prefix = _run_id_prefix(plan)
+        tried = [ended for run_id, ended in state.tried if run_id.startswith(prefix)]
         if state.is_paused or state.is_active or len(tried) >= MOST_TRIES:
             continue
         pauses = [state.failed_at + FIRST_PAUSE] if state.failed_at else []
         pauses += [ended + FIRST_PAUSE * 4 ** (len(tried) - 1) for ended in tried if ended]
-        found[dag] = NextStart(f"{name}{len(tried)}", max(pauses, default=None))
+        found[dag] = NextStart(f"{prefix}{len(tried)}", max(pauses, default=None))
     return found
 
 
@@ -87,7 +86,7 @@ def states_of(airflow: Connection, dags: Collection[str]) -> dict[str, DagState]
         " array(select r.end_date from dag_run as r where r.dag_id = d.dag_id and starts_with(r.run_id, %(name)s)"
         " order by r.id desc limit 20)"
         " from dag as d where d.dag_id = any(%(dags)s) and not d.is_stale",
-        {"name": NAME, "dags": list(dags)},
+        {"name": RUN_ID_PREFIX, "dags": list(dags)},
     ).fetchall()
     return {
         dag: DagState(paused, active, failed_at, tuple(zip(run_ids, ends, strict=True)))
@@ -96,12 +95,12 @@ def states_of(airflow: Connection, dags: Collection[str]) -> dict[str, DagState]
 
 
 def active_dags(airflow: Connection) -> frozenset[str]:
-    """Return the DAGs of which a run is queued or running."""
+    """Return the DAGs that have a queued or running run."""
     rows = airflow.execute("select distinct dag_id from dag_run where state in ('queued', 'running')").fetchall()
     return frozenset(row[0] for row in rows)
 
 
-def _name(plan: Plan) -> str:
-    """The same for the same computation, or the same delivery."""
+def _run_id_prefix(plan: Plan) -> str:
+    """Return a prefix of run ids that is the same for the same computation or delivery."""
     what = (sorted(plan.inputs.items()), sorted(plan.months), plan.models, plan.as_of)
-    return f"{NAME}{hashlib.sha256(repr(what).encode()).hexdigest()[:12]}__"
+    return f"{RUN_ID_PREFIX}{hashlib.sha256(repr(what).encode()).hexdigest()[:12]}__"

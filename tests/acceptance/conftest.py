@@ -1,4 +1,4 @@
-"""The real data twice: in DuckDB as files, and through the whole platform into PostgreSQL."""
+"""The real data in two forms: as files in DuckDB, and processed by the whole platform into PostgreSQL."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ PLATFORM = f"real_warehouse_{WORKER}"
 
 @pytest.fixture(scope="session")
 def folder(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the real files, which a test may break and must mend."""
+    """A copy of the real files, which a test may break and must restore."""
     copy = tmp_path_factory.mktemp("files") / "parquet"
     return shutil.copytree(real_data / "parquet", copy, copy_function=shutil.copyfile)
 
 
 @pytest.fixture(scope="session")
 def first_load(folder: Path, postgres: EmbeddedPostgres) -> tuple[Pipeline, Ingested]:
-    """Everything ingested and analysed once, from empty, and what the ingestion did."""
+    """A platform with everything ingested and analysed once, starting empty, and the result of the ingestion."""
     url = postgres.url(create_database(postgres, "warehouse", name=PLATFORM), "warehouse")
     pipeline = Pipeline(Settings(source=str(folder), warehouse_url=SecretStr(url)))
     ingested = pipeline.ingest()
@@ -43,7 +43,7 @@ def first_load(folder: Path, postgres: EmbeddedPostgres) -> tuple[Pipeline, Inge
 
 @pytest.fixture(scope="session")
 def platform(first_load: tuple[Pipeline, Ingested]) -> Pipeline:
-    """The platform of that load. Tests read it and change nothing."""
+    """The platform of that load. Tests must not change it."""
     return first_load[0]
 
 
@@ -60,7 +60,7 @@ def copied(platform: Pipeline, postgres: EmbeddedPostgres) -> Iterator[Pipeline]
 def duck(
     real_data: Path, platform: Pipeline, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The files as views, named as their tables; the marts to compare with as tables `mart_<name>`."""
+    """DuckDB with the files as views named like their tables, and the platform's marts as tables `mart_<name>`."""
     [(as_of,)] = platform.published("select max(order_date) from marts.fact_sales")
     folder = tmp_path_factory.mktemp("marts")
     connection = duckdb.connect()
@@ -79,7 +79,7 @@ def duck(
 
 @pytest.fixture(scope="session")
 def report() -> Iterator[Report]:
-    """What came of the comparisons; written to docs/validation.md at the end where that is asked for."""
+    """The results of the comparisons, written to docs/validation.md at the end if requested."""
     kept = Report()
     yield kept
     kept.write_if_asked()

@@ -1,6 +1,6 @@
-"""Random realistic faults of a mart: what a wrong join, a wrong month or a stale column would leave in its rows.
+"""Random realistic faults in a mart, such as a wrong join, a wrong month or a stale column would cause.
 
-The generator knows a mart by its contract alone, so a new mart or column gets faults without being named here.
+The generator uses only the mart's contract, so it also covers new marts and columns.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import polars as pl
 
 from adventureworks.catalog import Mart
 from adventureworks.columns import Column, columns_of, key_of
-from adventureworks.warehouse.sql import quoted
+from adventureworks.postgres_sql import quoted
 
-MOST_VALUES = 60
-"""A column with more distinct values is no dimension by which rows are grouped."""
+MAX_VALUES = 60
+"""A column with more distinct values than this is not used as a dimension."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Statements that change a table `candidate`, and what they do in words."""
+    """Statements that change a table `candidate`, and a description of the change."""
 
     kind: str
     words: str
@@ -31,7 +31,7 @@ class Fault:
 
 
 class Faults:
-    """Faults of one mart. `rows` are its published rows; the same seed gives the same faults."""
+    """Faults of one mart. `rows` are its published rows; the same seed yields the same faults."""
 
     def __init__(self, mart: Mart, rows: pl.DataFrame, seed: int) -> None:
         self._mart, self._rows = mart, rows
@@ -44,12 +44,12 @@ class Faults:
         self._small = [
             name
             for name in self._columns
-            if 1 < self._distinct[name].len() <= MOST_VALUES and name not in self._measures
+            if 1 < self._distinct[name].len() <= MAX_VALUES and name not in self._measures
         ]
         self._months = [name for name, c in self._columns.items() if c.dtype == pl.Date and self._varies(name)]
 
     def sample(self) -> Iterator[Fault]:
-        """Faults without end, the kinds in turn so that each has its share."""
+        """Yield an endless sequence of faults, with an equal share of each kind."""
         kinds: list[Callable[[], Fault | None]] = [
             getattr(self, name) for name in sorted(dir(self)) if name.startswith("_fault_")
         ]
@@ -60,7 +60,7 @@ class Faults:
                     yield fault
 
     def _names(self, column: Column) -> bool:
-        """Whether a column names something: a label, a key, a flag."""
+        """Return whether a column identifies or labels something: a label, a key, a flag."""
         return (not column.dtype.is_numeric() and column.dtype != pl.Date) or column.name.endswith(
             ("_id", "_score", "horizon", "fiscal_year", "months_since", "rank")
         )
@@ -79,7 +79,7 @@ class Faults:
         return " and ".join(f"{quoted(name)} = {_literal(row[name])}" for name in names)
 
     def _segment(self, but: str = "", one_row: bool = True) -> str:
-        """A condition: one row, or all with a value of a dimension, in a month or in all."""
+        """Return a condition for one row, or for all rows with a value of a dimension, in one month or in all."""
         row = self._row()
         dimensions = [name for name in self._small if name != but and row[name] is not None]
         months = [name for name in self._months if name != but and row[name] is not None]
@@ -163,16 +163,16 @@ class Faults:
         where = self._segment()
         return Fault("rows lost", f"delete where {where}", (f"delete from candidate where {where}",))
 
-    def _fault_rows_twice(self) -> Fault | None:
+    def _fault_rows_repeated(self) -> Fault | None:
         where = self._segment()
         return Fault(
-            "rows twice",
-            f"twice where {where}",
+            "rows repeated",
+            f"repeat where {where}",
             (f"insert into candidate select * from candidate where {where}",),
         )
 
     def _fault_rows_of_another_key(self) -> Fault | None:
-        """The rows of a value of a key column stand there for another value, too."""
+        """Replace the rows of one value of a key column with copies of another value's rows."""
         name = self._some([name for name in self._key if name in self._small])
         if name is None:
             return None
@@ -189,7 +189,7 @@ class Faults:
         )
 
     def _fault_an_amount_moved(self) -> Fault | None:
-        """From one row to another, so that the total stays."""
+        """Move an amount from one row to another, so that the total stays the same."""
         name = self._some(self._measures)
         if name is None:
             return None
@@ -230,7 +230,7 @@ class Faults:
         )
 
     def _fault_a_stale_value(self) -> Fault | None:
-        """A column has the value of the row before, by key."""
+        """Give a column the value of the previous row, by key."""
         name = self._some([name for name in self._columns if name not in self._key and self._varies(name)])
         if name is None:
             return None
@@ -248,7 +248,7 @@ class Faults:
         )
 
     def _fault_a_wrong_denominator(self) -> Fault | None:
-        """A ratio over rows is the mean of their ratios, for all of them."""
+        """Replace the ratio of each of several rows with the mean of their ratios."""
         ratios = [
             name
             for name in self._measures

@@ -1,4 +1,4 @@
-"""docs/validation.md: what is validated of each analysis, how, and what came of it the last time."""
+"""Generate docs/validation.md: what is validated for each analysis, how, and the latest results."""
 
 from __future__ import annotations
 
@@ -13,25 +13,30 @@ FILE = Path(__file__).resolve().parents[2] / "docs" / "validation.md"
 ASKED = "WRITE_VALIDATION"
 
 PROPERTIES = {
-    "daily_sales_etl": "any sequence of changes ends where a full rebuild does; an order that is not whole is withheld",
-    "sales_territory_analysis": "a month turns whole with its neighbour; growth follows a change a year later",
-    "sales_forecasting": "nothing later than its origin changes a forecast; the chosen model errs least; bands hold the"
-    " forecast; a published forecast is scored when its month is over",
-    "customer_analytics": "segments are total and disjoint; the published fits of CDNOW come out to the printed digit;"
-    " the model is published where it foresees better, and only there",
-    "customer_demographics": "XML with a document type, too deep, too long or not well-formed sets its row aside",
-    "inventory_management": "a worse state is told once, in one digest; a recovery in one line; a server that was down"
-    " gets it later",
-    "production_costs": "quantities multiply down every path; a circle in the bill is refused, on both engines",
-    "marketing_campaigns": "the interval holds a planted effect as often as it says; nothing to compare gives NULL",
-    "data_quality_control": "a planted spike is found and a season is none; a name alone makes no duplicate",
+    "daily_sales_etl": "any sequence of changes ends in the same state as a full rebuild; incomplete orders are"
+    " withheld",
+    "sales_territory_analysis": "a month becomes complete because of its neighbour; growth reflects a change a year"
+    " later",
+    "sales_forecasting": "no data after its origin changes a forecast; the chosen model has the smallest error; the"
+    " bands contain the forecast; a published forecast is scored when its month is over",
+    "customer_analytics": "segments are complete and disjoint; the published CDNOW fits are reproduced to the printed"
+    " digit; the model is published only where it predicts better",
+    "customer_demographics": "rows whose XML has a document type, or is too deep, too long or not well-formed, are set"
+    " aside",
+    "inventory_management": "a worse state is reported once, in one digest, and a recovery in one line; a mail server"
+    " that was down gets the message later",
+    "production_costs": "quantities multiply down every path; a cycle in the bill is rejected, on both engines",
+    "marketing_campaigns": "the interval contains a planted effect as often as it states; without a comparison the"
+    " result is NULL",
+    "data_quality_control": "a planted spike is found, and seasonality is not reported as one; equal names alone do not"
+    " make a duplicate",
 }
-"""What tests hold beyond the comparison with a second computation."""
+"""By analysis: what is tested beyond the comparison with a second computation."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One mart, compared."""
+    """The comparison of one mart."""
 
     validated: str
     rows: int
@@ -41,21 +46,21 @@ class Result:
 
 @dataclass
 class Report:
-    """What came of the comparisons."""
+    """The results of the comparisons."""
 
     as_of: date | None = None
     results: dict[str, Result] = field(default_factory=dict)
     figures: list[tuple[str, str, str]] = field(default_factory=list)
     faults: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Of each mart, how many random faults its gate found, and how many there were."""
+    """By mart: the number of random faults that its gate found, and the number of faults tried."""
 
     def write_if_asked(self) -> None:
-        """Writes the file if every mart was compared and spoilt, and the environment asks for it."""
+        """Write the file if every mart was compared and fault-tested, and the environment asks for it."""
         if os.environ.get(ASKED) and self.results.keys() == self.faults.keys() == MARTS.keys():
             FILE.write_text(self.text(), encoding="utf-8")
 
     def text(self) -> str:
-        """The file."""
+        """Return the content of the file."""
         parts = [_HEAD.format(as_of=self.as_of)]
         for dag, analysis in ANALYSES.items():
             lines = [f"## {analysis.title}: `{dag}`", ""]
@@ -71,7 +76,7 @@ class Report:
                     f"| `{mart.name}` | {result.validated} | {rows} | {len(result.columns)} | 0 | {found} of {tried} |"
                 )
             if dag in PROPERTIES:
-                lines += ["", f"Also held by tests: {PROPERTIES[dag]}."]
+                lines += ["", f"Also tested: {PROPERTIES[dag]}."]
             parts.append("\n".join(lines))
         table = ["## Known figures", "", "| figure | expected | found |", "|---|---:|---:|"]
         table += [f"| {what} | {expected} | {found} |" for what, expected, found in self.figures]
@@ -81,22 +86,22 @@ class Report:
 
 _HEAD = """# Validation
 
-What is validated of each analysis, how, and what came of it the last time. This page is written by the acceptance suite
-(`make validation`); it is about the real AdventureWorks data, with the business date {as_of}.
+This page describes what is validated for each analysis and how, and shows the latest results. The acceptance suite
+generates it (`make validation`). It uses the real AdventureWorks data, with the business date {as_of}.
 
-How every mart is validated:
+Every mart is validated in these ways:
 
-- **A second computation.** A SELECT written from the definition alone, without the model, runs on another engine
-  (DuckDB) over the source files: `tests/acceptance/references/`. Every row and every column that it gives is compared.
-  Money has to agree exactly; figures that engines round differently to a billionth.
-- **Its contract** (`contracts/marts/`): types, ranges, and rules between the columns of a row, for every row of every
+- **Independent recomputation.** A SELECT written from the definition alone, without the model, runs on another engine
+  (DuckDB) over the source files: `tests/acceptance/references/`. Every row and every column that it returns is
+  compared. Money must agree exactly; figures that engines round differently must agree to one part in a billion.
+- **Contract** (`contracts/marts/`): types, ranges, and rules between the columns of a row, for every row of every
   build.
-- **Its checks** (`checks/marts/`): key, volume against the last version, freshness, and a reconciliation of every
-  column with the mart's inputs, before every publication. A mart without rows passes only if its inputs demand none.
-- **Random faults.** Its published rows are spoilt as a wrong join, month or column would spoil them (values swapped,
-  rows lost or doubled, a measure scaled, an amount moved, a label, a score or a date wrong, a column emptied or stale):
-  the checks and the contract have to find at least 95 % of the faults (`tests/acceptance/faults.py`).
-- **Both engines.** Every SELECT of the models also runs as it is rendered for Snowflake, and gives the same rows.
+- **Checks** (`checks/marts/`): key, volume compared with the last version, freshness, and a reconciliation of every
+  column with the mart's inputs, before every publication. An empty mart passes only if its inputs imply no rows.
+- **Random faults.** The published rows are damaged as a wrong join, month or column would damage them (values swapped,
+  rows lost or duplicated, a measure scaled, an amount moved, a label, a score or a date wrong, a column emptied or
+  stale). The checks and the contract must find at least 95 % of the faults (`tests/acceptance/faults.py`).
+- **Both engines.** Every SELECT of the models also runs in its Snowflake version, and returns the same rows.
 
-`(some)`: the reference speaks of some of the mart's rows; a statistical model has no second computation, and is held by
-the properties named below the table."""
+`(some)`: the reference covers only some of the mart's rows. A statistical model has no second computation; it is tested
+by the properties listed below the table."""

@@ -1,4 +1,4 @@
-"""Faults of every mart: its gate finds nearly all of the random ones, and each rule one that is made for it."""
+"""Faults of every mart: its gate finds nearly all random faults, and each rule finds a fault designed for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import yaml
 from adventureworks.catalog import MARTS, Mart
 from adventureworks.columns import columns_of, key_of
 from adventureworks.gate.check_files import declared_checks, within_months
-from adventureworks.gate.contract import hold_against
+from adventureworks.gate.contract import validate
 from adventureworks.warehouse.postgres import rows_of
 from adventureworks.warehouse.sql import names
 from tests.acceptance.faults import Fault, Faults
@@ -24,11 +24,11 @@ from tests.acceptance.report import ASKED, Report
 from tests.integration.candidates import AS_OF, MART, Warehouse, broken
 from tests.integration.pipeline import Pipeline
 
-LEAST_SCORE = 0.95
+MIN_SCORE = 0.95
 MANY, FEW = 20, 4
-"""Random faults per mart where docs/validation.md is written, and else."""
+"""Random faults per mart, with and without writing docs/validation.md."""
 
-BLUNT: dict[str, dict[str, str]] = {
+RULE_FAULTS: dict[str, dict[str, str]] = {
     "bill_of_materials_cost": {
         "no_assembly_is_part_of_itself": "update candidate set own_part_path = '749 > 749' where product_id = 749",
         "material_of_an_assembly_is_that_of_its_components": "update candidate set material_cost = material_cost + 1",
@@ -143,11 +143,11 @@ BLUNT: dict[str, dict[str, str]] = {
         "names_and_ratios_follow_from_the_sums": "update candidate set revenue_growth = null where territory_id = 1",
     },
 }
-"""A fault for each rule of the check files."""
+"""By mart and rule of its check file: a fault that the rule must find."""
 
 
 class Trial:
-    """A candidate that is spoilt in a transaction, and never stays so."""
+    """A candidate that is damaged in a transaction, which is always rolled back."""
 
     def __init__(self, connection: psycopg.Connection, mart: Mart) -> None:
         (items,) = yaml.safe_load((MART / f"{mart.name}.yml").read_text(encoding="utf-8")).values()
@@ -160,24 +160,27 @@ class Trial:
         self._needs_rows = any("row_count > 0" in item for item in items)
 
     def broken_by(self, *statements: str) -> str | None:
-        """The first rule that is broken after these statements; empty if none is; None if they change nothing."""
+        """Return the first rule that these statements break; empty if none; None if they change nothing."""
         with self._connection.transaction(force_rollback=True):
             self._run(statements)
             return self._broken() or ("" if self._differs() else None)
 
     def rows_by_month(self, *statements: str) -> Iterator[tuple[str, set[Any], set[Any]]]:
-        """What each rule that holds by month finds after these statements, asked of all months, and of every second
-        month and then of the others. Nothing where keys come twice: ties then make it chance which rows are found."""
+        """Yield, for each rule that can be checked by month, its findings after these statements.
+
+        The findings are those of all months at once, and those of the even and the odd months combined. Yields nothing
+        if keys are duplicated, because ties then make the findings random.
+        """
         years = [f"{year}-{month:02}" for year in range(2010, 2016) for month in range(1, 13)]
         with self._connection.transaction(force_rollback=True):
             self._run(statements)
-            for rule in () if self._has_key_twice() else self.by_month:
+            for rule in () if self._has_duplicate_key() else self.by_month:
                 halves = [within_months(self.rules[rule], self._mart, years[start::2]) for start in (0, 1)]
                 whole, *parts = (self._connection.execute(query).fetchall() for query in (self.rules[rule], *halves))
                 yield rule, set(whole), {row for part in parts for row in part}
 
     def breaks(self, rule: str, statement: str) -> bool:
-        """Whether a statement breaks the rule."""
+        """Return whether a statement breaks the rule."""
         with self._connection.transaction(force_rollback=True):
             self._run([statement])
             return self._any(f"select 1 from ({self.rules[rule]}) as found")
@@ -195,15 +198,15 @@ class Trial:
                 return rule
         if not self._any("select 1 from candidate"):
             return "is_not_empty" if self._needs_rows else ""
-        if self._has_key_twice():
+        if self._has_duplicate_key():
             return "key_is_unique"
         columns = columns_of(self._mart)
         rows = rows_of(self._connection, f"select {names(c.name for c in columns)} from candidate", {})
         frame = rows.select(pl.col(c.name).cast(c.dtype) for c in columns)
-        rejections = hold_against(self._mart, frame.to_arrow().combine_chunks().to_batches()[0]).rejections
+        rejections = validate(self._mart, frame.to_arrow().combine_chunks().to_batches()[0]).rejections
         return rejections[0].rule if rejections else ""
 
-    def _has_key_twice(self) -> bool:
+    def _has_duplicate_key(self) -> bool:
         return self._any(f"select 1 from candidate group by {names(key_of(self._mart))} having count(*) > 1")
 
     def _differs(self) -> bool:
@@ -214,9 +217,9 @@ class Trial:
 
 @contextmanager
 def trial_of(url: str, mart: Mart) -> Iterator[tuple[Trial, psycopg.Connection]]:
-    """A copy of the published mart as the candidate of its checks."""
+    """Provide a copy of the published mart as the candidate of its checks."""
     with psycopg.connect(url) as connection:
-        # A temporary table hides the candidate view of its name from the SELECTs of the checks.
+        # A temporary table hides the candidate view of the same name from the SELECTs of the checks.
         connection.execute("set search_path to staging")
         connection.execute(f"create temp table {mart.name} as select * from marts.{mart.name}")
         connection.execute(f"analyze {mart.name}")
@@ -227,7 +230,10 @@ def trial_of(url: str, mart: Mart) -> Iterator[tuple[Trial, psycopg.Connection]]
 
 
 def found_faults(url: str, mart: Mart, seed: int, count: int) -> dict[Fault, str]:
-    """The rule that finds each of so many random faults, empty where none does. What changes nothing is no fault."""
+    """Return `count` random faults, each with the rule that finds it; empty if none does.
+
+    Statements that change nothing do not count as faults.
+    """
     tried: dict[Fault, str] = {}
     with trial_of(url, mart) as (trial, connection):
         rows = rows_of(connection, f"select * from marts.{mart.name}", {})
@@ -237,29 +243,29 @@ def found_faults(url: str, mart: Mart, seed: int, count: int) -> dict[Fault, str
                 tried[fault] = rule
             if len(tried) == count:
                 return tried
-    raise AssertionError("the generator gives faults without end")
+    raise AssertionError("the generator is endless")
 
 
 @pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
 def test_nearly_every_random_fault_is_found(platform: Pipeline, report: Report, mart: Mart) -> None:
-    asked = bool(os.environ.get(ASKED))
-    found = found_faults(platform.url, mart, seed=1, count=MANY if asked else FEW)
+    is_requested = bool(os.environ.get(ASKED))
+    found = found_faults(platform.url, mart, seed=1, count=MANY if is_requested else FEW)
     missed = [f"{fault.kind}: {fault.words}" for fault, rule in found.items() if not rule]
     report.faults[mart.name] = (len(found) - len(missed), len(found))
-    # Of a few, one may be of the twentieth part that passes.
-    assert len(missed) <= max(1, (1 - LEAST_SCORE) * len(found)), missed
+    # With only a few faults, one may be among the five percent that are allowed to pass.
+    assert len(missed) <= max(1, (1 - MIN_SCORE) * len(found)), missed
 
 
 @pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
-def test_each_rule_finds_the_fault_that_it_is_for(platform: Pipeline, mart: Mart) -> None:
+def test_each_rule_finds_the_fault_designed_for_it(platform: Pipeline, mart: Mart) -> None:
     with trial_of(platform.url, mart) as (trial, _):
-        assert trial.rules.keys() == BLUNT[mart.name].keys()
-        assert [rule for rule, fault in BLUNT[mart.name].items() if not trial.breaks(rule, fault)] == []
-        assert trial.broken_by("delete from candidate"), "a mart without its rows is found"
+        assert trial.rules.keys() == RULE_FAULTS[mart.name].keys()
+        assert [rule for rule, fault in RULE_FAULTS[mart.name].items() if not trial.breaks(rule, fault)] == []
+        assert trial.broken_by("delete from candidate"), "an empty mart must be found"
 
 
 @pytest.mark.parametrize("mart", [mart for mart in MARTS.values() if mart.incremental], ids=lambda mart: mart.name)
-def test_a_rule_by_month_finds_in_the_months_what_it_finds_in_all(platform: Pipeline, mart: Mart) -> None:
+def test_a_rule_checked_by_month_finds_the_same_as_over_all_months(platform: Pipeline, mart: Mart) -> None:
     with trial_of(platform.url, mart) as (trial, connection):
         assert trial.by_month
         noticed = 0
@@ -268,13 +274,13 @@ def test_a_rule_by_month_finds_in_the_months_what_it_finds_in_all(platform: Pipe
             for rule, whole, parts in trial.rows_by_month(*fault.statements):
                 assert parts == whole, f"{rule}: {fault.words}"
                 noticed += bool(whole)
-    assert noticed, "rules that find nothing show nothing"
+    assert noticed, "at least one rule must find something"
 
 
 @pytest.mark.parametrize("mart", MARTS)
-def test_what_every_mart_is_held_to(platform: Pipeline, mart: str) -> None:
+def test_every_mart_passes_its_rules_and_the_common_rules_find_faults(platform: Pipeline, mart: str) -> None:
     warehouse = Warehouse(platform.url)
-    assert broken(warehouse.check(mart, folder=MART)) == {}, "what is published keeps every rule"
+    assert broken(warehouse.check(mart, folder=MART)) == {}, "the published mart keeps every rule"
     one = f"select * from marts.{mart} order by {', '.join(key_of(MARTS[mart]))} limit 1"
     with warehouse.candidate(mart, f"select * from marts.{mart} union all ({one})"):
         found = broken(

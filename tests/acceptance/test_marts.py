@@ -1,4 +1,4 @@
-"""Every mart against a second computation of it, row by row; and the figures that are known."""
+"""Every mart compared row by row with a second computation, and the known figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.integration.pipeline import Pipeline
 
 @dataclass(frozen=True)
 class Reference:
-    """A mart's second computation."""
+    """The second computation of a mart."""
 
     select: str
     validated: str
@@ -39,7 +39,9 @@ def test_every_mart_has_a_reference_and_every_reference_a_mart() -> None:
 
 
 @pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
-def test_a_second_computation_gives_the_same_rows(duck: duckdb.DuckDBPyConnection, report: Report, mart: Mart) -> None:
+def test_a_second_computation_returns_the_same_rows(
+    duck: duckdb.DuckDBPyConnection, report: Report, mart: Mart
+) -> None:
     reference = Reference.read(REFERENCES / f"{mart.name}.sql")
     duck.execute(f"create or replace temp table reference as {reference.select}")
     columns = [row[0] for row in duck.execute("describe reference").fetchall()]
@@ -54,9 +56,9 @@ def test_a_second_computation_gives_the_same_rows(duck: duckdb.DuckDBPyConnectio
     )
     shown = ", ".join(f"coalesce(r.{name}, m.{name})" for name in key)
     for fault in ("m.is_there is null", "r.is_there is null"):
-        side = "is missing in the mart" if fault.startswith("m") else "is in the mart alone"
+        side = "missing in the mart" if fault.startswith("m") else "only in the mart"
         rows = duck.execute(f"select {shown} from {joined} where {fault}").fetchall()
-        assert not rows, f"{mart.name}: {len(rows):,} rows of which each {side}, for example {rows[:3]}"
+        assert not rows, f"{mart.name}: {len(rows):,} rows are {side}, for example {rows[:3]}"
     for name in compared:
         rows = duck.execute(
             f"select {shown}, r.{name}, m.{name} from {joined} where {_differs(duck, name, reference.within)}"
@@ -82,11 +84,11 @@ FIGURES = {
     "sum of LineTotal, USD": ("select sum(revenue) from marts.fact_sales", Decimal("109846381.399888")),
     "sum of SubTotal, USD": ("select sum(revenue_usd) from marts.currency_sales", Decimal("109846381.4039")),
     "sum of TotalDue, USD": ("select sum(total_due) from marts.daily_sales", Decimal("123216786.1159")),
-    "revenue online, USD": (
+    "online revenue, USD": (
         "select round(sum(revenue), 2) from marts.territory_sales where channel = 'online'",
         Decimal("29358677.22"),
     ),
-    "revenue of resellers, USD": (
+    "reseller revenue, USD": (
         "select round(sum(revenue), 2) from marts.territory_sales where channel = 'reseller'",
         Decimal("80487704.18"),
     ),
@@ -94,11 +96,11 @@ FIGURES = {
         "select round(sum(fallback_cost_revenue), 2) from marts.monthly_profit",
         Decimal("37107.22"),
     ),
-    "cost of goods online, USD": (
+    "online cost of goods sold, USD": (
         "select round(sum(revenue - profit), 2) from marts.territory_sales where channel = 'online'",
         Decimal("17277793.58"),
     ),
-    "cost of goods of resellers, USD": (
+    "reseller cost of goods sold, USD": (
         "select round(sum(revenue - profit), 2) from marts.territory_sales where channel = 'reseller'",
         Decimal("80010807.23"),
     ),
@@ -108,19 +110,19 @@ FIGURES = {
         "select round(100 * sum(sales) / sum(quota), 2) from marts.sales_person_performance",
         Decimal("84.09"),
     ),
-    "pieces scrapped": ("select sum(scrapped) from marts.production_costs", 10_651),
-    "pieces ordered": ("select sum(ordered) from marts.production_costs", 4_507_721),
-    "buyers online": ("select count(*) from marts.customer_value where channel = 'online'", 18_484),
-    "buyers that are resellers": ("select count(*) from marts.customer_value where channel = 'reseller'", 635),
-    "online buyers on two days or more": (
+    "units scrapped": ("select sum(scrapped) from marts.production_costs", 10_651),
+    "units ordered": ("select sum(ordered) from marts.production_costs", 4_507_721),
+    "online buyers": ("select count(*) from marts.customer_value where channel = 'online'", 18_484),
+    "reseller buyers": ("select count(*) from marts.customer_value where channel = 'reseller'", 635),
+    "online buyers with orders on two days or more": (
         "select count(*) from marts.customer_value where channel = 'online' and frequency > 1",
         6_860,
     ),
-    "churn threshold online, days": (
+    "online churn threshold, days": (
         "select max(threshold_days) from marts.customer_churn where channel = 'online'",
         702,
     ),
-    "churn threshold of resellers, days": (
+    "reseller churn threshold, days": (
         "select max(threshold_days) from marts.customer_churn where channel = 'reseller'",
         92,
     ),
@@ -142,16 +144,16 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_the_known_figure_comes_out(platform: Pipeline, report: Report, name: str) -> None:
+def test_a_known_figure_is_reproduced(platform: Pipeline, report: Report, name: str) -> None:
     query, expected = FIGURES[name]
     [(found,)] = platform.published(query)
     assert found == expected
     report.figures.append((name, f"{expected:,}", f"{Decimal(found).normalize():,f}"))
 
 
-def test_the_validation_page_tells_of_every_analysis() -> None:
+def test_the_validation_page_covers_every_analysis() -> None:
     page = FILE.read_text(encoding="utf-8")
     assert [name for name in (*ANALYSES, *MARTS) if f"`{name}`" not in page] == []
     assert [name for name in FIGURES if f"| {name} |" not in page] == []
     stated = [Reference.read(REFERENCES / f"{name}.sql").validated for name in MARTS]
-    assert [text for text in stated if text not in page] == [], "write it anew: make validation"
+    assert [text for text in stated if text not in page] == [], "regenerate it: make validation"

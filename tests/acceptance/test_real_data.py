@@ -1,4 +1,4 @@
-"""The real AdventureWorks data from its files: the figures that are known, and files that break."""
+"""The real AdventureWorks data from its files: known figures, and broken files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adventureworks.due import NothingToDo
 from tests.integration.pipeline import Ingested, Pipeline
 
 
-def test_the_data_as_it_is_passes_whole(first_load: tuple[Pipeline, Ingested], real_data: Path) -> None:
+def test_the_original_data_passes_completely(first_load: tuple[Pipeline, Ingested], real_data: Path) -> None:
     _, ingested = first_load
     assert set(ingested.published) == set(SOURCE_TABLES)
     assert {version.set_aside for version in ingested.published.values()} == {0}
@@ -24,7 +24,7 @@ def test_the_data_as_it_is_passes_whole(first_load: tuple[Pipeline, Ingested], r
     assert {asset: version.rows for asset, version in ingested.published.items()} == files
 
 
-def test_the_known_figures_come_out(platform: Pipeline) -> None:
+def test_the_known_figures_are_reproduced(platform: Pipeline) -> None:
     assert platform.published(
         "select sum(revenue), count(*), count(distinct sales_order_id) from marts.fact_sales"
     ) == [(Decimal("109846381.399888"), 121_317, 31_465)]
@@ -80,7 +80,7 @@ def with_text_for_numbers(path: Path) -> None:
         ("Purchasing_ShipMethod", with_text_for_numbers, "column_types_are_kept"),
     ],
 )
-def test_a_broken_file_blocks_its_table_until_it_is_whole_again(
+def test_a_broken_file_blocks_its_table_until_it_is_repaired(
     copied: Pipeline,
     folder: Path,
     real_data: Path,
@@ -98,6 +98,6 @@ def test_a_broken_file_blocks_its_table_until_it_is_whole_again(
     assert isinstance(copied.analyse(), NothingToDo)
 
     shutil.copyfile(real_data / "parquet" / path.name, path)
-    mended = copied.ingest()
-    assert mended.resolved == {asset: rule}
-    assert mended.published == {}, "what comes back is what was published"
+    repaired = copied.ingest()
+    assert repaired.resolved == {asset: rule}
+    assert repaired.published == {}, "the repaired table equals the published one"

@@ -1,6 +1,6 @@
-"""The real data through the whole platform into Snowflake: every table and mart has the rows that PostgreSQL has.
+"""The real data through the whole platform into Snowflake: every table and mart has the same rows as in PostgreSQL.
 
-Snowflake's part is played by fakesnow (`tests/integration/snowflake_double.py`); connector, hook and Soda are real.
+Snowflake is replaced by fakesnow (`tests/integration/snowflake_double.py`); connector, hook and Soda are real.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from adventureworks.reports.digests import DIGESTS
 from adventureworks.settings import Settings
 from adventureworks.texts import language
 from adventureworks.warehouse import open_warehouse, publication
-from adventureworks.warehouse.layout import home_of
+from adventureworks.warehouse.layout import published_schema
 from adventureworks.warehouse.snowflake import Session, schemas_of
 from adventureworks.warehouse.sql import names, table
 from tests.conftest import create_database
 from tests.integration.pipeline import Pipeline
-from tests.integration.snowflake_double import kept_rows, signed_in_statements, snowflake_double
+from tests.integration.snowflake_double import recorded_statements, snowflake_double, stored_rows
 
 ENTRIES: list[SourceTable | Mart] = [*SOURCE_TABLES.values(), *MARTS.values()]
 ROUNDING = Decimal("0.0000000001")
 """Snowflake divides to twelve places and PostgreSQL to sixteen digits, before both round to ten."""
 WITHOUT_ROWS = frozenset({"dbo_ErrorLog"})
 OF_THE_RUN = frozenset({"run_id"})
-"""Columns that name the run, and so differ between two runs of everything."""
+"""Columns that contain the run, and so differ between two platforms."""
 
 
 @pytest.fixture(scope="module")
 def in_snowflake(
     real_data: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Pipeline]:
-    """Everything ingested and analysed once, from an empty account; files of its source may be replaced."""
+    """A platform with everything ingested and analysed once, from an empty account, and with replaceable files."""
     source = tmp_path_factory.mktemp("source")
     for file in (real_data / "parquet").iterdir():
         (source / file.name).symlink_to(file)
@@ -72,7 +72,7 @@ def test_snowflake_has_the_rows_of_postgresql(
     platform: Pipeline, in_snowflake: Pipeline, entry: SourceTable | Mart
 ) -> None:
     wanted, found = _rows(platform, entry), _rows(in_snowflake, entry)
-    assert wanted.height or entry.asset in WITHOUT_ROWS, "the comparison of nothing with nothing proves nothing"
+    assert wanted.height or entry.asset in WITHOUT_ROWS, "there must be rows to compare"
     assert found.height == wanted.height
     for name in wanted.columns:
         unequal = _differ(name, found, wanted)
@@ -80,7 +80,7 @@ def test_snowflake_has_the_rows_of_postgresql(
 
 
 @pytest.mark.parametrize("of", ["a month", "the dashboard", "the digests"])
-def test_people_are_shown_the_same(platform: Pipeline, in_snowflake: Pipeline, of: str) -> None:
+def test_reports_dashboard_and_digests_are_the_same(platform: Pipeline, in_snowflake: Pipeline, of: str) -> None:
     shown = [list(_shown(pipeline, of)) for pipeline in (in_snowflake, platform)]
     assert shown[0] == shown[1]
     assert all(shown[0])
@@ -93,7 +93,7 @@ def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
             yield months.figures(connection, "2014-05")
         elif of == "the dashboard":
             yield figures.overview(connection, english)
-            # The double divides as floating point.
+            # Rounded, because the double divides in floating point.
             yield [(name, score and round(float(score), 9)) for name, score in figures.scores(connection)[2]]
             names = figures.series_names(connection)
             yield names
@@ -104,12 +104,12 @@ def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
             ]
         else:
             for name in ("daily_sales", "low_stock", "customer_value"):
-                letter = DIGESTS[name].message(connection, english, "http://localhost")
-                yield letter and letter.text
+                rendered = DIGESTS[name].message(connection, english, "http://localhost")
+                yield rendered and rendered.text
 
 
-def test_what_changes_nothing_asks_snowflake_nothing(in_snowflake: Pipeline) -> None:
-    with signed_in_statements() as sent:
+def test_without_changes_no_statement_is_sent_to_snowflake(in_snowflake: Pipeline) -> None:
+    with recorded_statements() as sent:
         assert detect.detect(in_snowflake.settings, "ingest_source/idle") == []
         assert not detect.has_work(in_snowflake.settings, "ingest_source/idle")
         assert detect.difference(in_snowflake.settings) is None
@@ -119,7 +119,7 @@ def test_what_changes_nothing_asks_snowflake_nothing(in_snowflake: Pipeline) -> 
     assert sent == []
 
 
-def test_data_that_no_record_tells_of_is_told_of_by_the_next_try(
+def test_data_committed_without_its_record_is_recorded_by_the_next_attempt(
     in_snowflake: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = in_snowflake
@@ -160,9 +160,9 @@ def test_data_that_no_record_tells_of_is_told_of_by_the_next_try(
     with pytest.raises(ServiceUnavailable):
         publishing.publish(pipeline.settings, analysis, f"{analysis}/dies")
     monkeypatch.undo()
-    assert analysis in pipeline.settle(), "another run, which finds the rows that it computes"
+    assert analysis in pipeline.settle(), "another run, which finds its rows already published"
     (card_usage,) = pipeline.published("select max(version) from ops.publication where asset = 'card_usage'")
-    assert card_usage == (2,), "those who read the first version learn of it"
+    assert card_usage == (2,), "readers of the first version are notified"
     with open_warehouse(pipeline.settings).connect("test") as connection:
         found = connection.execute(
             'select count(*) from raw."Sales_CreditCard" where "CardType" = %s', (other,)
@@ -170,7 +170,7 @@ def test_data_that_no_record_tells_of_is_told_of_by_the_next_try(
         used = connection.execute("select count(*) from ops.warehouse_use").fetchone()
     assert found == (of_type[other] + 1,)
     assert used is not None
-    assert used[0] > len(ANALYSES), "what each session sent is counted"
+    assert used[0] > len(ANALYSES), "the statements of each session are counted"
 
 
 def newest_card_version(pipeline: Pipeline) -> tuple[int, object]:
@@ -181,14 +181,16 @@ def newest_card_version(pipeline: Pipeline) -> tuple[int, object]:
 
 
 def _rows(pipeline: Pipeline, entry: SourceTable | Mart) -> pl.DataFrame:
-    """The rows of a table in the order of its key: numbers as decimals, all else as text, as both engines write it."""
+    """Return the rows of a table in key order: numbers as decimals, everything else as text in a common format."""
     columns = [column for column in columns_of(entry) if column.name not in OF_THE_RUN]
     if pipeline.settings.warehouse == "snowflake":
-        schema = dict(schemas_of(pipeline.settings))[home_of(entry)]
-        frame = kept_rows(schema, entry.asset, [column.name for column in columns])
+        schema = dict(schemas_of(pipeline.settings))[published_schema(entry)]
+        frame = stored_rows(schema, entry.asset, [column.name for column in columns])
     else:
         with open_warehouse(pipeline.settings).connect("test") as connection:
-            query = f"select {names(column.name for column in columns)} from {table(home_of(entry), entry.asset)}"
+            query = (
+                f"select {names(column.name for column in columns)} from {table(published_schema(entry), entry.asset)}"
+            )
             frame = connection.frame(query, {})
     key = [name for name in key_of(entry) if name not in OF_THE_RUN]
     return frame.select(map(_plain, columns)).sort(*key, *(c.name for c in columns if c.name not in key))
@@ -197,7 +199,7 @@ def _rows(pipeline: Pipeline, entry: SourceTable | Mart) -> pl.DataFrame:
 def _plain(column: Column) -> pl.Expr:
     if column.dtype.is_numeric():
         return pl.col(column.name).cast(pl.Decimal(38, 12))
-    # PostgreSQL drops the zeros of a fraction of a second, Snowflake does not.
+    # PostgreSQL drops trailing zeros of fractional seconds, Snowflake does not.
     return pl.col(column.name).cast(pl.String).str.replace(r"(:\d\d)(\.\d*?)0+$", "${1}${2}").str.strip_chars_end(".")
 
 

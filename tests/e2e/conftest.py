@@ -1,4 +1,4 @@
-"""One running platform for all end-to-end tests: it takes a minute to come up."""
+"""One running platform for all end-to-end tests, because it takes a minute to start."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ import psutil
 import pytest
 from aiosmtpd.controller import Controller
 
-from tests.e2e.running import UP_WITHIN_SECONDS, Inbox, RunningPlatform
+from tests.e2e.running import START_TIMEOUT_SECONDS, Inbox, RunningPlatform
 
 NO_DIGESTS = """
 digests: {daily_sales: null, low_stock: null, data_quality: null, customer_value: null}
 monthly_report: []
 """
-"""What readers get by the clock is tested elsewhere; here mails are counted."""
-OLD = '(select "SalesOrderID" from "Sales"."SalesOrderHeader" where "OrderDate" < \'2013-05-01\')'
-YOUNG = [
-    f'delete from "Sales"."{table}" where "SalesOrderID" in {OLD}'
+"""Scheduled digests and reports are tested elsewhere; here they would disturb the number of mails."""
+OLD_ORDERS = '(select "SalesOrderID" from "Sales"."SalesOrderHeader" where "OrderDate" < \'2013-05-01\')'
+KEEP_RECENT = [
+    f'delete from "Sales"."{table}" where "SalesOrderID" in {OLD_ORDERS}'
     for table in ("SalesOrderHeaderSalesReason", "SalesOrderDetail", "SalesOrderHeader")
 ]
-"""Leaves fourteen months of orders: each month has a report."""
+"""Keeps only fourteen months of orders, because every month gets a report."""
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Shows with a failed test what its platform was at."""
+    """Add the state of the platform to the report of a failed test."""
     report = yield
     platform = getattr(item, "funcargs", {}).get("platform")
     if report.failed and isinstance(platform, RunningPlatform):
-        report.sections.append(("What the platform was at", platform.state()))
+        report.sections.append(("State of the platform", platform.state()))
     return report
 
 
 @pytest.fixture(scope="package")
 def inbox() -> Iterator[tuple[Inbox, dict[str, str]]]:
-    """The local servers, and the variables that name them as Airflow connections."""
-    kept = Inbox()
+    """A local mail server and webhook, and the environment variables that define them as Airflow connections."""
+    received = Inbox()
 
     class Webhook(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            kept.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            received.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.end_headers()
             self.wfile.write(b"ok")
@@ -61,7 +61,7 @@ def inbox() -> Iterator[tuple[Inbox, dict[str, str]]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    mail = Controller(kept, hostname="127.0.0.1", port=port)
+    mail = Controller(received, hostname="127.0.0.1", port=port)
     mail.start()
     smtp = {
         "conn_type": "smtp",
@@ -74,7 +74,7 @@ def inbox() -> Iterator[tuple[Inbox, dict[str, str]]]:
         "host": f"http://127.0.0.1:{slack.server_port}/services",
         "password": "T000/B000/XXXX",
     }
-    yield kept, {"AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(smtp), "AIRFLOW_CONN_SLACK_DEFAULT": json.dumps(webhook)}
+    yield received, {"AIRFLOW_CONN_SMTP_DEFAULT": json.dumps(smtp), "AIRFLOW_CONN_SLACK_DEFAULT": json.dumps(webhook)}
     mail.stop()
     slack.shutdown()
 
@@ -83,7 +83,7 @@ def inbox() -> Iterator[tuple[Inbox, dict[str, str]]]:
 def platform(
     inbox: tuple[Inbox, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningPlatform]:
-    """`adventureworks run` on a small generated company, up to date."""
+    """`adventureworks run` on a small generated company, once everything is up to date."""
     home = tmp_path_factory.mktemp("e2e") / "home"
     routes = tmp_path_factory.mktemp("routes") / "routes.yaml"
     routes.write_text(NO_DIGESTS)
@@ -92,7 +92,7 @@ def platform(
         **inbox[1],
         "ADVENTUREWORKS_HOME": str(home),
         "ADVENTUREWORKS_WATCH_SECONDS": "2",
-        # Much of the time of these tests is waiting: the scheduler looks less often while there is nothing to do.
+        # These tests spend much time waiting: let an idle scheduler poll less often.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         "ADVENTUREWORKS_ROUTES": str(routes),
         # Reports in French are tested in tests/integration; each file takes half a second.
@@ -100,8 +100,8 @@ def platform(
     }
     command = [sys.executable, "-m", "adventureworks.cli"]
     generate = [*command, "source", "generate", "--scale", "0.02", "--seed", "3"]
-    for prepare in (generate, [*command, "source", "sql", *YOUNG]):
-        subprocess.run(prepare, check=True, env=variables, stdin=subprocess.DEVNULL, timeout=300)
+    for preparation in (generate, [*command, "source", "sql", *KEEP_RECENT]):
+        subprocess.run(preparation, check=True, env=variables, stdin=subprocess.DEVNULL, timeout=300)
     running = subprocess.Popen(
         [*command, "run"], env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -112,13 +112,13 @@ def platform(
         assert running.stdout is not None
         for line in running.stdout:
             output.append(line)
-            if "Stays up" in line:
+            if "Up and following" in line:
                 up.set()
         up.set()
 
     threading.Thread(target=read, daemon=True).start()
     try:
-        assert up.wait(UP_WITHIN_SECONDS), "".join(output[-20:])
+        assert up.wait(START_TIMEOUT_SECONDS), "".join(output[-20:])
         assert running.poll() is None, "".join(output[-20:])
         yield RunningPlatform(home, output)
         family = psutil.Process(running.pid).children(recursive=True)

@@ -1,4 +1,4 @@
-"""The platform as a user runs it: `adventureworks run`, and what can be seen of it from outside."""
+"""The platform as started by `adventureworks run`, and access to it from outside."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from adventureworks.gate.detect import difference
 from adventureworks.settings import Settings
 
 Found = TypeVar("Found")
-UP_WITHIN_SECONDS = 600
+START_TIMEOUT_SECONDS = 600
 
 
 @dataclass
 class Inbox:
-    """A mail server and a Slack webhook that keep what they get."""
+    """The messages received by a mail server and a Slack webhook."""
 
     mails: list[EmailMessage] = field(default_factory=list)
     posts: list[dict[str, Any]] = field(default_factory=list)
 
-    def about(self, what: str) -> tuple[list[EmailMessage], list[str]]:
-        """The mails and posts that name something; others may be told of at the same time."""
-        mails = [mail for mail in self.mails if what in str(mail["subject"])]
-        return mails, [text for text in map(json.dumps, self.posts) if what in text]
+    def about(self, subject: str) -> tuple[list[EmailMessage], list[str]]:
+        """Return the mails and posts about something; messages about other things may arrive at the same time."""
+        mails = [mail for mail in self.mails if subject in str(mail["subject"])]
+        return mails, [text for text in map(json.dumps, self.posts) if subject in text]
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         mail = message_from_bytes(envelope.content, policy=policy.default)
@@ -44,7 +44,7 @@ class Inbox:
 
 
 class RunningPlatform:
-    """A home in which the platform is up, and what it shows to the outside."""
+    """A platform that is running in a home, accessed through its databases and its API."""
 
     def __init__(self, home: Path, output: list[str]) -> None:
         self.output = output
@@ -57,12 +57,12 @@ class RunningPlatform:
         self._token = self.api("/auth/token", body, token=None)["access_token"]
 
     def sql(self, database: str, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        """Reads one of the databases."""
+        """Run a query in one of the databases."""
         with psycopg.connect(self.postgres.url(database)) as connection:
             return connection.execute(query, parameters or None).fetchall()
 
     def change(self, *statements: str) -> None:
-        """Changes the source, in one transaction."""
+        """Change the source in one transaction."""
         with psycopg.connect(self.postgres.url("source")) as connection:
             for statement in statements:
                 connection.execute(statement)
@@ -71,7 +71,7 @@ class RunningPlatform:
         self._changed_at = row[0]
 
     def api(self, path: str, body: dict[str, Any] | None = None, token: str | None = "own") -> dict[str, Any]:
-        """Airflow's REST API, as the signed-in user."""
+        """Call Airflow's REST API as the signed-in user."""
         request = urllib.request.Request(self.ui + path, headers={"Content-Type": "application/json"})
         if token:
             request.add_header("Authorization", f"Bearer {self._token if token == 'own' else token}")
@@ -81,7 +81,7 @@ class RunningPlatform:
             return dict(json.load(answer))
 
     def newest(self, asset: str) -> tuple[int, dict[str, int]]:
-        """The newest version of an asset and its inputs."""
+        """Return the newest version of an asset and the versions of its inputs."""
         version, inputs = self.sql(
             "warehouse",
             "select version, inputs from ops.publication where asset = %s order by version desc limit 1",
@@ -90,7 +90,7 @@ class RunningPlatform:
         return version, json.loads(inputs) if inputs else {}
 
     def runs(self, dag: str) -> int:
-        """Runs of a DAG that published something."""
+        """Return the number of runs of a DAG that published something."""
         return int(
             self.sql(
                 "airflow",
@@ -100,43 +100,43 @@ class RunningPlatform:
             )[0][0]
         )
 
-    def quiet(self) -> bool:
-        """Nothing runs or is about to: the last change was read, and every message is sent."""
-        # Asked again: what the change started may have begun meanwhile.
-        return self._is_idle() and self._has_read_the_last_change() and self._is_idle()
+    def is_idle(self) -> bool:
+        """Return whether nothing is running or about to run, the last change was read, and every message is sent."""
+        # Check twice: runs started by the change may have begun in the meantime.
+        return self._nothing_waits() and self._has_read_the_last_change() and self._nothing_waits()
 
-    def _is_idle(self) -> bool:
-        waits = {
+    def _nothing_waits(self) -> bool:
+        waiting = {
             "airflow": "select 1 from dag_run where state in ('queued', 'running')"
             " union all select 1 from asset_dag_run_queue limit 1",
             "warehouse": "select 1 from ops.outbox where sent_at is null and given_up_at is null limit 1",
         }
-        return not any(self.sql(database, question) for database, question in waits.items())
+        return not any(self.sql(database, query) for database, query in waiting.items())
 
     def _has_read_the_last_change(self) -> bool:
-        # One server holds source and warehouse: one clock.
+        # Source and warehouse are on one server and share its clock.
         later = "select 1 from ops.change where detected_at > %s limit 1"
         if self._changed_at is None or self.sql("warehouse", later, (self._changed_at,)):
             return True
-        # `detected_at` is when a detection began; it reads what is committed after that, too.
+        # `detected_at` is the start of a detection, which also reads changes committed later.
         source, warehouse = self.postgres.url("source", "source_reader"), self.postgres.url("warehouse")
         settings = Settings(source_url=SecretStr(source), warehouse_url=SecretStr(warehouse))
         return difference(settings) is None
 
     def state(self) -> str:
-        """What somebody needs to know who asks why something did not happen."""
-        questions = {
+        """Return a summary of the platform's state that helps to find out why a test failed."""
+        queries = {
             "now": ("airflow", "select now()"),
             "newest runs": (
                 "airflow",
                 "select dag_id, run_id, state, queued_at, start_date, end_date from dag_run order by id desc limit 40",
             ),
-            "tasks at work": (
+            "unfinished tasks": (
                 "airflow",
                 "select dag_id, task_id, state, try_number, queued_dttm, start_date from task_instance"
                 " where state is not null and state not in ('success', 'skipped', 'removed') order by id desc limit 40",
             ),
-            "alarms": ("airflow", "select * from asset_dag_run_queue"),
+            "queued asset events": ("airflow", "select * from asset_dag_run_queue"),
             "triggers": ("airflow", "select id, classpath, triggerer_id from trigger"),
             "heartbeats": ("airflow", "select job_type, state, latest_heartbeat from job order by id desc limit 8"),
             "changes": (
@@ -146,14 +146,14 @@ class RunningPlatform:
             "incidents": ("warehouse", "select asset, rule, status from ops.incident where resolved_at is null"),
         }
         lines = [f"source changed at {self._changed_at}"]
-        for name, (database, question) in questions.items():
-            lines += [f"-- {name}", *(" | ".join(map(str, row)) for row in self.sql(database, question))]
+        for name, (database, query) in queries.items():
+            lines += [f"-- {name}", *(" | ".join(map(str, row)) for row in self.sql(database, query))]
         return "\n".join([*lines, "-- output", *map(str.rstrip, self.output[-30:])])
 
 
-def wait_for(what: Callable[[], Found], seconds: float = 240) -> Found:
+def wait_for(condition: Callable[[], Found], seconds: float = 240) -> Found:
     deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not happen in time"
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.2)
     return found

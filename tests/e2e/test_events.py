@@ -1,4 +1,4 @@
-"""The platform as a user runs it: `adventureworks run`, a real scheduler, and changes that find their own way."""
+"""Changes of the source trigger the affected analyses through events, in a platform with a real scheduler."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ ORDER_TABLES = ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
 
 
 def any_order(platform: RunningPlatform, months_ago: int = 1) -> tuple[int, int, str]:
-    """An order of several lines, so many months before the newest one: its id, one line's id, its month.
+    """Return the id, a line id and the month of an order with several lines, `months_ago` months before the newest.
 
-    A change of it is shown by the reports of its month and of each later one, so a late month makes few runs.
+    A change appears in the reports of its month and of each later month, so a recent month causes little work.
     """
     order, line, month = platform.sql(
         "warehouse",
-        # No line that one more piece would bring to the next volume discount.
+        # Skip lines that would reach the next volume discount with one more piece.
         "select sales_order_id, min(sales_order_detail_id) filter (where quantity < 9),"
         " to_char(min(order_date), 'YYYY-MM') from marts.fact_sales where date_trunc('month', order_date) ="
         " (select date_trunc('month', max(order_date)) - make_interval(months => %s) from marts.fact_sales)"
@@ -31,7 +31,7 @@ def any_order(platform: RunningPlatform, months_ago: int = 1) -> tuple[int, int,
 
 
 def sell_one_more(order: int, line: int) -> tuple[str, str]:
-    """The statements with which one line of an order grows by one."""
+    """Return the statements that increase the quantity of one order line by one."""
     return (
         'update "Sales"."SalesOrderDetail" set "OrderQty" = "OrderQty" + 1, "LineTotal" = round("UnitPrice" *'
         f' (1 - "UnitPriceDiscount") * ("OrderQty" + 1), 6) where "SalesOrderDetailID" = {line}',
@@ -42,7 +42,7 @@ def sell_one_more(order: int, line: int) -> tuple[str, str]:
 
 
 def sources_of(mart: Mart) -> set[str]:
-    """The source tables that a mart is made of, be it through other marts."""
+    """Return the source tables that a mart depends on, directly or through other marts."""
     return set().union(*({name} if name in SOURCE_TABLES else sources_of(MARTS[name]) for name in mart.inputs))
 
 
@@ -51,18 +51,18 @@ def test_the_first_run_publishes_everything_once(platform: RunningPlatform) -> N
     assert versions == dict.fromkeys([*SOURCE_TABLES, *MARTS], 1)
     assert {dag: platform.runs(dag) for dag in ["ingest_source", *ANALYSES]} == dict.fromkeys(
         ["ingest_source", *ANALYSES], 1
-    ), "many inputs change at once, each analysis follows once"
+    ), "many inputs change at once, but each analysis runs once"
     too_early = platform.sql(
         "airflow",
         "select dag_id from dag_run where run_type = 'scheduled' and run_after < (select min(queued_at) from dag_run)"
         " and dag_id not in ('ingest_source', 'financial_reporting')",
     )
-    assert too_early == [], "no calendar starts an analysis before there is data"
+    assert too_early == [], "no calendar may start an analysis before there is data"
     assert {version for mart in MARTS for version in platform.newest(mart)[1].values()} == {1}
     assert any(f"{len(MARTS)} of {len(MARTS)} marts are fresh" in line for line in platform.output)
 
 
-def test_one_event_per_table_tells_what_was_published(platform: RunningPlatform) -> None:
+def test_each_table_has_one_event_with_what_was_published(platform: RunningPlatform) -> None:
     events = platform.api("/api/v2/assets/events?limit=200")["asset_events"]
     tables = [event for event in events if event["name"] in SOURCE_TABLES]
     assert sorted(event["name"] for event in tables) == sorted(SOURCE_TABLES)
@@ -79,45 +79,47 @@ def test_the_asset_page_shows_verdict_and_watermark(platform: RunningPlatform) -
     assert assets["Sales_SalesOrderHeader"]["group"] == "Sales"
     assert assets["daily_sales"]["group"] == "sales"
     for name in ("Sales_SalesOrderHeader", "daily_sales"):
-        kept = platform.api(f"/api/v2/assets/{assets[name]['id']}/state-store")["asset_state_store"]
-        state = {entry["key"]: entry["value"] for entry in kept}
+        entries = platform.api(f"/api/v2/assets/{assets[name]['id']}/state-store")["asset_state_store"]
+        state = {entry["key"]: entry["value"] for entry in entries}
         assert "passed" in str(state["verdict"])
         assert "watermark" in state
 
 
-def test_nothing_is_shown_without_signing_in(platform: RunningPlatform) -> None:
+def test_the_api_requires_a_login(platform: RunningPlatform) -> None:
     with pytest.raises(urllib.error.HTTPError, match="401"):
         platform.api("/api/v2/dags", token=None)
 
 
-def test_one_changed_order_finds_its_way_by_itself(platform: RunningPlatform) -> None:
+def test_one_changed_order_runs_each_affected_analysis_once(platform: RunningPlatform) -> None:
     order, line, month = any_order(platform)
-    wait_for(platform.quiet)
+    wait_for(platform.is_idle)
     before_runs = {dag: platform.runs(dag) for dag in ["ingest_source", *ANALYSES]}
-    looks = "select id, run_type from dag_run where dag_id = 'data_quality_control'"
-    known = dict(platform.sql("airflow", looks))
+    quality_runs = "select id, run_type from dag_run where dag_id = 'data_quality_control'"
+    known = dict(platform.sql("airflow", quality_runs))
     before = dict(
         platform.sql(
             "warehouse", "select to_char(order_date, 'YYYY-MM'), sum(revenue) from marts.daily_sales group by 1"
         )
     )
     platform.change(*sell_one_more(order, line))
-    # What judges all marts comes last.
+    # The DAG that checks all marts runs last.
     wait_for(lambda: platform.newest("data_quality")[0] == 2)
-    wait_for(platform.quiet)
+    wait_for(platform.is_idle)
 
     affected = {mart.dag for mart in MARTS.values() if sources_of(mart) & set(ORDER_TABLES)}
     assert {"production_costs"} == set(ANALYSES) - affected
     runs = {dag: platform.runs(dag) - before_runs[dag] for dag in before_runs}
     assert runs == {dag: int(dag in {"ingest_source", *affected}) for dag in runs}, "each affected analysis runs once"
-    new = [kind for number, kind in platform.sql("airflow", looks) if number not in known]
-    assert "asset_triggered" in new, "the last publication starts it"
-    # Two analyses that end together may both see that all is settled, and the dispatcher may be quicker.
-    assert len(new) <= 3, "no earlier publication does"
+    new = [kind for number, kind in platform.sql("airflow", quality_runs) if number not in known]
+    assert "asset_triggered" in new, "the last publication must start it"
+    # Two analyses that end together may both find that everything is settled, and the dispatcher may be faster.
+    assert len(new) <= 3, "no earlier publication may start it"
     versions = dict(platform.sql("warehouse", "select asset, max(version) from ops.publication group by asset"))
     for mart in MARTS:
         read = platform.newest(mart)[1]
-        assert read == {name: versions[name] for name in read}, f"{mart} was made of the newest of everything"
+        assert read == {name: versions[name] for name in read}, (
+            f"{mart} must be computed from the newest version of every input"
+        )
     loaded = platform.sql(
         "warehouse",
         "select asset from ops.change where run_id = (select run_id from ops.publication where asset ="
@@ -139,11 +141,11 @@ def test_one_changed_order_finds_its_way_by_itself(platform: RunningPlatform) ->
 
 
 def test_an_ingestion_without_a_change_starts_nothing(platform: RunningPlatform) -> None:
-    wait_for(platform.quiet)
+    wait_for(platform.is_idle)
     [(before,)] = platform.sql("airflow", "select count(*) from dag_run where dag_id = 'daily_sales_etl'")
     run = platform.api("/api/v2/dags/ingest_source/dagRuns", {"logical_date": None})["dag_run_id"]
     wait_for(lambda: platform.api(f"/api/v2/dags/ingest_source/dagRuns/{run}")["state"] == "success")
-    wait_for(platform.quiet)
+    wait_for(platform.is_idle)
     tasks = platform.api(f"/api/v2/dags/ingest_source/dagRuns/{run}/taskInstances")["task_instances"]
     states = {task["task_id"]: task["state"] for task in tasks}
     assert states.pop("detect") == "success"
@@ -151,13 +153,13 @@ def test_an_ingestion_without_a_change_starts_nothing(platform: RunningPlatform)
     assert platform.sql("airflow", "select count(*) from dag_run where dag_id = 'daily_sales_etl'") == [(before,)]
 
 
-def test_a_broken_line_and_a_dropped_column_reach_their_owner_and_no_reader(
+def test_a_broken_line_and_a_dropped_column_are_reported_to_owners_and_not_published(
     platform: RunningPlatform, inbox: tuple[Inbox, dict[str, str]]
 ) -> None:
-    kept, _ = inbox
-    wait_for(platform.quiet)
-    kept.mails.clear()
-    kept.posts.clear()
+    received, _ = inbox
+    wait_for(platform.is_idle)
+    received.mails.clear()
+    received.posts.clear()
     order, line, _ = any_order(platform)
     good = platform.sql("warehouse", "select sum(revenue), count(*) from marts.fact_sales")
     platform.change(
@@ -166,20 +168,20 @@ def test_a_broken_line_and_a_dropped_column_reach_their_owner_and_no_reader(
     )
     assets = ("Sales_SalesOrderDetail", "Purchasing_Vendor")
 
-    def told(times: int) -> bool:
-        return all(len(messages) == times for asset in assets for messages in kept.about(asset))
+    def notified(times: int) -> bool:
+        return all(len(messages) == times for asset in assets for messages in received.about(asset))
 
-    wait_for(lambda: told(1))
-    wait_for(platform.quiet)
-    assert told(1)
+    wait_for(lambda: notified(1))
+    wait_for(platform.is_idle)
+    assert notified(1)
     assert platform.sql("warehouse", "select sum(revenue), count(*) from marts.fact_sales") == good
 
-    mails = [mail for asset in assets for mail in kept.about(asset)[0]]
+    mails = [mail for asset in assets for mail in received.about(asset)[0]]
     bodies = " ".join(mail.get_body(("plain",)).get_content() for mail in mails)  # type: ignore[union-attr]
     assert [mail["to"] for mail in mails] == ["sales@localhost", "purchasing@localhost"]
     for words in (str(line), "OrderQty > 0", "adventureworks quarantine show Sales_SalesOrderDetail", "CreditRating"):
         assert words in " ".join(bodies.split())
-        assert words in json.dumps(kept.posts).replace("&gt;", ">")
+        assert words in json.dumps(received.posts).replace("&gt;", ">")
 
     platform.change(
         f'update "Sales"."SalesOrderDetail" set "OrderQty" = 1, "LineTotal" = round("UnitPrice" *'
@@ -187,5 +189,5 @@ def test_a_broken_line_and_a_dropped_column_reach_their_owner_and_no_reader(
         'alter table "Purchasing"."Vendor" rename column "Rating" to "CreditRating"',
         *sell_one_more(order, line),
     )
-    wait_for(lambda: told(2))
+    wait_for(lambda: notified(2))
     assert platform.sql("warehouse", "select count(*) from ops.incident where status = 'open'") == [(0,)]

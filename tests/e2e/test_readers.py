@@ -1,4 +1,4 @@
-"""What people see of the running platform: the dashboard in a browser, reports, and what the watch finds."""
+"""What users see of a running platform: the dashboard in a browser, reports, and messages of the watch."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from axe_playwright_python.sync_playwright import Axe
 from openpyxl import load_workbook
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from adventureworks.reports.month import shows
+from adventureworks.reports.month import shows_any
 from tests.conftest import REPOSITORY
 from tests.e2e.running import Inbox, RunningPlatform, wait_for
 from tests.e2e.test_events import any_order, sell_one_more
 
 PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
 SIZES = {"desktop": (1280, 900), "phone": (360, 740)}
-PICTURES = Path(os.environ.get("SCREENSHOTS", REPOSITORY / "build" / "screenshots"))
+SCREENSHOT_FOLDER = Path(os.environ.get("SCREENSHOTS", REPOSITORY / "build" / "screenshots"))
 
 
 @pytest.fixture(scope="module")
@@ -56,33 +56,35 @@ def signed_in(browser: Browser, platform: RunningPlatform, scheme: str = "light"
 
 
 @pytest.mark.parametrize(("scheme", "size"), [("light", "desktop"), ("dark", "phone")])
-def test_every_page_can_be_read_by_everybody(
+def test_every_page_is_accessible_and_fits_the_screen(
     platform: RunningPlatform, browser: Browser, scheme: str, size: str
 ) -> None:
-    wait_for(platform.quiet)
+    wait_for(platform.is_idle)
     page = signed_in(browser, platform, scheme, size)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    asked: set[str] = set()
-    page.on("request", lambda request: asked.add(request.url))
-    PICTURES.mkdir(parents=True, exist_ok=True)
+    requested: set[str] = set()
+    page.on("request", lambda request: requested.add(request.url))
+    SCREENSHOT_FOLDER.mkdir(parents=True, exist_ok=True)
     for name in PAGES:
         page.goto(f"{platform.ui}/dashboard/{name}")
         for chart in page.locator("[data-chart]").all():
             chart.locator("svg").first.wait_for()
         assert page.locator("html").get_attribute("data-scheme") == scheme
-        page.screenshot(path=PICTURES / f"{name}-{scheme}-{size}.png", full_page=True)
+        page.screenshot(path=SCREENSHOT_FOLDER / f"{name}-{scheme}-{size}.png", full_page=True)
         found = Axe().run(page).response["violations"]
         serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
         assert serious == [], name
         wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wider <= 0, f"{name} does not fit"
+        assert wider <= 0, f"{name} is wider than the screen"
     assert errors == []
-    assert {url for url in asked if not url.startswith((platform.ui, "data:"))} == set(), "nothing from elsewhere"
+    assert {url for url in requested if not url.startswith((platform.ui, "data:"))} == set(), (
+        "nothing is loaded from other hosts"
+    )
     page.context.close()
 
 
-def test_the_menu_of_airflow_leads_to_the_dashboard(platform: RunningPlatform, browser: Browser) -> None:
+def test_the_dashboard_opens_from_airflows_menu(platform: RunningPlatform, browser: Browser) -> None:
     page = signed_in(browser, platform)
     page.goto(f"{platform.ui}/plugin/adventureworks")
     inside = page.frame_locator("iframe")
@@ -92,19 +94,19 @@ def test_the_menu_of_airflow_leads_to_the_dashboard(platform: RunningPlatform, b
     page.context.close()
 
 
-def test_links_lead_out_of_the_frame_to_the_pages_of_airflow(platform: RunningPlatform, browser: Browser) -> None:
+def test_links_open_airflows_pages_outside_the_frame(platform: RunningPlatform, browser: Browser) -> None:
     page = signed_in(browser, platform)
     links = {"DAG daily_sales_etl, daily_sales": "/dags/daily_sales_etl", "Asset daily_sales": "/assets"}
-    for link, leads_to in links.items():
+    for link, target in links.items():
         page.goto(f"{platform.ui}/plugin/adventureworks")
         inside = page.frame_locator("iframe")
         inside.get_by_role("link", name="Freshness and quality").click()
         inside.get_by_role("link", name=link, exact=True).click()
-        page.wait_for_url(f"**{leads_to}**")
+        page.wait_for_url(f"**{target}**")
     page.context.close()
 
 
-def test_a_report_is_downloaded_and_agrees_with_the_warehouse(platform: RunningPlatform, browser: Browser) -> None:
+def test_a_downloaded_report_agrees_with_the_warehouse(platform: RunningPlatform, browser: Browser) -> None:
     page = signed_in(browser, platform)
     [(month, revenue)] = platform.sql(
         "warehouse",
@@ -119,15 +121,15 @@ def test_a_report_is_downloaded_and_agrees_with_the_warehouse(platform: RunningP
     page.context.close()
 
 
-def test_an_incident_is_taken_on_in_the_browser(platform: RunningPlatform, browser: Browser) -> None:
-    wait_for(platform.quiet)
+def test_incidents_can_be_acknowledged_in_the_browser(platform: RunningPlatform, browser: Browser) -> None:
+    wait_for(platform.is_idle)
     platform.change('alter table "Purchasing"."Vendor" rename column "CreditRating" to "Rating"')
     unresolved = "select acknowledged_by from ops.incident where asset = 'Purchasing_Vendor' and resolved_at is null"
     wait_for(lambda: platform.sql("warehouse", unresolved))
     page = signed_in(browser, platform)
     page.goto(f"{platform.ui}/dashboard/incidents")
-    page.screenshot(path=PICTURES / "incident-open.png", full_page=True)
-    page.locator(".incident.open", has_text="Purchasing_Vendor").get_by_role("button", name="Take it on").click()
+    page.screenshot(path=SCREENSHOT_FOLDER / "incident-open.png", full_page=True)
+    page.locator(".incident.open", has_text="Purchasing_Vendor").get_by_role("button", name="Acknowledge").click()
     page.locator(".incident.acknowledged", has_text="Purchasing_Vendor").wait_for()
     assert platform.sql("warehouse", unresolved) == [("admin",)]
     platform.change('alter table "Purchasing"."Vendor" rename column "Rating" to "CreditRating"')
@@ -135,10 +137,8 @@ def test_an_incident_is_taken_on_in_the_browser(platform: RunningPlatform, brows
     page.context.close()
 
 
-def test_the_months_that_show_a_changed_month_are_filed_anew(
-    platform: RunningPlatform,
-) -> None:
-    wait_for(platform.quiet)
+def test_reports_that_show_a_changed_month_are_filed_again(platform: RunningPlatform) -> None:
+    wait_for(platform.is_idle)
     order, line, month = any_order(platform, months_ago=4)
     filed = "select month, string_agg(digest, ' ' order by language, kind) from ops.report_file group by month"
     before = dict(platform.sql("warehouse", filed))
@@ -150,15 +150,17 @@ def test_the_months_that_show_a_changed_month_are_filed_anew(
     [(revision, _)] = platform.sql("warehouse", reported, (month,))
     platform.change(*sell_one_more(order, line))
     wait_for(lambda: platform.sql("warehouse", reported, (month,)) == [(revision + 1, "restated")])
-    wait_for(platform.quiet)
+    wait_for(platform.is_idle)
     after = dict(platform.sql("warehouse", filed))
-    # The month, and the four after it that show it: as the month before, in their year to date or their chart.
-    showing = [key for key in months if shows(key, [month])]
+    # The month itself and the four later ones that show it as previous month, in the year to date or in the chart.
+    showing = [key for key in months if shows_any(key, [month])]
     assert len(showing) == 5
     assert {key for key in months if after[key] != before[key]} == set(showing)
     states = platform.sql("warehouse", "select month, status from ops.monthly_report where status = 'refreshed'")
-    # The newest whole month is news itself, and the one after it is not over.
-    assert {key for key, _ in states} >= set(showing[1:-2]), "the others only because they are compared with it"
+    # The newest complete month is announced itself, and the month after it is not over.
+    assert {key for key, _ in states} >= set(showing[1:-2]), (
+        "the other reports are only filed again because they are compared with it"
+    )
     [(changes,)] = platform.sql("warehouse", "select changes from ops.monthly_report where month = %s", (month,))
     assert {change["part"] for change in json.loads(changes)} == {"total", "region", "category"}
     [(path, size)] = platform.sql(
@@ -169,12 +171,12 @@ def test_the_months_that_show_a_changed_month_are_filed_anew(
     assert (platform.home / "reports" / path).stat().st_size == size
 
 
-def test_a_scheduler_that_stands_still_is_told_of_and_so_is_its_recovery(
+def test_a_frozen_scheduler_and_its_recovery_are_reported(
     platform: RunningPlatform, inbox: tuple[Inbox, dict[str, str]]
 ) -> None:
-    kept, _ = inbox
-    wait_for(platform.quiet)
-    kept.mails.clear()
+    received, _ = inbox
+    wait_for(platform.is_idle)
+    received.mails.clear()
     family = [
         process
         for process in psutil.process_iter(["cmdline", "environ"])
@@ -184,13 +186,13 @@ def test_a_scheduler_that_stands_still_is_told_of_and_so_is_its_recovery(
     for process in family:
         process.send_signal(signal.SIGSTOP)
     try:
-        wait_for(lambda: kept.about("scheduler_is_alive")[0], seconds=180)
+        wait_for(lambda: received.about("scheduler_is_alive")[0], seconds=180)
     finally:
         for process in family:
             process.send_signal(signal.SIGCONT)
     wait_for(
-        lambda: any("recovered" in str(mail["subject"]) for mail in kept.about("scheduler_is_alive")[0]), seconds=60
+        lambda: any("recovered" in str(mail["subject"]) for mail in received.about("scheduler_is_alive")[0]), seconds=60
     )
-    mails, _ = kept.about("scheduler_is_alive")
+    mails, _ = received.about("scheduler_is_alive")
     assert {mail["to"] for mail in mails} == {"platform@localhost"}
     assert len(mails) == 2

@@ -1,4 +1,4 @@
-"""Candidates with a fault, and what the checks say of them."""
+"""Candidates with a fault, and the results of their checks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Warehouse(NamedTuple):
 
     @contextmanager
     def candidate(self, table: str, select: str) -> Iterator[None]:
-        """Lets the candidate view of a table show something else for a while."""
+        """Replace the candidate view of a table by `select` within the context."""
         entry = SOURCE_TABLES.get(table) or MARTS[table]
         with psycopg.connect(self.url) as connection:
             connection.execute(f'create or replace view staging."{table}" as {select}')
@@ -46,12 +46,12 @@ class Warehouse(NamedTuple):
                 connection.execute(f'create or replace view staging."{table}" as {layout.published_rows(entry)}')
 
     def columns(self, table: str, **changed: str) -> str:
-        """The columns of a table, some of them replaced by an expression."""
+        """Return the columns of a table as SQL, some of them replaced by an expression."""
         entry = SOURCE_TABLES.get(table) or MARTS[table]
         names = [column.name for column in columns_of(entry)]
         return ", ".join(f'{changed[name]} as "{name}"' if name in changed else f'"{name}"' for name in names)
 
 
 def broken(outcomes: Iterable[CheckOutcome]) -> dict[str, CheckOutcome]:
-    """What did not pass, by rule."""
+    """Return the outcomes that are not passes, by rule."""
     return {outcome.rule: outcome for outcome in outcomes if outcome.outcome != "pass"}

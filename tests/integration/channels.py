@@ -1,4 +1,4 @@
-"""A mail server and a webhook on this machine, which keep what they are given."""
+"""A local mail server and webhook that record what they receive."""
 
 import asyncio
 import json
@@ -21,19 +21,19 @@ SECRET = "T000/B000/sEcReT"
 
 @dataclass
 class Inbox:
-    """What the mail server took; `refuses` are recipients that it does not know."""
+    """The mails that the server accepted; `refuses` are recipients that it rejects."""
 
     port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)
     slow_seconds: float = 0
-    """How long the server thinks about a recipient."""
+    """Delay before it accepts a recipient."""
     reading_seconds: float = 0
-    """How long it takes to read a mail: who goes away meanwhile has not handed it over."""
+    """Time to read a mail: a mail whose sender disconnects meanwhile is not accepted."""
     answers_after_seconds: float = 0
-    """How long it takes to say that it has taken a mail."""
+    """Delay before it confirms that a mail is accepted."""
     begun: int = 0
-    """How many mails it began to read."""
+    """Number of mails that it began to read."""
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
         await asyncio.sleep(self.slow_seconds)
@@ -57,12 +57,12 @@ class Inbox:
 
 @dataclass
 class Webhook:
-    """What was posted to the webhook, and what it answers."""
+    """The requests to the webhook, and its response."""
 
     port: int = 0
     answer: int = 200
     retry_after: int = 0
-    """How many seconds it wants to be left alone, with an answer that is not 200."""
+    """Value of the Retry-After header, in seconds, in responses other than 200."""
     answers_after_seconds: float = 0
     paths: list[str] = field(default_factory=list)
     posts: list[dict[str, Any]] = field(default_factory=list)
@@ -91,7 +91,7 @@ def webhook() -> Iterator[Webhook]:
             hook.paths.append(self.path)
             hook.posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             time.sleep(hook.answers_after_seconds)
-            # Who asked may have gone away by now.
+            # The client may have disconnected by now.
             with suppress(ConnectionError):
                 self.answer()
 

@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector on this machine, which keeps what it is sent over HTTP."""
+"""A local OpenTelemetry collector that stores the metrics it receives over HTTP."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ Labels = frozenset[tuple[str, str]]
 
 @dataclass
 class Collector:
-    """The newest value of every series; `hangs` makes it accept requests and never answer."""
+    """Stores the newest value of every series. `hangs`: it accepts requests but never answers."""
 
     port: int = 0
     hangs: bool = False
@@ -27,7 +27,7 @@ class Collector:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def take(self, body: bytes) -> None:
+    def store(self, body: bytes) -> None:
         for of_resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
             self.resource |= _labels(of_resource.resource.attributes)
             for metric in (metric for scope in of_resource.scope_metrics for metric in scope.metrics):
@@ -38,7 +38,7 @@ class Collector:
                     points[labels] = point.as_double if point.HasField("as_double") else point.as_int
 
     def values(self, metric: str, label: str, **where: str) -> dict[str, float]:
-        """The values of a metric by one of its labels, of the series that have these labels."""
+        """Return the values of a metric by one of its labels, for the series that have the labels `where`."""
         return {
             dict(labels)[label]: value for labels, value in self.series[metric].items() if where.items() <= set(labels)
         }
@@ -55,7 +55,7 @@ def collector() -> Iterator[Collector]:
             if kept.hangs:
                 end.wait()
             assert self.path == "/v1/metrics"
-            kept.take(body)
+            kept.store(body)
             self.send_response(200)
             self.end_headers()
 

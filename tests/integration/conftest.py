@@ -1,4 +1,4 @@
-"""What the suites on real processes share."""
+"""Fixtures of the suites on real processes."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from adventureworks.catalog import ANALYSES
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
-from adventureworks.source.sample import generate
+from adventureworks_sample import generate
 from tests.conftest import WORKER, Once, create_database
 from tests.integration.channels import inbox, webhook
 from tests.integration.pipeline import Pipeline
@@ -25,7 +25,7 @@ Adventureworks = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def adventureworks(tmp_path: Path) -> Adventureworks:
-    """Runs the command line on a home of its own, as a user would."""
+    """A function that runs the command line on a separate home, as a user would."""
 
     def call(*arguments: str, home: Path = tmp_path / "home", timeout: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -43,7 +43,7 @@ def adventureworks(tmp_path: Path) -> Adventureworks:
 
 @pytest.fixture(scope="session")
 def templates(postgres: EmbeddedPostgres, once: Once) -> dict[str, str]:
-    """A source with generated data and a warehouse in which all of it is published, by role; tests get copies."""
+    """The names of a source with generated data and of a warehouse that has published it, by role; tests get copies."""
     names = {"source": "published_source", "warehouse": "published_warehouse"}
 
     def make() -> None:

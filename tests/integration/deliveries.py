@@ -1,4 +1,4 @@
-"""Deliveries straight into staging: the steps that judge the shape of a change, and nothing around them."""
+"""Deliveries straight into staging, to test only the steps that check the profile of a change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import polars as pl
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.gate import profiling
 from adventureworks.gate.checks import CheckOutcome
-from adventureworks.gate.contract import hold_against
+from adventureworks.gate.contract import validate
 from adventureworks.gate.load import protected
 from adventureworks.settings import Settings
 from adventureworks.source import open_source
@@ -22,21 +22,19 @@ _numbers = count(1)
 
 
 def typed(folder: Path, *assets: str) -> dict[str, pl.DataFrame]:
-    """The tables of a folder with the contract's types."""
+    """Return the tables of a folder with the contract's types."""
     with open_source(Settings(source=str(folder))).snapshot() as snapshot:
         return {
             asset: protected(
                 SOURCE_TABLES[asset],
-                pl.concat(
-                    hold_against(SOURCE_TABLES[asset], batch).good for batch in snapshot.rows(SOURCE_TABLES[asset])
-                ),
+                pl.concat(validate(SOURCE_TABLES[asset], batch).good for batch in snapshot.rows(SOURCE_TABLES[asset])),
             )
             for asset in assets
         }
 
 
 class Deliveries:
-    """A warehouse that takes frames for deliveries."""
+    """A warehouse that accepts frames as deliveries."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -46,7 +44,7 @@ class Deliveries:
             layout.prepare(connection)
 
     def deliver(self, frames: Mapping[str, pl.DataFrame], *, whole: bool = False) -> list[CheckOutcome]:
-        """Stages frames, changed rows or whole tables, and judges their shape."""
+        """Stage frames of changed rows or whole tables, and check their profiles."""
         self.run = f"ingest_source/delivery_{WORKER}_{next(_numbers)}"
         with self.warehouse.connect("test") as connection:
             for asset in frames:
@@ -62,7 +60,7 @@ class Deliveries:
         return profiling.judge_changes(self.settings, self.run, list(frames))
 
     def publish(self, *assets: str) -> None:
-        """Publishes what was delivered last."""
+        """Publish the last delivery of these tables."""
         with self.warehouse.connect("test") as connection:
             for asset in assets:
                 effect, _ = publication.merge(connection, SOURCE_TABLES[asset])
@@ -80,7 +78,7 @@ class Deliveries:
                 layout.show_published(connection, SOURCE_TABLES[asset])
 
     def accept(self, frames: Mapping[str, pl.DataFrame], *, whole: bool = False) -> list[CheckOutcome]:
-        """Delivers and publishes, whatever was found."""
+        """Deliver and publish, whatever the checks found."""
         found = self.deliver(frames, whole=whole)
         self.publish(*frames)
         return found

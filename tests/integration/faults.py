@@ -1,7 +1,7 @@
-"""Deliveries of the real data that went wrong in one way each, and changes that business makes.
+"""Deliveries of the real data with one fault each, and harmless changes made by the business.
 
-Each takes the tables and returns the changed ones. `REDELIVERED` are rows of tables that are published, `ARRIVING` a
-day's new rows, `SILENT` a week's.
+Each function takes the tables and returns the changed ones. `REDELIVERED` changes rows of published tables, `ARRIVING`
+the new rows of a day, `SILENT` those of a week.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def rewritten(asset: str, column: str, values: pl.Expr) -> Change:
     return lambda tables: {asset: tables[asset].with_columns(values.alias(column))}
 
 
-def doubled(asset: str, *keys: str, where: pl.Expr = ALL) -> Change:
-    """Every row, and every row again under new keys and uuids."""
+def duplicated(asset: str, *keys: str, where: pl.Expr = ALL) -> Change:
+    """Return every row, and every row again under new keys and UUIDs."""
 
     def change(tables: Frames) -> Frames:
         frame, entry = tables[asset].filter(where), SOURCE_TABLES[asset]
@@ -123,14 +123,14 @@ HARMLESS: dict[str, Change] = {
     "a new territory": _territory,
     "a new category": _category,
     "a new year of sales": constant("Sales_SalesTerritory", "SalesYTD", 0),
-    "names are completed": rewritten(PERSON, "MiddleName", pl.col("MiddleName") + "."),
-    "stock is counted": rewritten(
+    "middle initials get a point": rewritten(PERSON, "MiddleName", pl.col("MiddleName") + "."),
+    "a stock count": rewritten(
         "Production_ProductInventory", "Quantity", pl.col("Quantity") + (pl.col("ProductID") % 7).cast(pl.Int16)
     ),
-    "customers move to another host": rewritten(
+    "email addresses move to another domain": rewritten(
         "Person_EmailAddress", "EmailAddress", pl.col("EmailAddress").str.replace("adventure-works.com", "aw.example")
     ),
-    "nothing new": lambda tables: {HEADER: tables[HEADER], RATE: tables[RATE]},
+    "no change": lambda tables: {HEADER: tables[HEADER], RATE: tables[RATE]},
 }
 
 REDELIVERED: dict[str, Change] = {
@@ -147,19 +147,19 @@ REDELIVERED: dict[str, Change] = {
     "territories of sales persons are NULL": emptied("Sales_SalesPerson", "TerritoryID"),
     "middle names are empty": constant(PERSON, "MiddleName", ""),
     "end dates of work orders are NULL": emptied("Production_WorkOrder", "EndDate"),
-    "tax and freight exchanged": swapped(HEADER, "TaxAmt", "Freight"),
-    "addresses exchanged": swapped(HEADER, "BillToAddressID", "ShipToAddressID"),
-    "names exchanged": swapped(PERSON, "FirstName", "LastName"),
-    "cost and price exchanged": swapped(PRODUCT, "StandardCost", "ListPrice"),
-    "currencies exchanged": swapped(RATE, "FromCurrencyCode", "ToCurrencyCode"),
-    "rates exchanged": swapped(RATE, "AverageRate", "EndOfDayRate"),
-    "due and ship date exchanged": swapped(HEADER, "DueDate", "ShipDate"),
-    "sales of two years exchanged": swapped("Sales_SalesTerritory", "SalesYTD", "SalesLastYear"),
-    "reorder point and safety stock exchanged": swapped(PRODUCT, "ReorderPoint", "SafetyStockLevel"),
+    "tax and freight swapped": swapped(HEADER, "TaxAmt", "Freight"),
+    "addresses swapped": swapped(HEADER, "BillToAddressID", "ShipToAddressID"),
+    "names swapped": swapped(PERSON, "FirstName", "LastName"),
+    "cost and price swapped": swapped(PRODUCT, "StandardCost", "ListPrice"),
+    "currencies swapped": swapped(RATE, "FromCurrencyCode", "ToCurrencyCode"),
+    "rates swapped": swapped(RATE, "AverageRate", "EndOfDayRate"),
+    "due and ship date swapped": swapped(HEADER, "DueDate", "ShipDate"),
+    "sales of two years swapped": swapped("Sales_SalesTerritory", "SalesYTD", "SalesLastYear"),
+    "reorder point and safety stock swapped": swapped(PRODUCT, "ReorderPoint", "SafetyStockLevel"),
     "one territory for all": constant(HEADER, "TerritoryID", 1),
-    "territory 5 has become 4": constant(HEADER, "TerritoryID", 4, pl.col("TerritoryID") == 5),
+    "territory 5 becomes 4": constant(HEADER, "TerritoryID", 4, pl.col("TerritoryID") == 5),
     "all orders are online": constant(HEADER, "OnlineOrderFlag", True),
-    "one reason for all sizes": constant(PRODUCT, "ProductLine", "R"),
+    "one product line for all": constant(PRODUCT, "ProductLine", "R"),
     "rates a hundred times too high": times(RATE, "AverageRate", "100", pl.col("CurrencyRateDate").dt.day() == 1),
     "rates a hundred times too low": times(RATE, "AverageRate", "0.01", pl.col("CurrencyRateDate").dt.day() == 1),
     "prices in cents": times(LINE, "UnitPrice", "100"),
@@ -170,19 +170,19 @@ REDELIVERED: dict[str, Change] = {
     ),
     "names in capitals": rewritten(PERSON, "LastName", pl.col("LastName").str.to_uppercase()),
     "names cut to ten letters": rewritten(PRODUCT, "Name", pl.col("Name").str.slice(0, 10)),
-    "names moved one row on": rewritten(PRODUCT, "Name", pl.col("Name").shift(1, fill_value="None before")),
+    "names shifted by one row": rewritten(PRODUCT, "Name", pl.col("Name").shift(1, fill_value="None before")),
     "hours of another time zone": rewritten(HEADER, "OrderDate", pl.col("OrderDate").dt.offset_by("-5h")),
     "weights in another unit": times(PRODUCT, "Weight", "0.1", pl.col("Weight") % 1 == 0),
-    "quantities tenfold": times("Production_ProductInventory", "Quantity", "10"),
-    "orders doubled": doubled(HEADER),
-    "lines doubled": doubled(LINE, "SalesOrderDetailID"),
-    "transactions doubled": doubled("Production_TransactionHistory"),
-    "products doubled": doubled(PRODUCT),
-    "customers doubled": doubled(CUSTOMER),
-    "purchase lines doubled": doubled("Purchasing_PurchaseOrderDetail", "PurchaseOrderDetailID"),
-    "rates doubled": doubled(RATE),
-    "work orders doubled": doubled("Production_WorkOrder"),
-    "tax rates doubled": doubled("Sales_SalesTaxRate"),
+    "quantities multiplied by ten": times("Production_ProductInventory", "Quantity", "10"),
+    "orders duplicated": duplicated(HEADER),
+    "lines duplicated": duplicated(LINE, "SalesOrderDetailID"),
+    "transactions duplicated": duplicated("Production_TransactionHistory"),
+    "products duplicated": duplicated(PRODUCT),
+    "customers duplicated": duplicated(CUSTOMER),
+    "purchase lines duplicated": duplicated("Purchasing_PurchaseOrderDetail", "PurchaseOrderDetailID"),
+    "rates duplicated": duplicated(RATE),
+    "work orders duplicated": duplicated("Production_WorkOrder"),
+    "tax rates duplicated": duplicated("Sales_SalesTaxRate"),
 }
 
 ARRIVING: dict[str, Change] = {
@@ -191,15 +191,15 @@ ARRIVING: dict[str, Change] = {
     "a day of online orders without cards": emptied(HEADER, "CreditCardID", pl.col("OnlineOrderFlag")),
     "a day without tax": constant(HEADER, "TaxAmt", 0),
     "a day without tracking numbers": emptied(LINE, "CarrierTrackingNumber"),
-    "a day with tax and freight exchanged": swapped(HEADER, "TaxAmt", "Freight"),
-    "a day with due and ship date exchanged": swapped(HEADER, "DueDate", "ShipDate"),
+    "a day with tax and freight swapped": swapped(HEADER, "TaxAmt", "Freight"),
+    "a day with due and ship date swapped": swapped(HEADER, "DueDate", "ShipDate"),
     "a day of rates a hundred times too high": times(RATE, "AverageRate", "100"),
     "one rate a hundred times too high": times(RATE, "EndOfDayRate", "100", pl.col("ToCurrencyCode") == "JPY"),
     "one rate a hundred times too low": times(RATE, "EndOfDayRate", "0.01", pl.col("ToCurrencyCode") == "JPY"),
     "a day of prices in cents": times(LINE, "UnitPrice", "100"),
-    "a day of orders doubled": doubled(HEADER),
-    "a day of lines doubled": doubled(LINE, "SalesOrderDetailID"),
-    "a day of transactions doubled": doubled("Production_TransactionHistory"),
+    "a day of orders duplicated": duplicated(HEADER),
+    "a day of lines duplicated": duplicated(LINE, "SalesOrderDetailID"),
+    "a day of transactions duplicated": duplicated("Production_TransactionHistory"),
     "a day in one territory": constant(HEADER, "TerritoryID", 1),
 }
 

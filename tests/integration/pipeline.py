@@ -1,50 +1,38 @@
-"""The whole way of a change as plain calls, on real databases: what Airflow's tasks do, without Airflow."""
+"""The whole pipeline as plain calls on real databases: the work of Airflow's tasks, without Airflow."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import psycopg
 
+from adventureworks import pipeline
 from adventureworks.catalog import ANALYSES
 from adventureworks.due import NothingToDo, Plan
-from adventureworks.gate import detect, judge, load, publish
-from adventureworks.gate.publish import Conclusion
-from adventureworks.marts import build as building
-from adventureworks.marts import gate as gating
-from adventureworks.marts import plan as planning
-from adventureworks.marts import publish as publishing
 from adventureworks.settings import Settings
-from adventureworks.warehouse.publication import Publication
 from tests.conftest import WORKER
 
 _numbers = count(1)
 
 
 def _run_of(dag: str) -> str:
-    """Return a run id that no other run has. The template of this database may have been filled by another worker."""
+    """Return a unique run id, even if the template of this database was filled by another worker."""
     return f"{dag}/{WORKER}_{next(_numbers)}"
 
 
-@dataclass
-class Ingested:
-    """What one ingestion did."""
-
-    loaded: list[str] = field(default_factory=list)
-    published: dict[str, Publication] = field(default_factory=dict)
-    conclusion: Conclusion = field(default_factory=lambda: Conclusion((), (), {}))
+class Ingested(pipeline.Ingested):
+    """What an ingestion did, with its incidents by asset."""
 
     @property
     def opened(self) -> dict[str, str]:
-        """Rule by asset of the incidents that people are told of."""
+        """The rule by asset of the incidents that were opened."""
         return {incident.asset: incident.rule for incident in self.conclusion.opened}
 
     @property
     def resolved(self) -> dict[str, str]:
-        """Rule by asset of the incidents that are over."""
+        """The rule by asset of the incidents that were resolved."""
         return {incident.asset: incident.rule for incident in self.conclusion.resolved}
 
 
@@ -56,17 +44,17 @@ class Pipeline:
         self._source_url = source_url
 
     def change(self, statement: str, parameters: Sequence[Any] = ()) -> int:
-        """Changes the source; returns the rows changed."""
+        """Change the source; return the number of changed rows."""
         with psycopg.connect(self._source_url) as connection:
             return connection.execute(statement, parameters or None).rowcount
 
     def at_source(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Reads the source."""
+        """Return rows of the source."""
         with psycopg.connect(self._source_url) as connection:
             return connection.execute(query, parameters or None).fetchall()
 
     def published(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Reads the warehouse."""
+        """Return rows of the warehouse."""
         with psycopg.connect(self.url) as connection:
             return connection.execute(query, parameters or None).fetchall()
 
@@ -77,37 +65,19 @@ class Pipeline:
         return self.settings.warehouse_url.get_secret_value()
 
     def ingest(self, *, everything: bool = False, accept: Sequence[str] = ()) -> Ingested:
-        """Detect, load, check, publish, tell."""
-        run = _run_of("ingest_source")
-        groups = detect.detect(self.settings, run, everything=everything, accept=accept)
-        done = Ingested(loaded=sorted(asset for group in groups for asset in group))
-        if not groups and not detect.has_work(self.settings, run):
-            return done
-        for group in groups:
-            load.load(self.settings, run, group)
-        judge.judge(self.settings, run)
-        done.published = {version.asset: version for version in publish.publish(self.settings, run)}
-        done.conclusion = publish.conclude(self.settings, run)
-        return done
+        """Detect, load, check, publish, and record incidents."""
+        done = pipeline.ingest(self.settings, _run_of("ingest_source"), everything=everything, accept=accept)
+        return Ingested(done.loaded, done.published, done.conclusion)
 
     def analyse(self, dag: str = "daily_sales_etl") -> Plan | NothingToDo:
-        """Plan, build, gate, publish."""
-        run = _run_of(dag)
-        planned = planning.plan(self.settings, dag)
-        if isinstance(planned, NothingToDo):
-            return planned
-        built = building.build(self.settings, dag, run)
-        held = gating.gate(self.settings, dag, run)
-        assert held is None, held
-        publishing.publish(self.settings, dag, run)
-        return built
+        """Build, gate, publish."""
+        return pipeline.analyse(self.settings, dag, _run_of(dag))
 
     def settle(self, *dags: str) -> list[str]:
-        """Analyses whatever its inputs make due until nothing is; returns the DAGs that built something, in order.
+        """Run analyses until none is due; return the DAGs that computed something, in order. None may be refused.
 
         `dags`: only these, given before the DAGs that read from them.
         """
-        built: list[str] = []
-        while news := [dag for dag in dags or ANALYSES if isinstance(self.analyse(dag), Plan)]:
-            built += news
-        return built
+        done = list(pipeline.analyse_until_settled(self.settings, _run_of, dags or ANALYSES))
+        assert [outcome for _, outcome in done if not isinstance(outcome, Plan)] == []
+        return [dag for dag, _ in done]

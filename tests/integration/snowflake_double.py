@@ -1,6 +1,6 @@
-"""Snowflake's part, played by fakesnow's server: the real connector and the provider's hook talk to it over HTTP.
+"""A test double for Snowflake: fakesnow's server, to which the real connector and the provider's hook connect by HTTP.
 
-Its SQL runs on DuckDB. What it cannot do is switched off here; docs/operate/snowflake.md lists it.
+Its SQL runs on DuckDB. Unsupported features are switched off here; docs/operate/snowflake.md lists them.
 """
 
 from __future__ import annotations
@@ -22,25 +22,28 @@ import fakesnow.transforms
 import polars as pl
 import pytest
 import snowflake.connector
+import sqlglot
 import uvicorn
 from fakesnow.instance import FakeSnow
 from snowflake.connector.connection import SnowflakeConnection
 from snowflake.connector.cursor import SnowflakeCursor
 from snowflake.connector.errors import ProgrammingError
+from sqlglot import exp
 
 from adventureworks.warehouse.environments import SCHEMAS
 
 DOUBLE: Any = import_module("fakesnow.server")
 DATABASE = "DBT_DB"
 OWN_SCHEMAS = tuple((schema, schema) for schema in SCHEMAS)
-"""The platform's own names, for a copy that keeps them."""
-NOT_PLAYED = [r"(?i)^comment on table ", r"(?i)^alter table \S+ modify column "]
-"""Statements that the double lets pass without doing anything: it breaks on apostrophes in comments."""
+"""A mapping that keeps the platform's own schema names."""
+_DIVIDEND, _DIVISOR, _QUOTIENT = "dividend_", "divisor_", "quotient_"
+IGNORED_STATEMENTS = [r"(?i)^comment on table ", r"(?i)^alter table \S+ modify column "]
+"""Statements that the double accepts and ignores, because it fails on apostrophes in comments."""
 
 
 @contextmanager
 def snowflake_double(patch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty account, and an Airflow connection `snowflake_default` that leads to it."""
+    """Provide an empty account, and an Airflow connection `snowflake_default` to it."""
     logging.getLogger("fakesnow.server").setLevel(logging.CRITICAL)
     DOUBLE.shared_fs = FakeSnow()
     listening = socket.create_server(("127.0.0.1", 0))
@@ -51,29 +54,29 @@ def snowflake_double(patch: pytest.MonkeyPatch) -> Iterator[None]:
     while not server.started:
         time.sleep(0.01)
     patch.setattr(
-        fakesnow.cursor.FakeSnowflakeCursor, "execute", _refusing(fakesnow.cursor.FakeSnowflakeCursor.execute)
+        fakesnow.cursor.FakeSnowflakeCursor, "execute", _with_sql_errors(fakesnow.cursor.FakeSnowflakeCursor.execute)
     )
-    # The double casts what is summed to a double, in case it is text; an account sums a NUMBER exactly.
-    patch.setattr(fakesnow.transforms, "numeric_agg_implicit_cast", lambda expression: expression)
-    # For its statistics, the connector looks at every file of the call stack at each sign-in.
+    # The double casts summed values to DOUBLE in case they are text, whereas Snowflake sums a NUMBER exactly.
+    patch.setattr(fakesnow.transforms, "numeric_agg_implicit_cast", divided_as_snowflake)
+    # For its telemetry, the connector inspects every file of the call stack at each sign-in, which is slow.
     patch.setattr("snowflake.connector.auth._auth.get_application_path", lambda: "tests")
     connect = snowflake.connector.connect
 
     def over_http(session_parameters: dict[str, Any], **options: Any) -> Any:
-        """As the hook connects; that the double speaks plain HTTP, and what it is to let pass, no hook says."""
-        parameters = {**session_parameters, "nop_regexes": NOT_PLAYED}
+        """Connect as the hook does, but over plain HTTP and with the statements to ignore."""
+        parameters = {**session_parameters, "nop_regexes": IGNORED_STATEMENTS}
         return connect(
             session_parameters=parameters,
             protocol="http",
             network_timeout=120,
-            # Else the connector asks at each sign-in in which cloud it runs, and waits for answers that do not come.
+            # Otherwise the connector tries at each sign-in to detect the cloud it runs in, and waits for the timeout.
             platform_detection_timeout_seconds=0.0,
             **options,
         )
 
     patch.setattr(snowflake.connector, "connect", over_http)
     extra = {"account": "double", "database": DATABASE, "host": "127.0.0.1", "port": port}
-    connection = {"conn_type": "snowflake", "login": "loader", "password": "not-told", "extra": extra}
+    connection = {"conn_type": "snowflake", "login": "loader", "password": "not-shown", "extra": extra}
     patch.setenv("AIRFLOW_CONN_SNOWFLAKE_DEFAULT", json.dumps(connection))
     try:
         yield
@@ -82,44 +85,64 @@ def snowflake_double(patch: pytest.MonkeyPatch) -> Iterator[None]:
         thread.join(timeout=10)
 
 
-def kept_rows(schema: str, name: str, columns: Sequence[str]) -> pl.DataFrame:
-    """The rows of a table as the account holds them; times as text.
+def divided_as_snowflake(node: exp.Expr) -> exp.Expr:
+    """Round a quotient as an account does: S1 decimal places in the dividend give max(S1, min(S1 + 6, 12)).
 
-    The connector makes a Python object of each value, which takes minutes for all tables.
+    DuckDB divides decimals and whole numbers as doubles, which hides a dividend with too few places. The rule:
+    https://docs.snowflake.com/en/sql-reference/operators-arithmetic#division
+    """
+    if not isinstance(node, exp.Div):
+        return node
+    dividend, divisor = (side.transform(divided_as_snowflake) for side in (node.this, node.expression))
+    quotient = exp.Div(**{**node.args, "this": dividend, "expression": divisor})
+    scale = f"coalesce(try_cast(regexp_extract(typeof({_DIVIDEND}), ',([0-9]+)', 1) as int), 0)"
+    floats = f"typeof({_DIVIDEND}) in ('DOUBLE', 'FLOAT') or typeof({_DIVISOR}) in ('DOUBLE', 'FLOAT')"
+    rounded = sqlglot.parse_one(
+        f"case when {floats} then {_QUOTIENT} else round({_QUOTIENT}, greatest({scale}, least({scale} + 6, 12))) end",
+        dialect="duckdb",
+    )
+    parts = {_DIVIDEND: dividend, _DIVISOR: divisor, _QUOTIENT: exp.Paren(this=quotient)}
+    return rounded.transform(lambda part: parts[part.name].copy() if isinstance(part, exp.Column) else part)
+
+
+def stored_rows(schema: str, name: str, columns: Sequence[str]) -> pl.DataFrame:
+    """Return the rows of a table as stored in the account, with times as text.
+
+    Bypasses the connector, which makes a Python object of each value and takes minutes for all tables.
     """
     connection = DOUBLE.shared_fs.duck_conn.cursor()
-    asked = ", ".join(f'"{column.upper()}" as "{column}"' for column in columns)
-    found = connection.sql(f'select {asked} from {DATABASE}."{schema}"."{name.upper()}"').to_arrow_table()
+    selected = ", ".join(f'"{column.upper()}" as "{column}"' for column in columns)
+    found = connection.sql(f'select {selected} from {DATABASE}."{schema}"."{name.upper()}"').to_arrow_table()
     return pl.DataFrame(found).with_columns(pl.col(pl.Datetime).dt.to_string("%Y-%m-%d %H:%M:%S%.f"))
 
 
-def _refusing(execute: Any) -> Any:
-    """An account answers a statement that it cannot run with an error, where the double's server would break."""
+def _with_sql_errors(execute: Any) -> Any:
+    """Wrap `execute` to report a failed statement as an SQL error, as Snowflake does; the double would crash."""
 
     @functools.wraps(execute)
-    def refuse(*arguments: Any, **options: Any) -> Any:
+    def execute_or_report(*arguments: Any, **options: Any) -> Any:
         try:
             return execute(*arguments, **options)
         except (duckdb.Error, AssertionError) as error:
             raise ProgrammingError(msg=str(error), errno=1003, sqlstate="42000") from error
 
-    return refuse
+    return execute_or_report
 
 
 @contextmanager
-def signed_in_statements() -> Iterator[list[str]]:
-    """What the account is asked while the block runs, logins among it."""
-    asked: list[str] = []
+def recorded_statements() -> Iterator[list[str]]:
+    """Record the statements sent to the account while the block runs, including sign-ins as `login`."""
+    sent: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         for kind, name in ((SnowflakeConnection, "__init__"), (SnowflakeCursor, "execute")):
-            patch.setattr(kind, name, _noted(getattr(kind, name), asked))
-        yield asked
+            patch.setattr(kind, name, _recording(getattr(kind, name), sent))
+        yield sent
 
 
-def _noted(call: Any, asked: list[str]) -> Any:
+def _recording(call: Any, sent: list[str]) -> Any:
     @functools.wraps(call)
-    def note(*arguments: Any, **options: Any) -> Any:
-        asked.append(str(arguments[1]) if len(arguments) > 1 else "login")
+    def record(*arguments: Any, **options: Any) -> Any:
+        sent.append(str(arguments[1]) if len(arguments) > 1 else "login")
         return call(*arguments, **options)
 
-    return note
+    return record

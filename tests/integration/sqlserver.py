@@ -1,4 +1,4 @@
-"""A SQL Server for tests: the double in an environment of its own, its tables, and a wire that can be cut and read."""
+"""A SQL Server for tests: a double in its own environment, its tables, and a proxy that can log and cut traffic."""
 
 import csv
 import os
@@ -24,7 +24,7 @@ PASSWORD = "s3cr%t/:@"
 QUOTED = "s3cr%25t%2F%3A%40"
 
 Columns = dict[str, tuple[str, int, int, int, bool]]
-"""Type, length in bytes, precision, scale, and whether it may be NULL, by column."""
+"""Type, length in bytes, precision, scale and nullability, by column."""
 
 OFFERS: Columns = {
     "SpecialOfferID": ("int", 4, 10, 0, False),
@@ -42,7 +42,7 @@ OFFERS: Columns = {
 
 
 def interpreter() -> Path:
-    """The Python of an environment that has pysqlbridge; made once, and skipped where it cannot be."""
+    """Return the Python of an environment with pysqlbridge, created on first use; skip the test if that fails."""
     python = HOME / "bin" / "python"
     ready = HOME / ".ready"
     if not ready.exists():
@@ -60,7 +60,7 @@ def interpreter() -> Path:
 
 @dataclass
 class SqlServer:
-    """The double, and what it serves. Tables are written whole."""
+    """The double and the tables that it serves."""
 
     folder: Path
     port: int = 0
@@ -68,34 +68,34 @@ class SqlServer:
     tracked: dict[str, tuple[int, int]] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
     filtered: set[str] = field(default_factory=set)
-    """Tables with a security policy; each is said to hold three rows, whatever the login sees."""
+    """Tables with a security policy; the catalogue reports three rows for each, whatever the login sees."""
     masked: set[str] = field(default_factory=set)
-    """Columns of which the login sees masks."""
+    """Columns whose values are masked for the login."""
     snapshots: bool = True
 
     def url(self, port: int | None = None, password: str = QUOTED, **options: str) -> str:
-        """The URL of the double; encrypted, and with its certificate trusted, unless options say otherwise."""
+        """Return the double's URL; by default with encryption and its certificate trusted."""
         wanted = {"tls": "verify", "tls_ca": str(self.folder / "certificate.pem")} | options
         query = "&".join(f"{name}={value}" for name, value in wanted.items() if value)
         return f"mssql://reader:{password}@localhost:{port or self.port}/AdventureWorks?{query}"
 
     def put(self, asset: str, columns: Columns, rows: Sequence[Sequence[Any]]) -> None:
-        """Makes or replaces a table."""
+        """Create or replace a table."""
         self.tables[asset] = columns
         write_csv(self.folder / f"{SOURCE_TABLES[asset].name}.csv", list(columns), rows)
         self.describe()
 
     def track(self, asset: str, oldest: int, current: int, changes: Sequence[Sequence[Any]] = ()) -> None:
-        """Says which changes of a table are known: version, operation (I, U or D) and the key's values of each."""
+        """Set the tracked changes of a table: version, operation (I, U or D) and key values of each."""
         self.tracked[asset] = (oldest, current)
         key = SOURCE_TABLES[asset].contract.to_schema().unique or []
         header = ["sys_change_version", "sys_change_operation", *key]
-        nothing = [0, "I", *[0] * len(key)]
-        write_csv(self.folder / f"changes_{SOURCE_TABLES[asset].name}.csv", header, [nothing, *changes])
+        placeholder = [0, "I", *[0] * len(key)]
+        write_csv(self.folder / f"changes_{SOURCE_TABLES[asset].name}.csv", header, [placeholder, *changes])
         self.describe()
 
     def describe(self) -> None:
-        """Writes the catalogue anew."""
+        """Rewrite the catalogue files."""
         tables, columns = [], []
         for asset, described in self.tables.items():
             entry = SOURCE_TABLES[asset]
@@ -117,7 +117,7 @@ class SqlServer:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """In one step, so that no half a file is served."""
+    """Write the file atomically, so that the double never serves a partial one."""
     unfinished = path.with_suffix(".new")
     with unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -132,7 +132,7 @@ def _cell(value: Any) -> Any:
 
 @contextmanager
 def serving(server: SqlServer) -> Iterator[SqlServer]:
-    """Runs the double until the test is over."""
+    """Run the double until the test is over."""
     environment = {**os.environ, "DOUBLE_PASSWORD": PASSWORD, "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.Popen(
         [str(interpreter()), str(SCRIPT), str(server.folder), "0"],
@@ -154,7 +154,7 @@ def serving(server: SqlServer) -> Iterator[SqlServer]:
 
 
 class Wire:
-    """A proxy: it keeps what the client sends, and cuts the connection after so many bytes of answers."""
+    """A proxy that records what the client sends, and cuts the connection after `cut_after` bytes of responses."""
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self.sent = b""
@@ -166,7 +166,7 @@ class Wire:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Takes no more connections."""
+        """Stop accepting connections."""
         self._listener.close()
 
     def _accept(self) -> None:
@@ -177,10 +177,10 @@ class Wire:
                 threading.Thread(target=self._pass_on, args=(client, server, True), daemon=True).start()
                 threading.Thread(target=self._pass_on, args=(server, client, False), daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, target: socket.socket, asks: bool) -> None:
+    def _pass_on(self, source: socket.socket, target: socket.socket, from_client: bool) -> None:
         with suppress(OSError), closing(source), closing(target):
             while data := source.recv(4096):
-                if asks:
+                if from_client:
                     self.sent += data
                 else:
                     self.answered += len(data)

@@ -1,8 +1,8 @@
-"""Stands in for a SQL Server: pysqlbridge over the CSV files of a folder. Runs in pysqlbridge's own environment.
+"""A SQL Server test double: pysqlbridge on the CSV files of a folder. Runs in pysqlbridge's own environment.
 
-The wire, the login, TLS and most of the SQL are pysqlbridge's. What it cannot answer is worded otherwise first: the
-catalogue (`catalogue_tables.csv`, `catalogue_columns.csv`), tracked changes (`changes_TABLE.csv`), hashes, and bytes.
-Files may be changed at any time. Arguments: the folder, and the port to listen on.
+Protocol, login, TLS and most of the SQL are pysqlbridge's. Queries that it does not support are rewritten first: on the
+catalogue (`catalogue_tables.csv`, `catalogue_columns.csv`), on tracked changes (`changes_TABLE.csv`), and expressions
+with hashes or bytes. Files may be changed at any time. Arguments: the folder, and the port to listen on.
 """
 
 import json
@@ -28,7 +28,7 @@ COLUMNS = (
     " is_masked"
     " from catalogue_columns"
 )
-WORDINGS = [
+REWRITES = [
     (re.compile(r"^.*change_tracking_min_valid_version.*$", re.S), TABLES),
     (re.compile(r"^.*from sys\.columns.*$", re.S), COLUMNS),
     (re.compile(r"^.*from sys\.databases.*$", re.S), "select * from catalogue_database"),
@@ -49,7 +49,7 @@ WORDINGS = [
 
 
 class Folder:
-    """The tables of a folder as they are now."""
+    """The current tables of a folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,12 +59,12 @@ class Folder:
 
     def answer(self, query):
         sql = query.sql
-        for pattern, wording in WORDINGS:
-            sql = pattern.sub(wording, sql)
+        for pattern, replacement in REWRITES:
+            sql = pattern.sub(replacement, sql)
         return self.current().answer(replace(query, sql=sql))
 
     def current(self):
-        """The catalogue, read anew where a file changed."""
+        """Return the catalogue, reloaded if a file changed."""
         with self.lock:
             files = sorted(self.path.glob("*.csv"))
             stamp = [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
@@ -80,7 +80,7 @@ LOGINS = [{"user": "reader", "password": "${env:DOUBLE_PASSWORD}"}]
 
 
 def main() -> None:
-    """Serves until its input ends: so it ends with the test, whatever becomes of that."""
+    """Serve until standard input is closed, so that the double never outlives the test process."""
     folder = Folder(Path(sys.argv[1]))
     folder.current()
     certificate = self_signed("localhost")

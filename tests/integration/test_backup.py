@@ -1,4 +1,4 @@
-"""Back-up and restore, rehearsed: all is lost, and comes back; the next change is found, nothing is sent twice."""
+"""Backup and restore: everything comes back, the next change is found, and nothing is sent twice."""
 
 from __future__ import annotations
 
@@ -40,42 +40,42 @@ DATABASES = ("airflow", "source", "warehouse")
 
 
 @pytest.fixture(scope="module")
-def lived_in(
+def used_home(
     templates: dict[str, str], postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
-    """A home with everything published, a secret in Airflow, a report, a message that was sent and one that waits."""
-    home = tmp_path_factory.mktemp("lived_in") / "home"
+    """A home with everything published, a secret in Airflow, a report, a sent message and a waiting one."""
+    home = tmp_path_factory.mktemp("used_home") / "home"
     with EmbeddedPostgres(home) as server:
         for database, template in templates.items():
             # A template takes no connections while another worker copies it.
             copy = create_database(postgres, database, template)
             copy_database(postgres.url(copy, SUPERUSER), server.url(database, SUPERUSER))
             drop_database(postgres, copy)
-        variables = airflow_of(home, server)
+        variables = airflow_environment(home, server)
         airflow.prepare_database(Home(home), endpoints(server, Settings(home=home)), variables)
         connection = json.dumps({"conn_type": "smtp", "host": "mail.example.org", "password": "v3ry secret"})
-        in_airflow(variables, "connections", "add", "smtp_default", "--conn-json", connection)
+        run_airflow(variables, "connections", "add", "smtp_default", "--conn-json", connection)
         (home / "reports").mkdir()
         (home / "reports" / "2014-05.pdf").write_bytes(b"%PDF-")
         with psycopg.connect(server.url("warehouse")) as warehouse:
-            for told in ("sent", "waiting"):
-                rendered = RenderedMessage(subject=told, html=told, text=told)
-                store.add(warehouse, rendered, channel="email", recipient="sales@example.org", told=told)
-            warehouse.execute("update ops.outbox set sent_at = now() where told = 'sent'")
+            for kind in ("sent", "waiting"):
+                rendered = RenderedMessage(subject=kind, html=kind, text=kind)
+                store.add(warehouse, rendered, channel="email", recipient="sales@example.org", dedup_key=kind)
+            warehouse.execute("update ops.outbox set sent_at = now() where dedup_key = 'sent'")
     yield home
     shutil.rmtree(home)
 
 
 @pytest.fixture(scope="module")
-def saved(lived_in: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A back-up of that home."""
+def saved(used_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of that home."""
     folder = tmp_path_factory.mktemp("saved") / "monday"
     done = subprocess.run(
         [sys.executable, "-m", "adventureworks.cli", "backup", str(folder)],
         check=False,
         capture_output=True,
         text=True,
-        env={**os.environ, "ADVENTUREWORKS_HOME": str(lived_in)},
+        env={**os.environ, "ADVENTUREWORKS_HOME": str(used_home)},
     )
     assert done.returncode == 0, done.stderr
     assert f"{folder}," in done.stdout
@@ -87,12 +87,12 @@ def copy_database(origin: str, target: str) -> None:
     subprocess.run([program("pg_restore"), "-e", "-1", "-d", target], check=True, input=dump)
 
 
-def airflow_of(home: Path, server: EmbeddedPostgres) -> dict[str, str]:
+def airflow_environment(home: Path, server: EmbeddedPostgres) -> dict[str, str]:
     settings = Settings(home=home)
     return airflow.environment(Home(home), settings, endpoints(server, settings), {}, 8080)
 
 
-def in_airflow(variables: dict[str, str], *arguments: str) -> str:
+def run_airflow(variables: dict[str, str], *arguments: str) -> str:
     command = [sys.executable, "-m", "airflow", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout
 
@@ -104,44 +104,44 @@ def platform_of(home: Path, server: EmbeddedPostgres) -> Pipeline:
 
 
 class Recorder:
-    """A channel that takes everything."""
+    """A channel that accepts every message."""
 
     def __init__(self) -> None:
-        self.took: list[str] = []
+        self.accepted: list[str] = []
 
     def send(self, message: Message) -> None:
-        self.took.append(message.content.subject)
+        self.accepted.append(message.content.subject)
 
 
 def sent_from(pipeline: Pipeline) -> list[str]:
     recorder = Recorder()
     send_due(lambda: open_warehouse(pipeline.settings).connect("send"), {"email": recorder}, lambda: datetime.now(UTC))
-    return recorder.took
+    return recorder.accepted
 
 
-def test_what_was_destroyed_comes_back_and_goes_on(
-    lived_in: Path, saved: Path, tmp_path: Path, adventureworks: Adventureworks
+def test_restored_platform_is_complete_and_continues(
+    used_home: Path, saved: Path, tmp_path: Path, adventureworks: Adventureworks
 ) -> None:
-    before = json.loads(adventureworks("status", "--json", home=lived_in).stdout)
+    before = json.loads(adventureworks("status", "--json", home=used_home).stdout)
     home = tmp_path / "elsewhere"
 
     done = adventureworks("restore", str(saved), home=home)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "1 message that waited may have been sent since" in done.stdout
+    assert "1 waiting message may have been sent since the backup" in done.stdout
     after = json.loads(adventureworks("status", "--json", home=home).stdout)
     assert after == before
     assert {state["asset"] for state in after["assets"] if state["fresh"]} == {*SOURCE_TABLES, *MARTS}
     assert (home / "reports" / "2014-05.pdf").read_bytes() == b"%PDF-"
 
     with EmbeddedPostgres(home) as server:
-        shown = in_airflow(airflow_of(home, server), "connections", "get", "smtp_default", "--output", "json")
+        shown = run_airflow(airflow_environment(home, server), "connections", "get", "smtp_default", "--output", "json")
         assert json.loads(shown)[0]["password"] == "v3ry secret", "the key came with the data"
         pipeline = platform_of(home, server)
         assert sent_from(pipeline) == []
         pipeline.change('update "Production"."Product" set "ListPrice" = "ListPrice" + 1 where "ListPrice" > 0')
         ingested = pipeline.ingest()
         assert ingested.loaded == ["Production_Product"], "nothing else is read again"
-        assert set(ingested.published) == set(SOURCE_TABLES), "whatever Airflow missed, it hears of now"
+        assert set(ingested.published) == set(SOURCE_TABLES), "Airflow is now notified of whatever it missed"
         assert {name for name, made in ingested.published.items() if made.version > 1} == {"Production_Product"}
         assert "product_performance" in pipeline.settle()
         assert pipeline.ingest().published == {}, "once"
@@ -149,7 +149,7 @@ def test_what_was_destroyed_comes_back_and_goes_on(
             reader.execute("delete from marts.daily_sales")
 
 
-def test_who_knows_that_nothing_was_sent_since_lets_the_waiting_messages_go(
+def test_send_waiting_sends_the_waiting_messages_once(
     saved: Path, tmp_path: Path, adventureworks: Adventureworks
 ) -> None:
     home = tmp_path / "elsewhere"
@@ -160,17 +160,17 @@ def test_who_knows_that_nothing_was_sent_since_lets_the_waiting_messages_go(
         assert sent_from(pipeline) == []
 
 
-def test_a_back_up_is_private_whole_and_never_over_something(
-    lived_in: Path, saved: Path, tmp_path: Path, adventureworks: Adventureworks
+def test_backup_is_private_and_complete_and_never_overwrites_anything(
+    used_home: Path, saved: Path, tmp_path: Path, adventureworks: Adventureworks
 ) -> None:
     for path in [saved, *saved.glob("*"), *saved.glob("secrets/*")]:
         assert not stat.S_IMODE(path.stat().st_mode) & NOT_PUBLIC, path
-    again = adventureworks("backup", str(saved), home=lived_in)
-    assert again.stderr == f"{saved} is there already. Give the name of a new folder.\n"
-    over = adventureworks("restore", str(saved), home=lived_in)
+    again = adventureworks("backup", str(saved), home=used_home)
+    assert again.stderr == f"{saved} already exists. Give the name of a new folder.\n"
+    over = adventureworks("restore", str(saved), home=used_home)
     assert over.returncode == 1
-    assert over.stderr.startswith(f"There are databases in {lived_in} already.")
-    assert json.loads(adventureworks("status", "--json", home=lived_in).stdout)["assets"][0]["version"]
+    assert over.stderr.startswith(f"{used_home} already holds databases.")
+    assert json.loads(adventureworks("status", "--json", home=used_home).stdout)["assets"][0]["version"]
 
     nothing = adventureworks("backup", str(tmp_path / "b"), home=tmp_path / "empty")
     assert nothing.stderr.startswith("There is nothing to back up")
@@ -180,24 +180,24 @@ def test_a_back_up_is_private_whole_and_never_over_something(
         dump.write(b"\0\0\0\0")
     home = tmp_path / "elsewhere"
     refused = adventureworks("restore", str(damaged), home=home)
-    assert refused.stderr == f"The back-up is damaged: {damaged / 'warehouse.dump'}. Take another one.\n"
+    assert refused.stderr == f"The backup is damaged: {damaged / 'warehouse.dump'}. Use another one.\n"
     assert not home.exists()
-    assert adventureworks("restore", str(tmp_path), home=home).stderr.startswith(f"{tmp_path} is no back-up.")
+    assert adventureworks("restore", str(tmp_path), home=home).stderr.startswith(f"{tmp_path} is not a backup.")
 
 
 def sessions(connection: psycopg.Connection) -> int:
-    """How often somebody connected to Airflow's database."""
+    """Return how many sessions have connected to Airflow's database."""
     row = connection.execute("select sessions from pg_stat_database where datname = 'airflow'").fetchone()
     assert row is not None
     return int(row[0])
 
 
-def test_a_running_platform_is_saved_between_two_runs(
-    lived_in: Path, tmp_path: Path, adventureworks: Adventureworks
+def test_running_platform_is_backed_up_between_two_runs(
+    used_home: Path, tmp_path: Path, adventureworks: Adventureworks
 ) -> None:
     folder = tmp_path / "tuesday"
-    with EmbeddedPostgres(lived_in) as server, psycopg.connect(server.url("airflow"), autocommit=True) as metadata:
-        lock = Home(lived_in).hold("run", {"url": "http://127.0.0.1:1"})
+    with EmbeddedPostgres(used_home) as server, psycopg.connect(server.url("airflow"), autocommit=True) as metadata:
+        lock = Home(used_home).hold("run", {"url": "http://127.0.0.1:1"})
         assert lock is not None
         with lock:
             metadata.execute("insert into dag_bundle (name, active) values ('dags', true)")
@@ -206,19 +206,19 @@ def test_a_running_platform_is_saved_between_two_runs(
                 " max_active_tasks, max_consecutive_failed_dag_runs, has_task_concurrency_limits)"
                 " values ('daily_sales_etl', true, false, 'dags', '', '{}', 1, 0, false)"
             )
-            # What is queued for a paused DAG stays so, and has staged nothing; what runs has to end.
+            # A run queued for a paused DAG stays queued, and has staged nothing. The running one has to end.
             metadata.execute(
                 "insert into dag_run (dag_id, run_id, run_type, run_after, state) values"
                 " ('daily_sales_etl', 'q', 'manual', now(), 'queued'),"
                 " ('daily_sales_etl', 'r', 'manual', now(), 'running')"
             )
             command = [sys.executable, "-m", "adventureworks.cli", "backup", str(folder)]
-            saving = subprocess.Popen(command, env={**os.environ, "ADVENTUREWORKS_HOME": str(lived_in)})
-            with psycopg.connect(server.url("postgres", SUPERUSER), autocommit=True) as onlooker:
-                begin = sessions(onlooker)
+            saving = subprocess.Popen(command, env={**os.environ, "ADVENTUREWORKS_HOME": str(used_home)})
+            with psycopg.connect(server.url("postgres", SUPERUSER), autocommit=True) as observer:
+                begin = sessions(observer)
                 deadline = time.monotonic() + 60
-                while sessions(onlooker) < begin + 2:
-                    assert time.monotonic() < deadline, "it does not look again and again"
+                while sessions(observer) < begin + 2:
+                    assert time.monotonic() < deadline, "it does not check repeatedly"
                     time.sleep(0.2)
             assert saving.poll() is None
             assert not folder.exists()
@@ -227,17 +227,19 @@ def test_a_running_platform_is_saved_between_two_runs(
     assert {file.name for file in folder.glob("*.dump")} == {f"{database}.dump" for database in DATABASES}
 
 
-def test_an_own_warehouse_that_was_restored_is_told_so(lived_in: Path, adventureworks: Adventureworks) -> None:
-    done = adventureworks("restored", home=lived_in)
+def test_restored_reconciles_a_warehouse_that_was_restored_by_other_means(
+    used_home: Path, adventureworks: Adventureworks
+) -> None:
+    done = adventureworks("restored", home=used_home)
     assert done.returncode == 0
-    assert "1 message that waited may have been sent since" in done.stdout
+    assert "1 waiting message may have been sent since the backup" in done.stdout
     assert "announces 71 tables again" in done.stdout
-    with EmbeddedPostgres(lived_in) as server:
-        assert sent_from(platform_of(lived_in, server)) == []
-    assert "may have been sent" not in adventureworks("restored", home=lived_in).stdout
+    with EmbeddedPostgres(used_home) as server:
+        assert sent_from(platform_of(used_home, server)) == []
+    assert "may have been sent" not in adventureworks("restored", home=used_home).stdout
 
 
-def test_what_was_held_back_is_sent_when_it_is_known_that_nothing_was(
+def test_held_back_messages_are_sent_later_with_send_waiting(
     saved: Path, tmp_path: Path, adventureworks: Adventureworks
 ) -> None:
     home = tmp_path / "elsewhere"
@@ -246,13 +248,13 @@ def test_what_was_held_back_is_sent_when_it_is_known_that_nothing_was(
         pipeline = platform_of(home, server)
         assert sent_from(pipeline) == []
         done = adventureworks("restored", "--send-waiting", home=home)
-        assert "Will be sent after all: 1 message." in done.stdout
+        assert "1 message will be sent after all." in done.stdout
         assert sent_from(pipeline) == ["waiting"]
         adventureworks("restored", "--send-waiting", home=home)
         assert sent_from(pipeline) == [], "once"
 
 
-def test_the_records_of_every_environment_are_looked_after(
+def test_records_of_every_environment_are_reconciled(
     saved: Path, tmp_path: Path, adventureworks: Adventureworks
 ) -> None:
     home = tmp_path / "elsewhere"
@@ -263,21 +265,21 @@ def test_the_records_of_every_environment_are_looked_after(
         with open_warehouse(staging.settings).connect() as connection:
             layout.prepare(connection)
             rendered = RenderedMessage(subject="of staging", html="", text="")
-            store.add(connection, rendered, channel="email", recipient="sales@example.org", told="told")
+            store.add(connection, rendered, channel="email", recipient="sales@example.org", dedup_key="key")
             connection.execute(
                 "insert into ops.publication (asset, version, rows, changed_rows, verdict, run_id, announced)"
                 " values ('Sales_Store', 1, 1, 1, 'passed', 'ingest_source/r', true)"
             )
         done = adventureworks("restored", home=home)
         assert (done.returncode, done.stderr) == (0, "")
-        assert "1 message that waited" in done.stdout
+        assert "1 waiting message" in done.stdout
         assert f"announces {len(SOURCE_TABLES) + 1} tables again" in done.stdout
         assert sent_from(staging) == []
         assert staging.published("select announced from staging_ops.publication") == [(False,)]
 
 
-def test_records_that_are_older_than_the_data_beside_them_are_caught_up_with(pipeline: Pipeline) -> None:
-    """As where the data is in Snowflake: records go back to the back-up, tables and marts do not."""
+def test_records_older_than_the_data_are_brought_up_to_date(pipeline: Pipeline) -> None:
+    """As with data in Snowflake: the records go back to the backup, but tables and marts do not."""
     records = ("publication", "watermark", "change", "build", "check_result")
     renamed = "select count(*) from marts.inventory_status where product like '%%RENAMED'"
 
@@ -292,7 +294,7 @@ def test_records_that_are_older_than_the_data_beside_them_are_caught_up_with(pip
         """ where "StandardCost" > 0"""
     )
     assert set(pipeline.ingest().published) == {"Production_Product"}
-    assert pipeline.published(renamed) == [(0,)], "no mart knows of it yet"
+    assert pipeline.published(renamed) == [(0,)], "no mart contains it yet"
     for table in records:
         in_warehouse(f"truncate ops.{table}")
         in_warehouse(f"insert into ops.{table} select * from ops.saved_{table}")
@@ -314,44 +316,47 @@ def test_records_that_are_older_than_the_data_beside_them_are_caught_up_with(pip
     assert pipeline.settle() == []
 
 
-def test_who_starts_during_a_back_up_is_told_of_it(
-    lived_in: Path, tmp_path: Path, adventureworks: Adventureworks
+def test_platform_does_not_start_during_a_backup(
+    used_home: Path, tmp_path: Path, adventureworks: Adventureworks
 ) -> None:
-    home, folder = Home(lived_in), tmp_path / "wednesday"
+    home, folder = Home(used_home), tmp_path / "wednesday"
     ran = home.hold("run", {"url": "http://127.0.0.1:1"})
     assert ran is not None
     ran.close()
-    with EmbeddedPostgres(lived_in) as server, psycopg.connect(server.url("warehouse")) as holds:
+    with EmbeddedPostgres(used_home) as server, psycopg.connect(server.url("warehouse")) as holds:
         # The dump waits for this.
         holds.execute("lock table marts.daily_sales in access exclusive mode")
         command = [sys.executable, "-m", "adventureworks.cli", "backup", str(folder)]
-        saving = subprocess.Popen(command, env={**os.environ, "ADVENTUREWORKS_HOME": str(lived_in)})
+        saving = subprocess.Popen(command, env={**os.environ, "ADVENTUREWORKS_HOME": str(used_home)})
         deadline = time.monotonic() + 60
         while "task" not in (home.holder("run") or {}):
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        refused = adventureworks("run", "--once", home=lived_in)
+        refused = adventureworks("run", "--once", home=used_home)
         assert refused.returncode == 1
-        assert refused.stderr == f"There is a back-up under way: process {saving.pid}. Start when that has ended.\n"
-        again = adventureworks("backup", str(tmp_path / "other"), home=lived_in)
-        assert again.stderr == f"There is a back-up under way: process {saving.pid}. Try again when that has ended.\n"
-        said = " ".join(adventureworks("doctor", home=lived_in).stdout.split())
-        assert f"is not running; there is a back-up under way, process {saving.pid}" in said
+        assert (
+            refused.stderr
+            == f"A backup is in progress: process {saving.pid}. Start the platform when it has finished.\n"
+        )
+        again = adventureworks("backup", str(tmp_path / "other"), home=used_home)
+        assert again.stderr == f"A backup is in progress: process {saving.pid}. Try again when it has finished.\n"
+        shown = " ".join(adventureworks("doctor", home=used_home).stdout.split())
+        assert f"not running; a backup is in progress: process {saving.pid}" in shown
         holds.rollback()
         assert saving.wait(timeout=120) == 0
     assert home.holder("run") is None
 
 
-def test_a_back_up_that_fails_says_why_and_leaves_nothing(
-    lived_in: Path, saved: Path, tmp_path: Path, adventureworks: Adventureworks
+def test_failed_backup_or_restore_says_why_and_leaves_nothing(
+    used_home: Path, saved: Path, tmp_path: Path, adventureworks: Adventureworks
 ) -> None:
-    inside = lived_in / "reports" / "backup"
-    refused = adventureworks("backup", str(inside), home=lived_in)
-    assert refused.stderr == f"{inside} is in the home that is to be saved. Give a folder elsewhere.\n"
-    dangling = lived_in / "reports" / "2014-06.pdf"
+    inside = used_home / "reports" / "backup"
+    refused = adventureworks("backup", str(inside), home=used_home)
+    assert refused.stderr == f"{inside} is inside the home that is to be backed up. Give a folder elsewhere.\n"
+    dangling = used_home / "reports" / "2014-06.pdf"
     dangling.symlink_to("/nowhere")
     try:
-        refused = adventureworks("backup", str(tmp_path / "b"), home=lived_in)
+        refused = adventureworks("backup", str(tmp_path / "b"), home=used_home)
     finally:
         dangling.unlink()
     assert refused.returncode == 1
@@ -366,7 +371,7 @@ def test_a_back_up_that_fails_says_why_and_leaves_nothing(
     (without / "manifest.json").write_text(json.dumps(manifest))
     home = tmp_path / "elsewhere"
     refused = adventureworks("restore", str(without), home=home)
-    assert refused.stderr == f"The back-up is damaged: {without / 'warehouse.dump'}. Take another one.\n"
+    assert refused.stderr == f"The backup is damaged: {without / 'warehouse.dump'}. Use another one.\n"
     assert not home.exists()
 
     unreadable = shutil.copytree(saved, tmp_path / "unreadable")
@@ -379,5 +384,5 @@ def test_a_back_up_that_fails_says_why_and_leaves_nothing(
     refused = adventureworks("restore", str(unreadable), home=home)
     assert refused.stderr.startswith("pg_restore failed on the database airflow: ")
     left = [file for file in home.rglob("*") if file.is_file() and file.parent.name not in ("locks", "logs")]
-    assert left == [], "no secret stays behind"
-    assert adventureworks("restore", str(saved), home=home).returncode == 0, "the place is free"
+    assert left == [], "no secret is left behind"
+    assert adventureworks("restore", str(saved), home=home).returncode == 0, "the folder can be used"

@@ -1,4 +1,4 @@
-"""Bills of materials on both engines: every path counts, and a product that is part of itself ends and is refused."""
+"""Bills of materials on both engines: every path counts, and a product that contains itself is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from adventureworks.catalog import MARTS
 from adventureworks.marts import models
-from adventureworks.marts.gate import GateClosed
+from adventureworks.marts.gate import MartRefused
 from adventureworks.warehouse import layout
 from adventureworks.warehouse.postgres import WarehouseConnection, rows_of
 from adventureworks.warehouse.snowflake_sql import rewritten, types_of
@@ -32,7 +32,7 @@ Bill = list[tuple[int, int, str]]
 Costs = dict[int, dict[str, Any]]
 Compute = Callable[[Bill], Costs]
 
-# Product 1 uses 3 × 2 and 2 × 3; each 2 uses 4 × 3; a 3 is 5 × 7, 1 × 8 and 2.25 × 9.
+# Product 1 uses 3 × product 2 and 2 × product 3; product 2 uses 4 × 3; product 3 uses 5 × 7, 1 × 8 and 2.25 × 9.
 SHARED: Bill = [(1, 2, "3"), (1, 3, "2"), (2, 3, "4"), (3, 7, "5"), (3, 8, "1"), (3, 9, "2.25")]
 
 
@@ -51,7 +51,7 @@ def compute(
     snowflake_database: snowflake.connector.SnowflakeConnection,
     tmp_path: Path,
 ) -> Iterator[Compute]:
-    """Computes the mart from a bill (assembly, component, quantity), on one of the engines."""
+    """A function that computes the mart from a bill (assembly, component, quantity) on one of the engines."""
     with WarehouseConnection.connect(warehouse_url) as connection:
         layout.prepare(connection)
         for product, cost in COSTS.items():
@@ -84,7 +84,7 @@ def compute(
 
 def fill(connection: psycopg.Connection[Any], bill: Bill) -> None:
     connection.execute('delete from raw."Production_BillOfMaterials"')
-    # One that ended, and one that is yet to begin: neither counts, and neither closes a circle.
+    # One entry that ended, and one that is yet to begin: neither counts, and neither closes a cycle.
     rows: list[tuple[int, int, str, str, str | None]]
     rows = [(assembly, component, quantity, "2010-01-01", None) for assembly, component, quantity in bill]
     rows += [(7, 1, "1", "2010-01-01", "2014-06-29"), (9, 1, "1", "2014-07-01", None)]
@@ -120,7 +120,7 @@ def test_quantities_multiply_down_every_path(compute: Compute) -> None:
     ],
     ids=["below the top", "through the top", "of one product", "without a leaf"],
 )
-def test_a_circle_ends_and_names_the_products_on_it(compute: Compute, bill: Bill, paths: dict[int, str]) -> None:
+def test_a_cycle_ends_and_its_path_is_reported(compute: Compute, bill: Bill, paths: dict[int, str]) -> None:
     found = {product: row["own_part_path"] for product, row in compute(bill).items()}
     assert {product: path for product, path in found.items() if path} == paths
 
@@ -131,20 +131,22 @@ def test_a_circle_ends_and_names_the_products_on_it(compute: Compute, bill: Bill
         st.tuples(st.sampled_from([1, 2, 3, 4]), st.sampled_from([1, 2, 3, 4, 7, 8, 9])), st.integers(1, 9), min_size=1
     )
 )
-def test_any_bill_ends_with_the_circles_that_it_has(compute: Compute, parts: dict[tuple[int, int], int]) -> None:
+def test_any_bill_terminates_and_reports_exactly_its_cycles(
+    compute: Compute, parts: dict[tuple[int, int], int]
+) -> None:
     costs = compute([(assembly, component, str(quantity)) for (assembly, component), quantity in parts.items()])
     below = {assembly: {c for a, c in parts if a == assembly} for assembly in {a for a, _ in parts}}
-    for product, parts_of_it in below.items():
+    for product, components in below.items():
         reached: set[int] = set()
-        ahead = parts_of_it
-        while ahead:
-            reached |= ahead
-            ahead = {part for component in ahead for part in below.get(component, ())} - reached
+        pending = components
+        while pending:
+            reached |= pending
+            pending = {part for component in pending for part in below.get(component, ())} - reached
         assert (costs[product]["own_part_path"] is not None) == (product in reached)
     assert costs.keys() == below.keys()
 
 
-def test_both_gates_refuse_a_circle_and_say_where(pipeline: Pipeline) -> None:
+def test_both_gates_refuse_a_cycle_and_report_its_path(pipeline: Pipeline) -> None:
     published = "select count(*), sum(material_cost) from marts.bill_of_materials_cost"
     good = pipeline.published(published)
     [(assembly, component)] = pipeline.at_source(
@@ -162,10 +164,10 @@ def test_both_gates_refuse_a_circle_and_say_where(pipeline: Pipeline) -> None:
     assert pipeline.ingest().opened == {"Production_BillOfMaterials": "no_assembly_contains_itself"}
 
     with psycopg.connect(pipeline.url) as connection:
-        # As if it had passed the gate of the source.
+        # As if the cycle had passed the gate of the source.
         connection.execute(back.format(*['raw."Production_BillOfMaterials"'] * 2), (component, assembly))
         connection.execute("update ops.publication set model = 'another' where asset = 'bill_of_materials_cost'")
-    with pytest.raises(GateClosed) as closed:
+    with pytest.raises(MartRefused) as closed:
         pipeline.analyse("production_costs")
     refused = {incident.rule: incident for incident in closed.value.opened}["no_assembly_is_part_of_itself"]
     assert any(f"/{assembly}/{component}/{assembly}/" in example for example in refused.examples), refused.examples

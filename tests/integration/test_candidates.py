@@ -1,11 +1,10 @@
-"""What a run staged is told from what is staged now, on both engines."""
+"""Detection of candidates that differ from what the run staged, on both engines."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
-from importlib import resources
 
 import pytest
 from pydantic import SecretStr
@@ -14,10 +13,12 @@ from adventureworks import warehouse as engines
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.columns import columns_of, key_of
 from adventureworks.errors import CandidateLost
+from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, open_warehouse, staging
+from adventureworks.warehouse.migrations import migrate
 from adventureworks.warehouse.postgres import column_type
-from adventureworks.warehouse.sql import quoted, table
+from adventureworks.warehouse.sql import table
 from tests.integration.snowflake_double import snowflake_double
 
 MART, TABLE = MARTS["territory_sales"], SOURCE_TABLES["Sales_Currency"]
@@ -28,7 +29,7 @@ MART_ROWS, TABLE_ROWS = table("staging", "territory_sales__rows"), table("stagin
 def warehouse(
     request: pytest.FixtureRequest, warehouse_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[engines.Warehouse]:
-    """A warehouse with one mart and one table staged: two months, and two currencies."""
+    """Yield a warehouse with one staged mart of two months and one staged table of two currencies."""
     warehouse = open_warehouse(Settings(warehouse=request.param, warehouse_url=SecretStr(warehouse_url)))
     with snowflake_double(monkeypatch) if request.param == "snowflake" else nullcontext():
         _stage(warehouse)
@@ -38,7 +39,7 @@ def warehouse(
 def _stage(warehouse: engines.Warehouse) -> None:
     with warehouse.connect() as connection:
         connection.make_schemas(["staging", "ops"])
-        connection.execute(resources.files(engines).joinpath("ops.sql").read_text(encoding="utf-8"))
+        migrate(connection)
         kinds = [f"{quoted(c.name)} {column_type(c.dtype)}" for c in columns_of(MART)]
         connection.execute(f"create table {MART_ROWS} ({', '.join(kinds)})")
         kinds = [f"{quoted(c.name)} {column_type(c.dtype)}" for c in columns_of(TABLE)]
@@ -53,7 +54,7 @@ def _stage(warehouse: engines.Warehouse) -> None:
         candidate.record(connection, "first", TABLE)
 
 
-def test_the_months_of_a_mart_are_told_apart_and_their_order_does_not_matter(warehouse: engines.Warehouse) -> None:
+def test_months_of_a_mart_are_recorded_separately_and_row_order_does_not_matter(warehouse: engines.Warehouse) -> None:
     with warehouse.connect() as connection:
         row = connection.execute("select contents from ops.candidate where asset = 'territory_sales'").fetchone()
         assert row
@@ -65,10 +66,10 @@ def test_the_months_of_a_mart_are_told_apart_and_their_order_does_not_matter(war
 
 FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "emptied": (f"delete from {MART_ROWS}", (MART.asset,)),
-    "another value": (f"update {MART_ROWS} set revenue = 2.6 where revenue = 2.5", (MART.asset,)),
+    "a changed value": (f"update {MART_ROWS} set revenue = 2.6 where revenue = 2.5", (MART.asset,)),
     "moved between months": (f"update {MART_ROWS} set month = date '2014-07-01'", (MART.asset,)),
-    "a row of the table lost": (f"delete from {TABLE_ROWS} where \"CurrencyCode\" = 'EUR'", (TABLE.asset,)),
-    "a key to delete more": (
+    "a lost row of the table": (f"delete from {TABLE_ROWS} where \"CurrencyCode\" = 'EUR'", (TABLE.asset,)),
+    "an extra key to delete": (
         f"insert into {table('staging', staging.gone_table(TABLE.asset))} values ('CHF')",
         (TABLE.asset,),
     ),
@@ -76,21 +77,21 @@ FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_was_not_staged_by_the_run_is_found(warehouse: engines.Warehouse, fault: str) -> None:
+def test_differences_from_what_the_run_staged_are_found(warehouse: engines.Warehouse, fault: str) -> None:
     statement, lost = FAULTS[fault]
     with warehouse.connect() as connection:
         connection.execute(statement)
         assert candidate.lost(connection, "first", [MART]) + candidate.lost(connection, "first", [TABLE]) == lost
 
 
-def test_what_another_run_staged_is_not_published_by_the_first(warehouse: engines.Warehouse) -> None:
+def test_a_candidate_of_another_run_counts_as_lost(warehouse: engines.Warehouse) -> None:
     with warehouse.connect() as connection:
         candidate.record(connection, "second", MART)
         assert candidate.lost(connection, "first", [MART]) == (MART.asset,)
         assert candidate.lost(connection, "second", [MART]) == ()
 
 
-def test_rows_taken_out_by_the_gate_are_no_loss_but_more_are(warehouse: engines.Warehouse) -> None:
+def test_rows_set_aside_by_the_gate_are_not_lost_but_further_missing_rows_are(warehouse: engines.Warehouse) -> None:
     with warehouse.connect() as connection:
         connection.execute(f"delete from {TABLE_ROWS} where \"CurrencyCode\" = 'EUR'")
         candidate.shrink(connection, "first", TABLE, 1)

@@ -1,4 +1,4 @@
-"""The shape of real deliveries: faults are found, harmless ones pass (all of them: `bench/change_alarms.py`)."""
+"""Shape checks on real deliveries: faults are found, harmless changes pass (all of them: `bench/change_alarms.py`)."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ DAY = datetime(2014, 5, 1)
 
 
 @pytest.fixture(scope="module")
-def house(real_data: Path, postgres: EmbeddedPostgres) -> Iterator[tuple[Deliveries, Frames]]:
-    """Orders, rates and products, published but for the orders and rates of one day, which are given."""
+def published(real_data: Path, postgres: EmbeddedPostgres) -> Iterator[tuple[Deliveries, Frames]]:
+    """Publish orders, rates and products without those of one day, which are yielded with the deliveries."""
     with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
         connection.execute("create database profiles template warehouse owner warehouse")
     tables = typed(real_data / "parquet", HEADER, RATE, PRODUCT)
@@ -44,32 +44,32 @@ def house(real_data: Path, postgres: EmbeddedPostgres) -> Iterator[tuple[Deliver
     ("fault", "rule"),
     [
         ("a day without sales persons", "columns_stay_filled"),
-        ("a day with tax and freight exchanged", "columns_keep_their_places"),
+        ("a day with tax and freight swapped", "columns_keep_their_places"),
         ("one rate a hundred times too high", "values_stay_in_range"),
-        ("a day of orders doubled", "rows_come_once"),
+        ("a day of orders duplicated", "rows_come_once"),
         ("a day in one territory", "columns_stay_diverse"),
         ("colours are NULL", "columns_stay_filled"),
-        ("cost and price exchanged", "columns_keep_their_places"),
+        ("cost and price swapped", "columns_keep_their_places"),
         ("names cut to ten letters", "values_keep_their_form"),
-        ("names moved one row on", "columns_keep_their_places"),
+        ("names shifted by one row", "columns_keep_their_places"),
         ("weights in another unit", "values_stay_in_range"),
     ],
 )
-def test_a_fault_is_found(house: tuple[Deliveries, Frames], fault: str, rule: str) -> None:
-    deliveries, tables = house
+def test_a_fault_is_found(published: tuple[Deliveries, Frames], fault: str, rule: str) -> None:
+    deliveries, tables = published
     change = (faults.ARRIVING | faults.REDELIVERED)[fault]
     assert rule in {outcome.rule for outcome in deliveries.deliver(change(tables))}
 
 
-def test_the_day_as_it_is_and_harmless_changes_pass(house: tuple[Deliveries, Frames]) -> None:
-    deliveries, tables = house
+def test_the_unchanged_day_and_harmless_changes_pass(published: tuple[Deliveries, Frames]) -> None:
+    deliveries, tables = published
     assert deliveries.deliver(tables) == []
     for name in ("prices rise by 5 %", "some prices are halved", "a new category"):
         assert deliveries.deliver(faults.HARMLESS[name](tables)) == [], name
 
 
-def test_a_part_that_vanishes_warns(house: tuple[Deliveries, Frames]) -> None:
-    deliveries, tables = house
+def test_a_vanished_segment_is_a_warning(published: tuple[Deliveries, Frames]) -> None:
+    deliveries, tables = published
     black, late = pl.col("Color") == "Black", pl.col("OrderDate") == datetime(2014, 4, 14)
     found = deliveries.deliver(faults.without(PRODUCT, black.fill_null(False))(tables), whole=True)
     assert [(one.rule, one.outcome, one.failed) for one in found] == [
@@ -77,37 +77,37 @@ def test_a_part_that_vanishes_warns(house: tuple[Deliveries, Frames]) -> None:
         ("segments_go_on", "warn", 93),
     ]
     with deliveries.warehouse.connect("test") as connection:
-        published = pl.DataFrame(
+        orders = pl.DataFrame(
             connection.execute(f'select * from raw."{HEADER}"').fetchall(), tables[HEADER].schema, orient="row"
         )
-    (one_day,) = deliveries.deliver({HEADER: published.filter(~late)}, whole=True)
+    (one_day,) = deliveries.deliver({HEADER: orders.filter(~late)}, whole=True)
     assert (one_day.rule, one_day.outcome) == ("segments_go_on", "warn")
     assert "published rows where OrderDate is 2014-04-14 are gone" in one_day.message
 
 
-def test_a_table_whose_rows_are_numbered_anew_is_not_doubled(house: tuple[Deliveries, Frames]) -> None:
-    deliveries, tables = house
+def test_renumbered_rows_of_a_table_are_not_duplicates(published: tuple[Deliveries, Frames]) -> None:
+    deliveries, tables = published
     renumbered = {PRODUCT: tables[PRODUCT].with_columns(pl.col("ProductID") + 10_000)}
     assert "rows_come_once" not in {outcome.rule for outcome in deliveries.deliver(renumbered, whole=True)}
     found = [one for one in deliveries.deliver(renumbered) if one.rule == "rows_come_once"]
     assert [one.outcome for one in found] == ["fail"]
 
 
-def test_a_change_that_cannot_be_measured_warns(
-    house: tuple[Deliveries, Frames], monkeypatch: pytest.MonkeyPatch
+def test_a_change_that_cannot_be_measured_is_a_warning(
+    published: tuple[Deliveries, Frames], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(self: object) -> None:
         raise ValueError("a value of a row")
 
     monkeypatch.setattr(profiling._Change, "findings", fail)
-    deliveries, tables = house
+    deliveries, tables = published
     (found,) = deliveries.deliver({PRODUCT: tables[PRODUCT]})
     assert (found.rule, found.outcome) == ("change_can_be_compared", "warn")
     assert "a value of a row" not in found.message
 
 
-def test_a_large_table_without_profiles_gets_its_first_at_a_small_change(house: tuple[Deliveries, Frames]) -> None:
-    deliveries, tables = house
+def test_a_large_table_without_profiles_is_profiled_at_a_small_change(published: tuple[Deliveries, Frames]) -> None:
+    deliveries, tables = published
     with deliveries.warehouse.connect("test") as connection:
         connection.execute("delete from ops.column_profile where asset = %s", (RATE,))
     deliveries.deliver({RATE: tables[RATE]})
@@ -117,7 +117,7 @@ def test_a_large_table_without_profiles_gets_its_first_at_a_small_change(house: 
     assert row[0] > 0
 
 
-def test_both_engines_find_the_same(
+def test_both_engines_find_the_same_faults(
     real_data: Path, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables = typed(real_data / "parquet", HEADER, PRODUCT)
@@ -125,11 +125,11 @@ def test_both_engines_find_the_same(
     before, day = (orders.filter(pl.col("OrderDate") < DAY), orders.filter(pl.col("OrderDate") == DAY))
     changes = [
         faults.ARRIVING["a day without sales persons"]({HEADER: day}),
-        faults.ARRIVING["a day with tax and freight exchanged"]({HEADER: day}),
-        faults.ARRIVING["a day of orders doubled"]({HEADER: day}),
+        faults.ARRIVING["a day with tax and freight swapped"]({HEADER: day}),
+        faults.ARRIVING["a day of orders duplicated"]({HEADER: day}),
         faults.ARRIVING["a day in one territory"]({HEADER: day}),
         faults.REDELIVERED["colours are NULL"]({PRODUCT: tables[PRODUCT]}),
-        faults.REDELIVERED["names moved one row on"]({PRODUCT: tables[PRODUCT]}),
+        faults.REDELIVERED["names shifted by one row"]({PRODUCT: tables[PRODUCT]}),
     ]
     smaller = faults.without(PRODUCT, (pl.col("Color") == "Black").fill_null(False))({PRODUCT: tables[PRODUCT]})
 
@@ -142,7 +142,7 @@ def test_both_engines_find_the_same(
             for change, whole in [*((change, False) for change in changes), (smaller, True)]
         ]
 
-    wanted = found("postgres")
-    assert all(wanted), "each of them is found"
+    expected = found("postgres")
+    assert all(expected), "every fault is found"
     with snowflake_double(monkeypatch):
-        assert found("snowflake") == wanted
+        assert found("snowflake") == expected

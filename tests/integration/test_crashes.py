@@ -1,4 +1,4 @@
-"""PostgreSQL crashes between any two statements from load to publish: what is published is that of a quiet run."""
+"""PostgreSQL crashes between any two statements from load to publish, without an effect on what is published."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from adventureworks.marts import build, gate
 from adventureworks.marts import publish as publishing_marts
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
-from adventureworks.source.sample import generate
 from adventureworks.warehouse import postgres as engine
+from adventureworks_sample import generate
 from tests.conftest import NOT_DURABLE
 from tests.integration.pipeline import Pipeline
 
@@ -32,7 +32,7 @@ DAGS = ("daily_sales_etl", "currency_exchange_rates")
 RUN = "ingest_source/crashing"
 ONE_REAL_CRASH_IN = 20
 
-# A changed order, a row that breaks the contract, one that refers to nothing, a row that vanishes, and a new rate.
+# A changed order, a row that breaks the contract, a row with a dangling reference, a deleted row, and a changed rate.
 CHANGES = (
     """update "Sales"."SalesOrderHeader" set "Freight" = "Freight" + 1, "TotalDue" = "TotalDue" + 1, LATER
     where "SalesOrderID" = (select max("SalesOrderID") from "Sales"."SalesOrderHeader")""",
@@ -48,8 +48,8 @@ LATER = """ "ModifiedDate" = "ModifiedDate" + interval '1 hour'"""
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL that no other test uses, since it is killed again and again."""
-    # What is committed survives the end of a process, though not of the machine.
+    """A PostgreSQL server for this test alone, because it is killed repeatedly."""
+    # Commits survive the end of a process, though not of the machine.
     options = {**NOT_DURABLE, "synchronous_commit": "on"}
     server = EmbeddedPostgres(tmp_path_factory.mktemp("crashing"), tied=True, options=options)
     server.start()
@@ -81,7 +81,7 @@ def _copied(server: EmbeddedPostgres, name: str) -> Pipeline:
 
 
 class Killer:
-    """Lets PostgreSQL crash before a statement is sent or a connection opened, once for each place in the code."""
+    """Crashes PostgreSQL before a statement is sent or a connection opened, once for each place in the code."""
 
     def __init__(self, server: EmbeddedPostgres, database: str) -> None:
         self._server = server
@@ -92,11 +92,11 @@ class Killer:
         place = _place()
         if place not in self.killed:
             self.killed.add(place)
-            # A real crash takes about a second; what it does to one database takes some milliseconds.
+            # A real crash takes about a second; simulating its effect on one database takes a few milliseconds.
             self.kill() if len(self.killed) % ONE_REAL_CRASH_IN == 0 else self.empty()
 
     def kill(self) -> None:
-        """Kills a process that serves a client: PostgreSQL then ends all others and recovers."""
+        """Kill a process that serves a client, whereupon PostgreSQL ends all others and recovers."""
         with psycopg.connect(self._server.url("postgres", SUPERUSER), autocommit=True) as connection:
             os.kill(connection.info.backend_pid, signal.SIGKILL)
             while not connection.closed:
@@ -109,7 +109,7 @@ class Killer:
             time.sleep(0.01)
 
     def empty(self) -> None:
-        """Ends all sessions and empties all unlogged tables, as recovery does."""
+        """End all sessions and empty all unlogged tables, as recovery does."""
         with psycopg.connect(self._server.url(self._database, SUPERUSER), autocommit=True) as connection:
             others = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
             connection.execute(f"select pg_terminate_backend(pid, 5000) {others}")
@@ -121,7 +121,7 @@ class Killer:
 
 
 def _place() -> tuple[str, int]:
-    """The line of the platform's code that is about to use the warehouse."""
+    """Return the line of the platform's code that is about to use the warehouse."""
     frame = sys._getframe(2)
     while "/adventureworks/" not in frame.f_code.co_filename or frame.f_code.co_filename.endswith("/postgres.py"):
         assert frame.f_back is not None
@@ -144,38 +144,38 @@ def killer(server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> Killer:
     monkeypatch.setattr(engine._ServerCursor, "execute", before(engine._ServerCursor.execute))
     monkeypatch.setattr(engine.PostgresWarehouse, "connect", before(engine.PostgresWarehouse.connect))
     monkeypatch.setattr(engine.PostgresWarehouse, "address", before(engine.PostgresWarehouse.address))
-    plain = engine.PostgresWarehouse.bulk_loader
+    original = engine.PostgresWarehouse.bulk_loader
 
     @contextmanager
     def bulk_loader(warehouse: engine.PostgresWarehouse) -> Iterator[engine.Append]:
-        with plain(warehouse) as append:
+        with original(warehouse) as append:
             yield before(append)
 
     monkeypatch.setattr(engine.PostgresWarehouse, "bulk_loader", bulk_loader)
     return killer
 
 
-def tried(step: Callable[..., Any], *arguments: Any) -> Any:
-    """What a step comes to when it is tried again as long as the server is away, as Airflow does."""
+def retried(step: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a step, retrying it as Airflow does while the server is unavailable, and return its result."""
     while True:
         with suppress(ServiceUnavailable):
             return step(*arguments)
 
 
 def run(pipeline: Pipeline) -> None:
-    """A batch and two analyses, each step as a task of its own."""
+    """Run an ingestion and two analyses, retrying each step as a task of its own."""
     settings = pipeline.settings
-    for group in tried(detect.detect, settings, RUN):
-        tried(load.load, settings, RUN, group)
+    for group in retried(detect.detect, settings, RUN):
+        retried(load.load, settings, RUN, group)
     for step in (judge.judge, publishing.publish, publishing.conclude):
-        tried(step, settings, RUN)
+        retried(step, settings, RUN)
     for dag in DAGS:
         for of_analysis in (build.build, gate.gate, publishing_marts.publish):
-            tried(of_analysis, settings, dag, f"{dag}/crashing")
+            retried(of_analysis, settings, dag, f"{dag}/crashing")
 
 
 def state(pipeline: Pipeline) -> dict[str, list[tuple[Any, ...]]]:
-    """What readers and owners find: versions, rows, quarantine, incidents."""
+    """Return what readers and owners see: versions, rows, quarantine, incidents."""
     found = {
         "versions": "select asset, version, rows, changed_rows, months, inputs, verdict from ops.publication",
         "changes": "select asset, status, rows_read, set_aside, blocked_rule from ops.change",
@@ -187,7 +187,7 @@ def state(pipeline: Pipeline) -> dict[str, list[tuple[Any, ...]]]:
     return {name: sorted(pipeline.published(query), key=repr) for name, query in found.items()}
 
 
-def test_a_crash_between_any_two_statements_changes_nothing_that_is_published(
+def test_crashes_between_any_two_statements_do_not_affect_what_is_published(
     server: EmbeddedPostgres, killer: Killer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as quiet:
@@ -199,7 +199,7 @@ def test_a_crash_between_any_two_statements_changes_nothing_that_is_published(
     expected = state(clean)
     versions = {row[0] for row in expected["versions"] if row[1] == 2}
     assert versions >= {"Sales_SalesOrderHeader", "Sales_ShoppingCartItem", "daily_sales", "exchange_rates"}
-    assert len({row[2] for row in expected["quarantine"]}) == 2, "one broken rule, one reference to nothing"
+    assert len({row[2] for row in expected["quarantine"]}) == 2, "one broken rule, one dangling reference"
     crashing = _copied(server, "crashing")
     run(crashing)
     assert killer.killed >= places

@@ -1,4 +1,4 @@
-"""The dashboard as a browser gets it: figures of the warehouse, nothing without a login, states for bad days."""
+"""The dashboard as served to a browser: its figures, access control, and pages for errors and missing data."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from typing import Any
 import psycopg
 import pytest
 
-from adventureworks import dashboard, incidents
+from adventureworks import dashboard, incidents, texts
 from adventureworks.catalog import MARTS
 from adventureworks.dashboard import figures
 from adventureworks.lineage import origins
 from adventureworks.reports import delivery
 from adventureworks.settings import settings
-from adventureworks.texts import language
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_notify import FINDING
 
 PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
 VERDICTS = ("bloqué", "conforme", "jamais publié")
-SOMEWHERE_ELSE = re.compile(r"""(?:src|href|action)=["'](?:https?:)?//|@import|url\(["']?(?:https?:)?//""")
+OTHER_HOST = re.compile(r"""(?:src|href|action)=["'](?:https?:)?//|@import|url\(["']?(?:https?:)?//""")
 
 
-class Reader:
-    """A browser of somebody with a role; without a role nobody has signed in. `below` is the path of the base_url."""
+class User:
+    """A browser of a user with a role; without a role, the user is not signed in. `below`: the path of the base_url."""
 
     def __init__(self, role: str | None, below: str = "") -> None:
         from airflow.api_fastapi.app import create_auth_manager
@@ -39,9 +38,9 @@ class Reader:
         from fastapi.testclient import TestClient
 
         from adventureworks.dashboard import PREFIX
-        from adventureworks.dashboard.app import _memory, app
+        from adventureworks.dashboard.app import _cache, app
 
-        _memory.clear()
+        _cache.clear()
         create_auth_manager()
         app.dependency_overrides = {}
         if role:
@@ -78,28 +77,26 @@ def words(html: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", html).split())
 
 
-def test_nobody_sees_anything_without_signing_in(warehouse: Pipeline) -> None:
-    nobody = Reader(None)
+def test_anonymous_users_see_no_data(warehouse: Pipeline) -> None:
+    anonymous = User(None)
     incident = open_incident(warehouse)
     for path in (*PAGES, "dag/daily_sales_etl", "reports/2014-05/en/workbook"):
-        answer = nobody.get(path)
+        answer = anonymous.get(path)
         assert answer.status_code == 401, path
         assert FINDING.asset not in answer.text
         assert "Please sign in" in answer.text
-    assert nobody.get("static/style.css").status_code == 200, "the page that asks to sign in has its looks"
-    assert nobody.post(f"incidents/{incident.incident_id}/acknowledge").status_code == 401
+    assert anonymous.get("static/style.css").status_code == 200, "the page that asks users to sign in has its styles"
+    assert anonymous.post(f"incidents/{incident.incident_id}/acknowledge").status_code == 401
     assert warehouse.published("select status from ops.incident") == [("open",)]
 
 
-def test_a_viewer_reads_everything_and_acknowledges_nothing(
-    warehouse: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_viewers_can_read_but_not_acknowledge(warehouse: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     incident = open_incident(warehouse)
-    viewer = Reader("VIEWER")
+    viewer = User("VIEWER")
     assert {viewer.get(page).status_code for page in PAGES} == {200}
     assert "<form" not in viewer.get("incidents").text
     assert viewer.post(f"incidents/{incident.incident_id}/acknowledge").status_code == 403
-    editor = Reader("USER")
+    editor = User("USER")
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/data")
     assert editor.get("incidents").text.count("<form") == 1
     url = f"incidents/{incident.incident_id}/acknowledge"
@@ -112,9 +109,9 @@ def test_a_viewer_reads_everything_and_acknowledges_nothing(
 
 
 @pytest.mark.parametrize("code", ["en", "fr"])
-def test_the_figures_are_those_of_the_marts(warehouse: Pipeline, code: str) -> None:
-    speech = language(code)
-    shown = words(Reader("VIEWER").get(f"overview?lang={code}").text)
+def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
+    language = texts.language(code)
+    shown = words(User("VIEWER").get(f"overview?lang={code}").text)
     [(month, revenue, profit)] = warehouse.published(
         "select month, sum(revenue), sum(profit) from marts.monthly_profit where not is_partial"
         " group by month order by month desc limit 1"
@@ -131,22 +128,22 @@ def test_the_figures_are_those_of_the_marts(warehouse: Pipeline, code: str) -> N
         (month,),
     )
     for expected in (
-        speech.month(month),
-        f"{speech.text('Revenue')} {speech.short_money(revenue)}",
-        f"{speech.text('Orders')} {speech.number(orders)}",
-        f"{speech.text('Order value')} {speech.short_money(Decimal(revenue) / orders)}",
-        f"{speech.text('Gross profit')} {speech.short_money(profit)}",
-        f"{speech.text('Customers who ordered')} {speech.number(buyers)}",
-        f"{speech.text('Units sold')} {speech.number(units)}",
-        f"{speech.text('Products sold')} {speech.number(products)}",
-        f"{speech.text('Of them in class A')} {speech.number(class_a)}",
-        f"{speech.text('Out of stock')} {speech.number(out)}",
+        language.month(month),
+        f"{language.text('Revenue')} {language.short_money(revenue)}",
+        f"{language.text('Orders')} {language.number(orders)}",
+        f"{language.text('Order value')} {language.short_money(Decimal(revenue) / orders)}",
+        f"{language.text('Gross profit')} {language.short_money(profit)}",
+        f"{language.text('Customers who ordered')} {language.number(buyers)}",
+        f"{language.text('Units sold')} {language.number(units)}",
+        f"{language.text('Products sold')} {language.number(products)}",
+        f"{language.text('Products in class A')} {language.number(class_a)}",
+        f"{language.text('Out of stock')} {language.number(out)}",
     ):
         assert " ".join(expected.split()) in shown
 
 
-def test_what_is_published_later_is_shown_at_once(warehouse: Pipeline) -> None:
-    viewer = Reader("VIEWER")
+def test_new_publications_are_shown_at_once(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
     before = viewer.get("overview").text
     warehouse.change('update "Production"."ProductInventory" set "Quantity" = 0')
     warehouse.settings.set_aside_limit = 1.0
@@ -158,27 +155,27 @@ def test_what_is_published_later_is_shown_at_once(warehouse: Pipeline) -> None:
     assert f"Out of stock {out}" not in words(before)
 
 
-def test_every_asset_and_a_blocked_one_first(warehouse: Pipeline) -> None:
+def test_the_quality_page_lists_every_asset_with_blocked_ones_first(warehouse: Pipeline) -> None:
     open_incident(warehouse)
-    rows = re.findall(r"<tr>\s*<th scope=\"row\">(.*?)</tr>", Reader("VIEWER").get("quality").text, re.DOTALL)
+    rows = re.findall(r"<tr>\s*<th scope=\"row\">(.*?)</tr>", User("VIEWER").get("quality").text, re.DOTALL)
     assert len(rows) == 91
     assert "Sales_SalesOrderDetail" in rows[0]
     assert "blocked" in rows[0]
 
 
-def test_nothing_comes_from_another_host_and_no_code_from_strings(warehouse: Pipeline) -> None:
-    viewer = Reader("VIEWER")
+def test_pages_load_nothing_from_other_hosts_and_forbid_eval(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
     for page in PAGES:
         answer = viewer.get(page)
-        assert not SOMEWHERE_ELSE.search(answer.text), page
+        assert not OTHER_HOST.search(answer.text), page
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe-eval" not in policy
     static = Path(dashboard.__file__).parent / "static"
-    assert [path.name for path in static.glob("*.*") if SOMEWHERE_ELSE.search(path.read_text("utf-8"))] == []
+    assert [path.name for path in static.glob("*.*") if OTHER_HOST.search(path.read_text("utf-8"))] == []
 
 
-def test_text_from_the_data_stays_text(warehouse: Pipeline) -> None:
+def test_text_from_the_data_is_escaped(warehouse: Pipeline) -> None:
     hostile = "</script><script>alert(1)</script>"
     with psycopg.connect(warehouse.url) as connection:
         connection.execute('update raw."Sales_SalesTerritory" set "Name" = %s', (hostile,))
@@ -187,19 +184,19 @@ def test_text_from_the_data_stays_text(warehouse: Pipeline) -> None:
             "insert into ops.publication (asset, version, rows, changed_rows, verdict, run_id)"
             " values ('x', 1, 0, 0, 'passed', 'x')"
         )
-    viewer = Reader("VIEWER")
+    viewer = User("VIEWER")
     for page in ("overview", "forecast"):
         assert "<script>alert" not in viewer.get(page).text
 
 
-def test_a_report_is_sent_as_a_file(warehouse: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reports_can_be_downloaded(warehouse: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADVENTUREWORKS_HOME", str(tmp_path))
     settings.cache_clear()
     [(key,)] = warehouse.published(
         "select to_char(max(month), 'YYYY-MM') from staging.sales_month where not is_partial"
     )
     delivery.deliver(settings(), tmp_path / "reports", key, "financial_reporting/x")
-    viewer = Reader("VIEWER")
+    viewer = User("VIEWER")
     page = viewer.get("reports").text
     for code in ("en", "fr"):
         for kind in delivery.KINDS:
@@ -211,7 +208,7 @@ def test_a_report_is_sent_as_a_file(warehouse: Pipeline, tmp_path: Path, monkeyp
         assert viewer.get(path).status_code == 404
 
 
-def test_a_column_is_followed_back_to_the_source() -> None:
+def test_columns_are_traced_back_to_the_source() -> None:
     columns = {column.name: column for column in origins.columns("territory_sales")}
     assert columns["revenue"].made_of == (("fact_sales", "revenue"),)
     assert columns["revenue"].from_source == (("Sales_SalesOrderDetail", "LineTotal"),)
@@ -223,9 +220,9 @@ def test_a_column_is_followed_back_to_the_source() -> None:
     assert "Sales_SalesOrderDetail" in last
 
 
-def test_every_figure_comes_from_somewhere_counts_too() -> None:
+def test_every_column_has_an_origin_including_counts() -> None:
     without = {(mart, column.name) for mart in MARTS for column in origins.columns(mart) if not column.from_source}
-    assert {name for _, name in without} == {"as_of"}, "the business date is no column of a table"
+    assert {name for _, name in without} == {"as_of"}, "the business date is not a column of a table"
     counted = {
         ("daily_sales", "orders"): ("fact_sales", "sales_order_id"),
         ("daily_sales", "average_order_value"): ("fact_sales", "sales_order_id"),
@@ -245,10 +242,10 @@ def test_every_figure_comes_from_somewhere_counts_too() -> None:
         assert origin in column.made_of, f"{mart}.{name}"
 
 
-def test_an_empty_and_a_missing_warehouse_say_what_to_do(
+def test_empty_and_unreachable_warehouses_are_reported(
     warehouse_url: str, monkeypatch: pytest.MonkeyPatch, warehouse: Pipeline
 ) -> None:
-    viewer = Reader("VIEWER")
+    viewer = User("VIEWER")
     monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", warehouse_url)
     settings.cache_clear()
     for page in ("overview", "forecast", "quality", "incidents", "reports"):
@@ -261,8 +258,8 @@ def test_an_empty_and_a_missing_warehouse_say_what_to_do(
     assert "hunter2" not in answer.text
 
 
-def test_links_stay_below_the_path_of_the_base_url(warehouse: Pipeline) -> None:
-    viewer = Reader("VIEWER", below="/data")
+def test_links_stay_under_the_path_of_the_base_url(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER", below="/data")
     for page in PAGES:
         found = re.findall(r"""(?:href|src|action)=["'](/[^"']*)""", viewer.get(page).text)
         assert found
@@ -270,42 +267,42 @@ def test_links_stay_below_the_path_of_the_base_url(warehouse: Pipeline) -> None:
     assert viewer.get("dag/sales_forecasting").headers["location"] == "/data/dashboard/lineage?mart=sales_forecast"
 
 
-def test_all_marts_of_a_dag_are_named_and_the_language_keeps_what_was_chosen(warehouse: Pipeline) -> None:
-    viewer = Reader("VIEWER")
+def test_the_lineage_page_links_all_marts_of_the_dag_and_language_links_keep_the_mart(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
     shown = viewer.get("lineage?mart=sales_forecast").text
     assert 'Marts of this DAG: <a href="?mart=sales_forecast"' in shown
     assert 'href="?mart=forecast_accuracy"' in shown
     assert 'href="?mart=sales_forecast&amp;lang=fr"' in shown
 
 
-def test_every_refusal_is_a_page(warehouse: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    viewer = Reader("VIEWER")
+def test_every_error_is_shown_as_a_page(warehouse: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer = User("VIEWER")
     assert viewer.get("forecast?channel=&territory=").status_code == 200
     for path in ("nowhere", "lineage?mart=nothing", "static/nothing.css"):
         answer = viewer.get(path)
         assert answer.status_code == 404
-        assert "This was not found" in answer.text, path
+        assert "Page not found" in answer.text, path
     with psycopg.connect(warehouse.url) as connection:
         connection.execute("alter table marts.data_quality rename to elsewhere")
     answer = viewer.get("quality")
     assert answer.status_code == 503
-    assert "This page cannot be shown now" in answer.text
+    assert "This page cannot be shown at the moment" in answer.text
     assert "adventureworks doctor" in answer.text
 
 
-def test_before_the_first_marts_the_figures_are_being_computed(warehouse: Pipeline) -> None:
+def test_before_the_first_marts_a_page_says_that_figures_are_being_computed(warehouse: Pipeline) -> None:
     with psycopg.connect(warehouse.url) as connection:
         for mart in MARTS:
             connection.execute(f"delete from marts.{mart}")
         connection.execute("delete from ops.publication where asset = any(%s)", (list(MARTS),))
-    viewer = Reader("VIEWER")
+    viewer = User("VIEWER")
     for page in ("overview", "forecast"):
         assert "The figures are being computed" in viewer.get(page).text
     assert "en cours de calcul" in viewer.get("overview?lang=fr").text
 
 
-def test_figures_that_are_not_the_newest_are_marked(warehouse: Pipeline) -> None:
-    shown = words(Reader("VIEWER").get("overview").text)
+def test_outdated_figures_are_marked(warehouse: Pipeline) -> None:
+    shown = words(User("VIEWER").get("overview").text)
     assert f"{len(MARTS)} of {len(MARTS)} marts are fresh" in shown
     with psycopg.connect(warehouse.url) as connection:
         finding = replace(FINDING, asset="territory_sales")
@@ -313,7 +310,7 @@ def test_figures_that_are_not_the_newest_are_marked(warehouse: Pipeline) -> None
         connection.execute("delete from marts.monthly_profit")
         connection.execute("delete from ops.publication where asset = 'monthly_profit'")
         connection.execute("update ops.publication set version = version + 1 where asset = 'Production_Product'")
-    shown = words(Reader("VIEWER").get("overview").text)
+    shown = words(User("VIEWER").get("overview").text)
     assert "Sales blocked" in shown
     assert "Finance being computed" in shown
     assert "Products out of date" in shown
@@ -321,12 +318,12 @@ def test_figures_that_are_not_the_newest_are_marked(warehouse: Pipeline) -> None
     assert "1 open incident" in shown
     assert "1 open incidents" not in shown
     assert "Gross profit –" in shown
-    french = words(Reader("VIEWER").get("quality?lang=fr").text)
+    french = words(User("VIEWER").get("quality?lang=fr").text)
     assert {"bloqué", "conforme", "jamais publié"} <= {word for word in VERDICTS if word in french}
     assert "passed" not in french.replace("adventureworks", "")
 
 
-def test_a_month_without_orders_is_shown_as_nothing_and_errors_are_held_against_the_naive_model(
+def test_months_without_orders_are_zero_and_errors_are_relative_to_the_naive_model(
     warehouse: Pipeline,
 ) -> None:
     with psycopg.connect(warehouse.url) as connection:
@@ -347,5 +344,5 @@ def test_a_month_without_orders_is_shown_as_nothing_and_errors_are_held_against_
 
 
 @pytest.mark.parametrize(("now", "then", "growth"), [(3, 2, "0.5"), (3, -2, None), (3, 0, None), (-1, 2, "-1.5")])
-def test_nothing_grows_from_a_loss(now: int, then: int, growth: str | None) -> None:
+def test_growth_is_undefined_for_a_base_of_zero_or_less(now: int, then: int, growth: str | None) -> None:
     assert figures._growth(Decimal(now), Decimal(then)) == (None if growth is None else Decimal(growth))

@@ -1,4 +1,4 @@
-"""The digests that people get by mail: the warehouse's figures, readable everywhere, sent once."""
+"""Digests by mail: they show the warehouse's figures, are readable everywhere, and are sent once."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from adventureworks import incidents
 from adventureworks.incidents import Finding
 from adventureworks.messaging import Attachment, RenderedMessage
 from adventureworks.messaging.recipients import Recipients
-from adventureworks.messaging.routes import DigestRoute, last_moment, routes
+from adventureworks.messaging.routes import DigestRoute, last_due, routes
 from adventureworks.messaging.store import Message
-from adventureworks.orchestration.channels import composed
+from adventureworks.orchestration.channels import compose_mail
 from adventureworks.reports import mailing, month
 from adventureworks.reports.delivery import Delivery, deliver
 from adventureworks.reports.digests import DIGESTS, monthly_report
-from adventureworks.reports.digests.monthly_report import Filed
+from adventureworks.reports.digests.monthly_report import ReportFiles
 from adventureworks.settings import Settings
 from adventureworks.texts import language
 from tests.integration.pipeline import Pipeline
@@ -27,7 +27,7 @@ from tests.unit.test_messages import assert_valid_blocks
 
 LARGEST_IMAGE = 200_000
 LARGEST_PAGE = 100_000
-"""Longer ones are cut off by mail programs."""
+"""Mail clients truncate longer ones."""
 
 
 def rendered(pipeline: Pipeline, name: str, code: str = "en") -> RenderedMessage | None:
@@ -41,7 +41,7 @@ def flat(text: str) -> str:
 
 @pytest.mark.parametrize("code", ["en", "fr"])
 @pytest.mark.parametrize("name", list(DIGESTS))
-def test_a_digest_reads_well_in_any_mail_program(pipeline: Pipeline, name: str, code: str) -> None:
+def test_digest_is_readable_in_any_mail_client(pipeline: Pipeline, name: str, code: str) -> None:
     found = rendered(pipeline, name, code)
     assert found is not None
     assert f'<html lang="{code}"' in found.html
@@ -51,13 +51,13 @@ def test_a_digest_reads_well_in_any_mail_program(pipeline: Pipeline, name: str, 
         assert image.content.startswith(b"\x89PNG")
         assert len(image.content) < LARGEST_IMAGE
         assert re.search(r'<img[^>]+alt="[^"]{10,}"', found.html)
-    assert found.html.partition("<body")[2].count("style=") > 20, "the look does not hang on a style sheet"
+    assert found.html.partition("<body")[2].count("style=") > 20, "the layout does not depend on a style sheet"
     assert "http://ui.test/dashboard/" in found.text
     assert ": adventureworks " in found.text
     assert_valid_blocks(found.blocks)
 
 
-def test_the_daily_digest_says_what_was_sold(pipeline: Pipeline) -> None:
+def test_daily_digest_shows_sales(pipeline: Pipeline) -> None:
     found = rendered(pipeline, "daily_sales")
     assert found is not None
     english = language("en")
@@ -75,10 +75,10 @@ def test_the_daily_digest_says_what_was_sold(pipeline: Pipeline) -> None:
         assert english.money(revenue) in text
         assert english.short_money(to_date) in text
         for orders, of_channel in channels:
-            assert f"{english.number(orders)} orders of {english.money(of_channel / orders)} each" in text
+            assert f"Orders: {english.number(orders)}, average {english.money(of_channel / orders)}" in text
 
 
-def test_the_stock_digest_lists_what_needs_attention_worst_first(pipeline: Pipeline) -> None:
+def test_stock_digest_lists_the_most_urgent_products_first(pipeline: Pipeline) -> None:
     found = rendered(pipeline, "low_stock")
     assert found is not None
     rows = pipeline.published(
@@ -90,7 +90,7 @@ def test_the_stock_digest_lists_what_needs_attention_worst_first(pipeline: Pipel
     assert sorted(place for place in order if place >= 0) == [place for place in order if place >= 0]
 
 
-def test_the_quality_bulletin_tells_known_defects_and_quarantine(pipeline: Pipeline) -> None:
+def test_quality_digest_shows_failing_rules_and_quarantine(pipeline: Pipeline) -> None:
     pipeline.change('update "Sales"."SalesOrderDetail" set "OrderQty" = 0 where "SalesOrderDetailID" = 5')
     pipeline.ingest()
     pipeline.settle()
@@ -106,7 +106,7 @@ def test_the_quality_bulletin_tells_known_defects_and_quarantine(pipeline: Pipel
     assert "Open incidents" in found.text
 
 
-def test_the_customer_digest_names_no_person(pipeline: Pipeline) -> None:
+def test_customer_digest_contains_no_names(pipeline: Pipeline) -> None:
     found = rendered(pipeline, "customer_value")
     assert found is not None
     names = pipeline.published('select distinct "LastName" from raw."Person_Person" where length("LastName") > 5')
@@ -116,7 +116,7 @@ def test_the_customer_digest_names_no_person(pipeline: Pipeline) -> None:
     assert language("en").short_money(value) in found.text
 
 
-def test_names_from_the_data_stay_text(pipeline: Pipeline) -> None:
+def test_names_from_the_data_are_escaped(pipeline: Pipeline) -> None:
     with psycopg.connect(pipeline.url) as connection:
         connection.execute("update marts.inventory_status set product = '<script>alert(1)</script> & <!channel>'")
     found = rendered(pipeline, "low_stock")
@@ -125,14 +125,14 @@ def test_names_from_the_data_stay_text(pipeline: Pipeline) -> None:
     assert "<!channel>" not in str(found.blocks)
 
 
-def test_each_gets_a_digest_once_when_it_is_due_and_there_is_news(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_recipient_gets_a_digest_once_when_due_and_only_with_new_data(pipeline: Pipeline, tmp_path: Path) -> None:
     given = routes(Settings(owner_emails={"sales": "s@example.org"}))
     route = DigestRoute.model_validate({"to": ["sales"], "at": "06:00"})
     recipients = Recipients(
         given.model_copy(update={"digests": {"daily_sales": route}}), ("email", "slack"), "slack_default", ""
     )
 
-    def told(moment: datetime) -> list[tuple[str, str]]:
+    def queued(moment: datetime) -> list[tuple[str, str]]:
         with psycopg.connect(pipeline.url) as connection:
             mailing.compose(connection, recipients, tmp_path, moment)
             rows = connection.execute(
@@ -141,46 +141,44 @@ def test_each_gets_a_digest_once_when_it_is_due_and_there_is_news(pipeline: Pipe
             return [(row[0], row[1]) for row in rows]
 
     now = datetime.now(UTC)
-    assert told(now) == [("email", "s@example.org")]
-    assert told(now) == []
-    assert told(now + timedelta(days=1)) == [], "nothing is new"
+    assert queued(now) == [("email", "s@example.org")]
+    assert queued(now) == []
+    assert queued(now + timedelta(days=1)) == [], "there is no new data"
     pipeline.change('update "Sales"."SalesOrderHeader" set "Freight" = "Freight" + 1, "TotalDue" = "TotalDue" + 1')
     pipeline.ingest()
     pipeline.settle("daily_sales_etl")
-    assert told(now) == [], "it had one today"
-    assert told(now + timedelta(days=1)) == [("email", "s@example.org")]
+    assert queued(now) == [], "one was already sent today"
+    assert queued(now + timedelta(days=1)) == [("email", "s@example.org")]
 
 
-def test_a_weekly_digest_is_due_on_its_day_in_the_zone_of_its_readers() -> None:
+def test_weekly_digest_is_due_on_its_day_in_the_groups_time_zone() -> None:
     route = DigestRoute.model_validate({"to": [], "every": "week", "weekday": "monday", "at": "07:00"})
     friday = datetime(2026, 3, 6, 12, tzinfo=UTC)
-    assert last_moment(route, "Europe/Paris", friday) == datetime(2026, 3, 2, 6, tzinfo=UTC)
+    assert last_due(route, "Europe/Paris", friday) == datetime(2026, 3, 2, 6, tzinfo=UTC)
     monday_early = datetime(2026, 3, 9, 5, 59, tzinfo=UTC)
-    assert last_moment(route, "Europe/Paris", monday_early) == datetime(2026, 3, 2, 6, tzinfo=UTC)
-    assert last_moment(route, "Europe/Paris", monday_early + timedelta(minutes=1)) == datetime(
-        2026, 3, 9, 6, tzinfo=UTC
-    )
+    assert last_due(route, "Europe/Paris", monday_early) == datetime(2026, 3, 2, 6, tzinfo=UTC)
+    assert last_due(route, "Europe/Paris", monday_early + timedelta(minutes=1)) == datetime(2026, 3, 9, 6, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("ui_url", ["http://ui.test", ""])
-def test_files_that_are_too_large_for_a_mail_stay_where_they_are(pipeline: Pipeline, ui_url: str) -> None:
+def test_files_too_large_for_a_mail_are_not_attached(pipeline: Pipeline, ui_url: str) -> None:
     [(key,)] = pipeline.published("select to_char(max(month), 'YYYY-MM') from staging.sales_month where not is_partial")
     with psycopg.connect(pipeline.url) as connection:
         found = month.figures(connection, key)
     done = Delivery(key, "new", 1, False, (), ())
     for size, attached in ((3_600_000, 2), (3_700_000, 0)):
         files = tuple(Attachment(f"{number}.pdf", "application/pdf", b"x" * size) for number in range(2))
-        filed = Filed("en", files, ("/reports/0.pdf", "/reports/1.pdf"))
-        told = monthly_report.message(done, found, language("en"), filed, ui_url)
-        assert len(told.attachments) == attached
-        assert ("attached" in told.text) is bool(attached)
-        assert ("/reports/1.pdf" in told.text) is (not attached and not ui_url)
-        assert ("http://ui.test/dashboard/reports" in told.text) is bool(ui_url)
-        mail = composed(Message("1", "email", "a@b.test", "", 0, told), "c@d.test")
+        filed = ReportFiles("en", files, ("/reports/0.pdf", "/reports/1.pdf"))
+        message = monthly_report.message(done, found, language("en"), filed, ui_url)
+        assert len(message.attachments) == attached
+        assert ("attached" in message.text) is bool(attached)
+        assert ("/reports/1.pdf" in message.text) is (not attached and not ui_url)
+        assert ("http://ui.test/dashboard/reports" in message.text) is bool(ui_url)
+        mail = compose_mail(Message("1", "email", "a@b.test", "", 0, message), "c@d.test")
         assert len(mail.as_bytes(policy=mail.policy.clone(linesep="\r\n"))) < 10_100_000
 
 
-def test_every_digest_is_short_enough_to_be_shown_whole(pipeline: Pipeline) -> None:
+def test_every_digest_is_short_enough_for_mail_clients(pipeline: Pipeline) -> None:
     with psycopg.connect(pipeline.url) as connection:
         connection.execute(
             "insert into marts.data_quality select (jsonb_populate_record(null::marts.data_quality, to_jsonb(d)"
@@ -193,7 +191,8 @@ def test_every_digest_is_short_enough_to_be_shown_whole(pipeline: Pipeline) -> N
             " from generate_series(1, 300) as n"
         )
         findings = [
-            Finding(f"Sales_Table{n}", "a_rule_with_a_long_name", "error", "", "", "", "sales") for n in range(300)
+            Finding(asset=f"Sales_Table{n}", rule="a_rule_with_a_long_name", summary="", owner="sales")
+            for n in range(300)
         ]
         incidents.report(connection, findings)
         connection.execute("update marts.inventory_status set state = 'low'")
@@ -208,7 +207,7 @@ def test_every_digest_is_short_enough_to_be_shown_whole(pipeline: Pipeline) -> N
     assert "a_rule_with_a_long_name_300" in quality.text, "the worst come first"
 
 
-def test_one_mistake_stops_no_other_message_and_is_reported_until_it_is_mended(
+def test_failing_message_does_not_stop_others_and_has_an_incident_until_fixed(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
     given = routes(Settings())
@@ -231,16 +230,16 @@ def test_one_mistake_stops_no_other_message_and_is_reported_until_it_is_mended(
 
     broken = compose(digests=digests)
     assert set(broken) == {"digest_dayly_sales", "digest_customer_value", f"month_{key}"}
-    assert "dayly_sales. There are daily_sales, low_stock" in broken["digest_dayly_sales"]
+    assert "dayly_sales. Known digests: daily_sales, low_stock" in broken["digest_dayly_sales"]
     assert "UndefinedTable" in broken["digest_customer_value"]
     assert f"monthly/{key}" in broken[f"month_{key}"]
     assert "airflow dags trigger financial_reporting" in broken[f"month_{key}"]
-    told = pipeline.published("select distinct split_part(told, '/', 2) from ops.outbox order by 1")
-    assert told == [("daily_sales",), ("data_quality",), ("low_stock",)]
+    queued = pipeline.published("select distinct split_part(dedup_key, '/', 2) from ops.outbox order by 1")
+    assert queued == [("daily_sales",), ("data_quality",), ("low_stock",)]
 
     with psycopg.connect(pipeline.url) as connection:
         connection.execute("alter table marts.away rename to customer_value")
     deliver(pipeline.settings, tmp_path, key, "financial_reporting/test")
     assert compose(digests=given.digests) == {}
-    told = pipeline.published("select distinct split_part(told, '/', 2) from ops.outbox order by 1")
-    assert told == [(key,), ("customer_value",), ("daily_sales",), ("data_quality",), ("low_stock",)]
+    queued = pipeline.published("select distinct split_part(dedup_key, '/', 2) from ops.outbox order by 1")
+    assert queued == [(key,), ("customer_value",), ("daily_sales",), ("data_quality",), ("low_stock",)]

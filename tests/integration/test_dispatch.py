@@ -1,4 +1,4 @@
-"""The dispatcher: what is due is started in time, once, and not while an event may still come."""
+"""The dispatcher: starts what is due in time, once, and not while an event may still start it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
 class Airflow:
-    """Airflow's database as far as the dispatcher reads it, in the types of Airflow's own models."""
+    """The tables of Airflow's database that the dispatcher reads, with the column types of Airflow's models."""
 
     def __init__(self, url: str, pipeline: Pipeline) -> None:
         from airflow.models import DagModel, DagRun
@@ -45,15 +45,15 @@ class Airflow:
         with psycopg.connect(self.url) as connection:
             connection.execute(query, values)
 
-    def look(self, dispatcher: Dispatcher, after: timedelta) -> list[str]:
-        """The DAGs that a round of the dispatcher starts."""
+    def start_due(self, dispatcher: Dispatcher, after: timedelta) -> list[str]:
+        """Run a round of the dispatcher and return the DAGs that it starts."""
         with psycopg.connect(self.pipeline.url) as warehouse, psycopg.connect(self.url) as airflow:
             return [start.dag for start in dispatcher.round(warehouse, airflow, NOW + after)]
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Start]:
-    """The runs that were started; the same one only once, as in Airflow's database."""
+    """The runs that were started; each run id only once, as in Airflow's database."""
     runs: list[Start] = []
 
     def once(start: Start) -> bool:
@@ -62,35 +62,35 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Start]:
         runs.append(start)
         return True
 
-    monkeypatch.setattr(dispatch, "_started", once)
+    monkeypatch.setattr(dispatch, "_trigger", once)
     return runs
 
 
 @pytest.fixture
 def airflow(pipeline: Pipeline, fresh_database: FreshDatabase) -> Airflow:
-    """An idle Airflow, and a warehouse in which one mart is of another model."""
+    """An idle Airflow and a warehouse in which one mart was computed by another model."""
     with psycopg.connect(pipeline.url) as connection:
         connection.execute("update ops.publication set model = 'another' where asset = 'exchange_rates'")
     return Airflow(fresh_database("source"), pipeline)
 
 
-def test_what_is_due_is_started_once_after_a_moment_and_its_run_says_why(
+def test_a_due_dag_is_started_once_after_the_grace_period_with_the_reason(
     airflow: Airflow, started: list[Start]
 ) -> None:
     one, other = Dispatcher(airflow.pipeline.settings), Dispatcher(airflow.pipeline.settings)
     for dispatcher in (one, other):
-        assert airflow.look(dispatcher, timedelta()) == [], "an event may come"
-    assert airflow.look(one, GRACE) == [DAG]
-    assert airflow.look(other, GRACE) == [], "another dispatcher was first"
+        assert airflow.start_due(dispatcher, timedelta()) == [], "an event may still start it"
+    assert airflow.start_due(one, GRACE) == [DAG]
+    assert airflow.start_due(other, GRACE) == [], "another dispatcher was first"
     assert [start.reason for start in started] == ["exchange_rates: its model, contract or checks changed"]
 
 
-def test_while_its_inputs_are_being_published_it_is_given_longer(airflow: Airflow, started: list[Start]) -> None:
+def test_the_grace_period_is_longer_while_inputs_are_being_published(airflow: Airflow, started: list[Start]) -> None:
     airflow.run("insert into dag_run values (1, 'daily_sales_etl', 'r', 'running', now(), null)")
     dispatcher = Dispatcher(airflow.pipeline.settings)
-    assert airflow.look(dispatcher, timedelta()) == []
-    assert airflow.look(dispatcher, GRACE) == []
-    assert airflow.look(dispatcher, GRACE_WHILE_INPUTS_RUN) == [DAG]
+    assert airflow.start_due(dispatcher, timedelta()) == []
+    assert airflow.start_due(dispatcher, GRACE) == []
+    assert airflow.start_due(dispatcher, GRACE_WHILE_INPUTS_RUN) == [DAG]
     assert len(started) == 1
 
 
@@ -102,20 +102,18 @@ def test_while_its_inputs_are_being_published_it_is_given_longer(airflow: Airflo
         f"insert into dag_run values (1, '{DAG}', 'r', 'queued', now(), null)",
     ],
 )
-def test_a_dag_that_is_paused_gone_or_on_its_way_is_left_alone(
-    airflow: Airflow, started: list[Start], change: str
-) -> None:
+def test_paused_removed_and_queued_dags_are_not_started(airflow: Airflow, started: list[Start], change: str) -> None:
     airflow.run(change)
     dispatcher = Dispatcher(airflow.pipeline.settings)
-    airflow.look(dispatcher, timedelta())
-    assert airflow.look(dispatcher, timedelta(hours=1)) == []
+    airflow.start_due(dispatcher, timedelta())
+    assert airflow.start_due(dispatcher, timedelta(hours=1)) == []
     assert started == []
 
 
-def test_a_run_that_computed_nothing_is_tried_again_ever_more_rarely(airflow: Airflow, started: list[Start]) -> None:
+def test_runs_that_compute_nothing_are_retried_with_back_off(airflow: Airflow, started: list[Start]) -> None:
     dispatcher, at, pauses = Dispatcher(airflow.pipeline.settings), timedelta(), []
     while at < timedelta(hours=1):
-        if airflow.look(dispatcher, at):
+        if airflow.start_due(dispatcher, at):
             airflow.run(
                 "insert into dag_run values (%s, %s, %s, 'success', %s, %s)",
                 len(started),
@@ -127,13 +125,13 @@ def test_a_run_that_computed_nothing_is_tried_again_ever_more_rarely(airflow: Ai
             pauses.append(at)
         at += FIRST_PAUSE
     waited = [later - earlier for earlier, later in itertools.pairwise(pauses)]
-    assert len(waited) == 3, "four tries in all: the fifth would have come after half an hour"
+    assert len(waited) == 3, "four attempts within the hour: the fifth would come half an hour later"
     assert waited == sorted(waited)
     assert waited[0] >= FIRST_PAUSE
     assert waited[2] >= 16 * FIRST_PAUSE
 
 
-def test_reports_that_could_not_be_delivered_are_tried_again(airflow: Airflow, started: list[Start]) -> None:
+def test_failed_report_deliveries_are_retried(airflow: Airflow, started: list[Start]) -> None:
     airflow.run("insert into dag values ('financial_reporting', false, false)")
     dispatcher = Dispatcher(airflow.pipeline.settings)
     finding = Finding(
@@ -148,8 +146,8 @@ def test_reports_that_could_not_be_delivered_are_tried_again(airflow: Airflow, s
     )
     with psycopg.connect(airflow.pipeline.url) as connection:
         report(connection, [finding])
-    airflow.look(dispatcher, timedelta())
-    assert airflow.look(dispatcher, GRACE) == [DAG, "financial_reporting"]
+    airflow.start_due(dispatcher, timedelta())
+    assert airflow.start_due(dispatcher, GRACE) == [DAG, "financial_reporting"]
     assert started[-1].reason == "reports could not be delivered"
     with psycopg.connect(airflow.pipeline.url) as connection:
         assert decide_now(airflow.pipeline.settings, connection).undelivered.keys() == {"financial_reporting"}

@@ -18,7 +18,7 @@ from tests.integration.conftest import Adventureworks
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose platform was stopped, with something published."""
+    """A home with published data, whose platform is stopped."""
     path = tmp_path_factory.mktemp("cli") / "home"
     with EmbeddedPostgres(path) as server, WarehouseConnection.connect(server.url("warehouse")) as connection:
         layout.prepare(connection)
@@ -61,7 +61,7 @@ def test_csv_is_exact_and_undecorated(adventureworks: Adventureworks, home: Path
 
 
 @pytest.mark.parametrize("statement", ["delete from marts.prices", "create table t (a int)", "set role warehouse"])
-def test_sql_changes_nothing(adventureworks: Adventureworks, home: Path, statement: str) -> None:
+def test_sql_is_read_only(adventureworks: Adventureworks, home: Path, statement: str) -> None:
     done = adventureworks("sql", statement, home=home)
     assert done.returncode == 1
     assert done.stderr.startswith("The query failed: ")
@@ -71,7 +71,7 @@ def test_sql_changes_nothing(adventureworks: Adventureworks, home: Path, stateme
     )
 
 
-def test_two_commands_at_once_share_the_server(adventureworks: Adventureworks, home: Path) -> None:
+def test_concurrent_commands_share_the_server(adventureworks: Adventureworks, home: Path) -> None:
     with ThreadPoolExecutor() as pool:
         queries = ["select 1 as a", "select pg_sleep(1)::text, 2 as a"]
         done = list(pool.map(lambda query: adventureworks("sql", query, "--format", "csv", home=home), queries))
@@ -79,25 +79,25 @@ def test_two_commands_at_once_share_the_server(adventureworks: Adventureworks, h
     assert not EmbeddedPostgres(home).running()
 
 
-def test_status_says_what_is_stale_and_what_is_wrong(adventureworks: Adventureworks, home: Path) -> None:
-    told = json.loads(adventureworks("status", "--json", home=home).stdout)
-    states = {state["asset"]: state for state in told["assets"]}
+def test_status_shows_what_is_stale_and_what_is_wrong(adventureworks: Adventureworks, home: Path) -> None:
+    status = json.loads(adventureworks("status", "--json", home=home).stdout)
+    states = {state["asset"]: state for state in status["assets"]}
     assert (states["Sales_Store"]["version"], states["Sales_Store"]["verdict"]) == (2, "blocked")
     assert (states["customer_value"]["fresh"], states["customer_value"]["behind"]) == (False, "fact_sales is newer")
     assert (states["customer_churn"]["fresh"], states["customer_churn"]["behind"]) == (True, "")
     assert states["Sales_Currency"]["verdict"] == "never published"
-    assert told["incidents"][0]["next_step"] == "adventureworks status Sales_Store"
+    assert status["incidents"][0]["next_step"] == "adventureworks status Sales_Store"
     shown = adventureworks("status", home=home)
     assert shown.returncode == 0
     assert "Sales_Store: rows_stay. Half the rows are gone." in shown.stdout
     assert "passed, fact_sales is newer" in " ".join(shown.stdout.split())
 
 
-def test_the_embedded_source_can_be_changed_by_hand_all_or_nothing(adventureworks: Adventureworks, home: Path) -> None:
+def test_source_sql_runs_all_statements_in_one_transaction(adventureworks: Adventureworks, home: Path) -> None:
     made = adventureworks("source", "sql", "create table t (a int)", "insert into t values (1)", home=home)
     assert (made.returncode, made.stdout) == (0, "CREATE TABLE\nINSERT 0 1\n")
-    refused = adventureworks("source", "sql", "insert into t values (2)", "insert into t values ('x')", home=home)
-    assert refused.returncode == 1
-    assert refused.stderr.count("\n") == 1
+    failed = adventureworks("source", "sql", "insert into t values (2)", "insert into t values ('x')", home=home)
+    assert failed.returncode == 1
+    assert failed.stderr.count("\n") == 1
     with EmbeddedPostgres(home) as server, psycopg.connect(server.url("source")) as connection:
         assert connection.execute("select a from t").fetchall() == [(1,)]

@@ -1,4 +1,4 @@
-"""The whole local platform on real processes: up, watched, stopped, killed, and up again."""
+"""The complete local platform on real processes: started, supervised, stopped, killed and started again."""
 
 import json
 import os
@@ -68,12 +68,12 @@ def wait_for(what: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.1)
 
 
-def said(running: subprocess.Popen[str], pattern: str) -> str:
+def wait_for_line(running: subprocess.Popen[str], pattern: str) -> str:
     assert running.stdout is not None
     for line in running.stdout:
         if re.search(pattern, line):
             return line
-    raise AssertionError(f"it ended without saying {pattern}")
+    raise AssertionError(f"the process ended without printing {pattern}")
 
 
 @pytest.fixture
@@ -93,22 +93,24 @@ def running(folder: Path) -> Iterator[subprocess.Popen[str]]:
     platform.kill()
     platform.wait()
     home = Home(folder / "home")
-    Supervisor(home, EmbeddedPostgres(home.path), print).end_remains()
+    Supervisor(home, EmbeddedPostgres(home.path), print).end_leftovers()
     EmbeddedPostgres(home.path).stop(for_all=True)
 
 
-def is_no_task(process: psutil.Process) -> bool:
-    """Whether it is one of the platform's own; one that ended meanwhile is none."""
+def is_platform_process(process: psutil.Process) -> bool:
+    """Return whether it is one of the platform's own processes; one that has ended is not."""
     try:
         return "sleeps" not in " ".join(process.cmdline())
     except psutil.NoSuchProcess:
         return False
 
 
-def test_the_life_of_a_platform(running: subprocess.Popen[str], folder: Path, adventureworks: Adventureworks) -> None:
-    """One start for many questions, because it takes its seconds."""
+def test_platform_from_start_to_kill(
+    running: subprocess.Popen[str], folder: Path, adventureworks: Adventureworks
+) -> None:
+    """One start serves many assertions, because it takes several seconds."""
     home = Home(folder / "home")
-    said(running, "^up")
+    wait_for_line(running, "^up")
     everything = [*marked_processes(home), *psutil.Process(running.pid).children(recursive=True)]
 
     listening = {
@@ -125,22 +127,23 @@ def test_the_life_of_a_platform(running: subprocess.Popen[str], folder: Path, ad
     assert owner is not None
     second = adventureworks("run", "--source", "sample", home=home.path)
     assert second.returncode == 1
-    told = second.stderr
-    assert told.startswith(f"The platform runs already: process {running.pid}, UI {owner['url']}.")
+    error = second.stderr
+    assert error.startswith(f"The platform is already running: process {running.pid}, UI {owner['url']}.")
     assert adventureworks("sql", "select 1 as a", "--format", "csv", home=home.path).stdout == "a\n1\n"
     port = owner["url"].rsplit(":", 1)[1]
     taken = adventureworks("run", "--port", port, home=folder / "another")
-    assert taken.stderr == f"Port {port} on 127.0.0.1 is taken. Choose another: --port N, or none for a free one.\n"
+    advice = "Choose another with --port N, or leave out --port to use a free one."
+    assert taken.stderr == f"Port {port} on 127.0.0.1 is in use. {advice}\n"
 
     tasks = [process for process in marked_processes(home, "scheduler") if "sleeps" in " ".join(process.cmdline())]
     [scheduler] = [process for process in marked_processes(home, "scheduler") if process.ppid() == running.pid]
     scheduler.kill()
-    said(running, r"The scheduler ended \(signal SIGKILL\); it is started again")
+    wait_for_line(running, r"The scheduler ended \(signal SIGKILL\) and will be restarted")
     postgres = EmbeddedPostgres(home.path)
     address, died = postgres.url("airflow"), postgres.pid()
     assert died is not None
     os.kill(died, signal.SIGKILL)
-    said(running, "PostgreSQL ended; it is started again")
+    wait_for_line(running, "PostgreSQL ended and will be restarted")
     wait_for(lambda: postgres.running() and postgres.pid() != died)
     assert postgres.url("airflow") == address
     assert not any(process.is_running() for process in tasks)
@@ -148,7 +151,7 @@ def test_the_life_of_a_platform(running: subprocess.Popen[str], folder: Path, ad
     running.kill()
     running.wait()
     wait_for(lambda: not postgres.running())
-    wait_for(lambda: not [one for one in marked_processes(home) if is_no_task(one)])
+    wait_for(lambda: not [one for one in marked_processes(home) if is_platform_process(one)])
     assert home.holder("run") is None
 
 
@@ -173,16 +176,16 @@ def test_ctrl_c_leaves_no_process_behind(folder: Path) -> None:
         text=True,
         env={**os.environ, "ADVENTUREWORKS_HOME": str(home.path)},
     )
-    said(running, "^up")
+    wait_for_line(running, "^up")
     assert marked_processes(home)
     running.send_signal(signal.SIGINT)
-    # PostgreSQL first writes what is committed, to a disk that other tests keep busy.
+    # PostgreSQL first writes committed data, to a disk that other tests keep busy.
     running.wait(120)
     assert not marked_processes(home)
     assert not EmbeddedPostgres(home.path).running()
 
 
-def test_a_service_that_dies_again_and_again_is_given_up_with_its_last_words(tmp_path: Path) -> None:
+def test_supervisor_gives_up_on_a_service_that_dies_repeatedly_and_shows_its_last_log_line(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.prepare()
     notes: list[str] = []
@@ -190,19 +193,19 @@ def test_a_service_that_dies_again_and_again_is_given_up_with_its_last_words(tmp
     broken = Service("thing", ["/bin/sh", "-c", "echo no luck today; exit 3"], {}, home.logs / "thing.log")
     supervisor.start(broken)
 
-    def until_it_gives_up() -> None:
+    def tick_until_it_gives_up() -> None:
         while True:
             supervisor.tick()
             broken.start_at = 0
             time.sleep(0.02)
 
     with pytest.raises(PlatformError, match=r"The thing died 6 times in 5 minutes: no luck today\. Its log: "):
-        until_it_gives_up()
+        tick_until_it_gives_up()
     assert len(notes) == 5
-    assert notes[0].startswith("The thing ended (exit status 3); it is started again.")
+    assert notes[0].startswith("The thing ended (exit status 3) and will be restarted.")
 
 
-def test_a_service_that_the_others_need_ends_last_whatever_started_first(tmp_path: Path) -> None:
+def test_service_that_the_others_need_ends_last_whatever_started_first(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.prepare()
     ended = tmp_path / "ended"
@@ -216,11 +219,11 @@ def test_a_service_that_the_others_need_ends_last_whatever_started_first(tmp_pat
     assert ended.read_text().split() == ["slow", "needed"]
 
 
-def test_tasks_that_outlive_a_killed_supervisor_are_ended_by_the_next_start(tmp_path: Path) -> None:
+def test_next_start_ends_tasks_that_outlived_a_killed_supervisor(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.prepare()
     stubborn = (
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
     )
     script = (
         "import sys, time; from pathlib import Path\n"
@@ -233,12 +236,12 @@ def test_tasks_that_outlive_a_killed_supervisor_are_ended_by_the_next_start(tmp_
         "print('up', flush=True); time.sleep(60)\n"
     )
     running = subprocess.Popen([sys.executable, "-c", script, str(home.path)], stdout=subprocess.PIPE, text=True)
-    said(running, "^up")
-    wait_for(lambda: "deaf" in (home.logs / "thing.log").read_text())
+    wait_for_line(running, "^up")
+    wait_for(lambda: "ready" in (home.logs / "thing.log").read_text())
     running.kill()
     running.wait()
     other = Home(tmp_path / "other")
     other.prepare()
-    assert Supervisor(other, EmbeddedPostgres(other.path), print).end_remains() == 0
-    assert Supervisor(home, EmbeddedPostgres(home.path), print).end_remains() == 1
+    assert Supervisor(other, EmbeddedPostgres(other.path), print).end_leftovers() == 0
+    assert Supervisor(home, EmbeddedPostgres(home.path), print).end_leftovers() == 1
     assert not marked_processes(home)

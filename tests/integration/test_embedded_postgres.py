@@ -1,4 +1,4 @@
-"""The local PostgreSQL on real processes: its life, its crashes, its roles and what it opens to the world."""
+"""The local PostgreSQL on real processes: start and stop, crashes, roles, and what other accounts can reach."""
 
 import os
 import signal
@@ -45,7 +45,7 @@ def wait_for(what, seconds: float = 10) -> None:
         time.sleep(0.05)
 
 
-def test_second_start_is_quick_and_keeps_the_data(server: EmbeddedPostgres) -> None:
+def test_second_start_is_fast_and_keeps_the_data(server: EmbeddedPostgres) -> None:
     with psycopg.connect(server.url("warehouse")) as connection:
         connection.execute("create table kept as select 7 as number")
     server.stop()
@@ -57,7 +57,7 @@ def test_second_start_is_quick_and_keeps_the_data(server: EmbeddedPostgres) -> N
         assert connection.execute("select number from kept").fetchall() == [(7,)]
 
 
-def test_committed_rows_survive_the_death_of_the_server_in_the_middle_of_a_write(server: EmbeddedPostgres) -> None:
+def test_committed_rows_survive_a_crash_of_the_server_during_a_write(server: EmbeddedPostgres) -> None:
     committed: list[int] = []
 
     def write() -> None:
@@ -66,13 +66,13 @@ def test_committed_rows_survive_the_death_of_the_server_in_the_middle_of_a_write
                 connection.execute("insert into log select %s, repeat('x', 100000)", (number,))
                 committed.append(number)
 
-    def write_until_death() -> None:
+    def write_until_crash() -> None:
         with pytest.raises(psycopg.OperationalError):
             write()
 
     with psycopg.connect(server.url("warehouse")) as connection:
         connection.execute("create table log (number bigint, filler text)")
-    writer = threading.Thread(target=write_until_death)
+    writer = threading.Thread(target=write_until_crash)
     writer.start()
     wait_for(lambda: len(committed) > 50)
     pid = server.pid()
@@ -88,7 +88,7 @@ def test_committed_rows_survive_the_death_of_the_server_in_the_middle_of_a_write
     again.stop()
 
 
-def test_a_stale_pid_file_whose_pid_lives_again_does_not_stop_the_start(server: EmbeddedPostgres) -> None:
+def test_stale_pid_file_with_a_reused_pid_does_not_prevent_a_start(server: EmbeddedPostgres) -> None:
     pid_file = server.data / "postmaster.pid"
     text = pid_file.read_text()
     server.stop(for_all=True)
@@ -98,7 +98,7 @@ def test_a_stale_pid_file_whose_pid_lives_again_does_not_stop_the_start(server: 
     assert server.running()
 
 
-def test_two_users_at_once_and_the_last_one_stops_the_server(tmp_path: Path) -> None:
+def test_last_of_two_concurrent_users_stops_the_server(tmp_path: Path) -> None:
     script = USER + "p = EmbeddedPostgres(Path(sys.argv[1])); p.start(); print(p.port(), flush=True); input(); p.stop()"
     users = [
         subprocess.Popen(
@@ -117,7 +117,7 @@ def test_two_users_at_once_and_the_last_one_stops_the_server(tmp_path: Path) -> 
     assert not processes_in(tmp_path / "home")
 
 
-def test_a_killed_user_does_not_keep_the_server_up_for_ever(tmp_path: Path) -> None:
+def test_killed_user_does_not_keep_the_server_up(tmp_path: Path) -> None:
     tied = USER + "p = EmbeddedPostgres(Path(sys.argv[1]), tied=True); p.start(); print(1, flush=True); time.sleep(60)"
     user = subprocess.Popen([sys.executable, "-c", tied, str(tmp_path / "home")], stdout=subprocess.PIPE, text=True)
     assert user.stdout is not None
@@ -127,7 +127,7 @@ def test_a_killed_user_does_not_keep_the_server_up_for_ever(tmp_path: Path) -> N
     wait_for(lambda: not processes_in(tmp_path / "home"))
 
 
-def test_two_homes_run_side_by_side_on_the_local_address_only(tmp_path: Path) -> None:
+def test_two_homes_run_side_by_side_and_listen_only_locally(tmp_path: Path) -> None:
     with EmbeddedPostgres(tmp_path / "one") as one, EmbeddedPostgres(tmp_path / "two") as two:
         assert one.port() != two.port()
         for server in (one, two):
@@ -140,17 +140,17 @@ def test_two_homes_run_side_by_side_on_the_local_address_only(tmp_path: Path) ->
             assert [tuple(address) for address in listening] == [("127.0.0.1", server.port())]
 
 
-def test_secrets_and_databases_are_for_their_owner_alone(server: EmbeddedPostgres) -> None:
+def test_secrets_and_databases_are_accessible_only_to_their_owner(server: EmbeddedPostgres) -> None:
     assert stat.S_IMODE(server.home.secrets.stat().st_mode) == 0o700
     assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
     files = list(server.home.secrets.iterdir())
     assert files
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-    said = server.log.read_text()
-    assert not [file.name for file in files if file.read_text() in said]
+    logged = server.log.read_text()
+    assert not [file.name for file in files if file.read_text() in logged]
 
 
-def test_random_passwords_are_hashed_once_except_that_of_the_role_for_people(server: EmbeddedPostgres) -> None:
+def test_random_passwords_are_hashed_once_except_that_of_the_role_for_users(server: EmbeddedPostgres) -> None:
     with psycopg.connect(server.url("postgres", SUPERUSER)) as connection:
         digests = connection.execute(
             "select rolname, split_part(split_part(rolpassword, '$', 2), ':', 1)::int from pg_authid"
@@ -175,7 +175,7 @@ def test_readers_see_present_and_future_tables_and_change_nothing(server: Embedd
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o000])
-def test_a_home_in_a_folder_that_the_account_may_not_enter(tmp_path: Path, mode: int) -> None:
+def test_home_may_be_in_a_folder_that_the_account_may_not_enter(tmp_path: Path, mode: int) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root runs PostgreSQL under another account")
     closed = tmp_path / "closed"
@@ -186,25 +186,23 @@ def test_a_home_in_a_folder_that_the_account_may_not_enter(tmp_path: Path, mode:
     assert stat.S_IMODE(closed.stat().st_mode) == mode
 
 
-def test_a_file_in_the_place_of_the_home_is_one_clear_line(tmp_path: Path) -> None:
+def test_file_in_place_of_the_home_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
-        PlatformError, match=r"cannot be used: it is no folder. Choose another folder: ADVENTUREWORKS_HOME"
+        PlatformError, match=r"cannot be used: it is not a folder. Choose another folder: ADVENTUREWORKS_HOME"
     ):
         EmbeddedPostgres(tmp_path / "file" / "home").start()
 
 
-def test_a_taken_port_is_one_clear_line(server: EmbeddedPostgres, tmp_path: Path) -> None:
-    with pytest.raises(PlatformError, match=f"Port {server.port()} on 127.0.0.1 is taken"):
+def test_port_in_use_is_a_clear_error(server: EmbeddedPostgres, tmp_path: Path) -> None:
+    with pytest.raises(PlatformError, match=f"Port {server.port()} on 127.0.0.1 is in use"):
         EmbeddedPostgres(tmp_path / "other").start(server.port())
 
 
-def test_databases_of_another_postgresql_are_refused_not_touched(server: EmbeddedPostgres) -> None:
+def test_databases_of_another_postgresql_version_are_rejected_untouched(server: EmbeddedPostgres) -> None:
     server.stop(for_all=True)
     (server.data / "PG_VERSION").write_text("9\n")
-    advice = (
-        rf"made by PostgreSQL 9; .* adventureworks backup DIR\. Then move {server.home.postgres} away, .* restore DIR"
-    )
-    with pytest.raises(PlatformError, match=advice):
+    advice = rf"adventureworks backup DIR\. Then move {server.home.postgres} away, .* restore DIR"
+    with pytest.raises(PlatformError, match=rf"created by PostgreSQL 9, .* {advice}"):
         server.start()
     assert (server.data / "base").exists()

@@ -1,4 +1,4 @@
-"""Several environments in one database: each has all tables, none touches another's."""
+"""Several environments in one database: each has all tables, and none changes those of another."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SUMS = "select sum(revenue), sum(cogs), count(*) from {}marts.fact_sales"
 def adventureworks(
     pipeline: Pipeline, *arguments: str, environment: str = "", source: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """The command line on the pipeline's databases; `source`: on another one."""
+    """Run the command line on the pipeline's databases, or on another `source`."""
     assert pipeline.settings.source_url is not None
     variables = {
         **os.environ,
@@ -53,7 +53,7 @@ def schemas_of(pipeline: Pipeline) -> set[str]:
     return {row[0] for row in pipeline.published("select schema_name from information_schema.schemata")}
 
 
-def test_a_pull_request_is_built_beside_production_and_thrown_away(pipeline: Pipeline) -> None:
+def test_pull_request_is_built_beside_production_and_dropped(pipeline: Pipeline) -> None:
     before = {schema: fingerprint(pipeline, schema) for schema in SCHEMAS}
     published = pipeline.published(SUMS.format(""))
     pipeline.change('update "Production"."Product" set "StandardCost" = "StandardCost" + 1 where "StandardCost" > 0')
@@ -64,21 +64,21 @@ def test_a_pull_request_is_built_beside_production_and_thrown_away(pipeline: Pip
     assert f"{everything} of {everything} tables and marts are fresh" in " ".join(built.stdout.split())
     versions = dict(pipeline.published("select asset, max(version) from pr_42_ops.publication group by asset"))
     assert versions == dict.fromkeys([*SOURCE_TABLES, *MARTS], 1)
-    assert {schema: fingerprint(pipeline, schema) for schema in SCHEMAS} == before, "production is not touched"
+    assert {schema: fingerprint(pipeline, schema) for schema in SCHEMAS} == before, "production is unchanged"
     assert pipeline.published(SUMS.format("")) == published
     read = adventureworks(pipeline, "sql", SUMS.format(""), "--format", "csv", environment="pr_42")
     assert read.stdout.splitlines()[1].split(",")[2] == str(published[0][2])
 
     again = adventureworks(pipeline, "environment", "build", "pr_42")
     assert again.returncode == 0, again.stderr
-    assert "Computing" not in again.stdout, "nothing changed"
+    assert "Computed" not in again.stdout, "nothing changed"
 
     with psycopg.connect(pipeline.url, application_name="adventureworks environment pr_42: build") as builder:
         builder.execute("select pg_advisory_lock(hashtextextended('adventureworks environment pr_42', 0))")
         for command in ("build", "drop"):
             busy = adventureworks(pipeline, "environment", command, "pr_42")
             assert busy.returncode == 1
-            assert "Somebody is at the environment pr_42: adventureworks environment pr_42: build, since" in busy.stderr
+            assert "The environment pr_42 is in use: adventureworks environment pr_42: build, since" in busy.stderr
 
     with psycopg.connect(pipeline.url) as connection:
         of_build = connection.execute("update pr_42_ops.publication set run_id = 'ingest_source/scheduled__1'").rowcount
@@ -98,10 +98,10 @@ def test_a_pull_request_is_built_beside_production_and_thrown_away(pipeline: Pip
     missing = adventureworks(pipeline, "environment", "drop", "pr_42")
     assert missing.returncode == 1
     assert "There is no environment pr_42" in missing.stderr
-    assert "There is none." in adventureworks(pipeline, "environment", "list").stdout
+    assert "There are no environments." in adventureworks(pipeline, "environment", "list").stdout
 
 
-def test_an_environment_in_snowflake_is_dropped_on_both_sides(
+def test_environment_in_snowflake_is_dropped_on_both_sides(
     warehouse_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     settings = Settings(warehouse="snowflake", warehouse_url=SecretStr(warehouse_url), source=str(tmp_path))
@@ -116,7 +116,7 @@ def test_an_environment_in_snowflake_is_dropped_on_both_sides(
         environment.show(settings)
         assert "pr_42" in (left := capsys.readouterr().out)
         assert "pr_4 " not in left.split("\n", 1)[1]
-        # A home that is thrown away takes the records with it, and leaves the schemas that cost money.
+        # Deleting a home deletes the records, but leaves the schemas in Snowflake, which cost money.
         with psycopg.connect(warehouse_url) as records:
             records.execute("drop schema pr_42_ops cascade")
         with pytest.raises(PlatformError, match="The records of the environment pr_42 are not here"):
@@ -128,7 +128,7 @@ def test_an_environment_in_snowflake_is_dropped_on_both_sides(
             environment.drop(settings, "pr_42", force=False)
 
 
-def test_what_an_interrupted_build_left_in_snowflake_is_found_and_dropped(
+def test_leftovers_of_an_interrupted_build_in_snowflake_are_found_and_dropped(
     warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(warehouse="snowflake", warehouse_url=SecretStr(warehouse_url), source=str(tmp_path))
@@ -153,10 +153,10 @@ def test_what_an_interrupted_build_left_in_snowflake_is_found_and_dropped(
 
 
 @pytest.mark.parametrize("name", ['x"; drop schema marts; --', "pg", "pg_1", "PR", "1", "pr_42\n"])
-def test_a_name_that_is_none_is_refused_before_anything_is_done(pipeline: Pipeline, name: str) -> None:
-    refused = adventureworks(pipeline, "environment", "build", name)
-    assert refused.returncode == 1
-    assert "is not a valid name of an environment" in refused.stderr
+def test_invalid_name_is_rejected_before_anything_is_done(pipeline: Pipeline, name: str) -> None:
+    rejected = adventureworks(pipeline, "environment", "build", name)
+    assert rejected.returncode == 1
+    assert "is not a valid environment name" in rejected.stderr
     with psycopg.connect(pipeline.url) as connection:
         assert connection.execute("select to_regclass('marts.fact_sales') is not null").fetchone() == (True,)
 
@@ -173,7 +173,7 @@ def test_a_name_that_is_none_is_refused_before_anything_is_done(pipeline: Pipeli
         ("""select "it's", 'a' from raw.x""", """select "it's", 'a' from pr_raw.x"""),
     ],
 )
-def test_only_names_of_schemas_change(written: str, sent: str) -> None:
+def test_only_schema_names_change(written: str, sent: str) -> None:
     assert in_environment(written, "pr") == sent
     assert in_environment(written, "") == written
 
@@ -193,11 +193,11 @@ def test_only_names_of_schemas_change(written: str, sent: str) -> None:
         ('select 1 from "Raw".x -- ops.x', 'select 1 from "Raw".x -- ops.x'),
     ],
 )
-def test_what_people_type_is_asked_of_the_environment(typed: str, sent: str) -> None:
+def test_query_of_a_user_is_sent_to_the_environment(typed: str, sent: str) -> None:
     assert select_in_environment(typed, "pr") == sent
 
 
-def test_no_question_leaves_the_environment(pipeline: Pipeline) -> None:
+def test_no_query_leaves_the_environment(pipeline: Pipeline) -> None:
     here = pipeline.settings.model_copy(update={"environment": "pr_1"})
     with open_warehouse(here).connect() as connection:
         layout.prepare(connection)
@@ -209,7 +209,7 @@ def test_no_question_leaves_the_environment(pipeline: Pipeline) -> None:
 
     for table in ('raw."Sales_Store"', 'raw . "Sales_Store"', 'RAW."Sales_Store" as raw'):
         assert json.loads(ask(f"select count(*) as n from {table}").stdout) == [{"n": 0}], table
-    assert json.loads(ask("select 'in marts.daily_sales' as said").stdout) == [{"said": "in marts.daily_sales"}]
+    assert json.loads(ask("select 'in marts.daily_sales' as text").stdout) == [{"text": "in marts.daily_sales"}]
     for statement in (
         f'select 1 from {database}.raw."Sales_Store"',
         f'select {database}.raw."Sales_Store"."Name" from raw."Sales_Store"',

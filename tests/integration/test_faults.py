@@ -1,4 +1,4 @@
-"""A fault of one table, whatever it is and wherever it happens, stays a fault of that table."""
+"""Isolation of faults: any fault of one table, at any step, affects that table only."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ from adventureworks.columns import columns_of, key_of
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.errors import ServiceUnavailable
 from adventureworks.gate import checks, load
+from adventureworks.postgres_sql import quoted
 from adventureworks.source.postgres import PostgresSnapshot, PostgresSource
 from adventureworks.warehouse import open_warehouse, postgres, publication, quarantine, staging
-from adventureworks.warehouse.sql import quoted, table
+from adventureworks.warehouse.sql import table
 from tests.integration.pipeline import Pipeline
 
 OTHERS = ("Production_ScrapReason", "Sales_Currency")
 
 
 class Panic(BaseException):
-    """Like the panics of polars: no Exception."""
+    """An error like a panic of polars, which is not an Exception."""
 
 
 def touch(pipeline: Pipeline, asset: str) -> None:
-    """An honest change of one row."""
+    """Make a legitimate change to one row."""
     entry = SOURCE_TABLES[asset]
     relation, modified = table(entry.schema, entry.name), f'"{entry.modified}"'
     changed = pipeline.change(
@@ -47,7 +48,7 @@ def touch(pipeline: Pipeline, asset: str) -> None:
 
 
 def rows_of(pipeline: Pipeline, asset: str) -> tuple[list[Any], list[Any]]:
-    """Keys and modification dates of a table, at the source and as published."""
+    """Return keys and modification dates of a table, at the source and as published."""
     entry = SOURCE_TABLES[asset]
     padded = {column.name for column in columns_of(entry) if column.is_padded}
     listed = [f"rtrim({quoted(name)})" if name in padded else quoted(name) for name in (*key_of(entry), entry.modified)]
@@ -58,30 +59,30 @@ def rows_of(pipeline: Pipeline, asset: str) -> tuple[list[Any], list[Any]]:
     )
 
 
-Place = tuple[Any, str, Callable[..., str]]
-PLACES: dict[str, Place] = {
+Step = tuple[Any, str, Callable[..., str]]
+STEPS: dict[str, Step] = {
     "state": (PostgresSource, "_state", lambda _self, _connection, entry, *_: entry.asset),
     "rows": (PostgresSnapshot, "_stream", lambda _self, entry, *_: entry.asset),
-    "contract": (load, "hold_against", lambda entry, _batch: entry.asset),
+    "contract": (load, "validate", lambda entry, _batch: entry.asset),
     "secrets": (load, "protected", lambda entry, _rows: entry.asset),
     "staging": (staging, "settle", lambda _connection, entry, **_: entry.asset),
-    "quarantine": (quarantine, "foresee", lambda _connection, entry, **_: entry.asset),
+    "quarantine": (quarantine, "set_next_status", lambda _connection, entry, **_: entry.asset),
     "candidate": (staging, "show_candidate", lambda _connection, entry: entry.asset),
     "checks": (checks, "_check_table", lambda _source, _folder, declared, *_: declared[0].table),
     "references": (staging, "set_aside", lambda _connection, entry, *_: entry.asset),
     "merge": (publication, "merge", lambda _connection, entry: entry.asset),
     "watermark": (publication, "newest_change", lambda _connection, entry, _latest: entry.asset),
 }
-"""Where a step works on one table: the function, and how to know the table from its arguments."""
+"""Steps that work on one table: the function, and how to derive the table from its arguments."""
 WAITING = ("state", "rows")
-"""Those that wait for the source."""
+"""The steps that wait for the source."""
 
 
 @contextmanager
-def broken(place: str, asset: str, fail: Callable[[], None]) -> Iterator[None]:
-    """One step fails for one table."""
-    owner, name, asset_of = PLACES[place]
-    original = getattr(owner, name)
+def broken(name: str, asset: str, fail: Callable[[], None]) -> Iterator[None]:
+    """Make one step fail for one table."""
+    owner, function, asset_of = STEPS[name]
+    original = getattr(owner, function)
 
     def step(*arguments: Any, **named: Any) -> Any:
         if asset_of(*arguments, **named) == asset:
@@ -89,7 +90,7 @@ def broken(place: str, asset: str, fail: Callable[[], None]) -> Iterator[None]:
         return original(*arguments, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owner, name, step)
+        patch.setattr(owner, function, step)
         yield
 
 
@@ -100,13 +101,13 @@ def raising(kind: type[BaseException]) -> Callable[[], None]:
     return fail
 
 
-def hanging(let_go: threading.Event) -> None:
-    let_go.wait(60)
+def hanging(released: threading.Event) -> None:
+    released.wait(60)
     raise ServiceUnavailable("The source answers too late.")
 
 
 FAULTS = st.one_of(
-    st.tuples(st.sampled_from(sorted(PLACES)), st.sampled_from([ValueError, MemoryError, RecursionError, Panic])),
+    st.tuples(st.sampled_from(sorted(STEPS)), st.sampled_from([ValueError, MemoryError, RecursionError, Panic])),
     st.tuples(st.sampled_from(WAITING), st.just(None)),
 )
 
@@ -117,20 +118,20 @@ FAULTS = st.one_of(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.sampled_from(sorted(SOURCE_TABLES)), FAULTS)
-def test_a_fault_anywhere_blocks_its_table_and_heals_with_the_next_change(
+def test_a_fault_at_any_step_blocks_its_table_until_the_next_change(
     pipeline: Pipeline, asset: str, fault: tuple[str, type[BaseException] | None]
 ) -> None:
-    place, kind = fault
+    step, kind = fault
     other = next(name for name in OTHERS if name != asset)
     touch(pipeline, asset)
     touch(pipeline, other)
-    let_go = threading.Event()
-    fail = raising(kind) if kind else partial(hanging, let_go)
-    # Tiny only where the source hangs: a busy machine needs its time.
+    released = threading.Event()
+    fail = raising(kind) if kind else partial(hanging, released)
+    # Short only if the source hangs: a busy machine needs time.
     pipeline.settings.table_timeout_minutes = 1.0 if kind else 0.02
-    with broken(place, asset, fail):
+    with broken(step, asset, fail):
         faulty = pipeline.ingest()
-    let_go.set()
+    released.set()
     pipeline.settings.table_timeout_minutes = 1.0
 
     assert set(faulty.published) == {other}
@@ -140,10 +141,10 @@ def test_a_fault_anywhere_blocks_its_table_and_heals_with_the_next_change(
     assert "secret" not in incident.summary
 
     touch(pipeline, asset)
-    healed = pipeline.ingest()
-    assert asset in healed.published
-    assert healed.opened == {}
-    assert healed.resolved == {asset: incident.rule}
+    repaired = pipeline.ingest()
+    assert asset in repaired.published
+    assert repaired.opened == {}
+    assert repaired.resolved == {asset: incident.rule}
     for name in unit_of(asset) or {asset}:
         expected, found = rows_of(pipeline, name)
         assert found == expected
@@ -152,10 +153,10 @@ def test_a_fault_anywhere_blocks_its_table_and_heals_with_the_next_change(
 OFFER = "Sales_SpecialOffer"
 
 
-def test_a_column_that_nothing_can_read_is_named(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_column_is_named(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = PostgresSnapshot._stream
 
-    def odd(self: PostgresSnapshot, entry: Any, *rest: Any) -> Iterator[pa.RecordBatch]:
+    def unreadable(self: PostgresSnapshot, entry: Any, *rest: Any) -> Iterator[pa.RecordBatch]:
         for batch in stream(self, entry, *rest):
             place = batch.schema.get_field_index("DiscountPct")
             if place < 0:
@@ -164,7 +165,7 @@ def test_a_column_that_nothing_can_read_is_named(pipeline: Pipeline, monkeypatch
             spans = pa.array([pa.MonthDayNano([1, 2, 3])] * batch.num_rows)
             yield batch.set_column(place, "DiscountPct", spans)
 
-    monkeypatch.setattr(PostgresSnapshot, "_stream", odd)
+    monkeypatch.setattr(PostgresSnapshot, "_stream", unreadable)
     for asset in (OFFER, "Sales_Currency"):
         touch(pipeline, asset)
     ingested = pipeline.ingest()
@@ -174,7 +175,7 @@ def test_a_column_that_nothing_can_read_is_named(pipeline: Pipeline, monkeypatch
     assert "column DiscountPct (month_day_nano_interval)" in incident.summary
 
 
-def test_a_column_that_the_warehouse_refuses_is_named(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_column_refused_by_the_warehouse_is_named(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     beyond = pl.lit(-(2**62)).cast(pl.Datetime("us")).alias("StartDate")
     protected = load.protected
     monkeypatch.setattr(
@@ -191,11 +192,11 @@ def test_a_column_that_the_warehouse_refuses_is_named(pipeline: Pipeline, monkey
 
 
 @pytest.mark.parametrize("content", [b"checks for: [", b"\xff\xfe"])
-def test_an_unreadable_check_file_blocks_its_table_until_it_is_mended(
+def test_an_unreadable_check_file_blocks_its_table_until_it_is_fixed(
     pipeline: Pipeline, tmp_path: Path, content: bytes
 ) -> None:
-    mended = pipeline.settings.checks_folder
-    shutil.copytree(mended, tmp_path / "checks")
+    intact = pipeline.settings.checks_folder
+    shutil.copytree(intact, tmp_path / "checks")
     pipeline.settings.checks_folder = tmp_path / "checks"
     (tmp_path / "checks" / "source" / f"{OFFER}.yml").write_bytes(content)
     for asset in (OFFER, "Sales_Currency"):
@@ -203,17 +204,17 @@ def test_an_unreadable_check_file_blocks_its_table_until_it_is_mended(
     ingested = pipeline.ingest()
     assert set(ingested.published) == {"Sales_Currency"}
     assert ingested.opened == {OFFER: "checks_are_readable"}
-    pipeline.settings.checks_folder = mended
+    pipeline.settings.checks_folder = intact
     assert pipeline.ingest().resolved == {OFFER: "checks_are_readable"}
 
 
-def test_a_table_that_always_costs_the_connection_is_blocked_in_the_end(pipeline: Pipeline) -> None:
+def test_a_table_that_repeatedly_breaks_the_connection_is_blocked(pipeline: Pipeline) -> None:
     from adventureworks.gate import detect
 
     def lose() -> None:
         raise ServiceUnavailable("The source does not answer: the connection was lost.")
 
-    # Of one unit, so that they are read in one group.
+    # They are in the same unit, so they are read in the same group.
     header, detail = "Sales_SalesOrderHeader", "Sales_SalesOrderDetail"
     touch(pipeline, header)
     touch(pipeline, detail)
@@ -229,7 +230,7 @@ def test_a_table_that_always_costs_the_connection_is_blocked_in_the_end(pipeline
     assert pipeline.published(status, (run,)) == [(detail, "staged"), (header, "blocked")]
 
 
-def test_a_lock_at_the_source_holds_up_its_table_alone(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_at_the_source_blocks_only_its_table(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adventureworks.source.postgres._LOCK_TIMEOUT_MS", 50)
     touch(pipeline, "Sales_Currency")
     with psycopg.connect(pipeline._source_url) as other:
@@ -241,7 +242,7 @@ def test_a_lock_at_the_source_holds_up_its_table_alone(pipeline: Pipeline, monke
     assert pipeline.ingest().resolved == {OFFER: "table_answers"}
 
 
-def test_a_readers_lock_in_the_warehouse_holds_up_its_table_alone(
+def test_a_readers_lock_in_the_warehouse_blocks_only_its_table(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(postgres._TIMEOUTS, "lock_timeout", "50")
@@ -256,7 +257,9 @@ def test_a_readers_lock_in_the_warehouse_holds_up_its_table_alone(
     assert set(pipeline.ingest().resolved) == {OFFER}
 
 
-def test_limits_of_the_login_end_neither_snapshot_nor_load(pipeline: Pipeline, request: pytest.FixtureRequest) -> None:
+def test_timeouts_of_the_database_do_not_apply_to_snapshot_and_load(
+    pipeline: Pipeline, request: pytest.FixtureRequest
+) -> None:
     limits = ("idle_in_transaction_session_timeout", "transaction_timeout", "idle_session_timeout")
     urls = {pipeline._source_url, pipeline.url}
     server: EmbeddedPostgres = request.getfixturevalue("postgres")
@@ -264,15 +267,15 @@ def test_limits_of_the_login_end_neither_snapshot_nor_load(pipeline: Pipeline, r
         for url in urls:
             for limit in limits:
                 connection.execute(f"alter database {url.rsplit('/', 1)[1]} set {limit} = '1h'")
-    asked = " || ' ' || ".join(f"current_setting('{limit}')" for limit in limits)
+    settings_query = " || ' ' || ".join(f"current_setting('{limit}')" for limit in limits)
     with psycopg.connect(pipeline.url) as connection:
-        assert connection.execute(f"select {asked}").fetchone() == ("1h 1h 1h",)
+        assert connection.execute(f"select {settings_query}").fetchone() == ("1h 1h 1h",)
     with open_warehouse(pipeline.settings).connect() as connection:
-        assert connection.execute(f"select {asked}").fetchone() == ("0 0 0",)
+        assert connection.execute(f"select {settings_query}").fetchone() == ("0 0 0",)
     assert pipeline.settings.source_url is not None
     source = PostgresSource(pipeline.settings.source_url, batch_rows=10)
     with source.snapshot() as snapshot, snapshot._connection.cursor() as cursor:
-        cursor.execute(f"select {asked}")
+        cursor.execute(f"select {settings_query}")
         assert cursor.fetchone() == ("0 0 0",)
 
 
@@ -288,7 +291,7 @@ def watermark(pipeline: Pipeline, asset: str) -> datetime:
     return newest
 
 
-def test_a_row_of_the_future_is_set_aside_and_blocks_no_honest_delivery(pipeline: Pipeline) -> None:
+def test_a_row_from_the_future_is_set_aside_and_does_not_block_correct_deliveries(pipeline: Pipeline) -> None:
     set_date(pipeline, OFFER, "2099-06-30", 'where "SpecialOfferID" = 1')
     strict = pipeline.settings.set_aside_limit
     pipeline.settings.set_aside_limit = 0.2
@@ -299,21 +302,21 @@ def test_a_row_of_the_future_is_set_aside_and_blocks_no_honest_delivery(pipeline
     touch(pipeline, OFFER)
     pipeline.settings.set_aside_limit = strict
     set_date(pipeline, OFFER, "2014-07-01", 'where "SpecialOfferID" <= 2')
-    healed = pipeline.ingest()
-    assert healed.resolved == ingested.opened
+    repaired = pipeline.ingest()
+    assert repaired.resolved == ingested.opened
     expected, found = rows_of(pipeline, OFFER)
     assert found == expected
 
 
-def test_a_table_stamped_with_one_future_date_is_blocked_and_says_why(pipeline: Pipeline) -> None:
+def test_a_table_with_a_future_date_in_all_rows_is_blocked_with_the_cause(pipeline: Pipeline) -> None:
     set_date(pipeline, OFFER, "2099-06-30")
     [incident] = pipeline.ingest().conclusion.opened
     assert incident.rule == "few_rows_are_set_aside"
-    assert "ModifiedDate lies at most a day after the row was read" in incident.summary
+    assert "ModifiedDate is at most one day after the row was read" in incident.summary
 
 
-def test_a_future_row_that_was_published_before_heals_with_the_next_delivery(pipeline: Pipeline) -> None:
-    """As a release before this rule left it: the row is published, and its date is the watermark."""
+def test_a_published_row_from_the_future_is_repaired_by_the_next_delivery(pipeline: Pipeline) -> None:
+    """Releases before this rule could leave such a row published and its date as the watermark."""
     with psycopg.connect(pipeline.url) as connection:
         connection.execute(
             f'update raw."{OFFER}" set "ModifiedDate" = timestamp \'2099-06-30\' where "SpecialOfferID" = 1'
@@ -326,7 +329,7 @@ def test_a_future_row_that_was_published_before_heals_with_the_next_delivery(pip
     assert watermark(pipeline, OFFER) < datetime(2090, 1, 1)
 
 
-def test_an_order_of_the_future_does_not_move_the_business_date(pipeline: Pipeline) -> None:
+def test_an_order_from_the_future_does_not_move_the_business_date(pipeline: Pipeline) -> None:
     as_of = "select as_of from ops.publication where asset = 'Sales_SalesOrderHeader' order by version desc limit 1"
     before = pipeline.published(as_of)
     pipeline.change('alter table "Sales"."SalesOrderHeader" disable trigger user')

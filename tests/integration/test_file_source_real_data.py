@@ -1,4 +1,4 @@
-"""The real AdventureWorks data: the installer's files, the typed Parquet files and the embedded database agree."""
+"""The real AdventureWorks data is the same from installer files, Parquet files and the embedded database."""
 
 import random
 
@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.columns import key_of
 from adventureworks.errors import TableBlocked
-from adventureworks.gate.contract import hold_against
+from adventureworks.gate.contract import validate
 from adventureworks.source import TableState, embedded
 from adventureworks.source.files import FileSource
 from adventureworks.source.postgres import PostgresSource
@@ -29,26 +29,26 @@ ONLY_IN_PARQUET = {
     "Sales_SalesOrderHeader",
 }
 EDITIONS_DIFFER = {
-    # The chief executive's place in the hierarchy: level 0 in the installer's file, not known in the other edition.
+    # The chief executive's level in the hierarchy: 0 in the installer's file, NULL in the other edition.
     ("HumanResources_Employee", "OrganizationLevel"): 1,
-    # Line ends (LF and CR LF), and blanks before them.
+    # Line ends (LF or CRLF), and blanks before them.
     ("Production_ProductReview", "Comments"): 4,
 }
-"""How many values of a column differ between the two editions of the data."""
+"""The number of values of a column that differ between the two editions of the data."""
 
 
 def typed(snapshot, table):
-    """The whole table in its contract's types, in the order of its key; every row must keep the contract."""
+    """Return the whole table in its contract's types, sorted by key; every row must satisfy the contract."""
     frames = []
     for batch in snapshot.rows(table):
-        verdict = hold_against(table, batch)
+        verdict = validate(table, batch)
         assert not verdict.rejections, verdict.rejections[0]
         frames.append(verdict.good)
     return pl.concat(frames).sort(key_of(table)) if frames else None
 
 
 def differences(left, right):
-    """The number of values that differ, by column."""
+    """Return the number of values that differ, by column."""
     counts = {name: int(left[name].ne_missing(right[name]).sum()) for name in left.columns}
     return {name: count for name, count in counts.items() if count}
 
@@ -59,16 +59,16 @@ def parquet(real_data):
 
 
 @pytest.fixture
-def official(real_data):
+def installer(real_data):
     return FileSource(real_data / "official", BATCH_ROWS)
 
 
-def test_the_installers_files_say_the_same_as_the_parquet_files(parquet, official):
-    states = official.states(SOURCE_TABLES.values())
+def test_the_installer_files_equal_the_parquet_files(parquet, installer):
+    states = installer.states(SOURCE_TABLES.values())
     missing = {asset for asset, state in states.items() if isinstance(state, TableBlocked)}
     assert missing == ONLY_IN_PARQUET
     found = {}
-    with parquet.snapshot() as typed_files, official.snapshot() as text_files:
+    with parquet.snapshot() as typed_files, installer.snapshot() as text_files:
         for asset in SOURCE_TABLES.keys() - missing:
             table = SOURCE_TABLES[asset]
             for column, count in differences(typed(typed_files, table), typed(text_files, table)).items():
@@ -76,7 +76,7 @@ def test_the_installers_files_say_the_same_as_the_parquet_files(parquet, officia
     assert found == EDITIONS_DIFFER
 
 
-def test_the_embedded_database_gives_back_what_was_loaded(parquet, real_data, source_url, source_reader_url):
+def test_the_embedded_database_returns_exactly_what_was_loaded(parquet, real_data, source_url, source_reader_url):
     url = SecretStr(source_url)
     embedded.prepare(url)
     assert embedded.is_empty(url)
@@ -96,18 +96,18 @@ def test_the_embedded_database_gives_back_what_was_loaded(parquet, real_data, so
 
 
 @pytest.mark.parametrize("name", ["official/Store.csv", "official/Address.csv", "parquet/Sales_Store.parquet"])
-def test_a_real_file_that_is_cut_off_never_gives_other_values(real_data, tmp_path, name):
+def test_a_truncated_real_file_never_yields_wrong_values(real_data, tmp_path, name):
     table = SOURCE_TABLES["Person_Address" if "Address" in name else "Sales_Store"]
     original = real_data / name
     content = original.read_bytes()
     with FileSource(original.parent, BATCH_ROWS).snapshot() as snapshot:
-        whole = pl.concat(pl.DataFrame(batch) for batch in snapshot.rows(table))
-    dice = random.Random(11)
+        complete = pl.concat(pl.DataFrame(batch) for batch in snapshot.rows(table))
+    generator = random.Random(11)
     for _ in range(12):
-        (tmp_path / original.name).write_bytes(content[: dice.randrange(len(content))])
+        (tmp_path / original.name).write_bytes(content[: generator.randrange(len(content))])
         with FileSource(tmp_path, BATCH_ROWS).snapshot() as snapshot:
             try:
-                left = pl.concat(pl.DataFrame(batch) for batch in snapshot.rows(table))
+                remaining = pl.concat(pl.DataFrame(batch) for batch in snapshot.rows(table))
             except TableBlocked:
                 continue
-        assert left.equals(whole.head(left.height))
+        assert remaining.equals(complete.head(remaining.height))

@@ -1,4 +1,4 @@
-"""First loads from files that are not all good: what is missing holds up what depends on it, and nothing else."""
+"""First loads from partly invalid files: a missing table delays only the tables that depend on it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from adventureworks.gate import detect
 from adventureworks.reports import month
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
-from adventureworks.source.sample import generate
 from adventureworks.warehouse import open_warehouse
+from adventureworks_sample import generate
 from tests.integration.pipeline import Pipeline
 
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generated tables as Parquet files."""
+    """Return a folder of generated tables as Parquet files."""
     folder = tmp_path_factory.mktemp("generated")
     for asset, table in generate(0.01, seed=5):
         pq.write_table(table, folder / f"{asset}.parquet")
@@ -36,40 +36,40 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(generated: Path, tmp_path: Path) -> Path:
-    """A copy of these files that a test may break."""
+    """Return a copy of these files that a test may modify."""
     return shutil.copytree(generated, tmp_path / "files")
 
 
-def test_a_missing_parent_is_the_only_one_to_blame_and_all_follow_when_it_comes(
+def test_a_missing_parent_is_the_only_incident_and_its_dependents_follow_once_it_arrives(
     folder: Path, warehouse_url: str
 ) -> None:
     pipeline = Pipeline(Settings(source=str(folder), warehouse_url=SecretStr(warehouse_url)))
     product = folder / "Production_Product.parquet"
-    product.rename(folder / "kept")
+    product.rename(folder / "hidden")
     first = pipeline.ingest()
     assert first.opened == {"Production_Product": "file_is_there"}
     assert "Sales_Currency" in first.published
     assert "Sales_SalesOrderDetail" not in first.published
     [incident] = first.conclusion.opened
     stock = pq.read_metadata(folder / "Production_ProductInventory.parquet").num_rows
-    assert f"{stock:,} of Production_ProductInventory" in incident.summary, "it says what waits for it"
+    assert f"{stock:,} of Production_ProductInventory" in incident.summary, "the summary names what waits for it"
     assert pipeline.published("select count(*) from ops.quarantined_row") == [(0,)]
     assert isinstance(pipeline.analyse(), NothingToDo)
 
-    (folder / "kept").rename(product)
+    (folder / "hidden").rename(product)
     second = pipeline.ingest()
     assert second.resolved == {"Production_Product": "file_is_there"}
     assert len({*first.published, *second.published}) == 71
     assert isinstance(pipeline.analyse(), Plan)
 
 
-def test_one_odd_value_holds_up_one_row(folder: Path, warehouse_url: str) -> None:
+def test_one_invalid_value_sets_only_its_row_aside(folder: Path, warehouse_url: str) -> None:
     path = folder / "Sales_Currency.parquet"
     table = pq.read_table(path)
     names = table["Name"].to_pylist()
     names[-1] = "Nothing\x00ness"
-    place = table.column_names.index("Name")
-    pq.write_table(table.set_column(place, "Name", pa.array(names)), path)
+    index = table.column_names.index("Name")
+    pq.write_table(table.set_column(index, "Name", pa.array(names)), path)
     pipeline = Pipeline(Settings(source=str(folder), warehouse_url=SecretStr(warehouse_url), set_aside_limit=0.02))
     ingested = pipeline.ingest()
     assert "Sales_Currency" in ingested.published
@@ -78,12 +78,12 @@ def test_one_odd_value_holds_up_one_row(folder: Path, warehouse_url: str) -> Non
 
 
 @pytest.mark.parametrize("days", [3, 75])
-def test_a_shop_in_its_first_months_has_empty_marts_where_they_need_more_and_no_failure(
+def test_a_shop_in_its_first_months_has_empty_marts_but_no_failures(
     folder: Path, warehouse_url: str, days: int
 ) -> None:
     orders = pl.read_parquet(folder / "Sales_SalesOrderHeader.parquet")
-    last = pl.col("OrderDate").min() + timedelta(days=days)
-    kept = orders.filter(pl.col("OrderDate") < last)
+    end = pl.col("OrderDate").min() + timedelta(days=days)
+    kept = orders.filter(pl.col("OrderDate") < end)
     for asset in ("Sales_SalesOrderHeader", "Sales_SalesOrderDetail", "Sales_SalesOrderHeaderSalesReason"):
         file = folder / f"{asset}.parquet"
         table = pq.read_table(file)
@@ -98,13 +98,13 @@ def test_a_shop_in_its_first_months_has_empty_marts_where_they_need_more_and_no_
     assert rows.keys() == MARTS.keys()
     assert rows["daily_sales"] > 0
     if days == 3:
-        assert rows["sales_forecast"] == rows["forecast_accuracy"] == 0, "no month is whole yet"
+        assert rows["sales_forecast"] == rows["forecast_accuracy"] == 0, "no month is complete yet"
     [(newest,)] = pipeline.published("select to_char(max(order_date), 'YYYY-MM') from marts.daily_sales")
     with open_warehouse(pipeline.settings).connect("test") as connection:
         assert month.figures(connection, newest).key == newest
 
 
-def test_a_column_that_may_not_be_read_holds_up_its_table_alone_and_until_it_may(
+def test_a_column_without_select_permission_blocks_only_its_table_until_it_is_granted(
     generated: Path, source_url: str, source_reader_url: str, warehouse_url: str
 ) -> None:
     embedded.prepare(SecretStr(source_url))
@@ -116,10 +116,10 @@ def test_a_column_that_may_not_be_read_holds_up_its_table_alone_and_until_it_may
     pipeline = Pipeline(settings, source_url)
     first = pipeline.ingest()
     assert first.opened["Sales_SpecialOffer"] == "table_is_readable"
-    assert "Sales_Currency" in first.published, "what was to be read after it is read all the same"
+    assert "Sales_Currency" in first.published, "the tables after it are still read"
     with psycopg.connect(source_url) as owner:
         owner.execute('grant select on "Sales"."SpecialOffer" to source_reader')
-    assert detect.difference(settings) is not None, "nothing changed at the source, and still it is read again"
+    assert detect.difference(settings) is not None, "it is read again although nothing changed in the source"
     second = pipeline.ingest()
     assert "Sales_SpecialOffer" in second.published
     assert len({*first.published, *second.published}) == 71

@@ -1,4 +1,4 @@
-"""The life of an incident in a real PostgreSQL, and what the quarantine shows."""
+"""The life cycle of incidents in a real PostgreSQL, and queries of the quarantine."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +12,7 @@ import pytest
 from adventureworks.errors import PlatformError
 from adventureworks.gate import quarantine
 from adventureworks.incidents import Finding, open_incidents, report, resolve
+from adventureworks.warehouse.migrations import migrate
 
 SET_ASIDE = Finding(
     asset="Sales_SalesOrderDetail",
@@ -32,8 +33,9 @@ BLOCKED = replace(SET_ASIDE, rule="columns_are_there", severity="error", summary
 def ops_url(warehouse_url: str) -> str:
     with psycopg.connect(warehouse_url) as connection:
         connection.execute("create schema if not exists ops")
-        for file in ("ops.sql", "quarantined_row.sql"):
-            connection.execute(resources.files("adventureworks.warehouse").joinpath(file).read_text(encoding="utf-8"))
+        migrate(connection)
+        table = resources.files("adventureworks.warehouse").joinpath("quarantined_row.sql")
+        connection.execute(table.read_text(encoding="utf-8"))
     return warehouse_url
 
 
@@ -43,7 +45,7 @@ def connection(ops_url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def test_one_cause_is_told_once_counted_after_and_told_again_when_worse(connection: psycopg.Connection[Any]) -> None:
+def test_cause_is_reported_once_then_counted_and_reported_again_when_worse(connection: psycopg.Connection[Any]) -> None:
     first = report(connection, [SET_ASIDE])
     assert [(i.asset, i.rule, i.failed, i.total, i.seen_count) for i in first] == [
         ("Sales_SalesOrderDetail", "quantity_is_positive", 3, 121317, 1)
@@ -61,29 +63,29 @@ def test_one_cause_is_told_once_counted_after_and_told_again_when_worse(connecti
     assert len(report(connection, [replace(SET_ASIDE, severity="error")])) == 1
 
 
-def test_what_is_over_is_resolved_once_and_opens_anew(connection: psycopg.Connection[Any]) -> None:
+def test_incident_is_resolved_once_and_reopens_as_a_new_one(connection: psycopg.Connection[Any]) -> None:
     other = replace(SET_ASIDE, asset="Sales_Store")
     report(connection, [SET_ASIDE, BLOCKED, other])
-    (over,) = resolve(connection, "Sales_SalesOrderDetail", keep={"quantity_is_positive"}, run_id="ingest_source/9")
-    assert (over.rule, over.status, over.run_id) == ("columns_are_there", "resolved", "ingest_source/9")
-    assert over.resolved_at is not None
+    (resolved,) = resolve(connection, "Sales_SalesOrderDetail", keep={"quantity_is_positive"}, run_id="ingest_source/9")
+    assert (resolved.rule, resolved.status, resolved.run_id) == ("columns_are_there", "resolved", "ingest_source/9")
+    assert resolved.resolved_at is not None
     assert [i.rule for i in resolve(connection, "Sales_SalesOrderDetail")] == ["quantity_is_positive"]
     assert resolve(connection, "Sales_SalesOrderDetail") == []
     assert [i.asset for i in open_incidents(connection)] == ["Sales_Store"]
 
     (again,) = report(connection, [BLOCKED])
-    assert again.incident_id != over.incident_id
+    assert again.incident_id != resolved.incident_id
     assert [i.severity for i in open_incidents(connection)] == ["error", "warning"]
 
 
-def test_the_same_cause_twice_in_one_report_is_one_incident_of_the_worse_kind(
+def test_duplicate_cause_in_one_report_is_one_incident_with_the_worse_severity(
     connection: psycopg.Connection[Any],
 ) -> None:
     (incident,) = report(connection, [replace(SET_ASIDE, severity="error"), SET_ASIDE])
     assert (incident.severity, incident.seen_count) == ("error", 1)
 
 
-def test_reports_at_the_same_time_open_one_incident_for_each_cause(ops_url: str) -> None:
+def test_concurrent_reports_open_one_incident_per_cause(ops_url: str) -> None:
     findings = [replace(SET_ASIDE, rule=f"rule_{number}") for number in range(5)]
 
     def report_once(number: int) -> int:
@@ -91,13 +93,13 @@ def test_reports_at_the_same_time_open_one_incident_for_each_cause(ops_url: str)
             return len(report(connection, findings if number % 2 else findings[::-1]))
 
     with ThreadPoolExecutor(8) as pool:
-        told = sum(pool.map(report_once, range(8)))
+        reported = sum(pool.map(report_once, range(8)))
     with psycopg.connect(ops_url) as connection:
-        assert told == 5
+        assert reported == 5
         assert [incident.seen_count for incident in open_incidents(connection)] == [8] * 5
 
 
-def test_no_person_and_no_secret_gets_into_an_incident(connection: psycopg.Connection[Any]) -> None:
+def test_incident_contains_no_personal_data_and_no_secrets(connection: psycopg.Connection[Any]) -> None:
     finding = replace(
         SET_ASIDE,
         asset="Person_PersonPhone",
@@ -111,7 +113,7 @@ def test_no_person_and_no_secret_gets_into_an_incident(connection: psycopg.Conne
         assert hidden not in stored
 
 
-def test_the_quarantine_shows_open_rows_by_table_and_rule(connection: psycopg.Connection[Any]) -> None:
+def test_quarantine_lists_open_rows_by_table_and_rule(connection: psycopg.Connection[Any]) -> None:
     for key, rule, status in (("1", "a", "open"), ("2", "b", "open"), ("3", "b", "open"), ("4", "b", "repaired")):
         connection.execute(
             "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"

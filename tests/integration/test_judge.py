@@ -1,4 +1,4 @@
-"""What a delivery may take away, and which rows of it are set aside: verdicts on whole tables and between them."""
+"""Verdicts on whole tables and between tables: which rows may vanish, and which ones are set aside."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNIT = [LINES, HEADER, "Sales_SalesOrderHeaderSalesReason"]
 
 
 def delete_orders(pipeline: Pipeline, condition: str) -> int:
-    """Deletes whole orders at the source; returns how many."""
+    """Delete whole orders at the source, and return their number."""
     chosen = f'"SalesOrderID" in (select "SalesOrderID" from "Sales"."SalesOrderHeader" where {condition})'
     for name in ("SalesOrderDetail", "SalesOrderHeaderSalesReason", "SalesOrderHeader"):
         deleted = pipeline.change(f'delete from "Sales"."{name}" where {chosen}')
@@ -35,11 +35,11 @@ def delete_orders(pipeline: Pipeline, condition: str) -> int:
 
 
 def use_another_address(pipeline: Pipeline) -> None:
-    """From now on the same source counts as one that was never read."""
+    """Make the source look like one that was never read."""
     pipeline.change("comment on schema dbo is null")
 
 
-def test_orders_that_vanish_are_refused_whatever_the_source_is_called_until_somebody_accepts_it(
+def test_vanished_orders_are_refused_from_any_source_address_until_accepted(
     pipeline: Pipeline,
 ) -> None:
     [(before,)] = pipeline.published(f'select count(*) from raw."{HEADER}"')
@@ -71,7 +71,7 @@ def test_orders_that_vanish_are_refused_whatever_the_source_is_called_until_some
     assert pipeline.published(f'select count(*) from raw."{HEADER}"') == [(before - deleted,)]
 
 
-def test_orders_that_vanish_are_told_of_though_their_lines_cannot_be_read(pipeline: Pipeline) -> None:
+def test_vanished_orders_are_reported_although_their_lines_cannot_be_read(pipeline: Pipeline) -> None:
     delete_orders(pipeline, '"SalesOrderID" % 3 = 0')
     pipeline.change('alter table "Sales"."SalesOrderDetail" rename column "UnitPrice" to "Price"')
     refused = pipeline.ingest()
@@ -80,7 +80,7 @@ def test_orders_that_vanish_are_told_of_though_their_lines_cannot_be_read(pipeli
     assert refused.opened[LINES] != "unit_is_whole"
 
 
-def test_a_month_that_vanishes_is_refused_with_its_rows(pipeline: Pipeline) -> None:
+def test_a_vanished_month_is_refused_with_its_row_count(pipeline: Pipeline) -> None:
     [(month, orders)] = pipeline.published(
         f"""select to_char("OrderDate", 'YYYY-MM'), count(*) from raw."{HEADER}" group by 1 having count(*) > 2
         order by count(*), 1 limit 1"""
@@ -93,8 +93,8 @@ def test_a_month_that_vanishes_is_refused_with_its_rows(pipeline: Pipeline) -> N
     assert f"{month} ({orders:,} rows)" in incident.summary
 
 
-@pytest.mark.parametrize("fault", ["one row is left", "every row gets another month"])
-def test_a_month_that_all_but_vanishes_is_refused(pipeline: Pipeline, fault: str) -> None:
+@pytest.mark.parametrize("fault", ["one row remains", "every row moves to another month"])
+def test_a_nearly_vanished_month_is_refused(pipeline: Pipeline, fault: str) -> None:
     [(month, rows)] = pipeline.published(
         """select to_char("TransactionDate", 'YYYY-MM'), count(*) from raw."Production_TransactionHistory" group by 1
         having count(*) > 30 order by 2, 1 limit 1"""
@@ -103,13 +103,13 @@ def test_a_month_that_all_but_vanishes_is_refused(pipeline: Pipeline, fault: str
     pipeline.change(
         f'delete from {table} where {of_month} and "TransactionID" > (select min("TransactionID") from {table}'
         f" where {of_month})"
-        if fault == "one row is left"
+        if fault == "one row remains"
         else f'update {table} set "TransactionDate" = "TransactionDate" + interval \'70 days\' where {of_month}'
     )
     refused = pipeline.ingest(everything=True)
     assert refused.opened["Production_TransactionHistory"] == "keeps_its_months"
     [incident] = [one for one in refused.conclusion.opened if one.rule == "keeps_its_months"]
-    assert f"{month} ({rows - (fault == 'one row is left'):,} rows)" in incident.summary
+    assert f"{month} ({rows - (fault == 'one row remains'):,} rows)" in incident.summary
 
 
 @pytest.mark.parametrize("share", [0.1, 0.7])
@@ -132,7 +132,7 @@ def test_an_older_state_under_another_address_is_stale(pipeline: Pipeline) -> No
     assert pipeline.ingest().opened == {"Sales_SalesTerritory": "is_fresh"}
 
 
-def test_lines_that_vanish_leave_no_half_order(pipeline: Pipeline) -> None:
+def test_an_order_with_vanished_lines_is_not_published(pipeline: Pipeline) -> None:
     order, line, _ = any_order(pipeline)
     pipeline.change(
         'create table kept as select * from "Sales"."SalesOrderDetail" where "SalesOrderDetailID" = %s', (line,)
@@ -151,7 +151,7 @@ def test_lines_that_vanish_leave_no_half_order(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize(("bad", "blocked"), [(1, False), (3, True)])
-def test_few_bad_rows_of_a_small_table_are_set_aside(pipeline: Pipeline, bad: int, blocked: bool) -> None:
+def test_a_few_bad_rows_of_a_small_table_are_set_aside(pipeline: Pipeline, bad: int, blocked: bool) -> None:
     table = '"Production"."ProductReview"'
     [(rows,)] = pipeline.at_source(f"select count(*) from {table}")
     assert rows == 4
@@ -170,20 +170,20 @@ MEASURE = SOURCE_TABLES["Production_UnitMeasure"]
 
 @pytest.fixture
 def measures(tmp_path: Path, warehouse_url: str) -> Settings:
-    """A warehouse with nothing in it, and a folder for the units of measure."""
-    made = Settings(source=str(tmp_path), warehouse_url=SecretStr(warehouse_url), file_rest_seconds=0)
-    with open_warehouse(made).connect() as connection:
+    """Return settings with an empty warehouse, and a source folder for the units of measure."""
+    prepared = Settings(source=str(tmp_path), warehouse_url=SecretStr(warehouse_url), file_rest_seconds=0)
+    with open_warehouse(prepared).connect() as connection:
         layout.prepare(connection)
         connection.execute(
             "insert into ops.change (run_id, asset, fingerprint, status, source, whole)"
             " values ('r', %s, '', 'detected', '', true)",
             (MEASURE.asset,),
         )
-    return made
+    return prepared
 
 
-def read(measures: Settings, lines: list[str]) -> None:
-    """Stages these lines as the units of measure."""
+def stage(measures: Settings, lines: list[str]) -> None:
+    """Stage these lines as the units of measure."""
     text = "".join(f"{line}\n" for line in ["UnitMeasureCode,Name,ModifiedDate", *lines])
     Path(measures.source, f"{MEASURE.asset}.csv").write_text(text)
     assert load.load(measures, "r", [MEASURE.asset]) == {MEASURE.asset: len(lines)}
@@ -194,29 +194,29 @@ def read(measures: Settings, lines: list[str]) -> None:
     rows=st.lists(st.tuples(st.sampled_from(["A", "a", "A ", "B", "C"]), st.booleans()), min_size=1, max_size=8),
     batch=st.integers(1, 8),
 )
-def test_no_row_of_a_key_that_comes_twice_is_kept_however_rows_are_read(
+def test_all_rows_of_a_duplicate_key_are_set_aside_for_any_batch_size(
     measures: Settings, rows: list[tuple[str, bool]], batch: int
 ) -> None:
     keys = [code.strip().lower() for code, _ in rows]
-    lone = {key for key, (_, good) in zip(keys, rows, strict=True) if good and keys.count(key) == 1}
+    unique = {key for key, (_, good) in zip(keys, rows, strict=True) if good and keys.count(key) == 1}
     lines = [f'"{code}",{"Piece" if good else ""},2013-01-{day:02}' for day, (code, good) in enumerate(rows, start=1)]
-    read(measures.model_copy(update={"batch_rows": batch}), lines)
+    stage(measures.model_copy(update={"batch_rows": batch}), lines)
     with open_warehouse(measures).connect() as connection:
         kept = connection.execute(f'select "UnitMeasureCode" from staging."{MEASURE.asset}__rows"').fetchall()
         aside = connection.execute("select count(*) from ops.quarantined_row where status = 'staged'").fetchall()
-    assert sorted(code.strip().lower() for (code,) in kept) == sorted(lone)
-    assert aside == [(len(rows) - len(lone),)]
+    assert sorted(code.strip().lower() for (code,) in kept) == sorted(unique)
+    assert aside == [(len(rows) - len(unique),)]
 
 
-def test_keys_that_are_missing_are_told_as_missing(measures: Settings) -> None:
-    read(measures, [f",Piece {number},2013-01-01" for number in range(3)])
+def test_missing_keys_are_reported_as_missing_not_as_duplicates(measures: Settings) -> None:
+    stage(measures, [f",Piece {number},2013-01-01" for number in range(3)])
     load.load(measures, "r", [MEASURE.asset])
     with open_warehouse(measures).connect() as connection:
-        told = connection.execute("select distinct rule, message from ops.quarantined_row").fetchall()
-    assert told == [("UnitMeasureCode_is_given", "UnitMeasureCode is never NULL")]
+        rejections = connection.execute("select distinct rule, message from ops.quarantined_row").fetchall()
+    assert rejections == [("UnitMeasureCode_is_given", "UnitMeasureCode is never NULL")]
 
 
-def test_a_table_that_a_policy_hides_rows_of_is_refused(source_url: str, source_reader_url: str) -> None:
+def test_a_table_with_rows_hidden_by_a_policy_is_refused(source_url: str, source_reader_url: str) -> None:
     embedded.prepare(SecretStr(source_url))
     territory = SOURCE_TABLES["Sales_SalesTerritory"]
     source = PostgresSource(SecretStr(source_reader_url), batch_rows=100)

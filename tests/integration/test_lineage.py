@@ -1,4 +1,4 @@
-"""OpenLineage events of real runs, and that a transport in trouble is no trouble for a build."""
+"""OpenLineage events of real runs, and builds with a failing transport."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ import pytest
 from openlineage.client import facet_v2
 from openlineage.client.generated import base
 
-from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, entry, marts_of
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, entry, marts_of, producer_of
 from adventureworks.columns import columns_of
 from adventureworks.marts import models
-from adventureworks.marts.gate import GateClosed
+from adventureworks.marts.gate import MartRefused
 from adventureworks.settings import settings
 from tests.integration.collector import Collector, collector
 from tests.integration.pipeline import Pipeline
@@ -55,8 +55,8 @@ def configured(
 
 
 @pytest.fixture
-def told(configured: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Event]]:
-    """Gives the events so far, from the file of the client's file transport."""
+def sent(configured: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[Event]]:
+    """Return a function that reads the events sent so far from the client's file transport."""
     file = tmp_path / "events.jsonl"
     monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "file")
     monkeypatch.setenv("OPENLINEAGE__TRANSPORT__LOG_FILE_PATH", str(file))
@@ -66,7 +66,7 @@ def told(configured: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def task_of(run_id: str, task_id: str = "publish") -> dict[str, Any]:
-    """The context of a task, as far as lineage looks at it."""
+    """Return the context of a task, as far as lineage reads it."""
     dag, _, run = run_id.partition("/")
     dag_run = SimpleNamespace(dag_id=dag, run_id=run, logical_date=None, run_after=BEGIN, conf={}, clear_number=0)
     instance = SimpleNamespace(dag_id=dag, run_id=run, task_id=task_id, map_index=-1, dag_run=dag_run, start_date=BEGIN)
@@ -82,8 +82,8 @@ def inside(run_id: str) -> Iterator[None]:
         yield
 
 
-def tell_of_everything(pipeline: Pipeline) -> None:
-    """What the tasks say in all the runs that published something."""
+def emit_all(pipeline: Pipeline) -> None:
+    """Emit the events of the tasks in all runs that published something."""
     from adventureworks.orchestration import lineage
 
     for (run_id,) in pipeline.published("select distinct run_id from ops.publication"):
@@ -91,21 +91,21 @@ def tell_of_everything(pipeline: Pipeline) -> None:
             if run_id.startswith("ingest_source/"):
                 lineage.tables_published()
             else:
-                lineage.build_starts(run_id.partition("/")[0])
+                lineage.build_started(run_id.partition("/")[0])
                 lineage.marts_published()
 
 
 def asset_of(dataset: Event) -> str:
-    """The table or mart of a dataset's name, which is `<database>.<schema>.<table>`."""
+    """Return the table or mart of a dataset, whose name is `<database>.<schema>.<table>`."""
     _, schema, table = dataset["name"].split(".")
     return table if schema in {"raw", "marts"} else f"{schema}_{table}"
 
 
-def test_every_version_is_told_of_with_the_lineage_of_each_column(
-    configured: Pipeline, told: Callable[[], list[Event]]
+def test_every_version_is_reported_with_the_lineage_of_each_column(
+    configured: Pipeline, sent: Callable[[], list[Event]]
 ) -> None:
-    tell_of_everything(configured)
-    events = told()
+    emit_all(configured)
+    events = sent()
     for event in events:
         assert_valid(event)
     ends = {asset_of(event["outputs"][0]): event for event in events if event["eventType"] == "COMPLETE"}
@@ -113,7 +113,7 @@ def test_every_version_is_told_of_with_the_lineage_of_each_column(
     assert set(ends) == set(starts) == {*MARTS, *SOURCE_TABLES}
     assert len(events) == 2 * len(ends)
     for name, event in ends.items():
-        dag = MARTS[name].dag if name in MARTS else "ingest_source"
+        dag = producer_of(name)
         assert event["job"]["namespace"] == "company"
         assert event["job"]["name"] == f"{dag}.{name}"
         assert event["run"]["runId"] == starts[name]["run"]["runId"]
@@ -122,7 +122,7 @@ def test_every_version_is_told_of_with_the_lineage_of_each_column(
         columns = [column.name for column in columns_of(entry(name))]
         assert [field["name"] for field in output["facets"]["schema"]["fields"]] == columns
         assert output["facets"]["version"]["datasetVersion"] == "1"
-        assert_each_column_comes_from_somewhere(name, event)
+        assert_every_column_has_an_origin(name, event)
 
     for name, mart in MARTS.items():
         inputs = {asset_of(dataset): dataset for dataset in ends[name]["inputs"]}
@@ -135,11 +135,11 @@ def test_every_version_is_told_of_with_the_lineage_of_each_column(
     assert ends["daily_sales"]["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"] == rows
 
 
-def test_lineage_names_what_a_column_is_made_of_and_gives_nothing_away(
-    configured: Pipeline, told: Callable[[], list[Event]]
+def test_lineage_names_the_origins_of_columns_and_reveals_no_secrets(
+    configured: Pipeline, sent: Callable[[], list[Event]]
 ) -> None:
-    tell_of_everything(configured)
-    ends = {asset_of(event["outputs"][0]): event for event in told() if event["eventType"] == "COMPLETE"}
+    emit_all(configured)
+    ends = {asset_of(event["outputs"][0]): event for event in sent() if event["eventType"] == "COMPLETE"}
 
     def origins(name: str, column: str) -> set[tuple[str, str, str]]:
         fields = ends[name]["outputs"][0]["facets"]["columnLineage"]["fields"][column]["inputFields"]
@@ -147,21 +147,21 @@ def test_lineage_names_what_a_column_is_made_of_and_gives_nothing_away(
 
     assert origins("daily_sales", "revenue") == {("fact_sales", "revenue", "DIRECT")}
     assert {kind for _, _, kind in origins("daily_sales", "orders")} == {"INDIRECT"}
-    told_before = {
+    read_marts = {
         asset for column in columns_of(MARTS["data_quality"]) for asset, *_ in origins("data_quality", column.name)
     }
-    assert "data_quality" not in told_before, "a mart is not made of itself"
+    assert "data_quality" not in read_marts, "a mart is not an origin of itself"
     [password] = ends["Person_Password"]["outputs"][0]["facets"]["columnLineage"]["fields"]["PasswordHash"][
         "inputFields"
     ]
     assert password["transformations"][0]["masking"] is True
-    text = json.dumps(told())
+    text = json.dumps(sent())
     for url in (configured.url, os.environ["ADVENTUREWORKS_SOURCE_URL"]):
-        assert re.split("[:@]", url)[2] not in text, "no password of an address"
+        assert re.split("[:@]", url)[2] not in text, "no password from a URL"
     assert "***" not in text
 
 
-def test_what_is_refused_fails_with_its_rule(configured: Pipeline, told: Callable[[], list[Event]]) -> None:
+def test_refused_tables_and_marts_fail_with_their_rule(configured: Pipeline, sent: Callable[[], list[Event]]) -> None:
     from adventureworks.orchestration import lineage
 
     configured.change('update "Sales"."Store" set "Name" = null')
@@ -170,7 +170,7 @@ def test_what_is_refused_fails_with_its_rule(configured: Pipeline, told: Callabl
     ((ingestion,),) = configured.published("select run_id from ops.change order by detected_at desc limit 1")
     with inside(ingestion):
         lineage.tables_published()
-    by_state = {(event["eventType"], asset_of(event["outputs"][0])): event for event in told()}
+    by_state = {(event["eventType"], asset_of(event["outputs"][0])): event for event in sent()}
     assert set(by_state) == {
         ("START", "Sales_Store"),
         ("FAIL", "Sales_Store"),
@@ -184,56 +184,56 @@ def test_what_is_refused_fails_with_its_rule(configured: Pipeline, told: Callabl
     with psycopg.connect(configured.url) as connection:
         connection.execute('update raw."Sales_SalesOrderHeader" set "SubTotal" = "SubTotal" + 5')
         connection.execute("update ops.publication set model = 'another' where asset = 'fact_sales'")
-    with pytest.raises(GateClosed):
+    with pytest.raises(MartRefused):
         configured.analyse()
     ((run_id,),) = configured.published("select run_id from ops.build where refused")
     lineage.task_failed({**task_of(run_id, "gate"), "exception": ValueError("a secret")})
-    [closed, *others] = [event for event in told() if event["job"]["name"].startswith("daily_sales_etl")]
-    assert {event["eventType"] for event in (closed, *others)} == {"FAIL"}
-    assert "SubTotal" in closed["run"]["facets"]["errorMessage"]["message"]
-    tests = closed["run"]["facets"]["test"]["tests"]
+    [refused_mart, *others] = [event for event in sent() if event["job"]["name"].startswith("daily_sales_etl")]
+    assert {event["eventType"] for event in (refused_mart, *others)} == {"FAIL"}
+    assert "SubTotal" in refused_mart["run"]["facets"]["errorMessage"]["message"]
+    tests = refused_mart["run"]["facets"]["test"]["tests"]
     assert "error" in {one["severity"] for one in tests if one["status"] == "fail"}
 
     with inside("sales_territory_analysis/lost"):
-        lineage.build_starts("sales_territory_analysis")
+        lineage.build_started("sales_territory_analysis")
     lineage.task_failed({**task_of("sales_territory_analysis/lost", "build"), "exception": ValueError("a secret")})
-    begun, failed = told()[-2:]
-    assert [begun["eventType"], failed["eventType"]] == ["START", "FAIL"]
-    assert begun["run"]["runId"] == failed["run"]["runId"]
+    started, failed = sent()[-2:]
+    assert [started["eventType"], failed["eventType"]] == ["START", "FAIL"]
+    assert started["run"]["runId"] == failed["run"]["runId"]
     assert failed["run"]["facets"]["errorMessage"]["message"] == "The task build failed: ValueError"
-    for event in told():
+    for event in sent():
         assert_valid(event)
 
 
-@pytest.mark.parametrize("trouble", ["nobody listens", "it hangs", "nonsense"])
-def test_a_transport_in_trouble_is_no_trouble_for_a_build(
+@pytest.mark.parametrize("failure", ["nothing listens", "it hangs", "invalid URL"])
+def test_a_failing_transport_does_not_disturb_a_build(
     configured: Pipeline,
     collector: Collector,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    trouble: str,
+    failure: str,
 ) -> None:
     from adventureworks.orchestration import lineage
 
-    monkeypatch.setattr(lineage, "LONGEST_SECONDS", 1.0)
+    monkeypatch.setattr(lineage, "TIMEOUT_SECONDS", 1.0)
     collector.hangs = True
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         urls = {
-            "nobody listens": f"http://127.0.0.1:{free.getsockname()[1]}",
+            "nothing listens": f"http://127.0.0.1:{free.getsockname()[1]}",
             "it hangs": collector.endpoint,
-            "nonsense": "no address",
+            "invalid URL": "no address",
         }
-        monkeypatch.setenv("OPENLINEAGE_URL", urls[trouble])
+        monkeypatch.setenv("OPENLINEAGE_URL", urls[failure])
         ((run_id,),) = configured.published("select distinct run_id from ops.publication where asset = 'daily_sales'")
         with inside(run_id):
-            lineage.build_starts("daily_sales_etl")
+            lineage.build_started("daily_sales_etl")
             lineage.marts_published()
     assert any("lineage transport" in record.message for record in caplog.records)
     assert "Traceback" not in caplog.text
 
 
-def test_without_a_transport_nothing_is_told_and_nothing_is_read(
+def test_without_a_transport_nothing_is_sent_or_read(
     configured: Pipeline, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from adventureworks.orchestration import lineage
@@ -244,10 +244,10 @@ def test_without_a_transport_nothing_is_told_and_nothing_is_read(
         with inside(f"{dag}/run"):
             lineage.marts_published()
         assert marts_of(dag)
-    assert "eventType" not in capfd.readouterr().out, "the client writes to the console where nothing is configured"
+    assert "eventType" not in capfd.readouterr().out, "without configuration, the client writes to the console"
 
 
-def assert_each_column_comes_from_somewhere(name: str, event: Event) -> None:
+def assert_every_column_has_an_origin(name: str, event: Event) -> None:
     lineage = event["outputs"][0]["facets"]["columnLineage"]["fields"]
     assert set(lineage) == {column.name for column in columns_of(entry(name))}
     inputs = {(dataset["namespace"], dataset["name"]) for dataset in event["inputs"]}
@@ -261,11 +261,11 @@ def assert_each_column_comes_from_somewhere(name: str, event: Event) -> None:
         assert "DIRECT" in kinds
 
 
-# The client ships the specification as classes that were generated from its JSON schemas, but not the schemas.
+# The client ships classes generated from the specification's JSON schemas, but not the schemas themselves.
 
 
 def assert_valid(event: Event) -> None:
-    """The event holds what the specification asks for, each facet what its own schema does, and nothing else."""
+    """Assert that the event has exactly the fields of the specification, and each facet those of its own schema."""
     assert_fits(event, base.RunEvent)
     assert datetime.fromisoformat(event["eventTime"]).tzinfo is not None
     assert event["schemaURL"].startswith("https://openlineage.io/spec/2-")
@@ -280,10 +280,10 @@ def assert_valid(event: Event) -> None:
     facets += [(output["outputFacets"], base.OutputDatasetFacet) for output in event["outputs"]]
     for place, kind in facets:
         for name, facet in place.items():
-            # Of the provider, and of the client itself.
+            # These facets come from the provider and from the client itself.
             assert facet["_producer"] == event["producer"] or name in {"parent", "tags"}
             shape = FACETS[facet["_schemaURL"]]
-            assert issubclass(shape, kind), f"{name} is no {kind.__name__}"
+            assert issubclass(shape, kind), f"{name} is not a {kind.__name__}"
             assert_fits(facet, shape)
 
 
@@ -294,7 +294,7 @@ def assert_fits(document: Event, shape: type) -> None:
 
 
 def _facets() -> dict[str, type]:
-    """Every facet of the specification by its schema's address."""
+    """Return every facet class of the specification by the URL of its schema."""
     found = {}
     for module in facet_v2.__all__:
         if not hasattr(facet_v2, module) or not inspect.ismodule(getattr(facet_v2, module)):

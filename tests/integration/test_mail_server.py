@@ -1,4 +1,4 @@
-"""Mail servers as they are met: on which port what is spoken, and how a refusal is told."""
+"""Real-world mail servers: encryption by port, and error messages for rejected mails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aiosmtpd.smtp import AuthResult
 
 from adventureworks.errors import PlatformError
 from adventureworks.messaging.rendered import RenderedMessage
-from adventureworks.messaging.sending import NotTaken
+from adventureworks.messaging.sending import NotSent
 from adventureworks.messaging.store import Message
 from adventureworks.orchestration import channels
 from tests.integration.tls import self_signed
@@ -27,7 +27,7 @@ PLAIN, STARTTLS, TLS = "plain", "starttls", "tls"
 
 
 class Server:
-    """Keeps the recipients of each mail that it took, and whether STARTTLS came before it."""
+    """Records the recipients of each accepted mail, and whether the connection was upgraded with STARTTLS."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[list[str], bool]] = []
@@ -44,7 +44,7 @@ class Server:
 
 
 class AnyCertificate(Controller):
-    """A controller that does not mind the certificate when it looks whether its server has started."""
+    """A controller that accepts any certificate when it checks that its server has started."""
 
     def _trigger_server(self) -> None:
         with socket.create_connection((self.hostname, self.port), 5) as plain:
@@ -62,7 +62,7 @@ Start = Callable[..., tuple[Server, int]]
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Starts a mail server of a kind, whose certificate this process trusts unless told otherwise."""
+    """Return a function that starts a mail server, whose certificate this process trusts by default."""
     started: list[Controller] = []
 
     def begin(
@@ -126,7 +126,7 @@ def send(
         (PLAIN, None, {"disable_ssl": True, "disable_tls": True}, False),
     ],
 )
-def test_the_port_says_what_is_spoken_unless_the_extra_does(
+def test_port_determines_the_encryption_unless_the_extra_does(
     kind: str,
     port_of: str | None,
     extra: dict[str, Any],
@@ -138,11 +138,11 @@ def test_the_port_says_what_is_spoken_unless_the_extra_does(
     if port_of:
         monkeypatch.setattr(channels, port_of, port)
     send(monkeypatch, port, **extra)
-    assert server.taken == [(["ann@example.com"], upgraded)], "and no header has made a recipient of its own"
+    assert server.taken == [(["ann@example.com"], upgraded)], "no header adds another recipient"
 
 
 @pytest.mark.parametrize(
-    ("kind", "certificate", "given", "said"),
+    ("kind", "certificate", "given", "message"),
     [
         (PLAIN, {}, {}, "does not offer STARTTLS; to send in plain text set disable_tls"),
         (PLAIN, {}, {"disable_ssl": False}, "does not speak TLS from the first byte"),
@@ -151,50 +151,50 @@ def test_the_port_says_what_is_spoken_unless_the_extra_does(
         (STARTTLS, {"valid_for": timedelta(days=-1)}, {}, "certificate of the server has expired"),
         (STARTTLS, {}, {"login": "ann", "password": "wrong"}, "535: it refuses the login"),
         (STARTTLS, {}, {"to": "ben@elsewhere.test"}, "554: it does not relay mail"),
-        (STARTTLS, {}, {"disable_tls": True, "disable_ssl": True}, "530: it asks for STARTTLS first"),
+        (STARTTLS, {}, {"disable_tls": True, "disable_ssl": True}, "530: it requires STARTTLS first"),
         (STARTTLS, {}, {"to": "ben"}, "the recipient is not a mail address"),
-        (STARTTLS, {}, {"host": "no-such-host.invalid"}, "name of the server is not known"),
+        (STARTTLS, {}, {"host": "no-such-host.invalid"}, "server name is unknown"),
     ],
 )
-def test_a_refusal_is_told_for_what_it_is(
+def test_failure_is_reported_with_its_cause(
     kind: str,
     certificate: dict[str, Any],
     given: dict[str, Any],
-    said: str,
+    message: str,
     start: Start,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     server, port = start(kind, **certificate)
-    with pytest.raises(NotTaken) as refusal:
+    with pytest.raises(NotSent) as failure:
         send(monkeypatch, port, **given)
-    assert said in str(refusal.value)
-    assert "Operation not permitted" not in str(refusal.value)
+    assert message in str(failure.value)
+    assert "Operation not permitted" not in str(failure.value)
     assert server.taken == []
 
 
-def test_a_password_is_not_sent_in_plain_text(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_password_is_not_sent_unencrypted(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     _, port = start(PLAIN)
     monkeypatch.setattr(channels, "SMTP_PORT", port)
-    with pytest.raises(NotTaken, match="does not offer STARTTLS"):
+    with pytest.raises(NotSent, match="does not offer STARTTLS"):
         send(monkeypatch, port, login="ann", password="secret")
 
 
-def test_a_server_that_is_away_or_hangs_up_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(NotTaken, match="nothing listens"):
+def test_unreachable_or_silent_server_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotSent, match="nothing listens"):
         send(monkeypatch, free_port())
-    # Nobody accepts: the kernel does, and no greeting comes.
+    # The kernel accepts the connection, but no process sends a greeting.
     silent = socket.create_server(("127.0.0.1", 0))
-    with closing(silent), pytest.raises(NotTaken, match="does not answer in time"):
+    with closing(silent), pytest.raises(NotSent, match="does not answer in time"):
         send(monkeypatch, silent.getsockname()[1], host="127.0.0.1", timeout=1)
 
 
-def test_a_message_to_several_reaches_each(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_message_to_several_recipients_reaches_each(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     server, port = start(STARTTLS)
     send(monkeypatch, port, to="ann@example.com; Ben Lee <ben@example.com>")
     assert server.taken == [(["ann@example.com", "ben@example.com"], True)]
 
 
-def test_the_connection_can_be_examined_without_a_mail(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_can_be_checked_without_sending_a_mail(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     server, port = start(STARTTLS)
     send(monkeypatch, port)
     assert channels.Email("smtp_default").check() == f"{HOST}:{port}"

@@ -1,11 +1,10 @@
-"""Messages at real local servers: who hears what, how often, and what happens while a server does not answer."""
+"""Messages on real local servers: who is notified of what, how often, and behaviour while a server is down."""
 
 import json
 import logging
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib import resources
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from adventureworks import incidents
 from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.incidents import Finding, Incident
 from adventureworks.settings import settings
+from adventureworks.warehouse.migrations import migrate
 from adventureworks.warehouse.postgres import connected
 from tests.integration.channels import SECRET, Inbox, Webhook, use_mail, use_slack
 
@@ -40,11 +40,11 @@ SET_ASIDE = replace(FINDING, rule="quantity_is_positive", severity="warning", fa
 def platform(
     warehouse_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """A warehouse with the platform's own tables, known to the settings; no channel is configured yet."""
+    """Return the URL of a warehouse with the platform's own tables, set in the settings; no channel is configured."""
     with psycopg.connect(warehouse_url) as connection:
         connection.execute("create schema if not exists ops")
-        connection.execute(resources.files("adventureworks.warehouse").joinpath("ops.sql").read_text(encoding="utf-8"))
-    # Airflow writes its configuration there when it is imported first.
+        migrate(connection)
+    # Airflow writes its configuration there on first import.
     os.environ.setdefault("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
     monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", warehouse_url)
     monkeypatch.setenv("ADVENTUREWORKS_UI_URL", "http://127.0.0.1:8080")
@@ -78,7 +78,7 @@ def still_open(url: str) -> list[Incident]:
 
 
 def time_passes(url: str) -> None:
-    """What was put off is due again."""
+    """Make postponed messages due again."""
     with psycopg.connect(url) as connection:
         connection.execute("update ops.outbox set not_before = current_timestamp where sent_at is null")
 
@@ -100,12 +100,12 @@ def succeeded(
 
 
 @pytest.mark.usefixtures("slack_and_mail")
-def test_a_blocked_table_gives_one_slack_message_and_one_mail(platform: str, inbox: Inbox, webhook: Webhook) -> None:
-    from adventureworks.orchestration.notify import tell, tell_pending
+def test_blocked_table_causes_one_slack_message_and_one_mail(platform: str, inbox: Inbox, webhook: Webhook) -> None:
+    from adventureworks.orchestration.notify import notify_owners, send_pending
 
-    tell(report(platform, FINDING))
-    tell(report(platform, FINDING))
-    tell_pending()
+    notify_owners(report(platform, FINDING))
+    notify_owners(report(platform, FINDING))
+    send_pending()
 
     (mail,) = inbox.mails
     assert mail["Subject"] == "[AdventureWorks] Sales_SalesOrderDetail blocked: columns_are_there"
@@ -130,10 +130,10 @@ def test_a_blocked_table_gives_one_slack_message_and_one_mail(platform: str, inb
 
 
 @pytest.mark.usefixtures("slack_and_mail")
-def test_a_message_names_the_environment_that_it_comes_from(
+def test_message_names_its_environment(
     platform: str, inbox: Inbox, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adventureworks.orchestration.notify import tell_pending
+    from adventureworks.orchestration.notify import send_pending
 
     with psycopg.connect(platform) as connection:
         connection.execute("alter schema ops rename to staging_ops")
@@ -141,7 +141,7 @@ def test_a_message_names_the_environment_that_it_comes_from(
     settings.cache_clear()
     with connected(SecretStr(platform), "staging") as connection:
         incidents.report(connection, [FINDING])
-    tell_pending()
+    send_pending()
 
     title = "Sales_SalesOrderDetail blocked"
     (mail,) = inbox.mails
@@ -157,15 +157,15 @@ def test_a_message_names_the_environment_that_it_comes_from(
 
 
 @pytest.mark.usefixtures("slack_and_mail")
-def test_worse_is_told_again_and_the_end_is_told_once(platform: str, inbox: Inbox, webhook: Webhook) -> None:
-    from adventureworks.orchestration.notify import tell, tell_pending
+def test_worsening_is_notified_again_and_recovery_once(platform: str, inbox: Inbox, webhook: Webhook) -> None:
+    from adventureworks.orchestration.notify import notify_owners, send_pending
 
-    tell(report(platform, SET_ASIDE))
-    tell(report(platform, replace(SET_ASIDE, severity="error")))
-    over = resolve(platform)
-    tell((), over)
-    tell((), over)
-    tell_pending()
+    notify_owners(report(platform, SET_ASIDE))
+    notify_owners(report(platform, replace(SET_ASIDE, severity="error")))
+    resolved = resolve(platform)
+    notify_owners((), resolved)
+    notify_owners((), resolved)
+    send_pending()
     assert webhook.headers() == [
         "Sales_SalesOrderDetail rows set aside",
         "Worse: Sales_SalesOrderDetail blocked",
@@ -180,28 +180,28 @@ def test_worse_is_told_again_and_the_end_is_told_once(platform: str, inbox: Inbo
     assert len({mail["References"] for mail in inbox.mails}) == 1
 
 
-def test_without_a_connection_the_log_says_it(platform: str, caplog: pytest.LogCaptureFixture) -> None:
-    from adventureworks.orchestration.notify import tell
+def test_log_reports_incidents_if_no_channel_is_configured(platform: str, caplog: pytest.LogCaptureFixture) -> None:
+    from adventureworks.orchestration.notify import notify_owners
 
     with caplog.at_level(logging.INFO):
-        tell(report(platform, FINDING))
+        notify_owners(report(platform, FINDING))
     assert "Sales_SalesOrderDetail blocked: columns_are_there." in caplog.text
     assert FINDING.next_step in caplog.text
     assert "No connection to Slack or to a mail server is configured" in caplog.text
     assert still_open(platform)[0].notified == {}
 
 
-def test_a_channel_hears_of_open_incidents_when_it_is_configured_and_of_ends_only_if_it_knew(
+def test_new_channel_gets_open_incidents_but_only_recoveries_it_was_notified_of(
     platform: str, inbox: Inbox, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adventureworks.orchestration.notify import tell, tell_pending
+    from adventureworks.orchestration.notify import notify_owners, send_pending
 
     use_slack(monkeypatch, webhook.port)
-    tell(report(platform, FINDING, replace(SET_ASIDE, asset="Sales_Store")))
-    tell((), resolve(platform))
+    notify_owners(report(platform, FINDING, replace(SET_ASIDE, asset="Sales_Store")))
+    notify_owners((), resolve(platform))
     use_mail(monkeypatch, inbox.port)
-    tell_pending()
-    tell_pending()
+    send_pending()
+    send_pending()
     assert webhook.headers() == [
         "Sales_SalesOrderDetail blocked",
         "Sales_Store rows set aside",
@@ -211,72 +211,72 @@ def test_a_channel_hears_of_open_incidents_when_it_is_configured_and_of_ends_onl
 
 
 @pytest.mark.usefixtures("slack_and_mail")
-@pytest.mark.parametrize("trouble", [500, "nobody listens"])
-def test_what_slack_does_not_take_is_sent_once_later(
+@pytest.mark.parametrize("failure", [500, "connection refused"])
+def test_message_that_slack_rejects_is_sent_once_later(
     platform: str,
     inbox: Inbox,
     webhook: Webhook,
-    trouble: object,
+    failure: object,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from adventureworks.orchestration.notify import tell, tell_pending
+    from adventureworks.orchestration.notify import notify_owners, send_pending
 
-    if trouble == 500:
+    if failure == 500:
         webhook.answer = 500
     else:
         use_slack(monkeypatch, 1)
-    tell(report(platform, FINDING))
+    notify_owners(report(platform, FINDING))
     reason = (
         "the server answers 500"
-        if trouble == 500
+        if failure == 500
         else "the connection is refused: nothing listens at this address and port"
     )
     assert (
-        f"No slack message '[AdventureWorks] Sales_SalesOrderDetail blocked: columns_are_there': {reason}."
-        in caplog.text
+        "The slack message '[AdventureWorks] Sales_SalesOrderDetail blocked: columns_are_there'"
+        f" was not sent: {reason}." in caplog.text
     )
     assert SECRET not in caplog.text
-    assert len(webhook.posts) == (1 if trouble == 500 else 0)
+    assert len(webhook.posts) == (1 if failure == 500 else 0)
     assert len(inbox.mails) == 1
 
     webhook.answer = 200
     use_slack(monkeypatch, webhook.port)
     webhook.posts.clear()
-    tell_pending()
-    assert not webhook.posts, "a server that is in trouble is left alone for a while"
+    send_pending()
+    assert not webhook.posts, "a failing server is not contacted again immediately"
     time_passes(platform)
-    tell_pending()
-    tell_pending()
+    send_pending()
+    send_pending()
     assert webhook.headers() == ["Sales_SalesOrderDetail blocked"]
     assert len(inbox.mails) == 1
 
 
 @pytest.mark.usefixtures("slack_and_mail")
-def test_a_refused_owner_does_not_keep_the_mail_from_the_others(platform: str, inbox: Inbox) -> None:
-    from adventureworks.orchestration.notify import tell, tell_pending
+def test_rejected_recipient_does_not_block_the_others(platform: str, inbox: Inbox) -> None:
+    from adventureworks.orchestration.notify import notify_owners, send_pending
 
     inbox.refuses.add("sales@example.org")
-    tell(report(platform, FINDING, replace(FINDING, asset="Person_Person", owner="people")))
+    notify_owners(report(platform, FINDING, replace(FINDING, asset="Person_Person", owner="people")))
     assert [mail["To"] for mail in inbox.mails] == ["people@localhost"]
     inbox.refuses.clear()
     time_passes(platform)
-    tell_pending()
+    send_pending()
     assert [mail["To"] for mail in inbox.mails] == ["people@localhost", "sales@example.org"]
 
 
 @pytest.mark.usefixtures("slack_and_mail")
-def test_many_at_once_are_one_summary_for_each_recipient(platform: str, inbox: Inbox, webhook: Webhook) -> None:
-    from adventureworks.orchestration.notify import tell
+def test_many_incidents_become_one_summary_per_recipient(platform: str, inbox: Inbox, webhook: Webhook) -> None:
+    from adventureworks.orchestration.notify import notify_owners
 
-    tell(report(platform, *(replace(FINDING, asset=f"Sales_{number}") for number in range(6))))
+    notify_owners(report(platform, *(replace(FINDING, asset=f"Sales_{number}") for number in range(6))))
     assert webhook.headers() == ["6 incidents"]
     assert [subject.split(":")[0] for subject in inbox.subjects()] == ["[AdventureWorks] 6 incidents"]
-    told = {"slack/slack_default": "error", "email/sales@example.org": "error"}
-    assert all(incident.notified == told for incident in still_open(platform))
+    expected = {"slack/slack_default": "error", "email/sales@example.org": "error"}
+    assert all(incident.notified == expected for incident in still_open(platform))
 
 
-def test_a_warehouse_that_is_away_does_not_stop_the_task(
+def test_unreachable_warehouse_does_not_fail_the_task(
     platform: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from adventureworks.orchestration.notify import on_task_failure, on_task_success
@@ -291,7 +291,7 @@ def test_a_warehouse_that_is_away_does_not_stop_the_task(
 
 
 @pytest.mark.usefixtures("slack_and_mail")
-def test_a_failed_task_is_told_with_its_cause_and_without_secrets(platform: str, inbox: Inbox) -> None:
+def test_message_about_a_failed_task_contains_its_cause_but_no_secrets(platform: str, inbox: Inbox) -> None:
     from adventureworks.orchestration.notify import on_task_failure
 
     password = str(urlsplit(platform).password)
@@ -306,7 +306,7 @@ def test_a_failed_task_is_told_with_its_cause_and_without_secrets(platform: str,
     assert "secret.py" not in text
 
 
-def test_no_secret_of_the_settings_gets_into_an_incident(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_incidents_contain_no_secrets_from_the_settings(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from adventureworks.orchestration.notify import on_task_failure
 
     monkeypatch.setenv("ADVENTUREWORKS_METADATA_URL", "postgresql+psycopg2://airflow:meta%40base@db/airflow")
@@ -318,7 +318,7 @@ def test_no_secret_of_the_settings_gets_into_an_incident(platform: str, monkeypa
     assert incident.summary.endswith("RuntimeError: …, …, … and … were refused")
 
 
-def test_an_error_for_people_brings_its_own_next_step(platform: str) -> None:
+def test_platform_errors_next_step_is_used(platform: str) -> None:
     from adventureworks.orchestration.notify import on_task_failure
 
     error = RuntimeError("wrapped")
@@ -330,7 +330,7 @@ def test_an_error_for_people_brings_its_own_next_step(platform: str) -> None:
     assert incident.next_step == "Make room, then: adventureworks run"
 
 
-def test_a_blocked_table_that_the_gate_reported_is_not_reported_again(platform: str) -> None:
+def test_blocked_table_reported_by_the_gate_is_not_reported_again(platform: str) -> None:
     from adventureworks.orchestration.notify import on_task_failure
 
     blocked = TableBlocked("fact_sales", "lines_are_whole", "2 rows break the contract.")
@@ -341,7 +341,7 @@ def test_a_blocked_table_that_the_gate_reported_is_not_reported_again(platform: 
     assert [(i.asset, i.rule) for i in still_open(platform)][1:] == [("daily_sales", "new_rule")]
 
 
-def test_a_task_that_succeeds_again_is_over_a_mapped_one_when_all_of_it_did(platform: str) -> None:
+def test_task_recovers_when_it_succeeds_and_mapped_task_when_all_instances_did(platform: str) -> None:
     from adventureworks.orchestration.notify import on_task_failure, on_task_success
 
     for task in ("build", "load"):
@@ -355,11 +355,11 @@ def test_a_task_that_succeeds_again_is_over_a_mapped_one_when_all_of_it_did(plat
     assert still_open(platform) == []
 
 
-def test_a_delivery_that_told_of_each_month_is_no_incident_of_its_own(platform: str) -> None:
+def test_failed_delivery_with_an_incident_per_month_opens_no_other_incident(platform: str) -> None:
     from adventureworks.orchestration.notify import on_task_failure, on_task_success
     from adventureworks.reports.delivery import NotDelivered
 
-    on_task_failure(failed_task(NotDelivered("told already"), task="deliver"))
+    on_task_failure(failed_task(NotDelivered("already reported"), task="deliver"))
     assert still_open(platform) == []
     on_task_failure(failed_task(ValueError("x"), task="deliver"))
     assert [i.rule for i in still_open(platform)] == ["task_deliver"]

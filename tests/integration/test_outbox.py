@@ -1,4 +1,4 @@
-"""Nothing is lost and nothing is told twice: servers that are down, processes that are killed, storms, quiet hours."""
+"""Every message is sent exactly once: servers that are down, killed processes, storms, quiet hours."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from tests.integration.test_notify import FINDING, SET_ASIDE, platform, report, 
 __all__ = ["platform"]
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-SEND = "from adventureworks.orchestration.notify import tell_pending; tell_pending()"
+SEND = "from adventureworks.orchestration.notify import send_pending; send_pending()"
 
 
 @pytest.fixture
 def both(platform: str, inbox: Inbox, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A platform with Slack and a mail server."""
+    """Return a platform with Slack and a mail server."""
     use_slack(monkeypatch, webhook.port)
     use_mail(monkeypatch, inbox.port)
     return platform
@@ -49,36 +49,36 @@ def recipients(channels: tuple[str, ...] = ("email",), **given: object) -> Recip
     return Recipients(routes(Settings()).model_copy(update=given), channels, "slack_default", "")
 
 
-def at(url: str, moment: datetime, at_desk: Recipients) -> list[tuple[str, str]]:
-    """Recipient and subject of what is composed at a moment."""
+def at(url: str, moment: datetime, recipients: Recipients) -> list[tuple[str, str]]:
+    """Return recipient and subject of the messages queued at a point in time."""
     with psycopg.connect(url) as connection:
-        assert compose(connection, at_desk, moment) == []
+        assert compose(connection, recipients, moment) == []
         rows = connection.execute(
-            "select recipient, subject from ops.outbox join ops.letter using (letter_id)"
+            "select recipient, subject from ops.outbox join ops.message_content using (content_id)"
             " where sent_at is null order by number"
         ).fetchall()
         connection.execute("update ops.outbox set sent_at = created")
     return [(recipient, subject.removeprefix("[AdventureWorks] ")) for recipient, subject in rows]
 
 
-def test_a_mail_server_that_is_down_makes_messages_late_and_loses_none(
+def test_messages_are_delayed_but_not_lost_while_the_mail_server_is_down(
     both: str, inbox: Inbox, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adventureworks.orchestration.notify import tell, tell_pending
+    from adventureworks.orchestration.notify import notify_owners, send_pending
 
     use_mail(monkeypatch, 1)
     for number in range(4):
-        tell(report(both, other(number)))
-    tell((), resolve(both, "Sales_0"))
+        notify_owners(report(both, other(number)))
+    notify_owners((), resolve(both, "Sales_0"))
     assert not inbox.mails
-    assert len(webhook.posts) == 5, "the other channel goes on"
+    assert len(webhook.posts) == 5, "the other channel is not affected"
     for _ in range(3):
         time_passes(both)
-        tell_pending()
+        send_pending()
     use_mail(monkeypatch, inbox.port)
     for _ in range(3):
         time_passes(both)
-        tell_pending()
+        send_pending()
     subjects = [subject.removeprefix("[AdventureWorks] ").split(":")[0] for subject in inbox.subjects()]
     assert sorted(subjects) == sorted([*(f"Sales_{number} failed" for number in range(4)), "Sales_0 recovered"])
     assert subjects.index("Sales_0 failed") < subjects.index("Sales_0 recovered")
@@ -86,14 +86,14 @@ def test_a_mail_server_that_is_down_makes_messages_late_and_loses_none(
 
 
 @pytest.mark.parametrize("answer", [429, 500])
-def test_slack_that_wants_to_be_left_alone_gets_each_message_once(
+def test_slack_gets_each_message_once_despite_retry_after(
     both: str, webhook: Webhook, inbox: Inbox, answer: int
 ) -> None:
-    from adventureworks.orchestration.notify import tell, tell_pending
+    from adventureworks.orchestration.notify import notify_owners, send_pending
 
     webhook.answer, webhook.retry_after = answer, 120
     before = datetime.now(UTC)
-    tell(report(both, FINDING))
+    notify_owners(report(both, FINDING))
     with psycopg.connect(both) as connection:
         ((error, next_try),) = connection.execute(
             "select last_error, not_before from ops.outbox where channel = 'slack'"
@@ -101,12 +101,12 @@ def test_slack_that_wants_to_be_left_alone_gets_each_message_once(
     assert error == f"the server answers {answer}"
     assert next_try - before > timedelta(seconds=119)
     webhook.answer = 200
-    tell_pending()
-    assert len(webhook.posts) == 1, "not before its time"
+    send_pending()
+    assert len(webhook.posts) == 1, "not before the requested pause has passed"
     time_passes(both)
-    tell_pending()
-    tell_pending()
-    assert webhook.headers() == ["Sales_SalesOrderDetail blocked"] * 2, "the first one was refused"
+    send_pending()
+    send_pending()
+    assert webhook.headers() == ["Sales_SalesOrderDetail blocked"] * 2, "the first one was rejected"
     assert len(inbox.mails) == 1
 
 
@@ -117,7 +117,7 @@ def start_sender() -> subprocess.Popen[bytes]:
 def wait_until(happened: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not happened():
-        assert time.monotonic() < deadline, "it did not happen"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.005)
 
 
@@ -126,13 +126,13 @@ def outbox(url: str, columns: str) -> list[tuple[Any, ...]]:
         return connection.execute(f"select {columns} from ops.outbox order by number").fetchall()
 
 
-def in_flight(url: str) -> int:
+def in_transit(url: str) -> int:
     with psycopg.connect(url) as connection:
-        ((count,),) = connection.execute("select count(*) from ops.flight").fetchall()
+        ((count,),) = connection.execute("select count(*) from ops.in_transit").fetchall()
     return int(count)
 
 
-def test_a_sender_that_is_killed_in_the_middle_of_a_mail_loses_and_doubles_nothing(
+def test_sender_killed_while_sending_a_mail_causes_no_loss_and_no_duplicate(
     platform: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with psycopg.connect(platform) as connection:
@@ -147,18 +147,20 @@ def test_a_sender_that_is_killed_in_the_middle_of_a_mail_loses_and_doubles_nothi
         sender.send_signal(kill)
         sender.wait(60)
         if kill == signal.SIGKILL:
-            assert (len(inbox.mails), in_flight(platform)) == (taken, 1), "the mail at hand is not taken, and it shows"
+            assert (len(inbox.mails), in_transit(platform)) == (taken, 1), (
+                "the current mail is not accepted, and is recorded as in transit"
+            )
         else:
-            assert (len(inbox.mails), in_flight(platform)) == (taken + 1, 0), "the mail at hand is finished first"
+            assert (len(inbox.mails), in_transit(platform)) == (taken + 1, 0), "the current mail is sent first"
     inbox.reading_seconds = 0
     start_sender().wait(60)
     assert sorted(str(mail["To"]) for mail in inbox.mails) == sorted(f"owner{n}@localhost" for n in range(9))
-    assert in_flight(platform) == 0
-    doubts = [doubtful is not None for (doubtful,) in outbox(platform, "doubtful_at")]
-    assert doubts.count(True) == 2, "two tries were interrupted"
+    assert in_transit(platform) == 0
+    maybe_sent = [when is not None for (when,) in outbox(platform, "maybe_sent_at")]
+    assert maybe_sent.count(True) == 2, "two attempts were interrupted"
 
 
-def test_a_mail_that_was_taken_before_its_sender_died_comes_again_under_the_same_name(
+def test_mail_accepted_before_its_sender_died_is_sent_again_with_the_same_message_id(
     platform: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_mail(monkeypatch, inbox.port)
@@ -172,72 +174,70 @@ def test_a_mail_that_was_taken_before_its_sender_died_comes_again_under_the_same
     for _ in range(2):
         start_sender().wait(60)
     assert [mail["Message-ID"] for mail in inbox.mails] == [inbox.mails[0]["Message-ID"]] * 2
-    ((sent, doubtful, error),) = outbox(platform, "sent_at, doubtful_at, last_error")
-    assert doubtful < sent
+    ((sent, maybe_sent, error),) = outbox(platform, "sent_at, maybe_sent_at, last_error")
+    assert maybe_sent < sent
     assert error is None
 
 
-def test_a_mail_server_that_is_slow_to_answer_gets_a_mail_once(
-    both: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_slow_mail_server_gets_a_mail_once(both: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     from adventureworks.orchestration import channels
-    from adventureworks.orchestration.notify import tell, tell_pending
+    from adventureworks.orchestration.notify import notify_owners, send_pending
 
     monkeypatch.setattr(channels, "SMTP_TIMEOUT_SECONDS", 0.5)
     inbox.answers_after_seconds = 1
-    tell(report(both, FINDING))
+    notify_owners(report(both, FINDING))
     time_passes(both)
-    tell_pending()
+    send_pending()
     assert len(inbox.mails) == 1
     assert [sent is None for (sent,) in outbox(both, "sent_at")] == [False, False]
 
 
-def test_a_server_that_never_says_that_it_took_a_message_is_asked_ever_more_rarely(
+def test_unconfirmed_message_is_retried_with_increasing_pauses(
     both: str, inbox: Inbox, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from adventureworks.orchestration import channels
-    from adventureworks.orchestration.notify import tell, tell_pending
+    from adventureworks.orchestration.notify import notify_owners, send_pending
 
     monkeypatch.setattr(channels, "END_OF_MAIL_TIMEOUT_SECONDS", 0.3)
     monkeypatch.setattr(channels, "SLACK_TIMEOUT_SECONDS", 0.3)
     inbox.answers_after_seconds = webhook.answers_after_seconds = 1
     before = datetime.now(UTC)
-    tell(report(both, FINDING, other(1)))
-    assert len(inbox.mails) == len(webhook.posts) == 1, "and the second message waits for the next round"
+    notify_owners(report(both, FINDING, other(1)))
+    assert len(inbox.mails) == len(webhook.posts) == 1, "the second message waits for the next round"
     time_passes(both)
-    tell_pending()
+    send_pending()
     assert len(inbox.mails) == len(webhook.posts) == 2
-    for next_try, doubtful, error in outbox(both, "not_before, doubtful_at, last_error"):
-        if doubtful:
-            assert "no answer" in error
+    for next_try, maybe_sent, error in outbox(both, "not_before, maybe_sent_at, last_error"):
+        if maybe_sent:
+            assert error.startswith(("no answer", "no reply to the complete mail"))
             assert next_try - before > timedelta(minutes=59)
-    assert any(doubtful for (doubtful,) in outbox(both, "doubtful_at"))
+    assert any(maybe_sent for (maybe_sent,) in outbox(both, "maybe_sent_at"))
     assert max(next_try for (next_try,) in outbox(both, "not_before")) - before > timedelta(minutes=119)
 
 
-def test_a_message_that_cannot_be_read_is_given_up_and_the_others_are_sent(both: str, inbox: Inbox) -> None:
-    from adventureworks.orchestration.notify import tell_pending
+def test_unreadable_message_is_given_up_and_the_others_are_sent(both: str, inbox: Inbox) -> None:
+    from adventureworks.orchestration.notify import send_pending
 
     report(both, other(0), other(1), other(2))
     with psycopg.connect(both) as connection:
         compose(connection, recipients(), datetime.now(UTC))
-        (gone,), (broken,), _ = connection.execute("select letter_id from ops.outbox order by number").fetchall()
-        connection.execute("delete from ops.letter where letter_id = %s", (gone,))
-        connection.execute("update ops.letter set blocks = '[' where letter_id = %s", (broken,))
-    tell_pending()
-    tell_pending()
+        (gone,), (broken,), _ = connection.execute("select content_id from ops.outbox order by number").fetchall()
+        connection.execute("delete from ops.message_content where content_id = %s", (gone,))
+        connection.execute("update ops.message_content set blocks = '[' where content_id = %s", (broken,))
+    send_pending()
+    send_pending()
     mails = [one for one in outbox(both, "given_up_at, last_error, channel") if one[2] == "email"]
     assert [given_up is not None for given_up, _, _ in mails] == [True, True, False]
     assert all("cannot be read" in error for _, error, _ in mails[:2])
     assert [subject.partition("] ")[2] for subject in inbox.subjects()] == ["Sales_2 failed: columns_are_there"]
 
 
-def test_a_storm_becomes_one_summary_also_when_it_comes_drop_by_drop(platform: str) -> None:
-    told = []
+def test_gradual_storm_becomes_one_summary(platform: str) -> None:
+    queued = []
     for minute in range(9):
         report(platform, *(other(10 * minute + number) for number in range(2)))
-        told += at(platform, datetime.now(UTC) + timedelta(minutes=minute), recipients())
-    subjects = [subject.split(":")[0] for _, subject in told]
+        queued += at(platform, datetime.now(UTC) + timedelta(minutes=minute), recipients())
+    subjects = [subject.split(":")[0] for _, subject in queued]
     assert subjects == [*(f"Sales_{number} failed" for number in (0, 1, 10, 11)), "2 incidents"]
     ((_, rest),) = at(platform, datetime.now(UTC) + timedelta(minutes=11), recipients())
     assert rest.startswith("12 incidents: ")
@@ -245,7 +245,7 @@ def test_a_storm_becomes_one_summary_also_when_it_comes_drop_by_drop(platform: s
 
 @pytest.fixture
 def routed(tmp_path: Path) -> Callable[[str], Recipients]:
-    """A recipients with mail only, by routes of one's own."""
+    """Return a function that creates recipients with mail only, from custom routes."""
 
     def make(text: str) -> Recipients:
         file = tmp_path / "routes.yaml"
@@ -255,7 +255,7 @@ def routed(tmp_path: Path) -> Callable[[str], Recipients]:
     return make
 
 
-def test_a_storm_for_one_recipient_costs_the_others_no_message_and_no_double(
+def test_storm_for_one_recipient_causes_no_loss_or_duplicate_for_others(
     platform: str, routed: Callable[[str], Recipients]
 ) -> None:
     two = routed(
@@ -280,38 +280,40 @@ def test_a_storm_for_one_recipient_costs_the_others_no_message_and_no_double(
         ("stormy@x", "Sales_SalesOrderDetail recovered"),
     ]
     report(platform, FINDING)
-    assert len(after(50)) == 2, "it opened anew"
+    assert len(after(50)) == 2, "it reopened"
 
 
-def test_what_a_storm_held_back_is_told_though_it_is_over(platform: str, routed: Callable[[str], Recipients]) -> None:
+def test_incident_held_back_by_a_storm_is_reported_even_if_resolved(
+    platform: str, routed: Callable[[str], Recipients]
+) -> None:
     narrow, now = routed("incidents: {most_at_once: 1}\n"), datetime.now(UTC)
     report(platform, other(0), other(1))
     at(platform, now, narrow)
     report(platform, other(2), other(3))
     assert at(platform, now + timedelta(minutes=1), narrow) == []
     resolve(platform, "Sales_2")
-    told = [subject.split(":")[0] for _, subject in at(platform, now + timedelta(minutes=15), narrow)]
-    assert told == ["Sales_2 recovered", "Sales_3 failed"]
-    assert at(platform, now + timedelta(minutes=40), narrow) == [], "its end is history"
+    subjects = [subject.split(":")[0] for _, subject in at(platform, now + timedelta(minutes=15), narrow)]
+    assert subjects == ["Sales_2 recovered", "Sales_3 failed"]
+    assert at(platform, now + timedelta(minutes=40), narrow) == [], "the recovery was already reported"
 
 
-def test_every_worsening_is_told_and_no_repeat_is(platform: str) -> None:
+def test_every_worsening_is_reported_but_no_repetition(platform: str) -> None:
     worse = replace(SET_ASIDE, severity="error")
-    told = []
+    queued = []
     for minute, finding in enumerate((SET_ASIDE, SET_ASIDE, worse, worse, SET_ASIDE, worse, worse)):
         report(platform, finding)
-        told += at(platform, datetime.now(UTC) + timedelta(minutes=minute), recipients())
-    assert [subject.partition(": Sales")[0] for _, subject in told] == [
+        queued += at(platform, datetime.now(UTC) + timedelta(minutes=minute), recipients())
+    assert [subject.partition(": Sales")[0] for _, subject in queued] == [
         "Sales_SalesOrderDetail rows set aside: quantity_is_positive",
         "Worse",
         "Worse",
     ]
 
 
-def test_an_error_does_not_wait_behind_a_warning_that_waits_for_the_morning(
+def test_error_is_not_delayed_by_a_warning_held_until_the_morning(
     both: str, inbox: Inbox, routed: Callable[[str], Recipients]
 ) -> None:
-    from adventureworks.orchestration.notify import tell_pending
+    from adventureworks.orchestration.notify import send_pending
 
     night = datetime.now(UTC)
     begin, end = night - timedelta(hours=1), night + timedelta(hours=8)
@@ -319,19 +321,19 @@ def test_an_error_does_not_wait_behind_a_warning_that_waits_for_the_morning(
     report(both, SET_ASIDE, replace(SET_ASIDE, asset="Sales_Store"))
     with psycopg.connect(both) as connection:
         compose(connection, quiet, night)
-    tell_pending()
-    assert not inbox.mails, "both wait for the morning"
+    send_pending()
+    assert not inbox.mails, "both are held until the morning"
     report(both, replace(SET_ASIDE, severity="error"))
     with psycopg.connect(both) as connection:
         compose(connection, quiet, night)
-    tell_pending()
+    send_pending()
     assert [subject.partition("] ")[2].partition(": ")[0] for subject in inbox.subjects()] == [
         "Sales_SalesOrderDetail rows set aside",
         "Worse",
     ]
 
 
-def test_reminders_come_at_the_hour_of_the_group_and_not_to_who_just_heard(
+def test_reminders_are_sent_at_the_groups_time_but_not_just_after_a_message(
     platform: str, routed: Callable[[str], Recipients]
 ) -> None:
     far = routed(
@@ -346,7 +348,7 @@ def test_reminders_come_at_the_hour_of_the_group_and_not_to_who_just_heard(
         return [who for who, _ in at(platform, NOON.replace(day=day, hour=hour, minute=minute), far)]
 
     assert at_utc(2, 7, 30) == ["la@x", "la@x", "oslo@x", "oslo@x"]
-    assert at_utc(2, 8, 1) == [], "nine in Oslo, and just told"
+    assert at_utc(2, 8, 1) == [], "nine in Oslo, but just notified"
     assert at_utc(2, 16, 59) == []
     assert at_utc(2, 17, 1) == ["la@x"], "nine in Los Angeles"
     assert at_utc(3, 7, 59) == []
@@ -363,7 +365,7 @@ def test_reminders_come_at_the_hour_of_the_group_and_not_to_who_just_heard(
     assert waits == NOON.replace(day=4, hour=9), "a warning: ten in Oslo, when the quiet hours end"
 
 
-def test_an_open_incident_is_reminded_of_once_a_day_until_somebody_takes_it_on(platform: str) -> None:
+def test_open_incident_causes_daily_reminders_until_acknowledged(platform: str) -> None:
     with psycopg.connect(platform) as connection:
         (incident,) = incidents.report(connection, [FINDING])
         connection.execute("update ops.incident set first_seen = %s", (NOON,))
@@ -386,12 +388,12 @@ def test_an_open_incident_is_reminded_of_once_a_day_until_somebody_takes_it_on(p
         assert acknowledged.acknowledged_by == "ann"
     assert on(3, 10) == []
     report(platform, FINDING)
-    assert on(4, 10) == [], "it is counted, not told"
+    assert on(4, 10) == [], "it is counted, not reported"
     resolve(platform)
     assert on(5, 10) == ["Sales_SalesOrderDetail recovered: columns_are_there"]
 
 
-def test_an_acknowledged_warning_that_becomes_an_error_is_open_again(platform: str) -> None:
+def test_acknowledged_warning_that_becomes_an_error_is_open_again(platform: str) -> None:
     (incident,) = report(platform, SET_ASIDE)
     at(platform, NOON, recipients())
     with psycopg.connect(platform) as connection:
@@ -405,7 +407,7 @@ def test_an_acknowledged_warning_that_becomes_an_error_is_open_again(platform: s
     ]
 
 
-def test_quiet_hours_hold_back_warnings_until_the_morning_of_the_group() -> None:
+def test_quiet_hours_hold_warnings_until_the_groups_morning() -> None:
     quiet = QuietHours.model_validate({"begin": "20:00", "end": "07:00"})
     evening = datetime(2026, 3, 2, 19, 30, tzinfo=UTC)
     assert not_before(quiet, "error", "Europe/Paris", evening) is None
@@ -417,10 +419,10 @@ def test_quiet_hours_hold_back_warnings_until_the_morning_of_the_group() -> None
     assert not_before(quiet, "warning", "Europe/Paris", datetime(2026, 3, 3, 6, tzinfo=UTC)) is None
 
 
-def test_routes_of_ones_own_are_laid_over_the_usual_ones(
+def test_custom_routes_are_merged_into_the_defaults(
     both: str, inbox: Inbox, webhook: Webhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adventureworks.orchestration.notify import tell
+    from adventureworks.orchestration.notify import notify_owners
 
     file = tmp_path / "routes.yaml"
     file.write_text(
@@ -430,17 +432,17 @@ def test_routes_of_ones_own_are_laid_over_the_usual_ones(
     monkeypatch.setenv("ADVENTUREWORKS_ROUTES", str(file))
     monkeypatch.delenv("ADVENTUREWORKS_OWNER_EMAILS")
     settings.cache_clear()
-    tell(report(both, FINDING, replace(FINDING, asset="Person_Person", owner="people")))
+    notify_owners(report(both, FINDING, replace(FINDING, asset="Person_Person", owner="people")))
     assert sorted(str(mail["To"]) for mail in inbox.mails) == [
         "a@example.org",
         "b@example.org",
         "c@example.org",
         "people@localhost",
     ]
-    assert len(webhook.posts) == 2, "one channel for all hears of each once"
+    assert len(webhook.posts) == 2, "a shared channel gets each incident once"
 
 
-def test_a_time_is_the_same_with_and_without_quotes(tmp_path: Path) -> None:
+def test_times_can_be_written_with_or_without_quotes(tmp_path: Path) -> None:
     file = tmp_path / "routes.yaml"
     file.write_text(
         "incidents: {quiet_hours: {begin: 20:00, end: 07:30}, reminder_at: 1:05}\n"
@@ -455,7 +457,7 @@ def test_a_time_is_the_same_with_and_without_quotes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("groups: {x: {language: de}}", "groups.x.language"),
         ("digests: {daily_sales: {to: [nobody]}}", "nobody"),
@@ -469,22 +471,22 @@ def test_a_time_is_the_same_with_and_without_quotes(tmp_path: Path) -> None:
         ("digests: {low_stock: {to: [sales], at: '24:00'}}", r"digests.low_stock.at: '24:00' is not a time"),
     ],
 )
-def test_wrong_routes_are_named(text: str, said: str, tmp_path: Path) -> None:
+def test_error_names_the_invalid_route(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "routes.yaml"
     file.write_text(text)
-    with pytest.raises(PlatformError, match=said):
+    with pytest.raises(PlatformError, match=message):
         routes(Settings(routes=file))
 
 
-def test_what_no_channel_took_for_a_week_is_given_up(both: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    from adventureworks.orchestration.notify import tell, tell_pending
+def test_message_not_sent_for_a_week_is_given_up(both: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adventureworks.orchestration.notify import notify_owners, send_pending
 
     use_mail(monkeypatch, 1)
-    tell(report(both, FINDING))
+    notify_owners(report(both, FINDING))
     with psycopg.connect(both) as connection:
         connection.execute("update ops.outbox set created = created - interval '8 days', not_before = created")
-    tell_pending()
+    send_pending()
     use_mail(monkeypatch, inbox.port)
     time_passes(both)
-    tell_pending()
+    send_pending()
     assert not inbox.mails

@@ -1,4 +1,4 @@
-"""A PostgreSQL database as the source, and the embedded one in that role."""
+"""A PostgreSQL database as the source, and the embedded source database."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -47,7 +47,7 @@ def offer(number, **values):
 
 @pytest.fixture
 def database(source_url):
-    """A prepared source with three offers: its owner's connection."""
+    """Return the owner's connection to a prepared source with three offers."""
     embedded.prepare(SecretStr(source_url))
     embedded.load_tables(SecretStr(source_url), [(OFFER.asset, pa.Table.from_pylist([offer(n) for n in (1, 2, 3)]))])
     with psycopg.connect(source_url, autocommit=True) as connection:
@@ -56,12 +56,12 @@ def database(source_url):
 
 @pytest.fixture
 def source(database, source_reader_url):
-    """The same database, as the platform sees it: with the login that may only read."""
+    """Return the same database as a source, with the platform's read-only login."""
     return PostgresSource(SecretStr(source_reader_url), batch_rows=2)
 
 
-def end_sessions_of_the_reader(postgres, url):
-    """Ends them in this database alone: other tests read others."""
+def terminate_reader_sessions(postgres, url):
+    """Terminate the reader's sessions in this database only: other tests use other databases."""
     with psycopg.connect(postgres.url(url.rsplit("/", 1)[1], SUPERUSER), autocommit=True) as server:
         server.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity"
@@ -77,7 +77,7 @@ def keys_of(batches, column="SpecialOfferID"):
     return sorted(value for batch in batches for value in batch[column].to_pylist())
 
 
-def test_rows_arrive_as_they_are_in_batches(source):
+def test_rows_arrive_unchanged_in_batches(source):
     with source.snapshot() as snapshot:
         batches = list(snapshot.rows(OFFER))
     assert [batch.num_rows for batch in batches] == [2, 1]
@@ -85,7 +85,7 @@ def test_rows_arrive_as_they_are_in_batches(source):
     assert [row for batch in batches for row in batch.to_pylist()] == [offer(1), offer(2), offer(3)]
 
 
-def test_rows_since_a_moment_and_those_that_do_not_know(database, source):
+def test_rows_since_a_date_include_rows_without_a_date(database, source):
     database.execute("""update "Sales"."SpecialOffer" set "ModifiedDate" = '2014-01-01' where "SpecialOfferID" = 2""")
     database.execute("""update "Sales"."SpecialOffer" set "ModifiedDate" = null where "SpecialOfferID" = 3""")
     with source.snapshot() as snapshot:
@@ -94,14 +94,14 @@ def test_rows_since_a_moment_and_those_that_do_not_know(database, source):
         assert keys_of(snapshot.keys(OFFER)) == [1, 2, 3]
 
 
-def test_rows_by_key(source):
+def test_rows_by_key_are_returned_once_each(source):
     wanted = pa.table({"SpecialOfferID": pa.array([3, 1, 3, 99], pa.int32())})
     with source.snapshot() as snapshot:
         assert keys_of(snapshot.rows_by_key(OFFER, wanted)) == [1, 3]
         assert keys_of(snapshot.rows_by_key(OFFER, wanted.slice(0, 0))) == []
 
 
-def test_rows_by_key_of_several_types_and_with_a_null(database, source):
+def test_rows_by_key_work_for_several_types_and_null(database, source):
     started = date(2009, 1, 14)
     database.execute(
         'insert into "HumanResources"."EmployeeDepartmentHistory" ("BusinessEntityID", "DepartmentID", "ShiftID",'
@@ -119,7 +119,7 @@ def test_rows_by_key_of_several_types_and_with_a_null(database, source):
         assert keys_of(snapshot.rows_by_key(DOCUMENT, documents), "Title") == ["leaf", "root"]
 
 
-def test_a_snapshot_does_not_see_what_is_written_meanwhile(database, source):
+def test_a_snapshot_does_not_see_concurrent_writes(database, source):
     with source.snapshot() as snapshot:
         stream = snapshot.rows(OFFER)
         next(stream)
@@ -130,7 +130,7 @@ def test_a_snapshot_does_not_see_what_is_written_meanwhile(database, source):
         assert rows(snapshot, PRODUCT_OF_OFFER) == []
 
 
-def test_a_stream_that_is_left_early_leaves_the_snapshot_usable(source):
+def test_the_snapshot_stays_usable_after_a_stream_is_closed_early(source):
     with source.snapshot() as snapshot:
         stream = snapshot.rows(OFFER)
         next(stream)
@@ -144,7 +144,7 @@ CHANGES = {
     "delete": """delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 2""",
     "delete and insert": """with gone as (delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 2)
         insert into "Sales"."SpecialOffer" ("SpecialOfferID", "ModifiedDate") values (5, '2013-05-01')""",
-    "dates change places": """update "Sales"."SpecialOffer" set "ModifiedDate" = timestamp '2013-05-01'
+    "swap dates": """update "Sales"."SpecialOffer" set "ModifiedDate" = timestamp '2013-05-01'
         + case "SpecialOfferID" when 1 then interval '1 day' when 2 then interval '-1 day' else interval '0' end""",
     "date to null": """update "Sales"."SpecialOffer" set "ModifiedDate" = null where "SpecialOfferID" = 1""",
     "truncate": """truncate "Sales"."SpecialOffer" """,
@@ -162,7 +162,7 @@ def test_fingerprint_changes_with_the_table(database, source, change):
     assert source.state(OFFER).fingerprint != before.fingerprint
 
 
-def test_fingerprint_does_not_mind_the_order_of_rows_and_columns(database, source):
+def test_the_fingerprint_is_independent_of_row_and_column_order(database, source):
     before = source.state(OFFER)
     database.execute(
         """create temporary table kept as table "Sales"."SpecialOffer";
@@ -174,13 +174,13 @@ def test_fingerprint_does_not_mind_the_order_of_rows_and_columns(database, sourc
     assert source.state(OFFER) == before
 
 
-def test_state_of_tables_without_rows_or_without_possible_dates(database, source):
+def test_state_of_empty_tables_and_of_infinite_dates(database, source):
     assert (source.state(DOCUMENT).rows, source.state(DOCUMENT).newest_change) == (0, None)
     database.execute("""update "Sales"."SpecialOffer" set "ModifiedDate" = 'infinity' where "SpecialOfferID" = 1""")
     assert (source.state(OFFER).rows, source.state(OFFER).newest_change) == (3, LOADED)
 
 
-def test_states_tell_blocked_tables_from_good_ones(database, source):
+def test_states_distinguish_blocked_tables_from_readable_ones(database, source):
     database.execute('drop table "Sales"."SpecialOffer"')
     database.execute('alter table "Production"."Document" drop column "ModifiedDate"')
     database.execute('alter table "Sales"."Store" alter column "ModifiedDate" type text')
@@ -199,7 +199,7 @@ def test_states_tell_blocked_tables_from_good_ones(database, source):
     assert error.value.rule == "table_is_there"
 
 
-def test_a_vanished_column_is_named_and_a_new_one_left_out(database, source):
+def test_a_dropped_column_is_named_and_a_new_one_ignored(database, source):
     database.execute('alter table "Sales"."SpecialOffer" add column "New" integer')
     with source.snapshot() as snapshot:
         assert rows(snapshot) == [offer(1), offer(2), offer(3)]
@@ -208,7 +208,7 @@ def test_a_vanished_column_is_named_and_a_new_one_left_out(database, source):
         rows(snapshot)
 
 
-def test_names_in_lower_case_are_read_and_the_very_name_comes_first(database, source):
+def test_lower_case_names_are_read_and_exact_names_take_precedence(database, source):
     before = source.state(OFFER)
     for name in offer(1):
         if name != name.lower():
@@ -230,8 +230,8 @@ def test_names_in_lower_case_are_read_and_the_very_name_comes_first(database, so
         assert rows(snapshot) == [offer(n, MinQty=None) for n in (1, 2, 3)]
 
 
-def test_types_that_other_databases_use(database, source):
-    """Domains, enumerations, bytes, padded text, numbers without a precision; all of it made after a first reading."""
+def test_types_of_other_databases_are_converted(database, source):
+    """Domains, enums, bytes, padded text and numbers without precision, all created after a first read."""
     with source.snapshot() as snapshot:
         assert len(rows(snapshot)) == 3
     database.execute("""
@@ -249,32 +249,32 @@ def test_types_that_other_databases_use(database, source):
     assert first == offer(1, Type="Volume Discount     ", Description="00FF", MinQty=Decimal("11.250"))
 
 
-def test_dates_beyond_the_calendar_arrive_as_its_ends(database, source):
+def test_dates_outside_the_calendar_are_clamped_to_its_limits(database, source):
     database.execute("""update "Sales"."SpecialOffer" set "EndDate" = 'infinity' where "SpecialOfferID" = 3""")
     database.execute("""update "Sales"."SpecialOffer" set "EndDate" = '4712-01-01 BC' where "SpecialOfferID" = 2""")
     with source.snapshot() as snapshot:
         ends = {row["SpecialOfferID"]: row["EndDate"].year for row in rows(snapshot)}
     assert (ends[1], ends[2]) == (2014, 1)
-    # The driver's infinity has no sign.
+    # The driver does not distinguish infinity from -infinity.
     assert ends[3] in {1, 9999}
 
 
-def test_a_number_that_is_none_blocks_the_table(database, source):
+def test_nan_blocks_the_table(database, source):
     database.execute("""update "Sales"."SpecialOffer" set "DiscountPct" = 'NaN' where "SpecialOfferID" = 3""")
     with source.snapshot() as snapshot, pytest.raises(TableBlocked) as error:
         rows(snapshot)
     assert error.value.rule == "numbers_are_finite"
 
 
-def test_connections_that_fail_say_what_to_mend_and_keep_the_password(source_reader_url):
+def test_connection_errors_say_what_to_fix_without_the_password(source_reader_url):
     password = source_reader_url.split(":")[2].split("@")[0]
     port = source_reader_url.rsplit(":", 1)[1].split("/")[0]
-    wrong = {
-        source_reader_url.replace(password, "s3cret"): (PlatformError, "refuses the login"),
-        source_reader_url.rsplit("/", 1)[0] + "/nowhere": (PlatformError, "does not have the database"),
+    failing = {
+        source_reader_url.replace(password, "s3cret"): (PlatformError, "rejected the user name or password"),
+        source_reader_url.rsplit("/", 1)[0] + "/nowhere": (PlatformError, "has no database of this name"),
         source_reader_url.replace(port, "1"): (ServiceUnavailable, "connection refused"),
     }
-    for url, (kind, words) in wrong.items():
+    for url, (kind, words) in failing.items():
         source = PostgresSource(SecretStr(url), 10)
         for attempt in (lambda source=source: source.state(OFFER), lambda source=source: source.snapshot().__enter__()):
             with pytest.raises(kind, match=words) as error:
@@ -289,14 +289,14 @@ def test_connections_that_fail_say_what_to_mend_and_keep_the_password(source_rea
     assert "s3cret" not in repr(source) + source.description
 
 
-def test_a_connection_that_is_lost_is_worth_another_try(postgres, source_url, source):
+def test_a_lost_connection_raises_a_retryable_error(postgres, source_url, source):
     with source.snapshot() as snapshot:
-        end_sessions_of_the_reader(postgres, source_url)
+        terminate_reader_sessions(postgres, source_url)
         with pytest.raises(ServiceUnavailable):
             rows(snapshot)
 
 
-def test_a_change_by_hand_gets_its_date(database, source):
+def test_a_manual_change_gets_the_current_modification_date(database, source):
     database.execute("""update "Sales"."SpecialOffer" set "MinQty" = 12 where "SpecialOfferID" = 1""")
     database.execute("""update "Sales"."SpecialOffer" set "ModifiedDate" = '2013-06-01' where "SpecialOfferID" = 2""")
     database.execute("""insert into "Sales"."SpecialOffer" ("SpecialOfferID") values (4)""")
@@ -305,13 +305,13 @@ def test_a_change_by_hand_gets_its_date(database, source):
     assert min(dates[1], dates[4]) > datetime(2020, 1, 1)
 
 
-def test_prepared_tables_hold_bad_rows_but_no_key_twice(database, source):
+def test_prepared_tables_accept_invalid_rows_but_no_duplicate_keys(database, source):
     database.execute('insert into "Sales"."SpecialOfferProduct" ("SpecialOfferID", "ProductID") values (-1, 0)')
     with pytest.raises(psycopg.errors.UniqueViolation):
         database.execute('insert into "Sales"."SpecialOffer" ("SpecialOfferID") values (1)')
 
 
-def test_loading_replaces_all_or_nothing_and_says_where_it_failed(database, source_url, tmp_path):
+def test_loading_is_atomic_and_locates_the_error(database, source_url, tmp_path):
     url = SecretStr(source_url)
     embedded.prepare(url)
     assert not embedded.is_empty(url)
@@ -322,8 +322,8 @@ def test_loading_replaces_all_or_nothing_and_says_where_it_failed(database, sour
     with pytest.raises(PlatformError, match="no file for 70 tables"):
         embedded.load_folder(url, tmp_path)
     progress = []
-    done = embedded.load_folder(url, tmp_path, lambda *step: progress.append(step), allow_missing=True)
-    assert done == {OFFER.asset: 2}
+    loaded = embedded.load_folder(url, tmp_path, lambda *step: progress.append(step), allow_missing=True)
+    assert loaded == {OFFER.asset: 2}
     assert progress == [(OFFER.asset, 2)]
     stored = database.execute('select * from "Sales"."SpecialOffer" order by 1').fetchall()
     assert [str(value) for value in stored[1]][:2] == ["7", 'tab\t "quote" \\N\nnew line']
@@ -338,7 +338,7 @@ def test_loading_replaces_all_or_nothing_and_says_where_it_failed(database, sour
     assert database.execute('select * from "Sales"."SpecialOffer" order by 1').fetchall() == stored
 
 
-def test_loading_does_not_disturb_a_snapshot_and_restores_dropped_columns(database, source, source_url):
+def test_loading_does_not_affect_open_snapshots_and_restores_dropped_columns(database, source, source_url):
     database.execute('alter table "Sales"."SpecialOffer" drop column "MinQty"')
     with source.snapshot() as snapshot:
         assert len(rows(snapshot, PRODUCT_OF_OFFER)) == 0
@@ -366,16 +366,16 @@ HOSTILE = """
 """
 
 
-def test_a_hostile_search_path_changes_nothing_of_what_is_read(postgres, database, source, source_reader_url):
+def test_a_hostile_search_path_does_not_change_what_is_read(postgres, database, source, source_reader_url):
     database.execute(HOSTILE)
     before, identity = source.state(OFFER), source.identity()
     name = source_reader_url.rsplit("/", 1)[1]
     with psycopg.connect(postgres.url("postgres", "postgres"), autocommit=True) as server:
-        trap = f'alter role source_reader in database {name} set search_path to evil, "Sales", pg_catalog'
-        server.execute(trap)
+        statement = f'alter role source_reader in database {name} set search_path to evil, "Sales", pg_catalog'
+        server.execute(statement)
     with psycopg.connect(source_reader_url) as reader:
-        caught = reader.execute("select count(*), upper('x') from \"SpecialOffer\"").fetchone()
-        assert caught == (0, "forged"), "the trap is set"
+        hijacked = reader.execute("select count(*), upper('x') from \"SpecialOffer\"").fetchone()
+        assert hijacked == (0, "forged"), "the hostile search path works"
     for url in (source_reader_url, f"{source_reader_url}?options=-csearch_path%3Devil,pg_catalog"):
         hostile = PostgresSource(SecretStr(url), batch_rows=10)
         assert (hostile.state(OFFER), hostile.identity()) == (before, identity)
@@ -385,33 +385,34 @@ def test_a_hostile_search_path_changes_nothing_of_what_is_read(postgres, databas
             assert keys_of(snapshot.rows_by_key(OFFER, pa.Table.from_batches([keys.slice(2)]))) == [3]
 
 
-def test_the_encryption_that_the_url_asks_for_is_had_or_nothing_is_read(database, source_reader_url, tmp_path):
+def test_the_encryption_required_by_the_url_is_enforced(database, source_reader_url, tmp_path):
     certificate = self_signed(tmp_path, "localhost")
     plain = source_reader_url.replace("127.0.0.1", "localhost")
     port = plain.rsplit(":", 1)[1].split("/")[0]
     with tls_front(int(port), certificate) as front:
-        safe = plain.replace(f":{port}/", f":{front.port}/")
-        good = PostgresSource(SecretStr(f"{safe}?sslmode=verify-full&sslrootcert={certificate}"), 10)
+        encrypted = plain.replace(f":{port}/", f":{front.port}/")
+        good = PostgresSource(SecretStr(f"{encrypted}?sslmode=verify-full&sslrootcert={certificate}"), 10)
         assert good.state(OFFER).rows == 3
         assert front.handshakes == 1
         with good.snapshot() as snapshot:
             assert len(rows(snapshot)) == 3
-        assert front.handshakes > 1, "the other driver speaks TLS too"
+        assert front.handshakes > 1, "the other driver uses TLS too"
         other = self_signed(tmp_path, "elsewhere")
+        other_host = encrypted.replace("localhost", "127.0.0.1")
         refused = {
-            f"{safe}?sslmode=verify-full&sslrootcert={other}": "certificate that is not trusted",
-            f"{safe.replace('localhost', '127.0.0.1')}?sslmode=verify-full&sslrootcert={certificate}": "another host",
-            f"{plain}?sslmode=require": "does not offer the encryption",
+            f"{encrypted}?sslmode=verify-full&sslrootcert={other}": "certificate that is not trusted",
+            f"{other_host}?sslmode=verify-full&sslrootcert={certificate}": "another host",
+            f"{plain}?sslmode=require": "does not support the encryption",
         }
         for url, words in refused.items():
             source = PostgresSource(SecretStr(url), 10)
             for attempt in (source.identity, lambda source=source: source.snapshot().__enter__()):
                 with pytest.raises(PlatformError, match=words) as error:
                     attempt()
-                assert type(error.value) is PlatformError, "waiting does not mend it"
+                assert type(error.value) is PlatformError, "retrying does not help"
 
 
-def test_a_connection_that_breaks_in_a_batch_loses_and_doubles_nothing(
+def test_after_a_lost_connection_each_row_is_published_exactly_once(
     postgres, database, source_reader_url, warehouse_url, monkeypatch
 ):
     many = 40_000
@@ -427,19 +428,19 @@ def test_a_connection_that_breaks_in_a_batch_loses_and_doubles_nothing(
     pipeline = Pipeline(settings)
     run = "ingest_source/broken"
     (group,) = [group for group in detect.detect(settings, run) if OFFER.asset in group]
-    held = load.hold_against
+    held = load.validate
     batches = count(1)
 
     def cut(entry, batch):
         if next(batches) == 3:
-            end_sessions_of_the_reader(postgres, source_reader_url)
+            terminate_reader_sessions(postgres, source_reader_url)
         return held(entry, batch)
 
-    monkeypatch.setattr(load, "hold_against", cut)
+    monkeypatch.setattr(load, "validate", cut)
     with pytest.raises(ServiceUnavailable, match="does not answer"):
         load.load(settings, run, [OFFER.asset])
     staged = pipeline.published('select count(*) from staging."Sales_SpecialOffer__rows"')[0][0]
-    assert 0 < staged < many, "it broke in the middle"
+    assert 0 < staged < many, "the connection broke in the middle"
     load.load(settings, run, group)
     judge.judge(settings, run)
     publish.publish(settings, run)

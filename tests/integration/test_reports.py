@@ -1,4 +1,4 @@
-"""The reports of a month: their figures are the warehouse's, their files are the same for the same figures."""
+"""Monthly reports: their figures match the warehouse, and the same figures produce the same files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.integration.pipeline import Pipeline
 RUN = "financial_reporting/test"
 SETTLED = timedelta(minutes=3)
 REPORTING = ("daily_sales_etl", "financial_reporting")
-"""What reports are made of; the other analyses would take most of the time."""
+"""The analyses that reports depend on; the others would take most of the time."""
 MONTHS = "select to_char(month, 'YYYY-MM'), is_partial from staging.sales_month order by month"
 
 
@@ -45,21 +45,21 @@ def last_whole(pipeline: Pipeline) -> str:
 
 
 def readers(channels: tuple[str, ...] = ("email",), ui_url: str = "http://ui", **changes: object) -> Recipients:
-    """Who gets monthly reports, and no digest."""
+    """Return recipients of monthly reports, without any digests."""
     return Recipients(
         routes(Settings()).model_copy(update={"digests": {}, **changes}), channels, "slack_default", ui_url
     )
 
 
-def told(
+def announced(
     pipeline: Pipeline, folder: Path, later: timedelta = timedelta(), recipients: Recipients | None = None
 ) -> list[tuple[str, str]]:
-    """What readers are told now: subject and text."""
+    """Return subject and text of the messages queued now."""
     with psycopg.connect(pipeline.url) as connection:
         mailing.compose(connection, recipients or readers(), folder, datetime.now(UTC) + later)
         return connection.execute(
-            "with taken as (update ops.outbox set sent_at = created where sent_at is null returning letter_id)"
-            " select subject, text from taken join ops.letter using (letter_id) order by subject"
+            "with taken as (update ops.outbox set sent_at = created where sent_at is null returning content_id)"
+            " select subject, text from taken join ops.message_content using (content_id) order by subject"
         ).fetchall()
 
 
@@ -97,7 +97,7 @@ def rename_products(pipeline: Pipeline, *names: str) -> None:
 
 
 def sell_more(pipeline: Pipeline, key: str) -> Decimal:
-    """One more piece of one line of a month; returns what it adds to the revenue."""
+    """Increase the quantity of one order line of a month by one; return the additional revenue."""
     [(order, line, price)] = pipeline.at_source(
         'select d."SalesOrderID", d."SalesOrderDetailID", d."UnitPrice" from "Sales"."SalesOrderDetail" as d'
         ' join "Sales"."SalesOrderHeader" as h using ("SalesOrderID")'
@@ -118,9 +118,9 @@ def sell_more(pipeline: Pipeline, key: str) -> Decimal:
     return Decimal(price)
 
 
-def test_the_workbook_holds_the_warehouses_figures_to_the_cent(pipeline: Pipeline) -> None:
+def test_workbook_matches_the_warehouse_to_the_cent(pipeline: Pipeline) -> None:
     key = last_whole(pipeline)
-    book = load_workbook(BytesIO(delivery.made(figures(pipeline, key), "en", "workbook")))
+    book = load_workbook(BytesIO(delivery.render_file(figures(pipeline, key), "en", "workbook")))
     first = f"{key}-01"
     [(revenue, profit, control)] = pipeline.published(
         'select sum(revenue), sum(profit), (select sum("SubTotal") from raw."Sales_SalesOrderHeader"'
@@ -148,16 +148,18 @@ def test_the_workbook_holds_the_warehouses_figures_to_the_cent(pipeline: Pipelin
     assert {"Sales_SalesOrderHeader", "Production_ProductCategory"} <= set(sources)
 
 
-def test_no_name_becomes_a_formula_or_markup(pipeline: Pipeline) -> None:
+def test_names_never_become_formulas_or_markup(pipeline: Pipeline) -> None:
     hostile = ("=1+1", "@SUM(A1)", "#strong[x] $ \\ <b>&amp;", '=HYPERLINK("http://example.org")')
     rename_products(pipeline, *hostile)
     found = figures(pipeline, next(key for key, _ in pipeline.published(MONTHS)[::-1] if sold(pipeline, key, hostile)))
-    book = load_workbook(BytesIO(delivery.made(found, "fr", "workbook")))
+    book = load_workbook(BytesIO(delivery.render_file(found, "fr", "workbook")))
     cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row if cell.value is not None]
     assert [cell for cell in cells if cell.data_type == "f"] == []
     assert {cell.value for cell in cells} & set(hostile)
     assert all(cell.hyperlink is None for cell in cells)
-    text = "".join(page.extract_text() for page in PdfReader(BytesIO(delivery.made(found, "fr", "document"))).pages)
+    text = "".join(
+        page.extract_text() for page in PdfReader(BytesIO(delivery.render_file(found, "fr", "document"))).pages
+    )
     names = {line.name for line in found.products} & set(hostile)
     assert names
     assert all(name.replace(" ", "") in text.replace(" ", "").replace("\n", "") for name in names)
@@ -168,10 +170,10 @@ def sold(pipeline: Pipeline, key: str, names: tuple[str, ...]) -> bool:
 
 
 @pytest.mark.parametrize("code", ["en", "fr"])
-def test_the_pdf_says_the_same_is_tagged_and_names_its_language(pipeline: Pipeline, code: str) -> None:
+def test_pdf_shows_the_same_figures_is_tagged_and_declares_its_language(pipeline: Pipeline, code: str) -> None:
     found = figures(pipeline, last_whole(pipeline))
     speech = language(code)
-    reader = PdfReader(BytesIO(delivery.made(found, code, "document")))
+    reader = PdfReader(BytesIO(delivery.render_file(found, code, "document")))
     text = " ".join("".join(page.extract_text() for page in reader.pages).split())
     plain = text.replace("\u202f", " ").replace("\xa0", " ")
     for figure in (found.total.now.revenue, found.total.now.profit, *(line.now.revenue for line in found.regions)):
@@ -184,7 +186,7 @@ def test_the_pdf_says_the_same_is_tagged_and_names_its_language(pipeline: Pipeli
     assert len(reader.pages) > 1
 
 
-def test_the_same_figures_give_the_same_bytes_in_any_process(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_same_figures_produce_the_same_bytes_in_any_process(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
     settings = pipeline.settings.model_copy(update={"home": tmp_path})
     delivery.deliver(settings, tmp_path / "one", key, RUN)
@@ -192,7 +194,7 @@ def test_the_same_figures_give_the_same_bytes_in_any_process(pipeline: Pipeline,
         "import sys; from pathlib import Path; from pydantic import SecretStr;"
         " from adventureworks.settings import Settings; from adventureworks.reports import month, delivery;"
         " import psycopg; c = psycopg.connect(sys.argv[1]); m = month.figures(c, sys.argv[2]);"
-        " [Path(sys.argv[3], k).write_bytes(delivery.made(m, 'fr', k)) for k in delivery.KINDS]"
+        " [Path(sys.argv[3], k).write_bytes(delivery.render_file(m, 'fr', k)) for k in delivery.KINDS]"
     )
     subprocess.run([sys.executable, "-c", code, pipeline.url, key, str(tmp_path)], check=True, timeout=120)
     for kind in delivery.KINDS:
@@ -200,7 +202,7 @@ def test_the_same_figures_give_the_same_bytes_in_any_process(pipeline: Pipeline,
         assert filed.read_bytes() == (tmp_path / kind).read_bytes()
 
 
-def test_a_month_that_does_not_agree_with_its_orders_is_not_delivered(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_month_that_does_not_match_its_orders_is_not_delivered(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
     with psycopg.connect(pipeline.url) as connection:
         connection.execute(
@@ -214,32 +216,32 @@ def test_a_month_that_does_not_agree_with_its_orders_is_not_delivered(pipeline: 
     assert pipeline.published("select count(*) from ops.report_file") == [(0,)]
 
 
-def test_only_what_changed_is_delivered_anew_and_it_says_what(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_only_changed_months_are_delivered_again_with_their_changes(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
     other = pipeline.published(MONTHS)[2][0]
     for each in (key, other):
         assert delivery.deliver(pipeline.settings, tmp_path, each, RUN).status == "new"
-    assert len(told(pipeline, tmp_path)) == 1
+    assert len(announced(pipeline, tmp_path)) == 1
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     assert len(before) == 8
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "unchanged"
 
     added = sell_more(pipeline, key)
     pipeline.settle(*REPORTING)
-    assert key in delivery.months_stale(pipeline.settings)
-    assert other not in delivery.months_stale(pipeline.settings)
+    assert key in delivery.stale_months(pipeline.settings)
+    assert other not in delivery.stale_months(pipeline.settings)
     done = delivery.deliver(pipeline.settings, tmp_path, key, RUN)
     assert (done.status, done.revision) == ("restated", 2)
     moved = {change.part: change.after - change.before for change in done.changes if change.measure == "revenue"}
     assert moved == {"total": added, "region": added, "category": added}
-    assert key not in delivery.months_stale(pipeline.settings)
+    assert key not in delivery.stale_months(pipeline.settings)
     changed = {path for path in before if path.read_bytes() != before[path]}
     assert {path.parent.name for path in changed} == {key}
     assert len(changed) == 4
     assert [path for path in tmp_path.rglob("*") if path.name.startswith(".")] == []
 
 
-def test_a_file_that_was_lost_is_made_again(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_missing_file_is_created_again(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
     done = delivery.deliver(pipeline.settings, tmp_path, key, RUN)
     lost = tmp_path / done.files[0].path
@@ -249,28 +251,30 @@ def test_a_file_that_was_lost_is_made_again(pipeline: Pipeline, tmp_path: Path) 
     assert lost.read_bytes() == content
 
 
-def test_a_month_that_is_over_is_announced_once_and_a_restated_one_says_so(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_completed_month_is_announced_once_and_again_when_restated(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
     older = pipeline.published(MONTHS)[3][0]
     partial = next(month for month, is_partial in pipeline.published(MONTHS)[::-1] if is_partial)
     for each in (older, key, partial):
         delivery.deliver(pipeline.settings, tmp_path, each, RUN)
     name = language("en").month(months.first_day(key))
-    assert subjects(told(pipeline, tmp_path)) == [f"Report of {name}"], "what was over, or is not yet, is no news"
-    assert told(pipeline, tmp_path) == []
+    assert subjects(announced(pipeline, tmp_path)) == [f"Report for {name}"], (
+        "earlier and partial months are not announced"
+    )
+    assert announced(pipeline, tmp_path) == []
     with psycopg.connect(pipeline.url) as connection:
-        names = connection.execute("select name, media_type from ops.enclosure order by name").fetchall()
+        names = connection.execute("select name, media_type from ops.attachment order by name").fetchall()
     assert [row[0] for row in names] == [f"AdventureWorks-{key}-en.pdf", f"AdventureWorks-{key}-en.xlsx"]
 
     sell_more(pipeline, key)
     pipeline.settle(*REPORTING)
     delivery.deliver(pipeline.settings, tmp_path, key, RUN)
-    assert told(pipeline, tmp_path) == [], "others may follow"
-    assert subjects(told(pipeline, tmp_path, SETTLED)) == [f"{name} was restated"]
-    assert told(pipeline, tmp_path, SETTLED) == []
+    assert announced(pipeline, tmp_path) == [], "other months may follow"
+    assert subjects(announced(pipeline, tmp_path, SETTLED)) == [f"{name} was restated"]
+    assert announced(pipeline, tmp_path, SETTLED) == []
 
 
-def test_what_is_compared_with_a_changed_month_is_filed_anew_and_told_in_one_line(
+def test_months_compared_with_a_changed_one_are_filed_again_and_mentioned_in_one_line(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
     settings = pipeline.settings.model_copy(update={"report_languages": ("en",)})
@@ -279,82 +283,82 @@ def test_what_is_compared_with_a_changed_month_is_filed_anew_and_told_in_one_lin
     changed = keys[keys.index(newest) - 12]
     for key in keys:
         delivery.deliver(settings, tmp_path, key, RUN)
-    told(pipeline, tmp_path)
+    announced(pipeline, tmp_path)
     before = {key: filed(tmp_path, key) for key in keys}
     sell_more(pipeline, changed)
     window = keys[keys.index(changed) : keys.index(newest) + 1]
     pipeline.settle(*REPORTING)
-    assert delivery.months_stale(settings) == tuple(window), "a year later it is still what is compared with"
-    done = list(delivery.deliver_each(settings, tmp_path, window, RUN))
+    assert delivery.stale_months(settings) == tuple(window), "a report a year later still compares with it"
+    done = list(delivery.deliver_all(settings, tmp_path, window, RUN))
     assert [one.status for one in done] == ["restated"] + ["refreshed"] * 12
-    assert delivery.months_stale(settings) == ()
+    assert delivery.stale_months(settings) == ()
     for key in window:
-        assert filed(tmp_path, key) == delivery.made(figures(pipeline, key), "en", "workbook"), key
-    assert {one.status for one in delivery.deliver_each(settings, tmp_path, keys, RUN)} == {"unchanged"}
+        assert filed(tmp_path, key) == delivery.render_file(figures(pipeline, key), "en", "workbook"), key
+    assert {one.status for one in delivery.deliver_all(settings, tmp_path, keys, RUN)} == {"unchanged"}
     assert {key for key in keys if filed(tmp_path, key) != before[key]} == set(window)
 
-    [(subject, text)] = told(pipeline, tmp_path, SETTLED)
+    [(subject, text)] = announced(pipeline, tmp_path, SETTLED)
     assert subject.endswith(f"{name_of(changed)} was restated")
-    assert f"12 from {name_of(window[1])} to {name_of(newest)}" in text
-    assert told(pipeline, tmp_path, SETTLED) == []
+    assert f"12 months from {name_of(window[1])} to {name_of(newest)}" in text
+    assert announced(pipeline, tmp_path, SETTLED) == []
 
 
-def test_a_restated_month_is_measured_against_what_readers_know(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_changes_are_relative_to_the_announced_figures(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
     delivery.deliver(pipeline.settings, tmp_path, key, RUN)
     sell_more(pipeline, key)
     pipeline.settle(*REPORTING)
-    assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "new", "nobody heard of the first one"
-    assert subjects(told(pipeline, tmp_path)) == [f"Report of {name_of(key)}"]
+    assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "new", "the first one was not announced"
+    assert subjects(announced(pipeline, tmp_path)) == [f"Report for {name_of(key)}"]
     known = figures(pipeline, key).total.now.revenue
     for _ in range(2):
         added = sell_more(pipeline, key)
         pipeline.settle(*REPORTING)
         assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "restated"
-    [(_, text)] = told(pipeline, tmp_path, SETTLED)
+    [(_, text)] = announced(pipeline, tmp_path, SETTLED)
     english = language("en")
     assert f"{english.money(known, 2)} → {english.money(figures(pipeline, key).total.now.revenue, 2)}" in text
-    assert english.money(known + added, 2) not in text, "what lay between was told to nobody"
+    assert english.money(known + added, 2) not in text, "the revision in between was not announced"
 
 
-def test_a_report_that_promises_another_one_is_made_again(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_report_without_a_control_total_is_created_again(pipeline: Pipeline, tmp_path: Path) -> None:
     keys = [key for key, _ in pipeline.published(MONTHS)]
     key = last_whole(pipeline)
     sell_more(pipeline, keys[3])
     delivery.deliver(pipeline.settings, tmp_path, key, RUN)
-    promising = filed(tmp_path, key)
+    before = filed(tmp_path, key)
     pipeline.settle(*REPORTING)
-    assert key in delivery.months_stale(pipeline.settings), "though none of its figures changes"
+    assert key in delivery.stale_months(pipeline.settings), "although none of its figures changes"
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "unchanged"
-    assert filed(tmp_path, key) == delivery.made(figures(pipeline, key), "en", "workbook") != promising
-    assert key not in delivery.months_stale(pipeline.settings)
+    assert filed(tmp_path, key) == delivery.render_file(figures(pipeline, key), "en", "workbook") != before
+    assert key not in delivery.stale_months(pipeline.settings)
 
 
-def test_a_month_without_orders_is_withdrawn_and_may_come_back(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_month_without_orders_is_withdrawn_and_can_return(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
     [revenue] = [figures(pipeline, key).total.now.revenue]
     done = delivery.deliver(pipeline.settings, tmp_path, key, RUN)
-    told(pipeline, tmp_path)
+    announced(pipeline, tmp_path)
     cancel(pipeline, key)
     pipeline.settle(*REPORTING)
-    assert key in delivery.months_stale(pipeline.settings)
+    assert key in delivery.stale_months(pipeline.settings)
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "withdrawn"
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "unchanged"
     assert not any((tmp_path / file.path).exists() for file in done.files)
     assert pipeline.published("select count(*) from ops.report_file where month = %s", (key,)) == [(0,)]
-    assert key not in delivery.months_stale(pipeline.settings)
-    [(subject, text)] = told(pipeline, tmp_path, SETTLED)
-    assert subject.endswith(f"The report of {name_of(key)} was withdrawn")
+    assert key not in delivery.stale_months(pipeline.settings)
+    [(subject, text)] = announced(pipeline, tmp_path, SETTLED)
+    assert subject.endswith(f"The report for {name_of(key)} was withdrawn")
     assert f"{language('en').money(revenue, 2)} → $0.00" in text
 
     cancel(pipeline, key, status=5)
     pipeline.settle(*REPORTING)
-    assert key in delivery.months_stale(pipeline.settings)
+    assert key in delivery.stale_months(pipeline.settings)
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "new"
-    assert subjects(told(pipeline, tmp_path)) == [f"Report of {name_of(key)}"]
+    assert subjects(announced(pipeline, tmp_path)) == [f"Report for {name_of(key)}"]
 
 
-def test_a_business_date_within_the_month_bounds_its_control_total_too(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_business_date_within_the_month_also_limits_its_control_total(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
     pipeline.settings = pipeline.settings.model_copy(update={"as_of": months.first_day(key).replace(day=15)})
     pipeline.settle(*REPORTING)
@@ -364,7 +368,7 @@ def test_a_business_date_within_the_month_bounds_its_control_total_too(pipeline:
     assert abs(found.control_total - found.total.now.revenue) <= months.TOLERANCE
 
 
-def test_one_bad_month_does_not_stop_the_others(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_failing_month_does_not_stop_the_others(pipeline: Pipeline, tmp_path: Path) -> None:
     first, bad, other, last = [key for key, _ in pipeline.published(MONTHS)][4:8]
     with psycopg.connect(pipeline.url) as connection:
         connection.execute(
@@ -374,14 +378,14 @@ def test_one_bad_month_does_not_stop_the_others(pipeline: Pipeline, tmp_path: Pa
         )
     keys, rule = (first, bad, other, last), "task_deliver:"
 
-    def deliver_all() -> list[str]:
-        return [one.month for one in delivery.deliver_each(pipeline.settings, tmp_path, keys, RUN)]
+    def deliver_keys() -> list[str]:
+        return [one.month for one in delivery.deliver_all(pipeline.settings, tmp_path, keys, RUN)]
 
     for _ in range(2):
-        with pytest.raises(PlatformError, match=f"reports of 2 months are not.*{bad}: Rule.*{other}: Rule.*status"):
-            deliver_all()
+        with pytest.raises(PlatformError, match=f"reports for 2 months were not.*{bad}: Rule.*{other}: Rule.*status"):
+            deliver_keys()
     assert {file.month for file in filed_files(pipeline)} == {first, last}
-    assert opened(pipeline) == [(rule + bad, "open", 2), (rule + other, "open", 2)], "one incident for each month"
+    assert opened(pipeline) == [(rule + bad, "open", 2), (rule + other, "open", 2)], "one incident per month"
     with psycopg.connect(pipeline.url) as connection:
         connection.execute(
             "update marts.monthly_profit set revenue = revenue - 1 where month = %s and ctid ="
@@ -403,71 +407,71 @@ def filed_files(pipeline: Pipeline) -> list[delivery.File]:
         return list(delivery.files(connection))
 
 
-def test_a_file_that_cannot_be_made_stops_no_other_and_is_made_when_it_can(
+def test_file_that_cannot_be_created_does_not_stop_others_and_is_retried(
     pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = last_whole(pipeline)
-    made = delivery.made
+    render_file = delivery.render_file
 
     class PanicException(BaseException):
-        """As Rust's extensions raise it."""
+        """The class that Rust extensions raise."""
 
     def broken(found: months.Month, code: str, kind: delivery.Kind) -> bytes:
         if (code, kind) == ("fr", "document"):
             raise PanicException("no glyph")
         if (code, kind) == ("en", "workbook"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return made(found, code, kind)
+        return render_file(found, code, kind)
 
-    monkeypatch.setattr(delivery, "made", broken)
+    monkeypatch.setattr(delivery, "render_file", broken)
     with pytest.raises(delivery.NotDelivered, match=r"xlsx \(en\), pdf \(fr\): No space left on device.*airflow dags"):
-        list(delivery.deliver_each(pipeline.settings, tmp_path, [key], RUN))
+        list(delivery.deliver_all(pipeline.settings, tmp_path, [key], RUN))
     assert {(file.language, file.kind) for file in filed_files(pipeline)} == {("en", "document"), ("fr", "workbook")}
-    [(_, text)] = told(pipeline, tmp_path)
-    assert "could not be made yet" in text
-    assert key in delivery.months_stale(pipeline.settings, tmp_path)
+    [(_, text)] = announced(pipeline, tmp_path)
+    assert "could not be created yet" in text
+    assert key in delivery.stale_months(pipeline.settings, tmp_path)
     assert opened(pipeline) == [(f"task_deliver:{key}", "open", 1)]
     monkeypatch.undo()
-    [done] = delivery.deliver_each(pipeline.settings, tmp_path, [key], RUN)
+    [done] = delivery.deliver_all(pipeline.settings, tmp_path, [key], RUN)
     assert (done.status, len(done.files)) == ("unchanged", 4)
-    assert key not in delivery.months_stale(pipeline.settings, tmp_path)
+    assert key not in delivery.stale_months(pipeline.settings, tmp_path)
     assert opened(pipeline) == [(f"task_deliver:{key}", "resolved", 1)]
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_month_is_announced_once_its_readers_can_be_reached(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_month_is_announced_once_a_channel_is_configured(pipeline: Pipeline, tmp_path: Path) -> None:
     delivery.deliver(pipeline.settings, tmp_path, last_whole(pipeline), RUN)
-    assert told(pipeline, tmp_path, recipients=readers(("slack",))) == []
-    assert told(pipeline, tmp_path, recipients=readers(("slack",))) == []
-    assert len(told(pipeline, tmp_path, recipients=readers(("email", "slack")))) == 1
+    assert announced(pipeline, tmp_path, recipients=readers(("slack",))) == []
+    assert announced(pipeline, tmp_path, recipients=readers(("slack",))) == []
+    assert len(announced(pipeline, tmp_path, recipients=readers(("email", "slack")))) == 1
     sell_more(pipeline, last_whole(pipeline))
     pipeline.settle(*REPORTING)
     delivery.deliver(pipeline.settings, tmp_path, last_whole(pipeline), RUN)
-    assert told(pipeline, tmp_path, SETTLED, readers(monthly_report=())) == []
-    assert told(pipeline, tmp_path, SETTLED) == [], "there was nobody to tell"
+    assert announced(pipeline, tmp_path, SETTLED, readers(monthly_report=())) == []
+    assert announced(pipeline, tmp_path, SETTLED) == [], "there were no recipients"
 
 
-def test_readers_of_a_language_without_reports_get_what_there_is(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_recipients_without_reports_in_their_language_get_another_language(pipeline: Pipeline, tmp_path: Path) -> None:
     settings = pipeline.settings.model_copy(update={"report_languages": ("en",)})
     key = last_whole(pipeline)
     delivery.deliver(settings, tmp_path, key, RUN)
     groups = routes(Settings()).groups
     french = {**groups, "finance": groups["finance"].model_copy(update={"language": "fr"})}
-    [(_, text)] = told(pipeline, tmp_path, recipients=readers(groups=french))
+    [(_, text)] = announced(pipeline, tmp_path, recipients=readers(groups=french))
     assert "joints en anglais" in text
-    names = pipeline.published("select name from ops.enclosure where not is_image order by name")
+    names = pipeline.published("select name from ops.attachment where not is_image order by name")
     assert names == [(f"AdventureWorks-{key}-en.pdf",), (f"AdventureWorks-{key}-en.xlsx",)]
 
 
-def test_reports_are_kept_in_an_object_store(pipeline: Pipeline) -> None:
+def test_reports_can_be_stored_in_an_object_store(pipeline: Pipeline) -> None:
     folder = report_folder(pipeline.settings.model_copy(update={"reports_url": "memory://bucket/reports"}))
     key = last_whole(pipeline)
     done = delivery.deliver(pipeline.settings, folder, key, RUN)
     found = figures(pipeline, key)
     for file in done.files:
-        assert (folder / file.path).read_bytes() == delivery.made(found, file.language, file.kind)
+        assert (folder / file.path).read_bytes() == delivery.render_file(found, file.language, file.kind)
     (folder / done.files[0].path).unlink()
-    assert delivery.months_stale(pipeline.settings, folder) != delivery.months_stale(pipeline.settings)
+    assert delivery.stale_months(pipeline.settings, folder) != delivery.stale_months(pipeline.settings)
     delivery.deliver(pipeline.settings, folder, key, RUN)
     assert (folder / done.files[0].path).exists()
     cancel(pipeline, key)
@@ -476,11 +480,11 @@ def test_reports_are_kept_in_an_object_store(pipeline: Pipeline) -> None:
     assert not any((folder / file.path).exists() for file in done.files)
 
 
-def test_the_pdf_reads_as_well_in_every_language(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_pdf_has_a_similar_layout_in_every_language(pipeline: Pipeline, tmp_path: Path) -> None:
     found = figures(pipeline, last_whole(pipeline))
     pages = {}
     for code in LANGUAGES:
-        content = delivery.made(found, code, "document")
+        content = delivery.render_file(found, code, "document")
         reader = PdfReader(BytesIO(content))
         pages[code] = len(reader.pages)
         rows = [
@@ -490,19 +494,19 @@ def test_the_pdf_reads_as_well_in_every_language(pipeline: Pipeline, tmp_path: P
         ]
         for line in (*found.products, *found.regions):
             shown = f"{line.name} {' '.join(language(code).money(line.now.revenue).split())}"
-            assert any(row.startswith(shown) for row in rows), f"{shown} does not stand in one row"
+            assert any(row.startswith(shown) for row in rows), f"{shown} is not in one row"
     assert max(pages.values()) - min(pages.values()) <= 1, pages
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
-def test_no_page_of_the_pdf_runs_over_its_margin_or_is_nearly_empty(
+def test_pdf_pages_respect_their_margins_and_are_not_nearly_empty(
     pipeline: Pipeline, tmp_path: Path, code: str
 ) -> None:
     program = shutil.which("pdftoppm")
     if program is None:
         pytest.skip("no pdftoppm on this machine (make programs installs it)")
     file = tmp_path / "report.pdf"
-    file.write_bytes(delivery.made(figures(pipeline, last_whole(pipeline)), code, "document"))
+    file.write_bytes(delivery.render_file(figures(pipeline, last_whole(pipeline)), code, "document"))
     subprocess.run([program, "-gray", "-r", "50", str(file), str(tmp_path / "page")], check=True, capture_output=True)
     pictures = sorted(tmp_path.glob("page*.pgm"))
     assert len(pictures) > 4
@@ -515,7 +519,7 @@ def test_no_page_of_the_pdf_runs_over_its_margin_or_is_nearly_empty(
 
 
 def pixels(picture: Path) -> list[bytes]:
-    """The rows of a grey picture (PGM), 0 is black."""
+    """Return the pixel rows of a greyscale image (PGM); 0 is black."""
     kind, width, height, _, content = picture.read_bytes().split(maxsplit=4)
     assert kind == b"P5"
     wide, high = int(width), int(height)
@@ -524,28 +528,28 @@ def pixels(picture: Path) -> list[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["2014-5"], "2014-5 is not a month. Write it as 2014-05."),
-        (["1999-01"], "Nothing was sold in 1999-01. There are months from"),
-        (["2014-05", "--lang", "de"], "There is no language de. Choose: --lang en or --lang fr"),
+        (["1999-01"], "There are no sales in 1999-01. There are sales from"),
+        (["2014-05", "--lang", "de"], "The language de is not supported. Choose: --lang en or --lang fr"),
     ],
 )
-def test_the_command_says_what_is_wrong(
+def test_command_reports_invalid_arguments(
     pipeline: Pipeline,
     adventureworks: Callable[..., subprocess.CompletedProcess[str]],
     arguments: list[str],
-    said: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", pipeline.url)
     done = adventureworks("report", *arguments)
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_the_command_makes_both_files(
+def test_command_creates_both_files(
     pipeline: Pipeline,
     adventureworks: Callable[..., subprocess.CompletedProcess[str]],
     tmp_path: Path,

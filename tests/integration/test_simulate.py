@@ -1,4 +1,4 @@
-"""Business goes on in a real PostgreSQL: consistent, counted, repeatable, and safe to interrupt."""
+"""Simulated business in a real PostgreSQL database: consistent, counted, repeatable, and safe to interrupt."""
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -15,15 +15,16 @@ from adventureworks.columns import key_of
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.errors import PlatformError
 from adventureworks.gate.checks import run_checks
-from adventureworks.gate.contract import hold_against
+from adventureworks.gate.contract import validate
+from adventureworks.postgres_sql import quoted
 from adventureworks.settings import PROJECT_ROOT
 from adventureworks.source import embedded
 from adventureworks.source.postgres import PostgresSource
-from adventureworks.source.postgres_columns import quoted, relation
-from adventureworks.source.sample import generate, simulate
-from adventureworks.source.sample.business import market
+from adventureworks.source.postgres_columns import relation
 from adventureworks.warehouse import layout
 from adventureworks.warehouse.postgres import PostgresWarehouse
+from adventureworks_sample import generate, simulate
+from adventureworks_sample.business import market
 from tests.conftest import FreshDatabase, create_database, drop_database
 
 LAST_ORDER = date(2014, 6, 30)
@@ -33,7 +34,7 @@ Contents = dict[str, dict[tuple[Any, ...], dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def small_company(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """The name of a source with a small company in it, for copies."""
+    """Return the name of a source database with a small company, as a template for copies."""
     name = create_database(postgres, "source")
     url = SecretStr(postgres.url(name, "source"))
     embedded.prepare(url)
@@ -44,12 +45,12 @@ def small_company(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 @pytest.fixture
 def company(fresh_database: FreshDatabase, small_company: str) -> str:
-    """The URL of a source with a small company in it."""
+    """Return the URL of a source database with a small company."""
     return fresh_database("source", small_company)
 
 
 def contents(url: str) -> Contents:
-    """Every row of every table, by key."""
+    """Return every row of every table, by key."""
     found: Contents = {}
     with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
         for asset, table in SOURCE_TABLES.items():
@@ -71,7 +72,7 @@ def newest_order(url: str) -> date:
 
 
 def problems(source_url: str, warehouse_url: str) -> list[str]:
-    """Rows that break their contract and table checks that do not pass, warnings among them."""
+    """Return the broken contract rules and the table checks that do not pass, including warnings."""
     found = []
     engine = PostgresWarehouse(SecretStr(warehouse_url))
     with engine.connect() as connection:
@@ -79,9 +80,9 @@ def problems(source_url: str, warehouse_url: str) -> list[str]:
     with PostgresSource(SecretStr(source_url), 100_000).snapshot() as snapshot, engine.bulk_loader() as append:
         for asset, entry in SOURCE_TABLES.items():
             for batch in snapshot.rows(entry):
-                verdict = hold_against(entry, batch)
+                verdict = validate(entry, batch)
                 found += [f"{asset}: {broken.rule}" for broken in verdict.rejections]
-                # The gate does so too: the root of the documents has no node.
+                # As in the gate: the root of the documents has no node.
                 append("raw", asset, verdict.good.with_columns(pl.col("^DocumentNode$").fill_null("")))
     given = {"as_of": newest_order(source_url).isoformat()}
     for asset in SOURCE_TABLES:
@@ -90,7 +91,7 @@ def problems(source_url: str, warehouse_url: str) -> list[str]:
     return found + [f"{o.table}: {o.rule} ({o.outcome}, {o.failed})" for o in outcomes if o.outcome != "pass"]
 
 
-def test_everything_stays_consistent_and_is_counted(company: str, warehouse_url: str) -> None:
+def test_simulated_days_are_consistent_and_all_changes_are_counted(company: str, warehouse_url: str) -> None:
     before = contents(company)
     counted = simulate(company, days=34)
     after = contents(company)
@@ -107,10 +108,10 @@ def test_everything_stays_consistent_and_is_counted(company: str, warehouse_url:
             assert datetime(2014, 7, 1) < stamp < datetime(2014, 8, 4), (asset, key)
     assert counted == different
     assert problems(company, warehouse_url) == []
-    _all_kinds_of_business_happened(before, after)
+    _assert_all_kinds_of_business(before, after)
 
 
-def _all_kinds_of_business_happened(before: Contents, after: Contents) -> None:
+def _assert_all_kinds_of_business(before: Contents, after: Contents) -> None:
     new = [row for key, row in after["Sales_SalesOrderHeader"].items() if key not in before["Sales_SalesOrderHeader"]]
     assert {row["OnlineOrderFlag"] for row in new} == {True, False}
     assert {1, 5} <= {row["Status"] for row in new}
@@ -136,7 +137,7 @@ def _all_kinds_of_business_happened(before: Contents, after: Contents) -> None:
     assert {LAST_ORDER + timedelta(days=ahead) for ahead in range(1, 35)} <= days_with_rates
 
 
-def test_the_same_state_and_seed_give_the_same_days(fresh_database: FreshDatabase, small_company: str) -> None:
+def test_same_state_and_seed_produce_the_same_days(fresh_database: FreshDatabase, small_company: str) -> None:
     one, same, other = (fresh_database("source", small_company) for _ in range(3))
     simulate(one, days=2, seed=5)
     simulate(one, days=2, seed=5)
@@ -146,14 +147,14 @@ def test_the_same_state_and_seed_give_the_same_days(fresh_database: FreshDatabas
     assert contents(one) != contents(other)
 
 
-def test_an_interruption_leaves_whole_days(company: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_leaves_complete_days(company: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop_after_two(day: date, _rows: int) -> None:
         if day == LAST_ORDER + timedelta(days=2):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         simulate(company, days=5, progress=stop_after_two)
-    whole = contents(company)
+    complete_days = contents(company)
     assert newest_order(company) == LAST_ORDER + timedelta(days=2)
 
     def stop(_journal: object) -> None:
@@ -163,18 +164,18 @@ def test_an_interruption_leaves_whole_days(company: str, monkeypatch: pytest.Mon
         patched.setattr(market, "archive", stop)
         with pytest.raises(KeyboardInterrupt):
             simulate(company, days=5)
-    assert contents(company) == whole
+    assert contents(company) == complete_days
     simulate(company, days=1)
     assert newest_order(company) == LAST_ORDER + timedelta(days=3)
 
 
-def test_an_empty_source_is_named_with_the_way_out(source_url: str) -> None:
+def test_the_error_for_an_empty_source_says_how_to_fill_it(source_url: str) -> None:
     embedded.prepare(SecretStr(source_url))
     with pytest.raises(PlatformError, match=r"no orders.*adventureworks source generate"):
         simulate(source_url, days=1)
 
 
-def test_the_real_data_goes_on_too(source_url: str, warehouse_url: str, real_data: Path) -> None:
+def test_real_data_can_be_simulated_too(source_url: str, warehouse_url: str, real_data: Path) -> None:
     embedded.prepare(SecretStr(source_url))
     embedded.load_folder(SecretStr(source_url), real_data / "parquet")
     known = set(problems(source_url, warehouse_url))

@@ -1,7 +1,7 @@
-"""A SQL Server source over the wire: login, TLS, what is asked, what changed, a connection that breaks.
+"""A SQL Server source over the network: login, TLS, queries, change detection, broken connections.
 
-The other end is a double (`sqlserver_double.py`): which types a real server sends, and how it tracks changes, it cannot
-prove. Types are tested by themselves in `tests/unit/test_sqlserver_types.py`.
+The server is a test double (`sqlserver_double.py`): it cannot prove which types a real server sends or how it tracks
+changes. Types are tested separately in `tests/unit/test_sqlserver_types.py`.
 """
 
 import json
@@ -50,7 +50,7 @@ def running(tmp_path_factory) -> Iterator[SqlServer]:
 
 @pytest.fixture
 def server(running: SqlServer) -> SqlServer:
-    """The double with three offers, whose changes nobody tracks."""
+    """Return the double with three offers and without change tracking."""
     running.tables.clear()
     running.tracked.clear()
     running.unreadable.clear()
@@ -76,7 +76,7 @@ def numbers(batches):
     return sorted(value for batch in batches for value in batch["SpecialOfferID"].to_pylist())
 
 
-def test_rows_arrive_in_the_types_of_the_contract_in_batches(server):
+def test_rows_arrive_in_batches_with_the_types_of_the_contract(server):
     with source_of(server).snapshot() as snapshot:
         batches = list(snapshot.rows(OFFER))
         assert [batch.num_rows for batch in batches] == [2, 1]
@@ -87,7 +87,7 @@ def test_rows_arrive_in_the_types_of_the_contract_in_batches(server):
         assert numbers(snapshot.keys(OFFER)) == [1, 2, 3]
 
 
-def test_rows_since_a_moment_and_by_key(server):
+def test_rows_are_selected_by_date_and_by_key(server):
     server.put(OFFER.asset, OFFERS, [offer(1), offer(2, modified="2014-01-01 00:00:00.000"), offer(3, modified=None)])
     with source_of(server).snapshot() as snapshot:
         assert numbers(snapshot.rows(OFFER, since=datetime(2014, 1, 1))) == [2, 3]
@@ -97,7 +97,7 @@ def test_rows_since_a_moment_and_by_key(server):
         assert numbers(snapshot.rows_by_key(OFFER, wanted.slice(0, 0))) == []
 
 
-def test_a_stream_that_is_left_early_leaves_the_snapshot_usable(server):
+def test_the_snapshot_stays_usable_after_a_stream_is_closed_early(server):
     with source_of(server).snapshot() as snapshot:
         stream = snapshot.rows(OFFER)
         next(stream)
@@ -105,7 +105,7 @@ def test_a_stream_that_is_left_early_leaves_the_snapshot_usable(server):
         assert numbers(snapshot.rows(OFFER)) == [1, 2, 3]
 
 
-def test_without_tracking_rows_keys_and_dates_are_compared(server):
+def test_without_change_tracking_row_count_keys_and_dates_are_compared(server):
     source = source_of(server)
     before = source.state(OFFER)
     assert (before.rows, before.newest_change) == (3, datetime(2013, 5, 1))
@@ -125,16 +125,16 @@ def test_without_tracking_rows_keys_and_dates_are_compared(server):
     assert len(fingerprints) == 7
 
 
-def test_with_tracking_a_change_without_a_date_is_found_and_an_idle_tick_reads_no_table(server, wire):
+def test_change_tracking_finds_changes_without_a_date_and_reads_no_unchanged_table(server, wire):
     server.track(OFFER.asset, oldest=10, current=40)
     source = SqlServerSource(SecretStr(server.url(wire.port, tls="off", tls_ca="")), batch_rows=2)
     known = source.state(OFFER).fingerprint
     server.track(OFFER.asset, oldest=10, current=50)
     wire.sent = b""
-    assert source.state(OFFER, known).fingerprint == known, "others changed, this table did not"
-    asked = wire.sent.decode("utf-16-le", errors="ignore") + wire.sent[1:].decode("utf-16-le", errors="ignore")
-    assert "changetable(changes [Sales].[SpecialOffer], 40)" in asked
-    assert "count_big" not in asked
+    assert source.state(OFFER, known).fingerprint == known, "only other tables changed"
+    sent = wire.sent.decode("utf-16-le", errors="ignore") + wire.sent[1:].decode("utf-16-le", errors="ignore")
+    assert "changetable(changes [Sales].[SpecialOffer], 40)" in sent
+    assert "count_big" not in sent
 
     server.track(OFFER.asset, 10, 60, [(39, "U", 1), (55, "U", 2), (58, "D", 7)])
     now = source.state(OFFER, known).fingerprint
@@ -147,25 +147,25 @@ def test_with_tracking_a_change_without_a_date_is_found_and_an_idle_tick_reads_n
 
 
 @pytest.mark.parametrize(
-    ("known", "why"),
+    ("known", "reason"),
     [
         ("tracked-5-{columns}", "cleaned up"),
-        ("tracked-99-{columns}", "from before a restored back-up"),
+        ("tracked-99-{columns}", "from before a restore"),
         ("tracked-40-0000000000000000", "of other columns"),
         ("3-2013-05-01-77-{columns}", "of a scan"),
     ],
 )
-def test_what_tracking_no_longer_knows_is_read_whole(server, known, why):
+def test_tables_with_unknown_changes_are_read_whole(server, known, reason):
     server.track(OFFER.asset, oldest=10, current=40)
     source = source_of(server)
     columns = source.state(OFFER).fingerprint.rpartition("-")[2]
     fingerprint = known.format(columns=columns)
-    assert source.state(OFFER, fingerprint).fingerprint == f"tracked-40-{columns}", why
+    assert source.state(OFFER, fingerprint).fingerprint == f"tracked-40-{columns}", reason
     with source.snapshot() as snapshot:
         assert snapshot.changed_keys(OFFER, fingerprint, most=10) is None
 
 
-def test_states_tell_blocked_tables_from_good_ones(server):
+def test_states_distinguish_blocked_tables_from_readable_ones(server):
     without_date = {name: kind for name, kind in OFFERS.items() if name != "ModifiedDate"}
     server.put("Sales_SalesReason", without_date, [offer(1)[:-1]])
     server.put("Sales_Store", {"BusinessEntityID": OFFERS["MinQty"], "ModifiedDate": OFFERS["Type"]}, [(1, "x")])
@@ -187,15 +187,15 @@ def test_states_tell_blocked_tables_from_good_ones(server):
 @pytest.mark.parametrize(
     ("hide", "cause"),
     [
-        (lambda server: server.masked.add("Description"), "masks instead of Description"),
-        (lambda server: server.put(OFFER.asset, OFFERS, [offer(1), offer(2)]), "shows the login 2 of 3 rows"),
+        (lambda server: server.masked.add("Description"), "masks instead of the values of Description"),
+        (lambda server: server.put(OFFER.asset, OFFERS, [offer(1), offer(2)]), "shows the login only 2 of 3 rows"),
     ],
     ids=["masked", "filtered"],
 )
-def test_what_a_login_may_see_a_part_of_is_refused(server, hide, cause):
+def test_a_table_that_the_login_sees_only_in_part_is_blocked(server, hide, cause):
     server.filtered.add(OFFER.asset)
     server.describe()
-    assert source_of(server).state(OFFER).rows == 3, "the policy lets it see everything"
+    assert source_of(server).state(OFFER).rows == 3, "the policy lets the login see everything"
     hide(server)
     server.describe()
     with pytest.raises(TableBlocked, match=cause) as error:
@@ -203,7 +203,7 @@ def test_what_a_login_may_see_a_part_of_is_refused(server, hide, cause):
     assert error.value.rule == "table_is_seen_whole"
 
 
-def test_a_table_that_vanishes_between_question_and_answer_is_blocked(server):
+def test_a_table_that_is_dropped_during_a_snapshot_is_blocked(server):
     with source_of(server).snapshot() as snapshot:
         (server.folder / "SpecialOffer.csv").unlink()
         with pytest.raises(TableBlocked) as error:
@@ -211,14 +211,14 @@ def test_a_table_that_vanishes_between_question_and_answer_is_blocked(server):
     assert error.value.rule == "table_is_there"
 
 
-def test_connections_that_fail_say_what_to_mend_and_keep_the_password(server):
-    wrong = {
-        server.url(password="wr0ng"): (PlatformError, "refuses the login"),
+def test_connection_errors_say_what_to_fix_without_the_password(server):
+    failing = {
+        server.url(password="wr0ng"): (PlatformError, "rejected the login"),
         server.url(1): (ServiceUnavailable, "connection refused"),
         server.url().replace("localhost", "no.such.host.invalid"): (ServiceUnavailable, "host name is unknown"),
         server.url(tls_ca=""): (ServiceUnavailable, "certificate is not trusted.*tls=encrypt"),
     }
-    for url, (kind, words) in wrong.items():
+    for url, (kind, words) in failing.items():
         source = SqlServerSource(SecretStr(url), 10)
         for attempt in (lambda source=source: source.state(OFFER), lambda source=source: source.snapshot().__enter__()):
             with pytest.raises(kind, match=words) as error:
@@ -228,14 +228,14 @@ def test_connections_that_fail_say_what_to_mend_and_keep_the_password(server):
             assert error.value.next_step
 
 
-def test_the_password_may_come_from_its_own_variable(server):
+def test_the_password_may_come_from_a_setting_of_its_own(server):
     url = SecretStr(server.url(password="").replace("reader:@", "reader@"))
     settings = Settings(source_url=url, source_password=SecretStr(PASSWORD))
     assert open_source(settings).state(OFFER).rows == 3
     assert PASSWORD not in repr(settings)
 
 
-def test_an_airflow_connection_is_a_source_too(server, monkeypatch):
+def test_the_source_may_be_an_airflow_connection(server, monkeypatch):
     from adventureworks.orchestration.connections import with_source
 
     extra = {"tls": "verify", "tls_ca": str(server.folder / "certificate.pem")}
@@ -251,7 +251,7 @@ def test_an_airflow_connection_is_a_source_too(server, monkeypatch):
 
 
 @pytest.mark.parametrize(("tls", "readable"), [("verify", False), ("encrypt", False), ("off", True)])
-def test_questions_travel_encrypted_unless_the_url_says_otherwise(server, wire, tls, readable):
+def test_queries_are_encrypted_unless_the_url_says_otherwise(server, wire, tls, readable):
     ca = str(server.folder / "certificate.pem") if tls == "verify" else ""
     source = SqlServerSource(SecretStr(server.url(wire.port, tls=tls, tls_ca=ca)), 10)
     assert source.state(OFFER).rows == 3
@@ -268,44 +268,46 @@ def test_a_certificate_of_another_host_is_not_trusted(server):
     wire.close()
 
 
-def test_doctor_names_what_is_missing_with_the_statement_that_mends_it(server):
+def test_examine_names_what_is_missing_and_the_statement_that_fixes_it(server):
     for table in SOURCE_TABLES.values():
         names = [column.name for column in source_columns_of(table)]
         server.tables[table.asset] = dict.fromkeys(names, OFFERS["Type"])
         server.tracked[table.asset] = (1, 10)
     server.describe()
     good = examine(SecretStr(server.url()))
-    assert "71 of 71 tables, 71 with tracked changes, snapshots, encrypted" in good.summary
+    assert "71 of 71 tables, 71 with change tracking, snapshots, encrypted" in good.summary
     assert (good.faults, good.advice) == ((), ())
 
     del server.tables["Sales_Store"], server.tables["Person_Address"]
-    del server.tables["Sales_Customer"]["AccountNumber"], server.tracked["Sales_Currency"]
+    # A column that can be computed is not missed.
+    del server.tables["Sales_Customer"]["AccountNumber"], server.tables["Sales_Customer"]["TerritoryID"]
+    del server.tracked["Sales_Currency"]
     server.unreadable.add("HumanResources_Shift")
     server.snapshots = False
     server.describe()
     bad = examine(SecretStr(server.url()))
-    told = " ".join([*bad.faults, *bad.advice])
+    findings = " ".join([*bad.faults, *bad.advice])
     for words in (
         "[Person].[Address], [Sales].[Store] are missing",
         "GRANT SELECT ON SCHEMA::[Person] TO [reader]; GRANT SELECT ON SCHEMA::[Sales] TO [reader];",
-        "[Sales].[Customer] has no column AccountNumber.",
-        "[HumanResources].[Shift] may not be read. GRANT SELECT ON SCHEMA::[HumanResources] TO [reader];",
+        "[Sales].[Customer] has no column TerritoryID.",
+        "no permission to read [HumanResources].[Shift]. GRANT SELECT ON SCHEMA::[HumanResources] TO [reader];",
         "ALTER DATABASE [AdventureWorks] SET ALLOW_SNAPSHOT_ISOLATION ON;",
         "ALTER TABLE [Sales].[Currency] ENABLE CHANGE_TRACKING;",
     ):
-        assert words in told
+        assert words in findings
     server.tracked.clear()
     server.describe()
     assert "SET CHANGE_TRACKING = ON" in examine(SecretStr(server.url())).advice[0]
 
 
-def test_doctor_on_the_command_line(server, adventureworks, monkeypatch):
+def test_doctor_reports_missing_tables_without_the_password(server, adventureworks, monkeypatch):
     monkeypatch.setenv("ADVENTUREWORKS_SOURCE_URL", server.url())
-    done = adventureworks("doctor")
-    line = next(line for line in done.stdout.splitlines() if "Source" in line)
+    result = adventureworks("doctor")
+    line = next(line for line in result.stdout.splitlines() if "Source" in line)
     assert line.startswith("FAIL")
     assert "1 of 71 tables" in line
-    assert "s3cr" not in done.stdout + done.stderr
+    assert "s3cr" not in result.stdout + result.stderr
 
 
 def ingest(settings, run):
@@ -320,27 +322,27 @@ def offers_in(pipeline):
     return pipeline.published('select "SpecialOfferID", "MinQty" from raw."Sales_SpecialOffer" order by 1')
 
 
-def test_a_tracked_change_reaches_the_warehouse_and_only_it_is_read(server, warehouse_url):
+def test_only_tracked_changes_are_read_and_published(server, warehouse_url):
     server.track(OFFER.asset, oldest=1, current=10)
     settings = Settings(source_url=SecretStr(server.url()), warehouse_url=SecretStr(warehouse_url), batch_rows=2)
     pipeline = Pipeline(settings)
     assert ingest(settings, "ingest_source/first") == {OFFER.asset: 3}
 
-    # The date stays, a row vanishes, another comes.
+    # One row changes but keeps its date, one is deleted, one is inserted.
     server.put(OFFER.asset, OFFERS, [offer(1), offer(2, minimum=15), offer(4)])
     server.track(OFFER.asset, 1, 13, [(11, "U", 2), (12, "D", 3), (13, "I", 4)])
     assert ingest(settings, "ingest_source/second") == {OFFER.asset: 2}
     assert offers_in(pipeline) == [(1, 11), (2, 15), (4, 11)]
     assert detect.detect(settings, "ingest_source/third") == []
 
-    # What tracking forgot is read whole.
+    # The changes are no longer known, so the whole table is read.
     server.put(OFFER.asset, OFFERS, [offer(1), offer(2, minimum=20), offer(4)])
     server.track(OFFER.asset, oldest=30, current=40)
     assert ingest(settings, "ingest_source/fourth") == {OFFER.asset: 3}
     assert offers_in(pipeline) == [(1, 11), (2, 20), (4, 11)]
 
 
-def test_what_was_blocked_is_read_whole_when_it_passes_again(server, warehouse_url):
+def test_a_blocked_table_is_read_whole_once_it_passes_again(server, warehouse_url):
     server.track(OFFER.asset, oldest=1, current=10)
     settings = Settings(source_url=SecretStr(server.url()), warehouse_url=SecretStr(warehouse_url), batch_rows=2)
     pipeline = Pipeline(settings)
@@ -355,7 +357,7 @@ def test_what_was_blocked_is_read_whole_when_it_passes_again(server, warehouse_u
     assert offers_in(pipeline) == [(1, 12), (2, 11), (3, 11)]
 
 
-def test_a_connection_that_breaks_in_a_batch_loses_and_doubles_nothing(server, wire, warehouse_url):
+def test_after_a_lost_connection_each_row_is_published_exactly_once(server, wire, warehouse_url):
     many = 4_000
     server.put(OFFER.asset, OFFERS, [offer(number) for number in range(1, many + 1)])
     settings = Settings(
@@ -368,7 +370,7 @@ def test_a_connection_that_breaks_in_a_batch_loses_and_doubles_nothing(server, w
     with pytest.raises(ServiceUnavailable, match="connection was lost"):
         load.load(settings, run, groups[0])
     staged = pipeline.published('select count(*) from staging."Sales_SpecialOffer__rows"')[0][0]
-    assert 0 < staged < many, "it broke in the middle"
+    assert 0 < staged < many, "the connection broke in the middle"
     wire.cut_after = None
     load.load(settings, run, groups[0])
     judge.judge(settings, run)
@@ -379,7 +381,7 @@ def test_a_connection_that_breaks_in_a_batch_loses_and_doubles_nothing(server, w
     assert pipeline.published("select count(*) from ops.quarantined_row") == [(0,)]
 
 
-def test_the_folder_of_certificates_is_looked_for():
+def test_the_trusted_certificates_are_found():
     from adventureworks.source.sqlserver_connection import trusted_certificates
 
     assert "BEGIN CERTIFICATE" in Path(trusted_certificates()).read_text(encoding="utf-8")

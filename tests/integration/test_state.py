@@ -1,4 +1,4 @@
-"""What `status` and the dashboard say of every table, however long the platform has run."""
+"""The state of tables in `status` and on the dashboard, after the platform has run for years."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RUNS = 5_000
 TABLE = "Sales_SalesOrderHeader"
 
 
-def test_years_of_checks_hide_no_answer_and_leave_in_time(pipeline: Pipeline) -> None:
+def test_years_of_check_results_do_not_slow_down_the_state_and_are_deleted_in_time(pipeline: Pipeline) -> None:
     with psycopg.connect(pipeline.url) as connection:
         connection.execute(
             "insert into ops.check_result (run_id, asset, rule, kind, outcome, failed, message, checked_at)"
@@ -40,4 +40,4 @@ def test_years_of_checks_hide_no_answer_and_leave_in_time(pipeline: Pipeline) ->
         assert 0 < kept < RUNS * 9
         others = connection.execute("select count(distinct asset) from ops.check_result").fetchone()
         assert others is not None
-        assert others[0] > 1, "what was found last of a table stays, however old it is"
+        assert others[0] > 1, "the latest results of a table are kept, however old they are"

@@ -1,4 +1,4 @@
-"""The stock digest at real local servers: who enters a worse state is told once, who stays is not, who recovers is."""
+"""The stock digest on real local servers: products are reported once when they get worse and when they recover."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def stock(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Pipeline]:
-    """A platform with both channels, whose first digest nobody was told of yet."""
+    """Return a platform with both channels, whose first digest has not been sent yet."""
     os.environ.setdefault("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
     monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", pipeline.url)
     monkeypatch.setenv("ADVENTUREWORKS_OWNER_EMAILS", '{"production": "plant@example.org"}')
@@ -41,18 +41,18 @@ def stock(
     settings.cache_clear()
 
 
-def told_already(stock: Pipeline, inbox: Inbox, webhook: Webhook) -> None:
-    """The first digest is out of the way."""
-    from adventureworks.orchestration.notify import tell_pending
+def send_first_digest(stock: Pipeline, inbox: Inbox, webhook: Webhook) -> None:
+    """Send the first digest and clear the inboxes."""
+    from adventureworks.orchestration.notify import send_pending
 
-    tell_pending()
+    send_pending()
     inbox.mails.clear()
     webhook.posts.clear()
 
 
 def run(stock: Pipeline, name: str) -> None:
-    """Ingests, and runs the analyses; publishes the stock twice, as after a task that died between commit and mail."""
-    from adventureworks.orchestration.notify import tell
+    """Ingest and run the analyses; publish the stock twice, as after a task that died between commit and mail."""
+    from adventureworks.orchestration.notify import notify_owners
 
     stock.ingest()
     stock.analyse("daily_sales_etl")
@@ -62,7 +62,7 @@ def run(stock: Pipeline, name: str) -> None:
     for _ in range(2):
         outcome = publish.publish(stock.settings, DAG, run_id)
         assert isinstance(outcome, publish.Outcome)
-        tell((), outcome.resolved, outcome.notices)
+        notify_owners((), outcome.resolved, outcome.notices)
 
 
 def products(stock: Pipeline, state: str) -> list[tuple[int, str]]:
@@ -72,7 +72,7 @@ def products(stock: Pipeline, state: str) -> list[tuple[int, str]]:
 
 
 def put(stock: Pipeline, product: int, quantity: int) -> None:
-    """Leaves so many pieces of the product, all at one location."""
+    """Set a product's stock to a quantity, all at one location."""
     stock.change(
         'update "Production"."ProductInventory" as i set "Quantity" = case when "LocationID" ='
         ' (select min("LocationID") from "Production"."ProductInventory" where "ProductID" = i."ProductID") then %s'
@@ -89,13 +89,13 @@ def plain(inbox: Inbox) -> str:
     return str(part.get_content())
 
 
-def test_the_first_publication_is_one_digest_of_all_that_is_low_or_worse(
+def test_first_publication_causes_one_digest_of_all_low_products(
     stock: Pipeline, inbox: Inbox, webhook: Webhook
 ) -> None:
-    from adventureworks.orchestration.notify import tell_pending
+    from adventureworks.orchestration.notify import send_pending
 
-    tell_pending()
-    tell_pending()
+    send_pending()
+    send_pending()
     alarming = {name for state in ALARMS for _, name in products(stock, state)}
     assert alarming
     (mail,) = inbox.mails
@@ -108,14 +108,14 @@ def test_the_first_publication_is_one_digest_of_all_that_is_low_or_worse(
     assert all(name in html.get_content() for name in alarming)
     assert post["blocks"][0]["text"]["text"].startswith("Stock: ")
     assert stock.published("select count(*) from ops.incident where status = 'open'") == [(0,)], (
-        "a notice is no incident"
+        "a notice is not an incident"
     )
 
 
-def test_worse_is_told_once_staying_is_not_and_recovery_is_one_line(
+def test_changes_are_reported_once_and_unchanged_states_are_not(
     stock: Pipeline, inbox: Inbox, webhook: Webhook
 ) -> None:
-    told_already(stock, inbox, webhook)
+    send_first_digest(stock, inbox, webhook)
     (first, first_name), (second, second_name), *_ = products(stock, "ok")
     put(stock, first, 0)
     [(reorder_point,)] = stock.published(
@@ -141,18 +141,18 @@ def test_worse_is_told_once_staying_is_not_and_recovery_is_one_line(
 
     put(stock, first, 30_000)
     run(stock, "one is ok again")
-    assert webhook.headers()[1:] == ["Stock: 1 recovered"]
+    assert webhook.headers()[1:] == ["Stock: 1 back to normal"]
     del inbox.mails[0]
-    assert f"- {first_name} ({first}): ok again; on hand 30,000" in plain(inbox)
+    assert f"- {first_name} ({first}): back to normal; on hand 30,000" in plain(inbox)
     assert second_name not in plain(inbox)
 
 
-def test_a_server_that_is_down_hears_of_it_later_and_once(
+def test_digest_is_sent_once_after_a_server_was_down(
     stock: Pipeline, inbox: Inbox, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adventureworks.orchestration.notify import tell_pending
+    from adventureworks.orchestration.notify import send_pending
 
-    told_already(stock, inbox, webhook)
+    send_first_digest(stock, inbox, webhook)
     [(product, _), *_] = products(stock, "ok")
     webhook.answer = 500
     use_mail(monkeypatch, 1)
@@ -164,45 +164,45 @@ def test_a_server_that_is_down_hears_of_it_later_and_once(
 
     webhook.answer = 200
     time_passes(stock.url)
-    tell_pending()
+    send_pending()
     use_mail(monkeypatch, inbox.port)
     time_passes(stock.url)
-    tell_pending()
-    tell_pending()
+    send_pending()
+    send_pending()
     assert webhook.headers() == ["Stock: 1 out of stock"]
     assert inbox.subjects() == ["[AdventureWorks] Stock: 1 out of stock"]
-    told = stock.published("select told from ops.notice order by created desc limit 1")[0][0]
-    assert set(json.loads(told)) == {"slack", "email"}
+    queued_at = stock.published("select queued_at from ops.notice order by created desc limit 1")[0][0]
+    assert set(json.loads(queued_at)) == {"slack", "email"}
 
 
-def test_what_is_old_is_not_told_and_an_earlier_business_date_is_no_news(
+def test_old_notices_and_earlier_business_dates_are_not_reported(
     stock: Pipeline, inbox: Inbox, webhook: Webhook
 ) -> None:
-    from adventureworks.orchestration.notify import tell_pending
+    from adventureworks.orchestration.notify import send_pending
 
     with psycopg.connect(stock.url) as connection:
         connection.execute("update ops.notice set created = created - interval '8 days'")
-    tell_pending()
+    send_pending()
     stock.settings.as_of = date(2012, 6, 30)
     stock.analyse("daily_sales_etl")
     stock.analyse(DAG)
     assert stock.published("select distinct as_of from marts.inventory_status") == [(date(2012, 6, 30),)]
-    tell_pending()
+    send_pending()
     assert inbox.mails == webhook.posts == []
 
 
-def test_a_long_digest_is_cut_with_a_count(stock: Pipeline, inbox: Inbox, webhook: Webhook) -> None:
-    from adventureworks.orchestration.notify import tell_pending
+def test_long_digest_is_truncated_with_a_count(stock: Pipeline, inbox: Inbox, webhook: Webhook) -> None:
+    from adventureworks.orchestration.notify import send_pending
 
-    told_already(stock, inbox, webhook)
+    send_first_digest(stock, inbox, webhook)
     fine = products(stock, "ok")
     assert len(fine) > 50
     for product, _ in fine:
         put(stock, product, 0)
     stock.settings.set_aside_limit = 1.0
-    # That nearly all stock is gone at once looks like a fault; here somebody says that it is none.
+    # The loss of nearly all stock at once looks like a fault, so it must be accepted explicitly.
     stock.ingest(accept=["Production_ProductInventory"])
-    tell_pending()
+    send_pending()
     inbox.mails.clear()
     webhook.posts.clear()
     run(stock, "all is gone")

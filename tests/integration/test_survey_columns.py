@@ -1,4 +1,4 @@
-"""Columns that are read out of a survey, from the source to the warehouse, and when the contract gains them later."""
+"""Columns derived from a survey, from source to warehouse, including columns that the contract gains later."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ DERIVED = [column.name for column in columns_of(SOURCE_TABLES["Person_Person"]) 
 WITHOUT_INCOME = 'select count(*) from raw."Person_Person" where "PersonType" = \'IN\' and "SurveyYearlyIncome" is null'
 
 
-def forget_the_columns(pipeline: Pipeline) -> None:
-    """Makes the warehouse one of the days when the contract had no such columns."""
+def drop_derived_columns(pipeline: Pipeline) -> None:
+    """Reset the warehouse to a state before the contract had derived columns."""
     with psycopg.connect(pipeline.url) as connection:
         for name in DERIVED:
             connection.execute(f'alter table raw."Person_Person" drop column "{name}" cascade')
         connection.execute("delete from ops.layout")
-        connection.execute(
-            "update ops.watermark set fingerprint = regexp_replace(fingerprint, ' [^ ]+$', ' older')"
-            " where asset = 'Person_Person'"
-        )
+        connection.execute("update ops.watermark set columns_digest = 'older' where asset = 'Person_Person'")
 
 
-def test_a_survey_becomes_columns_and_a_broken_one_sets_its_row_aside(pipeline: Pipeline) -> None:
+def test_survey_answers_become_columns_and_an_invalid_survey_sets_its_row_aside(pipeline: Pipeline) -> None:
     assert pipeline.published(WITHOUT_INCOME) == [(0,)]
     person, other = (
         row[0]
@@ -58,13 +55,13 @@ def test_a_survey_becomes_columns_and_a_broken_one_sets_its_row_aside(pipeline: 
     ]
 
 
-def test_a_column_that_the_contract_gains_is_filled_in_every_row_though_the_source_did_not_change(
+def test_a_new_column_of_the_contract_is_filled_in_all_rows_of_an_unchanged_source(
     pipeline: Pipeline,
 ) -> None:
     columns = ", ".join(f'"{name}"' for name in DERIVED)
     query = f'select {columns} from raw."Person_Person" order by "BusinessEntityID"'
     before = pipeline.published(query)
-    forget_the_columns(pipeline)
+    drop_derived_columns(pipeline)
     ingested = pipeline.ingest()
     assert ingested.loaded == ["Person_Person"]
     assert ingested.published["Person_Person"].changed_rows == len(before)
@@ -72,8 +69,8 @@ def test_a_column_that_the_contract_gains_is_filled_in_every_row_though_the_sour
     assert pipeline.ingest().loaded == []
 
 
-def test_a_gained_column_is_filled_though_the_first_attempt_was_blocked(pipeline: Pipeline) -> None:
-    forget_the_columns(pipeline)
+def test_a_new_column_is_filled_after_a_blocked_attempt(pipeline: Pipeline) -> None:
+    drop_derived_columns(pipeline)
     pipeline.change('alter table "Person"."Person" rename column "Demographics" to "Answers"')
     assert pipeline.ingest().opened == {"Person_Person": "columns_are_there"}
     pipeline.change('alter table "Person"."Person" rename column "Answers" to "Demographics"')

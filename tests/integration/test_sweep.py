@@ -1,4 +1,4 @@
-"""What nobody reports is found: killed tasks, late marts, an ingestion that did not run, services that stopped."""
+"""Detection of unreported failures: killed tasks, late marts, an ingestion that did not run, stopped services."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from adventureworks.catalog import INGESTION
 from adventureworks.due import Behind
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents.ledger import LATE
-from adventureworks.incidents.sweep import INGESTION, SERVICES, Sweep, Swept
+from adventureworks.incidents.sweep import SERVICES, Sweep, SweepResult
 from adventureworks.settings import settings
 from tests.conftest import FreshDatabase
 from tests.integration.channels import Inbox, use_mail
@@ -28,8 +29,8 @@ READ = {
     "dag_run": ("dag_id", "run_id", "start_date", "queued_at"),
     "task_instance": ("dag_id", "task_id", "run_id", "map_index", "state", "end_date"),
 }
-"""What the sweep reads of Airflow's database."""
-NOBODY = "postgresql://airflow@127.0.0.1:1/airflow"
+"""The columns that the sweep reads from Airflow's database."""
+UNREACHABLE = "postgresql://airflow@127.0.0.1:1/airflow"
 
 
 def minutes_ago(minutes: float) -> datetime:
@@ -37,7 +38,7 @@ def minutes_ago(minutes: float) -> datetime:
 
 
 class Airflow:
-    """Airflow's database, as far as the sweep reads it: tables with the columns that Airflow's own models have."""
+    """The part of Airflow's database that the sweep reads, with the column types of Airflow's own models."""
 
     def __init__(self, url: str) -> None:
         from airflow.jobs.job import Job
@@ -75,52 +76,52 @@ def airflow(platform: str, fresh_database: FreshDatabase) -> Airflow:
     return Airflow(fresh_database("source"))
 
 
-def sweep(url: str, airflow: Airflow, since: float = 0, behind: Mapping[str, Behind] | None = None) -> Swept:
+def sweep(url: str, airflow: Airflow, since: float = 0, behind: Mapping[str, Behind] | None = None) -> SweepResult:
     with psycopg.connect(url) as warehouse, psycopg.connect(airflow.url) as metadata:
         watch = Sweep(minutes_ago(since), timedelta(minutes=30))
         return watch.run(warehouse, metadata, behind or {}, datetime.now(UTC))
 
 
-def names(found: Swept) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+def names(found: SweepResult) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     return [(one.asset, one.rule) for one in found.opened], [(one.asset, one.rule) for one in found.resolved]
 
 
-QUIET: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
+NOTHING: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
 
 
-def test_a_killed_task_is_found_once_and_over_when_it_succeeds(platform: str, airflow: Airflow) -> None:
+def test_killed_task_is_reported_once_and_recovers_when_it_succeeds(platform: str, airflow: Airflow) -> None:
     from adventureworks.orchestration.notify import on_task_success
 
     airflow.ended(INGESTION, "publish_tables", "failed", ago=0.1)
-    assert names(sweep(platform, airflow)) == QUIET, "its own report may take a while"
+    assert names(sweep(platform, airflow)) == NOTHING, "its own report may take a while"
     airflow.run("update task_instance set end_date = %s", minutes_ago(2))
-    # Another incident of the same run explains nothing.
+    # Other incidents of the same run do not cover it.
     report(platform, replace(SET_ASIDE, run_id=f"{INGESTION}/r1"), replace(FINDING, run_id=f"{INGESTION}/r1"))
     found = sweep(platform, airflow)
     assert names(found)[0] == [(INGESTION, "task_publish_tables")]
     assert found.opened[0].run_id == f"{INGESTION}/r1"
-    assert names(sweep(platform, airflow)) == QUIET
+    assert names(sweep(platform, airflow)) == NOTHING
     instance = SimpleNamespace(dag_id=INGESTION, task_id="publish_tables", run_id="r2", map_index=-1)
     on_task_success({**succeeded("publish_tables"), "ti": instance})
     assert {incident.rule for incident in still_open(platform)} == {SET_ASIDE.rule, FINDING.rule}
-    assert names(sweep(platform, airflow)) == QUIET, "what was told and is over is no news"
+    assert names(sweep(platform, airflow)) == NOTHING, "a resolved failure is not reported again"
     airflow.ended(INGESTION, "publish_tables", "failed", run="r3", ago=0.6)
     with psycopg.connect(platform) as connection:
         connection.execute("update ops.incident set last_seen = last_seen - interval '1 hour'")
-    assert names(sweep(platform, airflow))[0] == [(INGESTION, "task_publish_tables")], "it was killed anew"
+    assert names(sweep(platform, airflow))[0] == [(INGESTION, "task_publish_tables")], "it was killed again"
 
 
-def test_a_delivery_that_was_killed_is_found_unless_it_told_of_a_month(platform: str, airflow: Airflow) -> None:
+def test_killed_delivery_is_reported_unless_a_month_has_an_incident(platform: str, airflow: Airflow) -> None:
     dag = "financial_reporting"
     airflow.ended(dag, "deliver", "failed", ago=5)
     report(platform, replace(FINDING, asset=dag, rule="task_deliver:2014-05"))
-    assert names(sweep(platform, airflow)) == QUIET, "the incident of a month tells of it"
+    assert names(sweep(platform, airflow)) == NOTHING, "the month's incident covers it"
     with psycopg.connect(platform) as connection:
         connection.execute("delete from ops.incident")
     assert names(sweep(platform, airflow))[0] == [(dag, "task_deliver")]
 
 
-def test_an_instance_of_a_mapped_task_that_was_killed_is_found_among_its_siblings(
+def test_killed_instance_of_a_mapped_task_is_reported_despite_successful_others(
     platform: str, airflow: Airflow
 ) -> None:
     airflow.ended(INGESTION, "load", "failed", index=0, ago=5)
@@ -128,116 +129,114 @@ def test_an_instance_of_a_mapped_task_that_was_killed_is_found_among_its_sibling
     assert names(sweep(platform, airflow))[0] == [(INGESTION, "task_load")]
 
 
-def test_a_task_that_ended_well_in_a_newer_run_is_not_reported(platform: str, airflow: Airflow) -> None:
+def test_task_that_succeeded_in_a_newer_run_is_not_reported(platform: str, airflow: Airflow) -> None:
     airflow.ended(INGESTION, "load", "failed", index=7, ago=9)
     airflow.ended(INGESTION, "load", "success", index=0, ago=2, run="r2")
-    assert names(sweep(platform, airflow)) == QUIET
+    assert names(sweep(platform, airflow)) == NOTHING
 
 
-def test_a_failure_that_was_reported_is_not_reported_again(platform: str, airflow: Airflow) -> None:
+def test_reported_failure_is_not_reported_again(platform: str, airflow: Airflow) -> None:
     from adventureworks.orchestration.notify import on_task_failure
 
     airflow.ended("daily_sales_etl", "build", "failed", run="asset__1")
     on_task_failure(failed_task(ValueError("x")))
-    assert names(sweep(platform, airflow)) == QUIET
+    assert names(sweep(platform, airflow)) == NOTHING
 
 
-def test_a_gate_that_blocked_a_mart_is_explained_but_no_other_task_of_its_run(platform: str, airflow: Airflow) -> None:
+def test_blocked_mart_covers_the_gate_task_but_no_other_task_of_its_run(platform: str, airflow: Airflow) -> None:
     dag = "daily_sales_etl"
     report(platform, replace(FINDING, asset="fact_sales", run_id=f"{dag}/r1"))
     airflow.ended(dag, "gate", "failed")
-    assert names(sweep(platform, airflow)) == QUIET
+    assert names(sweep(platform, airflow)) == NOTHING
     airflow.ended(dag, "build", "failed")
     assert names(sweep(platform, airflow))[0] == [(dag, "task_build")]
     airflow.ended(dag, "gate", "failed", run="r2", ago=1)
     assert names(sweep(platform, airflow))[0] == [(dag, "task_gate")], "nothing was blocked in this run"
 
 
-def test_a_mart_that_is_behind_its_inputs_is_found_once_and_over_when_it_is_computed(
-    platform: str, airflow: Airflow
-) -> None:
+def test_late_mart_is_reported_once_and_recovers_when_computed(platform: str, airflow: Airflow) -> None:
     recent = {"exchange_rates": Behind("Sales_CurrencyRate is newer", minutes_ago(29))}
     assert names(sweep(platform, airflow, 100, recent))[0] == [(INGESTION, "runs_in_time")]
     airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
     behind = {"exchange_rates": Behind("Sales_CurrencyRate is newer", minutes_ago(31))}
-    assert names(sweep(platform, airflow, 0, behind))[0] == [], "what is older than the watch is given its time"
+    assert names(sweep(platform, airflow, 0, behind))[0] == [], "the timeout begins with the watch"
     late = sweep(platform, airflow, 100, behind)
     assert names(late)[0] == [("exchange_rates", LATE)]
     assert (late.opened[0].owner, late.opened[0].status) == ("sales", "open")
     assert "Sales_CurrencyRate is newer" in late.opened[0].summary
-    assert names(sweep(platform, airflow, 100, behind)) == QUIET
+    assert names(sweep(platform, airflow, 100, behind)) == NOTHING
     assert names(sweep(platform, airflow, 100)) == ([], [("exchange_rates", LATE)])
-    assert names(sweep(platform, airflow, 100)) == QUIET
+    assert names(sweep(platform, airflow, 100)) == NOTHING
 
 
-def test_a_changed_model_is_late_when_the_watch_has_seen_it_for_long(platform: str, airflow: Airflow) -> None:
+def test_mart_with_a_changed_model_is_late_after_the_watchs_timeout(platform: str, airflow: Airflow) -> None:
     airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
     behind = {"exchange_rates": Behind("its model, contract or checks changed", None)}
-    assert names(sweep(platform, airflow, 29, behind)) == QUIET
+    assert names(sweep(platform, airflow, 29, behind)) == NOTHING
     assert names(sweep(platform, airflow, 31, behind))[0] == [("exchange_rates", LATE)]
 
 
-def test_the_owner_of_a_late_mart_reads_that_its_dag_is_paused(platform: str, airflow: Airflow) -> None:
+def test_incident_of_a_late_mart_says_that_its_dag_is_paused(platform: str, airflow: Airflow) -> None:
     airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
     airflow.run("insert into dag values ('currency_exchange_rates', true)")
     behind = {"exchange_rates": Behind("Sales_CurrencyRate is newer", minutes_ago(31))}
     [late] = sweep(platform, airflow, 100, behind).opened
-    assert "It is paused." in late.summary
+    assert "The DAG is paused." in late.summary
     assert "airflow dags unpause currency_exchange_rates" in late.next_step
 
 
-def test_an_ingestion_that_does_not_run_is_found_once_and_over_when_it_does(platform: str, airflow: Airflow) -> None:
+def test_missing_ingestion_is_reported_once_and_recovers_when_it_runs(platform: str, airflow: Airflow) -> None:
     airflow.run("insert into dag_run values (%s, 'r1', %s, %s)", INGESTION, minutes_ago(46), minutes_ago(47))
-    assert names(sweep(platform, airflow, since=40)) == QUIET
+    assert names(sweep(platform, airflow, since=40)) == NOTHING
     found = sweep(platform, airflow, since=100)
     assert names(found) == ([(INGESTION, "runs_in_time")], [])
     assert "unpause" not in found.opened[0].next_step
-    assert names(sweep(platform, airflow, since=100)) == QUIET
+    assert names(sweep(platform, airflow, since=100)) == NOTHING
     airflow.run("insert into dag_run values (%s, 'r2', null, now())", INGESTION)
     assert names(sweep(platform, airflow, since=100)) == ([], [(INGESTION, "runs_in_time")])
 
 
 @pytest.mark.parametrize(("kind", "name"), list(SERVICES.items()))
-def test_a_service_that_stopped_is_found_once_and_over_when_it_runs(
+def test_stopped_service_is_reported_once_and_recovers_when_it_runs(
     platform: str, airflow: Airflow, kind: str, name: str
 ) -> None:
     airflow.run("update job set latest_heartbeat = %s where job_type = %s", minutes_ago(2), kind)
-    assert names(sweep(platform, airflow, since=1)) == QUIET
+    assert names(sweep(platform, airflow, since=1)) == NOTHING
     assert names(sweep(platform, airflow, since=100)) == ([("airflow", f"{name}_is_alive")], [])
-    assert names(sweep(platform, airflow, since=100)) == QUIET
+    assert names(sweep(platform, airflow, since=100)) == NOTHING
     airflow.all_alive()
     assert names(sweep(platform, airflow, since=10)) == ([], [("airflow", f"{name}_is_alive")])
 
 
 def round_of_watch(metadata_url: str, watch: Sweep) -> None:
-    from adventureworks.orchestration.watch import _round
+    from adventureworks.orchestration.watch import _run_round
 
-    _round(settings(), metadata_url, watch)
+    _run_round(settings(), metadata_url, watch)
 
 
-def test_while_airflows_database_is_away_messages_go_out_and_its_owner_hears_of_it(
+def test_messages_are_sent_while_airflows_database_is_down_and_its_owner_is_notified(
     platform: str, airflow: Airflow, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_mail(monkeypatch, inbox.port)
     watch = Sweep(minutes_ago(1), timedelta(minutes=30))
     report(platform, FINDING)
     with pytest.raises(ServiceUnavailable, match="Airflow's database"):
-        round_of_watch(NOBODY, watch)
-    assert [str(mail["To"]) for mail in inbox.mails] == ["sales@example.org"], "a short silence is no incident"
+        round_of_watch(UNREACHABLE, watch)
+    assert [str(mail["To"]) for mail in inbox.mails] == ["sales@example.org"], "a short outage is not an incident"
     watch.since = minutes_ago(2)
     for _ in range(2):
         with pytest.raises(ServiceUnavailable):
-            round_of_watch(NOBODY, watch)
+            round_of_watch(UNREACHABLE, watch)
     assert [str(mail["To"]) for mail in inbox.mails[1:]] == ["platform@localhost"]
     assert "airflow failed: metadata_is_alive" in inbox.subjects()[1]
     round_of_watch(airflow.url, watch)
     assert "airflow recovered: metadata_is_alive" in inbox.subjects()[2]
     with pytest.raises(ServiceUnavailable):
-        round_of_watch(NOBODY, watch)
-    assert len(inbox.mails) == 3, "it answered a moment ago"
+        round_of_watch(UNREACHABLE, watch)
+    assert len(inbox.mails) == 3, "it responded a moment ago"
 
 
-def test_a_sweep_that_cannot_be_made_is_told_and_keeps_no_message_back(
+def test_failing_sweep_is_reported_and_does_not_delay_messages(
     platform: str, airflow: Airflow, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_mail(monkeypatch, inbox.port)
@@ -260,7 +259,7 @@ def broken(error: Exception) -> Any:
     return fails
 
 
-def test_messages_that_cannot_be_made_are_an_incident_of_the_platform(
+def test_messages_that_cannot_be_created_are_an_incident_of_the_platform(
     platform: str, airflow: Airflow, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from adventureworks.messaging import incident_messages
@@ -268,22 +267,22 @@ def test_messages_that_cannot_be_made_are_an_incident_of_the_platform(
 
     use_mail(monkeypatch, inbox.port)
     watch = Sweep(minutes_ago(1), timedelta(minutes=30))
-    made = incident_messages.incident_message
+    incident_message = incident_messages.incident_message
 
-    def unless_it_is_for_sales(batch: Any, *rest: Any, **named: Any) -> Any:
+    def fails_for_sales(batch: Any, *rest: Any, **named: Any) -> Any:
         if batch[0].owner == "sales":
             raise TypeError("can't compare these times")
-        return made(batch, *rest, **named)
+        return incident_message(batch, *rest, **named)
 
     report(platform, FINDING, replace(FINDING, asset="Person_Person", owner="people"))
-    with monkeypatch.context() as trouble:
-        trouble.setattr(incident_messages, "incident_message", unless_it_is_for_sales)
-        trouble.setattr(mailing, "compose", broken(PlatformError("The disk is full.", "Make room.")))
+    with monkeypatch.context() as faults:
+        faults.setattr(incident_messages, "incident_message", fails_for_sales)
+        faults.setattr(mailing, "compose", broken(PlatformError("The disk is full.", "Make room.")))
         round_of_watch(airflow.url, watch)
         assert sorted(str(mail["To"]) for mail in inbox.mails) == ["people@localhost", *["platform@localhost"] * 2]
-        told = {incident.rule: incident for incident in still_open(platform) if incident.asset == "messages"}
-        assert "can't compare these times" in told["incidents_are_told"].summary
-        assert told["readers_are_told"].next_step == "Make room."
+        reported = {incident.rule: incident for incident in still_open(platform) if incident.asset == "messages"}
+        assert "can't compare these times" in reported["incidents_are_told"].summary
+        assert reported["readers_are_told"].next_step == "Make room."
         round_of_watch(airflow.url, watch)
         assert len(inbox.mails) == 3, "repeats are counted, not sent"
     round_of_watch(airflow.url, watch)
@@ -291,14 +290,14 @@ def test_messages_that_cannot_be_made_are_an_incident_of_the_platform(
     assert {incident.asset for incident in still_open(platform)} == {FINDING.asset, "Person_Person"}
 
 
-def test_wrong_routes_are_told_to_the_platforms_owner_and_what_waits_is_sent(
+def test_invalid_routes_are_reported_to_the_platforms_owner_and_pending_messages_are_sent(
     platform: str, inbox: Inbox, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adventureworks.orchestration.notify import tell_pending
+    from adventureworks.orchestration.notify import send_pending
 
     use_mail(monkeypatch, 1)
     report(platform, FINDING)
-    tell_pending()
+    send_pending()
     file = tmp_path / "routes.yaml"
     file.write_text("incidents: {quiet_hours: {begin: '20:00', end: 7}}")
     monkeypatch.setenv("ADVENTUREWORKS_ROUTES", str(file))
@@ -308,12 +307,12 @@ def test_wrong_routes_are_told_to_the_platforms_owner_and_what_waits_is_sent(
     with psycopg.connect(platform) as connection:
         connection.execute("update ops.outbox set not_before = now()")
     for _ in range(2):
-        tell_pending()
+        send_pending()
     assert [str(mail["To"]) for mail in inbox.mails] == ["sales@example.org", "platform@localhost"]
-    told = {incident.rule: incident.summary for incident in still_open(platform)}
-    assert "incidents.quiet_hours.end" in told["routes_are_right"]
+    summaries = {incident.rule: incident.summary for incident in still_open(platform)}
+    assert "incidents.quiet_hours.end" in summaries["routes_are_right"]
     file.write_text("")
-    tell_pending()
+    send_pending()
     assert [subject.partition("] ")[2] for subject in inbox.subjects()[2:]] == [
         "Sales_Store blocked: columns_are_there",
         "messages recovered: routes_are_right",

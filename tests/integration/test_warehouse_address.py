@@ -1,4 +1,4 @@
-"""The warehouse's URL: what it asks for holds for every library that connects, and no fault of it shows a password."""
+"""The warehouse's URL: its options apply to every library that connects, and errors about it never show a password."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ grant usage on schema evil to public;
 
 
 def publish_a_change(settings: Settings) -> dict[str, str]:
-    """One ingestion with every library that connects to the warehouse; the state of each table that it found."""
+    """Run an ingestion with every library that connects to the warehouse; return the status of each changed table."""
     groups = detect.detect(settings, "ingest_source/1")
     for group in groups:
         load.load(settings, "ingest_source/1", group)
@@ -42,7 +42,7 @@ def publish_a_change(settings: Settings) -> dict[str, str]:
 
 @pytest.fixture
 def hostile(pipeline: Pipeline, postgres: EmbeddedPostgres) -> Pipeline:
-    """A warehouse whose login finds other people's functions and operators first."""
+    """A warehouse whose login finds someone else's functions and operators first."""
     name = pipeline.url.rsplit("/", 1)[1]
     with psycopg.connect(postgres.url(name, SUPERUSER), autocommit=True) as server:
         server.execute(EVIL)
@@ -52,12 +52,12 @@ def hostile(pipeline: Pipeline, postgres: EmbeddedPostgres) -> Pipeline:
     return pipeline
 
 
-def test_a_hostile_search_path_changes_nothing_of_what_is_published(hostile: Pipeline) -> None:
+def test_a_hostile_search_path_does_not_affect_publishing(hostile: Pipeline) -> None:
     hostile.change('update "Production"."Product" set "ListPrice" = "ListPrice" + 1 where "ListPrice" > 0')
     assert publish_a_change(hostile.settings) == {"Production_Product": "published"}
 
 
-def test_the_encryption_that_the_url_asks_for_holds_for_every_library(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_every_library_uses_the_encryption_that_the_url_requires(pipeline: Pipeline, tmp_path: Path) -> None:
     certificate = self_signed(tmp_path, "localhost")
     plain = pipeline.url.replace("127.0.0.1", "localhost")
     port = plain.rsplit(":", 1)[1].split("/")[0]
@@ -68,14 +68,16 @@ def test_the_encryption_that_the_url_asks_for_holds_for_every_library(pipeline: 
         settings = pipeline.settings.model_copy(update={"warehouse_url": SecretStr(url)})
         assert publish_a_change(settings) == {"Production_Product": "published"}
         with open_warehouse(settings).connect() as connection:
-            assert connection.execute("show statement_timeout").fetchone() == ("77777ms",), "what it asks for besides"
+            assert connection.execute("show statement_timeout").fetchone() == ("77777ms",), (
+                "other options of the URL apply too"
+            )
             assert connection.execute("show timezone").fetchone() == ("UTC",)
 
 
 @pytest.mark.parametrize(
     "url", ["postgresql://u:s3cret%zz@db/aw", "postgresql://u:p@s3cret/x@db/aw", "postgresql://u:s3cret@[db/aw"]
 )
-def test_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
+def test_an_invalid_url_is_not_shown(url: str) -> None:
     with (
         pytest.raises(PlatformError, match="The warehouse's URL") as raised,
         open_warehouse(Settings(warehouse_url=SecretStr(url))).connect(),

@@ -1,4 +1,4 @@
-"""Warm workers: what a task needs is imported before its process is forked."""
+"""Warm workers: everything that a task needs is imported before its process is forked."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ print("new:", *sorted(name for name in new if not name.startswith("adventurework
 """
 
 
-def test_tasks_import_nothing(pipeline: Pipeline) -> None:
+def test_tasks_import_nothing_new(pipeline: Pipeline) -> None:
     pipeline.change('update "Sales"."SalesTerritory" set "CostYTD" = "CostYTD" + 1')
     assert pipeline.settings.source_url is not None
     with psycopg.connect(pipeline.url) as connection:
@@ -55,6 +55,6 @@ def test_tasks_import_nothing(pipeline: Pipeline) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "dashboard: False" in done.stdout.splitlines(), "only the API server serves it"
+    assert "dashboard: False" in done.stdout.splitlines(), "only the API server imports it"
     [line] = [line for line in done.stdout.splitlines() if line.startswith("new:")]
     assert line == "new:"

@@ -1,4 +1,4 @@
-"""What the watch tells a collector of a real warehouse, whatever state the collector is in, and what it drops."""
+"""The watch: the metrics that it sends about a real warehouse, unreliable collectors, and retention."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ __all__ = ["collector"]
 
 HOUR = 3600
 LONG = 600
-"""Seconds that a hanging collector is given: nobody may wait for that."""
+"""Timeout in seconds that is configured for a hanging collector; nothing may wait for that long."""
 
 Watch = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture(scope="module")
 def airflow_url(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Airflow's database, as Airflow lays it out: three runs wait, the oldest for an hour."""
+    """Airflow's database with Airflow's own schema: three runs are waiting, the oldest for an hour."""
     name = "airflow_of_metrics"
     with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
         connection.execute(f"create database {name} owner airflow")
@@ -57,7 +57,7 @@ def airflow_url(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFac
             " select 'daily_sales_etl', 'run_' || n, 'manual', now(), 'queued', now() - n * interval '30 minutes'"
             " from generate_series(0, 2) as n"
         )
-        # Somebody paused this one: its run waits for a person, and raises no alarm.
+        # This DAG is paused: its run waits for a person and must not count as waiting.
         connection.execute("insert into dag_bundle (name, active) values ('dags-folder', true)")
         connection.execute(
             "insert into dag (dag_id, is_paused, bundle_name, fileloc, is_stale, has_task_concurrency_limits,"
@@ -74,7 +74,7 @@ def airflow_url(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def watch(pipeline: Pipeline, airflow_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watch:
-    """Starts `adventureworks watch` on the warehouse of the pipeline."""
+    """Return a function that starts `adventureworks watch` on the warehouse of the pipeline."""
     for name in [*os.environ]:
         if name.startswith("OTEL_") or name in {"HTTP_PROXY", "http_proxy"}:
             monkeypatch.delenv(name)
@@ -94,17 +94,17 @@ def watch(pipeline: Pipeline, airflow_url: str, tmp_path: Path, monkeypatch: pyt
     return start
 
 
-def waiting_message(pipeline: Pipeline, since: timedelta) -> None:
+def add_waiting_message(pipeline: Pipeline, since: timedelta) -> None:
     with psycopg.connect(pipeline.url) as connection:
         rendered = RenderedMessage(subject="Late", html="<p>Late</p>", text="Late")
-        store.add(connection, rendered, channel="email", recipient="sales@example.org", told="late")
+        store.add(connection, rendered, channel="email", recipient="sales@example.org", dedup_key="late")
         connection.execute("update ops.outbox set created = created - %s", (since,))
 
 
-def test_metrics_say_what_is_stale_blocked_set_aside_and_waiting(
+def test_metrics_report_what_is_stale_blocked_set_aside_and_waiting(
     pipeline: Pipeline, watch: Watch, collector: Collector
 ) -> None:
-    # Every store breaks its contract; one order line does; a product is changed, and no mart follows.
+    # All stores and one order line break their contracts; products change, but no mart is computed again.
     pipeline.change('update "Sales"."Store" set "Name" = null')
     pipeline.change(
         'update "Sales"."SalesOrderDetail" set "OrderQty" = 0'
@@ -112,7 +112,7 @@ def test_metrics_say_what_is_stale_blocked_set_aside_and_waiting(
     )
     pipeline.change('update "Production"."Product" set "ListPrice" = "ListPrice" + 1 where "ListPrice" > 0')
     assert pipeline.ingest().opened["Sales_Store"]
-    waiting_message(pipeline, timedelta(hours=2))
+    add_waiting_message(pipeline, timedelta(hours=2))
     with psycopg.connect(pipeline.url) as connection:
         connection.execute("update ops.publication set published_at = published_at - interval '3 hours'")
 
@@ -127,7 +127,7 @@ def test_metrics_say_what_is_stale_blocked_set_aside_and_waiting(
     assert 0 < behind["Sales_Store"] < HOUR
     stale = {mart for mart in MARTS if behind[mart]}
     assert {"product_performance", "inventory_status", "data_quality"} <= stale
-    assert "exchange_rates" not in stale, "it is made of neither products nor sales"
+    assert "exchange_rates" not in stale, "it depends on neither products nor sales"
     assert all(3 * HOUR <= behind[mart] < 4 * HOUR for mart in stale)
     assert not any(behind[table] for table in SOURCE_TABLES if table != "Sales_Store")
     ages = collector.values("adventureworks.asset.age", "asset", kind="mart")
@@ -138,7 +138,7 @@ def test_metrics_say_what_is_stale_blocked_set_aside_and_waiting(
             state.asset: state for state in asset_states(connection, decide_now(pipeline.settings, connection).behind)
         }
     assert {asset for asset, state in states.items() if state.verdict == "blocked"} == {"Sales_Store"}
-    assert {mart for mart in MARTS if not states[mart].fresh} == stale, "`adventureworks status` says the same"
+    assert {mart for mart in MARTS if not states[mart].fresh} == stale, "`adventureworks status` agrees"
     verdicts = collector.values("adventureworks.assets", "verdict", kind="source")
     assert (verdicts["blocked"], verdicts["never published"], sum(verdicts.values())) == (1, 0, 71)
     set_aside = collector.values("adventureworks.rows.set_aside", "asset")
@@ -156,70 +156,70 @@ def test_metrics_say_what_is_stale_blocked_set_aside_and_waiting(
     assert collector.units["adventureworks.queue.age"] == collector.units["adventureworks.asset.behind"] == "s"
 
 
-def test_figures_that_cannot_be_read_stay_for_a_while_and_their_age_is_told(
+def test_unreadable_figures_are_kept_for_a_while_and_their_age_is_reported(
     collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
     monkeypatch.delenv("OTEL_RESOURCE_ATTRIBUTES", raising=False)
     of_warehouse = [Figure(BLOCKED, 1, {"asset": "daily_sales"})]
     of_airflow = [Figure(QUEUE_AGE, 2, {"queue": "runs"})]
-    for forget_after, kept in ((LONG, {"daily_sales": 1}), (0.2, {})):
+    for max_age, kept in ((LONG, {"daily_sales": 1}), (0.2, {})):
         collector.series.clear()
-        telemetry = Telemetry(forget_after, "staging")
-        telemetry.take(lambda: of_warehouse, lambda: of_airflow)
+        telemetry = Telemetry(max_age, "staging")
+        telemetry.refresh(lambda: of_warehouse, lambda: of_airflow)
         time.sleep(0.3)
-        telemetry.take(lambda: [1 / 0], lambda: of_airflow)  # type: ignore[list-item]
+        telemetry.refresh(lambda: [1 / 0], lambda: of_airflow)  # type: ignore[list-item]
         telemetry.close()
         assert collector.values(QUEUE_AGE.name, "queue") == {"runs": 2}
         assert (collector.values(BLOCKED.name, "asset") if BLOCKED.name in collector.series else {}) == kept
         [age] = collector.series[FIGURES_AGE.name].values()
-        assert 0.3 <= age < LONG, "of the figures that are old, not of those that are new"
+        assert 0.3 <= age < LONG, "the age of the old figures, not of the new ones"
     assert collector.resource["deployment.environment.name"] == "staging"
 
 
-@pytest.mark.parametrize("trouble", ["nobody listens", "it hangs", "nonsense"])
-def test_a_collector_in_trouble_is_no_trouble_for_the_watch(
-    watch: Watch, pipeline: Pipeline, collector: Collector, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, trouble: str
+@pytest.mark.parametrize("failure", ["nothing listens", "it hangs", "invalid URL"])
+def test_a_failing_collector_does_not_disturb_the_watch(
+    watch: Watch, pipeline: Pipeline, collector: Collector, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, failure: str
 ) -> None:
     use_mail(monkeypatch, inbox.port)
     collector.hangs = True
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         endpoints = {
-            "nobody listens": f"http://127.0.0.1:{free.getsockname()[1]}",
+            "nothing listens": f"http://127.0.0.1:{free.getsockname()[1]}",
             "it hangs": collector.endpoint,
-            "nonsense": "no address",
+            "invalid URL": "no address",
         }
         running = watch(
             "--every",
             "1",
-            OTEL_EXPORTER_OTLP_ENDPOINT=endpoints[trouble],
+            OTEL_EXPORTER_OTLP_ENDPOINT=endpoints[failure],
             OTEL_EXPORTER_OTLP_TIMEOUT=str(LONG),
             OTEL_METRIC_EXPORT_INTERVAL="200",
         )
         try:
             for number in range(2):
-                waiting_message(pipeline, timedelta())
+                add_waiting_message(pipeline, timedelta())
                 deadline = time.monotonic() + LONG / 10
                 while not (late := [subject for subject in inbox.subjects() if subject == "Late"]):
                     assert running.poll() is None, running.communicate()[1]
                     assert time.monotonic() < deadline, number
                     time.sleep(0.1)
                 inbox.mails.clear()
-                assert late == ["Late"], "rounds go on, and send once"
+                assert late == ["Late"], "rounds continue, and each message is sent once"
                 with psycopg.connect(pipeline.url) as connection:
                     connection.execute("delete from ops.outbox")
             running.send_signal(signal.SIGTERM)
             assert running.wait(LONG / 10) == 0
         finally:
             running.kill()
-    assert collector.requests == (1 if trouble == "it hangs" else 0)
+    assert collector.requests == (1 if failure == "it hangs" else 0)
 
 
-def test_without_a_collector_nothing_of_opentelemetry_is_even_loaded() -> None:
+def test_without_a_collector_opentelemetry_is_not_imported() -> None:
     script = (
         "import sys; from adventureworks.monitoring.telemetry import Telemetry\n"
-        "Telemetry(1).take(lambda: 1 / 0)\n"
+        "Telemetry(1).refresh(lambda: 1 / 0)\n"
         "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     )
     quiet = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
@@ -228,7 +228,7 @@ def test_without_a_collector_nothing_of_opentelemetry_is_even_loaded() -> None:
 
 
 def age_everything(pipeline: Pipeline, by: timedelta) -> None:
-    """Makes all records of the warehouse older than they are."""
+    """Make all records of the warehouse older by this interval."""
     times = "select table_name, column_name from information_schema.columns where table_schema = 'ops'"
     kinds = (
         " and data_type like 'timestamp%' and table_name in (select tablename from pg_tables where schemaname = 'ops')"
@@ -239,7 +239,7 @@ def age_everything(pipeline: Pipeline, by: timedelta) -> None:
                 connection.execute(f"update ops.{table} set {column} = {column} - %s", (by,))
 
 
-def test_records_are_dropped_when_they_are_old_and_no_decision_changes(pipeline: Pipeline) -> None:
+def test_old_records_are_dropped_without_changing_any_decision(pipeline: Pipeline) -> None:
     dearer = 'update "Production"."Product" set "ListPrice" = "ListPrice" + 1 where "ListPrice" > 0'
     for _ in range(2):
         pipeline.change('update "Sales"."SalesTerritory" set "CostYTD" = "CostYTD" + 1')
@@ -250,33 +250,33 @@ def test_records_are_dropped_when_they_are_old_and_no_decision_changes(pipeline:
     assert pipeline.ingest().opened == {"Sales_Store": "few_rows_are_set_aside"}
     with psycopg.connect(pipeline.url) as connection:
         connection.execute("update ops.incident set status = 'resolved', resolved_at = current_timestamp")
-    waiting_message(pipeline, timedelta())
+    add_waiting_message(pipeline, timedelta())
     for _ in range(2):
         pipeline.change(dearer)
         pipeline.ingest()
     age_everything(pipeline, timedelta(days=100))
     with open_warehouse(pipeline.settings).connect("test") as connection:
         before = decide_now(pipeline.settings, connection)
-    assert "daily_sales_etl" in before.startable
+    assert "daily_sales_etl" in before.runnable
 
     retention.drop_records(pipeline.settings, datetime.now(UTC))
     with open_warehouse(pipeline.settings).connect("test") as connection:
         assert decide_now(pipeline.settings, connection) == before
     kept = dict(pipeline.published("select asset, array_agg(version order by version) from ops.publication group by 1"))
     assert kept["Sales_SalesTerritory"] == [3]
-    # Some marts are made of version 3 of the products still.
+    # Some marts were still computed from version 3 of the products.
     assert kept["Production_Product"] == [4, 5]
     assert kept["data_quality"] == [3]
     assert pipeline.published("select count(*) from ops.incident where status = 'resolved'") == [(0,)]
     assert dict(pipeline.published("select asset, count(*) from ops.change group by 1"))["Production_Product"] == 1
     blocked = pipeline.published("select status from ops.change where asset = 'Sales_Store' order by detected_at")
-    assert blocked[-1] == ("blocked",), "since when it is blocked is told still"
+    assert blocked[-1] == ("blocked",), "the time since when it is blocked is still known"
     assert pipeline.published("select count(*) from ops.outbox where sent_at is null and given_up_at is null") == [(1,)]
     assert pipeline.settle(), "what was due is computed"
     assert pipeline.settle() == []
 
 
-def test_runs_of_airflow_are_dropped_when_they_are_old(
+def test_old_airflow_runs_are_dropped(
     pipeline: Pipeline, airflow_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
@@ -301,21 +301,19 @@ def test_runs_of_airflow_are_dropped_when_they_are_old(
         connection.execute("delete from dag_run where dag_id = 'credit_card_analysis'")
     assert runs == [("days_ago_10",)]
     assert events == [(1,)]
-    assert paused == [("customer_analytics",)], "what a person set stays"
+    assert paused == [("customer_analytics",)], "a paused DAG stays paused"
 
 
-def test_logs_are_dropped_when_they_are_old(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_old_logs_are_dropped(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(retention.LOG_FOLDER, str(tmp_path))
     now = datetime.now(UTC)
-    for run, days in {"old": 100, "young": 10}.items():
+    for run, days in {"old": 100, "recent": 10}.items():
         log = tmp_path / "dag_id=daily_sales_etl" / f"run_id={run}" / "task_id=build" / "attempt=1.log"
         log.parent.mkdir(parents=True)
         log.write_text("Built.")
         os.utime(log, times=((now - timedelta(days=days)).timestamp(),) * 2)
     retention.drop_logs(pipeline.settings, now)
-    assert [log.parts[-3] for log in tmp_path.rglob("*.log")] == ["run_id=young"]
+    assert [log.parts[-3] for log in tmp_path.rglob("*.log")] == ["run_id=recent"]
     for days in range(2, 4):
         retention.drop_logs(pipeline.settings, now + timedelta(days=days))
-    assert [folder.name for folder in tmp_path.glob("*/run_id=*")] == ["run_id=young"]
+    assert [folder.name for folder in tmp_path.glob("*/run_id=*")] == ["run_id=recent"]

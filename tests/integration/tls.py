@@ -1,4 +1,4 @@
-"""TLS before a PostgreSQL server that has none: so that what clients ask of it can be tested on any machine."""
+"""A TLS proxy for a PostgreSQL server without TLS, so that the TLS settings of clients can be tested anywhere."""
 
 import socket
 import ssl
@@ -18,7 +18,7 @@ GSS_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x30"
 
 
 def self_signed(folder: Path, host: str, valid_for: timedelta = timedelta(days=1)) -> Path:
-    """A certificate of this host; its key lies beside it."""
+    """Create a certificate for this host and return its path; its key is next to it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
@@ -43,7 +43,7 @@ def self_signed(folder: Path, host: str, valid_for: timedelta = timedelta(days=1
 
 
 class TlsFront:
-    """Answers PostgreSQL's request for TLS, and passes on to the server what is inside."""
+    """Proxy that answers PostgreSQL's request for TLS and forwards the decrypted traffic to the server."""
 
     def __init__(self, target: int, certificate: Path) -> None:
         self.handshakes = 0
@@ -62,23 +62,23 @@ class TlsFront:
 
     def _serve(self, client: socket.socket) -> None:
         with suppress(OSError), client:
-            while (asked := client.recv(8)) == GSS_REQUEST:
+            while (request := client.recv(8)) == GSS_REQUEST:
                 client.sendall(b"N")
-            if asked != SSL_REQUEST:
+            if request != SSL_REQUEST:
                 return
             client.sendall(b"S")
-            with self._context.wrap_socket(client, server_side=True) as safe:
+            with self._context.wrap_socket(client, server_side=True) as encrypted:
                 self.handshakes += 1
                 with socket.create_connection(("127.0.0.1", self._target)) as server:
-                    back = threading.Thread(target=_pass_on, args=(server, safe), daemon=True)
-                    back.start()
-                    _pass_on(safe, server)
-                    back.join(timeout=5)
+                    replies = threading.Thread(target=_forward, args=(server, encrypted), daemon=True)
+                    replies.start()
+                    _forward(encrypted, server)
+                    replies.join(timeout=5)
 
 
 @contextmanager
 def tls_front(target: int, certificate: Path) -> Iterator[TlsFront]:
-    """A front before a server on a port of this machine."""
+    """Provide a TLS proxy for a server on a port of this machine."""
     front = TlsFront(target, certificate)
     try:
         yield front
@@ -86,7 +86,7 @@ def tls_front(target: int, certificate: Path) -> Iterator[TlsFront]:
         front.listener.close()
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def _forward(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):
         while data := source.recv(65_536):
             target.sendall(data)

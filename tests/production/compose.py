@@ -1,4 +1,4 @@
-"""docker-compose.yaml and the Dockerfile, read as Docker would: variables filled in, anchors merged."""
+"""Reads docker-compose.yaml and the Dockerfile as Docker does: with variables substituted and anchors merged."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ _VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?:(?P<kind>:-|:\?)(?P<other>(?:[
 
 
 class Unset(Exception):
-    """A variable that must be set is not."""
+    """A required variable is not set."""
 
 
 class Compose:
-    """The compose file with the variables of an `.env`."""
+    """The compose file with the variables of an `.env` file."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """The whole file, everything filled in."""
-        return dict(self._filled(yaml.safe_load(COMPOSE_FILE.read_text())))
+        """The whole file with all variables substituted."""
+        return dict(self._substituted(yaml.safe_load(COMPOSE_FILE.read_text())))
 
     @property
     def services(self) -> dict[str, dict[str, Any]]:
-        """What is started."""
+        """The services by name."""
         return dict(self.content["services"])
 
-    def _filled(self, value: Any) -> Any:
+    def _substituted(self, value: Any) -> Any:
         if isinstance(value, str):
             return _VARIABLE.sub(self._value, value)
         if isinstance(value, dict):
-            return {name: self._filled(part) for name, part in value.items()}
-        return [self._filled(part) for part in value] if isinstance(value, list) else value
+            return {name: self._substituted(part) for name, part in value.items()}
+        return [self._substituted(part) for part in value] if isinstance(value, list) else value
 
     def _value(self, match: re.Match[str]) -> str:
         if match[0] == "$$":
@@ -56,11 +56,11 @@ class Compose:
             return value
         if match["kind"] == ":?":
             raise Unset(match["name"])
-        return str(self._filled(match["other"]))
+        return str(self._substituted(match["other"]))
 
 
 def set_up(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs deploy/set-up.sh as if the repository were this folder."""
+    """Run deploy/set-up.sh as if this folder were the repository."""
     script = folder / "deploy" / SET_UP.name
     script.parent.mkdir(exist_ok=True)
     script.write_text(SET_UP.read_text())
@@ -70,13 +70,13 @@ def set_up(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def variables(folder: Path) -> dict[str, str]:
-    """The variables of the `.env` in a folder."""
+    """Return the variables of the `.env` file in a folder."""
     pairs = (line.split("=", 1) for line in (folder / ".env").read_text().splitlines())
     return {name: value[1:-1] for name, value in pairs}
 
 
 def instructions() -> Iterator[tuple[str, str]]:
-    """The instructions of the Dockerfile with their arguments, continued lines joined, comments left out."""
+    """Yield the instructions of the Dockerfile and their arguments, with continued lines joined and no comments."""
     lines = [line for line in DOCKERFILE.read_text().splitlines() if line.strip() and not line.lstrip().startswith("#")]
     for line in "\n".join(lines).replace("\\\n", " ").splitlines():
         name, _, arguments = line.partition(" ")
@@ -84,7 +84,7 @@ def instructions() -> Iterator[tuple[str, str]]:
 
 
 def image_environment() -> dict[str, str]:
-    """What the image itself sets, of its last stage, but for PATH."""
+    """Return the environment variables that the image's last stage sets, except PATH."""
     found: dict[str, str] = {}
     for name, arguments in instructions():
         if name == "FROM":

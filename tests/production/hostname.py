@@ -1,8 +1,8 @@
-"""The name by which Airflow knows a machine, where several machines are processes of one."""
+"""Airflow's hostname callable for tests in which the processes of one machine represent several hosts."""
 
 import os
 
 
 def own() -> str:
-    """What the test calls this machine."""
+    """Return the name that the test gives to this host."""
     return os.environ["TOPOLOGY_HOST"]

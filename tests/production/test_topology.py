@@ -1,4 +1,4 @@
-"""The services of docker-compose.yaml, run as processes: two workers with homes of their own, one of them killed."""
+"""The services of docker-compose.yaml run as processes, with two workers that have separate homes; one is killed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart
 from adventureworks.settings import Settings
-from adventureworks.source.sample import generate
+from adventureworks_sample import generate
 from tests.e2e.running import wait_for
 from tests.integration.pipeline import Pipeline
 from tests.production.topology import Topology, missing_programs
@@ -26,16 +26,16 @@ from tests.production.topology import Topology, missing_programs
 WORKERS = ("worker-1", "worker-2")
 SERVICES = ("scheduler", "dag-processor", "triggerer", "watch")
 CHANGED = "Production_WorkOrderRouting"
-KILLED_WHILE_AT = ("load", "check", "build", "gate")
+TASKS_TO_KILL = ("load", "check", "build", "gate")
 MONTHLY = "financial_reporting"
-PATIENCE = 600
+TIMEOUT_SECONDS = 600
 
 pytestmark = pytest.mark.timeout(1500)
 
 
 @pytest.fixture(scope="module")
 def topology(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
-    """Everything that `docker compose up` starts, on the files of a small generated company that are all published."""
+    """All services that `docker compose up` starts, with the files of a small generated company already published."""
     if missing := missing_programs():
         pytest.skip(f"no {' and '.join(missing)}: on Debian or Ubuntu apt install redis-server")
     folder = tmp_path_factory.mktemp("topology")
@@ -60,7 +60,7 @@ def topology(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
 
 
 def publish_everything(topology: Topology) -> None:
-    """Loads and analyses the files without Airflow, in a tenth of the time: e2e tests a first load by Airflow."""
+    """Load and analyse the files without Airflow, in a tenth of the time; tests/e2e covers a first load by Airflow."""
     warehouse = SecretStr(topology.url("warehouse"))
     pipeline = Pipeline(Settings(source=str(topology.folder / "source"), warehouse_url=warehouse))
     assert pipeline.ingest().published.keys() == SOURCE_TABLES.keys()
@@ -68,12 +68,12 @@ def publish_everything(topology: Topology) -> None:
 
 
 def versions(topology: Topology) -> dict[str, int]:
-    """The newest version of everything that is published."""
+    """Return the newest version of every published asset."""
     return dict(topology.sql("warehouse", "select asset, max(version) from ops.publication group by asset"))
 
 
 def is_quiet(topology: Topology) -> bool:
-    """Nothing runs or is about to, but for the reports of past months, which are delivered one after the other."""
+    """Return whether nothing runs or is about to run, except the delivery of the reports of past months."""
     [(active,)] = topology.sql(
         "airflow",
         "select (select count(*) from dag_run where state in ('queued', 'running') and dag_id <> %s) +"
@@ -84,23 +84,23 @@ def is_quiet(topology: Topology) -> bool:
 
 
 def sources_of(mart: Mart) -> set[str]:
-    """The source tables that a mart is made of, be it through other marts."""
+    """Return the source tables that a mart depends on, directly or through other marts."""
     return set().union(*({name} if name in SOURCE_TABLES else sources_of(MARTS[name]) for name in mart.inputs))
 
 
 def open_incidents(topology: Topology) -> set[tuple[str, str]]:
-    """Of which asset, which rule."""
+    """Return the asset and rule of every open incident."""
     return set(topology.sql("warehouse", "select asset, rule from ops.incident where status <> 'resolved'"))
 
 
 def stale(topology: Topology) -> list[str]:
-    """What is not fresh, as the command line says it in one of the services."""
+    """Return the assets that are not fresh according to the command line in one of the services."""
     status = json.loads(topology.run("scheduler", "adventureworks", "status", "--json"))
     return [asset["asset"] for asset in status["assets"] if not asset["fresh"]]
 
 
 def routing_cost(topology: Topology) -> tuple[Decimal, ...]:
-    """What the routing of work orders cost, as the published table says it and as the mart does."""
+    """Return the cost of work order routing according to the published table and according to the mart."""
     [found] = topology.sql(
         "warehouse",
         f'select (select sum("ActualCost") from raw."{CHANGED}"),'
@@ -109,8 +109,8 @@ def routing_cost(topology: Topology) -> tuple[Decimal, ...]:
     return found
 
 
-def raise_in_the_first_row(topology: Topology, by: int, **columns: str) -> None:
-    """Replaces the files of these tables by files with a larger value of a column in the first row."""
+def increase_first_row(topology: Topology, by: int, **columns: str) -> None:
+    """Replace the files of these tables by files in which a column has a larger value in the first row."""
     files = [topology.folder / "source" / f"{asset}.parquet" for asset in columns]
     for file, column in zip(files, columns.values(), strict=True):
         table = pq.read_table(file)
@@ -123,66 +123,66 @@ def raise_in_the_first_row(topology: Topology, by: int, **columns: str) -> None:
         file.with_suffix(".draft").replace(file)
 
 
-def kill_a_worker_at_work(topology: Topology) -> tuple[str, tuple[str, str, str, int]]:
-    """Kills a worker with all its processes in the middle of a task; returns the worker and the task."""
-    at_work = (
+def kill_working_worker(topology: Topology) -> tuple[str, tuple[str, str, str, int]]:
+    """Kill a worker with all its processes in the middle of a task; return the worker and the task."""
+    running_tasks = (
         "select hostname, dag_id, run_id, task_id, map_index from task_instance"
         " where state = 'running' and task_id = any(%s) and dag_id <> %s order by start_date"
     )
-    which = (list(KILLED_WHILE_AT), MONTHLY)
+    parameters = (list(TASKS_TO_KILL), MONTHLY)
     while True:
-        worker, *task = wait_for(lambda: topology.sql("airflow", at_work, *which), PATIENCE)[0]
+        worker, *task = wait_for(lambda: topology.sql("airflow", running_tasks, *parameters), TIMEOUT_SECONDS)[0]
         topology.signal(worker, signal.SIGSTOP)
-        time.sleep(1)  # for what the task may have said just before
-        if (worker, *task) in topology.sql("airflow", at_work, *which):
+        time.sleep(1)  # until messages sent just before have arrived
+        if (worker, *task) in topology.sql("airflow", running_tasks, *parameters):
             topology.signal(worker, signal.SIGKILL)
             dag, run, name, index = task
             return worker, (dag, run, name, index)
         topology.signal(worker, signal.SIGCONT)
 
 
-def test_who_has_not_signed_in_sees_nothing_and_roles_hold(topology: Topology) -> None:
+def test_anonymous_users_see_no_data_and_roles_are_enforced(topology: Topology) -> None:
     admin = topology.admin()
-    people = []
+    users = []
     for name, role in (("reader", "Viewer"), ("editor", "User")):
-        word = secrets.token_urlsafe()
-        about = {"username": name, "email": f"{name}@example.com", "first_name": name, "last_name": role}
-        made = admin.post("/auth/fab/v1/users", json={**about, "password": word, "roles": [{"name": role}]})
-        assert made.is_success, made.text
-        people.append(topology.signed_in(name, word))
-    nobody, (reader, editor) = topology.visitor(), people
+        password = secrets.token_urlsafe()
+        account = {"username": name, "email": f"{name}@example.com", "first_name": name, "last_name": role}
+        answer = admin.post("/auth/fab/v1/users", json={**account, "password": password, "roles": [{"name": role}]})
+        assert answer.is_success, answer.text
+        users.append(topology.signed_in(name, password))
+    anonymous, (reader, editor) = topology.client(), users
 
-    assert nobody.get("/api/v2/dags").status_code == 401
+    assert anonymous.get("/api/v2/dags").status_code == 401
     for page in ("/dashboard/overview", "/dashboard/lineage", "/dashboard/quality"):
-        assert [visitor.get(page).status_code for visitor in (nobody, reader)] == [401, 200], page
+        assert [user.get(page).status_code for user in (anonymous, reader)] == [401, 200], page
     answers = [
-        visitor.post("/dashboard/incidents/none/acknowledge", headers={"Origin": topology.ui}).status_code
-        for visitor in (nobody, reader, editor)
+        user.post("/dashboard/incidents/none/acknowledge", headers={"Origin": topology.ui}).status_code
+        for user in (anonymous, reader, editor)
     ]
-    assert answers == [401, 403, 409], "who may edit DAGs may acknowledge; 409: there is no such incident"
+    assert answers == [401, 403, 409], "only users who may edit DAGs may acknowledge; 409: there is no such incident"
 
 
-def test_a_change_gets_through_both_workers_and_nothing_else_is_computed_again(topology: Topology) -> None:
+def test_a_change_is_processed_by_both_workers_and_nothing_else_is_recomputed(topology: Topology) -> None:
     changed = {"Production_ProductInventory": "Quantity", "Sales_SalesPersonQuotaHistory": "SalesQuota"}
     marts = {name for name, mart in MARTS.items() if sources_of(mart) & changed.keys()}
     assert {"inventory_status", "sales_person_performance"} <= marts
-    # The reports of all past months would take longer than everything else.
+    # Pause them: the reports of all past months would take longer than everything else.
     pausing = partial(topology.admin().patch, f"/api/v2/dags/{MONTHLY}", json={"is_paused": True})
-    wait_for(lambda: topology.all_run() and pausing().is_success, PATIENCE)
-    looked = "select count(*) from dag_run where dag_id = 'ingest_source' and state = 'success'"
-    wait_for(lambda: topology.sql("airflow", looked) != [(0,)] and is_quiet(topology), PATIENCE)
+    wait_for(lambda: topology.all_run() and pausing().is_success, TIMEOUT_SECONDS)
+    ingestions = "select count(*) from dag_run where dag_id = 'ingest_source' and state = 'success'"
+    wait_for(lambda: topology.sql("airflow", ingestions) != [(0,)] and is_quiet(topology), TIMEOUT_SECONDS)
     assert stale(topology) == []
     assert versions(topology) == dict.fromkeys([*SOURCE_TABLES, *MARTS], 1)
 
     [(before,)] = topology.sql("airflow", "select clock_timestamp()")
-    raise_in_the_first_row(topology, by=1, **changed)
-    awaited = {*changed, "inventory_status", "sales_person_performance", "data_quality"}
-    wait_for(lambda: topology.all_run() and all(versions(topology)[name] > 1 for name in awaited), PATIENCE)
-    wait_for(lambda: is_quiet(topology), PATIENCE)
+    increase_first_row(topology, by=1, **changed)
+    expected = {*changed, "inventory_status", "sales_person_performance", "data_quality"}
+    wait_for(lambda: topology.all_run() and all(versions(topology)[name] > 1 for name in expected), TIMEOUT_SECONDS)
+    wait_for(lambda: is_quiet(topology), TIMEOUT_SECONDS)
     assert stale(topology) == []
     now = versions(topology)
-    assert awaited <= {name for name in now if now[name] > 1} <= {*changed, *marts, "data_quality"}
-    assert {now[name] for name in changed} == {2}, "a table is published once"
+    assert expected <= {name for name in now if now[name] > 1} <= {*changed, *marts, "data_quality"}
+    assert {now[name] for name in changed} == {2}, "each table is published once"
     since = "select distinct {} from task_instance where state = 'success' and start_date > %s and dag_id <> %s"
     built = topology.sql("airflow", since.format("dag_id") + " and task_id = 'build'", before, MONTHLY)
     assert {dag for (dag,) in built} == {MARTS[name].dag for name in {*marts, "data_quality"}}
@@ -190,7 +190,7 @@ def test_a_change_gets_through_both_workers_and_nothing_else_is_computed_again(t
     assert {host for (host,) in hosts} == set(WORKERS)
 
 
-def test_every_service_is_healthy_by_its_own_check(topology: Topology) -> None:
+def test_every_service_passes_its_health_check(topology: Topology) -> None:
     for service in ("api-server", "redis", *SERVICES):
         assert topology.is_healthy(service), service
     for worker in WORKERS:
@@ -199,8 +199,8 @@ def test_every_service_is_healthy_by_its_own_check(topology: Topology) -> None:
     assert list((topology.folder / "homes").glob("*/postgres")) == []
 
 
-def test_the_reader_of_the_warehouse_reads_all_and_changes_nothing(topology: Topology) -> None:
-    topology.create_databases("warehouse")  # a second time, it changes nothing
+def test_the_warehouse_reader_can_read_everything_and_change_nothing(topology: Topology) -> None:
+    topology.create_databases("warehouse")  # running it again changes nothing
     with psycopg.connect(topology.url("warehouse", "reader"), autocommit=True) as connection:
         for name in MARTS:
             assert connection.execute(f"select count(*) from marts.{name}").fetchone() != (0,)
@@ -211,14 +211,18 @@ def test_the_reader_of_the_warehouse_reads_all_and_changes_nothing(topology: Top
         psycopg.connect(topology.url("warehouse", "reader").replace("/warehouse", "/airflow"))
 
 
-def test_what_a_killed_worker_was_at_is_done_by_the_other_one(topology: Topology) -> None:
-    before, known, then = routing_cost(topology), open_incidents(topology), versions(topology)
-    raise_in_the_first_row(topology, by=10, **{CHANGED: "ActualCost"})
-    killed, task = kill_a_worker_at_work(topology)
+def test_the_task_of_a_killed_worker_is_done_by_the_other_worker(topology: Topology) -> None:
+    cost_before, incidents_before, versions_before = (
+        routing_cost(topology),
+        open_incidents(topology),
+        versions(topology),
+    )
+    increase_first_row(topology, by=10, **{CHANGED: "ActualCost"})
+    killed, task = kill_working_worker(topology)
 
-    # What judges all marts comes last.
-    wait_for(lambda: versions(topology)["data_quality"] > then["data_quality"], PATIENCE)
-    wait_for(lambda: is_quiet(topology), PATIENCE)
+    # The DAG that checks all marts runs last.
+    wait_for(lambda: versions(topology)["data_quality"] > versions_before["data_quality"], TIMEOUT_SECONDS)
+    wait_for(lambda: is_quiet(topology), TIMEOUT_SECONDS)
     [survivor] = set(WORKERS) - {killed}
     assert topology.sql(
         "airflow",
@@ -227,10 +231,14 @@ def test_what_a_killed_worker_was_at_is_done_by_the_other_one(topology: Topology
         *task,
     ) == [("success", 2, survivor)]
     touched = {CHANGED} | {name for name, mart in MARTS.items() if CHANGED in sources_of(mart)}
-    more = {name: version - then[name] for name, version in versions(topology).items() if version > then[name]}
-    assert set(more.values()) == {1}, "nothing was published twice"
-    # A mart that came out the same is no new version.
-    assert {CHANGED, "production_costs", "data_quality"} <= more.keys() <= touched
-    assert [now - earlier for now, earlier in zip(routing_cost(topology), before, strict=True)] == [10, 10]
-    assert open_incidents(topology) <= known
+    new_versions = {
+        name: version - versions_before[name]
+        for name, version in versions(topology).items()
+        if version > versions_before[name]
+    }
+    assert set(new_versions.values()) == {1}, "nothing was published twice"
+    # An unchanged mart gets no new version.
+    assert {CHANGED, "production_costs", "data_quality"} <= new_versions.keys() <= touched
+    assert [now - earlier for now, earlier in zip(routing_cost(topology), cost_before, strict=True)] == [10, 10]
+    assert open_incidents(topology) <= incidents_before
     assert stale(topology) == []

@@ -1,7 +1,6 @@
-"""The services of docker-compose.yaml as processes: their commands, their environment, homes of their own.
+"""Runs the services of docker-compose.yaml as processes, with their commands and environment and separate homes.
 
-What containers have and processes have not is put in the place of it: addresses instead of names of services, folders
-instead of volumes, ports that are free.
+What only containers have is replaced: service names by addresses, volumes by folders, and fixed ports by free ones.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres, free_p
 from tests.conftest import NOT_DURABLE, REPOSITORY
 from tests.production.compose import Compose, image_environment, set_up, variables
 
-QUICKLY = {
+FAST = {
     # A killed worker's tasks are found in half a minute instead of two.
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
     "ADVENTUREWORKS_WATCH_SECONDS": "5",
-    # For two processors.
+    # Suitable for two processors.
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
     "AIRFLOW__CELERY__WORKER_CONCURRENCY": "2",
     "AIRFLOW__API__WORKERS": "1",
@@ -37,7 +36,7 @@ QUICKLY = {
 
 
 class Topology:
-    """Everything that the compose file starts. `source` is the folder that the platform reads."""
+    """All services of the compose file. `source`: the folder that the platform reads."""
 
     def __init__(self, folder: Path, source: Path) -> None:
         self.folder = folder
@@ -58,7 +57,7 @@ class Topology:
         return f"http://127.0.0.1:{self._ports['api-server']}"
 
     def start_databases(self) -> None:
-        """PostgreSQL, empty but for what the scripts of the compose file make; Redis."""
+        """Start Redis and a PostgreSQL that contains only what the scripts of the compose file create."""
         self.postgres.start()
         with psycopg.connect(self.postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
             for database in ("airflow", "warehouse", "source"):
@@ -70,7 +69,7 @@ class Topology:
         self.start("redis")
 
     def create_databases(self, service: str) -> None:
-        """Runs what PostgreSQL's image runs on an empty volume of this service."""
+        """Run the script that PostgreSQL's image runs on an empty volume of this service."""
         own = urlsplit(self.postgres.url("postgres", SUPERUSER))
         variables = {
             **self.services[service]["environment"],
@@ -82,9 +81,9 @@ class Topology:
         subprocess.run([REPOSITORY / "deploy/postgres/create-databases.sh"], check=True, env=variables, timeout=60)
 
     def start(self, service: str, host: str = "", *more: str) -> None:
-        """Starts a service under the name of a host of its own."""
+        """Start a service under its own host name."""
         host = host or service
-        command = [self._here(part, host) for part in self.services[service]["command"]]
+        command = [self._localised(part, host) for part in self.services[service]["command"]]
         with (self.folder / f"{host}.log").open("ab") as log:
             self._processes[host] = subprocess.Popen(
                 [*command, *more],
@@ -97,9 +96,9 @@ class Topology:
             )
 
     def run(self, service: str, *command: str, host: str = "") -> str:
-        """Runs a command in the environment of a service, by default the service's own one; returns what it says."""
+        """Run a command, by default the service's own, in the environment of a service and return its output."""
         host = host or service
-        own = [self._here(part, host) for part in command or self.services[service]["command"]]
+        own = [self._localised(part, host) for part in command or self.services[service]["command"]]
         done = subprocess.run(
             own,
             cwd=REPOSITORY,
@@ -114,9 +113,9 @@ class Topology:
         return done.stdout
 
     def is_healthy(self, service: str, host: str = "") -> bool:
-        """What the service's own health check says."""
+        """Return whether the service's own health check succeeds."""
         kind, *check = self.services[service]["healthcheck"]["test"]
-        own = [self._here(part, host or service) for part in check]
+        own = [self._localised(part, host or service) for part in check]
         command = ["sh", "-c", *own] if kind == "CMD-SHELL" else own
         done = subprocess.run(
             command,
@@ -130,11 +129,11 @@ class Topology:
         return done.returncode == 0
 
     def environment(self, service: str, host: str) -> dict[str, str]:
-        """The image's environment and the service's, as they are here."""
+        """Return the environment of the image and the service, adapted to this machine."""
         image = image_environment() if self.services[service].get("image") == self.services["worker"]["image"] else {}
-        own = {**image, **self.services[service].get("environment", {}), **(QUICKLY if image else {})}
+        own = {**image, **self.services[service].get("environment", {}), **(FAST if image else {})}
         return {
-            **{name: self._here(str(value), host) for name, value in own.items()},
+            **{name: self._localised(str(value), host) for name, value in own.items()},
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "LANG": "C.UTF-8",
             "PYTHONPATH": str(REPOSITORY),
@@ -147,12 +146,12 @@ class Topology:
             "no_proxy": "127.0.0.1,localhost",
         }
 
-    def _here(self, text: str, host: str) -> str:
+    def _localised(self, text: str, host: str) -> str:
         databases = f"127.0.0.1:{self.postgres.port()}" if "5432" in text else ""
         redis, api, health = (self._ports[name] for name in ("redis", "api-server", "scheduler"))
         home = self.folder / "homes" / host
         home.mkdir(parents=True, exist_ok=True)
-        places = {
+        replacements = {
             "@postgres:5432": f"@{databases}",
             "@warehouse:5432": f"@{databases}",
             "@redis:6379": f"@127.0.0.1:{redis}",
@@ -169,28 +168,28 @@ class Topology:
             "/data/": f"{self.folder}/volumes/",
             "$(hostname)": host,
         }
-        # In one pass: what was put in is not looked at again.
-        there = "|".join(re.escape(name) for name in places)
-        return re.sub(there, lambda match: places[match[0]], text)
+        # One pass, so that replacements are not replaced again.
+        pattern = "|".join(re.escape(name) for name in replacements)
+        return re.sub(pattern, lambda match: replacements[match[0]], text)
 
     def family(self, host: str) -> list[psutil.Process]:
-        """The processes of a host."""
+        """Return all processes of a host."""
         first = psutil.Process(self._processes[host].pid)
         return [first, *first.children(recursive=True)]
 
     def all_run(self) -> bool:
-        """True while no service has ended; the log of one that has is shown."""
+        """Return True; if a service has ended, fail with its log."""
         for host, process in self._processes.items():
             assert process.poll() is None, f"{host} ended: " + (self.folder / f"{host}.log").read_text()[-3000:]
         return True
 
     def signal(self, host: str, number: signal.Signals) -> None:
-        """Sends all processes of a host a signal, as an engine does that freezes or kills a container."""
+        """Send a signal to all processes of a host, like an engine that pauses or kills a container."""
         for process in self.family(host):
             process.send_signal(number)
 
     def stop(self) -> None:
-        """Ends everything at once."""
+        """Kill all processes and stop PostgreSQL."""
         for host, process in self._processes.items():
             if process.poll() is None:
                 self.signal(host, signal.SIGKILL)
@@ -198,46 +197,51 @@ class Topology:
         self.postgres.stop(for_all=True)
 
     def sql(self, database: str, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Reads one of the databases, as its owner."""
+        """Run a query in one of the databases as its owner."""
         with psycopg.connect(self.url(database)) as connection:
             return connection.execute(query, parameters or None).fetchall()
 
     def url(self, database: str, role: str = "") -> str:
-        """The address of a database for a role that set-up made a password for."""
+        """Return the URL of a database for a role whose password set-up.sh generated."""
         names = {"airflow": "AIRFLOW_DATABASE_PASSWORD", "reader": "WAREHOUSE_READER_PASSWORD"}
         password = self.variables[names.get(role or database, "WAREHOUSE_PASSWORD")]
         return f"postgresql://{role or database}:{password}@127.0.0.1:{self.postgres.port()}/{database}"
 
-    def visitor(self, token: str = "") -> httpx.Client:
-        """Someone at the API server, who may bring a token; redirections are not followed."""
+    def client(self, token: str = "") -> httpx.Client:
+        """Return a client of the API server, optionally with a token; it does not follow redirects."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.Client(base_url=self.ui, headers=headers, trust_env=False, timeout=120)
 
     def is_up(self) -> bool:
-        """Whether the API server answers."""
+        """Return whether the API server answers."""
         try:
-            return self.visitor().get("/api/v2/version").is_success
+            return self.client().get("/api/v2/version").is_success
         except httpx.TransportError:
             return False
 
     def admin(self) -> httpx.Client:
-        """The administrator whom the service `prepare` made, with a token."""
-        word = {"username": self.variables["AIRFLOW_ADMIN_NAME"], "password": self.variables["AIRFLOW_ADMIN_PASSWORD"]}
-        answer = self.visitor().post("/auth/token", json=word)
+        """Return a client with a token of the administrator that the service `prepare` created."""
+        credentials = {
+            "username": self.variables["AIRFLOW_ADMIN_NAME"],
+            "password": self.variables["AIRFLOW_ADMIN_PASSWORD"],
+        }
+        answer = self.client().post("/auth/token", json=credentials)
         assert answer.is_success, answer.text
-        return self.visitor(answer.json()["access_token"])
+        return self.client(answer.json()["access_token"])
 
     def signed_in(self, name: str, password: str) -> httpx.Client:
-        """Someone who signed in with the form, as in a browser."""
-        browser = self.visitor()
+        """Return a client that signed in with the form, like a browser."""
+        browser = self.client()
         form = browser.get("/auth/login/").text
-        mark = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form)
-        assert mark, form
-        answer = browser.post("/auth/login/", data={"csrf_token": mark[1], "username": name, "password": password})
+        csrf_token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form)
+        assert csrf_token, form
+        answer = browser.post(
+            "/auth/login/", data={"csrf_token": csrf_token[1], "username": name, "password": password}
+        )
         assert answer.is_redirect, answer.text
         return browser
 
 
 def missing_programs() -> list[str]:
-    """What the topology needs of the system and has not."""
+    """Return the system programs that the topology needs and that are missing."""
     return [name for name in ("redis-server", "redis-cli") if shutil.which(name) is None]

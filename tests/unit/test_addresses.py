@@ -1,4 +1,4 @@
-"""Addresses as people write them in settings and routes."""
+"""Mail addresses as users write them in settings and routes."""
 
 import pytest
 
@@ -21,7 +21,7 @@ from adventureworks.settings import Settings
         ("élise@exämple.org", ["élise@exämple.org"]),
     ],
 )
-def test_each_address_of_a_text_is_found(text: str, found: list[str]) -> None:
+def test_all_addresses_are_found(text: str, found: list[str]) -> None:
     assert list(addresses(text)) == found
 
 
@@ -38,20 +38,20 @@ def test_each_address_of_a_text_is_found(text: str, found: list[str]) -> None:
         (" ; ", "there is no mail address"),
     ],
 )
-def test_what_is_not_an_address_is_named(text: str, wrong: str) -> None:
+def test_invalid_address_is_quoted_in_the_error(text: str, wrong: str) -> None:
     with pytest.raises(ValueError, match="mail address") as error:
         addresses(text)
     assert wrong in str(error.value)
 
 
-def test_each_recipient_of_a_setting_is_told_by_itself() -> None:
+def test_addresses_in_a_setting_become_separate_recipients() -> None:
     recipients = Recipients(
         routes(Settings(owner_emails={"sales": "ann@x.org; ben@x.org"})), ("email",), "slack_default", ""
     )
     assert [one.key for one in recipients.of_owner("sales", "email")] == ["email/ann@x.org", "email/ben@x.org"]
 
 
-def test_a_wrong_address_is_refused_with_its_place() -> None:
+def test_invalid_address_in_a_setting_is_refused_with_its_owner() -> None:
     with pytest.raises(
         PlatformError, match=r"ADVENTUREWORKS_OWNER_EMAILS is wrong at sales: 'ben' is not .*example.com"
     ):

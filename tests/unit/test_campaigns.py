@@ -1,4 +1,4 @@
-"""What a campaign brought: an effect that is there is found, and where nothing can be compared nothing is claimed."""
+"""Campaign uplift: real effects are found, and without anything to compare there is no result."""
 
 import math
 import random
@@ -14,7 +14,7 @@ products = st.lists(st.builds(Sold, st.integers(1, 500), st.integers(1, 500)), m
 
 @given(products, st.integers(2, 50))
 def test_the_baseline_follows_the_untreated_products(untreated: list[Sold], size: int) -> None:
-    """Were the treated products like the others, only larger, nothing was gained."""
+    """If the treated products grow like the others, only at a larger size, there is no uplift."""
     treated = [Sold(sold.before * size, sold.during * size) for sold in untreated]
     found = baseline(treated, untreated)
     assert found is not None
@@ -22,7 +22,9 @@ def test_the_baseline_follows_the_untreated_products(untreated: list[Sold], size
 
 
 @given(products, products, st.integers(2, 9))
-def test_fewer_booking_days_change_nothing(treated: list[Sold], untreated: list[Sold], days: int) -> None:
+def test_the_number_of_booking_days_does_not_affect_the_uplift(
+    treated: list[Sold], untreated: list[Sold], days: int
+) -> None:
     def busier(group: list[Sold]) -> list[Sold]:
         return [Sold(sold.before, sold.during * days) for sold in group]
 
@@ -32,8 +34,8 @@ def test_fewer_booking_days_change_nothing(treated: list[Sold], untreated: list[
     assert more.units == pytest.approx(days * once.units)
 
 
-def test_the_interval_holds_the_true_effect_about_as_often_as_it_says() -> None:
-    chance, held, cases = random.Random(7), 0, 400
+def test_the_interval_contains_the_true_effect_about_as_often_as_stated() -> None:
+    chance, covered, cases = random.Random(7), 0, 400
     for _ in range(cases):
         growth, effect = chance.uniform(0.5, 2), chance.uniform(0.6, 2.5)
 
@@ -46,8 +48,8 @@ def test_the_interval_holds_the_true_effect_about_as_often_as_it_says() -> None:
         assert found is not None
         assert found.variance is not None
         true = sum(sold.before for sold in treated) * growth
-        held += abs(found.units - true) <= NORMAL_95 * math.sqrt(found.variance)
-    assert held / cases > 0.9
+        covered += abs(found.units - true) <= NORMAL_95 * math.sqrt(found.variance)
+    assert covered / cases > 0.9
 
 
 @pytest.mark.parametrize(
@@ -60,11 +62,11 @@ def test_the_interval_holds_the_true_effect_about_as_often_as_it_says() -> None:
         ([Sold(5, 9)], [Sold(5, 0)]),
     ],
 )
-def test_nothing_to_compare_gives_nothing(treated: list[Sold], untreated: list[Sold]) -> None:
+def test_without_anything_to_compare_there_is_no_baseline(treated: list[Sold], untreated: list[Sold]) -> None:
     assert baseline(treated, untreated) is None
 
 
-def test_one_product_tells_nothing_of_its_spread() -> None:
+def test_the_variance_of_a_single_product_is_unknown() -> None:
     found = baseline([Sold(5, 9)], [Sold(5, 6), Sold(4, 4)])
     assert found is not None
     assert found.variance is None

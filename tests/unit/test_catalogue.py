@@ -1,4 +1,4 @@
-"""Policies over the catalogue: nothing is published without contract, key, checks and owner; nothing stands outside."""
+"""Policies for the catalogue: every asset has a contract, key, checks and owner, and every file has its entry."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ READS_THE_CLOCK = re.compile(
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.asset)
-def test_an_asset_has_owner_contract_key_and_checks(entry: SourceTable | Mart) -> None:
+def test_an_asset_has_an_owner_a_contract_a_key_and_checks(entry: SourceTable | Mart) -> None:
     folder = "source" if isinstance(entry, SourceTable) else "marts"
     columns = {column.name for column in columns_of(entry)}
     assert entry.owner
@@ -30,7 +30,7 @@ def test_an_asset_has_owner_contract_key_and_checks(entry: SourceTable | Mart) -
 
 
 @pytest.mark.parametrize("table", SOURCE_TABLES.values(), ids=lambda table: table.asset)
-def test_the_catalogue_speaks_of_columns_that_are_there(table: SourceTable) -> None:
+def test_the_catalogue_names_only_existing_columns(table: SourceTable) -> None:
     columns = {column.name for column in columns_of(table)}
     assert {table.modified, *table.personal, *table.protected} <= columns
     if table.month and table.month.parent:
@@ -42,7 +42,7 @@ def test_the_catalogue_speaks_of_columns_that_are_there(table: SourceTable) -> N
 
 
 @pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
-def test_a_mart_is_described_made_and_fed(mart: Mart) -> None:
+def test_a_mart_is_described_has_an_analysis_and_declares_its_inputs(mart: Mart) -> None:
     assert [column.name for column in columns_of(mart) if not column.description] == []
     assert mart.dag in ANALYSES
     assert set(mart.inputs) <= SOURCE_TABLES.keys() | MARTS.keys()
@@ -54,31 +54,31 @@ def test_a_mart_is_described_made_and_fed(mart: Mart) -> None:
     if any("staging.sales_month" in text for text in queries.values()):
         read.add("fact_sales")
     if any("ops.check_result" in text for text in queries.values()):
-        # Results of checks tell of every table and mart there is.
+        # Check results cover every table and mart.
         read |= SOURCE_TABLES.keys() | MARTS.keys()
     if mart.history:
-        # What it said before is no input, nor is it one of what it says of everything.
+        # A mart's own history does not count as an input.
         read.discard(mart.name)
     assert read == set(mart.inputs), "a mart's inputs are what its model reads"
 
 
 @pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
-def test_checks_compare_with_nothing_that_the_build_may_not_have_seen(mart: Mart) -> None:
+def test_checks_read_only_what_the_build_has_read(mart: Mart) -> None:
     text = (PROJECT_ROOT / "checks" / "marts" / f"{mart.name}.yml").read_text()
     outside = set(re.findall(r'\braw\."(\w+)"', text)) | set(re.findall(r"\bmarts\.(\w+)", text))
     assert outside <= set(catalog.outside_inputs(mart.dag))
     bare = set(re.findall(r"\b(?:from|join)\s+(\w+)(?![\w.(])", text))
     others = {name for name in bare & MARTS.keys() if MARTS[name].dag != mart.dag}
-    assert not others, "another analysis may be staging its candidate just now: write marts.<name>"
+    assert not others, "another analysis may be staging its candidate at the same time: write marts.<name>"
 
 
-def test_every_analysis_has_its_dag_file_and_every_dag_file_its_place() -> None:
+def test_every_analysis_has_a_dag_file_and_every_dag_file_is_in_the_catalogue() -> None:
     expected = {f"{catalog.marts_of(dag)[0].domain}/{dag}.py" for dag in ANALYSES} | {"ingestion/ingest_source.py"}
     assert {str(path.relative_to(PROJECT_ROOT / "dags")) for path in DAG_FILES} == expected
 
 
 @pytest.mark.parametrize("path", DAG_FILES, ids=lambda path: path.stem)
-def test_a_dag_file_is_wiring_that_a_user_can_read(path: Path) -> None:
+def test_a_dag_file_is_documented_wiring_without_logic(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 150
     for heading in ("**Answers**", "**Starts**", "**Publishes**", "**If it fails**"):
@@ -86,7 +86,7 @@ def test_a_dag_file_is_wiring_that_a_user_can_read(path: Path) -> None:
     assert not re.search(r"\bselect\b.*\bfrom\b|import (polars|pandas|psycopg)", text, re.IGNORECASE)
 
 
-def test_nothing_that_decides_reads_the_clock() -> None:
+def test_no_dag_check_contract_or_mart_reads_the_clock() -> None:
     deciding = [
         *DAG_FILES,
         *(PROJECT_ROOT / "checks").rglob("*.yml"),
@@ -106,6 +106,6 @@ def test_a_unit_has_more_than_one_table_and_one_owner() -> None:
         assert len({SOURCE_TABLES[asset].owner for asset in unit}) == 1
 
 
-def test_only_marts_made_of_orders_can_lack_withheld_ones() -> None:
+def test_only_marts_computed_from_orders_can_lack_withheld_ones() -> None:
     without = {mart.name for mart in MARTS.values() if not catalog.reads_orders(mart)}
     assert without == {"exchange_rates", "production_costs", "bill_of_materials_cost"}

@@ -1,4 +1,4 @@
-"""Policies over the check files: none is missing, none is idle, and none asks for what the gate does not give."""
+"""Policies for the check files: they are complete, all are used, and they need only what the gate provides."""
 
 import re
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_every_table_is_checked_for_volume_freshness_and_its_key(folder: Path, e
 
 
 @entries
-def test_checks_speak_of_columns_that_the_contracts_have(folder: Path, entry: SourceTable | Mart) -> None:
+def test_checks_refer_to_columns_of_the_contracts(folder: Path, entry: SourceTable | Mart) -> None:
     columns = {column.name for column in columns_of(entry)}
     for check in declared_checks(folder, entry.asset):
         assert set(check.columns) <= columns, check.rule
@@ -49,15 +49,15 @@ def test_checks_speak_of_columns_that_the_contracts_have(folder: Path, entry: So
 
 
 @entries
-def test_checks_can_be_read_by_people(folder: Path, entry: SourceTable | Mart) -> None:
+def test_checks_have_readable_names_and_meanings(folder: Path, entry: SourceTable | Mart) -> None:
     for check in declared_checks(folder, entry.asset):
         assert re.fullmatch(r"[a-z]+(_[a-z]+)+", check.rule)
         assert check.dimension in DIMENSIONS
-        assert check.meaning or check.kind != "rows", f"{check.rule} does not say what it means"
+        assert check.meaning or check.kind != "rows", f"{check.rule} has no meaning"
 
 
 @entries
-def test_checks_ask_only_for_what_the_gate_gives(folder: Path, entry: SourceTable | Mart) -> None:
+def test_checks_use_only_variables_that_the_gate_provides(folder: Path, entry: SourceTable | Mart) -> None:
     text = check_file(folder, entry.asset).read_text()
     known = {f"least_rows_{entry.asset}", f"stale_before_{entry.asset}", "as_of"}
     assert variables_of(text) <= known
@@ -65,14 +65,14 @@ def test_checks_ask_only_for_what_the_gate_gives(folder: Path, entry: SourceTabl
     assert not CLOCK.search(text), "a check reads the clock"
 
 
-def test_no_check_file_is_outside_the_catalogue() -> None:
+def test_every_check_file_belongs_to_a_table_or_mart() -> None:
     assert {path.name for path in SOURCE.iterdir()} == {f"{name}.yml" for name in SOURCE_TABLES}
     assert {path.name for path in MART.iterdir()} == {f"{name}.yml" for name in MARTS}
 
 
-def test_a_reference_of_two_columns_is_read_whole() -> None:
-    line = {reference.rule: reference for reference in references(SOURCE, "Sales_SalesOrderDetail")}
-    offer = line["special_offer_product_exists"]
+def test_a_reference_of_two_columns_is_parsed() -> None:
+    by_rule = {reference.rule: reference for reference in references(SOURCE, "Sales_SalesOrderDetail")}
+    offer = by_rule["special_offer_product_exists"]
     assert offer.columns == offer.parent_columns == ("SpecialOfferID", "ProductID")
     assert offer.parent == "Sales_SpecialOfferProduct"
 
@@ -87,9 +87,9 @@ def test_a_reference_of_two_columns_is_read_whole() -> None:
         "checks for T:\n  - freshness(x) < 1d:\n      name: is_fresh\n",
         "",
     ],
-    ids=["no YAML", "another table's", "one name twice", "without a name", "a kind nobody knows", "empty"],
+    ids=["invalid YAML", "another table", "duplicate name", "no name", "unknown kind", "empty"],
 )
-def test_a_file_that_could_be_misread_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_file_is_rejected(tmp_path: Path, text: str) -> None:
     (tmp_path / "T.yml").write_text(text)
     with pytest.raises(PlatformError, match=r"T\.yml"):
         declared_checks(tmp_path, "T")

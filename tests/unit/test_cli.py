@@ -1,4 +1,4 @@
-"""The command line without any service: what it says, on which stream, with which exit status."""
+"""The command line without any service: its output, the streams it writes to, and its exit status."""
 
 import errno
 import json
@@ -13,7 +13,7 @@ import pytest
 from adventureworks.cli import sql
 from adventureworks.cli.run import choose_source
 from adventureworks.embedded import home
-from adventureworks.embedded.home import Home, home_error
+from adventureworks.embedded.home import Home, unusable_home
 from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
 
@@ -32,31 +32,31 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 
 def test_help_names_every_command(command: Command) -> None:
-    told = command("--help")
+    shown = command("--help")
     names = ("run", "sql", "status", "source", "quarantine", "doctor", "backup", "restore")
-    assert all(name in told.stdout for name in names)
+    assert all(name in shown.stdout for name in names)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("sql", "select 1"), "There is no warehouse yet. Start: adventureworks run"),
         (("status", "Sales_Nothing"), "There is no table or mart Sales_Nothing."),
         (("quarantine", "show", "Nothing"), "There is no source table Nothing."),
         (("run", "--source", "/nowhere"), "The source /nowhere is not a folder."),
-        (("run", "--source", "mysql://u:secret@h/d"), "A source of the kind mysql:// cannot be read."),
+        (("run", "--source", "mysql://u:secret@h/d"), "A source with a mysql:// URL is not supported."),
     ],
 )
-def test_an_error_is_one_line_on_standard_error(command: Command, arguments: tuple[str, ...], told: str) -> None:
+def test_error_is_one_line_on_standard_error(command: Command, arguments: tuple[str, ...], message: str) -> None:
     done = command(*arguments)
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith(told)
+    assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
     assert "secret" not in done.stderr
 
 
-def test_a_wrong_setting_is_named_without_its_value(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_setting_is_named_without_its_value(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADVENTUREWORKS_BATCH_ROWS", "s3cret")
     done = command("status")
     assert done.returncode == 1
@@ -65,15 +65,13 @@ def test_a_wrong_setting_is_named_without_its_value(command: Command, monkeypatc
     assert "Traceback" not in done.stderr
 
 
-def test_looking_at_an_empty_home_says_so_and_makes_no_database(command: Command, tmp_path: Path) -> None:
+def test_status_of_an_empty_home_creates_no_database(command: Command, tmp_path: Path) -> None:
     assert command("status").stdout.strip() == "Nothing is published yet. Start: adventureworks run"
     assert json.loads(command("status", "--json").stdout) == {"assets": [], "incidents": []}
     assert not (tmp_path / "home").exists()
 
 
-def test_the_source_is_remembered_and_a_folder_is_made_absolute(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_source_is_remembered_and_a_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path)
     settings = Settings(home=tmp_path / "home")
@@ -89,34 +87,34 @@ def test_the_source_is_remembered_and_a_folder_is_made_absolute(
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "message"),
     [
         (errno.EROFS, "it is read-only. Choose another folder: ADVENTUREWORKS_HOME=DIR"),
         (errno.EACCES, "you may not write there. Choose another folder: ADVENTUREWORKS_HOME=DIR"),
         (errno.ENOSPC, "0 MB free, 1,000 MB needed. Free some space"),
     ],
 )
-def test_a_folder_that_cannot_be_used_is_said_with_the_way_out(number: int, told: str) -> None:
-    assert told in str(home_error(Path("/x"), OSError(number, "from the system")))
+def test_error_for_an_unusable_home_says_what_to_do(number: int, message: str) -> None:
+    assert message in str(unusable_home(Path("/x"), OSError(number, "from the system")))
 
 
-def test_a_nearly_full_disk_is_refused_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nearly_full_disk_is_reported_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(home.shutil, "disk_usage", lambda _: _ntuple_diskusage(10**12, 10**12, 5 * 10**6))
     with pytest.raises(PlatformError, match="is full: 5 MB free, 1,000 MB needed"):
         Home(tmp_path / "home").prepare()
 
 
-def test_json_keeps_every_digit_and_says_null(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_keeps_every_digit_and_null(capsys: pytest.CaptureFixture[str]) -> None:
     columns = [("amount", "numeric"), ("name", "text"), ("good", "bool"), ("rate", "float8")]
     sql._print_json(columns, [("12345678901234567890.123400", None, "t", "NaN"), ("0.10", 'é"', "f", "1")])
-    told = capsys.readouterr().out
-    assert '"amount": 12345678901234567890.123400' in told
-    assert json.loads(told)[1] == {"amount": 0.1, "name": 'é"', "good": False, "rate": 1}
-    assert json.loads(told)[0]["rate"] == "NaN"
+    printed = capsys.readouterr().out
+    assert '"amount": 12345678901234567890.123400' in printed
+    assert json.loads(printed)[1] == {"amount": 0.1, "name": 'é"', "good": False, "rate": 1}
+    assert json.loads(printed)[0]["rate"] == "NaN"
 
 
 @pytest.mark.parametrize("arguments", [("run",), ("source", "generate"), ("sql", "select 1")])
-def test_a_home_that_can_be_no_folder_is_one_line(
+def test_home_that_cannot_be_a_folder_is_a_one_line_error(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     (tmp_path / "file").write_text("")

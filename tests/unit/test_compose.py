@@ -1,4 +1,4 @@
-"""The image and the compose file, without an engine: held against the specification and our own rules."""
+"""The image and the compose file, without an engine: checked against the specification and our own rules."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tests.production.compose import (
 )
 
 REQUIRED = re.compile(r"(?:[^$]|\$\{\w+:\?[^}]*\})*\$\{\w+:\?[^}]*\}(?:[^$]|\$\{\w+:\?[^}]*\})*")
-"""What is nothing without an `.env`."""
-LASTING = {
+"""A value that requires an `.env`."""
+DURABLE = {
     "postgres": ("postgres", "/var/lib/postgresql"),
     "warehouse": ("warehouse", "/var/lib/postgresql"),
     "redis": ("redis", "/data"),
@@ -35,8 +35,8 @@ LASTING = {
     "scheduler": ("logs", "/data/logs"),
 }
 UNDESCRIBED = {"AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES"}
-"""Options that Airflow's scheduler reads, and its own list does not tell of."""
-ONCE = {"prepare", "sqlserver-restore", "superset-prepare"}
+"""Options that Airflow's scheduler reads but that Airflow's own list lacks."""
+RUN_ONCE = {"prepare", "sqlserver-restore", "superset-prepare"}
 PINNED = re.compile(r"^[\w./-]+:v?\d+[.\d]*\d[\w.-]*$")
 SECRET = re.compile(r"PASSWORD|SECRET|FERNET_KEY|_CONN$|BACKEND|BROKER_URL|WAREHOUSE_URL|DATABASE_URL|READER_URL|EULA")
 
@@ -56,7 +56,7 @@ def compose(env: dict[str, str]) -> Compose:
     return Compose(env)
 
 
-def test_it_is_a_compose_file(compose: Compose) -> None:
+def test_compose_file_meets_the_specification(compose: Compose) -> None:
     whole = {name: part for name, part in compose.content.items() if not name.startswith("x-")}
     text = yaml.safe_dump(whole, sort_keys=False)
     PyCompose.from_yaml(text).validate()
@@ -64,7 +64,7 @@ def test_it_is_a_compose_file(compose: Compose) -> None:
         PyCompose.from_yaml(text.replace("healthcheck", "healthcheque", 1))
 
 
-def test_every_long_running_service_is_pinned_checked_bounded_and_nobody_special(compose: Compose) -> None:
+def test_services_are_pinned_limited_health_checked_and_unprivileged(compose: Compose) -> None:
     for name, service in compose.services.items():
         assert PINNED.match(service["image"]), f"{name}: {service['image']}"
         assert service["user"].split(":")[0] not in ("", "0", "root"), name
@@ -72,21 +72,23 @@ def test_every_long_running_service_is_pinned_checked_bounded_and_nobody_special
         assert service["cap_drop"] == ["ALL"], name
         assert not service.get("privileged"), name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service["restart"] == ("no" if name in ONCE else "unless-stopped"), name
-        assert ("healthcheck" in service) == (name not in ONCE), name
+        assert service["restart"] == ("no" if name in RUN_ONCE else "unless-stopped"), name
+        assert ("healthcheck" in service) == (name not in RUN_ONCE), name
         for port in service.get("ports", ()):
             assert port.startswith("127.0.0.1:"), name
 
 
-def test_what_is_waited_for_can_come_about(compose: Compose) -> None:
+def test_dependencies_of_services_can_be_met(compose: Compose) -> None:
     for name, service in compose.services.items():
         profiles = set(service.get("profiles", ()))
         for other, wait in service.get("depends_on", {}).items():
-            there = compose.services[other]
-            expected = "service_completed_successfully" if other in ONCE else "service_healthy"
+            dependency = compose.services[other]
+            expected = "service_completed_successfully" if other in RUN_ONCE else "service_healthy"
             assert wait["condition"] == expected, f"{name} waits for {other}"
-            always_there = set(there.get("profiles", ())) <= profiles
-            assert always_there or wait.get("required") is False, f"{name} waits for {other}, whose profile may be off"
+            always_present = set(dependency.get("profiles", ())) <= profiles
+            assert always_present or wait.get("required") is False, (
+                f"{name} waits for {other}, whose profile may be off"
+            )
 
 
 def test_volumes_are_declared_and_used(compose: Compose) -> None:
@@ -107,22 +109,22 @@ def test_no_secret_has_a_default(env: dict[str, str]) -> None:
                 _ = Compose({**env, name: ""}).services
         else:
             assert name == "MSSQL_ACCEPT_EULA" or not SECRET.search(name), f"{name} has the default {other!r}"
-    assert "MSSQL_ACCEPT_EULA" not in env, "a licence is accepted by a person"
+    assert "MSSQL_ACCEPT_EULA" not in env, "only a person can accept a licence"
 
 
-def test_every_secret_is_one_that_set_up_makes() -> None:
+def test_every_secret_is_created_by_set_up() -> None:
     for name, service in yaml.safe_load(COMPOSE_FILE.read_text())["services"].items():
         for variable, value in (service.get("environment") or {}).items():
             if SECRET.search(variable) and variable != "ACCEPT_EULA":
                 assert REQUIRED.fullmatch(value), f"{name}: {variable} is {value!r}"
 
 
-def test_what_must_last_is_where_its_program_keeps_it(compose: Compose) -> None:
-    for name, (volume, path) in LASTING.items():
+def test_durable_data_is_on_volumes(compose: Compose) -> None:
+    for name, (volume, path) in DURABLE.items():
         assert f"{volume}:{path}" in compose.services[name]["volumes"], name
 
 
-def test_settings_are_known_to_who_reads_them(compose: Compose) -> None:
+def test_settings_are_known_to_airflow_or_the_platform(compose: Compose) -> None:
     from airflow.configuration import conf
 
     options = {
@@ -138,26 +140,26 @@ def test_settings_are_known_to_who_reads_them(compose: Compose) -> None:
             assert name in ours, name
 
 
-def test_all_tasks_that_are_handed_out_find_a_place(compose: Compose) -> None:
+def test_workers_have_a_slot_for_every_parallel_task(compose: Compose) -> None:
     worker = compose.services["worker"]
-    places = worker["deploy"]["replicas"] * int(worker["environment"]["AIRFLOW__CELERY__WORKER_CONCURRENCY"])
-    assert int(worker["environment"]["AIRFLOW__CORE__PARALLELISM"]) == places
+    slots = worker["deploy"]["replicas"] * int(worker["environment"]["AIRFLOW__CELERY__WORKER_CONCURRENCY"])
+    assert int(worker["environment"]["AIRFLOW__CORE__PARALLELISM"]) == slots
 
 
-def test_another_port_is_one_to_sign_in_at(env: dict[str, str]) -> None:
+def test_another_port_is_published_and_in_the_base_url(env: dict[str, str]) -> None:
     service = Compose({**env, "ADVENTUREWORKS_PORT": "9090"}).services["api-server"]
     assert service["environment"]["AIRFLOW__API__BASE_URL"] == "http://localhost:9090"
     assert service["ports"] == ["127.0.0.1:9090:8080"]
 
 
-def test_secrets_reach_services_by_their_environment_alone(compose: Compose, env: dict[str, str]) -> None:
+def test_secrets_reach_services_only_through_their_environment(compose: Compose, env: dict[str, str]) -> None:
     secrets = {value for name, value in env.items() if SECRET.search(name)}
     for name, service in compose.services.items():
-        spoken = str([service.get(part) for part in ("command", "entrypoint", "healthcheck", "labels")])
-        assert [secret for secret in secrets if secret in spoken] == [], name
+        visible = str([service.get(part) for part in ("command", "entrypoint", "healthcheck", "labels")])
+        assert [secret for secret in secrets if secret in visible] == [], name
 
 
-def test_all_services_of_the_platform_share_secrets_and_settings(compose: Compose) -> None:
+def test_services_of_the_platform_share_secrets_and_settings(compose: Compose) -> None:
     own = {name: service for name, service in compose.services.items() if "AIRFLOW__CORE__FERNET_KEY" in str(service)}
     assert set(own) == {
         "prepare", "api-server", "scheduler", "dag-processor", "triggerer", "worker", "watch",
@@ -171,9 +173,9 @@ def test_all_services_of_the_platform_share_secrets_and_settings(compose: Compos
     assert compose.services["worker"]["deploy"]["replicas"] == 2
 
 
-def test_set_up_is_for_its_owner_random_and_never_overwrites(tmp_path: Path) -> None:
+def test_set_up_writes_a_private_random_env_and_never_overwrites_it(tmp_path: Path) -> None:
     assert set_up(tmp_path).returncode == 2, "no source was named"
-    assert "is no folder" in set_up(tmp_path, str(tmp_path / "nowhere")).stderr
+    assert "is not a folder" in set_up(tmp_path, str(tmp_path / "nowhere")).stderr
     assert not (tmp_path / ".env").exists()
     (tmp_path / "data").mkdir()
     assert set_up(tmp_path, "data").returncode == 0
@@ -192,7 +194,7 @@ def test_set_up_is_for_its_owner_random_and_never_overwrites(tmp_path: Path) -> 
     assert second == first, "only what was missing is new"
 
 
-def test_set_up_adds_lines_of_its_own_and_asks_for_a_source_where_none_is_named(tmp_path: Path) -> None:
+def test_set_up_keeps_other_lines_and_asks_for_a_missing_source(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("MSSQL_ACCEPT_EULA=Y")
     assert set_up(tmp_path).returncode == 2
@@ -202,7 +204,7 @@ def test_set_up_adds_lines_of_its_own_and_asks_for_a_source_where_none_is_named(
     assert "REDIS_PASSWORD" in variables(tmp_path)
 
 
-def test_set_up_knows_the_address_of_the_sql_server_that_it_starts(tmp_path: Path) -> None:
+def test_set_up_writes_the_url_of_the_sql_server_of_the_profile(tmp_path: Path) -> None:
     assert set_up(tmp_path, "sqlserver").returncode == 0
     env = variables(tmp_path)
     assert "sqlserver" in env["COMPOSE_PROFILES"].split(",")
@@ -211,7 +213,7 @@ def test_set_up_knows_the_address_of_the_sql_server_that_it_starts(tmp_path: Pat
     assert f"create login {url.username} " in (REPOSITORY / "deploy/sqlserver/restore.sql").read_text()
 
 
-def test_the_image_is_made_of_the_lock_and_runs_as_nobody_special() -> None:
+def test_image_is_built_from_the_lock_and_runs_unprivileged() -> None:
     steps = list(instructions())
     bases = [arguments.split()[0] for name, arguments in steps if name == "FROM"]
     assert all(PINNED.match(base) for base in bases)
@@ -221,11 +223,11 @@ def test_the_image_is_made_of_the_lock_and_runs_as_nobody_special() -> None:
     assert any("chown -R 50000:0 /var/lib/adventureworks /data" in arguments for _, arguments in steps)
     installs = [arguments for name, arguments in steps if name == "RUN" and "pip install" in arguments]
     assert "--require-hashes --no-deps --only-binary=:all: -r requirements.lock" in installs[0]
-    assert "--no-index" in installs[1], "nothing but the lock comes from outside"
+    assert "--no-index" in installs[1], "only the lock is installed from outside"
     assert not any("--trusted-host" in arguments or "curl" in arguments for _, arguments in steps)
 
 
-def test_what_the_image_copies_is_there_and_not_ignored() -> None:
+def test_files_that_the_image_copies_exist_and_are_not_ignored() -> None:
     ignored = [line for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert ignored[0] == "*"
     for name, arguments in instructions():
@@ -235,7 +237,7 @@ def test_what_the_image_copies_is_there_and_not_ignored() -> None:
                 assert any(source == line[1:] for line in ignored if line.startswith("!")), source
 
 
-def test_what_services_run_is_there(compose: Compose) -> None:
+def test_commands_of_services_exist(compose: Compose) -> None:
     scripts: dict[str, Any] = {
         "prepare": REPOSITORY / "deploy/image/prepare.sh",
         "postgres": REPOSITORY / "deploy/postgres/create-databases.sh",

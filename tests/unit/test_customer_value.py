@@ -1,4 +1,4 @@
-"""Customer value: scores and segments, the published fits, and the gate between a model and the plain mean."""
+"""Customer value: scores and segments, published fits, and the choice between the model and the plain mean."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -18,7 +18,7 @@ AS_OF = date(2014, 6, 30)
 
 
 def orders(rows: list[tuple[int, date, int]], channel: str = "online") -> pl.DataFrame:
-    """Orders of customers: id, day, revenue; two fifths of it is margin."""
+    """Return orders from rows of customer id, day and revenue; the margin is two fifths of the revenue."""
     return pl.DataFrame(
         [(customer, channel, day, 1, Decimal(revenue), Decimal(revenue) * 2 / 5) for customer, day, revenue in rows],
         schema={
@@ -50,14 +50,14 @@ def test_every_customer_has_exactly_one_segment() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 400), st.integers(1, 5)), min_size=1, max_size=60))
 def test_scores_follow_the_share_of_better_customers(bought: list[tuple[int, int, int]]) -> None:
-    rows = snapshot(orders([(who, AS_OF - timedelta(days), value) for who, days, value in bought]), AS_OF)
+    rows = snapshot(orders([(customer, AS_OF - timedelta(days), value) for customer, days, value in bought]), AS_OF)
     customers = list(rows.iter_rows(named=True))
     for one in customers:
         later = sum(other["recency_days"] < one["recency_days"] for other in customers)
         richer = sum(other["monetary"] > one["monetary"] for other in customers)
         assert one["r_score"] == 5 - 5 * later // len(customers)
         assert one["m_score"] == 5 - 5 * richer // len(customers)
-        assert one["f_score"] == min(5, len({days for who, days, _ in bought if who == one["customer_id"]}))
+        assert one["f_score"] == min(5, len({days for customer, days, _ in bought if customer == one["customer_id"]}))
 
 
 def test_the_published_fit_of_bg_nbd_is_reproduced(cdnow: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_published_fit_of_bg_nbd_is_reproduced(cdnow: Path) -> None:
     assert [round(value, 3) for value in fitted.parameters] == [0.243, 4.414, 0.793, 2.426]
     assert round(fitted.log_likelihood, 1) == -9582.4
     assert not fitted.is_degenerate
-    # What the model says of the second half of the year is near what came of it.
+    # The prediction for the following 39 weeks is close to the actual purchases.
     expected = bg_nbd.expected_purchases(fitted, 39, *history)
     assert sum(expected) / 2_357 == pytest.approx(0.8, abs=0.1)
 
@@ -77,15 +77,15 @@ def test_the_published_fit_of_gamma_gamma_is_reproduced(cdnow: Path) -> None:
     lines = [line.split() for line in (cdnow / "CDNOW_sample.txt").read_text().splitlines()]
     days = (
         pl.DataFrame(
-            {"who": [w[1] for w in lines], "day": [w[2] for w in lines], "value": [float(w[4]) for w in lines]}
+            {"customer": [w[1] for w in lines], "day": [w[2] for w in lines], "value": [float(w[4]) for w in lines]}
         )
         .filter(pl.col("day") <= "19970930")
-        .group_by("who", "day")
+        .group_by("customer", "day")
         .agg(pl.col("value").sum())
     )
     repeated = (
-        days.filter(pl.col("day") > pl.col("day").min().over("who"))
-        .group_by("who")
+        days.filter(pl.col("day") > pl.col("day").min().over("customer"))
+        .group_by("customer")
         .agg(x=pl.len().cast(pl.Float64), mean=pl.col("value").mean())
     )
     repeated = repeated.filter(pl.col("mean") > 0)
@@ -95,7 +95,7 @@ def test_the_published_fit_of_gamma_gamma_is_reproduced(cdnow: Path) -> None:
 
 
 def steady_buyers(customers: int) -> pl.DataFrame:
-    """Customers who buy at a rate of their own, for three years, and at some purchase for the last time."""
+    """Return three years of orders by customers who each buy at their own rate, and may stop after any purchase."""
     chance = np.random.default_rng(5)
     rows = []
     for customer in range(customers):
@@ -109,9 +109,9 @@ def steady_buyers(customers: int) -> pl.DataFrame:
     return orders(rows)
 
 
-def test_the_gate_publishes_a_model_that_foresees_better() -> None:
+def test_a_model_that_predicts_better_is_published() -> None:
     sold = steady_buyers(3_000)
-    verdict = holdout.judge(sold, AS_OF)
+    verdict = holdout.compare(sold, AS_OF)
     assert verdict.model is not None
     assert verdict.cell is not None
     assert verdict.publishes_model, verdict
@@ -119,11 +119,10 @@ def test_the_gate_publishes_a_model_that_foresees_better() -> None:
     found = compute(lambda _: sold, AS_OF)
     assert found["method"].unique().to_list() == ["bg_nbd"]
     assert found["probability_alive"].is_between(0, 1).all()
-    # Of two customers who look alike but for the last order, the later one is more alive.
     assert found["expected_orders_52w"].is_finite().all()
 
 
-def test_the_judges_see_nothing_of_the_year_they_are_judged_by() -> None:
+def test_snapshots_and_cell_means_ignore_the_evaluation_year() -> None:
     sold = steady_buyers(600)
     split = AS_OF - holdout.YEAR
     known = snapshot(sold, split)
@@ -137,7 +136,7 @@ def test_the_judges_see_nothing_of_the_year_they_are_judged_by() -> None:
     assert holdout.cell_means(holdout.outcomes(later, before, split - holdout.YEAR), known).equals(means)
 
 
-def test_a_cell_is_worth_what_its_customers_brought_in_the_last_year() -> None:
+def test_a_cell_is_valued_by_its_customers_margin_of_the_last_year() -> None:
     start = AS_OF - holdout.YEAR
     early = [(customer, start - timedelta(10), 100) for customer in range(1, 5)]
     returned = [(1, start + timedelta(365 - 2), 50), (2, start + timedelta(1), 50)]
@@ -148,7 +147,7 @@ def test_a_cell_is_worth_what_its_customers_brought_in_the_last_year() -> None:
     assert row["clv_52w"] == pytest.approx(margin / 4)
 
 
-def test_resellers_are_worth_their_last_twelve_months() -> None:
+def test_resellers_are_valued_by_their_last_twelve_months() -> None:
     sold = orders([(1, date(2013, 6, 30), 900), (1, date(2013, 7, 1), 100), (1, AS_OF, 50)], "reseller")
     [row] = compute(lambda _: sold, AS_OF).iter_rows(named=True)
     assert (row["method"], row["expected_orders_52w"], row["clv_52w"]) == ("trailing_margin", 2.0, 60.0)

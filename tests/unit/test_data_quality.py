@@ -1,4 +1,4 @@
-"""Data quality: what is odd is found, what only looks odd is not, and scores weigh what matters."""
+"""Data quality: real anomalies and duplicates are found, false ones are not, and scores are weighted by severity."""
 
 import math
 from datetime import date
@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from adventureworks.marts.quality.data_quality import _with_scores
-from adventureworks.marts.quality.data_quality.anomalies import extraordinary
-from adventureworks.marts.quality.data_quality.duplicates import probably_twice
+from adventureworks.marts.quality.data_quality.anomalies import anomalous_months
+from adventureworks.marts.quality.data_quality.duplicates import probable_duplicates
 
 
 def months(count: int) -> list[date]:
@@ -16,59 +16,59 @@ def months(count: int) -> list[date]:
 
 
 def seasonal(count: int, growth: float = 1.02) -> dict[date, int]:
-    """A business that grows, with a season of a factor of two."""
+    """Return monthly events of a growing business with strong seasonality."""
     return {
         month: round(900 * growth**place * (1.4 + 0.5 * math.sin(2 * math.pi * place / 12)))
         for place, month in enumerate(months(count))
     }
 
 
-def test_growth_and_a_season_are_no_anomaly() -> None:
-    assert extraordinary(seasonal(36)) == []
+def test_growth_and_seasonality_are_not_anomalies() -> None:
+    assert anomalous_months(seasonal(36)) == []
 
 
 @pytest.mark.parametrize("factor", [8, 0.1, 0])
-def test_a_planted_month_is_found_and_it_alone(factor: float) -> None:
+def test_only_the_planted_month_is_found(factor: float) -> None:
     events = seasonal(36)
-    odd = date(2012, 9, 1)
-    events[odd] = round(events[odd] * factor)
-    assert extraordinary(events) == [odd]
+    planted = date(2012, 9, 1)
+    events[planted] = round(events[planted] * factor)
+    assert anomalous_months(events) == [planted]
 
 
-def test_a_month_that_is_missing_is_one_with_nothing() -> None:
+def test_a_missing_month_counts_as_zero_events() -> None:
     events = seasonal(36)
     del events[date(2013, 2, 1)]
-    assert extraordinary(events) == [date(2013, 2, 1)]
+    assert anomalous_months(events) == [date(2013, 2, 1)]
 
 
-def test_the_tested_month_is_left_out_of_what_it_is_compared_with() -> None:
-    """However far out it lies, it does not widen its own bounds."""
+def test_a_month_is_not_compared_with_itself() -> None:
+    """Even an extreme month does not widen its own bounds."""
     for factor in (10, 1_000, 1_000_000):
         events = seasonal(30)
         events[date(2012, 5, 1)] *= factor
-        assert extraordinary(events) == [date(2012, 5, 1)]
+        assert anomalous_months(events) == [date(2012, 5, 1)]
 
 
-def test_first_and_last_month_may_be_anything_and_few_months_tell_nothing() -> None:
+def test_the_first_and_last_month_are_ignored_and_few_months_prove_nothing() -> None:
     events = seasonal(30)
     events[months(30)[0]] = events[months(30)[-1]] = 1
-    assert extraordinary(events) == []
-    assert extraordinary({date(2014, 1, 1): 5, date(2014, 2, 1): 900, date(2014, 3, 1): 5}) == []
-    assert extraordinary({}) == []
+    assert anomalous_months(events) == []
+    assert anomalous_months({date(2014, 1, 1): 5, date(2014, 2, 1): 900, date(2014, 3, 1): 5}) == []
+    assert anomalous_months({}) == []
 
 
 def person(number: int, name: str, *contacts: str) -> list[tuple[int, str, str]]:
     return [(number, name, contact) for contact in contacts]
 
 
-def twice(*rows: list[tuple[int, str, str]]) -> list[tuple[int, int]]:
-    return probably_twice(
+def duplicates(*rows: list[tuple[int, str, str]]) -> list[tuple[int, int]]:
+    return probable_duplicates(
         pl.DataFrame([row for some in rows for row in some], schema=["person_id", "full_name", "contact"], orient="row")
     )
 
 
-def test_a_person_who_is_there_twice_is_found() -> None:
-    assert twice(
+def test_a_duplicate_person_is_found() -> None:
+    assert duplicates(
         person(9, "Catherine Abel", "email c@example.com", "phone 1"),
         person(4, "Abel, Catharine", "phone 1", "address high street 1"),
         person(5, "Humberto Acevedo", "phone 2"),
@@ -77,7 +77,7 @@ def test_a_person_who_is_there_twice_is_found() -> None:
 
 def test_neither_a_name_nor_an_address_alone_makes_a_duplicate() -> None:
     assert (
-        twice(
+        duplicates(
             person(1, "Jon Yang", "phone 1"),
             person(2, "Jon Yang", "phone 2"),
             person(3, "Ruth Suarez", "address high street 1"),
@@ -87,11 +87,11 @@ def test_neither_a_name_nor_an_address_alone_makes_a_duplicate() -> None:
     )
 
 
-def test_the_number_of_a_company_makes_nobody_a_duplicate() -> None:
-    assert twice(*(person(number, "Jon Yang", "phone of all") for number in range(30))) == []
+def test_a_shared_company_number_does_not_make_duplicates() -> None:
+    assert duplicates(*(person(number, "Jon Yang", "shared phone") for number in range(30))) == []
 
 
-def test_scores_weigh_errors_more_and_what_is_noted_not_at_all() -> None:
+def test_scores_weigh_errors_more_than_warnings_and_ignore_info() -> None:
     rules = pl.DataFrame(
         [
             ("T", "a", "validity", "error", 1.0),

@@ -1,4 +1,4 @@
-"""What is due, what waits and for what: decided from facts alone."""
+"""Decisions from facts: which analyses are due, which wait, and for what."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ def minute(number: int) -> datetime:
 
 
 def settled() -> Facts:
-    """Everything was published once, and every mart is made of the newest of everything."""
+    """Return facts in which everything was published once and every mart is computed from the newest versions."""
     tables = {name: (Version(1, minute(0), as_of=DAY if name == ORDERS else None),) for name in SOURCE_TABLES}
     marts = {
         name: (Version(1, minute(1), inputs=dict.fromkeys(feeds_of(mart), 1), model="m", as_of=DAY),)
         for name, mart in MARTS.items()
     }
-    return Facts(DAY, {**tables, **marts}, dict.fromkeys(MARTS, "m"), as_of_since=minute(0), judged_at=minute(0))
+    return Facts(DAY, {**tables, **marts}, dict.fromkeys(MARTS, "m"), as_of_since=minute(0), last_checked_at=minute(0))
 
 
 def changed(facts: Facts, at: int, *tables: str, months: tuple[str, ...] | None = None, day: date = DAY) -> Facts:
-    """A new version of source tables; a later day of the orders moves the business date."""
+    """Return the facts with a new version of source tables; a later `day` of the orders moves the business date."""
     versions = dict(facts.versions)
     for table in tables:
         number = versions[table][-1].number + 1
         version = Version(number, minute(at), months, as_of=day if table == ORDERS else None)
         versions[table] = (*versions[table], version)
     since = minute(at) if day > facts.as_of else facts.as_of_since
-    return replace(facts, versions=versions, as_of=max(day, facts.as_of), as_of_since=since, judged_at=minute(at))
+    return replace(facts, versions=versions, as_of=max(day, facts.as_of), as_of_since=since, last_checked_at=minute(at))
 
 
 def computed(facts: Facts, dag: str, at: int) -> Facts:
-    """The analysis was run: what its plan says is published."""
+    """Return the facts after a run of the analysis that published what its plan says."""
     plan = decide(facts).steps[dag]
     assert isinstance(plan, Plan)
     versions = dict(facts.versions)
@@ -55,8 +55,8 @@ def computed(facts: Facts, dag: str, at: int) -> Facts:
         number = versions[name][-1].number + 1 if name in versions else 1
         new = Version(number, minute(at), months, inputs, facts.models[name], facts.as_of)
         versions[name] = (*versions.get(name, ()), new)
-    judged = facts.judged_at if dag == "data_quality_control" else minute(at)
-    return replace(facts, versions=versions, judged_at=judged)
+    last_checked = facts.last_checked_at if dag == "data_quality_control" else minute(at)
+    return replace(facts, versions=versions, last_checked_at=last_checked)
 
 
 def refused(facts: Facts, dag: str) -> Facts:
@@ -70,74 +70,74 @@ def waiting(decisions: Decisions) -> set[str]:
     return {dag for dag, step in decisions.steps.items() if isinstance(step, NothingToDo) and step.waits}
 
 
-def test_nothing_is_due_when_every_mart_is_made_of_the_newest_of_everything() -> None:
+def test_nothing_is_due_when_every_mart_is_computed_from_the_newest_versions() -> None:
     decisions = decide(settled())
-    assert decisions.startable == {}
+    assert decisions.runnable == {}
     assert decisions.behind == {}
 
 
-def test_a_new_business_day_makes_marts_due_of_which_no_input_changed() -> None:
+def test_a_new_business_date_makes_marts_due_even_without_changed_inputs() -> None:
     later = changed(settled(), 5, ORDERS, LINES, months=("2014-07",), day=date(2014, 7, 1))
     decisions = decide(later)
-    assert decisions.startable.keys() == {"daily_sales_etl", "production_costs"}
+    assert decisions.runnable.keys() == {"daily_sales_etl", "production_costs"}
     assert decisions.behind.keys() == MARTS.keys()
     cause = decisions.behind["bill_of_materials_cost"]
     assert (cause.reason, cause.since) == ("the business date moved to 2014-07-01", minute(5))
-    plan = decisions.startable["daily_sales_etl"]
+    plan = decisions.runnable["daily_sales_etl"]
     assert plan.months["fact_sales"] == ("2014-06", "2014-07"), "and the days between the two business dates"
 
 
-def test_a_changed_month_is_all_that_an_analysis_computes() -> None:
-    plan = decide(changed(settled(), 5, ORDERS, LINES, months=("2013-02",))).startable["daily_sales_etl"]
+def test_an_analysis_computes_only_the_changed_month() -> None:
+    plan = decide(changed(settled(), 5, ORDERS, LINES, months=("2013-02",))).runnable["daily_sales_etl"]
     assert plan.months == {"fact_sales": ("2013-02",), "daily_sales": ("2013-02",)}
 
 
-def test_months_that_turned_and_their_echoes_are_computed_too() -> None:
+def test_months_with_changed_completeness_and_their_echoes_are_computed_too() -> None:
     sold = computed(changed(settled(), 5, ORDERS, LINES, months=("2013-02",)), "daily_sales_etl", 6)
-    facts = replace(sold, turned={"territory_sales": frozenset({"2013-03"})})
-    plan = decide(facts).startable["sales_territory_analysis"]
+    facts = replace(sold, completeness_changed={"territory_sales": frozenset({"2013-03"})})
+    plan = decide(facts).runnable["sales_territory_analysis"]
     assert plan.months["territory_sales"] == ("2013-02", "2013-03", "2014-02", "2014-03")
 
 
-def test_a_changed_model_is_due_and_what_reads_it_waits() -> None:
+def test_a_changed_model_is_due_and_its_readers_wait() -> None:
     facts = settled()
     facts = replace(facts, models={**facts.models, "territory_sales": "new"})
     decisions = decide(facts)
-    assert decisions.startable.keys() == {"sales_territory_analysis"}
-    assert decisions.startable["sales_territory_analysis"].months == {"territory_sales": None}
+    assert decisions.runnable.keys() == {"sales_territory_analysis"}
+    assert decisions.runnable["sales_territory_analysis"].months == {"territory_sales": None}
     assert waiting(decisions) == {"sales_forecasting", "data_quality_control"}
     assert set(decisions.behind) == {"territory_sales", "sales_forecast", "forecast_accuracy", "data_quality"}
-    assert decisions.behind["territory_sales"].since is None, "nothing tells when the model changed"
+    assert decisions.behind["territory_sales"].since is None, "the time of a model's change is unknown"
 
 
-def test_what_was_refused_is_not_started_again_until_something_changes() -> None:
+def test_a_refused_analysis_is_not_started_again_until_something_changes() -> None:
     facts = refused(changed(settled(), 5, ORDERS, LINES, months=("2013-02",)), "daily_sales_etl")
     decisions = decide(facts)
-    assert decisions.startable.keys() == {"data_quality_control"} | {
+    assert decisions.runnable.keys() == {"data_quality_control"} | {
         dag for dag in ANALYSES if {ORDERS, LINES} & set(outside_inputs(dag)) and isinstance(decisions.steps[dag], Plan)
     } - {"daily_sales_etl"}
     assert "refused" in decisions.behind["fact_sales"].reason
     step = decisions.steps["sales_person_performance"]
     assert isinstance(step, NothingToDo)
-    assert step.stuck, "it would show newer orders beside the sales of older ones"
+    assert step.stuck, "it would combine newer orders with sales computed from older ones"
     assert isinstance(decisions.steps["customer_retention"], NothingToDo)
-    assert not decisions.steps["customer_retention"].waits, "it reads nothing but the last good sales"
-    for news in (
+    assert not decisions.steps["customer_retention"].waits, "it reads only the last good sales"
+    for later in (
         changed(facts, 7, LINES, months=("2013-02",)),
         replace(facts, models={**facts.models, "daily_sales": "new"}),
         replace(facts, as_of=date(2014, 7, 1)),
     ):
-        assert "daily_sales_etl" in decide(news).startable
+        assert "daily_sales_etl" in decide(later).runnable
 
 
-def test_the_report_on_everything_does_not_wait_for_what_does_not_run() -> None:
+def test_the_data_quality_report_does_not_wait_for_analyses_that_do_not_run() -> None:
     facts = changed(settled(), 5, "Production_WorkOrderRouting")
     assert "data_quality_control" in waiting(decide(facts))
     for trouble in ("production_costs", "bill_of_materials_cost"):
-        assert "data_quality_control" in decide(replace(facts, in_trouble=frozenset({trouble}))).startable
+        assert "data_quality_control" in decide(replace(facts, in_trouble=frozenset({trouble}))).runnable
 
 
-def test_an_input_that_was_never_published_holds_up_its_readers_alone() -> None:
+def test_an_input_that_was_never_published_blocks_only_its_readers() -> None:
     facts = settled()
     facts = replace(
         facts, versions={name: found for name, found in facts.versions.items() if name != "Sales_CreditCard"}
@@ -145,13 +145,13 @@ def test_an_input_that_was_never_published_holds_up_its_readers_alone() -> None:
     step = decide(facts).steps["credit_card_analysis"]
     assert isinstance(step, NothingToDo)
     assert (step.reason, step.waits) == ("Sales_CreditCard was never published", False)
-    assert decide(changed(facts, 5, "Production_WorkOrder")).startable.keys() == {
+    assert decide(changed(facts, 5, "Production_WorkOrder")).runnable.keys() == {
         "production_costs",
         "inventory_management",
     }
 
 
-def test_a_reason_names_some_of_many_inputs() -> None:
+def test_a_reason_names_only_some_of_many_inputs() -> None:
     facts = computed(changed(settled(), 5, *SOURCE_TABLES), "daily_sales_etl", 6)
     reason = decide(facts).behind["inventory_status"].reason
     assert reason == "fact_sales, Production_Product and 7 more are newer"
@@ -168,14 +168,14 @@ events = st.lists(
 
 @hypothesis_settings(max_examples=50)
 @given(events)
-def test_whatever_happens_all_marts_get_fresh_each_computed_once_and_none_from_a_mix(
+def test_after_any_events_all_marts_become_fresh_from_consistent_inputs_and_are_computed_once(
     history: list[tuple[str, int]],
 ) -> None:
     facts, at = settled(), 1
     for kind, number in history:
         at += 1
         decisions = decide(facts)
-        startable = sorted(decisions.startable)
+        runnable = sorted(decisions.runnable)
         if kind == "source":
             table = sorted(SOURCE_TABLES)[number % len(SOURCE_TABLES)]
             facts = changed(facts, at, table, months=("2014-05",), day=facts.as_of)
@@ -184,19 +184,19 @@ def test_whatever_happens_all_marts_get_fresh_each_computed_once_and_none_from_a
         elif kind == "model":
             name = sorted(MARTS)[number % len(MARTS)]
             facts = replace(facts, models={**facts.models, name: f"m{at}"})
-        elif startable:
-            dag = startable[number % len(startable)]
+        elif runnable:
+            dag = runnable[number % len(runnable)]
             facts = refused(facts, dag) if kind == "refuse" else _run(facts, dag, at)
-    # A changed model lifts every refusal that is left.
+    # Changed models clear all remaining refusals.
     facts = replace(facts, models={name: f"{digest}+" for name, digest in facts.models.items()})
     for _ in ANALYSES:
-        for dag in decide(facts).startable:
+        for dag in decide(facts).runnable:
             at += 1
-            if dag in decide(facts).startable:
+            if dag in decide(facts).runnable:
                 facts = _run(facts, dag, at)
     decisions = decide(facts)
     assert decisions.behind == {}
-    assert decisions.startable == {}
+    assert decisions.runnable == {}
     newest = {asset: versions[-1].number for asset, versions in facts.versions.items()}
     for name in MARTS:
         read = facts.versions[name][-1].inputs
@@ -204,31 +204,31 @@ def test_whatever_happens_all_marts_get_fresh_each_computed_once_and_none_from_a
 
 
 def _run(facts: Facts, dag: str, at: int) -> Facts:
-    """Runs an analysis, and holds what it reads against the newest of everything."""
+    """Run an analysis, and assert that its inputs are consistent with each other and that it is not due again."""
     plan = decide(facts).steps[dag]
     assert isinstance(plan, Plan)
     if not any(mart.tolerant for mart in marts_of(dag)):
         read: dict[str, set[int]] = defaultdict(set)
         for asset, number in plan.inputs.items():
-            for name, version in _made_of(facts, asset, number):
+            for name, version in _upstream_versions(facts, asset, number):
                 read[name].add(version)
-        assert {name: versions for name, versions in read.items() if len(versions) > 1} == {}, "a mix"
+        assert {name: versions for name, versions in read.items() if len(versions) > 1} == {}, "inconsistent"
     after = computed(facts, dag, at)
     again = decide(after).steps[dag]
     assert isinstance(again, NothingToDo), "it is not due again"
     return after
 
 
-def _made_of(facts: Facts, asset: str, number: int) -> Iterator[tuple[str, int]]:
-    """An asset's version, and those of everything that it is made of, directly or through others."""
+def _upstream_versions(facts: Facts, asset: str, number: int) -> Iterator[tuple[str, int]]:
+    """Yield an asset's version, and the versions of everything upstream of it."""
     yield asset, number
     if asset in MARTS:
         [version] = [one for one in facts.versions[asset] if one.number == number]
         for name, read in version.inputs.items():
-            yield from _made_of(facts, name, read)
+            yield from _upstream_versions(facts, name, read)
 
 
-def test_a_mart_that_lacks_a_new_input_is_behind_and_its_readers_see_no_mix() -> None:
+def test_a_mart_without_a_new_input_is_behind_and_its_readers_never_mix_versions() -> None:
     facts = changed(settled(), 5, ORDERS, LINES, months=("2013-02",))
     facts = replace(
         facts,
@@ -241,19 +241,19 @@ def test_a_mart_that_lacks_a_new_input_is_behind_and_its_readers_see_no_mix() ->
     assert step.waits
 
 
-def test_readers_go_on_with_the_last_version_while_a_changed_model_does_not_run() -> None:
+def test_readers_use_the_last_version_while_a_changed_model_does_not_run() -> None:
     facts = changed(settled(), 5, "Production_ProductInventory")
     facts = replace(facts, models={**facts.models, "fact_sales": "broken"})
     assert "inventory_management" in waiting(decide(facts)), "it will be published in a moment"
-    assert "inventory_management" in decide(replace(facts, in_trouble=frozenset({"daily_sales_etl"}))).startable
+    assert "inventory_management" in decide(replace(facts, in_trouble=frozenset({"daily_sales_etl"}))).runnable
 
 
 @pytest.mark.parametrize("dag", ANALYSES)
-def test_no_analysis_waits_for_one_that_waits_for_it(dag: str) -> None:
-    seen, open_ = set(), {dag}
-    while open_:
-        one = open_.pop()
+def test_no_two_analyses_wait_for_each_other(dag: str) -> None:
+    seen, pending = set(), {dag}
+    while pending:
+        one = pending.pop()
         seen.add(one)
         read = {MARTS[name].dag for name in outside_inputs(one) if name in MARTS}
         assert dag not in read
-        open_ |= read - seen
+        pending |= read - seen

@@ -1,4 +1,4 @@
-"""The local Airflow: no task may begin before the API server answers it, and what is left out is not needed."""
+"""The local Airflow: no task starts before the API server answers, and the omitted services are not needed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from airflow.api_fastapi.execution_api.app import create_task_execution_api_app
 from airflow.sdk.api.datamodels._generated import API_VERSION
 from starlette.testclient import TestClient
 client = TestClient(create_task_execution_api_app())
-told = client.get(f"/openapi.json?version={API_VERSION}")
-assert told.is_success, told.text
-print(*sorted(told.json()["paths"]))
+response = client.get(f"/openapi.json?version={API_VERSION}")
+assert response.is_success, response.text
+print(*sorted(response.json()["paths"]))
 """
 
 
-def test_it_waits_until_the_api_server_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_executor_waits_until_the_api_server_is_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, int]] = []
 
     class ApiServer(BaseHTTPRequestHandler):
@@ -52,10 +52,10 @@ def test_it_waits_until_the_api_server_is_well(monkeypatch: pytest.MonkeyPatch) 
     server.server_close()
     starting.join()
     assert asked == [("/execution/health", 503), ("/execution/health", 503), ("/execution/health", 200)]
-    assert forked == [3], "workers are forked after that"
+    assert forked == [3], "workers are forked only after that"
 
 
-def test_the_scheduler_rests_only_with_nothing_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scheduler_rests_only_with_nothing_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
     monkeypatch.setattr(executor, "wait", lambda _, timeout: rests.append(timeout))
     monkeypatch.setattr(executor.LocalExecutor, "sync", lambda self: None)
@@ -81,7 +81,7 @@ def test_nothing_runs_before_the_source_is_filled_and_the_dags_are_known(
     assert ("scheduler" in first) is scheduler
 
 
-def test_the_api_server_speaks_the_version_that_tasks_speak(tmp_path: Path) -> None:
+def test_api_server_offers_the_version_that_tasks_use(tmp_path: Path) -> None:
     variables = {
         **os.environ,
         "AIRFLOW_HOME": str(tmp_path),

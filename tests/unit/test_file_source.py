@@ -1,4 +1,4 @@
-"""A folder of files as the source: what is in the files arrives, and nothing else does."""
+"""A folder of files as the source: rows are read exactly as they are in the files."""
 
 import csv
 import io
@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adventureworks.catalog import SOURCE_TABLES
-from adventureworks.cli.doctor import folder_of_files
+from adventureworks.cli.doctor import check_folder
 from adventureworks.columns import source_columns_of
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
-from adventureworks.gate.contract import hold_against
+from adventureworks.gate.contract import validate
 from adventureworks.source import files_csv, files_installer
 from adventureworks.source.files import FileSource
 
@@ -30,7 +30,7 @@ ROWGUID = "0290c4f5-191f-4337-ab6b-0a2dde03cbf9"
 
 
 def offer(number=1, **values):
-    """An offer as the gate may expect it from a CSV file: text in canonical form, None for NULL."""
+    """An offer as the gate expects it from a CSV file: text in canonical form, None for NULL."""
     row = {
         "SpecialOfferID": str(number),
         "Description": "Volume Discount 11 to 14",
@@ -53,7 +53,7 @@ def read(folder, table=OFFER, batch_rows=1000):
 
 
 def blocked(folder, table=OFFER):
-    """The rule that looking at the table or reading it breaks."""
+    """Return the rule that blocks reading the table."""
     with pytest.raises(TableBlocked) as error:
         read(folder, table)
     return error.value.rule
@@ -95,7 +95,7 @@ def write_parquet(folder, rows=3):
     pq.write_table(pa.table(columns), folder / "Sales_SpecialOffer.parquet", row_group_size=2)
 
 
-def test_parquet_keeps_types_and_turns_uuids_into_text(tmp_path):
+def test_parquet_types_are_kept_and_uuids_become_text(tmp_path):
     write_parquet(tmp_path)
     source = FileSource(tmp_path, batch_rows=2)
     assert source.state(OFFER).rows == 3
@@ -108,7 +108,7 @@ def test_parquet_keeps_types_and_turns_uuids_into_text(tmp_path):
     assert (last["DiscountPct"], last["Description"], last["MaxQty"]) == (Decimal("0.0250"), "offer 3", None)
 
 
-def test_parquet_bytes_become_hexadecimal_text_in_capitals(tmp_path):
+def test_parquet_bytes_become_upper_case_hexadecimal_text(tmp_path):
     photo = SOURCE_TABLES["Production_ProductPhoto"]
     columns = {column.name: pa.array([None], pa.string()) for column in source_columns_of(photo)}
     columns["LargePhoto"] = pa.array([b"GIF\xff"], pa.binary())
@@ -116,14 +116,14 @@ def test_parquet_bytes_become_hexadecimal_text_in_capitals(tmp_path):
     assert read(tmp_path, photo)[0]["LargePhoto"] == "474946FF"
 
 
-def test_csv_header_in_any_order_null_and_empty_text(tmp_path):
+def test_csv_columns_may_be_in_any_order_and_null_differs_from_empty_text(tmp_path):
     rows = [offer(1, MaxQty=None, Category=""), offer(2, Description='says "all, or\nnothing"\r\n')]
     header = [*reversed(rows[0])]
     write_csv(tmp_path, rows, header=header, encoding="utf-8-sig")
     assert read(tmp_path) == rows
 
 
-def test_csv_ignores_columns_that_the_contract_does_not_know(tmp_path):
+def test_csv_columns_that_are_not_in_the_contract_are_ignored(tmp_path):
     rows = [offer(n) | {"New": "x"} for n in (1, 2)]
     write_csv(tmp_path, rows, header=[*rows[0]])
     assert read(tmp_path) == [offer(1), offer(2)]
@@ -150,7 +150,7 @@ def test_installer_formats(tmp_path, pipes, encoding):
     assert read(tmp_path) == [expected, offer(2)]
 
 
-def test_installer_xml_loses_its_byte_order_mark_and_time_its_seventh_place(tmp_path):
+def test_installer_xml_loses_its_byte_order_mark_and_times_their_seventh_decimal(tmp_path):
     store = {"BusinessEntityID": "292", "Name": "Next-Door Bike Store", "SalesPersonID": "279"}
     store |= {"Demographics": "\ufeff<StoreSurvey/>", "rowguid": ROWGUID, "ModifiedDate": "2014-09-12 11:15:07"}
     write_installer(tmp_path, [store], table=STORE)
@@ -168,7 +168,7 @@ TEXT = st.text(
 
 @settings(max_examples=60, deadline=None)
 @given(texts=st.lists(TEXT, min_size=1, max_size=6), block=st.integers(1, 99))
-def test_any_text_survives_csv_whatever_the_blocks(tmp_path_factory, texts, block):
+def test_any_text_is_read_back_from_csv_with_any_block_size(tmp_path_factory, texts, block):
     folder = tmp_path_factory.mktemp("csv")
     rows = [offer(n, Description=text) for n, text in enumerate(texts)]
     write_csv(folder, rows)
@@ -183,13 +183,13 @@ def test_any_text_survives_csv_whatever_the_blocks(tmp_path_factory, texts, bloc
     block=st.integers(1, 99),
     encoding=st.sampled_from(["utf-8", "utf-16"]),
 )
-def test_any_text_survives_the_installer_formats_whatever_the_blocks(tmp_path_factory, texts, block, encoding):
+def test_any_text_is_read_back_from_the_installer_formats_with_any_block_size(tmp_path_factory, texts, block, encoding):
     rows = [offer(n, Description=text) for n, text in enumerate(texts)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files_installer, "BLOCK_BYTES", block)
         for pipes in (True, False):
             folder = tmp_path_factory.mktemp("installer")
-            # What is written between fields cannot be in them.
+            # Fields cannot contain the delimiters.
             clean = [
                 row | {"Description": re.sub(r"\t|[+&]\|", " ", row["Description"]).lstrip("\ufeff")} for row in rows
             ]
@@ -198,7 +198,7 @@ def test_any_text_survives_the_installer_formats_whatever_the_blocks(tmp_path_fa
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "pipes utf-16", "pipes utf-8", "tabs utf-16", "tabs cp1252"])
-def test_a_file_cut_anywhere_is_blocked_or_gives_whole_rows(tmp_path, kind):
+def test_a_file_truncated_anywhere_is_blocked_or_yields_complete_rows(tmp_path, kind):
     rows = [offer(n, Description="à la\ncarte", MaxQty=None) for n in range(1, 4)]
     if kind == "parquet":
         write_parquet(tmp_path)
@@ -207,17 +207,17 @@ def test_a_file_cut_anywhere_is_blocked_or_gives_whole_rows(tmp_path, kind):
     else:
         write_installer(tmp_path, rows, kind.startswith("pipes"), kind.split()[1])
     (path,) = tmp_path.iterdir()
-    whole = path.read_bytes()
-    uncut = read(tmp_path)
-    for length in range(0, len(whole), 97 if kind == "parquet" else 3):
-        path.write_bytes(whole[:length])
+    content = path.read_bytes()
+    all_rows = read(tmp_path)
+    for length in range(0, len(content), 97 if kind == "parquet" else 3):
+        path.write_bytes(content[:length])
         with suppress(TableBlocked):
-            left = read(tmp_path)
+            remaining = read(tmp_path)
             assert kind != "parquet"
-            assert left == uncut[: len(left)]
+            assert remaining == all_rows[: len(remaining)]
 
 
-def test_each_way_of_being_broken_has_its_own_rule(tmp_path):
+def test_each_kind_of_invalid_file_breaks_its_own_rule(tmp_path):
     assert blocked(tmp_path) == "file_is_there"
 
     path = tmp_path / "Sales_SpecialOffer.csv"
@@ -239,27 +239,27 @@ def test_each_way_of_being_broken_has_its_own_rule(tmp_path):
     assert blocked(tmp_path) == "columns_are_there"
 
 
-def test_a_row_with_a_field_too_many_is_named_but_not_quoted(tmp_path):
+def test_a_row_with_an_extra_field_is_named_but_not_quoted(tmp_path):
     write_installer(tmp_path, [offer(1), offer(2, Type="secret\tsecret"), offer(3)], pipes=False)
     with pytest.raises(TableBlocked, match=r"row 2 of SpecialOffer\.csv has 12 fields instead of 11") as error:
         read(tmp_path)
     assert "secret" not in str(error.value)
 
 
-def test_a_vanished_folder_is_an_error_of_the_source(tmp_path):
+def test_a_missing_folder_is_an_error_of_the_source_not_of_a_table(tmp_path):
     with pytest.raises(PlatformError) as error:
         FileSource(tmp_path / "gone", 10).state(OFFER)
     assert not isinstance(error.value, TableBlocked)
 
 
-def test_states_of_all_tables_name_the_blocked_ones(tmp_path):
+def test_states_contain_the_errors_of_blocked_tables(tmp_path):
     write_csv(tmp_path, [offer()])
     states = FileSource(tmp_path, 10).states([OFFER, STORE])
     assert states[OFFER.asset] == FileSource(tmp_path, 10).state(OFFER)
     assert isinstance(states[STORE.asset], TableBlocked)
 
 
-def test_fingerprint_follows_the_content(tmp_path):
+def test_the_fingerprint_changes_only_with_the_content(tmp_path):
     write_csv(tmp_path, [offer(1)])
     path = tmp_path / "Sales_SpecialOffer.csv"
     first = FileSource(tmp_path, 10).state(OFFER).fingerprint
@@ -284,7 +284,7 @@ def test_an_unchanged_file_is_not_read_again(tmp_path, monkeypatch):
     assert FileSource(tmp_path, 10).state(OFFER, known=first.fingerprint) == first
 
 
-def test_a_file_that_changes_while_it_is_read_is_worth_another_try(tmp_path):
+def test_a_file_that_changes_while_it_is_read_raises_a_retryable_error(tmp_path):
     write_csv(tmp_path, [offer(n) for n in range(5)])
     with FileSource(tmp_path, batch_rows=2).snapshot() as snapshot:
         rows = snapshot.rows(OFFER)
@@ -295,26 +295,26 @@ def test_a_file_that_changes_while_it_is_read_is_worth_another_try(tmp_path):
             list(rows)
 
 
-FIELD = st.text(st.sampled_from('a"",;\n\r é'), max_size=7)
+QUOTED_FIELD = st.text(st.sampled_from('a"",;\n\r é'), max_size=7)
 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.lists(FIELD, min_size=2, max_size=2), min_size=1, max_size=6),
+    st.lists(st.lists(QUOTED_FIELD, min_size=2, max_size=2), min_size=1, max_size=6),
     st.lists(st.booleans()),
     st.integers(1, 40),
 )
-def test_a_quote_in_an_unquoted_field_is_a_letter_as_everywhere(tmp_path_factory, texts, quoted, block):
-    """Python's own parser is the reference; records may be cut anywhere by the blocks."""
+def test_a_quote_in_an_unquoted_field_is_an_ordinary_character(tmp_path_factory, texts, unquoted, block):
+    """Python's own parser is the reference; block boundaries may be anywhere in a record."""
 
-    def written(text, place):
+    def written(text, index):
         is_plain = not (text.startswith('"') or set(text) & set(",\r\n"))
-        return text if is_plain and (quoted + [False] * 99)[place] else '"' + text.replace('"', '""') + '"'
+        return text if is_plain and (unquoted + [False] * 99)[index] else '"' + text.replace('"', '""') + '"'
 
     rows = [list(offer(n).values()) for n in range(len(texts))]
-    for place, row in enumerate(rows):
-        row[1:4:2] = texts[place]
-    lines = [",".join(written(text, place) for place, text in enumerate(row)) for row in rows]
+    for index, row in enumerate(rows):
+        row[1:4:2] = texts[index]
+    lines = [",".join(written(text, index) for index, text in enumerate(row)) for row in rows]
     folder = tmp_path_factory.mktemp("quotes")
     header = ",".join(offer())
     (folder / "Sales_SpecialOffer.csv").write_bytes("\n".join([header, *lines, ""]).encode())
@@ -325,7 +325,7 @@ def test_a_quote_in_an_unquoted_field_is_a_letter_as_everywhere(tmp_path_factory
     assert read_back == expected
 
 
-def test_a_quoted_nothing_is_null_where_nothing_else_can_be_meant(tmp_path):
+def test_a_quoted_empty_field_is_null_if_it_cannot_be_an_empty_text(tmp_path):
     write_csv(tmp_path, [offer(1, MaxQty="", EndDate="")])
     assert read(tmp_path) == [offer(1, MaxQty=None, EndDate=None)]
 
@@ -344,7 +344,7 @@ def test_a_quoted_nothing_is_null_where_nothing_else_can_be_meant(tmp_path):
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
-def test_csv_of_other_programs(tmp_path, delimiter):
+def test_csv_with_other_delimiters_encodings_and_cases(tmp_path, delimiter):
     text = delimiter.join(name.upper() for name in offer()) + "\r\n"
     text += delimiter.join(f'"{value}"' for value in offer(1, Description="à la\ncarte").values()) + "\r\n"
     for encoding in ("utf-8-sig", "utf-16"):
@@ -352,7 +352,7 @@ def test_csv_of_other_programs(tmp_path, delimiter):
         assert read(tmp_path) == [offer(1, Description="à la\ncarte")]
 
 
-def test_what_is_not_utf8_sets_its_row_aside_and_names_the_column(tmp_path):
+def test_a_value_that_is_not_utf8_sets_its_row_aside_and_names_the_column(tmp_path):
     write_csv(tmp_path, [offer(1), offer(2, Description="à la carte")])
     path = tmp_path / "Sales_SpecialOffer.csv"
     path.write_bytes(path.read_bytes().replace("à".encode(), b"\xe0"))
@@ -363,14 +363,14 @@ def test_what_is_not_utf8_sets_its_row_aside_and_names_the_column(tmp_path):
     path = tmp_path / "Sales_SpecialOffer.parquet"
     table = pq.read_table(path)
     texts = pa.array([b"ok", b"\xe0", None], pa.binary())
-    spoilt = pa.StringArray.from_buffers(3, texts.buffers()[1], texts.buffers()[2], texts.buffers()[0])
-    pq.write_table(table.set_column(4, pa.field("Type", pa.string()), spoilt), path)
+    damaged = pa.StringArray.from_buffers(3, texts.buffers()[1], texts.buffers()[2], texts.buffers()[0])
+    pq.write_table(table.set_column(4, pa.field("Type", pa.string()), damaged), path)
     assert ("Type_is_readable", "Type is UTF-8 text") in set_aside(tmp_path)
 
 
 def set_aside(folder, table=OFFER):
     with FileSource(folder, 1000).snapshot() as snapshot:
-        return [(r.rule, r.message) for batch in snapshot.rows(table) for r in hold_against(table, batch).rejections]
+        return [(r.rule, r.message) for batch in snapshot.rows(table) for r in validate(table, batch).rejections]
 
 
 def parquet_with(folder, name, values, **options):
@@ -382,7 +382,7 @@ def parquet_with(folder, name, values, **options):
 
 
 @pytest.mark.parametrize("dtype", [pa.binary(), pa.large_binary(), pa.binary(16)], ids=str)
-def test_sixteen_bytes_are_a_uuid_however_they_are_declared(tmp_path, dtype):
+def test_sixteen_bytes_are_a_uuid_whatever_their_declared_type(tmp_path, dtype):
     values = pa.array([uuid.UUID(ROWGUID).bytes, None, uuid.UUID(ROWGUID).bytes], dtype)
     assert parquet_with(tmp_path, "rowguid", values) == [ROWGUID, None, ROWGUID]
 
@@ -391,14 +391,14 @@ def test_parquet_text_without_a_logical_type_is_text(tmp_path):
     assert parquet_with(tmp_path, "Type", pa.array(["é".encode()] * 3, pa.binary())) == ["é"] * 3
 
 
-def test_parquet_dates_and_numbers_of_other_programs(tmp_path):
+def test_parquet_dates_and_decimals_of_other_programs_are_read(tmp_path):
     late = datetime(9999, 12, 31)
     dates = pa.array([late, None, datetime(2011, 5, 31, 1, 2, 3)], pa.timestamp("us"))
     read_back = parquet_with(tmp_path, "EndDate", dates, use_deprecated_int96_timestamps=True)
     assert read_back == [late, None, datetime(2011, 5, 31, 1, 2, 3)]
     wide = pa.array([Decimal("0.25")] * 3, pa.decimal256(60, 4))
     assert parquet_with(tmp_path, "DiscountPct", wide) == [Decimal("0.25")] * 3
-    # As BigQuery exports BIGNUMERIC: one of them with more places than the contract has.
+    # As BigQuery exports BIGNUMERIC; one value has more decimal places than the contract allows.
     mixed = [Decimal("1.5"), None, Decimal("0.123456")]
     assert parquet_with(tmp_path, "DiscountPct", pa.array(mixed, pa.decimal256(76, 38))) == mixed
     too_wide = pa.array([Decimal(10) ** 45] * 3, pa.decimal256(60, 4))
@@ -407,14 +407,14 @@ def test_parquet_dates_and_numbers_of_other_programs(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_a_folder_of_part_files_is_read_when_it_is_complete(tmp_path, kind):
+def test_a_folder_of_part_files_is_read_once_it_is_complete(tmp_path, kind):
     folder = tmp_path / f"Sales_SpecialOffer.{kind}"
     folder.mkdir()
-    for place in range(2):
+    for index in range(2):
         part = tmp_path / "part"
         part.mkdir()
-        write_csv(part, [offer(place)]) if kind == "csv" else write_parquet(part, 1)
-        (part / f"Sales_SpecialOffer.{kind}").rename(folder / f"part-0000{place}.{kind}")
+        write_csv(part, [offer(index)]) if kind == "csv" else write_parquet(part, 1)
+        (part / f"Sales_SpecialOffer.{kind}").rename(folder / f"part-0000{index}.{kind}")
         part.rmdir()
     (folder / f".part-00000.{kind}.crc").write_bytes(b"crc")
     assert blocked(tmp_path) == "file_is_whole"
@@ -427,7 +427,7 @@ def test_a_folder_of_part_files_is_read_when_it_is_complete(tmp_path, kind):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("extension", "content", "message"),
     [
         ("csv", b"<!DOCTYPE html><html>", "an HTML page"),
         ("csv", b"PK\x03\x04....", "a zip archive"),
@@ -436,18 +436,18 @@ def test_a_folder_of_part_files_is_read_when_it_is_complete(tmp_path, kind):
         ("parquet", b"SpecialOfferID,Description\n1,x\n", "a text file, not a Parquet"),
         ("parquet", b"<html>", "an HTML page"),
         ("parquet", b"\x1f\x8b....", "compressed with gzip"),
-        ("parquet", b"PAR1....", "cut off"),
+        ("parquet", b"PAR1....", "truncated"),
     ],
 )
-def test_a_file_of_another_kind_is_told_for_what_it_is(tmp_path, name, content, told):
-    (tmp_path / f"Sales_SpecialOffer.{name}").write_bytes(content)
-    with pytest.raises(TableBlocked, match=told):
+def test_the_error_for_a_file_of_another_kind_names_its_kind(tmp_path, extension, content, message):
+    (tmp_path / f"Sales_SpecialOffer.{extension}").write_bytes(content)
+    with pytest.raises(TableBlocked, match=message):
         read(tmp_path)
 
 
-def test_a_misspelt_column_and_unknown_files_and_columns_are_named(tmp_path, caplog):
+def test_misspelt_columns_and_ignored_files_and_columns_are_named(tmp_path, caplog):
     write_csv(tmp_path, [offer() | {"Max_Qty": "1"}], header=[*(n for n in offer() if n != "MaxQty"), "Max_Qty"])
-    with pytest.raises(TableBlocked, match=r"MaxQty \(is Max_Qty meant"):
+    with pytest.raises(TableBlocked, match=r"MaxQty \(found the similar name Max_Qty"):
         read(tmp_path)
     write_csv(tmp_path, [offer() | {"Colour": "red"}], header=[*offer(), "Colour"])
     (tmp_path / "Sales_SpecialOfer.csv").touch()
@@ -456,18 +456,18 @@ def test_a_misspelt_column_and_unknown_files_and_columns_are_named(tmp_path, cap
     assert "Sales_SpecialOfer.csv" in caplog.text
 
 
-def test_doctor_tells_files_that_cannot_be_read_and_files_that_nobody_reads(tmp_path):
+def test_doctor_names_unreadable_and_ignored_files(tmp_path):
     write_csv(tmp_path, [offer()])
     (tmp_path / "Sales_Stores.csv").touch()
-    told = folder_of_files(tmp_path)
-    assert "with 1 of 71 tables. No table is read from Sales_Stores.csv" in told
+    summary = check_folder(tmp_path)
+    assert "with 1 of 71 tables. Files that belong to no table: Sales_Stores.csv" in summary
     (tmp_path / "Sales_Store.csv").write_bytes(b"<html>")
-    with pytest.raises(PlatformError, match=r"1 files cannot be read. Sales_Store: Sales_Store.csv is an HTML page"):
-        folder_of_files(tmp_path)
+    with pytest.raises(PlatformError, match=r"1 file cannot be read. Sales_Store: Sales_Store.csv is an HTML page"):
+        check_folder(tmp_path)
 
 
 class Clock:
-    """A clock that a wait moves on, and what happens to the file meanwhile."""
+    """A clock that only sleeping advances, with a callback that may change the file during the sleep."""
 
     def __init__(self, monkeypatch, path, meanwhile=lambda: None):
         self.waited = 0.0
@@ -481,7 +481,7 @@ class Clock:
         self.meanwhile()
 
 
-def test_a_text_file_is_read_when_it_rests(tmp_path, monkeypatch):
+def test_a_text_file_is_read_once_it_is_at_rest(tmp_path, monkeypatch):
     (tmp_path / "other").mkdir()
     write_csv(tmp_path, [offer(1), offer(2)])
     path = tmp_path / "Sales_SpecialOffer.csv"
@@ -490,26 +490,26 @@ def test_a_text_file_is_read_when_it_rests(tmp_path, monkeypatch):
     known = source.state(OFFER).fingerprint
     assert clock.waited == 3
     assert source.state(OFFER, known).fingerprint == known
-    assert clock.waited == 3, "a file that is known or old is not waited for"
+    assert clock.waited == 3, "a file that is unchanged or old is read at once"
 
     write_csv(tmp_path, [offer(1)])
     clock = Clock(monkeypatch, path)
     assert source.state(OFFER, known).fingerprint != known
-    assert clock.waited == 60, "one that is smaller than before rests longer"
+    assert clock.waited == 60, "a file with fewer lines than before must rest longer"
 
     write_parquet(tmp_path / "other", rows=9)
     (tmp_path / "other" / "Sales_SpecialOffer.parquet").rename(tmp_path / "Sales_SpecialOffer.parquet")
     path.unlink()
     known = source.state(OFFER).fingerprint
     (tmp_path / "Sales_SpecialOffer.parquet").unlink()
-    for noted, waits in ((known, 60), ("unreadable: file_is_there: no file", 3)):
+    for recorded, waits in ((known, 60), ("unreadable: file_is_there: no file", 3)):
         write_csv(tmp_path, [offer(1)])
         clock = Clock(monkeypatch, path)
-        assert source.state(OFFER, noted).fingerprint != noted
+        assert source.state(OFFER, recorded).fingerprint != recorded
         assert clock.waited == waits
 
 
-def test_a_text_file_that_still_grows_is_left(tmp_path, monkeypatch):
+def test_a_text_file_that_is_still_being_written_is_not_read(tmp_path, monkeypatch):
     write_csv(tmp_path, [offer(1), offer(2)])
     path = tmp_path / "Sales_SpecialOffer.csv"
     whole = path.read_bytes()
@@ -527,9 +527,9 @@ def test_a_text_file_that_still_grows_is_left(tmp_path, monkeypatch):
     for part in (whole[:-5], whole[:5], b""):
         path.write_bytes(part)
         Clock(monkeypatch, path, lambda: path.write_bytes(whole))
-        assert source.state(OFFER, known).fingerprint == known, "not told as cut off while it is being written"
+        assert source.state(OFFER, known).fingerprint == known, "not reported as truncated while it is being written"
 
     path.write_bytes(whole[: whole.rindex(b'"2"')])
     Clock(monkeypatch, path, lambda: path.write_bytes(whole))
-    with source.snapshot() as snapshot, pytest.raises(ServiceUnavailable, match="still grows"):
+    with source.snapshot() as snapshot, pytest.raises(ServiceUnavailable, match="still being written"):
         next(snapshot.rows(OFFER))

@@ -1,4 +1,4 @@
-"""Forecasts: nothing later is looked at, the best candidate is taken, and the intervals say what they hold."""
+"""Forecasts: no later data is used, the best candidate is chosen, and the intervals contain the forecast."""
 
 from datetime import date
 from decimal import Decimal
@@ -18,7 +18,7 @@ series = st.lists(st.integers(0, 9_000).map(float), min_size=24, max_size=30).ma
 
 @few
 @given(series, st.integers(13, 23))
-def test_what_comes_later_changes_no_earlier_forecast(past: tuple[float, ...], cut: int) -> None:
+def test_later_data_does_not_change_earlier_forecasts(past: tuple[float, ...], cut: int) -> None:
     other = past[:cut] + tuple(value * 3 + 7 for value in past[cut:])
     for model in MODELS:
         one, two = (
@@ -30,7 +30,7 @@ def test_what_comes_later_changes_no_earlier_forecast(past: tuple[float, ...], c
 
 @few
 @given(series)
-def test_the_chosen_model_errs_least_and_bands_hold_the_forecast(past: tuple[float, ...]) -> None:
+def test_the_chosen_model_has_the_lowest_error_and_bands_contain_the_forecast(past: tuple[float, ...]) -> None:
     found = evaluate(past)
     wapes = {model: test.wape for model, test in found.backtests.items() if test.wape is not None}
     if wapes:
@@ -45,17 +45,17 @@ def test_the_chosen_model_errs_least_and_bands_hold_the_forecast(past: tuple[flo
 
 @few
 @given(series.filter(lambda past: len(set(past)) > 1), st.sampled_from(sorted(MODELS)))
-def test_in_another_currency_the_forecast_is_the_same(past: tuple[float, ...], model: str) -> None:
+def test_the_forecast_does_not_depend_on_the_currency(past: tuple[float, ...], model: str) -> None:
     doubled = forecasts(model, tuple(2 * value for value in past))
     assert doubled == pytest.approx([2 * value for value in forecasts(model, past)], rel=1e-3, abs=1)
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_series_that_never_changes_forecasts_itself(model: str) -> None:
+def test_a_constant_series_is_forecast_to_stay_constant(model: str) -> None:
     assert forecasts(model, (250.0,) * 20) == (250.0,) * 3
 
 
-def test_a_short_series_keeps_the_naive_model_without_intervals() -> None:
+def test_a_short_series_uses_the_naive_model_without_intervals() -> None:
     found = evaluate((5.0, 90.0, 7.0, 80.0, 6.0, 90.0, 5.0, 85.0, 6.0, 90.0, 5.0, 88.0, 7.0, 91.0))
     assert found.chosen == "naive"
     assert found.backtests["naive"].band(1, 91.0, 80) is None
@@ -68,7 +68,7 @@ def sold(months: list[date], revenue: list[int]) -> pl.DataFrame:
     )
 
 
-def test_a_month_without_orders_counts_as_zero_and_the_end_is_that_of_all_series() -> None:
+def test_a_month_without_orders_counts_as_zero_and_all_series_end_in_the_same_month() -> None:
     other = sold([date(2013, 4, 1)], [70]).with_columns(territory_id=pl.lit(2, dtype=pl.Int32))
     found, last = evaluations(pl.concat([sold([date(2013, 1, 1), date(2013, 3, 1)], [10, 30]), other]))
     assert last == date(2013, 4, 1)
@@ -76,7 +76,7 @@ def test_a_month_without_orders_counts_as_zero_and_the_end_is_that_of_all_series
     assert found["online", 2].past == (70.0,)
 
 
-def test_forecasts_follow_the_last_whole_month() -> None:
+def test_forecasts_start_after_the_last_complete_month() -> None:
     rows = compute(lambda _: sold([date(2013, 10, 1), date(2013, 11, 1)], [10, 30]), date(2014, 1, 31))
     assert rows.select("month", "horizon", "forecast", "trained_until").rows() == [
         (date(2013, 12, 1), 1, 30.0, date(2013, 11, 1)),
@@ -89,5 +89,5 @@ def test_a_published_forecast_is_scored_when_its_month_is_over() -> None:
     kept = sold([date(2013, 2, 1), date(2013, 3, 1), date(2013, 4, 1)], [80, 100, 100]).rename({"revenue": "forecast"})
     kept = kept.with_columns(model=pl.lit("naive"))
     scores = published(kept, sold([date(2013, 2, 1), date(2013, 4, 1)], [100, 100]), date(2013, 3, 1))
-    # 20 off in February, and 100 in March, when nothing was sold.
+    # Off by 20 in February, and by 100 in March, when nothing was sold.
     assert scores.select("model", "published_wape", "published_months").rows() == [("naive", 1.2, 2)]

@@ -1,4 +1,4 @@
-"""What the gate makes of a batch: types that fit without loss pass, other types condemn the table, bad rows part."""
+"""Validation of a batch: lossless types pass, other types block the table, and bad rows are separated."""
 
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -14,7 +14,7 @@ from pandera.polars import Check
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.columns import key_of, source_columns_of
 from adventureworks.errors import PlatformError, TableBlocked
-from adventureworks.gate.contract import Verdict, hold_against
+from adventureworks.gate.contract import Verdict, validate
 from adventureworks.gate.conversion import converted, parsed
 from adventureworks.gate.damage import stands_for_null
 from adventureworks.gate.load import protected
@@ -36,7 +36,7 @@ TABLE = SOURCE_TABLES["Sales_SpecialOffer"]
 AS_TEXT = {name: None if value is None else str(value) for name, value in OFFER.items()}
 
 
-def held(rows: list[dict[str, Any]], **columns: pa.Array) -> Verdict:
+def validated(rows: list[dict[str, Any]], **columns: pa.Array) -> Verdict:
     batch = pa.Table.from_pylist(rows)
     for name, values in columns.items():
         place = batch.column_names.index(name) if name in batch.column_names else batch.num_columns
@@ -44,7 +44,7 @@ def held(rows: list[dict[str, Any]], **columns: pa.Array) -> Verdict:
             batch = batch.set_column(place, name, values)
         else:
             batch = batch.append_column(name, values)
-    return hold_against(TABLE, batch.combine_chunks().to_batches()[0])
+    return validate(TABLE, batch.combine_chunks().to_batches()[0])
 
 
 def offers(count: int, template: dict[str, Any] = OFFER) -> list[dict[str, Any]]:
@@ -52,32 +52,32 @@ def offers(count: int, template: dict[str, Any] = OFFER) -> list[dict[str, Any]]
     return [{**template, "SpecialOfferID": identity(place + 1)} for place in range(count)]
 
 
-def test_a_missing_column_condemns_the_table_and_is_named() -> None:
+def test_a_missing_column_blocks_the_table_and_is_named() -> None:
     rows = [{name: value for name, value in OFFER.items() if name != "DiscountPct"}]
     with pytest.raises(TableBlocked, match="DiscountPct") as blocked:
-        held(rows)
+        validated(rows)
     assert blocked.value.rule == "columns_are_there"
 
 
 @pytest.mark.parametrize(
     ("column", "values"),
     [
-        ("DiscountPct", pa.array([0.1])),  # money in floating point is not the money that was meant
+        ("DiscountPct", pa.array([0.1])),  # floating point does not hold amounts of money exactly
         ("MinQty", pa.array(["0"])),
         ("StartDate", pa.array(["2024-03-01"])),
         ("Description", pa.array([7])),
         ("StartDate", pa.array([datetime(2024, 3, 1)], pa.timestamp("us", "UTC"))),
     ],
 )
-def test_a_changed_type_condemns_the_table(column: str, values: pa.Array) -> None:
+def test_a_changed_type_blocks_the_table(column: str, values: pa.Array) -> None:
     with pytest.raises(TableBlocked, match=column) as blocked:
-        held(offers(1), **{column: values})
+        validated(offers(1), **{column: values})
     assert blocked.value.rule == "column_types_are_kept"
 
 
-def test_new_columns_other_order_and_wider_types_are_accepted() -> None:
+def test_new_columns_reordered_columns_and_wider_types_are_accepted() -> None:
     rows = [dict(reversed(row.items())) for row in offers(2)]
-    verdict = held(
+    verdict = validated(
         rows,
         Mood=pa.array(["good", None]),
         SpecialOfferID=pa.array([1, 2], pa.int64()),
@@ -89,8 +89,8 @@ def test_new_columns_other_order_and_wider_types_are_accepted() -> None:
     assert verdict.good["DiscountPct"].to_list() == [Decimal("0.1000"), Decimal("0.2500")]
 
 
-def test_a_value_that_its_type_cannot_hold_condemns_only_its_row() -> None:
-    verdict = held(
+def test_a_value_that_does_not_fit_its_type_sets_only_its_row_aside() -> None:
+    verdict = validated(
         offers(3),
         MinQty=pa.array([1, 2**40, 3], pa.int64()),
         DiscountPct=pa.array([Decimal("0.10001"), Decimal("0.1"), Decimal("0.1")], pa.decimal128(10, 5)),
@@ -100,17 +100,17 @@ def test_a_value_that_its_type_cannot_hold_condemns_only_its_row() -> None:
 
 
 @pytest.mark.parametrize(("floats", "most"), [(pa.float64(), 2**31 - 1), (pa.float32(), 2**24 - 1)])
-def test_whole_numbers_may_come_in_floating_point(floats: pa.DataType, most: int) -> None:
+def test_whole_numbers_may_be_stored_as_floating_point(floats: pa.DataType, most: int) -> None:
     numbers = [float(most), None, 7.0, 2.5, float("nan"), float("inf"), 2.0**40]
-    verdict = held(offers(len(numbers)), MaxQty=pa.array(numbers, floats))
+    verdict = validated(offers(len(numbers)), MaxQty=pa.array(numbers, floats))
     assert verdict.good["MaxQty"].to_list() == [most, None, 7]
     assert [(one.row, one.rule) for one in verdict.rejections] == [(row, "MaxQty_is_readable") for row in range(3, 7)]
 
 
-def test_text_that_does_not_parse_condemns_its_row_and_is_kept_as_it_came() -> None:
+def test_text_that_does_not_parse_sets_its_row_aside_and_is_kept_unchanged() -> None:
     rows = offers(3, AS_TEXT)
     rows[1]["MinQty"] = "many"
-    verdict = held(rows, MaxQty=pa.array([None, None, "12"], pa.string()))
+    verdict = validated(rows, MaxQty=pa.array([None, None, "12"], pa.string()))
     assert verdict.good["MaxQty"].to_list() == [None, 12]
     assert verdict.bad["MinQty"].to_list() == ["many"]
     assert verdict.rejections[0].message.startswith("MinQty is a whole number")
@@ -174,7 +174,7 @@ WRITTEN: dict[pl.DataType, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("dtype", WRITTEN, ids=str)
-def test_text_is_read_exactly_or_not_at_all(dtype: pl.DataType) -> None:
+def test_text_is_parsed_exactly_or_becomes_null(dtype: pl.DataType) -> None:
     exact, inexact = WRITTEN[dtype]
     assert parsed(pl.Series([*exact]), dtype).to_list() == [*exact.values()]
     texts = pl.Series(inexact)
@@ -202,7 +202,7 @@ def test_no_digit_of_a_decimal_is_lost(value: Decimal, scale: int) -> None:
     ],
     ids=str,
 )
-def test_a_typed_value_that_would_lose_something_is_not_converted(values: pl.Series, target: pl.DataType) -> None:
+def test_a_typed_value_that_would_lose_precision_becomes_null(values: pl.Series, target: pl.DataType) -> None:
     result = converted(values, target, parses_text=False)
     assert result is not None
     assert result.to_list() == [None]
@@ -233,35 +233,35 @@ def test_a_typed_value_that_would_lose_something_is_not_converted(values: pl.Ser
         ],
     ],
 )
-def test_a_text_that_a_program_damaged_sets_its_row_aside(text: str, rule: str | None) -> None:
-    verdict = held(offers(1), Description=pa.array([text]))
+def test_text_damaged_by_a_program_sets_its_row_aside(text: str, rule: str | None) -> None:
+    verdict = validated(offers(1), Description=pa.array([text]))
     assert [rejection.rule for rejection in verdict.rejections] == ([rule] if rule else [])
 
 
 @pytest.mark.parametrize("word", ["NULL", "null", "None", "nan", "N/A", r"\N", "[NULL]", "(null)"])
-def test_a_word_for_null_is_no_value_where_null_is_allowed(word: str) -> None:
+def test_a_word_for_null_is_rejected_where_null_is_allowed(word: str) -> None:
     column = next(c for c in source_columns_of(SOURCE_TABLES["Person_Address"]) if c.name == "AddressLine2")
     assert stands_for_null(pl.Series([word, "Nullstraße 1", None]), column.nullable).to_list() == [True, False, False]
 
 
 @pytest.mark.parametrize("padding", ["", "  "])
-def test_the_blanks_that_fill_up_a_code_are_no_part_of_it(padding: str) -> None:
+def test_padding_is_not_part_of_a_code(padding: str) -> None:
     rows = [
         {"UnitMeasureCode": f"{code}{padding}", "Name": name, "ModifiedDate": datetime(2013, 1, 1)}
         for code, name in (("EA", "Each "), ("C", " "))
     ]
     batch = pa.Table.from_pylist(rows).to_batches()[0]
-    verdict = hold_against(SOURCE_TABLES["Production_UnitMeasure"], batch)
-    assert verdict.good.rows() == [("EA", "Each ", datetime(2013, 1, 1))], "other texts stay as they are"
-    assert verdict.bad["UnitMeasureCode"].to_list() == ["C"], "so that its last good version is found"
+    verdict = validate(SOURCE_TABLES["Production_UnitMeasure"], batch)
+    assert verdict.good.rows() == [("EA", "Each ", datetime(2013, 1, 1))], "other texts are unchanged"
+    assert verdict.bad["UnitMeasureCode"].to_list() == ["C"], "the key must match the last good version of the row"
 
 
-def test_each_bad_row_names_the_rule_it_broke() -> None:
+def test_each_rejection_names_the_broken_rule() -> None:
     rows = offers(5)
     rows[1]["DiscountPct"] = Decimal("1.5000")
     rows[2]["EndDate"] = datetime(2024, 1, 1)
     rows[4]["SpecialOfferID"] = rows[3]["SpecialOfferID"]
-    verdict = held(rows, Description=pa.array([None, *["Spring"] * 4], pa.string()))
+    verdict = validated(rows, Description=pa.array([None, *["Spring"] * 4], pa.string()))
     assert verdict.good.is_empty()
     found = {rejection.row: rejection for rejection in verdict.rejections}
     assert found[0].rule == "Description_is_given"
@@ -271,20 +271,20 @@ def test_each_bad_row_names_the_rule_it_broke() -> None:
 
 
 @given(st.lists(st.sampled_from(["good", "low", "late", "null"]), min_size=1, max_size=40))
-def test_no_row_is_lost_and_none_is_in_both_parts(kinds: list[str]) -> None:
+def test_each_row_is_either_good_or_bad(kinds: list[str]) -> None:
     rows = offers(len(kinds))
     for row, kind in zip(rows, kinds, strict=True):
         row["MinQty"] = -1 if kind == "low" else 0
         row["EndDate"] = datetime(2020, 1, 1) if kind == "late" else OFFER["EndDate"]
     names = pa.array([None if kind == "null" else "Spring" for kind in kinds], pa.string())
-    verdict = held(rows, Description=names, MaxQty=pa.array([None] * len(kinds), pa.int32()))
+    verdict = validated(rows, Description=names, MaxQty=pa.array([None] * len(kinds), pa.int32()))
     good = {row["SpecialOfferID"] for row, kind in zip(rows, kinds, strict=True) if kind == "good"}
     assert set(verdict.good["SpecialOfferID"]) == good
     assert set(verdict.bad["SpecialOfferID"]) == {row["SpecialOfferID"] for row in rows} - good
     assert [rows[r.row]["SpecialOfferID"] for r in verdict.rejections] == verdict.bad["SpecialOfferID"].to_list()
 
 
-def test_secret_columns_are_cut_down_before_the_warehouse() -> None:
+def test_secret_columns_are_masked() -> None:
     cards = pl.DataFrame({"CardNumber": ["11110000222233", None]})
     assert protected(SOURCE_TABLES["Sales_CreditCard"], cards)["CardNumber"].to_list() == ["…2233", None]
     hashes = pl.DataFrame({"PasswordHash": ["pbFwXWE99vobT6g+vPWFy93NtUU="], "PasswordSalt": ["bE3XiWw="]})
@@ -305,4 +305,4 @@ def test_a_rule_that_cannot_be_evaluated_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(column, "checks", [*column.checks, Check(broken, name="is_odd", description="is odd")])
     monkeypatch.setattr(TABLE.contract, "validate", lambda frame, lazy: schema.validate(frame, lazy=lazy))
     with pytest.raises(PlatformError, match=r"rule MinQty_is_odd \(MinQty is odd\) could not be evaluated"):
-        held(offers(2))
+        validated(offers(2))

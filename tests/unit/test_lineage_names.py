@@ -1,4 +1,4 @@
-"""What tables are called in OpenLineage, whatever the source: as other tools call them, and without logins."""
+"""Names of tables in OpenLineage, for every kind of source: the same as in other tools, and without credentials."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,24 +36,24 @@ STORE = SOURCE_TABLES["Sales_Store"]
         ({"source": "files"}, Name("file", f"{Path.cwd()}/files/Sales_Store")),
     ],
 )
-def test_a_source_table_is_named_by_its_server_or_folder(source: dict[str, str], name: Name) -> None:
+def test_source_tables_are_named_after_their_server_or_folder(source: dict[str, str], name: Name) -> None:
     assert Names(Settings.model_validate(source)).in_source(STORE) == name
 
 
-def test_a_published_table_is_named_by_the_warehouse() -> None:
+def test_published_tables_are_named_after_the_warehouse() -> None:
     names = Names(Settings.model_validate({"warehouse_url": "postgresql://u:s3cret@db:5/dw", "environment": "pr_4"}))
     assert names.in_warehouse(STORE) == Name("postgres://db:5", "dw.pr_4_raw.Sales_Store")
     assert names.in_warehouse(MARTS["daily_sales"]) == Name("postgres://db:5", "dw.pr_4_marts.daily_sales")
     assert names.column("revenue") == "revenue"
 
 
-def test_in_snowflake_names_are_as_others_see_them_and_the_account_is_looked_up_once(
+def test_snowflake_names_are_upper_case_and_the_account_is_looked_up_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[str] = []
+    lookups: list[str] = []
 
     def account(settings: Settings) -> str:
-        asked.append(settings.snowflake_connection)
+        lookups.append(settings.snowflake_connection)
         return "xy12345"
 
     monkeypatch.setattr(datasets, "account_of", account)
@@ -64,10 +64,10 @@ def test_in_snowflake_names_are_as_others_see_them_and_the_account_is_looked_up_
     assert "REVENUE" in {column.name for column in output.facets["schema"].fields}
     [origin] = output.facets["columnLineage"].fields["REVENUE"].inputFields
     assert (origin.namespace, origin.name, origin.field) == (output.namespace, "DBT_DB.MARTS.FACT_SALES", "REVENUE")
-    assert asked == ["snowflake_default"]
+    assert lookups == ["snowflake_default"]
 
 
-def test_no_two_runs_have_one_id() -> None:
+def test_run_ids_are_unique() -> None:
     def run_id(namespace: str, environment: str, repetition: str, run: str) -> str:
         parent = parent_run.ParentRunFacet(parent_run.Run(repetition), parent_run.Job(namespace, "daily_sales_etl"))
         reporter = Reporter(Settings.model_validate({"environment": environment}), namespace, run, parent)
@@ -75,7 +75,12 @@ def test_no_two_runs_have_one_id() -> None:
         return str(event.run.runId)
 
     cleared = "00000000-0000-4000-8000-000000000001"
-    once = ("prod", "", "00000000-0000-4000-8000-000000000000", "daily_sales_etl/scheduled__1")
-    others = [("lab", *once[1:]), (once[0], "staging", *once[2:]), (*once[:2], cleared, once[3]), (*once[:3], "x/2")]
-    assert run_id(*once) == run_id(*once), "its tasks speak of one run"
-    assert len({run_id(*run) for run in (once, *others)}) == 5
+    first = ("prod", "", "00000000-0000-4000-8000-000000000000", "daily_sales_etl/scheduled__1")
+    others = [
+        ("lab", *first[1:]),
+        (first[0], "staging", *first[2:]),
+        (*first[:2], cleared, first[3]),
+        (*first[:3], "x/2"),
+    ]
+    assert run_id(*first) == run_id(*first), "all tasks of a run have the same run id"
+    assert len({run_id(*run) for run in (first, *others)}) == 5

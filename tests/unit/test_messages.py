@@ -1,4 +1,4 @@
-"""The words of messages: complete, within Slack's limits, without persons, secrets or foreign markup."""
+"""Message texts: complete, within Slack's limits, without personal data, secrets or injected markup."""
 
 import json
 import re
@@ -40,7 +40,7 @@ HOSTILE = "</td><script>alert(1)</script> <!channel> & <https://evil.example|cli
 
 
 def assert_valid_blocks(blocks: Sequence[dict[str, Any]]) -> None:
-    """Slack's own limits; it answers `invalid_blocks` beyond them."""
+    """Check Slack's limits, beyond which it responds with `invalid_blocks`."""
     assert 1 <= len(blocks) <= 50
     for block in blocks:
         if block["type"] == "header":
@@ -80,13 +80,13 @@ def assert_valid_blocks(blocks: Sequence[dict[str, Any]]) -> None:
         ),
     ],
 )
-def test_the_subject_says_what_happened_to_which_table(incident: Incident, subject: str) -> None:
+def test_subject_says_what_happened_to_which_table(incident: Incident, subject: str) -> None:
     kind: Kind = "recovered" if incident.status == "resolved" else "opened"
     assert incident_messages.incident_message([incident], kind).subject == subject
 
 
 @pytest.mark.parametrize("code", ["en", "fr"])
-def test_a_report_tells_all_that_its_owner_needs(code: str) -> None:
+def test_message_contains_all_details_for_the_owner(code: str) -> None:
     rendered = incident_messages.incident_message([BLOCKED], "opened", UI, code)
     assert_valid_blocks(rendered.blocks)
     total = "3 of 121,317" if code == "en" else "3 sur 121\u202f317"
@@ -100,22 +100,26 @@ def test_a_report_tells_all_that_its_owner_needs(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("zone", "code", "lasted"),
+    ("zone", "code", "duration"),
     [
-        ("UTC", "en", "Seen 2 times since Nov 23, 2026, 12:15 AM UTC, over since Nov 23, 2026, 1:00 AM UTC."),
-        ("Europe/Paris", "fr", "Vu 2 fois depuis 23 nov. 2026, 01:15 CET, terminé depuis 23 nov. 2026, 02:00 CET."),
+        ("UTC", "en", "Seen 2 times since Nov 23, 2026, 12:15 AM UTC; resolved on Nov 23, 2026, 1:00 AM UTC."),
+        (
+            "Europe/Paris",
+            "fr",
+            "Constaté 2 fois depuis le 23 nov. 2026, 01:15 CET ; résolu le 23 nov. 2026, 02:00 CET.",
+        ),
         (
             "America/New_York",
             "en",
-            "Seen 2 times since Nov 22, 2026, 7:15 PM EST, over since Nov 22, 2026, 8:00 PM EST.",
+            "Seen 2 times since Nov 22, 2026, 7:15 PM EST; resolved on Nov 22, 2026, 8:00 PM EST.",
         ),
     ],
 )
-def test_a_recovery_tells_how_long_it_lasted_in_the_time_of_its_reader(zone: str, code: str, lasted: str) -> None:
+def test_recovery_message_gives_the_duration_in_the_recipients_time_zone(zone: str, code: str, duration: str) -> None:
     rendered = incident_messages.incident_message([RECOVERED], "recovered", UI, code, zone)
     assert_valid_blocks(rendered.blocks)
     for text in (rendered.html, rendered.text, json.dumps(rendered.blocks, ensure_ascii=False)):
-        assert lasted in " ".join(text.split())
+        assert duration in " ".join(text.split())
         assert "incident ack" not in text
 
 
@@ -133,7 +137,7 @@ def test_every_message_has_a_next_command_and_a_link(code: str) -> None:
             for text in (rendered.html, rendered.text, blocks):
                 assert re.search("adventureworks (status|incident (list|show))", text)
                 assert UI in text
-                assert "4c4ef1a4" in text, "what to type to name it"
+                assert "4c4ef1a4" in text, "the id to use in commands"
 
 
 SINCE = datetime(2026, 11, 23, 0, 15, tzinfo=UTC)
@@ -143,7 +147,7 @@ STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", since=SIN
 
 
 @pytest.mark.parametrize(
-    ("incident", "said", "to_do"),
+    ("incident", "summary", "next_step"),
     [
         (
             replace(BLOCKED, cause="the column OrderQty is missing."),
@@ -163,7 +167,7 @@ STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", since=SIN
         (
             replace(TASK, cause="ValueError: x", next_step="Read the task's log: http://x Fix the cause."),
             "La tâche build a échoué : « ValueError: x »",
-            "Lisez le journal de la tâche dans Airflow",
+            "Consultez le journal de la tâche dans Airflow",
         ),
         (
             replace(TASK, cause="The disk is full.", next_step="Make room, then: adventureworks run"),
@@ -174,7 +178,7 @@ STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", since=SIN
             replace(
                 TASK, asset="financial_reporting", rule="task_deliver:2014-05", cause="pdf (fr): the disk is full."
             ),
-            "Les rapports de mai 2014 ne sont pas livrés : « pdf (fr): the disk is full. »",
+            "Rapports non livrés (mai 2014) : « pdf (fr): the disk is full. »",
             "status",
         ),
         (
@@ -184,13 +188,13 @@ STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", since=SIN
         ),
         (
             replace(TASK, since=SINCE),
-            "La tâche build s’est interrompue sans un mot (23 nov. 2026, 01:15 CET)",
+            "La tâche build s’est interrompue sans signaler d’erreur (23 nov. 2026, 01:15 CET)",
             "status",
         ),
         (
             LATE,
             "exchange_rates est en retard depuis le 23 nov. 2026, 01:15 CET : son DAG currency_exchange_rates",
-            "À lancer : airflow dags trigger currency_exchange_rates. Ce qu’il attend : adventureworks status",
+            "À lancer : airflow dags trigger currency_exchange_rates. Pour voir ce qu’il attend : adventureworks",
         ),
         (
             replace(
@@ -200,13 +204,13 @@ STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", since=SIN
                 since=SINCE,
                 next_step="Start it: airflow dags unpause ingest_source",
             ),
-            "La source n’a pas été interrogée depuis : 23 nov. 2026, 01:15 CET. Le DAG est en pause.",
+            "La source n’a pas été interrogée depuis le 23 nov. 2026, 01:15 CET. Le DAG est en pause.",
             "À lancer : airflow dags unpause ingest_source",
         ),
         (
             STOPPED,
-            "L’ordonnanceur d’Airflow est arrêté : rien n’est ingéré ni calculé. Aucun signe de vie depuis : 23 nov.",
-            "Consultez son journal et relancez-le",
+            "Le scheduler d’Airflow est arrêté : plus rien n’est ingéré ni calculé. Dernier signe de vie : 23 nov.",
+            "Consultez son journal et redémarrez-le",
         ),
         (
             replace(STOPPED, rule="metadata_is_alive"),
@@ -214,24 +218,26 @@ STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", since=SIN
             "Cherchez pourquoi elle ne répond pas",
         ),
         (
-            replace(BLOCKED, asset="messages", rule="routes_are_right", cause="7 is no time of the day."),
-            "« 7 is no time of the day. »",
+            replace(BLOCKED, asset="messages", rule="routes_are_right", cause="7 is not a time of day."),
+            "« 7 is not a time of day. »",
             "adventureworks status",
         ),
     ],
 )
-def test_a_french_group_reads_french_around_quoted_causes(incident: Incident, said: str, to_do: str) -> None:
+def test_french_messages_are_in_french_except_for_quoted_causes(
+    incident: Incident, summary: str, next_step: str
+) -> None:
     rendered = incident_messages.incident_message([incident], "opened", UI, "fr", "Europe/Paris")
     assert_valid_blocks(rendered.blocks)
     text = " ".join(rendered.text.split())
-    assert said in text
-    assert to_do in text
-    for english in ("blocked", "set aside", "heard of", "published", "It is", "It stopped"):
+    assert summary in text
+    assert next_step in text
+    for english in ("blocked", "set aside", "Last seen", "published", "It is", "It stopped"):
         assert english not in text.replace(incident.cause, "")
 
 
 @pytest.mark.parametrize("incident", [LATE, STOPPED, replace(STOPPED, rule="triggerer_is_alive")])
-def test_english_readers_too_are_told_the_time_where_they_are(incident: Incident) -> None:
+def test_english_messages_give_times_in_the_recipients_time_zone(incident: Incident) -> None:
     text = " ".join(incident_messages.incident_message([incident], "opened", UI, "en", "Europe/Paris").text.split())
     assert "Nov 23, 2026, 1:15 AM CET" in text
 
@@ -253,20 +259,20 @@ def stock(code: str) -> tuple[str, str]:
     return rendered.subject, " ".join(rendered.text.split())
 
 
-def test_the_stock_is_told_in_the_language_of_its_reader() -> None:
+def test_stock_digest_is_in_the_recipients_language() -> None:
     subject, text = stock("en")
-    assert subject == "[AdventureWorks] Stock: 1 out of stock, 1 low, 1 recovered"
+    assert subject == "[AdventureWorks] Stock: 1 out of stock, 1 low, 1 back to normal"
     assert "Worse than before (2) - Chain (3): out of stock, was low; on hand 0; reorder point 1,200; days" in text
     assert "days of supply not used; suggested order 1,500" in text
     assert "Bolt (4): low; on hand 9; reorder point 5; days of supply 12.2; suggested order unknown" in text
-    assert "Recovered (1) - Nut (5): ok again; on hand 30,000" in text
+    assert "Back to normal (1) - Nut (5): back to normal; on hand 30,000" in text
     subject, text = stock("fr")
-    assert subject == "[AdventureWorks] Stock : 1 en rupture, 1 bas, 1 rétablis"
-    assert "Moins bien qu’avant (2) - Chain (3): en rupture, avant : bas; en stock 0; seuil de commande 1 200" in text
-    assert "Rétablis (1) - Nut (5): de nouveau suffisant; en stock 30 000" in text
+    assert subject == "[AdventureWorks] Stock : 1 en rupture, 1 bas, 1 de retour à la normale"
+    assert "En dégradation (2) - Chain (3): en rupture, auparavant bas; en stock 0; seuil de commande 1 200" in text
+    assert "De retour à la normale (1) - Nut (5): de retour à la normale; en stock 30 000" in text
 
 
-def test_a_stock_digest_that_was_written_in_words_stays_as_it_is() -> None:
+def test_stock_digest_stored_as_english_text_is_not_translated() -> None:
     digest = Digest(
         "stock", "Stock: 1 low", (Listing("Worse than before", ("Product", "State"), (("A", "low"),)),), "x"
     )
@@ -274,16 +280,16 @@ def test_a_stock_digest_that_was_written_in_words_stays_as_it_is() -> None:
     assert "Worse than before (1)" in incident_messages.notice_message(notice, UI, "fr").text
 
 
-def test_worse_and_still_open_are_told_apart_from_new() -> None:
+def test_subjects_distinguish_new_worse_and_still_open_incidents() -> None:
     subjects = {kind: incident_messages.incident_message([BLOCKED], kind).subject for kind in get_args(Kind)}
-    assert len(set(subjects.values())) == 3, "a recovery is told by the status"
+    assert len(set(subjects.values())) == 3, "a recovery is recognized by the incident's status"
     assert incident_messages.incident_message([BLOCKED], "reminder", code="fr").subject.startswith(
         "[AdventureWorks] Toujours"
     )
 
 
 @pytest.mark.parametrize("code", ["en", "fr"])
-def test_text_from_the_data_stays_text(code: str) -> None:
+def test_text_from_the_data_is_escaped(code: str) -> None:
     hostile = replace(BLOCKED, summary=HOSTILE, examples=(HOSTILE,), rule=HOSTILE, asset="two\nlines: x", owner=HOSTILE)
     for batch in ([hostile], [hostile] * 7):
         rendered = incident_messages.incident_message(batch, "opened", UI, code)
@@ -296,7 +302,7 @@ def test_text_from_the_data_stays_text(code: str) -> None:
         assert HOSTILE in rendered.text
 
 
-def test_a_mail_needs_nothing_from_elsewhere_and_no_style_sheet() -> None:
+def test_mail_has_no_external_resources_and_inline_styles() -> None:
     html = incident_messages.incident_message([BLOCKED], "opened", UI).html
     assert set(re.findall(r'(?:src|href)="([^"]+)"', html)) == {f"{UI}{incident_messages.page_of(BLOCKED)}"}
     assert "@import" not in html
@@ -304,7 +310,7 @@ def test_a_mail_needs_nothing_from_elsewhere_and_no_style_sheet() -> None:
     assert body.count("style=") > 10
 
 
-def test_messages_stay_within_the_limits_of_slack_however_long_the_texts() -> None:
+def test_long_texts_stay_within_slacks_limits() -> None:
     long = replace(BLOCKED, asset="A" * 400, rule="r" * 5000, summary="<&>" * 4000, examples=("&" * 3000,) * 3)
     for batch in ([long], [replace(long, status="resolved")], [long] * 500):
         rendered = incident_messages.incident_message(batch, "opened", UI)
@@ -316,7 +322,7 @@ def test_messages_stay_within_the_limits_of_slack_however_long_the_texts() -> No
 
 
 @pytest.mark.parametrize("shift", range(6))
-def test_a_cut_leaves_no_half_of_an_escaped_character(shift: int) -> None:
+def test_truncated_text_contains_no_incomplete_entity(shift: int) -> None:
     long = replace(BLOCKED, summary="x" * shift + "&<>" * 2000, rule="y" * shift + "&" * 3000)
     for batch in ([long], [long] * 3):
         blocks = incident_messages.incident_message(batch, "opened", UI).blocks
@@ -324,13 +330,13 @@ def test_a_cut_leaves_no_half_of_an_escaped_character(shift: int) -> None:
         assert re.findall(r"&(?!(?:amp|lt|gt);)", json.dumps(blocks[1:])) == []
 
 
-def test_without_an_address_of_the_ui_there_is_no_link() -> None:
+def test_message_has_no_link_without_a_ui_address() -> None:
     rendered = incident_messages.incident_message([BLOCKED], "opened")
     assert "href" not in rendered.html
     assert "<http" not in json.dumps(rendered.blocks)
 
 
-def test_a_failed_task_is_linked_itself() -> None:
+def test_message_about_a_failed_task_links_to_the_task() -> None:
     failed = replace(BLOCKED, asset="daily_sales_etl", rule="task_build", run_id="daily_sales_etl/asset__1")
     assert incident_messages.page_of(failed) == "dags/daily_sales_etl/runs/asset__1/tasks/build"
     month = replace(failed, rule="task_deliver:2014-05")
@@ -360,7 +366,7 @@ def test_a_failed_task_is_linked_itself() -> None:
         ("fact_sales", "customer 1 (11) 500 555-0132", "customer …32"),
     ],
 )
-def test_keys_are_shown_without_persons(asset: str, example: str, shown: str) -> None:
+def test_example_keys_contain_no_personal_data(asset: str, example: str, shown: str) -> None:
     assert shown_key(asset, example) == shown
 
 
@@ -375,5 +381,5 @@ def test_keys_are_shown_without_persons(asset: str, example: str, shown: str) ->
         ("the key S3cret was refused", "the key … was refused"),
     ],
 )
-def test_lines_hold_no_secrets(text: str, shown: str) -> None:
+def test_lines_contain_no_secrets(text: str, shown: str) -> None:
     assert plain_line(text, secrets={"S3cret"}) == shown

@@ -1,36 +1,37 @@
-"""The language of the models: every SELECT keeps to what both engines read alike, and the lint sees what does not."""
+"""The SQL of the models: every SELECT uses only what both engines interpret alike, and the lint finds what does not."""
 
 import pytest
 
 from adventureworks.catalog import MARTS, Mart
 from adventureworks.marts import models
-from adventureworks.marts.lint import faults_of
+from adventureworks.marts.lint import find_violations
 
 QUERIES = [(mart, name) for mart in MARTS.values() for name in models.queries_of(mart)]
 
 
 @pytest.mark.parametrize(("mart", "name"), QUERIES, ids=lambda value: getattr(value, "name", value))
-def test_every_model_keeps_to_the_shared_language(mart: Mart, name: str) -> None:
-    assert faults_of(models.queries_of(mart)[name]) == []
+def test_every_model_uses_only_sql_that_both_engines_share(mart: Mart, name: str) -> None:
+    assert find_violations(models.queries_of(mart)[name]) == []
 
 
 @pytest.mark.parametrize(
     ("fragment", "reason"),
     [
-        ("m.revenue / nullif(m.orders, 0)", "cast to decimal"),
-        ("cast(m.revenue as decimal(38, 6)) / nullif(m.orders, 0)", "a quotient is cast"),
+        ("m.revenue / nullif(m.orders, 0)", "a dividend must be cast to decimal"),
+        ("cast(m.revenue as decimal(38, 6)) / nullif(m.orders, 0)", "a quotient must be cast"),
         ("cast(cast(m.revenue as decimal(38, 6)) / m.orders as decimal(38, 10))", "nullif"),
-        ("cast(cast(m.revenue as double) / nullif(m.orders, 0) as double)", "leaves its expression as a decimal"),
-        ("sum(m.revenue)", "drifts to a double"),
-        ("sum(m.revenue) over (partition by m.month)", "drifts to a double"),
-        ("sum(cast(m.revenue as double))", "drifts to a double"),
+        ("cast(cast(m.orders as decimal(38, 0)) / nullif(m.revenue, 0) as decimal(38, 10))", "keeps 6 of the 10"),
+        ("cast(cast(m.revenue as double) / nullif(m.orders, 0) as double)", "must be cast to decimal"),
+        ("sum(m.revenue)", "may become a double"),
+        ("sum(m.revenue) over (partition by m.month)", "may become a double"),
+        ("sum(cast(m.revenue as double))", "may become a double"),
         ("sum(try_cast(m.revenue as decimal(38, 6)))", "TRY_CAST"),
         ("avg(m.revenue)", "AVG is not known"),
         ("greatest(m.revenue, m.profit)", "GREATEST is not known"),
         ("round(m.revenue, 2)", "ROUND is not known"),
         ("hash(m.revenue)", "HASH is not known"),
         ("dayofweekiso(m.month)", "is not known"),
-        ("div0(m.revenue, m.orders)", "cast to decimal"),
+        ("div0(m.revenue, m.orders)", "a dividend must be cast to decimal"),
         ("current_date", "is not known"),
         ("concat(m.channel, m.channel)", "NULL differently"),
         ("m.channel ilike 'on%'", "lower"),
@@ -39,9 +40,9 @@ def test_every_model_keeps_to_the_shared_language(mart: Mart, name: str) -> None
         (":today", "as_of"),
     ],
 )
-def test_what_would_drift_is_refused(fragment: str, reason: str) -> None:
-    faults = faults_of(f"select {fragment} as figure from marts.territory_sales as m")
-    assert any(reason in fault for fault in faults), faults
+def test_sql_that_is_inexact_or_differs_between_engines_is_rejected(fragment: str, reason: str) -> None:
+    violations = find_violations(f"select {fragment} as figure from marts.territory_sales as m")
+    assert any(reason in violation for violation in violations), violations
 
 
 @pytest.mark.parametrize(
@@ -50,20 +51,20 @@ def test_what_would_drift_is_refused(fragment: str, reason: str) -> None:
         ("select 1 as one from raw.A; select 2 as two from raw.A", "one SELECT"),
         ("create or replace table x as select 1 as one", "one SELECT"),
         ("select a.x from raw.A as a order by a.x", "no order"),
-        ("select a.x from raw.A as a limit 1", "all of its rows"),
+        ("select a.x from raw.A as a limit 1", "all its rows"),
         ("select a.x from raw.A as a qualify row_number() over (order by a.x) = 1", "QUALIFY"),
         ("select x from somewhere", "with its schema"),
         ("with here as (select a.x from raw.A as a) select here.x from elsewhere.here", "with its schema"),
     ],
 )
-def test_a_select_of_another_shape_is_refused(text: str, reason: str) -> None:
-    faults = faults_of(text)
-    assert any(reason in fault for fault in faults), faults
+def test_a_statement_of_another_shape_is_rejected(text: str, reason: str) -> None:
+    violations = find_violations(text)
+    assert any(reason in violation for violation in violations), violations
 
 
-def test_money_that_is_cast_may_be_summed_and_divided() -> None:
+def test_amounts_that_are_cast_may_be_summed_and_divided() -> None:
     assert (
-        faults_of(
+        find_violations(
             "select cast(cast(sum(cast(m.revenue as decimal(38, 6))) as decimal(38, 6)) / count(*) as decimal(38, 10))"
             " as average_revenue from marts.territory_sales as m where m.month <= :as_of"
         )

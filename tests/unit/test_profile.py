@@ -1,4 +1,4 @@
-"""What the shape of a change says: faults are found with both figures, and business is left alone."""
+"""Decisions about the shape of a change: faults are found with both figures, and business changes pass."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def group(rows: int, filled: int, segment: str = "", value: str | None = None) -
     return Group(segment, value, rows, {"SalesPersonID": Values(filled)})
 
 
-def told(findings: Iterable[Finding]) -> list[tuple[str, str]]:
+def rules_and_outcomes(findings: Iterable[Finding]) -> list[tuple[str, str]]:
     return [(one.rule, one.outcome) for one in findings]
 
 
-def test_an_emptied_segment_is_told_with_both_figures() -> None:
+def test_an_emptied_segment_is_reported_with_both_figures() -> None:
     published = groups(group(31_465, 3_806), group(3_806, 3_806, "OnlineOrderFlag", "false"))
     changed = groups(group(227, 0), group(179, 0, "OnlineOrderFlag", "false"))
     (found,) = profile.emptied(["OnlineOrderFlag", "SalesPersonID"], published, changed)
@@ -49,7 +49,7 @@ def test_an_emptied_segment_is_told_with_both_figures() -> None:
         (group(500, 500), group(40, 30)),  # most of it is filled
     ],
 )
-def test_what_is_few_or_usual_is_not_emptied(published: Group, changed: Group) -> None:
+def test_few_rows_or_usual_blanks_do_not_count_as_emptied(published: Group, changed: Group) -> None:
     assert profile.emptied(["SalesPersonID"], groups(published), groups(changed)) == []
 
 
@@ -62,7 +62,7 @@ def test_what_is_few_or_usual_is_not_emptied(published: Group, changed: Group) -
         (Cell("TerritoryID", 0, 0, 40, novel=False), False),  # emptied itself
     ],
 )
-def test_a_new_or_usually_empty_category_explains_what_is_empty(cell: Cell, explained: bool) -> None:
+def test_a_new_or_usually_empty_category_explains_blanks(cell: Cell, explained: bool) -> None:
     found = Emptied("ShipDate", group(40, 0), 40, 40, 0, 5_000)
     assert profile.is_explained(found, [cell]) is explained
 
@@ -81,7 +81,7 @@ def paired(rows: int, **given: dict) -> Paired:
         (50, 100, 100, True, "warn"),  # it was not always filled
     ],
 )
-def test_an_emptied_segment_blocks_where_updates_emptied_it(
+def test_an_emptied_segment_blocks_if_updates_emptied_it(
     before: int, rows: int, cleared: int, whole: bool, expected: str
 ) -> None:
     found = Emptied("SalesPersonID", group(rows, 0), rows, rows, before, 500)
@@ -93,19 +93,21 @@ def test_an_emptied_segment_blocks_where_updates_emptied_it(
     [
         (17, 17, 0, ["fail"]),  # the whole table
         (14, 14, 0, []),
-        (14, 14, 3, ["warn"]),  # all that it held
+        (14, 14, 3, ["warn"]),  # all its values
         (9, 9, 8, []),
         (0, 14, 3, []),
     ],
 )
-def test_updates_that_empty_a_small_table(rows: int, updated: int, blanks: int, expected: list[str]) -> None:
+def test_updates_that_empty_a_column_of_a_small_table(
+    rows: int, updated: int, blanks: int, expected: list[str]
+) -> None:
     history = {"TerritoryID": [Profile("TerritoryID", 17, blanks, blanks)]}
     change = paired(updated, filled={"TerritoryID": rows}, emptied={"TerritoryID": rows})
     assert [finding.outcome for _, finding in profile.emptied_by_updates(change, history)] == expected
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(19, []), (20, ["warn"]), (99, ["warn"]), (100, ["fail"])])
-def test_updates_that_empty_a_part_of_a_table(rows: int, expected: list[str]) -> None:
+def test_updates_that_empty_a_column_in_part_of_a_table(rows: int, expected: list[str]) -> None:
     history = {"TerritoryID": [Profile("TerritoryID", 10_000, 0, 0)]}
     change = paired(rows, filled={"TerritoryID": rows}, emptied={"TerritoryID": rows})
     assert [finding.outcome for _, finding in profile.emptied_by_updates(change, history)] == expected
@@ -120,7 +122,7 @@ def test_updates_that_empty_a_part_of_a_table(rows: int, expected: list[str]) ->
         (99, 99, (), "warn"),
     ],
 )
-def test_a_column_that_is_often_empty_does_not_lose_all_its_values(
+def test_losing_all_values_of_an_often_empty_column_is_reported(
     rows: int, kept: int, numbers: tuple[str, ...], expected: str
 ) -> None:
     history = {"SalesPersonID": [Profile("SalesPersonID", 31_465, 31_465 - kept, 31_465 - kept)]}
@@ -129,7 +131,7 @@ def test_a_column_that_is_often_empty_does_not_lose_all_its_values(
     assert finding.outcome == expected
 
 
-def test_what_was_as_empty_in_one_of_the_last_versions_is_no_news() -> None:
+def test_a_column_that_was_as_empty_in_a_recent_version_is_not_reported() -> None:
     history = {"OnOrderQty": [Profile("OnOrderQty", 100, 10, 10), Profile("OnOrderQty", 100, 100, 100)]}
     change = paired(90, filled={"OnOrderQty": 90}, emptied={"OnOrderQty": 90})
     assert list(profile.emptied_by_updates(change, history)) == []
@@ -151,7 +153,7 @@ TAX = ("TaxAmt", "Freight")
         (2, 2, 2, []),
     ],
 )
-def test_an_exchange_takes_several_rows(swapped: int, of: int, table: int, expected: list[str]) -> None:
+def test_a_swap_is_reported_only_for_several_rows(swapped: int, of: int, table: int, expected: list[str]) -> None:
     found = profile.exchanged(paired(of, swapped={TAX: swapped}, swappable={TAX: of}), table)
     assert [one.outcome for one in found] == expected
 
@@ -165,7 +167,7 @@ def test_an_exchange_takes_several_rows(swapped: int, of: int, table: int, expec
         (500, 0, []),
     ],
 )
-def test_a_column_that_collapses(rows: int, had: int, expected: list[str]) -> None:
+def test_a_column_that_collapses_to_one_value(rows: int, had: int, expected: list[str]) -> None:
     found = profile.collapsed(paired(rows, kinds={"Color": (3, 1)}), {"Color": 4_012}, lambda column: had)
     assert [one.outcome for one in found] == expected
 
@@ -173,13 +175,13 @@ def test_a_column_that_collapses(rows: int, had: int, expected: list[str]) -> No
 @pytest.mark.parametrize(
     ("rows", "before", "expected"), [(900, 20, ["warn"]), (899, 20, []), (1_000, 19, []), (1_000, 400, ["warn"])]
 )
-def test_quantities_collapse_where_all_of_many_become_one(rows: int, before: int, expected: list[str]) -> None:
+def test_quantities_collapse_only_if_many_values_become_one(rows: int, before: int, expected: list[str]) -> None:
     change = paired(rows, kinds={"Quantity": (before, 1)})
     found = profile.collapsed(change, {"Quantity": 1_000}, lambda column: 0, {"Quantity"})
     assert [one.outcome for one in found] == expected
 
 
-def test_a_column_collapses_where_it_is_filled() -> None:
+def test_only_filled_rows_count_for_a_collapse() -> None:
     change = paired(20_000, filled={"StoreID": 1_336}, kinds={"StoreID": (700, 1)})
     (finding,) = profile.collapsed(change, {"StoreID": 1_336}, lambda column: 2)
     assert finding.outcome == "fail"
@@ -192,14 +194,14 @@ def test_a_column_collapses_where_it_is_filled() -> None:
         (profile.QUESTION_MARKS, 20, 20, ["fail"]),
         (profile.SHORTER, 20, 22, ["warn"]),
         (profile.NO_ZEROS, 500, 500, ["warn"]),
-        (profile.OTHER_LOOKS, 19, 19, []),
-        (profile.SHORTER, 20, 23, []),  # others were written anew
+        (profile.REFORMATTED, 19, 19, []),
+        (profile.SHORTER, 20, 23, []),  # the other texts were rewritten
     ],
 )
-def test_texts_that_a_program_changed(way: str, rows: int, of: int, expected: list[str]) -> None:
+def test_texts_changed_by_a_program(way: str, rows: int, of: int, expected: list[str]) -> None:
     change = paired(of, altered={"City": of}, rewritten={"City": {"is untouched": 0, way: rows}})
     findings = list(profile.rewritten(change))
-    assert told(findings) == [("values_keep_their_form", outcome) for outcome in expected]
+    assert rules_and_outcomes(findings) == [("values_keep_their_form", outcome) for outcome in expected]
     assert all(f"City {way} in {rows} of {of} updated rows" in one.message for one in findings)
 
 
@@ -229,7 +231,7 @@ def test_values_that_moved_to_other_rows(kinds: int, unmatched: int, found: bool
     ("before", "now", "found"),
     [
         ((50, 0), (20, 20), True),  # a shift of time zones
-        ((50, 50), (20, 0), True),  # cut to the day
+        ((50, 50), (20, 0), True),  # truncated to the day
         ((49, 0), (20, 20), False),
         ((50, 0), (40, 19), False),
         ((50, 20), (20, 20), False),
@@ -238,14 +240,14 @@ def test_values_that_moved_to_other_rows(kinds: int, unmatched: int, found: bool
 )
 def test_dates_that_gain_or_lose_a_time_of_day(before: tuple[int, int], now: tuple[int, int], found: bool) -> None:
     findings = profile.times_of_day({"OrderDate": profile.Times(*before)}, {"OrderDate": profile.Times(*now)})
-    assert told(findings) == [("values_keep_their_form", "warn")] * found
+    assert rules_and_outcomes(findings) == [("values_keep_their_form", "warn")] * found
 
 
 @pytest.mark.parametrize(
     ("published", "left", "found"), [(1_069, 641, True), (400, 379, True), (400, 380, False), (1_000, 960, False)]
 )
 def test_a_table_without_months_that_shrinks(published: int, left: int, found: bool) -> None:
-    assert told(profile.fewer(published, left, 0.05)) == [("rows_stay", "warn")] * found
+    assert rules_and_outcomes(profile.shrunk(published, left, 0.05)) == [("rows_stay", "warn")] * found
 
 
 @pytest.mark.parametrize(
@@ -254,15 +256,15 @@ def test_a_table_without_months_that_shrinks(published: int, left: int, found: b
         (102, 102, 0, 13_811, True),
         (102, 97, 5, 13_811, True),
         (102, 96, 6, 13_811, False),
-        (102, 102, 102, 13_811, False),  # it came back under new keys
+        (102, 102, 102, 13_811, False),  # the rows came back under new keys
         (19, 19, 0, 13_811, False),
         (102, 102, 0, 105, False),  # all of the table
     ],
 )
-def test_a_segment_of_which_all_rows_vanish(rows: int, gone: int, left: int, total: int, found: bool) -> None:
+def test_a_segment_that_loses_all_its_rows(rows: int, gone: int, left: int, total: int, found: bool) -> None:
     key = ("OrderDate", "2014-05-14")
     findings = list(profile.cleared({key: rows}, {key: left}, {key: gone}, total))
-    assert told(findings) == [("segments_go_on", "warn")] * found
+    assert rules_and_outcomes(findings) == [("segments_go_on", "warn")] * found
     assert all("where OrderDate is 2014-05-14 are gone" in one.message for one in findings)
 
 
@@ -286,14 +288,14 @@ def ordered(larger: int, smaller: int, ratio: float) -> Groups:
         (ordered(9_000, 0, 1.16), ordered(0, 19, -1.16), []),
         (ordered(9_000, 0, 0.05), ordered(0, 60, -0.05), [("columns_keep_their_places", "warn")]),  # a price rise
         (ordered(9_000, 0, 0.0), ordered(0, 60, 0.0), []),  # dates that differ in their time of day
-        (ordered(9_000, 0, 1.16), ordered(0, 40, -0.1), []),  # another ratio is no exchange
-        (ordered(5_000, 4_000, 0.1), ordered(0, 40, -0.1), []),  # there was no order
-        (ordered(40, 0, 1.16), ordered(0, 40, -1.16), []),  # hardly anything is known
+        (ordered(9_000, 0, 1.16), ordered(0, 40, -0.1), []),  # a different ratio is not a swap
+        (ordered(5_000, 4_000, 0.1), ordered(0, 40, -0.1), []),  # neither was always larger
+        (ordered(40, 0, 1.16), ordered(0, 40, -1.16), []),  # too few published rows
         (ordered(9_000, 0, 1.16), ordered(40, 0, 1.16), []),
     ],
 )
-def test_columns_that_change_places_in_new_rows(before: Groups, now: Groups, expected: list[tuple[str, str]]) -> None:
-    assert told(profile.mirrored(before, now)) == expected
+def test_columns_that_are_swapped_in_new_rows(before: Groups, now: Groups, expected: list[tuple[str, str]]) -> None:
+    assert rules_and_outcomes(profile.mirrored(before, now)) == expected
 
 
 def rates(factor: float = 1.0) -> Groups:
@@ -304,7 +306,7 @@ def rates(factor: float = 1.0) -> Groups:
     )
 
 
-def test_a_value_far_outside_its_category_is_told_with_both_figures() -> None:
+def test_a_value_far_outside_its_category_is_reported_with_both_figures() -> None:
     now = groups(Group("ToCurrencyCode", "EUR", 1, {"AverageRate": Values(1, 101.0, 101.0)}))
     (leap,) = profile.leaps(rates(), now)
     finding = profile.leap_finding(leap, 1)
@@ -329,12 +331,12 @@ def test_only_an_absurd_value_of_a_tight_category_blocks(
 
 
 @given(st.floats(0.25, 4.0))
-def test_no_currency_moves_so_little_that_it_alarms(factor: float) -> None:
+def test_small_movements_of_a_currency_are_not_reported(factor: float) -> None:
     assert profile.leaps(rates(), rates(factor)) == []
 
 
 @given(st.floats(8.0, 1e6), st.booleans())
-def test_every_currency_that_leaps_alarms(factor: float, upward: bool) -> None:
+def test_every_leap_of_a_currency_is_reported(factor: float, upward: bool) -> None:
     found = profile.leaps(rates(), rates(factor if upward else 1 / factor))
     assert [one.column for one in found] == ["AverageRate"]
 
@@ -345,24 +347,24 @@ def test_every_currency_that_leaps_alarms(factor: float, upward: bool) -> None:
         (31_465, 31_465, 31_465, 31_465, 0, ["fail"]),
         (50, 50, 50, 50, 0, ["fail"]),
         (49, 49, 49, 49, 0, ["warn"]),
-        (454, 227, 28_115, 0, 0, ["warn"]),  # a day, and every row of it twice
-        (500, 500, 100, 5, 0, ["warn"]),  # a few rows, again and again
+        (454, 227, 28_115, 0, 0, ["warn"]),  # every row of a day is duplicated
+        (500, 500, 100, 5, 0, ["warn"]),  # a few rows are repeated many times
         (38, 19, 5_000, 0, 0, []),
         (5, 5, 5, 5, 0, []),
-        (454, 227, 28_115, 0, 0.5, []),  # rows repeat each other anyway
+        (454, 227, 28_115, 0, 0.5, []),  # duplicates are usual
         (454, 20, 28_115, 20, 0, []),
-        (900, 0, 0, 0, 0, []),  # a source that numbers its rows anew
+        (900, 0, 0, 0, 0, []),  # a source that renumbers its rows
     ],
 )
-def test_rows_that_come_again_under_new_keys(
+def test_rows_that_are_duplicated_under_new_keys(
     inserted: int, repeated: int, published: int, again: int, usual: float, expected: list[str]
 ) -> None:
-    found = profile.doubled(inserted, repeated, published, again, usual)
+    found = profile.duplicated(inserted, repeated, published, again, usual)
     assert [one.outcome for one in found] == expected
 
 
 def business(silent_days: int, partial: float = 1.0) -> dict[str, dict[date, dict[str, int]]]:
-    """Half a year of orders of two territories, and of resellers once a month; the second ends early."""
+    """Half a year of orders: two territories, of which the second ends early, and resellers once a month."""
     days = {}
     for back in range(180):
         day = NEWEST - timedelta(days=back)
@@ -375,18 +377,18 @@ def business(silent_days: int, partial: float = 1.0) -> dict[str, dict[date, dic
 
 
 @pytest.mark.parametrize(("silent_days", "found"), [(0, False), (1, False), (3, True), (7, True)])
-def test_a_territory_falls_silent(silent_days: int, found: bool) -> None:
+def test_a_territory_without_recent_orders_is_reported(silent_days: int, found: bool) -> None:
     findings = list(profile.silent(business(silent_days), NEWEST))
-    assert told(findings) == [("segments_go_on", "warn")] * found
+    assert rules_and_outcomes(findings) == [("segments_go_on", "warn")] * found
     assert all("TerritoryID 2 has none of" in one.message for one in findings)
 
 
 @given(st.floats(0.0, 1.0))
-def test_a_day_that_is_not_over_is_no_silence(share: float) -> None:
+def test_an_unfinished_day_is_not_reported(share: float) -> None:
     assert list(profile.silent(business(0, partial=share), NEWEST)) == []
 
 
-def test_a_category_of_which_every_row_moved_is_told() -> None:
+def test_a_category_that_loses_all_its_rows_to_others_is_reported() -> None:
     published = groups(
         Group("", None, 1_000, {}), Group("TerritoryID", "4", 500, {}), Group("TerritoryID", "5", 500, {})
     )
@@ -399,7 +401,7 @@ def test_every_rule_has_a_dimension() -> None:
     assert profiling._DIMENSIONS.keys() == SHAPE_RULES
 
 
-def test_a_new_category_has_values_of_its_own() -> None:
+def test_the_values_of_a_new_category_are_not_reported() -> None:
     now = groups(
         Group("", None, 30, {"AverageRate": Values(30, 4_000.0, 9_000.0)}),
         Group("ToCurrencyCode", "IRR", 30, {"AverageRate": Values(30, 4_000.0, 9_000.0)}),

@@ -1,4 +1,4 @@
-"""Where reports go and in which languages: a wrong setting is told before it loses a report."""
+"""Location and languages of reports: a wrong setting is reported before a report is lost."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from adventureworks.settings import Settings
 from adventureworks.texts import LANGUAGES
 
 
-def test_reports_are_kept_in_the_home_unless_told_otherwise(tmp_path: Path) -> None:
+def test_reports_are_stored_in_the_home_by_default(tmp_path: Path) -> None:
     folder = report_folder(Settings(home=tmp_path))
     (folder / "monthly").mkdir(parents=True)
     assert (tmp_path / "reports" / "monthly").is_dir()
 
 
 @pytest.mark.parametrize("address", ["", "memory://bucket/reports"])
-def test_no_environment_files_its_reports_over_those_of_another(tmp_path: Path, address: str) -> None:
+def test_environments_do_not_overwrite_each_others_reports(tmp_path: Path, address: str) -> None:
     folders = [
         report_folder(Settings(home=tmp_path, reports_url=address, environment=name))
         for name in ("", "staging", "pr_1")
@@ -36,39 +36,39 @@ def test_no_environment_files_its_reports_over_those_of_another(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("scheme", list(STORES))
-def test_a_store_whose_library_is_missing_is_named_with_what_installs_it(
+def test_missing_library_of_a_store_is_reported_with_its_installation_command(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extra, modules = STORES[scheme]
     monkeypatch.setattr(storage, "_is_installed", lambda module: module != modules[0])
     settings = Settings(reports_url=f"{scheme}://connection@bucket/reports")
-    for ask in (report_folder, _reports):
-        with pytest.raises(PlatformError, match=rf"{scheme}://, and {modules[0]} is not .* install -e '\.\[{extra}\]'"):
-            ask(settings)
+    for check in (report_folder, _reports):
+        with pytest.raises(PlatformError, match=rf"{scheme}://, but {modules[0]} is not .* install -e '\.\[{extra}\]'"):
+            check(settings)
 
 
-def test_a_library_that_is_not_there_is_found_out() -> None:
+def test_missing_library_is_detected() -> None:
     assert storage._is_installed("fsspec")
     assert not storage._is_installed("airflow.providers.nowhere.nothing")
 
 
-def test_an_address_without_a_scheme_is_refused() -> None:
-    with pytest.raises(PlatformError, match=r"is not an address: /srv/reports\. Write it as file://"):
+def test_address_without_a_scheme_is_refused() -> None:
+    with pytest.raises(PlatformError, match=r"is not a URL: /srv/reports\. Write it as file://"):
         report_folder(Settings(reports_url="/srv/reports"))
 
 
-def test_doctor_says_where_reports_go_and_who_misses_a_language(tmp_path: Path) -> None:
-    routed = tmp_path / "routes.yaml"
-    routed.write_text("groups: {finance: {language: fr}}\n")
-    said = _reports(Settings(home=tmp_path, routes=routed, report_languages=("en",)))
-    assert said == f"in en, kept in file://{tmp_path}/reports; readers of fr get them in en"
-    routed.write_text("digests: {dayly_sales: {to: [sales]}}\n")
-    with pytest.raises(PlatformError, match=r"dayly_sales\. There are daily_sales"):
-        _reports(Settings(home=tmp_path, routes=routed))
+def test_doctor_reports_the_location_of_reports_and_missing_languages(tmp_path: Path) -> None:
+    file = tmp_path / "routes.yaml"
+    file.write_text("groups: {finance: {language: fr}}\n")
+    line = _reports(Settings(home=tmp_path, routes=file, report_languages=("en",)))
+    assert line == f"in en, stored in file://{tmp_path}/reports; readers of fr receive them in en"
+    file.write_text("digests: {dayly_sales: {to: [sales]}}\n")
+    with pytest.raises(PlatformError, match=r"dayly_sales\. Known digests: daily_sales"):
+        _reports(Settings(home=tmp_path, routes=file))
 
 
 @pytest.mark.parametrize("wrong", [("de",), ()])
-def test_reports_can_only_be_made_in_languages_that_there_are(wrong: tuple[str, ...]) -> None:
+def test_report_languages_must_be_supported(wrong: tuple[str, ...]) -> None:
     with pytest.raises(ValidationError):
         Settings(report_languages=wrong)  # type: ignore[arg-type]
     [languages, _] = get_args(Settings.model_fields["report_languages"].annotation)

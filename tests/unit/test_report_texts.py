@@ -1,4 +1,4 @@
-"""Names from the data in every script: each report is made, and shows a sign for what it cannot show."""
+"""Names from the data in any script: every report is rendered, with a placeholder for unsupported characters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pypdf import PdfReader
 
 from adventureworks.charts.glyphs import displayable
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing, render
-from adventureworks.reports.delivery import made
+from adventureworks.reports.delivery import render_file
 from adventureworks.reports.month import Amounts, Line, Month, Past, Sale
 from adventureworks.texts import language
 
@@ -38,7 +38,7 @@ SCRIPTS = (
 
 
 def month(names: list[str]) -> Month:
-    """A month in which products, categories and territories have these names."""
+    """Return a month in which products, categories and territories have these names."""
     lines = tuple(Line(name, name, AMOUNTS, AMOUNTS, None, AMOUNTS) for name in names)
     first = date(2014, 5, 1)
     return Month(
@@ -59,20 +59,20 @@ def month(names: list[str]) -> Month:
 
 
 def pdf_text(found: Month) -> str:
-    return "".join(page.extract_text() for page in PdfReader(BytesIO(made(found, "en", "document"))).pages)
+    return "".join(page.extract_text() for page in PdfReader(BytesIO(render_file(found, "en", "document"))).pages)
 
 
 @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(st.lists(ANY_TEXT, min_size=6, max_size=12))
-def test_any_name_can_be_reported_in_every_kind_of_file(names: list[str]) -> None:
+def test_reports_can_be_rendered_with_any_names(names: list[str]) -> None:
     found = month(names)
-    assert PdfReader(BytesIO(made(found, "fr", "document"))).pages
-    assert load_workbook(BytesIO(made(found, "fr", "workbook")))["Détail"].max_row == len(names) + 2
+    assert PdfReader(BytesIO(render_file(found, "fr", "document"))).pages
+    assert load_workbook(BytesIO(render_file(found, "fr", "workbook")))["Détail"].max_row == len(names) + 2
 
 
-def test_what_no_font_has_is_replaced_and_the_rest_is_shown() -> None:
+def test_unsupported_characters_are_replaced_and_others_are_shown() -> None:
     text = pdf_text(month([f"{name} Tour-3000" for name in SCRIPTS]))
-    # In the tables of regions, categories and products.
+    # Once in each of the tables of regions, categories and products.
     assert text.count("Tour-3000") >= 3 * len(SCRIPTS)
     assert "Vélo □" in text
 
@@ -91,32 +91,32 @@ def test_what_no_font_has_is_replaced_and_the_rest_is_shown() -> None:
         ("a\r\nb\u2028c", "a\nb\nc"),
     ],
 )
-def test_each_character_without_a_glyph_becomes_one_visible_sign(text: str, shown: str) -> None:
+def test_each_character_without_a_glyph_becomes_one_placeholder(text: str, shown: str) -> None:
     assert displayable(text) == shown
 
 
 @given(st.text(TRICKY).filter(lambda text: text[-1:] != "\u200d"))
-def test_a_text_is_shown_the_same_whatever_follows_it(text: str) -> None:
-    # What follows is a character that the font lacks, so that no text is taken for one that can stay as it is.
+def test_replacement_is_independent_of_the_following_text(text: str) -> None:
+    # The following character has no glyph, so that the fast path for supported texts is not taken.
     assert displayable(f"{text} 漢") == f"{displayable(text)} □"
 
 
-def test_a_cell_holds_as_much_as_excel_allows() -> None:
+def test_long_text_is_truncated_to_excels_limit() -> None:
     long = month([f"{'🚲' * 20_000}"])
-    sheet = load_workbook(BytesIO(made(long, "en", "workbook")))["Detail"]
+    sheet = load_workbook(BytesIO(render_file(long, "en", "workbook")))["Detail"]
     cell = sheet["D2"].value
     assert cell.endswith("🚲…")
     assert len(cell.encode("utf-16-le")) // 2 <= 32_767
 
 
-def test_a_message_of_any_characters_can_be_kept_and_sent() -> None:
+def test_message_with_any_characters_can_be_stored_and_sent() -> None:
     name = "".join(SCRIPTS) + "\r\nBcc: all@example.com"
-    told = Bulletin(
+    bulletin = Bulletin(
         title=name, about=name, figures=(Figure(name, name),), listings=(Listing(name, (name,), ((name,),)),)
     )
-    found = render(told, language("en"), "http://ui")
+    found = render(bulletin, language("en"), "http://ui")
     for text in (found.subject, found.html, found.text, found.summary, str(found.blocks)):
         assert "\x00" not in text.encode().decode()
         assert "\u202e" not in text
     assert "\n" not in found.subject
-    assert "🚲" in found.html, "programs that read mail have fonts of their own"
+    assert "🚲" in found.html, "mail clients use their own fonts"

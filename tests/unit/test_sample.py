@@ -1,4 +1,4 @@
-"""The generated company: whole, consistent, the same for the same seed, and like the real one in kind."""
+"""The generated company: complete, consistent, reproducible, and similar to the real one."""
 
 import hashlib
 import subprocess
@@ -15,14 +15,14 @@ import pytest
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.columns import key_of, source_columns_of
 from adventureworks.gate.checks import references
-from adventureworks.gate.contract import hold_against
+from adventureworks.gate.contract import validate
 from adventureworks.settings import PROJECT_ROOT
-from adventureworks.source.sample import generate
+from adventureworks_sample import generate
 
 CHECKS = PROJECT_ROOT / "checks" / "source"
 BIKES = 1
 PINNED = "04f8fabd265ec5186c2e36afad5000525ad404d7e0f6c3a34b368aa7dea8dd2d"
-"""The digest of scale 0.01, seed 7, on whatever machine; it changes with the generator only."""
+"""Digest of scale 0.01, seed 7, on every machine; it changes only with the generator."""
 
 
 @cache
@@ -36,7 +36,7 @@ def frame(asset: str, scale: float = 0.2) -> pl.DataFrame:
 
 @cache
 def sales(scale: float = 0.2) -> pl.DataFrame:
-    """Lines with their order's columns, product category and month."""
+    """Return all order lines with their order's columns, product category and month."""
     goods = frame("Production_Product", scale).join(
         frame("Production_ProductSubcategory", scale), on="ProductSubcategoryID", suffix="Sub"
     )
@@ -51,7 +51,7 @@ def sales(scale: float = 0.2) -> pl.DataFrame:
 
 
 def digest(scale: float, seed: int) -> str:
-    """Of every value of every table."""
+    """Return the digest of all values of all tables."""
     total = hashlib.sha256()
     for asset, table in generate(scale, seed):
         total.update(asset.encode())
@@ -68,7 +68,7 @@ def test_all_tables_keep_their_contracts(scale: float) -> None:
         promised = {column.name: column.dtype for column in source_columns_of(entry)}
         assert pl.DataFrame(table).schema == promised, asset
         for batch in table.combine_chunks().to_batches():
-            verdict = hold_against(entry, batch)
+            verdict = validate(entry, batch)
             assert verdict.rejections == (), asset
 
 
@@ -103,7 +103,7 @@ def test_keys_and_names_are_unique_and_references_hold(scale: float) -> None:
     assert found >= 90
 
 
-def test_the_same_seed_gives_the_same_data_and_another_seed_other_data() -> None:
+def test_data_depends_only_on_scale_and_seed() -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]);from tests.unit.test_sample import digest; print(digest(0.01, 7))"
     )
@@ -117,12 +117,12 @@ def test_the_same_seed_gives_the_same_data_and_another_seed_other_data() -> None
     assert elsewhere.stdout.strip() == digest(0.01, 7) == PINNED != digest(0.01, 8)
 
 
-def test_a_scale_that_is_no_scale_is_refused() -> None:
+def test_a_scale_of_zero_is_an_error() -> None:
     with pytest.raises(ValueError, match="above 0"):
         next(iter(generate(0)))
 
 
-def test_sales_look_like_the_real_ones_in_kind() -> None:
+def test_sales_resemble_the_real_ones() -> None:
     orders = frame("Sales_SalesOrderHeader")
     online = orders["OnlineOrderFlag"].mean()
     assert online == pytest.approx(0.88, abs=0.03)
@@ -138,11 +138,13 @@ def test_sales_look_like_the_real_ones_in_kind() -> None:
     assert 30 <= shops[3] <= 45
     assert orders["TerritoryID"].n_unique() == 10
     assert orders["SalesPersonID"].n_unique() == 17 + 1
-    often = orders.filter(pl.col("OnlineOrderFlag")).group_by("CustomerID").len().filter(pl.col("len") >= 5)
-    assert not often.is_empty()
+    frequent_customers = (
+        orders.filter(pl.col("OnlineOrderFlag")).group_by("CustomerID").len().filter(pl.col("len") >= 5)
+    )
+    assert not frequent_customers.is_empty()
 
 
-def test_the_web_shop_grows_has_seasons_and_leaps_in_mid_2013() -> None:
+def test_web_shop_orders_grow_vary_by_season_and_jump_in_mid_2013() -> None:
     web = (
         frame("Sales_SalesOrderHeader")
         .filter(pl.col("OnlineOrderFlag"))
@@ -161,7 +163,7 @@ def test_the_web_shop_grows_has_seasons_and_leaps_in_mid_2013() -> None:
     assert sales().filter(pl.col("month") == pl.date(2014, 6, 1), pl.col("ProductCategoryID") == BIKES).is_empty()
 
 
-def test_orders_add_up_and_prices_are_those_of_the_day() -> None:
+def test_orders_add_up_and_use_the_prices_of_their_day() -> None:
     lines = frame("Sales_SalesOrderDetail").group_by("SalesOrderID").agg(pl.col("LineTotal").sum())
     both = frame("Sales_SalesOrderHeader").join(lines, on="SalesOrderID", how="full")
     assert both["SalesOrderID_right"].null_count() == 0
@@ -178,9 +180,9 @@ def test_orders_add_up_and_prices_are_those_of_the_day() -> None:
     assert (web["UnitPrice"] == web["ListPrice"]).all()
 
 
-def test_every_mart_has_something_to_show() -> None:
+def test_data_covers_the_cases_of_every_mart() -> None:
     lines = sales()
-    # A few lines are sold after the end of their sale, so without a cost of that day.
+    # A few products are sold after the end of their sale, so without a cost valid on that day.
     assert 0 < lines.filter(pl.col("OrderDate") > pl.col("SellEndDate")).height < lines.height / 500
     per_offer = dict(lines.group_by("SpecialOfferID").len().rows())
     offered = set(frame("Sales_SpecialOffer")["SpecialOfferID"])
@@ -206,7 +208,7 @@ def test_every_mart_has_something_to_show() -> None:
     assert {"AUD", "CAD", "EUR", "GBP"} <= set(used["ToCurrencyCode"])
 
 
-def test_stock_and_plant_have_every_state() -> None:
+def test_stock_and_plant_cover_every_state() -> None:
     stock = frame("Production_ProductInventory").group_by("ProductID").agg(pl.col("Quantity").sum())
     goods = frame("Production_Product").join(stock, on="ProductID", how="left")
     state = goods.select(
@@ -251,7 +253,7 @@ def test_xml_is_well_formed() -> None:
                 ElementTree.fromstring(text)
 
 
-def test_the_size_is_the_real_one_and_nothing_is_copied(real_data: Path) -> None:
+def test_size_matches_the_real_data_and_no_name_is_copied(real_data: Path) -> None:
     real = {
         path.stem: path for path in (real_data / "parquet").glob("*.parquet") if not path.stem.startswith("dbo_Error")
     }
@@ -272,5 +274,5 @@ def test_the_size_is_the_real_one_and_nothing_is_copied(real_data: Path) -> None
     allowed = {"No Discount"}
     for asset, names in invented.items():
         for name in names:
-            theirs = set(pl.read_parquet(real[asset], columns=[name])[name]) - allowed
-            assert theirs & set(frame(asset, 1.0)[name]) == set(), (asset, name)
+            real_values = set(pl.read_parquet(real[asset], columns=[name])[name]) - allowed
+            assert real_values & set(frame(asset, 1.0)[name]) == set(), (asset, name)

@@ -1,4 +1,4 @@
-"""What the platform's role lacks in Snowflake, and what an administrator types."""
+"""Missing grants of the platform's role in Snowflake, and the statements that grant them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ WANTED = needed(SETTINGS, "ADVENTUREWORKS")
 
 
 def shown(grant: Grant) -> tuple[str, ...]:
-    """A row of `show grants to role`."""
+    """Return a row of `show grants to role`."""
     return ("2026-01-01", grant.privilege, grant.kind, grant.name, "ROLE", "SOME_ROLE", "false", "SYSADMIN")
 
 
-def test_who_holds_everything_lacks_nothing() -> None:
+def test_nothing_is_missing_if_all_grants_are_held() -> None:
     assert missing(WANTED, held_by(map(shown, WANTED))) == []
 
 
-def test_each_missing_grant_is_named_with_the_statement_that_gives_it() -> None:
+def test_each_missing_grant_is_listed_and_has_a_statement() -> None:
     for lacking in WANTED:
         others = held_by(shown(grant) for grant in WANTED if grant != lacking)
         assert missing(WANTED, others) == [lacking]
@@ -30,7 +30,7 @@ def test_each_missing_grant_is_named_with_the_statement_that_gives_it() -> None:
     )
 
 
-def test_who_owns_a_schema_may_do_all_in_it() -> None:
+def test_ownership_of_a_schema_implies_all_its_privileges() -> None:
     owned = [Grant("OWNERSHIP", "SCHEMA", f"DBT_DB.{schema}") for _, schema in schemas_of(SETTINGS)]
     lacking = missing(WANTED, held_by(map(shown, owned)))
     assert {grant.kind for grant in lacking} == {"WAREHOUSE", "DATABASE"}
@@ -41,7 +41,7 @@ def test_roles_are_inherited() -> None:
     assert inherited_roles([row, shown(WANTED[0])]) == ["ADVENTUREWORKS_LOADER"]
 
 
-def test_the_script_grants_all_that_is_needed_and_nothing_of_an_administrator() -> None:
+def test_the_set_up_script_grants_everything_needed_but_no_administrator_role() -> None:
     script = (PROJECT_ROOT / "deploy" / "snowflake" / "set-up.sql").read_text()
     granted = {
         (privilege.strip().upper(), kind.upper(), name.upper())

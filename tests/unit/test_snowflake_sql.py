@@ -1,4 +1,4 @@
-"""The platform's SQL in Snowflake's words, and which side of a session a statement goes to."""
+"""The platform's SQL in Snowflake's dialect, and the side of a session to which a statement goes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from adventureworks.catalog import MARTS, Mart
 from adventureworks.marts import models
 from adventureworks.settings import Settings
 from adventureworks.warehouse.snowflake import schemas_of, touches_data
-from adventureworks.warehouse.snowflake_sql import named, rewritten, types_of
+from adventureworks.warehouse.snowflake_sql import rewritten, types_of, with_named_parameters
 
 SCHEMAS = schemas_of(Settings(snowflake_raw_schema="dbt_schema"))
 
 
 def in_snowflake(query: str, parameters: object = None) -> str:
-    text, values = named(query, parameters)  # type: ignore[arg-type]
+    text, values = with_named_parameters(query, parameters)  # type: ignore[arg-type]
     return rewritten(text, SCHEMAS, types_of(values)).sql
 
 
@@ -59,7 +59,7 @@ def in_snowflake(query: str, parameters: object = None) -> str:
         ('drop table if exists staging."T" cascade', 'DROP TABLE IF EXISTS "STAGING"."T"'),
     ],
 )
-def test_a_statement_means_the_same_in_snowflake(written: str, sent: str) -> None:
+def test_a_statement_is_rewritten_for_snowflake(written: str, sent: str) -> None:
     assert in_snowflake(written) == sent
     assert sqlglot.parse_one(sent, dialect="snowflake")
 
@@ -72,17 +72,17 @@ def test_values_are_bound_by_name_with_their_types_and_percent_signs_are_kept() 
     assert in_snowflake("select 1 from marts.x where d > %s + interval '-90 DAY'", [date(2014, 6, 30)]) == (
         'SELECT 1 FROM "MARTS"."X" WHERE "D" > DATEADD(DAY, -90, CAST(%(p0)s AS DATE))'
     )
-    assert named(query, [1, date(2014, 6, 30)])[1] == {"p0": 1, "p1": date(2014, 6, 30)}
+    assert with_named_parameters(query, [1, date(2014, 6, 30)])[1] == {"p0": 1, "p1": date(2014, 6, 30)}
     assert in_snowflake("select '100%' from marts.x") == 'SELECT \'100%\' FROM "MARTS"."X"'
 
 
-def test_the_columns_keep_the_names_that_were_written() -> None:
+def test_result_columns_keep_the_spelling_of_the_statement() -> None:
     query = 'select "OrderQty", count(*) as orders, max(d) from marts.x group by 1'
     assert rewritten(query, SCHEMAS).columns == ("OrderQty", "orders", "")
 
 
 @pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
-def test_no_name_of_a_model_is_left_in_lower_case(mart: Mart) -> None:
+def test_all_names_in_a_model_become_upper_case(mart: Mart) -> None:
     for name in models.queries_of(mart):
         sent = in_snowflake(models.rendered(mart, name), {"as_of": date(2014, 6, 30), "run_id": "x"})
         tree = sqlglot.parse_one(re.sub(r"%\((\w+)\)s", r":\1", sent), dialect="snowflake")
@@ -105,6 +105,6 @@ def test_a_statement_goes_where_its_tables_are(statement: str, is_data: bool) ->
     assert touches_data(statement) is is_data
 
 
-def test_a_statement_over_both_databases_is_refused() -> None:
+def test_a_statement_across_both_databases_is_rejected() -> None:
     with pytest.raises(ValueError, match="two databases"):
         touches_data("select 1 from ops.publication join marts.fact_sales on true")

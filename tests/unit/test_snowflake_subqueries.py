@@ -1,4 +1,4 @@
-"""What Snowflake refuses and its double does not: window frames by groups, and subqueries that are no joins."""
+"""SQL that Snowflake rejects and its double accepts: GROUPS window frames, and subqueries that are not joins."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def _queries() -> Iterator[tuple[str, str]]:
 QUERIES = dict(_queries())
 
 
-def refused(query: str) -> list[str]:
-    """The pieces that an account does not run."""
+def rejected(query: str) -> list[str]:
+    """Return the pieces of a query that Snowflake cannot run."""
     tree = sqlglot.parse_one(query, dialect="postgres")
     frames = [spec.sql() for spec in tree.find_all(exp.WindowSpec) if str(spec.args.get("kind")).upper() == "GROUPS"]
-    return frames + [scope.expression.sql()[:100] for scope in traverse_scope(tree) if _is_no_join(scope)]
+    return frames + [scope.expression.sql()[:100] for scope in traverse_scope(tree) if _is_not_a_join(scope)]
 
 
-def _is_no_join(scope: Scope) -> bool:
-    """Whether a subquery reads what is around it in a way that is no join."""
-    # Names without a table are the subquery's own.
+def _is_not_a_join(scope: Scope) -> bool:
+    """Return whether a subquery refers to the outer query in a way that cannot become a join."""
+    # Columns without a table belong to the subquery itself.
     outer = [column for column in scope.find_all(exp.Column) if column.table and column.table not in scope.sources]
     if not (scope.is_subquery and outer):
         return False
@@ -53,8 +53,8 @@ def _is_no_join(scope: Scope) -> bool:
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
-def test_every_statement_is_one_that_an_account_runs(query: str) -> None:
-    assert refused(query) == []
+def test_snowflake_can_run_every_statement(query: str) -> None:
+    assert rejected(query) == []
 
 
 @pytest.mark.parametrize(
@@ -66,5 +66,5 @@ def test_every_statement_is_one_that_an_account_runs(query: str) -> None:
         "select 1 from t where t.a = (select u.a from u where u.b = t.b)",
     ],
 )
-def test_what_an_account_refuses_is_seen(query: str) -> None:
-    assert len(refused(query)) == 1
+def test_sql_that_snowflake_rejects_is_found(query: str) -> None:
+    assert len(rejected(query)) == 1

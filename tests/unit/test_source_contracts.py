@@ -1,7 +1,7 @@
-"""Every rule of every source contract rejects the row that breaks it, alone, and accepts its legal neighbour.
+"""Every rule of every source contract rejects a row that breaks only it, and accepts the closest valid value.
 
-A row is made from plain values per type and from `VALID`; `CASES` names the rules with a broken and a legal change.
-Lengths, blanks, uniqueidentifiers, NULLs and false dates are tried on all columns that forbid them.
+A row consists of default values per type and of `VALID`; `CASES` lists for each rule a change that breaks it and a
+valid one. Lengths, blanks, uniqueidentifiers, NULLs and implausible dates are tested on all columns that forbid them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from contracts.columns import EMAIL_PATTERN, GUID_PATTERN, PHONE_PATTERN, XML_PA
 
 Row = dict[str, Any]
 Case = tuple[str, Row, Row]
-"""A rule, the change that breaks it, and the neighbouring change that is legal."""
+"""A rule, a change that breaks it, and a similar change that is valid."""
 
 SIGNS = {
     "greater_than": ">",
@@ -98,24 +98,24 @@ VALID: dict[str, Row] = {
 }
 
 
-def not_below(column: str, least: Any, below: Any, **rest: Any) -> Case:
-    return f"{column} >=", {column: below, **rest}, {column: least, **rest}
+def not_below(column: str, smallest: Any, below: Any, **others: Any) -> Case:
+    return f"{column} >=", {column: below, **others}, {column: smallest, **others}
 
 
-def not_above(column: str, largest: Any, above: Any, **rest: Any) -> Case:
-    return f"{column} <=", {column: above, **rest}, {column: largest, **rest}
+def not_above(column: str, largest: Any, above: Any, **others: Any) -> Case:
+    return f"{column} <=", {column: above, **others}, {column: largest, **others}
 
 
-def above(column: str, limit: Any, least: Any, **rest: Any) -> Case:
-    return f"{column} >", {column: limit, **rest}, {column: least, **rest}
+def above(column: str, limit: Any, smallest: Any, **others: Any) -> Case:
+    return f"{column} >", {column: limit, **others}, {column: smallest, **others}
 
 
-def one_of(column: str, unknown: str, known: str) -> Case:
-    return f"{column} one of", {column: unknown}, {column: known}
+def one_of(column: str, invalid: str, valid: str) -> Case:
+    return f"{column} one of", {column: invalid}, {column: valid}
 
 
-def form(column: str, broken: str, legal: str) -> Case:
-    return f"{column} form", {column: broken}, {column: legal}
+def form(column: str, invalid: str, valid: str) -> Case:
+    return f"{column} form", {column: invalid}, {column: valid}
 
 
 PERIOD: Case = (
@@ -383,7 +383,7 @@ CASES: dict[str, list[Case]] = {
             {"UnitPriceDiscount": "1.0001", "LineTotal": 0},
             {"UnitPriceDiscount": 1, "LineTotal": 0},
         ),
-        # 10.0033 * 0.6667 = 6.66920011: SQL Server rounds the piece to six places before it multiplies.
+        # 10.0033 * 0.6667 = 6.66920011: SQL Server rounds the unit price to six decimals before multiplying.
         ("line_total_adds_up", {"LineTotal": "25.508419"}, {"UnitPriceDiscount": "0.3333", "LineTotal": "20.0076"}),
     ],
     "Sales_SalesOrderHeader": [
@@ -452,24 +452,24 @@ CASES: dict[str, list[Case]] = {
 
 
 @pytest.mark.parametrize("asset", SOURCE_TABLES)
-def test_each_rule_rejects_what_breaks_it_alone_and_accepts_its_neighbour(asset: str) -> None:
+def test_each_rule_rejects_a_row_that_breaks_only_it_and_accepts_a_similar_valid_row(asset: str) -> None:
     cases = [*CASES.get(asset, []), *generic_cases(asset)]
-    outcomes = broken_rules(asset, [row(asset), *(row(asset) | change for _, *both in cases for change in both)])
+    outcomes = broken_rules(asset, [row(asset), *(row(asset) | change for _, *changes in cases for change in changes)])
     assert outcomes[0] == set(), "the valid row itself is rejected"
-    for (rule, broken, legal), of_broken, of_legal in zip(cases, outcomes[1::2], outcomes[2::2], strict=True):
-        nulls = {f"{column} not null" for column, value in broken.items() if value is None}
-        assert of_broken - nulls == {rule}, f"{broken} should break {rule} alone"
-        assert of_legal == set(), f"{legal} should break nothing"
+    for (rule, invalid, valid), from_invalid, from_valid in zip(cases, outcomes[1::2], outcomes[2::2], strict=True):
+        nulls = {f"{column} not null" for column, value in invalid.items() if value is None}
+        assert from_invalid - nulls == {rule}, f"{invalid} should break only {rule}"
+        assert from_valid == set(), f"{valid} should break no rule"
 
 
 @pytest.mark.parametrize("asset", SOURCE_TABLES)
-def test_no_rule_is_without_a_test_and_no_test_without_a_rule(asset: str) -> None:
-    tried = {rule for rule, _, _ in [*CASES.get(asset, []), *generic_cases(asset)]}
-    assert tried == rules_of(asset)
+def test_every_rule_has_a_case_and_every_case_a_rule(asset: str) -> None:
+    tested = {rule for rule, _, _ in [*CASES.get(asset, []), *generic_cases(asset)]}
+    assert tested == rules_of(asset)
 
 
 @pytest.mark.parametrize("asset", SOURCE_TABLES)
-def test_what_must_be_there_may_not_be_null_and_what_may_be_missing_may(asset: str) -> None:
+def test_null_is_rejected_exactly_in_columns_that_are_not_nullable(asset: str) -> None:
     columns = schema_of(asset).columns
     outcomes = broken_rules(asset, [row(asset) | {name: None} for name in columns])
     for (name, column), rules in zip(columns.items(), outcomes, strict=True):
@@ -477,23 +477,23 @@ def test_what_must_be_there_may_not_be_null_and_what_may_be_missing_may(asset: s
 
 
 @pytest.mark.parametrize("asset", SOURCE_TABLES)
-def test_a_false_date_is_rejected_in_every_column(asset: str) -> None:
+def test_an_implausible_date_is_rejected_in_every_column(asset: str) -> None:
     dates = [name for name, column in schema_of(asset).columns.items() if is_date(column) and not column.checks]
-    false_dates = ["0001-01-01", "1900-01-01", "1970-01-01", "9999-12-31"]
-    for rules in broken_rules(asset, [row(asset) | {name: day} for name in dates for day in false_dates]):
+    implausible = ["0001-01-01", "1900-01-01", "1970-01-01", "9999-12-31"]
+    for rules in broken_rules(asset, [row(asset) | {name: day} for name in dates for day in implausible]):
         assert "dates_can_be_true" in rules
 
 
 @pytest.mark.parametrize("asset", SOURCE_TABLES)
-def test_a_key_may_come_once(asset: str) -> None:
-    twice = frame(asset, [row(asset), row(asset)])
+def test_a_duplicate_key_is_rejected(asset: str) -> None:
+    duplicates = frame(asset, [row(asset), row(asset)])
     with pytest.raises(SchemaErrors, match="not unique"):
-        SOURCE_TABLES[asset].contract.validate(twice, lazy=True)
+        SOURCE_TABLES[asset].contract.validate(duplicates, lazy=True)
 
 
 @pytest.mark.parametrize("asset", SOURCE_TABLES)
-def test_absurd_values_are_judged_and_break_no_rule_itself(asset: str) -> None:
-    """A rule that overflows would stop the whole batch for the sake of one row."""
+def test_extreme_values_raise_no_error_in_a_rule(asset: str) -> None:
+    """A rule that overflows would fail the whole batch because of one row."""
     columns = schema_of(asset).columns
     least = {name: extreme(column.dtype.type, -1) for name, column in columns.items()}
     largest = {name: extreme(column.dtype.type, 1) for name, column in columns.items()}
@@ -503,7 +503,7 @@ def test_absurd_values_are_judged_and_break_no_rule_itself(asset: str) -> None:
 
 
 @pytest.mark.parametrize("asset", SOURCE_TABLES)
-def test_contract_says_which_table_it_is_and_what_one_row_means(asset: str) -> None:
+def test_a_contract_names_its_table_key_and_grain_and_describes_its_rules(asset: str) -> None:
     contract = SOURCE_TABLES[asset].contract
     schema = contract.to_schema()
     assert schema.name == asset
@@ -511,7 +511,7 @@ def test_contract_says_which_table_it_is_and_what_one_row_means(asset: str) -> N
     assert set(schema.unique) <= set(schema.columns)
     assert (contract.__doc__ or "").startswith("One row")
     for rule in contract.to_schema().checks:
-        assert rule.description, f"{rule.name} is shown to people and says nothing"
+        assert rule.description, f"{rule.name} is shown to users without a description"
 
 
 def schema_of(asset: str) -> Any:
@@ -533,7 +533,7 @@ def rule_id(column: Any, check: Any) -> str:
 
 
 def generic_cases(asset: str) -> list[Case]:
-    """Lengths, blanks and uniqueidentifiers, which no table needs to spell out; and the false date."""
+    """Return cases for lengths, blanks, uniqueidentifiers and implausible dates, which follow from the contract."""
     cases: list[Case] = [("dates_can_be_true", all_dates(asset, "1989-12-31"), all_dates(asset, "1990-01-01"))]
     if asset == "HumanResources_Employee":
         cases = [("dates_can_be_true", {"ModifiedDate": "2100-01-01"}, {"ModifiedDate": "2099-12-31"})]
@@ -550,24 +550,24 @@ def generic_cases(asset: str) -> list[Case]:
 
 
 def too_long(name: str, value: str, longest: int) -> tuple[Row, Row]:
-    """The value made one character too long, and just as long as it may be, by repeating its first one."""
+    """Repeat the value's first character to make it one character too long, and exactly as long as allowed."""
     return {name: value[0] * (longest + 1 - len(value)) + value}, {name: value[0] * (longest - len(value)) + value}
 
 
 def all_dates(asset: str, day: str) -> Row:
-    """The same day in all date columns; an end that must come later is open."""
+    """Return the same day for all date columns, but no end date where it must be later than the start date."""
     columns = schema_of(asset).columns
     same: Row = {name: day for name, column in columns.items() if is_date(column)}
     return same | ({"EndDate": None} if asset == "Production_BillOfMaterials" else {})
 
 
 def row(asset: str) -> Row:
-    """A row that keeps every rule."""
+    """Return a row that breaks no rule."""
     return {name: plain(column) for name, column in schema_of(asset).columns.items()} | VALID.get(asset, {})
 
 
 def plain(column: Any) -> Any:
-    """A value that most columns of the type accept."""
+    """Return a value that most columns of the type accept."""
     dtype = column.dtype.type
     if dtype == pl.String:
         patterns = [check.statistics["pattern"] for check in column.checks if check.name == "has_the_form"]
@@ -580,7 +580,7 @@ def plain(column: Any) -> Any:
 
 
 def extreme(dtype: pl.DataType, sign: int) -> Any:
-    """The least or the largest value that a type holds."""
+    """Return the smallest (`sign` -1) or largest (1) value of a type."""
     if isinstance(dtype, pl.Decimal):
         return Decimal((sign < 0, (9,) * dtype.precision, -dtype.scale))
     if dtype in INTEGERS:
@@ -595,7 +595,7 @@ def extreme(dtype: pl.DataType, sign: int) -> Any:
 
 
 def frame(asset: str, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Rows in the contract's types."""
+    """Return the rows in the contract's types."""
     columns = schema_of(asset).columns
     return pl.DataFrame(
         [
@@ -616,7 +616,7 @@ def typed(value: Any, dtype: pl.DataType) -> Any:
 
 
 def broken_rules(asset: str, rows: Sequence[Mapping[str, Any]]) -> list[set[str]]:
-    """For each row the rules that it breaks, uniqueness aside."""
+    """Return the rules that each row breaks, except for uniqueness."""
     schema = deepcopy(schema_of(asset))
     schema.unique = None
     for column in schema.columns.values():
@@ -626,7 +626,7 @@ def broken_rules(asset: str, rows: Sequence[Mapping[str, Any]]) -> list[set[str]
         schema.validate(frame(asset, rows), lazy=True)
     except SchemaErrors as errors:
         for error in errors.schema_errors:
-            assert isinstance(error.check_output, pl.DataFrame), f"{error.check} gave no answer: {error}"
+            assert isinstance(error.check_output, pl.DataFrame), f"{error.check} raised an error: {error}"
             for index in error.check_output["check_output"].eq_missing(False).arg_true():
                 broken[index].add(name_of(error))
     return broken

@@ -1,4 +1,4 @@
-"""What SQL Server gives for each of its types, and what becomes of it; what is asked, as T-SQL; what errors mean."""
+"""SQL Server types and their conversion to Arrow, the generated T-SQL, and the translation of driver errors."""
 
 import json
 import re
@@ -18,14 +18,15 @@ from sqlglot import exp
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.columns import key_of, source_columns_of
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
-from adventureworks.gate.contract import hold_against
+from adventureworks.gate.contract import validate
 from adventureworks.settings import PROJECT_ROOT
 from adventureworks.source import sqlserver_queries as queries
+from adventureworks.source.addresses import SqlServerAddress
 from adventureworks.source.files import FileSource
 from adventureworks.source.sqlserver_columns import SqlServerColumn, contract_columns, literal
-from adventureworks.source.sqlserver_errors import Address, meaning
+from adventureworks.source.sqlserver_errors import translate
 
-ADDRESS = Address.of(SecretStr("mssql://reader:s3cret@db.example/AdventureWorks"))
+ADDRESS = SqlServerAddress.of(SecretStr("mssql://reader:s3cret@db.example/AdventureWorks"))
 EPOCH = datetime(1753, 1, 1)
 COMPUTED = {
     "Customer.AccountNumber": "varchar(10)",
@@ -39,7 +40,7 @@ COMPUTED = {
     "SalesOrderHeader.TotalDue": "money",
     "WorkOrder.StockedQty": "int",
 }
-"""Types of AdventureWorks' computed columns."""
+"""The types of AdventureWorks' computed columns."""
 
 
 def column(declared: str, name: str = "Value", nullable: bool = True) -> SqlServerColumn:
@@ -56,7 +57,7 @@ def column(declared: str, name: str = "Value", nullable: bool = True) -> SqlServ
     return SqlServerColumn(name, plain, length * wide, precision, scale, nullable)
 
 
-def arrived(declared, *values):
+def converted(declared, *values):
     return column(declared).to_arrow(values, "T").to_pylist()
 
 
@@ -78,58 +79,58 @@ def arrived(declared, *values):
         ("sql_variant", "convert(nvarchar(max), t.[Value])"),
     ],
 )
-def test_each_type_is_asked_for_in_a_form_that_loses_nothing(declared, expression):
+def test_each_type_is_selected_in_a_lossless_form(declared, expression):
     assert column(declared).expression == expression
     assert sqlglot.parse_one(f"select {expression} from t", dialect="tsql")
 
 
 @given(some.data(), some.integers(1, 38), some.integers(0, 38))
-def test_decimals_are_exact(data, precision, places):
-    scale = min(places, precision)
+def test_decimals_are_exact(data, precision, max_scale):
+    scale = min(max_scale, precision)
     units = data.draw(some.integers(-(10**precision) + 1, 10**precision - 1))
     number = Decimal(units).scaleb(-scale, context=Context(prec=precision + 1))
-    assert arrived(f"decimal({precision},{scale})", format(number, "f"), None) == [number, None]
+    assert converted(f"decimal({precision},{scale})", format(number, "f"), None) == [number, None]
 
 
 @given(some.integers(-(2**63), 2**63 - 1))
-def test_money_keeps_its_four_places(units):
+def test_money_keeps_four_decimal_places(units):
     number = Decimal(units).scaleb(-4)
-    assert arrived("money", f"{number:.4f}") == [number]
+    assert converted("money", f"{number:.4f}") == [number]
 
 
 @given(some.integers(0, 2958463 - 53690), some.integers(0, 300 * 86400 - 1))
-def test_datetimes_are_what_sql_server_shows_of_300ths_of_a_second(day, tick):
+def test_datetimes_equal_what_sql_server_displays(day, tick):
     milliseconds = (tick * 10 + 1) // 3
     moment = EPOCH + timedelta(days=day, milliseconds=milliseconds)
     assert moment.microsecond // 1000 % 10 in {0, 3, 7}
-    shown = moment.isoformat(sep=" ", timespec="milliseconds")
-    assert arrived("datetime", shown, None) == [moment, None]
-    assert queries._texts(pa.chunked_array([pa.array([moment], pa.timestamp("us"))])) == [shown.replace(" ", "T")]
+    displayed = moment.isoformat(sep=" ", timespec="milliseconds")
+    assert converted("datetime", displayed, None) == [moment, None]
+    assert queries._texts(pa.chunked_array([pa.array([moment], pa.timestamp("us"))])) == [displayed.replace(" ", "T")]
 
 
 @given(some.datetimes(min_value=datetime(1, 1, 1)), some.times(), some.dates())
-def test_other_dates_and_times(moment, clock, day):
-    assert arrived("datetime2(7)", moment.isoformat(sep=" ", timespec="microseconds")) == [moment]
-    assert arrived("smalldatetime", "2014-06-30 12:30:00") == [datetime(2014, 6, 30, 12, 30)]
-    assert arrived("datetimeoffset(7)", moment.isoformat(sep=" ")) == [moment.replace(tzinfo=UTC)]
-    assert arrived("time(7)", clock.isoformat(timespec="microseconds"), None) == [clock, None]
-    assert arrived("date", day.isoformat(), None) == [day, None]
+def test_other_date_and_time_types_are_exact(moment, clock, day):
+    assert converted("datetime2(7)", moment.isoformat(sep=" ", timespec="microseconds")) == [moment]
+    assert converted("smalldatetime", "2014-06-30 12:30:00") == [datetime(2014, 6, 30, 12, 30)]
+    assert converted("datetimeoffset(7)", moment.isoformat(sep=" ")) == [moment.replace(tzinfo=UTC)]
+    assert converted("time(7)", clock.isoformat(timespec="microseconds"), None) == [clock, None]
+    assert converted("date", day.isoformat(), None) == [day, None]
 
 
 @given(some.text(max_size=6), some.integers(0, 255), some.integers(-(2**31), 2**31 - 1))
-def test_texts_and_whole_numbers(text, tiny, number):
-    assert arrived("nvarchar(50)", text, None) == [text, None]
-    (padded,) = arrived("nchar(6)", text.rstrip(" "))
+def test_texts_integers_and_bits_are_exact(text, tiny, number):
+    assert converted("nvarchar(50)", text, None) == [text, None]
+    (padded,) = converted("nchar(6)", text.rstrip(" "))
     assert (padded.rstrip(" "), len(padded)) == (text.rstrip(" "), 6)
-    assert arrived("tinyint", tiny, None) == [tiny, None]
-    assert arrived("int", number) == [number]
-    assert arrived("bit", True, 0, None) == [True, False, None]
+    assert converted("tinyint", tiny, None) == [tiny, None]
+    assert converted("int", number) == [number]
+    assert converted("bit", True, 0, None) == [True, False, None]
 
 
 @pytest.mark.parametrize(
     ("declared", "value"), [("int", "seven"), ("tinyint", 300), ("datetime", "soon"), ("decimal(4,2)", "100.001")]
 )
-def test_a_value_of_another_type_blocks_the_table_and_is_not_told(declared, value):
+def test_a_value_of_another_type_blocks_the_table_and_is_not_quoted(declared, value):
     with pytest.raises(TableBlocked) as error:
         column(declared).to_arrow([value], "Sales_Store")
     assert error.value.rule == "column_types_are_kept"
@@ -137,7 +138,7 @@ def test_a_value_of_another_type_blocks_the_table_and_is_not_told(declared, valu
 
 
 @given(some.text(some.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20))
-def test_no_key_can_break_out_of_a_question(text):
+def test_no_key_value_can_inject_sql(text):
     parsed = sqlglot.parse_one(f"select {literal(text)} as x", dialect="tsql")
     assert next(found.this for found in parsed.find_all(exp.National, exp.Literal)) == text
     assert column("hierarchyid").literal(text) == f"cast(0x{_digits(text)} as hierarchyid)"
@@ -149,7 +150,7 @@ def _digits(text):
 
 
 def _schema(real_data):
-    """The columns of the 71 tables with their SQL Server types."""
+    """Return the columns of the 71 tables with their SQL Server types."""
     described = json.loads((real_data / "schema.json").read_text(encoding="utf-8"))
     tables = {}
     for name, table in described.items():
@@ -162,20 +163,20 @@ def _schema(real_data):
     return tables
 
 
-def _as_server_gives(value, given: SqlServerColumn):
-    """A value of the real data as SQL Server's answer to the column's expression has it."""
+def _as_sent_by_server(value, of: SqlServerColumn):
+    """Return a value of the real data as SQL Server returns it for the column's expression."""
     if value is None:
-        return "" if given.type_name == "hierarchyid" and not given.nullable else None
+        return "" if of.type_name == "hierarchyid" and not of.nullable else None
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="milliseconds")
     if isinstance(value, Decimal):
-        return format(value, f".{given.scale}f")
+        return format(value, f".{of.scale}f")
     if isinstance(value, (date, time)):
         return value.isoformat()
     return value
 
 
-def test_the_real_data_passes_the_gate_as_if_it_came_from_files(real_data):
+def test_real_data_from_sql_server_passes_the_gate_like_data_from_files(real_data):
     tables = _schema(real_data)
     assert tables.keys() == SOURCE_TABLES.keys()
     with FileSource(real_data / "parquet", batch_rows=500).snapshot() as snapshot:
@@ -184,54 +185,54 @@ def test_the_real_data_passes_the_gate_as_if_it_came_from_files(real_data):
             if batch is None:
                 continue
             columns = contract_columns(table, tables)
-            given = [[_as_server_gives(value, c) for value in batch[c.name].to_pylist()] for c in columns]
-            arrays = [c.to_arrow(values, table.asset) for c, values in zip(columns, given, strict=True)]
-            ours = pa.RecordBatch.from_arrays(arrays, names=[c.name for c in columns])
-            verdict, expected = hold_against(table, ours), hold_against(table, batch)
+            sent = [[_as_sent_by_server(value, c) for value in batch[c.name].to_pylist()] for c in columns]
+            arrays = [c.to_arrow(values, table.asset) for c, values in zip(columns, sent, strict=True)]
+            received = pa.RecordBatch.from_arrays(arrays, names=[c.name for c in columns])
+            verdict, expected = validate(table, received), validate(table, batch)
             assert_frame_equal(verdict.good, expected.good)
             assert verdict.bad.height == expected.bad.height == 0, table.asset
 
 
-def test_every_question_about_every_table_is_tsql(real_data):
+def test_every_query_on_every_table_is_valid_tsql(real_data):
     tables = _schema(real_data)
     every = list(SOURCE_TABLES.values())
     versions = dict.fromkeys(SOURCE_TABLES, 41)
-    asked = [queries.DATABASE, queries.tables_query(every), queries.columns_query(every)]
-    asked.append(queries.changed_tables_query(versions))
+    statements = [queries.DATABASE, queries.tables_query(every), queries.columns_query(every)]
+    statements.append(queries.changed_tables_query(versions))
     for table in every:
         selected = contract_columns(table, tables)
         key = [tables[table.asset][name] for name in key_of(table)]
         wanted = pa.table({c.name: pa.array([None], c.arrow_type) for c in key})
-        asked += [
+        statements += [
             queries.state_query(table, tables),
             queries.rows_query(table, selected, tables, datetime(2014, 1, 1)),
             queries.rows_by_key_query(table, selected, key, wanted),
             queries.changed_keys_query(table, tables, 41, 100),
         ]
         assert [c.name for c in selected] == [c.name for c in source_columns_of(table)]
-    for question in asked:
-        # The parser does not know this one.
-        known = re.sub(r"changetable\(changes (\[\w+\]\.\[\w+\]), 41\) as c", r"\1 as c", question)
-        (statement,) = sqlglot.parse(known, dialect="tsql")
-        assert isinstance(statement, exp.Query), question
-        for place in statement.find_all(exp.Table):
-            functions = isinstance(place.this, exp.Anonymous)
-            assert functions or place.db, f"{place} has no schema: {question}"
+    for query in statements:
+        # The parser does not know CHANGETABLE.
+        parsable = re.sub(r"changetable\(changes (\[\w+\]\.\[\w+\]), 41\) as c", r"\1 as c", query)
+        (statement,) = sqlglot.parse(parsable, dialect="tsql")
+        assert isinstance(statement, exp.Query), query
+        for reference in statement.find_all(exp.Table):
+            is_function = isinstance(reference.this, exp.Anonymous)
+            assert is_function or reference.db, f"{reference} has no schema: {query}"
 
 
-def test_rows_by_key_name_values_in_their_own_types():
+def test_rows_by_key_are_queried_with_typed_key_values():
     kinds = {"BusinessEntityID": "int", "RateChangeDate": "datetime", "Rate": "money", "PayFrequency": "tinyint"}
     pay = SOURCE_TABLES["HumanResources_EmployeePayHistory"]
     columns = {name: column(kind, name, nullable=False) for name, kind in kinds.items()}
     key = [columns["BusinessEntityID"], columns["RateChangeDate"]]
     moments = pa.array([datetime(2009, 1, 14, 9, 17, 8, 637000)], pa.timestamp("us"))
     wanted = pa.table({"BusinessEntityID": pa.array([7], pa.int32()), "RateChangeDate": moments})
-    question = queries.rows_by_key_query(pay, key, key, wanted)
-    assert "(values (cast(N'7' as int), cast(N'2009-01-14T09:17:08.637' as datetime)))" in question
-    assert question.endswith("on t.[BusinessEntityID] = w.k0 and t.[RateChangeDate] = w.k1")
+    query = queries.rows_by_key_query(pay, key, key, wanted)
+    assert "(values (cast(N'7' as int), cast(N'2009-01-14T09:17:08.637' as datetime)))" in query
+    assert query.endswith("on t.[BusinessEntityID] = w.k0 and t.[RateChangeDate] = w.k1")
 
 
-def failing(number, text):
+def failure(number, text):
     return pymssql.OperationalError((number, text.encode()))
 
 
@@ -242,34 +243,46 @@ TABLE = SOURCE_TABLES["Sales_Store"]
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
-        (failing(18456, f"Login failed for user 'reader'.{SERVER}"), PlatformError, "refuses the login"),
-        (failing(4060, f"Cannot open database{SERVER}"), PlatformError, "does not have the database"),
-        (failing(3952, f"Snapshot isolation{SERVER}"), PlatformError, "ALTER DATABASE .* SET ALLOW_SNAPSHOT_ISOLATION"),
-        (failing(208, f"Invalid object name{SERVER}"), TableBlocked, "no longer has this table"),
-        (failing(207, f"Invalid column name{SERVER}"), TableBlocked, "a column vanished"),
-        (failing(229, f"SELECT was denied{SERVER}"), TableBlocked, r"GRANT SELECT ON \[Sales\]\.\[Store\]"),
-        (failing(1205, f"deadlock{SERVER}"), ServiceUnavailable, "another transaction"),
-        (failing(3961, f"DDL{SERVER}"), ServiceUnavailable, "altered while it was read"),
-        (failing(40613, f"not currently available{SERVER}"), ServiceUnavailable, "not available"),
-        (failing(245, f"Conversion failed: secret value{SERVER}"), PlatformError, "message 245"),
-        (failing(20004, "DB-Lib error message 20004\nRead from the server failed"), ServiceUnavailable, "was lost"),
-        (failing(20003, "DB-Lib error message 20003\nconnection timed out"), ServiceUnavailable, "too long"),
-        (failing(18456, "DB-Lib error message 20009\nUnable to connect"), ServiceUnavailable, "host name is unknown"),
-        (failing(20002, "DB-Lib error message 20002\nconnection failed"), ServiceUnavailable, "tls=encrypt"),
+        (failure(18456, f"Login failed for user 'reader'.{SERVER}"), PlatformError, "rejected the login"),
+        (failure(4060, f"Cannot open database{SERVER}"), PlatformError, "has no database of this name"),
+        (
+            failure(3952, f"Snapshot isolation{SERVER}"),
+            PlatformError,
+            "ALTER DATABASE .* SET ALLOW_SNAPSHOT_ISOLATION",
+        ),
+        (failure(208, f"Invalid object name{SERVER}"), TableBlocked, "no longer has this table"),
+        (failure(207, f"Invalid column name{SERVER}"), TableBlocked, "a column was dropped"),
+        (failure(229, f"SELECT was denied{SERVER}"), TableBlocked, r"GRANT SELECT ON \[Sales\]\.\[Store\]"),
+        (failure(1205, f"deadlock{SERVER}"), ServiceUnavailable, "deadlock"),
+        (failure(3961, f"DDL{SERVER}"), ServiceUnavailable, "altered while it was being read"),
+        (failure(40613, f"not currently available{SERVER}"), ServiceUnavailable, "not available"),
+        (failure(245, f"Conversion failed: secret value{SERVER}"), PlatformError, "message 245"),
+        (
+            failure(20004, "DB-Lib error message 20004\nRead from the server failed"),
+            ServiceUnavailable,
+            "was lost",
+        ),
+        (failure(20003, "DB-Lib error message 20003\nconnection timed out"), ServiceUnavailable, "too long"),
+        (
+            failure(18456, "DB-Lib error message 20009\nUnable to connect"),
+            ServiceUnavailable,
+            "host name is unknown",
+        ),
+        (failure(20002, "DB-Lib error message 20002\nconnection failed"), ServiceUnavailable, "tls=encrypt"),
         (pymssql.InterfaceError("Connection is closed."), ServiceUnavailable, "was lost"),
     ],
 )
-def test_errors_of_the_driver_say_what_to_do(error, kind, words):
-    told = meaning(error, ADDRESS, TABLE)
-    assert type(told) is kind
-    assert told.next_step
+def test_driver_errors_become_errors_with_a_next_step(error, kind, words):
+    translated = translate(error, ADDRESS, TABLE)
+    assert type(translated) is kind
+    assert translated.next_step
     with pytest.raises(kind, match=words):
-        raise told
-    assert "secret value" not in str(told)
+        raise translated
+    assert "secret value" not in str(translated)
 
 
-def test_urls_and_their_options():
-    full = Address.of(
+def test_urls_are_parsed_and_invalid_ones_rejected():
+    full = SqlServerAddress.of(
         SecretStr("mssql+pymssql://me%40x:p%2Fw@db:1444/Adventure%20Works?tls=off&isolation=read_committed")
     )
     assert (full.host, full.port, full.database, full.user) == ("db", 1444, "Adventure Works", "me@x")
@@ -283,18 +296,18 @@ def test_urls_and_their_options():
         "mssql://reader:s3cret@db.example,1433/db": "comma between host and port",
         "mssql://reader:s3cret@host": "no database",
         "mssql://host/db": "no user",
-        "mssql://u:s3cret@host/db?encrypt=no": "option encrypt",
+        "mssql://u:s3cret@host/db?encrypt=no": "unknown option encrypt",
         "mssql://u:s3cret@host/db?tls=maybe": "tls=maybe",
         "mssql://u:s3cret@host/db?tls_ca=/nowhere.pem": "nowhere.pem",
-        "mssql://u:s3cret@host:port/db": "no SQL Server URL",
-        "postgresql://u:s3cret@host/db": "no SQL Server URL",
+        "mssql://u:s3cret@host:port/db": "not a SQL Server URL",
+        "postgresql://u:s3cret@host/db": "not a SQL Server URL",
     }.items():
         with pytest.raises(PlatformError, match=words) as error:
-            Address.of(SecretStr(url))
+            SqlServerAddress.of(SecretStr(url))
         assert "s3cret" not in f"{error.value}{error.value.__cause__}"
 
 
-def test_the_page_for_operators_grants_what_the_platform_reads():
+def test_the_documentation_grants_every_schema_that_the_platform_reads():
     page = (PROJECT_ROOT / "docs" / "operate" / "sql-server.md").read_text(encoding="utf-8")
     for schema in {table.schema for table in SOURCE_TABLES.values()}:
         assert f"GRANT SELECT ON SCHEMA::{schema} TO aw_reader;" in page

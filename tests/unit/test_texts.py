@@ -1,4 +1,4 @@
-"""What people read is there in every language, and figures look as each language writes them."""
+"""Every user-facing text has a translation, and figures are formatted as usual in each language."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLACES = re.compile(r"{(\w+)}")
 
 
 def marked() -> dict[str, str]:
-    """Every text that is shown to people, and a file that shows it."""
+    """Return every user-facing text, with a file that uses it."""
     found: dict[str, str] = {}
     sources = sorted((REPOSITORY / "src" / "adventureworks").rglob("*"))
     for path in sources:
@@ -38,16 +38,16 @@ def _texts(path: Path, method: str) -> list[str]:
 
 
 @pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
-def test_every_text_is_translated_with_all_that_it_fills_in(code: str) -> None:
+def test_every_text_has_a_translation_with_the_same_placeholders(code: str) -> None:
     shown, known = marked(), translations(code)
     assert len(shown) > 100
     assert {text: file for text, file in shown.items() if text not in known} == {}
-    assert {text for text in known if text not in shown} == set(), "a translation of nothing"
+    assert {text for text in known if text not in shown} == set(), "unused translations"
     for text, translated in known.items():
         assert sorted(PLACES.findall(text)) == sorted(PLACES.findall(translated)), text
 
 
-def test_figures_look_as_each_language_writes_them() -> None:
+def test_figures_are_formatted_as_usual_in_each_language() -> None:
     english, french = language("en"), language("fr")
     amount = Decimal("-1234567.895")
     assert english.money(amount, 2) == "-$1,234,567.90"
@@ -77,12 +77,12 @@ def test_figures_look_as_each_language_writes_them() -> None:
         ("-0.4", "$0"),
     ],
 )
-def test_short_amounts_keep_two_or_three_digits_where_the_unit_changes(amount: str, english: str) -> None:
+def test_short_amounts_keep_two_or_three_digits_when_the_unit_changes(amount: str, english: str) -> None:
     assert language("en").short_money(Decimal(amount)) == english
     assert language("en").short_money(float(amount)) == english
 
 
-def test_what_rounds_to_nothing_has_no_sign() -> None:
+def test_amount_that_rounds_to_zero_has_no_sign() -> None:
     english, french = language("en"), language("fr")
     for tiny in (Decimal("-0.0004"), Decimal("0.0004"), -0.0004):
         assert english.money(tiny) == "$0"
@@ -92,6 +92,6 @@ def test_what_rounds_to_nothing_has_no_sign() -> None:
     assert english.change(Decimal("-0.0006")) == "-0.1%"
 
 
-def test_there_is_no_other_language() -> None:
+def test_unknown_language_is_refused() -> None:
     with pytest.raises(ValueError, match="en, fr"):
         language("de")

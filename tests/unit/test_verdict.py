@@ -1,4 +1,4 @@
-"""Which tables of a batch are blocked, and why: decided from findings alone."""
+"""Decisions about which tables of a batch are blocked, and why, based on findings only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from adventureworks.gate.verdict import FAILED, Batch, Findings, Limits, Reason,
 
 ORDERS, LINES, CUSTOMERS, PEOPLE = "Sales_SalesOrderHeader", "Sales_SalesOrderDetail", "Sales_Customer", "Person_Person"
 SHIPPING = "Purchasing_ShipMethod"
-"""A publish unit of its own."""
+"""A table that is not in a unit with others."""
 LIMITS = Limits(share=0.01, floor=2)
 ALL = frozenset(SOURCE_TABLES)
 
@@ -26,7 +26,7 @@ def aside(bad: int, delivered: int) -> SetAside:
 
 
 def blocked_by(found: Findings, batch: Batch | None = None) -> dict[str, str]:
-    """The first rule of each table that is blocked."""
+    """Return the first broken rule of each blocked table."""
     batch = batch or Batch(tables=ALL, published=ALL)
     rules: dict[str, str] = {}
     for reason in decide(batch, found, LIMITS):
@@ -42,7 +42,7 @@ IN_ORDER = [
     Findings(checks=[outcome(PEOPLE, "between")], reads={(PEOPLE, "between"): frozenset({SHIPPING})}),
     Findings(shapes=[outcome(SHIPPING, "shaped")]),
 ]
-"""Each blocks one table, in the order in which they count."""
+"""Each blocks one table; in order of precedence."""
 
 
 @pytest.mark.parametrize("place", range(len(IN_ORDER) - 1))
@@ -59,13 +59,13 @@ def test_the_first_reason_counts(place: int) -> None:
     assert blocked_by(both, WITHOUT_PEOPLE) == blocked_by(first, WITHOUT_PEOPLE) != blocked_by(second, WITHOUT_PEOPLE)
 
 
-def test_a_reason_says_what_was_found_and_keeps_the_evidence_that_is_kept_nowhere_else() -> None:
+def test_a_reason_quotes_the_finding_and_keeps_evidence_that_is_not_recorded_elsewhere() -> None:
     lost, orphaned = outcome(SHIPPING, "lost"), outcome(ORDERS, "orphaned")
     unreadable = Batch(ALL - {LINES, PEOPLE}, frozenset({LINES, PEOPLE}), {CUSTOMERS: {PEOPLE}}, ALL - {PEOPLE})
     found = Findings(losses=[lost, outcome(ORDERS, "lost")], orphans=[orphaned], set_aside={"Sales_Store": aside(3, 4)})
     reasons = {(reason.table, reason.rule): reason for reason in decide(unreadable, found, LIMITS)}
     assert reasons[SHIPPING, "lost"] == Reason(SHIPPING, "lost", f"lost of {SHIPPING}. For example ID=1.", lost)
-    assert (ORDERS, "lost") in reasons, "what vanished is told, though the unit waits anyway"
+    assert (ORDERS, "lost") in reasons, "losses are reported although the unit has to wait anyway"
     assert (ORDERS, "orphaned") not in reasons
     assert reasons[CUSTOMERS, "parent_is_published"].cause == (
         f"waits for {PEOPLE}, to which it refers and which was never published."
@@ -78,12 +78,12 @@ def test_a_reason_says_what_was_found_and_keeps_the_evidence_that_is_kept_nowher
     assert [table for (table, _), reason in reasons.items() if reason.evidence] == [SHIPPING, ORDERS]
 
 
-def test_the_shape_of_a_change_does_not_matter_where_a_unit_mate_is_blocked() -> None:
+def test_the_shape_of_a_change_is_ignored_if_another_table_of_the_unit_is_blocked() -> None:
     found = Findings(checks=[outcome(ORDERS)], shapes=[outcome(LINES, "shaped")])
     assert blocked_by(found)[LINES] == "unit_is_whole"
 
 
-def test_orphans_are_no_reason_where_too_many_rows_are_set_aside() -> None:
+def test_orphans_are_not_a_reason_if_too_many_rows_are_set_aside() -> None:
     reasons = decide(
         Batch(ALL, published=ALL),
         Findings(set_aside={SHIPPING: aside(9, 9)}, orphans=[outcome(SHIPPING)]),
@@ -115,7 +115,7 @@ WITHOUT_PEOPLE = Batch(tables=ALL - {PEOPLE}, published=ALL)
         (Findings(checks=[outcome(LINES)]), {LINES: "a_rule", ORDERS: "unit_is_whole"}),
     ],
 )
-def test_what_is_found_of_a_table_blocks_it_and_its_unit(found: Findings, blocked: dict[str, str]) -> None:
+def test_a_failed_finding_blocks_the_table_and_its_unit(found: Findings, blocked: dict[str, str]) -> None:
     units = {mate: "unit_is_whole" for table in blocked for mate in unit_of(table)}
     assert blocked_by(found) == units | blocked
 
@@ -131,7 +131,7 @@ def test_what_is_found_of_a_table_blocks_it_and_its_unit(found: Findings, blocke
         ("warn", 2, {}, False),
     ],
 )
-def test_a_rule_of_a_table_that_did_not_change_blames_what_broke_it(
+def test_a_rule_of_an_unchanged_table_blocks_the_changed_tables_that_break_it(
     result: str, failed: int | None, published: dict[tuple[str, str], int], blames: bool
 ) -> None:
     checks = [outcome(PEOPLE, "between", result, failed)]
@@ -143,14 +143,14 @@ def test_a_rule_of_a_table_that_did_not_change_blames_what_broke_it(
         assert [one and (one.table, one.failed) for one in kept] == [(SHIPPING, failed)]
 
 
-def test_a_rule_of_a_table_that_was_blocked_before_blames_what_broke_it() -> None:
+def test_a_rule_of_a_previously_blocked_table_blocks_the_tables_that_break_it() -> None:
     batch = Batch(ALL, frozenset({PEOPLE}), published=ALL)
     rules = blocked_by(Findings(checks=[outcome(PEOPLE, "between")], reads=BETWEEN), batch)
     assert rules[SHIPPING] == "between"
     assert PEOPLE not in rules
 
 
-def test_a_table_waits_for_a_parent_that_was_never_published_and_so_do_those_below() -> None:
+def test_a_table_and_its_descendants_wait_for_a_parent_that_was_never_published() -> None:
     parents = {CUSTOMERS: {PEOPLE}, ORDERS: {CUSTOMERS, SHIPPING}}
     batch = Batch(ALL - {PEOPLE}, frozenset({PEOPLE}), parents, published=ALL - {PEOPLE, CUSTOMERS})
     waits = blocked_by(Findings(), batch)
@@ -184,9 +184,9 @@ findings = st.builds(
 
 
 @given(batches(), findings)
-def test_what_passes_depends_on_nothing_that_is_blocked(batch: Batch, found: Findings) -> None:
+def test_passing_tables_do_not_depend_on_blocked_ones(batch: Batch, found: Findings) -> None:
     rules = blocked_by(found, batch)
-    assert rules.keys() <= batch.passing, "only what would have been published can be blocked"
+    assert rules.keys() <= batch.passing, "only tables that would have been published can be blocked"
     blocked = batch.blocked | rules.keys()
     for table in batch.passing - blocked:
         assert not unit_of(table) & blocked
@@ -195,7 +195,7 @@ def test_what_passes_depends_on_nothing_that_is_blocked(batch: Batch, found: Fin
     own |= {table for table, one in found.set_aside.items() if too_many(one.bad, one.delivered, LIMITS)}
     assert own & batch.passing <= blocked
     again = Batch(batch.tables, frozenset(blocked), batch.parents, batch.published)
-    assert decide(again, Findings(), LIMITS) == [], "decided once, it is decided"
+    assert decide(again, Findings(), LIMITS) == [], "a decision is final"
 
 
 @given(batches(), findings)

@@ -1,8 +1,8 @@
-"""The one registry: every source table and every mart, with what the platform must know of it.
+"""The registry of every source table, mart and analysis.
 
-Columns, types, keys and row rules live in the contracts, table rules in the checks; this package says who owns a table,
-which tables are published together, which month a row belongs to, which columns hold personal data, and what a mart is
-made of. It imports neither Airflow nor pandera, so a DAG file may import it.
+Columns, types, keys and row rules are in the contracts, table rules in the checks; this package defines who owns a
+table, which tables are published together, which month a row belongs to, which columns hold personal data, and what a
+mart is computed from. It imports neither Airflow nor pandera, so DAG files may import it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from adventureworks.catalog.entries import Analysis, Mart, MonthOf, Protection, 
 
 __all__ = [
     "ANALYSES",
+    "INGESTION",
     "MARTS",
+    "PLATFORM",
     "SOURCE_TABLES",
     "Analysis",
     "Mart",
@@ -23,17 +25,25 @@ __all__ = [
     "Protection",
     "SourceTable",
     "entry",
-    "everything_under",
     "feeds_of",
     "is_tolerant",
     "marts_of",
     "outside_inputs",
+    "owner_of",
+    "producer_of",
     "readers_of",
     "reads_orders",
     "starting_inputs",
-    "tables_under",
     "unit_of",
+    "upstream_of",
+    "upstream_tables",
 ]
+
+PLATFORM = "platform"
+"""The owner of everything that is not an asset: DAGs of the platform, its services and its messages."""
+
+INGESTION = "ingest_source"
+"""The DAG that publishes the source tables."""
 
 SOURCE_TABLES: Mapping[str, SourceTable] = {table.asset: table for table in source.TABLES}
 MARTS: Mapping[str, Mart] = {mart.name: mart for mart in marts.TABLES}
@@ -41,17 +51,29 @@ ANALYSES: Mapping[str, Analysis] = {analysis.dag: analysis for analysis in marts
 
 
 def entry(asset: str) -> SourceTable | Mart:
-    """The catalogue's entry of an asset; KeyError if there is none."""
+    """Return the catalogue entry of an asset. Raises `KeyError` if there is none."""
     return SOURCE_TABLES[asset] if asset in SOURCE_TABLES else MARTS[asset]
 
 
+def owner_of(name: str) -> str:
+    """Return the owner of a source table, a mart or an analysis; `PLATFORM` for anything else."""
+    if name in ANALYSES:
+        return marts_of(name)[0].owner
+    return entry(name).owner if name in SOURCE_TABLES or name in MARTS else PLATFORM
+
+
+def producer_of(asset: str) -> str:
+    """Return the DAG that publishes a source table or mart."""
+    return MARTS[asset].dag if asset in MARTS else INGESTION
+
+
 def marts_of(dag: str) -> tuple[Mart, ...]:
-    """The marts that a DAG builds, in the order in which they are built."""
+    """Return the marts that a DAG builds, in the order in which they are built."""
     return tuple(mart for mart in MARTS.values() if mart.dag == dag)
 
 
 def feeds_of(mart: Mart) -> tuple[str, ...]:
-    """The assets of other DAGs that a mart is made of, be it through another mart of its own DAG."""
+    """Return the assets of other DAGs that a mart reads, directly or through another mart of its own DAG."""
     feeds: list[str] = []
     for name in mart.inputs:
         own = name in MARTS and MARTS[name].dag == mart.dag
@@ -60,57 +82,57 @@ def feeds_of(mart: Mart) -> tuple[str, ...]:
 
 
 def outside_inputs(dag: str) -> tuple[str, ...]:
-    """The assets that a DAG reads and does not build itself."""
+    """Return the assets that a DAG reads but does not build."""
     return tuple(dict.fromkeys(name for mart in marts_of(dag) for name in feeds_of(mart)))
 
 
 def starting_inputs(dag: str) -> tuple[str, ...]:
-    """The inputs whose event starts a DAG.
+    """Return the inputs whose event starts a DAG.
 
-    An input that an input mart is made of too needs no event here: that mart is due then, this DAG has to wait for it,
-    and its publication is the event.
+    An input that is also upstream of an input mart is left out: when it changes, that mart is due, this DAG has to wait
+    for it, and the mart's publication is the event.
     """
     inputs = outside_inputs(dag)
-    followed = {name for asset in inputs for name in everything_under(asset)}
+    followed = {name for asset in inputs for name in upstream_of(asset)}
     return tuple(name for name in inputs if name not in followed)
 
 
 def reads_orders(mart: Mart) -> bool:
-    """Whether a mart is made of sales orders, directly or through other marts, so that it lacks those withheld."""
-    return "Sales_SalesOrderHeader" in everything_under(mart.name)
+    """Return whether a mart is computed from sales orders, directly or indirectly, and so lacks withheld ones."""
+    return "Sales_SalesOrderHeader" in upstream_of(mart.name)
 
 
 @cache
-def everything_under(asset: str) -> frozenset[str]:
-    """The tables and marts of other DAGs that an asset is made of, directly or through others; nothing for a table."""
+def upstream_of(asset: str) -> frozenset[str]:
+    """Return the tables and marts of other DAGs upstream of an asset, directly or indirectly; none for a table."""
     feeds = feeds_of(MARTS[asset]) if asset in MARTS else ()
-    return frozenset(feeds).union(*(everything_under(name) for name in feeds))
+    return frozenset(feeds).union(*(upstream_of(name) for name in feeds))
 
 
 def is_tolerant(dag: str) -> bool:
-    """Whether a DAG reports on everything, also on what is blocked or late."""
+    """Return whether a DAG also runs while inputs are blocked or late, because it reports on their state."""
     return all(mart.tolerant for mart in marts_of(dag))
 
 
 def readers_of(dag: str) -> tuple[str, ...]:
-    """The analyses that read a mart of this one, directly or through others."""
+    """Return the analyses that read a mart of this one, directly or indirectly."""
     own = {mart.name for mart in marts_of(dag)}
     return tuple(
         other
         for other in ANALYSES
-        if other != dag and any(own & {name, *everything_under(name)} for name in outside_inputs(other))
+        if other != dag and any(own & {name, *upstream_of(name)} for name in outside_inputs(other))
     )
 
 
-def tables_under(mart: str) -> frozenset[str]:
-    """The source tables that a mart is made of, directly or through other marts."""
+def upstream_tables(mart: str) -> frozenset[str]:
+    """Return the source tables upstream of a mart, directly or through other marts."""
     return frozenset().union(
-        *(tables_under(name) if name in MARTS else {name} for name in MARTS[mart].inputs),
+        *(upstream_tables(name) if name in MARTS else {name} for name in MARTS[mart].inputs),
     )
 
 
 def unit_of(asset: str) -> frozenset[str]:
-    """The source tables that are published together with this one, itself among them."""
+    """Return the source tables that are published together with this one, including itself."""
     unit = SOURCE_TABLES[asset].unit
     if unit is None:
         return frozenset({asset})

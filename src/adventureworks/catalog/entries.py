@@ -1,4 +1,4 @@
-"""What the registry says of a source table, a mart and an analysis."""
+"""The types of the registry's entries: source table, mart and analysis."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from contracts.columns import SourceTable as SourceContract
 
 Protection = Literal["last_four", "withheld"]
-"""How a secret column reaches the warehouse: its last four characters, or only the word `withheld`."""
+"""How a secret column is stored in the warehouse: its last four characters, or only the word `withheld`."""
 
 
 @dataclass(frozen=True)
 class MonthOf:
-    """Where the business month of a row is found: a date column of the row, or of the row's parent."""
+    """The source of a row's business month: a date column of the row, or of the row's parent."""
 
     column: str
     parent: str | None = None
@@ -33,17 +33,17 @@ class SourceTable:
     name: str
     owner: str
     unit: str | None = None
-    """Tables of one unit are read from one snapshot and published together or not at all."""
+    """The publish unit. Its tables are read from one snapshot, and published together or not at all."""
     month: MonthOf | None = None
     modified: str = "ModifiedDate"
-    """The column that tells when a row was last changed."""
+    """The column with the time of a row's last change."""
     protected: Mapping[str, Protection] = field(default_factory=dict)
     personal: tuple[str, ...] = ()
-    """Columns that tell something of a natural person; protected columns are personal too."""
+    """Columns with data about a natural person; protected columns are personal too."""
     large: bool = False
-    """Loaded in a task of its own."""
+    """Whether the table is loaded in a task of its own."""
     archive: str | None = None
-    """The table, with the same key, into which the source moves old rows: they are not lost."""
+    """The table, with the same key, to which the source moves old rows; such rows do not count as lost."""
 
     @property
     def asset(self) -> str:
@@ -65,7 +65,7 @@ class SourceTable:
 
 @dataclass(frozen=True)
 class Mart:
-    """A table that readers use, computed from source tables and other marts."""
+    """A table for readers, computed from source tables and other marts."""
 
     name: str
     domain: str
@@ -74,19 +74,19 @@ class Mart:
     inputs: tuple[str, ...]
     """The tables and marts that its model reads."""
     dated: str
-    """The date column that tells how far the mart goes; of an incremental mart also the month of a row."""
+    """The date column that shows how far the mart goes; in an incremental mart, also the month of a row."""
     by_month: tuple[str, ...] = ()
-    """Inputs of which a changed month changes rows of that month only; any other input may change every row. None: the
-    mart is always computed whole."""
+    """The inputs for which a changed month changes only rows of that month; any other input may change every row. If
+    empty, the mart is always computed in full."""
     echoes: tuple[int, ...] = ()
-    """How many months after a changed month its rows show the change too (12: growth against the year before)."""
+    """Offsets, in months, of the later months that a changed month affects too (12: growth against last year)."""
     tolerant: bool = False
-    """Computed also while some inputs cannot be: were never published, or were refused by their gate; and again when
-    something was judged anew, even if that published nothing. So it is with a report on the state of everything."""
+    """Whether the mart is computed even while some inputs were never published or were refused by their gate, and again
+    whenever anything is checked, even if nothing is published. Meant for a report on the state of everything."""
     history: str | None = None
-    """A column whose other values stay as they were published, e.g. the run of a check; None: nothing is kept."""
+    """A column, such as the run of a check: a build replaces only rows with its own value. None: no history is kept."""
     announces: str | None = None
-    """A module whose `digest_of(connection)` says what a new version has to tell the owner; None: nothing."""
+    """A module whose `digest_of(connection)` returns a new version's notice to the owner; None: no notice."""
 
     @property
     def asset(self) -> str:
@@ -113,11 +113,11 @@ class Mart:
 
 @dataclass(frozen=True)
 class Analysis:
-    """One downstream DAG: its marts in the order in which they are built, and its calendar as a safety net."""
+    """A downstream DAG, with a calendar on which it runs as a fallback to its events."""
 
     dag: str
     title: str
     calendar: str
-    """Cron, UTC."""
+    """Cron expression, in UTC."""
     reports: bool = False
-    """Whether it files the report of each month that shows something new, after its marts are published."""
+    """Whether it files the report of each month with new figures after its marts are published."""

@@ -1,4 +1,4 @@
-"""The marts, in the order in which an analysis builds them, and the analyses: one downstream DAG each."""
+"""The marts, in the order in which an analysis builds them, and the analyses, one per downstream DAG."""
 
 from adventureworks.catalog import source
 from adventureworks.catalog.entries import Analysis, Mart
@@ -234,7 +234,7 @@ _DATA_QUALITY = Mart(
     domain="quality",
     dag="data_quality_control",
     owner="quality",
-    # It judges the results of every check there is, and so it comes last.
+    # It reports on the results of all checks, so it comes last.
     inputs=(*(table.asset for table in source.TABLES), *(mart.name for mart in _ALL_BUT_QUALITY)),
     dated="as_of",
     history="run_id",

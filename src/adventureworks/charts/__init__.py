@@ -1,4 +1,4 @@
-"""Charts as Vega-Lite specifications: the same for reports, mails and the dashboard.
+"""Charts as Vega-Lite specifications, shared by reports, mails and the dashboard.
 
-`theme` says how all of them look, `rendering` makes pictures of them without a browser.
+`theme` defines their common appearance, `rendering` converts them to images without a browser.
 """

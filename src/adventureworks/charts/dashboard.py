@@ -1,4 +1,4 @@
-"""The charts that only the dashboard shows."""
+"""Charts that are only shown on the dashboard."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from adventureworks.texts import Language
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 
 Forecast = tuple[date, Decimal, Decimal | None, Decimal | None, Decimal | None, Decimal | None]
-"""Month, forecast, then the bounds of the 80 % and of the 95 % interval, lower and upper each; None: too few tries."""
+"""Month, forecast, then lower and upper bounds of the 80 % and the 95 % interval; None: too few backtests."""
 
 
 def forecast(
     past: Sequence[tuple[date, Decimal]], ahead: Sequence[Forecast], language: Language, scheme: Scheme = "light"
 ) -> Spec:
-    """Revenue in USD of the months so far, and what is expected of the next ones, with both intervals."""
+    """Return a chart of past monthly revenue in USD and of the forecast with both intervals."""
     known, expected = language.text("Revenue"), language.text("Forecast")
-    names = {"domain": [known, expected], "range": [colour("main", scheme), colour("second", scheme)]}
+    scale = {"domain": [known, expected], "range": [colour("main", scheme), colour("second", scheme)]}
     x = {"field": "month", "type": "temporal", "title": None, "axis": {"format": "%m/%y", "tickCount": 8}}
     history: list[dict[str, Any]] = [{"month": month.isoformat(), "revenue": float(revenue)} for month, revenue in past]
-    names_of = ("forecast", "lower_80", "upper_80", "lower_95", "upper_95")
+    fields = ("forecast", "lower_80", "upper_80", "lower_95", "upper_95")
     future: list[dict[str, Any]] = [
-        {"month": month.isoformat(), **dict(zip(names_of, map(_number, figures), strict=True))}
+        {"month": month.isoformat(), **dict(zip(fields, map(_number, figures), strict=True))}
         for month, *figures in ahead
     ]
     if history and future:
-        # The bands open from the last known month.
+        # The bands start at the last known month.
         last = history[-1]
-        future.insert(0, {"month": last["month"], **dict.fromkeys(names_of, last["revenue"])})
+        future.insert(0, {"month": last["month"], **dict.fromkeys(fields, last["revenue"])})
 
     def band(level: int, opacity: float) -> Spec:
         return {
@@ -53,7 +53,7 @@ def forecast(
             "encoding": {
                 "x": x,
                 "y": {"field": field, "type": "quantitative", "title": None, "axis": money_axis()},
-                "color": {"datum": name, "type": "nominal", "scale": names},
+                "color": {"datum": name, "type": "nominal", "scale": scale},
             },
         }
 
@@ -74,7 +74,7 @@ def _number(value: Decimal | None) -> float | None:
 
 
 def sparkline(values: Sequence[Decimal | None]) -> str:
-    """The points of a small line, as SVG wants them, in a box of `SPARK_WIDTH` by `SPARK_HEIGHT`; gaps are left out."""
+    """Return the points of an SVG polyline in a box of `SPARK_WIDTH` by `SPARK_HEIGHT`; gaps are left out."""
     known = [(place, value) for place, value in enumerate(values) if value is not None]
     if len(known) < 2:
         return ""

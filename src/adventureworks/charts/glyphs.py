@@ -1,7 +1,7 @@
-"""Which texts the font of reports and charts can show, and what stands in place of those that it cannot.
+"""Replacement of characters for which the font of reports and charts has no glyph.
 
-Typst refuses to write a PDF for assistive technology (PDF/UA) if one character has no glyph. Its fallback fonts are no
-way out: they have ligatures for which it then refuses the whole document. So only the project's own font is used.
+Typst refuses to write an accessible PDF (PDF/UA) if a single character has no glyph. Fallback fonts do not help: their
+ligatures make it refuse the whole document. So only the project's own font is used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from adventureworks.charts.theme import FONTS
 from adventureworks.texts.plain import plain
 
 MISSING = "□"
-"""Shown for a character that the font lacks; a sequence that makes one picture is one character."""
+"""Replaces a character without a glyph; an emoji sequence counts as one character."""
 
 _JOINER = "\u200d"
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
@@ -25,9 +25,9 @@ _FORMAT_4, _FORMAT_12 = 4, 12
 
 
 def displayable(text: str) -> str:
-    """The text with a visible sign in place of each character that the font lacks, and without invisible ones."""
+    """Return the text with `MISSING` for each character that the font lacks, and without invisible characters."""
     text = plain(text)
-    # Nearly every text is of this kind: a report has thousands of them.
+    # A fast path for nearly all texts: a report has thousands of them.
     if text.isascii() or _visible().issuperset(text):
         return text
     return "".join(_shown(cluster) for cluster in _clusters(text))
@@ -42,7 +42,7 @@ def _shown(cluster: str) -> str:
 
 
 def _clusters(text: str) -> Iterator[str]:
-    """The text in parts of one character each, with the marks, joiners and selectors that belong to it."""
+    """Yield the text's characters, each with the marks, joiners and selectors that belong to it."""
     cluster = ""
     for character in text:
         category = unicodedata.category(character)
@@ -60,20 +60,20 @@ def _clusters(text: str) -> Iterator[str]:
 
 @lru_cache(maxsize=1)
 def _visible() -> frozenset[str]:
-    """The characters that are shown as they are where all others of their text are of these, too."""
+    """Return the visible characters: a text of these only is shown unchanged."""
     shown = {character for character in map(chr, _repertoire()) if unicodedata.category(character) != "Cf"}
     return frozenset(shown.union(map(chr, range(128))))
 
 
 @lru_cache(maxsize=1)
 def _repertoire() -> frozenset[int]:
-    """The code points that the font has in every weight, without private ones: those do not mean what was written."""
+    """Return the code points that every weight of the font has, except private ones, whose glyphs are arbitrary."""
     shared = set.intersection(*(set(_code_points(file.read_bytes())) for file in sorted(FONTS.glob("*.ttf"))))
     return frozenset(code for code in shared if unicodedata.category(chr(code)) != "Co")
 
 
 def _code_points(font: bytes) -> Iterator[int]:
-    """What the character map of a TrueType font names: https://learn.microsoft.com/typography/opentype/spec/cmap."""
+    """Yield the code points of a TrueType font: https://learn.microsoft.com/typography/opentype/spec/cmap."""
     tables = struct.unpack_from(">H", font, 4)[0]
     records = (struct.unpack_from(">4sIII", font, 12 + 16 * place) for place in range(tables))
     start = next(offset for tag, _, offset, _ in records if tag == b"cmap")

@@ -1,4 +1,4 @@
-"""The charts that mails show."""
+"""Charts for mails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from adventureworks.texts import Language
 
 
 def daily_revenue(rows: Sequence[tuple[date, str, Decimal]], language: Language) -> Spec:
-    """Revenue in USD of each day as stacked columns, one colour for each channel. `rows`: day, channel, revenue."""
+    """Return a chart of daily revenue in USD, stacked by channel. `rows`: day, channel, revenue."""
     names = {"online": language.text("Online"), "reseller": language.text("Resellers")}
     values = [
         {"day": day.isoformat(), "channel": names[channel], "revenue": float(revenue)} for day, channel, revenue in rows

@@ -1,4 +1,4 @@
-"""The charts of a month's report."""
+"""Charts of the monthly report."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ def columns_and_line(
     height: int = 170,
     scheme: Scheme = "light",
 ) -> Spec:
-    """Revenue as columns and profit as a line, month by month.
+    """Return a chart of monthly revenue as columns and gross profit as a line.
 
-    `rows` hold the month's name, revenue and profit in USD, and whether the month is partial: then its column is pale.
+    `rows` contain the month's name, revenue and profit in USD, and whether the month is partial (shown in a paler
+    colour).
     """
     revenue, profit = language.text("Revenue"), language.text("Gross profit")
     values = [
@@ -37,7 +38,7 @@ def columns_and_line(
         "title": None,
         "axis": {"labelAngle": 0, "labelExpr": "split(datum.label, ' ')"},
     }
-    names = {"domain": [revenue, profit], "range": [colour("main", scheme), colour("second", scheme)]}
+    scale = {"domain": [revenue, profit], "range": [colour("main", scheme), colour("second", scheme)]}
     return {
         **frame(language, width, height, scheme),
         "data": {"values": values},
@@ -47,7 +48,7 @@ def columns_and_line(
                 "encoding": {
                     "x": x,
                     "y": {"field": "revenue", "type": "quantitative", "title": None, "axis": money_axis()},
-                    "color": {"datum": revenue, "type": "nominal", "scale": names},
+                    "color": {"datum": revenue, "type": "nominal", "scale": scale},
                     "opacity": {"condition": {"test": "datum.partial", "value": 0.4}, "value": 1},
                 },
             },
@@ -56,7 +57,7 @@ def columns_and_line(
                 "encoding": {
                     "x": x,
                     "y": {"field": "profit", "type": "quantitative"},
-                    "color": {"datum": profit, "type": "nominal", "scale": names},
+                    "color": {"datum": profit, "type": "nominal", "scale": scale},
                 },
             },
         ],
@@ -66,7 +67,7 @@ def columns_and_line(
 def bars(
     rows: Sequence[Named], language: Language, *, width: int = 200, step: int = 18, scheme: Scheme = "light"
 ) -> Spec:
-    """One bar for each name, in the order given, with its amount in USD beside it; losses in another colour."""
+    """Return a chart with one bar per name, in the given order, labelled in USD; losses have another colour."""
     values = [
         {"name": name, "amount": float(amount), "label": language.short_money(amount), "loss": amount < 0}
         for name, amount in rows
@@ -93,7 +94,7 @@ def bars(
 
 
 def frame(language: Language, width: int, height: object, scheme: Scheme = "light") -> Spec:
-    """What every chart has: its size in pixels, its look, its language."""
+    """Return what all charts have in common: size in pixels, theme, language."""
     return {
         "$schema": SCHEMA,
         "width": width,
@@ -103,5 +104,5 @@ def frame(language: Language, width: int, height: object, scheme: Scheme = "ligh
 
 
 def money_axis() -> Spec:
-    """An axis of US dollars in short form."""
+    """Return the settings of an axis with US dollars in short form."""
     return {"format": "$.2~s", "tickCount": 4}

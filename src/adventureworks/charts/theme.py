@@ -1,4 +1,4 @@
-"""How every chart looks: on paper, in a mail, and on the dashboard, by day and by night."""
+"""The common appearance of all charts: on paper, in mails and on the dashboard, in light and dark mode."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Scheme = Literal["light", "dark"]
 
 FONT = "Inter"
 FONTS = Path(str(files("adventureworks"))) / "fonts"
-"""The folder of the font that reports and charts are set in."""
+"""The folder with the font of reports and charts."""
 
-# Chosen so that they can be told apart by colour-blind people, and have 3:1 of contrast on their background.
+# Chosen to be distinguishable by colour-blind people, with a contrast of 3:1 to the background.
 _COLOURS: Mapping[Scheme, Mapping[str, str]] = {
     "light": {
         "ink": "#1f2328",
@@ -44,12 +44,12 @@ _CATEGORIES: Mapping[Scheme, tuple[str, ...]] = {
 
 
 def colour(name: str, scheme: Scheme = "light") -> str:
-    """The colour of this name: ink, quiet, line, page, main, second or bad."""
+    """Return the colour with this name: ink, quiet, line, page, main, second or bad."""
     return _COLOURS[scheme][name]
 
 
 def config(scheme: Scheme = "light") -> Spec:
-    """The `config` of a Vega-Lite specification."""
+    """Return the `config` of a Vega-Lite specification."""
     ink, quiet, line = (colour(name, scheme) for name in ("ink", "quiet", "line"))
     return {
         "font": FONT,

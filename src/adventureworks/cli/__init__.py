@@ -1,4 +1,4 @@
-"""The command line. Each command's work lives in a module of this folder and is imported when it is called."""
+"""The command line. Each command is implemented in a module of this package, which is imported only when it runs."""
 
 from __future__ import annotations
 
@@ -22,36 +22,39 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="The AdventureWorks warehouse: fresh, gated, on this machine.",
+    help="Run, query and monitor the AdventureWorks data platform.",
 )
 source_app = typer.Typer(no_args_is_help=True, help="Fill or change the embedded source database.")
-quarantine_app = typer.Typer(no_args_is_help=True, help="Look at the rows that were set aside.")
-incident_app = typer.Typer(no_args_is_help=True, help="See what is wrong, take it on, and close it.")
+quarantine_app = typer.Typer(no_args_is_help=True, help="Inspect the rows that were set aside.")
+incident_app = typer.Typer(no_args_is_help=True, help="List, acknowledge and resolve incidents.")
 app.add_typer(source_app, name="source")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(incident_app, name="incident")
 environment_app = typer.Typer(
-    no_args_is_help=True, help="Build everything into schemas of its own, and throw them away."
+    no_args_is_help=True, help="Build, list and drop environments: all tables and marts in separate schemas."
 )
 app.add_typer(environment_app, name="environment")
 
-REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
-"""What a file system says to people rather than to programmers."""
+USER_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
+"""Errors of the file system that a user can fix. They are printed as one line, without a traceback."""
 
 
 @app.command("run")
 def run_command(
     source: Annotated[
         str | None,
-        typer.Option(help="sample, a folder of files, or the URL of a PostgreSQL database. Default: the last one."),
+        typer.Option(
+            help="sample, a folder of files, a postgresql:// or mssql:// URL, or airflow: and the id of a connection."
+            " Default: the configured source, else the one used last, else sample."
+        ),
     ] = None,
     once: Annotated[
         bool,
-        typer.Option("--once", help="Stop when every mart is fresh, or nothing is tried again within three minutes."),
+        typer.Option("--once", help="Stop once every mart is fresh, or no retry is due within three minutes."),
     ] = False,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the Airflow UI.")] = None,
 ) -> None:
-    """Start everything, ingest the source, and keep every mart fresh until Ctrl-C."""
+    """Start everything, ingest the source, and keep every mart fresh until you press Ctrl-C."""
     from adventureworks.cli.run import run as start
 
     raise typer.Exit(start(configuration(), source, once, port))
@@ -59,21 +62,21 @@ def run_command(
 
 @app.command("sql")
 def sql_command(
-    query: Annotated[str, typer.Argument(help="One statement, or - to read it from standard input.")],
-    format: Annotated[Literal["table", "csv", "json"], typer.Option(help="How to print the rows.")] = "table",
+    query: Annotated[str, typer.Argument(help="One SQL statement, or - to read it from standard input.")],
+    format: Annotated[Literal["table", "csv", "json"], typer.Option(help="Output format.")] = "table",
 ) -> None:
-    """Read the warehouse (read-only), whether or not the platform is running."""
-    from adventureworks.cli.sql import query as ask
+    """Run a read-only query on the warehouse, whether or not the platform is running."""
+    from adventureworks.cli.sql import query as run_query
 
-    ask(configuration(), sys.stdin.read() if query == "-" else query, format)
+    run_query(configuration(), sys.stdin.read() if query == "-" else query, format)
 
 
 @app.command("status")
 def status_command(
-    asset: Annotated[str | None, typer.Argument(help="A table or mart; all of them if left out.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    asset: Annotated[str | None, typer.Argument(help="A table or mart. Default: all of them.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say of every table and mart how fresh it is, what was set aside, and what is wrong."""
+    """Show how fresh tables and marts are, how many rows were set aside, and which incidents are open."""
     from adventureworks.cli.status import show
 
     show(configuration(), asset, as_json)
@@ -81,11 +84,11 @@ def status_command(
 
 @app.command("report")
 def report_command(
-    month: Annotated[str, typer.Argument(help="For example 2014-05.")],
-    lang: Annotated[str, typer.Option(help="en or fr.")] = "en",
-    to: Annotated[Path, typer.Option(help="The folder for the workbook and the PDF.")] = Path(),
+    month: Annotated[str, typer.Argument(help="The month, for example 2014-05.")],
+    lang: Annotated[str, typer.Option(help="Language of the files: en or fr.")] = "en",
+    to: Annotated[Path, typer.Option(help="Folder for the workbook and the PDF.")] = Path(),
 ) -> None:
-    """Make the workbook and the PDF of a month, from what is published now."""
+    """Write the workbook and the PDF of a month from the data that is published now."""
     from adventureworks.cli.report import make
 
     make(configuration(), month, lang, to)
@@ -93,20 +96,21 @@ def report_command(
 
 @app.command("doctor")
 def doctor_command() -> None:
-    """Check this machine, the settings and the connections, and say what to fix."""
-    from adventureworks.cli.doctor import examine
+    """Check this machine, the settings and the connections, and report what to fix."""
+    from adventureworks.cli.doctor import run_checks
 
-    raise typer.Exit(examine(configuration()))
+    raise typer.Exit(run_checks(configuration()))
 
 
 @app.command("watch")
 def watch_command(
-    once: Annotated[bool, typer.Option("--once", help="Go round once, then stop.")] = False,
-    every: Annotated[float, typer.Option(min=1, help="Seconds between two rounds.")] = 15,
+    once: Annotated[bool, typer.Option("--once", help="Run one round, then stop.")] = False,
+    every: Annotated[float, typer.Option(min=1, help="Seconds between rounds.")] = 15,
 ) -> None:
-    """Report what nobody reported (dead tasks, late marts, a stopped scheduler), and send what waits.
+    """Start what is due, report what nothing else reports, and send waiting messages.
 
-    The local platform runs it by itself. Elsewhere it is one more service, beside Airflow's.
+    It reports dead tasks, late marts and a stopped scheduler, for example. The local platform runs it automatically.
+    Elsewhere, run it as one more service, beside Airflow's.
     """
     from adventureworks.cli.watch import watch
 
@@ -115,25 +119,35 @@ def watch_command(
 
 @app.command("backup")
 def backup_command(
-    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    folder: Annotated[Path, typer.Argument(help="Folder for the backup; it must not exist yet.")],
 ) -> None:
-    """Save the embedded databases as of one moment, with secrets and reports; the platform may be running."""
+    """Back up the embedded databases, the secrets and the reports.
+
+    The databases are saved as of one moment. The platform may be running.
+    """
     from adventureworks.cli.backup import save
 
     save(configuration(), folder)
 
 
 SendWaiting = Annotated[
-    bool, typer.Option("--send-waiting", help="Send the messages that waited; only if nothing was sent since.")
+    bool,
+    typer.Option(
+        "--send-waiting",
+        help="Send the messages that were waiting. Only safe if none of them was sent after the backup.",
+    ),
 ]
 
 
 @app.command("restore")
 def restore_command(
-    folder: Annotated[Path, typer.Argument(help="What adventureworks backup wrote.")],
+    folder: Annotated[Path, typer.Argument(help="The folder that adventureworks backup wrote.")],
     send_waiting: SendWaiting = False,
 ) -> None:
-    """Make a home (ADVENTUREWORKS_HOME) of a back-up. One that holds databases is never overwritten."""
+    """Restore a backup into the home (ADVENTUREWORKS_HOME).
+
+    A home that holds databases is never overwritten.
+    """
     from adventureworks.cli.backup import restore
 
     restore(configuration(), folder, send_waiting)
@@ -141,16 +155,31 @@ def restore_command(
 
 @app.command("restored")
 def restored_command(send_waiting: SendWaiting = False) -> None:
-    """Tell the platform that you restored its warehouse by your own means: nothing is sent twice, no event is lost."""
+    """Reconcile the platform's records after you restored its warehouse by other means.
+
+    This ensures that no message is sent twice and no event is lost.
+    """
     from adventureworks.cli.backup import restored
 
     restored(configuration(), send_waiting)
 
 
+@app.command("migrate")
+def migrate_command(
+    revision: Annotated[
+        str, typer.Argument(help="Revision of the records, for example 0001; default: the newest.")
+    ] = "",
+) -> None:
+    """Migrate the platform's records: before going back to an older version. Stop everything first."""
+    from adventureworks.cli.backup import migrate
+
+    migrate(configuration(), revision)
+
+
 @source_app.command("generate")
 def source_generate(
-    scale: Annotated[float, typer.Option(help="1 is the size of the real company.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same data.")] = 1,
+    scale: Annotated[float, typer.Option(help="Amount of data; 1 is the size of the real company.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Random seed: the same seed produces the same data.")] = 1,
 ) -> None:
     """Replace the embedded source with generated data."""
     from adventureworks.cli.source import generate
@@ -160,8 +189,12 @@ def source_generate(
 
 @source_app.command("load")
 def source_load(
-    folder: Annotated[Path, typer.Argument(help="The installer's CSV files, or CSV or Parquet named Schema_Table.")],
-    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Leave tables without a file alone.")] = False,
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of the installer's CSV files, or of CSV or Parquet files named Schema_Table.")
+    ],
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Leave tables without a file unchanged.")
+    ] = False,
 ) -> None:
     """Replace the embedded source with the files of a folder."""
     from adventureworks.cli.source import load
@@ -171,10 +204,10 @@ def source_load(
 
 @source_app.command("simulate")
 def source_simulate(
-    days: Annotated[int, typer.Option(min=1, help="How many days of business.")] = 1,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same days.")] = None,
+    days: Annotated[int, typer.Option(min=1, help="Number of days to simulate.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="Random seed: the same seed produces the same days.")] = None,
 ) -> None:
-    """Let business go on in the embedded source: orders, prices, stock, updates and deletes."""
+    """Simulate days of business in the embedded source: orders, prices, stock, updates and deletes."""
     from adventureworks.cli.source import simulate
 
     simulate(configuration(), days, seed)
@@ -182,20 +215,30 @@ def source_simulate(
 
 @source_app.command("sql")
 def source_sql(
-    statements: Annotated[list[str], typer.Argument(help='For example: update "Sales"."SalesOrderDetail" set …')],
+    statements: Annotated[
+        list[str], typer.Argument(help='SQL statements, for example: update "Sales"."SalesOrderDetail" set …')
+    ],
 ) -> None:
-    """Change the embedded source by hand, for better or worse: all statements in one transaction."""
+    """Run SQL statements on the embedded source, all in one transaction.
+
+    They may also break the data, for example to see how the gates respond.
+    """
     from adventureworks.cli.source import change
 
     change(configuration(), statements)
 
 
-EnvironmentName = Annotated[str, typer.Argument(help="For example pr_42: its schemas are pr_42_raw, pr_42_marts …")]
+EnvironmentName = Annotated[
+    str, typer.Argument(help="Name, for example pr_42 for the schemas pr_42_raw, pr_42_marts and so on.")
+]
 
 
 @environment_app.command("build")
 def environment_build(name: EnvironmentName) -> None:
-    """Ingest the source and compute every mart into an environment, without Airflow. Again: only what changed."""
+    """Ingest the source and compute every mart in an environment, without Airflow.
+
+    A repeated build processes only what changed.
+    """
     from adventureworks.cli.environment import build
 
     raise typer.Exit(build(configuration(), name))
@@ -204,9 +247,9 @@ def environment_build(name: EnvironmentName) -> None:
 @environment_app.command("drop")
 def environment_drop(
     name: EnvironmentName,
-    force: Annotated[bool, typer.Option("--force", help="Even if an Airflow keeps it fresh.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Drop it even if Airflow keeps it fresh.")] = False,
 ) -> None:
-    """Throw an environment away."""
+    """Drop an environment: its schemas and everything in them."""
     from adventureworks.cli.environment import drop
 
     drop(configuration(), name, force)
@@ -231,23 +274,25 @@ def quarantine_list() -> None:
 @quarantine_app.command("show")
 def quarantine_show(
     table: Annotated[str, typer.Argument(help="A source table, for example Sales_SalesOrderDetail.")],
-    limit: Annotated[int, typer.Option(min=1, help="At most so many rows, the newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows, newest first.")] = 20,
 ) -> None:
-    """Show the rows of a table that are in quarantine, with the rule that each breaks."""
+    """Show a table's rows in quarantine, each with the rule that it breaks."""
     from adventureworks.cli.quarantine import show
 
     show(configuration(), table, limit)
 
 
-Incident = Annotated[str, typer.Argument(help="The first characters of its id, as the list shows them.")]
+Incident = Annotated[str, typer.Argument(help="The incident's id, or its first characters as the list shows them.")]
 
 
 @incident_app.command("list")
 def incident_list(
-    everything: Annotated[bool, typer.Option("--all", help="Also what was resolved in the last 30 days.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Include incidents that were resolved in the last 30 days.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List what is wrong: errors first, then the oldest."""
+    """List the incidents that are not resolved: errors first, then the oldest."""
     from adventureworks.cli.incident import show_all
 
     show_all(configuration(), everything, as_json)
@@ -255,7 +300,7 @@ def incident_list(
 
 @incident_app.command("show")
 def incident_show(incident: Incident) -> None:
-    """Show all that is known of an incident, who was told, and what to do."""
+    """Show the details of an incident, who was notified, and what to do."""
     from adventureworks.cli.incident import show
 
     show(configuration(), incident)
@@ -264,9 +309,11 @@ def incident_show(incident: Incident) -> None:
 @incident_app.command("ack")
 def incident_ack(
     incident: Incident,
-    by: Annotated[str | None, typer.Option("--by", help="Who takes it on; default: the name of your login.")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="Name of the person who handles it. Default: your login name.")
+    ] = None,
 ) -> None:
-    """Say that somebody has taken it on: reminders stop, until it gets worse or is over."""
+    """Acknowledge an incident: reminders stop unless it gets worse."""
     from adventureworks.cli.incident import acknowledge
 
     acknowledge(configuration(), incident, by)
@@ -274,14 +321,17 @@ def incident_ack(
 
 @incident_app.command("resolve")
 def incident_resolve(incident: Incident) -> None:
-    """Close an incident by hand. If its cause is still there, the next run opens a new one."""
+    """Close an incident by hand.
+
+    If its cause persists, the next run opens a new one.
+    """
     from adventureworks.cli.incident import resolve
 
     resolve(configuration(), incident)
 
 
 def configuration() -> Settings:
-    """The settings. Raises PlatformError, without the value, where one is wrong."""
+    """Return the settings. Raises `PlatformError`, without the value, if a setting is invalid."""
     from pydantic import ValidationError
 
     from adventureworks.settings import settings
@@ -291,11 +341,11 @@ def configuration() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(["ADVENTUREWORKS", *(str(part).upper() for part in first["loc"][:1])])
-        raise PlatformError(f"The setting {name} is wrong: {first['msg']}.", f"Change or unset {name}.") from None
+        raise PlatformError(f"The setting {name} is invalid: {first['msg']}.", f"Change or unset {name}.") from None
 
 
 def main() -> None:
-    """Runs a command: an error is one line on standard error and exit status 1, an interruption exit status 130."""
+    """Run a command. An error is one line on standard error and exit status 1; Ctrl-C is exit status 130."""
     collect_rarely()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -305,17 +355,17 @@ def main() -> None:
         _print_error(str(error))
         sys.exit(1)
     except BrokenPipeError:
-        # The reader (`head`, say) has seen enough.
+        # The program that reads the output, such as `head`, has closed the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        if error.errno not in REFUSALS:
+        if error.errno not in USER_ERRNOS:
             raise
-        _print_error(f"{error.filename or 'The disk'}: {error.strerror}. Check the disk and who owns the folder.")
+        _print_error(f"{error.filename or 'The disk'}: {error.strerror}. Check the disk and the owner of the folder.")
         sys.exit(1)
 
 
 def _interrupt(number: int, _frame: object) -> None:
-    """Ends the command in good order: everything that it opened is closed on the way out."""
+    """End the command with an exception, so that everything it opened is closed."""
     raise SystemExit(128 + number)
 
 

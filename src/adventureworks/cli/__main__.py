@@ -1,4 +1,4 @@
-"""`python -m adventureworks.cli`, for where the command is not on the path."""
+"""Entry point of `python -m adventureworks.cli`, for use where the command is not on the path."""
 
 from adventureworks.cli import main
 

@@ -1,4 +1,4 @@
-"""`adventureworks backup`, `restore` and `restored`: the embedded databases saved, and life after a restore."""
+"""`adventureworks backup`, `restore`, `restored` and `migrate`: the embedded databases, and records after a restore."""
 
 from __future__ import annotations
 
@@ -7,56 +7,77 @@ from pathlib import Path
 from adventureworks.cli.output import console
 from adventureworks.cli.reading import writing
 from adventureworks.embedded import backup as embedded
+from adventureworks.errors import PlatformError
 from adventureworks.recovery import NOTHING, reconcile
 from adventureworks.settings import Settings
+from adventureworks.warehouse.layout import set_revision
 from adventureworks.warehouse.state import is_laid_out
 
 
 def save(settings: Settings, folder: Path) -> None:
-    """Backs the home up into a new folder, and says what is in it."""
+    """Back the home up into a new folder, and print what the backup contains."""
     done = embedded.back_up(settings, folder.expanduser().absolute())
     console().print(
-        f"Saved the databases as of {done.made_at:%Y-%m-%d %H:%M:%S} UTC, secrets and reports: {done.folder},"
-        f" {done.bytes / 1e6:,.0f} MB. It holds passwords: keep it as safe as the home.",
+        f"Saved the databases as of {done.made_at:%Y-%m-%d %H:%M:%S} UTC, the secrets and the reports in {done.folder},"
+        f" {done.bytes / 1e6:,.0f} MB. The backup contains passwords: keep it as safe as the home.",
         markup=False,
     )
     if settings.warehouse_url is not None:
-        console().print("Not in it is the warehouse of ADVENTUREWORKS_WAREHOUSE_URL: see docs/operate/backup.md.")
+        console().print(
+            "It does not contain the warehouse at ADVENTUREWORKS_WAREHOUSE_URL: see docs/operate/backup.md."
+        )
 
 
 def restore(settings: Settings, folder: Path, send_waiting: bool) -> None:
-    """Makes a home of a back-up, and tells the platform that it is one."""
+    """Restore a backup into the home, and reconcile the records if the backup holds the warehouse."""
     done = embedded.restore(settings, folder.expanduser().absolute())
-    console().print(f"Restored what was saved at {done.made_at:%Y-%m-%d %H:%M:%S} UTC: {settings.home}", markup=False)
+    console().print(f"Restored the backup of {done.made_at:%Y-%m-%d %H:%M:%S} UTC to {settings.home}", markup=False)
     if settings.warehouse_url is None:
         restored(settings, send_waiting)
-        console().print("Go on: adventureworks run")
+        console().print("Next: adventureworks run")
     else:
-        console().print("When the warehouse is restored too: adventureworks restored")
+        console().print("Once the warehouse is restored too: adventureworks restored")
 
 
 def restored(settings: Settings, send_waiting: bool) -> None:
-    """Tells the platform, in every environment, that its records were restored."""
+    """Reconcile the restored records of every environment."""
     done, on_snowflake = NOTHING, settings.warehouse == "snowflake"
     with writing(settings) as connection:
-        # A dump holds the records of all.
+        # A dump holds the records of all environments.
         for name in ("", *sorted(connection.environments())):
             connection.environment = name
             if is_laid_out(connection):
                 done += reconcile(connection, send_waiting, data_elsewhere=on_snowflake)
     if done.released:
-        console().print(f"Will be sent after all: {done.released:,} {_messages(done.released)}.")
+        console().print(f"{done.released:,} {_messages(done.released)} will be sent after all.")
     if done.held:
         console().print(
-            f"{done.held:,} {_messages(done.held)} that waited may have been sent since, and"
-            " will not be sent (--send-waiting sends them). What is open: adventureworks incident list"
+            f"{done.held:,} waiting {_messages(done.held)} may have been sent since the backup, and"
+            " will not be sent (--send-waiting sends them). Open incidents: adventureworks incident list"
         )
     if not done.announced_again:
-        console().print("Nothing was published yet.")
+        console().print("Nothing has been published yet.")
         return
     console().print(f"The next ingestion announces {done.announced_again:,} tables again.")
     if on_snowflake:
-        console().print("It reads them whole, and every mart is computed anew: Snowflake is of another moment.")
+        console().print(
+            "It reads them completely, and every mart is recomputed: the data in Snowflake is from another moment."
+        )
+
+
+def migrate(settings: Settings, revision: str) -> None:
+    """Bring the records of every environment to a revision. Raises `PlatformError` if there is no such revision."""
+    with writing(settings) as connection:
+        for name in ("", *sorted(connection.environments())):
+            connection.environment = name
+            if is_laid_out(connection):
+                try:
+                    reached = set_revision(connection, revision)
+                except PlatformError as error:
+                    raise PlatformError(f"{name or 'Production'}: {error.cause}", error.next_step) from None
+                # Each environment by itself: one that another version keeps must not hold back production.
+                connection.commit()
+                console().print(f"{name or 'Production'}: the records have revision {reached}.", markup=False)
 
 
 def _messages(count: int) -> str:

@@ -1,4 +1,4 @@
-"""`adventureworks doctor`: is everything that the platform needs there, and does it answer?"""
+"""`adventureworks doctor`: check that everything the platform needs is there and responds."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from adventureworks.source import AIRFLOW, SQL_SERVER
 from adventureworks.warehouse.state import is_laid_out
 
 
-def examine(settings: Settings) -> int:
-    """Runs every examination, prints a line for each; returns 1 if one failed."""
+def run_checks(settings: Settings) -> int:
+    """Run every check, print a line for each, and return 1 if one failed, else 0."""
     out = console()
-    examinations: dict[str, Callable[[Settings], str]] = {
+    checks: dict[str, Callable[[Settings], str]] = {
         "Python": _python,
         "Home": _home,
         "PostgreSQL": _postgres,
@@ -41,13 +41,13 @@ def examine(settings: Settings) -> int:
         "Platform": _platform,
     }
     failed = 0
-    for name, examination in examinations.items():
+    for name, check in checks.items():
         try:
-            answer, good = examination(settings), True
+            result, passed = check(settings), True
         except PlatformError as error:
-            answer, good = str(error), False
-        failed += not good
-        out.print(f"{'ok  ' if good else 'FAIL'}  {name:<11} {answer}", style=None if good else "red", markup=False)
+            result, passed = str(error), False
+        failed += not passed
+        out.print(f"{'ok  ' if passed else 'FAIL'}  {name:<11} {result}", style=None if passed else "red", markup=False)
     return 1 if failed else 0
 
 
@@ -63,10 +63,10 @@ def _home(settings: Settings) -> str:
 
 def _postgres(settings: Settings) -> str:
     if settings.warehouse_url is not None and "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" in os.environ:
-        return "no embedded server is needed: warehouse and Airflow's database are configured"
+        return "no embedded server is needed: the warehouse and Airflow's database are configured"
     with services(settings) as addresses, psycopg.connect(addresses.metadata_url.get_secret_value()) as connection:
         row = connection.execute("show server_version").fetchone()
-    return f"the embedded server {row[0] if row else '?'} starts and answers"
+    return f"the embedded server {row[0] if row else '?'} starts and responds"
 
 
 def _airflow(_: Settings) -> str:
@@ -80,7 +80,7 @@ def _warehouse(settings: Settings) -> str:
 
 
 def _snowflake(settings: Settings) -> str:
-    """Whether the login works, and its role may do all that the platform does."""
+    """Check that the login works, and that its role holds all grants that the platform needs."""
     from adventureworks.warehouse import snowflake_grants
     from adventureworks.warehouse.snowflake_login import sign_in
 
@@ -89,29 +89,29 @@ def _snowflake(settings: Settings) -> str:
         role, warehouse = cursor.execute("select current_role(), current_warehouse()").fetchone()
         if not warehouse:
             raise PlatformError(
-                f"The login of {settings.snowflake_connection} has no warehouse to work with.",
-                "Name one in the Airflow connection, or as the user's default: deploy/snowflake/set-up.sql",
+                f"The login of {settings.snowflake_connection} has no warehouse.",
+                "Name one in the Airflow connection, or set the user's default: deploy/snowflake/set-up.sql",
             )
         held: set[tuple[str, str, str]] = set()
-        roles, asked = [str(role)], set[str]()
+        roles, visited = [str(role)], set[str]()
         while roles:
-            one = roles.pop()
-            asked.add(one)
-            shown = cursor.execute(f'show grants to role "{one}"').fetchall()
+            current = roles.pop()
+            visited.add(current)
+            shown = cursor.execute(f'show grants to role "{current}"').fetchall()
             held |= snowflake_grants.held_by(shown)
-            roles += [other for other in snowflake_grants.inherited_roles(shown) if other not in asked]
-    lacking = snowflake_grants.missing(snowflake_grants.needed(settings, str(warehouse)), held)
-    if lacking:
+            roles += [other for other in snowflake_grants.inherited_roles(shown) if other not in visited]
+    missing = snowflake_grants.missing(snowflake_grants.needed(settings, str(warehouse)), held)
+    if missing:
         raise PlatformError(
-            f"The role {role} lacks {len(lacking)} grants.",
-            "An administrator types: " + " ".join(grant.statement(str(role)) for grant in lacking),
+            f"The role {role} lacks {len(missing)} {'grant' if len(missing) == 1 else 'grants'}.",
+            "An administrator must run: " + " ".join(grant.statement(str(role)) for grant in missing),
         )
-    return f"Snowflake, as {role} with warehouse {warehouse}, which may do all that is needed"
+    return f"Snowflake, as {role} with warehouse {warehouse}; the role holds all the grants it needs"
 
 
 def _postgres_warehouse(settings: Settings) -> str:
     if not has_warehouse(settings):
-        return "none yet; the first run makes it"
+        return "none yet; the first run creates it"
     try:
         with reading(settings) as connection:
             filled = is_laid_out(connection)
@@ -131,14 +131,14 @@ def _source(settings: Settings) -> str:
         named = with_source(settings.model_copy(update={"source": chosen, "source_url": None}))
         chosen = named.source_url.get_secret_value() if named.source_url else chosen
     if "://" not in chosen:
-        return folder_of_files(Path(chosen))
+        return check_folder(Path(chosen))
     if chosen.startswith(SQL_SERVER):
         return _sql_server(settings, chosen)
     return _postgresql(SecretStr(chosen))
 
 
-def folder_of_files(folder: Path) -> str:
-    """How many tables the folder has. Raises PlatformError where the file of one cannot be read."""
+def check_folder(folder: Path) -> str:
+    """Return how many tables the folder has. Raises `PlatformError` if the file of a table cannot be read."""
     from adventureworks.source.files import FileSource
 
     source = FileSource(folder, batch_rows=1)
@@ -150,15 +150,16 @@ def folder_of_files(folder: Path) -> str:
             blocked.append(error)
     broken = [error for error in blocked if error.rule != "file_is_there"]
     unknown = source.unknown_files()
-    unread = f". No table is read from {', '.join(unknown)}" if unknown else ""
+    unread = f". Files that belong to no table: {', '.join(unknown)}" if unknown else ""
     if broken:
         first = broken[0]
-        raise PlatformError(f"{len(broken)} files cannot be read. {first.cause}{unread}", first.next_step)
+        files = "file" if len(broken) == 1 else "files"
+        raise PlatformError(f"{len(broken)} {files} cannot be read. {first.cause}{unread}", first.next_step)
     return f"the folder {folder}, with {len(SOURCE_TABLES) - len(blocked)} of {len(SOURCE_TABLES)} tables{unread}"
 
 
 def _postgresql(url: SecretStr) -> str:
-    """Asks for the state of every table, as the ingestion does. Raises PlatformError with what is wrong."""
+    """Check that the state of every table can be read, as an ingestion does. Raises `PlatformError` if not."""
     from adventureworks.source.postgres import PostgresSource
 
     states = PostgresSource(url, batch_rows=1).states(SOURCE_TABLES.values())
@@ -166,7 +167,7 @@ def _postgresql(url: SecretStr) -> str:
     if blocked:
         first = blocked[0]
         raise PlatformError(f"{len(blocked)} of {len(states)} tables cannot be read. {first.cause}", first.next_step)
-    return f"a database, which lets {len(states)} tables be read"
+    return f"a database in which {len(states)} tables can be read"
 
 
 def _sql_server(settings: Settings, url: str) -> str:
@@ -187,12 +188,12 @@ def _reports(settings: Settings) -> str:
     check_names(known.digests)
     folder = report_folder(settings)
     missing = sorted({known.groups[name].language for name in known.monthly_report} - set(settings.report_languages))
-    also = f"; readers of {', '.join(missing)} get them in {settings.report_languages[0]}" if missing else ""
-    return f"in {', '.join(settings.report_languages)}, kept in {folder}{also}"
+    also = f"; readers of {', '.join(missing)} receive them in {settings.report_languages[0]}" if missing else ""
+    return f"in {', '.join(settings.report_languages)}, stored in {folder}{also}"
 
 
 def _messages(settings: Settings) -> str:
-    """Whether the mail server answers and takes the login; nothing is sent."""
+    """Check that the mail server responds and accepts the login. Nothing is sent."""
     from adventureworks.messaging.routes import routes
     from adventureworks.orchestration.channels import Email, configured
 
@@ -200,20 +201,21 @@ def _messages(settings: Settings) -> str:
     people = {address for group in known.groups.values() for address in group.emails}
     channels = configured(settings)
     if not channels:
-        return "no connection to Slack or to a mail server: incidents are in adventureworks incident list"
-    said = [
-        f"mail through {channel.check()} to {len(people)} addresses"
+        return "no connection to Slack or to a mail server; for incidents: adventureworks incident list"
+    addresses = "address" if len(people) == 1 else "addresses"
+    shown = [
+        f"mail through {channel.check()} to {len(people)} {addresses}"
         if isinstance(channel, Email)
         else name.capitalize()
         for name, channel in channels.items()
     ]
-    return ", ".join(said)
+    return ", ".join(shown)
 
 
 def _platform(settings: Settings) -> str:
     owner = Home(settings.home).holder("run")
     if owner is None:
-        return "is not running"
+        return "not running"
     if "task" in owner:
-        return f"is not running; there is {owner['task']}, process {owner['pid']}"
-    return f"runs as process {owner['pid']}, UI {owner.get('url', '?')}"
+        return f"not running; {owner['task']} is in progress: process {owner['pid']}"
+    return f"running as process {owner['pid']}, UI {owner.get('url', '?')}"

@@ -1,46 +1,41 @@
-"""`adventureworks environment …`: a pull request built into schemas of its own, looked at, and thrown away.
+"""`adventureworks environment …`: build a pull request in separate schemas, inspect it, and drop it.
 
-Nothing of Airflow is needed: the steps that its tasks call are called here, one after the other.
+Airflow is not needed: the steps that its tasks call are called here, one after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from uuid import uuid4
 
-from adventureworks.catalog import ANALYSES
+from adventureworks.catalog import INGESTION
 from adventureworks.cli.output import console, table
 from adventureworks.cli.run import SAMPLE, choose_source
-from adventureworks.due import Plan
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError
-from adventureworks.gate import detect, judge, load, publish
-from adventureworks.marts import build as building
-from adventureworks.marts import gate as gating
-from adventureworks.marts import publish as publishing
-from adventureworks.marts.plan import decide_now, plan
+from adventureworks.marts.gate import MartRefused
+from adventureworks.marts.plan import decide_now
+from adventureworks.pipeline import analyse_until_settled, ingest
 from adventureworks.settings import Settings
 from adventureworks.warehouse import open_records, open_warehouse
 from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.state import AssetState, asset_states
 
-INGESTION = "ingest_source"
-
 
 def build(settings: Settings, name: str) -> int:
-    """Ingests the source and computes every mart in an environment; returns 1 if one of them is not fresh.
+    """Ingest the source and compute every mart in an environment; return 1 if a table or mart is not fresh, else 0.
 
-    Raises PlatformError where somebody else works on the environment, or Airflow keeps it fresh.
+    Raises `PlatformError` if another process is working on the environment, or Airflow keeps it fresh.
     """
     out = console()
-    with _environment(settings, name) as here, _alone(here, "build"):
+    with _environment(settings, name) as here, _locked(here, "build"):
         if _is_kept_by_airflow(here):
             raise PlatformError(
                 f"Airflow keeps the environment {name} fresh.",
-                "Let it, or take another name: adventureworks environment list",
+                "Choose another name. The names in use: adventureworks environment list",
             )
         refused = _ingest(here) + _analyse(here)
         with open_warehouse(here).connect("environment") as connection:
@@ -52,68 +47,66 @@ def build(settings: Settings, name: str) -> int:
         out.print(cause, markup=False, style="red")
     out.print(
         f"{name}: {len(states) - len(stale)} of {len(states)} tables and marts are fresh, in schemas {name}_raw,"
-        f" {name}_marts and so on. Read them: ADVENTUREWORKS_ENVIRONMENT={name} adventureworks sql …"
-        f" Throw them away: adventureworks environment drop {name}",
+        f" {name}_marts and so on. To query them: ADVENTUREWORKS_ENVIRONMENT={name} adventureworks sql …"
+        f" To drop them: adventureworks environment drop {name}",
         markup=False,
     )
     return 1 if stale else 0
 
 
 def drop(settings: Settings, name: str, force: bool) -> None:
-    """Drops the schemas of an environment and all that is in them.
+    """Drop the schemas of an environment and everything in them.
 
-    Raises PlatformError if there is none, where somebody else works on it, or where Airflow keeps it fresh or might
-    (unless `force`).
+    Raises `PlatformError` if there is no such environment, if another process is working on it, or (unless `force`) if
+    Airflow keeps it fresh or might do so.
     """
-    with _environment(settings, name, needs_source=False) as here, _alone(here, "drop"):
+    with _environment(settings, name, needs_source=False) as here, _locked(here, "drop"):
         with open_warehouse(here).connect("environment") as connection:
             if name not in connection.environments():
-                raise PlatformError(
-                    f"There is no environment {name}.", "See which there are: adventureworks environment list"
-                )
+                raise PlatformError(f"There is no environment {name}.", "List them: adventureworks environment list")
         if not force:
-            _refuse_what_may_be_in_use(here)
+            _refuse_if_kept_fresh(here)
         with open_warehouse(here).connect("environment") as connection:
             connection.drop_schemas(SCHEMAS)
     console().print(f"{name}: dropped.", markup=False)
 
 
-def _refuse_what_may_be_in_use(here: Settings) -> None:
+def _refuse_if_kept_fresh(here: Settings) -> None:
     name = here.environment
     if _is_kept_by_airflow(here):
         raise PlatformError(
-            f"Airflow keeps the environment {name} fresh; its history and its rows in quarantine would go too.",
+            f"Airflow keeps the environment {name} fresh; its history and its rows in quarantine would be lost.",
             f"Stop its Airflow, then: adventureworks environment drop {name} --force",
         )
     with open_records(here).connect("environment") as connection:
         if name not in connection.environments():
             raise PlatformError(
-                f"The records of the environment {name} are not here, so nobody can say whether an Airflow keeps it.",
-                f"Where none does: adventureworks environment drop {name} --force",
+                f"The records of the environment {name} are not here, so it is unknown whether Airflow keeps it fresh.",
+                f"If it does not: adventureworks environment drop {name} --force",
             )
 
 
 def show(settings: Settings) -> None:
-    """Lists the environments of the warehouse: when something was published last, and who keeps them."""
+    """List the environments of the warehouse, when each was last published, and what keeps it fresh."""
     with _databases(settings, needs_source=False) as here:
         with open_warehouse(here).connect("environment") as connection:
             names = sorted(connection.environments())
         rows = []
         for name in names:
             one = _named(here, name)
-            newest, keeper = _newest(one), "Airflow" if _is_kept_by_airflow(one) else "environment build"
+            newest, keeper = _last_published(one), "Airflow" if _is_kept_by_airflow(one) else "environment build"
             rows.append((name, f"{newest:%Y-%m-%d %H:%M}" if newest else "-", keeper if newest else "-"))
     if rows:
         console().print(table(("environment", "last published (UTC)", "kept by"), rows))
     else:
-        console().print("There is none. Make one: adventureworks environment build pr_42")
+        console().print("There are no environments. Build one: adventureworks environment build pr_42")
 
 
 @contextmanager
 def _environment(settings: Settings, name: str, *, needs_source: bool = True) -> Iterator[Settings]:
-    """The settings of an environment, on the configured or the embedded databases."""
+    """Provide the settings of an environment on the configured or the embedded databases."""
     if not name:
-        raise PlatformError("An environment has a name.", "For example: adventureworks environment build pr_42")
+        raise PlatformError("An environment needs a name.", "For example: adventureworks environment build pr_42")
     _named(settings, name)
     with _databases(settings, needs_source=needs_source) as found:
         yield _named(found, name)
@@ -121,7 +114,7 @@ def _environment(settings: Settings, name: str, *, needs_source: bool = True) ->
 
 @contextmanager
 def _databases(settings: Settings, *, needs_source: bool) -> Iterator[Settings]:
-    """The settings with the addresses of the embedded databases where none are configured."""
+    """Provide the settings, with the addresses of the embedded databases where none are configured."""
     if settings.warehouse_url is not None and (settings.source or settings.source_url or not needs_source):
         yield settings
         return
@@ -140,23 +133,23 @@ def _named(settings: Settings, name: str) -> Settings:
         return Settings.model_validate({**settings.model_dump(), "environment": name})
     except ValueError:
         raise PlatformError(
-            f"{name} is not a valid name of an environment.",
-            "Use small letters, digits and underscores, a letter first, and nothing that begins with pg_: pr_42",
+            f"{name} is not a valid environment name.",
+            "Use lower-case letters, digits and underscores, starting with a letter but not with pg_: pr_42",
         ) from None
 
 
 @contextmanager
-def _alone(here: Settings, doing: str) -> Iterator[None]:
-    """Holds the environment, so that nobody builds it twice at once or drops it while it is built."""
+def _locked(here: Settings, command: str) -> Iterator[None]:
+    """Hold the environment's lock, so that no other process builds or drops it at the same time."""
     key = f"adventureworks environment {here.environment}"
-    with open_records(here).connect(f"{key}: {doing}"[:63]) as connection:
+    with open_records(here).connect(f"{key}: {command}"[:63]) as connection:
         held = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", (key,)).fetchone()
         if held != (True,):
             raise PlatformError(
-                f"Somebody is at the environment {here.environment}: {_holder(connection, key)}.",
-                "Wait until that is done, then try again.",
+                f"The environment {here.environment} is in use: {_holder(connection, key)}.",
+                "Wait until that has finished, then try again.",
             )
-        # The lock is the session's; a transaction that stays open for minutes would keep others from tidying up.
+        # The lock belongs to the session. A transaction that stays open for minutes would hold up cleanup by others.
         connection.commit()
         yield
 
@@ -170,8 +163,8 @@ def _holder(connection: WarehouseConnection, key: str) -> str:
     return f"{row[0]}, since {row[2]} UTC (session {row[1]})" if row else "another session"
 
 
-def _newest(here: Settings) -> datetime | None:
-    """When something was published last; None where there are no records."""
+def _last_published(here: Settings) -> datetime | None:
+    """Return when something was last published, or None if there are no records."""
     with open_records(here).connect("environment") as connection:
         if not connection.columns_in("ops"):
             return None
@@ -187,15 +180,13 @@ def _is_kept_by_airflow(here: Settings) -> bool:
 
 
 def _ingest(here: Settings) -> list[str]:
-    """One ingestion; returns why tables were blocked."""
-    run = f"{INGESTION}/environment_{uuid4().hex[:8]}"
-    groups = detect.detect(here, run)
-    for group in groups:
+    """Run an ingestion; return why tables were blocked."""
+    run = _run_id(INGESTION)
+
+    def show(group: Sequence[str]) -> None:
         console().print(f"Loading {', '.join(group[:3])}{' …' if len(group) > 3 else ''}", markup=False)
-        load.load(here, run, group)
-    judge.judge(here, run)
-    publish.publish(here, run)
-    publish.conclude(here, run)
+
+    ingest(here, run, before_load=show)
     with open_warehouse(here).connect("environment") as connection:
         blocked = connection.execute(
             "select asset, blocked_rule, blocked_cause from ops.change where run_id = %s and status = 'blocked'", (run,)
@@ -204,25 +195,18 @@ def _ingest(here: Settings) -> list[str]:
 
 
 def _analyse(here: Settings) -> list[str]:
-    """Computes whatever its inputs make due until nothing is; returns why marts were refused."""
-    refused: dict[str, str] = {}
-    moved = True
-    while moved:
-        moved = False
-        for dag in ANALYSES:
-            if dag in refused or not isinstance(plan(here, dag), Plan):
-                continue
-            console().print(f"Computing {dag}", markup=False)
-            run = f"{dag}/environment_{uuid4().hex[:8]}"
-            try:
-                building.build(here, dag, run)
-                gating.gate(here, dag, run)
-            except gating.GateClosed as closed:
-                refused[dag] = str(closed)
-                continue
-            publishing.publish(here, dag, run)
-            moved = True
-    return list(refused.values())
+    """Compute every mart that is due; return why marts were refused."""
+    refused = []
+    for dag, outcome in analyse_until_settled(here, _run_id):
+        if isinstance(outcome, MartRefused):
+            refused.append(str(outcome))
+        else:
+            console().print(f"Computed {dag}", markup=False)
+    return refused
+
+
+def _run_id(dag: str) -> str:
+    return f"{dag}/environment_{uuid4().hex[:8]}"
 
 
 def _row(state: AssetState) -> tuple[str, str, str]:

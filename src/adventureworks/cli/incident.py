@@ -1,4 +1,4 @@
-"""`adventureworks incident …`: what is wrong, who has taken it on, and how it is closed."""
+"""`adventureworks incident …`: list, show, acknowledge and resolve incidents."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from adventureworks.incidents import Incident, ledger, open_incidents
 from adventureworks.settings import Settings
 from adventureworks.warehouse.state import is_laid_out
 
-SEE_ALL = "See all of them: adventureworks incident list --all"
+LIST_ALL = "List all incidents: adventureworks incident list --all"
 
 
 def show_all(settings: Settings, everything: bool, as_json: bool) -> None:
-    """Prints the incidents that are not over, or all of the last 30 days."""
+    """Print the incidents that are not resolved; with `everything`, also those resolved in the last 30 days."""
     found: list[Incident] = []
     if has_warehouse(settings):
         with reading(settings) as connection:
@@ -32,15 +32,15 @@ def show_all(settings: Settings, everything: bool, as_json: bool) -> None:
         json.dump([asdict(incident) for incident in found], sys.stdout, indent=2, ensure_ascii=False, default=as_text)
         sys.stdout.write("\n")
     elif not found:
-        console().print("No incident is open.")
+        console().print("There are no open incidents.")
     else:
         headings = ("id", "severity", "status", "asset", "rule", "owner", "since", "seen")
         console().print(table(headings, [_row(incident) for incident in found], right=("seen",)))
-        console().print("See one: adventureworks incident show ID")
+        console().print("For the details: adventureworks incident show ID")
 
 
 def show(settings: Settings, name: str) -> None:
-    """Prints one incident. Raises PlatformError if there is none of this name, or several."""
+    """Print one incident. Raises `PlatformError` if no incident or more than one has an id that begins with `name`."""
     with reading(settings) as connection:
         incident = _find(connection, name)
     seen = "once" if incident.seen_count == 1 else f"{incident.seen_count:,} times"
@@ -57,7 +57,7 @@ def show(settings: Settings, name: str) -> None:
         "first seen": moment(incident.first_seen),
         "last seen": f"{moment(incident.last_seen)}, {seen}",
         "resolved": moment(incident.resolved_at) if incident.resolved_at else "",
-        "told": ", ".join(f"{channel}: {what}" for channel, what in incident.notified.items()) or "nobody yet",
+        "notified": ", ".join(f"{channel}: {what}" for channel, what in incident.notified.items()) or "nobody yet",
         "run": incident.run_id,
         "next": incident.next_step if incident.status != "resolved" else "",
     }
@@ -70,16 +70,18 @@ def show(settings: Settings, name: str) -> None:
 
 
 def acknowledge(settings: Settings, name: str, by: str | None) -> None:
-    """Marks it as taken on. Raises PlatformError if it is not open."""
+    """Acknowledge an incident. Raises `PlatformError` if it is not open."""
     who = by or getpass.getuser()
     incident = _change(settings, name, lambda connection, found: ledger.acknowledge(connection, found.incident_id, who))
-    console().print(f"{_named(incident)} is acknowledged by {incident.acknowledged_by}.", markup=False)
+    console().print(f"{_label(incident)} is acknowledged by {incident.acknowledged_by}.", markup=False)
 
 
 def resolve(settings: Settings, name: str) -> None:
-    """Closes it. Raises PlatformError if it is over already."""
+    """Close an incident. Raises `PlatformError` if it is already resolved."""
     incident = _change(settings, name, lambda connection, found: ledger.close(connection, found.incident_id))
-    console().print(f"{_named(incident)} is resolved. Those who heard of it will hear of its end.", markup=False)
+    console().print(
+        f"{_label(incident)} is resolved. Everyone who was notified of it will be notified of this.", markup=False
+    )
 
 
 def _change(
@@ -89,17 +91,17 @@ def _change(
         found = _find(connection, name)
         changed = change(connection, found)
         if changed is None:
-            raise PlatformError(f"{_named(found)} is {_status(found)}.", SEE_ALL)
+            raise PlatformError(f"{_label(found)} is {_status(found)}.", LIST_ALL)
         return changed
 
 
 def _find(connection: ledger.Connection, name: str) -> Incident:
     found = ledger.find(connection, name) if name and is_laid_out(connection) else []
     if not found:
-        raise PlatformError(f"There is no incident {name}.", SEE_ALL)
+        raise PlatformError(f"There is no incident {name}.", LIST_ALL)
     if len(found) > 1:
         ids = ", ".join(incident.incident_id for incident in found[:3])
-        raise PlatformError(f"{name} may be one of {len(found)} incidents: {ids}.", "Give more of its id.")
+        raise PlatformError(f"{name} matches {len(found)} incidents: {ids}.", "Give more characters of the id.")
     return found[0]
 
 
@@ -122,5 +124,5 @@ def _status(incident: Incident) -> str:
     return incident.status
 
 
-def _named(incident: Incident) -> str:
+def _label(incident: Incident) -> str:
     return f"Incident {incident.short_id} ({incident.asset}: {incident.rule})"

@@ -1,4 +1,4 @@
-"""How commands print: to people on a terminal, or plainly where the output goes to a file or a program."""
+"""Output of the commands: formatted on a terminal, plain where it goes to a file or another program."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ UNLIMITED = 10_000
 
 
 def console() -> Console:
-    """Standard output; lines are not cut where nobody looks at a terminal."""
+    """Return the console of standard output, which breaks lines only on a terminal."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else UNLIMITED, soft_wrap=False)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> Table:
-    """A table of texts; `right` names the columns that are aligned to the right."""
+    """Return a table of texts; `right` names the columns that are aligned to the right."""
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for heading in headings:
         shown.add_column(Text(heading), justify="right" if heading in right else "left", overflow="fold")
@@ -29,12 +29,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Sequenc
 
 
 def moment(when: datetime | None) -> str:
-    """A point in time, to the minute; a dash for none."""
+    """Format a point in time to the minute; a dash for None."""
     return f"{when:%Y-%m-%d %H:%M}" if when else "-"
 
 
 def as_text(value: object) -> str:
-    """How JSON shows a point in time; TypeError for anything else that JSON has no form for."""
+    """Return a point in time as text for JSON. Raises `TypeError` for any other value that JSON cannot represent."""
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(type(value).__name__)

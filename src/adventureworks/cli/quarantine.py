@@ -1,4 +1,4 @@
-"""`adventureworks quarantine …`: the rows that were set aside, and why."""
+"""`adventureworks quarantine …`: show the rows that were set aside, and why."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from adventureworks.gate import quarantine
 from adventureworks.settings import Settings
 from adventureworks.warehouse.state import is_laid_out
 
-EMPTY = "No row is in quarantine."
+EMPTY = "There are no rows in quarantine."
 
 
 def count(settings: Settings) -> None:
-    """Prints how many rows are set aside, by table and rule."""
+    """Print how many rows are set aside, by table and rule."""
     with reading(settings) as connection:
         found = quarantine.summary(connection) if is_laid_out(connection) else []
     if not found:
@@ -24,13 +24,13 @@ def count(settings: Settings) -> None:
         return
     rows = [(item.asset, item.rule, f"{item.rows:,}", moment(item.last_seen), item.message) for item in found]
     console().print(table(("table", "rule", "rows", "last seen", "message"), rows, right=("rows",)))
-    console().print("See the rows: adventureworks quarantine show TABLE")
+    console().print("Show the rows: adventureworks quarantine show TABLE")
 
 
 def show(settings: Settings, name: str, limit: int) -> None:
-    """Prints the open rows of a table. Raises PlatformError for an unknown table."""
+    """Print a table's rows in quarantine. Raises `PlatformError` for an unknown table."""
     if name not in SOURCE_TABLES:
-        raise PlatformError(f"There is no source table {name}.", "See the tables: adventureworks quarantine list")
+        raise PlatformError(f"There is no source table {name}.", "List the tables: adventureworks quarantine list")
     with reading(settings) as connection:
         found = quarantine.rows(connection, name, limit) if is_laid_out(connection) else []
     out = console()

@@ -1,4 +1,4 @@
-"""Connecting to the warehouse for a command, whether or not the platform is running."""
+"""Connections to the warehouse for commands, whether or not the platform is running."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ NOTHING_PUBLISHED = "Nothing is published yet. Start: adventureworks run"
 
 
 def has_warehouse(settings: Settings) -> bool:
-    """Whether there is a warehouse to read; a fresh home has none, and looking does not make one."""
+    """Return whether there is a warehouse to read. In a fresh home there is none, and none is created."""
     return settings.warehouse_url is not None or Home(settings.home).postgres.exists()
 
 
 @contextmanager
 def reading(settings: Settings) -> Iterator[psycopg.Connection]:
-    """A connection that can read the warehouse and change nothing."""
+    """Provide a connection that can read the warehouse but not change it."""
     with _address(settings, reader=True) as url:
         if settings.warehouse == "snowflake":
-            with _beside_snowflake(settings, url) as session:
+            with _snowflake_session(settings, url) as session:
                 yield session
             return
         with _connected(url, settings.environment) as connection:
@@ -38,7 +38,7 @@ def reading(settings: Settings) -> Iterator[psycopg.Connection]:
 
 @contextmanager
 def writing(settings: Settings) -> Iterator[WarehouseConnection]:
-    """A connection for the platform's own records; what is changed is kept when the block ends well."""
+    """Provide a connection for the platform's own records; changes are committed if the block raises no error."""
     with _address(settings) as url, _connected(url, settings.environment) as connection:
         yield connection
 
@@ -46,7 +46,7 @@ def writing(settings: Settings) -> Iterator[WarehouseConnection]:
 @contextmanager
 def _address(settings: Settings, reader: bool = False) -> Iterator[SecretStr]:
     if settings.warehouse_url is not None:
-        # On a server no embedded PostgreSQL is started for it.
+        # A configured warehouse needs no embedded PostgreSQL.
         yield settings.warehouse_url
         return
     if not has_warehouse(settings):
@@ -56,8 +56,8 @@ def _address(settings: Settings, reader: bool = False) -> Iterator[SecretStr]:
 
 
 @contextmanager
-def _beside_snowflake(settings: Settings, records: SecretStr) -> Iterator[psycopg.Connection]:
-    """A session that is rolled back: what Snowflake lets this login change is for its role to say."""
+def _snowflake_session(settings: Settings, records: SecretStr) -> Iterator[psycopg.Connection]:
+    """Provide a session that is rolled back. What the login may change in Snowflake depends on its role."""
     with SnowflakeWarehouse(settings, PostgresWarehouse(records, settings.environment)).connect(
         "read", counted=False
     ) as session:

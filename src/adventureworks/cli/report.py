@@ -1,4 +1,4 @@
-"""`adventureworks report`: the workbook and the PDF of a month, made by hand."""
+"""`adventureworks report`: write the workbook and the PDF of a month on demand."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from adventureworks.cli.output import console
 from adventureworks.cli.reading import reading
 from adventureworks.errors import PlatformError
 from adventureworks.reports import month as months
-from adventureworks.reports.delivery import KINDS, file_name, made, write_whole
+from adventureworks.reports.delivery import KINDS, file_name, render_file, write_atomically
 from adventureworks.settings import Settings
 from adventureworks.texts import LANGUAGES
 from adventureworks.warehouse.state import is_laid_out
 
 
 def make(settings: Settings, key: str, language: str, folder: Path) -> None:
-    """Writes both files into a folder. Raises PlatformError for a month or a language that there is not."""
+    """Write both files into a folder. Raises `PlatformError` for an unknown month or language."""
     if language not in LANGUAGES:
-        raise PlatformError(f"There is no language {language}.", f"Choose: --lang {' or --lang '.join(LANGUAGES)}")
+        raise PlatformError(
+            f"The language {language} is not supported.", f"Choose: --lang {' or --lang '.join(LANGUAGES)}"
+        )
     months.first_day(key)
     with reading(settings) as connection:
         if not is_laid_out(connection):
-            raise PlatformError("Nothing to report is published yet.", "Start: adventureworks run")
-        # The figures are read from one moment, which begins here.
+            raise PlatformError("Nothing is published yet, so there is nothing to report.", "Start: adventureworks run")
+        # All figures are read from one snapshot, which begins here.
         connection.commit()
         found = months.figures(connection, key)
     for kind in KINDS:
         file = folder / file_name(key, language, kind)
-        write_whole(file, made(found, language, kind))
+        write_atomically(file, render_file(found, language, kind))
         console().print(str(file), markup=False)

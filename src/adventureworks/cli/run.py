@@ -1,4 +1,4 @@
-"""`adventureworks run`: the main job, from an empty folder to fresh marts, and then for as long as it is wanted."""
+"""`adventureworks run`: start the platform, bring every mart up to date, and keep it running."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
+from pydantic import SecretStr
 from rich.markup import escape
 
+from adventureworks.catalog import INGESTION
 from adventureworks.cli.output import console, table
 from adventureworks.cli.status import incident_line
 from adventureworks.embedded import airflow
@@ -26,24 +28,24 @@ from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging.routes import routes
 from adventureworks.settings import Settings
-from adventureworks.source import AIRFLOW, POSTGRESQL, SQL_SERVER
+from adventureworks.source import AIRFLOW, POSTGRESQL, SQL_SERVER, open_source
+from adventureworks.source.recognition import require_tables
 from adventureworks.starts import next_starts, states_of
 from adventureworks.warehouse.postgres import connected
 from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out, summary_of_marts
 
-INGESTION = "ingest_source"
 SAMPLE = "sample"
 UP_WITHIN_SECONDS = 300.0
 STALLED_AFTER_SECONDS = 1800.0
 QUIET_SECONDS = 2.0
-"""For so long nothing may be queued or running before the work is done: an event takes a moment to wake a run."""
+"""How long nothing may be queued or running before the work counts as done: an event takes a moment to start a run."""
 RETRIES_WITHIN = timedelta(minutes=3)
-"""How long `--once` waits for the next try of an analysis that failed: two more tries, not the last one."""
+"""How long `--once` waits for the next retry of a failed analysis: enough for two retries, not for the last one."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it ended: what is published, what is wrong."""
+    """What is published and what is wrong after the marts were brought up to date."""
 
     states: list[AssetState]
     incidents: list[Incident]
@@ -55,37 +57,38 @@ class Outcome:
         return [state.asset for state in self.states if state.kind == "mart" and not state.fresh]
 
     @property
-    def good(self) -> bool:
-        """Every mart is fresh, no incident is open, no task failed."""
+    def succeeded(self) -> bool:
+        """Whether every mart is fresh, no incident is open, and no task failed."""
         return not (self.stale or self.incidents or self.failed)
 
 
 def run(settings: Settings, source: str | None, once: bool, port: int | None) -> int:
-    """Starts all, ingests, waits until all is fresh; then stays, or stops with `once`. Returns the exit status."""
+    """Start the platform, bring every mart up to date, and keep running unless `once`. Return the exit status."""
     begin = time.monotonic()
     chosen = choose_source(settings, source)
-    # A wrong address is refused here, not by the first message that is to be sent.
+    # Reject an invalid address now, rather than when the first message is sent to it.
     routes(settings)
     with Progress() as progress:
+        _check_source(settings, chosen, progress)
         platform = Platform(settings, progress.note)
         try:
-            patience = RETRIES_WITHIN if once else timedelta()
-            outcome = _bring_up_to_date(platform, chosen, port, progress, patience)
+            retries_within = RETRIES_WITHIN if once else timedelta()
+            outcome = _bring_up_to_date(platform, chosen, port, progress, retries_within)
             progress.clear()
-            _print_outcome(platform, outcome, time.monotonic() - begin, staying=not once)
+            _print_outcome(platform, outcome, time.monotonic() - begin, stays_up=not once)
             if not once:
-                _stay(platform)
+                _keep_running(platform)
         finally:
             progress.clear()
             _stop(platform, progress)
-    return 0 if outcome.good or not once else 1
+    return 0 if outcome.succeeded or not once else 1
 
 
 def choose_source(settings: Settings, wanted: str | None) -> str:
-    """`sample`, the absolute path of a folder, a URL, or an Airflow connection: what is wanted, else configured, else
-    the last, else sample.
+    """Return the source: `sample`, the absolute path of a folder, a URL, or an Airflow connection.
 
-    Raises PlatformError where it is none of the four.
+    It is the wanted source, else the configured one, else the one used last, else `sample`. Raises `PlatformError` if
+    it is none of the four kinds.
     """
     configured = settings.source_url.get_secret_value() if settings.source_url else settings.source
     chosen = wanted or configured or Home(settings.home).remembered("source") or SAMPLE
@@ -93,18 +96,41 @@ def choose_source(settings: Settings, wanted: str | None) -> str:
         return str(chosen)
     choices = "Give --source sample, a folder of files, postgresql://…, mssql://…, or airflow:connection"
     if "://" in chosen:
-        raise PlatformError(f"A source of the kind {chosen.split('://')[0]}:// cannot be read.", choices)
+        raise PlatformError(f"A source with a {chosen.split('://')[0]}:// URL is not supported.", choices)
     if "@" in chosen:
         # It may hold a password, so it is not shown.
-        raise PlatformError("The source is not a URL that can be read.", choices)
+        raise PlatformError("The source is not a valid URL.", choices)
     folder = Path(chosen).expanduser().absolute()
     if not folder.is_dir():
         raise PlatformError(f"The source {chosen} is not a folder.", choices)
     return str(folder)
 
 
+def _check_source(settings: Settings, chosen: str, progress: Progress) -> None:
+    """Refuse a source that cannot be used before anything is started for it.
+
+    A home that has used the source before starts all the same, since its figures can be read meanwhile.
+    """
+    if chosen == SAMPLE or chosen.startswith(AIRFLOW):
+        return
+    progress.show("Looking at the source")
+    try:
+        require_tables(open_source(_with_source(settings, chosen)))
+    except PlatformError as error:
+        if Home(settings.home).remembered("source") != chosen:
+            raise
+        progress.note(f"{error.cause} Starting all the same: the ingestion retries. {error.next_step}".strip())
+
+
+def _with_source(settings: Settings, chosen: str) -> Settings:
+    """Return the settings with this URL or folder as the source."""
+    if "://" in chosen:
+        return settings.model_copy(update={"source": "", "source_url": SecretStr(chosen)})
+    return settings.model_copy(update={"source": chosen, "source_url": None})
+
+
 def source_variables(chosen: str, endpoints: Endpoints) -> dict[str, str]:
-    """How the tasks are told of the source."""
+    """Return the environment variables that pass the source to the tasks."""
     if chosen == SAMPLE:
         return {"ADVENTUREWORKS_SOURCE_URL": endpoints.source_url.get_secret_value()}
     if "://" in chosen:
@@ -113,7 +139,7 @@ def source_variables(chosen: str, endpoints: Endpoints) -> dict[str, str]:
 
 
 def _bring_up_to_date(
-    platform: Platform, source: str, port: int | None, progress: Progress, patience: timedelta
+    platform: Platform, source: str, port: int | None, progress: Progress, retries_within: timedelta
 ) -> Outcome:
     progress.show("Starting PostgreSQL")
     platform.start_postgres(port)
@@ -133,7 +159,7 @@ def _bring_up_to_date(
     _wait_for_dags(platform, metadata, progress)
     _start_ingestion(platform, metadata, before)
     _wait_until_up(platform, unhealthy, progress)
-    _wait_until_quiet(platform, metadata, progress, patience)
+    _wait_until_quiet(platform, metadata, progress, retries_within)
     return _outcome(platform, metadata, before)
 
 
@@ -143,10 +169,10 @@ def _first_services(*, source_is_filled: bool, knows_dags: bool) -> tuple[str, .
 
 
 def _fill_if_empty(platform: Platform, progress: Progress) -> subprocess.Popen[bytes] | None:
-    """Starts to generate the sample data if the embedded source holds nothing."""
+    """Start to generate the sample data if the embedded source is empty."""
     from adventureworks.source.embedded import is_empty, prepare
 
-    progress.show("Laying out the embedded source")
+    progress.show("Preparing the embedded source")
     prepare(platform.endpoints.source_owner_url)
     if not is_empty(platform.endpoints.source_owner_url):
         return None
@@ -155,18 +181,18 @@ def _fill_if_empty(platform: Platform, progress: Progress) -> subprocess.Popen[b
 
 def _wait_for_sample(platform: Platform, filling: subprocess.Popen[bytes], progress: Progress) -> None:
     while filling.poll() is None:
-        progress.show(f"Generating sample data: {platform.last_word('source')}")
+        progress.show(f"Generating sample data: {platform.last_log_line('source')}")
         platform.tick()
         time.sleep(0.5)
     if filling.returncode != 0:
-        raise PlatformError(f"The sample data could not be generated: {platform.last_word('source')}")
+        raise PlatformError(f"The sample data could not be generated: {platform.last_log_line('source')}")
 
 
 def _wait_until_up(platform: Platform, awaited: Callable[[], list[str]], progress: Progress) -> None:
     deadline = time.monotonic() + UP_WITHIN_SECONDS
     while missing := awaited():
         progress.show(f"Starting Airflow: waiting for {', '.join(missing)}")
-        _tick_before(platform, deadline, f"Airflow's {', '.join(missing)} did not come up.")
+        _tick_before(platform, deadline, f"Airflow's {', '.join(missing)} did not start.")
 
 
 def _wait_for_dags(platform: Platform, metadata: Metadata, progress: Progress) -> None:
@@ -187,63 +213,63 @@ def _tick_before(platform: Platform, deadline: float, problem: str) -> None:
 
 
 def _start_ingestion(platform: Platform, metadata: Metadata, before: int) -> None:
-    """Starts an ingestion, unless its calendar or the watcher has done so already."""
+    """Start an ingestion, unless its schedule or the watcher has already done so."""
     deadline = time.monotonic() + UP_WITHIN_SECONDS
     while not any(run.dag == INGESTION for run in metadata.active(after=before)):
         try:
             platform.api().trigger(INGESTION)
         except ServiceUnavailable:
-            # It answers late while other services start.
+            # It responds late while other services start.
             _tick_before(platform, deadline, "Airflow's API server does not answer.")
         else:
             return
 
 
-def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress, patience: timedelta) -> None:
-    """Shows what runs until nothing is queued, running, or started within `patience`.
+def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress, retries_within: timedelta) -> None:
+    """Show what runs until nothing is queued, running, or due to start within `retries_within`.
 
-    Raises PlatformError if it stands still.
+    Raises `PlatformError` if there is no progress.
     """
     quiet_since: float | None = None
-    seen, moved, retried = "", time.monotonic(), ""
+    seen, progressed_at, retry = "", time.monotonic(), ""
     while True:
         platform.tick()
         try:
-            runs, waking = metadata.active(), metadata.waking()
-            if runs or waking:
+            runs, pending = metadata.active(), metadata.pending_events()
+            if runs or pending:
                 quiet_since = None
             elif quiet_since is None:
                 quiet_since = time.monotonic()
             elif time.monotonic() - quiet_since >= QUIET_SECONDS:
-                starts = _next_starts(platform, metadata, patience)
+                starts = _next_starts(platform, metadata, retries_within)
                 if not starts:
                     return
                 # The dispatcher will start them.
-                quiet_since, retried = None, f"Waiting for the next try of {', '.join(starts)}"
+                quiet_since, retry = None, f"Waiting for the next retry of {', '.join(starts)}"
         except (ServiceUnavailable, psycopg.OperationalError):
             time.sleep(1)
             continue
         now = " | ".join(str(run) for run in runs if run.started)
-        retried = "" if runs else retried
-        progress.show(now or retried or "Waiting for the next step")
+        retry = "" if runs else retry
+        progress.show(now or retry or "Waiting for the next step")
         if now != seen:
-            seen, moved = now, time.monotonic()
-        if time.monotonic() - moved > STALLED_AFTER_SECONDS:
+            seen, progressed_at = now, time.monotonic()
+        if time.monotonic() - progressed_at > STALLED_AFTER_SECONDS:
             raise PlatformError(
-                f"Nothing moved for {STALLED_AFTER_SECONDS / 60:.0f} minutes: {now}.", f"UI: {platform.url}"
+                f"There was no progress for {STALLED_AFTER_SECONDS / 60:.0f} minutes: {now}.", f"UI: {platform.url}"
             )
         time.sleep(0.5)
 
 
-def _next_starts(platform: Platform, metadata: Metadata, patience: timedelta) -> list[str]:
-    """Return the analyses that the dispatcher starts now or within `patience`."""
+def _next_starts(platform: Platform, metadata: Metadata, retries_within: timedelta) -> list[str]:
+    """Return the analyses that the dispatcher starts now or within `retries_within`."""
     with connected(platform.endpoints.reader_url, platform.settings.environment) as warehouse:
         if not is_laid_out(warehouse):
             return []
         decisions = decide_now(platform.settings, warehouse)
         with metadata.connect() as airflow:
-            starts = next_starts(decisions, states_of(airflow, decisions.startable))
-    return [dag for dag, start in starts.items() if start.is_within(datetime.now(UTC) + patience)]
+            starts = next_starts(decisions, states_of(airflow, decisions.runnable))
+    return [dag for dag, start in starts.items() if start.is_within(datetime.now(UTC) + retries_within)]
 
 
 def _outcome(platform: Platform, metadata: Metadata, before: int) -> Outcome:
@@ -254,7 +280,7 @@ def _outcome(platform: Platform, metadata: Metadata, before: int) -> Outcome:
         return Outcome(asset_states(connection, behind), open_incidents(connection), metadata.failed(before))
 
 
-def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, staying: bool) -> None:
+def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, stays_up: bool) -> None:
     out = console()
     headings = ("published", "version", "rows", "set aside", "verdict")
     out.print(table(headings, _published(outcome), right=("version", "rows", "set aside")))
@@ -265,16 +291,16 @@ def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, staying
     if outcome.stale:
         out.print(f"Not fresh: {', '.join(outcome.stale)}.", style="red", markup=False)
     out.print(f"{summary_of_marts(outcome.states)}, after {seconds:.0f} seconds.", markup=False)
-    if staying:
+    if stays_up:
         shown = f"{airflow.password(platform.home)}, kept in " if out.is_terminal else "in "
         file = platform.home.secrets / airflow.PASSWORDS_FILE
         out.print(f"UI:    {platform.url}  user {airflow.USER}, password {shown}{file}", markup=False)
     out.print(f"Logs:  {platform.home.logs}", markup=False)
     out.print(
-        'Look:  adventureworks status, adventureworks sql "select * from marts.daily_sales limit 5"', markup=False
+        'Try:   adventureworks status, adventureworks sql "select * from marts.daily_sales limit 5"', markup=False
     )
-    if staying:
-        out.print("Stays up and follows the source. Ctrl-C stops it.", markup=False)
+    if stays_up:
+        out.print("Up and following the source. Press Ctrl-C to stop.", markup=False)
 
 
 def _published(outcome: Outcome) -> list[tuple[str, ...]]:
@@ -291,8 +317,8 @@ def _published(outcome: Outcome) -> list[tuple[str, ...]]:
     ]
 
 
-def _stay(platform: Platform) -> None:
-    """Keeps everything alive until Ctrl-C, which is the usual way to end and so no failure."""
+def _keep_running(platform: Platform) -> None:
+    """Keep everything running until Ctrl-C, which is the normal way to stop and therefore not a failure."""
     try:
         while True:
             platform.tick()
@@ -302,7 +328,7 @@ def _stay(platform: Platform) -> None:
 
 
 def _stop(platform: Platform, progress: Progress) -> None:
-    """Stops in order; a second Ctrl-C hurries, a third one changes nothing."""
+    """Stop in order. A second Ctrl-C stops everything at once; a third one is ignored."""
     progress.show("Stopping")
     try:
         platform.stop()
@@ -314,7 +340,7 @@ def _stop(platform: Platform, progress: Progress) -> None:
 
 
 class Progress:
-    """One line that tells what happens now: in place on a terminal, as plain lines elsewhere."""
+    """A status line: updated in place on a terminal, printed as plain lines elsewhere."""
 
     def __init__(self) -> None:
         self._console = console()
@@ -330,7 +356,7 @@ class Progress:
         self.clear()
 
     def show(self, text: str) -> None:
-        """Says what happens now."""
+        """Show what is happening now."""
         if text == self._shown:
             return
         self._shown = text
@@ -343,11 +369,11 @@ class Progress:
             self._status.start()
 
     def note(self, text: str) -> None:
-        """Says something that must stay on the screen."""
+        """Print a line that stays on the screen."""
         self._console.print(text, markup=False)
 
     def clear(self) -> None:
-        """Takes the line away."""
+        """Remove the status line."""
         if self._status is not None and self._visible:
             self._status.stop()
             self._visible = False

@@ -1,4 +1,4 @@
-"""`adventureworks source …`: filling and changing the embedded source database."""
+"""`adventureworks source …`: fill or change the embedded source database."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from adventureworks.settings import Settings
 
 
 def generate(settings: Settings, scale: float, seed: int) -> None:
-    """Replaces the contents of the embedded source with generated data."""
+    """Replace the contents of the embedded source with generated data."""
     from adventureworks.source.embedded import load_tables, prepare
-    from adventureworks.source.sample import generate as tables
+    from adventureworks_sample import generate as tables
 
     if scale <= 0:
-        raise PlatformError(f"The scale is {scale}; it must be above 0.", "For example: --scale 1")
+        raise PlatformError(f"The scale is {scale}; it must be greater than 0.", "For example: --scale 1")
     with services(settings) as addresses:
         prepare(addresses.source_owner_url)
         _report(load_tables(addresses.source_owner_url, tables(scale, seed), _progress), "generated")
 
 
 def load(settings: Settings, folder: Path, allow_missing: bool) -> None:
-    """Replaces the contents of the embedded source with the files of a folder."""
+    """Replace the contents of the embedded source with the files of a folder."""
     from adventureworks.source.embedded import load_folder, prepare
 
     if not folder.is_dir():
@@ -35,20 +35,20 @@ def load(settings: Settings, folder: Path, allow_missing: bool) -> None:
 
 
 def simulate(settings: Settings, days: int, seed: int | None) -> None:
-    """Lets business go on in the embedded source."""
+    """Simulate days of business in the embedded source."""
     from adventureworks.source.embedded import is_empty, prepare
-    from adventureworks.source.sample import simulate as live_on
+    from adventureworks_sample import simulate as simulate_days
 
     with services(settings) as addresses:
         prepare(addresses.source_owner_url)
         if is_empty(addresses.source_owner_url):
             raise PlatformError("The embedded source is empty.", "Fill it first: adventureworks source generate")
         url = addresses.source_owner_url.get_secret_value()
-        _report(live_on(url, days, seed, lambda day, rows: print(f"{day}: {rows:,} rows", flush=True)), "changed")
+        _report(simulate_days(url, days, seed, lambda day, rows: print(f"{day}: {rows:,} rows", flush=True)), "changed")
 
 
 def change(settings: Settings, statements: Sequence[str]) -> None:
-    """Changes the embedded source by hand: all statements in one transaction."""
+    """Run SQL statements on the embedded source, all in one transaction."""
     import psycopg
 
     with services(settings) as addresses, psycopg.connect(addresses.source_owner_url.get_secret_value()) as connection:
@@ -58,7 +58,7 @@ def change(settings: Settings, statements: Sequence[str]) -> None:
                 console().print(done.statusmessage or "done", markup=False)
         except psycopg.Error as error:
             message = (error.diag.message_primary or str(error).strip().splitlines()[0]).rstrip(".")
-            raise PlatformError(f"The source refused it: {message}.", "Nothing was changed.") from None
+            raise PlatformError(f"The source rejected the statement: {message}.", "Nothing was changed.") from None
 
 
 def _progress(asset: str, rows: int) -> None:

@@ -1,4 +1,4 @@
-"""`adventureworks sql`: one query, printed exactly as the warehouse says it."""
+"""`adventureworks sql`: run one query and print its values exactly as the warehouse returns them."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ Column = tuple[str, str]
 
 
 def query(settings: Settings, statement: str, form: Literal["table", "csv", "json"]) -> None:
-    """Runs one statement and prints its rows. Raises PlatformError with the warehouse's own words."""
-    # It tells of what it cannot read in its own words; the error tells it in ours.
+    """Run one statement and print its rows. Raises `PlatformError` with the warehouse's own message."""
+    # It logs what it cannot parse, which the error already reports.
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
     with reading(settings) as connection:
         try:
             here = select_in_environment(statement, settings.environment) if settings.environment else statement
             if isinstance(connection, Session):
-                columns, rows = _rows_beside_snowflake(connection, statement, here)
+                columns, rows = _rows_with_snowflake(connection, statement, here)
             else:
                 columns, rows = _rows(connection, here)
             if form == "csv":
@@ -54,23 +54,23 @@ def query(settings: Settings, statement: str, form: Literal["table", "csv", "jso
             sys.stdout.flush()
         except psycopg.Error as error:
             raise PlatformError(f"The query failed: {_first_line(error)}.") from None
-        except _refusals_of(connection) as error:
+        except _query_errors(connection) as error:
             raise PlatformError(f"The query failed: {first_line(error)}.") from None
 
 
-def _refusals_of(connection: psycopg.Connection | Session) -> tuple[type[Exception], ...]:
-    """Return the errors of a statement that cannot be parsed or that Snowflake refuses."""
+def _query_errors(connection: psycopg.Connection | Session) -> tuple[type[Exception], ...]:
+    """Return the errors of a statement that cannot be parsed or that Snowflake rejects."""
     if not isinstance(connection, Session):
         return (ParseError, ValueError)
-    # The connector takes longer to import than a query of PostgreSQL takes.
+    # Importing the connector takes longer than a query of PostgreSQL.
     from snowflake.connector.errors import DatabaseError
 
     return (DatabaseError, ParseError, ValueError)
 
 
 def _rows(connection: psycopg.Connection, statement: str) -> tuple[list[Column], Iterator[Row]]:
-    """Columns and rows, every value as the text that the server sends; rows are read as they are needed."""
-    # Not the connection's own cursor, which would look for names of schemas once more.
+    """Return the columns and the rows, each value as the text that the server sends. Rows are read as needed."""
+    # Not the connection's own cursor, which would search for schema names a second time.
     cursor = psycopg.Cursor(connection)
     for known in psycopg.adapters.types:
         cursor.adapters.register_loader(known.oid, TextLoader)
@@ -78,21 +78,21 @@ def _rows(connection: psycopg.Connection, statement: str) -> tuple[list[Column],
     stream = cursor.stream(statement.encode())
     first = next(stream, None)
     if first is None:
-        # A stream without rows does not tell its columns.
+        # A stream without rows does not provide its columns.
         cursor.execute(statement.encode())
     columns = [(column.name, _type_name(column.type_code)) for column in cursor.description or ()]
     if not columns:
-        raise PlatformError("The statement gives no rows.", "Give one SELECT.")
+        raise PlatformError("The statement returns no rows.", "Give a single SELECT.")
     return columns, chain(() if first is None else (first,), stream)
 
 
-def _rows_beside_snowflake(session: Session, statement: str, here: str) -> tuple[list[Column], Iterator[Row]]:
-    """The same of Snowflake: the statement is written as for PostgreSQL, so that one way of asking serves for both.
+def _rows_with_snowflake(session: Session, statement: str, here: str) -> tuple[list[Column], Iterator[Row]]:
+    """Return columns and rows where the data is in Snowflake. The statement is in PostgreSQL's dialect for both.
 
-    `here` is the statement for the environment's schemas in PostgreSQL, where the records are.
+    `here` is the statement with the environment's schemas, for the records in PostgreSQL.
     """
     if not isinstance(parse_one(statement, dialect="postgres"), Query):
-        raise PlatformError("The statement is not a SELECT.", "Give one SELECT.")
+        raise PlatformError("The statement is not a SELECT.", "Give a single SELECT.")
     if not touches_data(statement):
         return _rows(session.records, here)
     found = session.execute(statement)
@@ -100,13 +100,13 @@ def _rows_beside_snowflake(session: Session, statement: str, here: str) -> tuple
         (name, _SNOWFLAKE_KINDS.get(column.type_code, "text"))
         for name, column in zip(found.columns, found.description, strict=True)
     ]
-    return columns, (tuple(map(_as_postgres_says, row)) for row in found)
+    return columns, (tuple(map(_as_postgres_text, row)) for row in found)
 
 
 _SNOWFLAKE_KINDS = {0: "numeric", 1: "float8", 13: "bool"}
 
 
-def _as_postgres_says(value: Any) -> str | None:
+def _as_postgres_text(value: Any) -> str | None:
     if isinstance(value, bool):
         return "t" if value else "f"
     if isinstance(value, datetime):
@@ -122,11 +122,11 @@ def _type_name(oid: int) -> str:
 def _print_csv(columns: Sequence[Column], rows: Iterable[Row]) -> None:
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow([name for name, _ in columns])
-    out.writerows(_in_words(columns, row) for row in rows)
+    out.writerows(_with_booleans(columns, row) for row in rows)
 
 
 def _print_json(columns: Sequence[Column], rows: Iterable[Row]) -> None:
-    """A list of objects. Numbers keep every digit, which a detour through floating point would not."""
+    """Print a list of objects. Numbers keep every digit, because they are not converted to floating point."""
     separator = "[\n"
     for row in rows:
         members = (
@@ -139,11 +139,11 @@ def _print_json(columns: Sequence[Column], rows: Iterable[Row]) -> None:
 
 def _print_table(columns: Sequence[Column], rows: Iterable[Row]) -> None:
     numbers = [name for name, kind in columns if kind in NUMBERS]
-    shown = [["" if value is None else value for value in _in_words(columns, row)] for row in rows]
+    shown = [["" if value is None else value for value in _with_booleans(columns, row)] for row in rows]
     console().print(table([name for name, _ in columns], shown, right=numbers))
 
 
-def _in_words(columns: Sequence[Column], row: Row) -> list[str | None]:
+def _with_booleans(columns: Sequence[Column], row: Row) -> list[str | None]:
     words = {"t": "true", "f": "false"}
     return [
         words.get(value, value) if kind == "bool" and value is not None else value

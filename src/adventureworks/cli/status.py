@@ -1,4 +1,4 @@
-"""`adventureworks status`: how fresh and how good everything is."""
+"""`adventureworks status`: show the freshness and quality of every table and mart."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out
 
 
 def show(settings: Settings, asset: str | None, as_json: bool) -> None:
-    """Prints the state of one or all assets and the open incidents. Raises PlatformError for an unknown asset."""
+    """Print the state of one or all assets and the open incidents. Raises `PlatformError` for an unknown asset."""
     if asset is not None and asset not in SOURCE_TABLES and asset not in MARTS:
-        raise PlatformError(f"There is no table or mart {asset}.", "See all of them: adventureworks status")
+        raise PlatformError(f"There is no table or mart {asset}.", "List all of them: adventureworks status")
     states, incidents = _read(settings)
     if asset is not None:
         states = [state for state in states if state.asset == asset]
@@ -43,7 +43,7 @@ def _read(settings: Settings) -> tuple[list[AssetState], list[Incident]]:
 
 
 def _print_json(states: list[AssetState], incidents: list[Incident]) -> None:
-    told = [
+    listed = [
         {
             "id": incident.short_id,
             "status": incident.status,
@@ -58,7 +58,7 @@ def _print_json(states: list[AssetState], incidents: list[Incident]) -> None:
         }
         for incident in incidents
     ]
-    answer = {"assets": [asdict(state) for state in states], "incidents": told}
+    answer = {"assets": [asdict(state) for state in states], "incidents": listed}
     json.dump(answer, sys.stdout, indent=2, ensure_ascii=False, default=as_text)
     sys.stdout.write("\n")
 
@@ -74,7 +74,7 @@ def _print_tables(states: list[AssetState], incidents: list[Incident], details: 
     if not details:
         out.print(f"{summary_of_marts(states)}.", markup=False)
     if not incidents:
-        out.print("No incident is open.")
+        out.print("There are no open incidents.")
     for incident in incidents:
         out.print(incident_line(incident), markup=False, style="red" if incident.severity == "error" else "yellow")
 
@@ -94,6 +94,6 @@ def _row(state: AssetState) -> tuple[str, ...]:
 
 
 def incident_line(incident: Incident) -> str:
-    """An open incident in one line: what, since when, and what to type next."""
+    """Return an open incident as one line: what is wrong, since when, and the next command."""
     since = f"Since {moment(incident.first_seen)}."
     return " ".join([f"{incident.asset}: {incident.rule}.", incident.summary, since, incident.next_step]).strip()

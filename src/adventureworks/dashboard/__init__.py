@@ -1,8 +1,8 @@
-"""The page for people of the business, inside Airflow's UI.
+"""The dashboard for business users, inside Airflow's UI.
 
-`plugin` puts it into the menu, `app` answers the browser (behind Airflow's login), `figures` reads what it shows.
-`adventureworks.lineage` knows what a column is made of; charts are those of `adventureworks.charts`.
+`plugin` adds it to the menu, `app` serves the pages (behind Airflow's login), `figures` reads what they show. The
+lineage comes from `adventureworks.lineage`, the charts from `adventureworks.charts`.
 """
 
 PREFIX = "/dashboard"
-"""The path below which Airflow serves it."""
+"""The path under which Airflow serves it."""

@@ -1,4 +1,4 @@
-"""What the dashboard shows, read from the published marts. Money is USD, exact; only what is shown is rounded."""
+"""The dashboard's figures, read from the published marts. Money is in exact USD and is rounded only for display."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from adventureworks.catalog import MARTS, entry
+from adventureworks.catalog import entry, producer_of
 from adventureworks.charts.dashboard import Forecast, sparkline
 from adventureworks.marts.plan import decide_now
-from adventureworks.reports.month import earlier
+from adventureworks.months import shifted
 from adventureworks.settings import Settings
 from adventureworks.texts import Language
 from adventureworks.warehouse.postgres import Connection
@@ -24,36 +24,36 @@ Direction = Literal["better", "worse", ""]
 
 @dataclass(frozen=True)
 class Kpi:
-    """One figure, ready to be shown, with what it is compared with and its last months."""
+    """One figure, formatted for display, with its changes and its last months."""
 
     name: str
     value: str
     before: str = ""
     year_before: str = ""
     trend: Direction = ""
-    """Whether the change on the year before is good news."""
+    """Whether the change from the year before is an improvement."""
     spark: str = ""
-    """Points of the line of its last months."""
+    """Points of its sparkline, SVG `points` of the last months."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """KPIs that belong together."""
+    """A group of KPIs."""
 
     name: str
     marts: tuple[str, ...]
-    """Those that the figures are read from, the main one first."""
+    """The marts that the figures are read from, the main one first."""
     kpis: tuple[Kpi, ...]
 
 
 @dataclass(frozen=True)
 class Overview:
-    """The first page."""
+    """The data of the overview page."""
 
     month: date | None
-    """The last whole month."""
+    """The last complete month."""
     is_computed: bool
-    """Whether there are any sales yet; without a whole month it may still be the first one."""
+    """Whether there are any sales yet; the first month may still be incomplete."""
     as_of: date | None
     groups: tuple[Group, ...]
     history: tuple[tuple[date, Decimal, Decimal, bool], ...]
@@ -63,7 +63,7 @@ class Overview:
 
 @dataclass(frozen=True)
 class Asset:
-    """A table or mart, with what people ask of it."""
+    """A table or mart with its state, owner and DAG."""
 
     state: AssetState
     owner: str
@@ -82,11 +82,11 @@ class Series:
     past: tuple[tuple[date, Decimal], ...]
     ahead: tuple[Forecast, ...]
     accuracy: tuple[tuple[Any, ...], ...]
-    """Of each model: name, wape, wape by that of the naive model, share in the 80 % interval, origins, is chosen."""
+    """Per model: name, WAPE, WAPE relative to the naive model, share in the 80 % interval, origins, is chosen."""
 
 
 def versions(connection: Connection) -> int:
-    """A number that grows with every publication: what was read before is still true while it stays."""
+    """Return a number that grows with every publication; while it is unchanged, cached data is current."""
     row = connection.execute("select count(*) from ops.publication").fetchone()
     return int(row[0]) if row else 0
 
@@ -115,15 +115,15 @@ _MONTHLY = """
 
 @dataclass(frozen=True)
 class _Month:
-    """One month, each ratio from one mart: the figures of two could be of different versions."""
+    """One month. Ratios use figures of one mart only, because two marts may have different versions."""
 
     month: date
     is_partial: bool
     revenue: Decimal | None
-    """With `profit`, of `monthly_profit`."""
+    """From `monthly_profit`, like `profit`."""
     profit: Decimal | None
     sales: Decimal | None
-    """With `orders`, of `territory_sales`: the same revenue, once both are computed."""
+    """From `territory_sales`, like `orders`; equal to `revenue` once both marts are computed."""
     orders: int | None
     customers: int | None
     units: int | None
@@ -132,7 +132,7 @@ class _Month:
 
 
 def overview(connection: Connection, language: Language) -> Overview:
-    """The KPIs of the last whole month against the one before and the same one a year before."""
+    """Return the KPIs of the last complete month, compared with the month before and the year before."""
     months = [_Month(*row) for row in connection.execute(_MONTHLY).fetchall()]
     whole = [month for month in months if not month.is_partial]
     as_of = connection.execute("select max(as_of) from ops.publication").fetchone()
@@ -151,13 +151,13 @@ def overview(connection: Connection, language: Language) -> Overview:
 
 
 def assets(settings: Settings, connection: Connection) -> list[Asset]:
-    """Every table and mart: what is blocked first, then what is stale, then by name."""
+    """Return every table and mart: blocked ones first, then unpublished and stale ones, then by name."""
     found = [
         Asset(
             state,
             entry(state.asset).owner,
             entry(state.asset).group,
-            MARTS[state.asset].dag if state.asset in MARTS else "ingest_source",
+            producer_of(state.asset),
         )
         for state in asset_states(connection, decide_now(settings, connection).behind)
     ]
@@ -165,10 +165,10 @@ def assets(settings: Settings, connection: Connection) -> list[Asset]:
     return sorted(found, key=lambda one: (order.get(one.state.verdict, 2), one.state.fresh, one.state.asset))
 
 
-def standing(
+def warning(
     marts: Collection[str], found: Sequence[Asset], language: Language
 ) -> tuple[Literal["bad", "mind", ""], str]:
-    """What readers should know of figures from these marts: how bad it is, and a word for it; empty if all is well."""
+    """Return the severity and text of a warning about figures from these marts; both are empty if all is well."""
     states = [asset.state for asset in found if asset.state.asset in marts]
     if any(state.verdict == "blocked" for state in states):
         return "bad", language.text("blocked")
@@ -182,7 +182,7 @@ def standing(
 
 
 def scores(connection: Connection) -> tuple[Decimal | None, datetime | None, list[tuple[str, Decimal | None]]]:
-    """The overall score of the newest quality run, its time, and the share of rows that pass by dimension."""
+    """Return the overall score of the newest quality run, its time, and the share of passed rows by dimension."""
     newest = "run_number = (select max(run_number) from marts.data_quality)"
     overall = connection.execute(f"select min(overall_score) from marts.data_quality where {newest}").fetchone()
     at = connection.execute("select max(published_at) from ops.publication where asset = 'data_quality'").fetchone()
@@ -194,7 +194,7 @@ def scores(connection: Connection) -> tuple[Decimal | None, datetime | None, lis
 
 
 def series_names(connection: Connection) -> list[tuple[str, int, str]]:
-    """Channel, territory and its name of every series that is forecast, the largest first."""
+    """Return channel, territory id and territory name of every forecast series, the largest first."""
     rows = connection.execute(
         'select f.channel, f.territory_id, coalesce(max(t."Name"), f.territory_id::varchar) from marts.sales_forecast'
         ' as f left join raw."Sales_SalesTerritory" as t on t."TerritoryID" = f.territory_id'
@@ -205,21 +205,21 @@ def series_names(connection: Connection) -> list[tuple[str, int, str]]:
 
 
 def series(connection: Connection, channel: str, territory_id: int, name: str) -> Series:
-    """One series: its past, what is expected, and how good such forecasts were."""
-    one = {"channel": channel, "territory": territory_id}
+    """Return one series: its past, its forecast, and the accuracy of past forecasts."""
+    parameters = {"channel": channel, "territory": territory_id}
     where = "channel = %(channel)s and territory_id = %(territory)s"
     past = connection.execute(
-        f"select month, revenue from marts.territory_sales where {where} and not is_partial order by month", one
+        f"select month, revenue from marts.territory_sales where {where} and not is_partial order by month", parameters
     ).fetchall()
     ahead = connection.execute(
         "select month, forecast, lower_80, upper_80, lower_95, upper_95, model, trained_until from marts.sales_forecast"
         f" where {where} and trained_until = (select max(trained_until) from marts.sales_forecast) order by month",
-        one,
+        parameters,
     ).fetchall()
     accuracy = connection.execute(
         f"select model, wape, coverage_80, origins, is_chosen from marts.forecast_accuracy where {where}"
         " order by is_chosen desc, wape, model",
-        one,
+        parameters,
     ).fetchall()
     naive = next((row[1] for row in accuracy if row[0] == "naive"), None)
     return Series(
@@ -234,12 +234,12 @@ def series(connection: Connection, channel: str, territory_id: int, name: str) -
 
 
 def _without_gaps(known: dict[date, Decimal], until: date | None) -> tuple[tuple[date, Decimal], ...]:
-    """Every month from the first one on, as the models see them: a month without orders earned nothing."""
+    """Return every month from the first one on, as the models see it: a month without orders has a revenue of 0."""
     if not known:
         return ()
     last = max(*known, until or min(known))
     back = 12 * (last.year - min(known).year) + last.month - min(known).month
-    months = (earlier(last, distance) for distance in range(back, -1, -1))
+    months = (shifted(last, -distance) for distance in range(back, -1, -1))
     return tuple((month, known.get(month, Decimal(0))) for month in months)
 
 
@@ -279,7 +279,7 @@ def _groups(connection: Connection, whole: Sequence[_Month], language: Language)
             (
                 monthly(text("Units sold"), lambda one: one.units, number),
                 monthly(text("Products sold"), lambda one: one.products, number),
-                monthly(text("Of them in class A"), lambda one: one.class_a, number),
+                monthly(text("Products in class A"), lambda one: one.class_a, number),
             ),
         )
     stock = tuple(_stock(connection, language))
@@ -295,15 +295,15 @@ def _monthly(
     language: Language,
     share: bool = False,
 ) -> Kpi:
-    """A KPI of the last whole month; a share is compared by its difference in points."""
+    """Return a KPI of the last complete month; shares are compared by their difference in percentage points."""
     by_month = {one.month: one for one in whole}
     newest = max(by_month)
-    values = [_figure(by_month.get(earlier(newest, back)), figure) for back in range(MONTHS - 1, -1, -1)]
+    values = [_figure(by_month.get(shifted(newest, -back)), figure) for back in range(MONTHS - 1, -1, -1)]
     now, before, year_before = values[-1], values[-2], values[0]
     compare = _difference if share else _growth
     yearly = compare(now, year_before)
 
-    def said(change: Decimal | None) -> str:
+    def formatted(change: Decimal | None) -> str:
         if share and change is not None:
             return language.text("{count} points", count=language.number(100 * change, 1, signed=True))
         return language.change(change)
@@ -311,8 +311,8 @@ def _monthly(
     return Kpi(
         name=name,
         value=shown(now),
-        before=said(compare(now, before)),
-        year_before=said(yearly),
+        before=formatted(compare(now, before)),
+        year_before=formatted(yearly),
         trend="" if not yearly else "better" if yearly > 0 else "worse",
         spark=sparkline(values),
     )
@@ -328,7 +328,7 @@ def _ratio(one: Decimal | None, other: Decimal | int | None) -> Decimal | None:
 
 
 def _growth(now: Decimal | None, then: Decimal | None) -> Decimal | None:
-    # Of nothing, or of a loss, there is no growth in per cent.
+    # Growth in per cent is undefined if the base is zero or a loss.
     return now / then - 1 if now is not None and then is not None and then > 0 else None
 
 

@@ -1,4 +1,4 @@
-"""The plugin that Airflow finds: the dashboard in the menu, and a tab on each DAG's page."""
+"""The Airflow plugin: adds the dashboard to the menu and a tab to each DAG's page."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from adventureworks.dashboard import PREFIX
 
 logger = logging.getLogger(__name__)
 
-# What the browser asks for: below the path of Airflow's base_url, if it has one.
-_AT = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/") + PREFIX
+# The browser's path to the dashboard: under the path of Airflow's base_url, if it has one.
+_BASE = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/") + PREFIX
 
 
 class _Apps:
-    """The apps to mount, imported on access: only the API server reads this attribute.
+    """The apps to mount, imported on access because only the API server reads this attribute.
 
-    A dashboard that cannot be imported is logged and left out. Without the API server no task could run.
+    If the dashboard cannot be imported, the error is logged and the API server starts without it, since no task can run
+    without the API server.
     """
 
     def __get__(self, plugin: object, owner: type) -> list[dict[str, Any]]:
@@ -33,22 +34,22 @@ class _Apps:
 
 
 class DashboardPlugin(AirflowPlugin):
-    """Serves the dashboard below `/dashboard`, behind Airflow's login."""
+    """Serves the dashboard under `/dashboard`, behind Airflow's login."""
 
     name = "adventureworks_dashboard"
     fastapi_apps = _Apps()
-    external_views = [  # noqa: RUF012 - Airflow's way
+    external_views = [  # noqa: RUF012 - as Airflow expects it
         {
             "name": "AdventureWorks",
-            "href": f"{_AT}/overview",
+            "href": f"{_BASE}/overview",
             "destination": "nav",
             "url_route": "adventureworks",
-            "icon": f"{_AT}/static/icon.svg",
-            "icon_dark_mode": f"{_AT}/static/icon-dark.svg",
+            "icon": f"{_BASE}/static/icon.svg",
+            "icon_dark_mode": f"{_BASE}/static/icon-dark.svg",
         },
         {
             "name": "Marts",
-            "href": f"{_AT}/dag/{{DAG_ID}}",
+            "href": f"{_BASE}/dag/{{DAG_ID}}",
             "destination": "dag",
             "url_route": "adventureworks_marts",
         },

@@ -1,1 +1,1 @@
-"""The local PostgreSQL and the local Airflow: started, watched and stopped. Nothing else starts a service."""
+"""The local PostgreSQL and the local Airflow: start, supervision and stop. No other package starts a service."""

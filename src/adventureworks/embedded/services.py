@@ -1,4 +1,4 @@
-"""The addresses that commands work with, from a PostgreSQL that runs for as long as they need it."""
+"""The addresses of the databases for commands, on a PostgreSQL that runs as long as they need it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class Endpoints:
     """The databases, each with the role that fits its use."""
 
     warehouse_url: SecretStr
-    """The warehouse's owner: for the platform."""
+    """The warehouse, as its owner: for the platform."""
     reader_url: SecretStr
-    """For people: may only read the warehouse."""
+    """The warehouse, read-only: for users."""
     source_url: SecretStr
-    """The embedded source, for the platform: may only read."""
+    """The embedded source, read-only: for the platform."""
     source_owner_url: SecretStr
-    """The embedded source's owner: fills it and changes it."""
+    """The embedded source, as its owner: to fill and change it."""
     metadata_url: SecretStr
     """Airflow's database."""
 
 
 def endpoints(postgres: EmbeddedPostgres, settings: Settings) -> Endpoints:
-    """The addresses on a running server; a configured warehouse takes the embedded one's place."""
+    """Return the addresses on a running server; a configured warehouse replaces the embedded one."""
     own_warehouse = settings.warehouse_url
     return Endpoints(
         warehouse_url=own_warehouse or SecretStr(postgres.url("warehouse")),
@@ -42,6 +42,6 @@ def endpoints(postgres: EmbeddedPostgres, settings: Settings) -> Endpoints:
 
 @contextmanager
 def services(settings: Settings) -> Iterator[Endpoints]:
-    """Uses the running PostgreSQL of this home, or runs one meanwhile."""
+    """Provide the addresses on this home's PostgreSQL, which is started for the block unless it is running."""
     with EmbeddedPostgres(settings.home) as postgres:
         yield endpoints(postgres, settings)

@@ -1,7 +1,7 @@
-"""Starts services, restarts those that die, and ends them all, with whatever they started.
+"""Supervision of services: start them, restart those that die, and end them all with the processes they started.
 
-Every process of a home carries a mark in its environment, which its own children inherit: so nothing is ever left
-behind, and nothing that belongs to another home is ever touched.
+Every process of a home carries a mark in its environment, which its children inherit. So no process is left behind, and
+no process of another home is touched.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ class Service:
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
-    patience: float = 5.0
-    """Seconds to end by itself when asked to."""
+    stop_seconds: float = 5.0
+    """Seconds that it has to stop when asked to; after that it is killed."""
     ends_last: bool = False
     """Stop it only after all other services have stopped."""
     before_restart: Callable[[], None] = lambda: None
-    """May raise ServiceUnavailable: then the restart is put off."""
+    """May raise ServiceUnavailable to postpone the restart."""
     process: subprocess.Popen[bytes] | None = None
     start_at: float = 0.0
     deaths: deque[float] = field(default_factory=deque)
 
-    def may_start_again_in(self) -> float:
-        """Notes a death; the seconds to wait before the next start. Raises PlatformError after too many."""
+    def note_death(self) -> float:
+        """Note a death and return the seconds to wait before the next start. Raises `PlatformError` after too many."""
         now = time.monotonic()
         self.deaths.append(now)
         while self.deaths and now - self.deaths[0] > DEATHS_WITHIN_SECONDS:
@@ -79,30 +79,30 @@ class Supervisor:
         self._logs_checked = time.monotonic()
 
     def watch_postgres(self) -> None:
-        """From now on the running server is restarted, on its port, if it dies."""
+        """Restart the running server on its port if it dies from now on."""
         self._port = self._postgres.port()
 
     def start(self, service: Service) -> None:
-        """Starts a service and keeps it alive from now on."""
+        """Start a service and keep it alive from now on."""
         self._services[service.name] = service
         service.process = self.spawn(service)
 
     def tick(self) -> None:
-        """Restarts what died. Raises PlatformError when something dies again and again."""
+        """Restart what died. Raises `PlatformError` if a service dies repeatedly."""
         if self._port is not None and not self._postgres.running():
-            self._revive_postgres()
+            self._restart_postgres()
         for service in self._services.values():
             if service.process is None:
                 self._restart(service)
             elif service.process.poll() is not None:
-                self._bury(service)
+                self._schedule_restart(service)
         if time.monotonic() - self._logs_checked > LOG_CHECK_SECONDS:
             self._logs_checked = time.monotonic()
             for log in (self._postgres.log, *(service.log for service in self._services.values())):
                 limit_log(log)
 
     def stop(self) -> None:
-        """Stops the services, then those marked `ends_last`, then what they left behind. PostgreSQL keeps running."""
+        """Stop the services, then those marked `ends_last`, then what they left behind. PostgreSQL keeps running."""
         self._port = None
         services = list(self._services.values())
         self._services.clear()
@@ -113,21 +113,21 @@ class Supervisor:
                 _terminate(service)
             for service in together:
                 _wait(service, begin)
-        self.end_remains()
+        self.end_leftovers()
 
-    def end_remains(self, name: str | None = None) -> int:
-        """Ends every process that this home (or one of its services) left running; returns how many there were."""
-        remains = marked_processes(self._home, name)
-        for process in remains:
+    def end_leftovers(self, name: str | None = None) -> int:
+        """End every process that this home (or one of its services) left running; return how many there were."""
+        leftovers = marked_processes(self._home, name)
+        for process in leftovers:
             _signal(process, signal.SIGTERM)
-        _, alive = psutil.wait_procs(remains, timeout=1.5 if remains else 0)
+        _, alive = psutil.wait_procs(leftovers, timeout=1.5 if leftovers else 0)
         for process in alive:
             _signal(process, signal.SIGKILL)
         psutil.wait_procs(alive, timeout=5)
-        return len(remains)
+        return len(leftovers)
 
     def kill(self) -> None:
-        """Ends everything at once."""
+        """End everything at once."""
         for process in marked_processes(self._home):
             _signal(process, signal.SIGKILL)
         for service in self._services.values():
@@ -135,7 +135,7 @@ class Supervisor:
                 service.process.wait()
 
     def spawn(self, service: Service) -> subprocess.Popen[bytes]:
-        """Starts a program under the home's mark, apart from the terminal. It is not restarted."""
+        """Start a program with the home's mark, detached from the terminal. It is not restarted."""
         limit_log(service.log)
         command = Account().command(service.command, self._home.path, tied=signal.SIGTERM)
         with open_log(service.log) as log:
@@ -158,23 +158,23 @@ class Supervisor:
         else:
             service.process = self.spawn(service)
 
-    def _bury(self, service: Service) -> None:
+    def _schedule_restart(self, service: Service) -> None:
         status = service.process.returncode if service.process is not None else 0
         service.process = None
-        pause = service.may_start_again_in()
-        self._say(f"The {service.name} ended ({_ending(status)}); it is started again{_in(pause)}. Log: {service.log}")
-        self.end_remains(service.name)
+        pause = service.note_death()
+        self._say(f"The {service.name} ended ({_ending(status)}) and will be restarted{_in(pause)}. Log: {service.log}")
+        self.end_leftovers(service.name)
         service.start_at = time.monotonic() + pause
 
-    def _revive_postgres(self) -> None:
-        pause = self._database.may_start_again_in()
-        self._say(f"PostgreSQL ended; it is started again{_in(pause)}. Log: {self._postgres.log}")
+    def _restart_postgres(self) -> None:
+        pause = self._database.note_death()
+        self._say(f"PostgreSQL ended and will be restarted{_in(pause)}. Log: {self._postgres.log}")
         time.sleep(pause)
         self._postgres.start(self._port)
 
 
 def marked_processes(home: Home, name: str | None = None) -> list[psutil.Process]:
-    """The processes that carry the mark of a home (and of one of its services), this one and its ancestors left out."""
+    """Return the processes with the mark of a home (or of one of its services), except this one and its ancestors."""
     mine = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
@@ -202,11 +202,11 @@ def _terminate(service: Service) -> None:
 
 
 def _wait(service: Service, since: float) -> None:
-    """Waits until a service has ended, and kills it when its time is over."""
+    """Wait until a service has ended, and kill it when its time is up."""
     if service.process is None:
         return
     try:
-        service.process.wait(max(0.0, since + service.patience - time.monotonic()))
+        service.process.wait(max(0.0, since + service.stop_seconds - time.monotonic()))
     except subprocess.TimeoutExpired:
         service.process.kill()
         service.process.wait()
@@ -221,10 +221,10 @@ def _in(pause: float) -> str:
 
 
 def last_line(log: Path) -> str:
-    """The last thing that a service said."""
+    """Return the last line of a service's log, or `no output`."""
     if not log.exists():
-        return "it said nothing"
+        return "no output"
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 4000))
         lines = file.read().decode("utf-8", "replace").strip().splitlines()
-    return lines[-1].strip()[:300] if lines else "it said nothing"
+    return lines[-1].strip()[:300] if lines else "no output"

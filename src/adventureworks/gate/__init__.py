@@ -1,1 +1,1 @@
-"""The gate: contract, references, checks and quarantine give a verdict on a change before readers see it."""
+"""The gate: contracts, references, checks and quarantine, which decide on a change before readers see it."""

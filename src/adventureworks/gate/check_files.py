@@ -1,7 +1,7 @@
-"""What the check files say: each table's checks, and the references between tables, which are declared nowhere else.
+"""The check files: the checks of each table, and the references between tables, which are declared nowhere else.
 
-A file is SodaCL as Soda reads it; this module reads of it only what the gate must know besides. A file is parsed once
-per process, until it changes.
+A file is SodaCL, which Soda itself evaluates; this module reads only what the gate needs in addition. A file is parsed
+once per process, and again when it changes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from sqlglot import exp
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
 from adventureworks.errors import PlatformError
-from adventureworks.warehouse.sql import in_months, quoted
+from adventureworks.postgres_sql import quoted
+from adventureworks.warehouse.sql import in_months
 from adventureworks.warehouse.sql import table as sql_table
 
 Kind = Literal["volume", "freshness", "uniqueness", "reference", "rows"]
@@ -39,7 +40,7 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Reference:
-    """A foreign key: what stands in `columns` of `table` must stand in `parent_columns` of `parent`, unless NULL."""
+    """A foreign key: values of `columns` of `table` must exist in `parent_columns` of `parent`, unless NULL."""
 
     table: str
     columns: tuple[str, ...]
@@ -56,20 +57,20 @@ class DeclaredCheck:
     rule: str
     kind: Kind
     line: str
-    """As SodaCL has it, e.g. `row_count > 0`."""
+    """The check in SodaCL, e.g. `row_count > 0`."""
     dimension: str
     meaning: str
-    """The rule in words; empty where its kind says it all."""
+    """The rule in words; empty if the kind is explanation enough."""
     columns: tuple[str, ...] = ()
-    """Those that are unique, that refer, or whose newest value counts."""
+    """The columns that must be unique, the referring columns, or the column whose newest value is checked."""
     query: str = ""
-    """The SELECT of the rows that break the rule, where it has one."""
+    """The SELECT of the rows that break the rule; empty if there is none."""
     by_month: bool = False
-    """Whether the rule holds for each month alone, without regard to the rows of other months."""
+    """Whether the rule can be checked for each month separately, without the rows of other months."""
 
     @cached_property
     def tables(self) -> frozenset[str]:
-        """The tables and marts that the rule reads, its own among them: when any of them changes, it has to run."""
+        """The tables and marts that the rule reads, including its own: it must run when any of them changes."""
         named = {self.table}
         if match := _REFERENCE.fullmatch(self.line):
             named.add(match[2].strip('"'))
@@ -77,24 +78,24 @@ class DeclaredCheck:
             try:
                 tree = sqlglot.parse_one(self.query, dialect="postgres")
             except sqlglot.errors.SqlglotError:
-                # The scan tells what is wrong with it, when the rule's own table is checked.
+                # The scan reports the error when the rule's own table is checked.
                 return frozenset(named)
             named |= {table.name for table in tree.find_all(exp.Table)} & {*SOURCE_TABLES, *MARTS}
         return frozenset(named)
 
 
 def check_file(folder: Path, table: str) -> Path:
-    """Where the checks of a table stand."""
+    """Return the path of the check file of a table."""
     return folder / f"{table}.yml"
 
 
 def declared_checks(folder: Path, table: str) -> tuple[DeclaredCheck, ...]:
-    """The checks of a table, in the order of its file. Raises PlatformError where the file is missing or wrong."""
+    """Return the checks of a table, in file order. Raises PlatformError if the file is missing or invalid."""
     path = check_file(folder, table)
     try:
         return _declared_in(path, table, path.stat().st_mtime_ns)
     except OSError as error:
-        raise PlatformError(f"The checks of {table} cannot be read: {error}.", f"Mend the file {path}.") from error
+        raise PlatformError(f"The checks of {table} cannot be read: {error}.", f"Fix the file {path}.") from error
 
 
 @lru_cache(maxsize=512)
@@ -103,22 +104,24 @@ def _declared_in(path: Path, table: str, _stamp: int) -> tuple[DeclaredCheck, ..
         sections = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
         (header, items), *others = sections.items()
         checks = tuple(_declared(table, item) for item in items)
-    # RecursionError: YAML that is nested too deep.
+    # RecursionError: the YAML is nested too deeply.
     except (yaml.YAMLError, AttributeError, TypeError, KeyError, ValueError, RecursionError) as error:
-        raise PlatformError(f"The checks of {table} cannot be read: {error}.", f"Mend the file {path}.") from error
+        raise PlatformError(f"The checks of {table} cannot be read: {error}.", f"Fix the file {path}.") from error
     if others or header.replace('"', "") != f"checks for {table}":
-        raise PlatformError(f"{path.name} is to hold one section, the checks for {table}.", f"Mend the file {path}.")
+        raise PlatformError(
+            f"{path.name} must contain exactly one section, the checks for {table}.", f"Fix the file {path}."
+        )
     if len({check.rule for check in checks}) < len(checks):
-        raise PlatformError(f"{path.name} has two checks of one name.", f"Mend the file {path}.")
+        raise PlatformError(f"{path.name} has two checks with the same name.", f"Fix the file {path}.")
     return checks
 
 
 def check_text(
     folder: Path, table: str, rules: Collection[str] | None = None, months: Collection[str] | None = None
 ) -> str:
-    """The checks of a table as SodaCL; only those with these names, if any are given.
+    """Return the checks of a table as SodaCL, restricted to `rules` if given.
 
-    `months`: those ('YYYY-MM') of which rules that hold by month are asked; None: all.
+    `months`: the months ('YYYY-MM') to which rules that hold by month are restricted, or None for all.
     """
     text = check_file(folder, table).read_text(encoding="utf-8")
     if rules is None and months is None:
@@ -132,9 +135,9 @@ def check_text(
 
 
 def within_months(query: str, mart: Mart, months: Collection[str]) -> str:
-    """A SELECT that sees the rows of these months alone, of the mart and of those inputs that change it by month.
+    """Return a SELECT restricted to the rows of these months, in the mart and in the inputs that change it by month.
 
-    Raises PlatformError where it cannot be read.
+    Raises PlatformError if the query cannot be parsed.
     """
     try:
         tree = sqlglot.parse_one(query, dialect="postgres")
@@ -144,13 +147,13 @@ def within_months(query: str, mart: Mart, months: Collection[str]) -> str:
         if found.name in (mart.name, *mart.by_month):
             alias = found.alias or found.name
             found.set("alias", None)
-            rows = f"select * from {found.sql(dialect='postgres')} where {_is_of(found.name, months)}"
+            rows = f"select * from {found.sql(dialect='postgres')} where {_month_condition(found.name, months)}"
             found.replace(sqlglot.parse_one(rows, dialect="postgres", into=exp.Select).subquery(alias))
     return tree.sql(dialect="postgres")
 
 
-def _is_of(asset: str, months: Collection[str]) -> str:
-    """The condition that a row is of one of these months."""
+def _month_condition(asset: str, months: Collection[str]) -> str:
+    """Return the condition that a row belongs to one of these months."""
     if asset in MARTS:
         return in_months(quoted(MARTS[asset].dated), months)
     month = SOURCE_TABLES[asset].month
@@ -163,12 +166,12 @@ def _is_of(asset: str, months: Collection[str]) -> str:
 
 
 def variables_of(text: str) -> frozenset[str]:
-    """The names of the values that checks ask for, given as SodaCL."""
+    """Return the names of the variables used in checks, given as SodaCL."""
     return frozenset(_VARIABLE.findall(text))
 
 
 def references(folder: Path, table: str) -> tuple[Reference, ...]:
-    """The foreign keys of a table."""
+    """Return the foreign keys of a table."""
     found = []
     for check in declared_checks(folder, table):
         if match := _REFERENCE.fullmatch(check.line):

@@ -1,7 +1,7 @@
-"""Table checks: what a candidate must be as a whole. The rules stand in `checks/`, one file per table; Soda measures.
+"""Checks of whole candidates. The rules are in `checks/`, one file per table; Soda evaluates them.
 
-A rule within one table, or between tables that are published together, blocks where it is broken; so does a reference.
-Between tables that are published apart it only warns, since one of them may rightly be a moment ahead.
+A broken rule within one table, or between tables that are published together, blocks the table; so does a broken
+reference. Between tables that are published separately it only warns, since one of them may legitimately be ahead.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ if TYPE_CHECKING:
 __all__ = ["CheckOutcome", "Reference", "readable_references", "references", "run_checks"]
 
 EXAMPLES = 3
-"""How many keys an outcome names."""
+"""Number of keys that an outcome names."""
 
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """What came of one check. `error` is a failure of the gate, never a pass."""
+    """The outcome of one check. `error` is a failure of the gate, and never counts as a pass."""
 
     table: str
     rule: str
     outcome: Literal["pass", "warn", "fail", "error"]
     failed: int | None
-    """Rows that break the rule, or keys that come more than once; None where the rule does not count."""
+    """Rows that break the rule, or keys that occur more than once; None if the rule does not count rows."""
     message: str
-    """For people: what was measured, and what was expected."""
+    """What was measured and what was expected, in words."""
     examples: tuple[str, ...]
     """Keys of failing rows, such as `SalesOrderID=43659, SalesOrderDetailID=17`; never personal data."""
     dimension: str
-    """completeness, uniqueness, validity, consistency, referential, freshness or volume."""
+    """One of completeness, uniqueness, validity, consistency, referential, freshness and volume."""
 
 
 def readable_references(folder: Path, table: str) -> tuple[Reference, ...]:
-    """The foreign keys of a table; none where its check file cannot be read, of which `run_checks` tells."""
+    """Return the foreign keys of a table; empty if its check file cannot be read, which `run_checks` reports."""
     try:
         return references(folder, table)
     except PlatformError:
@@ -68,12 +68,12 @@ def run_checks(
     only: Mapping[str, Collection[str]] | None = None,
     months: Mapping[str, Collection[str]] | None = None,
 ) -> list[CheckOutcome]:
-    """Runs the checks of these tables against the candidate views in `schema`; one outcome for each.
+    """Run the checks of these tables against the candidate views in `schema`, and return one outcome per check.
 
-    `folder` holds the check files, `variables` the values that they ask for (`least_rows_<table>`,
-    `stale_before_<table>`, `as_of`). `only`: the rules to run of a table, where not all of them are to run. `months`:
-    the months of which rules that hold by month are asked, where not all can have changed. Raises ServiceUnavailable
-    where the warehouse does not answer.
+    `folder` contains the check files, `variables` the values that they use (`least_rows_<table>`,
+    `stale_before_<table>`, `as_of`). `only`: by table, the rules to run if not all of them. `months`: by mart, the
+    months to which rules that hold by month are restricted, if not all months can have changed. Raises
+    ServiceUnavailable if the warehouse does not answer.
     """
     from adventureworks.gate.soda import checked_schema
 
@@ -114,13 +114,13 @@ def _check_table(
     scan = scan_table(source, text, variables, _newest(declared, source.schema))
     outcomes = [_outcome(check, scan, variables, key) for check in declared]
     if scan.failure and all(outcome.outcome in ("pass", "warn") for outcome in outcomes):
-        # Soda failed on something that belongs to no check, so its passes cannot be trusted.
+        # Soda failed on something unrelated to any single check, so its passes cannot be trusted.
         return [_not_evaluated(check, scan.failure) for check in declared]
     return outcomes
 
 
 def _newest(declared: Sequence[DeclaredCheck], schema: str) -> str:
-    """The SELECT of the newest value, for the message of a table that is stale."""
+    """Return the SELECT of the newest value, for the message about a stale table."""
     for check in declared:
         if check.kind == "freshness":
             quote = '"' if check.table in SOURCE_TABLES else ""
@@ -130,7 +130,7 @@ def _newest(declared: Sequence[DeclaredCheck], schema: str) -> str:
 
 
 def _shown_key(declared: Sequence[DeclaredCheck]) -> tuple[str, ...]:
-    """The key's columns that may be shown."""
+    """Return the key columns that may be shown."""
     entry = SOURCE_TABLES.get(declared[0].table)
     hidden = {*entry.personal, *entry.protected} if entry else set()
     key = next((check.columns for check in declared if check.kind == "uniqueness"), ())
@@ -140,7 +140,7 @@ def _shown_key(declared: Sequence[DeclaredCheck]) -> tuple[str, ...]:
 def _outcome(check: DeclaredCheck, scan: TableScan, variables: Mapping[str, str], key: tuple[str, ...]) -> CheckOutcome:
     measured = scan.checks.get(check.rule)
     if measured is None or measured.outcome is None or measured.value is None:
-        return _not_evaluated(check, (measured.error if measured else "") or scan.failure or "Soda gave no result")
+        return _not_evaluated(check, (measured.error if measured else "") or scan.failure or "Soda returned no result")
     counts = check.kind not in ("volume", "freshness")
     return CheckOutcome(
         table=check.table,
@@ -166,8 +166,8 @@ def _message(check: DeclaredCheck, measured: Measured, variables: Mapping[str, s
     if check.kind == "freshness":
         since = variables.get(f"stale_before_{check.table}", "")
         if measured.outcome == "pass":
-            return f"The newest {columns} is not before {since}."
-        return f"The newest {columns} is {newest}, expected not before {since}."
+            return f"The newest {columns} is not earlier than {since}."
+        return f"The newest {columns} is {newest}, expected {since} or later."
     if check.kind == "uniqueness":
         return f"{_counted(count, 'value')} of {columns} more than once, expected none."
     if check.kind == "reference":
@@ -177,7 +177,7 @@ def _message(check: DeclaredCheck, measured: Measured, variables: Mapping[str, s
 
 
 def _least(check: DeclaredCheck, variables: Mapping[str, str]) -> str:
-    """`at least 40`, from `row_count >= ${least_rows_T}`."""
+    """Return the expected number of rows in words, e.g. `at least 40` from `row_count >= ${least_rows_T}`."""
     if check.line == "row_count > 0":
         return "more than 0"
     return f"at least {int(float(variables.get(f'least_rows_{check.table}', '0'))):,}"
@@ -192,7 +192,7 @@ def _examples(check: DeclaredCheck, measured: Measured, key: tuple[str, ...]) ->
         return ()
     texts = []
     for row in measured.rows:
-        # Engines tell the names of columns in their own case.
+        # Engines return column names in their own case.
         values = {name.lower(): value for name, value in row.items()}
         names = tuple(row) if check.kind == "rows" else key
         texts.append(", ".join(f"{name}={values[name.lower()]}" for name in names))

@@ -1,7 +1,7 @@
-"""One table's fault stays one table's: how steps of a batch that work on a single table fail, and how long they wait.
+"""Isolation of faults: an error in a step that works on one table blocks that table only.
 
-`contained` turns whatever goes wrong in such a step into TableBlocked, and `in_time` bounds the wait for the source.
-What concerns every table (a lost server, the end of the process) passes through unchanged.
+`contained` turns any error in such a step into TableBlocked, and `with_timeout` limits the wait for the source.
+Errors that concern every table (a lost server, the end of the process) pass through unchanged.
 """
 
 from __future__ import annotations
@@ -24,32 +24,34 @@ from adventureworks.errors import (
     TableBlocked,
     is_failure,
 )
-from adventureworks.warehouse import is_lost
+from adventureworks.warehouse import is_unavailable
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-"""Errors of the system that the next table would meet as well."""
+_SYSTEM_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""Errors of the operating system that would hit the next table as well."""
 
 
 NO_ANSWER = "table_answers"
-"""The rule that the source gives the state or the next rows of a table in time."""
+"""The rule that the source returns the state or the next rows of a table in time."""
 
 
 class NoAnswer(ServiceUnavailable):
-    """The source gave nothing within the limit. What was asked is still running, and its connection cannot be used."""
+    """The source did not answer within the timeout. The request is still running, and its connection cannot be used."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"The source gave no answer for {seconds / 60:g} minutes.", "Check it: adventureworks doctor")
+        super().__init__(
+            f"The source did not answer within {seconds / 60:g} minutes.", "Check it: adventureworks doctor"
+        )
 
 
 @contextmanager
 def contained(asset: str, rule: str, step: str, details: Callable[[], str] = str) -> Iterator[None]:
-    """Raises TableBlocked, with this rule, for whatever fails inside and concerns this table alone.
+    """Convert an error in the block that concerns only this table to TableBlocked with this rule.
 
-    `step` ends the sentence "it could not be …"; `details` gives what else is known of the cause, such as the column.
+    `step` completes the sentence "it could not be …"; `details` returns more about the cause, such as the column.
     """
     try:
         yield
@@ -62,10 +64,10 @@ def contained(asset: str, rule: str, step: str, details: Callable[[], str] = str
         raise TableBlocked(asset, rule, f"it could not be {step}: {details() or reason(error)}") from error
 
 
-def without_faulty(step: Callable[[], T], block: Callable[[TableBlocked], None]) -> T:
-    """What a step of a whole batch returns; it is repeated without each table whose fault ended it.
+def retry_without_faulty(step: Callable[[], T], block: Callable[[TableBlocked], None]) -> T:
+    """Run a step of a whole batch, repeating it without each table that made it fail; return the step's result.
 
-    `block` has to see to it that the next try leaves the table out. Raises TableBlocked where it did not.
+    `block` must ensure that the next attempt skips the table; otherwise TableBlocked is raised.
     """
     blocked: set[str] = set()
     while True:
@@ -79,29 +81,29 @@ def without_faulty(step: Callable[[], T], block: Callable[[TableBlocked], None])
 
 
 def concerns_every_table(error: BaseException) -> bool:
-    """Whether an error says nothing of the table that was worked on: a lost server, a full disk, the process's end."""
+    """Return whether an error is unrelated to the current table: a lost server, a full disk, the end of the process."""
     if isinstance(error, StatementTimeout):
         return False
     return (
         not is_failure(error)
         or isinstance(error, ServiceUnavailable | CandidateLost | ConnectionError | TimeoutError)
-        or is_lost(error)
-        or (isinstance(error, OSError) and error.errno in _OF_THE_MACHINE)
+        or is_unavailable(error)
+        or (isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS)
     )
 
 
 def reason(error: BaseException) -> str:
-    """What is known of an error that nobody foresaw. Its own text may quote data, so the log alone has that."""
+    """Describe an unexpected error without its own text, which may quote data and goes only to the log."""
     if isinstance(error, PlatformError):
         return str(error)
     state = getattr(error, "sqlstate", None)
-    return f"{type(error).__name__}{f' (SQLSTATE {state})' if state else ''}. The task's log tells more."
+    return f"{type(error).__name__}{f' (SQLSTATE {state})' if state else ''}. See the task's log for details."
 
 
-def in_time(work: Callable[[], T], seconds: float) -> T:
-    """What `work` returns. Raises NoAnswer where that takes longer: no driver can be interrupted in every wait.
+def with_timeout(work: Callable[[], T], seconds: float) -> T:
+    """Return the result of `work`. Raises NoAnswer after the timeout, since drivers cannot always be interrupted.
 
-    Work that does not end is left to a thread that ends with the process.
+    Work that does not end continues in a thread that ends with the process.
     """
     outcome: SimpleQueue[tuple[list[T], BaseException | None]] = SimpleQueue()
 
@@ -126,6 +128,6 @@ def _log(asset: str, step: str, error: BaseException) -> None:
     if entry is None or not (entry.protected or entry.personal):
         log.error("%s could not be %s", asset, step, exc_info=error)
         return
-    # The text of an error may quote a value; where it happened cannot.
-    where = "".join(traceback.format_tb(error.__traceback__))
-    log.error("%s could not be %s: %s\n%s", asset, step, type(error).__name__, where)
+    # The text of an error may quote a value; the stack trace does not.
+    trace = "".join(traceback.format_tb(error.__traceback__))
+    log.error("%s could not be %s: %s\n%s", asset, step, type(error).__name__, trace)

@@ -1,7 +1,7 @@
-"""Rows against their contract: types first, then the rules of the pandera model; good rows and bad rows part here.
+"""Validation of a batch against its contract: types first, then the rules of the pandera model.
 
-A batch is a polars frame of some ten thousand rows. What takes the whole table (keys across batches,
-references, volume) is not judged here.
+Good rows are separated from bad ones here. A batch is a polars frame of some ten thousand rows. Rules that need the
+whole table (keys across batches, references, volume) are not checked here.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ import polars as pl
 import pyarrow as pa
 
 from adventureworks.catalog import Mart, SourceTable
-from adventureworks.columns import Column, columns_of, key_of, source_columns_of
+from adventureworks.columns import Column, columns_of, key_of, source_columns_of, with_computed
 from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.gate import damage, survey
-from adventureworks.gate.conversion import converted, difference_of_types, parsed, type_name
+from adventureworks.gate.conversion import converted, parsed, type_mismatch, type_name
+from contracts import hierarchyid
 
 EXAMPLES = 3
-"""How many keys a message names."""
+"""Number of keys that a message names."""
 
 KEY_IS_UNIQUE = "key_is_unique"
-"""The rule that is broken by every row whose key comes more than once."""
+"""The rule broken by every row whose key occurs more than once."""
 
 _COMPARISONS = {
     "greater_than": ">",
@@ -37,7 +38,7 @@ _COMPARISONS = {
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why one row may not pass: its position in the batch, the broken rule, and the rule in words."""
+    """Why one row is rejected: its position in the batch, the broken rule, and the rule in words."""
 
     row: int
     rule: str
@@ -46,22 +47,25 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A batch in two parts. `good` has the contract's columns and types; `bad` has the columns as they came, and those
-    that were derived from them, as far as they could be."""
+    """A batch split into good and bad rows.
+
+    `good` has the contract's columns and types. `bad` has the columns as delivered, with the paths of
+    hierarchyids encoded, and the columns derived from them where that was possible.
+    """
 
     good: pl.DataFrame
     bad: pl.DataFrame
     keys: pl.DataFrame
-    """The key of each row of `bad`, in the contract's types; NULL where it is missing or cannot be read."""
+    """The key of each row of `bad`, in the contract's types; NULL if it is missing or cannot be read."""
     rejections: tuple[Rejection, ...]
-    """One for each row of `bad`, in its order; `row` counts in the batch."""
+    """One for each row of `bad`, in the same order; `row` is the position in the batch."""
 
 
-def with_whole_key(entry: SourceTable | Mart, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with a key that is never NULL, as the warehouse needs it.
+def without_null_keys(entry: SourceTable | Mart, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame with NULL in key columns replaced by the empty string, since the warehouse needs complete keys.
 
-    Where the contract lets a key be NULL at the source (the root of a hierarchy is the empty hierarchyid, which files
-    write as nothing), the empty text stands for it.
+    The contract lets some keys be NULL at the source: the root of a hierarchy is the empty hierarchyid, which files
+    write as an empty value.
     """
     key = key_of(entry)
     return frame.with_columns(
@@ -70,29 +74,32 @@ def with_whole_key(entry: SourceTable | Mart, frame: pl.DataFrame) -> pl.DataFra
 
 
 def without_padding(frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
-    """The frame without the blanks that a source puts behind texts of fixed width: `EA ` and `EA` are one code."""
+    """Return the frame without the trailing blanks of fixed-width text: `EA ` and `EA` are the same code."""
     padded = [column.name for column in columns if column.is_padded and frame.schema.get(column.name) == pl.String]
     return frame.with_columns(pl.col(padded).str.strip_chars_end(" ")) if padded else frame
 
 
-def hold_against(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
-    """Splits a batch into rows that keep the contract and rows that do not.
+def validate(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
+    """Split a batch into rows that satisfy the contract and rows that do not.
 
-    Raises TableBlocked where a column is missing or has another type: then no row of the table can be trusted.
+    Raises TableBlocked if a column is missing or has another type, because then no row of the table can be trusted.
     """
     frame = _frame(entry, batch)
-    columns = source_columns_of(entry)
-    missing = [column.name for column in columns if column.name not in frame.columns]
+    delivered = source_columns_of(entry)
+    missing = [column.name for column in delivered if column.name not in frame.columns and column.computed is None]
     if missing:
         raise TableBlocked(entry.asset, "columns_are_there", f"the source no longer has {_listed(missing)}.")
+    columns = tuple(column for column in delivered if column.name in frame.columns)
     frame = without_padding(frame.select(column.name for column in columns), columns)
-    # A CSV file knows nothing but text; there a value that does not parse condemns its row. Anywhere else text in the
-    # place of a number is a changed type, and condemns the table.
+    frame = _with_encoded_paths(frame, columns)
+    # A CSV file contains only text, so a value that does not parse makes only its row bad. In any other source, text
+    # in place of a number is a changed type, which blocks the table.
     parses_text = _is_all_text(frame)
     typed, unreadable = _typed(entry, frame, columns, parses_text)
+    typed = with_computed(entry, without_null_keys(entry, typed))
     derived, underivable = _derived(entry, typed)
-    typed = with_whole_key(entry, typed.hstack(derived)).select(column.name for column in columns_of(entry))
-    # Keys that are missing or wrong are not told as keys that come twice.
+    typed = typed.hstack(derived).select(column.name for column in columns_of(entry))
+    # Only the first rejection of a row is kept: report a missing or wrong key as such, not as a duplicate.
     rules = sorted(_broken_rules(entry, typed), key=lambda rejection: rejection.rule == KEY_IS_UNIQUE)
     broken = {rejection.row: rejection for rejection in reversed([*unreadable, *underivable, *rules])}
     rows = sorted(broken)
@@ -102,16 +109,32 @@ def hold_against(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
 
 
 def read_column(entry: SourceTable | Mart, batch: pa.RecordBatch, name: str) -> None:
-    """Reads one column of a batch as `hold_against` reads them all. Raises whatever goes wrong with it."""
+    """Read one column of a batch the way `validate` reads all of them; any error is passed on."""
     columns = tuple(column for column in source_columns_of(entry) if column.name == name)
     frame = _frame(entry, batch.select([name]))
     _typed(entry, frame, columns, _is_all_text(frame))
 
 
+def _with_encoded_paths(frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
+    """Return the frame with hierarchyids as hexadecimal digits. What is not a path stays, for the rules to judge."""
+
+    def encoded(text: str) -> str:
+        try:
+            return hierarchyid.encoded(text)
+        except ValueError:
+            return text
+
+    paths = [column.name for column in columns if column.is_hierarchy and frame.schema[column.name] == pl.String]
+    return frame.with_columns(
+        pl.when(pl.col(name).str.starts_with("/")).then(pl.col(name).map_elements(encoded, pl.String)).otherwise(name)
+        for name in paths
+    )
+
+
 def _frame(entry: SourceTable | Mart, batch: pa.RecordBatch) -> pl.DataFrame:
     frame = pl.from_arrow(batch)
     if not isinstance(frame, pl.DataFrame):
-        raise TypeError(f"{entry.asset}: a batch is a table, not a {type(frame).__name__}")
+        raise TypeError(f"{entry.asset}: a batch must be a table, not a {type(frame).__name__}")
     return frame
 
 
@@ -122,7 +145,7 @@ def _is_all_text(frame: pl.DataFrame) -> bool:
 def _typed(
     entry: SourceTable | Mart, frame: pl.DataFrame, columns: tuple[Column, ...], parses_text: bool
 ) -> tuple[pl.DataFrame, list[Rejection]]:
-    """The frame in the contract's types, NULL where a value has no place in its type, and the rows where that is so."""
+    """Return the frame in the contract's types, NULL where a value does not fit its type, and the rows affected."""
     typed: list[pl.Series] = []
     unreadable: list[Rejection] = []
     for column in columns:
@@ -130,36 +153,36 @@ def _typed(
         values = converted(series, column.dtype, parses_text)
         if values is None:
             raise TableBlocked(
-                entry.asset, "column_types_are_kept", difference_of_types(column.name, series.dtype, column.dtype)
+                entry.asset, "column_types_are_kept", type_mismatch(column.name, series.dtype, column.dtype)
             )
         typed.append(values)
         is_text = values.dtype == pl.String
         words = "is UTF-8 text" if is_text else f"is a {type_name(column.dtype)}"
         unreadable += _rejections(column, "is_readable", words, values.is_null() & series.is_not_null())
         if is_text:
-            # No database takes it, and no text means it.
-            spoilt = values.str.contains("\x00", literal=True).fill_null(False)
-            unreadable += _rejections(column, "is_text", "holds no NUL character", spoilt)
+            # The databases reject NUL characters, and no genuine text contains them.
+            with_nul = values.str.contains("\x00", literal=True).fill_null(False)
+            unreadable += _rejections(column, "is_text", "contains no NUL character", with_nul)
             if isinstance(entry, SourceTable):
                 unreadable += _damaged(column, values)
     return pl.DataFrame(typed), unreadable
 
 
 def _damaged(column: Column, texts: pl.Series) -> list[Rejection]:
-    """The rows whose text is not what somebody wrote, but what a program made of it on the way."""
+    """Return the rows whose text a program has altered on the way from its author."""
     if column.is_guid or column.is_hex:
         return []
-    undamaged = "holds no characters that a wrong encoding made (such as Ã© or U+FFFD)"
-    is_null = "has no word such as NULL or \\N in place of a missing value"
+    undamaged = "contains no characters produced by a wrong encoding (such as Ã© or U+FFFD)"
+    no_null_word = "contains no word such as NULL or \\N in place of a missing value"
     return [
         *_rejections(column, "is_undamaged", undamaged, damage.is_wrongly_decoded(texts)),
         *_rejections(
             column,
             "is_as_written",
-            "is the text itself, not the number or date that a spreadsheet made of it (such as 3.3E+13 or 1-Mar)",
+            "is the original text, not a number or date that a spreadsheet made of it (such as 3.3E+13 or 1-Mar)",
             damage.is_made_by_a_spreadsheet(texts),
         ),
-        *_rejections(column, "is_no_word_for_null", is_null, damage.stands_for_null(texts, column.nullable)),
+        *_rejections(column, "is_no_word_for_null", no_null_word, damage.stands_for_null(texts, column.nullable)),
     ]
 
 
@@ -169,35 +192,35 @@ def _rejections(column: Column, rule: str, words: str, broken: pl.Series) -> lis
 
 
 def _derived(entry: SourceTable | Mart, typed: pl.DataFrame) -> tuple[list[pl.Series], list[Rejection]]:
-    """The columns that the contract derives from others, and the rows where that fails."""
+    """Return the columns that the contract derives from others, and the rows where that fails."""
     wanted = [(column, column.derivation) for column in columns_of(entry) if column.derivation]
     derived: list[pl.Series] = []
     underivable: list[Rejection] = []
     for name, root in dict.fromkeys((origin.column, origin.root) for _, origin in wanted):
-        of_it = {origin.element: column for column, origin in wanted if origin.column == name}
-        texts, faults = survey.answers(typed[name], root, of_it.keys())
+        by_element = {origin.element: column for column, origin in wanted if origin.column == name}
+        texts, faults = survey.answers(typed[name], root, by_element.keys())
         underivable += [Rejection(fault.row, f"{name}_{fault.rule}", f"{name} {fault.words}") for fault in faults]
-        for element, column in of_it.items():
-            values = _answer(texts[element], column.dtype).alias(column.name)
+        for element, column in by_element.items():
+            values = _from_xml_text(texts[element], column.dtype).alias(column.name)
             message = f"{element} in {name} is a {type_name(column.dtype)}"
-            lost = (values.is_null() & texts[element].is_not_null()).arg_true()
-            underivable += [Rejection(row, f"{column.name}_is_readable", message) for row in lost]
+            unread = (values.is_null() & texts[element].is_not_null()).arg_true()
+            underivable += [Rejection(row, f"{column.name}_is_readable", message) for row in unread]
             derived.append(values)
     return derived, underivable
 
 
-def _answer(texts: pl.Series, target: pl.DataType) -> pl.Series:
-    """Texts as XML Schema writes them in the contract's type, NULL where they do not parse."""
+def _from_xml_text(texts: pl.Series, target: pl.DataType) -> pl.Series:
+    """Return texts in the notation of XML Schema as the contract's type, NULL where they do not parse."""
     if target == pl.String:
         return texts
     if target == pl.Date:
-        # A date of XML Schema may name its time zone; it stays that day.
+        # A date in XML Schema may carry a time zone; the day stays the same.
         texts = texts.str.replace(r"(Z|[+-]\d\d:\d\d)$", "")
     return parsed(texts, target)
 
 
 def _broken_rules(entry: SourceTable | Mart, frame: pl.DataFrame) -> list[Rejection]:
-    """The rules of the model that rows break, in the contract's order."""
+    """Return the rejections by the rules of the model, in the contract's order."""
     from pandera.errors import SchemaErrors
 
     try:
@@ -215,15 +238,15 @@ def _broken_rules(entry: SourceTable | Mart, frame: pl.DataFrame) -> list[Reject
 def _failing_rows(error: Any, rule: str, message: str) -> list[int]:
     output = error.check_output
     if not isinstance(output, pl.DataFrame) or "check_output" not in output.columns:
-        # A rule that could not be evaluated must never pass for one that was kept.
+        # A rule that could not be evaluated must never count as satisfied.
         raise PlatformError(
-            f"the contract's rule {rule} ({message}) could not be evaluated.", "The task's log tells more."
+            f"the contract's rule {rule} ({message}) could not be evaluated.", "See the task's log for details."
         ) from error
     return output["check_output"].eq_missing(False).arg_true().to_list()
 
 
 def _rule(error: Any, entry: SourceTable | Mart) -> tuple[str, str]:
-    """A rule's name, and the rule in words."""
+    """Return the rule's name, and the rule in words."""
     name = error.check if isinstance(error.check, str) else error.check.name
     column = getattr(error.schema, "name", None)
     if name == "field_uniqueness":
@@ -242,7 +265,7 @@ def _rule(error: Any, entry: SourceTable | Mart) -> tuple[str, str]:
     if name == "str_matches":
         return f"{column}_form", f"{column} matches {getattr(statistics['pattern'], 'pattern', statistics['pattern'])}"
     if name == "in_range":
-        return f"{column}_range", f"{column} lies from {statistics['min_value']} to {statistics['max_value']}"
+        return f"{column}_range", f"{column} is between {statistics['min_value']} and {statistics['max_value']}"
     if column in entry.contract.to_schema().columns and error.check.description:
         return f"{column}_{name}", f"{column} {error.check.description}"
     return name, _first_line(getattr(entry.contract, name, None)) or name.replace("_", " ")

@@ -1,4 +1,4 @@
-"""Which tables changed at the source since they were last read, and how they are shared out to load tasks."""
+"""Detection of the tables that changed at the source since they were last read, and their division into load tasks."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from adventureworks.catalog import SOURCE_TABLES, SourceTable, unit_of
 from adventureworks.columns import digest_of_columns
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.gate.checks import readable_references
-from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, in_time
+from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, with_timeout
 from adventureworks.settings import Settings
 from adventureworks.source import Source, TableState, open_source
 from adventureworks.warehouse import layout, open_warehouse, publication
-from adventureworks.warehouse.postgres import Connection, connections_kept
+from adventureworks.warehouse.postgres import Connection, reuse_connections
 
-# A load task takes about as long to start as it needs for this many rows.
+# Starting a load task takes about as long as loading this many rows.
 ROWS_PER_TASK = 60_000
 ROWS_OF_UNKNOWN_TABLE = 20_000
 
 
 @dataclass(frozen=True)
 class _Known:
-    """What is remembered of a table from the last reading of this source."""
+    """The recorded state of a table from the last reading of this source."""
 
     fingerprint: str
     blocked: bool
 
 
-@connections_kept()
+@reuse_connections()
 def detect(
     settings: Settings, run_id: str, *, everything: bool = False, accept: Collection[str] = ()
 ) -> list[list[str]]:
-    """Notes the changed tables in `ops.change`; returns them in groups, one for each load task.
+    """Record the changed tables in `ops.change`, and return them in groups, one for each load task.
 
-    `everything`: all tables are read whole, changed or not. `accept`: tables whose losses and unusual changes are
-    meant, in this run alone; their publish units with them. Raises PlatformError where there is no such table.
+    `everything`: read all tables whole, changed or not. `accept`: tables whose losses and unusual changes are
+    intentional, in this run only; it extends to their publish units. Raises PlatformError if there is no such table.
     """
     accepted = _with_units(accept)
     source = open_source(settings)
-    identity = in_time(source.identity, settings.table_timeout_minutes * 60)
+    identity = with_timeout(source.identity, settings.table_timeout_minutes * 60)
     with open_warehouse(settings).connect("detect") as connection:
         layout.prepare(connection)
         known = _known(connection, identity)
@@ -52,16 +52,16 @@ def detect(
             if everything or asset in accepted or asset not in known or _fingerprint(state) != known[asset].fingerprint
         }
         if changed:
-            # A table that was blocked may pass now that another one changed, and so may rows that missed a parent.
+            # Now that another table changed, a blocked table may pass, and so may rows whose parent was missing.
             changed |= {asset for asset, last in known.items() if last.blocked}
             changed |= _waiting_for_parents(settings, connection, changed)
         interrupted = publication.interrupted(connection)
-        # One that was read again since, and blocked, waits as others do: for a change.
+        # A table that has since been read again and blocked waits for a change, like other blocked tables.
         changed |= {asset for asset in interrupted if not _is_known_as_blocked(states[asset], known.get(asset))}
         whole = {asset for asset in changed if everything or asset not in known or asset in interrupted}
         connection.execute("delete from ops.change where run_id = %s", (run_id,))
         for asset in sorted(changed):
-            _note(
+            _record_change(
                 connection,
                 run_id,
                 asset,
@@ -76,7 +76,7 @@ def detect(
 
 
 def _with_units(assets: Collection[str]) -> frozenset[str]:
-    """These tables and those that are published together with them."""
+    """Return these tables and those that are published together with them."""
     unknown = sorted(set(assets) - SOURCE_TABLES.keys())
     if unknown:
         raise PlatformError(
@@ -86,11 +86,11 @@ def _with_units(assets: Collection[str]) -> frozenset[str]:
 
 
 def difference(settings: Settings) -> str | None:
-    """A digest of how the source differs from what was last read; None where it does not. The watcher's question."""
+    """Return a digest of how the source differs from its last reading, or None if it does not; used by the watcher."""
     source = open_source(settings)
     with open_warehouse(settings).connect("watch") as connection:
         layout.prepare(connection)
-        known = _known(connection, in_time(source.identity, settings.table_timeout_minutes * 60))
+        known = _known(connection, with_timeout(source.identity, settings.table_timeout_minutes * 60))
     found = [f"{asset} {_fingerprint(state)}" for asset, state in _states(source, known, settings).items()]
     seen = {f"{asset} {last.fingerprint}" for asset, last in known.items()}
     news = sorted(set(found) - seen)
@@ -102,20 +102,20 @@ def _is_known_as_blocked(state: TableState | TableBlocked, last: _Known | None) 
 
 
 def _states(source: Source, known: Mapping[str, _Known], settings: Settings) -> dict[str, TableState | TableBlocked]:
-    """The state of every table, or why it has none.
+    """Return the state of every table, or why it has none.
 
-    All are asked at once. Where that fails or takes too long, each is asked by itself, to find the table whose fault it
-    is. Raises what the source raised where it answers for no table.
+    All states are queried at once. If that fails or times out, each table is queried separately to find the faulty one.
+    If the source answers for none of them, its error is raised again.
     """
     tables = tuple(SOURCE_TABLES.values())
     fingerprints = {asset: last.fingerprint for asset, last in known.items()}
     seconds = settings.table_timeout_minutes * 60
     try:
-        return in_time(lambda: source.states(tables, fingerprints), seconds)
+        return with_timeout(lambda: source.states(tables, fingerprints), seconds)
     except BaseException as error:
         if not isinstance(error, ServiceUnavailable) and concerns_every_table(error):
             raise
-        in_time(source.identity, seconds)
+        with_timeout(source.identity, seconds)
         states = {table.asset: _state(source, table, fingerprints, settings) for table in tables}
         if not any(isinstance(state, TableState) for state in states.values()):
             raise
@@ -128,28 +128,28 @@ def _state(
     seconds = settings.table_timeout_minutes * 60
     try:
         with contained(table.asset, "table_is_readable", "asked for changes"):
-            return in_time(lambda: source.states([table], known), seconds)[table.asset]
+            return with_timeout(lambda: source.states([table], known), seconds)[table.asset]
     except TableBlocked as blocked:
         return blocked
     except NoAnswer:
-        # The others wait for this answer: the source has to be there, or the next one would not answer either.
-        in_time(source.identity, seconds)
-        cause = f"the source gave nothing of it for {settings.table_timeout_minutes:g} minutes."
+        # The other tables are still to be queried: make sure that the source itself answers.
+        with_timeout(source.identity, seconds)
+        cause = f"the source did not return its state within {settings.table_timeout_minutes:g} minutes."
         return TableBlocked(table.asset, NO_ANSWER, cause)
     except ServiceUnavailable as error:
-        in_time(source.identity, seconds)
-        return TableBlocked(table.asset, "table_is_readable", f"asking for its changes ended with: {error.cause}")
+        with_timeout(source.identity, seconds)
+        return TableBlocked(table.asset, "table_is_readable", f"the query for its changes failed: {error.cause}")
 
 
 def has_work(settings: Settings, run_id: str) -> bool:
-    """Whether a run found anything, be it only a table that cannot be read, or a version that nobody was told of."""
+    """Return whether a run found anything to do, including an unreadable table or an unannounced version."""
     with open_warehouse(settings).connect("detect") as connection:
         batch = connection.execute("select 1 from ops.change where run_id = %s limit 1", (run_id,)).fetchone()
         return batch is not None or bool(publication.unannounced(connection, list(SOURCE_TABLES)))
 
 
 def clear(connection: Connection, before: datetime) -> None:
-    """Forgets changes that were found before a moment, of tables that were published, or found the same, since."""
+    """Delete changes detected before a moment whose tables have since been published or found unchanged."""
     connection.execute(
         "delete from ops.change as c where c.detected_at < %s and not c.publishing and exists ("
         "select 1 from ops.change as n where n.asset = c.asset and n.detected_at > c.detected_at"
@@ -159,26 +159,25 @@ def clear(connection: Connection, before: datetime) -> None:
 
 
 def _known(connection: Connection, identity: str) -> dict[str, _Known]:
-    """What is remembered of the tables, as far as it was learnt from this source and of the present columns."""
+    """Return the recorded states of the tables, if they are from this source and for the current columns."""
     rows = connection.execute(
-        "select asset, fingerprint, blocked from ops.watermark where source = %s", (identity,)
+        "select asset, fingerprint, columns_digest, blocked from ops.watermark where source = %s", (identity,)
     ).fetchall()
     known = {}
-    for asset, noted, blocked in rows:
-        fingerprint, _, columns = noted.rpartition(" ")
-        # Rows that were read for other columns say nothing of those that the contract has now.
+    for asset, fingerprint, columns, blocked in rows:
+        # Rows that were read for other columns say nothing about the contract's current columns.
         if columns == digest_of_columns(SOURCE_TABLES[asset]):
             known[asset] = _Known(fingerprint, blocked)
     return known
 
 
 def _fingerprint(state: TableState | TableBlocked) -> str:
-    """What cannot be read has a fingerprint too: the same failure twice is no news."""
+    """Return a fingerprint of a state or a failure: the same failure twice is not a change."""
     return state.fingerprint if isinstance(state, TableState) else f"unreadable: {state.rule}: {state.detail}"
 
 
 def _waiting_for_parents(settings: Settings, connection: Connection, changed: set[str]) -> set[str]:
-    """Tables with rows in quarantine for want of a parent that may have come now."""
+    """Return tables that have rows in quarantine because of a missing parent that may now have arrived."""
     rows = connection.execute("select distinct asset, rule from ops.quarantined_row where status = 'open'").fetchall()
     waiting = set()
     for asset, rule in rows:
@@ -188,7 +187,7 @@ def _waiting_for_parents(settings: Settings, connection: Connection, changed: se
     return waiting
 
 
-def _note(
+def _record_change(
     connection: Connection,
     run_id: str,
     asset: str,
@@ -201,13 +200,14 @@ def _note(
 ) -> None:
     unreadable = state if isinstance(state, TableBlocked) else None
     connection.execute(
-        "insert into ops.change (run_id, asset, fingerprint, newest_change, source_rows, status, blocked_rule,"
-        " blocked_cause, source, whole, resumes, is_accepted)"
-        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "insert into ops.change (run_id, asset, fingerprint, columns_digest, newest_change, source_rows, status,"
+        " blocked_rule, blocked_cause, source, whole, resumes, is_accepted)"
+        " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             run_id,
             asset,
-            f"{_fingerprint(state)} {digest_of_columns(SOURCE_TABLES[asset])}",
+            _fingerprint(state),
+            digest_of_columns(SOURCE_TABLES[asset]),
             state.newest_change if isinstance(state, TableState) else None,
             state.rows if isinstance(state, TableState) else None,
             "blocked" if unreadable else "detected",
@@ -222,7 +222,7 @@ def _note(
 
 
 def _groups(states: Mapping[str, TableState], read_whole: set[str]) -> list[list[str]]:
-    """Groups of tables of about ROWS_PER_TASK rows to read; tables of one unit stay together, in one snapshot."""
+    """Group tables into about ROWS_PER_TASK rows to read; tables of one unit stay together, in one snapshot."""
     units = {tuple(sorted(unit_of(asset) & states.keys())) for asset in states}
     weights = {unit: sum(_rows_to_read(states[a], a in read_whole) for a in unit) for unit in units}
     groups: list[list[str]] = []

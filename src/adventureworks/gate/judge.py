@@ -1,8 +1,9 @@
 """The verdict on a batch of staged tables: which may be published, which keep their last good version, and why.
 
-In this order: too many vanished rows block a table, references set single rows aside, a share too large blocks it,
-checks on the candidates block it. What is blocked changes what the others may refer to, so this is repeated until
-nothing changes any more. `verdict.decide` decides from what is read here.
+The steps are, in this order: a table is blocked if too many rows vanished; rows with broken references are set aside;
+a table is blocked if too large a share is set aside, or if checks on the candidates fail. A blocked table changes what
+other tables may refer to, so the steps are repeated until nothing changes. `verdict.decide` makes the decisions from
+the findings collected here.
 """
 
 from __future__ import annotations
@@ -20,41 +21,42 @@ from adventureworks.errors import CandidateLost, PlatformError, TableBlocked
 from adventureworks.gate import losses, results
 from adventureworks.gate.check_files import DeclaredCheck, declared_checks
 from adventureworks.gate.checks import CheckOutcome, Reference, readable_references, run_checks
-from adventureworks.gate.containment import contained, without_faulty
+from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.gate.load import load, mark_blocked, note_blocked
 from adventureworks.gate.profiling import judge_changes
 from adventureworks.gate.verdict import Batch, Findings, Limits, SetAside, decide, failed_elsewhere, too_many
+from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import Warehouse, candidate, layout, open_warehouse, publication, quarantine, staging
-from adventureworks.warehouse.postgres import Connection, WarehouseConnection, connections_kept
-from adventureworks.warehouse.sql import names, quoted, table
+from adventureworks.warehouse.postgres import Connection, WarehouseConnection, reuse_connections
+from adventureworks.warehouse.sql import names, table
 
-EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001 - the source's dates have no zone
+EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001 - the source's dates have no time zone
 
 
-@connections_kept()
+@reuse_connections()
 def judge(settings: Settings, run_id: str) -> None:
-    """Writes the verdict on every staged table of a run into `ops.change` and `ops.check_result`.
+    """Write the verdict on every staged table of a run to `ops.change` and `ops.check_result`.
 
-    Tables whose staged rows were lost meanwhile are loaded again, and the batch is judged again. Raises
-    ServiceUnavailable where that happens again and again.
+    Tables whose staged rows were lost in the meantime are loaded again, and the batch is judged again. Raises
+    ServiceUnavailable if that happens repeatedly.
     """
 
-    def load_again() -> None:
-        load(settings, run_id, sorted(_lost(settings, run_id)))
+    def reload_lost_tables() -> None:
+        load(settings, run_id, sorted(_lost_tables(settings, run_id)))
 
     def step() -> None:
         _judge(settings, run_id)
-        lost = _lost(settings, run_id)
+        lost = _lost_tables(settings, run_id)
         if lost:
-            raise CandidateLost(f"The staged rows of {', '.join(sorted(lost))} are not those that were loaded.")
+            raise CandidateLost(f"The staged rows of {', '.join(sorted(lost))} differ from those that were loaded.")
 
-    candidate.staged_again(step, load_again)
+    candidate.with_restaging(step, reload_lost_tables)
 
 
-def _lost(settings: Settings, run_id: str) -> set[str]:
-    """Return the tables to load again, because what is staged of them is not what was loaded, and so was not judged."""
+def _lost_tables(settings: Settings, run_id: str) -> set[str]:
+    """Return the tables to load again, because their staged rows differ from those that were loaded."""
     with open_warehouse(settings).connect("check") as connection:
         rows = connection.execute(
             "select asset from ops.change where run_id = %s and (status = 'staged' or status = 'blocked' and judged)",
@@ -67,51 +69,51 @@ def _lost(settings: Settings, run_id: str) -> set[str]:
 
 
 def _judge(settings: Settings, run_id: str) -> None:
-    """Judges what is staged. Raises CandidateLost where staged rows are missing."""
+    """Judge the staged tables. Raises CandidateLost if staged rows are missing."""
     warehouse = open_warehouse(settings)
     faulty: set[str] = set()
 
-    def leave_out(fault: TableBlocked) -> None:
+    def skip(fault: TableBlocked) -> None:
         faulty.add(fault.table)
         note_blocked(warehouse, run_id, fault)
 
-    without_faulty(partial(_judge_batch, settings, run_id, warehouse, faulty), leave_out)
+    retry_without_faulty(partial(_judge_batch, settings, run_id, warehouse, faulty), skip)
 
 
 def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: Collection[str]) -> None:
-    """Raises TableBlocked for a table whose judging fails; those that are `faulty` already are left as they are."""
+    """Judge a batch, skipping the `faulty` tables. Raises TableBlocked for a table that cannot be judged."""
     with warehouse.connect("check") as connection:
         judging = _Judge(settings, run_id, connection, faulty)
-        judging.block(connection, Findings(losses=judging.find_losses(connection)))
-    # What readers would see of these tables is not checked yet.
+        judging.block(connection, Findings(losses=judging.find_lost_rows(connection)))
+    # The tables whose visible rows have not been checked yet.
     unchecked = judging.batch.passing
     while unchecked:
         settled = None
         while settled != judging.batch.blocked:
-            # A table that is blocked may leave rows of others without a parent.
+            # Blocking a table may leave rows of other tables without a parent.
             settled = judging.batch.blocked
             with warehouse.connect("check") as connection:
                 unchecked |= judging.set_orphans_aside(connection)
-                judging.block(connection, judging.find_rows(connection))
+                judging.block(connection, judging.find_bad_rows(connection))
             unchecked |= judging.batch.blocked - settled
         found = judging.check(unchecked)
         with warehouse.connect("check") as connection:
             judging.keep(connection, found)
             judging.block(connection, found)
-        # A table that is blocked shows its published rows again: what refers to it has to be checked against those.
+        # A blocked table shows its published rows again, so tables that refer to it must be checked against those.
         unchecked = judging.batch.blocked - settled
 
 
 class _Judge:
-    """Reads what `verdict.decide` asks of the tables of one run, and writes what it decides."""
+    """The collection of findings about the tables of one run for `verdict.decide`, and the record of its decisions."""
 
     def __init__(self, settings: Settings, run_id: str, connection: Connection, faulty: Collection[str]) -> None:
         self.settings = settings
         self.run_id = run_id
         self.folder = settings.checks_folder / "source"
         self.limits = Limits(settings.set_aside_limit, settings.set_aside_floor)
-        results.forget(connection, run_id)
-        # A check task that is tried again judges anew.
+        results.delete(connection, run_id)
+        # A retry of the check task judges everything again.
         connection.execute(
             "update ops.change set status = 'staged', judged = false, blocked_rule = null, blocked_cause = null"
             " where run_id = %s and status = 'blocked' and judged",
@@ -121,7 +123,7 @@ class _Judge:
             "select asset, status, is_accepted from ops.change where run_id = %s", (run_id,)
         ).fetchall()
         self.accepted = {asset for asset, _, is_accepted in rows if is_accepted}
-        # The foreign keys of a table; none where its check file cannot be read, for which it is blocked later.
+        # The foreign keys by table; empty if its check file cannot be read, which blocks the table later.
         self.references = {asset: readable_references(self.folder, asset) for asset in SOURCE_TABLES}
         self.batch = Batch(
             tables=frozenset(asset for asset, status, _ in rows if status == "staged"),
@@ -133,29 +135,29 @@ class _Judge:
             self._show(connection, asset)
 
     def block(self, connection: Connection, found: Findings) -> None:
-        """Blocks tables for what was found, each for the first reason; they show their published rows again."""
+        """Block tables because of findings, each for the first reason; they show their published rows again."""
         for reason in decide(self.batch, found, self.limits):
             if reason.evidence:
-                results.remember(connection, self.run_id, [reason.evidence], kind="reference")
+                results.record(connection, self.run_id, [reason.evidence], kind="reference")
             if reason.table not in self.batch.blocked:
                 fault = TableBlocked(reason.table, reason.rule, reason.cause)
                 mark_blocked(connection, self.run_id, fault, judged=True)
                 self.batch = replace(self.batch, blocked=self.batch.blocked | {reason.table})
                 self._show(connection, reason.table)
 
-    def find_losses(self, connection: Connection) -> list[CheckOutcome]:
-        """Return what vanished from tables whose owner did not accept that."""
+    def find_lost_rows(self, connection: Connection) -> list[CheckOutcome]:
+        """Return the losses of tables whose owner has not accepted them."""
         found = []
         for asset in sorted(self.batch.passing - self.accepted):
             with _checking(asset):
-                lost = losses.found_in(connection, SOURCE_TABLES[asset], self.settings.lost_limit)
+                lost = losses.find_loss(connection, SOURCE_TABLES[asset], self.settings.lost_limit)
             if lost:
                 found.append(lost)
         return found
 
     def set_orphans_aside(self, connection: WarehouseConnection) -> set[str]:
-        """Sets rows aside that refer to nothing; returns their tables."""
-        moved = set()
+        """Set aside rows whose parent is missing, and return their tables."""
+        changed = set()
         for asset in self._parents_first():
             for reference in self.references[asset]:
                 with _checking(asset):
@@ -165,17 +167,17 @@ class _Judge:
                     removed = staging.set_aside(connection, entry, orphans, reference.rule, message, self.run_id)
                     if removed:
                         candidate.shrink(connection, self.run_id, entry, removed)
-                        moved.add(asset)
-        return moved
+                        changed.add(asset)
+        return changed
 
-    def find_rows(self, connection: WarehouseConnection) -> Findings:
-        """Return what is set aside of each table, and which rows have lost their parent."""
+    def find_bad_rows(self, connection: WarehouseConnection) -> Findings:
+        """Return the tables with too many rows set aside, and the rows that refer to vanished rows."""
         aside: dict[str, SetAside] = {}
         shrunk = set()
         for asset in sorted(self.batch.passing):
             with _checking(asset):
                 bad, delivered = staging.share_set_aside(connection, SOURCE_TABLES[asset])
-                # Which rules and rows that are is asked only where it is told.
+                # Rules and examples are read only for tables that will be blocked.
                 if too_many(bad, delivered, self.limits):
                     examples = tuple(quarantine.example_keys(connection, asset, "staged"))
                     aside[asset] = SetAside(bad, delivered, _rules_broken(connection, asset), examples)
@@ -192,10 +194,10 @@ class _Judge:
         return Findings(set_aside=aside, orphans=list(orphans.values()))
 
     def check(self, changed: frozenset[str]) -> Findings:
-        """Runs the rules that read any of the tables that changed, as long as one of their tables may pass.
+        """Run the rules that read any of the changed tables, provided that one of the tables they read is passing.
 
-        A rule of a table outside the batch, or of a blocked one, is held against its published rows; its references
-        are those that `find_rows` looks at.
+        Rules of a blocked table, or of a table outside the batch, run on its published rows; `find_bad_rows` covers
+        its references.
         """
         passing = self.batch.passing
         whole = changed & passing
@@ -224,18 +226,18 @@ class _Judge:
         )
 
     def keep(self, connection: Connection, found: Findings) -> None:
-        """Keeps what checks found, and how changes differ from the versions before."""
+        """Record the outcomes of checks, and how changes differ from earlier versions."""
         own = [one for one in found.checks if one.table in self.batch.passing]
-        results.remember(connection, self.run_id, own)
-        # Those that fail are kept with the tables that are blamed for it.
+        results.record(connection, self.run_id, own)
+        # Failures are recorded with the tables that caused them.
         others = [one for one in found.checks if one.table not in self.batch.passing and one.outcome != "fail"]
-        results.remember(connection, self.run_id, others, kind="between")
+        results.record(connection, self.run_id, others, kind="between")
         for asset in sorted({shape.table for shape in found.shapes}):
-            results.forget_kind(connection, self.run_id, asset, "profile")
-        results.remember(connection, self.run_id, found.shapes, kind="profile")
+            results.delete_kind(connection, self.run_id, asset, "profile")
+        results.record(connection, self.run_id, found.shapes, kind="profile")
 
     def _show(self, connection: Connection, asset: str) -> None:
-        """Lets checks see of a table what readers would: the candidate while it passes, else the published rows."""
+        """Show checks what readers would see of a table: the candidate if it is passing, else the published rows."""
         with _checking(asset):
             if asset in self.batch.passing:
                 staging.show_candidate(connection, SOURCE_TABLES[asset])
@@ -243,18 +245,18 @@ class _Judge:
                 layout.show_published(connection, SOURCE_TABLES[asset])
 
     def _expected_rows(self, connection: Connection, asset: str) -> int:
-        """The published rows without those that move to an archive."""
+        """Return the number of published rows, without those that move to an archive."""
         return publication.source_table_rows(connection, asset) - losses.archived(connection, SOURCE_TABLES[asset])
 
     def _checks_of(self, asset: str) -> tuple[DeclaredCheck, ...]:
-        """The checks of a table; none where their file cannot be read."""
+        """Return the checks of a table; empty if its file cannot be read."""
         try:
             return declared_checks(self.folder, asset)
         except PlatformError:
             return ()
 
     def _broken_already(self, rules: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """By table and rule: how many of the published rows break these rules."""
+        """Return by table and rule how many published rows break these rules."""
         if not rules:
             return {}
         only: dict[str, set[str]] = {}
@@ -264,15 +266,15 @@ class _Judge:
         return {(outcome.table, outcome.rule): outcome.failed or 0 for outcome in outcomes}
 
     def _stale_before(self, connection: Connection, asset: str) -> datetime:
-        """The earliest newest change that a table may have: a little before that of the rows that are published."""
+        """Return the earliest acceptable newest change of a table, slightly before that of the published rows."""
         tolerance = timedelta(days=self.settings.stale_after_days)
-        # A false date of a row that was published before such rows were set aside does not count.
+        # Ignore a false date that was published before the gate set such rows aside.
         latest = publication.latest_change(connection, self.run_id, asset)
         newest = publication.newest_change(connection, SOURCE_TABLES[asset], latest)
         return max(newest, EARLIEST + tolerance) - tolerance if newest else EARLIEST
 
     def _parents_first(self) -> list[str]:
-        """A parent comes before its children: a row set aside takes its children with it."""
+        """Return the passing tables, parents first: the children of a row that is set aside are set aside, too."""
         assets = self.batch.passing
         order = TopologicalSorter({asset: {*self.batch.parents[asset]} & assets - {asset} for asset in sorted(assets)})
         try:
@@ -282,12 +284,12 @@ class _Judge:
 
 
 def _checking(asset: str) -> AbstractContextManager[None]:
-    """What fails inside blocks this table, and the batch is judged without it."""
+    """Block this table if the block fails, so that the batch is judged without it."""
     return contained(asset, "can_be_checked", "checked")
 
 
 def _orphan(reference: Reference, alias: str) -> str:
-    """The condition that a row refers to a parent that the candidate does not have."""
+    """Return the condition that a row refers to a parent that is not in the candidate."""
     given = " and ".join(f"{alias}.{quoted(column)} is not null" for column in reference.columns)
     pairs = zip(reference.parent_columns, reference.columns, strict=True)
     match = " and ".join(f"p.{quoted(theirs)} = {alias}.{quoted(ours)}" for theirs, ours in pairs)
@@ -304,7 +306,7 @@ def _rules_broken(connection: Connection, asset: str) -> str:
 
 
 def _orphaned(connection: Connection, child: str, reference: Reference) -> CheckOutcome | None:
-    """Return how many rows still refer to vanished rows of the parent, as a finding of the parent."""
+    """Return how many rows still refer to vanished rows of the parent, as a finding about the parent."""
     key = shown_key_of(SOURCE_TABLES[child])
     shown = f", {names(key, 'c')}" if key else ""
     rows = connection.execute(
@@ -314,8 +316,8 @@ def _orphaned(connection: Connection, child: str, reference: Reference) -> Check
     if not rows:
         return None
     count = int(rows[0][0])
-    refer = "row of {0} refers" if count == 1 else "rows of {0} refer"
-    cause = f"rows vanished to which {count:,} {refer.format(child)} by {', '.join(reference.columns)}."
+    refer = "row of {0} still refers" if count == 1 else "rows of {0} still refer"
+    cause = f"{count:,} {refer.format(child)} to rows that vanished, by {', '.join(reference.columns)}."
     examples = keys_as_text(key, (row[1:] for row in rows))
     return CheckOutcome(reference.parent, "referenced_rows_are_there", "fail", count, cause, examples, "referential")
 

@@ -1,4 +1,4 @@
-"""From the source into staging: a table's changed rows, batch by batch, bad rows into quarantine on the way."""
+"""Loading of changed rows from the source into staging, batch by batch; bad rows go to quarantine."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import columns_of, key_of
 from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.gate.containment import NO_ANSWER, concerns_every_table, contained
-from adventureworks.gate.contract import Verdict, hold_against, read_column, with_whole_key
+from adventureworks.gate.contract import Verdict, read_column, validate, without_null_keys
 from adventureworks.gate.reading import SourceLost, TableReading
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
 from adventureworks.warehouse import Warehouse, candidate, open_warehouse, quarantine, staging
-from adventureworks.warehouse.postgres import Append, Connection, WarehouseConnection, connections_kept
+from adventureworks.warehouse.postgres import Append, Connection, WarehouseConnection, reuse_connections
 from adventureworks.warehouse.sql import in_order
 
-# Beyond this many rows in quarantine by one run the table is blocked anyway, and more would only fill the disk.
+# With more rows than this in quarantine the table is blocked anyway, and further rows would only fill the disk.
 MOST_BAD_ROWS = 100_000
 
-# Beyond this many keys to look up one by one, reading the table whole is quicker, and takes no memory for keys.
+# With more keys than this to look up individually, reading the whole table is faster and needs no memory for keys.
 MOST_LATE_ROWS = 50_000
 
 MOST_LOSSES = 2
-"""A table whose reading ends this often with a lost connection is blocked the next time: the server is there."""
+"""Number of times a reading of a table may end with a lost connection; the next time, the table is blocked."""
 
 _abandoned: list[ExitStack] = []
-"""Views of the source that a hanging driver still uses; they end with the process."""
+"""Snapshots of the source that a hanging driver still uses; they are released when the process ends."""
 
-MENDED_ELSEWHERE = frozenset(
+FIXED_ELSEWHERE = frozenset(
     {
         "can_be_checked",
         "can_be_loaded",
@@ -51,29 +51,29 @@ MENDED_ELSEWHERE = frozenset(
         "table_is_seen_whole",
     }
 )
-"""Rules that a grant, a disk or a release mends: while they are broken the table is read again, ever more rarely."""
+"""Rules fixed by a grant, a disk or a release: while one is broken, the table is read again at growing intervals."""
 
-# No row is younger: the comparison of keys is then about all of them.
-_EVER = datetime(9999, 12, 31)  # noqa: DTZ001
+# Later than any modification date, so that the comparison of keys covers all rows.
+_END_OF_TIME = datetime(9999, 12, 31)  # noqa: DTZ001
 
 _NUMBER_OR_DATE = re.compile(r"-?\d{1,10}(?:[-: T.]\d{1,6})*")
 
 
-@connections_kept()
+@reuse_connections()
 def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, int]:
-    """Stages the changes of these tables, read from one snapshot; returns the rows read of each.
+    """Stage the changes of these tables, read from one snapshot, and return the number of rows read per table.
 
-    A table that cannot be read as its contract says, that cannot be loaded for whatever reason, or of which the source
-    gives nothing for too long is marked blocked; the others go on. Where the connection is lost, the others are loaded
-    first, then ServiceUnavailable is raised: run it again, staging starts anew.
+    A table is marked as blocked if it does not have the form that its contract demands, cannot be loaded for any other
+    reason, or times out at the source; the others are still loaded. If the connection is lost, the others are loaded
+    first, then ServiceUnavailable is raised: a retry stages the tables from the beginning.
     """
     warehouse, source = open_warehouse(settings), open_source(settings)
     counts: dict[str, int] = {}
     lost: ServiceUnavailable | None = None
     waiting = list(assets)
     while waiting:
-        with ExitStack() as view, warehouse.bulk_loader() as append:
-            snapshot = view.enter_context(source.snapshot())
+        with ExitStack() as stack, warehouse.bulk_loader() as append:
+            snapshot = stack.enter_context(source.snapshot())
             for asset in list(waiting):
                 waiting.remove(asset)
                 entry = SOURCE_TABLES[asset]
@@ -83,11 +83,11 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
                 except TableBlocked as blocked:
                     note_blocked(warehouse, run_id, blocked)
                     if blocked.rule == NO_ANSWER and not snapshot.spent:
-                        # A thread still waits in the driver: to close this view would crash the process.
-                        _abandoned.append(view.pop_all())
+                        # A thread still waits in the driver: closing this snapshot would crash the process.
+                        _abandoned.append(stack.pop_all())
                         break
                     if snapshot.spent or blocked.rule == "can_be_loaded":
-                        # Snapshot and loader may be unusable; the rest gets new ones.
+                        # Snapshot and loader may be unusable, so the remaining tables get new ones.
                         break
                 except SourceLost as error:
                     if _times_lost(warehouse, run_id, asset) > MOST_LOSSES:
@@ -102,13 +102,13 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
 
 
 def note_blocked(warehouse: Warehouse, run_id: str, blocked: TableBlocked) -> None:
-    """Marks a table of this run as blocked, whatever the check task says later."""
+    """Mark a table of this run as blocked, regardless of the later verdict of the check task."""
     with warehouse.connect("load") as connection:
         mark_blocked(connection, run_id, blocked)
 
 
 def _times_lost(warehouse: Warehouse, run_id: str, asset: str) -> int:
-    """Counts one more reading of a table that ended with a lost connection; returns how many there were in this run."""
+    """Count a reading of a table that lost the connection, and return the number of such readings in this run."""
     with warehouse.connect("load") as connection:
         row = connection.execute(
             "update ops.change set times_lost = times_lost + 1 where run_id = %s and asset = %s returning times_lost",
@@ -118,17 +118,18 @@ def _times_lost(warehouse: Warehouse, run_id: str, asset: str) -> int:
 
 
 def mark_blocked(connection: Connection, run_id: str, blocked: TableBlocked, *, judged: bool = False) -> None:
-    """Remembers why a table of this run may not be published; `judged`: the check task said so."""
+    """Record why a table of this run must not be published; `judged`: the check task decided it."""
     connection.execute(
         "update ops.change set status = 'blocked', blocked_rule = %(rule)s, blocked_cause = %(cause)s,"
-        # What is no fault of the data may be mended without a change of it: then it is not known as read.
-        " judged = %(judged)s, fingerprint = case when %(again)s then '' else fingerprint end"
+        # A fault outside the data may be fixed without a change of the data, so the table must not count as read.
+        " judged = %(judged)s, fingerprint = case when %(again)s then '' else fingerprint end,"
+        " columns_digest = case when %(again)s then '' else columns_digest end"
         " where run_id = %(run)s and asset = %(asset)s",
         {
             "rule": blocked.rule,
             "cause": blocked.detail,
             "judged": judged,
-            "again": blocked.rule in MENDED_ELSEWHERE,
+            "again": blocked.rule in FIXED_ELSEWHERE,
             "run": run_id,
             "asset": blocked.table,
         },
@@ -144,7 +145,7 @@ def _load_table(
     entry: SourceTable,
 ) -> int:
     with warehouse.connect("load") as connection:
-        quarantine.begin(connection, entry.asset, settings.keep_days)
+        quarantine.discard_unpublished(connection, entry.asset, settings.keep_days)
         staging.start(connection, entry)
         latest = _note_latest_change(connection, snapshot, run_id, entry.asset)
         last = None if snapshot.complete else _last_reading(connection, run_id, entry.asset, latest)
@@ -161,7 +162,7 @@ def _load_table(
 
     for batch in _batches(warehouse, reading, stage, entry, since, last.fingerprint if last else None):
         with contained(entry.asset, "can_be_loaded", "read", partial(_unreadable_column, entry, batch)):
-            verdict = hold_against(entry, batch)
+            verdict = validate(entry, batch)
         good = protected(entry, verdict.good).with_columns(pl.lit(False).alias(staging.SAME))
         with contained(entry.asset, "can_be_loaded", "stored", partial(_refused_column, append, entry, good)):
             stage(staging.rows_table(entry.asset), good)
@@ -175,11 +176,11 @@ def _load_table(
                     entry.asset, "few_rows_are_set_aside", f"{bad:,} of {read:,} rows break the contract."
                 )
     with warehouse.connect("load") as connection:
-        staging.require(connection, staged)
+        staging.require_rows(connection, staged)
         staging.set_aside_modified_later(connection, entry, latest, run_id)
         staging.set_aside_duplicates(connection, entry, run_id)
         staging.settle(connection, entry, whole=since is None, find_gone=not keys_unknown)
-        quarantine.foresee(connection, entry, whole=since is None, keys_unknown=keys_unknown)
+        quarantine.set_next_status(connection, entry, whole=since is None, keys_unknown=keys_unknown)
         candidate.record(connection, run_id, entry)
         connection.execute(
             "update ops.change set status = 'staged', rows_read = %s, blocked_rule = null, blocked_cause = null"
@@ -191,20 +192,20 @@ def _load_table(
 
 @dataclass(frozen=True)
 class _Reading:
-    """What is remembered of a table from the last time that its rows were published."""
+    """The state of a table when its rows were last published."""
 
     newest_change: datetime
     fingerprint: str | None
-    """None: it is that of a later state, which could not be published."""
+    """None if the recorded fingerprint is that of a later state, which could not be published."""
 
 
 def _note_latest_change(connection: Connection, snapshot: Snapshot, run_id: str, asset: str) -> datetime | None:
-    """Notes and returns the moment after which no row of this reading can have been modified, in UTC.
+    """Record and return the moment after which no row of this reading can have been modified, in UTC.
 
-    Models and checks have no clock: they would give another result tomorrow. Here one is right, since the question is
-    whether a date can be true: what was read was written before it was read. A false date in the future would become
-    the watermark, and every honest delivery would then look stale. Two clocks are asked, the source's and, as the
-    moment of detection, that of the records, so that one that is late sets nothing aside; a day is left for time zones.
+    Models and checks must not read the clock, because their results would differ from day to day. A clock is justified
+    here, because a row must have been written before it was read. A false date in the future would become the
+    watermark, and every correct delivery would then look stale. The later of two clocks counts, that of the source and
+    that of the records at detection, so that a slow clock sets no rows aside; one day is added for time zones.
     """
     row = connection.execute(
         "update ops.change set latest_change = greatest(cast(detected_at as timestamp), cast(%s as timestamp))"
@@ -215,7 +216,7 @@ def _note_latest_change(connection: Connection, snapshot: Snapshot, run_id: str,
 
 
 def _last_reading(connection: Connection, run_id: str, asset: str, latest: datetime | None) -> _Reading | None:
-    """None: nothing that would help to read less than everything. A watermark after `latest` is false."""
+    """Return the last reading, or None if the whole table must be read. A watermark after `latest` is false."""
     row = connection.execute(
         "select w.newest_change, w.fingerprint, w.blocked from ops.watermark as w join ops.change as c using (asset)"
         " where c.run_id = %s and c.asset = %s and not c.whole",
@@ -223,33 +224,35 @@ def _last_reading(connection: Connection, run_id: str, asset: str, latest: datet
     ).fetchone()
     if row is None or row[0] is None or (latest and row[0] > latest):
         return None
-    if any(column.is_padded for column in staging.key_columns(SOURCE_TABLES[asset])):
-        # Some keys would be looked up one by one, and not every source takes them without their padding.
+    if any(column.is_padded or column.is_hierarchy for column in staging.key_columns(SOURCE_TABLES[asset])):
+        # Some keys would be looked up individually, and not every source knows them without padding, or encoded.
         return None
-    newest, noted, blocked = row
-    return _Reading(newest, None if blocked else noted.rpartition(" ")[0])
+    newest, fingerprint, blocked = row
+    return _Reading(newest, None if blocked else fingerprint)
 
 
 def _unreadable_column(entry: SourceTable, batch: pa.RecordBatch) -> str:
-    """Names the columns that cannot be read, each tried by itself; empty where none is to blame."""
-    found = [name for name in batch.schema.names if not _works(partial(read_column, entry, batch, name))]
+    """Describe the columns that cannot be read, trying each one separately; empty if all of them can."""
+    found = [name for name in batch.schema.names if not _succeeds(partial(read_column, entry, batch, name))]
     types = ", ".join(f"column {name} ({batch.schema.field(name).type})" for name in found)
-    return f"{types} cannot be read. The task's log tells more." if found else ""
+    return f"{types} cannot be read. See the task's log for details." if found else ""
 
 
 def _refused_column(append: Append, entry: SourceTable, rows: pl.DataFrame) -> str:
-    """Names the columns that the warehouse refuses, each tried by itself; empty where none is to blame."""
-    # The table is blocked: what the trials leave in its staging table is never published.
+    """Name the columns that the warehouse refuses, trying each one separately; empty if it accepts all of them."""
+    # The table is blocked, so rows that the trials leave in its staging table are never published.
     trial = partial(append, "staging", staging.rows_table(entry.asset))
     found = [
         column.name
         for column in columns_of(entry)
-        if not _works(partial(trial, rows.select(column.name, staging.SAME)))
+        if not _succeeds(partial(trial, rows.select(column.name, staging.SAME)))
     ]
-    return f"the warehouse refuses values of column {', '.join(found)}. The task's log tells more." if found else ""
+    return (
+        f"the warehouse refuses values of column {', '.join(found)}. See the task's log for details." if found else ""
+    )
 
 
-def _works(trial: Callable[[], object]) -> bool:
+def _succeeds(trial: Callable[[], object]) -> bool:
     try:
         trial()
     except BaseException as error:
@@ -267,8 +270,11 @@ def _batches(
     since: datetime | None,
     known: str | None,
 ) -> Iterator[pa.RecordBatch]:
-    """Everything, or what changed: the rows that the source says, or else those from `since` on; and those that the
-    comparison of keys finds besides. `known` is the fingerprint of what is published."""
+    """Yield all rows, or only the changed ones.
+
+    Changed are the rows that the source tracks as changed, or else those modified since `since`, and the rows that the
+    comparison of keys finds in addition. `known` is the fingerprint of the published state.
+    """
     if since is None:
         yield from reading.rows()
         return
@@ -277,7 +283,7 @@ def _batches(
             stage(staging.keys_table(entry.asset), _keys(entry, pl.DataFrame(batch)))
     tracks = reading.tracks()
     changed = reading.changed_keys(known, MOST_LATE_ROWS) if tracks and known is not None else None
-    before = _EVER if tracks else since
+    before = _END_OF_TIME if tracks else since
     with warehouse.connect("load") as connection:
         late = staging.keys_to_read(connection, entry, before.isoformat(sep=" "), MOST_LATE_ROWS)
     if late is None or (tracks and changed is None):
@@ -285,20 +291,20 @@ def _batches(
         return
     if not tracks:
         yield from reading.rows(since)
-    wanted = _together(changed, late)
+    wanted = _combined_keys(changed, late)
     if wanted.num_rows:
         yield from reading.rows_by_key(wanted)
 
 
-def _together(changed: pa.Table | None, late: pa.Table) -> pa.Table:
-    """The keys of both; `late` takes the types that the source gives."""
+def _combined_keys(changed: pa.Table | None, late: pa.Table) -> pa.Table:
+    """Return the keys of both tables, with the types of `changed`, which are those of the source."""
     if changed is None or not late.num_rows:
         return late if changed is None else changed
     return pa.concat_tables([changed, late.select(changed.column_names).cast(changed.schema)])
 
 
 def _keys(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
-    """Keys and modification dates in the contract's types. Raises TableBlocked where a key has another type."""
+    """Return keys and modification dates in the contract's types. Raises TableBlocked if a key has another type."""
     columns = []
     for column in staging.key_columns(entry):
         series = frame[column.name]
@@ -309,11 +315,11 @@ def _keys(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
             )
         columns.append(values)
     keys = pl.DataFrame([*columns, frame[entry.modified].alias("__modified")])
-    return with_whole_key(entry, keys)
+    return without_null_keys(entry, keys)
 
 
 def protected(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame as the warehouse may hold it: secret columns cut down to what the catalogue allows."""
+    """Return the frame with secret columns masked as the catalogue demands."""
     columns = []
     for name, protection in entry.protected.items():
         text = pl.col(name).cast(pl.String)
@@ -325,9 +331,9 @@ def protected(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
 def _put_in_quarantine(
     connection: WarehouseConnection, entry: SourceTable, verdict: Verdict, run_id: str, seen: set[tuple[str, str]]
 ) -> bool:
-    """Writes the bad rows of a batch; True if one of them does not tell its key.
+    """Write the bad rows of a batch to quarantine; return whether the key of any of them is unknown.
 
-    A row that is read twice in one run, by date and by key, is set aside once: `seen` remembers those of the table.
+    A row that is read twice in one run, by date and by key, is set aside once: `seen` contains the rows so far.
     """
     key = key_of(entry)
     readable = {column.name: column.dtype for column in columns_of(entry)}
@@ -335,7 +341,7 @@ def _put_in_quarantine(
     unknown = False
     found = zip(verdict.bad.iter_rows(named=True), verdict.keys.iter_rows(named=True), verdict.rejections, strict=True)
     for row, typed, rejection in found:
-        # In the contract's type a key compares with those of good rows, however the source writes it.
+        # In the contract's type a key can be compared with those of good rows, however the source writes it.
         identity = {
             name: _shown(entry, row[name] if typed[name] is None else typed[name], readable[name]) for name in key
         }
@@ -354,9 +360,10 @@ def _put_in_quarantine(
 
 
 def _shown(entry: SourceTable, value: Any, dtype: pl.DataType) -> str | None:
-    """A value of a bad row as quarantine may hold it.
+    """Return a value of a bad row as the quarantine may store it.
 
-    In a table with secrets a shifted row may carry one in any column: there, only short numbers and dates are kept.
+    In a table with secret columns, a shifted row may have a secret in any column, so only short numbers and dates are
+    kept.
     """
     text = as_text(value)
     if text is None or not entry.protected:
@@ -366,7 +373,7 @@ def _shown(entry: SourceTable, value: Any, dtype: pl.DataType) -> str | None:
 
 
 def as_text(value: Any) -> str | None:
-    """A value the way the warehouse casts it to text, so that keys compare."""
+    """Return a value as text the way the warehouse casts it, so that keys can be compared."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bytes):
@@ -380,12 +387,12 @@ def as_text(value: Any) -> str | None:
 
 
 def row_key(identity: dict[str, str | None]) -> str:
-    """A row's identity as the warehouse writes it (`jsonb`: short names first), so that keys compare as text."""
+    """Return a row's key as the warehouse writes it (`jsonb`: short names first), so that keys compare as text."""
     return _json({name: identity[name] for name in in_order(identity)})
 
 
 def _json(values: dict[str, str | None]) -> str:
-    # PostgreSQL's text takes no NUL character.
+    # PostgreSQL text cannot contain NUL characters.
     return json.dumps(
         {name: value and value.replace("\x00", "\N{REPLACEMENT CHARACTER}") for name, value in values.items()},
         ensure_ascii=False,

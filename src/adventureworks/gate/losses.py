@@ -1,38 +1,39 @@
-"""What vanished from a dated table since it was published: whole months, or many rows at once.
+"""Detection of rows that vanished from a dated table since it was published: whole months, or many rows at once.
 
-The published rows are what counts, whichever source they came from and however that is addressed.
+The comparison is with the published rows, whatever source they came from and whatever its address is.
 """
 
 from __future__ import annotations
 
 import json
 
-from adventureworks.catalog import SourceTable, unit_of
+from adventureworks.catalog import INGESTION, SourceTable, unit_of
 from adventureworks.columns import key_of, keys_as_text, shown_key_of
 from adventureworks.gate.checks import CheckOutcome
 from adventureworks.gate.contract import EXAMPLES
+from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse import staging
 from adventureworks.warehouse.postgres import Connection
-from adventureworks.warehouse.sql import equal, names, quoted, table
+from adventureworks.warehouse.sql import equal, names, table
 
 RULES = frozenset({"keeps_its_months", "keeps_most_of_its_rows", "is_fresh"})
-"""The rules that what is meant to vanish may break."""
+"""The rules that a deliberate deletion of rows may break."""
 
 FEW_ROWS = 20
-"""So many rows may vanish at once, however small the table."""
+"""Number of rows that may vanish at once, however small the table is."""
 
 LEAST_OF_A_MONTH = 0.1
-"""Share of a published month's rows that has to be left."""
+"""Share of a published month's rows that must remain."""
 
 ROWS_OF_A_MONTH = 3
-"""A month of fewer rows may vanish: a cancelled order, at the end of what is known."""
+"""A month with fewer rows may vanish, such as the latest month when its only order is cancelled."""
 
 
-def found_in(connection: Connection, entry: SourceTable, limit: float) -> CheckOutcome | None:
-    """What a staged table lost, if it has months and lost more than may be; needs `T__gone` and the candidate view.
+def find_loss(connection: Connection, entry: SourceTable, limit: float) -> CheckOutcome | None:
+    """Return the loss of a staged table that has months, or None if it is within limits.
 
-    `limit` is the largest share by which the published rows may become fewer at once. Rows under other keys make up
-    for those that vanish: a source that is filled anew numbers them as it likes.
+    Needs `T__gone` and the candidate view. `limit` is the largest share by which the number of published rows may drop
+    at once. New rows under other keys offset those that vanish, since a source that is refilled may renumber its rows.
     """
     if entry.month is None:
         return None
@@ -43,7 +44,7 @@ def found_in(connection: Connection, entry: SourceTable, limit: float) -> CheckO
         rows = sum(count for _, count in months)
         named = ", ".join(f"{month} ({count:,} rows)" for month, count in months[:EXAMPLES])
         more = f" and {len(months) - EXAMPLES} more" if len(months) > EXAMPLES else ""
-        message = f"{len(months)} published {_months(len(months))} would vanish by {entry.month.column}: {named}{more}."
+        message = f"{len(months)} published {_months(len(months))} of {entry.month.column} would vanish: {named}{more}."
         return CheckOutcome(entry.asset, "keeps_its_months", "fail", rows, message, _gone(connection, entry), "volume")
     published, candidate = _count(connection, entry.asset, "raw"), _count(connection, entry.asset)
     candidate += archived(connection, entry)
@@ -56,17 +57,17 @@ def found_in(connection: Connection, entry: SourceTable, limit: float) -> CheckO
 
 
 def archived(connection: Connection, entry: SourceTable) -> int:
-    """The published rows that move to the table's archive; none where it has no archive."""
+    """Return how many published rows move to the table's archive; 0 if it has no archive."""
     if not entry.archive:
         return 0
     row = connection.execute(f"select count(*) from ({_archived(entry)}) as moved").fetchone()
     return int(row[0]) if row else 0
 
 
-def how_to_accept(asset: str) -> str:
-    """The command that accepts, for one run, what vanished from a table."""
+def accept_command(asset: str) -> str:
+    """Return the command that accepts, for one run, the rows that vanished from a table."""
     accepted = json.dumps({"accept": sorted(unit_of(asset))})
-    return f"airflow dags trigger ingest_source --conf '{accepted}'"
+    return f"airflow dags trigger {INGESTION} --conf '{accepted}'"
 
 
 def _months(count: int) -> str:
@@ -74,8 +75,8 @@ def _months(count: int) -> str:
 
 
 def _lost_months(connection: Connection, entry: SourceTable) -> list[tuple[str, int]]:
-    """The published months of which less than a tenth of the rows is left, with the rows that they lose."""
-    assert entry.month is not None  # noqa: S101 - the caller asks only for tables that have months
+    """Return the published months that keep less than a tenth of their rows, each with the number of rows lost."""
+    assert entry.month is not None  # noqa: S101 - only called for tables that have months
     month = f"to_char(t.{quoted(entry.month.column)}, 'YYYY-MM')"
 
     def counted(relation: str) -> dict[str, int]:
@@ -93,7 +94,7 @@ def _lost_months(connection: Connection, entry: SourceTable) -> list[tuple[str, 
 
 
 def _archived(entry: SourceTable) -> str:
-    """The published rows that vanish here and are in the candidate of the table's archive."""
+    """Return a SELECT of the published rows that vanish here and are in the candidate of the table's archive."""
     key = key_of(entry)
     gone, archive = table("staging", staging.gone_table(entry.asset)), table("staging", str(entry.archive))
     return (
@@ -112,7 +113,7 @@ def _gone(connection: Connection, entry: SourceTable) -> tuple[str, ...]:
 
 
 def _changes(connection: Connection, entry: SourceTable) -> bool:
-    """Whether rows vanish, or published ones change, perhaps to another month."""
+    """Return whether rows vanish or published rows change, possibly to another month."""
     rows, published = table("staging", staging.rows_table(entry.asset)), table("raw", entry.asset)
     updated = connection.execute(
         f"select 1 from {rows} as r join {published} as p on {equal(key_of(entry), 'r', 'p')}"

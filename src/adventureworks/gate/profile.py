@@ -1,9 +1,9 @@
-"""Decisions about the shape of a change: emptied, swapped and collapsed columns, spikes, doubled rows, silent segments.
+"""Decisions about the shape of a change: emptied, swapped and collapsed columns, spikes, duplicates, silent segments.
 
-Every function here is pure. It compares the changed rows of a candidate with what is published and with the profiles of
-the last versions; `gate.profiling` measures both. Each rule needs a minimum of rows on both sides, and reports only
-what the published rows never showed. A change that a business process may cause is a warning; a change that none can
-cause blocks the table.
+Every function here is pure. It compares the changed rows of a candidate with the published rows and with the profiles
+of the last versions; `gate.profiling` measures both. Each rule needs a minimum number of rows on both sides, and
+reports only what never occurred in the published rows. A change that a business process may cause is a warning; any
+other change blocks the table.
 """
 
 from __future__ import annotations
@@ -20,59 +20,59 @@ from typing import Literal
 from adventureworks.incidents.ledger import ShapeRule
 
 VERSIONS = 5
-"""Versions whose profiles a column is compared with."""
+"""Number of versions whose profiles a column is compared with."""
 
 KNOWN = 50
-"""Published rows of a segment from which on it says what is normal."""
+"""Minimum number of published rows in a segment for it to show what is normal."""
 FEW = 20
-"""Published rows from which on a cell of two columns, or one category's range, says something."""
+"""Minimum number of published rows for a combination of two columns, or for the range of one category, to count."""
 NOTICED = 20
-"""Changed rows from which on a warning is given."""
+"""Minimum number of changed rows for a warning."""
 HANDFUL = 10
-"""Changed rows from which on a warning is given if they are all that a table has."""
+"""Minimum number of changed rows for a warning if they are all the rows of a table."""
 CERTAIN = 50
-"""Changed rows from which on exchanged columns and doubled rows block the table."""
+"""Minimum number of changed rows for swapped columns or duplicate rows to block the table."""
 CERTAINLY_EMPTY = 100
-"""Updated rows from which on a column that they empty blocks the table."""
+"""Minimum number of updated rows for a column that they empty to block the table."""
 RARE = 0.01
 """Share of published rows up to which something counts as never seen."""
 SELDOM = 0.1
-"""Share of published rows up to which it is seen so seldom that it cannot hold of all of many changed rows."""
+"""Share of published rows up to which something is too rare to be plausible in all of many changed rows."""
 
 TIGHT = 10.0
-"""Highest ratio of the largest to the smallest value of a category whose values say what is plausible."""
+"""Highest ratio of largest to smallest value for the range of a category to show what is plausible."""
 LEAP = 5.0
-"""Factor outside the range of such a category that is reported."""
+"""Factor by which a value must be outside such a range to be reported."""
 ABSURD = 50.0
-"""Factor outside the range of such a category that blocks the table."""
+"""Factor by which a value must be outside such a range to block the table."""
 WIDE_LEAP = 30.0
-"""Factor above the largest value ever, whatever the category, that is reported; it never blocks."""
+"""Factor above the largest value of any category at which a value is reported; it never blocks."""
 
 APART = log(1.5)
-"""Mean logarithm of the ratio of two amounts from which on no price rise turns their order."""
+"""Mean logarithm of the ratio of two amounts above which no price rise reverses their order."""
 POWERS = (10, 100, 1000)
-"""Factors by which units differ: cents and dollars, grams and kilograms."""
+"""Factors between units, such as cents and dollars or grams and kilograms."""
 A_TENTH = "a 10th of"
 SEVERAL = 20
-"""Distinct values from which on they do not all grow by one factor, or come back in other rows, by chance."""
+"""Number of distinct values that do not by chance all change by the same factor, or all recur in other rows."""
 
 QUESTION_MARKS = "has question marks in place of letters"
 SHORTER = "is cut short"
 NO_ZEROS = "has lost its leading zeros"
-OTHER_LOOKS = "differs only in case, blanks or punctuation"
+REFORMATTED = "differs only in case, blanks or punctuation"
 
 EXPECTED = 20.0
-"""Rows that a segment must be expected to have before its absence means anything."""
+"""Expected number of rows in a segment for its absence to be significant."""
 WINDOWS = ((1, 28), (3, 12), (7, 8), (35, 4))
-"""Days of a window, and how many windows before it are compared."""
+"""Length of a window in days, and the number of preceding windows that it is compared with."""
 
 OVERDUE = 2.5
-"""How many times its longest pause a segment must be silent."""
+"""How many times longer than its longest pause a segment must be silent to be reported."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a change does that no version did. `failed`: the rows concerned, where they were counted."""
+    """A change that no earlier version showed. `failed`: the number of rows concerned, if it was counted."""
 
     rule: ShapeRule
     outcome: Literal["warn", "fail"]
@@ -82,7 +82,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Profile:
-    """One column of one version: counts of all its rows, and the shares of its most common values (0 to 1)."""
+    """One column of one version: row counts, and the shares of its most common values (0 to 1)."""
 
     column: str
     rows: int
@@ -90,7 +90,7 @@ class Profile:
     blanks: int
     """Rows that are NULL, empty text or zero."""
     distinct: int | None = None
-    """None: not counted, as for keys and dates."""
+    """None if not counted, as for keys and dates."""
     least: str | None = None
     most: str | None = None
     mean: float | None = None
@@ -100,13 +100,13 @@ class Profile:
 
     @property
     def blank_share(self) -> float:
-        """Between 0 and 1; 0 of no rows."""
+        """The share of blank rows, between 0 and 1; 0 if there are no rows."""
         return self.blanks / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True)
 class Values:
-    """One column within a group of rows. `least` and `most` are of positive numbers, None where there is none."""
+    """One column within a group of rows. `least` and `most` cover positive numbers only; None if there are none."""
 
     filled: int
     least: float | None = None
@@ -115,8 +115,11 @@ class Values:
 
 @dataclass(frozen=True)
 class Order:
-    """How two columns of one type compare within a group: rows in which the first is larger, and smaller; of numbers
-    the mean natural logarithm of their ratio, of dates the mean difference in days."""
+    """How two columns of one type compare within a group.
+
+    `larger` and `smaller` are the rows in which the first column is larger or smaller; `log_ratio` is the mean natural
+    logarithm of the ratio of two numbers, `days` the mean difference of two dates.
+    """
 
     larger: int
     smaller: int
@@ -126,7 +129,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Group:
-    """The rows of which a category column has one value; all rows where `segment` is empty."""
+    """The rows in which a category column has one value; all rows if `segment` is empty."""
 
     segment: str
     value: str | None
@@ -136,7 +139,7 @@ class Group:
 
     @property
     def where(self) -> str:
-        """The group in words, to follow a number of rows; empty for all rows."""
+        """The group in words, to append to a number of rows; empty for all rows."""
         return f" where {self.segment} is {self.value}" if self.segment else ""
 
 
@@ -145,34 +148,37 @@ Groups = Mapping[tuple[str, str | None], Group]
 
 @dataclass(frozen=True)
 class Paired:
-    """The rows that a change updates, before and after, by column."""
+    """The rows that a change updates, compared before and after, by column."""
 
     rows: int
     filled: Mapping[str, int]
     """Rows that were neither NULL nor blank before."""
     emptied: Mapping[str, int]
-    """Those of them that are now."""
+    """Those of them that are NULL or blank now."""
     swapped: Mapping[tuple[str, str], int]
-    """Rows in which two columns have exchanged values that differ."""
+    """Rows in which two columns have swapped different values."""
     swappable: Mapping[tuple[str, str], int]
-    """Rows in which the two differed before."""
+    """Rows in which the two columns differed before."""
     kinds: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Distinct values before and after."""
+    """Numbers of distinct values before and after."""
     altered: Mapping[str, int] = field(default_factory=dict)
-    """Rows in which a column has another value than before."""
+    """Rows in which a column has a different value than before."""
     rewritten: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Rows by the way in which a program changes a text, such as SHORTER."""
+    """Rows by the kind of change that a program made to a text, such as SHORTER."""
     scaled: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Rows in which a number is what it was times or by a power of ten: `100 times`, `a 100th of`."""
+    """Rows in which a number was multiplied or divided by a power of ten, by factor: `100 times`, `a 100th of`."""
 
     def kept(self, column: str) -> int:
-        """Rows in which a column is still filled."""
+        """Return the number of rows in which a column is still filled."""
         return self.filled.get(column, self.rows) - self.emptied.get(column, 0)
 
 
 @dataclass(frozen=True)
 class Emptied:
-    """A column that is blank in a segment in which it never was. `rows` of `of` changed rows, `before` published."""
+    """A column that is newly blank in a segment.
+
+    It is blank in `rows` of `of` changed rows, and was in `before` of `before_of` published ones.
+    """
 
     column: str
     group: Group
@@ -184,8 +190,11 @@ class Emptied:
 
 @dataclass(frozen=True)
 class Cell:
-    """Published rows of an emptied segment, by the value of one more column: how many, how many of them blank; and how
-    many of the newly blank rows fall here. `novel`: a value that has hardly been seen explains what it brings."""
+    """The rows of an emptied segment that have one value of another column.
+
+    `rows` and `blanks` are the published rows and the blank ones among them; `emptied` are the newly blank rows.
+    `novel`: a value that has hardly been seen before explains blanks.
+    """
 
     column: str
     rows: int
@@ -195,7 +204,10 @@ class Cell:
 
 
 def emptied(columns: Sequence[str], published: Groups, changed: Groups) -> list[Emptied]:
-    """For each column the largest segment, of the simplest division, in which it was always filled and now is not."""
+    """Return for each column the largest segment in which it was always filled and now is not.
+
+    If several segments are equally large, the simplest division counts.
+    """
     found = []
     sizes = Counter(segment for segment, _ in published)
     place = {column: number for number, column in enumerate(columns)}
@@ -226,8 +238,11 @@ def emptied(columns: Sequence[str], published: Groups, changed: Groups) -> list[
 
 
 def is_explained(found: Emptied, cells: Sequence[Cell]) -> bool:
-    """Whether another column tells why: most of the blank rows have a value of it with which blanks are usual, or which
-    is new (orders that are not shipped yet have no date of shipping)."""
+    """Return whether another column explains the blanks.
+
+    It does if most of the blank rows have a value of it that is new, or that usually comes with blanks: orders that are
+    not shipped yet have no ship date.
+    """
     by_column: dict[str, int] = defaultdict(int)
     for cell in cells:
         usual = cell.rows > 0 and cell.blanks >= 0.2 * cell.rows
@@ -237,7 +252,7 @@ def is_explained(found: Emptied, cells: Sequence[Cell]) -> bool:
 
 
 def emptied_finding(found: Emptied, versions: Sequence[Profile], *, cleared: int = 0, whole: bool = False) -> Finding:
-    """The finding of an emptied segment, with the figures of now and before.
+    """Return the finding for an emptied segment, with the figures before and after.
 
     `cleared`: updated rows that had a value and have none now. `whole`: nearly all published rows are updated.
     """
@@ -246,7 +261,7 @@ def emptied_finding(found: Emptied, versions: Sequence[Profile], *, cleared: int
         f" in {_percent(found.before, found.before_of)} of the {found.before_of:,} published ones"
     )
     was_filled = found.before <= RARE * found.before_of and found.rows >= 0.9 * found.of
-    # What is missing in new rows may be missing for good: orders of days that have no exchange rate yet refer to none.
+    # New rows may lack a value for a good reason: orders of a day without an exchange rate refer to none.
     enough = min(cleared, found.rows) >= CERTAINLY_EMPTY or (whole and not found.group.segment)
     outcome = _outcome(was_filled and enough)
     return Finding("columns_stay_filled", outcome, message + _in_versions(versions), found.rows)
@@ -255,14 +270,14 @@ def emptied_finding(found: Emptied, versions: Sequence[Profile], *, cleared: int
 def emptied_by_updates(
     paired: Paired,
     history: Mapping[str, Sequence[Profile]],
-    zeroed: Collection[str] = (),
+    zero_when_empty: Collection[str] = (),
     numbers: Collection[str] = (),
 ) -> Iterator[tuple[str, Finding]]:
-    """Columns that updates empty, and their findings: most of what was filled in the updated rows.
+    """Yield columns that updates empty in most of the rows in which they were filled, with their findings.
 
-    `zeroed`: amounts that are never NULL, so that an empty one is zero. Business may set a few to zero: the sales of
-    the year, on the first of January. `numbers`: quantities and amounts, which may be empty in all rows some day, such
-    as a quantity on order; other columns do not lose all their values.
+    `zero_when_empty`: amounts that are never NULL, so that an empty one is zero. A business process may set a few of
+    them to zero, such as the sales of the year on the first of January. `numbers`: quantities and amounts, which may at
+    times be empty in all rows, such as a quantity on order; other columns do not lose all their values.
     """
     for column, rows in paired.emptied.items():
         versions = history.get(column, ())
@@ -272,30 +287,30 @@ def emptied_by_updates(
         kept, most = last.rows - last.blanks, max(one.blank_share for one in versions)
         if most >= min(1, last.blank_share + rows / last.rows):
             continue
-        # Business may empty a part of a column that is often blank, such as a quantity on order.
+        # A business process may empty part of a column that is often blank, such as a quantity on order.
         if rows < 0.5 * kept and most > 0.2:
             continue
-        enough = paired.rows >= CERTAINLY_EMPTY or (rows >= 0.9 * last.rows and column not in zeroed)
+        enough = paired.rows >= CERTAINLY_EMPTY or (rows >= 0.9 * last.rows and column not in zero_when_empty)
         certain = most <= RARE and enough and rows >= 0.9 * paired.rows
         throughout = column not in numbers and rows >= 0.9 * kept
         certain |= throughout and rows >= CERTAINLY_EMPTY
         if not certain and rows < (HANDFUL if throughout else NOTICED):
             continue
         message = (
-            f"{column} was filled in {filled:,} of the {paired.rows:,} rows that change and is empty in"
-            f" {_percent(rows, filled)} of these now; {kept:,} rows of the table had a value"
+            f"{column} was filled in {filled:,} of the {paired.rows:,} updated rows and is now empty in"
+            f" {_percent(rows, filled)} of them; {kept:,} rows of the table had a value"
         )
         yield column, Finding("columns_stay_filled", _outcome(certain), message + _in_versions(versions), rows)
 
 
 def exchanged(paired: Paired, published_rows: int) -> Iterator[Finding]:
-    """Pairs of columns whose values an update has exchanged: in many rows, or in every row of a small table."""
+    """Yield pairs of columns whose values an update swapped: in many rows, or in every row of a small table."""
     for (one, other), rows in paired.swapped.items():
         of = paired.swappable[one, other]
         everywhere = rows >= 3 and rows == of and rows >= 0.9 * published_rows
         if everywhere or (rows >= NOTICED and rows >= 0.5 * of):
             message = (
-                f"{one} and {other} have exchanged their values in {rows:,} of {of:,} updated rows in which they"
+                f"{one} and {other} have swapped their values in {rows:,} of {of:,} updated rows in which they"
                 " differed; the published versions have them the other way round"
             )
             outcome = _outcome(of >= CERTAIN and rows >= 0.95 * of)
@@ -303,7 +318,7 @@ def exchanged(paired: Paired, published_rows: int) -> Iterator[Finding]:
 
 
 def mirrored(published: Groups, changed: Groups) -> Iterator[Finding]:
-    """Pairs of columns of which one was always the larger, by about as much as it is the smaller now."""
+    """Yield pairs of columns of which one was always larger, and is now smaller by about as much."""
     old, new = published.get(("", None)), changed.get(("", None))
     if old is None or new is None:
         return
@@ -325,10 +340,10 @@ def mirrored(published: Groups, changed: Groups) -> Iterator[Finding]:
         usual = f", about {ratio:.2g} times as large" if ratio > 1 else ""
         message = (
             f"{larger} is below {smaller} in {_percent(against, of)} of {of:,} changed rows, as if the two were"
-            f" exchanged; it was above{usual} in {_percent(compared - exceptions, compared)} of {compared:,}"
+            f" swapped; it was above{usual} in {_percent(compared - exceptions, compared)} of {compared:,}"
             " published ones"
         )
-        # Business may change the order of dates, as when everything is late, and of amounts that lie close together.
+        # The order of dates may change legitimately, as when everything is late, and so may that of similar amounts.
         certain = abs(before.log_ratio) >= APART and of >= CERTAIN and against >= 0.95 * of
         yield Finding("columns_keep_their_places", _outcome(certain), message, against)
 
@@ -336,11 +351,11 @@ def mirrored(published: Groups, changed: Groups) -> Iterator[Finding]:
 def collapsed(
     paired: Paired, filled: Mapping[str, int], had: Callable[[str], int], numbers: Collection[str] = ()
 ) -> Iterator[Finding]:
-    """Columns that had several values in the updated rows and have one now.
+    """Yield columns that had several values in the updated rows and now have a single one.
 
-    `filled`: the published rows with a value. `had`: those of them with the value that the column has now. Business may
-    give many rows a usual value, but not nearly all rows one that hardly any had. `numbers`: quantities, of which it
-    may make many the same, but not all of a table.
+    `filled`: the published rows with a value. `had`: those of them with the value that the column has now. A business
+    process may set many rows to a common value, but not nearly all rows to one that hardly any row had. `numbers`:
+    quantities, many of which a business process may make equal, but not all of a table.
     """
     for column, (before, after) in paired.kinds.items():
         updated, published = paired.kept(column), filled[column]
@@ -348,8 +363,8 @@ def collapsed(
         if updated >= NOTICED and updated >= share * published and before >= least and after == 1:
             rows = had(column)
             message = (
-                f"{column} has a single value in {updated:,} updated rows; it had {before:,} before, and that one"
-                f" in {rows:,} of {published:,} published rows"
+                f"{column} has a single value in {updated:,} updated rows; it had {before:,} values before, and this"
+                f" one in {rows:,} of {published:,} published rows"
             )
             whole = updated >= max(CERTAINLY_EMPTY, 0.9 * published)
             outcome = _outcome(whole and rows <= RARE * published and column not in numbers)
@@ -357,7 +372,7 @@ def collapsed(
 
 
 def rewritten(paired: Paired) -> Iterator[Finding]:
-    """Texts that an update changes as programs do, and not as people do who mean another text."""
+    """Yield text columns that an update changes the way a program does, rather than a person editing the text."""
     for column, ways in paired.rewritten.items():
         of = paired.altered[column]
         way, rows = max(ways.items(), key=lambda one: one[1])
@@ -367,49 +382,52 @@ def rewritten(paired: Paired) -> Iterator[Finding]:
 
 
 def scaled(paired: Paired, kinds: Callable[[str], int]) -> Iterator[Finding]:
-    """Numbers that an update multiplies or divides by a power of ten, as another unit does. `kinds`: the distinct
-    values of a column in the published rows."""
+    """Yield numeric columns that an update multiplies or divides by a power of ten, as if the unit had changed.
+
+    `kinds` returns the number of distinct values of a column in the published rows.
+    """
     for column, factors in paired.scaled.items():
         of = paired.altered[column]
         factor, rows = max(factors.items(), key=lambda one: one[1])
         if rows >= NOTICED and rows >= 0.95 * of and kinds(column) >= SEVERAL:
             message = f"{column} is exactly {factor} what it was in {rows:,} of {of:,} updated rows in which it changes"
-            # Stock may be written down to a tenth.
+            # Stock may legitimately be written down to a tenth.
             certain = rows >= CERTAIN and factor != A_TENTH
             yield Finding("values_stay_in_range", _outcome(certain), message, rows)
 
 
 def moved(paired: Paired, column: str, kinds: int, unmatched: int) -> Finding | None:
-    """The finding of a column whose values are found again in other rows, as after sorting one column alone.
+    """Return the finding for a column whose values moved to other rows, as if that column alone had been sorted.
 
-    `kinds`: its distinct values; `unmatched`: rows whose value has no counterpart before.
+    `kinds`: the number of its distinct values. `unmatched`: rows whose value has no counterpart among the old values.
+    None if that is not the case.
     """
     rows = paired.altered[column]
     if kinds < SEVERAL or unmatched > 0.02 * paired.rows:
         return None
     message = (
-        f"{column} has another value in {_percent(rows, paired.rows)} of {paired.rows:,} updated rows, and its values"
-        f" are those that other rows had: {kinds:,} different ones"
+        f"{column} has a different value in {_percent(rows, paired.rows)} of {paired.rows:,} updated rows, and its"
+        f" values are those that other rows had: {kinds:,} different ones"
     )
     return Finding("columns_keep_their_places", "warn", message, rows)
 
 
 def may_have_moved(paired: Paired) -> list[str]:
-    """The columns of which most updated rows have another value."""
+    """Return the columns that have a different value in most updated rows."""
     enough = max(CERTAIN, 0.5 * paired.rows)
     return [column for column, rows in paired.altered.items() if rows >= enough]
 
 
 @dataclass(frozen=True)
 class Times:
-    """Dates of a column: how many there are, and how many of them have a time of day."""
+    """The number of dates in a column, and how many of them have a time of day."""
 
     filled: int
     timed: int
 
 
 def times_of_day(published: Mapping[str, Times], changed: Mapping[str, Times]) -> Iterator[Finding]:
-    """Columns of dates without a time of day that have one now, as after a shift of time zones, and the reverse."""
+    """Yield date columns that gained a time of day, as after a time zone shift, or lost it."""
     for column, before in published.items():
         now = changed[column]
         if before.filled < KNOWN or now.filled < NOTICED:
@@ -424,8 +442,8 @@ def times_of_day(published: Mapping[str, Times], changed: Mapping[str, Times]) -
             yield Finding("values_keep_their_form", "warn", message, now.timed if gained else now.filled)
 
 
-def fewer(published: int, candidate: int, limit: float) -> Iterator[Finding]:
-    """A table without months that loses more than a share of its rows, between 0 and 1: a part of it, or a clean-up."""
+def shrunk(published: int, candidate: int, limit: float) -> Iterator[Finding]:
+    """Yield a finding if a table without months loses more than a share of its rows; `limit` is between 0 and 1."""
     lost = published - candidate
     if lost > max(NOTICED, limit * published):
         message = f"{candidate:,} rows instead of {published:,}: {_percent(lost, published)} vanish"
@@ -433,23 +451,23 @@ def fewer(published: int, candidate: int, limit: float) -> Iterator[Finding]:
 
 
 Counts = Mapping[tuple[str, str | None], int]
-"""Rows by column and value; None: it is empty."""
+"""Number of rows by column and value; None as value means empty."""
 
 
 def cleared(published: Counts, candidate: Counts, gone: Counts, total: int) -> Iterator[Finding]:
-    """Segments of which all rows vanish, or all but a few: a day, a warehouse, customers without a person."""
+    """Yield segments that lose all or nearly all rows, such as a day, a warehouse, or customers without a person."""
     for (segment, value), rows in published.items():
         lost, left = gone.get((segment, value), 0), candidate.get((segment, value), 0)
         if lost >= max(NOTICED, 0.95 * rows) and left <= 0.05 * rows and rows < 0.95 * total:
-            said = "empty" if value is None else value
-            message = f"{lost:,} of {rows:,} published rows where {segment} is {said} are gone; {left:,} remain"
+            shown = "empty" if value is None else value
+            message = f"{lost:,} of {rows:,} published rows where {segment} is {shown} are gone; {left:,} remain"
             yield Finding("segments_go_on", "warn", message, lost)
 
 
 def vanished(
     published: Groups, before: Mapping[tuple[str, str | None], int], changed: Groups, segments: Sequence[str]
 ) -> Iterator[Finding]:
-    """Categories of which every row has got another value. `before`: the updated rows by the value that they had."""
+    """Yield categories whose rows all got a different value. `before`: updated rows by the value that they had."""
     total = published["", None].rows
     for (segment, value), group in published.items():
         if segment not in segments or value is None or group.rows < max(NOTICED, RARE * total):
@@ -466,7 +484,7 @@ def vanished(
 
 @dataclass(frozen=True)
 class Leap:
-    """A value outside what its category ever had, by a factor; `limit` is the nearest value seen."""
+    """A value far outside the range of its category; `limit` is the nearest published value."""
 
     column: str
     group: Group
@@ -474,22 +492,22 @@ class Leap:
     limit: float
     seen: int
     tight: bool = True
-    """Whether the values of the category lay close together, so that they say what is plausible."""
+    """Whether the values of the category were close together, so that they show what is plausible."""
 
     @property
     def factor(self) -> float:
-        """How many times beyond the limit, above 1 in either direction."""
+        """How many times the value is beyond the limit, above 1 in either direction."""
         return max(self.value / self.limit, self.limit / self.value)
 
 
 def leaps(published: Groups, changed: Groups, whole: frozenset[str] = frozenset()) -> list[Leap]:
-    """For each numeric column the widest leap, out of a tight range if there is one.
+    """Return the widest leap of each numeric column, preferably one out of a tight range.
 
-    `whole`: whole numbers, such as quantities, which leap by chance.
+    `whole`: columns of whole numbers, such as quantities, which vary widely by nature.
     """
     found: dict[str, Leap] = {}
-    telling = set(_telling(published))
-    # A share lies between 0 and 1, as its contract says.
+    narrow = set(_narrow_ranges(published))
+    # A share is between 0 and 1, which its contract checks.
     shares = {column for column, seen in published["", None].values.items() if seen.most and seen.most <= 1}
     for key, new in changed.items():
         old = published.get(key)
@@ -500,7 +518,7 @@ def leaps(published: Groups, changed: Groups, whole: frozenset[str] = frozenset(
             if column in shares or not (now.least and now.most and seen.least and seen.most):
                 continue
             leap = None
-            tight = (key[0], column) in telling and column not in whole and seen.filled >= FEW
+            tight = (key[0], column) in narrow and column not in whole and seen.filled >= FEW
             if tight and seen.most <= TIGHT * seen.least:
                 if now.most >= LEAP * seen.most:
                     leap = Leap(column, new, now.most, seen.most, seen.filled)
@@ -519,7 +537,7 @@ def leaps(published: Groups, changed: Groups, whole: frozenset[str] = frozenset(
 
 
 def _is_of_a_new_category(leap: Leap, published: Groups, changed: Groups) -> bool:
-    """Whether the value belongs to a category that has hardly been seen, and so says what is normal there."""
+    """Return whether the value belongs to a category with hardly any published rows, so that no range is known."""
     for key, new in changed.items():
         now, old = new.values.get(leap.column), published.get(key)
         if key[1] is not None and now and leap.value in (now.least, now.most) and (old is None or old.rows < FEW):
@@ -527,8 +545,8 @@ def _is_of_a_new_category(leap: Leap, published: Groups, changed: Groups) -> boo
     return False
 
 
-def _telling(groups: Groups) -> Iterator[tuple[str, str]]:
-    """Category columns within whose values a number hardly varies, with that number: such as a rate by currency."""
+def _narrow_ranges(groups: Groups) -> Iterator[tuple[str, str]]:
+    """Yield pairs of a category column and a number that hardly varies within a category, such as rates by currency."""
     rows: dict[tuple[str, str], list[tuple[int, bool]]] = defaultdict(list)
     for (segment, _), group in groups.items():
         for column, seen in group.values.items():
@@ -541,9 +559,9 @@ def _telling(groups: Groups) -> Iterator[tuple[str, str]]:
 
 
 def leap_finding(leap: Leap, rows: int, *, shown: bool = True) -> Finding | None:
-    """The finding of a leap that `rows` changed rows make, None if it would be a warning about few rows.
+    """Return the finding for a leap in `rows` changed rows, or None if it would be a warning about too few rows.
 
-    `shown`: the figures are not personal.
+    `shown`: include the figures, because they are not personal data.
     """
     certain = leap.tight and leap.factor >= ABSURD
     if not certain and rows < NOTICED:
@@ -557,21 +575,24 @@ def leap_finding(leap: Leap, rows: int, *, shown: bool = True) -> Finding | None
     return Finding("values_stay_in_range", _outcome(certain), message, rows)
 
 
-def doubled(inserted: int, repeated: int, published: int, again: int, usual: float) -> Iterator[Finding]:
-    """New keys whose other columns repeat another row. `again`: those of the `published` rows, without the ones that
-    vanish, that new rows repeat; `usual`: the share (0 to 1) of published rows that repeat another one already."""
+def duplicated(inserted: int, repeated: int, published: int, again: int, usual: float) -> Iterator[Finding]:
+    """Yield a finding if many new keys have the same content as another row.
+
+    `again`: the number of `published` rows (without those that vanish) that new rows repeat. `usual`: the share (0 to
+    1) of published rows that already repeat another one.
+    """
     share = repeated / inserted if inserted else 0
     if repeated >= NOTICED and share >= 0.45 and usual <= 0.2 * share:
         message = (
-            f"{repeated:,} of {inserted:,} new rows repeat all that another row says, under a new key: {again:,} of the"
-            f" {published:,} published rows come again; {100 * usual:.3g} % of the published rows repeated another one"
+            f"{repeated:,} of {inserted:,} new rows repeat the content of another row under a new key: {again:,} of the"
+            f" {published:,} published rows are repeated; {100 * usual:.3g} % of them already repeated another one"
         )
         outcome = _outcome(again >= max(CERTAIN, 0.9 * published))
         yield Finding("rows_come_once", outcome, message, repeated)
 
 
 def concentrated(days: Days, newest: date) -> Iterator[Finding]:
-    """Category columns with one value on a whole day, where every busy day before had several."""
+    """Yield category columns that have a single value on the newest day, where every earlier busy day had several."""
     for segment, by_day in days.items():
         now = by_day.get(newest, {})
         rows = sum(now.values())
@@ -585,14 +606,14 @@ def concentrated(days: Days, newest: date) -> Iterator[Finding]:
 
 
 Days = Mapping[str, Mapping[date, Mapping[str, int]]]
-"""Rows by segment column, day and value."""
+"""Number of rows by segment column, day and value."""
 
 
 def silent(days: Days, newest: date) -> Iterator[Finding]:
-    """Segments without a row in the last days, where every window of as many days before had some.
+    """Yield segments without rows in the last days that had rows in every earlier window of the same length.
 
-    A segment is expected to have the share of the window's rows that it had before, so a holiday or a day that is not
-    over expects little.
+    A segment is expected to have the same share of a window's rows as before, so little is expected on a holiday or an
+    unfinished day.
     """
     for segment, by_day in days.items():
         reported: set[str] = set()
@@ -613,13 +634,13 @@ def silent(days: Days, newest: date) -> Iterator[Finding]:
                 rows = [window[value] for window in before]
                 message = (
                     f"{segment} {value} has none of {sum(now.values()):,} rows {span}, about {expected:,.0f} expected;"
-                    f" it had {min(rows):,} to {max(rows):,} in each of the {count} spans before"
+                    f" it had {min(rows):,} to {max(rows):,} in each of the {count} periods before"
                 )
                 yield Finding("segments_go_on", "warn", message)
 
 
 def _is_overdue(by_day: Mapping[date, Mapping[str, int]], value: str, newest: date) -> bool:
-    """Whether a segment is silent for much longer than it ever was between two of its days."""
+    """Return whether a segment has been silent for much longer than its longest pause so far."""
     seen = sorted(day for day, rows in by_day.items() if value in rows)
     longest = max(((later - earlier).days for earlier, later in pairwise(seen)), default=0)
     return bool(longest) and (newest - seen[-1]).days >= OVERDUE * longest

@@ -1,7 +1,7 @@
-"""Measures the shape of staged changes in SQL, has `gate.profile` judge it, and keeps the profiles of versions.
+"""Measurement of staged changes in SQL, their evaluation by `gate.profile`, and the stored profiles of versions.
 
 A change is measured together with the published rows, so a table is scanned at each of its changes. A large candidate
-is profiled only where much of it changes, or no version has a profile yet. Every statement returns counts, ranges and
+is profiled only if much of it changes, or if no version has a profile yet. Every statement returns counts, ranges and
 shares, never rows.
 """
 
@@ -37,23 +37,24 @@ from adventureworks.gate.profile import (
     Profile,
     Values,
 )
+from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import open_warehouse, staging
 from adventureworks.warehouse.postgres import Connection
-from adventureworks.warehouse.sql import equal, names, quoted, table
+from adventureworks.warehouse.sql import equal, names, table
 
 SMALL = 10_000
-"""Rows up to which a table is profiled whole at every change."""
+"""Number of rows up to which a whole table is profiled at every change."""
 MUCH = 0.05
-"""Share of changed rows from which on any table is."""
+"""Share of changed rows above which a table of any size is profiled."""
 MOST_CATEGORIES = 300
-"""Distinct values up to which a column divides its table into segments."""
+"""Number of distinct values up to which a column divides its table into segments."""
 FEW_CATEGORIES = 20
-"""Distinct values up to which each is expected to go on."""
+"""Number of distinct values up to which each of them is expected to keep occurring."""
 LONGEST_CATEGORY = 60
-"""Characters of a text that may be a category."""
+"""Maximum number of characters of a text that may be a category."""
 MESSAGES = 3
-"""Findings of one rule that are told."""
+"""Maximum number of findings of one rule in its message."""
 
 _DIMENSIONS = {
     "columns_stay_filled": "completeness",
@@ -68,11 +69,11 @@ _DIMENSIONS = {
 
 
 def judge_changes(settings: Settings, run_id: str, assets: Collection[str]) -> list[CheckOutcome]:
-    """Compares the staged changes of these tables with their published versions; one outcome for each broken rule.
+    """Compare the staged changes of these tables with their published versions; return an outcome per broken rule.
 
-    What the owner accepted for this run (`ops.change.is_accepted`) only warns. Keeps the profiles of the candidates
-    until `publish_profiles` gives them a version. A table that cannot be measured gets a warning: its rows passed
-    contract and checks. Raises ServiceUnavailable where the warehouse does not answer.
+    Changes that the owner accepted for this run (`ops.change.is_accepted`) only warn. The profiles of the candidates
+    are stored until `publish_profiles` assigns them a version. A table that cannot be measured gets only a warning,
+    because its rows passed contract and checks. Raises ServiceUnavailable if the warehouse does not answer.
     """
     outcomes: list[CheckOutcome] = []
     with open_warehouse(settings).connect("check") as connection:
@@ -98,7 +99,7 @@ def judge_changes(settings: Settings, run_id: str, assets: Collection[str]) -> l
 
 
 def publish_profiles(connection: Connection, asset: str, run_id: str) -> None:
-    """Gives the profiles that a run measured the version that it published, and drops those of versions long past."""
+    """Assign the profiles measured by a run to the version that it published, and delete those of old versions."""
     connection.execute(
         "update ops.column_profile set version = (select max(version) from ops.publication where asset = %(asset)s)"
         " where asset = %(asset)s and run_id = %(run)s and version is null",
@@ -125,13 +126,13 @@ def _outcomes(asset: str, findings: Sequence[Finding]) -> Iterator[CheckOutcome]
 
 @dataclass(frozen=True)
 class _Columns:
-    """The columns of a table by what may be asked of them."""
+    """The columns of a table, by how they can be profiled."""
 
     entry: SourceTable
     folder: Path
 
     def __iter__(self) -> Iterator[Column]:
-        """Those that say something: neither the whole key nor a uuid nor the modification date."""
+        """Iterate over the informative columns: not a single-column key, a UUID or the modification date."""
         key = key_of(self.entry)
         for column in columns_of(self.entry):
             if column.name != self.entry.modified and not column.is_guid and (column.name,) != key:
@@ -140,44 +141,44 @@ class _Columns:
     def is_private(self, column: Column) -> bool:
         return column.name in self.entry.personal or column.name in self.entry.protected
 
-    def may_divide(self, column: Column) -> bool:
-        """Whether it can be a category. Personal columns are none: their values would be told."""
+    def can_be_category(self, column: Column) -> bool:
+        """Return whether a column can be a category; a personal column cannot, because messages quote values."""
         short = not (column.is_hex or column.is_xml) and (column.longest or 0) <= LONGEST_CATEGORY
-        kind = isinstance(column.dtype, pl.Decimal | pl.Datetime | pl.Time)
-        return short and not kind and not self.is_private(column)
+        continuous = isinstance(column.dtype, pl.Decimal | pl.Datetime | pl.Time)
+        return short and not continuous and not self.is_private(column)
 
     def numbers(self) -> list[Column]:
-        """Amounts and quantities; no keys, and nothing that refers."""
-        refer = {name for one in references(self.folder, self.entry.asset) for name in one.columns}
-        apart = {*refer, *key_of(self.entry)}
-        return [c for c in self if c.dtype.is_numeric() and c.name not in apart and not c.name.endswith("ID")]
+        """Return amounts and quantities, without keys and references."""
+        referring = {name for one in references(self.folder, self.entry.asset) for name in one.columns}
+        excluded = {*referring, *key_of(self.entry)}
+        return [c for c in self if c.dtype.is_numeric() and c.name not in excluded and not c.name.endswith("ID")]
 
     def ordered_pairs(self) -> list[tuple[Column, Column]]:
-        """Pairs of amounts, or of dates, of one type."""
+        """Return pairs of amounts, or of dates, of the same type."""
         pairs = [*combinations(self.numbers(), 2), *combinations(self.dates(), 2)]
         return [(one, other) for one, other in pairs if type(one.dtype) is type(other.dtype)]
 
     def texts(self) -> list[Column]:
-        """What people write, codes included; no key."""
+        """Return text columns, including codes, without keys."""
         texts = [c for c in self if c.dtype == pl.String and not (c.is_xml or c.is_hex)]
         return [c for c in texts if c.name not in key_of(self.entry)]
 
     def dates(self) -> list[Column]:
-        """Dates that may have a time of day."""
+        """Return dates that may have a time of day."""
         return [c for c in self if isinstance(c.dtype, pl.Datetime)]
 
-    def zeroed(self) -> set[str]:
-        """Amounts of which an empty one is zero."""
+    def zero_when_empty(self) -> set[str]:
+        """Return the names of amounts that are zero when empty."""
         return {c.name for c in self if isinstance(c.dtype, pl.Decimal) and not c.nullable}
 
     def pairs(self) -> list[tuple[Column, Column]]:
-        """All pairs of columns of one type, which could hold each other's values."""
+        """Return all pairs of columns of the same type, which could contain each other's values."""
         own = [c for c in self if c.name not in key_of(self.entry) and not (c.is_hex or c.is_xml)]
         return [(one, other) for one, other in combinations(own, 2) if type(one.dtype) is type(other.dtype)]
 
 
 class _Change:
-    """One staged table, and how it differs from what is published."""
+    """One staged table, and how it differs from its published rows."""
 
     def __init__(self, connection: Connection, folder: Path, entry: SourceTable, lost_limit: float) -> None:
         self.connection = connection
@@ -203,7 +204,7 @@ class _Change:
 
     @property
     def updated_count(self) -> int:
-        """Rows that are published and change."""
+        """The number of published rows that change."""
         return self.changed_count - self.inserted_count
 
     @property
@@ -212,21 +213,21 @@ class _Change:
         return self.published_count > SMALL and self.changed_count < MUCH * self.published_count
 
     def findings(self) -> Iterator[Finding]:
-        """What the change does that no version did; nothing where nothing is published yet."""
+        """Yield what is new about the change compared with earlier versions; nothing if nothing is published yet."""
         if not self.published_count or not (self.changed_count or self.vanished_count):
             return
         if not self.history:
             self.history = {one.column: [one] for one in self._profiles(self.published)}
         if self.vanished_count >= profile.NOTICED:
-            yield from self._of_vanished()
+            yield from self._vanished_findings()
         if not self.changed_count:
             return
         published, changed = self._groups(self.published), self._groups(self.changed)
         paired = self._paired() if self.updated_count >= 3 else None
-        empty = self._of_emptied(published, changed, paired)
-        yield from empty.values()
+        emptied = self._emptied_findings(published, changed, paired)
+        yield from emptied.values()
         if paired:
-            yield from self._of_updates(published, changed, paired, empty.keys())
+            yield from self._update_findings(published, changed, paired, emptied.keys())
         yield from profile.mirrored(published, changed)
         if self.changed_count >= profile.NOTICED and self.columns.dates():
             yield from profile.times_of_day(self._times(self.published), self._times(self.changed))
@@ -237,11 +238,11 @@ class _Change:
             if finding:
                 yield finding
         if self.inserted_count:
-            yield from self._doubled()
-            yield from self._silent()
+            yield from self._duplicated()
+            yield from self._silent_findings()
 
     def keep_profiles(self, run_id: str) -> None:
-        """Profiles the candidate where that costs little or much of it changed, for its version to come."""
+        """Profile the candidate for its future version, if that is cheap or much of it changed."""
         self.connection.execute(
             "delete from ops.column_profile where asset = %s and version is null", (self.entry.asset,)
         )
@@ -257,7 +258,7 @@ class _Change:
         )
 
     def _segments(self, most: int) -> list[str]:
-        """The columns that divide the table into at most so many segments, as the last version has them."""
+        """Return the columns that divide the table into at most `most` segments, based on the last version."""
         found = []
         for column in self.columns:
             versions = self.history.get(column.name)
@@ -271,7 +272,7 @@ class _Change:
         return tuple(int(value or 0) for value in row or ())
 
     def _profiles(self, relation: str) -> list[Profile]:
-        """One scan for all columns, and one for the shares of those with few values."""
+        """Profile all columns in one scan, and the shares of columns with few values in another."""
         columns = list(self.columns)
         parts = ["count(*)"]
         for column in columns:
@@ -283,7 +284,7 @@ class _Change:
             parts += [
                 f"sum(case when {name} is null then 1 else 0 end)",
                 f"sum(case when {_filled(column)} then 0 else 1 end)",
-                f"count(distinct {name})" if self.columns.may_divide(column) else "null",
+                f"count(distinct {name})" if self.columns.can_be_category(column) else "null",
                 f"cast(min({name}) as varchar)" if ordered else "null",
                 f"cast(max({name}) as varchar)" if ordered else "null",
                 f"avg({double})" if number else "null",
@@ -319,13 +320,13 @@ class _Change:
         return [replace(one, shares=shares.get(one.column, {})) for one in profiles]
 
     def _counts(self, relation: str, segments: Sequence[str], by: str = "") -> Iterator[tuple[Any, ...]]:
-        """Rows by column and value: column, value, rows; with `by`, an expression, its value in front."""
+        """Yield row counts as (column, value, rows), preceded by the value of the expression `by` if it is given."""
         if not segments:
             return
         first = [by] if by else []
         sets = ", ".join(f"({', '.join([*first, quoted(name)])})" for name in segments)
         query = (
-            f"select {', '.join([*first, *_which(segments)])}, count(*) from {relation} as t group by grouping sets"
+            f"select {', '.join([*first, *_grouping(segments)])}, count(*) from {relation} as t group by grouping sets"
             f" ({sets})"
         )
         for row in self.connection.execute(query):
@@ -334,7 +335,7 @@ class _Change:
             yield (*front[: len(first)], name, value, int(rows))
 
     def _groups(self, relation: str) -> Groups:
-        """One scan: how filled each column is, the range of each number, how columns compare; in all and by segment."""
+        """Measure in one scan filled values, ranges and comparisons of columns, in total and by segment."""
         segments, columns = self._segments(MOST_CATEGORIES), list(self.columns)
         numbers, pairs = self.columns.numbers(), self.columns.ordered_pairs()
         parts = ["count(*)"]
@@ -345,7 +346,7 @@ class _Change:
         for one, other in pairs:
             parts += _comparison(one, other)
         sets = ", ".join(["()", *(f"({quoted(name)})" for name in segments)])
-        front = _which(segments)
+        front = _grouping(segments)
         query = f"select {', '.join([*front, *parts])} from {relation} as t group by grouping sets ({sets})"
         groups = {}
         for row in self.connection.execute(query):
@@ -371,12 +372,12 @@ class _Change:
             groups[segment, value] = Group(segment, value, int(rows), values, orders)
         return groups
 
-    def _of_emptied(self, published: Groups, changed: Groups, paired: Paired | None) -> dict[str, Finding]:
-        """A finding for each column that is empty where it was filled: the certain one, if there is any."""
+    def _emptied_findings(self, published: Groups, changed: Groups, paired: Paired | None) -> dict[str, Finding]:
+        """Return a finding for each column that is newly empty, the certain one if there is one."""
         quantities = {column.name for column in self.columns.numbers()}
         found: dict[str, Finding] = {}
         if paired:
-            found |= profile.emptied_by_updates(paired, self.history, self.columns.zeroed(), quantities)
+            found |= profile.emptied_by_updates(paired, self.history, self.columns.zero_when_empty(), quantities)
         blankable = [c.name for c in self.columns if not isinstance(c.dtype, pl.Datetime | pl.Time | pl.Date)]
         whole = self.updated_count >= 0.9 * self.published_count
         for emptied in profile.emptied(blankable, published, changed):
@@ -389,14 +390,15 @@ class _Change:
                 emptied,
                 self.history.get(column, ()),
                 cleared=paired.emptied.get(column, 0) if paired else 0,
-                whole=whole and (self.changed_count >= profile.CERTAINLY_EMPTY or column not in self.columns.zeroed()),
+                whole=whole
+                and (self.changed_count >= profile.CERTAINLY_EMPTY or column not in self.columns.zero_when_empty()),
             )
         return found
 
-    def _of_updates(
+    def _update_findings(
         self, published: Groups, changed: Groups, paired: Paired, empty: Collection[str]
     ) -> Iterator[Finding]:
-        """What only rows before and after can tell; nothing more of columns that are known to be empty."""
+        """Yield findings that need rows before and after; columns known to be empty get no further finding."""
         yield from profile.exchanged(paired, self.published_count)
         yield from profile.rewritten(paired)
         yield from profile.scaled(paired, self._distinct)
@@ -407,18 +409,18 @@ class _Change:
         filled = {name: values.filled for name, values in published["", None].values.items()}
         quantities = {column.name for column in self.columns.numbers()}
         yield from profile.collapsed(paired, filled, self._rows_with_new_value, quantities)
-        # A quantity or a status may change by rule in many rows; but not one that was always the same.
+        # A quantity or a status may legitimately change in many rows, unless it always had the same value.
         numbers = {c.name for c in self.columns.numbers() if not self._is_constant(c.name)}
         few = [name for name in self._segments(FEW_CATEGORIES) if name not in {*empty, *numbers}]
         before = f"(select p.* from {self.published} as p join {self.changed} as r on {equal(self.key, 'r', 'p')})"
         moved = {(name, value): rows for name, value, rows in self._counts(before, few)}
         yield from profile.vanished(published, moved, changed, few)
 
-    def _of_vanished(self) -> Iterator[Finding]:
-        """What vanishes without a counterpart in the table's archive."""
+    def _vanished_findings(self) -> Iterator[Finding]:
+        """Yield findings about rows that vanish without a counterpart in the table's archive."""
         if self.entry.month is None:
             candidate = self.published_count - self.vanished_count + self.inserted_count
-            yield from profile.fewer(self.published_count, candidate, self.lost_limit)
+            yield from profile.shrunk(self.published_count, candidate, self.lost_limit)
         gone = self.vanished
         if self.entry.archive:
             archive = table("staging", self.entry.archive)
@@ -432,20 +434,20 @@ class _Change:
         )
 
     def _rows_of_segments(self, relation: str) -> dict[tuple[str, str | None], int]:
-        """Rows by category, by day, and by whether a column is empty."""
+        """Count rows by category, by day, and by empty column."""
         numbers = {column.name for column in self.columns.numbers()}
         few = [name for name in self._segments(FEW_CATEGORIES) if name not in numbers]
         rows = {(name, value): count for name, value, count in self._counts(relation, few)}
-        often = [c for c in self.columns if c.nullable and c.name not in few]
-        if often:
-            sums = [f"sum(case when {quoted(c.name)} is null then 1 else 0 end)" for c in often]
+        nullable = [c for c in self.columns if c.nullable and c.name not in few]
+        if nullable:
+            sums = [f"sum(case when {quoted(c.name)} is null then 1 else 0 end)" for c in nullable]
             empty = self._numbers(f"select {', '.join(sums)} from {relation} as t")
-            rows |= {(column.name, None): count for column, count in zip(often, empty, strict=True)}
+            rows |= {(column.name, None): count for column, count in zip(nullable, empty, strict=True)}
         month = self.entry.month
         if month and not month.parent:
             day = f"cast({quoted(month.column)} as date)"
             first = f"(select min({day}) from {self.candidate})"
-            # The oldest days may end together: somebody keeps so many of them.
+            # The oldest days may vanish together, because the source keeps a limited number of days.
             found = self.connection.execute(
                 f"select {day}, count(*) from {relation} as t where {day} >= {first} group by {day}"
             )
@@ -465,11 +467,11 @@ class _Change:
         }
 
     def _distinct(self, column: str) -> int:
-        """The number of different values of a column in the published rows."""
+        """Return the number of distinct values of a column in the published rows."""
         return self._numbers(f"select count(distinct {quoted(column)}) from {self.published} as t")[0]
 
     def _moved_values(self, column: str) -> tuple[int, ...]:
-        """The number of different values of updated rows, and of those rows whose value none of them had before."""
+        """Return the number of distinct values of updated rows, and of rows whose value none of them had before."""
         join = f"{self.changed} as r join {self.published} as p on {equal(self.key, 'r', 'p')}"
         both = " union all ".join(
             f"(select {side}.{quoted(column)} as of_column, {sign} as side from {join})"
@@ -480,12 +482,12 @@ class _Change:
         return self._numbers(f"select count(of_column), {over} from {by_value} as v")
 
     def _is_constant(self, column: str) -> bool:
-        """Whether the last version had one value of a column."""
+        """Return whether a column had a single value in the last version."""
         versions = self.history.get(column)
         return versions is not None and versions[0].distinct == 1
 
     def _rows_with_new_value(self, column: str) -> int:
-        """The published rows whose value of a column is one that updated rows have now."""
+        """Count the published rows whose value of a column is one that updated rows have now."""
         (rows,) = self._numbers(
             f"select count(*) from {self.published} as t where t.{quoted(column)} in (select r.{quoted(column)}"
             f" from {self.changed} as r join {self.published} as p on {equal(self.key, 'r', 'p')})"
@@ -495,8 +497,8 @@ class _Change:
     def _paired(self) -> Paired:
         columns, pairs = [c for c in self.columns if c.name not in self.key], self.columns.pairs()
         texts = self.columns.texts()
-        kinds_of = [c for c in columns if (self.columns.may_divide(c) or c in texts) and c.dtype != pl.Boolean]
-        divided = [c.name for c in kinds_of]
+        countable = [c for c in columns if (self.columns.can_be_category(c) or c in texts) and c.dtype != pl.Boolean]
+        divided = [c.name for c in countable]
         amounts = [c.name for c in self.columns.numbers()]
         compared = [c.name for c in columns if c.dtype != pl.Boolean and not (c.is_xml or c.dtype.is_temporal())]
         parts = ["count(*)"]
@@ -509,13 +511,13 @@ class _Change:
             parts.append(f"sum(case when r.{a} = p.{b} and r.{b} = p.{a} and p.{a} <> p.{b} then 1 else 0 end)")
             parts.append(f"sum(case when p.{a} <> p.{b} then 1 else 0 end)")
         for name in divided:
-            # All stock may be gone: a zero is not the one value of a quantity.
+            # Zeros do not count: all stock may legitimately be used up.
             values = [
                 f"nullif({side}.{quoted(name)}, 0)" if name in amounts else f"{side}.{quoted(name)}" for side in "pr"
             ]
             parts += [f"count(distinct {value})" for value in values]
         parts += [_counted(f"r.{quoted(name)} <> p.{quoted(name)}") for name in compared]
-        parts += [_counted(way) for column in texts for way in _ways(column.name).values()]
+        parts += [_counted(way) for column in texts for way in _text_changes(column.name).values()]
         parts += [_counted(factor) for name in amounts for factor in _factors(name).values()]
         rows, *found = self._numbers(
             f"select {', '.join(parts)} from {self.changed} as r join {self.published} as p"
@@ -537,18 +539,18 @@ class _Change:
             swappable=dict(zip(both, crossed[1::2], strict=True)),
             kinds=dict(zip(divided, zip(kinds[::2], kinds[1::2], strict=True), strict=True)),
             altered=by(*compared),
-            rewritten={column.name: by(*_ways(column.name)) for column in texts},
+            rewritten={column.name: by(*_text_changes(column.name)) for column in texts},
             scaled={name: by(*_factors(name)) for name in amounts},
         )
 
     def _cells(self, found: Emptied) -> list[Cell]:
-        """The published rows of an emptied segment and the newly blank ones, by each column that could tell why."""
+        """Count published and newly blank rows of an emptied segment by each column that could explain the blanks."""
         column = next(c for c in self.columns if c.name == found.column)
         others = [n for n in self._segments(MOST_CATEGORIES) if n not in (found.column, found.group.segment)]
         dates = [c.name for c in self.columns if c.nullable and isinstance(c.dtype, pl.Datetime)]
         if not others and not dates:
             return []
-        within, parameters = _within(found.group)
+        within, parameters = _group_condition(found.group)
         inner = [f"cast({quoted(n)} as varchar) as {quoted(n)}" for n in others]
         inner += [f"case when {quoted(n)} is null then 'empty' else 'given' end as {quoted(n)}" for n in dates]
         inner.append(f"case when {_filled(column)} then 0 else 1 end as is_blank")
@@ -557,7 +559,7 @@ class _Change:
 
         def by_value(relation: str) -> dict[tuple[str, str | None], tuple[int, int]]:
             query = (
-                f"select {', '.join(_which(both))}, count(*), sum(t.is_blank) from (select {', '.join(inner)}"
+                f"select {', '.join(_grouping(both))}, count(*), sum(t.is_blank) from (select {', '.join(inner)}"
                 f" from {relation} as t where {within}) as t group by grouping sets ({sets})"
             )
             rows = self.connection.execute(query, parameters).fetchall()
@@ -570,7 +572,7 @@ class _Change:
         ]
 
     def _count_of(self, leap: Leap) -> int:
-        within, parameters = _within(leap.group)
+        within, parameters = _group_condition(leap.group)
         value = f"cast({quoted(leap.column)} as double precision)"
         beyond = ">=" if leap.value > leap.limit else "<="
         factor = profile.LEAP if leap.tight else profile.WIDE_LEAP
@@ -582,13 +584,13 @@ class _Change:
         )
         return rows
 
-    def _doubled(self) -> Iterator[Finding]:
-        """New rows that repeat another row's content under another key."""
-        content = self._content() if self.inserted_count >= profile.NOTICED else []
+    def _duplicated(self) -> Iterator[Finding]:
+        """Yield findings about new rows that repeat the content of another row under a new key."""
+        content = self._content_columns() if self.inserted_count >= profile.NOTICED else []
         if not content:
             return
         gone = table("staging", staging.gone_table(self.entry.asset))
-        # A row that vanishes may come back under a new key: a source that is filled anew numbers as it likes.
+        # A row that vanishes may reappear under a new key, because a source that is refilled may renumber its rows.
         kept = (
             f"(select p.* from {self.published} as p where not exists (select 1 from {gone} as g"
             f" where {equal(self.key, 'g', 'p')}))"
@@ -597,8 +599,8 @@ class _Change:
             f"(select r.* from {self.changed} as r where not exists (select 1 from {self.published} as p"
             f" where {equal(self.key, 'p', 'r')}))"
         )
-        # Texts are joined by hash; no index and no hash serves columns that may all be NULL. Few rows are written as
-        # text: those that agree with a new one in the columns that are never NULL.
+        # Comparing rows as text allows a hash join, which is impossible on columns that may all be NULL. Only few rows
+        # are converted to text: those that match a new row in the columns that are never NULL.
         row, certain = _row_as_text(content), [c.name for c in content if not c.nullable]
         alike = f" where ({names(certain, 't')}) in (select {names(certain)} from {inserted} as i)" if certain else ""
         old = f"(select {row} as content from {kept} as t{alike})"
@@ -615,26 +617,28 @@ class _Change:
             return
         (count,) = self._numbers(f"select count(*) from {kept} as t")
         (usual,) = self._numbers(f"select count(*) - count(distinct {row}) from {self.published} as t")
-        yield from profile.doubled(self.inserted_count, repeated, count, common(old, new), usual / self.published_count)
+        yield from profile.duplicated(
+            self.inserted_count, repeated, count, common(old, new), usual / self.published_count
+        )
 
-    def _content(self) -> list[Column]:
-        """The columns without those that name a row: those that are unique with the key, or written from it."""
-        names_row = set()
+    def _content_columns(self) -> list[Column]:
+        """Return the columns that do not identify a row: neither unique like the key nor derived from it."""
+        identifying = set()
         if len(self.key) > 1:
             counts = ", ".join(f"count(distinct {quoted(name)})" for name in self.key)
             total, *distinct = self._numbers(f"select count(*), {counts} from {self.published}")
-            names_row = {name for name, count in zip(self.key, distinct, strict=True) if count == total}
-            if not names_row:
+            identifying = {name for name, count in zip(self.key, distinct, strict=True) if count == total}
+            if not identifying:
                 return []
         elif texts := [c.name for c in self.columns if c.dtype == pl.String and c.name != self.key[0]]:
             key = f"'%' || cast({quoted(self.key[0])} as varchar)"
             sums = ", ".join(f"sum(case when {quoted(name)} like {key} then 1 else 0 end)" for name in texts)
             counts_of = self._numbers(f"select {sums} from {self.published}")
-            names_row = {t for t, count in zip(texts, counts_of, strict=True) if count >= 0.9 * self.published_count}
-        return [c for c in self.columns if c.name not in names_row]
+            identifying = {t for t, count in zip(texts, counts_of, strict=True) if count >= 0.9 * self.published_count}
+        return [c for c in self.columns if c.name not in identifying]
 
-    def _silent(self) -> Iterator[Finding]:
-        # A quantity or a status may cease by chance or by rule; what rows refer to, flags and codes go on.
+    def _silent_findings(self) -> Iterator[Finding]:
+        # Single quantities or statuses may stop occurring, but references, flags and codes should continue.
         numbers = {column.name for column in self.columns.numbers()}
         month, few = self.entry.month, [n for n in self._segments(FEW_CATEGORIES) if n not in numbers]
         if month is None or not few:
@@ -666,7 +670,7 @@ class _Change:
 
 
 def _history(connection: Connection, asset: str) -> dict[str, list[Profile]]:
-    """The profiles of the last versions by column, the newest first."""
+    """Return the profiles of the last versions by column, newest first."""
     rows = connection.execute(
         "select column_name, rows, nulls, blanks, distinct_values, least, most, mean, spread, shares"
         " from ops.column_profile where asset = %s and version is not null order by version desc",
@@ -679,9 +683,9 @@ def _history(connection: Connection, asset: str) -> dict[str, list[Profile]]:
 
 
 def _filled(column: Column, alias: str = "t") -> str:
-    """The condition that a value is neither NULL nor empty, nor an amount of zero; NULL where it is NULL.
+    """Return the condition that a value is not empty and not an amount of zero; it is NULL if the value is NULL.
 
-    A count of zero says something: stock runs out.
+    A quantity of zero counts as filled, since stock can run out.
     """
     name = f"{alias}.{quoted(column.name)}" if alias else quoted(column.name)
     if column.dtype == pl.String:
@@ -696,22 +700,22 @@ def _counted(condition: str) -> str:
 _PUNCTUATION = " \u00a0-_/()"
 
 
-def _ways(name: str) -> dict[str, str]:
-    """The conditions that an updated text is an older one as programs change it, by what they do."""
+def _text_changes(name: str) -> dict[str, str]:
+    """Return, by kind of change, the conditions that a program changed a text in an update."""
     old, new = f"p.{quoted(name)}", f"r.{quoted(name)}"
     mark = "chr(63)"
-    looks = [f"lower(translate({text}, '{_PUNCTUATION}', ''))" for text in (old, new)]
+    simplified = [f"lower(translate({text}, '{_PUNCTUATION}', ''))" for text in (old, new)]
     return {
         profile.QUESTION_MARKS: f"length({new}) = length({old}) and replace({new}, {mark}, '') <> {new}"
         f" and replace({old}, {mark}, '') = {old}",
         profile.SHORTER: f"{new} <> '' and length({new}) < length({old}) and left({old}, length({new})) = {new}",
         profile.NO_ZEROS: f"{new} <> {old} and ltrim({old}, '0') = {new}",
-        profile.OTHER_LOOKS: f"{new} <> {old} and {' = '.join(looks)}",
+        profile.REFORMATTED: f"{new} <> {old} and {' = '.join(simplified)}",
     }
 
 
 def _factors(name: str) -> dict[str, str]:
-    """The conditions that an updated number is the older one times or by a power of ten, to the last place."""
+    """Return the conditions that an update exactly multiplied or divided a number by a power of ten, by factor."""
     old, new = (f"cast({side}.{quoted(name)} as decimal(38, 6))" for side in "pr")
     conditions = {}
     for power in profile.POWERS:
@@ -729,8 +733,8 @@ def _comparison(one: Column, other: Column) -> Iterable[str]:
     yield f"avg(case when {a} > 0 and {b} > 0 then {ratio} end)" if one.dtype.is_numeric() else f"avg({days})"
 
 
-def _which(segments: Sequence[str]) -> list[str]:
-    """Two columns for each segment: whether a row of a result is of it (0), and its value."""
+def _grouping(segments: Sequence[str]) -> list[str]:
+    """Return two columns for each segment: whether a result row belongs to it (0 if it does), and its value."""
     return [part for name in segments for part in (f"grouping({quoted(name)})", f"cast({quoted(name)} as varchar)")]
 
 
@@ -741,7 +745,7 @@ def _segment(segments: Sequence[str], row: Sequence[Any]) -> tuple[str, str | No
     return "", None
 
 
-def _within(group: Group) -> tuple[str, Mapping[str, Any]]:
+def _group_condition(group: Group) -> tuple[str, Mapping[str, Any]]:
     if not group.segment:
         return "true", {}
     if group.value is None:

@@ -1,4 +1,4 @@
-"""From staging to the readers: one transaction for the whole batch; then what it means for owners and for the UI."""
+"""Publication of staged tables: one transaction for the whole batch, then incidents and states for the UI."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.errors import CandidateLost, TableBlocked
 from adventureworks.gate import losses
 from adventureworks.gate.checks import readable_references
-from adventureworks.gate.containment import contained, without_faulty
+from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.judge import judge
 from adventureworks.gate.load import note_blocked
 from adventureworks.gate.profiling import publish_profiles
 from adventureworks.incidents import Finding, Incident
-from adventureworks.incidents.ledger import IF_MEANT, SHAPE_RULES
+from adventureworks.incidents.ledger import IF_INTENDED, SHAPE_RULES
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine
-from adventureworks.warehouse.postgres import Connection, connections_kept
+from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.publication import Publication
 
 ORDERS = "Sales_SalesOrderHeader"
 """The table whose newest row is the business date."""
 
-# A table that waits for another one is no cause of its own.
+# Rules that a table breaks only because another table is blocked.
 _CONSEQUENCES = frozenset({"unit_is_whole", "parent_is_published"})
 
 
-@connections_kept()
+@reuse_connections()
 def publish(settings: Settings, run_id: str) -> list[Publication]:
-    """Publishes every staged table of a run that was not blocked; run again, it publishes nothing twice.
+    """Publish every staged table of a run that is not blocked, and return the versions to announce to consumers.
 
-    What is no longer staged as it was judged is loaded and judged again. Returns the versions that consumers have to be
-    told of, older ones that were never announced among them. Raises ServiceUnavailable where staged rows are lost
-    again and again.
+    They include older versions that were never announced. A repeated call publishes nothing twice. Tables whose staged
+    rows differ from those that were judged are loaded and judged again. Raises ServiceUnavailable if staged rows are
+    lost repeatedly.
     """
 
-    def leave_out(fault: TableBlocked) -> None:
+    def skip(fault: TableBlocked) -> None:
         note_blocked(open_warehouse(settings), run_id, fault)
-        # What refers to the table, or is published together with it, was judged as if it were published.
+        # Tables that refer to this one, or are published together with it, were judged as if it were published.
         judge(settings, run_id)
 
     def step() -> list[Publication]:
-        return without_faulty(partial(_publish, settings, run_id), leave_out)
+        return retry_without_faulty(partial(_publish, settings, run_id), skip)
 
-    return candidate.staged_again(step, partial(judge, settings, run_id))
+    return candidate.with_restaging(step, partial(judge, settings, run_id))
 
 
 def _publish(settings: Settings, run_id: str) -> list[Publication]:
@@ -61,8 +61,8 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
             "select asset, status, publishing or resumes from ops.change where run_id = %s order by asset", (run_id,)
         ).fetchall()
         if connection.commits_twice:
-            # Noted before anything is published: a process that dies between the two commits leaves data that no record
-            # tells of. The next try, or run, then tells of all of it.
+            # Recorded before anything is published: if the process dies between the two commits, the data has no record
+            # of its publication. The next attempt or run then announces all of it.
             connection.execute(
                 "update ops.change set publishing = true where run_id = %s and status = 'staged'", (run_id,)
             )
@@ -72,20 +72,20 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
                 if status == "staged":
                     _publish_table(connection, asset, run_id, interrupted=interrupted)
                 if status == "blocked":
-                    quarantine.hold(connection, asset)
+                    quarantine.block(connection, asset)
                 if status in {"staged", "blocked"}:
-                    _advance(connection, run_id, asset, blocked=status == "blocked")
+                    _advance_watermark(connection, run_id, asset, blocked=status == "blocked")
         lost = candidate.lost(connection, run_id, [SOURCE_TABLES[a] for a, status, _ in rows if status == "staged"])
         if lost:
-            raise CandidateLost(f"The staged rows of {', '.join(lost)} are not those that were judged.")
+            raise CandidateLost(f"The staged rows of {', '.join(lost)} differ from those that were judged.")
         connection.execute(
             "update ops.change set publishing = false where publishing and asset in ("
             "select asset from ops.change where run_id = %s and status in ('published', 'unchanged'))",
             (run_id,),
         )
         unannounced = publication.unannounced(connection, list(SOURCE_TABLES))
-    # When all is committed: to make a view is to commit, on some engines. Until then the candidates show the same rows.
-    # Where a reader's lock keeps one from being made, the next run makes it.
+    # Views are created after the commit, because creating a view commits on some engines; until then, the candidates
+    # show the same rows. If a reader's lock prevents the creation of a view, the next run creates it.
     with suppress(TableBlocked), open_warehouse(settings).connect("publish") as connection:
         for asset, *_ in rows:
             with contained(asset, "can_be_published", "shown"):
@@ -95,36 +95,36 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What a batch means for people. `states`: per asset what its page in the UI shows."""
+    """The incidents that a batch opened and resolved. `states`: by asset, what its page in the UI shows."""
 
     opened: tuple[Incident, ...]
     resolved: tuple[Incident, ...]
     states: Mapping[str, Mapping[str, Any]]
 
 
-@connections_kept()
+@reuse_connections()
 def conclude(settings: Settings, run_id: str) -> Conclusion:
-    """Opens and resolves incidents, and notes that the batch was announced. Call it when the events are out."""
+    """Open and resolve incidents, and record that the batch was announced. Call it after the events are emitted."""
     faults: dict[str, TableBlocked] = {}
-    return without_faulty(
+    return retry_without_faulty(
         lambda: _conclude(settings, run_id, faults), lambda fault: faults.update({fault.table: fault})
     )
 
 
 def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked]) -> Conclusion:
-    """`faults`: the tables whose verdict could not be looked up, and why."""
+    """Open and resolve incidents; `faults` are the tables whose verdict could not be looked up, and why."""
     with open_warehouse(settings).connect("tell") as connection:
         rows = connection.execute(
             "select asset, status, blocked_rule, blocked_cause from ops.change where run_id = %s order by asset",
             (run_id,),
         ).fetchall()
-        waiting = _waiting(connection, settings.checks_folder / "source", run_id)
+        waiting = _waiting_rows(connection, settings.checks_folder / "source", run_id)
         findings: list[Finding] = []
         resolved: list[Incident] = []
         states: dict[str, Mapping[str, Any]] = {}
         for asset, status, rule, cause in rows:
             if asset in faults:
-                findings.append(_untold(faults[asset], run_id))
+                findings.append(_unknown_verdict(faults[asset], run_id))
                 continue
             with contained(asset, "verdict_is_told", "looked up"):
                 found = _findings(connection, run_id, asset, status, rule, cause, waiting.get(asset, ""))
@@ -134,20 +134,18 @@ def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked
                     resolved += incidents.resolve(connection, asset, keep=keep, run_id=run_id)
                 states[asset] = _state(connection, run_id, asset, status, rule, cause)
         opened = incidents.report(connection, findings)
-        # One ingestion runs at a time: what is published now, this run's publish task has announced.
+        # Only one ingestion runs at a time, so the publish task of this run announced the newest versions.
         publication.mark_announced(connection, publication.newest_versions(connection, list(SOURCE_TABLES)))
     return Conclusion(tuple(opened), tuple(resolved), states)
 
 
-def _untold(fault: TableBlocked, run_id: str) -> Finding:
+def _unknown_verdict(fault: TableBlocked, run_id: str) -> Finding:
     return Finding(
         asset=fault.table,
         rule=fault.rule,
-        severity="error",
-        summary=f"{fault.table}: what came of its last reading is not known: {fault.detail}",
+        summary=f"{fault.table}: the result of its last reading is not known: {fault.detail}",
         next_step=fault.next_step,
         run_id=run_id,
-        owner=SOURCE_TABLES[fault.table].owner,
         cause=fault.detail,
     )
 
@@ -171,7 +169,7 @@ def _state(
 
 
 def _publish_table(connection: Connection, asset: str, run_id: str, *, interrupted: bool) -> None:
-    """Merges a staged table and notes the version. `interrupted`: what a process that died did of it is not known."""
+    """Merge a staged table and record the version. `interrupted`: a process died while it was publishing the table."""
     entry = SOURCE_TABLES[asset]
     effect, months = publication.merge(connection, entry)
     first = publication.newest(connection, asset) is None
@@ -207,26 +205,27 @@ def _warnings(connection: Connection, asset: str, run_id: str) -> bool:
     return row is not None
 
 
-def _advance(connection: Connection, run_id: str, asset: str, *, blocked: bool) -> None:
-    """Remembers what was read; only what was published moves the watermark."""
+def _advance_watermark(connection: Connection, run_id: str, asset: str, *, blocked: bool) -> None:
+    """Record the state that was read; the watermark advances only if the table was published."""
     latest = publication.latest_change(connection, run_id, asset)
     newest = None if blocked else publication.newest_change(connection, SOURCE_TABLES[asset], latest)
     connection.execute(
-        "insert into ops.watermark as w (asset, fingerprint, newest_change, blocked, source)"
-        " select asset, fingerprint, %(newest)s, %(blocked)s, source from ops.change"
+        "insert into ops.watermark as w (asset, fingerprint, columns_digest, newest_change, blocked, source)"
+        " select asset, fingerprint, columns_digest, %(newest)s, %(blocked)s, source from ops.change"
         " where run_id = %(run)s and asset = %(asset)s"
-        " on conflict (asset) do update set fingerprint = excluded.fingerprint, blocked = excluded.blocked,"
+        " on conflict (asset) do update set fingerprint = excluded.fingerprint,"
+        " columns_digest = excluded.columns_digest, blocked = excluded.blocked,"
         " read_at = current_timestamp,"
         " newest_change = case when not excluded.blocked then excluded.newest_change"
-        # A table that had to be read whole, as one of another source or of other columns has, still has to be.
+        # A table that had to be read whole, because its source or columns changed, must still be read whole.
         " when not (select whole from ops.change where run_id = %(run)s and asset = %(asset)s) then w.newest_change"
         " end, source = excluded.source",
         {"newest": newest, "blocked": blocked, "run": run_id, "asset": asset},
     )
 
 
-def _waiting(connection: Connection, folder: Path, run_id: str) -> Mapping[str, str]:
-    """By table, how many rows of others are held back because they refer to rows that it lacks."""
+def _waiting_rows(connection: Connection, folder: Path, run_id: str) -> Mapping[str, str]:
+    """Return by table how many rows of other tables are held back because they refer to rows that it lacks."""
     waiting: dict[str, dict[str, int]] = {}
     held = connection.execute(
         "select asset, rule, count(*) from ops.quarantined_row where status in ('open', 'blocked') group by asset, rule"
@@ -244,7 +243,7 @@ def _waiting(connection: Connection, folder: Path, run_id: str) -> Mapping[str, 
         for parent in SOURCE_TABLES.keys() & re.findall(r"\w+", cause):
             waiting.setdefault(parent, {})[child] = int(rows)
     return {
-        parent: f"Rows that wait for it: {', '.join(f'{rows:,} of {child}' for child, rows in sorted(held.items()))}."
+        parent: f"Rows waiting for it: {', '.join(f'{rows:,} of {child}' for child, rows in sorted(held.items()))}."
         for parent, held in waiting.items()
     }
 
@@ -252,31 +251,28 @@ def _waiting(connection: Connection, folder: Path, run_id: str) -> Mapping[str, 
 def _findings(
     connection: Connection, run_id: str, asset: str, status: str, rule: str | None, cause: str | None, waiting: str
 ) -> list[Finding]:
-    """What the owner of a table has to know: that it is blocked, or which rows of it were set aside.
+    """Return the findings for a table's owner: that it is blocked, or which of its rows were set aside.
 
-    `waiting` says which rows of other tables are held back with them.
+    `waiting` says how many rows of other tables are held back as a result.
     """
-    owner = SOURCE_TABLES[asset].owner
     total = publication.source_table_rows(connection, asset)
     if status == "blocked":
         if rule is None or rule in _CONSEQUENCES:
             return []
         cause = f"{cause or ''} {waiting}".strip()
-        accept = f". {IF_MEANT} {losses.how_to_accept(asset)}" if rule in losses.RULES | SHAPE_RULES else ""
+        accept = f". {IF_INTENDED} {losses.accept_command(asset)}" if rule in losses.RULES | SHAPE_RULES else ""
         failed, examples = _evidence(connection, run_id, asset, rule)
         kept = f"The last good version stays, with {total:,} rows." if total else "Nothing of it is published yet."
         return [
             Finding(
                 asset=asset,
                 rule=rule,
-                severity="error",
                 summary=f"{asset} is blocked: {cause} {kept}",
                 failed=failed,
                 total=total,
                 examples=examples,
                 next_step=f"adventureworks status {asset}{accept}",
                 run_id=run_id,
-                owner=owner,
                 cause=cause,
             )
         ]
@@ -297,16 +293,15 @@ def _findings(
             examples=quarantine.example_keys(connection, asset, "open", broken),
             next_step=f"adventureworks quarantine show {asset}",
             run_id=run_id,
-            owner=owner,
             cause=f"{message}. {waiting}" if waiting else message,
         )
         for broken, message, count in rows
     ]
-    return set_aside + _warned_of_shape(connection, run_id, asset, total)
+    return set_aside + _shape_warnings(connection, run_id, asset, total)
 
 
-def _warned_of_shape(connection: Connection, run_id: str, asset: str, total: int) -> list[Finding]:
-    """Return what a published change does that no version before did, for the owner to look at."""
+def _shape_warnings(connection: Connection, run_id: str, asset: str, total: int) -> list[Finding]:
+    """Return the warnings about the shape of a published change, for the owner to look at."""
     rows = connection.execute(
         "select distinct rule, failed, message from ops.check_result"
         " where run_id = %s and asset = %s and kind = 'profile' and outcome = 'warn' order by rule",
@@ -320,10 +315,7 @@ def _warned_of_shape(connection: Connection, run_id: str, asset: str, total: int
             summary=f"{asset} is published, and its change looks unusual: {message}",
             failed=failed,
             total=total,
-            examples=(),
-            next_step=f"adventureworks status {asset}",
             run_id=run_id,
-            owner=SOURCE_TABLES[asset].owner,
             cause=message,
         )
         for rule, failed, message in rows
@@ -331,7 +323,7 @@ def _warned_of_shape(connection: Connection, run_id: str, asset: str, total: int
 
 
 def _evidence(connection: Connection, run_id: str, asset: str, rule: str) -> tuple[int | None, tuple[str, ...]]:
-    """How many rows broke the rule that blocked a table, and keys of some of them."""
+    """Return how many rows broke the rule that blocked a table, and the keys of some of them."""
     row = connection.execute(
         "select failed, examples from ops.check_result where run_id = %s and asset = %s and rule = %s"
         " order by checked_at desc limit 1",

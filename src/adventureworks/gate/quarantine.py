@@ -1,4 +1,4 @@
-"""Reading the quarantine: which rows are set aside, by which rule. How they come and go: `warehouse/quarantine.py`."""
+"""Reading the quarantine: which rows are set aside, and by which rule; `warehouse/quarantine.py` writes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(frozen=True)
 class QuarantinedRow:
-    """A row that was set aside; values as text, secret columns as the warehouse may hold them."""
+    """A row that was set aside; values are text, secret columns are masked as the catalogue demands."""
 
     asset: str
     key: Mapping[str, str | None]
@@ -32,7 +32,7 @@ class QuarantinedRow:
 
 @dataclass(frozen=True)
 class QuarantineCount:
-    """How many rows of a table are set aside by one rule."""
+    """The number of rows of a table that one rule sets aside."""
 
     asset: str
     rule: str
@@ -43,9 +43,9 @@ class QuarantineCount:
 
 
 def rows(connection: Connection, table: str, limit: int = 20) -> list[QuarantinedRow]:
-    """The rows of a table that are set aside, those of a blocked reading too, newest first.
+    """Return the rows of a table that are set aside, including those of a blocked reading, newest first.
 
-    Raises PlatformError where there is no such table.
+    Raises PlatformError if there is no such table.
     """
     if table not in SOURCE_TABLES and table not in MARTS:
         raise PlatformError(f"There is no table {table}.", "See the tables: adventureworks status")
@@ -57,9 +57,9 @@ def rows(connection: Connection, table: str, limit: int = 20) -> list[Quarantine
 
 
 def summary(connection: Connection) -> list[QuarantineCount]:
-    """The rows that are set aside, those of blocked readings too, counted by table and rule.
+    """Count the rows that are set aside, including those of blocked readings, by table and rule.
 
-    Tables come by name, the rule with the most rows first.
+    Sorted by table, then by number of rows, largest first.
     """
     query = (
         "select asset, rule, min(message) as message, count(*) as rows, min(first_seen) as first_seen,"

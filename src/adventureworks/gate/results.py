@@ -1,4 +1,4 @@
-"""What checks found, kept in `ops.check_result` for status, incidents and the UI."""
+"""Check results, stored in `ops.check_result` for status, incidents and the UI."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from adventureworks.gate.checks import CheckOutcome
 from adventureworks.warehouse.postgres import Connection
 
 
-def forget(connection: Connection, run_id: str) -> None:
-    """Removes what an earlier try of this run found."""
+def delete(connection: Connection, run_id: str) -> None:
+    """Delete the results of an earlier attempt of this run."""
     connection.execute("delete from ops.check_result where run_id = %s", (run_id,))
 
 
-def forget_kind(connection: Connection, run_id: str, asset: str, kind: str) -> None:
-    """Removes what an earlier pass of this run found of an asset."""
+def delete_kind(connection: Connection, run_id: str, asset: str, kind: str) -> None:
+    """Delete the results of one kind that an earlier pass of this run recorded for an asset."""
     connection.execute(
         "delete from ops.check_result where run_id = %s and asset = %s and kind = %s", (run_id, asset, kind)
     )
 
 
 def clear(connection: Connection, before: datetime) -> None:
-    """Drops what was found before a moment, unless its asset was not checked as a whole since."""
+    """Delete results from before a moment, except those of assets that have not had a complete check since."""
     connection.execute(
         "delete from ops.check_result as c where c.checked_at < %(before)s and exists ("
         "select 1 from ops.check_result as n"
@@ -32,8 +32,8 @@ def clear(connection: Connection, before: datetime) -> None:
     )
 
 
-def remember(connection: Connection, run_id: str, outcomes: Sequence[CheckOutcome], kind: str = "check") -> None:
-    """Writes outcomes of a run."""
+def record(connection: Connection, run_id: str, outcomes: Sequence[CheckOutcome], kind: str = "check") -> None:
+    """Record outcomes of a run."""
     for outcome in outcomes:
         connection.execute(
             "insert into ops.check_result (run_id, asset, rule, kind, outcome, failed, message, examples, dimension)"

@@ -1,6 +1,7 @@
-"""Soda 3.5, held at arm's length: the one module that imports it, so that another engine could take its place.
+"""The adapter for Soda 3.5: only this module imports it, so that another engine could replace it.
 
-One scan per table, so that a failure of Soda touches that table only. Importing this module imports Soda (0.4 s).
+There is one scan per table, so that a failure of Soda affects only that table. Importing this module imports Soda
+(0.4 s).
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from adventureworks.errors import ServiceUnavailable
 from adventureworks.warehouse.environments import in_environment, schema_of
 from adventureworks.warehouse.postgres import PostgresWarehouse
 
-# Before anything else of Soda is imported: with a configuration in place it sends no telemetry and writes none to the
-# home folder. `Scan.disable_telemetry` comes too late and changes nothing.
+# This must precede every other import of Soda: with a configuration in place it sends no telemetry and writes no
+# configuration to the home folder. `Scan.disable_telemetry` comes too late and has no effect.
 ConfigHelper._ConfigHelper__config = {"send_anonymous_usage_stats": False, "user_cookie_id": ""}
 if ConfigHelper.get_instance().send_anonymous_usage_stats:
-    raise RuntimeError("Soda would send telemetry: another configuration of it was loaded before.")
-# Soda would let any `.env` file above its own folder overwrite this process's environment.
+    raise RuntimeError("Soda would send telemetry: another configuration was loaded before this module.")
+# Otherwise any `.env` file above Soda's own folder would overwrite the environment of this process.
 env_helper.load_dotenv = lambda **_: False
-# What goes wrong is told by the outcomes; Soda's own words repeat whole queries.
+# The outcomes report what goes wrong; Soda's own log messages repeat whole queries.
 logging.getLogger("soda").setLevel(logging.CRITICAL + 1)
 
 from soda.common import parser  # noqa: E402
@@ -44,13 +45,13 @@ from soda.sampler.sampler import Sampler  # noqa: E402
 from soda.scan import Scan  # noqa: E402
 from soda.sodacl import sodacl_parser  # noqa: E402
 
-# Before it samples rows, Soda parses the query for columns that may not be sampled. None is named here, and for a long
-# query the parsing takes longer than the query.
+# Before it samples rows, Soda parses the query for columns excluded from sampling. No columns are excluded here, and
+# parsing a long query takes longer than running it.
 soda_query.parse_columns_from_query = lambda _: []
-# For every check, Soda inspects a constructor of its own once for each argument that it could take.
+# For every check, Soda inspects the same constructor once per possible argument.
 sodacl_parser.inspect = SimpleNamespace(signature=cache(inspect.signature))
-# Its loader is written in Python and notes the line of everything, which no message shows. The safe loader uses the C
-# parser of ruamel where that is installed (Python before 3.13). Every location is the file.
+# Soda's YAML loader is pure Python and records the line of every node, which no message shows. The safe loader uses
+# ruamel's C parser if it is installed (Python before 3.13). Every location is then the file.
 parser.YAML = partial(YAML, typ="safe")
 parser.PathStack.create_location = lambda stack, _: stack.path_elements[0].location
 
@@ -59,23 +60,23 @@ if TYPE_CHECKING:
 
 _DATA_SOURCE = "warehouse"
 _QUOTED = re.compile(r'"[^"]+"')
-_SAMPLED_ROWS = 6  # enough for three keys that come twice
+_SAMPLED_ROWS = 6  # enough for three duplicate keys
 
 
 class _Scan(Scan):
-    """A scan without its report, which takes as long as a small table's checks and which nobody reads."""
+    """A scan without its report, which is not used and takes as long as the checks of a small table."""
 
     def build_scan_results(self) -> dict[str, Any]:
-        """Nothing."""
+        """Return an empty report."""
         return {}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What Soda found out about one check."""
+    """What Soda measured for one check."""
 
     outcome: str | None
-    """`pass`, `warn`, `fail`, or None: it was not evaluated."""
+    """`pass`, `warn`, `fail`, or None if the check was not evaluated."""
     value: float | None
     error: str = ""
     rows: tuple[dict[str, Any], ...] = ()
@@ -84,24 +85,24 @@ class Measured:
 
 @dataclass(frozen=True)
 class TableScan:
-    """All checks of one file."""
+    """The results of all checks of one file."""
 
     checks: dict[str, Measured]
-    """By rule; a rule that Soda could not read is missing."""
+    """By rule, without rules that Soda could not read."""
     failure: str
-    """What went wrong in Soda; empty if nothing did."""
+    """The error in Soda; empty if there was none."""
     newest: Any = None
-    """The newest value of the column asked for, where a check failed."""
+    """The newest value of the requested column, if a check failed."""
 
 
 @dataclass
 class _RowSampler(Sampler):
-    """Keeps some failing rows of each check in memory; Soda's own samplers would log or send them."""
+    """A sampler that keeps some failing rows of each check in memory; Soda's own samplers would log or send them."""
 
     rows: dict[str, tuple[dict[str, Any], ...]] = field(default_factory=dict)
 
     def store_sample(self, sample_context: SampleContext) -> SampleRef:
-        """Takes the first rows, and tells Soda how many there are."""
+        """Keep the first rows, and return their number to Soda."""
         sample = sample_context.sample
         names = [column[0] for column in sample.cursor.description]
         rows = sample.get_rows()[:_SAMPLED_ROWS]
@@ -112,52 +113,51 @@ class _RowSampler(Sampler):
 
 @dataclass(frozen=True)
 class CheckedSchema:
-    """A schema of the warehouse, as Soda is to reach it."""
+    """A schema of the warehouse, with the connection that Soda uses for it."""
 
     schema: str
     properties: Mapping[str, Any]
-    """What Soda is told of it."""
+    """The properties of the data source that Soda receives."""
     connection: Any
-    """Where we are signed in, for all scans; Soda need not know how."""
+    """An open connection for all scans, so that Soda needs no credentials."""
     rewritten: Callable[[str], str] = str
-    """A SELECT in the words of the warehouse's engine, for the schemas of the environment."""
+    """Translation of a SELECT to the engine's SQL dialect and the schemas of the environment."""
     in_upper_case: bool = False
-    """Whether the engine keeps names in upper case."""
+    """Whether the engine stores names in upper case."""
 
 
 @contextmanager
 def checked_schema(warehouse: Warehouse, schema: str) -> Iterator[CheckedSchema]:
-    """A schema of the warehouse, for all scans of one gate."""
+    """Open a schema of the warehouse for all scans of one gate."""
     if isinstance(warehouse, PostgresWarehouse):
-        here = warehouse.environment
-        real = schema_of(here, schema)
-        properties = {"type": "postgres", "schema": real}
+        environment = warehouse.environment
+        real = schema_of(environment, schema)
+        properties: dict[str, Any] = {"type": "postgres", "schema": real}
         try:
             connected = psycopg2.connect(warehouse.address("check", real))
         except psycopg2.OperationalError as error:
             raise _no_answer(_first_line(error)) from None
         with closing(connected):
-            # A statement that fails must not spoil those of the next scan.
+            # A failed statement must not abort those of the next scan.
             connected.autocommit = True
-            yield CheckedSchema(
-                schema, properties, connected, partial(in_environment, environment=here) if here else str
-            )
+            rewritten = partial(in_environment, environment=environment) if environment else str
+            yield CheckedSchema(schema, properties, connected, rewritten)
         return
     with warehouse.signed_in(schema, "check") as connection:
-        where = {"type": "snowflake", "database": connection.database, "schema": connection.schema}
-        yield CheckedSchema(schema, where, connection, warehouse.rewritten, in_upper_case=True)
+        properties = {"type": "snowflake", "database": connection.database, "schema": connection.schema}
+        yield CheckedSchema(schema, properties, connection, warehouse.rewritten, in_upper_case=True)
 
 
 def scan_table(source: CheckedSchema, text: str, variables: Mapping[str, str], newest_of: str = "") -> TableScan:
-    """Runs the checks of one table, given as SodaCL, in a schema of the warehouse.
+    """Run the checks of one table, given as SodaCL, in a schema of the warehouse.
 
-    `newest_of` is a SELECT of one value that is asked for if a check fails. Raises ServiceUnavailable where the
-    database does not answer.
+    `newest_of` is a SELECT of one value that is run if a check fails. Raises ServiceUnavailable if the database does
+    not answer.
     """
     scan, sampler = _Scan(), _RowSampler()
     scan.sampler = sampler
     scan.set_data_source_name(_DATA_SOURCE)
-    # Not as YAML: there a password would pass through Soda's templates and error messages.
+    # Not passed as YAML, because Soda would put a password through its templates and into its error messages.
     scan._configuration.data_source_properties_by_name[_DATA_SOURCE] = dict(source.properties)
     scan._configuration.samples_limit = _SAMPLED_ROWS
     scan.add_variables(dict(variables))
@@ -166,9 +166,9 @@ def scan_table(source: CheckedSchema, text: str, variables: Mapping[str, str], n
     elif source.rewritten is not str:
         text = with_selects(text, source.rewritten)
     scan.add_sodacl_yaml_str(text)
-    known = DataSource.create(scan._logs, _DATA_SOURCE, source.properties["type"], dict(source.properties))
-    known.connection = source.connection
-    scan._data_source_manager.data_sources[_DATA_SOURCE] = known
+    data_source = DataSource.create(scan._logs, _DATA_SOURCE, source.properties["type"], dict(source.properties))
+    data_source.connection = source.connection
+    scan._data_source_manager.data_sources[_DATA_SOURCE] = data_source
     exit_code = scan.execute()
     if _is_closed(source.connection):
         raise _no_answer(_first_error(scan))
@@ -179,27 +179,27 @@ def scan_table(source: CheckedSchema, text: str, variables: Mapping[str, str], n
 
 
 def in_upper_case(checks: str, rewritten: Callable[[str], str]) -> str:
-    """A check file for an engine that keeps names in upper case, with its SELECTs in that engine's words."""
+    """Return a check file for an engine that stores names in upper case, with its SELECTs in that engine's dialect."""
     return with_selects(checks, rewritten, _upper)
 
 
 def with_selects(checks: str, rewritten: Callable[[str], str], named: Callable[[str], str] = str) -> str:
-    """A check file with its SELECTs in other words, and with other names of tables and columns."""
+    """Return a check file with its SELECTs rewritten and its table and column names replaced."""
     ((header, items),) = yaml.safe_load(checks).items()
     return yaml.safe_dump(
-        {named(header): [{named(line): _settings(said, rewritten)} for item in items for line, said in item.items()]},
+        {named(header): [{named(line): _settings(given, rewritten)} for item in items for line, given in item.items()]},
         sort_keys=False,
         allow_unicode=True,
     )
 
 
-def _settings(said: Mapping[str, Any], rewritten: Callable[[str], str]) -> dict[str, Any]:
-    of_check = dict(said)
-    if "fail query" in of_check:
-        of_check["fail query"] = rewritten(of_check["fail query"])
-    if "stale expression" in of_check:
-        of_check["stale expression"] = rewritten(f"select {of_check['stale expression']}")[len("select ") :]
-    return of_check
+def _settings(given: Mapping[str, Any], rewritten: Callable[[str], str]) -> dict[str, Any]:
+    settings = dict(given)
+    if "fail query" in settings:
+        settings["fail query"] = rewritten(settings["fail query"])
+    if "stale expression" in settings:
+        settings["stale expression"] = rewritten(f"select {settings['stale expression']}")[len("select ") :]
+    return settings
 
 
 def _upper(line: str) -> str:

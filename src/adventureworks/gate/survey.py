@@ -1,7 +1,7 @@
-"""The answers of a survey, read out of the XML that a source keeps them in.
+"""The answers of a survey, read from the XML in which a source stores them.
 
-The XML comes from outside: no document type, no entity and nothing from the network is taken, size and depth are
-bounded, and whatever cannot be read is the fault of its row alone. What type an answer has is not known here.
+The XML is untrusted: document types, entities and anything from the network are refused, size and depth are limited,
+and XML that cannot be read is a fault of its row only. The types of the answers are not known here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
 MOST_CHARACTERS = 65_536
-"""A hundred times the longest survey that was ever filled in."""
+"""A hundred times the longest survey seen so far."""
 
 MOST_LEVELS = 32
 
@@ -26,7 +26,7 @@ _BEFORE_THE_ROOT = "\ufeff \t\r\n"
 
 @dataclass(frozen=True)
 class Fault:
-    """Why the XML of one row cannot be read; rule and words go on where the column's name ends."""
+    """Why the XML of one row cannot be read; the caller puts the column's name before `rule` and `words`."""
 
     row: int
     rule: str
@@ -34,11 +34,11 @@ class Fault:
 
 
 def answers(surveys: pl.Series, root: str, questions: Collection[str]) -> tuple[pl.DataFrame, list[Fault]]:
-    """The answers to the questions, one column of text for each, and the rows whose XML cannot be read.
+    """Return the answers to the questions, one text column for each, and the rows whose XML cannot be read.
 
-    `root` is the name of the XML's root as `{namespace}name`; another one is a fault, no namespace is none. A question
-    is the name of a child of the root, in whatever namespace. Blanks around an answer are dropped; what was
-    not answered is NULL, and so is everything in a row with a fault.
+    `root` is the name of the XML's root element as `{namespace}name`. A different root is a fault; a missing namespace
+    is not. A question is the name of a child of the root, in any namespace. Blanks around an answer are stripped. An
+    unanswered question is NULL, and so is every answer in a row with a fault.
     """
     found: dict[str, list[str | None]] = {question: [None] * len(surveys) for question in questions}
     faults: list[Fault] = []
@@ -57,11 +57,11 @@ def answers(surveys: pl.Series, root: str, questions: Collection[str]) -> tuple[
 
 
 class _Unreadable(Exception):
-    """The rule that an XML text breaks, and the rule in words."""
+    """The XML breaks a rule; the arguments are the rule and the rule in words."""
 
 
 def _answered(xml: str, root: str, questions: Collection[str]) -> dict[str, str]:
-    """The answer to each question that the XML holds. Raises _Unreadable."""
+    """Return the answer to each question that the XML contains. Raises _Unreadable."""
     if len(xml) > MOST_CHARACTERS:
         raise _Unreadable("is_short", f"has at most {MOST_CHARACTERS:,} characters")
     parser = DefusedXMLParser(target=_Reader(root, questions), forbid_dtd=True)
@@ -76,7 +76,7 @@ def _answered(xml: str, root: str, questions: Collection[str]) -> dict[str, str]
 
 
 class _Reader:
-    """Keeps the text of the root's children while the parser goes by; no tree is built."""
+    """A parser target that collects the text of the root's children without building a tree."""
 
     def __init__(self, root: str, questions: Collection[str]) -> None:
         self._roots = (root, root.rpartition("}")[2])
@@ -86,7 +86,7 @@ class _Reader:
         self._answers: dict[str, str] = {}
 
     def start(self, tag: str, _attributes: Any) -> None:
-        """An element begins."""
+        """Handle the start of an element."""
         self._level += 1
         if self._level == 1 and tag not in self._roots:
             raise _Unreadable("is_of_its_schema", f"is the XML of a {self._roots[1]}")
@@ -96,19 +96,19 @@ class _Reader:
             self._text.clear()
 
     def data(self, text: str) -> None:
-        """A piece of text, of the element that began last or of one around it."""
+        """Handle a piece of text of an open element."""
         if self._level == 2:
             self._text.append(text)
 
     def end(self, tag: str) -> None:
-        """An element ends; its name has its namespace before it, in braces."""
+        """Handle the end of an element; `tag` is `{namespace}name`."""
         question = tag.rpartition("}")[2]
         if self._level == 2 and question in self._questions:
             if question in self._answers:
-                raise _Unreadable("answers_once", f"answers {question} once")
+                raise _Unreadable("answers_once", f"answers {question} only once")
             self._answers[question] = "".join(self._text).strip()
         self._level -= 1
 
     def close(self) -> dict[str, str]:
-        """The document is over."""
+        """Return the answers at the end of the document."""
         return self._answers

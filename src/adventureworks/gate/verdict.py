@@ -1,6 +1,6 @@
-"""Decide which tables of a batch are blocked, and why, from what was found of their candidates.
+"""Decisions about which tables of a batch are blocked, and why, based on the findings about their candidates.
 
-Everything here is pure: `judge` reads the findings and writes what is decided.
+Everything here is pure: `judge` collects the findings and records the decisions.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ FAILED = frozenset({"fail", "error"})
 
 @dataclass(frozen=True)
 class Batch:
-    """The tables of a run, those of them that are blocked so far, and what they depend on."""
+    """The tables of a run, those blocked so far, and their dependencies."""
 
     tables: frozenset[str]
     blocked: frozenset[str] = frozenset()
     parents: Mapping[str, Collection[str]] = field(default_factory=dict)
-    """By table: the tables to which its rows refer."""
+    """By table: the tables that its rows refer to."""
     published: frozenset[str] = frozenset()
-    """Of all tables, those that have a version."""
+    """All tables that have a published version, including those outside the run."""
 
     @property
     def passing(self) -> frozenset[str]:
@@ -39,14 +39,14 @@ class SetAside:
     bad: int
     delivered: int
     cause: str
-    """The rules that they break, for people."""
+    """The rules that they break, in words."""
     examples: tuple[str, ...] = ()
     """Keys of such rows."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of a table may be set aside: this share of its rows, or so many of them if most rows are good."""
+    """How much of a table may be set aside: a share of its rows, or `floor` rows if at most half are bad."""
 
     share: float
     floor: int
@@ -54,22 +54,22 @@ class Limits:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found of candidates. What was not looked at is empty."""
+    """The findings about candidates; a field is empty if that aspect was not examined."""
 
     losses: Sequence[CheckOutcome] = ()
-    """What vanished from dated tables."""
+    """Rows that vanished from dated tables."""
     set_aside: Mapping[str, SetAside] = field(default_factory=dict)
     """By table."""
     orphans: Sequence[CheckOutcome] = ()
-    """By table that lost rows: what still refers to them."""
+    """One for each table that lost rows to which others still refer."""
     checks: Sequence[CheckOutcome] = ()
     """Outcomes of the check files, including those of tables outside the batch."""
     reads: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
-    """By table and rule: the tables that the rule reads. Only needed for `failed_elsewhere`."""
+    """By table and rule: the tables that the rule reads. Needed only for `failed_elsewhere`."""
     published: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    """By table and rule: the published rows that break it. Only needed for `failed_elsewhere`."""
+    """By table and rule: the number of published rows that break it. Needed only for `failed_elsewhere`."""
     shapes: Sequence[CheckOutcome] = ()
-    """How changes differ from the versions before."""
+    """How changes differ from earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,14 @@ class Reason:
     rule: str
     cause: str
     evidence: CheckOutcome | None = None
-    """The outcome to record in `ops.check_result`; None: it is recorded with the checks or shapes."""
+    """The outcome to record in `ops.check_result`; None if it is recorded with the checks or shapes."""
 
 
 def decide(batch: Batch, found: Findings, limits: Limits) -> list[Reason]:
-    """Return the reasons to block tables of the batch that passed so far; the first one of a table counts.
+    """Return the reasons to block tables of the batch that have passed so far; the first reason for a table counts.
 
-    Tables that depend on a blocked one follow it: its publish unit, and tables whose parent was never published.
+    Tables that depend on a blocked table are blocked with it: its publish unit, and tables that refer to it if it was
+    never published.
     """
     reasons: list[Reason] = []
     blocked = batch.blocked
@@ -100,38 +101,38 @@ def decide(batch: Batch, found: Findings, limits: Limits) -> list[Reason]:
 
 
 def failed_elsewhere(batch: Batch, checks: Sequence[CheckOutcome]) -> list[CheckOutcome]:
-    """Return the failed rules of tables outside the passing ones: the batch may have broken them.
+    """Return the failed checks of tables that are not passing: the batch may have caused the failures.
 
-    A rule that cannot be evaluated says nothing of the batch.
+    A rule that cannot be evaluated says nothing about the batch.
     """
     return [one for one in checks if one.table not in batch.passing and one.outcome == "fail"]
 
 
 def too_many(bad: int, delivered: int, limits: Limits) -> bool:
-    """Whether so many rows of those delivered are set aside that the table cannot be trusted."""
+    """Return whether too many of the delivered rows are set aside for the table to be trusted."""
     return bad > limits.share * delivered and (bad > limits.floor or 2 * bad > delivered)
 
 
 def _stages(batch: Batch, found: Findings, limits: Limits) -> Iterator[list[Reason]]:
-    """The reasons in the order in which they count."""
+    """Yield the reasons in order of precedence."""
     yield [_reason(one, one) for one in found.losses]
-    # What was blocked before has consequences, too.
+    # Tables that were blocked before have dependents, too.
     yield list(_dependent(batch))
     too_bad = {table: one for table, one in found.set_aside.items() if too_many(one.bad, one.delivered, limits)}
     orphans = [_reason(one, one) for one in found.orphans if one.table not in too_bad]
-    yield [*(_of_rows(table, one, limits) for table, one in sorted(too_bad.items())), *orphans]
+    yield [*(_too_many_set_aside(table, one, limits) for table, one in sorted(too_bad.items())), *orphans]
     own = [_reason(one) for one in found.checks if one.outcome in FAILED and one.table in batch.passing]
     yield [*own, *_blamed(batch, found)]
     yield [Reason(one.table, one.rule, one.message) for one in found.shapes if one.outcome in FAILED]
 
 
-def _of_rows(table: str, aside: SetAside, limits: Limits) -> Reason:
+def _too_many_set_aside(table: str, aside: SetAside, limits: Limits) -> Reason:
     share = f"{aside.bad:,} of {aside.delivered:,} rows break a rule, more than {limits.share:.1%}"
     return Reason(table, "few_rows_are_set_aside", f"{share}: {aside.cause}.{_for_example(aside.examples)}")
 
 
 def _blamed(batch: Batch, found: Findings) -> Iterator[Reason]:
-    """The tables that a rule of another table reads which breaks more often than in what is published."""
+    """Yield the tables read by a rule of another table that more rows break now than in the published data."""
     for outcome in failed_elsewhere(batch, found.checks):
         rule = (outcome.table, outcome.rule)
         if (outcome.failed or 0) > found.published.get(rule, 0):
@@ -142,12 +143,12 @@ def _blamed(batch: Batch, found: Findings) -> Iterator[Reason]:
 
 
 def _dependent(batch: Batch) -> Iterator[Reason]:
-    """The tables that may not be published because of what is blocked."""
+    """Yield the tables that must not be published because others are blocked."""
     for table in sorted(batch.passing):
         mates = sorted(unit_of(table) & batch.blocked)
         missing = sorted(set(batch.parents.get(table, ())) & batch.blocked - batch.published)
         if mates:
-            cause = f"waits for {', '.join(mates)}, with which it is published together."
+            cause = f"waits for {', '.join(mates)}, which must be published together with it."
             yield Reason(table, "unit_is_whole", cause)
         elif missing:
             cause = f"waits for {', '.join(missing)}, to which it refers and which was never published."

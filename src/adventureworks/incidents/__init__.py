@@ -1,7 +1,7 @@
-"""Incidents: what went wrong, since when, and whether it is over.
+"""Incidents: what failed, since when, and whether it is resolved.
 
 `ledger` keeps one open incident per cause in `ops.incident`, `sweep` finds failures that nothing reported, `privacy`
-removes personal data and secrets from texts. `adventureworks.messaging` tells the owners.
+removes personal data and secrets from texts. `adventureworks.messaging` notifies the owners.
 """
 
 from adventureworks.incidents.ledger import Finding, Incident, Severity, open_incidents, report, resolve

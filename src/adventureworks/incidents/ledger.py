@@ -1,6 +1,6 @@
-"""The incidents in `ops.incident`: opened, counted, acknowledged, resolved, and what each recipient was told of them.
+"""The incidents in `ops.incident`: opened, counted, acknowledged and resolved, with what was sent to each recipient.
 
-Every function works inside the caller's transaction and leaves the commit to it.
+Every function runs in the caller's transaction and does not commit.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ from uuid import uuid4
 import psycopg
 from psycopg.rows import dict_row
 
+from adventureworks.catalog import owner_of
 from adventureworks.incidents.privacy import plain_line, shown_key
 
 Severity = Literal["warning", "error"]
 Status = Literal["open", "acknowledged", "resolved"]
-MOST_EXAMPLES = 3
+MAX_EXAMPLES = 3
 SHORT_ID = 8
-TOLD_OF_THE_END = "resolved"
+RESOLVED = "resolved"
 HELD = "held"
-"""What a recipient was told of an incident that a storm keeps for the next summary: nothing yet."""
+"""State of a recipient whose message is held back for the next summary because of a storm."""
 TASK_RULE = "task_"
-"""With it begins the rule that a task of a DAG ends well."""
+"""Prefix of the rule that a DAG's task succeeds."""
 BUILDING = ("build", "gate", "publish")
-"""The tasks of an analysis that fail its marts when they fail."""
+"""The tasks of an analysis whose failure is also a failure of its marts."""
 LATE = "is_fresh_in_time"
-"""The rule that a mart follows its inputs in time."""
+"""The rule that a mart is updated in time after its inputs."""
 PER_MONTH = "deliver"
-"""The task that delivers several months: what fails is an incident of each month."""
+"""The task that delivers several months: each month that fails is a separate incident."""
 ShapeRule = Literal[
     "columns_stay_filled",
     "columns_keep_their_places",
@@ -45,51 +46,60 @@ ShapeRule = Literal[
 SHAPE_RULES = frozenset(get_args(ShapeRule))
 """Rules about the shape of a change: a table that breaks one is blocked, or published with a warning."""
 READ_LOG = "Read the task's log"
-"""With it begins what to do about a failed task whose error does not say it better."""
+"""Beginning of the next step for a failed task whose error has no more specific one."""
 
-IF_MEANT = "If it is meant:"
-"""What stands in a next step before the command that accepts what was refused."""
+IF_INTENDED = "If this is intended:"
+"""In a next step, the text before the command that accepts what was refused."""
 
 _WEIGHT = {HELD: 0, "warning": 1, "error": 2}
-_LONGEST_SUMMARY = 1000
-_LONGEST_NAME = 80
+_MAX_SUMMARY_LENGTH = 1000
+_MAX_NAME_LENGTH = 80
 
 Connection = psycopg.Connection[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Something that went wrong with an asset (or a DAG), as its finder saw it.
+    """A failure of an asset (or a DAG), as reported by whatever detected it.
 
-    `failed` of `total` rows break `rule`; None where the rule does not count rows. `examples` are keys of such rows:
-    JSON maps of column and value, or texts that name their columns. `next_step` says what to type. `run_id` is
-    `<dag>/<run>`.
+    `failed` of `total` rows break `rule`; None if the rule does not count rows. `examples` are keys of such rows: JSON
+    maps of column and value, or texts that name their columns. `next_step` is the command or action to take. `run_id`
+    is `<dag>/<run>`.
     """
 
     asset: str
     rule: str
-    severity: Severity
     summary: str
-    next_step: str
-    run_id: str
-    owner: str
+    severity: Severity = "error"
+    next_step: str = ""
+    """By default, the command that shows the state of the asset."""
+    run_id: str = ""
+    owner: str = ""
+    """By default, the owner of the asset or DAG according to the catalogue."""
     failed: int | None = None
     total: int | None = None
     examples: tuple[str, ...] = ()
     cause: str = ""
-    """The technical cause, if the summary quotes one: it is shown as it is, in whatever language the rest is."""
+    """The technical cause quoted in the summary, if any. It is never translated."""
     since: datetime | None = None
-    """The moment that the summary names, if it names one."""
+    """The point in time that the summary mentions, if any."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "next_step", self.next_step or f"adventureworks status {self.asset}")
+        object.__setattr__(self, "owner", self.owner or owner_of(self.asset))
 
     @property
     def fingerprint(self) -> str:
-        """The cause: asset and rule."""
+        """Identifies the cause: asset and rule."""
         return f"{self.asset}:{self.rule}"
 
 
 @dataclass(frozen=True)
 class Incident:
-    """A cause that somebody must hear of once, and once more when it is over. Fit to be shown: see `privacy`."""
+    """A cause of failure: its recipients are notified when it opens and when it is resolved.
+
+    Its texts contain no personal data or secrets (see `privacy`).
+    """
 
     incident_id: str
     asset: str
@@ -108,63 +118,66 @@ class Incident:
     resolved_at: datetime | None
     seen_count: int
     notified: Mapping[str, str]
-    """`channel/recipient` -> the severity that was told last, `held` or `resolved`."""
+    """`channel/recipient` -> the state sent last: a severity or `resolved`; or `held`."""
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
     cause: str = ""
     since: datetime | None = None
-    heard: Mapping[str, datetime] = field(default_factory=dict)
-    """`channel/recipient` -> when a message about it was put into the outbox last."""
+    notified_at: Mapping[str, datetime] = field(default_factory=dict)
+    """`channel/recipient` -> when a message about it was last added to the outbox."""
     times_worse: int = 0
-    """How often it was a warning that became an error."""
+    """How often it changed from a warning to an error."""
     reminded_at: datetime | None = None
-    """When all who knew were reminded last, before each recipient had his own entry in `heard`."""
+    """When all recipients were last reminded; written by versions without `notified_at`."""
 
     @property
     def short_id(self) -> str:
-        """What people type to name it."""
+        """The id's first characters, as users type it."""
         return self.incident_id[:SHORT_ID]
 
-    def told_to(self, who: str) -> str | None:
-        """What this recipient (`channel/recipient`) was told last; None if nothing ever."""
-        # Before each recipient had its own entry, the channel's was that of all.
-        return self.notified.get(who, self.notified.get(who.partition("/")[0]))
+    def state_sent_to(self, recipient: str) -> str | None:
+        """Return the state last sent to a recipient (`channel/recipient`), or None if there was none."""
+        # Older versions stored one entry per channel, for all its recipients.
+        return self.notified.get(recipient, self.notified.get(recipient.partition("/")[0]))
 
-    def is_news_for(self, who: str) -> bool:
-        """True if this recipient must be told: it is new or worse, or it is over and he knew, or should have known."""
-        told = self.told_to(who)
+    def must_notify(self, recipient: str) -> bool:
+        """Return whether a recipient must be notified: the incident is new to them, has become worse, or is resolved.
+
+        Only recipients who were notified, or whose message is held, are notified that it is resolved.
+        """
+        sent = self.state_sent_to(recipient)
         if self.status == "resolved":
-            return told is not None and told != TOLD_OF_THE_END
-        return told is None or _WEIGHT[told] < _WEIGHT[self.severity]
+            return sent is not None and sent != RESOLVED
+        return sent is None or _WEIGHT[sent] < _WEIGHT[self.severity]
 
-    def heard_by(self, who: str) -> datetime:
-        """When a recipient who knows of it heard of it last."""
-        return self.heard.get(who, self.reminded_at or self.first_seen)
+    def last_notified_at(self, recipient: str) -> datetime:
+        """Return when a recipient who was notified was last sent a message."""
+        return self.notified_at.get(recipient, self.reminded_at or self.first_seen)
 
-    def is_known_to(self, who: str) -> bool:
-        """True if this recipient was told of it."""
-        return self.told_to(who) not in {None, HELD}
+    def was_notified(self, recipient: str) -> bool:
+        """Return whether a message about it was sent to this recipient."""
+        return self.state_sent_to(recipient) not in {None, HELD}
 
 
 def report(connection: Connection, findings: Sequence[Finding]) -> list[Incident]:
-    """Opens an incident per cause, or counts one that is open; returns those to be told about (new or worse)."""
+    """Open an incident per cause, or count an open one. Return the incidents that are new or worse than before."""
     worst: dict[str, Finding] = {}
     for finding in findings:
         known = worst.get(finding.fingerprint)
         if known is None or _WEIGHT[finding.severity] >= _WEIGHT[known.severity]:
             worst[finding.fingerprint] = finding
-    # In a fixed order, so that two reports at once wait for each other instead of blocking each other.
-    told = [_open_or_count(connection, worst[fingerprint]) for fingerprint in sorted(worst)]
-    return [incident for incident in told if incident is not None]
+    # A fixed order prevents deadlocks between concurrent reports.
+    incidents = [_open_or_count(connection, worst[fingerprint]) for fingerprint in sorted(worst)]
+    return [incident for incident in incidents if incident is not None]
 
 
 def resolve(connection: Connection, asset: str, keep: Collection[str] = (), run_id: str = "") -> list[Incident]:
-    """Resolves the asset's open incidents whose rule is not in `keep`, and returns them; `run_id` saw the end."""
+    """Resolve the asset's open incidents whose rule is not in `keep`, and return them. `run_id`: the successful run."""
     return _resolve(connection, "not rule = any(%(rules)s)", asset, keep, run_id)
 
 
 def resolve_rules(connection: Connection, asset: str, rules: Collection[str], run_id: str = "") -> list[Incident]:
-    """Resolves the asset's open incidents of these rules, and returns them; `run_id` saw the end."""
+    """Resolve the asset's open incidents of these rules, and return them. `run_id`: the successful run."""
     return _resolve(connection, "rule = any(%(rules)s)", asset, rules, run_id)
 
 
@@ -178,18 +191,18 @@ def _resolve(connection: Connection, condition: str, asset: str, rules: Collecti
 
 
 def task_rule(task: str, month: str | None = None) -> str:
-    """The rule that a task ends well; `month` ('YYYY-MM'): one that it delivers."""
+    """Return the rule that a task succeeds, or that it delivers a month ('YYYY-MM')."""
     return f"{TASK_RULE}{task}:{month}" if month else f"{TASK_RULE}{task}"
 
 
 def task_of(rule: str) -> tuple[str, str]:
-    """The task that a rule of `task_rule` is about, and its month; empty: none."""
+    """Return the task and month of a rule made by `task_rule`; the month is empty if there is none."""
     task, _, month = rule.removeprefix(TASK_RULE).partition(":")
     return task, month
 
 
 def open_incidents(connection: Connection, asset: str | None = None) -> list[Incident]:
-    """The incidents that are not over, of one asset or of all, errors first, then the oldest."""
+    """Return the unresolved incidents of one asset or of all: errors first, then the oldest."""
     query = (
         "select * from ops.incident where status <> 'resolved' and (%(asset)s::varchar is null or asset = %(asset)s)"
         " order by severity, first_seen, fingerprint"
@@ -198,7 +211,7 @@ def open_incidents(connection: Connection, asset: str | None = None) -> list[Inc
 
 
 def all_incidents(connection: Connection, since_days: int = 30) -> list[Incident]:
-    """What is not over, as `open_incidents` orders it, then what was resolved lately, the newest end first."""
+    """Return the unresolved incidents, as `open_incidents` does, then those resolved recently, the latest first."""
     query = (
         "select * from ops.incident where status = 'resolved'"
         " and resolved_at > current_timestamp - make_interval(days => %(days)s) order by resolved_at desc, incident_id"
@@ -207,28 +220,28 @@ def all_incidents(connection: Connection, since_days: int = 30) -> list[Incident
 
 
 def clear(connection: Connection, before: datetime) -> None:
-    """Forgets incidents that were resolved before a moment."""
+    """Delete the incidents resolved before a point in time."""
     connection.execute("delete from ops.incident where status = 'resolved' and resolved_at < %s", (before,))
 
 
 def find(connection: Connection, name: str) -> list[Incident]:
-    """The incidents whose id begins with `name`, the newest first."""
+    """Return the incidents whose id begins with `name`, the newest first."""
     query = "select * from ops.incident where starts_with(incident_id, %(name)s) order by first_seen desc, incident_id"
     return _incidents(connection, query, {"name": name.lower()})
 
 
 def acknowledge(connection: Connection, incident_id: str, who: str) -> Incident | None:
-    """Somebody has taken it on: no more reminders until it gets worse. None if it is not open (any more)."""
+    """Acknowledge an open incident: no more reminders until it becomes worse. Return None if it is not open."""
     query = (
         "update ops.incident set status = 'acknowledged', acknowledged_by = %(who)s,"
         " acknowledged_at = current_timestamp where incident_id = %(incident_id)s and status = 'open' returning *"
     )
-    values = {"incident_id": incident_id, "who": plain_line(who, longest=_LONGEST_NAME)}
+    values = {"incident_id": incident_id, "who": plain_line(who, longest=_MAX_NAME_LENGTH)}
     return next(iter(_incidents(connection, query, values)), None)
 
 
 def close(connection: Connection, incident_id: str) -> Incident | None:
-    """Resolves one incident by hand; None if it is over already. If its cause is still there, it will open again."""
+    """Resolve an incident manually, or return None if it is already resolved. It reopens if its cause persists."""
     query = (
         "update ops.incident set status = 'resolved', resolved_at = current_timestamp"
         " where incident_id = %(incident_id)s and status <> 'resolved' returning *"
@@ -236,14 +249,14 @@ def close(connection: Connection, incident_id: str) -> Incident | None:
     return next(iter(_incidents(connection, query, {"incident_id": incident_id})), None)
 
 
-def take_live(connection: Connection) -> list[Incident]:
-    """The incidents that somebody may have to hear of: those that are not over, and those whose end is not told to all.
+def take_pending(connection: Connection) -> list[Incident]:
+    """Return and lock the incidents that may need notifications: unresolved ones, and resolved ones not yet announced.
 
-    They stay locked until the transaction ends, and what another process is telling just now is left to it. Errors
-    first, then the oldest.
+    The locks last until the transaction ends; rows locked by another process are skipped. Errors come first, then the
+    oldest.
     """
     query = (
-        # A resolved incident of whose end all know is history.
+        # A resolved incident is finished once all its recipients have been notified.
         "select * from ops.incident where status <> 'resolved' or notified like '%%\"error\"%%'"
         """ or notified like '%%"warning"%%' or notified like '%%"held"%%'"""
         " order by severity, first_seen, fingerprint for update skip locked"
@@ -251,19 +264,19 @@ def take_live(connection: Connection) -> list[Incident]:
     return _incidents(connection, query, {})
 
 
-def note_told(
-    connection: Connection, incident: Incident, notified: Mapping[str, str], heard: Mapping[str, datetime]
+def record_notified(
+    connection: Connection, incident: Incident, notified: Mapping[str, str], notified_at: Mapping[str, datetime]
 ) -> None:
-    """Remembers what recipients were told, and when; the incident is one that `take_live` gave (and locked)."""
-    times = {who: when.isoformat() for who, when in heard.items()}
+    """Record what was sent to which recipient, and when. The incident must come from `take_pending`."""
+    times = {recipient: when.isoformat() for recipient, when in notified_at.items()}
     connection.execute(
-        "update ops.incident set notified = %s, heard = %s where incident_id = %s",
+        "update ops.incident set notified = %s, notified_at = %s where incident_id = %s",
         (json.dumps(dict(notified)), json.dumps(times), incident.incident_id),
     )
 
 
 def _open_or_count(connection: Connection, finding: Finding) -> Incident | None:
-    """The incident if it is new or worse than before, else None."""
+    """Return the incident if it is new or worse than before, else None."""
     opened = _open(connection, finding)
     while opened is None:
         known = _incidents(
@@ -274,7 +287,7 @@ def _open_or_count(connection: Connection, finding: Finding) -> Incident | None:
         if known:
             counted = _count(connection, known[0], finding)
             return counted if _WEIGHT[finding.severity] > _WEIGHT[known[0].severity] else None
-        # Somebody resolved it between the two questions.
+        # It was resolved between the two queries.
         opened = _open(connection, finding)
     return opened
 
@@ -291,10 +304,10 @@ def _open(connection: Connection, finding: Finding) -> Incident | None:
 
 
 def _count(connection: Connection, known: Incident, finding: Finding) -> Incident:
-    # Who was told of an error that is now a warning has to hear of it when it is an error again.
+    # If an error becomes a warning and then an error again, its recipients must be notified again.
     notified = {
-        who: told if _WEIGHT[told] <= _WEIGHT[finding.severity] else finding.severity
-        for who, told in known.notified.items()
+        recipient: state if _WEIGHT[state] <= _WEIGHT[finding.severity] else finding.severity
+        for recipient, state in known.notified.items()
     }
     query = (
         "update ops.incident set severity = %(severity)s, owner = %(owner)s, summary = %(summary)s,"
@@ -307,7 +320,7 @@ def _count(connection: Connection, known: Incident, finding: Finding) -> Inciden
         **_values(finding),
         "incident_id": known.incident_id,
         "notified": json.dumps(notified),
-        # Who acknowledged a warning has not seen the error.
+        # Acknowledging a warning does not acknowledge the error that it becomes.
         "status": "open" if worse else known.status,
         "worse": int(worse),
     }
@@ -315,13 +328,13 @@ def _count(connection: Connection, known: Incident, finding: Finding) -> Inciden
 
 
 def _values(finding: Finding) -> dict[str, Any]:
-    examples = [shown_key(finding.asset, example) for example in finding.examples[:MOST_EXAMPLES]]
+    examples = [shown_key(finding.asset, example) for example in finding.examples[:MAX_EXAMPLES]]
     detail = {
         "failed": finding.failed,
         "total": finding.total,
         "examples": examples,
-        "next_step": plain_line(finding.next_step, longest=_LONGEST_SUMMARY),
-        "cause": plain_line(finding.cause, longest=_LONGEST_SUMMARY),
+        "next_step": plain_line(finding.next_step, longest=_MAX_SUMMARY_LENGTH),
+        "cause": plain_line(finding.cause, longest=_MAX_SUMMARY_LENGTH),
         "since": finding.since.isoformat() if finding.since else None,
     }
     return {
@@ -330,7 +343,7 @@ def _values(finding: Finding) -> dict[str, Any]:
         "rule": finding.rule,
         "owner": finding.owner,
         "severity": finding.severity,
-        "summary": plain_line(finding.summary, longest=_LONGEST_SUMMARY),
+        "summary": plain_line(finding.summary, longest=_MAX_SUMMARY_LENGTH),
         "detail": json.dumps(detail, ensure_ascii=False),
         "run_id": finding.run_id,
     }
@@ -361,12 +374,14 @@ def _incident(row: Mapping[str, Any]) -> Incident:
         resolved_at=row["resolved_at"],
         seen_count=row["seen_count"],
         notified=json.loads(row["notified"]),
-        # A warehouse that an older version laid out has these columns after the next ingestion.
+        # A warehouse created by an older version gets these columns with the next ingestion.
         acknowledged_by=row.get("acknowledged_by"),
         acknowledged_at=row.get("acknowledged_at"),
         cause=detail.get("cause", ""),
         since=datetime.fromisoformat(detail["since"]) if detail.get("since") else None,
-        heard={who: datetime.fromisoformat(when) for who, when in json.loads(row.get("heard") or "{}").items()},
+        notified_at={
+            name: datetime.fromisoformat(when) for name, when in json.loads(row.get("notified_at") or "{}").items()
+        },
         times_worse=row.get("times_worse") or 0,
         reminded_at=row.get("reminded_at"),
     )

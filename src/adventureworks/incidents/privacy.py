@@ -1,4 +1,4 @@
-"""What may leave the warehouse in a message: keys without persons, texts without secrets."""
+"""Redaction of texts that leave the warehouse in a message: no personal data, no secrets."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 
-LONGEST_KEY = 120
-LONGEST_LINE = 300
+MAX_KEY_LENGTH = 120
+MAX_LINE_LENGTH = 300
 
 _URL_LOGIN = re.compile(r"://\S*@")
 _NAMED_SECRET = re.compile(
@@ -22,10 +22,11 @@ _PHONE = re.compile(r"\b(?:1 \(\d{2}\) \d{3} )?\d{3}-\d{3}-\d{4}\b|\b1 \(\d{2}\)
 
 
 def shown_key(asset: str, example: str) -> str:
-    """An example key for people: `SalesOrderID 43659, SalesOrderDetailID 17`, personal values cut to two characters.
+    """Return an example key for display: `SalesOrderID 43659, SalesOrderDetailID 17`, with personal values redacted.
 
-    `example` is a JSON map of column and value, as in `ops.quarantined_row`, or `column=value, column=value`. Any other
-    text is shown up to the first personal column that it names.
+    Of a personal value only the last two characters are shown. `example` is a JSON map of column and value, as in
+    `ops.quarantined_row`, or `column=value, column=value`. Any other text is cut after the first personal column that
+    it names.
     """
     personal = _personal_columns(asset)
     values = _named_values(example)
@@ -36,24 +37,24 @@ def shown_key(asset: str, example: str) -> str:
     else:
         for name in personal:
             example = re.sub(rf"\b{re.escape(name)}\b.+", f"{name} …", example, flags=re.DOTALL)
-    return _one_line(_without_persons(example), LONGEST_KEY)
+    return _one_line(_without_personal_data(example), MAX_KEY_LENGTH)
 
 
-def plain_line(text: str, secrets: Collection[str] = (), longest: int = LONGEST_LINE) -> str:
-    """A text as one line without logins, passwords, addresses and telephone numbers.
+def plain_line(text: str, secrets: Collection[str] = (), longest: int = MAX_LINE_LENGTH) -> str:
+    """Return a text as one line without logins, passwords, mail addresses and telephone numbers.
 
-    `secrets` are values that may not appear wherever they stand.
+    `secrets` are values to be removed wherever they occur.
     """
     for secret in secrets:
         if secret:
             text = text.replace(secret, "…")
     text = _URL_LOGIN.sub("://…@", text)
     text = _NAMED_SECRET.sub(r"\1\2…", text)
-    return _one_line(_without_persons(text), longest)
+    return _one_line(_without_personal_data(text), longest)
 
 
 def shortened(value: object) -> str:
-    """The last two characters of a value; all of it is hidden where that would be most of it."""
+    """Return the last two characters of a value; a value of up to four characters is hidden completely."""
     text = str(value)
     return f"…{text[-2:]}" if len(text) > 4 else "…"
 
@@ -66,7 +67,7 @@ def _personal_columns(asset: str) -> frozenset[str]:
 
 
 def _named_values(text: str) -> Mapping[str, object] | None:
-    """The columns and values of a key, None where the text is not written so."""
+    """Return the columns and values of a key, or None if the text has neither format."""
     try:
         values = json.loads(text)
     except ValueError:
@@ -76,7 +77,7 @@ def _named_values(text: str) -> Mapping[str, object] | None:
     return values if isinstance(values, dict) else None
 
 
-def _without_persons(text: str) -> str:
+def _without_personal_data(text: str) -> str:
     text = _EMAIL.sub("…@…", text)
     return _PHONE.sub(lambda match: shortened(match[0]), text)
 

@@ -1,1 +1,1 @@
-"""Where figures come from: the columns of each mart back to the source, and OpenLineage events that say so."""
+"""Lineage: the origin of each mart's columns, back to the source, and the OpenLineage events that report it."""

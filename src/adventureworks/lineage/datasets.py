@@ -1,4 +1,4 @@
-"""What tables are called in OpenLineage: a namespace (server or folder) and a name, without logins and passwords."""
+"""The names of tables in OpenLineage: a namespace (server or folder) and a name, without logins and passwords."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adventureworks.catalog import Mart, SourceTable
 from adventureworks.settings import Settings
 from adventureworks.source import POSTGRESQL, address_of, is_folder
 from adventureworks.warehouse.environments import schema_of
-from adventureworks.warehouse.layout import home_of
+from adventureworks.warehouse.layout import published_schema
 from adventureworks.warehouse.snowflake import schemas_of
 from adventureworks.warehouse.snowflake_login import account_of
 
@@ -25,34 +25,36 @@ _UNKNOWN = ("unknown", "")
 
 @dataclass(frozen=True)
 class Name:
-    """A dataset's name, as every tool that reads or writes the same table should spell it."""
+    """A dataset's name, spelled as in every other tool that reads or writes the same table."""
 
     namespace: str
     name: str
 
 
 class Names:
-    """The names of one configuration; servers are looked up once."""
+    """The dataset names of one configuration; servers are determined once."""
 
     def __init__(self, settings: Settings) -> None:
-        """`settings`: with the source's address, where an Airflow connection has it."""
+        """`settings`: with the source's URL filled in if it comes from an Airflow connection."""
         self._settings = settings
         self._is_snowflake = settings.warehouse == "snowflake"
 
     def in_warehouse(self, asset: SourceTable | Mart) -> Name:
-        """A published table or mart."""
+        """Return the name of a published table or mart."""
         namespace, database = self._warehouse
         if self._is_snowflake:
-            schema = dict(schemas_of(self._settings))[home_of(asset)]
+            schema = dict(schemas_of(self._settings))[published_schema(asset)]
             return Name(namespace, f"{database}.{schema}.{asset.asset}".upper())
-        return Name(namespace, f"{database}.{schema_of(self._settings.environment, home_of(asset))}.{asset.asset}")
+        return Name(
+            namespace, f"{database}.{schema_of(self._settings.environment, published_schema(asset))}.{asset.asset}"
+        )
 
     def column(self, name: str) -> str:
-        """A column of a published table or mart."""
+        """Return the name of a column of a published table or mart."""
         return name.upper() if self._is_snowflake else name
 
     def in_source(self, table: SourceTable) -> Name:
-        """A table where it comes from: in a database, or as a file of a folder."""
+        """Return the name of a table at its source: in a database, or as a file in a folder."""
         namespace, place = self._source
         return Name(
             namespace, f"{place}/{table.asset}" if namespace == "file" else f"{place}.{table.schema}.{table.name}"
@@ -75,14 +77,14 @@ class Names:
 
 
 def _server(url: SecretStr) -> tuple[str, str]:
-    """The namespace of a server, and its database."""
+    """Return the namespace of a server and its database."""
     address = url.get_secret_value()
     if address.startswith(POSTGRESQL):
         try:
             parts = conninfo_to_dict(address)
         except psycopg.ProgrammingError:
             return _UNKNOWN
-        # Of several servers for one database, the first; a socket is of this machine.
+        # If the URL lists several servers, use the first; a socket is on this machine.
         host, port = (str(parts.get(name) or "").split(",")[0] for name in ("host", "port"))
         host = "localhost" if not host or host.startswith(("/", "@")) else host
         return f"postgres://{host}:{port or 5432}", str(parts.get("dbname") or parts.get("user") or "")

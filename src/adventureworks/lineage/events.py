@@ -1,8 +1,8 @@
-"""OpenLineage events: one run for every version that a table or mart gets, or is refused.
+"""OpenLineage events: one run for every published or refused version of a table or mart.
 
-A job is `<dag>.<asset>`, and its run's id follows from the DAG's run, so that all tasks of a DAG run speak of the same
-run without telling each other. A run carries the results of the checks, its output the schema, the version and the
-lineage of each column. Names of columns and tables are told, values are not.
+A job is `<dag>.<asset>`, and the id of its run is derived from the DAG run, so all tasks of a DAG run refer to the same
+run without exchanging it. A run carries the results of the checks; its output carries the schema, the version and the
+lineage of each column. Events contain names of columns and tables, but no values.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ PRODUCER = "urn:adventureworks:dataops"
 
 
 class Reporter:
-    """Words the events of one run of a DAG."""
+    """Builds the events of one DAG run."""
 
     def __init__(
         self, settings: Settings, namespace: str, run_id: str, parent: parent_run.ParentRunFacet | None = None
     ) -> None:
-        """`run_id` is `<dag>/<run>`; `parent` is that run as others report it, another one each time it is cleared."""
+        """`run_id` is `<dag>/<run>`; `parent` is that run as the provider reports it, with a new id after a clear."""
         self.namespace = namespace
         self.run_id = run_id
         self.parent = parent
@@ -51,11 +51,11 @@ class Reporter:
         self._names = datasets.Names(settings)
 
     def started(self, marts: Iterable[str], at: datetime) -> list[RunEvent]:
-        """These marts are being built."""
+        """Return events for marts that are being built."""
         return [self._event("START", MARTS[name], at) for name in marts]
 
     def published(self, connection: Connection, at: datetime) -> list[RunEvent]:
-        """The marts that the run published, or found as they were."""
+        """Return events for the marts that the run published or found unchanged."""
         results = self._results(connection)
         events = []
         for version in (
@@ -69,7 +69,7 @@ class Reporter:
         return events
 
     def failed(self, connection: Connection, marts: Iterable[str], at: datetime, cause: str) -> list[RunEvent]:
-        """These marts were not published; each says what it failed, or else the cause for all of them."""
+        """Return events for marts that were not published, with their broken rules, or else the common cause."""
         results = self._results(connection)
         events = []
         for name in marts:
@@ -79,11 +79,11 @@ class Reporter:
         return events
 
     def abandoned(self, marts: Iterable[str], at: datetime) -> list[RunEvent]:
-        """These marts are computed again by another run, from newer inputs."""
+        """Return events for marts that another run will compute again, from newer inputs."""
         return [self._event("ABORT", MARTS[name], at) for name in marts]
 
     def ingested(self, connection: Connection, at: datetime) -> list[RunEvent]:
-        """The source tables that the run published or refused; of those that did not change, nothing."""
+        """Return events for the source tables that the run published or refused, but none for unchanged ones."""
         results = self._results(connection)
         versions = {version.asset: version for version in publication.of_run(connection, self.run_id)}
         rows = connection.execute(
@@ -103,7 +103,7 @@ class Reporter:
         return events
 
     def interrupted(self, connection: Connection, at: datetime, cause: str) -> list[RunEvent]:
-        """The source tables that the run was about to publish when it failed."""
+        """Return events for the source tables that the run was about to publish when it failed."""
         rows = connection.execute(
             "select asset, detected_at from ops.change where run_id = %s and status in ('detected', 'staged')"
             " order by asset",
@@ -149,13 +149,13 @@ class Reporter:
             inputs=self._inputs(asset, outcome.inputs),
             outputs=[self._output(asset, outcome)],
         )
-        _sign(event)
+        _set_producer(event)
         return event
 
     def _id_of(self, asset: SourceTable | Mart) -> str:
-        """The id of the asset's part in the run: no other deployment, environment or repetition has the same."""
-        whose = (self.namespace, self._environment, self.parent.run.runId if self.parent else "", self.run_id)
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, ":".join((PRODUCER, *whose, asset.asset))))
+        """Return the id of the asset's run, unique across deployments, environments and repetitions of the DAG run."""
+        scope = (self.namespace, self._environment, self.parent.run.runId if self.parent else "", self.run_id)
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, ":".join((PRODUCER, *scope, asset.asset))))
 
     def _inputs(self, asset: SourceTable | Mart, versions: Mapping[str, int]) -> list[InputDataset]:
         from openlineage.client.event_v2 import InputDataset
@@ -219,7 +219,7 @@ class Reporter:
 
 @dataclass(frozen=True)
 class _Result:
-    """What came of a check."""
+    """The result of a check."""
 
     rule: str
     outcome: str
@@ -232,7 +232,7 @@ class _Result:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What a run is known to have come to."""
+    """The known outcome of a run."""
 
     version: int | None = None
     rows: int | None = None
@@ -242,14 +242,14 @@ class _Outcome:
 
 
 def _of_mart(names: datasets.Names, mart: Mart) -> dict[str, list[column_lineage_dataset.InputField]]:
-    """Column -> the columns of tables and marts that its model reads for it."""
+    """Return, for each column, the columns of tables and marts that the model reads for it."""
     from openlineage.client.facet_v2 import column_lineage_dataset as facet
 
     taken = facet.Transformation("DIRECT", "TRANSFORMATION" if origins.by_column(mart.name) else None)
-    counted = facet.Transformation("INDIRECT", description="Follows from which rows there are, from no column.")
+    counted = facet.Transformation("INDIRECT", description="Depends on which rows exist, not on the value of a column.")
     fields = {}
     for column in origins.columns(mart.name):
-        # What a mart said before is no origin.
+        # The previous version of the mart itself is not an origin.
         made_of = [origin for origin in column.made_of if origin[0] != mart.name]
         keys = [(name, key) for name in mart.inputs for key in key_of(entry(name))]
         indirect = column.counted if made_of else keys
@@ -264,7 +264,7 @@ def _of_mart(names: datasets.Names, mart: Mart) -> dict[str, list[column_lineage
 
 
 def _of_table(names: datasets.Names, table: SourceTable) -> dict[str, list[column_lineage_dataset.InputField]]:
-    """Column -> the same column at the source, or the XML that it is read from."""
+    """Return, for each column, the same column at the source, or the XML column that it is extracted from."""
     from openlineage.client.facet_v2 import column_lineage_dataset as facet
 
     where = names.in_source(table)
@@ -280,14 +280,14 @@ def _of_table(names: datasets.Names, table: SourceTable) -> dict[str, list[colum
     return fields
 
 
-def _schema(asset: SourceTable | Mart, spelt: Callable[[str], str] = str) -> schema_dataset.SchemaDatasetFacet:
+def _schema(asset: SourceTable | Mart, rename: Callable[[str], str] = str) -> schema_dataset.SchemaDatasetFacet:
     from openlineage.client.facet_v2 import schema_dataset as facet
 
     columns = enumerate(columns_of(asset), start=1)
     return facet.SchemaDatasetFacet(
         [
             facet.SchemaDatasetFacetFields(
-                spelt(column.name), str(column.dtype), column.description or None, ordinal_position=position
+                rename(column.name), str(column.dtype), column.description or None, ordinal_position=position
             )
             for position, column in columns
         ]
@@ -295,7 +295,7 @@ def _schema(asset: SourceTable | Mart, spelt: Callable[[str], str] = str) -> sch
 
 
 def _tests(results: Iterable[_Result]) -> test_run.TestRunFacet:
-    """What was checked before anything was published; a warning is a test that failed and stops nothing."""
+    """Return the checks made before publication; a warning is a failed test that does not stop the publication."""
     from openlineage.client.facet_v2 import test_run as facet
 
     return facet.TestRunFacet(
@@ -311,8 +311,8 @@ def _tests(results: Iterable[_Result]) -> test_run.TestRunFacet:
     )
 
 
-def _sign(event: RunEvent) -> None:
-    """Says in every facet of ours who made it: left alone, the client names itself, or whoever used it last."""
+def _set_producer(event: RunEvent) -> None:
+    """Set the producer of all our facets; otherwise the client names itself or whichever code used it last."""
     of_datasets = [dataset.facets for dataset in (*(event.inputs or ()), *(event.outputs or ()))]
     of_outputs = [dataset.outputFacets for dataset in event.outputs or ()]
     for facets in (event.run.facets, event.job.facets, *of_datasets, *of_outputs):

@@ -1,4 +1,4 @@
-"""What a `count(*)` counts, written out as columns: lineage follows nothing else."""
+"""Rewrites each `count(*)` so that it names the columns it depends on, because lineage follows only columns."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from collections.abc import Callable, Collection
 from sqlglot import exp
 
 KeyOf = Callable[[exp.Table], Collection[str]]
-"""The key of a table that the query reads."""
+"""Returns the key columns of a table that the query reads."""
 
 
-def spelled_out(query: exp.Expr, key_of: KeyOf) -> exp.Expr:
-    """The query, where each `count(*)` and each constant names the columns that tell the rows behind it apart.
+def expand_counts(query: exp.Expr, key_of: KeyOf) -> exp.Expr:
+    """Replace each `count(*)` and each constant by the columns that identify the rows behind it.
 
-    Only for lineage: it is changed in place, and would not give the same rows.
+    Only for lineage: the query is changed in place and no longer returns the same rows.
     """
     grains = _Grains(query, key_of)
     for select in list(query.find_all(exp.Select)):
         for projection in list(select.expressions):
             if _is_constant(projection):
-                projection.unalias().replace(_one_of(grains.of(select, frozenset()), projection.unalias().copy()))
+                projection.unalias().replace(_coalesce(grains.of(select, frozenset()), projection.unalias().copy()))
         grouped = frozenset(column.name for column in _grouped_by(select) if isinstance(column, exp.Column))
         for count in [one for one in select.find_all(exp.Count) if one.parent_select is select]:
             if isinstance(count.this, exp.Star):
-                count.this.replace(_one_of(grains.of(select, grouped), exp.Literal.number(1)))
+                count.this.replace(_coalesce(grains.of(select, grouped), exp.Literal.number(1)))
     return query
 
 
 class _Grains:
-    """Gives the parts of a query a column that stands for what tells their rows apart."""
+    """Adds to the parts of a query a column that represents the columns identifying their rows."""
 
     def __init__(self, query: exp.Expr, key_of: KeyOf) -> None:
         self._parts = {part.alias.lower(): part for part in query.find_all(exp.CTE)}
         self._key_of = key_of
-        self._given = 0
+        self._added = 0
         self._open: dict[int, str] = {}
 
     def of(self, select: exp.Select, grouped: Collection[str]) -> list[exp.Expr]:
-        """The columns that tell the rows apart which a SELECT reads, but for those by which it groups them."""
+        """Return the columns that identify the rows read by a SELECT, except those that it groups by."""
         start = select.args.get("from_") or select.args.get("from")
         joined = [join.this for join in select.args.get("joins") or () if join.side != "LEFT"]
         return [column for source in ([start.this] if start else []) + joined for column in self._in(source, grouped)]
@@ -51,10 +51,10 @@ class _Grains:
 
     def _column_of(self, part: exp.Expr, grouped: Collection[str]) -> str:
         if id(part) in self._open:
-            # A recursive part reads itself.
+            # A recursive CTE reads itself.
             return self._open[id(part)]
-        self._given += 1
-        name = self._open[id(part)] = f"grain_{self._given}"
+        self._added += 1
+        name = self._open[id(part)] = f"grain_{self._added}"
         self._add(part.this, name, grouped)
         named = part.args["alias"].args.get("columns")
         if named:
@@ -72,12 +72,12 @@ class _Grains:
                 keys = [projection.unalias() for projection in query.expressions]
             known = {projection.unalias().sql(): projection.alias_or_name for projection in query.expressions}
             kept = [key for key in keys if known.get(key.sql()) not in grouped] or keys
-            column = _one_of([key.copy() for key in kept] or self.of(query, frozenset()), exp.Literal.number(1))
+            column = _coalesce([key.copy() for key in kept] or self.of(query, frozenset()), exp.Literal.number(1))
             query.select(exp.alias_(column, name), copy=False)
 
 
 def _is_constant(projection: exp.Expr) -> bool:
-    # A parameter such as the business date comes from no table.
+    # A placeholder is a parameter, such as the business date, and has no origin in a table.
     return not any(projection.find_all(exp.Column, exp.Star, exp.Placeholder, exp.Query))
 
 
@@ -86,5 +86,5 @@ def _grouped_by(select: exp.Select) -> list[exp.Expr]:
     return list(group.expressions) if group else []
 
 
-def _one_of(columns: list[exp.Expr], otherwise: exp.Expr) -> exp.Expr:
+def _coalesce(columns: list[exp.Expr], otherwise: exp.Expr) -> exp.Expr:
     return exp.Coalesce(this=columns[0], expressions=[*columns[1:], otherwise]) if columns else otherwise

@@ -1,4 +1,4 @@
-"""What a mart is made of, column by column: read from its model's SQL, down to the source tables."""
+"""The origin of each column of a mart, traced through the SQL of the models down to the source tables."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sqlglot.lineage import Node, lineage
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, entry
 from adventureworks.columns import columns_of, key_of
-from adventureworks.lineage.grain import spelled_out
+from adventureworks.lineage.grain import expand_counts
 from adventureworks.marts import models
 
 Origin = tuple[str, str]
-"""A table or mart, and a column of it."""
+"""A table or mart and one of its columns."""
 
 _VIEWS: dict[str, dict[str, tuple[Origin, ...]]] = {
     "sales_month": {
@@ -26,30 +26,30 @@ _VIEWS: dict[str, dict[str, tuple[Origin, ...]]] = {
         "is_partial": (("fact_sales", "channel"), ("fact_sales", "order_date")),
     }
 }
-"""Views of the warehouse, and what their columns are made of."""
+"""Views of the warehouse -> their columns -> the origins of each column."""
 
-_COUNTED_UP: dict[Origin, tuple[Origin, ...]] = {
+_GENERATED: dict[Origin, tuple[Origin, ...]] = {
     ("customer_retention", "months_since"): (("fact_sales", "order_date"),),
     ("exchange_rates", "is_gap_filled"): (("Sales_CurrencyRate", "CurrencyRateDate"),),
 }
-"""Columns that a query counts up by itself, and the columns that say how far."""
+"""Columns derived from a series that the query generates -> the columns that determine its range."""
 
 
 @dataclass(frozen=True)
 class ColumnLineage:
-    """One column of a mart: what its model reads for it, and where that comes from in the source."""
+    """One column of a mart: the columns that its model reads for it, and their origins in the source."""
 
     name: str
     description: str
     made_of: tuple[Origin, ...]
     from_source: tuple[Origin, ...]
     counted: frozenset[Origin]
-    """Those of `made_of` whose rows are counted, while their values are not read."""
+    """The origins in `made_of` whose rows are counted but whose values are not read."""
 
 
 @cache
 def columns(name: str) -> tuple[ColumnLineage, ...]:
-    """The columns of a mart. Of a mart that Python computes, each column may come from all that it reads."""
+    """Return the lineage of each column of a mart. If Python computes the mart, any input column may be an origin."""
     mart = MARTS[name]
     direct, read = _direct(mart), _read(mart)
     return tuple(
@@ -65,12 +65,12 @@ def columns(name: str) -> tuple[ColumnLineage, ...]:
 
 
 def by_column(name: str) -> bool:
-    """Whether the lineage tells single columns apart; not where Python computes the mart."""
+    """Return whether the lineage distinguishes single columns; it does not if Python computes the mart."""
     return models.is_sql(MARTS[name])
 
 
 def levels(name: str) -> tuple[tuple[str, ...], ...]:
-    """The mart, then what it reads, then what that reads …: each asset at its greatest distance."""
+    """Return the mart, then its inputs, then their inputs …: each asset at its greatest distance from the mart."""
     depth: dict[str, int] = {}
 
     def walk(asset: str, distance: int) -> None:
@@ -80,7 +80,7 @@ def levels(name: str) -> tuple[tuple[str, ...], ...]:
 
     walk(name, 0)
     deepest = max(depth.values())
-    # Source tables stand together at the far end.
+    # Put all source tables together in the last level.
     for asset in depth:
         if asset in SOURCE_TABLES:
             depth[asset] = deepest
@@ -91,11 +91,11 @@ def levels(name: str) -> tuple[tuple[str, ...], ...]:
 
 @cache
 def _direct(mart: Mart) -> Mapping[str, tuple[Origin, ...]]:
-    """Column -> what the model reads or counts for it."""
+    """Return, for each column, the origins that the model reads or counts."""
     if models.is_sql(mart):
-        query = spelled_out(_unquoted(models.queries_of(mart)[mart.name]), _key_of)
+        query = expand_counts(_unquoted(models.queries_of(mart)[mart.name]), _key_of)
         return {
-            column.name: tuple(sorted(_traced(query, column.name))) or _COUNTED_UP.get((mart.name, column.name), ())
+            column.name: tuple(sorted(_traced(query, column.name))) or _GENERATED.get((mart.name, column.name), ())
             for column in columns_of(mart)
         }
     read = tuple(sorted({origin for query in models.queries_of(mart).values() for origin in _all_of(_unquoted(query))}))
@@ -103,7 +103,7 @@ def _direct(mart: Mart) -> Mapping[str, tuple[Origin, ...]]:
 
 
 def _read(mart: Mart) -> Mapping[str, set[Origin]]:
-    """Column -> what the model reads for it, of a model in SQL; without what it only counts."""
+    """Return, for each column of a SQL model, the origins that it reads, without those that it only counts."""
     if not models.is_sql(mart):
         return {}
     query = _unquoted(models.queries_of(mart)[mart.name])
@@ -111,7 +111,7 @@ def _read(mart: Mart) -> Mapping[str, set[Origin]]:
 
 
 def _unquoted(query: str) -> exp.Expr:
-    """The SELECT with all names alike: a quoted one would have to be spelled as the schema spells it."""
+    """Parse a SELECT with all names unquoted: quoted names would have to match the case used in the schema."""
     parsed = sqlglot.parse_one(query, dialect=models.DIALECT)
     for identifier in parsed.find_all(exp.Identifier):
         identifier.set("quoted", False)
@@ -128,7 +128,7 @@ def _traced(query: exp.Expr, column: str) -> set[Origin]:
 
 @cache
 def _schema() -> dict[str, dict[str, dict[str, str]]]:
-    """The columns that models can read, so that one without the name of its table is found."""
+    """Return the columns that models can read, so that unqualified columns can be resolved."""
     return {
         schema: {asset.asset: {column.name: "varchar" for column in columns_of(asset)} for asset in assets.values()}
         for schema, assets in (("raw", SOURCE_TABLES), ("marts", MARTS))
@@ -141,11 +141,11 @@ def _origin(node: Node) -> Iterator[Origin]:
         column = node.name.rpartition(".")[2].strip('"')
         if asset:
             view = _VIEWS.get(node.source.name.lower(), {})
-            yield from view.get(column.lower(), ((asset, _spelled(asset, column)),))
+            yield from view.get(column.lower(), ((asset, _catalogue_spelling(asset, column)),))
 
 
 def _all_of(parsed: exp.Expr) -> set[Origin]:
-    """Every column of a table that a SELECT names."""
+    """Return every table column that a SELECT names."""
     found: set[Origin] = set()
     assets = {asset for reference in parsed.find_all(exp.Table) if (asset := _asset(reference))}
     named = {column.name.lower() for column in parsed.find_all(exp.Column)}
@@ -155,7 +155,7 @@ def _all_of(parsed: exp.Expr) -> set[Origin]:
 
 
 def _asset(reference: exp.Table) -> str | None:
-    """The table or mart of the catalogue that is read; None for a part of the query itself."""
+    """Return the table or mart that a reference reads; None for a CTE of the query itself."""
     name = reference.name.lower()
     if reference.db.lower() not in ("raw", "marts", "staging"):
         return None
@@ -170,7 +170,7 @@ def _key_of(reference: exp.Table) -> tuple[str, ...]:
     return tuple(key_of(entry(asset))) if asset else ()
 
 
-def _spelled(asset: str, column: str) -> str:
+def _catalogue_spelling(asset: str, column: str) -> str:
     names = {known.name.lower(): known.name for known in columns_of(entry(asset))}
     return names.get(column.lower(), column.lower())
 
@@ -179,6 +179,6 @@ def _in_source(origin: Origin) -> set[Origin]:
     asset, column = origin
     if asset in SOURCE_TABLES:
         return {origin}
-    # A mart that reads what it said before is not made of itself.
+    # A mart that reads its own previous version is not an origin of itself.
     made_of = (upstream for upstream in _direct(MARTS[asset]).get(column, ()) if upstream[0] != asset)
     return {source for upstream in made_of for source in _in_source(upstream)}

@@ -1,1 +1,1 @@
-"""The marts: one folder per domain with a `.sql` model per mart, and the steps that every analysis goes through."""
+"""The marts: a folder per domain with a model per mart, and the steps that every analysis runs."""

@@ -1,6 +1,6 @@
-"""Computing an analysis: what changed of its marts, into `staging`.
+"""The build step of an analysis: compute what changed in its marts, into `staging`.
 
-Everything is read in one transaction, so that the figures and the versions noted with them are of one moment.
+Everything is read in one transaction, so that the figures and the recorded versions belong to the same moment.
 """
 
 from __future__ import annotations
@@ -19,32 +19,33 @@ from adventureworks.due import Months, NothingToDo, Plan
 from adventureworks.errors import CandidateLost, ServiceUnavailable
 from adventureworks.marts import models
 from adventureworks.marts.plan import plan_now
+from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication
-from adventureworks.warehouse.memo import remembering
+from adventureworks.warehouse.memo import memoizing
 from adventureworks.warehouse.postgres import (
     Connection,
     PostgresWarehouse,
     WarehouseConnection,
     column_type,
-    connections_kept,
+    reuse_connections,
 )
-from adventureworks.warehouse.sql import in_months, names, quoted, table
+from adventureworks.warehouse.sql import in_months, names, table
 
-MOST_TRIES = 3
+MAX_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
 class Build:
-    """What a run computed, as it noted it."""
+    """What a run computed, as recorded in `ops.build`."""
 
     inputs: Mapping[str, int]
     months: Mapping[str, Months]
-    """By mart: those that were computed."""
+    """By mart: the months that were computed."""
     changed: Mapping[str, Months]
-    """By mart: those whose rows differ from the published ones, none if no row does; None: any may differ."""
+    """By mart: the months with rows that differ from the published ones; None: any month may differ."""
     replaces: Mapping[str, int]
-    """By mart: the version that was published when it was computed; 0: none was."""
+    """By mart: the version that was published when it was computed; 0 if there was none."""
     models: Mapping[str, str]
     """The digest of each mart's model when it was computed."""
     as_of: date
@@ -55,23 +56,25 @@ class Build:
         return tuple(MARTS[name] for name in self.months)
 
 
-@connections_kept()
+@reuse_connections()
 def build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
-    """Computes what changed of every mart of an analysis into `staging`, all from one moment.
+    """Compute what changed in every mart of an analysis into `staging`, from inputs of one moment.
 
-    Raises ServiceUnavailable where inputs are published again and again while it computes.
+    Raises `ServiceUnavailable` if new inputs are published during every attempt.
     """
     with open_warehouse(settings).connect(f"build {dag}") as connection:
         layout.prepare(connection)
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_ATTEMPTS):
         todo = _build(settings, dag, run_id)
-        if isinstance(todo, NothingToDo) or _is_of_one_moment(settings, todo):
+        if isinstance(todo, NothingToDo) or _inputs_are_unchanged(settings, todo):
             return todo
-    raise ServiceUnavailable(f"The inputs of {dag} were published again while it was computed.", "It is tried again.")
+    raise ServiceUnavailable(
+        f"New inputs of {dag} were published while it was computed.", "The task is retried automatically."
+    )
 
 
-def _is_of_one_moment(settings: Settings, built: Plan) -> bool:
-    """Whether what was read stayed as it was noted: Snowflake shows a transaction what others commit meanwhile."""
+def _inputs_are_unchanged(settings: Settings, built: Plan) -> bool:
+    """Return whether the inputs still have the recorded versions: in Snowflake a transaction sees others' commits."""
     warehouse = open_warehouse(settings)
     if isinstance(warehouse, PostgresWarehouse):
         return True
@@ -89,7 +92,7 @@ def _build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
         changed: dict[str, Months] = {}
         published = publication.newest_versions(connection, list(todo.months))
         for mart in marts_of(dag):
-            # What an earlier run left staged is not what this one publishes.
+            # This run must not publish what an earlier run left in staging.
             layout.show_published(connection, mart)
             if mart.name in todo.months:
                 parameters = {"as_of": todo.as_of, "run_id": run_id}
@@ -121,9 +124,9 @@ def _stage(
     parameters: Mapping[str, Any],
     candidates: Sequence[str],
 ) -> Months:
-    """Computes `mart__rows`, and lets the candidate view show the mart with them in place.
+    """Compute `mart__rows`, and point the candidate view at the mart with these rows in place.
 
-    Returns the months of which rows differ from the published ones; only these are staged.
+    Returns the months with rows that differ from the published ones; only these are staged.
     """
     rows, months = table("staging", f"{mart.name}__rows"), todo.months[mart.name]
     connection.execute(f"drop table if exists {rows}")
@@ -138,9 +141,9 @@ def _stage(
     else:
         _stage_computed(connection, mart, parameters, candidates)
     last = publication.newest(connection, mart.name)
-    # Under another contract, or other checks, also rows that stay have to be held against them.
+    # If the contract or the checks changed, rows that stay the same have to be validated too.
     if last is not None and last.model == _by_mart(mart.dag, todo.models)[mart.name]:
-        months = _without_same(connection, mart, months)
+        months = _remove_unchanged(connection, mart, months)
     connection.execute(f"analyze {rows}")
     connection.execute(
         f"create or replace view {table('staging', mart.name)} as select {', '.join(_typed(mart))} from {rows}"
@@ -149,12 +152,12 @@ def _stage(
     return months
 
 
-def _without_same(connection: WarehouseConnection, mart: Mart, months: Months) -> Months:
-    """Removes from staging the months that equal the published ones, and returns the others; None: any may differ."""
+def _remove_unchanged(connection: WarehouseConnection, mart: Mart, months: Months) -> Months:
+    """Remove the months that equal the published ones from staging; return the others; None: any may differ."""
     rows, columns = table("staging", f"{mart.name}__rows"), names(column.name for column in columns_of(mart))
     staged = f"select {columns} from {rows}"
     published = f"select {columns} from {table('marts', mart.name)} where {replaced(mart, months)}"
-    # EXCEPT does not count; a month in which a key comes twice is left for the gate to refuse.
+    # EXCEPT ignores duplicates, so a month with a duplicated key stays staged for the gate to refuse.
     twice = f"select {columns} from {rows} where ({names(key_of(mart))}) in (select {names(key_of(mart))} from {rows}"
     twice += f" group by {names(key_of(mart))} having count(*) > 1)"
     found = connection.execute(
@@ -162,7 +165,7 @@ def _without_same(connection: WarehouseConnection, mart: Mart, months: Months) -
         f"({staged} except {published}) union all ({published} except {staged}) union all ({twice})) as d"
     ).fetchall()
     differing = tuple(sorted(month for (month,) in found))
-    # The rows of other marts have no month of their own: their date says how far the whole mart goes.
+    # Rows of a mart that is not incremental have no month of their own: their date shows how far the whole mart goes.
     if differing and months is None and not mart.incremental:
         return None
     connection.execute(f"delete from {rows} where not {in_months(quoted(mart.dated), differing)}")
@@ -172,13 +175,13 @@ def _without_same(connection: WarehouseConnection, mart: Mart, months: Months) -
 def _stage_computed(
     connection: WarehouseConnection, mart: Mart, parameters: Mapping[str, Any], candidates: Sequence[str]
 ) -> None:
-    """Computes a mart in Python, from what its SELECTs read in this transaction."""
+    """Compute a mart in Python, from what its SELECTs read in this transaction."""
 
     def read(name: str) -> pl.DataFrame:
         return connection.frame(models.rendered(mart, name, candidates), parameters)
 
     columns = columns_of(mart)
-    with remembering(connection):
+    with memoizing(connection):
         frame = models.compute(mart, read, parameters["as_of"])
     if frame.is_empty():
         frame = pl.DataFrame(schema={column.name: column.dtype for column in columns})
@@ -190,7 +193,7 @@ def _stage_computed(
 
 
 def build_of(connection: Connection, dag: str, run_id: str) -> Build:
-    """What a run computed. Raises CandidateLost if another run built since."""
+    """Return what a run computed. Raises `CandidateLost` if another run has built the analysis since."""
     row = connection.execute(
         "select inputs, months, changed, replaces, model, as_of from ops.build where dag = %s and run_id = %s",
         (dag, run_id),
@@ -200,43 +203,46 @@ def build_of(connection: Connection, dag: str, run_id: str) -> Build:
     inputs, months, changed, replaces, model, as_of = row
     digests = _by_mart(dag, model)
     if len(digests) != len(marts_of(dag)) or changed is None or replaces is None:
-        raise CandidateLost(f"What this run of {dag} built is of another version of the platform.")
+        raise CandidateLost(f"This run of {dag} was built by another version of the platform.")
     return Build(json.loads(inputs), _months(months), _months(changed), json.loads(replaces), digests, as_of)
 
 
 def unpublished(connection: Connection, dag: str, run_id: str) -> Build:
-    """What a run computed and has not published. Raises CandidateLost as `build_of` does, and if another run did."""
+    """Return what a run computed but has not published.
+
+    Raises `CandidateLost` as `build_of` does, and if another run has published one of the marts since.
+    """
     built = build_of(connection, dag, run_id)
     newest = publication.newest_versions(connection, list(built.replaces))
-    moved = sorted(name for name, version in built.replaces.items() if newest.get(name, 0) != version)
-    if moved:
-        raise CandidateLost(f"Another run published {', '.join(moved)} after this run of {dag} read it.")
+    replaced_since = sorted(name for name, version in built.replaces.items() if newest.get(name, 0) != version)
+    if replaced_since:
+        raise CandidateLost(f"Another run published {', '.join(replaced_since)} after this run of {dag} was built.")
     return built
 
 
 def _by_mart(dag: str, models: str) -> dict[str, str]:
-    """The digests of an analysis by mart, as `due.digest_of` lists them; fewer, where another version listed them."""
+    """Return the digests that `due.digest_of` joined, by mart; fewer if another version of the platform joined them."""
     return dict(zip((mart.name for mart in marts_of(dag)), models.split(), strict=False))
 
 
-def _months(noted: str) -> dict[str, Months]:
-    return {name: None if found is None else tuple(found) for name, found in json.loads(noted).items()}
+def _months(recorded: str) -> dict[str, Months]:
+    return {name: None if found is None else tuple(found) for name, found in json.loads(recorded).items()}
 
 
-def require(connection: WarehouseConnection, run_id: str, built: Build) -> None:
-    """Raises CandidateLost unless what is staged is what the run computed."""
+def require_staged(connection: WarehouseConnection, run_id: str, built: Build) -> None:
+    """Raise `CandidateLost` unless the staged rows are those that the run computed."""
     lost = candidate.lost(connection, run_id, built.marts)
     if lost:
-        raise CandidateLost(f"The staged rows of {', '.join(lost)} are not those that were built.")
+        raise CandidateLost(f"The staged rows of {', '.join(lost)} are not the rows that were built.")
 
 
 def refuse(connection: Connection, dag: str, run_id: str) -> None:
-    """Remembers that the gate refused what a run computed."""
+    """Record that the gate refused what a run computed."""
     connection.execute("update ops.build set refused = true where dag = %s and run_id = %s", (dag, run_id))
 
 
 def replaced(mart: Mart, months: Months) -> str:
-    """The condition that a published row gives way to the staged ones."""
+    """Return the SQL condition for the published rows that the staged ones replace."""
     if mart.history:
         staged = f"select {quoted(mart.history)} from {table('staging', f'{mart.name}__rows')}"
         return f"{quoted(mart.history)} in ({staged})"
@@ -244,5 +250,5 @@ def replaced(mart: Mart, months: Months) -> str:
 
 
 def _typed(mart: Mart) -> list[str]:
-    """The columns in the types of the published table, so that both halves of the candidate agree."""
+    """Return the columns cast to the types of the published table, so that both halves of the candidate view match."""
     return [f"{quoted(c.name)}::{column_type(c.dtype)} as {quoted(c.name)}" for c in columns_of(mart)]

@@ -1,4 +1,4 @@
-"""The gate of an analysis: the staged marts against their contracts and checks."""
+"""The gate of an analysis: the staged marts are validated against their contracts and checks."""
 
 from __future__ import annotations
 
@@ -14,58 +14,60 @@ from adventureworks.due import NothingToDo
 from adventureworks.errors import TableBlocked
 from adventureworks.gate import results
 from adventureworks.gate.checks import CheckOutcome, run_checks
-from adventureworks.gate.contract import EXAMPLES, hold_against
+from adventureworks.gate.contract import EXAMPLES, validate
 from adventureworks.incidents import Finding, Incident
-from adventureworks.marts.build import Build, build, refuse, replaced, require, unpublished
+from adventureworks.marts.build import Build, build, refuse, replaced, require_staged, unpublished
 from adventureworks.marts.plan import plan_now
+from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import Warehouse, candidate, open_warehouse, publication
-from adventureworks.warehouse.postgres import Connection, connections_kept
-from adventureworks.warehouse.sql import names, quoted, table
+from adventureworks.warehouse.postgres import Connection, reuse_connections
+from adventureworks.warehouse.sql import names, table
 
 FEW_MONTHS = 12
-"""Where more months than these were computed, rules that hold by month are asked of all months."""
+"""If more months than this were computed, rules that can be checked by month are checked for all months."""
 _EVER = "0001-01-01 00:00:00"
 
 
-@connections_kept()
+@reuse_connections()
 def gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
-    """Holds the staged marts against their contracts and checks.
+    """Validate the staged marts against their contracts and checks.
 
-    Raises GateClosed where one breaks a rule: then nothing is published. What is no longer staged as it was built is
-    built again; NothingToDo where that is not due any more. Raises ServiceUnavailable where it is lost again and again.
+    Raises `MartRefused` if one breaks a rule; then nothing is published. If the staged rows are no longer those that
+    were built, the marts are built again; returns `NothingToDo` if they are no longer due. Raises `ServiceUnavailable`
+    if the staged rows are lost on every attempt.
     """
 
     def build_again() -> NothingToDo | None:
         step = build(settings, dag, run_id)
         return step if isinstance(step, NothingToDo) else None
 
-    return candidate.staged_again(partial(_gate, settings, dag, run_id), build_again)
+    return candidate.with_restaging(partial(_gate, settings, dag, run_id), build_again)
 
 
 def _gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
     warehouse = open_warehouse(settings)
     broken: list[Finding] = []
     with warehouse.connect(f"gate {dag}") as connection:
-        results.forget(connection, run_id)
+        results.delete(connection, run_id)
         built = unpublished(connection, dag, run_id)
         for mart in built.marts:
             broken += _contract_findings(settings, connection, mart, run_id, built)
     broken += _check_findings(settings, warehouse, dag, run_id, built)
     with warehouse.connect(f"gate {dag}") as connection:
-        require(connection, run_id, built)
+        require_staged(connection, run_id, built)
         if not broken:
             return None
         if _inputs_moved_on(settings, connection, dag, built):
-            # The checks saw newer inputs than the build did; the event of those inputs starts the next run.
-            return NothingToDo("the inputs changed while the marts were computed; they are computed again")
+            # The checks saw newer inputs than the build; the event of those inputs starts the next run.
+            return NothingToDo("the inputs changed while the marts were computed; they will be computed again")
         refuse(connection, dag, run_id)
         opened = incidents.report(connection, broken)
-    raise GateClosed(tuple(broken), tuple(opened))
+    raise MartRefused(tuple(broken), tuple(opened))
 
 
-class GateClosed(TableBlocked):
-    """Marts that broke a rule. `opened`: the incidents whose owner has to be told."""
+class MartRefused(TableBlocked):
+    """Raised when staged marts break a rule. `opened`: the incidents whose owners have to be notified."""
 
     def __init__(self, findings: tuple[Finding, ...], opened: tuple[Incident, ...]) -> None:
         self.opened = opened
@@ -76,13 +78,13 @@ class GateClosed(TableBlocked):
 def _contract_findings(
     settings: Settings, connection: Connection, mart: Mart, run_id: str, built: Build
 ) -> list[Finding]:
-    """Every staged row against the mart's contract, in bounded memory, but for those that are published already."""
+    """Validate staged rows against the mart's contract, in bounded memory; skip those that are already published."""
     columns = columns_of(mart)
     listed = names(c.name for c in columns)
     query = f"select {listed} from {table('staging', f'{mart.name}__rows')}"
     last = publication.newest(connection, mart.name)
     if last is not None and last.model == built.models[mart.name]:
-        # What is published has kept this same contract. That keys are unique is also a check, of the whole table.
+        # Published rows already passed this contract. A check of the whole table makes sure that keys are unique.
         published = f"{table('marts', mart.name)} where {replaced(mart, built.changed[mart.name])}"
         query += f" except select {listed} from {published}"
     examples: dict[str, list[str]] = {}
@@ -92,7 +94,7 @@ def _contract_findings(
         cursor.execute(query)
         while rows := cursor.fetchmany(settings.batch_rows):
             frame = pl.DataFrame(rows, schema={c.name: c.dtype for c in columns}, orient="row")
-            verdict = hold_against(mart, frame.to_arrow().combine_chunks().to_batches()[0])
+            verdict = validate(mart, frame.to_arrow().combine_chunks().to_batches()[0])
             for row, rejection in zip(verdict.bad.iter_rows(named=True), verdict.rejections, strict=True):
                 messages[rejection.rule] = rejection.message
                 counts[rejection.rule] = counts.get(rejection.rule, 0) + 1
@@ -106,7 +108,7 @@ def _contract_findings(
         )
         findings.append(_finding(mart, rule, summary, messages[rule], counts[rule], tuple(keys), run_id))
     outcomes = [CheckOutcome(mart.name, f.rule, "fail", f.failed, f.summary, f.examples, "validity") for f in findings]
-    results.remember(connection, run_id, outcomes, kind="contract")
+    results.record(connection, run_id, outcomes, kind="contract")
     return findings
 
 
@@ -116,14 +118,10 @@ def _finding(
     return Finding(
         asset=mart.name,
         rule=rule,
-        severity="error",
         summary=summary,
         failed=failed,
-        total=None,
         examples=examples,
-        next_step=f"adventureworks status {mart.name}",
         run_id=run_id,
-        owner=mart.owner,
         cause=cause,
     )
 
@@ -136,16 +134,16 @@ def _check_findings(settings: Settings, warehouse: Warehouse, dag: str, run_id: 
             comparable = last is not None and last.as_of is not None and last.as_of <= built.as_of
             rows = last.rows if last and comparable else 0
             variables[f"least_rows_{mart.name}"] = str(int(rows * settings.least_share_of_rows))
-            # An earlier business date takes rows away, and rightly so.
+            # An earlier business date legitimately removes rows.
             stale = _stale_before(settings, connection, mart) if comparable else _EVER
             variables[f"stale_before_{mart.name}"] = stale
-    # Also months that came out the same: their inputs are others.
+    # Includes months that came out the same, because their inputs changed.
     months = {name: found for name, found in built.months.items() if found is not None and len(found) <= FEW_MONTHS}
     outcomes = run_checks(
         warehouse, settings.checks_folder / "marts", [mart.name for mart in built.marts], variables, months=months
     )
     with warehouse.connect(f"gate {dag}") as connection:
-        results.remember(connection, run_id, outcomes)
+        results.record(connection, run_id, outcomes)
     return [
         _finding(
             MARTS[o.table],
@@ -169,6 +167,6 @@ def _stale_before(settings: Settings, connection: Connection, mart: Mart) -> str
 
 
 def _inputs_moved_on(settings: Settings, connection: Connection, dag: str, built: Build) -> bool:
-    """Whether an input is newer than what the build read, or about to be."""
+    """Return whether an input is newer than the version that the build read, or about to be."""
     step = plan_now(settings, connection, dag)
     return step.waits if isinstance(step, NothingToDo) else step.inputs != built.inputs

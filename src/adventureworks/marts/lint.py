@@ -1,6 +1,6 @@
-"""What a model's SELECT may not hold: what PostgreSQL and Snowflake read differently, and what lets money drift.
+"""Lint rules for models: no SQL that PostgreSQL and Snowflake interpret differently, or that makes amounts inexact.
 
-The rules look at the syntax tree, so neither layout nor comments deceive them.
+The rules inspect the syntax tree, so layout and comments do not matter.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ _FUNCTIONS = frozenset(
     REPLACE RIGHT ROW_NUMBER SQRT STDDEV STDDEV_SAMP STR_POSITION SUBSTRING SUM TIMESTAMP_TRUNC TRIM UPPER
     """.split()  # noqa: SIM905
 )
-"""Functions that mean the same on both engines."""
+"""Functions that do the same on both engines."""
 
 _FORBIDDEN: dict[type[exp.Expr], str] = {
-    exp.Interval: "dates move with dateadd",
-    exp.Qualify: "QUALIFY is Snowflake's alone",
-    exp.Filter: "FILTER is PostgreSQL's alone: sum a CASE",
-    exp.ILike: "compare lower(...)",
-    exp.RegexpLike: "regular expressions differ",
+    exp.Interval: "use dateadd to move a date",
+    exp.Qualify: "only Snowflake has QUALIFY",
+    exp.Filter: "only PostgreSQL has FILTER: sum a CASE",
+    exp.ILike: "compare lower(...) instead",
+    exp.RegexpLike: "regular expressions differ between the engines",
     exp.TryCast: "TRY_CAST becomes CAST on PostgreSQL",
-    exp.IntDiv: "whole-number division differs",
-    exp.Limit: "a mart is all of its rows",
-    exp.Pivot: "PIVOT is Snowflake's alone",
-    exp.Lateral: "LATERAL differs",
-    exp.Concat: "CONCAT treats NULL differently: use ||",
+    exp.IntDiv: "integer division differs between the engines",
+    exp.Limit: "a mart consists of all its rows",
+    exp.Pivot: "only Snowflake has PIVOT",
+    exp.Lateral: "LATERAL differs between the engines",
+    exp.Concat: "CONCAT treats NULL differently on each engine: use ||",
 }
 _EXACT = (exp.DataType.Type.DECIMAL, exp.DataType.Type.BIGINT, exp.DataType.Type.INT)
 _FLOATING = (exp.DataType.Type.DOUBLE, exp.DataType.Type.FLOAT)
 
 
-def faults_of(select: str) -> list[str]:
-    """Why a SELECT may not be a model; empty if it may. Every fault names the piece of SQL and the reason."""
+def find_violations(select: str) -> list[str]:
+    """Return the reasons why a SELECT may not be a model; each names the piece of SQL. Empty if it may be one."""
     statements = sqlglot.parse(select, dialect=DIALECT)
     tree = statements[0]
     if len(statements) != 1 or not isinstance(tree, exp.Query):
-        return ["a file holds one SELECT"]
-    return [f"{node.sql(DIALECT)[:80]}: {reason}" for node, reason in _faults(tree)]
+        return ["a file must contain one SELECT"]
+    return [f"{node.sql(DIALECT)[:80]}: {reason}" for node, reason in _violations(tree)]
 
 
-def _faults(tree: exp.Query) -> Iterator[tuple[exp.Expr, str]]:
+def _violations(tree: exp.Query) -> Iterator[tuple[exp.Expr, str]]:
     if tree.args.get("order"):
         yield tree.args["order"], "a table has no order"
     defined = {cte.alias for cte in tree.find_all(exp.CTE)}
@@ -61,38 +61,51 @@ def _faults(tree: exp.Query) -> Iterator[tuple[exp.Expr, str]]:
         if isinstance(node, exp.Star) and not isinstance(node.parent, exp.Count):
             yield node.parent or node, "name the columns"
         if isinstance(node, exp.Distinct) and node.args.get("on"):
-            yield node, "DISTINCT ON is PostgreSQL's alone"
+            yield node, "only PostgreSQL has DISTINCT ON"
         if isinstance(node, exp.Placeholder) and node.name not in PARAMETERS:
-            yield node, f"a model is given {' and '.join(sorted(PARAMETERS))} only"
+            yield node, f"the only parameters of a model are {' and '.join(sorted(PARAMETERS))}"
         if isinstance(node, exp.Table) and node.db not in SCHEMAS and (node.db or node.name not in defined):
-            yield node, "a table is named with its schema"
+            yield node, "a table must be named with its schema"
         if isinstance(node, exp.Func):
-            yield from _faults_of_function(node)
+            yield from _function_violations(node)
         if isinstance(node, exp.Div):
-            yield from _faults_of_division(node)
+            yield from _division_violations(node)
         if isinstance(node, exp.Cast) and node.to.this in _FLOATING and not _ends_exact(node):
-            yield node, "a figure leaves its expression as a decimal"
+            yield node, "the result of a floating-point expression must be cast to decimal"
 
 
-def _faults_of_function(node: exp.Func) -> Iterator[tuple[exp.Expr, str]]:
+def _function_violations(node: exp.Func) -> Iterator[tuple[exp.Expr, str]]:
     name = node.name.upper() if isinstance(node, exp.Anonymous) else node.sql_name()
     if name not in _FUNCTIONS and not isinstance(node, exp.Connector):
-        yield node, f"{name} is not known to mean the same on both engines"
+        yield node, f"{name} is not known to do the same on both engines"
     if isinstance(node, exp.Sum) and not _is_exact(node.this):
-        yield node, "what is summed is cast to decimal or bigint: an uncast sum drifts to a double"
+        yield node, "a summed expression must be cast to decimal or bigint: otherwise the sum may become a double"
 
 
-def _faults_of_division(node: exp.Div) -> Iterator[tuple[exp.Expr, str]]:
+def _division_violations(node: exp.Div) -> Iterator[tuple[exp.Expr, str]]:
     if not (isinstance(node.this, exp.Cast) and node.this.to.this in (*_EXACT[:1], *_FLOATING)):
-        yield node, "what is divided is cast to decimal: PostgreSQL would get a double"
+        yield node, "a dividend must be cast to decimal: otherwise PostgreSQL returns a double"
     outer = node.parent
     while isinstance(outer, exp.Paren):
         outer = outer.parent
     if not (isinstance(outer, exp.Cast) and outer.to.this in (*_EXACT[:1], *_FLOATING)):
-        yield node, "a quotient is cast to decimal: the engines keep different numbers of places"
+        yield node, "a quotient must be cast to decimal: the engines keep different numbers of decimal places"
+    elif isinstance(node.this, exp.Cast) and {node.this.to.this, outer.to.this} == {exp.DataType.Type.DECIMAL}:
+        kept, wanted = _snowflake_scale(_scale(node.this.to)), _scale(outer.to)
+        if kept < wanted:
+            yield node, f"Snowflake keeps {kept} of the {wanted} decimal places: cast the dividend with more places"
     divisor = node.expression.unnest()
     if not isinstance(divisor, (exp.Nullif, exp.Literal, exp.Count)):
-        yield node, "what is divided by is in nullif(..., 0)"
+        yield node, "a divisor must be wrapped in nullif(..., 0)"
+
+
+def _scale(decimal: exp.DataType) -> int:
+    return int(decimal.expressions[1].name) if len(decimal.expressions) > 1 else 0
+
+
+def _snowflake_scale(dividend: int) -> int:
+    """Return the decimal places of a quotient: https://docs.snowflake.com/en/sql-reference/operators-arithmetic#division."""
+    return max(dividend, min(dividend + 6, 12))
 
 
 def _is_exact(node: exp.Expr) -> bool:
@@ -100,7 +113,7 @@ def _is_exact(node: exp.Expr) -> bool:
 
 
 def _ends_exact(node: exp.Expr) -> bool:
-    """Whether a cast to decimal stands somewhere around the expression."""
+    """Return whether the expression is enclosed, at any depth, in a cast to decimal."""
     while node.parent is not None and not isinstance(node, exp.Query):
         node = node.parent
         if isinstance(node, exp.Cast) and node.to.this == exp.DataType.Type.DECIMAL:

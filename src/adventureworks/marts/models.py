@@ -1,9 +1,9 @@
-"""Models: read, bound to what they may see, rendered for the warehouse, or computed in Python.
+"""The models of the marts: read from their files and rendered for the warehouse, or computed in Python.
 
-A mart's model is `<domain>/<mart>.sql`: one SELECT in the subset that PostgreSQL and Snowflake share, with tables named
-`raw.X` and `marts.x`, and parameters as `:name`. Where SQL is the wrong tool it is a package `<domain>/<mart>/` whose
-`compute` gets what it reads from such SELECTs, one file each. Within one analysis a mart reads the candidates of the
-marts built before it.
+A mart's model is `<domain>/<mart>.sql`: one SELECT in the subset of SQL that PostgreSQL and Snowflake share, with
+tables named `raw.X` and `marts.x`, and parameters as `:name`. If SQL is the wrong tool, the model is a package
+`<domain>/<mart>/` whose `compute` reads its input through such SELECTs, one per file. Within an analysis, a mart reads
+the candidates of the marts built before it.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from adventureworks.errors import PlatformError
 
 DIALECT = "snowflake"
 """The dialect that models are written in."""
-SPOKEN = "postgres"
-"""The dialect of all statements to a warehouse; a connection to Snowflake rewrites them."""
+TARGET_DIALECT = "postgres"
+"""The dialect of all statements sent to a warehouse connection; one to Snowflake rewrites them."""
 
 Read = Callable[[str], pl.DataFrame]
-"""Gives the rows of one of a package's SELECTs, by the name of its file."""
+"""Returns the rows of one of a package's SELECTs, by the name of its file."""
 
 
 def is_sql(mart: Mart) -> bool:
-    """Whether the mart is one SELECT; else a package computes it."""
+    """Return whether the mart's model is one SELECT; otherwise a package computes it."""
     return (_home(mart) / f"{mart.name}.sql").is_file()
 
 
 @cache
 def queries_of(mart: Mart) -> Mapping[str, str]:
-    """The SELECTs of a mart's model, by name: its own, or those that its package reads."""
+    """Return the SELECTs of a mart's model by name: its own, or those of its package."""
     if is_sql(mart):
         return {mart.name: (_home(mart) / f"{mart.name}.sql").read_text(encoding="utf-8")}
     files = sorted((_home(mart) / mart.name).glob("*.sql"))
@@ -48,7 +48,10 @@ def queries_of(mart: Mart) -> Mapping[str, str]:
 
 
 def rendered(mart: Mart, name: str, candidates: Collection[str] = ()) -> str:
-    """One of the model's SELECTs in the warehouse's words, with pyformat parameters; `candidates` are of `staging`."""
+    """Return one of the model's SELECTs in the warehouse's dialect, with pyformat parameters.
+
+    The marts in `candidates` are read from `staging`.
+    """
     parsed = _parsed(mart, name)
     for reference in parsed.find_all(exp.Table):
         if reference.db == "marts" and reference.name in candidates:
@@ -56,11 +59,11 @@ def rendered(mart: Mart, name: str, candidates: Collection[str] = ()) -> str:
     for placeholder in list(parsed.find_all(exp.Placeholder)):
         # psycopg and Snowflake's connector both bind %(name)s.
         placeholder.replace(exp.Var(this=f"%({placeholder.name})s"))
-    return parsed.sql(dialect=SPOKEN, identify=True, comments=False)
+    return parsed.sql(dialect=TARGET_DIALECT, identify=True, comments=False)
 
 
 def tables_of(mart: Mart, name: str) -> set[tuple[str, str]]:
-    """The tables and views that one of the model's SELECTs reads: schema and name."""
+    """Return the schema and name of the tables and views that one of the model's SELECTs reads."""
     return {(table.db, table.name) for table in _parsed(mart, name).find_all(exp.Table) if table.db}
 
 
@@ -68,27 +71,27 @@ def _parsed(mart: Mart, name: str) -> exp.Expr:
     try:
         return sqlglot.parse_one(queries_of(mart)[name], dialect=DIALECT)
     except sqlglot.errors.ParseError as error:
-        raise PlatformError(f"The model of {mart.name} is no valid SELECT: {error}", "Mend its .sql file.") from error
+        raise PlatformError(f"The model of {mart.name} is not a valid SELECT: {error}", "Fix its .sql file.") from error
 
 
 def compute(mart: Mart, read: Read, as_of: date) -> pl.DataFrame:
-    """The rows of a mart that a package computes, in the contract's columns and order."""
+    """Return the rows of a mart that a package computes, with the contract's columns."""
     package = import_module(f"{__package__}.{mart.domain}.{mart.name}")
     rows: pl.DataFrame = package.compute(read, as_of)
     return rows
 
 
 def digests(checks: Path) -> dict[str, str]:
-    """By mart: what changes when its model, its contract, its checks or its entry in the catalogue changes.
+    """Return a digest of each mart's model, contract, checks and catalogue entry.
 
-    `checks`: the folder of the marts' check files. A long-running process sees a changed file too; a changed contract
-    it sees when it starts again, as that was imported.
+    `checks`: the folder of the marts' check files. A long-running process also notices changed files, but a changed
+    contract only after a restart, because contracts are imported.
     """
     return {mart.name: _digest(mart, _stamped(mart, checks)) for mart in MARTS.values()}
 
 
 def _stamped(mart: Mart, checks: Path) -> tuple[tuple[str, int], ...]:
-    """The files that a mart is defined by, other than its contract, each with the moment of its last change."""
+    """Return the files that define a mart, other than its contract, each with the time of its last change."""
     home = _home(mart)
     # Any Python of the domain may be part of what a package computes.
     model = [home / f"{mart.name}.sql"] if is_sql(mart) else [*home.rglob("*.py"), *(home / mart.name).glob("*.sql")]
@@ -106,8 +109,10 @@ def _digest(mart: Mart, files: tuple[tuple[str, int], ...]) -> str:
 
 @cache
 def contract_text(domain: str) -> bytes:
-    """The contracts of a domain's marts and the views that all marts share, as they were when this process, or the one
-    that it was forked from, read them."""
+    """Return the contracts of a domain's marts and the views that all marts share.
+
+    They are cached, as they were when this process, or the one that it was forked from, first read them.
+    """
     folder, views = Path(contracts.__file__).parent, resources.files("adventureworks.warehouse")
     files = [folder / "marts" / f"{domain}.py", folder / "columns.py"]
     shared = [views.joinpath(name) for name in ("sales_month.sql", "withheld.sql")]

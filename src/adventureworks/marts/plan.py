@@ -1,6 +1,6 @@
 """Read the facts from which `due` decides what an analysis has to compute.
 
-Events only start runs; what is to be done is read from `ops.publication`.
+Events only start runs; what there is to do is read from `ops.publication`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from adventureworks.warehouse.sql import table
 
 ORDERS = "Sales_SalesOrderHeader"
 _COLUMNS = "p.asset, p.version, p.published_at, p.months, p.inputs, p.model, p.as_of"
-"""Of `ops.publication as p`, as `_version` reads them."""
+"""The columns of `ops.publication as p` that `_version` reads."""
 
 
 def plan(settings: Settings, dag: str) -> Plan | NothingToDo:
@@ -35,34 +35,34 @@ def plan(settings: Settings, dag: str) -> Plan | NothingToDo:
 
 
 def plan_now(settings: Settings, connection: Connection, dag: str) -> Plan | NothingToDo:
-    """Return the plan of an analysis, as the connection's transaction sees the versions."""
+    """Return the plan of an analysis, from the versions that the connection's transaction sees."""
     facts = read_facts(settings, connection)
     step = decide(facts).steps[dag]
     if isinstance(step, NothingToDo):
-        # The data is not asked: an idle look must not wake a warehouse that costs by the minute.
+        # Return before the data is queried: an idle check must not resume a warehouse that is billed by the minute.
         return step
-    turned = {name: _months_that_turned(connection, MARTS[name]) for name in step.months}
-    return decide(replace(facts, turned=turned)).steps[dag]
+    changed = {name: _months_with_changed_completeness(connection, MARTS[name]) for name in step.months}
+    return decide(replace(facts, completeness_changed=changed)).steps[dag]
 
 
 def decide_now(settings: Settings, connection: Connection) -> Decisions:
-    """Return the decision on every analysis. The months of its plans may lack some that became partial or whole."""
+    """Return the decision for every analysis. Its plans may lack months that became partial or complete."""
     return decide(read_facts(settings, connection))
 
 
-def startable(settings: Settings) -> frozenset[str]:
+def runnable(settings: Settings) -> frozenset[str]:
     """Return the analyses that can run now."""
     with open_records(settings).connect("plan") as connection:
-        return frozenset(decide_now(settings, connection).startable)
+        return frozenset(decide_now(settings, connection).runnable)
 
 
 def read_facts(settings: Settings, connection: Connection) -> Facts:
-    """Read the facts of one moment, but for the months that became partial or whole."""
+    """Return the facts of one moment, except the months that became partial or complete."""
     versions = _versions(connection)
     orders = versions.get(ORDERS)
     as_of = (
         settings.as_of
-        # A version may be older than the column that tells of the business date. Else no data is read.
+        # A version may be older than the column `as_of`. Only then is the data queried.
         or (orders[-1].as_of or publication.newest_order(connection) if orders else None)
         or date.min
     )
@@ -74,14 +74,17 @@ def read_facts(settings: Settings, connection: Connection) -> Facts:
         models=models.digests(settings.checks_folder / "marts"),
         as_of_since=None if settings.as_of else _first_version_of(connection, as_of),
         refusals=_refusals(connection),
-        judged_at=_judged_at(connection),
+        last_checked_at=_last_checked_at(connection),
         in_trouble=frozenset(asset for asset, rule in open_rules if rule in stopped),
         undelivered=frozenset(asset for asset, rule in open_rules if task_of(rule)[1]),
     )
 
 
 def oldest_consumed(connection: Connection) -> dict[str, int]:
-    """By asset: the oldest version that the newest version of any mart was made of; later ones may still be read."""
+    """Return, by asset, the oldest version from which any mart's newest version was computed.
+
+    Later versions may still be needed.
+    """
     return _oldest_consumed(_newest(connection))
 
 
@@ -95,7 +98,7 @@ def _newest(connection: Connection) -> dict[str, tuple[Version, ...]]:
 
 
 def _versions(connection: Connection) -> dict[str, tuple[Version, ...]]:
-    """By asset: its newest version, and those after the oldest one that a mart was made of."""
+    """Return, by asset, its newest version and those after the oldest one from which a mart was computed."""
     versions = _newest(connection)
     consumed = _oldest_consumed(versions)
     missed = {asset: number for asset, number in consumed.items() if number < versions[asset][-1].number - 1}
@@ -126,7 +129,7 @@ def _version(row: Any) -> Version:
 
 
 def _oldest_consumed(versions: Mapping[str, tuple[Version, ...]]) -> dict[str, int]:
-    """By asset: the oldest version that the newest version of any mart was made of."""
+    """Return, by asset, the oldest version from which any mart's newest version was computed."""
     oldest: dict[str, int] = {}
     for name in MARTS:
         for version in versions.get(name, ()):
@@ -148,8 +151,8 @@ def _refusals(connection: Connection) -> dict[str, Refusal]:
     return {dag: Refusal(json.loads(inputs), model, as_of) for dag, inputs, model, as_of in rows}
 
 
-def _judged_at(connection: Connection) -> datetime | None:
-    """When a table was last read or a mart checked, even if it was blocked and so has no new version."""
+def _last_checked_at(connection: Connection) -> datetime | None:
+    """Return when a table was last read or a mart last checked, even if it was blocked and has no new version."""
     row = connection.execute(
         "select greatest((select max(read_at) from ops.watermark), (select checked_at from ops.check_result"
         " where asset <> all(%s) order by checked_at desc limit 1))",
@@ -158,8 +161,8 @@ def _judged_at(connection: Connection) -> datetime | None:
     return row[0] if row else None
 
 
-def _months_that_turned(connection: Connection, mart: Mart) -> frozenset[str]:
-    """Months that are partial now and were not, or the reverse, as their neighbours or the business date decide."""
+def _months_with_changed_completeness(connection: Connection, mart: Mart) -> frozenset[str]:
+    """Return the months that became partial or complete because their neighbours or the business date changed."""
     if not any(column.name == "is_partial" for column in columns_of(mart)):
         return frozenset()
     rows = connection.execute(

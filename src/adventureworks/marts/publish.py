@@ -1,4 +1,4 @@
-"""From staging to the readers: an analysis replaces the months that it computed, and notes what it read."""
+"""The publish step of an analysis: replace the months that it computed, and record what it read."""
 
 from __future__ import annotations
 
@@ -12,40 +12,41 @@ from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of, reads_orders
 from adventureworks.columns import columns_of
 from adventureworks.due import NothingToDo
 from adventureworks.incidents import Incident
-from adventureworks.marts.build import Build, replaced, require, unpublished
+from adventureworks.marts.build import Build, replaced, require_staged, unpublished
 from adventureworks.marts.gate import gate
 from adventureworks.messaging import notices
 from adventureworks.messaging.notices import Notice
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_records, open_warehouse, publication
-from adventureworks.warehouse.postgres import WarehouseConnection, connections_kept
-from adventureworks.warehouse.publication import MadeOf, Publication
+from adventureworks.warehouse.postgres import WarehouseConnection, reuse_connections
+from adventureworks.warehouse.publication import Provenance, Publication
 from adventureworks.warehouse.sql import names, table
 
 MANY_NEW_ROWS = 0.2
-"""From this share of new rows on, the planner's statistics of a mart are renewed at once."""
+"""If more than this share of a mart's rows are new, the planner's statistics are updated at once."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an analysis published: the new versions of its marts, incidents that are over, and what is to be told."""
+    """What an analysis published: new versions of its marts, resolved incidents, and notices."""
 
     published: tuple[Publication, ...]
     confirmed: tuple[Publication, ...]
-    """The versions that came out the same from newer inputs, and so stay."""
+    """The versions that stay because newer inputs led to the same rows."""
     resolved: tuple[Incident, ...]
     notices: tuple[Notice, ...]
 
 
-@connections_kept()
+@reuse_connections()
 def publish(settings: Settings, dag: str, run_id: str) -> Outcome | NothingToDo:
-    """Replaces the computed months and notes versions and inputs, in one transaction. Run again, it changes nothing.
+    """Replace the computed months and record versions and inputs, in one transaction. Idempotent for a run.
 
-    What is no longer staged as it was judged is built and judged again, which may raise GateClosed; NothingToDo where
-    it is not due any more. Raises ServiceUnavailable where it is lost again and again.
+    If the staged rows are no longer those that passed the gate, the marts are built and validated again, which may
+    raise `MartRefused`; returns `NothingToDo` if they are no longer due. Raises `ServiceUnavailable` if the staged rows
+    are lost on every attempt.
     """
     step: Callable[[], Outcome | NothingToDo] = partial(_publish, settings, dag, run_id)
-    return candidate.staged_again(step, partial(gate, settings, dag, run_id))
+    return candidate.with_restaging(step, partial(gate, settings, dag, run_id))
 
 
 def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
@@ -60,21 +61,22 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
             built = unpublished(connection, dag, run_id)
             if connection.commits_twice:
                 replaced_marts = [mart.name for mart in built.marts if built.changed[mart.name] != ()]
-                # If this run dies between the two commits, the next one must not take its rows for known ones.
+                # If this run dies between the two commits, the next run must not trust the published rows.
                 with open_records(settings).connect(f"publish {dag}") as records:
-                    publication.doubt(records, replaced_marts)
+                    publication.invalidate(records, replaced_marts)
             for mart in built.marts:
                 if built.changed[mart.name] == ():
-                    publication.confirm(connection, mart.name, run_id, **_made_of(connection, mart, built))
+                    publication.confirm(connection, mart.name, run_id, **_provenance(connection, mart, built))
                 else:
                     _announce(connection, mart, run_id)
                     _publish_mart(connection, mart, run_id, built)
                 resolved += incidents.resolve(connection, mart.name, run_id=run_id)
-            require(connection, run_id, built)
+            require_staged(connection, run_id, built)
         published = tuple(publication.of_run(connection, run_id))
         confirmed = tuple(publication.confirmed_by(connection, run_id))
         outcome = Outcome(published, confirmed, tuple(resolved), tuple(notices.of_run(connection, run_id)))
-    # When all is committed: to make a view is to commit, on some engines. Until then the candidates show the same rows.
+    # Only after the commit, because creating a view commits on some engines. Until then the candidates show the same
+    # rows.
     with open_warehouse(settings).connect(f"publish {dag}") as connection:
         for version in published:
             layout.show_published(connection, MARTS[version.asset])
@@ -82,7 +84,7 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
 
 
 def _announce(connection: WarehouseConnection, mart: Mart, run_id: str) -> None:
-    """Leaves a notice of what the staged version has to tell, compared with the published one."""
+    """Write a notice to the owner about what the staged version changes, if the mart announces changes."""
     if mart.announces is None:
         return
     digest = import_module(mart.announces).digest_of(connection)
@@ -101,7 +103,7 @@ def _publish_mart(connection: WarehouseConnection, mart: Mart, run_id: str, buil
     row = connection.execute(f"select count(*) from {published}").fetchone()
     total = int(row[0]) if row else 0
     if added > total * MANY_NEW_ROWS:
-        # Checks of other marts join this one before autovacuum would get to it.
+        # Checks of other marts join this one before autovacuum would update its statistics.
         connection.execute(f"analyze {published}")
     publication.record(
         connection,
@@ -110,16 +112,15 @@ def _publish_mart(connection: WarehouseConnection, mart: Mart, run_id: str, buil
         changed_rows=max(removed, added),
         months=months,
         run_id=run_id,
-        **_made_of(connection, mart, built),
+        **_provenance(connection, mart, built),
     )
 
 
-def _made_of(connection: WarehouseConnection, mart: Mart, built: Build) -> MadeOf:
+def _provenance(connection: WarehouseConnection, mart: Mart, built: Build) -> Provenance:
     orders = _withheld_orders(connection) if reads_orders(mart) else 0
-    withheld = f"passed with warnings: {orders:,} {'order' if orders == 1 else 'orders'} withheld"
-    return MadeOf(
+    return Provenance(
         set_aside=orders,
-        verdict=withheld if orders else "passed",
+        verdict="passed with warnings" if orders else "passed",
         inputs={asset: built.inputs[asset] for asset in feeds_of(mart) if asset in built.inputs},
         model=built.models[mart.name],
         as_of=built.as_of,
@@ -127,6 +128,6 @@ def _made_of(connection: WarehouseConnection, mart: Mart, built: Build) -> MadeO
 
 
 def _withheld_orders(connection: WarehouseConnection) -> int:
-    """The number of orders that no mart shows, because a row of theirs is in quarantine."""
+    """Return the number of orders withheld from all marts because one of their rows is in quarantine."""
     row = connection.execute("select count(*) from staging.withheld_order").fetchone()
     return int(row[0]) if row else 0

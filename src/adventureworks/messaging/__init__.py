@@ -1,7 +1,7 @@
-"""Messages: what is said, in which language, to whom, and how it gets there.
+"""Messages: their content, language, recipients and delivery.
 
-`notices` and the incidents say what happened; `wording`, `stock_wording` and `incident_messages` put it into words;
-`bulletin` renders it as mail and Slack blocks (`rendered`). `routes` and `recipients` say who receives it and when,
+`notices` and the incidents record what happened; `wording`, `stock_wording` and `incident_messages` put it into words;
+`bulletin` renders it for mail and Slack (`rendered`). `routes` and `recipients` define who receives a message and when,
 `composing` adds it to the outbox (`store`), `sending` hands due messages to the channels. The channels themselves are
 in `adventureworks.orchestration.channels`.
 """

@@ -1,19 +1,19 @@
-"""Mail addresses as people write them: several in one text, with names."""
+"""Parsing of mail addresses as users write them: several in one string, optionally with names."""
 
 from __future__ import annotations
 
 import re
 
 _SEPARATOR = re.compile(r'[,;](?=(?:[^"]*"[^"]*")*[^"]*$)')
-"""A comma or semicolon outside of quotes."""
+"""A comma or semicolon outside quotes."""
 _NAMED = re.compile(r'(?:"[^"]*"|[^"<>@]*)\s*<\s*([^<>\s]+)\s*>')
 _ADDRESS = re.compile(r"""[^\s@<>,;:"()\[\]\\\x00-\x1f\x7f]+@(?:[\w-]+\.)*[\w-]+""")
 
 
 def addresses(text: str) -> tuple[str, ...]:
-    """Each address of a text, once, without its name: parted by commas, semicolons or blanks.
+    """Return the distinct addresses in a string, without names. Separators are commas, semicolons and whitespace.
 
-    Raises ValueError, which quotes the part that is not an address, or says that there is none.
+    Raises ValueError if there is no address, or if a part is not an address; the error quotes that part.
     """
     found: dict[str, None] = {}
     for part in _SEPARATOR.split(text):

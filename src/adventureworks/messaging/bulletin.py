@@ -1,4 +1,4 @@
-"""A message as data, and the letter that is made of it: HTML that mail programs show well, a text to read, Slack."""
+"""A message as data, and its rendering: HTML suitable for mail clients, plain text, and Slack blocks."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from adventureworks.charts.rendering import png
 from adventureworks.charts.theme import Spec
 from adventureworks.messaging.rendered import Attachment, RenderedMessage
 from adventureworks.texts import Language
-from adventureworks.texts.plain import each_text, plain
+from adventureworks.texts.plain import map_texts, plain
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 PRODUCT = "AdventureWorks"
-MOST_ROWS = 200
-MAIN, BAD, MIND, GOOD = "#0550ae", "#b42318", "#8a5300", "#1a7f37"
+MAX_ROWS = 200
+MAIN_COLOUR, ERROR_COLOUR, WARNING_COLOUR, SUCCESS_COLOUR = "#0550ae", "#b42318", "#8a5300", "#1a7f37"
 CHART = "chart.png"
 
 # Slack's limits: https://api.slack.com/reference/block-kit/blocks
-_MOST_FIELDS = 10
-_MOST_LISTINGS = 4
-_SLACK_ROWS = 40
-_LONGEST_HEADER = 150
-_LONGEST_SECTION = 3000
-_LONGEST_FIELD = 2000
-_LONGEST_LINE = 400
-_LONGEST_SUBJECT = 160
-_HALF_AN_ENTITY = re.compile(r"&[a-z]*$")
+_MAX_FIELDS = 10
+_MAX_LISTINGS = 4
+_MAX_SLACK_ROWS = 40
+_MAX_HEADER_LENGTH = 150
+_MAX_SECTION_LENGTH = 3000
+_MAX_FIELD_LENGTH = 2000
+_MAX_LINE_LENGTH = 400
+_MAX_SUBJECT_LENGTH = 160
+_INCOMPLETE_ENTITY = re.compile(r"&[a-z]*$")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A headline figure: its name, the figure, and what to compare it with. All ready to be shown."""
+    """A headline figure: name, value and a note for comparison, all formatted for display."""
 
     name: str
     value: str
@@ -45,26 +45,27 @@ class Figure:
 
 @dataclass(frozen=True)
 class Listing:
-    """A table: a heading, names of the columns, rows ready to be shown, the most important first."""
+    """A table: heading, column names, and rows formatted for display, the most important first."""
 
     heading: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    texts: int = 1
-    """How many of the first columns are texts, which say by themselves what they are; the others are figures."""
-    most: int = MOST_ROWS
-    """So many rows are shown; how many more there are is said."""
+    text_columns: int = 1
+    """Number of leading columns with self-explanatory text; the others hold figures."""
+    max_rows: int = MAX_ROWS
+    """Maximum number of rows shown; the remaining ones are only counted."""
 
     def details(self, row: Sequence[str]) -> str:
-        """All but the first cell of a row in one line, the figures with the names of their columns."""
+        """Return all but the first cell of a row as one line, with figures labelled by their column names."""
         cells = list(zip(self.columns, row, strict=True))
-        texts = [cell for _, cell in cells[1 : self.texts] if cell]
-        return "; ".join([*texts, *(f"{column.lower()} {cell}" for column, cell in cells[self.texts :] if cell)])
+        texts = [cell for _, cell in cells[1 : self.text_columns] if cell]
+        figures = [f"{column.lower()} {cell}" for column, cell in cells[self.text_columns :] if cell]
+        return "; ".join([*texts, *figures])
 
 
 @dataclass(frozen=True)
 class Bulletin:
-    """What a message says. `chart_text` says what the chart shows, for who does not see it."""
+    """The content of a message. `chart_text` is the chart's alternative text."""
 
     title: str
     about: str
@@ -75,21 +76,21 @@ class Bulletin:
     chart_text: str = ""
     command: str = ""
     link: str = ""
-    """What the link says; empty: to open the dashboard."""
+    """Text of the link; default: open the dashboard."""
     page: str = ""
-    """Where it leads to, below the address of the UI."""
+    """Target of the link, relative to the UI's address."""
     subject: str = ""
-    """Of the mail; empty: the title."""
-    colour: str = MAIN
+    """Subject of the mail; default: the title."""
+    colour: str = MAIN_COLOUR
 
 
 def render(
     bulletin: Bulletin, language: Language, ui_url: str = "", *, attachments: Sequence[Attachment] = ()
 ) -> RenderedMessage:
-    """The bulletin as a letter, whatever the characters of its texts."""
+    """Render a bulletin. Characters that a medium cannot carry are replaced."""
     import css_inline
 
-    bulletin = each_text(bulletin, plain)
+    bulletin = map_texts(bulletin, plain)
     address = page_address(ui_url, bulletin.page)
     link = bulletin.link or language.text("Open the dashboard")
     values = {
@@ -104,7 +105,7 @@ def render(
     environment = _environment()
     page = environment.get_template("bulletin.html").render(values)
     return RenderedMessage(
-        subject=_cut(" ".join(f"[{PRODUCT}] {bulletin.subject or bulletin.title}".split()), _LONGEST_SUBJECT),
+        subject=_cut(" ".join(f"[{PRODUCT}] {bulletin.subject or bulletin.title}".split()), _MAX_SUBJECT_LENGTH),
         html=css_inline.inline(page, keep_style_tags=True, load_remote_stylesheets=False),
         text=environment.get_template("bulletin.txt").render(values),
         images=(Attachment(CHART, "image/png", png(bulletin.chart)),) if bulletin.chart else (),
@@ -115,56 +116,56 @@ def render(
 
 
 def page_address(ui_url: str, page: str) -> str:
-    """The address of a page of the UI; empty without an address of the UI."""
+    """Return the address of a page of the UI, or an empty string if the UI's address is unknown."""
     return f"{ui_url.rstrip('/')}/{page}" if ui_url and page else ""
 
 
 def escaped(text: str) -> str:
-    """A text that Slack shows as it is: no mentions, no links, no markup of its own."""
+    """Escape a text for Slack, so that it cannot contain mentions, links or markup."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def code(text: str) -> str:
-    """A text that Slack shows as something to type."""
+    """Format a text as inline code for Slack."""
     return f"`{escaped(text).replace('`', chr(39))}`"
 
 
 def _blocks(bulletin: Bulletin, language: Language, address: str, link: str) -> Iterator[dict[str, Any]]:
-    title = {"type": "plain_text", "text": _cut(" ".join(bulletin.title.split()), _LONGEST_HEADER), "emoji": False}
+    title = {"type": "plain_text", "text": _cut(" ".join(bulletin.title.split()), _MAX_HEADER_LENGTH), "emoji": False}
     yield {"type": "header", "text": title}
     if bulletin.about:
         yield _section([escaped(bulletin.about)])
     if bulletin.figures:
         shown = [
             f"*{escaped(figure.name)}*\n{escaped(figure.value)}" + (f"\n{escaped(figure.note)}" if figure.note else "")
-            for figure in bulletin.figures[:_MOST_FIELDS]
+            for figure in bulletin.figures[:_MAX_FIELDS]
         ]
-        yield {"type": "section", "fields": [_mrkdwn(text, _LONGEST_FIELD) for text in shown]}
-    for listing in bulletin.listings[:_MOST_LISTINGS]:
+        yield {"type": "section", "fields": [_mrkdwn(text, _MAX_FIELD_LENGTH) for text in shown]}
+    for listing in bulletin.listings[:_MAX_LISTINGS]:
         yield from (_section([part]) for part in _parts(_lines(listing, language)))
     if bulletin.notes:
         yield _section([escaped(note) for note in bulletin.notes])
     if bulletin.command:
         yield _section([f"*{language.text('Next')}* {_with_command(bulletin.command)}"])
     if address:
-        yield {"type": "context", "elements": [_mrkdwn(f"<{escaped(address)}|{link}>", _LONGEST_FIELD)]}
+        yield {"type": "context", "elements": [_mrkdwn(f"<{escaped(address)}|{link}>", _MAX_FIELD_LENGTH)]}
 
 
 def _lines(listing: Listing, language: Language) -> Iterator[str]:
-    """The listing as lines, cut at a number of them with a count of the rest."""
+    """Yield a listing as lines of Slack markup, truncated to the maximum number of rows with a count of the rest."""
     yield f"*{escaped(listing.heading)}* ({language.number(len(listing.rows))})"
-    for row in listing.rows[:_SLACK_ROWS]:
-        yield _cut_markup(f"• *{escaped(row[0])}* {escaped(listing.details(row))}", _LONGEST_LINE)
-    more = len(listing.rows) - _SLACK_ROWS
+    for row in listing.rows[:_MAX_SLACK_ROWS]:
+        yield _cut_markup(f"• *{escaped(row[0])}* {escaped(listing.details(row))}", _MAX_LINE_LENGTH)
+    more = len(listing.rows) - _MAX_SLACK_ROWS
     if more > 0:
         yield language.text("And {count} more.", count=language.number(more))
 
 
 def _parts(lines: Iterable[str]) -> Iterator[str]:
-    """The lines in as few texts as a section's limit allows."""
+    """Join lines into as few texts as a section's size limit allows."""
     part = ""
     for line in lines:
-        if part and len(part) + 1 + len(line) > _LONGEST_SECTION:
+        if part and len(part) + 1 + len(line) > _MAX_SECTION_LENGTH:
             yield part
             part = ""
         part = f"{part}\n{line}" if part else line
@@ -177,7 +178,7 @@ def _with_command(text: str) -> str:
 
 
 def _section(lines: Sequence[str]) -> dict[str, Any]:
-    return {"type": "section", "text": _mrkdwn("\n".join(lines), _LONGEST_SECTION)}
+    return {"type": "section", "text": _mrkdwn("\n".join(lines), _MAX_SECTION_LENGTH)}
 
 
 def _mrkdwn(text: str, longest: int) -> dict[str, Any]:
@@ -189,8 +190,8 @@ def _cut(text: str, longest: int) -> str:
 
 
 def _cut_markup(text: str, longest: int) -> str:
-    """Cuts a text of `escaped` parts; half an entity would be shown as it is."""
-    return text if len(text) <= longest else f"{_HALF_AN_ENTITY.sub('', text[: longest - 1])}…"
+    """Truncate an `escaped` text without leaving an incomplete entity, which would be shown literally."""
+    return text if len(text) <= longest else f"{_INCOMPLETE_ENTITY.sub('', text[: longest - 1])}…"
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,7 @@
-"""From the ledger to the outbox: what each recipient does not know yet of incidents and notices, worded for him.
+"""From incidents and notices to the outbox: render what each recipient has not been notified of yet.
 
-Every function works inside the caller's transaction and leaves the commit to it: what is noted as told is in the
-outbox.
+Every function runs in the caller's transaction and does not commit: a notification is recorded only together with its
+outbox message.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import psycopg
 
 from adventureworks.errors import is_failure
 from adventureworks.incidents import ledger
-from adventureworks.incidents.ledger import HELD, TOLD_OF_THE_END, Connection, Incident
+from adventureworks.incidents.ledger import HELD, RESOLVED, Connection, Incident
 from adventureworks.messaging import RenderedMessage, incident_messages, notices, store
 from adventureworks.messaging.incident_messages import Kind
 from adventureworks.messaging.notices import Notice
@@ -24,9 +24,9 @@ from adventureworks.messaging.recipients import Recipient, Recipients
 from adventureworks.messaging.routes import last_time, not_before
 
 STORM = timedelta(minutes=10)
-"""More messages than the routes allow for one recipient in this time are a storm."""
-REMINDED_AFTER = timedelta(hours=4)
-"""Who heard of an incident so shortly before the hour of reminders is reminded the next day."""
+"""More messages to one recipient within this time than the routes allow are a storm."""
+MIN_REMINDER_INTERVAL = timedelta(hours=4)
+"""A recipient notified less than this before the reminder time gets the first reminder on the next day."""
 
 _ORDER: Mapping[Kind, int] = {"recovered": 0, "worsened": 1, "opened": 2}
 
@@ -34,73 +34,73 @@ log = logging.getLogger(__name__)
 
 
 def compose(connection: Connection, recipients: Recipients, now: datetime, only: str = "") -> list[BaseException]:
-    """Puts into the outbox what each recipient has to hear: news of incidents, reminders, notices.
+    """Add the messages due for each recipient to the outbox: new, worse or resolved incidents, reminders, notices.
 
-    What cannot be worded for one recipient does not keep the others waiting: it stays untold, and its errors are
-    returned. `only`: nothing but the incidents of this asset.
+    A message that cannot be rendered for one recipient does not delay the others: it is retried in the next round, and
+    the errors are returned. `only`: nothing but the incidents of this asset.
     """
     if not recipients.channels:
         return []
-    live = [incident for incident in ledger.take_live(connection) if only in {"", incident.asset}]
-    told: dict[str, dict[str, str]] = {incident.incident_id: {} for incident in live}
+    pending = [incident for incident in ledger.take_pending(connection) if only in {"", incident.asset}]
+    states: dict[str, dict[str, str]] = {incident.incident_id: {} for incident in pending}
     errors: list[BaseException] = []
-    for recipient, incidents in _by_recipient(recipients, live):
+    for recipient, incidents in _by_recipient(recipients, pending):
         try:
-            with _whole_or_not_at_all(connection):
-                said = _tell(connection, recipients, recipient, incidents, now)
+            with _savepoint(connection):
+                queued = _queue_messages(connection, recipients, recipient, incidents, now)
         except psycopg.Error:
             raise
         except BaseException as error:
             if not is_failure(error):
                 raise
-            log.exception("No message about incidents could be made for a recipient.")
+            log.exception("A message about incidents could not be created.")
             errors.append(error)
-            said = {one.incident_id: HELD for one in incidents if one.is_news_for(recipient.key)}
-        for incident_id, what in said.items():
-            told[incident_id][recipient.key] = what
-    for incident in live:
-        _note(connection, recipients, incident, told[incident.incident_id], now)
+            queued = {one.incident_id: HELD for one in incidents if one.must_notify(recipient.key)}
+        for incident_id, state in queued.items():
+            states[incident_id][recipient.key] = state
+    for incident in pending:
+        _record(connection, recipients, incident, states[incident.incident_id], now)
     return errors if only else [*errors, *_compose_notices(connection, recipients)]
 
 
 def _by_recipient(recipients: Recipients, incidents: Sequence[Incident]) -> Iterator[tuple[Recipient, list[Incident]]]:
-    """Each recipient with the incidents that concern him, in their order; in one language, if groups share him."""
+    """Yield each recipient with their incidents, in order. The first group of a recipient determines the language."""
     found: dict[str, tuple[Recipient, list[Incident]]] = {}
     for incident in incidents:
         for channel in recipients.channels:
             for recipient in recipients.of_owner(incident.owner, channel):
-                concerned = found.setdefault(recipient.key, (recipient, []))[1]
-                if incident not in concerned[-1:]:
-                    concerned.append(incident)
+                relevant = found.setdefault(recipient.key, (recipient, []))[1]
+                if incident not in relevant[-1:]:
+                    relevant.append(incident)
     yield from found.values()
 
 
-def _tell(
+def _queue_messages(
     connection: Connection, recipients: Recipients, recipient: Recipient, incidents: Sequence[Incident], now: datetime
 ) -> dict[str, str]:
-    """Puts the messages for one recipient; gives what he was told of which incident (its id), `held` if he waits."""
-    news = [one for one in incidents if one.is_news_for(recipient.key)]
-    said = _tell_news(connection, recipients, recipient, news, now)
-    return said | _remind(
-        connection, recipients, recipient, [one for one in incidents if one.incident_id not in said], now
+    """Queue one recipient's messages. Return the state sent for each incident id, or `held` if it is to wait."""
+    news = [one for one in incidents if one.must_notify(recipient.key)]
+    queued = _queue_news(connection, recipients, recipient, news, now)
+    return queued | _queue_reminder(
+        connection, recipients, recipient, [one for one in incidents if one.incident_id not in queued], now
     )
 
 
-def _tell_news(
+def _queue_news(
     connection: Connection, recipients: Recipients, recipient: Recipient, news: Sequence[Incident], now: datetime
 ) -> dict[str, str]:
-    said: dict[str, str] = {}
-    prefix, most = "incident/", recipients.routes.incidents.most_at_once
-    told = store.count_recent(connection, recipient.address, prefix, now - STORM)
+    queued: dict[str, str] = {}
+    prefix, limit = "incident/", recipients.routes.incidents.most_at_once
+    recent = store.count_recent(connection, recipient.address, prefix, now - STORM)
     ordered = sorted(news, key=lambda one: _ORDER[_kind(one, recipient)])
     for kind, group in groupby(ordered, key=lambda one: _kind(one, recipient)):
         batch = list(group)
-        fits = told + len(batch) <= most
+        fits = recent + len(batch) <= limit
         if not fits and store.count_recent(connection, recipient.address, f"{prefix}storm/{kind}/", now - STORM):
-            said |= {one.incident_id: HELD for one in batch}
+            queued |= {one.incident_id: HELD for one in batch}
             continue
         for bundle in [[incident] for incident in batch] if fits else [batch]:
-            about = _about(bundle[0], kind) if fits else f"storm/{kind}/{now.isoformat()}"
+            event = _event(bundle[0], kind) if fits else f"storm/{kind}/{now.isoformat()}"
             store.add(
                 connection,
                 incident_messages.incident_message(
@@ -108,22 +108,22 @@ def _tell_news(
                 ),
                 channel=recipient.channel,
                 recipient=recipient.address,
-                told=f"{prefix}{about}/{recipient.key}",
+                dedup_key=f"{prefix}{event}/{recipient.key}",
                 thread=bundle[0].incident_id if fits else "",
                 not_before=_not_before(recipients, recipient, bundle, now),
             )
-            told += 1
-        said |= {one.incident_id: _state(one) for one in batch}
-    return said
+            recent += 1
+        queued |= {one.incident_id: _state(one) for one in batch}
+    return queued
 
 
-def _remind(
+def _queue_reminder(
     connection: Connection, recipients: Recipients, recipient: Recipient, incidents: Sequence[Incident], now: datetime
 ) -> dict[str, str]:
-    """One message about what is still open, once a day at the hour of reminders where the recipient is."""
+    """Queue one message about all open incidents, once a day at the reminder time in the recipient's time zone."""
     due = last_time(recipients.routes.incidents.reminder_at, recipient.time_zone, now)
-    known = [one for one in incidents if one.status == "open" and one.is_known_to(recipient.key)]
-    overdue = [one for one in known if one.heard_by(recipient.key) <= due - REMINDED_AFTER]
+    known = [one for one in incidents if one.status == "open" and one.was_notified(recipient.key)]
+    overdue = [one for one in known if one.last_notified_at(recipient.key) <= due - MIN_REMINDER_INTERVAL]
     if overdue:
         store.add(
             connection,
@@ -132,59 +132,59 @@ def _remind(
             ),
             channel=recipient.channel,
             recipient=recipient.address,
-            told=f"reminder/{due.isoformat()}/{overdue[0].incident_id}/{recipient.key}",
+            dedup_key=f"reminder/{due.isoformat()}/{overdue[0].incident_id}/{recipient.key}",
             not_before=_not_before(recipients, recipient, overdue, now),
         )
     return {one.incident_id: _state(one) for one in overdue}
 
 
 @contextmanager
-def _whole_or_not_at_all(connection: Connection) -> Iterator[None]:
-    """What fails within takes nothing back that was written before."""
-    connection.execute("savepoint telling")
+def _savepoint(connection: Connection) -> Iterator[None]:
+    """Undo only what was written inside the block if it fails."""
+    connection.execute("savepoint messages")
     try:
         yield
     except Exception as error:
         if not isinstance(error, psycopg.OperationalError):
-            connection.execute("rollback to savepoint telling")
+            connection.execute("rollback to savepoint messages")
         raise
-    connection.execute("release savepoint telling")
+    connection.execute("release savepoint messages")
 
 
-def _note(
-    connection: Connection, recipients: Recipients, incident: Incident, told: Mapping[str, str], now: datetime
+def _record(
+    connection: Connection, recipients: Recipients, incident: Incident, states: Mapping[str, str], now: datetime
 ) -> None:
     ended: dict[str, str] = {}
     if incident.status == "resolved":
-        # Also who is no longer among the recipients: else it would be looked at for ever.
-        ended = {who: TOLD_OF_THE_END for who in incident.notified if who.partition("/")[0] in recipients.channels}
-    said = {who: what for who, what in told.items() if what != HELD}
-    # Who waits knows what he knew before.
-    waits = {who: incident.told_to(who) or HELD for who in told if who not in said}
-    notified = {**incident.notified, **ended, **said, **waits}
-    heard = {**incident.heard, **dict.fromkeys(said, now)}
-    if (notified, heard) != (incident.notified, incident.heard):
-        ledger.note_told(connection, incident, notified, heard)
+        # Includes former recipients: otherwise the incident would be examined in every round.
+        ended = {key: RESOLVED for key in incident.notified if key.partition("/")[0] in recipients.channels}
+    sent = {key: state for key, state in states.items() if state != HELD}
+    # A recipient whose message is held keeps the state sent before.
+    held = {key: incident.state_sent_to(key) or HELD for key in states if key not in sent}
+    notified = {**incident.notified, **ended, **sent, **held}
+    notified_at = {**incident.notified_at, **dict.fromkeys(sent, now)}
+    if (notified, notified_at) != (incident.notified, incident.notified_at):
+        ledger.record_notified(connection, incident, notified, notified_at)
 
 
 def _compose_notices(connection: Connection, recipients: Recipients) -> list[BaseException]:
     errors: list[BaseException] = []
     for channel in recipients.channels:
-        for notice in notices.take_untold(connection, channel):
+        for notice in notices.take_pending(connection, channel):
             try:
-                with _whole_or_not_at_all(connection):
-                    _tell_notice(connection, recipients, channel, notice)
+                with _savepoint(connection):
+                    _queue_notice(connection, recipients, channel, notice)
             except psycopg.Error:
                 raise
             except BaseException as error:
                 if not is_failure(error):
                     raise
-                log.exception("No message could be made of a notice.")
+                log.exception("The message for a notice could not be created.")
                 errors.append(error)
     return errors
 
 
-def _tell_notice(connection: Connection, recipients: Recipients, channel: str, notice: Notice) -> None:
+def _queue_notice(connection: Connection, recipients: Recipients, channel: str, notice: Notice) -> None:
     rendered: dict[str, RenderedMessage] = {}
     for recipient in recipients.of_owner(notice.owner, channel):
         if recipient.language not in rendered:
@@ -196,31 +196,31 @@ def _tell_notice(connection: Connection, recipients: Recipients, channel: str, n
             rendered[recipient.language],
             channel=channel,
             recipient=recipient.address,
-            told=f"notice/{notice.notice_id}/{channel}/{recipient.address}",
+            dedup_key=f"notice/{notice.notice_id}/{channel}/{recipient.address}",
         )
-    notices.mark_told(connection, channel, notice)
+    notices.mark_queued(connection, channel, notice)
 
 
 def _not_before(
     recipients: Recipients, recipient: Recipient, incidents: Sequence[Incident], now: datetime
 ) -> datetime | None:
-    """When the quiet hours of all of them are over; one that may be told now takes the others along."""
+    """Return when quiet hours allow the message; if one incident can be sent now, all of them are."""
     quiet = recipients.routes.incidents.quiet_hours
-    waits = [not_before(quiet, one.severity, recipient.time_zone, now) for one in incidents]
-    return None if None in waits else min(wait for wait in waits if wait)
+    ends = [not_before(quiet, one.severity, recipient.time_zone, now) for one in incidents]
+    return None if None in ends else min(end for end in ends if end)
 
 
 def _kind(incident: Incident, recipient: Recipient) -> Kind:
     if incident.status == "resolved":
         return "recovered"
-    return "worsened" if incident.is_known_to(recipient.key) else "opened"
+    return "worsened" if incident.was_notified(recipient.key) else "opened"
 
 
-def _about(incident: Incident, kind: Kind) -> str:
-    """What tells a message from an earlier one about the same incident."""
-    about = f"{kind}/{incident.incident_id}"
-    return f"{about}/{incident.times_worse}" if kind == "worsened" else about
+def _event(incident: Incident, kind: Kind) -> str:
+    """Identify the event, to distinguish its message from earlier ones about the same incident."""
+    event = f"{kind}/{incident.incident_id}"
+    return f"{event}/{incident.times_worse}" if kind == "worsened" else event
 
 
 def _state(incident: Incident) -> str:
-    return TOLD_OF_THE_END if incident.status == "resolved" else incident.severity
+    return RESOLVED if incident.status == "resolved" else incident.severity

@@ -1,7 +1,7 @@
-"""The words: incidents and notices as messages. Nothing is sent here.
+"""Incidents and notices as messages. Nothing is sent here.
 
-One incident gives a message with all that its owner needs, several give one summary. All of them are open, or all of
-them are resolved: a message is about the one or about the other.
+A single incident becomes a message with all the details that its owner needs, several become one summary. The incidents
+of one message are either all unresolved or all resolved.
 """
 
 from __future__ import annotations
@@ -10,55 +10,68 @@ from collections.abc import Sequence
 from typing import Literal
 from urllib.parse import quote
 
+from adventureworks import texts
 from adventureworks.incidents.ledger import SHAPE_RULES, TASK_RULE, Incident, task_of
 from adventureworks.messaging import stock_wording, wording
-from adventureworks.messaging.bulletin import BAD, GOOD, MIND, Bulletin, Figure, Listing, render
+from adventureworks.messaging.bulletin import (
+    ERROR_COLOUR,
+    SUCCESS_COLOUR,
+    WARNING_COLOUR,
+    Bulletin,
+    Figure,
+    Listing,
+    render,
+)
 from adventureworks.messaging.notices import Notice
 from adventureworks.messaging.rendered import RenderedMessage
 from adventureworks.messaging.wording import moment
-from adventureworks.texts import Language, language
+from adventureworks.texts import Language
 
 Kind = Literal["opened", "worsened", "reminder", "recovered"]
-"""Why incidents are told of."""
+"""The event that a message reports."""
 
 
 def incident_message(
     incidents: Sequence[Incident], kind: Kind, ui_url: str = "", code: str = "en", zone: str = "UTC"
 ) -> RenderedMessage:
-    """One message about these incidents, in the language of this code, with the time of this zone."""
-    speech = language(code)
-    told = _one(incidents[0], kind, speech, zone) if len(incidents) == 1 else _several(incidents, kind, speech, zone)
-    return render(told, speech, ui_url)
+    """Render one message about these incidents, in the language `code`, with times in the time zone `zone`."""
+    language = texts.language(code)
+    bulletin = (
+        _one(incidents[0], kind, language, zone) if len(incidents) == 1 else _several(incidents, kind, language, zone)
+    )
+    return render(bulletin, language, ui_url)
 
 
 def notice_message(notice: Notice, ui_url: str = "", code: str = "en") -> RenderedMessage:
-    """One message with the digest of a notice."""
-    speech = language(code)
-    digest = stock_wording.worded(notice.digest, speech)
-    told = Bulletin(
+    """Render the message for a notice."""
+    language = texts.language(code)
+    digest = stock_wording.localized(notice.digest, language)
+    bulletin = Bulletin(
         title=digest.subject,
         about="",
         figures=(),
-        listings=tuple(Listing(listing.heading, listing.columns, listing.rows, texts=2) for listing in digest.listings),
+        listings=tuple(
+            Listing(listing.heading, listing.columns, listing.rows, text_columns=2) for listing in digest.listings
+        ),
         command=digest.next_step,
         page=_run_page(notice.run_id),
-        link=speech.text("Open the run in Airflow"),
+        link=language.text("Open the run in Airflow"),
     )
-    return render(told, speech, ui_url)
+    return render(bulletin, language, ui_url)
 
 
 def log_line(incident: Incident) -> str:
-    """The incident in one line."""
-    speech = language("en")
-    said = f"{incident.asset} {outcome(incident, speech)}: {incident.rule}."
+    """Return a description of the incident in one line."""
+    language = texts.language("en")
+    line = f"{incident.asset} {outcome(incident, language)}: {incident.rule}."
     if incident.status == "resolved":
-        return f"{said} {ending(incident, speech)}"
-    return " ".join(f"{said} {incident.summary} {incident.next_step}".split())
+        return f"{line} {duration(incident, language)}"
+    return " ".join(f"{line} {incident.summary} {incident.next_step}".split())
 
 
-def outcome(incident: Incident, speech: Language) -> str:
-    """What happened to the asset, in a word or two."""
-    text = speech.text
+def outcome(incident: Incident, language: Language) -> str:
+    """Return what happened to the asset, in a few words."""
+    text = language.text
     if incident.status == "resolved":
         return text("recovered")
     if incident.severity == "error":
@@ -68,31 +81,33 @@ def outcome(incident: Incident, speech: Language) -> str:
     return text("rows set aside")
 
 
-def ending(incident: Incident, speech: Language, zone: str = "UTC") -> str:
-    """How long a resolved incident lasted."""
-    text = speech.text
-    values = {"count": speech.number(incident.seen_count), "since": moment(incident.first_seen, speech, zone)}
-    said = (
-        text("Seen once since {since}", since=values["since"])
+def duration(incident: Incident, language: Language, zone: str = "UTC") -> str:
+    """Return how often a resolved incident was seen, and from when to when."""
+    text = language.text
+    values = {"count": language.number(incident.seen_count), "since": moment(incident.first_seen, language, zone)}
+    sentence = (
+        text("Seen once, on {since}", since=values["since"])
         if incident.seen_count == 1
         else text("Seen {count} times since {since}", **values)
     )
     if incident.resolved_at:
-        said += text(", over since {end}", end=moment(incident.resolved_at, speech, zone))
-    return f"{said}."
+        sentence += text("; resolved on {end}", end=moment(incident.resolved_at, language, zone))
+    return f"{sentence}."
 
 
-def counts(incident: Incident, speech: Language) -> str:
-    """`3 of 121,317`, or empty where the rule does not count rows."""
+def counts(incident: Incident, language: Language) -> str:
+    """Return for example `3 of 121,317`, or an empty string if the rule does not count rows."""
     if incident.failed is None:
         return ""
     if incident.total is None:
-        return speech.number(incident.failed)
-    return speech.text("{count} of {total}", count=speech.number(incident.failed), total=speech.number(incident.total))
+        return language.number(incident.failed)
+    return language.text(
+        "{count} of {total}", count=language.number(incident.failed), total=language.number(incident.total)
+    )
 
 
 def page_of(incident: Incident) -> str:
-    """The run (or the task in it) in Airflow's UI; the dashboard's incidents where no run tells of it."""
+    """Return the page of the run (or its task) in Airflow's UI, or the dashboard's incidents if there is no run."""
     run = _run_page(incident.run_id)
     if not run:
         return "dashboard/incidents"
@@ -106,50 +121,54 @@ def _run_page(run_id: str) -> str:
     return f"dags/{quote(dag, safe='')}/runs/{quote(run, safe='')}" if run else ""
 
 
-def _one(incident: Incident, kind: Kind, speech: Language, zone: str) -> Bulletin:
-    text = speech.text
-    over = incident.status == "resolved"
+def _one(incident: Incident, kind: Kind, language: Language, zone: str) -> Bulletin:
+    text = language.text
+    resolved = incident.status == "resolved"
     facts = {
         text("Rule"): incident.rule,
         text("Owner"): incident.owner,
-        text("Rows"): counts(incident, speech),
+        text("Rows"): counts(incident, language),
         text("For example"): "; ".join(incident.examples),
     }
-    title = _marked(f"{incident.asset} {outcome(incident, speech)}", kind, speech)
-    summary = wording.summary(incident, speech, zone)
-    lasted = text("It was: {summary}", summary=summary)
+    title = _labelled(f"{incident.asset} {outcome(incident, language)}", kind, language)
+    summary = wording.summary(incident, language, zone)
+    recap = text("The incident: {summary}", summary=summary)
     acknowledge = text(
-        "To take it on, and hear no reminders: {command}", command=f"adventureworks incident ack {incident.short_id}"
+        "To acknowledge it and stop reminders: {command}", command=f"adventureworks incident ack {incident.short_id}"
     )
     return Bulletin(
         title=title,
         subject=f"{title}: {incident.rule}",
-        about=f"{ending(incident, speech, zone)} {lasted}" if over else summary,
+        about=f"{duration(incident, language, zone)} {recap}" if resolved else summary,
         figures=tuple(Figure(name, value) for name, value in facts.items() if value),
         notes=(acknowledge,) if incident.status == "open" else (),
-        command=f"adventureworks incident show {incident.short_id}" if over else wording.next_step(incident, speech),
+        command=(
+            f"adventureworks incident show {incident.short_id}" if resolved else wording.next_step(incident, language)
+        ),
         page=page_of(incident),
         link=text("Open the run in Airflow") if "/" in incident.run_id else "",
         colour=_colour(incident),
     )
 
 
-def _several(incidents: Sequence[Incident], kind: Kind, speech: Language, zone: str) -> Bulletin:
-    text = speech.text
-    count = speech.number(len(incidents))
-    over = incidents[0].status == "resolved"
-    title = _marked(
-        text("{count} recovered", count=count) if over else text("{count} incidents", count=count), kind, speech
+def _several(incidents: Sequence[Incident], kind: Kind, language: Language, zone: str) -> Bulletin:
+    text = language.text
+    count = language.number(len(incidents))
+    resolved = incidents[0].status == "resolved"
+    title = _labelled(
+        text("{count} incidents resolved", count=count) if resolved else text("{count} incidents", count=count),
+        kind,
+        language,
     )
     assets = ", ".join(dict.fromkeys(incident.asset for incident in incidents))
     rows = tuple(
         (
             incident.asset,
-            outcome(incident, speech),
+            outcome(incident, language),
             incident.rule,
             incident.short_id,
             incident.owner,
-            ending(incident, speech, zone) if over else wording.summary(incident, speech, zone),
+            duration(incident, language, zone) if resolved else wording.summary(incident, language, zone),
         )
         for incident in incidents
     )
@@ -159,16 +178,16 @@ def _several(incidents: Sequence[Incident], kind: Kind, speech: Language, zone: 
         subject=f"{title}: {assets}",
         about="",
         figures=(),
-        listings=(Listing(text("Incidents"), columns, rows, texts=6),),
-        notes=(text("To see one: {command}", command="adventureworks incident show ID"),),
-        command=f"adventureworks incident list{' --all' if over else ''}",
+        listings=(Listing(text("Incidents"), columns, rows, text_columns=6),),
+        notes=(text("For details of one: {command}", command="adventureworks incident show ID"),),
+        command=f"adventureworks incident list{' --all' if resolved else ''}",
         page="dashboard/incidents",
         colour=_colour(incidents[0]),
     )
 
 
-def _marked(title: str, kind: Kind, speech: Language) -> str:
-    text = speech.text
+def _labelled(title: str, kind: Kind, language: Language) -> str:
+    text = language.text
     if kind == "worsened":
         return text("Worse: {what}", what=title)
     return text("Still open: {what}", what=title) if kind == "reminder" else title
@@ -176,5 +195,5 @@ def _marked(title: str, kind: Kind, speech: Language) -> str:
 
 def _colour(incident: Incident) -> str:
     if incident.status == "resolved":
-        return GOOD
-    return BAD if incident.severity == "error" else MIND
+        return SUCCESS_COLOUR
+    return ERROR_COLOUR if incident.severity == "error" else WARNING_COLOUR

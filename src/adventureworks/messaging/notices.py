@@ -1,7 +1,7 @@
-"""The notices in `ops.notice`: what a new version of a mart has to tell its owner, though nothing went wrong.
+"""The notices in `ops.notice`: news for a mart's owner about a new version, without anything having failed.
 
-A notice is a digest: one message with everything that one run has to tell. Every function works inside the caller's
-transaction and leaves the commit to it.
+A notice holds one digest: a single message with all the news from one run. Every function runs in the caller's
+transaction and does not commit.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from adventureworks.incidents.ledger import Connection
 from adventureworks.incidents.privacy import plain_line
 
 KEPT_DAYS = 7
-"""A notice that a channel did not take for so long is no longer news, and is not sent to it."""
+"""A notice older than this is out of date and is not queued any more."""
 
-_LONGEST_CELL = 120
+_MAX_CELL_LENGTH = 120
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A part of a digest: a heading and rows, the most important first. The first cell of a row names its subject."""
+    """A section of a digest: a heading and rows, the most important first. A row's first cell names its subject."""
 
     heading: str
     columns: tuple[str, ...]
@@ -35,7 +35,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Digest:
-    """What is to be told; `next_step` says what to type to see more."""
+    """The content of a notice; `next_step` is the command that shows more."""
 
     kind: str
     subject: str
@@ -45,7 +45,7 @@ class Digest:
 
 @dataclass(frozen=True)
 class Notice:
-    """A digest that a run left for the owner of an asset."""
+    """A digest that a run created for the owner of an asset."""
 
     notice_id: str
     asset: str
@@ -53,18 +53,18 @@ class Notice:
     run_id: str
     created: datetime
     digest: Digest
-    told: Mapping[str, str]
-    """Channel -> when it took the message."""
+    queued_at: Mapping[str, str]
+    """Channel -> when the notice's messages were added to the outbox."""
 
 
 def write(connection: Connection, digest: Digest, *, asset: str, owner: str, run_id: str) -> None:
-    """Keeps a digest until it is told. A run leaves one notice of an asset, however often it is run."""
+    """Store a digest until it is sent. A run creates one notice per asset, however often it is repeated."""
     payload = {
         "listings": [
             {
                 "heading": listing.heading,
                 "columns": listing.columns,
-                "rows": [[plain_line(cell, longest=_LONGEST_CELL) for cell in row] for row in listing.rows],
+                "rows": [[plain_line(cell, longest=_MAX_CELL_LENGTH) for cell in row] for row in listing.rows],
             }
             for listing in digest.listings
         ],
@@ -86,32 +86,32 @@ def write(connection: Connection, digest: Digest, *, asset: str, owner: str, run
 
 
 def of_run(connection: Connection, run_id: str) -> list[Notice]:
-    """The notices that a run left."""
+    """Return the notices that a run created."""
     return _notices(connection, "select * from ops.notice where run_id = %(run_id)s order by asset", {"run_id": run_id})
 
 
-def take_untold(connection: Connection, channel: str) -> list[Notice]:
-    """The notices that are not in the outbox for the channel yet, oldest first; locked until the transaction ends.
+def take_pending(connection: Connection, channel: str) -> list[Notice]:
+    """Return the notices that are not yet in the outbox for the channel, oldest first, and lock them.
 
-    What another process is telling just now is left to it.
+    The locks last until the transaction ends; rows locked by another process are skipped.
     """
     query = (
         "select * from ops.notice where created > current_timestamp - make_interval(days => %(days)s)"
         " order by created, notice_id for update skip locked"
     )
     found = _notices(connection, query, {"days": KEPT_DAYS})
-    return [notice for notice in found if channel not in notice.told]
+    return [notice for notice in found if channel not in notice.queued_at]
 
 
 def clear(connection: Connection, before: datetime) -> None:
-    """Forgets notices that were left before a moment."""
+    """Delete the notices created before a point in time."""
     connection.execute("delete from ops.notice where created < %s", (before,))
 
 
-def mark_told(connection: Connection, channel: str, notice: Notice) -> None:
-    """Remembers that the message is in the outbox for the channel, as `take_untold` gave (and locked) it."""
+def mark_queued(connection: Connection, channel: str, notice: Notice) -> None:
+    """Record that the messages for the channel are in the outbox. The notice must come from `take_pending`."""
     connection.execute(
-        "update ops.notice set told = jsonb_set(told::jsonb, array[%s], to_jsonb(current_timestamp))::varchar"
+        "update ops.notice set queued_at = jsonb_set(queued_at::jsonb, array[%s], to_jsonb(current_timestamp))::varchar"
         " where notice_id = %s",
         (channel, notice.notice_id),
     )
@@ -135,5 +135,5 @@ def _notice(row: Mapping[str, Any]) -> Notice:
         run_id=row["run_id"],
         created=row["created"],
         digest=Digest(row["kind"], row["subject"], listings, payload["next_step"]),
-        told=json.loads(row["told"]),
+        queued_at=json.loads(row["queued_at"]),
     )

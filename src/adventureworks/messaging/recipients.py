@@ -12,7 +12,7 @@ EMAIL, SLACK = "email", "slack"
 
 @dataclass(frozen=True)
 class Recipient:
-    """An address on a channel, with the language and time zone of its messages."""
+    """An address on a channel, with its language and time zone."""
 
     channel: str
     address: str
@@ -21,13 +21,13 @@ class Recipient:
 
     @property
     def key(self) -> str:
-        """Return `channel/address`, which identifies the recipient in the records."""
+        """Return `channel/address`, which identifies the recipient in the database."""
         return f"{self.channel}/{self.address}"
 
 
 @dataclass(frozen=True)
 class Recipients:
-    """Resolve owners and groups to recipients, by the routes and the configured channels."""
+    """Resolves owners and groups to recipients, based on the routes and the configured channels."""
 
     routes: Routes
     channels: Collection[str]
@@ -35,12 +35,12 @@ class Recipients:
     ui_url: str
 
     def of_owner(self, owner: str, channel: str) -> list[Recipient]:
-        """Return the recipients on a channel of messages for an owner, each once."""
+        """Return an owner's recipients on a channel, without duplicates."""
         groups = [group for _, group in self.routes.groups_of(owner)]
         return list(dict.fromkeys(recipient for group in groups for recipient in self.of_group(group, channel)))
 
     def of_group(self, group: Group, channel: str) -> Iterator[Recipient]:
-        """Yield the recipients of a group on a channel."""
+        """Yield a group's recipients on a channel."""
         addresses: Iterable[str] = group.emails if channel == EMAIL else [group.slack or self.slack_connection]
         for address in addresses:
             yield Recipient(channel, address, group.language, group.time_zone)

@@ -1,4 +1,4 @@
-"""What is sent: a message without its recipients."""
+"""A rendered message, independent of its recipients."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
-_LONGEST_HEADER = 150
-"""Of Slack's header blocks."""
+_MAX_HEADER_LENGTH = 150
+"""Slack's limit for the text of a header block."""
 _TITLE = re.compile(r"(<(?:h1\b[^>]*|title)>)")
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that travels with a mail. An image that the text shows is named by its `cid:`."""
+    """A file sent with a mail. Inline images are referenced by `cid:NAME`."""
 
     name: str
     media_type: str
@@ -24,10 +24,10 @@ class Attachment:
 
 @dataclass(frozen=True)
 class RenderedMessage:
-    """A message, worded for mail and, where a team hears of it too, for Slack.
+    """A message rendered for mail and, optionally, for Slack.
 
-    `images` are shown in the text of the mail (`<img src="cid:NAME">`), `attachments` are for keeping. `blocks` are
-    Slack's Block Kit, with `summary` for notifications and screen readers; without blocks nothing goes to Slack.
+    `images` are shown inline in the mail (`<img src="cid:NAME">`), `attachments` are separate files. `blocks` are
+    Slack's Block Kit, with `summary` for notifications and screen readers; without blocks nothing is sent to Slack.
     """
 
     subject: str
@@ -38,22 +38,22 @@ class RenderedMessage:
     summary: str = ""
     blocks: tuple[dict[str, Any], ...] = ()
 
-    def of_environment(self, environment: str) -> RenderedMessage:
-        """The letter with the environment that it comes from before its subject and its titles; none: production."""
+    def with_environment(self, environment: str) -> RenderedMessage:
+        """Return the message with the environment's name before its subject and titles; unchanged if it is empty."""
         if not environment:
             return self
-        mark = f"[{environment}] "
+        prefix = f"[{environment}] "
         blocks = [
-            {**block, "text": {**block["text"], "text": f"{mark}{block['text']['text']}"[:_LONGEST_HEADER]}}
+            {**block, "text": {**block["text"], "text": f"{prefix}{block['text']['text']}"[:_MAX_HEADER_LENGTH]}}
             if block["type"] == "header"
             else block
             for block in self.blocks
         ]
         return replace(
             self,
-            subject=mark + self.subject,
-            html=_TITLE.sub(rf"\g<1>{escape(mark)}", self.html),
-            text=mark + self.text,
-            summary=mark + self.summary if self.summary else "",
+            subject=prefix + self.subject,
+            html=_TITLE.sub(rf"\g<1>{escape(prefix)}", self.html),
+            text=prefix + self.text,
+            summary=prefix + self.summary if self.summary else "",
             blocks=tuple(blocks),
         )

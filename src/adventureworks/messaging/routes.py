@@ -1,7 +1,7 @@
-"""Who is told what, when, and in which language: read from `routes.yaml`, or from a file of your own.
+"""Who receives which messages, when, and in which language: read from `routes.yaml` and an optional custom file.
 
-A file of your own need only hold what differs: its parts are laid over those that come with the platform. A name that
-is null there (a digest, say) is taken out.
+A custom file only needs the differences: it is merged into the defaults. A name that is null there (a digest, for
+example) is removed.
 """
 
 from __future__ import annotations
@@ -37,31 +37,31 @@ def _zone(name: str) -> str:
 
 def _language(code: str) -> str:
     if code not in LANGUAGES:
-        raise ValueError(f"there is no language {code}; there are {', '.join(LANGUAGES)}")
+        raise ValueError(f"there is no language {code}; choose from {', '.join(LANGUAGES)}")
     return code
 
 
 def _clock(given: object) -> time:
-    # YAML reads 20:00 without quotes as a number to the base of sixty: 1200.
+    # YAML reads an unquoted 20:00 as a base-60 number: 1200.
     text = f"{given // 60}:{given % 60:02}" if isinstance(given, int) and 60 <= given < 24 * 60 else given
     found = _CLOCK.fullmatch(text) if isinstance(text, str) else None
     if not found:
-        raise ValueError(f'{given!r} is not a time of the day; write it as "HH:MM"')
+        raise ValueError(f'{given!r} is not a time of day; write it as "HH:MM"')
     return time(int(found[1]), int(found[2]))
 
 
 Clock = Annotated[time, BeforeValidator(_clock)]
-"""A time of the day where a group is, to the minute."""
+"""A time of day in a group's time zone, to the minute."""
 
 
 class Part(BaseModel):
-    """A part of the file; a name that it does not know is a mistake."""
+    """A section of the file; unknown names are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _emails(given: object) -> object:
-    """Each address by itself: a text, or each text of a list, may hold several."""
+    """Split a string, or each string of a list, into separate addresses."""
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, (list, tuple)):
         return given
@@ -74,16 +74,16 @@ def _emails(given: object) -> object:
 
 
 class Group(Part):
-    """People who are told the same; `emails` may be written as one text."""
+    """People who receive the same messages; `emails` may be written as one string."""
 
     emails: Annotated[tuple[str, ...], BeforeValidator(_emails)] = ()
-    slack: str = Field(default="", description="Airflow connection of their Slack channel; empty: the platform's.")
+    slack: str = Field(default="", description="Airflow connection of their Slack channel; default: the platform's.")
     language: Annotated[str, AfterValidator(_language)] = "en"
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
 
 
 class QuietHours(Part):
-    """From when to when (in the group's time zone) incidents of these severities wait."""
+    """The period (in the group's time zone) during which messages about incidents of these severities are held."""
 
     begin: Clock
     end: Clock
@@ -91,16 +91,18 @@ class QuietHours(Part):
 
 
 class IncidentRoutes(Part):
-    """How owners hear of incidents."""
+    """How owners are notified of incidents."""
 
-    owners: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="Owner -> groups; else the same name.")
+    owners: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Owner -> groups; default: the group with the owner's name."
+    )
     most_at_once: int = Field(default=5, ge=1, description="More than this for one recipient become one summary.")
     reminder_at: Clock = Field(default=time(9), description="Every day, in the group's time zone.")
     quiet_hours: QuietHours | None = None
 
 
 class DigestRoute(Part):
-    """Who gets a digest, and when: at this time (of the group's zone), if there is something new."""
+    """The recipients of a digest and its schedule (in the group's time zone); sent only if there is new data."""
 
     to: tuple[str, ...]
     every: Literal["day", "week"] = "day"
@@ -124,19 +126,19 @@ class Routes(Part):
         return named - set(self.groups)
 
     def groups_of(self, owner: str) -> tuple[tuple[str, Group], ...]:
-        """Name and group of those who hear of an owner's incidents."""
+        """Return name and group of the groups notified of an owner's incidents."""
         names = self.incidents.owners.get(owner, (owner,))
         return tuple((name, self.groups.get(name, Group(emails=(f"{name}@localhost",)))) for name in names)
 
 
 def routes(settings: Settings) -> Routes:
-    """The routes as configured. Raises PlatformError, which names the place, where the file is wrong."""
+    """Return the configured routes. Raises PlatformError, which names the wrong entry, if they are invalid."""
     given = yaml.safe_load(files("adventureworks.messaging").joinpath("routes.yaml").read_text(encoding="utf-8"))
     if settings.routes:
-        given = _laid_over(given, _read(settings.routes))
+        given = _merged(given, _read(settings.routes))
     for owner, text in settings.owner_emails.items():
         try:
-            given["groups"] = _laid_over(given["groups"], {owner: {"emails": list(addresses(text))}})
+            given["groups"] = _merged(given["groups"], {owner: {"emails": list(addresses(text))}})
         except ValueError as error:
             raise PlatformError(
                 f"ADVENTUREWORKS_OWNER_EMAILS is wrong at {owner}: {error}.",
@@ -147,24 +149,25 @@ def routes(settings: Settings) -> Routes:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise PlatformError(f"The routes are wrong at {place}: {said}.", _correct(settings)) from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise PlatformError(f"The routes are wrong at {place}: {reason}.", _how_to_correct(settings)) from None
     if found._unknown:
         raise PlatformError(
-            f"The routes name groups that are not defined: {', '.join(sorted(found._unknown))}.", _correct(settings)
+            f"The routes name groups that are not defined: {', '.join(sorted(found._unknown))}.",
+            _how_to_correct(settings),
         )
     return found
 
 
 def last_time(at: time, zone: str, now: datetime) -> datetime:
-    """When it was this time of the day last in a zone, up to `now`."""
+    """Return the last time, up to `now`, at which it was this time of day in a time zone."""
     local = now.astimezone(ZoneInfo(zone))
     today = local.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
     return today if today <= local else today - timedelta(days=1)
 
 
-def last_moment(route: DigestRoute, zone: str, now: datetime) -> datetime:
-    """The last time at which a digest was due, up to `now`."""
+def last_due(route: DigestRoute, zone: str, now: datetime) -> datetime:
+    """Return the last time, up to `now`, at which a digest was due."""
     local = now.astimezone(ZoneInfo(zone))
     due = local.replace(hour=route.at.hour, minute=route.at.minute, second=0, microsecond=0)
     if route.every == "week":
@@ -173,13 +176,13 @@ def last_moment(route: DigestRoute, zone: str, now: datetime) -> datetime:
 
 
 def not_before(quiet: QuietHours | None, severity: str, zone: str, now: datetime) -> datetime | None:
-    """When the quiet hours that hold back this severity end; None if it may be told now."""
+    """Return when the quiet hours for this severity end, or None if a message can be sent now."""
     if quiet is None or severity not in quiet.severities:
         return None
     local = now.astimezone(ZoneInfo(zone))
     clock = local.time().replace(tzinfo=None)
-    over_midnight = quiet.begin > quiet.end
-    within = (clock >= quiet.begin or clock < quiet.end) if over_midnight else quiet.begin <= clock < quiet.end
+    spans_midnight = quiet.begin > quiet.end
+    within = (clock >= quiet.begin or clock < quiet.end) if spans_midnight else quiet.begin <= clock < quiet.end
     if not within:
         return None
     end = local.replace(hour=quiet.end.hour, minute=quiet.end.minute, second=0, microsecond=0)
@@ -191,25 +194,25 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         given = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise PlatformError(f"The routes {file} cannot be read: {error.strerror}.", choices) from None
+        raise PlatformError(f"The routes file {file} cannot be read: {error.strerror}.", choices) from None
     except yaml.YAMLError as error:
         place = str(getattr(error, "problem_mark", "")).strip()
-        raise PlatformError(f"The routes {file} are not YAML: {place}.", choices) from None
+        raise PlatformError(f"The routes file {file} is not YAML: {place}.", choices) from None
     if given is not None and not isinstance(given, dict):
-        raise PlatformError(f"The routes {file} are not a map of names.", choices)
+        raise PlatformError(f"The routes file {file} does not contain a YAML mapping.", choices)
     return given or {}
 
 
-def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Maps are merged name by name, a name that is null is taken out, anything else is replaced."""
-    merged = dict(below)
-    for name, value in above.items():
+def _merged(defaults: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Merge mappings recursively; null removes a name, any other value replaces it."""
+    merged = dict(defaults)
+    for name, value in overrides.items():
         known = merged.get(name)
-        merged[name] = _laid_over(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+        merged[name] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def _correct(settings: Settings) -> str:
+def _how_to_correct(settings: Settings) -> str:
     return (
         f"Correct {settings.routes}, then: adventureworks doctor"
         if settings.routes

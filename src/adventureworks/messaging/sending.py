@@ -1,4 +1,4 @@
-"""Handing the messages that are due to the channels, each in a transaction of its own."""
+"""Sending the messages that are due, each in its own transaction."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from typing import Protocol
 from adventureworks.messaging import store
 from adventureworks.messaging.store import Connection, Message
 
-MOST_FAILURES = 2
-"""A channel that fails so often in a row is left alone until the next time: one message may be at fault, not two."""
+MAX_FAILURES = 2
+"""After this many consecutive failures a channel is skipped until the next round: one failure may be the message's."""
 
-_REQUESTS_TO_END = (signal.SIGTERM, signal.SIGINT)
+_TERMINATION_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 log = logging.getLogger(__name__)
 
 
-class NotTaken(Exception):
-    """A channel did not take a message. `pause`: when it wants to be asked again; None: it does not say.
+class NotSent(Exception):
+    """A message could not be sent. `pause`: how long the server asks to wait before a retry; None: not specified.
 
-    `doubtful`: all of the message was handed over, and no answer came. It may have been taken.
+    `maybe_sent`: the whole message was transmitted, but the server did not confirm it. It may have been accepted.
     """
 
-    def __init__(self, reason: str, pause: timedelta | None = None, doubtful: bool = False) -> None:
+    def __init__(self, reason: str, pause: timedelta | None = None, maybe_sent: bool = False) -> None:
         super().__init__(reason)
         self.pause = pause
-        self.doubtful = doubtful
+        self.maybe_sent = maybe_sent
 
 
 class Channel(Protocol):
-    """A way to reach people."""
+    """A way to send messages."""
 
     def send(self, message: Message) -> None:
-        """Sends one message; raises NotTaken if it was not taken."""
+        """Send one message. Raises NotSent if the server did not accept it."""
         ...
 
 
@@ -48,66 +48,68 @@ def send_due(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     environment: str = "",
 ) -> int:
-    """Sends what is due over these channels (name -> channel), and returns how many messages were taken.
+    """Send the messages due on these channels (name -> channel), and return how many were sent.
 
-    Letters that come from an `environment` say so.
+    Messages from a named `environment` carry its name.
     """
     failures = dict.fromkeys(channels, 0)
     tried: set[str] = set()
     sent = 0
-    with connect() as connection, connect() as notes:
-        while working := [name for name, count in failures.items() if count < MOST_FAILURES]:
-            with _uninterrupted():
+    with connect() as connection, connect() as transit:
+        while working := [name for name, count in failures.items() if count < MAX_FAILURES]:
+            with _signals_deferred():
                 message = store.take_due(connection, working, now(), tried)
                 if message is None:
                     break
                 tried.add(message.message_id)
                 if message.interrupted:
                     log.warning(
-                        "The %s message %r was being sent at %s by a process that ended: it may arrive twice.",
+                        "A process terminated while sending the %s message %r at %s: it may arrive twice.",
                         message.channel,
                         message.content.subject,
                         message.interrupted,
                     )
-                store.mark_in_transit(notes, message)
-                content = message.content.of_environment(environment)
-                refusal = _refusal(channels[message.channel], replace(message, content=content))
-                if refusal is None:
+                store.mark_in_transit(transit, message)
+                content = message.content.with_environment(environment)
+                failure = _try_to_send(channels[message.channel], replace(message, content=content))
+                if failure is None:
                     failures[message.channel] = 0
                     store.mark_sent(connection, message)
                     sent += 1
                 else:
-                    # A server that does not answer holds up this process for minutes each time.
-                    failures[message.channel] += MOST_FAILURES if refusal.doubtful else 1
-                    store.postpone(connection, message, str(refusal), now(), refusal.pause, refusal.doubtful)
+                    # Each attempt at a server that does not respond blocks this process for minutes.
+                    failures[message.channel] += MAX_FAILURES if failure.maybe_sent else 1
+                    store.postpone(connection, message, str(failure), now(), failure.pause, failure.maybe_sent)
                 connection.commit()
     return sent
 
 
-def _refusal(channel: Channel, message: Message) -> NotTaken | None:
-    """Sends one message; None if it was taken."""
+def _try_to_send(channel: Channel, message: Message) -> NotSent | None:
+    """Send one message; return the error if it could not be sent."""
     try:
         channel.send(message)
-    except NotTaken as refusal:
-        log.warning("No %s message %r: %s. It is tried again later.", message.channel, message.content.subject, refusal)
-        return refusal
+    except NotSent as failure:
+        log.warning(
+            "The %s message %r was not sent: %s. It will be retried.", message.channel, message.content.subject, failure
+        )
+        return failure
     return None
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Somebody who asks this process to end waits until the message at hand is sent and noted."""
+def _signals_deferred() -> Iterator[None]:
+    """Defer termination signals until the current message is sent and recorded."""
     if threading.current_thread() is not threading.main_thread():
-        # Python runs signal handlers in the main thread: this one is not interrupted anyway.
+        # Python runs signal handlers only in the main thread, so this thread is never interrupted.
         yield
         return
-    asked: list[int] = []
-    # Handlers, not a mask: a masked signal would go to any other thread of the process.
-    before = {number: signal.signal(number, lambda got, _: asked.append(got)) for number in _REQUESTS_TO_END}
+    received: list[int] = []
+    # Handlers, not a mask: a masked signal would be delivered to another thread of the process.
+    before = {number: signal.signal(number, lambda got, _: received.append(got)) for number in _TERMINATION_SIGNALS}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        for request in asked:
+        for request in received:
             signal.raise_signal(request)

@@ -1,7 +1,7 @@
-"""The digest of the stock, in the language of who reads it.
+"""The stock digest, in the recipient's language.
 
-`adventureworks.marts.production.stock_alerts` writes it with the names and figures of the mart; a digest that an older
-version wrote in words stays as it is.
+`adventureworks.marts.production.stock_alerts` stores it with the mart's column names and values. A digest that an older
+version stored as English text is not translated.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ COLUMNS = {
     RECOVERED: ("product", "state", "before", "on_hand"),
 }
 ALARMS = ("out", "reorder", "low")
-"""The states that are told, the worst first."""
+"""The states that are reported, the worst first."""
 
 
-def worded(digest: Digest, speech: Language) -> Digest:
-    """The digest in words."""
+def localized(digest: Digest, language: Language) -> Digest:
+    """Return the digest with its texts in a language."""
     if digest.kind != KIND or any(COLUMNS.get(listing.heading) != listing.columns for listing in digest.listings):
         return digest
-    listings = tuple(_listing(listing, speech) for listing in digest.listings)
-    return replace(digest, subject=subject(digest.listings, speech), listings=listings)
+    listings = tuple(_listing(listing, language) for listing in digest.listings)
+    return replace(digest, subject=subject(digest.listings, language), listings=listings)
 
 
-def subject(listings: Sequence[Listing], speech: Language) -> str:
-    """How many products are in which new state."""
-    text = speech.text
+def subject(listings: Sequence[Listing], language: Language) -> str:
+    """Return the subject: how many products entered each state."""
+    text = language.text
     states = Counter(row[1] for listing in listings if listing.heading == WORSE for row in listing.rows)
-    count = {state: speech.number(states[state]) for state in ALARMS}
+    count = {state: language.number(states[state]) for state in ALARMS}
     counted = {
         "out": text("{count} out of stock", count=count["out"]),
         "reorder": text("{count} to reorder", count=count["reorder"]),
@@ -45,12 +45,12 @@ def subject(listings: Sequence[Listing], speech: Language) -> str:
     parts = [counted[state] for state in ALARMS if states[state]]
     recovered = sum(len(listing.rows) for listing in listings if listing.heading == RECOVERED)
     if recovered:
-        parts.append(text("{count} recovered", count=speech.number(recovered)))
+        parts.append(text("{count} back to normal", count=language.number(recovered)))
     return text("Stock: {what}", what=", ".join(parts))
 
 
-def _listing(listing: Listing, speech: Language) -> Listing:
-    text = speech.text
+def _listing(listing: Listing, language: Language) -> Listing:
+    text = language.text
     names = {
         "product": text("Product"),
         "state": text("State"),
@@ -60,23 +60,28 @@ def _listing(listing: Listing, speech: Language) -> Listing:
         "suggested_order": text("Suggested order"),
     }
     return Listing(
-        heading=text("Worse than before") if listing.heading == WORSE else text("Recovered"),
+        heading=text("Worse than before") if listing.heading == WORSE else text("Back to normal"),
         columns=tuple(names[column] for column in listing.columns if column in names),
-        rows=tuple(_row(dict(zip(listing.columns, row, strict=True)), speech) for row in listing.rows),
+        rows=tuple(_row(dict(zip(listing.columns, row, strict=True)), language) for row in listing.rows),
     )
 
 
-def _row(cells: dict[str, str], speech: Language) -> tuple[str, ...]:
-    text = speech.text
-    states = {"low": text("low"), "reorder": text("to reorder"), "out": text("out of stock"), "ok": text("ok again")}
+def _row(cells: dict[str, str], language: Language) -> tuple[str, ...]:
+    text = language.text
+    states = {
+        "low": text("low"),
+        "reorder": text("to reorder"),
+        "out": text("out of stock"),
+        "ok": text("back to normal"),
+    }
     state, before = states[cells["state"]], cells["before"]
     if cells["state"] in ALARMS and before in ALARMS:
         state = text("{state}, was {before}", state=state, before=states[before])
     figures = ("on_hand", "reorder_point", "days_of_supply", "suggested_order")
-    return (cells["product"], state, *(_figure(name, cells[name], speech) for name in figures if name in cells))
+    return (cells["product"], state, *(_figure(name, cells[name], language) for name in figures if name in cells))
 
 
-def _figure(name: str, cell: str, speech: Language) -> str:
+def _figure(name: str, cell: str, language: Language) -> str:
     if name == "days_of_supply":
-        return speech.number(Decimal(cell), 1) if cell else speech.text("not used")
-    return speech.number(int(cell)) if cell else speech.text("unknown")
+        return language.number(Decimal(cell), 1) if cell else language.text("not used")
+    return language.number(int(cell)) if cell else language.text("unknown")

@@ -1,9 +1,9 @@
-"""The messages in `ops.outbox`. Every function works inside the caller's transaction and leaves the commit to it.
+"""The messages in `ops.outbox`. Every function runs in the caller's transaction and does not commit.
 
-A message is put there in the transaction that notes what it tells of, and marked as sent in the transaction that holds
-its lock while it is sent: a process that dies on the way leaves it waiting. That it is on its way is noted outside of
-that transaction (`take_off`), so the next process sees that a try was interrupted. Whether the server took it then,
-nobody knows: it is sent again, a mail with the same Message-ID.
+A message is added in the transaction that records the event it reports. It stays locked while it is sent and is marked
+as sent in that same transaction, so it stays pending if the process dies. The start of an attempt is committed
+separately (`mark_in_transit`), so that the next process can detect an interrupted attempt. The server may or may not
+have accepted such a message: it is sent again, a mail with the same Message-ID.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from adventureworks.messaging.rendered import Attachment, RenderedMessage
 Connection = psycopg.Connection[Any]
 
 FIRST_PAUSE = timedelta(seconds=15)
-LONGEST_PAUSE = timedelta(minutes=10)
+MAX_PAUSE = timedelta(minutes=10)
 REFUSED_PAUSE = timedelta(hours=1)
-"""A message that a server refuses for what it is, not for the state of the server, need not be tried often."""
-DOUBTFUL_PAUSE = timedelta(hours=1)
-"""What a server may have taken without saying so is sent again, ever more rarely: each time it may arrive once more."""
-LONGEST_DOUBTFUL_PAUSE = timedelta(days=1)
+"""Pause after a server refused the message itself: frequent retries would not help."""
+MAYBE_SENT_PAUSE = timedelta(hours=1)
+"""First pause after an unconfirmed attempt; it doubles each time, because every retry may deliver a duplicate."""
+MAX_MAYBE_SENT_PAUSE = timedelta(days=1)
 KEPT_DAYS = 7
-"""What no channel took for so long is no longer news."""
+"""A message that could not be sent for this long is out of date and is given up."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Message:
-    """A content for one recipient over one channel; `thread` is empty or names what it is about."""
+    """A rendered message for one recipient on one channel; `thread`, if any, identifies what it is about."""
 
     message_id: str
     channel: str
@@ -48,7 +48,7 @@ class Message:
     attempts: int
     content: RenderedMessage
     interrupted: datetime | None = None
-    """Since when a process was sending it that ended before it knew the outcome."""
+    """When an earlier attempt began whose process terminated before the outcome was known."""
 
 
 def add(
@@ -57,28 +57,29 @@ def add(
     *,
     channel: str,
     recipient: str,
-    told: str,
+    dedup_key: str,
     thread: str = "",
     not_before: datetime | None = None,
 ) -> bool:
-    """Puts a content for one recipient into the outbox; False if that was told (`told`) before.
+    """Add a message for one recipient to the outbox. Return False if one with this `dedup_key` was added before.
 
-    What waits for its hour in the same thread is sent no later: it would hold back a content that may not wait.
+    Earlier messages of the thread that are held until later are moved up to this one's time, as a thread is sent in
+    order.
     """
     row = connection.execute(
-        "insert into ops.outbox (message_id, told, thread, channel, recipient, letter_id, not_before)"
-        " values (%s, %s, %s, %s, %s, %s, coalesce(%s, current_timestamp)) on conflict (told) do nothing"
-        " returning letter_id, number, not_before",
-        (str(uuid4()), told, thread, channel, recipient, _digest(content), not_before),
+        "insert into ops.outbox (message_id, dedup_key, thread, channel, recipient, content_id, not_before)"
+        " values (%s, %s, %s, %s, %s, %s, coalesce(%s, current_timestamp)) on conflict (dedup_key) do nothing"
+        " returning content_id, number, not_before",
+        (str(uuid4()), dedup_key, thread, channel, recipient, _digest(content), not_before),
     ).fetchone()
     if row is None:
         return False
-    letter_id, number, due = row
-    _store_content(connection, letter_id, content)
+    content_id, number, due = row
+    _store_content(connection, content_id, content)
     if thread:
         connection.execute(
             "update ops.outbox set not_before = %s where thread = %s and channel = %s and recipient = %s"
-            # What was tried already waits for the server, not for its hour.
+            # A message that was already tried is waiting for the server, not for its time.
             " and number < %s and not_before > %s and attempts = 0 and sent_at is null and given_up_at is null",
             (due, thread, channel, recipient, number, due),
         )
@@ -86,34 +87,33 @@ def add(
 
 
 def count_recent(connection: Connection, recipient: str, prefix: str, since: datetime) -> int:
-    """How many messages of a kind (`told` begins with `prefix`) were put for a recipient since then."""
+    """Return how many messages whose deduplication key has a prefix were added for a recipient since a time."""
     row = connection.execute(
-        "select count(*) from ops.outbox where recipient = %s and starts_with(told, %s) and created >= %s",
+        "select count(*) from ops.outbox where recipient = %s and starts_with(dedup_key, %s) and created >= %s",
         (recipient, prefix, since),
     ).fetchone()
     return int(row[0]) if row else 0
 
 
-def was_added(connection: Connection, told: str) -> bool:
-    """Whether a message that tells this was ever put into the outbox."""
-    return connection.execute("select 1 from ops.outbox where told = %s", (told,)).fetchone() is not None
+def was_added(connection: Connection, dedup_key: str) -> bool:
+    """Return whether a message with this deduplication key was ever added."""
+    return connection.execute("select 1 from ops.outbox where dedup_key = %s", (dedup_key,)).fetchone() is not None
 
 
 def take_due(
-    connection: Connection, channels: Collection[str], now: datetime, left_alone: Collection[str] = ()
+    connection: Connection, channels: Collection[str], now: datetime, exclude: Collection[str] = ()
 ) -> Message | None:
-    """The oldest message that is due over these channels, locked until the transaction ends; None if there is none.
+    """Return and lock the oldest message due on these channels, or None. The lock lasts until the transaction ends.
 
-    What another process is sending just now is left to it, and so is what would overtake an older message of the same
-    thread to the same recipient. `left_alone` are ids of messages to pass over. A message that cannot be read is given
-    up.
+    Messages locked by another process are skipped, as are those with an older pending message in the same thread to the
+    same recipient, and those whose id is in `exclude`. A message that cannot be read is given up.
     """
     query = """
-        select o.message_id, o.channel, o.recipient, o.thread, o.attempts, o.letter_id,
-            (select f.since from ops.flight as f where f.message_id = o.message_id)
+        select o.message_id, o.channel, o.recipient, o.thread, o.attempts, o.content_id,
+            (select f.since from ops.in_transit as f where f.message_id = o.message_id)
         from ops.outbox as o
         where o.sent_at is null and o.given_up_at is null and o.not_before <= %(now)s
-            and o.channel = any(%(channels)s) and not o.message_id = any(%(left_alone)s)
+            and o.channel = any(%(channels)s) and not o.message_id = any(%(exclude)s)
             and (o.thread = '' or not exists (
                 select 1 from ops.outbox as e
                 where e.thread = o.thread and e.channel = o.channel and e.recipient = o.recipient
@@ -121,34 +121,34 @@ def take_due(
             ))
         order by o.number limit 1 for update of o skip locked
     """
-    values = {"now": now, "channels": list(channels), "left_alone": list(left_alone)}
+    values = {"now": now, "channels": list(channels), "exclude": list(exclude)}
     while row := connection.execute(query, values).fetchone():
-        message_id, channel, recipient, thread, attempts, letter_id, interrupted = row
+        message_id, channel, recipient, thread, attempts, content_id, interrupted = row
         try:
-            content = _read_content(connection, letter_id)
+            content = _read_content(connection, content_id)
         except (LookupError, TypeError, ValueError) as error:
-            log.error("The message %s cannot be read and is given up: %s", message_id, error)
+            log.error("Message %s cannot be read and is given up: %s", message_id, error)
             _give_up(connection, message_id, f"it cannot be read: {error}")
             continue
         return Message(message_id, channel, recipient, thread, attempts, content, interrupted)
     return None
 
 
-def mark_in_transit(notes: Connection, message: Message) -> None:
-    """Notes that the message is on its way; `notes` is not the connection that holds it, and is committed at once."""
-    notes.execute(
-        "insert into ops.flight (message_id) values (%s)"
+def mark_in_transit(transit: Connection, message: Message) -> None:
+    """Record that the message is being sent, and commit. `transit` must not be the connection that holds its lock."""
+    transit.execute(
+        "insert into ops.in_transit (message_id) values (%s)"
         " on conflict (message_id) do update set since = clock_timestamp()",
         (message.message_id,),
     )
-    notes.commit()
+    transit.commit()
 
 
 def mark_sent(connection: Connection, message: Message) -> None:
-    """The channel took it."""
+    """Mark the message as sent."""
     connection.execute(
         "update ops.outbox set sent_at = clock_timestamp(), attempts = attempts + 1, last_error = null,"
-        " doubtful_at = coalesce(%s, doubtful_at) where message_id = %s",
+        " maybe_sent_at = coalesce(%s, maybe_sent_at) where message_id = %s",
         (message.interrupted, message.message_id),
     )
     _clear_in_transit(connection, message)
@@ -160,24 +160,24 @@ def postpone(
     reason: str,
     now: datetime,
     pause: timedelta | None = None,
-    doubtful: bool = False,
+    maybe_sent: bool = False,
 ) -> None:
-    """The channel did not take it: it is tried again after `pause`, else after ever longer ones; after days no more.
+    """Schedule a message for a retry after `pause`, by default with exponential back-off. Give up after `KEPT_DAYS`.
 
-    `doubtful`: the channel may have taken it, but did not say so.
+    `maybe_sent`: the server may have accepted it without confirming it.
     """
     growth = 2 ** min(message.attempts, 20)
-    usual = (
-        min(DOUBTFUL_PAUSE * growth, LONGEST_DOUBTFUL_PAUSE) if doubtful else min(FIRST_PAUSE * growth, LONGEST_PAUSE)
+    back_off = (
+        min(MAYBE_SENT_PAUSE * growth, MAX_MAYBE_SENT_PAUSE) if maybe_sent else min(FIRST_PAUSE * growth, MAX_PAUSE)
     )
     connection.execute(
         "update ops.outbox set attempts = attempts + 1, last_error = %(reason)s, not_before = %(next)s,"
-        " doubtful_at = coalesce(%(doubtful)s, doubtful_at),"
+        " maybe_sent_at = coalesce(%(maybe_sent)s, maybe_sent_at),"
         " given_up_at = case when created < %(oldest)s then current_timestamp end where message_id = %(id)s",
         {
             "reason": reason,
-            "next": now + (pause if pause is not None else usual),
-            "doubtful": now if doubtful else message.interrupted,
+            "next": now + (pause if pause is not None else back_off),
+            "maybe_sent": now if maybe_sent else message.interrupted,
             "oldest": now - timedelta(days=KEPT_DAYS),
             "id": message.message_id,
         },
@@ -186,30 +186,30 @@ def postpone(
 
 
 def delete_finished(connection: Connection, before: datetime) -> None:
-    """Forgets messages from before a moment that are on their way to nobody any more."""
+    """Delete the messages from before a point in time that were sent or given up."""
     connection.execute(
         "delete from ops.outbox where created < %s and (sent_at is not null or given_up_at is not null)", (before,)
     )
 
 
 def drop_contents(connection: Connection, before: datetime) -> None:
-    """Drops the content of letters that are on their way to nobody any more. That they were told stays noted."""
+    """Delete old contents with no pending message. The outbox rows stay, so that no message is sent twice."""
     connection.execute(
         """
         with over as (
-            delete from ops.letter as l where created < %s and not exists (
+            delete from ops.message_content as c where created < %s and not exists (
                 select 1 from ops.outbox as o
-                where o.letter_id = l.letter_id and o.sent_at is null and o.given_up_at is null
-            ) returning letter_id
+                where o.content_id = c.content_id and o.sent_at is null and o.given_up_at is null
+            ) returning content_id
         )
-        delete from ops.enclosure where letter_id in (select letter_id from over)
+        delete from ops.attachment where content_id in (select content_id from over)
         """,
         (before,),
     )
 
 
 def _clear_in_transit(connection: Connection, message: Message) -> None:
-    connection.execute("delete from ops.flight where message_id = %s", (message.message_id,))
+    connection.execute("delete from ops.in_transit where message_id = %s", (message.message_id,))
 
 
 def _give_up(connection: Connection, message_id: str, reason: str) -> None:
@@ -219,29 +219,30 @@ def _give_up(connection: Connection, message_id: str, reason: str) -> None:
     )
 
 
-def _store_content(connection: Connection, letter_id: str, content: RenderedMessage) -> None:
+def _store_content(connection: Connection, content_id: str, content: RenderedMessage) -> None:
     new = connection.execute(
-        "insert into ops.letter (letter_id, subject, html, text, summary, blocks) values (%s, %s, %s, %s, %s, %s)"
-        " on conflict (letter_id) do nothing returning letter_id",
-        (letter_id, content.subject, content.html, content.text, content.summary, json.dumps(content.blocks)),
+        "insert into ops.message_content (content_id, subject, html, text, summary, blocks)"
+        " values (%s, %s, %s, %s, %s, %s)"
+        " on conflict (content_id) do nothing returning content_id",
+        (content_id, content.subject, content.html, content.text, content.summary, json.dumps(content.blocks)),
     ).fetchone()
     if new is None:
         return
     for position, (file, is_image) in enumerate(_files_of(content)):
         connection.execute(
-            "insert into ops.enclosure (letter_id, position, name, media_type, is_image, content)"
+            "insert into ops.attachment (content_id, position, name, media_type, is_image, content)"
             " values (%s, %s, %s, %s, %s, %s)",
-            (letter_id, position, file.name, file.media_type, is_image, file.content),
+            (content_id, position, file.name, file.media_type, is_image, file.content),
         )
 
 
-def _read_content(connection: Connection, letter_id: str) -> RenderedMessage:
+def _read_content(connection: Connection, content_id: str) -> RenderedMessage:
     with connection.cursor(row_factory=dict_row) as cursor:
-        kept = cursor.execute("select * from ops.letter where letter_id = %s", (letter_id,)).fetchone()
-        if kept is None:
-            raise LookupError(f"The content {letter_id} is gone.")
+        stored = cursor.execute("select * from ops.message_content where content_id = %s", (content_id,)).fetchone()
+        if stored is None:
+            raise LookupError(f"The content {content_id} does not exist.")
         parts = cursor.execute(
-            "select * from ops.enclosure where letter_id = %s order by position", (letter_id,)
+            "select * from ops.attachment where content_id = %s order by position", (content_id,)
         ).fetchall()
 
     def files_of_kind(is_image: bool) -> tuple[Attachment, ...]:
@@ -252,13 +253,13 @@ def _read_content(connection: Connection, letter_id: str) -> RenderedMessage:
         )
 
     return RenderedMessage(
-        subject=kept["subject"],
-        html=kept["html"],
-        text=kept["text"],
+        subject=stored["subject"],
+        html=stored["html"],
+        text=stored["text"],
         images=files_of_kind(True),
         attachments=files_of_kind(False),
-        summary=kept["summary"],
-        blocks=tuple(json.loads(kept["blocks"])),
+        summary=stored["summary"],
+        blocks=tuple(json.loads(stored["blocks"])),
     )
 
 
@@ -268,7 +269,7 @@ def _files_of(content: RenderedMessage) -> Iterable[tuple[Attachment, bool]]:
 
 
 def _digest(content: RenderedMessage) -> str:
-    """The same content to many is kept once."""
+    """Identify a content, so that it is stored once however many recipients it has."""
     digest = hashlib.sha256()
     for text in (content.subject, content.html, content.text, content.summary, json.dumps(content.blocks)):
         digest.update(text.encode() + b"\0")

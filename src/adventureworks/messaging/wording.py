@@ -1,7 +1,7 @@
-"""What an incident says, in the language of who reads it.
+"""The texts of an incident, in the recipient's language.
 
-The ledger keeps a summary and a next step in English, for the log and the command line. Here both are worded anew from
-what the ledger knows of the incident; only technical causes, which nobody has translated, are quoted as they are.
+The ledger stores a summary and a next step in English, for the log and the command line. For other languages both are
+generated from the incident's fields; technical causes, which have no translation, are quoted in English.
 """
 
 from __future__ import annotations
@@ -11,81 +11,81 @@ from zoneinfo import ZoneInfo
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.incidents import sweep
-from adventureworks.incidents.ledger import IF_MEANT, LATE, READ_LOG, SHAPE_RULES, TASK_RULE, Incident, task_of
+from adventureworks.incidents.ledger import IF_INTENDED, LATE, READ_LOG, SHAPE_RULES, TASK_RULE, Incident, task_of
 from adventureworks.messaging import self_incidents
 from adventureworks.texts import Language
 
-LEDGER = "en"
+LEDGER_LANGUAGE = "en"
 """The language of summaries and next steps in the ledger."""
 
 
-def summary(incident: Incident, speech: Language, zone: str = "UTC") -> str:
-    """What happened."""
+def summary(incident: Incident, language: Language, zone: str = "UTC") -> str:
+    """Return what happened."""
     if incident.since is not None:
-        return _at_a_moment(incident, speech, moment(incident.since, speech, zone))
-    if speech.code == LEDGER:
+        return _sweep_summary(incident, language, moment(incident.since, language, zone))
+    if language.code == LEDGER_LANGUAGE:
         return incident.summary
     if incident.asset == self_incidents.ASSET:
-        return f"{_mishap(incident.rule, speech)} {_quoted(incident, speech)}"
+        return f"{_self_incident(incident.rule, language)} {_quoted(incident, language)}"
     if incident.rule.startswith(TASK_RULE):
         task, month = task_of(incident.rule)
         if month:
-            when = speech.month(date.fromisoformat(f"{month}-01"))
-            return speech.text(
-                "The reports of {month} are not delivered: {cause}", month=when, cause=_quoted(incident, speech)
+            when = language.month(date.fromisoformat(f"{month}-01"))
+            return language.text(
+                "The reports for {month} were not delivered: {cause}", month=when, cause=_quoted(incident, language)
             )
-        return speech.text("Task {task} failed: {cause}", task=task, cause=_quoted(incident, speech))
+        return language.text("Task {task} failed: {cause}", task=task, cause=_quoted(incident, language))
     if incident.severity == "error" and is_about_data(incident):
-        return _blocked(incident, speech)
+        return _blocked(incident, language)
     if incident.severity == "error":
-        return speech.text("{asset} failed: {cause}", asset=incident.asset, cause=_quoted(incident, speech))
+        return language.text("{asset} failed: {cause}", asset=incident.asset, cause=_quoted(incident, language))
     if incident.rule in SHAPE_RULES:
-        return speech.text(
-            "{asset} is published, and its change looks unusual: {cause}",
+        return language.text(
+            "{asset} is published, but its change looks unusual: {cause}",
             asset=incident.asset,
-            cause=_quoted(incident, speech),
+            cause=_quoted(incident, language),
         )
-    return _set_aside(incident, speech) if incident.failed else incident.summary
+    return _set_aside(incident, language) if incident.failed else incident.summary
 
 
 def is_about_data(incident: Incident) -> bool:
-    """Whether a table or mart broke a rule; else a task, a service or a message failed, and nothing was held back."""
+    """Return whether a table or mart broke a rule; otherwise a task, a service or a message failed."""
     known = incident.asset in SOURCE_TABLES or incident.asset in MARTS
     return known and not incident.rule.startswith(TASK_RULE)
 
 
-def next_step(incident: Incident, speech: Language) -> str:
-    """What to do about it: a command as it is, or a sentence."""
-    text, step = speech.text, incident.next_step
-    if speech.code == LEDGER:
+def next_step(incident: Incident, language: Language) -> str:
+    """Return what to do about it: a command or a sentence."""
+    text, step = language.text, incident.next_step
+    if language.code == LEDGER_LANGUAGE:
         return step
     if step.startswith(READ_LOG):
         return text("Read the task's log in Airflow, fix the cause, then clear the task.")
     if step == self_incidents.READ_LOGS:
-        return text("Read the log of the watch, or of the task that tells. Then: adventureworks watch --once")
-    if IF_MEANT in step:
-        look, accept = step.split(IF_MEANT)
-        return look + text("If it is meant: {command}", command=accept.strip())
+        return text("Read the log of the watch, or of the task that sends messages. Then: adventureworks watch --once")
+    if IF_INTENDED in step:
+        look, accept = step.split(IF_INTENDED)
+        return look + text("If this is intended: {command}", command=accept.strip())
     if incident.rule in {LATE, sweep.NOT_RUN}:
-        return _start(incident, speech)
+        return _how_to_start(incident, language)
     if incident.rule == sweep.METADATA:
-        return text("Find out why it does not answer, and restart it. Then: adventureworks status")
+        return text("Find out why it does not respond, and restart it. Then: adventureworks status")
     if incident.asset == sweep.AIRFLOW:
-        return text("Look at its log and start it again; on one machine: adventureworks run")
+        return text("Check its log and restart it; on a single machine: adventureworks run")
     return step
 
 
-def moment(when: datetime, speech: Language, zone: str) -> str:
-    """A point in time where the reader is."""
-    return speech.moment(when.astimezone(ZoneInfo(zone)))
+def moment(when: datetime, language: Language, zone: str) -> str:
+    """Return a point in time in the recipient's time zone."""
+    return language.moment(when.astimezone(ZoneInfo(zone)))
 
 
-def _start(incident: Incident, speech: Language) -> str:
-    text = speech.text
+def _how_to_start(incident: Incident, language: Language) -> str:
+    text = language.text
     action = "unpause" if _is_paused(incident) else "trigger"
     if incident.rule == LATE and incident.asset in MARTS:
         return text(
-            "Start it: {command}. What it waits for: adventureworks status {mart}",
+            "Start it: {command}. To see what it is waiting for: adventureworks status {mart}",
             command=f"airflow dags {action} {MARTS[incident.asset].dag}",
             mart=incident.asset,
         )
@@ -96,63 +96,62 @@ def _is_paused(incident: Incident) -> bool:
     return " unpause " in incident.next_step
 
 
-def _at_a_moment(incident: Incident, speech: Language, when: str) -> str:
-    """What a sweep found."""
-    text, rule = speech.text, incident.rule
+def _sweep_summary(incident: Incident, language: Language, when: str) -> str:
+    text, rule = language.text, incident.rule
     if rule == LATE and incident.asset in MARTS:
-        said = text(
+        sentence = text(
             "{mart} has been behind since {when}: its DAG {dag} did not run in time.",
             mart=incident.asset,
             dag=MARTS[incident.asset].dag,
             when=when,
         )
-        return " ".join([said, text("It is paused.")]) if _is_paused(incident) else said
+        return " ".join([sentence, text("The DAG is paused.")]) if _is_paused(incident) else sentence
     if rule == sweep.NOT_RUN:
-        said = text("The source was not asked for changes since {when}.", when=when)
-        return " ".join([said, text("It is paused.")]) if _is_paused(incident) else said
+        sentence = text("The source has not been checked for changes since {when}.", when=when)
+        return " ".join([sentence, text("The DAG is paused.")]) if _is_paused(incident) else sentence
     if rule.startswith(TASK_RULE):
         return text(
             "Task {task} ended at {when} without a report: its process or machine was killed.",
             task=task_of(rule)[0],
             when=when,
         )
-    silence = text("Nothing was heard of it since {when}.", when=when)
+    last_seen = text("Last seen: {when}.", when=when)
     stopped = {
-        sweep.METADATA: text("Airflow's database does not answer: without it Airflow does nothing."),
-        "scheduler_is_alive": text("Airflow's scheduler stopped: nothing is ingested or computed."),
-        "dag_processor_is_alive": text("Airflow's DAG processor stopped: changed DAG files are not seen."),
+        sweep.METADATA: text("Airflow's database does not respond: Airflow cannot work without it."),
+        "scheduler_is_alive": text("Airflow's scheduler has stopped: nothing is ingested or computed."),
+        "dag_processor_is_alive": text("Airflow's DAG processor has stopped: changed DAG files are not detected."),
         "triggerer_is_alive": text(
-            "Airflow's triggerer stopped: changes of the source are only noticed by the calendar."
+            "Airflow's triggerer has stopped: changes at the source are only detected at scheduled times."
         ),
     }
-    return f"{stopped[rule]} {silence}" if rule in stopped else incident.summary
+    return f"{stopped[rule]} {last_seen}" if rule in stopped else incident.summary
 
 
-def _mishap(rule: str, speech: Language) -> str:
-    text = speech.text
+def _self_incident(rule: str, language: Language) -> str:
+    text = language.text
     return {
-        self_incidents.ROUTES: text("The routes are wrong: no new message is written until they are corrected."),
-        self_incidents.INCIDENTS: text("Messages about incidents could not be made; they wait."),
-        self_incidents.READERS: text("Digests or news of reports could not be made; they wait."),
-        self_incidents.SWEEP: text("The watch could not look for what nobody reports."),
+        self_incidents.ROUTES: text("The routes are invalid: no new messages are created until they are corrected."),
+        self_incidents.INCIDENTS: text("Messages about incidents could not be created; they will be retried."),
+        self_incidents.READERS: text("Digests or report announcements could not be created; they will be retried."),
+        self_incidents.SWEEP: text("The watch could not check for unreported failures."),
     }.get(rule, rule)
 
 
-def _blocked(incident: Incident, speech: Language) -> str:
-    text = speech.text
-    said = text("{asset} is blocked: {cause}", asset=incident.asset, cause=_quoted(incident, speech))
-    kept = text("Nothing of it is published yet.") if incident.total == 0 else text("The last good version stays.")
-    return f"{said} {kept}"
+def _blocked(incident: Incident, language: Language) -> str:
+    text = language.text
+    sentence = text("{asset} is blocked: {cause}", asset=incident.asset, cause=_quoted(incident, language))
+    kept = text("No version of it is published yet.") if incident.total == 0 else text("The last good version stays.")
+    return f"{sentence} {kept}"
 
 
-def _set_aside(incident: Incident, speech: Language) -> str:
-    text, failed = speech.text, incident.failed or 0
-    rows = text("one row set aside") if failed == 1 else text("{count} rows set aside", count=speech.number(failed))
+def _set_aside(incident: Incident, language: Language) -> str:
+    text, failed = language.text, incident.failed or 0
+    rows = text("one row set aside") if failed == 1 else text("{count} rows set aside", count=language.number(failed))
     if incident.total is not None:
-        rows += text(", {count} published", count=speech.number(incident.total - failed))
-    said = text("Rule {rule}: {cause}", rule=incident.rule, cause=_quoted(incident, speech))
-    return f"{incident.asset}: {rows}. {said}"
+        rows += text(", {count} published", count=language.number(incident.total - failed))
+    sentence = text("Rule {rule}: {cause}", rule=incident.rule, cause=_quoted(incident, language))
+    return f"{incident.asset}: {rows}. {sentence}"
 
 
-def _quoted(incident: Incident, speech: Language) -> str:
-    return speech.text("“{cause}”", cause=incident.cause or incident.summary)
+def _quoted(incident: Incident, language: Language) -> str:
+    return language.text("“{cause}”", cause=incident.cause or incident.summary)

@@ -1,5 +1,5 @@
-"""What a monitoring system is told: figures on freshness, verdicts, queues and incidents, and how they get there.
+"""Metrics for a monitoring system: freshness, verdicts, queues and incidents.
 
-`figures` reads them, `telemetry` offers them to an OpenTelemetry collector. The watch does both: see
+`figures` reads them, `telemetry` exports them to an OpenTelemetry collector. The watch does both: see
 `adventureworks.orchestration.watch`.
 """

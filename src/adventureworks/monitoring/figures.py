@@ -1,7 +1,7 @@
-"""The figures themselves, read from the warehouse and from Airflow's database. Only reads.
+"""The values of the metrics, read from the warehouse and from Airflow's database without writing.
 
-Ages and delays are in seconds, at the moment of reading. Only the platform's own records are read, no data: where data
-lies in a warehouse that is paid by the minute, looking every few seconds must not wake it.
+Ages and delays are in seconds at the time of reading. Only the platform's own records are read, not its data, because
+polling every few seconds must not wake a warehouse that is billed by the minute.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import psycopg
 from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
 from adventureworks.due import Behind
 from adventureworks.warehouse import use
+from adventureworks.warehouse.state import blocked_since
 
 Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A quantity: its name and unit as OpenTelemetry writes them, and what it says."""
+    """A metric: its name and unit in OpenTelemetry's notation, and its meaning."""
 
     name: str
     unit: str
@@ -32,7 +33,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Figure:
-    """One value of a quantity."""
+    """One value of a metric."""
 
     metric: Metric
     value: float
@@ -42,17 +43,17 @@ class Figure:
 BEHIND = Metric(
     "adventureworks.asset.behind",
     "s",
-    "How long a mart has had to be computed again, or the refused change of a table has been waiting.",
+    "How long a mart has been due, or how long a refused change of a table has been waiting.",
 )
 AGE = Metric("adventureworks.asset.age", "s", "Age of the newest published version.")
-BLOCKED = Metric("adventureworks.asset.blocked", "1", "1 if the newest data was refused, else 0.")
-VERDICTS = Metric("adventureworks.assets", "{asset}", "Tables and marts by their last verdict.")
-SET_ASIDE = Metric("adventureworks.rows.set_aside", "{row}", "Rows of a table that are in quarantine.")
-INCIDENTS = Metric("adventureworks.incidents.open", "{incident}", "Incidents that are not resolved.")
-QUEUE_AGE = Metric("adventureworks.queue.age", "s", "Age of the oldest item that waits; 0 if none does.")
-QUEUE_LENGTH = Metric("adventureworks.queue.length", "{item}", "Items that wait.")
+BLOCKED = Metric("adventureworks.asset.blocked", "1", "1 if the newest data was refused, otherwise 0.")
+VERDICTS = Metric("adventureworks.assets", "{asset}", "Number of tables and marts by their last verdict.")
+SET_ASIDE = Metric("adventureworks.rows.set_aside", "{row}", "Number of rows of a table in quarantine.")
+INCIDENTS = Metric("adventureworks.incidents.open", "{incident}", "Number of unresolved incidents.")
+QUEUE_AGE = Metric("adventureworks.queue.age", "s", "Age of the oldest waiting item; 0 if the queue is empty.")
+QUEUE_LENGTH = Metric("adventureworks.queue.length", "{item}", "Number of waiting items.")
 STATEMENTS = Metric(
-    "adventureworks.warehouse.statements", "{statement}", "Statements that Snowflake was sent in the last 24 hours."
+    "adventureworks.warehouse.statements", "{statement}", "Number of statements sent to Snowflake in the last 24 hours."
 )
 
 METRICS = (BEHIND, AGE, BLOCKED, VERDICTS, SET_ASIDE, INCIDENTS, QUEUE_AGE, QUEUE_LENGTH, STATEMENTS)
@@ -74,13 +75,13 @@ class _Published:
 def of_warehouse(
     connection: Connection, marts_behind: Mapping[str, Behind], since: datetime, now: datetime
 ) -> Iterator[Figure]:
-    """Freshness, verdicts, quarantine, incidents, and the messages that wait.
+    """Yield freshness, verdicts, rows in quarantine, incidents and waiting messages.
 
-    `marts_behind`: as `due` decides; `since`: when that was first asked, for marts of which nothing tells since
-    when they are behind.
+    `marts_behind`: as decided by `due`; `since`: when it was first decided, used for marts for which it is not known
+    since when they have been due.
     """
     newest = _newest(connection)
-    blocked = _blocked(connection)
+    blocked = blocked_since(connection)
     behind = {name: _seconds(cause.since or since, now) for name, cause in marts_behind.items()}
     behind |= _refused_since(connection, now)
     verdicts: Counter[tuple[str, str]] = Counter()
@@ -102,20 +103,20 @@ def of_warehouse(
             yield Figure(VERDICTS, verdicts[kind, verdict], {"kind": kind, "verdict": verdict})
     yield from _incidents(connection)
     yield from _messages(connection, now)
-    for dag, statements in use.of_a_day(connection, now).items():
+    for dag, statements in use.statements_by_dag(connection, now).items():
         yield Figure(STATEMENTS, statements, {"dag": dag})
 
 
 def of_airflow(connection: Connection, now: datetime) -> Iterator[Figure]:
-    """Runs and tasks that wait to be started; those of a paused DAG wait for a person."""
+    """Yield the runs and tasks that wait to be started, without those of paused DAGs."""
     is_paused = "exists (select 1 from dag as d where d.dag_id = w.dag_id and d.is_paused)"
     queues = {
         "runs": f"select count(*), min(queued_at) from dag_run as w where state = 'queued' and not {is_paused}",
         "tasks": "select count(*), min(coalesce(queued_dttm, scheduled_dttm)) from task_instance as w"
         f" where state in ('scheduled', 'queued') and not {is_paused}",
     }
-    for name, question in queues.items():
-        yield from _queue(name, connection.execute(question.encode()).fetchone(), now)
+    for name, query in queues.items():
+        yield from _queue(name, connection.execute(query.encode()).fetchone(), now)
 
 
 def _newest(connection: Connection) -> dict[str, _Published]:
@@ -124,24 +125,11 @@ def _newest(connection: Connection) -> dict[str, _Published]:
         " join (select asset, max(version) as version from ops.publication group by asset) as n"
         " on n.asset = p.asset and n.version = p.version"
     ).fetchall()
-    return {
-        # After a colon, a verdict counts what it warns of.
-        asset: _Published(version, at, verdict.partition(":")[0], set_aside)
-        for asset, version, at, verdict, set_aside in rows
-    }
-
-
-def _blocked(connection: Connection) -> set[str]:
-    """Assets whose newest data was refused, as `warehouse.state` has it."""
-    rows = connection.execute(
-        "select asset from ops.watermark where blocked"
-        " union select asset from ops.incident where status <> 'resolved' and severity = 'error'"
-    )
-    return {asset for (asset,) in rows}
+    return {asset: _Published(version, at, verdict, set_aside) for asset, version, at, verdict, set_aside in rows}
 
 
 def _refused_since(connection: Connection, now: datetime) -> dict[str, float]:
-    """Seconds since the first refused change of each table after its last good one."""
+    """Return, for each table, the seconds since the first refused change after its last good one."""
     refused = _pairs(
         connection,
         "select c.asset, min(c.detected_at) from ops.change as c"
@@ -153,14 +141,14 @@ def _refused_since(connection: Connection, now: datetime) -> dict[str, float]:
 
 
 def _incidents(connection: Connection) -> Iterator[Figure]:
-    question = "select severity, count(*) from ops.incident where status <> 'resolved' group by severity"
-    found = dict(_pairs(connection, question))
+    query = "select severity, count(*) from ops.incident where status <> 'resolved' group by severity"
+    found = dict(_pairs(connection, query))
     for severity in _SEVERITIES:
         yield Figure(INCIDENTS, found.get(severity, 0), {"severity": severity})
 
 
 def _messages(connection: Connection, now: datetime) -> Iterator[Figure]:
-    """Messages that nobody took yet; what is only due later (quiet hours) does not wait."""
+    """Yield the messages not accepted yet, without those that are only due later (quiet hours)."""
     row = connection.execute(
         "select count(*), min(created) from ops.outbox where sent_at is null and given_up_at is null"
         " and (not_before <= %s or attempts > 0)",
@@ -176,9 +164,9 @@ def _queue(name: str, found: tuple[Any, ...] | None, now: datetime) -> Iterator[
 
 
 def _seconds(since: datetime, now: datetime) -> float:
-    # The clocks of two machines may differ a little; nothing is newer than now.
+    # The clocks of two machines may differ slightly, but no age is negative.
     return max(0.0, (now - since).total_seconds())
 
 
-def _pairs(connection: Connection, question: str) -> list[tuple[str, Any]]:
-    return [(row[0], row[1]) for row in connection.execute(question.encode())]
+def _pairs(connection: Connection, query: str) -> list[tuple[str, Any]]:
+    return [(row[0], row[1]) for row in connection.execute(query.encode())]

@@ -1,7 +1,7 @@
-"""Figures on their way to an OpenTelemetry collector: off unless OTEL_EXPORTER_OTLP_… names one.
+"""Exports metrics to an OpenTelemetry collector; off unless OTEL_EXPORTER_OTLP_… names one.
 
-A collector that is down, slow or wrongly named costs a log line. Figures are read by the caller's thread and kept;
-another thread sends what is kept, so that nothing waits for the network.
+A collector that is down, slow or misconfigured costs a log line. The caller's thread reads and stores the figures;
+another thread sends what is stored, so that the caller never waits for the network.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ Read = Callable[[], Iterable[Figure]]
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 SERVICE = "adventureworks"
-FIGURES_AGE = Metric("adventureworks.watch.age", "s", "How long ago the watch last read all of these figures.")
-LAST_WORD_MILLISECONDS = 2000
-"""So long the end of the process waits for the last figures to be taken."""
+FIGURES_AGE = Metric("adventureworks.watch.age", "s", "Time since the watch last read all of these metrics.")
+SHUTDOWN_TIMEOUT_MILLISECONDS = 2000
+"""Timeout for sending the last figures when the process ends."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Taken:
-    """What one reader read last."""
+class _Reading:
+    """The figures that a reader last returned."""
 
     at: float
     figures: Sequence[Figure]
@@ -43,39 +43,39 @@ class _Taken:
 
 
 class Telemetry:
-    """Offers the newest figures to the configured collector. No method raises."""
+    """Exports the newest figures to the configured collector. No method raises."""
 
-    def __init__(self, forget_after: float, environment: str = "") -> None:
-        """`forget_after`: seconds after which figures are too old to be offered; `environment`: whose they are."""
-        self._forget_after = forget_after
+    def __init__(self, max_age: float, environment: str = "") -> None:
+        """`max_age`: seconds after which figures are too old to be sent; `environment`: added to the resource."""
+        self._max_age = max_age
         self._environment = environment
         self._started = time.monotonic()
-        self._taken: dict[int, _Taken] = {}
+        self._readings: dict[int, _Reading] = {}
         self._provider: MeterProvider | None = None
         if is_configured():
             try:
                 self._provider = self._start()
             except Exception:
-                log.exception("No metrics are sent: the settings OTEL_… cannot be used.")
+                log.exception("No metrics are sent: the OTEL_… settings are not usable.")
 
-    def take(self, *readers: Read) -> None:
-        """Reads new figures in place of those before, if anybody wants them; those of a reader that fails stay."""
+    def refresh(self, *readers: Read) -> None:
+        """Read new figures if a collector is configured; if a reader fails, its last figures are kept."""
         if self._provider is None:
             return
         for place, read in enumerate(readers):
-            self._taken.setdefault(place, _Taken(self._started, ()))
+            self._readings.setdefault(place, _Reading(self._started, ()))
             try:
-                self._taken[place] = _Taken(time.monotonic(), tuple(read()))
+                self._readings[place] = _Reading(time.monotonic(), tuple(read()))
             except Exception as error:
-                # Not its text: it may hold an address.
-                log.warning("Some figures for the metrics could not be read: %s", type(error).__name__)
+                # Only the type: the message may contain an address.
+                log.warning("Some metrics could not be read: %s", type(error).__name__)
 
     def close(self) -> None:
-        """Sends what was read last, if that is possible at once."""
+        """Send what was read last, if the collector accepts it within a short timeout."""
         if self._provider is None:
             return
         try:
-            self._provider.shutdown(timeout_millis=LAST_WORD_MILLISECONDS)
+            self._provider.shutdown(timeout_millis=SHUTDOWN_TIMEOUT_MILLISECONDS)
         except Exception as error:
             log.warning("The last metrics were not sent: %s", type(error).__name__)
         self._provider = None
@@ -86,12 +86,12 @@ class Telemetry:
         from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
         from opentelemetry.sdk.resources import Resource
 
-        told = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+        configured = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
         ours = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": SERVICE}
         if self._environment:
             ours["deployment.environment.name"] = self._environment
-        resource = Resource.create({name: value for name, value in ours.items() if f"{name}=" not in told})
-        # Of its own, not the process's: Airflow may have set one up there for its own metrics.
+        resource = Resource.create({name: value for name, value in ours.items() if f"{name}=" not in configured})
+        # Use a separate provider, because Airflow may have set the global one for its own metrics.
         provider = MeterProvider([PeriodicExportingMetricReader(_exporter())], resource, shutdown_on_exit=False)
         meter = provider.get_meter(SERVICE)
         for metric in METRICS:
@@ -112,21 +112,23 @@ class Telemetry:
         def observe(_: CallbackOptions) -> Iterable[Observation]:
             return [
                 Observation(figure.value, figure.labels)
-                for taken in list(self._taken.values())
-                if taken.age() <= self._forget_after
-                for figure in taken.figures
+                for reading in list(self._readings.values())
+                if reading.age() <= self._max_age
+                for figure in reading.figures
                 if figure.metric is metric
             ]
 
         return observe
 
     def _age(self) -> float:
-        """Of the oldest figures: one reader that fails is enough to worry about."""
-        return max((taken.age() for taken in list(self._taken.values())), default=time.monotonic() - self._started)
+        """Return the age of the oldest figures, so that a single failing reader shows up."""
+        return max(
+            (reading.age() for reading in list(self._readings.values())), default=time.monotonic() - self._started
+        )
 
 
 def is_configured() -> bool:
-    """Whether the environment names a collector, and does not forbid to send metrics there."""
+    """Return whether the environment names a collector and does not disable metrics."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return False
     if os.environ.get("OTEL_METRICS_EXPORTER", "otlp").strip().lower() == "none":
@@ -135,7 +137,7 @@ def is_configured() -> bool:
 
 
 def _exporter() -> MetricExporter:
-    """OTLP over HTTP, or over gRPC where the environment asks for it."""
+    """Return an exporter for OTLP over HTTP, or over gRPC if the environment requests it."""
     if next((value for name in PROTOCOLS if (value := os.environ.get(name))), "") == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as OverGrpc
 

@@ -1,7 +1,7 @@
-"""The thin layer between Airflow and the platform: what the DAG files are wired from.
+"""The thin layer between Airflow and the platform: the building blocks of the DAG files.
 
-Everything it calls is plain Python that knows nothing of Airflow. Heavy imports happen inside the tasks: a DAG file is
-parsed again and again.
+Everything it calls is plain Python without Airflow. Heavy imports happen inside the tasks, because Airflow parses each
+DAG file again and again.
 """
 
 from adventureworks.orchestration.analyses import analysis

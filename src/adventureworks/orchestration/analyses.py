@@ -1,4 +1,4 @@
-"""The tasks of every downstream DAG: thin calls of `adventureworks.marts`, imported when they run."""
+"""The tasks of every downstream DAG: thin wrappers around `adventureworks.marts`, which is imported at run time."""
 
 from __future__ import annotations
 
@@ -12,59 +12,59 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from adventureworks.catalog import ANALYSES, is_tolerant, marts_of
 from adventureworks.orchestration import lineage
-from adventureworks.orchestration.schedules import SETTLED_ALIAS, asset, current_run_id, tell_if_settled
+from adventureworks.orchestration.schedules import SETTLED_ALIAS, announce_if_settled, asset, current_run_id
 from adventureworks.settings import settings
 
 
 def analysis(dag_id: str) -> None:
-    """The steps of a downstream DAG: build, gate, publish, and deliver where it reports."""
+    """Define the steps of a downstream DAG: build, gate, publish, and deliver if the DAG has reports."""
     marts = [asset(mart.name) for mart in marts_of(dag_id)]
 
     @task
     def build() -> None:
-        """Computes the changed months into staging; those that come out the same are not published again.
+        """Compute the changed months into staging; months whose result is the same are not published again.
 
-        Skips the run if nothing changed, or if an input is due itself: its publication starts the next run.
+        Skips the run if nothing changed, or if an input is itself due: publishing that input starts the next run.
         """
         from adventureworks.marts.build import build as compute
 
-        lineage.build_starts(dag_id)
+        lineage.build_started(dag_id)
         _skip_if_nothing_to_do(compute(settings(), dag_id, current_run_id()))
 
     @task
     def gate() -> None:
-        """Holds the candidates against their contracts and checks."""
-        from adventureworks.marts.gate import gate as hold
+        """Validate the candidates against their contracts and checks."""
+        from adventureworks.marts.gate import gate as validate
 
-        with _owners_told():
-            step = hold(settings(), dag_id, current_run_id())
+        with _owners_notified():
+            step = validate(settings(), dag_id, current_run_id())
         if step is not None:
             lineage.build_abandoned(dag_id)
         _skip_if_nothing_to_do(step)
 
     @task(inlets=marts, outlets=marts if is_tolerant(dag_id) else [*marts, SETTLED_ALIAS])
     def publish(outlet_events: Any = None, asset_state_store: Any = None) -> None:
-        """Publishes the marts in one transaction, then their events."""
+        """Publish the marts in one transaction, then send their events."""
         from adventureworks.due import NothingToDo
         from adventureworks.marts.publish import publish as replace_months
-        from adventureworks.orchestration.notify import tell as send
+        from adventureworks.orchestration.notify import notify_owners
 
-        with _owners_told():
+        with _owners_notified():
             outcome = replace_months(settings(), dag_id, current_run_id())
         if isinstance(outcome, NothingToDo):
             lineage.build_abandoned(dag_id)
             raise AirflowSkipException(f"Nothing to compute: {outcome.reason}.")
-        # Airflow tells of every outlet. A mart that came out the same has to be among them: its event also starts DAGs
-        # that do not subscribe to an input that they share with it.
+        # Airflow sends an event for every outlet. Unchanged marts must be among them: their events also start DAGs that
+        # do not subscribe to the inputs that they share with these marts.
         for version in (*outcome.published, *outcome.confirmed):
             print(f"{version.asset}: version {version.version}, {version.rows:,} rows, {version.verdict}")
             outlet_events[asset(version.asset)].extra = version.as_extra()
             asset_state_store[asset(version.asset)].set("verdict", version.as_extra())
             asset_state_store[asset(version.asset)].set("watermark", {"input_versions": dict(version.inputs)})
         if not is_tolerant(dag_id):
-            tell_if_settled(outlet_events)
+            announce_if_settled(outlet_events)
         lineage.marts_published()
-        send((), outcome.resolved, outcome.notices)
+        notify_owners((), outcome.resolved, outcome.notices)
 
     published = build() >> gate() >> publish()
     if ANALYSES[dag_id].reports:
@@ -72,50 +72,50 @@ def analysis(dag_id: str) -> None:
 
 
 def deliver(dag_id: str) -> Any:
-    """The task that files the reports of every month that shows something new."""
+    """Return the task that files the reports of every month with new content."""
 
-    # Also where nothing was computed: a file may be lost, or a delivery have failed.
+    # It also runs if nothing was computed: a file may be missing, or an earlier delivery may have failed.
     @task(task_id="deliver", trigger_rule=TriggerRule.NONE_FAILED, priority_weight=1)
     def file_reports() -> None:
-        """Files the workbook and the PDF of each month that shows something new; newer figures come first."""
+        """File the workbook and the PDF of each month with new content; stop early if newer figures can be computed."""
         from adventureworks.due import Plan
         from adventureworks.marts.plan import plan
-        from adventureworks.orchestration.notify import tell_pending
+        from adventureworks.orchestration.notify import send_pending
         from adventureworks.orchestration.storage import report_folder
         from adventureworks.reports import delivery
 
-        # Figures come first, where both want the processor.
+        # Computing figures takes precedence over reports when both need the processor.
         os.nice(10)
         known = settings()
         folder = report_folder(known)
-        left = list(delivery.months_stale(known, folder))
-        if not left:
-            raise AirflowSkipException("No month shows anything new.")
+        remaining = list(delivery.stale_months(known, folder))
+        if not remaining:
+            raise AirflowSkipException("No month has anything new to report.")
         try:
-            for done in delivery.deliver_each(known, folder, list(left), current_run_id()):
+            for done in delivery.deliver_all(known, folder, list(remaining), current_run_id()):
                 print(f"{done.month}: {done.status}")
-                left.remove(done.month)
+                remaining.remove(done.month)
                 step = plan(known, dag_id)
-                if left and isinstance(step, Plan) and not step.refused:
-                    print(f"There are newer figures. The next run files {', '.join(left)}.")
+                if remaining and isinstance(step, Plan) and not step.refused:
+                    print(f"There are newer figures. The next run files {', '.join(remaining)}.")
                     break
         finally:
-            tell_pending()
+            send_pending()
 
     return file_reports()
 
 
 @contextmanager
-def _owners_told() -> Iterator[None]:
-    """Where the gate refuses marts, tells their owners and fails the task for good."""
-    from adventureworks.marts.gate import GateClosed
-    from adventureworks.orchestration.notify import tell as send
+def _owners_notified() -> Iterator[None]:
+    """If the gate refuses marts, notify their owners and fail the task without retries."""
+    from adventureworks.marts.gate import MartRefused
+    from adventureworks.orchestration.notify import notify_owners
 
     try:
         yield
-    except GateClosed as closed:
-        send(closed.opened)
-        raise AirflowFailException(str(closed)) from None
+    except MartRefused as refused:
+        notify_owners(refused.opened)
+        raise AirflowFailException(str(refused)) from None
 
 
 def _skip_if_nothing_to_do(step: Any) -> None:

@@ -1,4 +1,4 @@
-"""The channels: Slack and a mail server, as Airflow has connections for them."""
+"""The message channels, Slack and a mail server, for which Airflow holds the connections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from urllib.error import URLError
 from adventureworks.errors import PlatformError
 from adventureworks.messaging.addresses import addresses
 from adventureworks.messaging.recipients import EMAIL, SLACK
-from adventureworks.messaging.sending import Channel, NotTaken
+from adventureworks.messaging.sending import Channel, NotSent
 from adventureworks.messaging.store import REFUSED_PAUSE, Message
 from adventureworks.settings import Settings
 from adventureworks.texts.plain import plain
@@ -28,28 +28,28 @@ from adventureworks.texts.plain import plain
 SENDER = "adventureworks@localhost"
 SLACK_TIMEOUT_SECONDS = 60
 SMTP_TIMEOUT_SECONDS = 20
-"""For a command. The connection itself waits as long as Airflow's connection says (`timeout`, 30 s)."""
+"""Timeout for one SMTP command. Connecting uses the timeout of Airflow's connection (`timeout`, 30 s)."""
 END_OF_MAIL_TIMEOUT_SECONDS = 600
-"""For the answer to a whole mail, as RFC 5321 (4.5.3.2.6) wants it: who does not wait for it sends the mail again."""
+"""Timeout for the reply to a complete mail (RFC 5321, 4.5.3.2.6): a client that gives up earlier sends it twice."""
 SMTP_PORT, SMTPS_PORT, SUBMISSION_PORT = 25, 465, 587
-_SEND_IT = 354
-_WANTS_LOGIN = 530
-_DOT_AT_BEGIN = re.compile(rb"^\.", re.MULTILINE)
-_REFUSED_FOR_GOOD = range(550, 560)
-"""What a mail server says of one mail or one recipient, not of its own state."""
+_START_MAIL_INPUT = 354
+_LOGIN_REQUIRED = 530
+_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
+_REFUSED_PERMANENTLY = range(550, 560)
+"""Reply codes that concern one mail or one recipient, not the state of the mail server."""
 
 
 log = logging.getLogger(__name__)
 
 
 class Slack:
-    """The Slack channels behind incoming webhooks; a recipient is the name of an Airflow connection."""
+    """Slack channels with incoming webhooks; a recipient is the id of an Airflow connection."""
 
     def send(self, message: Message) -> None:
-        """Posts one message; NotTaken where Slack answers anything but 200."""
+        """Post one message. Raises NotSent if Slack answers anything but 200."""
         from airflow.providers.slack.hooks.slack_webhook import SlackWebhookHook
 
-        # Without Slack's own retries and log lines: a second try is ours to make, and the address is a secret.
+        # Disable the client's own retries and log lines: the outbox retries, and the webhook address is a secret.
         quiet = logging.getLogger(f"{__name__}.slack")
         quiet.setLevel(logging.CRITICAL)
         try:
@@ -67,38 +67,38 @@ class Slack:
                 unfurl_media=False,
             )
         except URLError as error:
-            raise NotTaken(reason(error)) from None
+            raise NotSent(reason(error)) from None
         except (OSError, HTTPException) as error:
-            # What goes wrong before all of it is sent is a URLError.
-            raise NotTaken(f"no answer: {reason(error)}", doubtful=True) from None
+            # An error before the whole request is sent is a URLError, so Slack may have received this message.
+            raise NotSent(f"no answer: {reason(error)}", maybe_sent=True) from None
         except Exception as error:
-            raise NotTaken(reason(error)) from None
+            raise NotSent(reason(error)) from None
         if answer.status_code != 200:
             pause = _seconds(answer.headers)
-            doubtful = answer.status_code == HTTPStatus.GATEWAY_TIMEOUT
-            raise NotTaken(f"the server answers {answer.status_code}", pause, doubtful)
+            maybe_sent = answer.status_code == HTTPStatus.GATEWAY_TIMEOUT
+            raise NotSent(f"the server answers {answer.status_code}", pause, maybe_sent)
 
 
 class Email:
-    """The mail server; a recipient is an address."""
+    """A mail server; a recipient is an address."""
 
     def __init__(self, connection_id: str) -> None:
         self._connection_id = connection_id
 
     def send(self, message: Message) -> None:
-        """Sends one mail; NotTaken where the server does not take it."""
+        """Send one mail. Raises NotSent if the server does not accept it."""
         try:
             with mail_server(self._connection_id) as hook:
-                mail = composed(message, hook.from_email or SENDER)
-                # The hook's own method sends no text part, and tries six times whatever the server says.
-                _hand_over(hook._smtp_client, mail)
-        except NotTaken:
+                mail = compose_mail(message, hook.from_email or SENDER)
+                # The hook's own method sends no text part and makes six attempts whatever the server answers.
+                _transmit(hook._smtp_client, mail)
+        except NotSent:
             raise
         except Exception as error:
-            raise NotTaken(reason(error), REFUSED_PAUSE if _refuses_this_one(error) else None) from None
+            raise NotSent(reason(error), REFUSED_PAUSE if _is_refused_permanently(error) else None) from None
 
     def check(self) -> str:
-        """The address of the mail server, which answers and takes the login. Raises PlatformError if it does not."""
+        """Return the address of the mail server. Raises PlatformError if it does not answer or accept the login."""
         try:
             with mail_server(self._connection_id) as hook:
                 return f"{hook.host}:{hook._smtp_client.sock.getpeername()[1]}"
@@ -111,15 +111,15 @@ class Email:
 
 
 def flag(value: Any) -> bool:
-    """An option of a connection's extra as a truth value: in a connection that is written as a URI it is a text."""
+    """Return an option of a connection's extra as a boolean; a connection given as a URI holds it as a string."""
     return str(value).strip().lower() not in ("", "0", "false", "no", "off", "none")
 
 
 def mail_server(connection_id: str) -> Any:
-    """A connection to the mail server, logged in: a context that gives Airflow's hook.
+    """Return a context manager that logs in to the mail server and yields Airflow's hook.
 
-    Airflow's own hook speaks TLS from the first byte on any port, then asks for STARTTLS as well. Here the port says
-    which of them, unless the connection's extra does.
+    By default Airflow's hook uses TLS from the first byte on any port and then also requests STARTTLS. Here the port
+    determines which of the two is used, unless the connection's extra does.
     """
     from airflow.providers.smtp.hooks.smtp import SmtpHook
 
@@ -130,14 +130,13 @@ def mail_server(connection_id: str) -> Any:
 
         @property
         def smtp_retry_limit(self) -> int:
-            return 0  # Another try is the outbox's to make.
+            return 0  # The outbox retries.
 
         @property
         def use_ssl(self) -> bool:
             if "disable_ssl" in self._extra:
                 return not flag(self._extra["disable_ssl"])
-            # As Airflow reads it: without STARTTLS there is TLS from the first byte, but not on ports that never have
-            # it.
+            # As in Airflow, without STARTTLS there is TLS from the first byte, except on ports that never use it.
             only_tls = flag(self._extra.get("disable_tls", False)) and self.port not in (SMTP_PORT, SUBMISSION_PORT)
             return only_tls or self.port in (None, 0, SMTPS_PORT)
 
@@ -155,7 +154,7 @@ def mail_server(connection_id: str) -> Any:
 
         @property
         def ssl_context(self) -> str | None:
-            # Between mail servers on port 25 certificates can rarely be verified, and plain text is the alternative.
+            # On port 25, between mail servers, certificates can rarely be verified, and the alternative is plain text.
             return self._extra.get("ssl_context", "none" if self._is_opportunistic else None)
 
         @property
@@ -166,36 +165,39 @@ def mail_server(connection_id: str) -> Any:
     return Hook(smtp_conn_id=connection_id)
 
 
-def _hand_over(server: smtplib.SMTP, mail: EmailMessage) -> None:
-    """Sends a mail with little patience for each command, and much for the answer to the whole mail."""
+def _transmit(server: smtplib.SMTP, mail: EmailMessage) -> None:
+    """Send a mail with a short timeout for each command and a long one for the reply to the complete mail."""
 
     def data(content: bytes) -> tuple[int, bytes]:
-        code, said = server.docmd("DATA")
-        if code != _SEND_IT:
-            raise smtplib.SMTPDataError(code, said)
+        code, reply = server.docmd("DATA")
+        if code != _START_MAIL_INPUT:
+            raise smtplib.SMTPDataError(code, reply)
         server.sock.settimeout(END_OF_MAIL_TIMEOUT_SECONDS)  # type: ignore[union-attr]
         lines = content if content.endswith(b"\r\n") else content + b"\r\n"
-        server.send(_DOT_AT_BEGIN.sub(b"..", lines) + b".\r\n")
+        server.send(_LEADING_DOT.sub(b"..", lines) + b".\r\n")
         try:
             return server.getreply()
         except (OSError, smtplib.SMTPServerDisconnected) as error:
-            raise NotTaken(f"no answer to the whole mail: {reason(error)}", doubtful=True) from None
+            raise NotSent(f"no reply to the complete mail: {reason(error)}", maybe_sent=True) from None
 
     server.sock.settimeout(SMTP_TIMEOUT_SECONDS)  # type: ignore[union-attr]
-    # The library has one timeout for everything; the rest of its way to send a mail is right.
+    # smtplib has one timeout for everything; otherwise its way of sending a mail is right.
     server.data = data  # type: ignore[assignment, method-assign]
     refused = server.send_message(mail)
     for answer in refused.values():
         log.warning("One of several recipients of a mail was refused: %s.", _answer(answer[0], answer[1]))
 
 
-def composed(message: Message, sender: str) -> EmailMessage:
-    """The mail as it goes out: text, HTML with its images, attachments. NotTaken where the recipient is no address."""
+def compose_mail(message: Message, sender: str) -> EmailMessage:
+    """Return the mail to send: text, HTML with its images, attachments.
+
+    Raises NotSent if the recipient is not an address.
+    """
     content = message.content
     try:
         recipients = addresses(message.recipient)
     except ValueError:
-        raise NotTaken("the recipient is not a mail address", REFUSED_PAUSE) from None
+        raise NotSent("the recipient is not a mail address", REFUSED_PAUSE) from None
     domain = sender.rpartition("@")[2].strip(" >") or "localhost"
     mail = EmailMessage()
     mail["Subject"] = " ".join(plain(content.subject).split())
@@ -203,10 +205,10 @@ def composed(message: Message, sender: str) -> EmailMessage:
     mail["To"] = ", ".join(recipients)
     mail["Date"] = formatdate()
     mail["Auto-Submitted"] = "auto-generated"
-    # The same at every try: who gets it twice all the same can tell.
+    # The same on every attempt, so that a recipient who still gets the mail twice can recognise the duplicate.
     mail["Message-ID"] = f"<{message.message_id}@{domain}>"
     if message.thread:
-        # So mail programs show report and recovery as one conversation.
+        # Mail programs then show the report and the recovery as one conversation.
         mail["References"] = f"<{message.thread}@{domain}>"
     mail.set_content(content.text)
     mail.add_alternative(content.html, subtype="html")
@@ -225,7 +227,7 @@ def composed(message: Message, sender: str) -> EmailMessage:
 
 
 def configured(known: Settings) -> dict[str, Channel]:
-    """The channels that Airflow has a connection for."""
+    """Return the channels for which Airflow has a connection."""
     found: dict[str, Channel] = {}
     if _is_configured(known.slack_connection):
         found[SLACK] = Slack()
@@ -235,14 +237,14 @@ def configured(known: Settings) -> dict[str, Channel]:
 
 
 def ui_url(known: Settings) -> str:
-    """The address of Airflow's UI."""
+    """Return the address of Airflow's UI."""
     from airflow.sdk.configuration import conf
 
     return known.ui_url or str(conf.get("api", "base_url", fallback="") or "")
 
 
 def reason(error: BaseException) -> str:
-    """Why something was not sent, without anything that a server or an address may give away."""
+    """Return why something was not sent, without anything confidential from a server's answer or an address."""
     if isinstance(error, PlatformError):
         return error.cause.rstrip(".")
     if isinstance(error, URLError) and isinstance(error.reason, Exception):
@@ -254,16 +256,16 @@ def reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "the server does not answer in time"
     if isinstance(error, socket.gaierror):
-        return "the name of the server is not known, or cannot be looked up now"
+        return "the server name is unknown or cannot be resolved at the moment"
     if isinstance(error, ConnectionRefusedError):
         return "the connection is refused: nothing listens at this address and port"
     if isinstance(error, ConnectionError):
         return "the server closed the connection"
     if isinstance(error, HTTPException):
-        return "the server does not answer as a web server does"
+        return "the server does not answer like a web server"
     if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno > 0:
         return os.strerror(error.errno)
-    # Airflow words a lost connection anew, and drops what it was.
+    # Airflow replaces the error of a lost connection; the original is only in the context.
     if isinstance(error.__context__, smtplib.SMTPException):
         return reason(error.__context__)
     return type(error).__name__
@@ -271,8 +273,8 @@ def reason(error: BaseException) -> str:
 
 def _tls_reason(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        said = _CERTIFICATE.get(error.verify_code, f"cannot be verified ({error.verify_message})")
-        return f"the certificate of the server {said}"
+        problem = _CERTIFICATE_PROBLEMS.get(error.verify_code, f"cannot be verified ({error.verify_message})")
+        return f"the certificate of the server {problem}"
     if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
         return "the server broke off the TLS handshake"
     kind = str(error.reason or "").lower()
@@ -283,45 +285,45 @@ def _tls_reason(error: ssl.SSLError) -> str:
     return f"TLS fails ({kind.replace('_', ' ') or type(error).__name__})"
 
 
-_CERTIFICATE = {
+_CERTIFICATE_PROBLEMS = {
     9: "is not valid yet",
     10: "has expired",
-    **dict.fromkeys((18, 19, 20, 21), "is not trusted: no authority that this machine knows has signed it"),
+    **dict.fromkeys((18, 19, 20, 21), "is not trusted: it is not signed by an authority that this machine trusts"),
     62: "is for another host name",
     64: "is for another address",
 }
-"""By OpenSSL's codes (X509_V_ERR_…)."""
+"""OpenSSL's error codes (X509_V_ERR_…) -> what is wrong with the certificate."""
 
 
 def _smtp_reason(error: smtplib.SMTPException) -> str:
     if isinstance(error, smtplib.SMTPServerDisconnected):
-        # The library says the same of a server that is silent for too long.
+        # smtplib raises the same error if the server does not answer in time.
         return reason(error.__context__ if isinstance(error.__context__, TimeoutError) else ConnectionResetError())
     if isinstance(error, smtplib.SMTPNotSupportedError):
-        said = str(error).upper()
-        if "STARTTLS" in said:
+        message = str(error).upper()
+        if "STARTTLS" in message:
             return "the server does not offer STARTTLS; to send in plain text set disable_tls"
-        return "the server offers no login" if "AUTH" in said else "the server does not take such an address"
+        return "the server offers no login" if "AUTH" in message else "the server does not accept such an address"
     status = _smtp_status(error)
     if status is None:
         return type(error).__name__
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return _answer(*next(iter(error.recipients.values())))
-    said = _answer(status, getattr(error, "smtp_error", b""))
+    answer = _answer(status, getattr(error, "smtp_error", b""))
     if isinstance(error, smtplib.SMTPAuthenticationError):
-        return f"{said}: it refuses the login"
-    if isinstance(error, smtplib.SMTPSenderRefused) and ":" not in said:
-        return f"{said}: it refuses the sender (from_email)"
-    return said
+        return f"{answer}: it refuses the login"
+    if isinstance(error, smtplib.SMTPSenderRefused) and ":" not in answer:
+        return f"{answer}: it refuses the sender (from_email)"
+    return answer
 
 
 def _answer(status: int, words: bytes | str) -> str:
-    """The server's answer: its number, and what it means. Its words may hold names."""
+    """Return the code of a server's answer and what it means; its text is left out, as it may contain names."""
     text = (words.decode(errors="replace") if isinstance(words, bytes) else str(words)).lower()
-    meanings = {"starttls": "it asks for STARTTLS first", "relay": "it does not relay mail to this recipient"}
-    meaning = next((said for word, said in meanings.items() if word in text), "")
-    if not meaning and status == _WANTS_LOGIN:
-        meaning = "it asks for a login first"
+    meanings = {"starttls": "it requires STARTTLS first", "relay": "it does not relay mail to this recipient"}
+    meaning = next((meaning for word, meaning in meanings.items() if word in text), "")
+    if not meaning and status == _LOGIN_REQUIRED:
+        meaning = "it requires a login first"
     return f"the server answers {status}{': ' if meaning else ''}{meaning}"
 
 
@@ -347,11 +349,11 @@ def _smtp_status(error: Exception) -> int | None:
     return None
 
 
-def _refuses_this_one(error: Exception) -> bool:
-    return _smtp_status(error) in _REFUSED_FOR_GOOD
+def _is_refused_permanently(error: Exception) -> bool:
+    return _smtp_status(error) in _REFUSED_PERMANENTLY
 
 
 def _seconds(headers: Mapping[str, Any]) -> timedelta | None:
-    """How long Slack wants to be left alone."""
+    """Return how long Slack asks to wait before the next attempt."""
     value = str(next((text for name, text in headers.items() if name.lower() == "retry-after"), ""))
     return timedelta(seconds=min(int(value), 3600)) if value.isdigit() else None

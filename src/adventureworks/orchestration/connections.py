@@ -1,4 +1,4 @@
-"""The source as an Airflow connection, `ADVENTUREWORKS_SOURCE=airflow:mssql_default`, which only Airflow knows."""
+"""The source given as an Airflow connection: `ADVENTUREWORKS_SOURCE=airflow:mssql_default`."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _SCHEMES = {"mssql": "mssql", "postgres": "postgresql", "postgresql": "postgresq
 
 
 def with_source(settings: Settings) -> Settings:
-    """The settings; where they name an Airflow connection as source, with the URL that it stands for.
+    """Return the settings; if their source is an Airflow connection, with the URL of that connection.
 
-    Raises PlatformError where there is no such connection, or it is of another kind.
+    Raises PlatformError if there is no such connection or it has an unsupported type.
     """
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
@@ -42,11 +42,11 @@ def with_source(settings: Settings) -> Settings:
 
 
 def url_of(connection: Connection, name: str) -> str:
-    """The URL that a connection stands for; its extra fields become options. Holds the password."""
+    """Return a connection as a URL, including its password; its extra fields become options."""
     scheme = _SCHEMES.get(connection.conn_type or "")
     if scheme is None:
         raise PlatformError(
-            f"The Airflow connection {name} is of the type {connection.conn_type}.", "A source is mssql or postgres."
+            f"The Airflow connection {name} has the type {connection.conn_type}.", "A source must be mssql or postgres."
         )
     account = quote(connection.login or "", safe="")
     if connection.password:

@@ -1,8 +1,8 @@
-"""Start every analysis that is due, or has reports to deliver again, and that no event has started.
+"""The dispatcher: it starts every analysis that is due, or has reports to redeliver, and that no event has started.
 
-Events come first, so an analysis gets a moment before it is started here. Why it was due is in the configuration of its
-run, where the UI shows it. A run's id names what it computes and which try it is, so two dispatchers that see the same
-cannot start it twice.
+Events have priority, so an analysis gets a moment before it is started here. The reason why it was due is in the
+configuration of its run, where the UI shows it. A run's id encodes what it computes and the number of the attempt, so
+two dispatchers that see the same state cannot start it twice.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from adventureworks.catalog import MARTS, marts_of, outside_inputs
+from adventureworks.catalog import marts_of, outside_inputs, producer_of
 from adventureworks.due import Decisions
-from adventureworks.incidents.sweep import INGESTION
 from adventureworks.marts.plan import decide_now
 from adventureworks.settings import Settings
 from adventureworks.starts import active_dags, may_start, states_of
@@ -21,9 +20,9 @@ from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.state import is_laid_out
 
 GRACE = timedelta(seconds=2)
-"""How long an analysis may be due before it is started here: an event needs a moment to start it."""
+"""How long an analysis may be due before it is started here, so that an event can start it first."""
 GRACE_WHILE_INPUTS_RUN = timedelta(seconds=4)
-"""The same while a run that publishes its inputs has not ended: it has yet to send its events."""
+"""The same while a run that publishes its inputs has not ended, as its events are still to come."""
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +37,18 @@ class Start:
 
 
 class Dispatcher:
-    """Tracks how long each analysis has been startable."""
+    """Tracks how long each analysis has been runnable."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._startable_since: dict[str, datetime] = {}
 
     def round(self, warehouse: Connection, airflow: Connection, now: datetime) -> list[Start]:
-        """Start what is due now; return what was started."""
+        """Start what is due now and return what was started."""
         if not is_laid_out(warehouse):
             return []
         decisions = decide_now(self._settings, warehouse)
-        ready = may_start(decisions, states_of(airflow, decisions.startable), now) if decisions.startable else {}
+        ready = may_start(decisions, states_of(airflow, decisions.runnable), now) if decisions.runnable else {}
         self._startable_since = {dag: self._startable_since.get(dag, now) for dag in ready}
         if not ready:
             return []
@@ -58,13 +57,13 @@ class Dispatcher:
             start
             for dag, run_id in ready.items()
             if now - self._startable_since[dag] >= (GRACE_WHILE_INPUTS_RUN if _sources_of(dag) & active else GRACE)
-            if _started(start := Start(dag, run_id, _reason(dag, decisions)))
+            if _trigger(start := Start(dag, run_id, _reason(dag, decisions)))
         ]
 
 
 def _sources_of(dag: str) -> frozenset[str]:
-    """The DAGs that publish what an analysis reads."""
-    return frozenset(MARTS[name].dag if name in MARTS else INGESTION for name in outside_inputs(dag))
+    """Return the DAGs that publish what an analysis reads."""
+    return frozenset(producer_of(name) for name in outside_inputs(dag))
 
 
 def _reason(dag: str, decisions: Decisions) -> str:
@@ -74,7 +73,7 @@ def _reason(dag: str, decisions: Decisions) -> str:
     return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
 
 
-def _started(start: Start) -> bool:
+def _trigger(start: Start) -> bool:
     """Queue a run as `airflow dags trigger` does; False if another dispatcher was first."""
     from airflow.api.common.trigger_dag import trigger_dag
     from airflow.exceptions import DagRunAlreadyExists
@@ -86,7 +85,7 @@ def _started(start: Start) -> bool:
             start.dag,
             run_id=start.run_id,
             conf={"due": start.reason},
-            note=f"Started by the dispatcher, as no event had started it: {start.reason}",
+            note=f"Started by the dispatcher because no event had started it: {start.reason}",
             triggered_by=DagRunTriggeredByType.CLI,
             triggering_user_name="adventureworks watch",
         )

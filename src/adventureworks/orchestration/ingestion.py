@@ -1,4 +1,4 @@
-"""The tasks of `ingest_source`: thin calls of `adventureworks.gate`, imported when they run."""
+"""The tasks of `ingest_source`: thin wrappers around `adventureworks.gate`, which is imported at run time."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from typing import Any, TypedDict
 
 from airflow.sdk import get_current_context, task
 
-from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.catalog import INGESTION, SOURCE_TABLES
 from adventureworks.errors import PlatformError
 from adventureworks.orchestration import lineage
-from adventureworks.orchestration.schedules import SETTLED_ALIAS, SOURCE_ALIAS, asset, current_run_id, tell_if_settled
+from adventureworks.orchestration.schedules import (
+    SETTLED_ALIAS,
+    SOURCE_ALIAS,
+    announce_if_settled,
+    asset,
+    current_run_id,
+)
 from adventureworks.settings import settings
 
 
 class Options(TypedDict):
-    """What a person may ask of a run of `ingest_source`."""
+    """Options of a run of `ingest_source` that is started by hand."""
 
     everything: bool
     accept: Collection[str]
@@ -26,34 +32,34 @@ def options_of(conf: Mapping[str, Any] | None) -> Options:
     conf = conf or {}
     if unknown := conf.keys() - Options.__annotations__.keys():
         given = ", ".join(sorted(unknown))
-        raise PlatformError(f"ingest_source does not know the configuration {given}.", "It knows: everything, accept.")
+        raise PlatformError(f"{INGESTION} does not know the configuration {given}.", "It knows: everything, accept.")
     accept = conf.get("accept") or ()
     return Options(everything=bool(conf.get("everything")), accept=[accept] if isinstance(accept, str) else accept)
 
 
 @task.short_circuit
 def detect() -> list[list[str]]:
-    """Notes which tables changed; returns them in groups, one for each load task.
+    """Record which tables changed and return them in groups, one per load task.
 
-    If nothing changed, it returns none, and Airflow skips all other steps at once.
+    If nothing changed, the list is empty and Airflow skips all other steps.
     """
     from adventureworks.gate import detect as detection
     from adventureworks.orchestration.connections import with_source
-    from adventureworks.orchestration.notify import tell_pending
+    from adventureworks.orchestration.notify import send_pending
 
-    tell_pending()
+    send_pending()
     options = options_of(get_current_context()["dag_run"].conf)
     groups = detection.detect(with_source(settings()), current_run_id(), **options)
     if not groups and not detection.has_work(settings(), current_run_id()):
         print("No table changed.")
         return []
-    # A batch may hold nothing to load, only tables that cannot be read: the steps after the load are for them too.
+    # A batch may contain only tables that cannot be read, with nothing to load: they too need the steps after the load.
     return groups or [[]]
 
 
 @task(map_index_template="{{ tables }}")
 def load(group: list[str]) -> None:
-    """Stages the changes of a group of tables, read from one snapshot of the source."""
+    """Stage the changes of a group of tables, read from one snapshot of the source."""
     from adventureworks.gate.load import load as load_group
     from adventureworks.orchestration.connections import with_source
 
@@ -65,7 +71,7 @@ def load(group: list[str]) -> None:
 
 @task
 def check() -> None:
-    """Runs references and checks on the candidates and decides which tables may pass."""
+    """Run the reference checks and check files on the candidates and decide which tables may be published."""
     from adventureworks.gate.judge import judge
 
     judge(settings(), current_run_id())
@@ -73,26 +79,26 @@ def check() -> None:
 
 @task(outlets=[SOURCE_ALIAS, SETTLED_ALIAS])
 def publish_tables(outlet_events: Any = None) -> None:
-    """Publishes the batch in one transaction, then one event per table that changed."""
+    """Publish the batch in one transaction, then send one event per changed table."""
     from adventureworks.gate.publish import publish
 
     for version in publish(settings(), current_run_id()):
         print(f"{version.asset}: version {version.version}, {version.changed_rows:,} rows changed, {version.verdict}")
         outlet_events[SOURCE_ALIAS].add(asset(version.asset), extra=version.as_extra())
-    tell_if_settled(outlet_events)
+    announce_if_settled(outlet_events)
     lineage.tables_published()
 
 
 @task(inlets=[asset(name) for name in SOURCE_TABLES])
 def tell(asset_state_store: Any = None) -> None:
-    """Shows each table's verdict on its asset's page, and tells the owners what they have to know."""
+    """Show each table's verdict on its asset's page and notify the owners of new and resolved incidents."""
     from adventureworks.gate.publish import conclude
-    from adventureworks.orchestration.notify import tell as send
+    from adventureworks.orchestration.notify import notify_owners
 
     conclusion = conclude(settings(), current_run_id())
     for name, state in conclusion.states.items():
         for key, value in state.items():
             asset_state_store[asset(name)].set(key, value)
-    send(conclusion.opened, conclusion.resolved)
+    notify_owners(conclusion.opened, conclusion.resolved)
     for incident in conclusion.opened:
         print(incident.summary)

@@ -1,4 +1,4 @@
-"""What is dropped when it is old: the platform's records, Airflow's runs, and the logs of tasks."""
+"""Retention: drops old records of the platform, old Airflow runs and old task logs."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from adventureworks.warehouse import layout, memo, open_records, publication, us
 
 CONTENTS_KEPT = timedelta(days=30)
 FIRST_SECONDS, EVERY_SECONDS = 60.0, 86_400.0
-"""The first time comes soon: a platform may only be up for minutes each night."""
-AIRFLOWS_TABLES = (
+"""The first run comes soon after the start, because a platform may be up for only minutes each night."""
+AIRFLOW_TABLES = (
     "asset_event,callback,celery_taskmeta,celery_tasksetmeta,dag_run,deadline,import_error,job,log,revoked_token,"
     "task_instance,task_instance_history,task_reschedule,trigger,xcom"
 )
-"""Not `dag` and `dag_version`: they hold what is paused, and do not grow with the runs."""
-AIRFLOW_SECONDS = 3600.0
+"""Without `dag` and `dag_version`, which hold the paused state and do not grow with the number of runs."""
+AIRFLOW_TIMEOUT_SECONDS = 3600.0
 LOG_FOLDER = "AIRFLOW__LOGGING__BASE_LOG_FOLDER"
 
 log = logging.getLogger(__name__)
 
 
-class Tidying(threading.Thread):
-    """Drops what is old once a day until `end` is set. A failure is logged; the next day tries again."""
+class RetentionThread(threading.Thread):
+    """Thread that drops old data once a day until `end` is set. A failure is logged and retried the next day."""
 
     def __init__(self, settings: Settings, metadata_url: str, end: threading.Event) -> None:
-        super().__init__(name="tidy", daemon=True)
+        super().__init__(name="retention", daemon=True)
         self._settings, self._metadata_url, self._end = settings, metadata_url, end
 
     def run(self) -> None:
-        """Waits, tidies, and waits again."""
+        """Drop old data soon after the start and then once a day."""
         steps: dict[str, Callable[[datetime], None]] = {
             "records": partial(drop_records, self._settings),
             "runs": partial(drop_runs, self._settings, self._metadata_url),
@@ -59,13 +59,13 @@ class Tidying(threading.Thread):
                 try:
                     drop(datetime.now(UTC))
                 except Exception as error:
-                    log.warning("Old %s are not dropped: %s", what, notify.cause_of(error))
+                    log.warning("Old %s could not be dropped: %s", what, notify.cause_of(error))
 
 
 def drop_records(settings: Settings, now: datetime) -> None:
-    """Drops the platform's records that are older than `keep_days`, but for those that a decision still needs."""
+    """Drop the platform's records that are older than `keep_days`, except those that are still needed for decisions."""
     before = now - timedelta(days=settings.keep_days)
-    with open_records(settings).connect("tidy") as connection:
+    with open_records(settings).connect("retention") as connection:
         layout.prepare(connection)
         store.drop_contents(connection, now - min(CONTENTS_KEPT, timedelta(days=settings.keep_days)))
         for clear in (results.clear, use.clear, memo.clear, detect.clear, ledger.clear, notices.clear):
@@ -75,21 +75,21 @@ def drop_records(settings: Settings, now: datetime) -> None:
 
 
 def drop_runs(settings: Settings, metadata_url: str, now: datetime) -> None:
-    """Drops what Airflow keeps of runs that are older than `keep_days`, but for the last run of each DAG.
+    """Drop Airflow's records of runs that are older than `keep_days`, except the last run of each DAG.
 
-    Raises PlatformError where Airflow's own command fails.
+    Raises PlatformError if Airflow's own command fails.
     """
     before = now - timedelta(days=settings.keep_days)
     with psycopg.connect(metadata_url, connect_timeout=10) as airflow:
-        question = (
+        query = (
             "select 1 from dag_run as r where run_after < %s"
             " and exists (select 1 from dag_run as later where later.dag_id = r.dag_id and later.id > r.id) limit 1"
         )
-        if airflow.execute(question, (before,)).fetchone() is None:
-            # The command below takes seconds to start.
+        if airflow.execute(query, (before,)).fetchone() is None:
+            # Avoid the command below, which takes seconds to start.
             return
     command = [sys.executable, "-m", "airflow", "db", "clean", "--yes", "--skip-archive", "--error-on-cleanup-failure"]
-    options = ["--tables", AIRFLOWS_TABLES, "--clean-before-timestamp", before.isoformat()]
+    options = ["--tables", AIRFLOW_TABLES, "--clean-before-timestamp", before.isoformat()]
     done = subprocess.run(
         [*command, *options],
         check=False,
@@ -97,7 +97,7 @@ def drop_runs(settings: Settings, metadata_url: str, now: datetime) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=AIRFLOW_SECONDS,
+        timeout=AIRFLOW_TIMEOUT_SECONDS,
     )
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -105,7 +105,7 @@ def drop_runs(settings: Settings, metadata_url: str, now: datetime) -> None:
 
 
 def drop_logs(settings: Settings, now: datetime) -> None:
-    """Drops files of Airflow's log folder, where this process sees it, that nobody wrote to for `keep_days`."""
+    """Drop files in Airflow's log folder, if this process can see it, that were not written to for `keep_days`."""
     top = os.environ.get(LOG_FOLDER)
     if top is None:
         return
@@ -116,7 +116,7 @@ def drop_logs(settings: Settings, now: datetime) -> None:
             with suppress(FileNotFoundError):
                 if file.lstat().st_mtime < before:
                     file.unlink()
-        # A young folder may be that of a task which is about to write. One that was emptied just now goes tomorrow.
+        # A new folder may belong to a task that is about to write. A folder emptied just now is removed tomorrow.
         if folder != top and Path(folder).stat().st_mtime < yesterday:
-            with suppress(OSError):  # It holds something.
+            with suppress(OSError):  # It is not empty.
                 Path(folder).rmdir()

@@ -1,4 +1,4 @@
-"""Where reports are kept: a folder of the platform's home, or an object store that Airflow has a connection for."""
+"""The storage of reports: a folder in the platform's home, or an object store with an Airflow connection."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ STORES = {
     "abfss": ("azure", ("adlfs", "airflow.providers.microsoft.azure")),
     "adl": ("azure", ("adlfs", "airflow.providers.microsoft.azure")),
 }
-"""Scheme -> the extra of the project that brings what it needs, and what that is: the store, and its connections."""
+"""URL scheme -> the project's extra for this store, and what it installs: the file system and the Airflow provider."""
 SETTING = "ADVENTUREWORKS_REPORTS_URL"
 
 
 def report_folder(settings: Settings) -> ObjectStoragePath:
-    """The folder of all reports: `ADVENTUREWORKS_REPORTS_URL`, for example `s3://aws_default@bucket/reports`.
+    """Return the folder of all reports: `ADVENTUREWORKS_REPORTS_URL`, for example `s3://aws_default@bucket/reports`.
 
-    A named environment has a folder of its own in there.
-    Raises PlatformError where what the store needs is not installed.
+    A named environment has its own folder in it.
+    Raises PlatformError if the libraries for the store are not installed.
     """
     address = settings.reports_url or f"file://{settings.home.absolute() / 'reports'}"
     _require_libraries(address)
@@ -38,14 +38,12 @@ def report_folder(settings: Settings) -> ObjectStoragePath:
 def _require_libraries(address: str) -> None:
     scheme = urlsplit(address).scheme
     if not scheme:
-        raise PlatformError(
-            f"{SETTING} is not an address: {address}.", "Write it as file:///folder or s3://bucket/folder."
-        )
+        raise PlatformError(f"{SETTING} is not a URL: {address}.", "Write it as file:///folder or s3://bucket/folder.")
     extra, modules = STORES.get(scheme, ("", ()))
     missing = [module for module in modules if not _is_installed(module)]
     if missing:
         raise PlatformError(
-            f"{SETTING} begins with {scheme}://, and {' and '.join(missing)} is not installed.",
+            f"{SETTING} begins with {scheme}://, but {' and '.join(missing)} is not installed.",
             f"In the project's folder: .venv/bin/python -m pip install -e '.[{extra}]'",
         )
 
@@ -54,5 +52,5 @@ def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:
-        # A package above it is not there either.
+        # Its parent package is not installed either.
         return False

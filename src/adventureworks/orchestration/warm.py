@@ -1,20 +1,20 @@
-"""What tasks need, imported once by the process from which task processes are forked.
+"""Imports the heavy modules that tasks need once, in the process from which task processes are forked.
 
-Importing it anew in each task took longer than most tasks do.
+Importing them again in each task took longer than most tasks run.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 
-# Imported, never used before the fork: thread pools do not survive one.
+# These modules are imported but must not be used before the fork, because thread pools do not survive it.
 _HEAVY = (
     "adbc_driver_postgresql.dbapi",
     "airflow.sdk.definitions.asset.metadata",
     "airflow.sdk.execution_time.timeout",
     "antlr4.LL1Analyzer",
     "jinja2.ext",
-    # It imports hypothesis, which takes longer than most tasks do.
+    # It imports hypothesis, which takes longer than most tasks run.
     "pandera.backends.polars.builtin_checks",
     "pandera.backends.polars.checks",
     "pandera.backends.polars.components",
@@ -47,7 +47,7 @@ _HEAVY = (
     "adventureworks.reports.workbook",
     "adventureworks.source.files",
     "adventureworks.source.postgres",
-    # After `adventureworks.gate.soda`, which switches its telemetry off.
+    # After `adventureworks.gate.soda`, which disables Soda's telemetry.
     "soda.common.jinja",
     "soda.configuration.configuration",
     "soda.data_sources.postgres_data_source",
@@ -68,14 +68,14 @@ _HEAVY = (
 
 
 def warm_up() -> None:
-    """Imports what tasks need, and makes pandera's schemas of all contracts."""
+    """Import what tasks need and build the Pandera schemas of all contracts."""
     from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
     from adventureworks.marts import models
 
     for module in _HEAVY:
         import_module(module)
     for mart in MARTS.values():
-        # Not the packages that compute marts: a task must see them as they are on disk, as it notes their digest.
+        # Do not import the packages that compute marts: a task records their digest, so it must load them from disk.
         models.contract_text(mart.domain)
     for asset in (*SOURCE_TABLES, *MARTS):
         entry(asset).contract.to_schema()

@@ -1,6 +1,6 @@
-"""The watch: starts what is due, sweeps for what nobody reported, sends messages, drops what is old, sends metrics.
+"""The watch: starts what is due, sweeps for unreported failures, sends messages and metrics, and drops old data.
 
-It needs Airflow's connections, not its scheduler, and not even its database: when they stop, the watch tells of that.
+It needs Airflow's connections, but neither its scheduler nor its database: if those stop, the watch reports it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from adventureworks.errors import PlatformError, ServiceUnavailable
-from adventureworks.incidents.sweep import Sweep, Swept
+from adventureworks.incidents.sweep import Sweep, SweepResult
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging import self_incidents
 from adventureworks.monitoring import figures
@@ -25,72 +25,75 @@ from adventureworks.monitoring.figures import Figure
 from adventureworks.monitoring.telemetry import Read, Telemetry
 from adventureworks.orchestration import notify
 from adventureworks.orchestration.dispatch import Dispatcher
-from adventureworks.orchestration.retention import Tidying
+from adventureworks.orchestration.retention import RetentionThread
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_records, open_warehouse
 
-BEAT = "watch.beat"
-"""A file in the home that every round of the watch touches."""
-FIGURES_KEPT_SECONDS = 300.0
-"""Rounds that fail for so long leave the metrics without values, rather than with those of a better time."""
+HEARTBEAT_FILE = "watch.beat"
+"""The heartbeat of the watch: a file in the platform's home that every round touches."""
+METRICS_MAX_AGE_SECONDS = 300.0
+"""If the metrics cannot be read for this long, they are no longer sent, rather than sent with outdated values."""
 DISPATCH_SECONDS = 1.0
-"""How often the dispatcher looks for what is due."""
-PAUSE_AFTER_TROUBLE_SECONDS = 5.0
+"""Interval at which the dispatcher checks what is due."""
+PAUSE_AFTER_FAILURE_SECONDS = 5.0
 HANGS_AFTER_SECONDS = 120.0
-"""A dispatcher that has not come round for so long hangs, and the watch leaves no sign of life."""
+"""A dispatcher without a round for this long counts as hanging, and the watch stops its heartbeat."""
 
 log = logging.getLogger(__name__)
 
 
 def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> None:
-    """Goes round every so many seconds until it is asked to end; `once`: one round, whose errors are raised."""
-    # As Airflow's own commands say it: connections may come from its database too, and runs are started in it.
+    """Run a round every `every` seconds until a signal ends it; with `once`, run one round and raise its errors.
+
+    `metadata_url`: the URL of Airflow's database.
+    """
+    # As in Airflow's own commands: connections may come from its database, and runs are started there.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     sweep = Sweep(datetime.now(UTC), timedelta(minutes=settings.late_after_minutes))
-    telemetry = Telemetry(max(FIGURES_KEPT_SECONDS, 3 * every), settings.environment)
-    figures_of = _figures(settings, metadata_url, sweep.since)
+    telemetry = Telemetry(max(METRICS_MAX_AGE_SECONDS, 3 * every), settings.environment)
+    readers = _figure_readers(settings, metadata_url, sweep.since)
     if once:
-        _round(settings, metadata_url, sweep)
-        telemetry.take(*figures_of)
+        _run_round(settings, metadata_url, sweep)
+        telemetry.refresh(*readers)
         telemetry.close()
         return
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end.set())
-    dispatching = Dispatching(settings, metadata_url, end)
-    dispatching.start()
-    Tidying(settings, metadata_url, end).start()
+    dispatch = DispatchThread(settings, metadata_url, end)
+    dispatch.start()
+    RetentionThread(settings, metadata_url, end).start()
     while not end.is_set():
         try:
-            _round(settings, metadata_url, sweep)
+            _run_round(settings, metadata_url, sweep)
         except PlatformError as error:
             log.warning("%s", error)
         except Exception:
-            log.exception("This round of the watch broke off.")
-        if dispatching.is_well():
-            _beat(settings)
-        telemetry.take(*figures_of)
+            log.exception("This round of the watch failed.")
+        if dispatch.is_healthy():
+            _touch_heartbeat(settings)
+        telemetry.refresh(*readers)
         end.wait(every)
     telemetry.close()
 
 
-class Dispatching(threading.Thread):
-    """Starts what is due until `end` is set. A failure is logged once and retried."""
+class DispatchThread(threading.Thread):
+    """Thread that starts what is due until `end` is set. A failure is logged once and retried."""
 
     def __init__(self, settings: Settings, metadata_url: str, end: threading.Event) -> None:
         super().__init__(name="dispatch", daemon=True)
         self._settings, self._metadata_url, self._end = settings, metadata_url, end
-        self._moved = time.monotonic()
+        self._last_round = time.monotonic()
 
-    def is_well(self) -> bool:
-        """Whether it has come round lately, be it that a database did not answer."""
-        return self.is_alive() and time.monotonic() - self._moved < HANGS_AFTER_SECONDS
+    def is_healthy(self) -> bool:
+        """Return whether a round ended or was attempted recently, even if a database did not answer."""
+        return self.is_alive() and time.monotonic() - self._last_round < HANGS_AFTER_SECONDS
 
     def run(self) -> None:
-        """Looks every second; after a failure, it connects anew."""
-        dispatcher, trouble = Dispatcher(self._settings), ""
+        """Run a round every `DISPATCH_SECONDS`; reconnect after a failure."""
+        dispatcher, logged = Dispatcher(self._settings), ""
         while not self._end.is_set():
-            self._moved = time.monotonic()
+            self._last_round = time.monotonic()
             try:
                 with open_warehouse(self._settings).connect("dispatch") as connection:
                     layout.prepare(connection)
@@ -102,57 +105,59 @@ class Dispatching(threading.Thread):
                         dispatcher.round(records, airflow, datetime.now(UTC))
                         records.rollback()
                         airflow.rollback()
-                        self._moved, trouble = time.monotonic(), ""
+                        self._last_round, logged = time.monotonic(), ""
             except Exception as error:
-                found = f"What is due cannot be started: {notify.cause_of(error)}"
-                if found != trouble:
-                    log.warning("%s", found)
-                trouble = found
-                self._end.wait(PAUSE_AFTER_TROUBLE_SECONDS)
+                failure = f"Runs that are due cannot be started: {notify.cause_of(error)}"
+                if failure != logged:
+                    log.warning("%s", failure)
+                logged = failure
+                self._end.wait(PAUSE_AFTER_FAILURE_SECONDS)
 
 
-def _beat(settings: Settings) -> None:
-    """Leaves a sign of life for who looks whether this process hangs: how old the file is, not what is in it."""
+def _touch_heartbeat(settings: Settings) -> None:
+    """Update the heartbeat for liveness checks: what counts is the age of the file, not its content."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    (settings.home / BEAT).touch()
+    (settings.home / HEARTBEAT_FILE).touch()
 
 
-def _round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
-    """Sweeps, then words and sends whatever the sweep came to; raises then what went wrong with it."""
+def _run_round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
+    """Sweep, then compose and send all messages; only then raise the error that stopped the sweep, if any."""
     now = datetime.now(UTC)
     with open_warehouse(settings).connect("watch") as connection:
         layout.prepare(connection)
-    swept, trouble = _swept(settings, metadata_url, sweep, now)
-    notify.tell(swept.opened, swept.resolved)
-    notify.tell_readers()
-    if trouble:
-        raise trouble
+    result, error = _run_sweep(settings, metadata_url, sweep, now)
+    notify.notify_owners(result.opened, result.resolved)
+    notify.notify_readers()
+    if error:
+        raise error
 
 
-def _swept(settings: Settings, metadata_url: str, sweep: Sweep, now: datetime) -> tuple[Swept, Exception | None]:
-    """What the sweep found, and what kept it from looking; both are for the owner of the platform."""
+def _run_sweep(
+    settings: Settings, metadata_url: str, sweep: Sweep, now: datetime
+) -> tuple[SweepResult, Exception | None]:
+    """Return what the sweep found and the error that stopped it, if any."""
     warehouse = open_warehouse(settings)
     try:
         with warehouse.connect("watch") as connection, _airflow(metadata_url) as airflow:
-            swept = sweep.run(connection, airflow, decide_now(settings, connection).behind, now)
+            result = sweep.run(connection, airflow, decide_now(settings, connection).behind, now)
             self_incidents.record(connection, self_incidents.SWEEP, "")
-            return swept, None
-    except _AirflowIsAway as away:
+            return result, None
+    except _AirflowUnreachable as unreachable:
         with warehouse.connect("watch") as connection:
-            return sweep.run_blind(connection, now), away
+            return sweep.run_without_airflow(connection, now), unreachable
     except ServiceUnavailable:
         raise
     except Exception as error:
         with warehouse.connect("watch") as connection:
             self_incidents.record(connection, self_incidents.SWEEP, notify.cause_of(error))
-        return Swept(), error
+        return SweepResult(), error
 
 
-class _AirflowIsAway(ServiceUnavailable):
+class _AirflowUnreachable(ServiceUnavailable):
     """Airflow's database does not answer."""
 
 
-def _figures(settings: Settings, metadata_url: str, since: datetime) -> tuple[Read, Read]:
+def _figure_readers(settings: Settings, metadata_url: str, since: datetime) -> tuple[Read, Read]:
     def of_warehouse() -> list[Figure]:
         with open_warehouse(settings).connect("metrics") as connection:
             behind = decide_now(settings, connection).behind
@@ -167,18 +172,18 @@ def _figures(settings: Settings, metadata_url: str, since: datetime) -> tuple[Re
 
 @contextmanager
 def _airflow(url: str) -> Iterator[psycopg.Connection]:
-    away = _AirflowIsAway("Airflow's database does not answer.", "Check: adventureworks doctor")
+    unreachable = _AirflowUnreachable("Airflow's database does not answer.", "Check: adventureworks doctor")
     try:
         connection = psycopg.connect(
             url, connect_timeout=10, application_name="adventureworks watch", tcp_user_timeout=60_000
         )
     except psycopg.OperationalError:
-        raise away from None
+        raise unreachable from None
     with connection:
         connection.read_only = True
         try:
             yield connection
         except psycopg.OperationalError:
             if connection.broken:
-                raise away from None
+                raise unreachable from None
             raise

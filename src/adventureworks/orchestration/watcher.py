@@ -1,4 +1,4 @@
-"""Asks the source for changes and wakes the ingestion. It runs in the triggerer, beside other triggers."""
+"""Polls the source for changes and starts the ingestion. It runs in the triggerer, alongside other triggers."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ LAST_PAUSE_SECONDS = 900.0
 
 
 class SourceChanged(BaseEventTrigger):
-    """Fires when the source differs from what was last read, and again while that difference stays.
+    """Trigger that fires when the source differs from what was last read, and again while that difference persists.
 
-    What it forgets when it is restarted costs one ingestion run that finds nothing; what it misses, the ingestion's
-    calendar catches.
+    It keeps its state in memory: a restart costs one ingestion run that finds nothing. A change that it misses is found
+    by the ingestion's calendar.
     """
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The class and its arguments, from which the triggerer makes it again."""
+        """Return the class and its arguments, from which the triggerer recreates it."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Polls the source, with one cheap question for each table."""
+        """Poll the source with one cheap query per table."""
         from adventureworks.errors import PlatformError
         from adventureworks.gate.detect import difference
         from adventureworks.orchestration.connections import with_source
@@ -40,15 +40,15 @@ class SourceChanged(BaseEventTrigger):
             try:
                 found = await asyncio.to_thread(lambda: difference(with_source(settings())))
             except PlatformError as error:
-                log.warning("The source could not be asked for changes: %s", error)
+                log.warning("The source could not be polled for changes: %s", error)
             except Exception as error:
-                # Whatever it is, the next look may be better; its text may hold an address.
-                log.warning("The source could not be asked for changes: %s", type(error).__name__)
+                # Whatever the error, the next poll may succeed. Log only the type: the message may contain an address.
+                log.warning("The source could not be polled for changes: %s", type(error).__name__)
             else:
                 now = asyncio.get_running_loop().time()
                 pause = FIRST_PAUSE_SECONDS if found != seen else pause
                 if found and (found != seen or now - fired > pause):
-                    # A difference that stays was not read: the ingestion failed. It is woken again, ever more rarely.
+                    # If the difference persists, the ingestion failed. Start it again, at increasing intervals.
                     pause = min(2 * pause, LAST_PAUSE_SECONDS) if found == seen else pause
                     fired = now
                     yield TriggerEvent({"difference": found})

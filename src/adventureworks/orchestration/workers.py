@@ -1,7 +1,7 @@
-"""Celery workers that have imported what tasks need before they fork the processes that run them.
+"""Celery configuration that makes a worker import what tasks need before it forks its processes.
 
-Named by `AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS`: Airflow then imports this module in every service that has to do with
-Celery, and only a worker warms up.
+`AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS` names it, so Airflow imports this module in every service that uses Celery;
+only a worker warms up.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from celery.signals import worker_init
 from adventureworks.orchestration.warm import warm_up
 
 CELERY_CONFIG = DEFAULT_CELERY_CONFIG
-"""Airflow's own, made from its settings."""
+"""Airflow's own configuration, built from its settings."""
 
 
 @worker_init.connect

@@ -1,5 +1,5 @@
-"""What people receive of a month: a workbook and a PDF, and the mails that say what is new.
+"""Monthly reports (a workbook and a PDF), and the mails that announce them, and digests.
 
-`month` holds the figures, `workbook` and `document` put them on paper, `delivery` files them and knows what was filed
-before, `due` says which months have something new.
+`month` reads the figures, `workbook` and `document` render them, `delivery` files the reports and determines which are
+stale, `mailing` adds announcements and digests to the outbox.
 """

@@ -1,4 +1,4 @@
-"""What the figures of a month's report mean, in the words of the reports."""
+"""Definitions and notes that explain the figures of a monthly report."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from adventureworks.texts import Language
 
 
 def definitions(language: Language) -> list[tuple[str, str]]:
-    """Each figure, and what it means."""
+    """Return each figure's name and meaning."""
     text = language.text
     return [
-        (text("Revenue"), text("What was sold, after discounts, without tax and freight, in US dollars.")),
-        (text("Discount"), text("What the discounts on the lines of the orders amount to.")),
+        (text("Revenue"), text("Sales after discounts, excluding tax and freight, in US dollars.")),
+        (text("Discount"), text("Total of the discounts on order lines.")),
         (
-            text("Cost of goods"),
-            text("Quantity sold times the standard cost that was valid on the day of the order."),
+            text("Cost of goods sold"),
+            text("Quantity sold multiplied by the standard cost in effect on the order date."),
         ),
         (
             text("Gross profit"),
-            text("Revenue less cost of goods. The source holds no operating expenses, and none are invented."),
+            text("Revenue minus cost of goods sold. The source has no operating expenses, so none are deducted."),
         ),
         (text("Margin"), text("Gross profit divided by revenue.")),
         (
             text("Estimated"),
-            text("Revenue whose cost is the product's present one, since none was valid on the day of the order."),
+            text("Revenue costed at the product's current cost, because no cost was in effect on the order date."),
         ),
         (
-            text("Change on the month before"),
-            text("Revenue against the month before. Empty where there is none, or where one of both is partial."),
+            text("Change from the month before"),
+            text("Revenue compared with the month before. Empty if there is none, or if either month is partial."),
         ),
         (
-            text("Change on the year before"),
-            text("Revenue against the same month a year before. Empty as above."),
+            text("Change from the year before"),
+            text("Revenue compared with the same month of the year before. Empty in the same cases."),
         ),
         (
             text("Year to date"),
@@ -39,24 +39,26 @@ def definitions(language: Language) -> list[tuple[str, str]]:
         ),
         (
             text("Partial month"),
-            text("A month whose orders are not all there yet. It is kept out of comparisons."),
+            text("A month whose orders are not complete yet. It is excluded from comparisons."),
         ),
         (
-            text("Left out"),
-            text("Orders that were rejected or cancelled, and orders that the gate holds back."),
+            text("Excluded"),
+            text("Orders that were rejected or cancelled, and orders withheld by the quality checks."),
         ),
     ]
 
 
 def notes(found: Month, language: Language) -> list[str]:
-    """What a reader of this month has to know before he trusts a figure."""
+    """Return the caveats that apply to the month's figures."""
     text = language.text
-    said = []
+    caveats = []
     if found.is_partial:
-        said.append(text("This month is partial: not all of its orders are there. It is compared with no other month."))
+        caveats.append(
+            text("This month is partial: its orders are not complete yet. It is not compared with other months.")
+        )
     if found.total.now.estimated:
         share = found.total.now.estimated / found.total.now.revenue if found.total.now.revenue else None
-        said.append(
+        caveats.append(
             text(
                 "The cost of {amount} of revenue ({share}) is estimated.",
                 amount=language.money(found.total.now.estimated, 2),
@@ -64,13 +66,13 @@ def notes(found: Month, language: Language) -> list[str]:
             )
         )
     if found.control_total is None:
-        said.append(text("Newer orders came in since these figures were computed. A new report follows."))
+        caveats.append(text("Newer orders have arrived since these figures were computed. A new report will follow."))
     else:
-        said.append(
+        caveats.append(
             text(
-                "Control: the headers of the orders add up to {control}, the report to {total}.",
+                "Control: the order headers add up to {control}, the report to {total}.",
                 control=language.money(found.control_total, 2),
                 total=language.money(found.total.now.revenue, 2),
             )
         )
-    return said
+    return caveats

@@ -1,7 +1,8 @@
-"""Filing the reports of a month, and knowing what was filed before.
+"""Filing of the monthly reports, and tracking of what was filed before.
 
-A report is delivered anew only if its figures changed, be it those that it compares with. What readers are told of it
-is measured against the figures that they know (`told`), however many revisions lie between.
+A report is delivered again only if one of its figures changed, including those of the months that it compares with.
+Changes are announced relative to the figures last announced to readers (`announced_figures`), however many revisions
+were filed in between.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Literal, Protocol
 
 from psycopg.rows import dict_row
 
-from adventureworks.catalog import ANALYSES, marts_of
+from adventureworks.catalog import ANALYSES
 from adventureworks.errors import PlatformError, ServiceUnavailable, is_failure
 from adventureworks.incidents import Finding, ledger
 from adventureworks.reports import month as months
@@ -40,23 +41,23 @@ OWN, PARTIAL = "own", "partial"
 log = logging.getLogger(__name__)
 
 Failures = dict[tuple[str, Kind], BaseException]
-"""What kept a file of a month from being made or filed, by its language and kind."""
+"""Errors that prevented a month's file from being rendered or filed, by language and kind."""
 
 Figures = Mapping[str, Any]
-"""Part -> name -> revenue and profit, as texts; `own`: a digest of the month's own sales; `partial`: whether it is."""
+"""Part -> name -> revenue and profit, as text; `own`: digest of the month's own sales; `partial`: whether it is."""
 
 
 class Folder(Protocol):
-    """A folder, be it on a disk or in an object store (Airflow's ObjectStoragePath, pathlib's Path)."""
+    """A folder on a disk or in an object store (Airflow's ObjectStoragePath, pathlib's Path)."""
 
     def __truediv__(self, name: str) -> Any:
-        """What is in it under a name."""
+        """Return the path of an entry."""
         ...
 
 
 @dataclass(frozen=True)
 class Change:
-    """A figure that readers know otherwise, USD."""
+    """A figure that differs from the one last announced to readers, in USD."""
 
     part: str
     """`total`, `region` or `category`."""
@@ -69,30 +70,30 @@ class Change:
 
 @dataclass(frozen=True)
 class File:
-    """A report that is filed."""
+    """A filed report."""
 
     month: str
     language: str
     kind: Kind
     path: str
-    """Below the folder of reports."""
+    """Path relative to the reports folder."""
     bytes: int
     revision: int
     delivered_at: datetime | None = None
 
     @property
     def name(self) -> str:
-        """The name of the file alone."""
+        """The file name without its folder."""
         return self.path.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of the reports of a month.
+    """The result of delivering a month's reports.
 
-    `new`: the first ones that readers hear of; `closed`: the month was partial before and is whole now; `restated`: its
-    own figures are not those that readers know; `refreshed`: only what it is compared with is; `withdrawn`: no order of
-    it counts any more, and its files are gone; `unchanged`: what is filed still holds.
+    `new`: nothing was announced before; `closed`: the month was partial and is now complete; `restated`: its own
+    figures differ from those announced; `refreshed`: only the months that it is compared with changed; `withdrawn`:
+    none of its orders counts any more, and its files were deleted; `unchanged`: the filed reports are up to date.
     """
 
     month: str
@@ -100,19 +101,19 @@ class Delivery:
     revision: int
     is_partial: bool
     changes: tuple[Change, ...]
-    """What the figures that readers know said otherwise."""
+    """Differences from the figures announced to readers."""
     files: tuple[File, ...]
 
 
 class NotDelivered(PlatformError):
-    """Reports that could not be made or filed. Each month has its incident."""
+    """Reports could not be rendered or filed. Each month concerned has its own incident."""
 
 
-def deliver_each(settings: Settings, folder: Folder, keys: Iterable[str], run_id: str) -> Iterator[Delivery]:
-    """Delivers month after month. One that fails opens its own incident, and stops no other.
+def deliver_all(settings: Settings, folder: Folder, keys: Iterable[str], run_id: str) -> Iterator[Delivery]:
+    """Deliver the reports of several months. A month that fails opens an incident and does not stop the others.
 
-    Raises NotDelivered, which names the months that failed, after the others are delivered; ServiceUnavailable where a
-    database does not answer.
+    Raises NotDelivered, which names the failed months, after the others are delivered, or ServiceUnavailable if a
+    database does not respond.
     """
     failed: dict[str, PlatformError] = {}
     for key in keys:
@@ -123,53 +124,51 @@ def deliver_each(settings: Settings, folder: Folder, keys: Iterable[str], run_id
         except BaseException as error:
             if not is_failure(error):
                 raise
-            log.exception("The reports of %s are not delivered.", key)
+            log.exception("The reports for %s were not delivered.", key)
             failed[key] = _report_failure(settings, key, run_id, error)
     if failed:
         causes = " ".join(f"{key}: {error.cause}" for key, error in failed.items())
         one = len(failed) == 1
         raise NotDelivered(
-            f"The reports of {len(failed)} month{'' if one else 's'} are not delivered. {causes}",
+            f"The reports for {len(failed)} month{'' if one else 's'} were not delivered. {causes}",
             next(iter(failed.values())).next_step,
         )
 
 
 def _report_failure(settings: Settings, key: str, run_id: str, error: BaseException) -> PlatformError:
-    """Opens or counts the incident of a month; gives the failure in words."""
+    """Open or count the incident of a month, and return the error with its cause and next step."""
     dag = run_id.partition("/")[0]
     known = error if isinstance(error, PlatformError) else None
-    worded = PlatformError(
-        known.cause if known else in_words(error),
+    failure = PlatformError(
+        known.cause if known else describe_error(error),
         (known and known.next_step) or f"Fix the cause, then: airflow dags trigger {dag}",
     )
     finding = Finding(
         asset=dag,
         rule=ledger.task_rule(ledger.PER_MONTH, key),
-        severity="error",
-        summary=f"The reports of {key} are not delivered: {worded.cause}",
-        next_step=worded.next_step,
+        summary=f"The reports for {key} were not delivered: {failure.cause}",
+        next_step=failure.next_step,
         run_id=run_id,
-        owner=marts_of(dag)[0].owner,
-        cause=worded.cause,
+        cause=failure.cause,
     )
     with open_warehouse(settings).connect("report failure") as connection:
         ledger.report(connection, [finding])
-    return worded
+    return failure
 
 
-def in_words(error: BaseException) -> str:
-    """What went wrong, without rows of data: the words of an operating system's error, else its kind."""
+def describe_error(error: BaseException) -> str:
+    """Describe an error without exposing data: an operating system's message, otherwise the exception's type."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
     return f"{type(error).__name__}."
 
 
 def deliver(settings: Settings, folder: Folder, key: str, run_id: str) -> Delivery:
-    """Makes and files the reports of a month in every language, unless they are there with the same figures.
+    """Render and file a month's reports in every language, unless they are already filed with the same figures.
 
-    Where nothing of the month is sold any more, what was filed is withdrawn. The month's incident is resolved. Raises
-    PlatformError where the figures do not agree, or no file can be made; then nothing is filed. A file that cannot be
-    made stops no other: they are filed, then PlatformError is raised.
+    If the month has no sales any more, its reports are withdrawn. The month's incident is resolved. If the figures do
+    not match, or no file can be rendered, nothing is filed and PlatformError is raised. If only some files cannot be
+    rendered, the others are filed before PlatformError is raised.
     """
     with open_warehouse(settings).connect("deliver reports") as connection:
         layout.prepare(connection)
@@ -190,7 +189,7 @@ def _deliver(
 ) -> Delivery:
     try:
         found = months.figures(connection, key)
-    except months.NothingSold:
+    except months.NoSales:
         return _withdraw(connection, folder, key, run_id)
     known = _known(connection, key)
     digest = _digest(found)
@@ -201,23 +200,23 @@ def _deliver(
     if not filed:
         raise _incomplete(failures)
     status = _status(known, found)
-    changes = tuple(_changes(_told(known), found)) if known and known["told"] else ()
-    _note(connection, found, digest, revision, status, changes, run_id, known)
+    changes = tuple(_changes(_announced(known), found)) if known and known["announced_figures"] else ()
+    _record(connection, found, digest, revision, status, changes, run_id, known)
     return Delivery(key, status, revision, found.is_partial, changes, filed)
 
 
 def _wanted(settings: Settings) -> set[tuple[str, Kind]]:
-    """Language and kind of every file that a month has."""
+    """Return language and kind of every file of a month."""
     return set(product(settings.report_languages, KINDS))
 
 
 def _incomplete(failures: Failures) -> PlatformError:
-    """What the files that could not be made have in common: their first cause."""
+    """Combine the failures of files into one error, with the first one's cause."""
     names = ", ".join(f"{KINDS[kind]} ({language})" for language, kind in sorted(failures))
     first = next(iter(failures.values()))
     if isinstance(first, PlatformError):
         return PlatformError(f"{names}: {first.cause}", first.next_step)
-    return PlatformError(f"{names}: {in_words(first)}")
+    return PlatformError(f"{names}: {describe_error(first)}")
 
 
 def _keep(
@@ -228,7 +227,7 @@ def _keep(
     known: Mapping[str, Any],
     failures: Failures,
 ) -> Delivery:
-    """What is filed holds; it is made again where a file is missing, or a control total can be given now."""
+    """Keep the filed reports, but render them again if a file is missing or a control total has become available."""
     has_control, wanted = known["has_control"], _wanted(settings)
     if has_control or found.control_total is None:
         wanted -= {
@@ -247,41 +246,41 @@ def _keep(
 
 
 def _withdraw(connection: Connection, folder: Folder, key: str, run_id: str) -> Delivery:
-    """Takes the reports of a month away of which nothing is sold; readers who know of them are to hear of it."""
+    """Withdraw the reports of a month without sales. If they were announced, the withdrawal will be, too."""
     known = _known(connection, key)
     if known is None or known["status"] == "withdrawn":
         return Delivery(key, "unchanged", known["revision"] if known else 0, False, (), ())
-    changes = tuple(_changes_to(_told(known), {}))
+    changes = tuple(_changes_to(_announced(known), {}))
     connection.execute(
         "update ops.monthly_report set status = 'withdrawn', revision = revision + 1, digest = '', figures = '{}',"
         " changes = %s, is_partial = false, has_control = true, run_id = %s, delivered_at = current_timestamp,"
         " announced = %s where month = %s",
         (_as_json(changes), run_id, not _is_reported(known), key),
     )
-    gone = tuple(files(connection, key))
+    withdrawn = tuple(files(connection, key))
     connection.execute("delete from ops.report_file where month = %s", (key,))
-    for file in gone:
+    for file in withdrawn:
         if (folder / file.path).exists():
             (folder / file.path).unlink()
     return Delivery(key, "withdrawn", known["revision"] + 1, False, changes, ())
 
 
-def made(found: Month, language: str, kind: Kind) -> bytes:
-    """One report of a month, as a file. The same figures give the same bytes."""
+def render_file(found: Month, language: str, kind: Kind) -> bytes:
+    """Return one of a month's reports as bytes. The same figures produce the same bytes."""
+    from adventureworks import texts
     from adventureworks.reports.document import document
     from adventureworks.reports.workbook import workbook
-    from adventureworks.texts import language as speech
 
-    return (workbook if kind == "workbook" else document)(found, speech(language))
+    return (workbook if kind == "workbook" else document)(found, texts.language(language))
 
 
 def file_name(key: str, language: str, kind: Kind) -> str:
-    """`AdventureWorks-2014-05-en.xlsx`."""
+    """Return a report's file name, for example `AdventureWorks-2014-05-en.xlsx`."""
     return f"AdventureWorks-{key}-{language}.{KINDS[kind]}"
 
 
 def files(connection: Connection, key: str | None = None) -> Iterator[File]:
-    """The reports that are filed, of one month or of all, the newest month first."""
+    """Yield the filed reports of one month or of all, the newest month first."""
     rows = connection.execute(
         "select f.month, f.language, f.kind, f.path, f.bytes, f.revision, m.delivered_at"
         " from ops.report_file as f join ops.monthly_report as m using (month)"
@@ -291,11 +290,11 @@ def files(connection: Connection, key: str | None = None) -> Iterator[File]:
     yield from (File(*row) for row in rows)
 
 
-def months_stale(settings: Settings, folder: Folder | None = None) -> tuple[str, ...]:
-    """The months whose reports are older than a figure that they show, missing, of nothing any more, or not delivered.
+def stale_months(settings: Settings, folder: Folder | None = None) -> tuple[str, ...]:
+    """Return the months whose reports must be delivered, oldest first.
 
-    Oldest first.
-    With the folder, those too of which a file is lost or was never made.
+    Their figures have changed, they have no report yet, no sales any more, no control total yet, or an open incident.
+    With `folder`, also the months of which a file is missing.
     """
     with open_warehouse(settings).connect("stale reports") as connection:
         layout.prepare(connection)
@@ -305,32 +304,34 @@ def months_stale(settings: Settings, folder: Folder | None = None) -> tuple[str,
             "select month, mart_version, revision from ops.monthly_report where status <> 'withdrawn'"
         ).fetchall()
         reported: dict[str, int] = {month: version for month, version, _ in filed_now}
-        news = publication.since(connection, "monthly_profit", min(reported.values(), default=0))
-        waiting = {*_without_control(connection), *_not_delivered(connection)}
+        newer = publication.since(connection, "monthly_profit", min(reported.values(), default=0))
+        incomplete = {*_without_control(connection), *_not_delivered(connection)}
         filed = tuple(files(connection)) if folder else ()
     changed = {
         month
         for month, version in reported.items()
-        if any(one.version > version and (one.months is None or months.shows(month, one.months)) for one in news)
+        if any(one.version > version and (one.months is None or months.shows_any(month, one.months)) for one in newer)
     }
-    there = {
+    existing = {
         (file.month, file.revision, file.language, file.kind)
         for file in filed
         if folder and (folder / file.path).exists()
     }
-    whole = _wanted(settings) if folder else set()
-    lost = {month for month, _, revision in filed_now if any((month, revision, *one) not in there for one in whole)}
-    return tuple(sorted((sold - set(reported)) | (set(reported) - sold) | changed | waiting | lost))
+    wanted = _wanted(settings) if folder else set()
+    missing = {
+        month for month, _, revision in filed_now if any((month, revision, *one) not in existing for one in wanted)
+    }
+    return tuple(sorted((sold - set(reported)) | (set(reported) - sold) | changed | incomplete | missing))
 
 
 def _without_control(connection: Connection) -> list[str]:
-    """The months whose reports promise another one, as newer orders had come in when they were made."""
+    """Return the months whose reports lack a control total, because newer orders had arrived; a new one will follow."""
     rows = connection.execute("select month from ops.monthly_report where not has_control order by month").fetchall()
     return [row[0] for row in rows]
 
 
 def _not_delivered(connection: Connection) -> set[str]:
-    """The months whose last delivery failed, in whole or in part."""
+    """Return the months whose last delivery failed completely or partly."""
     dags = [name for name, analysis in ANALYSES.items() if analysis.reports]
     found = {ledger.task_of(one.rule)[1] for dag in dags for one in ledger.open_incidents(connection, dag)}
     return found - {""}
@@ -349,17 +350,17 @@ def _file(
     wanted: Collection[tuple[str, Kind]],
     failures: Failures,
 ) -> tuple[File, ...]:
-    """Makes and files these reports of a month. One that cannot be made or written is put into `failures`."""
+    """Render and file these reports of a month. Errors are added to `failures`."""
     filed = []
     for language, kind in sorted(wanted):
         path = f"monthly/{found.key}/{file_name(found.key, language, kind)}"
         try:
-            content = made(found, language, kind)
-            write_whole(folder / path, content)
+            content = render_file(found, language, kind)
+            write_atomically(folder / path, content)
         except BaseException as error:
             if not is_failure(error):
                 raise
-            log.exception("%s is not filed.", path)
+            log.exception("%s was not filed.", path)
             failures[language, kind] = error
             continue
         connection.execute(
@@ -372,23 +373,23 @@ def _file(
     return tuple(filed)
 
 
-def write_whole(path: Any, content: bytes) -> None:
-    """Writes a file whole or not at all. An object store does so by itself."""
+def write_atomically(path: Any, content: bytes) -> None:
+    """Write a file atomically. Object stores do so anyway."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if getattr(path, "protocol", "file") not in ("file", "", "local"):
         path.write_bytes(content)
         return
-    draft = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.part")
     try:
-        draft.write_bytes(content)
-        draft.rename(path)
+        part.write_bytes(content)
+        part.rename(path)
     except OSError:
-        # Half a file would keep the room on a full disk.
-        draft.unlink(missing_ok=True)
+        # A partial file would waste space on a full disk.
+        part.unlink(missing_ok=True)
         raise
 
 
-def _note(
+def _record(
     connection: Connection,
     found: Month,
     digest: str,
@@ -399,16 +400,18 @@ def _note(
     known: Mapping[str, Any] | None,
 ) -> None:
     is_news = _is_news(connection, found, status, known)
-    figures = json.dumps({**_kept(found), OWN: _own(found), PARTIAL: found.is_partial})
+    figures = json.dumps({**_stored_figures(found), OWN: _own(found), PARTIAL: found.is_partial})
     connection.execute(
         "insert into ops.monthly_report (month, revision, digest, figures, changes, status, is_partial, mart_version,"
-        " run_id, announced, told, has_control) values (%(month)s, %(revision)s, %(digest)s, %(figures)s, %(changes)s,"
-        " %(status)s, %(is_partial)s, %(version)s, %(run_id)s, %(announced)s, %(told)s, %(has_control)s)"
+        " run_id, announced, announced_figures, has_control)"
+        " values (%(month)s, %(revision)s, %(digest)s, %(figures)s, %(changes)s, %(status)s, %(is_partial)s,"
+        " %(version)s, %(run_id)s, %(announced)s, %(announced_figures)s, %(has_control)s)"
         " on conflict (month) do update set"
         " revision = excluded.revision, digest = excluded.digest, figures = excluded.figures,"
         " changes = excluded.changes, status = excluded.status, is_partial = excluded.is_partial,"
         " mart_version = excluded.mart_version, run_id = excluded.run_id, delivered_at = current_timestamp,"
-        " announced = excluded.announced, told = excluded.told, has_control = excluded.has_control",
+        " announced = excluded.announced, announced_figures = excluded.announced_figures,"
+        " has_control = excluded.has_control",
         {
             "month": found.key,
             "revision": revision,
@@ -420,23 +423,26 @@ def _note(
             "version": found.version,
             "run_id": run_id,
             "announced": not is_news,
-            "told": _to_be_told(known, found, is_news, figures),
+            "announced_figures": _announced_after(known, found, is_news, figures),
             "has_control": found.control_total is not None,
         },
     )
 
 
-def _to_be_told(known: Mapping[str, Any] | None, found: Month, is_news: bool, figures: str) -> str | None:
-    """The figures that readers know after this delivery: its own, unless a mail follows or they know a whole month."""
-    keeps = is_news or (found.is_partial and known is not None and _is_reported(known))
-    if not keeps:
+def _announced_after(known: Mapping[str, Any] | None, found: Month, is_news: bool, figures: str) -> str | None:
+    """Return the figures that count as announced after this delivery.
+
+    These are its own, unless an announcement will follow or figures of the complete month were already announced.
+    """
+    unchanged = is_news or (found.is_partial and known is not None and _is_reported(known))
+    if not unchanged:
         return figures
-    told: str | None = known["told"] if known else None
-    return told
+    announced: str | None = known["announced_figures"] if known else None
+    return announced
 
 
 def _is_news(connection: Connection, found: Month, status: Status, known: Mapping[str, Any] | None) -> bool:
-    """A month that was over before the platform came is no news, and neither is one that is not over yet."""
+    """Return whether to announce this delivery: not for partial months, nor for history from before the first run."""
     if found.is_partial:
         return False
     if status != "new" or (known and (not known["announced"] or known["status"] == "withdrawn")):
@@ -446,32 +452,32 @@ def _is_news(connection: Connection, found: Month, status: Status, known: Mappin
 
 
 def _status(known: Mapping[str, Any] | None, found: Month) -> Status:
-    """Against what readers know, not against the revision before: they may never have heard of that."""
+    """Compare with the figures announced, not with the previous revision, which may never have been announced."""
     if known is None:
         return "new"
-    told = _told(known)
-    if told and (found.is_partial or not told.get(PARTIAL)):
-        same = told[OWN] == _own(found) if OWN in told else not any(_changes(told, found))
+    announced = _announced(known)
+    if announced and (found.is_partial or not announced.get(PARTIAL)):
+        same = announced[OWN] == _own(found) if OWN in announced else not any(_changes(announced, found))
         return "refreshed" if same else "restated"
     was_partial = known["is_partial"] or known["status"] == "closed"
     return "closed" if was_partial and not found.is_partial else "new"
 
 
 def _is_reported(known: Mapping[str, Any]) -> bool:
-    """Whether readers know the figures of the whole month."""
-    told = _told(known)
-    return bool(told) and not told.get(PARTIAL)
+    """Return whether figures of the complete month were announced."""
+    announced = _announced(known)
+    return bool(announced) and not announced.get(PARTIAL)
 
 
-def _told(known: Mapping[str, Any]) -> Figures:
-    """The figures that readers know of; none of a month whose first report is not announced yet."""
-    told: Figures = json.loads(known["told"] or "{}")
-    return told
+def _announced(known: Mapping[str, Any]) -> Figures:
+    """Return the figures last announced to readers; empty if none were."""
+    announced: Figures = json.loads(known["announced_figures"] or "{}")
+    return announced
 
 
 def _changes(before: Figures, found: Month) -> Iterator[Change]:
-    """What the figures that readers know said otherwise, totals first."""
-    return _changes_to(before, _kept(found))
+    """Yield the differences from the figures announced to readers, totals first."""
+    return _changes_to(before, _stored_figures(found))
 
 
 def _changes_to(before: Figures, after: Figures) -> Iterator[Change]:
@@ -484,7 +490,7 @@ def _changes_to(before: Figures, after: Figures) -> Iterator[Change]:
                     yield Change(part, name, measure, Decimal(was), Decimal(now))
 
 
-def _kept(found: Month) -> Figures:
+def _stored_figures(found: Month) -> Figures:
     def of(lines: Sequence[Line]) -> dict[str, tuple[str, str]]:
         return {line.name: (str(line.now.revenue), str(line.now.profit)) for line in lines}
 
@@ -492,7 +498,7 @@ def _kept(found: Month) -> Figures:
 
 
 def _own(found: Month) -> str:
-    """A digest of what the month itself sold, whatever it is compared with and however products are called."""
+    """Return a digest of the month's own sales, independent of other months and of product names."""
     rows = sorted((s.territory, s.category, s.product_id, *map(str, astuple(s.amounts))) for s in found.sales)
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
@@ -504,6 +510,6 @@ def _as_json(changes: Sequence[Change]) -> str:
 def _digest(found: Month) -> str:
     figures = asdict(found)
     for name in ("version", "sources", "as_of", "control_total"):
-        # They say where the figures are from, not what they are.
+        # These describe the origin of the figures, not the figures.
         del figures[name]
     return hashlib.sha256(json.dumps(figures, default=str, sort_keys=True).encode()).hexdigest()

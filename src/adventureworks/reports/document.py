@@ -1,4 +1,4 @@
-"""The PDF of a month, for people who read. Typst sets it; every text and figure reaches it as data, never as markup."""
+"""The PDF of a monthly report, typeset by Typst, to which all texts and figures are passed as data, not markup."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adventureworks.charts.theme import FONTS
 from adventureworks.reports.definitions import definitions, notes
 from adventureworks.reports.month import Line, Month
 from adventureworks.texts import Language
-from adventureworks.texts.plain import each_text
+from adventureworks.texts.plain import map_texts
 
 AUTHOR = "AdventureWorks DataOps"
 
@@ -24,20 +24,20 @@ Section = dict[str, Any]
 
 
 def document(found: Month, language: Language) -> bytes:
-    """The PDF of a month, as a file. The same figures give the same bytes."""
+    """Return the PDF of a month as bytes. The same figures produce the same bytes."""
     import typst
 
     template = files("adventureworks.reports").joinpath("templates", "month.typ").read_bytes()
-    made = typst.compile(  # type: ignore[misc]
+    content = typst.compile(  # type: ignore[misc]
         template,
-        sys_inputs={"data": json.dumps(each_text(_data(found, language), displayable), ensure_ascii=False)},
+        sys_inputs={"data": json.dumps(map_texts(_data(found, language), displayable), ensure_ascii=False)},
         font_paths=[str(FONTS)],
         ignore_system_fonts=True,
-        # PDF/UA: tagged, so that it can be read aloud.
+        # PDF/UA: tagged for screen readers.
         pdf_standards=["ua-1"],
         timestamp=0,
     )
-    return bytes(made)
+    return bytes(content)
 
 
 def _data(found: Month, language: Language) -> dict[str, Any]:
@@ -48,11 +48,11 @@ def _data(found: Month, language: Language) -> dict[str, Any]:
         "author": AUTHOR,
         "about": text(
             "{state}, fiscal year {year}, business date {day}",
-            state=text("Partial month") if found.is_partial else text("Whole month"),
+            state=text("Partial month") if found.is_partial else text("Complete month"),
             year=str(found.fiscal_year),
             day=language.day(found.as_of),
         ),
-        # Of the figures, not of today: the same figures give the same file.
+        # The date of the figures, not today's: the same figures produce the same file.
         "date": [found.month.year, found.month.month, last_day],
         "language": language.code,
         "cover": _cover(found, language),
@@ -76,14 +76,14 @@ def _data(found: Month, language: Language) -> dict[str, Any]:
         "products": {
             "title": text("By product"),
             "about": text(
-                "All {count} products that were sold this month or since the start of the fiscal year, by revenue.",
+                "All {count} products sold this month or since the start of the fiscal year, by revenue.",
                 count=language.number(len(found.products)),
             ),
             "rows": [_row(line, line.name, language) for line in found.products],
         },
         "definitions": {"title": text("What the figures mean"), "rows": definitions(language)},
         "sources": {
-            "title": text("What the figures are made of"),
+            "title": text("Sources of the figures"),
             "about": text("Version {version} of monthly_profit, from:", version=str(found.version)),
             "columns": [text("Table"), text("Version")],
             "rows": [[asset, str(version)] for asset, version in found.sources],
@@ -93,21 +93,21 @@ def _data(found: Month, language: Language) -> dict[str, Any]:
 
 def _cover(found: Month, language: Language) -> list[dict[str, str]]:
     text, total = language.text, found.total
-    change = text("{change} on the month before", change=language.change(total.growth))
-    yearly = text("{change} on the year before", change=language.change(total.yearly_growth))
+    change = text("{change} from the month before", change=language.change(total.growth))
+    yearly = text("{change} from the year before", change=language.change(total.yearly_growth))
     profit_before = total.year_before.profit if total.year_before else None
     return [
         {"name": text("Revenue"), "value": language.short_money(total.now.revenue), "note": f"{change}\n{yearly}"},
         {
             "name": text("Gross profit"),
             "value": language.short_money(total.now.profit),
-            "note": text("{amount} a year before", amount=language.short_money(profit_before)),
+            "note": text("{amount} a year earlier", amount=language.short_money(profit_before)),
         },
         {
             "name": text("Margin"),
             "value": language.percent(total.now.margin),
             "note": text(
-                "{share} a year before",
+                "{share} a year earlier",
                 share=language.percent(total.year_before.margin if total.year_before else None),
             ),
         },
@@ -124,7 +124,7 @@ def _history(found: Month, language: Language) -> Section:
         (language.short_month(past.month), past.amounts.revenue, past.amounts.profit, past.is_partial)
         for past in found.history
     ]
-    told = "; ".join(
+    figures = "; ".join(
         f"{language.month(past.month)}: {language.short_money(past.amounts.revenue)},"
         f" {language.short_money(past.amounts.profit)}"
         for past in found.history
@@ -133,17 +133,17 @@ def _history(found: Month, language: Language) -> Section:
     return {
         "title": text("Revenue and gross profit, month by month"),
         "chart": svg(columns_and_line(rows, language, width=500, height=150)),
-        "alt": text("Columns of revenue and a line of gross profit. {figures}", figures=told),
+        "alt": text("Column chart of revenue with a line for gross profit. {figures}", figures=figures),
     }
 
 
 def _regions(found: Month, language: Language) -> Section:
     amounts = sorted(((line.name, line.now.profit) for line in found.regions), key=_largest_first)
-    told = "; ".join(f"{name} {language.short_money(amount)}" for name, amount in amounts)
+    figures = "; ".join(f"{name} {language.short_money(amount)}" for name, amount in amounts)
     return {
         "title": language.text("By region"),
         "chart": svg(bars(amounts, language, width=260)),
-        "alt": language.text("Bars of gross profit. {figures}", figures=told),
+        "alt": language.text("Bar chart of gross profit. {figures}", figures=figures),
         "rows": [_row(line, line.name, language) for line in found.regions],
     }
 

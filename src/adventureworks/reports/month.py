@@ -1,4 +1,4 @@
-"""The figures of one month, from the published marts. Money is USD, exact; ratios are ratios of sums."""
+"""The figures of one month, from the published marts. Amounts are exact USD; ratios are ratios of sums."""
 
 from __future__ import annotations
 
@@ -12,40 +12,41 @@ from typing import Any
 from psycopg import sql
 
 from adventureworks.errors import PlatformError
+from adventureworks.months import key_of, shifted
 from adventureworks.warehouse.postgres import Connection
 
-NOTHING = Decimal(0)
+ZERO = Decimal(0)
 TOLERANCE = Decimal("0.01")
-"""Header totals carry four places, lines six: so far a month may differ."""
+"""Allowed difference of a month's totals: order headers have four decimal places, order lines six."""
 HISTORY_MONTHS = 13
-"""What the chart shows, this month included. No other part of a report looks further back."""
+"""Months in the chart, including the report's own. No other part of a report goes back further."""
 NO_TERRITORY = "No territory"
 
 Row = tuple[Any, ...]
 
 
-class NothingSold(PlatformError):
-    """The month has no sales (any more), while others have."""
+class NoSales(PlatformError):
+    """The month has no sales, or none any more, while other months have."""
 
 
 @dataclass(frozen=True)
 class Amounts:
-    """What was sold in some period, USD."""
+    """Sales in a period, in USD."""
 
     revenue: Decimal
     discount: Decimal
     cogs: Decimal
     estimated: Decimal
-    """Revenue whose cost is the product's present one, because none was valid on the day of the order."""
+    """Revenue costed at the product's current cost, because no cost was in effect on the order date."""
 
     @property
     def profit(self) -> Decimal:
-        """Gross profit: revenue less the cost of what was sold."""
+        """Gross profit: revenue minus cost of goods sold."""
         return self.revenue - self.cogs
 
     @property
     def margin(self) -> Decimal | None:
-        """Profit per USD of revenue."""
+        """Gross profit per USD of revenue."""
         return self.profit / self.revenue if self.revenue else None
 
 
@@ -55,29 +56,29 @@ class Line:
 
     name: str
     group: str
-    """The group of regions of a region, the category of a product; else empty."""
+    """The region group of a region, the category of a product; otherwise empty."""
     now: Amounts
     before: Amounts | None
-    """The month before; None: nothing was sold, or one of the two months is partial."""
+    """The month before; None if it had no sales or if either month is partial."""
     year_before: Amounts | None
-    """The same month a year before; None as above."""
+    """The same month a year before; None in the same cases."""
     to_date: Amounts
     """From the start of the fiscal year (1 July) to the end of the month."""
 
     @property
     def growth(self) -> Decimal | None:
-        """Of revenue, against the month before."""
+        """Change of revenue from the month before, as a fraction."""
         return _growth(self.now, self.before)
 
     @property
     def yearly_growth(self) -> Decimal | None:
-        """Of revenue, against the same month a year before."""
+        """Change of revenue from the same month a year before, as a fraction."""
         return _growth(self.now, self.year_before)
 
 
 @dataclass(frozen=True)
 class Past:
-    """One of the months before, or the month itself."""
+    """A month of the history: an earlier one or the report's own."""
 
     month: date
     amounts: Amounts
@@ -97,27 +98,27 @@ class Sale:
 
 @dataclass(frozen=True)
 class Month:
-    """All that the reports of a month say."""
+    """The complete content of a month's reports."""
 
     month: date
     is_partial: bool
     fiscal_year: int
     as_of: date
-    """The business date: nothing later counts."""
+    """The business date: later orders do not count."""
     version: int
-    """Of `monthly_profit`."""
+    """Version of `monthly_profit`."""
     total: Line
     regions: tuple[Line, ...]
     categories: tuple[Line, ...]
     products: tuple[Line, ...]
-    """All of them by revenue, the largest first."""
+    """All products by revenue, the largest first."""
     sales: tuple[Sale, ...]
     history: tuple[Past, ...]
     """Up to 13 months, oldest first, this one last."""
     control_total: Decimal | None
-    """What the orders' headers say; None where newer orders came in since the figures were computed."""
+    """Total of the order headers; None if newer orders have arrived since the figures were computed."""
     sources: tuple[tuple[str, int], ...]
-    """Tables and marts that the figures are made of, with their versions."""
+    """Tables and marts that the figures are computed from, with their versions."""
 
     @property
     def key(self) -> str:
@@ -126,16 +127,17 @@ class Month:
 
 
 def figures(connection: Connection, key: str) -> Month:
-    """The figures of a month ('YYYY-MM'), of one moment: it must be the first that the transaction does.
+    """Return a month's figures ('YYYY-MM') from one snapshot: call it first in a transaction.
 
-    Raises PlatformError if it is no month or does not agree with the orders' headers, NothingSold if it has no sales.
+    Raises PlatformError if `key` is not a month or the figures do not match the order headers, NoSales if it has no
+    sales.
     """
     connection.execute("set transaction isolation level repeatable read")
     return read(connection, key)
 
 
 def read(connection: Connection, key: str) -> Month:
-    """The figures of a month in a transaction that has begun, where nothing is filed of them."""
+    """Return a month's figures within a transaction that has already begun; for uses other than filing a report."""
     first = first_day(key)
     known: dict[date, bool] = dict(connection.execute("select month, is_partial from staging.sales_month").fetchall())
     version = _version(connection)
@@ -164,7 +166,7 @@ def read(connection: Connection, key: str) -> Month:
 
 
 def first_day(key: str) -> date:
-    """The first day of a month written as YYYY-MM. Raises PlatformError if it is none."""
+    """Return the first day of a month written as YYYY-MM. Raises PlatformError if it is not a month."""
     try:
         if len(key) != len("2014-05"):
             raise ValueError(key)
@@ -173,13 +175,13 @@ def first_day(key: str) -> date:
         raise PlatformError(f"{key} is not a month.", "Write it as 2014-05.") from None
 
 
-def shows(key: str, changed: Collection[str]) -> bool:
-    """Whether the report of a month shows a figure of one of these: of itself or of one of the twelve months before.
+def shows_any(key: str, changed: Collection[str]) -> bool:
+    """Return whether a month's report shows figures of any of the changed months: its own or the twelve before.
 
-    The month before, the same month a year before, the fiscal year so far and the chart all lie within them.
+    This range includes the month before, the same month a year before, the fiscal year to date and the chart.
     """
     first = first_day(key)
-    return any(f"{earlier(first, months):%Y-%m}" in changed for months in range(HISTORY_MONTHS))
+    return any(key_of(shifted(first, -months)) in changed for months in range(HISTORY_MONTHS))
 
 
 def _growth(now: Amounts, then: Amounts | None) -> Decimal | None:
@@ -192,7 +194,7 @@ class _Version:
     as_of: date
     sources: tuple[tuple[str, int], ...]
     is_newest: bool
-    """Whether the orders are still those that the figures were computed from."""
+    """Whether the figures were computed from the latest version of the orders."""
 
 
 def _version(connection: Connection) -> _Version | None:
@@ -217,8 +219,8 @@ def _version(connection: Connection) -> _Version | None:
 
 def _no_month(key: str, known: Sequence[date]) -> PlatformError:
     if not known:
-        return PlatformError("Nothing to report is published yet.", "Start: adventureworks run")
-    return NothingSold(f"Nothing was sold in {key}.", f"There are months from {known[0]:%Y-%m} to {known[-1]:%Y-%m}.")
+        return PlatformError("There are no published figures to report yet.", "Start: adventureworks run")
+    return NoSales(f"There are no sales in {key}.", f"There are sales from {known[0]:%Y-%m} to {known[-1]:%Y-%m}.")
 
 
 _MEASURES = ("revenue", "discount_amount", "cogs", "fallback_cost_revenue")
@@ -232,11 +234,11 @@ _FROM = """
 
 
 class _Periods:
-    """The month at hand and the periods that it is compared with."""
+    """The report's month and the periods that it is compared with."""
 
     def __init__(self, first: date, partial: Mapping[date, bool]) -> None:
         self.fiscal_year = first.year + (first.month >= 7)
-        before, year_before = earlier(first, 1), earlier(first, 12)
+        before, year_before = shifted(first, -1), shifted(first, -12)
         self._comparable = [not partial[first] and not partial.get(other, True) for other in (before, year_before)]
         self._bounds = {
             "now": (first, first),
@@ -246,7 +248,7 @@ class _Periods:
         }
 
     def lines(self, connection: Connection, names: tuple[str, ...], order: tuple[str, ...]) -> Iterator[Line]:
-        """What was sold, for each combination of names: name, group, and what else keeps two of them apart."""
+        """Yield the sales per combination of `names`: name, group, and a key that distinguishes equal names."""
         sums = [
             sql.SQL("coalesce(sum(p.{}) filter (where p.month between {} and {}), 0)").format(
                 sql.Identifier(measure), *(sql.Literal(bound) for bound in bounds)
@@ -281,7 +283,7 @@ class _Periods:
 
 
 def _name(keys: Row) -> str:
-    """Of a line: a product that has none is called by its id, which is the last of its keys."""
+    """Return the name of a line; a product without a name is identified by its id, the last of its keys."""
     if not keys:
         return ""
     return str(keys[0] or (keys[-1] if len(keys) > 2 else NO_TERRITORY))
@@ -309,50 +311,45 @@ def _history(connection: Connection, first: date, partial: Mapping[date, bool]) 
     rows = connection.execute(
         "select month, sum(revenue), sum(discount_amount), sum(cogs), sum(fallback_cost_revenue)"
         " from marts.monthly_profit where month between %s and %s group by month order by month",
-        (earlier(first, HISTORY_MONTHS - 1), first),
+        (shifted(first, 1 - HISTORY_MONTHS), first),
     ).fetchall()
     for month, *amounts in rows:
         yield Past(month, Amounts(*amounts), partial.get(month, True))
 
 
 def _control_total(connection: Connection, first: date, as_of: date) -> Decimal:
-    """The SubTotals of the month's orders: those that no mart may show, and what was not delivered, left out.
+    """Return the total of the month's SubTotals, without withheld, rejected and cancelled orders.
 
-    As of the marts, nothing later than the business date counts.
+    As in the marts, orders after the business date do not count.
     """
     row = connection.execute(
         'select coalesce(sum("SubTotal"), 0) from raw."Sales_SalesOrderHeader" as h'
         """ where "Status" not in (4, 6) and "OrderDate" >= %(first)s and "OrderDate" < %(next)s"""
         ' and not exists (select 1 from staging.withheld_order as w where w.sales_order_id = h."SalesOrderID")',
-        {"first": first, "next": min(earlier(first, -1), as_of + timedelta(days=1))},
+        {"first": first, "next": min(shifted(first, 1), as_of + timedelta(days=1))},
     ).fetchone()
-    return Decimal(row[0]) if row else NOTHING
+    return Decimal(row[0]) if row else ZERO
 
 
 def _reconcile(found: Month) -> None:
     parts = {
-        "regions": sum((line.now.revenue for line in found.regions), NOTHING),
-        "categories": sum((line.now.revenue for line in found.categories), NOTHING),
-        "products": sum((line.now.revenue for line in found.products), NOTHING),
-        "rows": sum((sale.amounts.revenue for sale in found.sales), NOTHING),
+        "regions": sum((line.now.revenue for line in found.regions), ZERO),
+        "categories": sum((line.now.revenue for line in found.categories), ZERO),
+        "products": sum((line.now.revenue for line in found.products), ZERO),
+        "rows": sum((sale.amounts.revenue for sale in found.sales), ZERO),
     }
     total = found.total.now.revenue
     for name, revenue in parts.items():
         if revenue != total:
-            raise _unequal(found.key, f"the {name} add up to {revenue}", total, revenue - total)
+            raise _mismatch(found.key, f"the {name} add up to {revenue}", total, revenue - total)
     control = found.control_total
     if control is not None and abs(control - total) > TOLERANCE:
-        raise _unequal(found.key, f"the orders' headers say {control}", total, control - total)
+        raise _mismatch(found.key, f"the order headers add up to {control}", total, control - total)
 
 
-def _unequal(key: str, said: str, total: Decimal, difference: Decimal) -> PlatformError:
+def _mismatch(key: str, other: str, total: Decimal, difference: Decimal) -> PlatformError:
     return PlatformError(
-        f"Rule totals_agree: the revenue of {key} in monthly_profit is {total}, but {said}: {difference} too much.",
-        "Nothing is delivered. Look: adventureworks status monthly_profit",
+        f"Rule totals_agree: the revenue of {key} in monthly_profit is {total}, but {other}, a difference of"
+        f" {difference}.",
+        "Nothing is delivered. Check: adventureworks status monthly_profit",
     )
-
-
-def earlier(month: date, months: int) -> date:
-    """The first day of the month so many months before."""
-    place = month.year * 12 + month.month - 1 - months
-    return date(place // 12, place % 12 + 1, 1)

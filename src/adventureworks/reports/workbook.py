@@ -1,4 +1,4 @@
-"""The workbook of a month, for people who go on calculating. No cell is a formula that data could have written."""
+"""The workbook of a monthly report. Texts from the data never become formulas or links."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MONEY = {
 }
 SHARE = "0.0%;[Red]-0.0%"
 
-LONGEST_CELL = 32_767
+MAX_CELL_LENGTH = 32_767
 """Excel's limit, in UTF-16 units. XlsxWriter leaves a cell with a longer text empty."""
 
 Cell = str | int | Decimal | None
@@ -32,7 +32,7 @@ Cell = str | int | Decimal | None
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of a table: its heading, how it is shown, and whether it is summed up."""
+    """A column of a table: heading, cell style and width."""
 
     heading: str
     style: str = "text"
@@ -40,7 +40,7 @@ class _Column:
 
 
 def workbook(found: Month, language: Language) -> bytes:
-    """The workbook of a month, as a file. The same figures give the same bytes."""
+    """Return the workbook of a month as bytes. The same figures produce the same bytes."""
     out = BytesIO()
     options = {
         "in_memory": True,
@@ -55,7 +55,7 @@ def workbook(found: Month, language: Language) -> bytes:
         {
             "title": language.text("Profit in {month}", month=language.month(found.month)),
             "author": "AdventureWorks DataOps",
-            # Of the figures, not of today: the same figures give the same file.
+            # The date of the figures, not today's: the same figures produce the same file.
             "created": datetime.combine(found.month, time()),
         }
     )
@@ -90,7 +90,7 @@ class _Writer:
             )
 
     def write(self) -> None:
-        """All sheets."""
+        """Write all sheets."""
         found, text = self._found, self._text
         self._summary()
         self._lines(text("Regions"), found.regions, text("Territory"), text("Group"), chart=True)
@@ -102,7 +102,7 @@ class _Writer:
         self._texts(text("Sources"), (text("Table"), text("Version")), versions)
 
     def _sheet(self, name: str) -> Any:
-        # A sheet's name may have 31 characters, and none of these.
+        # Excel allows 31 characters in a sheet's name, and none of these.
         sheet = self._book.add_worksheet("".join(c for c in name if c not in "[]:*?/\\")[:31])
         sheet.hide_gridlines(2)
         sheet.set_landscape()
@@ -121,7 +121,7 @@ class _Writer:
         sheet.set_column(1, 4, 20)
         sheet.write_string(0, 0, self._heading(), styles["title"])
         sheet.set_row(0, 28)
-        state = text("Partial month") if found.is_partial else text("Whole month")
+        state = text("Partial month") if found.is_partial else text("Complete month")
         about = text(
             "{state}, fiscal year {year}, business date {day}",
             state=state,
@@ -143,7 +143,7 @@ class _Writer:
         measures: list[tuple[str, str, Callable[[Any], Cell]]] = [
             (text("Revenue"), "money", lambda a: a.revenue),
             (text("Discount"), "money", lambda a: a.discount),
-            (text("Cost of goods"), "money", lambda a: a.cogs),
+            (text("Cost of goods sold"), "money", lambda a: a.cogs),
             (text("Gross profit"), "money", lambda a: a.profit),
             (text("Margin"), "share", lambda a: a.margin),
             (text("Estimated"), "money", lambda a: a.estimated),
@@ -152,7 +152,7 @@ class _Writer:
             sheet.write_string(row, 0, name, styles["text"])
             for place, amounts in enumerate(periods, start=1):
                 self._cell(sheet, row, place, None if amounts is None else value(amounts), style)
-        sheet.write_string(10, 0, text("Change of revenue"), styles["text"])
+        sheet.write_string(10, 0, text("Change in revenue"), styles["text"])
         self._cell(sheet, 10, 2, total.growth, "share")
         self._cell(sheet, 10, 3, total.yearly_growth, "share")
         for row, note in enumerate(notes(found, self._language), start=12):
@@ -214,12 +214,12 @@ class _Writer:
             *([_Column(group, width=18)] if group else []),
             _Column(text("Revenue"), "money", 18),
             _Column(text("Discount"), "money", 16),
-            _Column(text("Cost of goods"), "money", 18),
+            _Column(text("Cost of goods sold"), "money", 18),
             _Column(text("Gross profit"), "money", 18),
             _Column(text("Margin"), "share", 12),
             _Column(text("Estimated"), "money", 16),
-            _Column(text("Change on the month before"), "share", 16),
-            _Column(text("Change on the year before"), "share", 16),
+            _Column(text("Change from the month before"), "share", 16),
+            _Column(text("Change from the year before"), "share", 16),
             _Column(text("Year to date"), "money", 20),
         ]
 
@@ -250,8 +250,8 @@ class _Writer:
         )
         sheet.freeze_panes(1, 1)
         if chart and rows:
-            drawn = self._book.add_chart({"type": "bar"})
-            drawn.add_series(
+            bar_chart = self._book.add_chart({"type": "bar"})
+            bar_chart.add_series(
                 {
                     "name": text("Gross profit"),
                     "categories": [sheet.get_name(), 1, 0, len(rows), 0],
@@ -260,10 +260,10 @@ class _Writer:
                     "gap": 50,
                 }
             )
-            drawn.set_y_axis({"reverse": True})
-            self._finish(drawn, text("Gross profit"), sideways=True)
+            bar_chart.set_y_axis({"reverse": True})
+            self._finish(bar_chart, text("Gross profit"), sideways=True)
             sheet.insert_chart(
-                len(rows) + 3, 0, drawn, {"x_scale": 1.6, "y_scale": 1.2, "description": text("Gross profit")}
+                len(rows) + 3, 0, bar_chart, {"x_scale": 1.6, "y_scale": 1.2, "description": text("Gross profit")}
             )
 
     def _sales(self) -> None:
@@ -276,7 +276,7 @@ class _Writer:
             _Column(text("Product"), width=34),
             _Column(text("Revenue"), "money", 18),
             _Column(text("Discount"), "money", 16),
-            _Column(text("Cost of goods"), "money", 18),
+            _Column(text("Cost of goods sold"), "money", 18),
             _Column(text("Gross profit"), "money", 18),
             _Column(text("Margin"), "share", 12),
             _Column(text("Estimated"), "money", 16),
@@ -330,7 +330,7 @@ class _Writer:
         total: Sequence[Cell] | None = None,
         widths: bool = True,
     ) -> None:
-        """A native table; its totals stand below as values, so that a filter does not change what was reported."""
+        """Write a native table, with totals below it as values, so that filters do not change the reported totals."""
         bottom = top + max(len(rows), 1)
         sheet.add_table(
             top,
@@ -371,9 +371,9 @@ class _Writer:
 
 
 def _fit(text: str) -> str:
-    """The text as a cell can hold it, cut at its longest."""
+    """Return the text without unsupported characters, truncated to the length of a cell."""
     text = plain(text)
     units = text.encode("utf-16-le")
-    if len(units) <= 2 * LONGEST_CELL:
+    if len(units) <= 2 * MAX_CELL_LENGTH:
         return text
-    return units[: 2 * (LONGEST_CELL - 1)].decode("utf-16-le", errors="ignore") + "…"
+    return units[: 2 * (MAX_CELL_LENGTH - 1)].decode("utf-16-le", errors="ignore") + "…"

@@ -1,8 +1,8 @@
-"""The seam to the source: which tables changed, and the rows of one table as Arrow batches.
+"""The interface to the source: which tables changed, and the rows of one table as Arrow batches.
 
-Three kinds live here: `postgres` (a URL, the embedded source database too), `sqlserver` (a URL) and `files` (a
-folder). A source is only ever read, with a login that may do nothing else. What rows mean, and whether they are good,
-is the gate's business.
+There are three kinds of source: `postgres` (a URL; also the embedded source database), `sqlserver` (a URL) and `files`
+(a folder). A source is never written to, and the login needs read access only. What the rows mean and whether they are
+valid is up to the gate.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from adventureworks.settings import Settings
 
 @dataclass(frozen=True)
 class TableState:
-    """What one cheap question tells of a table.
+    """What one cheap query reveals about a table.
 
-    `fingerprint` is opaque: equal to an earlier one means unchanged since. `newest_change` is the latest modification
-    date, in the source's own clock, None for an empty table or where the source does not know.
+    `fingerprint` is opaque; if it equals an earlier one, the table has not changed since. `newest_change` is the latest
+    modification date by the source's own clock, or None if the table is empty or the source does not know.
     """
 
     fingerprint: str
@@ -38,41 +38,41 @@ class TableState:
 class Snapshot(Protocol):
     """One consistent view of the source, for the tables that are read together.
 
-    Batches carry the source's columns under their own names, in any order, keys and modification date included. Each is
-    at most `batch_rows` rows. Text stands for what has no Arrow type: uuids, bytes and XML arrive as strings.
+    Batches have the source's columns under their own names, in any order, including keys and modification date. A batch
+    has at most `batch_rows` rows. Values without an Arrow type (UUIDs, bytes and XML) arrive as strings.
     """
 
     complete: bool
-    """True: `rows` always gives the whole table, whatever it is asked for (files). False: it can give changed rows."""
+    """True if `rows` always returns the whole table, whatever `since` is (files); False if it honours `since`."""
 
     spent: bool
-    """True: the server refused something, and answers nothing more in this view. Read what is left in another one."""
+    """True once the server has refused a query and this view is unusable. Read the remaining tables in a new one."""
 
     @property
     def clock(self) -> datetime | None:
-        """The source's own time in UTC when the view was opened, without a zone; None: it has no clock (files)."""
+        """The source's own time when the view was opened, in UTC without a zone; None if it has no clock (files)."""
         ...
 
     def rows(self, table: SourceTable, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
-        """The rows changed at or after `since`; all rows where that is None. Raises TableBlocked."""
+        """Return the rows changed at or after `since`, or all rows if it is None. Raises `TableBlocked`."""
         ...
 
     def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
-        """Key columns and modification date of every row. Only where `complete` is False."""
+        """Return key columns and modification date of every row. Only if `complete` is False."""
         ...
 
     def rows_by_key(self, table: SourceTable, keys: pa.Table) -> Iterator[pa.RecordBatch]:
-        """The rows with these keys (the key columns, typed as in `keys()`). Only where `complete` is False."""
+        """Return the rows with these keys (the key columns, typed as in `keys()`). Only if `complete` is False."""
         ...
 
     def tracks(self, table: SourceTable) -> bool:
-        """Whether the source itself knows which rows changed, whatever their modification dates say."""
+        """Return whether the source itself tracks which rows changed, independently of their modification dates."""
         ...
 
     def changed_keys(self, table: SourceTable, known: str, most: int) -> pa.Table | None:
-        """Keys, typed as in `keys()`, of rows inserted or updated since the state with the fingerprint `known`.
+        """Return the keys, typed as in `keys()`, of rows inserted or updated since the fingerprint `known`.
 
-        None where the source cannot tell, or there are more than `most`: read it whole. Only where `tracks` says so.
+        None if the source does not know, or if there are more than `most`: read the whole table. Only if `tracks()`.
         """
         ...
 
@@ -81,59 +81,63 @@ class Source(Protocol):
     """Where the tables come from."""
 
     description: str
-    """For people and logs; never holds a secret."""
+    """For users and logs; never contains a secret."""
 
     def identity(self) -> str:
-        """Which source this is. What was read from another one says nothing of this one's changes.
+        """Return an identifier of this source. Fingerprints from a different source do not apply to this one.
 
-        A database that was filled anew is another source. Raises ServiceUnavailable where the source does not answer.
+        A reloaded database counts as a different source. Raises `ServiceUnavailable` if the source does not answer.
         """
         ...
 
-    def state(self, table: SourceTable, known: str | None = None) -> TableState:
-        """What the table looks like now; `known` is the last fingerprint, which may make the answer cheaper.
+    def relations(self) -> list[str]:
+        """Return `schema.name` of every table and view that the source shows, the platform's and others."""
+        ...
 
-        Raises TableBlocked where the table cannot be read as a table (no such file, truncated, vanished) and
-        ServiceUnavailable where the source does not answer.
+    def state(self, table: SourceTable, known: str | None = None) -> TableState:
+        """Return the current state of the table; `known` is the last fingerprint, which may make the query cheaper.
+
+        Raises `TableBlocked` if the table cannot be read as a table (no such file, truncated, dropped) and
+        `ServiceUnavailable` if the source does not answer.
         """
         ...
 
     def states(
         self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
     ) -> dict[str, TableState | TableBlocked]:
-        """The state of many tables at once, by asset: cheaper than one by one.
+        """Return the state of many tables at once, by asset: cheaper than one by one.
 
-        `known` maps assets to their last fingerprints. Where `state` would raise TableBlocked for a table, the error
-        stands in its place; ServiceUnavailable is raised.
+        `known` maps assets to their last fingerprints. If `state` would raise `TableBlocked` for a table, the error is
+        returned in its place; `ServiceUnavailable` is raised.
         """
         ...
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """Opens one consistent view."""
+        """Open one consistent view."""
         ...
 
 
 SQL_SERVER = ("mssql://", "mssql+pymssql://")
 POSTGRESQL = ("postgresql://", "postgres://")
 AIRFLOW = "airflow:"
-"""How a source begins that an Airflow connection describes; its name follows."""
+"""Prefix of a source that names an Airflow connection; the connection's name follows."""
 
 
 def address_of(settings: Settings) -> SecretStr | None:
-    """The URL of the source database, with its password; None where the source is no database, or Airflow's to name."""
+    """Return the URL of the source database, with its password; None for a folder or an Airflow connection."""
     if settings.source_url is None and settings.source.startswith((*SQL_SERVER, *POSTGRESQL)):
         return SecretStr(settings.source)
     return settings.source_url
 
 
 def is_folder(settings: Settings) -> bool:
-    """Whether the source is a folder of files."""
+    """Return whether the source is a folder of files."""
     names_a_server = "://" in settings.source or settings.source.startswith(AIRFLOW)
     return settings.source_url is None and bool(settings.source) and not names_a_server
 
 
 def open_source(settings: Settings) -> Source:
-    """The configured source: a folder, a PostgreSQL or SQL Server URL, or the embedded database."""
+    """Return the configured source: a folder, a PostgreSQL or SQL Server URL, or the embedded database."""
     from adventureworks.source.files import FileSource
     from adventureworks.source.postgres import PostgresSource
 
@@ -146,17 +150,17 @@ def open_source(settings: Settings) -> Source:
         return PostgresSource(url, batch_rows=settings.batch_rows)
     if settings.source.startswith(AIRFLOW):
         raise PlatformError(
-            f"The Airflow connection {settings.source.removeprefix(AIRFLOW)} is only known to Airflow's own processes.",
-            "Elsewhere, set ADVENTUREWORKS_SOURCE_URL.",
+            f"The Airflow connection {settings.source.removeprefix(AIRFLOW)} is only available inside Airflow.",
+            "Outside Airflow, set ADVENTUREWORKS_SOURCE_URL.",
         )
     if "://" in settings.source:
         kind = settings.source.split("://")[0]
-        raise PlatformError(f"A source of the kind {kind}:// cannot be read.", "Give postgresql://… or mssql://…")
+        raise PlatformError(f"{kind}:// sources are not supported.", "Use postgresql://… or mssql://…")
     if settings.source:
         folder = Path(settings.source)
         if not folder.is_dir():
             raise PlatformError(
-                f"The source {folder} is no folder.", "Give a folder of files: adventureworks run --source DIR"
+                f"The source {folder} is not a folder.", "Choose a folder of files: adventureworks run --source DIR"
             )
         return FileSource(folder, batch_rows=settings.batch_rows, rest_seconds=settings.file_rest_seconds)
-    raise PlatformError("No source is configured.", "Set ADVENTUREWORKS_SOURCE_URL, or start: adventureworks run")
+    raise PlatformError("No source is configured.", "Set ADVENTUREWORKS_SOURCE_URL, or run: adventureworks run")

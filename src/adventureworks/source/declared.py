@@ -1,4 +1,4 @@
-"""What a source database declares of its tables, and what a contract needs of that: alike for every kind of server."""
+"""Looks up the columns that a contract needs among those that a source database declares, for any kind of server."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from adventureworks.errors import TableBlocked
 
 
 class DeclaredColumn(Protocol):
-    """A column as the server's catalogue tells it."""
+    """A column as the server's catalogue describes it."""
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The column's name."""
 
     @property
     def declared(self) -> str:
-        """Its type, as the server writes it."""
+        """The column's type, as the server writes it."""
 
     @property
     def is_date(self) -> bool:
-        """Whether it can tell when a row was changed."""
+        """Whether the column can hold the time of a row's last change."""
 
 
 Column = TypeVar("Column", bound=DeclaredColumn)
 
 
-class Declared(Generic[Column]):
-    """The questions to the columns of one kind of server."""
+class ColumnLookup(Generic[Column]):
+    """Finds the columns of a table in the catalogue of one kind of server."""
 
     def __init__(self, relation: Callable[[SourceTable], str], restore: Callable[[SourceTable], str]) -> None:
-        """`relation`: the table's quoted name; `restore`: what to do where the login sees no such table."""
+        """`relation`: the table's quoted name; `restore`: what to do if the login sees no such table."""
         self._relation = relation
         self._restore = restore
 
     def present(
         self, table: SourceTable, columns: Mapping[str, Mapping[str, Column]], names: Iterable[str]
     ) -> list[Column]:
-        """The named columns of the table. Raises TableBlocked where the table or one of them is missing."""
+        """Return the named columns of the table. Raises `TableBlocked` if the table or one of them is missing."""
         present = columns.get(table.asset)
         if not present:
             raise TableBlocked(
                 table.asset,
                 "table_is_there",
-                f"the source has no table {self._relation(table)} that this login may see.",
+                f"the source has no table {self._relation(table)} that this login can see.",
                 self._restore(table),
             )
         wanted = list(names)
@@ -59,11 +59,15 @@ class Declared(Generic[Column]):
         return [present[name] for name in wanted]
 
     def of_contract(self, table: SourceTable, columns: Mapping[str, Mapping[str, Column]]) -> list[Column]:
-        """The columns that the contract names, as the source has them; others are left out."""
-        return self.present(table, columns, (column.name for column in source_columns_of(table)))
+        """Return the columns that the contract names, as the source has them; others are ignored."""
+        present = columns.get(table.asset, {})
+        # Two columns that differ only in case are ambiguous, not absent.
+        folded = {name.casefold() for name in present}
+        wanted = [c.name for c in source_columns_of(table) if c.computed is None or c.name.casefold() in folded]
+        return self.present(table, columns, wanted)
 
     def modified(self, table: SourceTable, columns: Mapping[str, Mapping[str, Column]]) -> Column:
-        """The column that tells when a row was changed. Raises TableBlocked where it is missing or no date."""
+        """Return the column with a row's modification date. Raises `TableBlocked` if it is missing or not a date."""
         (column,) = self.present(table, columns, [table.modified])
         if not column.is_date:
             raise TableBlocked(
@@ -73,6 +77,6 @@ class Declared(Generic[Column]):
 
 
 def digest_of(columns: Mapping[str, DeclaredColumn]) -> str:
-    """Changes when a column comes, goes or changes its type; not when columns change places."""
+    """Return a digest of column names and types, whatever the order of the columns."""
     described = ",".join(f"{name} {columns[name].declared}" for name in sorted(columns))
     return hashlib.sha256(described.encode()).hexdigest()[:16]

@@ -1,10 +1,10 @@
-"""The tables of the embedded source database, laid out from the contracts.
+"""The tables of the embedded source database, derived from the contracts.
 
-It stands in for the company's own database, so types and keys are SQL Server's, in the nearest types of PostgreSQL. It
-must also be able to hold bad rows, so that the platform can be tried on them: no foreign keys, no CHECK rules, and
-NOT NULL on key columns only. nchar becomes varchar, which keeps the padding as it was loaded.
+The database stands in for the company's own, so keys and types are SQL Server's, mapped to the nearest PostgreSQL
+types. It must accept bad rows, so that the platform can be tested with them: there are no foreign keys or CHECK
+constraints, and only key columns are NOT NULL. nchar becomes varchar, which keeps the padding as loaded.
 
-A change made by hand is found like any other: a trigger sets the modification date where an UPDATE left it alone.
+Manual changes are detected like any others: if an UPDATE does not set the modification date, a trigger does.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import polars as pl
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import Column, key_of, source_columns_of
-from adventureworks.source.postgres_columns import literal, quoted, relation
+from adventureworks.postgres_sql import literal, quoted
+from adventureworks.source.postgres_columns import relation
 
 READER = "source_reader"
-"""The role that the platform reads with, if the server has it."""
+"""The role that the platform reads with, if it exists on the server."""
 
 _NOW = "(pg_catalog.clock_timestamp() at time zone 'UTC')"
 _FUNCTIONS_SCHEMA = "dbo"
@@ -33,7 +34,7 @@ _TYPES: dict[type[pl.DataType], str] = {
 
 
 def schema_script() -> str:
-    """SQL that creates every schema, table and trigger that is missing; what is there stays as it is."""
+    """Return SQL that creates missing schemas, tables and triggers, and leaves existing ones unchanged."""
     tables = SOURCE_TABLES.values()
     schemas = sorted({table.schema for table in tables})
     functions = sorted({table.modified for table in tables})
@@ -45,7 +46,7 @@ def schema_script() -> str:
 
 
 def missing_columns_script(table: SourceTable) -> str:
-    """SQL that adds the columns of the contract that somebody dropped."""
+    """Return SQL that adds the contract's columns that were dropped."""
     added = ", ".join(f"add column if not exists {_column(column, table)}" for column in source_columns_of(table))
     return f"alter table {relation(table)} {added}"
 
@@ -70,7 +71,7 @@ def _type(column: Column) -> str:
 
 
 def _key(table: SourceTable) -> str:
-    """The primary key; in `Production.Document` a key may be NULL (the root's empty node), which only UNIQUE takes."""
+    """Return the primary key, or UNIQUE if the key may be NULL, as for the root node of `Production.Document`."""
     names = key_of(table)
     nullable = {column.name for column in source_columns_of(table) if column.nullable}
     kind = "unique nulls not distinct" if nullable & set(names) else "primary key"

@@ -1,12 +1,12 @@
-"""A folder of files as the source: which file holds a table, whether it changed, and a consistent way to read it.
+"""A folder of files as the source: which file contains a table, whether it changed, and how to read it consistently.
 
 A table's file is `<Schema>_<Table>.parquet`, `<Schema>_<Table>.csv` (with a header), or `<Table>.csv` as Microsoft's
-installer ships it; upper and lower case make no difference. A folder of that name holds the table in part files, as
-Spark writes it, with `_SUCCESS` when it is complete. Other files are ignored, and named in the log. How each kind is
-read lives in `files_parquet`, `files_csv`, `files_installer`.
+installer ships it; names are case-insensitive. A folder with such a name contains the table in part files, as Spark
+writes it, with `_SUCCESS` once it is complete. Other files are ignored and logged. The formats themselves are read by
+`files_parquet`, `files_csv` and `files_installer`.
 
-A text file shows no end, so one that is still being copied looks like a smaller table. It is read when it has not
-changed for a while: for a longer while where it has fewer lines than the table had rows before.
+A text file has no end marker, so one that is still being copied looks like a smaller table. It is therefore read only
+after it has not changed for a while: longer if it has fewer lines than the table had rows before.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ Reader = Callable[[Path, SourceTable, int], Iterator[pa.RecordBatch]]
 Inspector = Callable[[Path, SourceTable], int | None]
 
 
-REST_OF_SMALLER_SECONDS = 60.0
-"""How long a text file must rest that has fewer lines than the table had rows; people's copies pause for seconds."""
+SHRUNK_FILE_REST_SECONDS = 60.0
+"""Seconds without a change before a text file with fewer lines than before is read; manual copies may pause."""
 
 DONE = "_SUCCESS"
-"""The file by which Spark says that a folder of part files is complete."""
+"""The marker file that Spark writes when a folder of part files is complete."""
 
 _DIGEST_BYTES = 1 << 20
-_NOTED_LINES = re.compile(r"(?:^|-)(\d+)-[0-9a-f]{64}$")
+_LINES_IN_FINGERPRINT = re.compile(r"(?:^|-)(\d+)-[0-9a-f]{64}$")
 
 
 class _Format(NamedTuple):
-    """How one kind of file is read, and looked over cheaply (which gives its rows, where known)."""
+    """How to read one kind of file, and how to inspect it cheaply (which returns its number of rows, if known)."""
 
     file_name: Callable[[SourceTable], str]
     inspect: Inspector
@@ -67,14 +67,14 @@ class Delivery(NamedTuple):
 
     path: Path
     parts: tuple[Path, ...]
-    form: _Format
+    file_format: _Format
 
     def stamp(self) -> str:
-        """Size, and when content and file entry last changed, in nanoseconds: differs after every write."""
+        """Return size and last change of content and metadata (ns); together they differ after every write."""
         states = [part.stat() for part in self.parts]
         stamp = "-".join(
-            str(figure)
-            for figure in (
+            str(number)
+            for number in (
                 sum(state.st_size for state in states),
                 max((state.st_mtime_ns for state in states), default=0),
                 max((state.st_ctime_ns for state in states), default=0),
@@ -83,16 +83,16 @@ class Delivery(NamedTuple):
         return stamp if len(self.parts) == 1 else f"{len(states)} parts {stamp}"
 
     def age(self) -> float:
-        """Seconds since the last change; none where the clock of the folder is ahead of ours."""
+        """Return the seconds since the last change; 0 if the file system's clock is ahead of ours."""
         changed = max((max(part.stat().st_mtime, part.stat().st_ctime) for part in self.parts), default=0.0)
         return max(0.0, time.time() - changed)
 
 
 class FileSource:
-    """The 71 tables, or some of them, as files of one folder. Files are only ever read."""
+    """All or some of the 71 tables as the files of one folder. Files are never written to."""
 
     def __init__(self, folder: Path, batch_rows: int, rest_seconds: float = 0.0) -> None:
-        """`rest_seconds`: how long a text file must not have changed before it is read; 0 reads it at once."""
+        """`rest_seconds`: how long a text file must be unchanged before it is read; 0 reads it at once."""
         self.folder = folder
         self.description = f"files in {folder}"
         self._batch_rows = batch_rows
@@ -100,34 +100,34 @@ class FileSource:
         self._contents: dict[tuple[Path, str], str] = {}
 
     def identity(self) -> str:
-        """The folder."""
+        """Return the folder."""
         return f"files {self.folder.resolve()}"
 
     def state(self, table: SourceTable, known: str | None = None) -> TableState:
-        """The fingerprint of the table's file; equal content gives the known one again, even if it was touched.
+        """Return the fingerprint of the table's file: the known one if the content is the same, even after a touch.
 
-        Reads the whole file only where its size or its dates differ from the known fingerprint's. Waits until a text
-        file rests that changed a moment ago; one that goes on changing keeps its known fingerprint. Raises TableBlocked
-        where there is no such file, where it is empty, cut off or without a column, and where it is not known and still
-        grows.
+        Reads the whole file only if its size or times differ from the known fingerprint's. Waits for a text file that
+        changed a moment ago to be at rest; one that keeps changing keeps its known fingerprint. Raises `TableBlocked`
+        if there is no such file, if it is empty, truncated or lacks a column, or if it has no known fingerprint and
+        keeps changing.
         """
         try:
             delivery, counted = self.inspected(table)
         except TableBlocked:
-            # What looks cut off, empty or like another kind of file may be on its way.
-            growing = self._growing(table)
-            if growing is None:
+            # The file may look truncated, empty or of another kind because it is still being written.
+            unfinished = self._unfinished(table)
+            if unfinished is None:
                 raise
-            return _later(table, growing, known)
+            return _unfinished_state(table, unfinished, known)
         with _readable(delivery.path, table):
-            if not self.rests(delivery, known):
-                return _later(table, delivery.path, known)
+            if not self.is_at_rest(delivery, known):
+                return _unfinished_state(table, delivery.path, known)
             return TableState(self._fingerprint(delivery, known, counted), counted, None)
 
     def states(
         self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
     ) -> dict[str, TableState | TableBlocked]:
-        """The state of each table, by asset; where `state` would raise TableBlocked, the error stands in its place."""
+        """Return the state of each table, by asset; a blocked table's error takes its place."""
         states: dict[str, TableState | TableBlocked] = {}
         for table in tables:
             try:
@@ -138,29 +138,40 @@ class FileSource:
 
     @contextmanager
     def snapshot(self) -> Iterator[FolderSnapshot]:
-        """The files as they are; a file that changes while it is read raises ServiceUnavailable."""
+        """Open the files as they are; a file that changes while it is read raises `ServiceUnavailable`."""
         unknown = self.unknown_files()
         if unknown:
-            log.warning("%s: no table is read from %s", self.description, ", ".join(unknown))
+            log.warning("%s: files that belong to no table are ignored: %s", self.description, ", ".join(unknown))
         yield FolderSnapshot(self, self._batch_rows)
 
-    def unknown_files(self) -> list[str]:
-        """The entries of the folder from which no table is read, in order; hidden ones aside."""
+    def relations(self) -> list[str]:
+        """Return `schema.name` of every table that has a file, and the names of other files."""
         from adventureworks.catalog import SOURCE_TABLES
 
-        names = {form.file_name(table).casefold() for table in SOURCE_TABLES.values() for form in _FORMATS}
+        names = {
+            kind.file_name(table): f"{table.schema}.{table.name}"
+            for table in SOURCE_TABLES.values()
+            for kind in _FORMATS
+        }
+        return [*sorted({names[name] for name in matched(names, self._entries())}), *self.unknown_files()]
+
+    def unknown_files(self) -> list[str]:
+        """Return the sorted names of the entries that hold no table, except for hidden ones."""
+        from adventureworks.catalog import SOURCE_TABLES
+
+        names = {kind.file_name(table).casefold() for table in SOURCE_TABLES.values() for kind in _FORMATS}
         return sorted(n for n in self._entries() if n.casefold() not in names and not n.startswith((".", "_")))
 
     def inspected(self, table: SourceTable) -> tuple[Delivery, int | None]:
-        """The table's file after a cheap look at it, and its rows where that tells them. Raises TableBlocked."""
+        """Return the table's file after a cheap inspection, and its number of rows if known. Raises `TableBlocked`."""
         delivery = self.file_of(table)
         with _readable(delivery.path, table):
-            rows = [delivery.form.inspect(part, table) for part in delivery.parts]
+            rows = [delivery.file_format.inspect(part, table) for part in delivery.parts]
         return delivery, sum(count or 0 for count in rows) if None not in rows else None
 
     def file_of(self, table: SourceTable) -> Delivery:
-        """The one file, or folder of part files, that holds the table."""
-        names = {form.file_name(table): form for form in _FORMATS}
+        """Return the one file, or folder of part files, that holds the table. Raises `TableBlocked`."""
+        names = {kind.file_name(table): kind for kind in _FORMATS}
         found = matched(names, self._entries())
         if not found:
             raise TableBlocked(table.asset, "file_is_there", f"{self.folder} has no file {' or '.join(names)}.")
@@ -168,16 +179,16 @@ class FileSource:
             raise TableBlocked(
                 table.asset,
                 "file_is_unambiguous",
-                f"{' and '.join(found.values())} both hold this table.",
-                "Keep one of the files.",
+                f"{' and '.join(found.values())} contain the same table.",
+                "Keep only one of these files.",
             )
         ((name, entry),) = found.items()
-        path, form = self.folder / entry, names[name]
+        path, file_format = self.folder / entry, names[name]
         with _readable(path, table):
             parts = _parts(path, table) if path.is_dir() else (path,)
             for part in parts:
-                require_kind(part, table, parquet=form.is_parquet)
-        return Delivery(path, parts, form)
+                require_kind(part, table, parquet=file_format.is_parquet)
+        return Delivery(path, parts, file_format)
 
     def _entries(self) -> list[str]:
         try:
@@ -187,20 +198,20 @@ class FileSource:
                 f"The source folder {self.folder} cannot be read: {error.strerror}.", "Check ADVENTUREWORKS_SOURCE."
             ) from error
 
-    def rests(self, delivery: Delivery, known: str | None = None) -> bool:
-        """Whether the file has not changed for a while, after waiting for it where it changed a moment ago."""
+    def is_at_rest(self, delivery: Delivery, known: str | None = None) -> bool:
+        """Return whether the file has not changed for a while, after waiting if it changed a moment ago."""
         before = delivery.stamp()
-        if delivery.form.is_parquet or not self._rest_seconds or (known or "").startswith(f"{before}-"):
+        if delivery.file_format.is_parquet or not self._rest_seconds or (known or "").startswith(f"{before}-"):
             return True
-        wanted = self._rest_seconds
-        if delivery.age() < REST_OF_SMALLER_SECONDS and _lines(self._content(delivery, before, None)) < _lines(known):
-            wanted = REST_OF_SMALLER_SECONDS
-        time.sleep(max(0.0, wanted - delivery.age()))
+        rest_seconds = self._rest_seconds
+        if delivery.age() < SHRUNK_FILE_REST_SECONDS and _lines(self._content(delivery, before, None)) < _lines(known):
+            rest_seconds = SHRUNK_FILE_REST_SECONDS
+        time.sleep(max(0.0, rest_seconds - delivery.age()))
         return delivery.stamp() == before
 
-    def _growing(self, table: SourceTable) -> Path | None:
-        """The table's file if it changed a moment ago and changes again while it is looked at; None if it rests."""
-        for entry in matched({form.file_name(table): form for form in _FORMATS}, self._entries()).values():
+    def _unfinished(self, table: SourceTable) -> Path | None:
+        """Return the table's file if it changed a moment ago and changes again after a wait, else None."""
+        for entry in matched([kind.file_name(table) for kind in _FORMATS], self._entries()).values():
             path = self.folder / entry
             with _readable(path, table):
                 before = path.stat()
@@ -213,7 +224,7 @@ class FileSource:
         return None
 
     def _fingerprint(self, delivery: Delivery, known: str | None, rows: int | None) -> str:
-        """Stamp, number of lines (of rows where they are known) and hash of the content."""
+        """Return stamp, number of lines (or of rows, if known) and hash of the content."""
         stamp = delivery.stamp()
         if known is not None and known.startswith(f"{stamp}-"):
             return known
@@ -221,7 +232,7 @@ class FileSource:
         return known if known is not None and known.endswith(f"-{content}") else f"{stamp}-{content}"
 
     def _content(self, delivery: Delivery, stamp: str, rows: int | None) -> str:
-        """Number of lines or rows, and hash, remembered for as long as the file stays as it is."""
+        """Return the number of lines or rows and the hash, cached until the file changes."""
         if (delivery.path, stamp) not in self._contents:
             digest = hashlib.sha256()
             lines = 0
@@ -234,9 +245,9 @@ class FileSource:
         return self._contents[delivery.path, stamp]
 
 
-def _later(table: SourceTable, path: Path, known: str | None) -> TableState:
-    """The known state of a table whose file still grows. Raises TableBlocked where none is known."""
-    log.warning("%s: %s still grows. It is read when it rests.", table.asset, path.name)
+def _unfinished_state(table: SourceTable, path: Path, known: str | None) -> TableState:
+    """Return the known state of a table whose file is still being written. Raises `TableBlocked` if there is none."""
+    log.warning("%s: %s is still being written. It is read once it stops changing.", table.asset, path.name)
     if known is None:
         raise TableBlocked(table.asset, "file_is_at_rest", f"{path.name} is still being written.")
     return TableState(known, None, None)
@@ -254,73 +265,73 @@ class FolderSnapshot:
         self._batch_rows = batch_rows
 
     def rows(self, table: SourceTable, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
-        """All rows, whatever `since` says. Raises TableBlocked where the file turns out to be damaged."""
+        """Return all rows, whatever `since` is. Raises `TableBlocked` if the file turns out to be damaged."""
         delivery = self._source.file_of(table)
         with _readable(delivery.path, table):
-            if not self._source.rests(delivery):
-                raise ServiceUnavailable(f"{table.asset}: {delivery.path.name} still grows.", "Try again.")
+            if not self._source.is_at_rest(delivery):
+                raise ServiceUnavailable(f"{table.asset}: {delivery.path.name} is still being written.", "Try again.")
             before = delivery.stamp()
             for part in delivery.parts:
-                delivery.form.inspect(part, table)
-                yield from delivery.form.read(part, table, self._batch_rows)
+                delivery.file_format.inspect(part, table)
+                yield from delivery.file_format.read(part, table, self._batch_rows)
             after = delivery.stamp()
         if after != before:
             raise ServiceUnavailable(f"{table.asset}: {delivery.path.name} changed while it was read.", "Try again.")
 
     def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
-        """Not offered: files are always read whole."""
-        raise TypeError("A folder's snapshot is complete: read rows().")
+        """Raise `TypeError`: files are always read whole."""
+        raise TypeError("A snapshot of a folder is complete: use rows().")
 
     def rows_by_key(self, table: SourceTable, keys: pa.Table) -> Iterator[pa.RecordBatch]:
-        """Not offered: files are always read whole."""
-        raise TypeError("A folder's snapshot is complete: read rows().")
+        """Raise `TypeError`: files are always read whole."""
+        raise TypeError("A snapshot of a folder is complete: use rows().")
 
     def tracks(self, table: SourceTable) -> bool:
-        """Files do not know what changed in them: never."""
+        """Return False: files do not record their changes."""
         return False
 
     def changed_keys(self, table: SourceTable, known: str, most: int) -> pa.Table | None:
-        """Not offered: files are always read whole."""
-        raise TypeError("A folder's snapshot is complete: read rows().")
+        """Raise `TypeError`: files are always read whole."""
+        raise TypeError("A snapshot of a folder is complete: use rows().")
 
 
 @contextmanager
 def _readable(path: Path, table: SourceTable) -> Iterator[None]:
-    """Turns the system's refusals into errors that name the file."""
+    """Turn the system's errors into errors that name the file."""
     try:
         yield
     except FileNotFoundError as error:
-        raise TableBlocked(table.asset, "file_is_there", f"{path.name} vanished from {path.parent}.") from error
+        raise TableBlocked(table.asset, "file_is_there", f"{path.name} was removed from {path.parent}.") from error
     except OSError as error:
         raise TableBlocked(
             table.asset,
             "file_is_readable",
             f"{path.name} cannot be read: {error.strerror}.",
-            f"Let this user read {path}.",
+            f"Give this user read permission on {path}.",
         ) from error
 
 
-def _lines(noted: str | None) -> int:
-    """The number of lines or rows in a fingerprint; 0 where nothing, or a fault, was noted."""
-    found = _NOTED_LINES.search(noted or "")
+def _lines(fingerprint: str | None) -> int:
+    """Return the number of lines or rows in a fingerprint; 0 if there is none or an error was recorded instead."""
+    found = _LINES_IN_FINGERPRINT.search(fingerprint or "")
     return int(found[1]) if found else 0
 
 
 def _parts(folder: Path, table: SourceTable) -> tuple[Path, ...]:
-    """The part files of a folder. Raises TableBlocked where it is not complete, or is nested."""
+    """Return the part files of a folder. Raises `TableBlocked` if it is incomplete or nested."""
     names = sorted(entry.name for entry in os.scandir(folder))
     if DONE not in names:
         raise TableBlocked(
             table.asset,
             "file_is_whole",
-            f"{folder.name} is a folder without {DONE}: its part files are not complete.",
-            f"Deliver one file {folder.name}, or a folder as Spark leaves it when it is done.",
+            f"{folder.name} is a folder without {DONE}, so its part files are incomplete.",
+            f"Deliver a single file {folder.name}, or a complete Spark output folder with {DONE}.",
         )
     parts = tuple(folder / name for name in names if not name.startswith(("_", ".")))
     nested = [part.name for part in parts if part.is_dir()]
     if nested or not parts:
-        why = f"holds folders ({nested[0]})" if nested else "holds no part files"
+        reason = f"contains folders ({nested[0]})" if nested else "contains no part files"
         raise TableBlocked(
-            table.asset, "file_is_whole", f"{folder.name} {why}.", "Deliver one file, or one folder of part files."
+            table.asset, "file_is_whole", f"{folder.name} {reason}.", "Deliver one file, or a folder of part files."
         )
     return tuple(part for part in parts if part.stat().st_size) or parts[:1]

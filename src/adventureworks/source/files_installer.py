@@ -1,11 +1,12 @@
-"""Reads a table from a CSV file as Microsoft's installer of AdventureWorks ships it.
+"""Reads a table from a CSV file as Microsoft's AdventureWorks installer ships it.
 
-No header: the columns are the contract's, in its order. Two dialects: `+|` between fields and `&|` after a row, or tabs
-and line ends. UTF-16 with a byte order mark, UTF-8, or Windows-1252. Texts may hold raw line ends. NULL and empty text
-cannot be told apart: empty is NULL where the contract allows it, else an empty text.
+There is no header: the columns are the contract's, in its order. There are two dialects: `+|` between fields and `&|`
+after a row, or tabs and line ends. The encoding is UTF-16 with a byte order mark, UTF-8, or Windows-1252. Texts may
+contain raw line ends. NULL and empty text are indistinguishable: empty is NULL if the contract allows NULL, otherwise
+an empty text.
 
-Both dialects are translated, block by block, into one that a vectorised CSV parser reads: control characters stand for
-what would confuse it.
+Both dialects are translated, block by block, into one that a vectorised CSV parser can read: control characters replace
+whatever would confuse it.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from adventureworks.source.files_text import (
     BLOCK_BYTES,
     LONGEST_RECORD_BYTES,
     marked_encoding,
-    not_whole,
     parsed,
     ragged,
     sliced,
     too_long,
+    truncated,
     unreadable,
     utf8,
 )
@@ -50,17 +51,17 @@ _TRANSLATED: dict[str, str | bool] = {
 
 
 class _Dialect(Protocol):
-    """How rows are told apart. `row_ends` are the ways in which a whole file may end."""
+    """How fields and rows are delimited. `row_ends` are the ways in which a complete file may end."""
 
     row_ends: tuple[str, ...]
 
     def translate(self, text: bytes, fields: int) -> tuple[bytes, bytes]:
-        """The complete rows of a block, translated; and the rest, as it was."""
+        """Return the complete rows of a block, translated, and the rest unchanged."""
         ...
 
 
 class _Pipes:
-    """`+|` after a field, `&|` after a row, and usually a line end after that."""
+    """`+|` between fields, `&|` after a row, usually followed by a line end."""
 
     row_ends: tuple[str, ...] = ("&|", "&|\n", "&|\r", "&|\r\n")
 
@@ -69,7 +70,7 @@ class _Pipes:
         if end == 1:
             return b"", text
         rows, rest = text[:end], text[end:]
-        # The line end of the row before arrives at the head of this block.
+        # The previous row's line end may be at the start of this block.
         rows = rows.removeprefix(b"\r\n").removeprefix(b"\n")
         for row_end in (b"&|\r\n", b"&|\n", b"&|"):
             rows = rows.replace(row_end, _ROW_END)
@@ -78,7 +79,7 @@ class _Pipes:
 
 
 class _Tabs:
-    """A tab between fields, a line end after a row; a line end before the last field belongs to a text."""
+    """A tab between fields, a line end after a row; line ends before the last field are part of a text."""
 
     row_ends: tuple[str, ...] = ("\n",)
 
@@ -95,20 +96,20 @@ class _Tabs:
 
 
 def inspect(path: Path, table: SourceTable) -> None:
-    """A cheap look at head and tail. Raises TableBlocked where the end is cut off or the dialect is unknown."""
+    """Check head and tail cheaply. Raises `TableBlocked` if the file is truncated or the dialect is unknown."""
     encoding, _ = marked_encoding(path)
     dialect = _dialect(path, table, encoding)
     with path.open("rb") as file:
         file.seek(-min(path.stat().st_size, 16), 2)
         tail = file.read().decode(encoding or "cp1252", errors="replace")
     if not tail.endswith(dialect.row_ends):
-        raise not_whole(table, path, "its last row does not end")
+        raise truncated(table, path, "its last row has no row end")
 
 
 def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """All columns as text, in batches of at most `batch_rows` rows.
+    """Yield all columns as text, in batches of at most `batch_rows` rows.
 
-    Raises TableBlocked where the file is cut off, cannot be decoded, or has a row with too few or too many fields.
+    Raises `TableBlocked` if the file is truncated, cannot be decoded, or has a row with too few or too many fields.
     """
     columns = source_columns_of(table)
     names = [column.name for column in columns]
@@ -124,23 +125,23 @@ def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordB
 
 
 def _blocks(path: Path, table: SourceTable, dialect: _Dialect, fields: int) -> Iterator[bytes]:
-    """The file in blocks of complete, translated rows."""
+    """Yield the file in blocks of complete, translated rows."""
     rest = b""
     encoding = marked_encoding(path)[0] or ("utf-8" if _is_utf8(path) else "cp1252")
     for text in utf8(path, table, encoding, BLOCK_BYTES):
         if any(mark in text for mark in _MARKS):
-            raise unreadable(table, path, "it holds control characters that no text of the source has")
+            raise unreadable(table, path, "it contains control characters that never occur in the source's texts")
         rows, rest = dialect.translate(rest + text, fields)
         if len(rest) > LONGEST_RECORD_BYTES:
             raise too_long(table, path)
         if rows:
             yield rows
     if rest.strip(b"\r\n"):
-        raise not_whole(table, path, "its last row is not complete")
+        raise truncated(table, path, "its last row is not complete")
 
 
 def _restored(values: pa.Array, column: Column, block: bytes) -> pa.Array:
-    """The values with their own line ends, without byte order marks, and with empty texts where NULL is not allowed."""
+    """Return the values with their line ends, without byte order marks, and with empty texts if NULL is not allowed."""
     for mark, character in ((_LINE_FEED_IN_FIELD, "\n"), (_RETURN_IN_FIELD, "\r")):
         if mark in block:
             values = pc.replace_substring(values, pattern=mark.decode(), replacement=character)
@@ -150,9 +151,9 @@ def _restored(values: pa.Array, column: Column, block: bytes) -> pa.Array:
 
 
 def _row_ends(text: bytes, fields: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the line ends are, and which of them end a row: those at which a row's tabs are complete.
+    """Return the positions of the line ends, and which of them end a row: those by which the row has all its tabs.
 
-    Where a row has too many tabs, its line end counts as one of a row, for the parser to complain about.
+    A line end after too many tabs also counts as a row end, so that the parser rejects the row.
     """
     characters = np.frombuffer(text, dtype=np.uint8)
     line_ends = np.flatnonzero(characters == ord("\n"))
@@ -162,9 +163,9 @@ def _row_ends(text: bytes, fields: int) -> tuple[np.ndarray, np.ndarray]:
         return line_ends, np.ones(len(line_ends), dtype=bool)
     is_row_end = np.zeros(len(line_ends), dtype=bool)
     consumed = 0
-    for place, count in enumerate(tabs_before.tolist()):
+    for index, count in enumerate(tabs_before.tolist()):
         if count - consumed >= tabs:
-            is_row_end[place] = True
+            is_row_end[index] = True
             consumed = count
     return line_ends, is_row_end
 
@@ -182,7 +183,7 @@ def _is_utf8(path: Path) -> bool:
 
 
 def _dialect(path: Path, table: SourceTable, encoding: str | None) -> _Dialect:
-    """Which of the two field ends comes first in the file."""
+    """Return the dialect whose field separator comes first in the file. Raises `TableBlocked` if there is neither."""
     with path.open("rb") as file:
         file.seek(marked_encoding(path)[1])
         head = file.read(_HEAD_CHARACTERS).decode(encoding or "cp1252", errors="replace")
@@ -192,6 +193,6 @@ def _dialect(path: Path, table: SourceTable, encoding: str | None) -> _Dialect:
             table.asset,
             "file_is_readable",
             f"{path.name} has neither tabs nor '+|' between its fields.",
-            f"A CSV file with commas and a header is named {table.asset}.csv.",
+            f"If it is a comma-separated file with a header, name it {table.asset}.csv.",
         )
-    return min(found, key=lambda place: place[0])[1]
+    return min(found, key=lambda position: position[0])[1]

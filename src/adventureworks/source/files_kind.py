@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, so that a file of another kind is told for what it is."""
+"""Detects the kind of a file by its first bytes, so that errors can name what the file really is."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _KINDS = {
     b"PAR1": PARQUET,
     b"PARE": "an encrypted Parquet file",
     b"PK\x03\x04": "a zip archive or an Excel workbook",
-    b"\x1f\x8b": "compressed with gzip",
-    b"BZh": "compressed with bzip2",
-    b"\xfd7zXZ": "compressed with xz",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"\x1f\x8b": "a file compressed with gzip",
+    b"BZh": "a file compressed with bzip2",
+    b"\xfd7zXZ": "a file compressed with xz",
+    b"\x28\xb5\x2f\xfd": "a file compressed with zstd",
     b"7z\xbc\xaf": "a 7z archive",
     b"\xd0\xcf\x11\xe0": "an Excel workbook (.xls)",
     b"%PDF": "a PDF",
@@ -26,12 +26,12 @@ _KINDS = {
     b"Obj\x01": "an Avro file",
     b"ARROW1": "an Arrow file",
     b"SQLite format 3": "an SQLite database",
-    b"version https://git-lfs": "a pointer of Git LFS: the file itself was not fetched (git lfs pull)",
+    b"version https://git-lfs": "a Git LFS pointer (run git lfs pull to fetch the file)",
 }
 
 
 def require_kind(path: Path, table: SourceTable, *, parquet: bool) -> None:
-    """Raises TableBlocked where the file is empty, or plainly of another kind than Parquet, or than text."""
+    """Raise `TableBlocked` if the file is empty, or evidently of another kind than Parquet or text."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     if not head:
@@ -42,20 +42,20 @@ def require_kind(path: Path, table: SourceTable, *, parquet: bool) -> None:
     if found is None and not parquet:
         return
     wanted = PARQUET if parquet else "a CSV file"
-    said = found or ("a text file" if _is_text(head) else "no Parquet file")
+    actual = found or ("a text file" if _is_text(head) else "an unknown file")
     if found is None and not _is_text(head):
-        # Something unknown: it may be a Parquet file that lost its head.
+        # Unknown content may be a Parquet file with a damaged header.
         raise TableBlocked(
             table.asset,
             "file_is_whole",
-            f"{path.name} is no whole Parquet file; it seems to be damaged.",
-            f"Deliver {path.name} again, complete.",
+            f"{path.name} is not a complete Parquet file; it appears to be damaged.",
+            f"Deliver a complete {path.name}.",
         )
     raise TableBlocked(
         table.asset,
         "file_is_of_its_kind",
-        f"{path.name} is {said}, not {wanted}.",
-        f"Deliver {wanted} under this name, or name the file for what it is.",
+        f"{path.name} is {actual}, not {wanted}.",
+        f"Deliver {wanted} under this name, or rename the file to match its format.",
     )
 
 
@@ -65,7 +65,7 @@ def _kind(head: bytes) -> str | None:
         return known
     text = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
     if text.startswith((b"<!doctype html", b"<html")):
-        return "an HTML page (of a login or an error, perhaps)"
+        return "an HTML page (perhaps a login or error page)"
     if text.startswith(b"<?xml"):
         return "an XML file"
     return "a JSON file" if text.startswith((b"{", b"[")) else None

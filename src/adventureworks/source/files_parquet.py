@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import Column, source_columns_of
 from adventureworks.errors import TableBlocked
-from adventureworks.source.columns import require_columns, warn_of_unknown
+from adventureworks.source.columns import require_columns, warn_about_unknown
 from adventureworks.source.values import canonical_guids, text_or_bytes, within_calendar
 
-_MOST_DIGITS = 38
-_MOST_PLACES = 19
+_MAX_DIGITS = 38
+_MAX_SCALE = 19
 _BUFFER_BYTES = 1 << 20
 _HEX_DIGITS = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], dtype=np.uint8)
 _DASHES = (8, 13, 18, 23)
@@ -27,27 +27,27 @@ _GUID_BYTES = 16
 
 
 def rows_in(path: Path, table: SourceTable) -> int:
-    """The number of rows, from the file's footer. Raises TableBlocked where footer or a column is missing."""
+    """Return the number of rows from the file's footer. Raises `TableBlocked` if the footer or a column is missing."""
     with _opened(path, table) as file:
         return int(file.metadata.num_rows)
 
 
 def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """The contract's columns in batches of at most `batch_rows` rows; memory does not grow with the file.
+    """Yield the contract's columns in batches of at most `batch_rows` rows; memory does not grow with the file.
 
-    Uuids become their canonical lower-case text; bytes become upper-case hexadecimal text where the contract says so,
-    else the text that they are in UTF-8; the rest stays as it is stored.
+    UUIDs become their canonical lower-case text; bytes become upper-case hexadecimal text if the contract says so,
+    otherwise they are decoded as UTF-8; everything else stays as stored.
     """
-    columns = source_columns_of(table)
     with _opened(path, table) as file:
         found = require_columns(table, file.schema_arrow.names, path.name)
-        warn_of_unknown(table, file.schema_arrow.names, path.name)
+        warn_about_unknown(table, file.schema_arrow.names, path.name)
+        columns = [column for column in source_columns_of(table) if column.name in found]
         try:
             for batch in file.iter_batches(batch_size=batch_rows, columns=[*found.values()], use_threads=False):
-                arrays = [_plain(batch[found[column.name]], column, table) for column in columns]
+                arrays = [_simplified(batch[found[column.name]], column, table) for column in columns]
                 yield pa.RecordBatch.from_arrays(arrays, names=[*found])
         except (pa.ArrowException, OSError) as damage:
-            raise _not_whole(table, path) from damage
+            raise _damaged(table, path) from damage
 
 
 def _opened(path: Path, table: SourceTable) -> pq.ParquetFile:
@@ -58,7 +58,7 @@ def _opened(path: Path, table: SourceTable) -> pq.ParquetFile:
     except (FileNotFoundError, PermissionError):
         raise
     except (pa.ArrowException, OSError) as damage:
-        raise _not_whole(table, path) from damage
+        raise _damaged(table, path) from damage
     try:
         require_columns(table, file.schema_arrow.names, path.name)
     except TableBlocked:
@@ -67,17 +67,17 @@ def _opened(path: Path, table: SourceTable) -> pq.ParquetFile:
     return file
 
 
-def _not_whole(table: SourceTable, path: Path) -> TableBlocked:
+def _damaged(table: SourceTable, path: Path) -> TableBlocked:
     return TableBlocked(
         table.asset,
         "file_is_whole",
-        f"{path.name} is no whole Parquet file; it seems to be cut off or damaged.",
-        f"Deliver {path.name} again, complete.",
+        f"{path.name} is not a complete Parquet file; it appears to be truncated or damaged.",
+        f"Deliver a complete {path.name}.",
     )
 
 
-def _plain(array: pa.Array, column: Column, table: SourceTable) -> pa.Array:
-    """The array, with text in the place of uuids, bytes and dictionaries."""
+def _simplified(array: pa.Array, column: Column, table: SourceTable) -> pa.Array:
+    """Return the array with UUIDs and bytes as text, and no dictionary, extension or 256-bit decimal types."""
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     if pa.types.is_dictionary(array.type):
@@ -95,34 +95,34 @@ def _plain(array: pa.Array, column: Column, table: SourceTable) -> pa.Array:
 
 
 def _text(array: pa.Array, column: Column) -> pa.Array:
-    """Nobody has checked yet that what a file calls text is UTF-8."""
+    """Return the values as text if valid UTF-8, which Parquet's text type does not guarantee, else as bytes."""
     text = text_or_bytes(array)
     return canonical_guids(text) if column.is_guid and pa.types.is_string(text.type) else text
 
 
 def _narrowed(array: pa.Array, column: Column, table: SourceTable) -> pa.Array:
-    """The same numbers in 128 bits: with the contract's places, or with more, so that the gate judges each number."""
-    places = column.dtype.scale if isinstance(column.dtype, pl.Decimal) else 0
-    for scale in (places, max(places, _MOST_PLACES), array.type.scale):
+    """Return the numbers in 128 bits, with at least the contract's decimal places, so that the gate can judge each."""
+    expected = column.dtype.scale if isinstance(column.dtype, pl.Decimal) else 0
+    for scale in (expected, max(expected, _MAX_SCALE), array.type.scale):
         with suppress(pa.ArrowInvalid):
-            return array.cast(pa.decimal128(_MOST_DIGITS, scale))
+            return array.cast(pa.decimal128(_MAX_DIGITS, scale))
     raise TableBlocked(
         table.asset,
         "column_types_are_kept",
-        f"column {column.name} is {array.type}, and holds a number of more than {_MOST_DIGITS} digits.",
+        f"column {column.name} is {array.type} and contains a number with more than {_MAX_DIGITS} digits.",
     )
 
 
 def _guid_text(array: pa.FixedSizeBinaryArray) -> pa.StringArray:
-    """16 bytes each, as 36 characters each."""
+    """Return UUIDs of 16 bytes as texts of 36 characters."""
     rows = len(array)
     raw = np.frombuffer(array.buffers()[1], dtype=np.uint8)[array.offset * 16 : (array.offset + rows) * 16]
     digits = _HEX_DIGITS[raw].reshape(rows, 32)
     text = np.full((rows, 36), ord("-"), dtype=np.uint8)
-    text[:, [place for place in range(36) if place not in _DASHES]] = digits
+    text[:, [index for index in range(36) if index not in _DASHES]] = digits
     offsets = np.arange(rows + 1, dtype=np.int32) * 36
-    whole = pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(text))
-    return pc.if_else(array.is_valid(), whole, None) if array.null_count else whole
+    guids = pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(text))
+    return pc.if_else(array.is_valid(), guids, None) if array.null_count else guids
 
 
 def _hex_text(array: pa.Array) -> pa.Array:

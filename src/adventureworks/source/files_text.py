@@ -1,4 +1,4 @@
-"""What both kinds of text file share: parsing blocks of whole records, and the errors of files that are not whole."""
+"""What both kinds of text file share: parsing blocks of complete records, and the errors for invalid files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adventureworks.errors import TableBlocked
 from adventureworks.source.values import canonical, text_or_bytes
 
 BLOCK_BYTES = 2 << 20
-"""How much of a file is read at a time."""
+"""The number of bytes that are read at a time."""
 
 LONGEST_RECORD_BYTES = 64 << 20
 
@@ -27,11 +27,11 @@ def parsed(
     dialect: dict[str, str | bool],
     quoted_empty_is_text: bool,
 ) -> tuple[pa.RecordBatch, list[pacsv.InvalidRow]]:
-    """The contract's columns of a block of whole records as text, and the records with a wrong number of fields.
+    """Return the contract's columns of a block of complete records as text, and records with a wrong field count.
 
-    A column with a value that is not UTF-8 comes as bytes.
+    A column with a value that is not UTF-8 is returned as bytes.
 
-    `present` names the file's columns in their order. Raises pyarrow.ArrowInvalid where the block is no CSV.
+    `present` names the file's columns in their order. Raises `pyarrow.ArrowInvalid` if the block is not valid CSV.
     """
     broken: list[pacsv.InvalidRow] = []
 
@@ -64,7 +64,7 @@ _BYTE_ORDER_MARKS = {
 
 
 def marked_encoding(path: Path) -> tuple[str | None, int]:
-    """The encoding that a byte order mark tells, if there is one, and the length of the mark in bytes."""
+    """Return the encoding according to the byte order mark, if there is one, and the mark's length in bytes."""
     with path.open("rb") as file:
         start = file.read(3)
     return next(
@@ -73,7 +73,7 @@ def marked_encoding(path: Path) -> tuple[str | None, int]:
 
 
 def utf8(path: Path, table: SourceTable, encoding: str, block_bytes: int) -> Iterator[bytes]:
-    """The file's text in UTF-8, without a leading byte order mark, block by block."""
+    """Yield the file's text in UTF-8, without a leading byte order mark, block by block."""
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         with path.open("rb") as file:
@@ -82,47 +82,47 @@ def utf8(path: Path, table: SourceTable, encoding: str, block_bytes: int) -> Ite
                 yield decoder.decode(data).encode()
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as damage:
-        raise not_whole(table, path, f"its text cannot be decoded as {encoding}") from damage
+        raise truncated(table, path, f"its text cannot be decoded as {encoding}") from damage
     except UnicodeEncodeError as damage:
-        raise unreadable(table, path, "it holds half characters") from damage
+        raise unreadable(table, path, "it contains incomplete characters (unpaired surrogates)") from damage
 
 
 def sliced(batch: pa.RecordBatch, columns: tuple[Column, ...], batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """The batch in canonical text, in slices of at most `batch_rows` rows."""
+    """Yield the batch as canonical text, in slices of at most `batch_rows` rows."""
     arrays = [canonical(batch[column.name], column) for column in columns]
     clean = pa.RecordBatch.from_arrays(arrays, names=[column.name for column in columns])
     for start in range(0, clean.num_rows, batch_rows):
         yield clean.slice(start, batch_rows)
 
 
-def not_whole(table: SourceTable, path: Path, why: str) -> TableBlocked:
-    """The error for a file that ends too early."""
+def truncated(table: SourceTable, path: Path, reason: str) -> TableBlocked:
+    """Return the error for a file that ends too early."""
     return TableBlocked(
         table.asset,
         "file_is_whole",
-        f"{path.name} seems to be cut off: {why}.",
-        f"Deliver {path.name} again, complete.",
+        f"{path.name} appears to be truncated: {reason}.",
+        f"Deliver a complete {path.name}.",
     )
 
 
 def too_long(table: SourceTable, path: Path) -> TableBlocked:
-    """The error for a record that does not end."""
-    return not_whole(table, path, f"a row does not end within {LONGEST_RECORD_BYTES >> 20} MB")
+    """Return the error for a record that does not end."""
+    return truncated(table, path, f"a row does not end within {LONGEST_RECORD_BYTES >> 20} MB")
 
 
 def ragged(table: SourceTable, path: Path, row: pacsv.InvalidRow, before: int) -> TableBlocked:
-    """The error for a record with too few or too many fields; `before` rows came before its block."""
-    place = f"row {before + row.number:,}" if row.number is not None else "a row"
+    """Return the error for a record with too few or too many fields; `before` rows precede its block."""
+    position = f"row {before + row.number:,}" if row.number is not None else "a row"
     return TableBlocked(
         table.asset,
         "rows_have_all_fields",
-        f"{place} of {path.name} has {row.actual_columns} fields instead of {row.expected_columns}.",
-        f"Mend {path.name}, or export it again.",
+        f"{position} of {path.name} has {row.actual_columns} fields instead of {row.expected_columns}.",
+        f"Correct {path.name}, or export it again.",
     )
 
 
-def unreadable(table: SourceTable, path: Path, why: str) -> TableBlocked:
-    """The error for a file whose text makes no sense. `why` never quotes the data."""
+def unreadable(table: SourceTable, path: Path, reason: str) -> TableBlocked:
+    """Return the error for a file whose text is not valid. `reason` never quotes the data."""
     return TableBlocked(
-        table.asset, "file_is_readable", f"{path.name} cannot be read: {why}.", f"Export {path.name} again."
+        table.asset, "file_is_readable", f"{path.name} cannot be read: {reason}.", f"Export {path.name} again."
     )

@@ -1,8 +1,8 @@
 """A PostgreSQL database as the source: what changed, and the rows of one consistent snapshot as Arrow batches.
 
-Names are the original ones of AdventureWorks ("Sales"."SalesOrderHeader"), or those in another case, as PostgreSQL
-folds them (sales.salesorderheader). The login needs nothing but USAGE on the schemas and SELECT on the tables, and
-BYPASSRLS where policies hide rows. What columns there are, the source's own catalogue says.
+Names are AdventureWorks' original ones ("Sales"."SalesOrderHeader"), or the same in another case, as PostgreSQL folds
+them (sales.salesorderheader). The login needs only USAGE on the schemas and SELECT on the tables, and BYPASSRLS if
+policies hide rows. The available columns are read from the source's own catalogue.
 """
 
 from __future__ import annotations
@@ -23,58 +23,65 @@ from adventureworks.columns import key_of
 from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.postgres_address import LATER_TIMEOUTS, WITHOUT_TIMEOUTS
 from adventureworks.postgres_arrow import connect_arrow
+from adventureworks.postgres_sql import literal, quoted
 from adventureworks.source import TableState
+from adventureworks.source.addresses import PostgresAddress
 from adventureworks.source.declared import digest_of
 from adventureworks.source.postgres_columns import (
+    RELATIONS_QUERY,
     Columns,
     PostgresColumn,
     catalogue_query,
     columns_from,
     contract_columns,
-    literal,
     modified_column,
     present_columns,
-    quoted,
 )
-from adventureworks.source.postgres_errors import Address, translated
+from adventureworks.source.postgres_errors import translated
 
 _STATE_TIMEOUT_MS = 120_000
 _LOCK_TIMEOUT_MS = 30_000
 _READ_TIMEOUT_MS = 3_600_000
-"""A stream takes as long as its reader; this only ends one that nobody reads any more."""
+"""A stream takes as long as its reader does; this only ends abandoned ones."""
 
-FILLED = "filled "
-"""How the mark begins that a filling of the embedded source leaves on its schema `dbo`: as a comment."""
+LOAD_ID_PREFIX = "filled "
+"""Prefix of the load ID that a load of the embedded source leaves as a comment on the schema `dbo`."""
 
-FILLING = "obj_description(to_regnamespace('dbo')::oid, 'pg_namespace')"
+_LOAD_ID = "obj_description(to_regnamespace('dbo')::oid, 'pg_namespace')"
 
 _STREAM_BYTES = 4 << 20
 _KEYS_AT_A_TIME = 10_000
 _EARLIEST, _LATEST = "0001-01-01", "9999-12-31"
-"""Modification dates beyond these (infinity) cannot be a watermark."""
+"""Modification dates outside this range (infinity) cannot serve as a watermark."""
 
 
 class PostgresSource:
-    """The tables of AdventureWorks in a PostgreSQL database, version 11 or newer. Only ever read."""
+    """The AdventureWorks tables in a PostgreSQL database, version 11 or newer. Never written to."""
 
     def __init__(self, url: SecretStr, batch_rows: int) -> None:
-        """Connects to nothing yet. Raises PlatformError where `url` is no PostgreSQL URL."""
-        self._address = Address.of(url)
+        """Parse the URL without connecting. Raises `PlatformError` if `url` is not a PostgreSQL URL."""
+        self._address = PostgresAddress.of(url)
         self._batch_rows = batch_rows
         self.description = f"PostgreSQL database {self._address.name}"
 
     def identity(self) -> str:
-        """The filling of an embedded source, which survives a change of port; else host, port and database."""
+        """Return the load ID of an embedded source, whose port may change; otherwise host, port and database."""
         with self._connected() as connection, translated(self._address):
-            row = connection.execute(f"select {FILLING} as filling").fetchone()
-        filling = str(row["filling"] or "") if row else ""
-        return filling if filling.startswith(FILLED) else f"postgresql {self._address.name}"
+            row = connection.execute(f"select {_LOAD_ID} as load_id").fetchone()
+        load_id = str(row["load_id"] or "") if row else ""
+        return load_id if load_id.startswith(LOAD_ID_PREFIX) else f"postgresql {self._address.name}"
+
+    def relations(self) -> list[str]:
+        """Return `schema.name` of every table and view that the login may use."""
+        with self._connected() as connection, translated(self._address):
+            rows = connection.execute(RELATIONS_QUERY).fetchall()
+        return [row["name"] for row in rows]
 
     def state(self, table: SourceTable, known: str | None = None) -> TableState:
-        """Number of rows, newest change, and a fingerprint over keys, modification dates and the table's columns.
+        """Return the row count, the newest change, and a fingerprint of keys, modification dates and columns.
 
-        Inserts, deletes and updates with a new modification date change the fingerprint; an update that leaves its
-        modification date as it was does not. Costs one scan of the table.
+        Inserts, deletes and updates with a new modification date change the fingerprint; an update that leaves the
+        modification date unchanged does not. Costs one scan of the table.
         """
         state = self.states([table])[table.asset]
         if isinstance(state, TableBlocked):
@@ -84,7 +91,7 @@ class PostgresSource:
     def states(
         self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
     ) -> dict[str, TableState | TableBlocked]:
-        """The state of each table, by asset, over one connection; a blocked table's error stands in its place."""
+        """Return the state of each table, by asset, over one connection; a blocked table's error takes its place."""
         wanted = list(tables)
         states: dict[str, TableState | TableBlocked] = {}
         with self._connected() as connection:
@@ -99,7 +106,7 @@ class PostgresSource:
 
     @contextmanager
     def snapshot(self) -> Iterator[PostgresSnapshot]:
-        """One transaction, REPEATABLE READ and READ ONLY: all tables as they are at one moment."""
+        """Open one transaction, REPEATABLE READ and READ ONLY: all tables as of the same moment."""
         with translated(self._address):
             connection = connect_arrow(self._address.conninfo, autocommit=False)
         with closing(connection):
@@ -128,20 +135,22 @@ class PostgresSource:
     def _state(
         self, connection: psycopg.Connection[dict[str, Any]], table: SourceTable, columns: Columns
     ) -> TableState:
-        question = _state_query(table, columns, connection.info.server_version)
+        query = _state_query(table, columns, connection.info.server_version)
         with translated(self._address, table):
-            row = connection.execute(question).fetchone() or {}
+            row = connection.execute(query).fetchone() or {}
         fingerprint = f"{row['rows']}-{row['newest']}-{row['digest']}-{digest_of(columns[table.asset])}"
         return TableState(fingerprint, row["rows"], row["newest"])
 
 
 class PostgresSnapshot:
-    """One transaction on the source. Read one stream to its end, or close it, before the next begins."""
+    """One transaction on the source. Read a stream to its end, or close it, before starting the next."""
 
     complete = False
     spent = False
 
-    def __init__(self, connection: Any, columns: Columns, address: Address, batch_rows: int, clock: datetime) -> None:
+    def __init__(
+        self, connection: Any, columns: Columns, address: PostgresAddress, batch_rows: int, clock: datetime
+    ) -> None:
         self.clock = clock
         self._connection = connection
         self._columns = columns
@@ -149,10 +158,10 @@ class PostgresSnapshot:
         self._batch_rows = batch_rows
 
     def rows(self, table: SourceTable, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
-        """The contract's columns of the rows changed at or after `since`, and of those without a modification date.
+        """Return the contract's columns of rows changed at or after `since`, and of rows without a modification date.
 
-        Decimals are exact; uuids, bytes and XML are text. Columns that the contract does not name are left out.
-        Raises TableBlocked where the table, or a column, is missing or may not be read.
+        Decimals are exact; UUIDs, bytes and XML are text. Columns that the contract does not name are ignored.
+        Raises `TableBlocked` if the table or a column is missing, or if the login may not read it.
         """
         condition = ""
         if since is not None:
@@ -163,12 +172,12 @@ class PostgresSnapshot:
         return self._stream(table, selected, f"from {self._columns[table.asset].relation} t{condition}")
 
     def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
-        """Key columns and modification date of every row, typed as in `rows`."""
+        """Return key columns and modification date of every row, typed as in `rows`."""
         selected = present_columns(table, self._columns, dict.fromkeys([*key_of(table), table.modified]))
         return self._stream(table, selected, f"from {self._columns[table.asset].relation} t")
 
     def rows_by_key(self, table: SourceTable, keys: pa.Table) -> Iterator[pa.RecordBatch]:
-        """The rows with these keys, each once; keys that the table does not have are passed over."""
+        """Yield the rows with these keys, each once; keys that are not in the table are ignored."""
         selected = contract_columns(table, self._columns)
         key = present_columns(table, self._columns, key_of(table))
         distinct = keys.select(list(key_of(table))).group_by(list(key_of(table))).aggregate([])
@@ -179,20 +188,20 @@ class PostgresSnapshot:
             )
 
     def tracks(self, table: SourceTable) -> bool:
-        """PostgreSQL keeps no list of changed rows that a login may read: never."""
+        """Return False: PostgreSQL has no list of changed rows that an ordinary login can read."""
         return False
 
     def changed_keys(self, table: SourceTable, known: str, most: int) -> pa.Table | None:
-        """Not offered: see `tracks`."""
-        raise TypeError("A PostgreSQL source does not track changes: compare keys().")
+        """Raise `TypeError`: see `tracks`."""
+        raise TypeError("A PostgreSQL source does not track changes: compare keys() instead.")
 
     def _stream(
         self, table: SourceTable, selected: Sequence[PostgresColumn], from_clause: str
     ) -> Iterator[pa.RecordBatch]:
-        """Runs the query and gives its rows while they arrive."""
+        """Run the query and yield its rows as they arrive."""
         names = [column.name for column in selected]
         expressions = ", ".join(f"{column.expression} as {quoted(column.name)}" for column in selected)
-        with self._ended_by_refusals(), translated(self._address, table), self._connection.cursor() as cursor:
+        with self._spent_on_error(), translated(self._address, table), self._connection.cursor() as cursor:
             cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(_STREAM_BYTES)})
             cursor.execute(f"select {expressions} {from_clause}")
             for batch in cursor.fetch_record_batch():
@@ -202,34 +211,34 @@ class PostgresSnapshot:
                     yield typed.slice(start, self._batch_rows)
 
     @contextmanager
-    def _ended_by_refusals(self) -> Iterator[None]:
+    def _spent_on_error(self) -> Iterator[None]:
         try:
             yield
         except PlatformError:
-            # The transaction is aborted: there is no other answer from it.
+            # The transaction is aborted, so any further query would fail.
             self.spent = True
             raise
 
 
 def _session_settings(timeout_ms: int) -> tuple[str, ...]:
-    """What makes a session's answers independent of the server's and the login's own settings."""
+    """Return the settings that make results independent of the server's and the login's defaults."""
     return (
         "set search_path to pg_catalog",
         "set standard_conforming_strings to on",
         "set timezone to 'UTC'",
         "set datestyle to 'ISO, YMD'",
         f"set lock_timeout to {_LOCK_TIMEOUT_MS}",
-        # Else rows that a policy hides from the login would look like deleted ones.
+        # Otherwise, rows that a policy hides from the login would look deleted.
         "set row_security to off",
         f"set statement_timeout to {timeout_ms}",
-        # The snapshot idles in its transaction while the gate works on the rows of a table.
+        # The snapshot's transaction is idle while the gate processes the rows of a table.
         *(f"set {name} to {value}" for name, value in WITHOUT_TIMEOUTS.items()),
         LATER_TIMEOUTS,
     )
 
 
 def _state_query(table: SourceTable, columns: Columns, server_version: int) -> str:
-    """Counts the rows and adds up one hash per row, of key and modification date: the order of rows does not matter."""
+    """Return a query that counts rows and sums a hash of key and modification date: row order does not matter."""
     modified = modified_column(table, columns).reference
     key = [column.reference for column in present_columns(table, columns, key_of(table))]
     row = f"row({', '.join([*key, modified])})"
@@ -242,21 +251,21 @@ def _state_query(table: SourceTable, columns: Columns, server_version: int) -> s
 
 
 def _join(key: Sequence[PostgresColumn], wanted: pa.Table) -> str:
-    """A join with the wanted keys, which stand in the query as one array per column."""
-    names = [f"k{place}" for place in range(len(key))]
+    """Return a join with the wanted keys, which are passed in the query as one array per column."""
+    names = [f"k{index}" for index in range(len(key))]
     arrays = [f"{literal(_array(wanted[column.name]))}::pg_catalog.{column.delivered_type}[]" for column in key]
     conditions = [_equal(column, f"wanted.{name}") for column, name in zip(key, names, strict=True)]
     return f"join unnest({', '.join(arrays)}) as wanted({', '.join(names)}) on {' and '.join(conditions)}"
 
 
 def _equal(column: PostgresColumn, wanted: str) -> str:
-    """Equality; where the column may be NULL, NULL equals NULL."""
+    """Return a test for equality; in a nullable column, NULL equals NULL."""
     equal = f"{column.expression} = {wanted}"
     return f"({equal} or ({column.expression} is null and {wanted} is null))" if column.nullable else equal
 
 
 def _array(values: pa.ChunkedArray) -> str:
-    """The values as PostgreSQL writes an array."""
+    """Return the values as a PostgreSQL array literal."""
     texts = pc.cast(values, pa.string()).to_pylist()
     return "{" + ",".join("NULL" if text is None else _array_element(text) for text in texts) + "}"
 

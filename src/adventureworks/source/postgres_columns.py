@@ -1,4 +1,4 @@
-"""The columns of a PostgreSQL source as its own catalogue tells them, and how each is selected and becomes Arrow."""
+"""The columns of a PostgreSQL source according to its catalogue, and how each is selected and converted to Arrow."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import source_columns_of
 from adventureworks.errors import TableBlocked
+from adventureworks.postgres_sql import literal, quoted
 from adventureworks.source.columns import matched
-from adventureworks.source.declared import Declared
+from adventureworks.source.declared import ColumnLookup
 from adventureworks.source.values import within_calendar
 
 CATALOGUE_QUERY = """
@@ -30,7 +31,14 @@ left join pg_catalog.pg_type b on b.oid = t.typbasetype and t.typtype = 'd'
 where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'v', 'm', 'f')
   and lower(n.nspname::text) in ({schemas})
 """
-"""One row per column of every table in the schemas, whatever their case; domains are seen as the types they rest on."""
+"""One row per column of every table in the schemas, whatever their case; domains appear as their base types."""
+
+RELATIONS_QUERY = """
+select n.nspname || '.' || c.relname as name
+from pg_catalog.pg_class c
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname !~ '^(pg_|information_schema$)'
+"""
 
 _ARROW_TYPES = frozenset(
     {"int2", "int4", "int8", "float4", "float8", "bool", "text", "varchar", "bpchar", "date", "timestamp", "time"}
@@ -43,11 +51,11 @@ _MODIFIER_OFFSET = 4
 
 @dataclass(frozen=True)
 class PostgresColumn:
-    """A column as the source has it, under the name of the contract."""
+    """A column of the source, under its name in the contract."""
 
     name: str
     stored: str
-    """Its name at the source, which may differ in case."""
+    """The name in the source, which may differ in case."""
     type_name: str
     modifier: int
     declared: str
@@ -55,12 +63,12 @@ class PostgresColumn:
 
     @property
     def reference(self) -> str:
-        """The column itself, of the table `t`."""
+        """The column of table `t`, quoted."""
         return f"t.{quoted(self.stored)}"
 
     @property
     def expression(self) -> str:
-        """What to select: uuids, XML and whatever Arrow has no type for as text, bytes as hexadecimal text."""
+        """What to select: UUIDs, XML and other types unknown to Arrow as text, bytes as hexadecimal text."""
         column = self.reference
         if self.type_name in _ARROW_TYPES:
             return f"{column}::pg_catalog.{self.type_name}" if self.is_domain else column
@@ -77,17 +85,17 @@ class PostgresColumn:
 
     @property
     def is_domain(self) -> bool:
-        """Whether the column is declared with a domain; casting others would lose padding and precision."""
+        """Whether the column's declared type is a domain; casting other columns would lose padding and precision."""
         plain = self.declared.split("(")[0].strip('"')
         return plain not in _DECLARED.get(self.type_name, frozenset())
 
     @property
     def is_date(self) -> bool:
-        """Whether it can say when a row was changed."""
+        """Whether the column can hold the time of a row's last change."""
         return self.type_name in _DATES
 
     def to_arrow(self, values: pa.Array, asset: str) -> pa.Array:
-        """The column as the driver gave it, with exact decimals. Raises TableBlocked where one is no number."""
+        """Return the driver's values with exact decimals. Raises `TableBlocked` if one is not a finite number."""
         if isinstance(values, pa.ExtensionArray):
             values = values.storage
         if self.delivered_type != "numeric":
@@ -98,11 +106,11 @@ class PostgresColumn:
             raise TableBlocked(
                 asset,
                 "numbers_are_finite",
-                f"column {self.name} holds NaN, infinity, or a number of more than {_WIDEST_DECIMAL} digits.",
+                f"column {self.name} contains NaN, infinity, or a number with more than {_WIDEST_DECIMAL} digits.",
             ) from error
 
     def _decimal(self, values: pa.Array) -> pa.Decimal128Type:
-        """The declared precision and scale; where none is declared, as many places as the values have."""
+        """Return the declared precision and scale; if none is declared, as many decimal places as the values have."""
         declared = self.modifier - _MODIFIER_OFFSET
         precision, scale = (declared >> 16) & 0xFFFF, declared & 0x7FF
         if self.modifier >= _MODIFIER_OFFSET and scale <= precision <= _WIDEST_DECIMAL:
@@ -128,12 +136,12 @@ _DECLARED: Mapping[str, frozenset[str]] = {
     "time": frozenset({"time", "time without time zone"}),
     "numeric": frozenset({"numeric"}),
 }
-"""How `format_type` writes each type, up to its parenthesis."""
+"""How `format_type` spells each type, up to the parenthesis."""
 
 
 @dataclass(frozen=True)
 class StoredTable(Mapping[str, PostgresColumn]):
-    """A table as the source has it: its quoted name, and its columns under the names of the contract."""
+    """A table of the source: its quoted name, and its columns under their names in the contract."""
 
     relation: str
     columns: Mapping[str, PostgresColumn]
@@ -153,22 +161,22 @@ Columns = Mapping[str, StoredTable]
 
 
 def catalogue_query(tables: Iterable[SourceTable]) -> str:
-    """The question for the columns of these tables (and of their neighbours in the same schemas)."""
+    """Return the query for the columns of these tables (and of the other tables in the same schemas)."""
     schemas = sorted({table.schema.lower() for table in tables})
     return CATALOGUE_QUERY.format(schemas=", ".join(literal(schema) for schema in schemas))
 
 
 def columns_from(rows: Iterable[Mapping[str, Any]], tables: Iterable[SourceTable]) -> dict[str, StoredTable]:
-    """The answer to the question, by asset.
+    """Return the stored tables from the catalogue query's rows, by asset.
 
-    A table or column is the one with the very name; without that, the only one whose name differs in case alone: a
-    database that was made without quotes has all names in lower case.
+    Tables and columns are matched by exact name or, failing that, by the only name that differs just in case: a
+    database that was created with unquoted names has all of them in lower case.
     """
     stored: dict[str, tuple[str, dict[str, Mapping[str, Any]]]] = {}
     for row in rows:
         schema, name = row["schema_name"], row["table_name"]
-        place = stored.setdefault(f"{schema}.{name}", (f"{quoted(schema)}.{quoted(name)}", {}))
-        place[1][row["column_name"]] = row
+        _, described = stored.setdefault(f"{schema}.{name}", (f"{quoted(schema)}.{quoted(name)}", {}))
+        described[row["column_name"]] = row
     wanted = {f"{table.schema}.{table.name}": table for table in tables}
     found = {}
     for name, present in matched(wanted, [*stored]).items():
@@ -187,24 +195,14 @@ def _column(name: str, row: Mapping[str, Any]) -> PostgresColumn:
 
 
 def relation(table: SourceTable) -> str:
-    """The table's quoted name with its schema, as AdventureWorks has it."""
+    """Return the table's quoted name with its schema, as in the original AdventureWorks."""
     return f"{quoted(table.schema)}.{quoted(table.name)}"
 
 
-def quoted(name: str) -> str:
-    """A name as a quoted identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text as an SQL literal (the session has standard_conforming_strings on)."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-_OF_CATALOGUE: Declared[PostgresColumn] = Declared(
+_LOOKUP: ColumnLookup[PostgresColumn] = ColumnLookup(
     relation,
-    lambda table: f"Restore the table, or let its owner run: GRANT SELECT ON {relation(table)} TO the login;",
+    lambda table: f"Restore the table, or have its owner run: GRANT SELECT ON {relation(table)} TO the login;",
 )
-present_columns = _OF_CATALOGUE.present
-contract_columns = _OF_CATALOGUE.of_contract
-modified_column = _OF_CATALOGUE.modified
+present_columns = _LOOKUP.present
+contract_columns = _LOOKUP.of_contract
+modified_column = _LOOKUP.modified

@@ -1,6 +1,6 @@
-"""What a failing PostgreSQL source means: worth another try, a thing to mend, or a table that is blocked.
+"""Translates errors of a PostgreSQL source: retry later, a fault to fix, or a blocked table.
 
-Messages name host, port and database; a password never gets into one.
+Messages name host, port and database, and never contain a password.
 """
 
 from __future__ import annotations
@@ -8,99 +8,78 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import adbc_driver_manager
 import psycopg
-from pydantic import SecretStr
 
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
-from adventureworks.postgres_address import PASSING_CLASSES, conninfo, parts_of
-
-CHECK = "Check ADVENTUREWORKS_SOURCE_URL: adventureworks doctor"
+from adventureworks.postgres_address import TRANSIENT_CLASSES
+from adventureworks.source.addresses import CHECK, PostgresAddress
 
 _REFUSALS = {
-    "password authentication failed": "refuses the login",
-    "no password supplied": "wants a password",
-    "no pg_hba.conf entry": "does not let this login in from here",
-    "role ": "does not know the login",
-    "database ": "does not have the database",
-    "permission denied": "does not let this login connect",
+    "password authentication failed": "rejected the user name or password",
+    "no password supplied": "requires a password",
+    "no pg_hba.conf entry": "does not accept this login from this host (pg_hba.conf)",
+    "role ": "has no such login",
+    "database ": "has no database of this name",
+    "permission denied": "does not allow this login to connect",
 }
-"""Parts of the server's answer, and what they mean; none of these gets better by waiting."""
+"""Parts of the server's response, and what they mean; retrying does not help with any of them."""
 
 _UNSAFE = {
-    "does not support SSL": "does not offer the encryption that the URL asks for",
-    "certificate verify failed": "shows a certificate that is not trusted",
-    "does not match host name": "shows a certificate of another host",
-    "root certificate file": "cannot be proven genuine: sslrootcert names no file of certificates",
+    "does not support SSL": "does not support the encryption that the URL requires",
+    "certificate verify failed": "has a certificate that is not trusted",
+    "does not match host name": "has a certificate for another host",
+    "root certificate file": "cannot be authenticated: sslrootcert is not a certificate file",
 }
-"""Parts of what the client library says of TLS; none of these gets better by waiting either."""
+"""Parts of the client library's TLS errors, and what they mean; retrying does not help with these either."""
 
 _SQLSTATE = re.compile(r"\bSQLSTATE:? ([0-9A-Z]{5})\b")
 
 _RULES = {
     "42P01": ("table_is_there", "the source no longer has this table."),
     "3F000": ("table_is_there", "the source no longer has this table's schema."),
-    "42703": ("columns_are_there", "a column vanished from the source while it was read."),
-    "42501": ("table_is_readable", "the login may not read this table."),
-    "55P03": ("table_answers", "it is locked at the source."),
-    "57014": ("table_answers", "the source needed too long for it, and ended the statement."),
-    "XX001": ("table_is_readable", "the source says that this table is damaged."),
-    "XX002": ("table_is_readable", "the source says that an index of this table is damaged."),
+    "42703": ("columns_are_there", "a column was dropped from the source while the table was being read."),
+    "42501": ("table_is_readable", "the login has no permission to read this table."),
+    "55P03": ("table_answers", "the table is locked in the source."),
+    "57014": ("table_answers", "the query took too long, and the source cancelled it."),
+    "XX001": ("table_is_readable", "the source reports that this table is damaged."),
+    "XX002": ("table_is_readable", "the source reports that an index of this table is damaged."),
 }
 """SQLSTATEs that block one table."""
 
 _ROW_SECURITY = "row-level security"
-"""Part of the server's answer where a policy would hide rows from the login."""
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the source is, and how to connect. Holds the password, and never shows it."""
-
-    conninfo: SecretStr
-    name: str
-    login: str
-
-    @classmethod
-    def of(cls, url: SecretStr) -> Address:
-        """Reads a URL or a libpq connection string. Raises PlatformError where it is neither."""
-        given = parts_of(url, "source", "ADVENTUREWORKS_SOURCE_URL")
-        host = given.get("host") or given.get("hostaddr") or "localhost"
-        name = f"{given.get('dbname') or 'postgres'} on {host}:{given.get('port') or 5432}"
-        login = given.get("user") or "the login"
-        return cls(conninfo({"client_encoding": "UTF8", **given}, "adventureworks"), name, login)
+"""Part of the server's response if a policy would hide rows from the login."""
 
 
 @contextmanager
-def translated(address: Address, table: SourceTable | None = None) -> Iterator[None]:
-    """Turns the drivers' errors into the platform's; `table` is the one that is being read."""
+def translated(address: PostgresAddress, table: SourceTable | None = None) -> Iterator[None]:
+    """Turn the drivers' errors into the platform's; `table` is the one being read."""
     try:
         yield
-    # Arrow tells of a stream that breaks off as of a file.
+    # Arrow reports a broken stream as an OSError.
     except (psycopg.Error, adbc_driver_manager.Error, OSError) as error:
-        raise _meaning(error, address, table) from None
+        raise _translate(error, address, table) from None
 
 
-def _meaning(error: Exception, address: Address, table: SourceTable | None) -> PlatformError:
-    # A stream that breaks off is told of as of a file; why, only its text says.
-    told = _SQLSTATE.search(str(error))
-    code = getattr(error, "sqlstate", None) or (told[1] if told else "")
+def _translate(error: Exception, address: PostgresAddress, table: SourceTable | None) -> PlatformError:
+    # The OSError for a broken stream has the SQLSTATE only in its text.
+    found = _SQLSTATE.search(str(error))
+    code = getattr(error, "sqlstate", None) or (found[1] if found else "")
     if table is not None and _ROW_SECURITY in str(error):
         return TableBlocked(
             table.asset,
             "table_is_seen_whole",
-            "row-level security hides rows of it from the login. Let an administrator run:"
+            "row-level security hides some of this table's rows from the login. Have an administrator run:"
             f" ALTER ROLE {address.login} BYPASSRLS;",
         )
     if table is not None and code in _RULES:
         rule, cause = _RULES[code]
         return TableBlocked(table.asset, rule, cause)
-    if code and not code.startswith(PASSING_CLASSES):
-        place = f"{table.asset}: the" if table else "The"
-        return PlatformError(f"{place} source {address.name} refuses the question (SQLSTATE {code}).", CHECK)
+    if code and not code.startswith(TRANSIENT_CLASSES):
+        subject = f"{table.asset}: the" if table else "The"
+        return PlatformError(f"{subject} source {address.name} rejected the query (SQLSTATE {code}).", CHECK)
     text = str(error)
     meanings = _UNSAFE | (_REFUSALS if "FATAL" in text else {})
     for part, meaning in meanings.items():
@@ -110,7 +89,7 @@ def _meaning(error: Exception, address: Address, table: SourceTable | None) -> P
 
 
 def _reason(text: str, code: str) -> str:
-    """Why, in the few words that are safe to show: never the driver's text, which may quote the connection string."""
+    """Return the reason in words that are safe to show: the driver's text may quote the connection string."""
     known = {
         "Connection refused": "connection refused",
         "timeout": "it took too long",

@@ -1,7 +1,7 @@
-"""The columns of a SQL Server source as its own catalogue tells them, and how each is selected and becomes Arrow.
+"""The columns of a SQL Server source according to its catalogue, and how each is selected and converted to Arrow.
 
-Numbers with places, dates and everything that Arrow has no type for travel as text that the server writes: exact, and
-the same whatever the driver, its version and the server's language are.
+Decimals, dates and all types unknown to Arrow are transferred as text that the server formats: exact, and independent
+of the driver, its version and the server's language.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import TableBlocked
-from adventureworks.source.declared import Declared
+from adventureworks.source.declared import ColumnLookup
 
 _LONGEST_NVARCHAR = 4000
 _CLR_BYTES = {"hierarchyid": "varbinary(892)", "geography": "varbinary(max)", "geometry": "varbinary(max)"}
@@ -40,26 +40,26 @@ _ARROW_TYPES: Mapping[str, pa.DataType] = {
     "smalldatetime": pa.timestamp("us"),
     "datetimeoffset": pa.timestamp("us", "UTC"),
 }
-"""The others are text, or decimals as wide as they are declared."""
+"""Other types are text, or decimals with their declared precision."""
 
 
 @dataclass(frozen=True)
 class SqlServerColumn:
-    """A column as the source has it; `type_name` is the system's type under any alias such as `dbo.Name`."""
+    """A column of the source; `type_name` is the system type behind an alias such as `dbo.Name`."""
 
     name: str
     type_name: str
     max_length: int
-    """In bytes; -1: without limit."""
+    """In bytes; -1 if unlimited."""
     precision: int
     scale: int
     nullable: bool
     masked: bool = False
-    """Whether the login is shown a mask instead of the values."""
+    """Whether the login sees a mask instead of the values."""
 
     @property
     def declared(self) -> str:
-        """The type as one would write it."""
+        """The type as written in T-SQL."""
         if self.type_name in {"decimal", "numeric"}:
             return f"{self.type_name}({self.precision},{self.scale})"
         if self.type_name in {"time", "datetime2", "datetimeoffset"}:
@@ -70,12 +70,12 @@ class SqlServerColumn:
 
     @property
     def characters(self) -> int:
-        """How long a value may be, in characters or bytes."""
+        """The maximum length of a value, in characters or bytes."""
         return self.max_length // 2 if self.type_name.startswith("n") else self.max_length
 
     @property
     def expression(self) -> str:
-        """What to select."""
+        """The expression to select."""
         column = f"t.{quoted(self.name)}"
         render = _EXPRESSIONS.get(self.type_name)
         if render is not None:
@@ -84,29 +84,29 @@ class SqlServerColumn:
             return column
         if self.type_name in {"decimal", "numeric"}:
             return f"convert(varchar(41), {column})"
-        # In the server's words, so that no code page of a column comes between.
+        # Converted to Unicode by the server, so that the column's code page does not matter.
         bounded = self.type_name in {"char", "varchar"} and 0 < self.max_length <= _LONGEST_NVARCHAR
         return f"convert(nvarchar({self.max_length if bounded else 'max'}), {column})"
 
     @property
     def arrow_type(self) -> pa.DataType:
-        """What the values become."""
+        """The Arrow type of the values."""
         if self.type_name in _DECIMALS:
             return pa.decimal128(self.precision, self.scale)
         return _ARROW_TYPES.get(self.type_name, pa.string())
 
     @property
     def is_date(self) -> bool:
-        """Whether it can say when a row was changed."""
+        """Whether the column can hold the time of a row's last change."""
         return self.type_name in _DATES - {"datetimeoffset"}
 
     @property
     def is_unlimited(self) -> bool:
-        """Whether one value can be as large as it likes."""
+        """Whether values have no maximum length."""
         return self.max_length < 0 or self.type_name in {"image", "text", "ntext", "xml", *_CLR_BYTES}
 
     def to_arrow(self, values: Sequence[Any], asset: str) -> pa.Array:
-        """The values as the driver gave them, in their type. Raises TableBlocked where one has no place in it."""
+        """Return the driver's values as an array of the column's type. Raises `TableBlocked` if one does not fit."""
         try:
             if self.type_name == "bit":
                 return pa.array([None if value is None else bool(value) for value in values], pa.bool_())
@@ -119,7 +119,7 @@ class SqlServerColumn:
             raise TableBlocked(
                 asset,
                 "column_types_are_kept",
-                f"column {self.name} ({self.declared}) holds a value that is no {self.arrow_type}.",
+                f"column {self.name} ({self.declared}) contains a value that cannot be converted to {self.arrow_type}.",
             ) from error
 
     def _from_text(self, texts: pa.Array) -> pa.Array:
@@ -132,7 +132,7 @@ class SqlServerColumn:
         return pc.cast(texts, self.arrow_type)
 
     def literal(self, text: str | None) -> str:
-        """A value of this column, given as text the way `expression` writes it, as an SQL literal of its type."""
+        """Return a value, given as text in the format of `expression`, as an SQL literal of the column's type."""
         if text is None:
             return f"cast(null as {self.declared})"
         if self.type_name in _CLR_BYTES.keys() | _BYTES:
@@ -141,36 +141,36 @@ class SqlServerColumn:
         return f"cast({literal(text)} as {self.declared})"
 
 
-def _hexadecimal(column: str) -> str:
+def _bytes_expression(column: str) -> str:
     return f"convert(varchar(max), convert(varbinary(max), {column}), 2)"
 
 
-def _clr(type_name: str) -> Callable[[str], str]:
+def _clr_expression(type_name: str) -> Callable[[str], str]:
     return lambda column: f"convert(varchar(max), cast({column} as {_CLR_BYTES[type_name]}), 2)"
 
 
 _EXPRESSIONS: Mapping[str, Callable[[str], str]] = {
-    # Style 2 of money writes all four places, where others round to two.
+    # Style 2 keeps all four decimal places of money; other styles round to two.
     "money": lambda column: f"convert(varchar(30), {column}, 2)",
     "smallmoney": lambda column: f"convert(varchar(30), {column}, 2)",
     "date": lambda column: f"convert(varchar(10), {column}, 23)",
     "time": lambda column: f"convert(varchar(15), {column}, 121)",
-    # Style 121 rounds the 300ths of a second to three places, as SQL Server itself shows and exports them.
+    # Style 121 rounds 1/300 s ticks to milliseconds, as SQL Server itself displays and exports them.
     "datetime": lambda column: f"convert(varchar(23), {column}, 121)",
     "smalldatetime": lambda column: f"convert(varchar(23), {column}, 121)",
     "datetime2": lambda column: f"convert(varchar(26), {column}, 121)",
     "datetimeoffset": lambda column: f"convert(varchar(26), cast(switchoffset({column}, 0) as datetime2(6)), 121)",
     "uniqueidentifier": lambda column: f"lower(convert(varchar(36), {column}))",
-    **{name: _clr(name) for name in _CLR_BYTES},
-    **dict.fromkeys(_BYTES, _hexadecimal),
+    **{name: _clr_expression(name) for name in _CLR_BYTES},
+    **dict.fromkeys(_BYTES, _bytes_expression),
 }
 
 Columns = Mapping[str, Mapping[str, SqlServerColumn]]
-"""The columns of each table by name, by asset."""
+"""The columns of each table, by asset and column name."""
 
 
 def columns_from(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, SqlServerColumn]]:
-    """The answer to the question for columns, by asset and column."""
+    """Return the columns from the catalogue query's rows, by asset and column name."""
     tables: dict[str, dict[str, SqlServerColumn]] = {}
     for row in rows:
         column = SqlServerColumn(
@@ -187,17 +187,17 @@ def columns_from(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, SqlSe
 
 
 def relation(table: SourceTable) -> str:
-    """The table's quoted name with its schema: no default schema of a login decides what is read."""
+    """Return the table's quoted name with its schema, so that the login's default schema does not matter."""
     return f"{quoted(table.schema)}.{quoted(table.name)}"
 
 
 def quoted(name: str) -> str:
-    """A name as a quoted identifier."""
+    """Return a name as a quoted identifier."""
     return "[" + name.replace("]", "]]") + "]"
 
 
 def literal(text: str) -> str:
-    """A text as an SQL literal."""
+    """Return a text as an SQL literal."""
     return "N'" + text.replace("'", "''") + "'"
 
 
@@ -205,10 +205,10 @@ def _is_hexadecimal(text: str) -> bool:
     return all(digit in "0123456789abcdefABCDEF" for digit in text)
 
 
-_OF_CATALOGUE: Declared[SqlServerColumn] = Declared(
+_LOOKUP: ColumnLookup[SqlServerColumn] = ColumnLookup(
     relation,
-    lambda table: f"Restore it, or let an administrator run: GRANT SELECT ON {relation(table)} TO the login's user;",
+    lambda table: f"Restore it, or have an administrator run: GRANT SELECT ON {relation(table)} TO the login's user;",
 )
-present_columns = _OF_CATALOGUE.present
-contract_columns = _OF_CATALOGUE.of_contract
-modified_column = _OF_CATALOGUE.modified
+present_columns = _LOOKUP.present
+contract_columns = _LOOKUP.of_contract
+modified_column = _LOOKUP.modified

@@ -1,4 +1,4 @@
-"""Connections to a SQL Server source: TLS, a session that answers alike everywhere, and one view of the data."""
+"""Connections to a SQL Server source: TLS, session settings independent of the server, and a consistent view."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from typing import Any
 
 import pymssql
 
-from adventureworks.source.sqlserver_errors import Address, translated
+from adventureworks.source.addresses import SqlServerAddress
+from adventureworks.source.sqlserver_errors import translated
 
-_LOGIN_SECONDS = 15
-_LOCK_MS = 30_000
+_LOGIN_TIMEOUT_S = 15
+_LOCK_TIMEOUT_MS = 30_000
 
 _SESSION = (
     "set nocount on",
-    # One table that cannot be read does not end the view of the others.
+    # An unreadable table must not end the transaction in which the others are read.
     "set xact_abort off",
     "set ansi_nulls on",
     "set ansi_padding on",
@@ -29,22 +30,22 @@ _SESSION = (
     "set concat_null_yields_null on",
     "set quoted_identifier on",
     "set textsize 2147483647",
-    # Where a lock has to be given up, it is the reader that does.
+    # In a deadlock, this session is the victim, not a writer.
     "set deadlock_priority low",
-    f"set lock_timeout {_LOCK_MS}",
+    f"set lock_timeout {_LOCK_TIMEOUT_MS}",
 )
-"""What makes a session's answers independent of the server's and the login's own settings."""
+"""Settings that make results independent of the server's and the login's defaults."""
 
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
-"""Where systems keep the certificates that they trust."""
+"""Where operating systems keep the certificates that they trust."""
 
 _configuring = threading.Lock()
-"""The driver reads its settings for TLS from a file that a variable of the process names."""
+"""Serializes connecting: the driver finds its TLS settings by an environment variable, which all threads share."""
 
 
 @contextmanager
-def connected(address: Address, answer_seconds: int) -> Iterator[Any]:
-    """A connection outside of any transaction; one that leaves an answer due for too long is broken off."""
+def connected(address: SqlServerAddress, query_timeout_s: int) -> Iterator[Any]:
+    """Open a connection in autocommit mode, which fails if a query takes longer than `query_timeout_s`."""
     with translated(address), _tls_configured(address):
         connection = pymssql.connect(
             server=address.host,
@@ -53,8 +54,8 @@ def connected(address: Address, answer_seconds: int) -> Iterator[Any]:
             password=address.password.get_secret_value(),
             database=address.database,
             appname="adventureworks",
-            login_timeout=_LOGIN_SECONDS,
-            timeout=answer_seconds,
+            login_timeout=_LOGIN_TIMEOUT_S,
+            timeout=query_timeout_s,
             tds_version="7.4",
             encryption="off" if address.tls == "off" else "require",
             conn_properties=list(_SESSION),
@@ -65,34 +66,34 @@ def connected(address: Address, answer_seconds: int) -> Iterator[Any]:
 
 
 @contextmanager
-def one_view(address: Address, connection: Any) -> Iterator[None]:
-    """A transaction in which all tables are as they are at one moment, as far as the address asks for that."""
+def read_transaction(address: SqlServerAddress, connection: Any) -> Iterator[None]:
+    """Open a transaction with the isolation level of the address: by default, all tables as of the same moment."""
     with translated(address):
         run(connection, f"set transaction isolation level {address.isolation.replace('_', ' ')}")
         run(connection, "begin transaction")
     try:
         yield
     finally:
-        # Nothing was written; where the connection is lost, so is the transaction.
+        # Nothing was written, and a lost connection ends the transaction anyway.
         with suppress(pymssql.Error):
             run(connection, "if @@trancount > 0 rollback transaction")
 
 
 def run(connection: Any, statement: str) -> None:
-    """Runs a statement that has no answer."""
+    """Run a statement that returns no rows."""
     with closing(connection.cursor()) as cursor:
         cursor.execute(statement)
 
 
-def answer(connection: Any, question: str) -> list[dict[str, Any]]:
-    """All rows of a short answer, by column."""
+def fetch_all(connection: Any, query: str) -> list[dict[str, Any]]:
+    """Return all rows of a small result, by column."""
     with closing(connection.cursor(as_dict=True)) as cursor:
-        cursor.execute(question)
+        cursor.execute(query)
         return list(cursor.fetchall())
 
 
 @contextmanager
-def _tls_configured(address: Address) -> Iterator[None]:
+def _tls_configured(address: SqlServerAddress) -> Iterator[None]:
     with _configuring, tempfile.NamedTemporaryFile("w", prefix="adventureworks-tls-", suffix=".conf") as file:
         file.write(_driver_settings(address))
         file.flush()
@@ -107,8 +108,8 @@ def _tls_configured(address: Address) -> Iterator[None]:
                 os.environ["FREETDSCONF"] = before
 
 
-def _driver_settings(address: Address) -> str:
-    """The driver's settings: never less than what the address asks for, whatever the machine's own files say."""
+def _driver_settings(address: SqlServerAddress) -> str:
+    """Return driver settings that enforce the security required by the address, whatever the machine's defaults."""
     lines = ["[global]", f"encryption = {'off' if address.tls == 'off' else 'require'}", "client charset = UTF-8"]
     if address.tls == "verify":
         lines += [f"ca file = {address.tls_ca or trusted_certificates()}", "check certificate hostname = yes"]
@@ -116,8 +117,9 @@ def _driver_settings(address: Address) -> str:
 
 
 def trusted_certificates() -> Path:
-    """The file of the certificates that this machine trusts."""
+    """Return the file of certificates that this machine trusts."""
     import certifi
 
-    own = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
-    return next((Path(path) for path in (own, *_BUNDLES) if path and Path(path).is_file()), Path(certifi.where()))
+    configured = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    candidates = [Path(path) for path in (configured, *_BUNDLES) if path]
+    return next((path for path in candidates if path.is_file()), Path(certifi.where()))

@@ -1,4 +1,4 @@
-"""The questions to a SQL Server source, as T-SQL. Nothing here connects to anything."""
+"""The queries on a SQL Server source, as T-SQL. Nothing here connects to a database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DATABASE = (
     " user_name() as user_name, convert(varchar(23), sysutcdatetime(), 121) as moment"
     " from sys.databases as d where d.name = db_name()"
 )
-"""A database that was made anew has a new date. `moment` is the server's time in UTC."""
+"""A recreated database has a new date. `moment` is the server's time in UTC."""
 
 _TABLES = """
 select s.name as schema_name, o.name as table_name,
@@ -63,18 +63,28 @@ where o.type in ('U', 'V') and s.name in ({schemas})
 
 _SEPARATOR = "nchar(31)"
 _ROUNDING = timedelta(milliseconds=10)
-"""A datetime counts 300ths of a second: compared with more places, it may lie a little before what it shows."""
+"""A datetime has a resolution of 1/300 s: in an exact comparison it may be slightly earlier than it is displayed."""
+
+RELATIONS = """
+select concat(s.name, '.', o.name) as name
+from sys.objects as o join sys.schemas as s on s.schema_id = o.schema_id
+where o.type in ('U', 'V') and o.is_ms_shipped = 0
+"""
 
 
 def tables_query(tables: Iterable[SourceTable]) -> str:
-    """Tables and views in the schemas: readable or not, about how many rows, which versions of them are tracked, and
-    how many security policies filter them, as far as the login may see those."""
+    """Return the query for tables and views: whether readable, about how many rows, and which versions are tracked.
+
+    `filters` counts the security policies that filter a table, as far as the login can see them.
+    """
     return _TABLES.format(schemas=_schemas(tables))
 
 
 def columns_query(tables: Iterable[SourceTable]) -> str:
-    """One row per column; types are seen under their alias, those of the CLR under their own name. `is_masked`: the
-    login is shown a mask instead of the values."""
+    """Return the query for one row per column, with the system type behind an alias, or the CLR type's own name.
+
+    `is_masked`: the login sees a mask instead of the values.
+    """
     return _COLUMNS.format(schemas=_schemas(tables))
 
 
@@ -83,7 +93,7 @@ def _schemas(tables: Iterable[SourceTable]) -> str:
 
 
 def state_query(table: SourceTable, columns: Columns) -> str:
-    """Counts the rows and adds up one hash per row, of key and modification date: the order of rows does not matter."""
+    """Return a query that counts rows and sums a hash of key and modification date: row order does not matter."""
     modified = modified_column(table, columns)
     key = present_columns(table, columns, key_of(table))
     parts = f", {_SEPARATOR}, ".join(column.expression for column in (*key, modified))
@@ -95,12 +105,12 @@ def state_query(table: SourceTable, columns: Columns) -> str:
 
 
 def count_query(table: SourceTable) -> str:
-    """How many rows of the table the login sees."""
+    """Return the query for the number of rows that the login sees."""
     return f"select count_big(*) as row_count from {relation(table)}"
 
 
 def changed_tables_query(versions: Mapping[str, int]) -> str:
-    """Which of these assets changed after the version given for each; touches no table, only what is tracked."""
+    """Return the query for the assets that changed since the given versions; it reads only change tracking data."""
     return " union all ".join(
         f"select {literal(asset)} as asset where exists ("
         f"select 1 from changetable(changes {relation(SOURCE_TABLES[asset])}, {version}) as c)"
@@ -109,7 +119,7 @@ def changed_tables_query(versions: Mapping[str, int]) -> str:
 
 
 def changed_keys_query(table: SourceTable, columns: Columns, version: int, most: int) -> str:
-    """The keys of rows inserted or updated after a version that are still there; at most one more than `most`."""
+    """Return the query for keys of existing rows inserted or updated after a version; at most one more than `most`."""
     key = present_columns(table, columns, key_of(table))
     expressions = ", ".join(f"{column.expression} as {quoted(column.name)}" for column in key)
     same = " and ".join(f"t.{quoted(column.name)} = c.{quoted(column.name)}" for column in key)
@@ -122,7 +132,7 @@ def changed_keys_query(table: SourceTable, columns: Columns, version: int, most:
 def rows_query(
     table: SourceTable, selected: Sequence[SqlServerColumn], columns: Columns, since: datetime | None = None
 ) -> str:
-    """These columns of the rows changed at or after `since`, and of those without a date; of all where it is None."""
+    """Return the query for rows changed at or after `since` and rows without a date, or for all if `since` is None."""
     condition = ""
     if since is not None:
         modified = f"t.{quoted(modified_column(table, columns).name)}"
@@ -134,8 +144,8 @@ def rows_query(
 def rows_by_key_query(
     table: SourceTable, selected: Sequence[SqlServerColumn], key: Sequence[SqlServerColumn], wanted: pa.Table
 ) -> str:
-    """These columns of the rows with the wanted keys, which stand in the query."""
-    names = [f"k{place}" for place in range(len(key))]
+    """Return the query for the rows with the wanted keys, which are part of the query."""
+    names = [f"k{index}" for index in range(len(key))]
     texts = [_texts(wanted[column.name]) for column in key]
     rows = ", ".join(
         f"({', '.join(column.literal(text) for column, text in zip(key, row, strict=True))})"
@@ -152,23 +162,23 @@ def _select(table: SourceTable, selected: Sequence[SqlServerColumn]) -> str:
 
 def _texts(values: pa.ChunkedArray) -> list[str | None]:
     if pa.types.is_timestamp(values.type):
-        # As many places as a datetime takes; zeros more would make it no datetime.
+        # A datetime literal with more than three decimal places is invalid, even if they are zeros.
         texts = pc.strftime(values, format="%Y-%m-%dT%H:%M:%S")
-        return [None if text is None else _three_places(text) for text in texts.to_pylist()]
+        return [None if text is None else _with_milliseconds(text) for text in texts.to_pylist()]
     if pa.types.is_boolean(values.type):
         values = pc.cast(values, pa.int8())
     return list(pc.cast(values, pa.string()).to_pylist())
 
 
-def _three_places(moment: str) -> str:
-    """A datetime takes three places and no more, a datetime2 up to seven."""
-    whole, _, fraction = moment.partition(".")
-    shorter = fraction.rstrip("0")
-    return f"{whole}.{shorter.ljust(3, '0')}"
+def _with_milliseconds(moment: str) -> str:
+    """Return the moment with three decimal places, or more if needed: datetime takes just three, datetime2 seven."""
+    seconds, _, fraction = moment.partition(".")
+    significant = fraction.rstrip("0")
+    return f"{seconds}.{significant.ljust(3, '0')}"
 
 
 def _equal(column: SqlServerColumn, wanted: str) -> str:
-    """Equality; where the column may be NULL, NULL equals NULL."""
-    own = f"t.{quoted(column.name)}"
-    equal = f"{own} = {wanted}"
-    return f"({equal} or ({own} is null and {wanted} is null))" if column.nullable else equal
+    """Return a test for equality; in a nullable column, NULL equals NULL."""
+    stored = f"t.{quoted(column.name)}"
+    equal = f"{stored} = {wanted}"
+    return f"({equal} or ({stored} is null and {wanted} is null))" if column.nullable else equal

@@ -1,4 +1,4 @@
-"""Values in the one form that the gate knows, whatever program wrote them."""
+"""Converts values to the canonical form that the gate expects, whatever program wrote them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _LONGEST_TIME = len("00:00:00.000000")
 
 
 def canonical(values: pa.Array, column: Column) -> pa.Array:
-    """Text of one column in its plain form; what cannot be understood stays as it is, for the gate to judge.
+    """Return one column's text in canonical form; values that cannot be parsed stay as they are for the gate to judge.
 
-    An empty text is NULL where the column is no text. Uuids without braces in lower case, decimals with a digit before
-    the point, times without zeros beyond microseconds.
+    An empty text becomes NULL unless the column is text. UUIDs have no braces and are in lower case, decimals have a
+    digit before the point, times have no zeros beyond microseconds.
     """
     if pa.types.is_binary(values.type):
         return values
@@ -34,14 +34,14 @@ def canonical(values: pa.Array, column: Column) -> pa.Array:
 
 
 def empty_where_not_null(values: pa.Array, column: Column) -> pa.Array:
-    """Empty texts in the place of NULL, for a file that cannot tell them apart and a text that is never NULL."""
+    """Replace NULL by an empty text in columns that are never NULL, for files that cannot distinguish the two."""
     if column.nullable or column.is_guid or column.dtype != pl.String:
         return values
     return values.fill_null(b"" if pa.types.is_binary(values.type) else "")
 
 
 def text_or_bytes(values: pa.Array) -> pa.Array:
-    """Bytes as the text that they are in UTF-8; as bytes still where one value is not, for the gate to name its row."""
+    """Return bytes decoded as UTF-8, or unchanged if one value is not valid, so that the gate can name its row."""
     try:
         return values.cast(pa.string())
     except pa.ArrowInvalid:
@@ -49,14 +49,14 @@ def text_or_bytes(values: pa.Array) -> pa.Array:
 
 
 def canonical_guids(values: pa.Array) -> pa.Array:
-    """Uuids without braces, in lower case."""
+    """Return UUIDs without braces, in lower case."""
     return pc.utf8_trim(pc.ascii_lower(values), characters="{}")
 
 
 def within_calendar(values: pa.Array) -> pa.Array:
-    """Dates beyond the years 1 to 9999 (such as infinity) as the first or last day of these: the gate calls them false.
+    """Return dates outside the years 1 to 9999 (such as infinity) as the first or last day of that range.
 
-    Left as they are, no program after this one could even show them.
+    Later steps could not even represent the originals; the gate rejects the replacements as implausible.
     """
     if pa.types.is_date(values.type):
         first, last = pa.scalar(date.min, values.type), pa.scalar(date.max, values.type)
@@ -74,14 +74,14 @@ def within_calendar(values: pa.Array) -> pa.Array:
 
 
 def _with_leading_digit(values: pa.Array) -> pa.Array:
-    """SQL Server writes a decimal below one as `.50`."""
+    """Add a digit before the point: SQL Server writes a decimal below one as `.50`."""
     if not pc.any(pc.match_substring_regex(values, r"^-?\.")).as_py():
         return values
     return pc.replace_substring_regex(values, pattern=r"^(-?)\.", replacement=r"\10.")
 
 
 def _to_microseconds(values: pa.Array, longest: int) -> pa.Array:
-    """SQL Server's exports carry seven or nine places of a second, always filled up with zeros."""
+    """Drop zeros beyond microseconds: SQL Server's exports pad fractions of a second to seven or nine digits."""
     if (pc.max(pc.binary_length(values)).as_py() or 0) <= longest:
         return values
     return pc.replace_substring_regex(values, pattern=r"(\.[0-9]{6})0+$", replacement=r"\1")

@@ -1,4 +1,4 @@
-"""Texts from the data, made fit for every medium: XML, JSON, a database, a mail, a page."""
+"""Cleaning of texts from the data, so that XML, JSON, a database, a mail and a web page can all carry them."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-REPLACED = "\ufffd"
-"""Shown in place of a character that no medium can carry."""
+REPLACEMENT = "\ufffd"
+"""Replaces a character that some medium cannot carry."""
 
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-"""Control characters, halves of surrogate pairs, and code points that are no characters."""
+"""Control characters, unpaired surrogates, and code points that are not characters."""
 _LINE_ENDS = re.compile("\r\n?|[\x85\u2028\u2029]")
-# They turn the direction of all the text that follows, also of text that is not theirs.
+# They change the direction of all the text that follows, beyond the text that contains them.
 _DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
-_PLANE_ENDS = dict.fromkeys((plane << 16 | last for plane in range(1, 17) for last in (0xFFFE, 0xFFFF)), REPLACED)
+_PLANE_ENDS = dict.fromkeys((plane << 16 | last for plane in range(1, 17) for last in (0xFFFE, 0xFFFF)), REPLACEMENT)
 
 T = TypeVar("T")
 
 
 def plain(text: str) -> str:
-    """The text without what XML, PostgreSQL or UTF-8 refuse, and without control over the direction of other text."""
+    """Return the text without characters that XML, PostgreSQL or UTF-8 reject, and without directional controls."""
     if text.isascii() and text.isprintable():
         return text
-    text = _UNFIT.sub(REPLACED, _LINE_ENDS.sub("\n", _DIRECTION.sub("", text)))
+    text = _UNFIT.sub(REPLACEMENT, _LINE_ENDS.sub("\n", _DIRECTION.sub("", text)))
     return text.translate(_PLANE_ENDS)
 
 
-def each_text(value: T, change: Callable[[str], str]) -> T:
-    """A copy of nested lists, tuples, maps and data classes in which every text is changed; names of maps stay."""
+def map_texts(value: T, change: Callable[[str], str]) -> T:
+    """Return a copy of nested lists, tuples, maps and data classes with `change` applied to all strings but keys."""
     return _changed(value, change)
 
 

@@ -1,4 +1,4 @@
-"""Names of things that the warehouse keeps in English, as people read them."""
+"""Localized names for terms that the warehouse stores in English."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from adventureworks.texts import Language
 
 
 def dimension_name(name: str, language: Language) -> str:
-    """A dimension of data quality."""
+    """Return the name of a data quality dimension."""
     text = language.text
     return {
         "completeness": text("Completeness"),
         "uniqueness": text("Uniqueness"),
         "validity": text("Validity"),
         "consistency": text("Consistency"),
-        "referential": text("References"),
+        "referential": text("Referential integrity"),
         "freshness": text("Freshness"),
         "volume": text("Volume"),
     }.get(name, name)
 
 
 def verdict_name(verdict: str, language: Language) -> str:
-    """What the checks said of a table or mart."""
+    """Return the name of a verdict on a table or mart."""
     text = language.text
     return {
         "passed": text("passed"),

@@ -1,7 +1,8 @@
-"""The seam to the warehouse. Schemas: `raw`, `marts` (published), `staging` (candidates), `quarantine`, `ops`.
+"""The interface to the warehouse. Schemas: `raw`, `marts` (published), `staging` (candidates), `quarantine`, `ops`.
 
-Statements are written once, in PostgreSQL's words, with values bound and names quoted. `postgres` sends them as they
-are; `snowflake` keeps the data in Snowflake and the platform's records beside Airflow, and rewrites what goes there.
+Statements are written once, in PostgreSQL's dialect, with values bound and names quoted. `postgres` sends them
+unchanged; `snowflake` keeps the data in Snowflake and the platform's records in the PostgreSQL database beside Airflow,
+and rewrites the statements that go to Snowflake.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ Warehouse = PostgresWarehouse | SnowflakeWarehouse
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
-    """The configured warehouse."""
+    """Return the configured warehouse."""
     records = open_records(settings)
     return SnowflakeWarehouse(settings, records) if settings.warehouse == "snowflake" else records
 
 
 def open_records(settings: Settings) -> PostgresWarehouse:
-    """The database with the platform's records, wherever the data is."""
+    """Return the database with the platform's records, wherever the data is."""
     if settings.warehouse_url is None:
         raise PlatformError(
-            "No warehouse is configured.", "Set ADVENTUREWORKS_WAREHOUSE_URL, or start: adventureworks run"
+            "No warehouse is configured.", "Set ADVENTUREWORKS_WAREHOUSE_URL, or run: adventureworks run"
         )
     return PostgresWarehouse(settings.warehouse_url, settings.environment)
 
 
-def is_lost(error: BaseException) -> bool:
-    """Whether a driver's error says that a server does not answer, which is no fault of what it was sent."""
-    return postgres.is_lost(error) or snowflake.is_lost(error)
+def is_unavailable(error: BaseException) -> bool:
+    """Return whether a driver's error means that the server is unavailable, not that the statement is at fault."""
+    return postgres.is_unavailable(error) or snowflake.is_unavailable(error)

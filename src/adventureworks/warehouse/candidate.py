@@ -1,10 +1,11 @@
-"""What is staged for an asset: rows and digest as they were loaded or built, so that nothing else can be published.
+"""Records of what is staged for an asset, as row count and digest, so that nothing else can be published.
 
-A crash of PostgreSQL empties staging tables, and on every engine another run may replace them. So their contents are
-recorded in `ops.candidate` by the transaction that makes them. A verdict counts only if the contents are still the
-recorded ones when it has been reached, and a publication only if they are when it is about to be committed.
+A crash of PostgreSQL empties staging tables, and on every engine another run may replace them. So the transaction that
+fills them records their contents in `ops.candidate`. A verdict counts only if the contents still match the record once
+the verdict has been reached, and a publication is committed only if they still match just before the commit.
 
-Comparing afterwards is enough: a staging table that was emptied or replaced never becomes what it was by itself.
+Comparing afterwards is enough: a staging table that was emptied or replaced never returns to its earlier contents
+without being staged again.
 """
 
 from __future__ import annotations
@@ -24,47 +25,47 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MOST_TRIES = 3
-"""How often a candidate is staged again before the task gives up and is retried later."""
+MAX_ATTEMPTS = 3
+"""How often a step is tried, with its candidate staged again each time, before the task fails and is retried later."""
 
 Contents = dict[str, list[int | str]]
-"""Rows and digest of each part: a mart's months; a table's rows to write (`rows`) and keys to delete (`gone`)."""
+"""Row count and digest of each part: a mart's months; a table's rows to write (`rows`) and keys to delete (`gone`)."""
 
 
-def staged_again(step: Callable[[], T], stage: Callable[[], T | None]) -> T:
-    """Return what a step returns; where it finds its candidate lost, `stage` makes it anew and the step is tried again.
+def with_restaging(step: Callable[[], T], stage: Callable[[], T | None]) -> T:
+    """Run a step and return its result; if its candidate was lost, call `stage` to build it again, and retry the step.
 
-    If `stage` returns something, there is nothing left to do, and that is returned. Raises ServiceUnavailable where the
-    candidate is lost again and again.
+    If `stage` returns something, there is nothing left to do, and that is returned. Raises `ServiceUnavailable` if the
+    candidate is lost on every attempt.
     """
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_ATTEMPTS):
         try:
             return step()
         except CandidateLost as lost:
             log.warning("%s", lost)
-            ended = stage()
-            if ended is not None:
-                return ended
-    raise ServiceUnavailable("Staged rows were lost again and again.", "It is tried again.")
+            result = stage()
+            if result is not None:
+                return result
+    raise ServiceUnavailable("Staged rows were lost repeatedly.", "The task is retried automatically.")
 
 
 def record(connection: WarehouseConnection, run_id: str, entry: SourceTable | Mart) -> None:
-    """Notes what a run staged for an asset. Only the last run's note is kept."""
-    _note(connection, run_id, entry, _contents(connection, entry))
+    """Record what a run staged for an asset. Only the last run's record is kept."""
+    _save(connection, run_id, entry, _contents(connection, entry))
 
 
 def shrink(connection: WarehouseConnection, run_id: str, entry: SourceTable, removed: int) -> None:
-    """Notes the contents after the gate took rows out. Raises CandidateLost if more is missing than these rows."""
+    """Record the contents after the gate removed rows. Raises `CandidateLost` if more than these rows are missing."""
     recorded, found = _recorded(connection, run_id, entry), _contents(connection, entry)
     if recorded is None or _rows(recorded) - removed != _rows(found):
-        raise CandidateLost(f"The staged rows of {entry.asset} are not those that were loaded.")
-    _note(connection, run_id, entry, found)
+        raise CandidateLost(f"The staged rows of {entry.asset} are not the rows that were loaded.")
+    _save(connection, run_id, entry, found)
 
 
 def lost(
     connection: WarehouseConnection, run_id: str, entries: Collection[SourceTable] | Collection[Mart]
 ) -> tuple[str, ...]:
-    """Return the assets whose staged contents are not what the run recorded."""
+    """Return the assets whose staged contents differ from what the run recorded."""
     return tuple(
         entry.asset
         for entry in entries
@@ -72,7 +73,7 @@ def lost(
     )
 
 
-def _note(connection: WarehouseConnection, run_id: str, entry: SourceTable | Mart, contents: Contents) -> None:
+def _save(connection: WarehouseConnection, run_id: str, entry: SourceTable | Mart, contents: Contents) -> None:
     connection.execute(
         "insert into ops.candidate (asset, run_id, contents) values (%s, %s, %s)"
         " on conflict (asset) do update set run_id = excluded.run_id, contents = excluded.contents",

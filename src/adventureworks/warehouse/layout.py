@@ -1,7 +1,7 @@
-"""The tables and views of the warehouse, made from the catalogue and the contracts.
+"""The tables and views of the warehouse, created from the catalogue and the contracts.
 
-`prepare` is safe to call at any time: it does nothing while the contracts are those it was last called with, and it
-only ever adds (a column that a contract gains); nothing is dropped that holds data.
+`prepare` is safe to call at any time: it does nothing if the contracts have not changed since the last call, and it
+only ever adds, such as a new column of a contract; it never drops anything that holds data.
 """
 
 from __future__ import annotations
@@ -15,22 +15,24 @@ import contracts
 from adventureworks import catalog
 from adventureworks.catalog import Mart, SourceTable
 from adventureworks.columns import columns_of, key_of
+from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse.environments import SCHEMAS
+from adventureworks.warehouse.migrations import migrate
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection, column_type
-from adventureworks.warehouse.sql import names, quoted, table
+from adventureworks.warehouse.sql import names, table
 
-# One ingestion or analysis at a time may change the layout.
+# Only one ingestion or analysis at a time may change the layout.
 _LAYOUT_LOCK = 7_101_917
 
 
 def prepare(connection: WarehouseConnection) -> None:
-    """Makes what is missing. Safe to call by several processes at once."""
+    """Create whatever is missing. Several processes may call this at once."""
     digest = _digest(connection.target)
     if _is_applied(connection, digest):
         return
     connection.execute("select pg_advisory_xact_lock(%s)", (_LAYOUT_LOCK,))
     connection.make_schemas(SCHEMAS)
-    connection.execute(_text("ops.sql"))
+    migrate(connection)
     connection.execute(_text("quarantined_row.sql"))
     connection.execute(
         "create index if not exists quarantined_row_by_asset on ops.quarantined_row (asset, status, row_key)"
@@ -50,28 +52,39 @@ def prepare(connection: WarehouseConnection) -> None:
     )
 
 
+def set_revision(connection: WarehouseConnection, revision: str = "") -> str:
+    """Bring the platform's records to a revision of `migrations`, by default the newest, and return it.
+
+    The version of the platform that starts next lays out its own views again.
+    """
+    connection.execute("select pg_advisory_xact_lock(%s)", (_LAYOUT_LOCK,))
+    reached = migrate(connection, revision)
+    connection.execute("delete from ops.layout")
+    return reached
+
+
 def published_rows(entry: SourceTable | Mart) -> str:
-    """The published table as a SELECT, in the contract's order of columns."""
+    """Return a SELECT of the published table, with the columns in the contract's order."""
     columns = (column.name for column in columns_of(entry))
-    return f"select {names(columns)} from {table(home_of(entry), entry.asset)}"
+    return f"select {names(columns)} from {table(published_schema(entry), entry.asset)}"
 
 
 def show_published(connection: Connection, entry: SourceTable | Mart) -> None:
-    """Lets the candidate view show the published table: nothing staged, or what is staged may not pass."""
+    """Point the candidate view at the published table, because nothing is staged or the staged rows were refused."""
     connection.execute(f"create or replace view {table('staging', entry.asset)} as {published_rows(entry)}")
 
 
-def home_of(entry: SourceTable | Mart) -> str:
-    """The schema in which readers find a table."""
+def published_schema(entry: SourceTable | Mart) -> str:
+    """Return the schema of a published table."""
     return "raw" if isinstance(entry, SourceTable) else "marts"
 
 
 def _digest(target: str) -> str:
-    """Changes when any file changes from which tables are made, and with the place where they are."""
+    """Return a digest of the files that define the tables, and of the place where the tables are."""
     folder = Path(contracts.__file__).parent
     here, registry = Path(str(resources.files(__package__))), Path(catalog.__file__).parent
     digest = hashlib.sha256(target.encode())
-    for path in sorted([*folder.rglob("*.py"), *here.glob("*.sql"), *here.glob("*.py"), *registry.glob("*.py")]):
+    for path in sorted([*folder.rglob("*.py"), *here.rglob("*.sql"), *here.rglob("*.py"), *registry.glob("*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -80,7 +93,7 @@ def _is_applied(connection: Connection, digest: str) -> bool:
     exists = connection.execute("select to_regclass('ops.layout') is not null").fetchone()
     if exists is None or not exists[0]:
         return False
-    # The last one: who goes back to an older version gets that version's views again.
+    # Only the last one counts, so that going back to an older version of the platform restores that version's views.
     last = connection.execute("select digest from ops.layout order by applied_at desc limit 1").fetchone()
     return last is not None and last[0] == digest
 
@@ -96,7 +109,7 @@ def _make_views_of_source_table(connection: Connection, entry: SourceTable) -> N
 
 
 def _make_view(connection: Connection, schema: str, entry: SourceTable | Mart, select: str) -> None:
-    # Replacing a view cannot put a column between others.
+    # CREATE OR REPLACE VIEW cannot insert a column between others.
     connection.execute(f"drop view if exists {table(schema, entry.asset)}")
     connection.execute(f"create view {table(schema, entry.asset)} as {select}")
 

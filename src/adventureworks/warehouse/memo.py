@@ -1,6 +1,6 @@
 """Results of slow pure functions, kept in the warehouse from one build to the next.
 
-A statistical model whose training data did not change is not fitted again, whichever process needs it.
+A statistical model whose training data did not change is not fitted again, whichever process needs its result.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Function = Callable[[str, Result], Result]
 
 
 class _Store:
-    """What is kept, read when it is first needed, and what a build adds or uses."""
+    """The stored results, read when first needed, and those that a build adds or uses."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -61,8 +61,8 @@ _store: ContextVar[_Store | None] = ContextVar("store", default=None)
 
 
 @contextmanager
-def remembering(connection: Connection) -> Iterator[None]:
-    """Let functions marked `@remembered` reuse stored results and store new ones, in the caller's transaction."""
+def memoizing(connection: Connection) -> Iterator[None]:
+    """Let functions marked `@memoized` reuse stored results, and store new ones in the caller's transaction."""
     store = _Store(connection)
     token = _store.set(store)
     try:
@@ -72,10 +72,10 @@ def remembering(connection: Connection) -> Iterator[None]:
     store.save()
 
 
-def remembered(*libraries: str) -> Callable[[Function], Function]:
-    """Mark a pure function: within `remembering`, its results are reused, else those of this process.
+def memoized(*libraries: str) -> Callable[[Function], Function]:
+    """Mark a pure function whose stored results are reused within `memoizing`; elsewhere only those of this process.
 
-    A change of the function's module, or of the version of one of the libraries, invalidates every stored result.
+    A change to the function's module, or to the version of one of the libraries, invalidates its stored results.
     """
 
     def mark(function: Function) -> Function:
@@ -101,5 +101,5 @@ def remembered(*libraries: str) -> Callable[[Function], Function]:
 
 
 def clear(connection: Connection, before: datetime) -> None:
-    """Drop results that were not used since."""
+    """Delete the results that have not been used since this time."""
     connection.execute("delete from ops.memo where used_at < %s", (before,))

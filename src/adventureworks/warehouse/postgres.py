@@ -16,51 +16,52 @@ from pydantic import SecretStr
 from adventureworks.errors import ServiceUnavailable, StatementTimeout
 from adventureworks.postgres_address import (
     LATER_TIMEOUTS,
-    PASSING_CLASSES,
     TIMEOUT_STATES,
+    TRANSIENT_CLASSES,
     WITHOUT_TIMEOUTS,
     conninfo,
     parts_of,
 )
 from adventureworks.postgres_arrow import connect_arrow
-from adventureworks.warehouse.environments import in_environment, named_by, schema_of
-from adventureworks.warehouse.sql import names, quoted, table
+from adventureworks.postgres_sql import literal, quoted
+from adventureworks.warehouse.environments import environment_of, in_environment, schema_of
+from adventureworks.warehouse.sql import names, table
 
 Connection = psycopg.Connection[TupleRow]
 
 
 class WarehouseConnection(psycopg.Connection[TupleRow]):
-    """A connection of the platform's own: psycopg's, and what each engine does in its own way."""
+    """A psycopg connection, plus the operations that each engine implements in its own way."""
 
     environment = ""
     commits_twice = False
-    """Whether data and records are in two databases, so that a process may die between their commits."""
+    """Whether data and records are in two databases, so that a process may die between the two commits."""
 
     @property
     def target(self) -> str:
-        """The place of the tables, where there could be several."""
+        """Where the tables are: the engine and the environment."""
         return f"postgres {self.environment}".strip()
 
     def make_schemas(self, schemas: Iterable[str]) -> None:
-        """Makes the schemas that are missing."""
+        """Create the schemas that are missing."""
         for schema in schemas:
             self.execute(f"create schema if not exists {quoted(schema_of(self.environment, schema))}".encode())
 
     def drop_schemas(self, schemas: Iterable[str]) -> None:
-        """Drops the schemas of an environment and all that is in them."""
+        """Drop the schemas of an environment and everything in them."""
         for schema in schemas:
             self.execute(f"drop schema if exists {quoted(schema_of(self.environment, schema))} cascade".encode())
 
     def environments(self) -> set[str]:
-        """The names of the environments that are in this database, as far as this login may look into them."""
+        """Return the names of the environments in this database that this login may read."""
         rows = self.execute(
             "select n.nspname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace"
             " where c.relname = 'publication' and has_schema_privilege(n.oid, 'usage')"
         )
-        return {named_by(schema, "ops") for (schema,) in rows} - {""}
+        return {environment_of(schema, "ops") for (schema,) in rows} - {""}
 
     def columns_in(self, schema: str) -> dict[str, set[str]]:
-        """The columns of each table and view in a schema."""
+        """Return the columns of each table and view in a schema."""
         found: dict[str, set[str]] = {}
         rows = self.execute(
             "select table_name, column_name from information_schema.columns where table_schema = %s",
@@ -71,21 +72,21 @@ class WarehouseConnection(psycopg.Connection[TupleRow]):
         return found
 
     def describe(self, schema: str, name: str, comment: str, columns: Mapping[str, str]) -> None:
-        """Says in the warehouse what a table and its columns mean."""
+        """Write the descriptions of a table and its columns to the warehouse, as comments."""
         self.execute(f"comment on table {table(schema, name)} is {literal(comment)}".encode())
         for column, text in columns.items():
             self.execute(f"comment on column {table(schema, name)}.{quoted(column)} is {literal(text)}".encode())
 
     def frame(self, query: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
-        """The rows of a SELECT: whole numbers as Int64, exact decimals with the scale of their column, else text."""
+        """Return the rows of a SELECT, typed as by `rows_of`."""
         return rows_of(self, query, parameters)
 
     def contents(
         self, schema: str, name: str, columns: Iterable[str], by_month_of: str = ""
     ) -> dict[str, list[int | str]]:
-        """Rows and digest of a table by month (YYYY-MM) of a date column, or under the empty text; nothing if empty.
+        """Return row count and digest of a table by month ('YYYY-MM') of a date column, or in all under the key ''.
 
-        The digest does not depend on the order of the rows.
+        Empty if the table has no rows. The digest does not depend on the order of the rows.
         """
         part = f"coalesce(to_char({quoted(by_month_of)}, 'YYYY-MM'), '')" if by_month_of else "''"
         rows = self.execute(
@@ -95,7 +96,7 @@ class WarehouseConnection(psycopg.Connection[TupleRow]):
         return {found: [int(count), digest] for found, count, digest in rows}
 
     def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
-        """Appends a frame to a table, in the connection's transaction."""
+        """Append a frame to a table, in the connection's transaction."""
         with (
             self.cursor() as cursor,
             cursor.copy(f"copy {table(schema, name)} ({names(frame.columns)}) from stdin") as copy,
@@ -104,30 +105,30 @@ class WarehouseConnection(psycopg.Connection[TupleRow]):
                 copy.write_row(row)
 
     def executemany(self, query: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Runs an INSERT for each row."""
+        """Run an INSERT for each row."""
         with self.cursor() as cursor:
             cursor.executemany(query.encode(), rows)
 
 
 class _InEnvironment:
-    """What cursors of an environment do: they send statements for its schemas."""
+    """A mixin for cursors that rewrites statements for the schemas of the connection's environment."""
 
     connection: WarehouseConnection
 
     def execute(self, query: Any, *arguments: Any, **options: Any) -> Any:
-        """As psycopg's."""
+        """Do what psycopg's method does, in the environment."""
         return super().execute(self._of_environment(query), *arguments, **options)  # type: ignore[misc]
 
     def executemany(self, query: Any, *arguments: Any, **options: Any) -> Any:
-        """As psycopg's."""
+        """Do what psycopg's method does, in the environment."""
         return super().executemany(self._of_environment(query), *arguments, **options)  # type: ignore[misc]
 
     def copy(self, statement: Any, *arguments: Any, **options: Any) -> Any:
-        """As psycopg's."""
+        """Do what psycopg's method does, in the environment."""
         return super().copy(self._of_environment(statement), *arguments, **options)  # type: ignore[misc]
 
     def stream(self, query: Any, *arguments: Any, **options: Any) -> Any:
-        """As psycopg's."""
+        """Do what psycopg's method does, in the environment."""
         return super().stream(self._of_environment(query), *arguments, **options)  # type: ignore[misc]
 
     def _of_environment(self, query: Any) -> Any:
@@ -144,7 +145,7 @@ class _ServerCursor(_InEnvironment, psycopg.ServerCursor[Any]):
 
 
 def as_text(query: Any) -> str:
-    """The text of a statement, in whatever form psycopg takes one."""
+    """Return the text of a statement, in any form that psycopg accepts."""
     if isinstance(query, bytes):
         return query.decode()
     return query if isinstance(query, str) else str(query.as_string())
@@ -155,8 +156,8 @@ _idle: ContextVar[_Idle | None] = ContextVar("idle", default=None)
 
 
 @contextmanager
-def connections_kept() -> Iterator[None]:
-    """Within the block, a connection that ended well is used again: connecting takes longer than most statements."""
+def reuse_connections() -> Iterator[None]:
+    """Reuse connections within the block unless they failed: connecting takes longer than most statements."""
     if _idle.get() is not None:
         yield
         return
@@ -172,11 +173,11 @@ def connections_kept() -> Iterator[None]:
 
 @contextmanager
 def connected(url: SecretStr, environment: str = "", purpose: str = "adventureworks") -> Iterator[WarehouseConnection]:
-    """A connection for the schemas of an environment, as psycopg's `connect` makes one."""
+    """Open a connection for the schemas of an environment; commit or roll back at the end, as psycopg does."""
     idle = _idle.get()
     kept = idle.setdefault((url.get_secret_value(), environment), []) if idle is not None else []
     with ExitStack() as stack:
-        connection = stack.enter_context(_again(kept, purpose) or _new(url, environment, purpose))
+        connection = stack.enter_context(_reused(kept, purpose) or _new(url, environment, purpose))
         yield connection
         if idle is not None and not connection.autocommit and not connection.closed:
             connection.commit()
@@ -186,9 +187,9 @@ def connected(url: SecretStr, environment: str = "", purpose: str = "adventurewo
 
 def _new(url: SecretStr, environment: str, purpose: str) -> WarehouseConnection:
     address = address_of(url, purpose).get_secret_value()
-    # Nothing is prepared: a view that is made anew between two transactions may have other columns.
+    # No statement is prepared: a view that is recreated between two transactions may have other columns.
     connection = WarehouseConnection.connect(address, cursor_factory=_Cursor, prepare_threshold=None)
-    # Outside of a transaction: what is set in one that is rolled back does not last.
+    # Outside a transaction, because a rollback would undo the settings.
     connection.autocommit = True
     connection.execute(LATER_TIMEOUTS)
     connection.autocommit = False
@@ -197,8 +198,8 @@ def _new(url: SecretStr, environment: str, purpose: str) -> WarehouseConnection:
     return connection
 
 
-def _again(kept: list[WarehouseConnection], purpose: str) -> WarehouseConnection | None:
-    """A connection that was kept and is still there, or None."""
+def _reused(kept: list[WarehouseConnection], purpose: str) -> WarehouseConnection | None:
+    """Return a kept connection that is still alive, or None."""
     while kept:
         connection = kept.pop()
         try:
@@ -213,9 +214,10 @@ def _again(kept: list[WarehouseConnection], purpose: str) -> WarehouseConnection
 
 
 def address_of(url: SecretStr, purpose: str, schema: str = "") -> SecretStr:
-    """How the warehouse is connected to, with the password: no other schema's functions or operators are found.
+    """Return the connection string of the warehouse, with the password and a search path without foreign schemas.
 
-    `schema`: one whose tables need no name in front. Raises PlatformError where `url` is no URL.
+    So nobody else's functions or operators are used. `schema`: a schema whose tables may be named without it. Raises
+    `PlatformError` if `url` is not a URL.
     """
     path = f'pg_catalog,"{schema}"' if schema else "pg_catalog"
     given = parts_of(url, "warehouse", "ADVENTUREWORKS_WAREHOUSE_URL")
@@ -224,20 +226,15 @@ def address_of(url: SecretStr, purpose: str, schema: str = "") -> SecretStr:
 
 _TIMEOUTS = {
     **WITHOUT_TIMEOUTS,
-    # A reader's lock is waited for this long; then a table is left out, or the step is tried again.
+    # How long to wait for a reader's lock. After that the table is left out, or the step is retried.
     "lock_timeout": "300000",
     "statement_timeout": "3600000",
 }
-"""In milliseconds. A login's own limits are for people: a table of many rows takes longer."""
+"""In milliseconds. They replace the limits set for the login, which are meant for people: large tables take longer."""
 
 
 Append = Callable[[str, str, pl.DataFrame], None]
 """Appends a frame to a table: schema, table, rows."""
-
-
-def literal(text: str) -> str:
-    """A text as SQL writes it."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 _TYPES = {
@@ -254,11 +251,11 @@ _TYPES = {
 
 
 _UNSCALED = 12
-"""Decimal places of a numeric expression that no cast gave any."""
+"""Decimal places of a numeric expression without a cast."""
 
 
 def column_type(dtype: pl.DataType) -> str:
-    """The column type that holds a contract's type without loss."""
+    """Return the column type that holds a contract's type without loss."""
     if isinstance(dtype, pl.Decimal):
         return f"numeric({dtype.precision}, {dtype.scale})"
     return _TYPES[type(dtype)]
@@ -278,7 +275,11 @@ _READ_AS: dict[str, pl.DataType] = {
 
 
 def rows_of(connection: Connection, query: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
-    """The rows of a SELECT: whole numbers as Int64, exact decimals with the scale of their column, else text."""
+    """Return the rows of a SELECT.
+
+    Integers become Int64, exact decimals keep the scale of their column, and other types become dates, times,
+    Booleans, floats or text.
+    """
     cursor = connection.execute(query, parameters)
     schema: dict[str, pl.DataType] = {}
     for column in cursor.description or ():
@@ -297,33 +298,34 @@ class PostgresWarehouse:
         self.environment = environment
 
     def address(self, purpose: str, schema: str = "") -> str:
-        """The address with its password, for libraries that connect by themselves. Never log it."""
+        """Return the connection string with its password, for libraries that connect themselves. Never log it."""
         return address_of(self._url, purpose, schema).get_secret_value()
 
     @contextmanager
     def connect(self, purpose: str = "adventureworks") -> Iterator[WarehouseConnection]:
-        """A connection that commits when the block ends well and rolls back when it does not.
+        """Open a connection that commits when the block succeeds and rolls back when it raises.
 
-        Raises ServiceUnavailable when the server does not answer, or is lost on the way.
+        Raises `ServiceUnavailable` if the server does not answer or the connection is lost, and `StatementTimeout` if a
+        statement or lock takes too long.
         """
         try:
             with connected(self._url, self.environment, purpose) as connection:
                 yield connection
         except psycopg.OperationalError as error:
-            kind = ServiceUnavailable if is_lost(error) else StatementTimeout
+            kind = ServiceUnavailable if is_unavailable(error) else StatementTimeout
             raise kind(f"The warehouse does not answer: {_reason(error)}.", "Check it: adventureworks status") from None
 
     @contextmanager
     def bulk_loader(self) -> Iterator[Append]:
-        """A function that appends frames, batch by batch; each batch is committed.
+        """Return a function that appends frames, batch by batch; each batch is committed.
 
-        Raises ServiceUnavailable when the server does not answer, or is lost on the way.
+        Raises `ServiceUnavailable` if the server does not answer or the connection is lost.
         """
         from adbc_driver_manager import Error
 
         with (
             _lost_is_unavailable(Error),
-            # Each batch is a transaction: none is open while the next one is read.
+            # Each batch is a transaction of its own, so that none is open while the next batch is read.
             connect_arrow(address_of(self._url, "load"), autocommit=True) as connection,
             connection.cursor() as cursor,
         ):
@@ -331,7 +333,7 @@ class PostgresWarehouse:
             def append(schema: str, name: str, frame: pl.DataFrame) -> None:
                 if frame.height:
                     batch = frame.cast({pl.UInt8: pl.Int16}).to_arrow()
-                    # Here, not only around the whole: the caller tells a lost server from data that it refuses.
+                    # Here, not only around the block, so that the caller can tell a lost server from refused data.
                     with _lost_is_unavailable(Error):
                         cursor.adbc_ingest(
                             name, batch, mode="append", db_schema_name=schema_of(self.environment, schema)
@@ -340,19 +342,19 @@ class PostgresWarehouse:
             yield append
 
 
-def is_lost(error: BaseException) -> bool:
-    """Whether an error of psycopg tells of a server that does not answer, or that is out of something."""
+def is_unavailable(error: BaseException) -> bool:
+    """Return whether an error of psycopg means that the server does not answer or has run out of a resource."""
     return isinstance(error, psycopg.OperationalError) and error.sqlstate not in TIMEOUT_STATES
 
 
 @contextmanager
 def _lost_is_unavailable(driver_error: type[Exception]) -> Iterator[None]:
-    """Tells what another try may mend, a lost connection or a full disk, from data that the server refuses."""
+    """Raise `ServiceUnavailable` for errors that a retry may fix, such as a lost connection; pass refused data on."""
     try:
         yield
     except driver_error as error:
         state = str(getattr(error, "sqlstate", None) or "")
-        if state and not state.startswith(PASSING_CLASSES):
+        if state and not state.startswith(TRANSIENT_CLASSES):
             raise
         cause = (
             f"refused rows while they were loaded (SQLSTATE {state})" if state else "was lost while rows were loaded"
@@ -362,5 +364,5 @@ def _lost_is_unavailable(driver_error: type[Exception]) -> Iterator[None]:
 
 
 def _reason(error: psycopg.OperationalError) -> str:
-    """The first line of an error of the driver, which names host and port but never the password."""
+    """Return the first line of a driver's error, which names host and port but never the password."""
     return str(error).strip().split("\n")[0].rstrip(".")

@@ -1,4 +1,4 @@
-"""Versions: what is published, since when, from what. A version and the rows it stands for are committed together."""
+"""Versions: what is published, since when, and from what. A version and its rows are committed together."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from typing import Any, TypedDict, Unpack
 
 from adventureworks.catalog import MonthOf, SourceTable
 from adventureworks.columns import columns_of, key_of
+from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse import quarantine, staging
 from adventureworks.warehouse.postgres import Connection
-from adventureworks.warehouse.sql import equal, names, quoted, table
+from adventureworks.warehouse.sql import equal, names, table
 
 
 @dataclass(frozen=True)
 class Publication:
-    """A version of an asset, as readers and consumers learn of it."""
+    """A version of an asset, as announced to its consumers."""
 
     asset: str
     version: int
     rows: int
     changed_rows: int
     months: tuple[str, ...] | None
-    """The months ('YYYY-MM') whose rows changed; None: any may have."""
+    """The months ('YYYY-MM') whose rows changed; None: any month may have changed."""
     set_aside: int
     verdict: str
     inputs: Mapping[str, int] = field(default_factory=dict)
@@ -34,7 +35,7 @@ class Publication:
     """The digest of a mart's model, contract and checks."""
 
     def as_extra(self) -> dict[str, Any]:
-        """The payload of the asset event."""
+        """Return the payload of the asset event."""
         return {
             "version": self.version,
             "rows": self.rows,
@@ -64,8 +65,8 @@ def _publication(row: Sequence[Any]) -> Publication:
     )
 
 
-class MadeOf(TypedDict):
-    """What a version of a mart was computed from, and what follows from that alone."""
+class Provenance(TypedDict):
+    """What a version of a mart was computed from, and what follows directly from it."""
 
     set_aside: int
     verdict: str
@@ -88,7 +89,7 @@ def record(
     model: str | None = None,
     as_of: date | None = None,
 ) -> None:
-    """Writes the next version of an asset."""
+    """Record the next version of an asset."""
     connection.execute(
         "insert into ops.publication (asset, version, rows, changed_rows, months, set_aside, verdict, run_id, inputs,"
         " model, as_of) select cast(%(asset)s as varchar), coalesce(max(version), 0) + 1, %(rows)s, %(changed)s,"
@@ -109,25 +110,25 @@ def record(
     )
 
 
-def confirm(connection: Connection, asset: str, run_id: str, **made_of: Unpack[MadeOf]) -> None:
-    """Notes that a run computed the newest version of a mart again, from these inputs, and no row changed."""
+def confirm(connection: Connection, asset: str, run_id: str, **provenance: Unpack[Provenance]) -> None:
+    """Record that a run recomputed the newest version of a mart from these inputs and no row changed."""
     connection.execute(
         "update ops.publication set confirmed_by = %(run)s, set_aside = %(set_aside)s, verdict = %(verdict)s,"
         " inputs = %(inputs)s, model = %(model)s, as_of = %(as_of)s where asset = %(asset)s"
         " and version = (select max(version) from ops.publication where asset = %(asset)s)",
         {
-            **made_of,
+            **provenance,
             "asset": asset,
             "run": run_id,
-            "inputs": json.dumps(dict(made_of["inputs"]), sort_keys=True),
+            "inputs": json.dumps(dict(provenance["inputs"]), sort_keys=True),
         },
     )
 
 
-def doubt(connection: Connection, marts: Collection[str]) -> None:
-    """Forgets by which models the newest versions of marts were computed: their rows may be of another moment.
+def invalidate(connection: Connection, marts: Collection[str]) -> None:
+    """Clear the model digest of the marts' newest versions, because their rows may not belong to those versions.
 
-    So these marts are due, are computed whole, and become new versions, whatever is found published.
+    So these marts are due, are computed in full, and get new versions, whatever rows are published.
     """
     connection.execute(
         "update ops.publication as p set model = null where p.asset = any(%s)"
@@ -137,7 +138,7 @@ def doubt(connection: Connection, marts: Collection[str]) -> None:
 
 
 def newest_versions(connection: Connection, assets: Sequence[str]) -> dict[str, int]:
-    """The newest version of each asset; an asset that was never published is absent."""
+    """Return the newest version of each asset; an asset that was never published is absent."""
     rows = connection.execute(
         "select asset, max(version) from ops.publication where asset = any(%s) group by asset", (list(assets),)
     ).fetchall()
@@ -145,7 +146,7 @@ def newest_versions(connection: Connection, assets: Sequence[str]) -> dict[str, 
 
 
 def newest(connection: Connection, asset: str) -> Publication | None:
-    """The newest version of an asset."""
+    """Return the newest version of an asset, or None if it was never published."""
     row = connection.execute(
         f"select {_COLUMNS} from ops.publication where asset = %s order by version desc limit 1", (asset,)
     ).fetchone()
@@ -153,13 +154,13 @@ def newest(connection: Connection, asset: str) -> Publication | None:
 
 
 def of_run(connection: Connection, run_id: str) -> list[Publication]:
-    """The versions that a run published."""
+    """Return the versions that a run published."""
     rows = connection.execute(f"select {_COLUMNS} from ops.publication where run_id = %s order by asset", (run_id,))
     return [_publication(row) for row in rows.fetchall()]
 
 
 def confirmed_by(connection: Connection, run_id: str) -> list[Publication]:
-    """The versions that a run confirmed, and no run after it; no row of theirs changed."""
+    """Return the versions that this run was the last to confirm, with no changed rows."""
     rows = connection.execute(
         f"select {_COLUMNS} from ops.publication where confirmed_by = %s order by asset", (run_id,)
     )
@@ -167,7 +168,7 @@ def confirmed_by(connection: Connection, run_id: str) -> list[Publication]:
 
 
 def since(connection: Connection, asset: str, version: int) -> list[Publication]:
-    """The versions of an asset after this one, oldest first."""
+    """Return the versions of an asset after this one, oldest first."""
     rows = connection.execute(
         f"select {_COLUMNS} from ops.publication where asset = %s and version > %s order by version", (asset, version)
     ).fetchall()
@@ -175,7 +176,7 @@ def since(connection: Connection, asset: str, version: int) -> list[Publication]
 
 
 def unannounced(connection: Connection, assets: Sequence[str]) -> list[Publication]:
-    """The newest version of each asset whose event was not surely sent."""
+    """Return the newest version of each asset whose event may not have been sent."""
     rows = connection.execute(
         f"select distinct on (asset) {_COLUMNS} from ops.publication where not announced and asset = any(%s)"
         " order by asset, version desc",
@@ -185,12 +186,12 @@ def unannounced(connection: Connection, assets: Sequence[str]) -> list[Publicati
 
 
 def interrupted(connection: Connection) -> set[str]:
-    """The source tables of which a process that died may have published something that no version tells of."""
+    """Return the source tables for which a process that died may have published rows without recording a version."""
     return {asset for (asset,) in connection.execute("select distinct asset from ops.change where publishing")}
 
 
 def mark_announced(connection: Connection, versions: Mapping[str, int]) -> None:
-    """Remembers that consumers were told of these versions and all before them."""
+    """Record that these versions, and all earlier ones, were announced to consumers."""
     for asset, version in versions.items():
         connection.execute(
             "update ops.publication set announced = true where asset = %s and version <= %s and not announced",
@@ -206,23 +207,23 @@ class StagedEffect:
     deletes: int
     newly_set_aside: int
     closed: int
-    """Rows that leave quarantine: repaired, or deleted at the source."""
+    """Rows that leave quarantine because they were repaired or deleted at the source."""
 
     @property
     def any(self) -> bool:
-        """Whether readers or the verdict would notice."""
+        """Whether anything changes for readers or for the verdict."""
         return bool(self.upserts or self.deletes or self.newly_set_aside or self.closed)
 
 
 def merge(connection: Connection, entry: SourceTable) -> tuple[StagedEffect, tuple[str, ...] | None]:
-    """Applies a staged change to the published table; returns what changed, and in which months."""
+    """Apply a staged change to the published table; return what changed, and in which months."""
     key = key_of(entry)
     columns = [column.name for column in columns_of(entry)]
     published = table("raw", entry.asset)
     rows = table("staging", staging.rows_table(entry.asset))
     gone = table("staging", staging.gone_table(entry.asset))
     months = _months(connection, entry) if entry.month else None
-    newly_set_aside, closed = quarantine.take_effect(connection, entry.asset)
+    newly_set_aside, closed = quarantine.publish(connection, entry.asset)
     deletes = connection.execute(
         f"delete from {published} as p where exists (select 1 from {gone} as g where {equal(key, 'p', 'g')})"
     ).rowcount
@@ -238,7 +239,7 @@ def merge(connection: Connection, entry: SourceTable) -> tuple[StagedEffect, tup
 
 
 def _months(connection: Connection, entry: SourceTable) -> tuple[str, ...]:
-    """The months of the rows that change, before and after, and of those in quarantine."""
+    """Return the months of the changed rows, before and after, and of rows that enter or leave quarantine."""
     assert entry.month is not None  # noqa: S101 - the caller asks only for tables that have months
     key = key_of(entry)
     rows = table("staging", staging.rows_table(entry.asset))
@@ -271,7 +272,10 @@ def _month_queries(month: MonthOf, relation: str) -> list[str]:
 
 
 def _month_queries_of_set_aside(entry: SourceTable) -> list[str]:
-    """Months of rows that enter quarantine or leave it, as good rows tell them: a bad row's own date may be false."""
+    """Return queries for the months of rows that enter or leave quarantine.
+
+    The months come from good rows with the same key or parent, because a bad row's own date may be wrong.
+    """
     month = entry.month
     if month is None:
         return []
@@ -295,7 +299,7 @@ def _month_queries_of_set_aside(entry: SourceTable) -> list[str]:
 
 
 def latest_change(connection: Connection, run_id: str, asset: str) -> datetime | None:
-    """The moment after which no row that a run read can have been modified: see `gate.load`."""
+    """Return the latest possible modification time of the rows that a run read: see `gate.load`."""
     row = connection.execute(
         "select coalesce(latest_change, cast(detected_at + interval '1 day' as timestamp)) from ops.change"
         " where run_id = %s and asset = %s",
@@ -305,30 +309,30 @@ def latest_change(connection: Connection, run_id: str, asset: str) -> datetime |
 
 
 def newest_change(connection: Connection, entry: SourceTable, latest: datetime | None) -> datetime | None:
-    """The newest modification date among the published rows of a source table; those after `latest` are false."""
+    """Return the newest modification date among the published rows of a source table, ignoring any after `latest`."""
     return _newest(connection, entry.asset, entry.modified, latest)
 
 
 def newest_order(connection: Connection, latest: datetime | None = None) -> date | None:
-    """The day of the newest published order; days after `latest` are false."""
+    """Return the day of the newest published order, ignoring any after `latest`."""
     newest = _newest(connection, "Sales_SalesOrderHeader", "OrderDate", latest)
     return newest.date() if newest else None
 
 
 def _newest(connection: Connection, asset: str, column: str, latest: datetime | None) -> datetime | None:
-    # As text: what drivers make of a date that is missing differs.
+    # As text, because drivers represent a missing date differently.
     row = connection.execute(
         f"select cast(max({quoted(column)}) as varchar) from {table('raw', asset)}"
         f" where {quoted(column)} <= %(latest)s::timestamp",
-        {"latest": (latest or datetime(9999, 12, 31)).isoformat(sep=" ")},  # noqa: DTZ001 - the source's have no zone
+        {"latest": (latest or datetime(9999, 12, 31)).isoformat(sep=" ")},  # noqa: DTZ001 - source dates have no zone
     ).fetchone()
     return datetime.fromisoformat(row[0]) if row and row[0] else None
 
 
 def clear(connection: Connection, before: datetime, consumed: Mapping[str, int]) -> None:
-    """Drops versions from before a moment that are not the newest and that every reader has consumed.
+    """Delete versions from before a moment, except the newest ones and those that some mart has yet to consume.
 
-    `consumed`: by asset, the oldest version that a mart is made of. What no mart is made of, no mart waits for.
+    `consumed`: by asset, the oldest version that a mart is made of. An asset that no mart is made of is absent.
     """
     connection.execute(
         "delete from ops.publication as p where p.published_at < %(before)s"
@@ -340,6 +344,6 @@ def clear(connection: Connection, before: datetime, consumed: Mapping[str, int])
 
 
 def source_table_rows(connection: Connection, asset: str) -> int:
-    """Rows of a published source table."""
+    """Return the number of rows of a published source table."""
     row = connection.execute(f"select count(*) from {table('raw', asset)}").fetchone()
     return int(row[0]) if row else 0

@@ -1,8 +1,8 @@
-"""The life of a row in quarantine, in `ops.quarantined_row`.
+"""The life cycle of a row in quarantine, in `ops.quarantined_row`.
 
-A run sets rows aside as `staged`. They count when the run publishes their table: then they are `open`, and rows that
-were open before may turn out `repaired` (their key came in a good version) or `gone` (it vanished at the source). Until
-then nothing that readers see depends on them; if the table is blocked, they stay as `blocked`, for people to look at.
+A run sets rows aside as `staged`. When the run publishes their table they become `open`, and rows that were open before
+may become `repaired` (a good row with their key arrived) or `gone` (their key vanished at the source). Until then they
+affect nothing that readers see. If the table is blocked, they are kept as `blocked` for inspection.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import json
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import key_of
+from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse.postgres import Connection
-from adventureworks.warehouse.sql import quoted, table
+from adventureworks.warehouse.sql import table
 
-# What becomes of a row that is open, once the run at hand publishes its table.
+# Conditions on an open row, once the current run publishes its table.
 _STAYS = "q.status = 'open' and q.next_status is null"
 _SEEN_AGAIN = (
     "exists (select 1 from ops.quarantined_row as s where s.asset = q.asset and s.status = 'staged'"
@@ -23,20 +24,20 @@ _SEEN_AGAIN = (
 
 
 def keys(entry: SourceTable, status: str) -> str:
-    """The keys of the rows with this status, as texts: something to join with, or to look into by `is_key`."""
+    """Return a subquery for the keys of the rows with this status, as text; join it with `matches_key`."""
     texts = ", ".join(f"row_key::jsonb ->> '{name}' as {quoted(name)}" for name in key_of(entry))
     return f"(select distinct {texts} from ops.quarantined_row where asset = '{entry.asset}' and status = '{status}')"
 
 
-def is_key(entry: SourceTable, kept: str, row: str) -> str:
-    """The condition that one of `keys` (by its alias) is the key of a row of the table (by its alias)."""
+def matches_key(entry: SourceTable, kept: str, row: str) -> str:
+    """Return the SQL condition that a row of `keys` has the key of a row of the table; `kept`, `row`: their aliases."""
     return " and ".join(f"{kept}.{quoted(name)} = {row}.{quoted(name)}::varchar" for name in key_of(entry))
 
 
-def begin(connection: Connection, asset: str, keep_days: int) -> None:
-    """Forgets what an unfinished or blocked reading of a table set aside: it is read again.
+def discard_unpublished(connection: Connection, asset: str, keep_days: int) -> None:
+    """Delete the rows that an unfinished or blocked run set aside, because their table is read again.
 
-    Rows that are over and were last seen more than `keep_days` ago are forgotten, too.
+    Also deletes repaired and vanished rows that were last seen more than `keep_days` ago.
     """
     connection.execute(
         "delete from ops.quarantined_row where asset = %s and (status in ('staged', 'blocked')"
@@ -46,22 +47,22 @@ def begin(connection: Connection, asset: str, keep_days: int) -> None:
     connection.execute("update ops.quarantined_row set next_status = null where asset = %s", (asset,))
 
 
-def foresee(connection: Connection, entry: SourceTable, *, whole: bool, keys_unknown: bool) -> None:
-    """Notes what becomes of the open rows if the staged ones are published.
+def set_next_status(connection: Connection, entry: SourceTable, *, whole: bool, keys_unknown: bool) -> None:
+    """Record the status that each open row will have once the staged rows are published.
 
     Needs `T__rows`, and `T__keys` if not `whole`.
-    `keys_unknown`: a bad row hides which key it has, so none can be said to be gone.
+    `keys_unknown`: the key of some bad row cannot be read, so no key can be declared gone.
     """
     rows = table("staging", f"{entry.asset}__rows")
-    _expect(connection, entry, "repaired", f"exists (select 1 from {rows} as s where {_same_key(entry)})")
+    _set_next(connection, entry, "repaired", f"exists (select 1 from {rows} as s where {_same_key(entry)})")
     if keys_unknown:
         return
     known = table("staging", f"{entry.asset}__keys")
     present = "false" if whole else f"exists (select 1 from {known} as s where {_same_key(entry)})"
-    _expect(connection, entry, "gone", f"q.next_status is null and not {present}")
+    _set_next(connection, entry, "gone", f"q.next_status is null and not {present}")
 
 
-def _expect(connection: Connection, entry: SourceTable, status: str, condition: str) -> None:
+def _set_next(connection: Connection, entry: SourceTable, status: str, condition: str) -> None:
     connection.execute(
         f"update ops.quarantined_row as q set next_status = '{status}'"
         f" where q.asset = %s and q.status = 'open' and not {_SEEN_AGAIN} and {condition}",
@@ -74,7 +75,7 @@ def _same_key(entry: SourceTable) -> str:
 
 
 def expected(connection: Connection, asset: str) -> int:
-    """Rows that will be in quarantine if the table is published now."""
+    """Return the number of rows that will be in quarantine if the table is published now."""
     counts = connection.execute(
         "select count(*) from ops.quarantined_row as q where q.asset = %(asset)s and q.status = 'staged' union all"
         f" select count(*) from ops.quarantined_row as q where q.asset = %(asset)s and {_STAYS} and not {_SEEN_AGAIN}",
@@ -84,7 +85,7 @@ def expected(connection: Connection, asset: str) -> int:
 
 
 def staged(connection: Connection, asset: str) -> int:
-    """Rows that this reading of a table set aside."""
+    """Return the number of rows that the current run set aside."""
     row = connection.execute(
         "select count(*) from ops.quarantined_row where asset = %s and status = 'staged'", (asset,)
     ).fetchone()
@@ -92,9 +93,9 @@ def staged(connection: Connection, asset: str) -> int:
 
 
 def example_keys(connection: Connection, asset: str, status: str, rule: str = "", most: int = 3) -> tuple[str, ...]:
-    """Keys of some rows with this status, such as `SalesOrderID=43659`; of those that broke `rule`, if one is given.
+    """Return keys of some rows with this status, such as `SalesOrderID=43659`; only rows that broke `rule`, if given.
 
-    Personal data in keys is left out.
+    Personal data is left out of the keys.
     """
     rows = connection.execute(
         "select row_key from ops.quarantined_row where asset = %(asset)s and status = %(status)s"
@@ -106,9 +107,12 @@ def example_keys(connection: Connection, asset: str, status: str, rule: str = ""
     return tuple(", ".join(f"{name}={value}" for name, value in key.items()) for key in keys)
 
 
-def take_effect(connection: Connection, asset: str) -> tuple[int, int]:
-    """The table is published: staged rows are open, others are over. Returns how many are new, how many are over."""
-    over = connection.execute(
+def publish(connection: Connection, asset: str) -> tuple[int, int]:
+    """Open the staged rows of a table that is published, and close the repaired and vanished ones.
+
+    Returns the number of rows newly set aside, and the number of rows closed.
+    """
+    closed = connection.execute(
         "update ops.quarantined_row as q set status = next_status, next_status = null"
         f" where q.asset = %s and q.status = 'open' and q.next_status is not null and not {_SEEN_AGAIN}",
         (asset,),
@@ -127,11 +131,11 @@ def take_effect(connection: Connection, asset: str) -> tuple[int, int]:
         " where asset = %s and status = 'staged'",
         (asset,),
     ).rowcount
-    return max(opened - again, 0), over
+    return max(opened - again, 0), closed
 
 
-def hold(connection: Connection, asset: str) -> None:
-    """The table is blocked: what it set aside is for people to look at, and what was open stays so."""
+def block(connection: Connection, asset: str) -> None:
+    """Keep the staged rows of a blocked table for inspection, and leave its open rows open."""
     connection.execute(
         "update ops.quarantined_row set status = 'blocked' where asset = %s and status = 'staged'", (asset,)
     )
@@ -139,7 +143,7 @@ def hold(connection: Connection, asset: str) -> None:
 
 
 def open_rows(connection: Connection, asset: str, run_id: str = "") -> int:
-    """Rows of a published table that are in quarantine; those that a run saw, if one is given."""
+    """Return the number of a published table's rows in quarantine; only of those that `run_id` saw, if given."""
     row = connection.execute(
         "select count(*) from ops.quarantined_row where asset = %(asset)s and status = 'open'"
         " and (%(run)s = '' or run_id = %(run)s)",

@@ -1,6 +1,7 @@
--- One row per month with orders: its fiscal year (from 1 July, named by the year it ends in), and whether it is partial.
--- The first month is partial if its first order is after the 1st; the last if the newest order is before its last day,
--- or if a channel that had orders in the month before has none in it. Partial months stay out of trends and training.
+-- One row per month with orders: its fiscal year (starts on 1 July, named after the year in which it ends) and whether
+-- it is partial. The first month is partial if its first order is after the 1st; the last month if the newest order is
+-- before its last day, or if a channel with orders in the previous month has none in it. Partial months are excluded
+-- from trends and training.
 create or replace view staging.sales_month as
 with sold as (
     select

@@ -1,9 +1,9 @@
-"""Snowflake as the warehouse: data lives there, the platform's own records (`ops`) in the PostgreSQL beside Airflow.
+"""Snowflake as the warehouse: the data is there, the platform's records (`ops`) in the PostgreSQL beside Airflow.
 
-Records are many small rows under locks, read at every tick; in Snowflake they would keep a warehouse awake all day, and
-nothing there locks a row. So a session has two sides, and a statement goes where its tables are. Rows in quarantine are
-data: they are compared with staged ones. A commit reaches Snowflake first, then the records, which say what was done;
-what dies in between is found by `gate.publish` and done again.
+Records are many small rows under locks, read at every poll; in Snowflake they would keep a warehouse running all day,
+and Snowflake has no row locks. So a session has two sides, and a statement goes to the side that has its tables. Rows
+in quarantine are data, because they are compared with staged rows. A commit reaches Snowflake first, then the records,
+which say what was done; `gate.publish` finds a run that died between the two commits, and repeats its work.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ from pyarrow import parquet
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import columns_of
 from adventureworks.errors import ServiceUnavailable
+from adventureworks.postgres_sql import literal
 from adventureworks.settings import Settings
 from adventureworks.warehouse import use
-from adventureworks.warehouse.environments import SCHEMAS, named_by, schema_of
-from adventureworks.warehouse.postgres import Append, PostgresWarehouse, WarehouseConnection, as_text, literal
-from adventureworks.warehouse.snowflake_login import first_line, of_the_task, sign_in
-from adventureworks.warehouse.snowflake_sql import Parameters, Schemas, named, rewritten, types_of
+from adventureworks.warehouse.environments import SCHEMAS, environment_of, schema_of
+from adventureworks.warehouse.postgres import Append, PostgresWarehouse, WarehouseConnection, as_text
+from adventureworks.warehouse.snowflake_login import first_line, sign_in, task_context
+from adventureworks.warehouse.snowflake_sql import Parameters, Schemas, rewritten, types_of, with_named_parameters
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
     from snowflake.connector.cursor import SnowflakeCursor
 
 ROWS_IN_A_STATEMENT = 100
-"""The driver writes the values into the statement, and Snowflake takes no statement above a megabyte."""
+"""Limited because the driver writes the values into the statement, and Snowflake refuses statements over a megabyte."""
 
 STAGE = "LOADS"
-"""The stage, in the schema of candidates, through which rows come."""
+"""The stage, in the staging schema, through which rows are loaded."""
 
 _DATA = re.compile(
     r"""(?<![\w."])"?(?:raw|marts|staging|quarantine)"?\.|(?<![\w."])"?ops"?\."?quarantined_row\b""", re.IGNORECASE
@@ -57,7 +58,7 @@ class SnowflakeWarehouse:
 
     @contextmanager
     def signed_in(self, schema: str, purpose: str) -> Iterator[SnowflakeConnection]:
-        """A connection of Snowflake's own, in one of the platform's schemas, for libraries that want one."""
+        """Open a plain Snowflake connection in one of the platform's schemas, for libraries that need one."""
         with _lost_is_unavailable():
             connection = sign_in(self._settings, purpose)
             try:
@@ -67,16 +68,16 @@ class SnowflakeWarehouse:
                 connection.close()
 
     def rewritten(self, query: str) -> str:
-        """A SELECT without parameters in Snowflake's words."""
+        """Return a SELECT without parameters in Snowflake's dialect."""
         return rewritten(query, self._schemas).sql
 
     @contextmanager
     def connect(self, purpose: str = "adventureworks", *, counted: bool = True) -> Iterator[WarehouseConnection]:
-        """A session that commits when the block ends well and rolls back when it does not.
+        """Open a session that commits when the block succeeds and rolls back when it raises.
 
-        Snowflake is asked for nothing before the first statement that touches data; how many it was sent is noted in
-        the records (`counted`: where the records may be written).
-        Raises ServiceUnavailable when a server does not answer, or is lost on the way.
+        The session signs in to Snowflake only when a statement first touches data. The number of statements sent is
+        recorded, unless `counted` is false because the records are read-only.
+        Raises `ServiceUnavailable` if a server does not answer or the connection is lost.
         """
         session = None
         try:
@@ -90,17 +91,17 @@ class SnowflakeWarehouse:
                     session.close()
         finally:
             if counted and session and session.statements:
-                self._note(purpose, session.statements)
+                self._record_use(purpose, session.statements)
 
-    def _note(self, purpose: str, statements: int) -> None:
-        """Notes what a session sent, however it ended; the environment may have been dropped by it."""
-        # What a session came to matters more than what it cost.
+    def _record_use(self, purpose: str, statements: int) -> None:
+        """Record how many statements a session sent, even if it failed."""
+        # An error here must not hide the session's own result; the session may also have dropped the environment.
         with suppress(ServiceUnavailable, psycopg.Error), self._records.connect(purpose) as records:
-            use.note(records, purpose, statements, of_the_task())
+            use.record(records, purpose, statements, task_context())
 
     @contextmanager
     def bulk_loader(self) -> Iterator[Append]:
-        """A function that appends frames, batch by batch; each batch is committed."""
+        """Return a function that appends frames, batch by batch; each batch is committed."""
         with self.connect("load") as connection:
 
             def append(schema: str, name: str, frame: pl.DataFrame) -> None:
@@ -112,7 +113,7 @@ class SnowflakeWarehouse:
 
 
 class Session:
-    """The two sides of a connection, as far as the platform uses one of psycopg's."""
+    """The two sides of a connection, with the parts of psycopg's interface that the platform uses."""
 
     commits_twice = True
 
@@ -124,39 +125,40 @@ class Session:
         self._data: SnowflakeConnection | None = None
         self._schemas = schemas_of(settings)
         self.statements = 0
-        """How many statements Snowflake was sent."""
+        """The number of statements sent to Snowflake."""
         self.target = f"snowflake {settings.snowflake_connection} {settings.snowflake_database} {self._schemas}"
 
     def make_schemas(self, schemas: Iterable[str]) -> None:
-        """Makes the schemas that are missing, that of the records beside Airflow too, and the stage for loads."""
+        """Create the schemas that are missing, including the one for the records beside Airflow, and the load stage."""
         real = dict(self._schemas)
         self.records.make_schemas(["ops"])
-        # Asked for first: a role that may not make schemas may not even say "if not exists".
-        there = self._schema_names()
+        # Listed first: a role that may not create schemas may not even use "if not exists".
+        existing = self._schema_names()
         for schema in schemas:
-            if real[schema] not in there:
+            if real[schema] not in existing:
                 self._send(f'create schema "{real[schema]}"')
         self._send(f'create stage if not exists "{real["staging"]}".{STAGE}')
 
     def drop_schemas(self, schemas: Iterable[str]) -> None:
-        """Drops the schemas of an environment and all that is in them, that of the records too."""
+        """Drop the schemas of an environment and everything in them, including the one for the records."""
         real = dict(self._schemas)
-        # That by which an environment is known was made first and goes last: what broke off can be dropped.
+        # The schema that identifies an environment is created first and dropped last, so that an interrupted drop can
+        # be repeated.
         for schema in reversed(tuple(schemas)):
             self._send(f'drop schema if exists "{real[schema]}" cascade')
         self.records.drop_schemas(["ops"])
 
     def environments(self) -> set[str]:
-        """The names of the environments that are in Snowflake, or whose records are beside Airflow."""
+        """Return the names of the environments that are in Snowflake or have records beside Airflow."""
         first = self._settings.snowflake_raw_schema
-        ours = {named_by(schema, first) for schema in self._schema_names()}
+        ours = {environment_of(schema, first) for schema in self._schema_names()}
         return (ours | self.records.environments()) - {""}
 
     def _schema_names(self) -> set[str]:
         return {name for (name,) in self._send("select schema_name from information_schema.schemata").fetchall()}
 
     def columns_in(self, schema: str) -> dict[str, set[str]]:
-        """The columns of each table and view in a schema, as the contracts write them."""
+        """Return the columns of each table and view in a schema, as the contracts spell them."""
         if schema == "ops":
             return self.records.columns_in(schema)
         real = dict(self._schemas)[schema]
@@ -174,7 +176,7 @@ class Session:
         }
 
     def describe(self, schema: str, name: str, comment: str, columns: Mapping[str, str]) -> None:
-        """Says in Snowflake what a table and its columns mean."""
+        """Write the descriptions of a table and its columns to Snowflake, as comments."""
         full = f'"{dict(self._schemas)[schema]}"."{name.upper()}"'
         self._send(f"comment on table {full} is {literal(comment)}")
         if columns:
@@ -182,25 +184,25 @@ class Session:
             self._send(f"alter table {full} modify {texts}")
 
     def execute(self, query: Any, parameters: Parameters = None) -> Any:
-        """Runs a statement where its tables are, and gives a cursor with its rows."""
+        """Run a statement where its tables are, and return a cursor with its rows."""
         text = as_text(query)
         if not touches_data(text):
             return self.records.execute(text.encode(), parameters)
         if text.startswith(("analyze ", "create index ")):
-            # Snowflake keeps its statistics by itself, and has no indexes.
+            # Snowflake maintains statistics automatically, and has no indexes.
             return self.records.execute("select 1 where false")
         return self._run(text, parameters)
 
     def cursor(self, name: str = "", row_factory: Any = None) -> Any:
-        """A cursor; with a `row_factory` it is one of the records. `name` asks for one that reads in parts: all do."""
+        """Return a cursor; with a `row_factory`, one on the records. `name` is ignored: all cursors read in parts."""
         return self.records.cursor(row_factory=row_factory) if row_factory else Cursor(self)
 
     def executemany(self, query: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Runs an INSERT for each row, many rows in a statement."""
+        """Run an INSERT for each row, with many rows in a statement."""
         found = list(rows)
         if not found:
             return
-        text, values = named(query, found[0])
+        text, values = with_named_parameters(query, found[0])
         statement = rewritten(text, self._schemas, types_of(values))
         for first in range(0, len(found), ROWS_IN_A_STATEMENT):
             part = [dict(zip(values, row, strict=True)) for row in found[first : first + ROWS_IN_A_STATEMENT]]
@@ -208,7 +210,7 @@ class Session:
             self._data_cursor().executemany(statement.sql, part)
 
     def frame(self, query: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
-        """The rows of a SELECT: whole numbers as Int64, exact decimals with the scale of their column, else text."""
+        """Return the rows of a SELECT, typed as on the PostgreSQL side: see `postgres.rows_of`."""
         if not touches_data(query):
             return self.records.frame(query, parameters)
         cursor = self._run(query, parameters)
@@ -218,7 +220,7 @@ class Session:
     def contents(
         self, schema: str, name: str, columns: Iterable[str], by_month_of: str = ""
     ) -> dict[str, list[int | str]]:
-        """Rows and digest of a table by month, as the PostgreSQL side has them, with Snowflake's own hash."""
+        """Return row count and digest of a table by month, as the PostgreSQL side does, but with Snowflake's hash."""
         hashed = ", ".join(f'"{column.upper()}"' for column in columns)
         part = (
             f"coalesce(left(cast(cast(\"{by_month_of.upper()}\" as date) as varchar), 7), '')" if by_month_of else "''"
@@ -230,12 +232,12 @@ class Session:
         return {found: [int(count), digest] for found, count, digest in rows}
 
     def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
-        """Appends a frame to a table: Parquet to the stage, from there by the names of its columns."""
+        """Append a frame to a table: upload it to the stage as Parquet, and copy it from there by column name."""
         real = dict(self._schemas)
         stage = f'"{real["staging"]}".{STAGE}'
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"{uuid4().hex}.parquet")
-            parquet.write_table(_as_snowflake_reads(frame.rename(str.upper).to_arrow()), path)
+            parquet.write_table(_for_copy_into(frame.rename(str.upper).to_arrow()), path)
             self._send(f"put 'file://{path}' @{stage} auto_compress = false")
         self._send(
             f'copy into "{real[schema]}"."{name.upper()}" from @{stage}/{path.name}'
@@ -244,35 +246,35 @@ class Session:
         )
 
     def commit(self) -> None:
-        """Makes lasting what was done: first the data, then the records."""
+        """Commit both sides: first the data, then the records."""
         self.commit_data()
         self.records.commit()
 
     def commit_data(self) -> None:
-        """The first half of a commit."""
+        """Commit the data, which is the first half of a commit."""
         if self._data is not None:
             self._data.commit()
 
     def rollback(self) -> None:
-        """Takes back what was done since the last commit. Tables and views that were made stay."""
+        """Roll back everything since the last commit, except that created tables and views stay."""
         if self._data is not None:
             self._data.rollback()
         self.records.rollback()
 
     def close(self) -> None:
-        """Ends the session with Snowflake; what was not committed is taken back."""
+        """End the session with Snowflake; uncommitted changes are rolled back."""
         if self._data is not None:
             self._data.close()
             self._data = None
 
     def _data_cursor(self) -> SnowflakeCursor:
-        """A cursor of Snowflake's own, signed in."""
+        """Return a Snowflake cursor; sign in first if necessary."""
         if self._data is None:
             self._data = sign_in(self._settings, self.purpose)
         return self._data.cursor()
 
     def _run(self, query: str, parameters: Parameters) -> Rows:
-        text, values = named(query, parameters)
+        text, values = with_named_parameters(query, parameters)
         statement = rewritten(text, self._schemas, types_of(values))
         cursor = self._send(statement.sql, values or None)
         columns = statement.columns
@@ -281,7 +283,7 @@ class Session:
         return Rows(cursor, columns)
 
     def _send(self, statement: str, values: dict[str, Any] | None = None) -> SnowflakeCursor:
-        """Sends a statement that is in Snowflake's own words."""
+        """Send a statement that is already in Snowflake's dialect."""
         cursor = self._data_cursor()
         self.statements += 1
         cursor.execute(statement, values)
@@ -289,12 +291,12 @@ class Session:
 
 
 class Rows:
-    """What a statement in Snowflake gave."""
+    """The result of a statement in Snowflake."""
 
     def __init__(self, cursor: SnowflakeCursor, columns: tuple[str, ...]) -> None:
         self._cursor = cursor
         self.columns = columns
-        """The names of the columns, as the statement wrote them."""
+        """The names of the columns, as spelt in the statement."""
 
     @property
     def description(self) -> Sequence[Any]:
@@ -303,19 +305,19 @@ class Rows:
 
     @property
     def rowcount(self) -> int:
-        """The rows that a statement changed."""
+        """The number of rows that a statement changed."""
         return self._cursor.rowcount or 0
 
     def fetchone(self) -> tuple[Any, ...] | None:
-        """The next row."""
+        """Return the next row, or None at the end."""
         return cast("tuple[Any, ...] | None", self._cursor.fetchone())
 
     def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
-        """The next rows, at most so many."""
+        """Return the next rows, at most `size`."""
         return cast("list[tuple[Any, ...]]", self._cursor.fetchmany(size))
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """All rows that are left."""
+        """Return all remaining rows."""
         return cast("list[tuple[Any, ...]]", self._cursor.fetchall())
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
@@ -323,7 +325,7 @@ class Rows:
 
 
 class Cursor:
-    """A cursor whose statement decides which side it is of."""
+    """A cursor on the side that has the tables of its statement."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -336,40 +338,40 @@ class Cursor:
         self._rows = None
 
     def execute(self, query: Any, parameters: Parameters = None) -> Any:
-        """Runs a statement where its tables are."""
+        """Run a statement where its tables are."""
         self._rows = self._session.execute(query, parameters)
         return self._rows
 
     def fetchmany(self, size: int) -> Any:
-        """The next rows, at most so many."""
+        """Return the next rows, at most `size`."""
         return self._rows.fetchmany(size)
 
 
-def _as_snowflake_reads(rows: pa.Table) -> pa.Table:
-    """Times in microseconds, and no unsigned numbers: what COPY INTO takes."""
+def _for_copy_into(rows: pa.Table) -> pa.Table:
+    """Return the rows with times in microseconds and no unsigned numbers, as COPY INTO requires."""
     kinds = {pa.time64("ns"): pa.time64("us"), pa.uint8(): pa.int16()}
     return rows.cast(pa.schema([field.with_type(kinds.get(field.type, field.type)) for field in rows.schema]))
 
 
 def touches_data(statement: str) -> bool:
-    """Whether a statement is for Snowflake. Raises ValueError where it names tables of both sides."""
+    """Return whether a statement is for Snowflake. Raises `ValueError` if it names tables of both sides."""
     of_data = _DATA.search(statement)
     of_records = _RECORDS.search(statement)
     if of_data and of_records:
-        raise ValueError(f"A statement names both {of_data[0]} and {of_records[0]}, which are in two databases.")
+        raise ValueError(f"A statement names both {of_data[0]} and {of_records[0]}, which are in two databases")
     return bool(of_data)
 
 
 def schemas_of(settings: Settings) -> Schemas:
-    """The platform's name of each schema, and the one that it has in Snowflake."""
+    """Return the platform's name of each schema, and its name in Snowflake."""
     names = {name: name for name in SCHEMAS} | {"raw": settings.snowflake_raw_schema}
     return tuple((name, schema_of(settings.environment, real).upper()) for name, real in names.items())
 
 
 _QUOTA_IS_USED_UP = 90073
-"""The number of the error of a warehouse that its resource monitor lets not wake."""
+"""The error number when a resource monitor keeps a warehouse from resuming."""
 
-# Of Snowflake's connector.
+# Type codes of Snowflake's connector.
 _FIXED, _TIMESTAMPS = 0, {4, 6, 7, 8}
 _PLAIN: dict[int, pl.DataType] = {1: pl.Float64(), 3: pl.Date(), 12: pl.Time(), 13: pl.Boolean()}
 
@@ -382,8 +384,8 @@ def _dtype(column: Any) -> pl.DataType:
     return _PLAIN.get(column.type_code, pl.String())
 
 
-def is_lost(error: BaseException) -> bool:
-    """Whether an error of Snowflake's connector tells of a lost connection; else it is of the statement."""
+def is_unavailable(error: BaseException) -> bool:
+    """Return whether an error of Snowflake's connector means that the service is unavailable, not a bad statement."""
     if not type(error).__module__.startswith("snowflake."):
         return False
     from snowflake.connector.errors import DatabaseError, Error, OperationalError
@@ -396,13 +398,13 @@ def is_lost(error: BaseException) -> bool:
 
 @contextmanager
 def _lost_is_unavailable() -> Iterator[None]:
-    """Tells a lost connection from a statement that Snowflake refuses, which is a fault of ours."""
+    """Raise `ServiceUnavailable` for lost connections; pass on errors of statements, which are bugs of the platform."""
     from snowflake.connector.errors import Error
 
     try:
         yield
     except Error as error:
-        if not is_lost(error):
+        if not is_unavailable(error):
             raise
         raise ServiceUnavailable(
             f"Snowflake does not answer: {first_line(error)}.", "Check it: adventureworks doctor"

@@ -1,4 +1,4 @@
-"""What the platform's role must be granted in Snowflake, and what of it is missing."""
+"""The grants that the platform's role needs in Snowflake, and which of them are missing."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Grant:
     name: str
 
     def statement(self, role: str) -> str:
-        """The statement that an administrator types."""
+        """Return the statement with which an administrator grants the privilege."""
         return f"grant {self.privilege.lower()} on {self.kind.lower()} {self.name} to role {role};"
 
 
 def needed(settings: Settings, warehouse: str) -> list[Grant]:
-    """All that the platform ever needs."""
+    """Return all grants that the platform needs."""
     database = settings.snowflake_database.upper()
     grants = [Grant("USAGE", "WAREHOUSE", warehouse), Grant("USAGE", "DATABASE", database)]
     for name, schema in schemas_of(settings):
@@ -37,7 +37,10 @@ def needed(settings: Settings, warehouse: str) -> list[Grant]:
 
 
 def missing(wanted: Iterable[Grant], held: Collection[tuple[str, str, str]]) -> list[Grant]:
-    """The grants that a role lacks; `held`: privilege, kind and name, as Snowflake shows them. Who owns may do all."""
+    """Return the grants that a role lacks; `held`: privilege, kind and name, as Snowflake shows them.
+
+    An owner has all privileges.
+    """
     return [
         grant
         for grant in wanted
@@ -46,10 +49,10 @@ def missing(wanted: Iterable[Grant], held: Collection[tuple[str, str, str]]) -> 
 
 
 def held_by(shown: Iterable[Sequence[Any]]) -> set[tuple[str, str, str]]:
-    """Privilege, kind and name of what `show grants to role` lists."""
+    """Return privilege, kind and name of the rows of `show grants to role`."""
     return {(str(row[1]), str(row[2]), str(row[3]).replace('"', "")) for row in shown}
 
 
 def inherited_roles(shown: Iterable[Sequence[Any]]) -> list[str]:
-    """The roles among what `show grants to role` lists: their grants count, too."""
+    """Return the roles among the rows of `show grants to role`: their grants count too."""
     return [str(row[3]).replace('"', "") for row in shown if (row[1], row[2]) == ("USAGE", "ROLE")]

@@ -1,6 +1,6 @@
-"""Signing in to Snowflake as the Airflow connection says: key pair, OAuth, token or password.
+"""Sign-in to Snowflake by the method that the Airflow connection configures: key pair, OAuth, token or password.
 
-The one place outside `orchestration` that imports something of Airflow's: the provider's hook knows all these ways.
+This is the only module outside `orchestration` that imports from Airflow: the provider's hook supports all methods.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _AS_TEXT = {
     "TIME_OUTPUT_FORMAT": "HH24:MI:SS",
     "TIMESTAMP_NTZ_OUTPUT_FORMAT": "YYYY-MM-DD HH24:MI:SS",
 }
-"""Values as text look as PostgreSQL writes them: keys in quarantine are compared so."""
-_OF_THE_TASK = {"dag": "AIRFLOW_CTX_DAG_ID", "task": "AIRFLOW_CTX_TASK_ID", "run": "AIRFLOW_CTX_DAG_RUN_ID"}
+"""Values as text have PostgreSQL's format, because keys in quarantine are compared as text."""
+_TASK_VARIABLES = {"dag": "AIRFLOW_CTX_DAG_ID", "task": "AIRFLOW_CTX_TASK_ID", "run": "AIRFLOW_CTX_DAG_RUN_ID"}
 
 
 def sign_in(settings: Settings, purpose: str) -> SnowflakeConnection:
-    """A session whose statements carry DAG, task and run as query tag; its transactions are committed by the caller.
+    """Open a session whose statements carry DAG, task and run as their query tag; the caller commits its transactions.
 
-    Raises ServiceUnavailable where Snowflake does not answer, PlatformError where it refuses the login.
+    Raises `ServiceUnavailable` if Snowflake does not answer, and `PlatformError` if it refuses the login.
     """
     from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -48,20 +48,24 @@ def sign_in(settings: Settings, purpose: str) -> SnowflakeConnection:
     except AirflowNotFoundException:
         raise PlatformError(
             f"There is no Airflow connection {connection_id}.",
-            f"Make it, or set AIRFLOW_CONN_{connection_id.upper()}: docs/operate/snowflake.md",
+            f"Create it, or set AIRFLOW_CONN_{connection_id.upper()}: docs/operate/snowflake.md",
         ) from None
     except OperationalError as error:
-        raise ServiceUnavailable(f"Snowflake does not answer: {first_line(error)}.", "It is tried again.") from None
+        raise ServiceUnavailable(
+            f"Snowflake does not answer: {first_line(error)}.", "The task is retried automatically."
+        ) from None
     except DatabaseError as error:
         raise PlatformError(
             f"Snowflake refuses the login of {connection_id}: {first_line(error)}.", "Check: adventureworks doctor"
         ) from None
     except Error as error:
-        raise ServiceUnavailable(f"Snowflake does not answer: {first_line(error)}.", "It is tried again.") from None
+        raise ServiceUnavailable(
+            f"Snowflake does not answer: {first_line(error)}.", "The task is retried automatically."
+        ) from None
 
 
 def account_of(settings: Settings) -> str:
-    """The account that the Airflow connection names; empty where there is no such connection."""
+    """Return the account that the Airflow connection names; empty if there is no such connection."""
     from airflow.providers.snowflake.hooks.snowflake import SnowflakeHook
     from airflow.sdk.exceptions import AirflowNotFoundException
 
@@ -72,15 +76,15 @@ def account_of(settings: Settings) -> str:
 
 
 def query_tag(purpose: str) -> str:
-    """What the query history shows of a statement: a JSON map of purpose, and of DAG, task and run where there are."""
-    return json.dumps({"app": "adventureworks", "purpose": purpose, **of_the_task()})[:_LONGEST_TAG]
+    """Return the query tag of a statement: a JSON map with its purpose and, in a task, the DAG, task and run."""
+    return json.dumps({"app": "adventureworks", "purpose": purpose, **task_context()})[:_LONGEST_TAG]
 
 
-def of_the_task() -> dict[str, str]:
-    """DAG, task and run, in a task of Airflow's."""
-    return {name: os.environ[variable] for name, variable in _OF_THE_TASK.items() if os.environ.get(variable)}
+def task_context() -> dict[str, str]:
+    """Return DAG, task and run in an Airflow task; empty elsewhere."""
+    return {name: os.environ[variable] for name, variable in _TASK_VARIABLES.items() if os.environ.get(variable)}
 
 
 def first_line(error: Exception) -> str:
-    """What an error of the driver says, in one line."""
+    """Return the first line of a driver's error message."""
     return str(getattr(error, "raw_msg", None) or error).strip().split("\n")[0].rstrip(".")

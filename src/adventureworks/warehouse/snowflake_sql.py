@@ -1,8 +1,8 @@
-"""The platform's SQL in Snowflake's words: it is written once, in PostgreSQL's, and rewritten on its way.
+"""The platform's SQL in Snowflake's dialect: it is written once, in PostgreSQL's, and rewritten before it is sent.
 
-Names become upper case, as Snowflake keeps what people type without quotes; schemas become the configured ones; whole
-numbers become NUMBERs of their size; casts, JSON and intervals become Snowflake's. What cannot be rewritten (row locks,
-`returning`, `on conflict`, arrays) stays out of statements that touch data.
+Names become upper case, as Snowflake stores unquoted names; schemas become the configured ones; integers become NUMBERs
+of the same size; casts, JSON and intervals take Snowflake's form. Constructs that cannot be rewritten (row locks,
+`returning`, `on conflict`, arrays) are not used in statements that touch data.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from sqlglot import exp
 
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 Schemas = tuple[tuple[str, str], ...]
-"""The platform's name of each schema, and the one that it has in Snowflake."""
+"""The platform's name of each schema, and its name in Snowflake."""
 Types = tuple[tuple[str, str], ...]
-"""The name of each parameter, and the type that it is cast to; empty where it needs no cast."""
+"""The name of each parameter, and the type to which it is cast; empty if it needs no cast."""
 
 _PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?s")
 _MARK = re.compile(r"<<(\w+)>>")
@@ -29,20 +29,20 @@ _MARK = re.compile(r"<<(\w+)>>")
 _DIGITS = {exp.DataType.Type.SMALLINT: 5, exp.DataType.Type.INT: 10, exp.DataType.Type.BIGINT: 19}
 _BOUND_AS = {date: "DATE", datetime: "TIMESTAMP_NTZ"}
 _UNSCALED = "NUMBER(38, 12)"
-"""A decimal that no cast gave any places: Snowflake would give it none."""
+"""The type of a decimal without a scale: Snowflake would give it no decimal places."""
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement as Snowflake gets it."""
+    """A statement as it is sent to Snowflake."""
 
     sql: str
     columns: tuple[str, ...]
-    """The names of its result's columns, as they were written; empty where it gives no rows."""
+    """The names of its result's columns, as originally spelt; empty if it returns no rows."""
 
 
-def named(query: str, parameters: Parameters) -> tuple[str, dict[str, Any]]:
-    """The query with parameters that have names, and their values."""
+def with_named_parameters(query: str, parameters: Parameters) -> tuple[str, dict[str, Any]]:
+    """Return the query with its parameters named, and their values by name."""
     if isinstance(parameters, Mapping):
         return query, dict(parameters)
     values = {f"p{place}": value for place, value in enumerate(parameters or ())}
@@ -51,30 +51,30 @@ def named(query: str, parameters: Parameters) -> tuple[str, dict[str, Any]]:
 
 
 def types_of(values: Mapping[str, Any]) -> Types:
-    """The types of the values that are bound: to Snowflake a date is a text, unless the statement says what it is."""
+    """Return the types of the bound values: Snowflake takes a date for text unless the statement casts it."""
     return tuple((name, _BOUND_AS.get(type(value), "")) for name, value in sorted(values.items()))
 
 
 @lru_cache(maxsize=4096)
 def rewritten(query: str, schemas: Schemas, types: Types = ()) -> Statement:
-    """A statement of PostgreSQL's in Snowflake's words, with parameters of these types.
+    """Return a PostgreSQL statement in Snowflake's dialect, with parameters of these types.
 
-    Raises ParseError where it is no statement.
+    Raises `ParseError` if it is not a valid statement.
     """
     if types:
         query = _PLACEHOLDER.sub(lambda match: f":{match[1]}", query.replace("%%", "%"))
     tree = sqlglot.parse_one(query, dialect="postgres")
     columns = tuple(select.alias_or_name for select in tree.selects) if isinstance(tree, exp.Query) else ()
-    # Before the rest: what `transform` puts in, it does not look into.
+    # First, because `transform` does not descend into the nodes that it inserts.
     for sum_or_difference in list(tree.find_all(exp.Add, exp.Sub)):
-        _move_date(sum_or_difference)
+        _rewrite_date_arithmetic(sum_or_difference)
     tree = tree.transform(_in_snowflake, dict(schemas), dict(types), copy=False)
     for identifier in tree.find_all(exp.Identifier):
         identifier.set("this", identifier.name.upper())
         identifier.set("quoted", True)
     sql = tree.sql(dialect="snowflake", comments=False)
     if types:
-        # The connector binds %(name)s, and takes any other % for the beginning of one.
+        # The connector binds %(name)s, and takes any other % for the start of a placeholder.
         sql = _MARK.sub(lambda match: f"%({match[1]})s", sql.replace("%", "%%"))
     return Statement(sql, columns)
 
@@ -90,7 +90,7 @@ def _in_snowflake(node: exp.Expr, schemas: Mapping[str, str], types: Mapping[str
     elif isinstance(node, exp.UnloggedProperty):
         return exp.TransientProperty()
     elif isinstance(node, exp.JSONExtractScalar) and isinstance(node.this, exp.Cast):
-        # Snowflake's function takes the text itself.
+        # Snowflake's function takes text, so the cast to JSON is dropped.
         node.set("this", node.this.this)
     elif isinstance(node, exp.Anonymous) and node.name.lower() == "jsonb_build_object":
         return exp.Anonymous(
@@ -105,20 +105,20 @@ def _in_snowflake(node: exp.Expr, schemas: Mapping[str, str], types: Mapping[str
     return node
 
 
-def _move_date(node: exp.Binary) -> None:
-    """Rewrites a date and an interval, or so many times one: Snowflake multiplies no interval."""
-    moved = node.expression.unnest()
+def _rewrite_date_arithmetic(node: exp.Binary) -> None:
+    """Rewrite a date plus or minus an interval or a multiple of one, since Snowflake cannot multiply intervals."""
+    interval = node.expression.unnest()
     times: exp.Expr = exp.Literal.number(1)
-    if isinstance(moved, exp.Mul):
-        one, other = moved.this.unnest(), moved.expression.unnest()
-        moved, times = (one, other) if isinstance(one, exp.Interval) else (other, one)
-    if not isinstance(moved, exp.Interval):
+    if isinstance(interval, exp.Mul):
+        one, other = interval.this.unnest(), interval.expression.unnest()
+        interval, times = (one, other) if isinstance(one, exp.Interval) else (other, one)
+    if not isinstance(interval, exp.Interval):
         return
-    count = int(moved.this.name) * (-1 if isinstance(node, exp.Sub) else 1)
+    count = int(interval.this.name) * (-1 if isinstance(node, exp.Sub) else 1)
     number: exp.Expr = exp.Literal.number(abs(count)) if count >= 0 else exp.Neg(this=exp.Literal.number(-count))
     if not isinstance(times, exp.Literal):
         number = times.copy() if count == 1 else exp.Mul(this=exp.Paren(this=times.copy()), expression=number)
-    unit = exp.var(moved.args["unit"].name.upper().removesuffix("S"))
+    unit = exp.var(interval.args["unit"].name.upper().removesuffix("S"))
     node.replace(exp.DateAdd(this=node.this, expression=number, unit=unit))
 
 

@@ -1,42 +1,39 @@
-"""The small pieces of SQL text that statements are put together from. Names are quoted, values are always bound."""
+"""Small pieces of SQL text from which statements are assembled. Names are quoted, values are always bound."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-
-def quoted(name: str) -> str:
-    """An identifier, exactly as written."""
-    return '"' + name.replace('"', '""') + '"'
+from adventureworks.postgres_sql import quoted
 
 
 def table(schema: str, name: str) -> str:
-    """A table's full name."""
+    """Return a table's full name."""
     return f"{quoted(schema)}.{quoted(name)}"
 
 
 def names(columns: Iterable[str], alias: str = "") -> str:
-    """A list of columns, all of one table alias if given."""
+    """Return a list of columns, prefixed with a table alias if given."""
     prefix = f"{alias}." if alias else ""
     return ", ".join(prefix + quoted(column) for column in columns)
 
 
 def equal(columns: Iterable[str], left: str, right: str) -> str:
-    """The condition that two rows have the same key."""
+    """Return the SQL condition that two rows have the same key."""
     return " and ".join(f"{left}.{quoted(column)} = {right}.{quoted(column)}" for column in columns)
 
 
 def same(columns: Iterable[str], left: str, right: str) -> str:
-    """The condition that two rows do not differ, NULL being equal to NULL."""
+    """Return the SQL condition that two rows do not differ, where NULL equals NULL."""
     pairs = [f"{left}.{quoted(column)} is not distinct from {right}.{quoted(column)}" for column in columns]
     return " and ".join(pairs) or "true"
 
 
 def in_months(column: str, months: Iterable[str]) -> str:
-    """The condition that a date or timestamp lies in one of these months ('YYYY-MM'), in a form that is cheap to test.
+    """Return the SQL condition that a date or timestamp is in one of these months ('YYYY-MM'), as ranges of dates.
 
-    Literal: a view cannot hold a parameter. Raises ValueError where a month is nothing of the kind.
+    The dates are literals, because a view cannot hold a parameter. Raises `ValueError` if a month is malformed.
     """
     ranges = []
     for month in months:
@@ -47,5 +44,5 @@ def in_months(column: str, months: Iterable[str]) -> str:
 
 
 def in_order(key: Iterable[str]) -> list[str]:
-    """The names of a key in the order in which quarantine writes them: short ones first."""
+    """Return the names of a key in the order in which quarantine writes them: shortest first."""
     return sorted(key, key=lambda name: (len(name), name))

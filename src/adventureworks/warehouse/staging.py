@@ -1,8 +1,9 @@
-"""A change on its way: staged rows, vanished keys, and the candidate view that shows the table with the change.
+"""Staging of a change: new rows, vanished keys, and the candidate view that shows the table with the change applied.
 
 For a table T the schema `staging` holds `T__rows` (new and changed rows; `__same` marks those equal to the published
-ones), `T__keys` (every key at the source, where only changed rows were read), `T__gone` (keys to delete), and the
-candidate view `T` itself. One ingestion runs at a time, and so does one run of each analysis, so names need no run.
+ones), `T__keys` (every key at the source, if only changed rows were read), `T__gone` (keys to delete), and the
+candidate view `T` itself. Only one ingestion, and only one run of each analysis, runs at a time, so the names do not
+contain the run.
 """
 
 from __future__ import annotations
@@ -16,48 +17,49 @@ import pyarrow as pa
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import Column, columns_of, key_of
 from adventureworks.errors import ServiceUnavailable
+from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse import quarantine
 from adventureworks.warehouse.layout import show_published
 from adventureworks.warehouse.postgres import Connection, column_type
-from adventureworks.warehouse.sql import equal, in_order, names, quoted, same, table
+from adventureworks.warehouse.sql import equal, in_order, names, same, table
 
 SAME = "__same"
-"""The column of staged rows that says whether they change nothing."""
+"""The column of staged rows that says whether a row equals the published one."""
 
 
 def rows_table(name: str) -> str:
-    """The name of the table of staged rows."""
+    """Return the name of the table of staged rows."""
     return f"{name}__rows"
 
 
 def keys_table(name: str) -> str:
-    """The name of the table of all keys at the source."""
+    """Return the name of the table of all keys at the source."""
     return f"{name}__keys"
 
 
 def gone_table(name: str) -> str:
-    """The name of the table of keys to delete."""
+    """Return the name of the table of keys to delete."""
     return f"{name}__gone"
 
 
 def key_columns(entry: SourceTable) -> tuple[Column, ...]:
-    """The key's columns, typed."""
+    """Return the key's columns with their types."""
     key = key_of(entry)
     return tuple(column for column in columns_of(entry) if column.name in key)
 
 
 def start(connection: Connection, entry: SourceTable) -> None:
-    """Empty staging tables for one table; what an earlier run left there is dropped."""
+    """Create empty staging tables for one table, dropping those of an earlier run."""
     show_published(connection, entry)
     columns = columns_of(entry)
     modified = Column("__modified", next(c.dtype for c in columns if c.name == entry.modified), True)
-    _scratch(connection, rows_table(entry.asset), columns, f"{quoted(SAME)} boolean not null")
-    _scratch(connection, keys_table(entry.asset), (*key_columns(entry), modified))
-    _scratch(connection, gone_table(entry.asset), key_columns(entry))
+    _recreate(connection, rows_table(entry.asset), columns, f"{quoted(SAME)} boolean not null")
+    _recreate(connection, keys_table(entry.asset), (*key_columns(entry), modified))
+    _recreate(connection, gone_table(entry.asset), key_columns(entry))
 
 
-def _scratch(connection: Connection, name: str, columns: tuple[Column, ...], extra: str = "") -> None:
-    # Unlogged, which halves the writing: a crash empties these tables, and `candidate` notices that.
+def _recreate(connection: Connection, name: str, columns: tuple[Column, ...], extra: str = "") -> None:
+    # Unlogged, which halves the writes. A crash empties these tables, which `candidate` detects.
     definitions = [f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns]
     connection.execute(f"drop table if exists {table('staging', name)} cascade")
     connection.execute(
@@ -66,16 +68,16 @@ def _scratch(connection: Connection, name: str, columns: tuple[Column, ...], ext
 
 
 def keys_to_read(connection: Connection, entry: SourceTable, before: str, most: int) -> pa.Table | None:
-    """Keys of rows that are new, dated otherwise than the published ones, or in quarantine, and lie before `before`
-    (rows from there on, and rows without a date, are read anyway). None if there are more than `most`.
+    """Return the keys of rows modified before `before` that are new, in quarantine, or dated unlike the published row.
 
-    Needs `T__keys`.
+    Rows modified from `before` on, and rows without a date, are read in any case. None if there are more than `most`
+    keys. Needs `T__keys`.
     """
     key = key_of(entry)
     keys, published = table("staging", keys_table(entry.asset)), table("raw", entry.asset)
     rows = connection.execute(
         f"select {names(key, 'k')} from {keys} as k left join {published} as p on {equal(key, 'k', 'p')}"
-        f" left join {quarantine.keys(entry, 'open')} as q on {quarantine.is_key(entry, 'q', 'k')}"
+        f" left join {quarantine.keys(entry, 'open')} as q on {quarantine.matches_key(entry, 'q', 'k')}"
         f' where (p.{quoted(key[0])} is null or p.{quoted(entry.modified)} is distinct from k."__modified"'
         f" or q.{quoted(key[0])} is not null)"
         f' and k."__modified" < %(before)s::timestamp limit {int(most) + 1}',
@@ -86,8 +88,8 @@ def keys_to_read(connection: Connection, entry: SourceTable, before: str, most: 
     return pa.table({name: [row[place] for row in rows] for place, name in enumerate(key)})
 
 
-def require(connection: Connection, staged: Mapping[str, int]) -> None:
-    """Raises ServiceUnavailable unless each of these staging tables holds so many rows: a crash empties them."""
+def require_rows(connection: Connection, staged: Mapping[str, int]) -> None:
+    """Raise `ServiceUnavailable` unless each of these staging tables has this many rows: a crash empties them."""
     for name, rows in staged.items():
         found = connection.execute(f"select count(*) from {table('staging', name)}").fetchone()
         if found is None or found[0] != rows:
@@ -95,9 +97,9 @@ def require(connection: Connection, staged: Mapping[str, int]) -> None:
 
 
 def settle(connection: Connection, entry: SourceTable, *, whole: bool, find_gone: bool) -> None:
-    """Marks staged rows that change nothing, and finds the keys that vanished.
+    """Mark the staged rows that equal the published ones, and find the keys that vanished.
 
-    `whole`: the staged rows and those set aside are all that the source has; else `T__keys` says so.
+    `whole`: the staged rows and those set aside are all rows of the source; otherwise `T__keys` lists its keys.
     """
     key = key_of(entry)
     columns = [column.name for column in columns_of(entry)]
@@ -110,17 +112,17 @@ def settle(connection: Connection, entry: SourceTable, *, whole: bool, find_gone
     if not find_gone:
         return
     present = rows if whole else table("staging", keys_table(entry.asset))
-    # A row that was set aside still exists: its last good version is not to be deleted.
+    # A row that was set aside still exists, so its last good version must not be deleted.
     connection.execute(
         f"insert into {table('staging', gone_table(entry.asset))} ({names(key)}) select {names(key, 'p')}"
         f" from {published} as p where not exists (select 1 from {present} as s where {equal(key, 's', 'p')})"
         f" and not exists (select 1 from {quarantine.keys(entry, 'staged')} as q"
-        f" where {quarantine.is_key(entry, 'q', 'p')})"
+        f" where {quarantine.matches_key(entry, 'q', 'p')})"
     )
 
 
 def show_candidate(connection: Connection, entry: SourceTable) -> None:
-    """Lets the candidate view show the table with the staged change applied."""
+    """Point the candidate view at the table with the staged change applied."""
     key = key_of(entry)
     columns = [column.name for column in columns_of(entry)]
     rows, gone = table("staging", rows_table(entry.asset)), table("staging", gone_table(entry.asset))
@@ -134,9 +136,9 @@ def show_candidate(connection: Connection, entry: SourceTable) -> None:
 
 
 def share_set_aside(connection: Connection, entry: SourceTable) -> tuple[int, int]:
-    """How many rows of a staged table are set aside, and out of how many rows of the table at the source.
+    """Return how many rows of a staged table are set aside, and the number of rows of which they are a share.
 
-    Rows that were read, or, where only changed ones were, all whose keys the source told.
+    That number counts the rows that were read or, if only changed rows were read, all keys at the source.
     """
     keys = _count(connection, keys_table(entry.asset))
     if keys:
@@ -152,10 +154,10 @@ def _count(connection: Connection, name: str) -> int:
 
 
 def set_aside_duplicates(connection: Connection, entry: SourceTable, run_id: str) -> None:
-    """Moves staged rows whose key comes more than once into quarantine: which of them is right, nobody can know.
+    """Move staged rows with a duplicated key into quarantine, because there is no telling which of them is right.
 
-    A row that was set aside before, for another reason, counts too. Texts are the same where the database of
-    AdventureWorks takes them for the same: it ignores case and trailing blanks.
+    Rows already set aside for another reason count too. Text is compared as in the AdventureWorks database, which
+    ignores case and trailing blanks.
     """
     key = key_of(entry)
     rows = table("staging", rows_table(entry.asset))
@@ -174,22 +176,22 @@ def set_aside_duplicates(connection: Connection, entry: SourceTable, run_id: str
 
 
 def _folded(column: Column, alias: str) -> str:
-    """A key column as it is compared."""
+    """Return the SQL for a key column in the form in which it is compared."""
     name = f"{alias}.{quoted(column.name)}"
     return f"lower(rtrim({name}))" if column.dtype == pl.String else name
 
 
 def set_aside_modified_later(connection: Connection, entry: SourceTable, latest: datetime | None, run_id: str) -> int:
-    """Moves staged rows whose modification date lies after `latest` into quarantine, and returns how many."""
+    """Move staged rows modified after `latest` into quarantine; return how many."""
     if latest is None:
         return 0
     condition = f"r.{quoted(entry.modified)} > timestamp '{latest.isoformat(sep=' ')}'"
-    message = f"{entry.modified} lies at most a day after the row was read"
+    message = f"{entry.modified} is at most one day after the row was read"
     return set_aside(connection, entry, condition, "is_modified_by_tomorrow", message, run_id)
 
 
 def set_aside(connection: Connection, entry: SourceTable, condition: str, rule: str, message: str, run_id: str) -> int:
-    """Moves the staged rows (alias `r`) that meet a condition into quarantine; returns how many."""
+    """Move the staged rows (alias `r`) that meet a condition into quarantine; return how many."""
     key = key_of(entry)
     columns = [column.name for column in columns_of(entry)]
     rows = table("staging", rows_table(entry.asset))
@@ -210,6 +212,6 @@ def _as_json(columns: list[str]) -> str:
 
 
 def _key_as_json(key: tuple[str, ...]) -> str:
-    """The key as `gate.load` writes it, letter by letter: keys in quarantine are compared as text."""
+    """Return the SQL for a key exactly as `gate.load` writes it, because keys in quarantine are compared as text."""
     fields = (f"'\"{name}\": ' || to_json(r.{quoted(name)}::varchar)::varchar" for name in in_order(key))
     return "'{' || " + " || ', ' || ".join(fields) + " || '}'"

@@ -1,4 +1,4 @@
-"""What the warehouse says of every table and mart: version, freshness, verdict, incidents. Only reads."""
+"""The state of every table and mart: version, freshness, verdict, broken rules. This module only reads."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 import psycopg
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES, tables_under
+from adventureworks.catalog import MARTS, SOURCE_TABLES, upstream_tables
 from adventureworks.due import Behind
 
 
 @dataclass(frozen=True)
 class AssetState:
-    """A table or mart as readers find it now."""
+    """The current state of a table or mart, as readers see it."""
 
     asset: str
     kind: str
@@ -23,35 +23,35 @@ class AssetState:
     version: int | None
     published_at: datetime | None
     newest_change: datetime | None
-    """Up to which modification date the rows go; source tables only."""
+    """The newest modification date of the rows; source tables only."""
     rows: int | None
     set_aside: int
-    """Rows of a table in quarantine; of a mart, orders that are withheld."""
+    """The number of rows in quarantine; for a mart, the number of withheld orders."""
     verdict: str
     """`passed`, `passed with warnings`, `blocked`, or `never published`."""
     fresh: bool
-    """A mart that is not behind; a source table that is not blocked."""
+    """Whether a mart is up to date, or a source table is not blocked."""
     behind: str
-    """Why a mart has to be computed again; empty if it is fresh."""
+    """Why a mart has to be recomputed; empty if it is fresh."""
     blocked_since: datetime | None
-    """None where it is not blocked."""
+    """None if it is not blocked."""
     reads_blocked: tuple[str, ...]
-    """The blocked source tables that a mart is made of: readers see what it made of their last good versions."""
+    """The blocked source tables upstream of a mart, which was computed from their last good versions."""
     broken_rules: tuple[str, ...]
-    """Why it is blocked, else the rules that its last check failed, with the number of rows."""
+    """Why it is blocked; otherwise the rules that failed in its last check, with the number of rows."""
 
 
 def is_laid_out(connection: psycopg.Connection) -> bool:
-    """Whether anything was ever ingested into this warehouse."""
+    """Return whether the platform's tables exist in this warehouse."""
     row = connection.execute("select to_regclass('ops.publication') is not null").fetchone()
     return bool(row and row[0])
 
 
 def asset_states(connection: psycopg.Connection, behind: Mapping[str, Behind]) -> list[AssetState]:
-    """Every table and mart of the catalogue, in its order. `behind`: as `due` decides."""
+    """Return the state of every table and mart, in the catalogue's order. `behind`: stale marts, from `due`."""
     published = _newest_publications(connection)
     marks = dict(_pairs(connection, "select asset, newest_change from ops.watermark"))
-    blocked = _blocked(connection)
+    blocked = blocked_since(connection)
     broken = {**_broken_rules(connection), **_blocking_rules(connection)}
     states = []
     for asset in (*SOURCE_TABLES, *MARTS):
@@ -71,7 +71,7 @@ def asset_states(connection: psycopg.Connection, behind: Mapping[str, Behind]) -
                 fresh=fresh,
                 behind=behind[asset].reason if asset in behind else "",
                 blocked_since=blocked.get(asset),
-                reads_blocked=tuple(sorted(tables_under(asset) & blocked.keys())) if is_mart else (),
+                reads_blocked=tuple(sorted(upstream_tables(asset) & blocked.keys())) if is_mart else (),
                 broken_rules=broken.get(asset, ()),
             )
         )
@@ -79,7 +79,7 @@ def asset_states(connection: psycopg.Connection, behind: Mapping[str, Behind]) -
 
 
 def summary_of_marts(states: list[AssetState]) -> str:
-    """How many marts are fresh, and which blocked tables they read, in a sentence without its stop."""
+    """Return how many marts are fresh and which blocked tables they read, as a sentence without a full stop."""
     marts = [state for state in states if state.kind == "mart"]
     fresh = sum(state.fresh for state in marts)
     reading = [state for state in marts if state.reads_blocked]
@@ -89,15 +89,16 @@ def summary_of_marts(states: list[AssetState]) -> str:
     tables = sorted({name for state in reading for name in state.reads_blocked})
     named = ", ".join(f"{name} (since {since[name]:%Y-%m-%d %H:%M})" for name in tables)
     one = len(tables) == 1
-    blocked = f"{tables[0]}, which is blocked since {since[tables[0]]:%Y-%m-%d %H:%M}" if one else f"blocked: {named}"
+    at = f"{since[tables[0]]:%Y-%m-%d %H:%M}"
+    blocked = f"{tables[0]}, which has been blocked since {at}" if one else f"blocked tables: {named}"
     return (
         f"{fresh} of {len(MARTS)} marts are computed from the newest published data;"
         f" {len(reading)} {'reads' if len(reading) == 1 else 'read'} {blocked}"
     )
 
 
-def _blocked(connection: psycopg.Connection) -> dict[str, datetime]:
-    """Assets whose newest data was refused, and since when: readers still see the version before."""
+def blocked_since(connection: psycopg.Connection) -> dict[str, datetime]:
+    """Return the assets whose newest data was refused, and since when; readers still see the previous version."""
     rows = connection.execute(
         """
         select asset, min(since) from (
@@ -128,7 +129,7 @@ def _newest_publications(connection: psycopg.Connection) -> dict[str, tuple[int,
 
 
 def _broken_rules(connection: psycopg.Connection) -> dict[str, tuple[str, ...]]:
-    """What failed in the last run that checked an asset."""
+    """Return the rules that failed in the last run that checked each asset."""
     rows = connection.execute(
         """
         select c.asset, c.rule, c.outcome, c.failed, c.message
@@ -151,7 +152,7 @@ def _broken_rules(connection: psycopg.Connection) -> dict[str, tuple[str, ...]]:
 
 
 def _blocking_rules(connection: psycopg.Connection) -> dict[str, tuple[str, ...]]:
-    """Why the last reading of a table could not be published."""
+    """Return why the last run could not publish a table."""
     rows = connection.execute(
         """
         select asset, blocked_rule, blocked_cause from (
@@ -163,5 +164,5 @@ def _blocking_rules(connection: psycopg.Connection) -> dict[str, tuple[str, ...]
     return {asset: (f"{rule}: {cause}",) for asset, rule, cause in rows}
 
 
-def _pairs(connection: psycopg.Connection, question: str) -> list[tuple[str, Any]]:
-    return [(row[0], row[1]) for row in connection.execute(question.encode())]
+def _pairs(connection: psycopg.Connection, query: str) -> list[tuple[str, Any]]:
+    return [(row[0], row[1]) for row in connection.execute(query.encode())]

@@ -1,4 +1,4 @@
-"""What a warehouse that is paid by use was sent: each session notes its statements in `ops.warehouse_use`."""
+"""How many statements each session sent to a warehouse that is billed by use, in `ops.warehouse_use`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Connection = psycopg.Connection[Any]
 DAY = timedelta(days=1)
 
 
-def note(connection: Connection, purpose: str, statements: int, task: Mapping[str, str]) -> None:
-    """Notes what a session sent; `task` has the `dag`, `task` and `run` that it was for, or nothing: by hand."""
+def record(connection: Connection, purpose: str, statements: int, task: Mapping[str, str]) -> None:
+    """Record how many statements a session sent; `task` has its `dag`, `task` and `run`, or is empty outside a task."""
     run = f"{task['dag']}/{task['run']}" if {"dag", "run"} <= task.keys() else ""
     connection.execute(
         "insert into ops.warehouse_use (run_id, task, purpose, statements) values (%s, %s, %s, %s)",
@@ -22,12 +22,12 @@ def note(connection: Connection, purpose: str, statements: int, task: Mapping[st
 
 
 def clear(connection: Connection, before: datetime) -> None:
-    """Forgets what was noted before a moment."""
+    """Delete the records from before a moment."""
     connection.execute("delete from ops.warehouse_use where noted < %s", (before,))
 
 
-def of_a_day(connection: Connection, now: datetime) -> dict[str, int]:
-    """The statements of the last 24 hours by DAG; what was done by hand, and the watch, has none."""
+def statements_by_dag(connection: Connection, now: datetime) -> dict[str, int]:
+    """Return the number of statements of the last 24 hours by DAG; '' for manual work and the watch."""
     rows = connection.execute(
         "select split_part(run_id, '/', 1), sum(statements) from ops.warehouse_use where noted > %s"
         " group by 1 order by 1",

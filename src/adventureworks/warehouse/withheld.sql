@@ -1,6 +1,6 @@
--- Orders that no mart may show: a row of theirs is in quarantine, and without it they are not whole.
--- An order whose broken row has a last good version, and whose lines add up to its SubTotal, is whole and stays.
--- Only open rows count: those that belong to the published version of their table.
+-- Orders withheld from all marts, because one of their rows is in quarantine and they are incomplete without it.
+-- If the broken row has a last good version and the lines add up to the SubTotal, the order is complete and is shown.
+-- Only open rows count, which belong to the published version of their table.
 create or replace view staging.withheld_order as
 with broken as (
     select

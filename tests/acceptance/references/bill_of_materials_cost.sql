@@ -1,5 +1,5 @@
--- Validates: quantities multiplied down every path of the bill, and how many leaves have a cost
--- Downwards from every assembly, one row per path; the mart may as well be computed upwards.
+-- Validates: quantities multiplied down every path of the bill, and the number of leaves that have a cost
+-- Downwards from every assembly, one row per path; the mart could also be computed upwards.
 with recursive bill as (
     select ProductAssemblyID as assembly, ComponentID as part, PerAssemblyQty as pieces
     from Production_BillOfMaterials

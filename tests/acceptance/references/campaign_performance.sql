@@ -1,4 +1,4 @@
--- Validates: what each offer sold, cost and earned; the uplift is held by properties, not by a second figure
+-- Validates: sales, cost and profit of each offer; the uplift is tested by its properties, not by a second computation
 with offer as (select SpecialOfferID as id from Sales_SpecialOffer where StartDate::date <= $as_of)
 select
     id as special_offer_id, coalesce(category, 'Unassigned') as category, count(s.sales_order_id) as lines,

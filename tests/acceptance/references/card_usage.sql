@@ -1,4 +1,4 @@
--- Validates: orders and revenue per type of card, shares of the month, cards that had expired
+-- Validates: orders and revenue per type of card, shares of the month, expired cards
 with paid as (
     select s.month, coalesce(c.CardType, 'No card') as card_type, s.sales_order_id, sum(s.revenue) as revenue,
         any_value(s.order_date) > last_day(make_date(any_value(c.ExpYear), any_value(c.ExpMonth), 1)) as expired

@@ -1,4 +1,4 @@
--- Validates: thresholds from the gaps of a channel, and each customer's state against them
+-- Validates: thresholds from the gaps between orders in a channel, and each customer's resulting state
 with day as (select distinct customer_id, channel, order_date from sold),
 gap as (
     select *, order_date - lag(order_date) over (partition by customer_id order by order_date) as days from day

@@ -1,4 +1,4 @@
--- Validates: answers read from the XML another way, small cells and the ones that would give them away left out
+-- Validates: answers parsed from the XML in a different way; small cells, and cells that would reveal them, left out
 with asked as (
     select unnest([
         'YearlyIncome', 'Education', 'Occupation', 'MaritalStatus', 'Gender', 'CommuteDistance', 'HomeOwnerFlag',

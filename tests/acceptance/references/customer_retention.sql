@@ -1,4 +1,4 @@
--- Validates: cohorts, who came back after how many months, and that what is not over is unknown
+-- Validates: cohorts, customers who ordered again by number of months since, and NULL for months that are not over
 with seen as (
     select channel, customer_id, month, min(month) over (partition by channel, customer_id) as cohort, sum(revenue) as revenue
     from sold group by channel, customer_id, month

@@ -1,4 +1,4 @@
--- Validates: error of the plain models over all rolling origins, from the thirteenth month of each series
+-- Validates: errors of the simple models over all rolling origins, from the thirteenth month of each series
 -- Among: model in ('naive', 'mean_3', 'seasonal_naive') and origins > 0
 with whole as (select max(month) as last from sold where month not in (from partial_month)),
 begun as (

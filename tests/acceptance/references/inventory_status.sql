@@ -1,5 +1,5 @@
--- Validates: stock as a balance of movements: what was used, what is coming, days of supply, suggestions and states
--- Every product as a balance of signed movements: stock, what is coming, what was used.
+-- Validates: stock as a balance of movements: usage, incoming stock, days of supply, suggestions and states
+-- Every product as a balance of signed movements: stock, incoming stock, usage.
 with used as (
     select d.ProductID as product_id, d.OrderQty::decimal(18, 2) as pieces
     from Sales_SalesOrderDetail as d

@@ -1,4 +1,4 @@
--- Validates: work orders, scrap and its cost; routing costs, unknown where none is routed
+-- Validates: work orders, scrap and its cost; routing costs, NULL without a routing
 -- One row per work order first, with its routing and its cost; then the cells.
 with routed as (
     from Production_WorkOrderRouting

@@ -1,4 +1,4 @@
--- Validates: three forecasts per series from the last whole month; those of the plain models recomputed
+-- Validates: three forecasts per series from the last complete month; those of the simple models recomputed
 -- Among: model in ('naive', 'mean_3', 'seasonal_naive')
 with whole as (select max(month) as last from sold where month not in (from partial_month)),
 cell as (select distinct channel, territory_id from sold where month not in (from partial_month)),

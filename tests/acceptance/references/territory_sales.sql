@@ -1,4 +1,4 @@
--- Validates: sums per month, shares of the month, growth between whole months only
+-- Validates: sums per month, shares of the month, growth between complete months only
 with cell as (
     select month, territory_id, channel, count(distinct sales_order_id) as orders,
         count(distinct customer_id) as customers, sum(revenue) as revenue, sum(revenue) - sum(cogs) as profit

@@ -1,4 +1,4 @@
-// Draws the page's charts from their Vega-Lite specifications, in the page's colours.
+// Draws the page's charts from their Vega-Lite specifications, in light or dark mode.
 import { expressionInterpreter } from "./vendor/vega-interpreter.js";
 
 const specs = JSON.parse(document.getElementById("charts").textContent);
@@ -6,7 +6,7 @@ const specs = JSON.parse(document.getElementById("charts").textContent);
 const draw = async (scheme) => {
   for (const place of document.querySelectorAll("[data-chart]")) {
     const spec = specs[place.dataset.chart][scheme];
-    // Without code from strings, so that the page may forbid it.
+    // Interpret expressions instead of compiling them, so that the page's policy can forbid eval.
     const options = { actions: false, renderer: "svg", ast: true, expr: expressionInterpreter };
     options.formatLocale = spec.config?.locale?.number;
     await window.vegaEmbed(place, spec, options);

@@ -1,4 +1,4 @@
-// Shows only the rows of the table that hold the words typed.
+// Shows only the table rows that contain all words typed into the filter.
 const box = document.getElementById("filter");
 box.addEventListener("input", () => {
   const words = box.value.toLowerCase().split(/\s+/);

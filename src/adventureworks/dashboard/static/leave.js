@@ -1,5 +1,5 @@
-// Links to Airflow's own pages. Airflow shows this page in a frame that may not move the page around it: there, the link
-// is followed by that page itself, which is of the same origin.
+// Opens links to Airflow's own pages. Airflow shows this page in a frame that may not navigate the surrounding page, so
+// the link is clicked in the surrounding page, which has the same origin.
 document.addEventListener("click", (event) => {
   const link = event.target.closest('a[target="_top"]');
   if (!link || window.parent === window || event.ctrlKey || event.metaKey || event.shiftKey) {

@@ -1,4 +1,4 @@
-// Light or dark: what was chosen here, else what Airflow's own page shows around this one, else what the system says.
+// Light or dark mode: the user's choice here, else the mode of the surrounding Airflow page, else the system's setting.
 (() => {
   const key = "adventureworks-scheme";
   const around = () => {

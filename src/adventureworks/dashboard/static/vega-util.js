@@ -1,6 +1,6 @@
-// What the interpreter needs of Vega's small functions: Vega's bundle, which is loaded already, holds them.
+// The parts of vega-util that the interpreter needs, taken from Vega's bundle, which is already loaded.
 export const { ascending, isString } = window.vega;
-// Names that no expression of a chart may reach.
+// Property names that chart expressions may not access.
 export const DisallowedObjectProperties = new Set(
   Object.getOwnPropertyNames(Object.prototype).filter((name) => typeof Object.prototype[name] === "function")
 );

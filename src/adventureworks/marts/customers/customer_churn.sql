@@ -1,5 +1,5 @@
--- Grain: one customer with an order; who bought in both channels counts, with all orders, in that of the last one.
--- Thresholds are percentiles of the gaps between consecutive order days, over all customers of the channel.
+-- Grain: one customer with an order. All orders of a customer count in the channel of the last one.
+-- The thresholds are percentiles of the gaps between consecutive order days, over all customers of the channel.
 with days as (
     select distinct
         customer_id,

@@ -1,6 +1,6 @@
 -- Grain: one question of a customer survey, answer and territory of the orders, with at least five customers.
--- Where a question's answers in a territory would miss just one cell, the next smallest is left out too: else the missing
--- one could be found by subtraction.
+-- If only one cell of a question in a territory would be left out, the next smallest is left out too: otherwise the
+-- missing one could be found by subtraction.
 with persons as (
     select
         c.CustomerID as customer_id,
@@ -122,7 +122,7 @@ select
     r.orders,
     r.revenue,
     cast(cast(r.revenue as decimal(38, 6)) / nullif(r.orders, 0) as decimal(38, 10)) as average_order_value,
-    cast(cast(r.bike_buyers as decimal(38, 0)) / nullif(r.customers, 0) as decimal(38, 10)) as bike_buyer_share,
+    cast(cast(r.bike_buyers as decimal(38, 4)) / nullif(r.customers, 0) as decimal(38, 10)) as bike_buyer_share,
     cast(:as_of as date) as as_of
 from ranked as r
 where

@@ -1,5 +1,5 @@
 -- Grain: one channel, cohort (month of a customer's first order in the channel) and number of months since.
--- Cells after the last whole month are not over: what is counted in them is NULL.
+-- Cells after the last complete month are not over, so their counts are NULL.
 with recursive bought as (
     select
         channel,
@@ -73,7 +73,7 @@ select
     case when c.month <= w.last_month then coalesce(a.retained, 0) end as retained,
     case
         when c.month <= w.last_month
-            then cast(cast(coalesce(a.retained, 0) as decimal(38, 0)) / nullif(c.cohort_size, 0) as decimal(38, 10))
+            then cast(cast(coalesce(a.retained, 0) as decimal(38, 4)) / nullif(c.cohort_size, 0) as decimal(38, 10))
     end as retention,
     case
         when c.month <= w.last_month

@@ -1,4 +1,4 @@
--- Grain: one month and type of credit card with which orders were paid; orders without a card are one type.
+-- Grain: one month and type of credit card used to pay for orders; orders without a card are a type of their own.
 with orders as (
     select
         sales_order_id,
@@ -38,7 +38,7 @@ select
     cast(
         cast(sum(cast(p.revenue as decimal(38, 6))) as decimal(38, 6)) / count(*) as decimal(38, 10)
     ) as average_order_value,
-    cast(cast(count(*) as decimal(38, 0)) / nullif(m.orders, 0) as decimal(38, 10)) as order_share,
+    cast(cast(count(*) as decimal(38, 4)) / nullif(m.orders, 0) as decimal(38, 10)) as order_share,
     cast(sum(cast(p.is_expired as bigint)) as bigint) as expired_at_order
 from paid as p
 inner join months as m

@@ -1,5 +1,5 @@
 -- Grain: one month, territory, category and product with at least one sale.
--- Cost is that of fact_sales; fallback_cost_revenue is the part of the revenue whose cost had to be taken from the product.
+-- Costs come from fact_sales; fallback_cost_revenue is the revenue whose cost had to be taken from the product.
 select
     cast(date_trunc('month', f.order_date) as date) as month,
     f.territory_id,

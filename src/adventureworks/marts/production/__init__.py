@@ -1,1 +1,1 @@
-"""The production marts, and what they announce."""
+"""Models of the production marts, and the notices about them."""

@@ -1,6 +1,6 @@
 -- Grain: one assembly with a bill of materials that is valid at as_of.
--- Every path from the assembly down to a leaf (a component without a valid bill) is followed, quantities multiplied. A
--- path ends where a product comes back on it; if that is the assembly itself, own_part_path says by which way.
+-- Every path from the assembly down to a leaf (a component without a valid bill) is followed, and quantities multiply
+-- along it. A path ends if a product occurs on it again; if that is the assembly itself, own_part_path shows the path.
 with recursive bill as (
     select
         ProductAssemblyID as assembly_id,

@@ -1,5 +1,5 @@
--- Grain: one product, with its stock as it is now and its use over the 90 days that end at as_of.
--- Use is what was sold, and what work orders took as components: all of an order's quantity, for scrap uses them up too.
+-- Grain: one product, with its current stock and its use over the 90 days that end at as_of.
+-- Use is the quantity sold plus the components of work orders, for the full order quantity, as scrap consumes them too.
 with stock as (
     select
         ProductID as product_id,

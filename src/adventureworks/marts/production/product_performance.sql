@@ -1,5 +1,5 @@
 -- Grain: one month and product with at least one sale.
--- The class follows the revenue that the better products of the month make up together: A below 80 %, B below 95 %.
+-- The class depends on the cumulative revenue share of the month's better products: A below 80 %, B below 95 %.
 with cells as (
     select
         cast(date_trunc('month', order_date) as date) as month,

@@ -1,5 +1,5 @@
--- Grain: one month (of the start) and product with at least one work order, started up to as_of.
--- Routing is added up per work order first: joined to its operations, an order would count once for each of them.
+-- Grain: one month (of the start) and product with at least one work order started by as_of.
+-- Routing is summed per work order first: joined to its operations, an order would count once for each of them.
 with routing as (
     select
         WorkOrderID as work_order_id,

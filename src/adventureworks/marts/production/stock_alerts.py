@@ -1,8 +1,8 @@
-"""What a new version of `inventory_status` announces: products that got worse, and those that recovered.
+"""The notice about a new version of `inventory_status`: products that got worse, and products that recovered.
 
-Out is worse than at the reorder point, that is worse than low, and low than ok. A product that was not there before, or
-whose state was no alarm (unknown, discontinued), was ok. A product that stays as it is, gets better without being ok,
-or whose state is not known any more is not told.
+The states from best to worst: ok, low, reorder, out. A product that is new, or whose state was not an alarm (unknown,
+discontinued), counts as having been ok. A product that stays the same, improves without being ok, or whose state is no
+longer known is not listed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NEXT_STEP = "adventureworks sql \"select * from marts.inventory_status where st
 
 @dataclass(frozen=True)
 class _Change:
-    """A product whose state is another one than before."""
+    """A product whose state changed."""
 
     product_id: int
     product: str
@@ -47,7 +47,7 @@ class _Change:
 
 
 def digest_of(connection: Connection) -> Digest | None:
-    """The digest of the staged version against the published one; None where there is nothing to tell."""
+    """Return the digest of what the staged version changes; None if there is nothing to report."""
     changes = _changes(connection)
     worse = sorted((c for c in changes if c.severity > c.severity_before), key=_urgency)
     recovered = sorted((c for c in changes if c.state == "ok" and c.severity_before > 0), key=lambda c: c.product_id)
@@ -55,12 +55,12 @@ def digest_of(connection: Connection) -> Digest | None:
         Listing(heading, COLUMNS[heading], tuple(_row(change, COLUMNS[heading]) for change in changed))
         for heading, changed in ((WORSE, worse), (RECOVERED, recovered))
     )
-    told = tuple(listing for listing in found if listing.rows)
-    return Digest(KIND, subject(told, language("en")), told, _NEXT_STEP) if told else None
+    listings = tuple(listing for listing in found if listing.rows)
+    return Digest(KIND, subject(listings, language("en")), listings, _NEXT_STEP) if listings else None
 
 
 def _changes(connection: Connection) -> list[_Change]:
-    """Products whose state changes. Going back to an earlier business date is no change of the stock."""
+    """Return the products whose state changes. Going back to an earlier business date does not count as a change."""
     query = (
         "select now.product_id, now.product, now.state, before.state as before, now.on_hand, now.reorder_point,"
         f" now.days_of_supply, now.suggested_order from {table('staging', 'inventory_status')} as now"
@@ -76,6 +76,6 @@ def _urgency(change: _Change) -> tuple[int, Decimal, int]:
 
 
 def _row(change: _Change, columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of the mart and figures as text, empty where there are none; `stock_wording` makes words of them."""
+    """Return a row of raw values as text, empty for NULL; `stock_wording` turns them into words."""
     cells = {**asdict(change), "product": change.name}
     return tuple("" if cells[column] is None else str(cells[column]) for column in columns)

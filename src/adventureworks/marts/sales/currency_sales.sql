@@ -1,5 +1,5 @@
--- Grain: one month and currency in which orders were placed. Subtotals are USD whatever the order's currency; an order's
--- own rate turns them into local money, order by order. An order without a rate is in USD.
+-- Grain: one month and currency in which orders were placed. Subtotals are in USD whatever the order's currency; each
+-- order's own rate converts them to its currency. An order without a rate is in USD.
 with orders as (
     select distinct
         sales_order_id,

@@ -1,5 +1,5 @@
--- Grain: one currency and day: what one USD costs in it. At most three missing days between two real ones are filled
--- with the last rate before them.
+-- Grain: one currency and day, with the price of one USD in that currency. Gaps of up to three days between two real
+-- rates are filled with the last rate before them.
 with days as (
     select
         r.ToCurrencyCode as currency_code,

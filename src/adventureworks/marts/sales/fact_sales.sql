@@ -1,6 +1,6 @@
--- Grain: one line of a sales order that is neither rejected (4) nor cancelled (6), dated up to as_of.
--- An order that is not whole, because a row of it is in quarantine, is withheld with all its lines.
--- territory_id 0: the order has no territory. Amounts keep every place: revenue 6, discount 8.
+-- Grain: one line of a sales order that is neither rejected (4) nor cancelled (6), dated on or before as_of.
+-- An order that is incomplete, because one of its rows is in quarantine, is withheld with all its lines.
+-- territory_id 0: the order has no territory. Amounts keep all decimal places: revenue 6, discount 8.
 select
     d.SalesOrderID as sales_order_id,
     d.SalesOrderDetailID as sales_order_detail_id,

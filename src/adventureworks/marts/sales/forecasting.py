@@ -1,7 +1,7 @@
-"""Forecasts of monthly revenue: candidates, how they would have done, and which one to trust.
+"""Forecasts of monthly revenue: the candidate models, their backtests, and the choice between them.
 
-Everything is judged by rolling origins: at each month of the past a model sees the months up to it and nothing later,
-and forecasts the next three. Errors, intervals and coverage come from these forecasts alone.
+All models are evaluated on rolling origins: at each past month a model sees the months up to it and nothing later, and
+forecasts the next three. Errors, intervals and coverage come from these forecasts alone.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from adventureworks.warehouse.memo import remembered
+from adventureworks.warehouse.memo import memoized
 
 HORIZONS = (1, 2, 3)
 SEASON = 12
 FIRST_ORIGIN = 12
-"""Months of history that a model has at the first origin; the seasonal naive model needs a year."""
-LEAST_ERRORS = 8
-"""So many forecasts of a horizon have to be scored for an interval, so many origins for another model than naive."""
+"""Months of history at the first origin; the seasonal naive model needs a year."""
+MIN_ERRORS = 8
+"""The minimum number of scored forecasts of a horizon for an interval, and of origins for any but the naive model."""
 BANDS = {80: (0.1, 0.9), 95: (0.025, 0.975)}
 
 Series = tuple[float, ...]
@@ -33,27 +33,27 @@ Band = tuple[float, float]
 
 
 def naive(past: Series) -> list[float]:
-    """The last month again."""
+    """Forecast the last month again."""
     return [past[-1]] * len(HORIZONS)
 
 
 def mean_3(past: Series) -> list[float]:
-    """The mean of the last three months."""
+    """Forecast the mean of the last three months."""
     return [float(np.mean(past[-3:]))] * len(HORIZONS)
 
 
 def seasonal_naive(past: Series) -> list[float]:
-    """The same month a year before; the last month where there is none."""
+    """Forecast the same month a year before, or the last month if the history is shorter than a year."""
     return [past[h - 1 - SEASON] if len(past) >= SEASON else past[-1] for h in HORIZONS]
 
 
 def ses(past: Series) -> list[float]:
-    """Simple exponential smoothing: the last smoothed level."""
+    """Forecast the last level of simple exponential smoothing."""
     return [_smoothed(past)[1]] * len(HORIZONS)
 
 
 def theta(past: Series) -> list[float]:
-    """Theta (Assimakopoulos and Nikolopoulos 2000): smoothing, and half the drift of the linear trend."""
+    """Forecast by Theta (Assimakopoulos and Nikolopoulos 2000): smoothing, and half the drift of the linear trend."""
     from statsmodels.tsa.forecasting.theta import ThetaModel
 
     if len(set(past)) == 1:
@@ -65,13 +65,13 @@ def theta(past: Series) -> list[float]:
 
 
 def _smoothed(past: Series) -> tuple[float, float]:
-    """Smoothing parameter and last level."""
+    """Return the smoothing parameter and the last level."""
     from statsmodels.tsa.holtwinters import SimpleExpSmoothing
 
     if len(set(past)) == 1:
         return 1.0, past[-1]
     with warnings.catch_warnings():
-        # A level that hits a bound is an answer, too.
+        # A parameter at its bound is a valid result, not worth a warning.
         warnings.simplefilter("ignore")
         fitted = SimpleExpSmoothing(np.array(past), initialization_method="legacy-heuristic").fit()
     return float(fitted.params["smoothing_level"]), float(fitted.forecast(1)[0])
@@ -84,19 +84,19 @@ MODELS: dict[str, Callable[[Series], list[float]]] = {
     "ses": ses,
     "theta": theta,
 }
-"""The candidates, simplest first: of two that do equally well the simpler one is chosen."""
+"""The candidates, simplest first: of two models that do equally well, the simpler one is chosen."""
 
 
-# A change of one month leaves the history before it, and what models make of it, as they were.
-@remembered("numpy", "scipy", "statsmodels")
+# When one month changes, the forecasts from the history before it are reused.
+@memoized("numpy", "scipy", "statsmodels")
 def forecasts(model: str, past: Series) -> tuple[float, ...]:
-    """Revenue of the next three months, never below zero."""
+    """Return the forecast revenue of the next three months, never below zero."""
     return tuple(max(0.0, value) for value in MODELS[model](past))
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A forecast of the past and what came of it; `origin` counts the months that the model had seen."""
+    """A past forecast and the actual value; `origin` is the number of months that the model had seen."""
 
     origin: int
     horizon: int
@@ -106,26 +106,26 @@ class Scored:
 
 @dataclass(frozen=True)
 class Backtest:
-    """How a model would have done on a series."""
+    """The performance of a model on past data of a series."""
 
     scored: tuple[Scored, ...]
     scale: float
-    """Mean absolute change from one month to the next, USD: what MASE measures errors in."""
+    """Mean absolute change from one month to the next, USD; the unit in which MASE measures errors."""
 
     @property
     def origins(self) -> int:
-        """Months of the past from which it forecast."""
+        """The number of past months from which the model forecast."""
         return len({one.origin for one in self.scored})
 
     @property
     def wape(self) -> float | None:
-        """Sum of the absolute errors over the sum of the actuals; None without actuals."""
+        """The sum of the absolute errors divided by the sum of the actuals; None if that is zero."""
         actual = sum(one.actual for one in self.scored)
         return sum(abs(one.actual - one.forecast) for one in self.scored) / actual if actual else None
 
     @property
     def mase(self) -> float | None:
-        """Mean absolute error over `scale` (Hyndman and Koehler 2006); None where the series never changed."""
+        """The mean absolute error divided by `scale` (Hyndman and Koehler 2006); None if the series never changed."""
         if not self.scored or not self.scale:
             return None
         return float(np.mean([abs(one.actual - one.forecast) for one in self.scored])) / self.scale
@@ -133,16 +133,16 @@ class Backtest:
     def band(
         self, horizon: int, forecast: float, percent: int, origin: int | None = None
     ) -> tuple[float, float] | None:
-        """The interval around a forecast from the relative errors of the same horizon that were known at `origin`.
+        """Return the interval around a forecast, from the relative errors of its horizon that were known at `origin`.
 
-        None with too few errors, or where nothing is relative to a forecast of zero.
+        None with too few errors, or for a forecast of zero, to which no error is relative.
         """
         ratios = [
             one.actual / one.forecast
             for one in self.scored
             if one.horizon == horizon and one.forecast and (origin is None or one.origin + one.horizon <= origin)
         ]
-        if len(ratios) < LEAST_ERRORS or not forecast:
+        if len(ratios) < MIN_ERRORS or not forecast:
             return None
         low, high = (float(value) for value in np.quantile(ratios, BANDS[percent]))
         # The forecast itself is always possible.
@@ -150,7 +150,7 @@ class Backtest:
 
     @property
     def coverage_80(self) -> float | None:
-        """Share of actuals inside the 80 % interval that was known when the forecast was made; None: none was."""
+        """The share of actuals inside the 80 % interval known at the time of the forecast; None if there was none."""
         inside = [
             band[0] <= one.actual <= band[1]
             for one in self.scored
@@ -161,7 +161,7 @@ class Backtest:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A series, all models' backtests, and the model to trust."""
+    """A series, the backtests of all models, and the chosen model."""
 
     past: Series
     backtests: dict[str, Backtest] = field(hash=False)
@@ -169,7 +169,7 @@ class Evaluation:
 
 
 def backtest(model: str, series: Series) -> Backtest:
-    """Forecasts from every origin that leaves at least one month to score."""
+    """Return the forecasts from every origin that leaves at least one month to score."""
     scored = []
     for origin in range(FIRST_ORIGIN, len(series)):
         ahead = forecasts(model, series[:origin])
@@ -181,21 +181,21 @@ def backtest(model: str, series: Series) -> Backtest:
 
 
 def evaluate(series: Series) -> Evaluation:
-    """Chooses the model with the least WAPE; with fewer than 8 origins too little is known, and the naive one stays."""
+    """Backtest all models and choose the one with the lowest WAPE, or the naive one with fewer than 8 origins."""
     backtests = {model: backtest(model, series) for model in MODELS}
     scores = {
         model: test.wape
         for model, test in backtests.items()
-        if test.wape is not None and (test.origins >= LEAST_ERRORS or model == "naive")
+        if test.wape is not None and (test.origins >= MIN_ERRORS or model == "naive")
     }
     return Evaluation(series, backtests, min(scores, key=scores.__getitem__) if scores else "naive")
 
 
 def evaluations(actuals: pl.DataFrame) -> tuple[dict[Cell, Evaluation], date | None]:
-    """Every cell's evaluation, and the last whole month (None: there is none).
+    """Return every cell's evaluation, and the last complete month (None if there is none).
 
-    `actuals`: month, channel, territory_id, revenue; whole months with orders. Months in between without orders count
-    as zero; a series begins with its first order.
+    `actuals`: month, channel, territory_id, revenue; complete months with orders. Months without orders in between
+    count as zero; a series begins with its first order.
     """
     if actuals.is_empty():
         return {}, None

@@ -1,5 +1,5 @@
--- Grain: one quota of a sales person, which holds from its date to the person's next one.
--- Sales are the subtotals of the orders that name the person, in the period, up to as_of.
+-- Grain: one quota of a sales person, valid from its date until the person's next one.
+-- Sales are the subtotals of the person's orders in that period, up to as_of.
 with quotas as (
     select
         q.BusinessEntityID as sales_person_id,

@@ -1,5 +1,5 @@
 -- Grain: one month, territory and channel with at least one order.
--- Growth compares with the same cell a year before, where both months are whole.
+-- Growth compares with the same cell a year before, if both months are complete.
 with cells as (
     select
         cast(date_trunc('month', order_date) as date) as month,

@@ -1,6 +1,6 @@
-"""The digests that people get by mail: each module words one of them as a `Bulletin`, from the published marts.
+"""The digests sent by mail: each module creates one as a `Bulletin`, from the published marts.
 
-`bulletin` makes a letter of it, `DIGESTS` names them all. Who gets which, and when, is a matter of the routes.
+`DIGESTS` lists them all. The routes define who receives which digest and when.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from adventureworks.warehouse.postgres import Connection
 
 @dataclass(frozen=True)
 class Digest:
-    """One digest: the mart whose new version makes it due, and the module that words it."""
+    """A digest: the mart whose new version makes it due, and the module that creates it."""
 
     mart: str
     module: str
 
     def bulletin(self, connection: Connection, language: Language) -> Bulletin | None:
-        """What it says now; None where there is nothing to tell."""
+        """Return its current content, or None if there is nothing to report."""
         found: Bulletin | None = import_module(self.module).bulletin(connection, language)
         return found
 
     def message(self, connection: Connection, language: Language, ui_url: str = "") -> RenderedMessage | None:
-        """The same, ready to be sent."""
+        """Return its current content as a rendered message, or None if there is nothing to report."""
         found = self.bulletin(connection, language)
         return render(found, language, ui_url) if found else None
 
@@ -42,17 +42,17 @@ DIGESTS: Mapping[str, Digest] = {
 }
 
 
-def digest_called(name: str) -> Digest:
-    """The digest of this name. Raises PlatformError if there is none."""
+def digest_named(name: str) -> Digest:
+    """Return the digest with this name. Raises PlatformError if there is none."""
     check_names([name])
     return DIGESTS[name]
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raises PlatformError if routes name a digest that there is not."""
+    """Raise PlatformError if the routes name an unknown digest."""
     unknown = sorted(set(names) - set(DIGESTS))
     if unknown:
         raise PlatformError(
-            f"The routes name a digest that there is not: {', '.join(unknown)}. There are {', '.join(DIGESTS)}.",
+            f"The routes name an unknown digest: {', '.join(unknown)}. Known digests: {', '.join(DIGESTS)}.",
             "Correct the file that ADVENTUREWORKS_ROUTES names, then: adventureworks doctor",
         )

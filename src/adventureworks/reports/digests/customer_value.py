@@ -1,4 +1,4 @@
-"""What the customers are worth, who is leaving, and how sure that is. No name of a person."""
+"""Customer value and churn. The digest contains no personal names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
 from adventureworks.warehouse.postgres import Connection
 
-MOST_CUSTOMERS = 10
+MAX_CUSTOMERS = 10
 
 _SEGMENTS = """
     select segment, count(*), sum(monetary), sum(clv_52w) from marts.customer_value
@@ -29,7 +29,7 @@ _AT_RISK = """
 
 
 def bulletin(connection: Connection, language: Language) -> Bulletin | None:
-    """The digest; None while there is no customer."""
+    """Return the digest, or None if there are no customers."""
     text = language.text
     segments = connection.execute(_SEGMENTS).fetchall()
     if not segments:
@@ -40,22 +40,22 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
         Figure(
             channels[channel],
             language.short_money(value),
-            text("expected of {count} customers in 52 weeks", count=language.number(count)),
+            text("expected from {count} customers in 52 weeks", count=language.number(count)),
         )
         for channel, count, value in connection.execute(_CHANNELS).fetchall()
     ]
     for channel, churned, counted, at_risk in connection.execute(_CHURN).fetchall():
         figures.append(
             Figure(
-                text("Lost, {channel}", channel=channels[channel].lower()),
+                text("Churn, {channel}", channel=channels[channel].lower()),
                 language.percent(Decimal(churned) / counted if counted else None),
-                text("{count} more are at risk", count=language.number(at_risk)),
+                text("{count} more at risk", count=language.number(at_risk)),
             )
         )
     names: dict[str, str] = _segment_names(language)
     return Bulletin(
         title=text("Customers as of {day}", day=language.day(as_of[0] if as_of else None)),
-        about=text("What customers are expected to bring in the next 52 weeks: margin, discounted."),
+        about=text("Discounted margin expected from customers over the next 52 weeks."),
         figures=tuple(figures),
         listings=(
             Listing(
@@ -72,19 +72,19 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
                 ),
             ),
             Listing(
-                text("At risk, with the most to lose"),
-                (text("Customer"), text("Channel"), text("Expected in 52 weeks"), text("Days silent")),
+                text("Most valuable customers at risk"),
+                (text("Customer"), text("Channel"), text("Expected in 52 weeks"), text("Days since last order")),
                 tuple(
                     (str(customer), channels[channel], language.money(value), language.number(silent))
-                    for customer, channel, value, silent in connection.execute(_AT_RISK, (MOST_CUSTOMERS,)).fetchall()
+                    for customer, channel, value, silent in connection.execute(_AT_RISK, (MAX_CUSTOMERS,)).fetchall()
                 ),
-                texts=2,
+                text_columns=2,
             ),
         ),
         chart=bars(
             [(names.get(s) or str(s), value) for s, _, _, value in segments if value is not None], language, width=380
         ),
-        chart_text=text("Expected margin of each segment."),
+        chart_text=text("Expected margin by segment."),
         command="adventureworks sql \"select * from marts.customer_churn where status = 'at_risk'\"",
         page="dashboard/overview",
     )

@@ -1,4 +1,4 @@
-"""The newest business day: what was sold, against the usual, and how the month stands."""
+"""Sales of the latest business day, compared with the usual level, and of the month to date."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adventureworks.warehouse.postgres import Connection
 
 WEEKS = 4
 CHART_DAYS = 56
-MOST_PRODUCTS = 5
+MAX_PRODUCTS = 5
 
 _DAYS = """
     select order_date, channel, sum(orders), sum(revenue) from marts.daily_sales
@@ -39,13 +39,13 @@ _PRODUCTS = """
 
 
 def bulletin(connection: Connection, language: Language) -> Bulletin | None:
-    """The digest of the newest day with orders."""
+    """Return the digest of the latest day with orders, or None if there are no orders."""
     row = connection.execute("select max(order_date) from marts.daily_sales").fetchone()
     if row is None or row[0] is None:
         return None
     day: date = row[0]
     text = language.text
-    values = {"day": day, "since": day - timedelta(days=CHART_DAYS - 1), "most": MOST_PRODUCTS, **_to_date(day)}
+    values = {"day": day, "since": day - timedelta(days=CHART_DAYS - 1), "most": MAX_PRODUCTS, **_to_date(day)}
     days = connection.execute(_DAYS, values).fetchall()
     to_date, before = connection.execute(_TO_DATE, values).fetchone() or (Decimal(0), Decimal(0))
     withheld = connection.execute("select count(*) from staging.withheld_order").fetchone()
@@ -55,17 +55,17 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
         Figure(
             text("Month to date"),
             language.short_money(to_date),
-            text("{change} on the same days of the month before", change=change),
+            text("{change} from the same days of the month before", change=change),
         )
     )
     total = sum((revenue for when, _, _, revenue in days if when == day), Decimal(0))
     notes = []
     if withheld and withheld[0]:
-        notes.append(text("{count} orders are held back by the gate.", count=language.number(withheld[0])))
+        notes.append(text("Orders withheld by the quality checks: {count}.", count=language.number(withheld[0])))
     return Bulletin(
-        title=text("Sales of {day}", day=language.day(day)),
+        title=text("Sales on {day}", day=language.day(day)),
         about=text(
-            "Revenue of {amount} in all, after discounts, without tax and freight.", amount=language.money(total)
+            "Total revenue of {amount}, after discounts, excluding tax and freight.", amount=language.money(total)
         ),
         figures=tuple(figures),
         listings=(
@@ -82,14 +82,14 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
         ),
         notes=tuple(notes),
         chart=daily_revenue([(when, channel, revenue) for when, channel, _, revenue in days], language),
-        chart_text=text("Revenue of each of the last {count} days, by channel.", count=str(CHART_DAYS)),
+        chart_text=text("Daily revenue of the last {count} days, by channel.", count=str(CHART_DAYS)),
         command=f"adventureworks sql \"select * from marts.daily_sales where order_date = '{day}'\"",
         page="dashboard/overview",
     )
 
 
 def _figure(days: Sequence[tuple[Any, ...]], day: date, channel: str, language: Language) -> Figure:
-    """Revenue, orders and order value of a channel, against the same weekday of the weeks before."""
+    """Return revenue, orders and order value of a channel, compared with the same weekday of previous weeks."""
     sold = {when: (orders, revenue) for when, of, orders, revenue in days if of == channel}
     orders, revenue = sold.get(day, (0, Decimal(0)))
     usual = sum((sold.get(day - timedelta(weeks=week), (0, Decimal(0)))[1] for week in range(1, WEEKS + 1)), Decimal(0))
@@ -99,7 +99,7 @@ def _figure(days: Sequence[tuple[Any, ...]], day: date, channel: str, language: 
     if not orders:
         return Figure(name, language.short_money(revenue), text("No orders"))
     note = text(
-        "{orders} orders of {value} each; {change} on the usual {weeks} weeks",
+        "Orders: {orders}, average {value}; {change} from the {weeks}-week average",
         orders=language.number(orders),
         value=language.money(revenue / orders),
         change=language.change(revenue / mean - 1 if mean else None),

@@ -1,4 +1,4 @@
-"""How good the data is: scores, what fails, what changed since the run before, what is open and whose it is."""
+"""Data quality: scores, failing rules, changes since the previous run, and open incidents with their owners."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from adventureworks.texts import Language
 from adventureworks.texts.terms import dimension_name
 from adventureworks.warehouse.postgres import Connection
 
-MOST_RULES, MOST_OTHERS = 50, 25
-"""The worst ones: mail programs cut off what is longer than about 100 kB."""
+MAX_RULES, MAX_OTHERS = 50, 25
+"""Rows shown, the worst first: mail clients truncate mails above about 100 kB."""
 
 _NEWEST = "run_number = (select max(run_number) from marts.data_quality)"
 _SCORES = f"""
@@ -27,7 +27,7 @@ _WAITING = """
 
 
 def bulletin(connection: Connection, language: Language) -> Bulletin | None:
-    """The digest of the newest run; None before the first."""
+    """Return the digest of the latest run, or None before the first one."""
     text = language.text
     scores = connection.execute(_SCORES).fetchall()
     if not scores:
@@ -40,11 +40,11 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
     listings = [
         Listing(
             text("Scores"),
-            (text("Dimension"), text("Share of checks that pass")),
+            (text("Dimension"), text("Share of checks passed")),
             tuple((dimension_name(name, language), language.percent(score, 2)) for name, score, _ in scores),
         ),
         Listing(
-            text("Rules that fail"),
+            text("Failing rules"),
             (text("Table"), text("Rule"), text("Rows"), text("Of"), text("Change")),
             tuple(
                 (
@@ -56,31 +56,31 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
                 )
                 for table, rule, failed, checked, change in failing
             ),
-            texts=2,
-            most=MOST_RULES,
+            text_columns=2,
+            max_rows=MAX_RULES,
         ),
     ]
     if incidents:
         rows = tuple((one.asset, one.rule, one.owner, one.status, language.moment(one.first_seen)) for one in incidents)
         columns = (text("Table"), text("Rule"), text("Owner"), text("Status"), text("Since"))
-        listings.append(Listing(text("Open incidents"), columns, rows, texts=5, most=MOST_OTHERS))
+        listings.append(Listing(text("Open incidents"), columns, rows, text_columns=5, max_rows=MAX_OTHERS))
     if waiting:
         listings.append(
             Listing(
                 text("Rows in quarantine"),
                 (text("Table"), text("Rule"), text("Rows")),
                 tuple((asset, rule, language.number(count)) for asset, rule, count in waiting),
-                texts=2,
-                most=MOST_OTHERS,
+                text_columns=2,
+                max_rows=MAX_OTHERS,
             )
         )
     return Bulletin(
-        title=text("Data quality of {day}", day=language.day(as_of[0] if as_of else None)),
-        about=text("What the checks of all tables found, worst first."),
+        title=text("Data quality on {day}", day=language.day(as_of[0] if as_of else None)),
+        about=text("Results of the checks on all tables, the worst first."),
         figures=(
             Figure(text("Overall score"), language.percent(scores[0][2], 2)),
             Figure(
-                text("Rules that fail"),
+                text("Failing rules"),
                 language.number(len(failing)),
                 text("{count} worse than before", count=language.number(len(worse))),
             ),

@@ -1,4 +1,4 @@
-"""What is out of stock or runs low today, the most urgent first."""
+"""Products that are out of stock or low, the most urgent first."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
 from adventureworks.warehouse.postgres import Connection
 
-MOST_ROWS = 80
-"""Mail programs cut off what is longer than about 100 kB."""
+MAX_ROWS = 80
+"""Mail clients truncate mails above about 100 kB."""
 
 _STATES = "select state, count(*) from marts.inventory_status group by state"
 _LOW = """
@@ -18,7 +18,7 @@ _LOW = """
 
 
 def bulletin(connection: Connection, language: Language) -> Bulletin | None:
-    """The digest; None where every product is well stocked."""
+    """Return the digest, or None if all products are well stocked."""
     text = language.text
     counts: dict[str, int] = dict(connection.execute(_STATES).fetchall())
     names = {"out": text("Out of stock"), "reorder": text("To reorder"), "low": text("Below safety stock")}
@@ -27,12 +27,12 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
         return None
     as_of = connection.execute("select max(as_of) from marts.inventory_status").fetchone()
     return Bulletin(
-        title=text("Stock of {day}", day=language.day(as_of[0] if as_of else None)),
-        about=text("{count} products need attention.", count=language.number(len(rows))),
+        title=text("Stock on {day}", day=language.day(as_of[0] if as_of else None)),
+        about=text("Products that need attention: {count}.", count=language.number(len(rows))),
         figures=tuple(Figure(name, language.number(counts.get(state, 0))) for state, name in names.items()),
         listings=(
             Listing(
-                text("What to do first"),
+                text("Most urgent first"),
                 (
                     text("Product"),
                     text("State"),
@@ -54,11 +54,11 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
                     )
                     for product, product_id, state, on_hand, point, supply, on_order, suggested in rows
                 ),
-                texts=2,
-                most=MOST_ROWS,
+                text_columns=2,
+                max_rows=MAX_ROWS,
             ),
         ),
-        notes=(text("Days of supply: stock on hand divided by what was sold and used a day over the last 90 days."),),
+        notes=(text("Days of supply: stock on hand divided by average daily sales and usage over the last 90 days."),),
         command="adventureworks sql \"select * from marts.inventory_status where state in ('out', 'reorder', 'low')\"",
         page="dashboard/overview",
     )

@@ -1,4 +1,4 @@
-"""The mail that brings the report of a month that is over, or says what a restated or withdrawn one changes."""
+"""The mails that deliver the report of a completed month, or announce restated and withdrawn reports."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from adventureworks.reports.delivery import KINDS, Change, Delivery
 from adventureworks.reports.month import Month, first_day
 from adventureworks.texts import Language
 
-LARGEST_MAIL_BYTES = 10_000_000
-"""Of all attachments together, as a mail carries them."""
-MOST_NAMED = 3
-"""More months than this are told as from and to."""
+MAX_MAIL_BYTES = 10_000_000
+"""Limit for all attachments together, in their encoded size."""
+MAX_NAMED = 3
+"""More months than this are given as a range."""
 PAGE = "dashboard/reports"
-WHERE_ORDERS_WENT = "adventureworks status fact_sales"
+STATUS_OF_SALES = "adventureworks status fact_sales"
 
 
 @dataclass(frozen=True)
-class Filed:
-    """The files of a month in one language, and where each is kept."""
+class ReportFiles:
+    """The files of a month in one language, with their locations."""
 
     language: str
     files: tuple[Attachment, ...]
@@ -32,46 +32,48 @@ def message(
     delivery: Delivery,
     found: Month,
     language: Language,
-    filed: Filed,
+    filed: ReportFiles,
     ui_url: str = "",
     refreshed: Sequence[str] = (),
 ) -> RenderedMessage:
-    """The report as a letter; files that would make it larger than 10 MB stay where they are, and it says where.
+    """Render the mail for a report. Files that would exceed 10 MB are not attached; the mail gives their location.
 
-    `refreshed` are months that were filed anew only because they are compared with this one.
+    `refreshed` are months that were filed again only because they are compared with this one.
     """
-    fits = sum(_size_in_mail(file.content) for file in filed.files) < LARGEST_MAIL_BYTES
-    lacks = [language.text("A file of this report could not be made yet; it is filed as soon as it can be.")]
+    fits = sum(_size_in_mail(file.content) for file in filed.files) < MAX_MAIL_BYTES
+    incomplete = [
+        language.text("A file of this report could not be created yet; it will be filed as soon as possible.")
+    ]
     notes = [
         _where(filed, language, fits, ui_url),
-        *(lacks if len(filed.files) < len(KINDS) else []),
+        *(incomplete if len(filed.files) < len(KINDS) else []),
         *_refreshed(refreshed, language),
     ]
-    told = _bulletin(delivery, found, language, notes)
-    return render(told, language, ui_url, attachments=filed.files if fits else ())
+    bulletin = _bulletin(delivery, found, language, notes)
+    return render(bulletin, language, ui_url, attachments=filed.files if fits else ())
 
 
 def withdrawal(
     delivery: Delivery, language: Language, ui_url: str = "", refreshed: Sequence[str] = ()
 ) -> RenderedMessage:
-    """The letter about a month of which nothing counts any more."""
+    """Render the mail for a month none of whose orders counts any more."""
     text = language.text
-    told = Bulletin(
-        title=text("The report of {month} was withdrawn", month=language.month(first_day(delivery.month))),
-        about=text("None of its orders counts any more: they were cancelled, deleted or moved to another month."),
+    bulletin = Bulletin(
+        title=text("The report for {month} was withdrawn", month=language.month(first_day(delivery.month))),
+        about=text("None of its orders count any more: they were cancelled, deleted or moved to another month."),
         figures=(),
         listings=(_changed(delivery, language),),
         notes=tuple(_refreshed(refreshed, language)),
-        command=WHERE_ORDERS_WENT,
+        command=STATUS_OF_SALES,
         page=PAGE,
     )
-    return render(told, language, ui_url)
+    return render(bulletin, language, ui_url)
 
 
 def summary(
     deliveries: Sequence[Delivery], language: Language, ui_url: str = "", refreshed: Sequence[str] = ()
 ) -> RenderedMessage:
-    """One letter about many months that were restated or withdrawn."""
+    """Render one mail for several months that were restated or withdrawn."""
     text = language.text
     rows = []
     for delivery in deliveries:
@@ -84,28 +86,28 @@ def summary(
             )
         )
     columns = (text("Month"), text("Revenue"), text("Gross profit"))
-    kept = [delivery.month for delivery in deliveries if delivery.status != "withdrawn"]
-    told = Bulletin(
+    restated = [delivery.month for delivery in deliveries if delivery.status != "withdrawn"]
+    bulletin = Bulletin(
         title=text("{count} months were restated", count=language.number(len(deliveries))),
-        about=text("Their figures changed after they were reported. The new reports are in place of the old ones."),
+        about=text("Their figures changed after they were reported. The new reports replace the old ones."),
         figures=(),
         listings=(Listing(text("What changed"), columns, tuple(rows)),),
         notes=tuple(_refreshed(refreshed, language)),
-        command=_report_of(kept[-1], language) if kept else WHERE_ORDERS_WENT,
+        command=_report_command(restated[-1], language) if restated else STATUS_OF_SALES,
         page=PAGE,
     )
-    return render(told, language, ui_url)
+    return render(bulletin, language, ui_url)
 
 
 def _bulletin(delivery: Delivery, found: Month, language: Language, notes: Sequence[str]) -> Bulletin:
     text, total = language.text, found.total
     month = language.month(found.month)
     restated = delivery.status == "restated"
-    title = text("{month} was restated", month=month) if restated else text("Report of {month}", month=month)
+    title = text("{month} was restated", month=month) if restated else text("Report for {month}", month=month)
     about = (
-        text("Its figures changed after it was reported. This report is in place of the old one.")
+        text("Its figures changed after it was reported. This report replaces the old one.")
         if restated
-        else text("The month is over, and its figures are in.")
+        else text("The month is over and its figures are complete.")
     )
     return Bulletin(
         title=title,
@@ -114,7 +116,7 @@ def _bulletin(delivery: Delivery, found: Month, language: Language, notes: Seque
             Figure(
                 text("Revenue"),
                 language.short_money(total.now.revenue),
-                text("{change} on the year before", change=language.change(total.yearly_growth)),
+                text("{change} from the year before", change=language.change(total.yearly_growth)),
             ),
             Figure(
                 text("Gross profit"),
@@ -125,43 +127,48 @@ def _bulletin(delivery: Delivery, found: Month, language: Language, notes: Seque
         ),
         listings=(_changed(delivery, language) if restated else _regions(found, language),),
         notes=tuple(notes),
-        command=_report_of(delivery.month, language),
+        command=_report_command(delivery.month, language),
         page=PAGE,
     )
 
 
-def _where(filed: Filed, language: Language, attached: bool, ui_url: str) -> str:
-    """Where the files are: with the mail, on the dashboard, or, where no link can be given, in a folder."""
+def _where(filed: ReportFiles, language: Language, attached: bool, ui_url: str) -> str:
+    """Return where the files are: attached, on the dashboard, or in a folder if the UI's address is unknown."""
     text = language.text
     if attached and filed.language == language.code:
         return text("The workbook and the PDF are attached.")
     if attached:
         return text(
-            "The workbook and the PDF are attached in {language}: reports are not made in your language.",
-            language=language.name_of(filed.language),
+            "The workbook and the PDF are attached in {language}: reports are not available in your language.",
+            language=language.language_name(filed.language),
         )
     if ui_url:
-        return text("The files are too large for a mail. They are on the dashboard.")
-    return text("The files are too large for a mail. They are here: {places}", places=", ".join(filed.places))
+        return text("The files are too large to attach. They are on the dashboard.")
+    return text("The files are too large to attach. They are here: {places}", places=", ".join(filed.places))
 
 
 def _size_in_mail(content: bytes) -> int:
-    """Base64 makes four bytes of three, in lines of 76 and a line break."""
+    """Return the size in Base64: four bytes for every three, with a line break after every 76."""
     encoded = (len(content) + 2) // 3 * 4
     return encoded + encoded // 76 * 2
 
 
 def _refreshed(months: Sequence[str], language: Language) -> list[str]:
-    """The line about months whose own figures are the same."""
+    """Return a note about months that were filed again although their own figures are unchanged."""
     if not months:
         return []
     text, names = language.text, [language.month(first_day(month)) for month in months]
-    if len(names) > MOST_NAMED:
-        told = text("{count} from {first} to {last}", count=language.number(len(names)), first=names[0], last=names[-1])
+    if len(names) > MAX_NAMED:
+        shown = text(
+            "{count} months from {first} to {last}",
+            count=language.number(len(names)),
+            first=names[0],
+            last=names[-1],
+        )
     else:
-        told = ", ".join(names)
+        shown = ", ".join(names)
     return [
-        text("Filed anew with figures of their own unchanged, since they are compared with it: {months}.", months=told)
+        text("Also filed again, because their comparisons changed (their own figures did not): {months}.", months=shown)
     ]
 
 
@@ -171,14 +178,14 @@ def _changed(delivery: Delivery, language: Language) -> Listing:
         (change.name or text("Total"), _measure(change, language), _moved(change, language))
         for change in delivery.changes
     ) or ((text("Only within regions and categories: products, discounts or costs"), "", ""),)
-    return Listing(text("What changed"), (text("Name"), text("Figure"), text("From and to")), rows, texts=2)
+    return Listing(text("What changed"), (text("Name"), text("Figure"), text("Before and after")), rows, text_columns=2)
 
 
 def _regions(found: Month, language: Language) -> Listing:
     text = language.text
     return Listing(
         text("By region"),
-        (text("Territory"), text("Revenue"), text("Gross profit"), text("Change on the year before")),
+        (text("Territory"), text("Revenue"), text("Gross profit"), text("Change from the year before")),
         tuple(
             (
                 line.name,
@@ -199,5 +206,5 @@ def _moved(change: Change | None, language: Language) -> str:
     return "" if change is None else f"{language.money(change.before, 2)} → {language.money(change.after, 2)}"
 
 
-def _report_of(month: str, language: Language) -> str:
+def _report_command(month: str, language: Language) -> str:
     return f"adventureworks report {month} --lang {language.code}"

@@ -1,4 +1,4 @@
-"""What each customer is worth: scores and segment, and what may be expected of him in the next 52 weeks."""
+"""Customer value: the scores and segment of each customer, and the orders and margin expected in the next 52 weeks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EXPECTED = ("probability_alive", "expected_orders_52w", "clv_52w")
 
 
 def compute(read: Read, as_of: date) -> pl.DataFrame:
-    """One row per customer with an order up to the business date."""
+    """Return one row per customer with an order up to the business date."""
     orders = _in_one_channel(read("orders"))
     channels = [
         _online(orders.filter(channel="online"), as_of),
@@ -29,14 +29,14 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
 
 
 def _in_one_channel(orders: pl.DataFrame) -> pl.DataFrame:
-    """A customer who bought in both channels counts, with all orders, in that of the last one."""
+    """Return the orders, with all orders of a customer in the channel of the last one."""
     last = orders.sort("order_date", "channel").group_by("customer_id").agg(pl.col("channel").last())
     return orders.drop("channel").join(last, on="customer_id")
 
 
 def _online(orders: pl.DataFrame, as_of: date) -> pl.DataFrame:
     customers = snapshot(orders, as_of)
-    verdict = holdout.judge(orders, as_of)
+    verdict = holdout.compare(orders, as_of)
     if verdict.publishes_model:
         fitted = bg_nbd.fit(*holdout.history(customers, as_of))
         if fitted.is_degenerate:
@@ -56,12 +56,12 @@ def _online(orders: pl.DataFrame, as_of: date) -> pl.DataFrame:
 
 
 def _by_cell(orders: pl.DataFrame, customers: pl.DataFrame, as_of: date) -> pl.DataFrame:
-    """What the customers did in the last 52 weeks who were in the same cell before them."""
+    """Return the expectations from the last 52 weeks of customers who were in the same cell before that period."""
     before = snapshot(orders, as_of - holdout.YEAR)
     if before.is_empty():
         return customers.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in _EXPECTED)
-    learnt = holdout.outcomes(orders, before, as_of - holdout.YEAR)
-    return holdout.cell_means(learnt, customers).rename(
+    training = holdout.outcomes(orders, before, as_of - holdout.YEAR)
+    return holdout.cell_means(training, customers).rename(
         {
             "share_that_ordered": "probability_alive",
             "expected_orders": "expected_orders_52w",
@@ -71,7 +71,7 @@ def _by_cell(orders: pl.DataFrame, customers: pl.DataFrame, as_of: date) -> pl.D
 
 
 def _by_model(orders: pl.DataFrame, customers: pl.DataFrame, as_of: date) -> pl.DataFrame:
-    """BG/NBD for the orders of the coming weeks, Gamma-Gamma for their revenue, the channel's margin of it."""
+    """Return the expectations from BG/NBD for orders, Gamma-Gamma for their revenue, and the channel's margin."""
     history = holdout.history(customers, as_of)
     fitted = bg_nbd.fit(*history)
     revenue, margin = (float(orders[name].sum()) for name in ("revenue", "margin"))
@@ -87,7 +87,7 @@ def _by_model(orders: pl.DataFrame, customers: pl.DataFrame, as_of: date) -> pl.
 
 
 def _value_of_an_order(orders: pl.DataFrame, customers: pl.DataFrame) -> np.ndarray:
-    """Revenue to be expected of an order day of each customer; the mean of all where the model has no maximum."""
+    """Return the expected revenue of an order day of each customer; the overall mean if the model has no maximum."""
     first = customers.select("customer_id", "first_day")
     repeated = (
         orders.join(first, on="customer_id")
@@ -105,7 +105,7 @@ def _value_of_an_order(orders: pl.DataFrame, customers: pl.DataFrame) -> np.ndar
 
 
 def _resellers(orders: pl.DataFrame, as_of: date) -> pl.DataFrame:
-    """The trailing four quarters: what a reseller ordered is what may be expected again."""
+    """Return the expectations for resellers: the same orders and margin as in the trailing four quarters."""
     trailing = (
         orders.filter(pl.col("order_date") > pl.lit(as_of).dt.offset_by("-12mo"))
         .group_by("customer_id")

@@ -1,6 +1,6 @@
 """BG/NBD: how often customers without a contract buy, and whether they still do (Fader, Hardie and Lee 2005).
 
-A customer is known by x repeat purchases, the time t_x of the last one and the time T since the first, in weeks.
+A customer is described by x repeat purchases, the time t_x of the last one and the time T since the first, in weeks.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ Floats = np.ndarray
 
 
 def fit(x: Floats, t_x: Floats, age: Floats) -> Fit:
-    """The parameters r, alpha, a, b. Customers who look alike are counted, not repeated."""
+    """Fit the parameters r, alpha, a, b. Customers with equal histories are grouped, which is faster."""
     rows, counts = np.unique(np.column_stack([x, t_x, age]), axis=0, return_counts=True)
     x, t_x, age = rows.T
 
     def log_likelihood(parameters: Floats) -> float:
         r, alpha, a, b = parameters
         known = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + betaln(a, b + x) - betaln(a, b)
-        # The two ways to have fallen silent: still alive, or gone after the last purchase.
+        # The two explanations for no purchases since: still alive, or gone after the last purchase.
         alive = -(r + x) * np.log(alpha + age)
         gone = np.log(a) - np.log(b + np.maximum(x, 1) - 1) - (r + x) * np.log(alpha + t_x)
         return float(counts @ (known + np.where(x > 0, np.logaddexp(alive, gone), alive)))
@@ -30,17 +30,17 @@ def fit(x: Floats, t_x: Floats, age: Floats) -> Fit:
 
 
 def probability_alive(fitted: Fit, x: Floats, t_x: Floats, age: Floats) -> Floats:
-    """The probability that a customer still buys at all."""
+    """Return the probability that each customer still buys at all."""
     r, alpha, a, b = fitted.parameters
     odds = np.where(x > 0, a / (b + np.maximum(x, 1) - 1) * ((alpha + age) / (alpha + t_x)) ** (r + x), 0.0)
     return 1 / (1 + odds)
 
 
 def expected_purchases(fitted: Fit, weeks: float, x: Floats, t_x: Floats, age: Floats) -> Floats:
-    """Purchases to be expected of a customer in the next weeks."""
+    """Return the expected number of purchases of each customer in the next weeks."""
     r, alpha, a, b = fitted.parameters
     if abs(a - 1) < 1e-6:
-        a = 1 + 1e-6  # The formula has a removable gap there.
+        a = 1 + 1e-6  # The formula has a removable singularity there.
     hyper = hyp2f1(r + x, b + x, a + b + x - 1, weeks / (alpha + age + weeks))
     unconditional = (a + b + x - 1) / (a - 1) * (1 - ((alpha + age) / (alpha + age + weeks)) ** (r + x) * hyper)
     return unconditional * probability_alive(fitted, x, t_x, age)

@@ -1,4 +1,4 @@
-"""Gamma-Gamma: what a purchase of a customer is worth on average (Fader and Hardie 2013)."""
+"""Gamma-Gamma: the average value of a customer's purchases (Fader and Hardie 2013)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Floats = np.ndarray
 
 
 def fit(x: Floats, mean_value: Floats) -> Fit:
-    """The parameters p, q, v from customers with x > 0 repeat purchases and their mean value."""
+    """Fit the parameters p, q, v to customers with x > 0 repeat purchases and their mean value."""
     rows, counts = np.unique(np.column_stack([x, mean_value]), axis=0, return_counts=True)
     x, m = rows.T
 
@@ -32,6 +32,6 @@ def fit(x: Floats, mean_value: Floats) -> Fit:
 
 
 def expected_value(fitted: Fit, x: Floats, mean_value: Floats) -> Floats:
-    """The value of a future purchase, between the customer's own mean and that of all; x may be 0."""
+    """Return the expected value of a purchase, between the customer's own mean and that of all; x may be 0."""
     p, q, v = fitted.parameters
     return p * (v + x * mean_value) / (p * x + q - 1)

@@ -1,4 +1,4 @@
-"""Maximum likelihood for positive parameters: bounded, from a fixed start, so that the same data give the same fit."""
+"""Maximum likelihood for positive parameters: bounded, and from a fixed start, so that equal data give equal fits."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-LEAST, MOST = 1e-4, 1e4
-"""Bounds of every parameter; a fit that ends at one of them has no maximum inside and says nothing."""
+LOWER_BOUND, UPPER_BOUND = 1e-4, 1e4
+"""Bounds of every parameter; a fit that ends at one of them has no maximum inside and is unusable."""
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,17 @@ class Fit:
 
     @property
     def is_degenerate(self) -> bool:
-        """Whether the optimiser failed, or a parameter ran to its bound."""
-        return not self.converged or any(not 2 * LEAST < value < MOST / 2 for value in self.parameters)
+        """Whether the optimiser failed, or a parameter ended near a bound."""
+        return not self.converged or any(not 2 * LOWER_BOUND < value < UPPER_BOUND / 2 for value in self.parameters)
 
 
 def maximise(log_likelihood: Callable[[np.ndarray], float], parameters: int) -> Fit:
-    """Maximises over the logarithms of the parameters by L-BFGS-B, from all parameters equal to 1."""
+    """Maximise over the logarithms of the parameters with L-BFGS-B, starting with all parameters equal to 1."""
 
     def loss(logs: np.ndarray) -> float:
         return -log_likelihood(np.exp(logs))
 
-    bounds = [(np.log(LEAST), np.log(MOST))] * parameters
+    bounds = [(np.log(LOWER_BOUND), np.log(UPPER_BOUND))] * parameters
     found = minimize(
         loss, np.zeros(parameters), method="L-BFGS-B", bounds=bounds, options={"maxiter": 500, "ftol": 1e-13}
     )

@@ -10,7 +10,7 @@ CELL = ("r_score", "f_score", "m_score")
 
 
 def snapshot(orders: pl.DataFrame, at: date) -> pl.DataFrame:
-    """The customers of one channel as they were known at a date, with their scores.
+    """Return the customers of one channel as known at a date, with their scores.
 
     `orders`: customer_id, order_date, orders, revenue, margin, one row per customer and day. Returns customer_id,
     first_day, last_day, recency_days, frequency (distinct order days), monetary, and the scores from 1 to 5.
@@ -34,13 +34,13 @@ def snapshot(orders: pl.DataFrame, at: date) -> pl.DataFrame:
 
 
 def _quintile(worse_when_larger: pl.Expr) -> pl.Expr:
-    """5 for the best fifth: 5 less the whole fifths of customers who are strictly better; ties get the better score."""
+    """Return 5 minus the number of full fifths of the customers that are strictly better; ties get the better score."""
     better = worse_when_larger.rank("min").cast(pl.Int64) - 1
     return 5 - (5 * better) // pl.len().cast(pl.Int64)
 
 
 def segment() -> pl.Expr:
-    """The first segment whose condition the scores meet."""
+    """Return the first segment whose condition the scores meet."""
     r, f = pl.col("r_score"), pl.col("f_score")
     return (
         pl.when((r >= 4) & (f >= 4))

@@ -1,4 +1,4 @@
-"""What each special offer sold, cost and brought, by category of the product."""
+"""What each special offer sold, cost and earned, by product category."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adventureworks.marts.quality.campaign_performance.uplift import NORMAL_95, 
 
 BEFORE = timedelta(weeks=8)
 NO_CAMPAIGN = ("No Discount", "Volume Discount")
-"""Types of offers without a period of their own: there is no before."""
+"""Types of offers without a period of their own, and so without a period before it."""
 
 SUMS = ("lines", "units", "revenue", "discount_cost", "profit")
 _NOTHING = dict.fromkeys(
@@ -30,7 +30,7 @@ _NOTHING = dict.fromkeys(
 
 
 def compute(read: Read, as_of: date) -> pl.DataFrame:
-    """One row per offer and category of the products sold under it; an offer that sold nothing has one row."""
+    """Return one row per offer and category of the products sold under it; an offer that sold nothing has one row."""
     offers, sales = read("offers"), read("sales")
     ordinary = offers.filter(pl.col("offer_type").is_in(NO_CAMPAIGN))["special_offer_id"]
     promoted = sales.filter(~pl.col("special_offer_id").is_in(ordinary.implode()))
@@ -71,12 +71,12 @@ def _campaign(
     promoted: pl.DataFrame,
     as_of: date,
 ) -> dict[str, Any]:
-    """The offer's sales in a category against what the same products would have sold."""
+    """Return the offer's sales in a category, compared with what the same products would have sold without it."""
     first, last = offer["first_day"], min(offer["last_day"], as_of)
     during = pl.col("order_date").is_between(first, last)
     before = pl.col("order_date").is_between(first - BEFORE, first - timedelta(days=1))
     busy = promoted.filter(before | during).select("product_id", "channel").unique()
-    # A sum of the parts is known only if each part is.
+    # The total is known only if every part is.
     parts: list[tuple[Baseline, int, float]] = []
     for channel, subcategory in sorted(lines.select("channel", "subcategory_id").unique().rows()):
         here = pl.col("channel").eq(channel) & pl.col("subcategory_id").eq(subcategory)
@@ -110,7 +110,7 @@ def _campaign(
 
 
 def _sold(sales: pl.DataFrame, before: pl.Expr, during: pl.Expr) -> Sequence[Sold]:
-    """Units of each product in the two periods."""
+    """Return the units of each product in the two periods."""
     products = sales.group_by("product_id").agg(
         pl.col("units").filter(before).sum().alias("before"), pl.col("units").filter(during).sum().alias("during")
     )

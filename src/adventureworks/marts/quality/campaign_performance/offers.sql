@@ -1,4 +1,4 @@
--- Grain: one special offer that began up to as_of.
+-- Grain: one special offer that began by as_of.
 select
     o.SpecialOfferID as special_offer_id,
     o.Type as offer_type,

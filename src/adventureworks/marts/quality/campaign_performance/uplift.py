@@ -1,8 +1,8 @@
-"""Difference in differences: what treated products sold more than they would have, judged by products left alone.
+"""Difference in differences: what treated products sold beyond expectation, judged by untreated products.
 
-Sales of the groups differ in size, and resellers book on a few days only, so the differences are taken on the
-logarithmic scale: treated products are expected to have grown by the same factor as the others, and the number of
-booking days in the two periods cancels out.
+The groups differ in size, and resellers book on a few days only, so the differences are taken on a logarithmic scale:
+treated products are expected to grow by the same factor as the others, and the number of booking days in the two
+periods cancels out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NORMAL_95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class Sold:
-    """Units of one product in the period before, and in that of the campaign."""
+    """Units of one product in the period before the campaign, and during it."""
 
     before: int
     during: int
@@ -25,17 +25,17 @@ class Sold:
 
 @dataclass(frozen=True)
 class Baseline:
-    """Units that the treated products would have sold without the campaign, and its variance (None: unknown)."""
+    """Units that the treated products would have sold without the campaign, and their variance (None: unknown)."""
 
     units: float
     variance: float | None
 
 
 def baseline(treated: Sequence[Sold], untreated: Sequence[Sold]) -> Baseline | None:
-    """The expected units of the treated products: those before, times the growth of the untreated ones.
+    """Return the expected units of the treated products: those before, times the growth of the untreated ones.
 
-    None where there is nothing to compare: no sales before, or no untreated sales in both periods. The variance is that
-    of the two logarithmic growths by a jackknife over products; it takes two products in each group.
+    None if there is nothing to compare: no sales before, or no untreated sales in one of the periods. The variance is
+    that of the two logarithmic growths, by a jackknife over products; it needs two products in each group.
     """
     before = sum(product.before for product in treated)
     growth = _growth(untreated)
@@ -48,13 +48,16 @@ def baseline(treated: Sequence[Sold], untreated: Sequence[Sold]) -> Baseline | N
 
 
 def _growth(products: Sequence[Sold]) -> float:
-    """Units during over units before; 0 where one of them is none."""
+    """Return units during divided by units before; 0 if either is zero."""
     before, during = sum(p.before for p in products), sum(p.during for p in products)
     return during / before if before else 0.0
 
 
 def _variance_of_log_growth(products: Sequence[Sold]) -> float | None:
-    """Delete-one jackknife (Efron and Stein 1981); None with fewer than two products, or where one is everything."""
+    """Return the delete-one jackknife variance (Efron and Stein 1981).
+
+    None with fewer than two products, or if one product makes up all sales of a period.
+    """
     sold = [product for product in products if product.before or product.during]
     left_out = [_growth([*sold[:place], *sold[place + 1 :]]) for place in range(len(sold))]
     if len(sold) < 2 or not all(left_out):

@@ -1,4 +1,4 @@
-"""How good the data is: every rule that was checked, known defects, missing values, duplicates and odd volumes."""
+"""Data quality: every rule that was checked, known defects, missing values, duplicates and unusual volumes."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import polars as pl
 
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.marts.models import Read
-from adventureworks.marts.quality.data_quality.anomalies import extraordinary
-from adventureworks.marts.quality.data_quality.duplicates import probably_twice
+from adventureworks.marts.quality.data_quality.anomalies import anomalous_months
+from adventureworks.marts.quality.data_quality.duplicates import probable_duplicates
 
 DEFECTS = ("sales_defects", "product_defects", "person_defects")
-MOST_KEYS = 3
+MAX_KEYS = 3
 WEIGHTS = {"error": 5, "warning": 2, "info": 0}
-"""How much a rule counts in a score. What is only noted does not lower it."""
+"""The weight of a rule in a score. Rules of severity `info` do not affect it."""
 
 _RULE = ("table_name", "rule", "dimension", "severity", "checked", "failed", "sample_keys")
 
 
 def compute(read: Read, as_of: date) -> pl.DataFrame:
-    """One row per rule, as this run finds it; earlier runs stay beside it."""
+    """Return one row per rule with this run's result; the rows of earlier runs stay published."""
     rules = [
         *_checks(read("checks")),
         *_contracts(read("contracts"), read("set_aside")),
         *_readings(read("readings")),
         *_volumes(read("volumes")),
-        _twice(read("persons")),
+        _duplicates(read("persons")),
     ]
     for name in DEFECTS:
         rules += [_defect(row) for row in read(name).iter_rows(named=True)]
@@ -45,7 +45,7 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
 
 
 def _with_scores(rules: pl.DataFrame) -> pl.DataFrame:
-    """The rules with the weighted pass rates of their dimension in the table, of their table, and of all."""
+    """Return the rules with three weighted pass rates: of their dimension in the table, of their table, and overall."""
     weight = pl.col("severity").replace_strict(WEIGHTS, return_dtype=pl.Int64) * pl.col("pass_rate").is_not_null()
     return rules.with_columns(
         dimension_score=_score(weight, "table_name", "dimension"),
@@ -58,7 +58,7 @@ _TYPES = {"checked": pl.Int64(), "failed": pl.Int64()}
 
 
 def _score(weight: pl.Expr, *group: str) -> pl.Expr:
-    """The mean of the pass rates, by weight, over a group of rules or all; NULL where none counts."""
+    """Return the weighted mean of the pass rates over a group of rules, or over all; NULL if none has a weight."""
     total, passed = weight.sum(), (weight * pl.col("pass_rate").fill_null(0)).sum()
     if group:
         total, passed = total.over(group), passed.over(group)
@@ -66,7 +66,7 @@ def _score(weight: pl.Expr, *group: str) -> pl.Expr:
 
 
 def _checks(checks: pl.DataFrame) -> list[dict[str, Any]]:
-    """The results of Soda's checks and of the references; one that does not count rows counts as one."""
+    """Return the results of the Soda checks and references; a check that does not count rows counts as one row."""
     rows = []
     for row in checks.iter_rows(named=True):
         passed = row["outcome"] == "pass"
@@ -103,7 +103,7 @@ def _contracts(published: pl.DataFrame, set_aside: pl.DataFrame) -> list[dict[st
 
 
 def _readings(readings: pl.DataFrame) -> list[dict[str, Any]]:
-    """Tables of which the source holds something newer that could not be published."""
+    """Return a rule per table that fails if the source has newer data that could not be published."""
     return [
         _rule(row["table_name"], "newest_reading_is_published", "freshness", "error", 1, int(row["blocked"]), [])
         for row in readings.iter_rows(named=True)
@@ -111,7 +111,7 @@ def _readings(readings: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _key(table: str, row_key: str) -> str:
-    """The key of a row without what it tells of a person: a telephone number is part of a key, too."""
+    """Return the key of a row without personal data: a phone number, for example, is part of a key."""
     entry = SOURCE_TABLES.get(table)
     hidden = {*entry.personal, *entry.protected} if entry else set()
     return ", ".join(f"{name}={value}" for name, value in json.loads(row_key).items() if name not in hidden)
@@ -120,20 +120,19 @@ def _key(table: str, row_key: str) -> str:
 def _volumes(volumes: pl.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for (table,), months in sorted(volumes.group_by("table_name"), key=lambda group: group[0]):
-        odd = extraordinary(dict(months.select("month", "events").iter_rows()))
-        keys = [f"month={month:%Y-%m}" for month in odd]
-        rows.append(
-            _rule(str(table), "monthly_volume_is_usual", "volume", "warning", max(months.height - 2, 0), len(odd), keys)
-        )
+        unusual = anomalous_months(dict(months.select("month", "events").iter_rows()))
+        keys = [f"month={month:%Y-%m}" for month in unusual]
+        checked = max(months.height - 2, 0)
+        rows.append(_rule(str(table), "monthly_volume_is_usual", "volume", "warning", checked, len(unusual), keys))
     return rows
 
 
-def _twice(persons: pl.DataFrame) -> dict[str, Any]:
-    pairs = probably_twice(persons)
+def _duplicates(persons: pl.DataFrame) -> dict[str, Any]:
+    pairs = probable_duplicates(persons)
     keys = [f"BusinessEntityID={one} and {other}" for one, other in pairs]
-    # Of three who are one person, three pairs are alike.
-    people, twice = persons["person_id"].n_unique(), len({other for _, other in pairs})
-    return _rule("Person_Person", "person_is_there_once", "uniqueness", "warning", people, twice, keys)
+    # Three records of one person make three pairs, but only two duplicates.
+    people, duplicates = persons["person_id"].n_unique(), len({other for _, other in pairs})
+    return _rule("Person_Person", "person_is_there_once", "uniqueness", "warning", people, duplicates, keys)
 
 
 def _defect(row: dict[str, Any]) -> dict[str, Any]:
@@ -147,5 +146,5 @@ def _defect(row: dict[str, Any]) -> dict[str, Any]:
 def _rule(
     table: str, rule: str, dimension: str, severity: str, checked: int, failed: int, keys: list[str]
 ) -> dict[str, Any]:
-    shown = "; ".join(keys[:MOST_KEYS]) if failed else ""
+    shown = "; ".join(keys[:MAX_KEYS]) if failed else ""
     return dict(zip(_RULE, (table, rule, dimension, severity, checked, failed, shown), strict=True))

@@ -1,5 +1,5 @@
--- Grain: one rule of a table or mart, as it was checked last. What is only recorded where it is broken (kinds 'reference'
--- and 'profile') counts until the table is checked again.
+-- Grain: one rule of a table or mart, with its latest result. Rules that are only recorded when broken (kinds
+-- 'reference' and 'profile') count until the table is checked again.
 with newest as (
     select
         c.asset,

@@ -1,4 +1,4 @@
--- Grain: one published table or mart, and its rows.
+-- Grain: one published table or mart, with its number of rows.
 with versions as (
     select
         p.asset,

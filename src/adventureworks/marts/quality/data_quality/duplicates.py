@@ -1,4 +1,4 @@
-"""Persons who are probably there twice: the same way of reaching them, and names that differ in spelling at most."""
+"""Probable duplicates among persons: they share a contact, and their names differ only in spelling."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import polars as pl
 from rapidfuzz.fuzz import token_sort_ratio
 from rapidfuzz.utils import default_process
 
-ALIKE = 88
-"""Of 100, RapidFuzz's ratio of the names with their words in order: Jon and John Smith, Smith John."""
-MOST_SHARING = 20
-"""An address or number that so many share belongs to a company, not to a person."""
+MIN_SIMILARITY = 88
+"""Out of 100: RapidFuzz's ratio of the names with sorted words, so that Jon Smith, John Smith and Smith, John match."""
+MAX_SHARING = 20
+"""A contact shared by more persons than this belongs to a company, not to a person."""
 
 
-def probably_twice(persons: pl.DataFrame) -> list[tuple[int, int]]:
-    """Pairs of persons, each with the smaller id first, who share a contact and are named alike.
+def probable_duplicates(persons: pl.DataFrame) -> list[tuple[int, int]]:
+    """Return pairs of persons who share a contact and have similar names, each with the smaller id first.
 
-    `persons`: person_id, full_name, contact; a person may have several contacts. A name alone makes no duplicate, and
-    neither does an address alone: families share it.
+    `persons`: person_id, full_name, contact; a person may have several contacts. Similar names alone do not make a
+    duplicate, and neither does a shared address, which families have.
     """
-    shared = persons.group_by("contact").agg(pl.struct("person_id", "full_name").unique().alias("who"))
-    shared = shared.filter(pl.col("who").list.len().is_between(2, MOST_SHARING))
+    shared = persons.group_by("contact").agg(pl.struct("person_id", "full_name").unique().alias("persons"))
+    shared = shared.filter(pl.col("persons").list.len().is_between(2, MAX_SHARING))
     pairs = {
         (min(one["person_id"], other["person_id"]), max(one["person_id"], other["person_id"]))
-        for who in shared["who"].to_list()
-        for one, other in combinations(who, 2)
+        for group in shared["persons"].to_list()
+        for one, other in combinations(group, 2)
         if one["person_id"] != other["person_id"]
-        and token_sort_ratio(one["full_name"], other["full_name"], processor=default_process) >= ALIKE
+        and token_sort_ratio(one["full_name"], other["full_name"], processor=default_process) >= MIN_SIMILARITY
     }
     return sorted(pairs)

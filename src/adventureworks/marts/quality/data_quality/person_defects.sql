@@ -1,4 +1,4 @@
--- Grain: one rule that the source's persons and customers do not always keep. Names are counted, never shown.
+-- Grain: one rule that the source's persons and customers do not always meet. Names are counted, never shown.
 with customers as (
     select
         p.BusinessEntityID as person_id,

@@ -1,4 +1,4 @@
--- Grain: one person and one way of reaching them that others may share; the texts never leave the comparison.
+-- Grain: one person and one contact that others may share. The names and contacts are only compared, never published.
 select
     p.BusinessEntityID as person_id,
     p.FirstName || ' ' || p.LastName as full_name,

@@ -1,4 +1,4 @@
--- Grain: one rule of a table, as the run before found it.
+-- Grain: one rule of a table, with the result of the previous run.
 with runs as (
     select
         d.table_name,

@@ -1,4 +1,4 @@
--- Grain: one rule that the source's products do not always keep.
+-- Grain: one rule that the source's products do not always meet.
 with products as (
     select
         p.ProductID as product_id,

@@ -1,4 +1,4 @@
--- Grain: one source table that was read, and whether its newest reading is held back.
+-- Grain: one source table that was read, and whether its newest data is blocked.
 select
     w.asset as table_name,
     w.blocked

@@ -1,4 +1,4 @@
--- Grain: the run that is being computed.
+-- Grain: the current run, in one row.
 select
     cast(:run_id as varchar) as run_id,
     coalesce(max(d.run_number), 0) + 1 as run_number

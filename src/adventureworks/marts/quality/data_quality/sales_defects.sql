@@ -1,4 +1,4 @@
--- Grain: one rule that the source's sales do not always keep. Rejected and cancelled orders do not count.
+-- Grain: one rule that the source's sales do not always meet. Rejected and cancelled orders do not count.
 with lines as (
     select
         d.SalesOrderDetailID as line_id,

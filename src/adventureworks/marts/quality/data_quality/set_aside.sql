@@ -1,4 +1,4 @@
--- Grain: one table, and how many rows of it its contract keeps out.
+-- Grain: one table, with the number of its rows that are set aside because they break the contract.
 select
     q.asset as table_name,
     count(*) as failed,

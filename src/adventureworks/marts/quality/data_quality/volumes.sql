@@ -1,4 +1,4 @@
--- Grain: one table of events and month, and how many rows it has.
+-- Grain: one month of a table of events, with its number of rows.
 with events as (
     select 'Sales_SalesOrderHeader' as table_name, OrderDate as happened from raw.Sales_SalesOrderHeader
     union all

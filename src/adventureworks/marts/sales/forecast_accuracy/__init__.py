@@ -1,4 +1,4 @@
-"""How well each model would have forecast each series, and how the published forecasts did."""
+"""The accuracy of each model in a backtest of each series, and of the published forecasts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CELL = ("channel", "territory_id")
 
 
 def compute(read: Read, as_of: date) -> pl.DataFrame:
-    """One row per channel, territory and model."""
+    """Return one row per channel, territory and model."""
     actuals = read("actuals")
     found, last = evaluations(actuals)
     rows = [
@@ -41,10 +41,10 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
 
 
 def published(kept: pl.DataFrame, actuals: pl.DataFrame, last: date | None) -> pl.DataFrame:
-    """How the forecasts that readers were given did, by cell and model, in the whole months since.
+    """Return the accuracy of the published forecasts, by cell and model, over the complete months since.
 
-    `published_wape`: sum of the absolute errors over the sum of the actuals, NULL where those are 0;
-    `published_months`: forecasts that could be scored. A month without orders in the cell counts as zero.
+    `published_wape`: the sum of the absolute errors divided by the sum of the actuals; NULL if that is 0.
+    `published_months`: the number of scored forecasts. A month without orders in the cell counts as zero.
     """
     scored = kept.filter(pl.col("month") <= last).join(actuals, on=["month", *_CELL], how="left")
     actual, forecast = pl.col("revenue").fill_null(0).cast(pl.Float64), pl.col("forecast").cast(pl.Float64)

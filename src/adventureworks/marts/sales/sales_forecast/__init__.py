@@ -1,4 +1,4 @@
-"""Revenue of the three months after the last whole one, by channel and territory."""
+"""The revenue forecast for the three months after the last complete one, by channel and territory."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import polars as pl
 
 from adventureworks.marts.models import Read
 from adventureworks.marts.sales.forecasting import BANDS, HORIZONS, Cell, Evaluation, evaluations, forecasts
+from adventureworks.months import shifted
 
 
 def compute(read: Read, as_of: date) -> pl.DataFrame:
-    """The forecasts from the last whole month; forecasts of earlier months stay published beside them."""
+    """Return the forecasts from the last complete month; earlier forecasts stay published."""
     found, last = evaluations(read("actuals"))
     rows = [row for cell, evaluation in found.items() if last for row in _rows(cell, evaluation, last)]
     return pl.DataFrame(rows, infer_schema_length=None)
@@ -27,7 +28,7 @@ def _rows(cell: Cell, evaluation: Evaluation, last: date) -> list[dict[str, Any]
         bands = {percent: test.band(horizon, forecast, percent) for percent in BANDS}
         rows.append(
             {
-                "month": _later(last, horizon),
+                "month": shifted(last, horizon),
                 "channel": cell[0],
                 "territory_id": cell[1],
                 "horizon": horizon,
@@ -39,8 +40,3 @@ def _rows(cell: Cell, evaluation: Evaluation, last: date) -> list[dict[str, Any]
             }
         )
     return rows
-
-
-def _later(month: date, months: int) -> date:
-    place = month.year * 12 + month.month - 1 + months
-    return date(place // 12, place % 12 + 1, 1)

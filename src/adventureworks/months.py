@@ -1,0 +1,34 @@
+"""Calendar months. A month is the date of its first day; its key is the text 'YYYY-MM'."""
+
+from __future__ import annotations
+
+from datetime import date
+
+
+def shifted(month: date, by: int) -> date:
+    """Return the month that is `by` months later, or earlier if `by` is negative."""
+    return _month(_number(month) + by)
+
+
+def shifted_key(key: str, by: int) -> str:
+    """Return the key of the month that is `by` months after the month with this key."""
+    return key_of(shifted(date.fromisoformat(f"{key}-01"), by))
+
+
+def between(one: date, other: date) -> tuple[str, ...]:
+    """Return the keys of the months from one day to the other, both included."""
+    first, last = sorted((_number(one), _number(other)))
+    return tuple(key_of(_month(number)) for number in range(first, last + 1))
+
+
+def key_of(month: date) -> str:
+    """Return the key of the month of a day."""
+    return f"{month:%Y-%m}"
+
+
+def _number(day: date) -> int:
+    return day.year * 12 + day.month - 1
+
+
+def _month(number: int) -> date:
+    return date(number // 12, number % 12 + 1, 1)

@@ -1,0 +1,95 @@
+"""The steps of an ingestion and of an analysis, in order, in this process and without Airflow.
+
+Environments, the bench and the tests run them here. Airflow runs the same steps as one task each, so that a person sees
+where a run failed: `orchestration.ingestion` and `orchestration.analyses`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from adventureworks.catalog import ANALYSES
+from adventureworks.due import NothingToDo, Plan
+from adventureworks.gate import detect, judge, load, publish
+from adventureworks.gate.publish import Conclusion
+from adventureworks.marts import build as building
+from adventureworks.marts import gate as gating
+from adventureworks.marts import publish as publishing
+from adventureworks.marts.gate import MartRefused
+from adventureworks.settings import Settings
+from adventureworks.warehouse.publication import Publication
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What an ingestion did."""
+
+    loaded: list[str]
+    """The tables that were read, by name."""
+    published: Mapping[str, Publication]
+    """The new version of each table that changed."""
+    conclusion: Conclusion
+
+
+def ingest(
+    settings: Settings,
+    run_id: str,
+    *,
+    everything: bool = False,
+    accept: Collection[str] = (),
+    before_load: Callable[[Sequence[str]], None] = lambda group: None,
+) -> Ingested:
+    """Bring the tables that changed at the source into the warehouse, and return what was read and published.
+
+    `everything` and `accept`: see `gate.detect.detect`. `before_load` is called with each group of tables.
+    """
+    groups = detect.detect(settings, run_id, everything=everything, accept=accept)
+    if not groups and not detect.has_work(settings, run_id):
+        return Ingested([], {}, Conclusion((), (), {}))
+    for group in groups:
+        before_load(group)
+        load.load(settings, run_id, group)
+    judge.judge(settings, run_id)
+    published = {version.asset: version for version in publish.publish(settings, run_id)}
+    loaded = sorted(asset for group in groups for asset in group)
+    return Ingested(loaded, published, publish.conclude(settings, run_id))
+
+
+def analyse(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
+    """Compute and publish what is due of an analysis; return what was computed, or why nothing was.
+
+    Raises `MartRefused` if a mart breaks its contract or a check; then nothing is published.
+    """
+    built = building.build(settings, dag, run_id)
+    if isinstance(built, NothingToDo):
+        return built
+    overtaken = gating.gate(settings, dag, run_id)
+    if overtaken is not None:
+        return overtaken
+    outcome = publishing.publish(settings, dag, run_id)
+    return outcome if isinstance(outcome, NothingToDo) else built
+
+
+def analyse_until_settled(
+    settings: Settings, run_id_for: Callable[[str], str], dags: Iterable[str] = ANALYSES
+) -> Iterator[tuple[str, Plan | MartRefused]]:
+    """Run the analyses until none is due; yield each that computed something, and each that was refused (once).
+
+    `dags` are tried in this order. `run_id_for` returns a new run id for a DAG.
+    """
+    dags, refused, progress = tuple(dags), set[str](), True
+    while progress:
+        progress = False
+        for dag in dags:
+            if dag in refused:
+                continue
+            try:
+                outcome = analyse(settings, dag, run_id_for(dag))
+            except MartRefused as refusal:
+                refused.add(dag)
+                yield dag, refusal
+                continue
+            if isinstance(outcome, Plan):
+                progress = True
+                yield dag, outcome

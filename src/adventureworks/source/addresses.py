@@ -1,0 +1,133 @@
+"""The address of a source database, parsed from its URL. An address holds the password and never shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from pydantic import SecretStr
+
+from adventureworks.errors import PlatformError
+from adventureworks.postgres_address import conninfo, parts_of
+
+CHECK = "Check ADVENTUREWORKS_SOURCE_URL with: adventureworks doctor"
+
+SCHEMES = ("mssql://", "mssql+pymssql://")
+FORM = "mssql://user@host:1433/database"
+
+Tls = Literal["verify", "encrypt", "off"]
+"""verify: encrypted and authenticated by certificate; encrypt: encrypted, any server accepted; off: not encrypted."""
+
+Isolation = Literal["snapshot", "read_committed"]
+"""snapshot: all tables of a batch as of the same moment; read_committed: each as of the time when it is read."""
+
+
+@dataclass(frozen=True)
+class PostgresAddress:
+    """Where the source is, and how to connect. Holds the password and never shows it."""
+
+    conninfo: SecretStr
+    name: str
+    login: str
+
+    @classmethod
+    def of(cls, url: SecretStr) -> PostgresAddress:
+        """Parse a URL or a libpq connection string. Raises `PlatformError` if it is neither."""
+        given = parts_of(url, "source", "ADVENTUREWORKS_SOURCE_URL")
+        host = given.get("host") or given.get("hostaddr") or "localhost"
+        name = f"{given.get('dbname') or 'postgres'} on {host}:{given.get('port') or 5432}"
+        login = given.get("user") or "the login"
+        return cls(conninfo({"client_encoding": "UTF8", **given}, "adventureworks"), name, login)
+
+
+@dataclass(frozen=True)
+class SqlServerAddress:
+    """Where the source is, and how to connect. Holds the password and never shows it."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    password: SecretStr
+    tls: Tls = "verify"
+    tls_ca: Path | None = None
+    isolation: Isolation = "snapshot"
+
+    @property
+    def name(self) -> str:
+        """Database, host and port, for display."""
+        return f"{self.database} on {self.host}:{self.port}"
+
+    @classmethod
+    def of(cls, url: SecretStr, password: SecretStr | None = None) -> SqlServerAddress:
+        """Parse `mssql://user:password@host:port/database?tls=…&tls_ca=…&isolation=…`.
+
+        `password` is used if the URL has none. Raises `PlatformError` if the URL is not of this form.
+        """
+        split = _split(url.get_secret_value())
+        options = _options(split)
+        missing = {"host": split.hostname, "database": split.path.strip("/"), "user": split.username}
+        for part, given in missing.items():
+            if not given:
+                raise PlatformError(f"The source's URL has no {part}.", f"Use the form {FORM}")
+        if "@" in split.path or "@" in str(split.hostname):
+            # An unencoded password ends at its first @ or /, and the rest would be shown as the host or the path.
+            raise PlatformError(
+                "The source's URL has an @ after the host.", "In a password, write @ / : % as %40 %2F %3A %25."
+            )
+        host = unquote(str(split.hostname))
+        if "\\" in host:
+            raise PlatformError(
+                "The source's URL names an instance of SQL Server (host\\instance).",
+                f"Use the instance's port instead: {FORM}. How to find it: docs/operate/sql-server.md",
+            )
+        if "," in host:
+            raise PlatformError("The source's URL has a comma between host and port.", f"Use a colon: {FORM}")
+        secret = SecretStr(unquote(split.password)) if split.password else password or SecretStr("")
+        ca = options.get("tls_ca")
+        if ca and not Path(ca).is_file():
+            raise PlatformError(f"The certificate file {ca} does not exist.", "Correct tls_ca in the source's URL.")
+        return cls(
+            host=host,
+            port=split.port or 1433,
+            database=unquote(split.path.strip("/")),
+            user=unquote(str(split.username)),
+            password=secret,
+            tls=cast(Tls, _choice(options, "tls", get_args(Tls))),
+            tls_ca=Path(ca) if ca else None,
+            isolation=cast(Isolation, _choice(options, "isolation", get_args(Isolation))),
+        )
+
+
+def _split(url: str) -> SplitResult:
+    malformed = PlatformError("The source's URL is not a SQL Server URL.", f"Use the form {FORM}")
+    if not url.startswith(SCHEMES):
+        raise malformed
+    try:
+        split = urlsplit(url)
+        _ = split.port
+    except ValueError:
+        # The error's text may quote the URL.
+        raise malformed from None
+    return split
+
+
+def _options(split: SplitResult) -> dict[str, str]:
+    options = dict(parse_qsl(split.query))
+    unknown = sorted(options.keys() - {"tls", "tls_ca", "isolation"})
+    if unknown:
+        raise PlatformError(
+            f"The source's URL has the unknown option {unknown[0]}.",
+            "The options are tls, tls_ca and isolation: docs/operate/sql-server.md",
+        )
+    return options
+
+
+def _choice(options: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    chosen = options.get(name, choices[0])
+    if chosen not in choices:
+        raise PlatformError(f"The source's URL has {name}={chosen}.", f"Use one of {', '.join(choices)}.")
+    return chosen

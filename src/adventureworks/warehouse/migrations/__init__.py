@@ -1,0 +1,61 @@
+"""Migrations of the `ops` schema, numbered and in order, written for Alembic.
+
+Alembic orders the revisions and renders their SQL; the warehouse's own connection runs it, in the caller's transaction
+and in the schemas of its environment. To change `ops`, add a revision to `versions/`; never edit one that was released.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from adventureworks.errors import PlatformError
+
+if TYPE_CHECKING:
+    from adventureworks.warehouse.postgres import Connection
+
+TABLE = "migration"
+"""Holds the revision of the `ops` schema, in that schema."""
+
+
+def migrate(connection: Connection, to: str = "") -> str:
+    """Bring the `ops` schema to a revision, by default the newest, and return it. The caller holds the layout lock.
+
+    Raises `PlatformError` if this version of the platform does not know the revision, or the one that is in place.
+    """
+    # Imported here: most processes find the schema as it should be.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    statements = StringIO()
+    config = Config(output_buffer=statements)
+    # In a configuration file, % would begin a reference to another option.
+    config.set_main_option("script_location", str(resources.files(__package__)).replace("%", "%%"))
+    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    current, wanted = _revision(connection), to or known[0]
+    if current is not None and current not in known:
+        raise PlatformError(
+            f"The warehouse was last used by a newer version of the platform: its records have revision {current},"
+            f" this version knows them up to {known[0]}.",
+            f"Install that version again and run: adventureworks migrate {known[0]}",
+        )
+    if wanted not in known:
+        raise PlatformError(f"There is no revision {wanted}.", f"The revisions: {', '.join(reversed(known))}.")
+    if current is None or known.index(wanted) < known.index(current):
+        command.upgrade(config, f"{current or 'base'}:{wanted}", sql=True)
+    elif current != wanted:
+        command.downgrade(config, f"{current}:{wanted}", sql=True)
+    if statements.getvalue():
+        connection.execute(statements.getvalue().encode())
+    return wanted
+
+
+def _revision(connection: Connection) -> str | None:
+    """Return the revision in place; None if there is no schema yet, or one from before the migrations."""
+    found = connection.execute(f"select to_regclass('ops.{TABLE}') is not null".encode()).fetchone()
+    if found is None or not found[0]:
+        return None
+    row = connection.execute(f"select version_num from ops.{TABLE}".encode()).fetchone()
+    return row[0] if row else None

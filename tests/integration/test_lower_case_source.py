@@ -1,0 +1,112 @@
+"""A PostgreSQL source as ported by the community: lower-case names, no computed columns, paths for hierarchyids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+from pydantic import SecretStr
+
+from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.columns import source_columns_of
+from adventureworks.postgres_sql import quoted
+from adventureworks.source import embedded
+from contracts import hierarchyid
+from tests.integration.pipeline import Pipeline
+
+SUMS = """
+    select (select sum("LineTotal") from raw."Sales_SalesOrderDetail"),
+        (select sum("TotalDue") from raw."Sales_SalesOrderHeader"),
+        (select sum("StockedQty") from raw."Production_WorkOrder"),
+        (select min("AccountNumber") || max("AccountNumber") from raw."Sales_Customer")
+"""
+
+
+def as_the_port_has_it() -> Iterator[str]:
+    """Yield the statements that turn the original schema into the port's."""
+    # The trigger of the embedded source names its column as the original does.
+    yield 'drop function dbo."touch_ModifiedDate"() cascade'
+    for table in SOURCE_TABLES.values():
+        name = f"{quoted(table.schema)}.{quoted(table.name)}"
+        for column in source_columns_of(table):
+            if column.computed is not None:
+                yield f"alter table {name} drop column {quoted(column.name)} cascade"
+            elif column.name != column.name.lower():
+                yield f"alter table {name} rename column {quoted(column.name)} to {quoted(column.name.lower())}"
+        if table.name != table.name.lower():
+            yield f"alter table {name} rename to {quoted(table.name.lower())}"
+    for schema in sorted({table.schema for table in SOURCE_TABLES.values()} - {"dbo"}):
+        yield f"alter schema {quoted(schema)} rename to {schema.lower()}"
+    yield "create schema hr create view employee as select * from humanresources.employee"
+    yield "update humanresources.employee set organizationnode = '/' || businessentityid || '/1/', modifieddate = now()"
+    yield (
+        "with numbered as (select documentnode, '/' || row_number() over (order by documentnode) || '/' as path"
+        " from production.document), moved as (update production.productdocument as p set documentnode = n.path,"
+        " modifieddate = now() from numbered as n where p.documentnode = n.documentnode)"
+        " update production.document as d set documentnode = n.path, modifieddate = now() from numbered as n"
+        " where d.documentnode = n.documentnode"
+    )
+
+
+def test_the_ports_tables_are_read_like_the_original_ones(pipeline: Pipeline) -> None:
+    sums = pipeline.published(SUMS)
+    for statement in as_the_port_has_it():
+        pipeline.change(statement)
+    read = pipeline.ingest()
+    assert read.opened == {}
+    assert pipeline.published(SUMS) == sums
+    assert (
+        pipeline.published("select asset, rule, message, row_key from ops.quarantined_row where status = 'open'") == []
+    )
+    assert set(read.published) >= {"HumanResources_Employee", "Production_Document"}
+    employees = pipeline.published(
+        'select "BusinessEntityID", "OrganizationNode", "OrganizationLevel" from raw."HumanResources_Employee"'
+    )
+    assert employees == [(number, hierarchyid.encoded(f"/{number}/1/"), 2) for number, _, _ in employees]
+
+    pipeline.change(
+        "update sales.salesorderheader set freight = freight + 1, modifieddate = now()"
+        " where salesorderid = (select min(salesorderid) from sales.salesorderheader)"
+    )
+    pipeline.change("update production.document set title = 'Revised', modifieddate = now() where documentnode = '/1/'")
+    gone = pipeline.change(
+        "delete from production.productdocument"
+        " where productid = (select min(productid) from production.productdocument)"
+    )
+    changed = pipeline.ingest().published
+    assert pipeline.published(
+        'select "Title", "DocumentLevel" from raw."Production_Document" where "DocumentNode" = \'58\''
+    ) == [("Revised", 1)]
+    assert changed["Production_Document"].changed_rows == 1
+    assert changed["Production_ProductDocument"].changed_rows == gone > 0
+    [(lines, due, *_)] = sums
+    assert pipeline.published(SUMS)[0][:2] == (lines, due + 1)
+
+
+def test_a_file_without_computed_columns_fills_the_embedded_source(source_url: str, tmp_path: Path) -> None:
+    (tmp_path / "Sales_Customer.csv").write_text(
+        "CustomerID,PersonID,StoreID,TerritoryID,rowguid,ModifiedDate\n"
+        "42,7,,1,6f9619ff-8b86-d011-b42d-00c04fc964ff,2014-05-01 00:00:00\n"
+    )
+    (tmp_path / "HumanResources_Employee.csv").write_text(
+        "BusinessEntityID,NationalIDNumber,LoginID,OrganizationNode,JobTitle,BirthDate,MaritalStatus,Gender,HireDate,"
+        "SalariedFlag,VacationHours,SickLeaveHours,CurrentFlag,rowguid,ModifiedDate\n"
+        "1,1,a,/1/2/,Buyer,1980-01-01,M,F,2010-01-01,1,0,0,1,6f9619ff-8b86-d011-b42d-00c04fc964ff,2014-05-01 00:00:00\n"
+        "2,2,b,,Chief,1980-01-01,M,F,2010-01-01,1,0,0,1,6f9619ff-8b86-d011-b42d-00c04fc964fe,2014-05-01 00:00:00\n"
+    )
+    (tmp_path / "Purchasing_PurchaseOrderDetail.csv").write_text(
+        "PurchaseOrderID,PurchaseOrderDetailID,DueDate,OrderQty,ProductID,UnitPrice,ReceivedQty,RejectedQty,ModifiedDate\n"
+        "1,1,2014-05-01 00:00:00,3,4,1.2345,3.00,1.00,2014-05-01 00:00:00\n"
+    )
+    embedded.prepare(SecretStr(source_url))
+    embedded.load_folder(SecretStr(source_url), tmp_path, allow_missing=True)
+    with psycopg.connect(source_url) as connection:
+        assert connection.execute('select "AccountNumber" from "Sales"."Customer"').fetchall() == [("AW00000042",)]
+        levels = connection.execute('select "OrganizationLevel" from "HumanResources"."Employee" order by 1').fetchall()
+        ordered = connection.execute(
+            'select "LineTotal", "StockedQty" from "Purchasing"."PurchaseOrderDetail"'
+        ).fetchall()
+    assert levels == [(2,), (None,)]
+    assert ordered == [(Decimal("3.7035"), 2)]
