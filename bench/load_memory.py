@@ -55,8 +55,8 @@ def measure(warehouse: str, source: str) -> None:
     """Load the table in this process and print its peak memory in MB."""
     kind = {"source_url": SecretStr(source)} if source.startswith("postgresql://") else {"source": source}
     settings = Settings(warehouse_url=SecretStr(warehouse), **kind)  # type: ignore[arg-type]
-    with open_warehouse(settings).connect("bench") as connection:
-        layout.prepare(connection)
+    with open_warehouse(settings).connect("bench") as session:
+        layout.prepare(session)
     load(settings, "bench", [ASSET])
     print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 

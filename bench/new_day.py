@@ -83,18 +83,18 @@ def measure(stated: Settings, metadata_url: str, change: Callable[[], object]) -
     committed, quiet_since = time.time(), None
     with (
         psycopg.connect(metadata_url, autocommit=True) as airflow,
-        open_warehouse(stated).connect("bench") as warehouse,
+        open_warehouse(stated).connect("bench") as session,
     ):
-        warehouse.autocommit = True
+        session.records.autocommit = True
         while quiet_since is None or time.time() - quiet_since < QUIET:
             time.sleep(0.25)
             if time.time() - committed > LIMIT:
-                raise TimeoutError(f"not fresh after {LIMIT} s: {', '.join(decide_now(stated, warehouse).behind)}")
+                raise TimeoutError(f"not fresh after {LIMIT} s: {', '.join(decide_now(stated, session).behind)}")
             active = airflow.execute(ACTIVE).fetchone()
-            ingested = warehouse.execute(PUBLISHED, (committed,)).fetchone()
-            is_quiet = ingested and active == (0,) and not decide_now(stated, warehouse).behind
+            ingested = session.records.execute(PUBLISHED, (committed,)).fetchone()
+            is_quiet = ingested and active == (0,) and not decide_now(stated, session).behind
             quiet_since = (quiet_since or time.time()) if is_quiet else None
-        published = warehouse.execute(PUBLISHED, (committed,)).fetchall()
+        published = session.records.execute(PUBLISHED, (committed,)).fetchall()
         tasks = [
             Task(
                 f"{dag}.{task}{'' if index < 0 else f'[{index}]'}",

@@ -35,7 +35,7 @@ NOTHING = Reconciled(0, 0, 0)
 
 
 def reconcile(
-    warehouse: psycopg.Connection[Any], send_waiting: bool = False, *, data_elsewhere: bool = False
+    records: psycopg.Connection[Any], send_waiting: bool = False, *, data_elsewhere: bool = False
 ) -> Reconciled:
     """Reconcile restored records in the caller's transaction, so that the platform can continue. Safe to repeat.
 
@@ -49,28 +49,28 @@ def reconcile(
     """
     held = released = 0
     if send_waiting:
-        released = warehouse.execute(
+        released = records.execute(
             "update ops.outbox set given_up_at = null, last_error = null where sent_at is null and last_error = %s",
             (HELD,),
         ).rowcount
     else:
-        held = warehouse.execute(
+        held = records.execute(
             "update ops.outbox set given_up_at = current_timestamp, last_error = %s"
             " where sent_at is null and given_up_at is null",
             (HELD,),
         ).rowcount
-    announced = warehouse.execute(
+    announced = records.execute(
         "update ops.publication as p set announced = false where p.asset = any(%s)"
         " and p.version = (select max(n.version) from ops.publication as n where n.asset = p.asset)",
         (list(SOURCE_TABLES),),
     ).rowcount
     if data_elsewhere:
         # As after a process that died between the commit of the data and that of the records.
-        warehouse.execute(
+        records.execute(
             "update ops.change as c set publishing = true where (c.asset, c.detected_at) in"
             " (select n.asset, max(n.detected_at) from ops.change as n group by n.asset)"
         )
-        publication.invalidate(warehouse, [*MARTS])
+        publication.invalidate(records, [*MARTS])
         # Tables and views may be gone: without this record, those that are missing are created again.
-        warehouse.execute("delete from ops.layout")
+        records.execute("delete from ops.layout")
     return Reconciled(held, released, announced)

@@ -29,9 +29,9 @@ from adventureworks.reports import month as months
 from adventureworks.reports.digests import DIGESTS
 from adventureworks.settings import Settings
 from adventureworks.texts import language
-from adventureworks.warehouse import open_warehouse, publication
+from adventureworks.warehouse import publication
 from adventureworks.warehouse.layout import published_schema
-from adventureworks.warehouse.snowflake import Session, schemas_of
+from adventureworks.warehouse.snowflake import SnowflakeData, schemas_of
 from adventureworks.warehouse.sql import names, table
 from tests.conftest import create_database
 from tests.integration.pipeline import Pipeline
@@ -88,23 +88,23 @@ def test_reports_dashboard_and_digests_are_the_same(platform: Pipeline, in_snowf
 
 def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
     english = language("en")
-    with open_warehouse(pipeline.settings).connect("test") as connection:
+    with pipeline.session() as session:
         if of == "a month":
-            yield months.figures(connection, "2014-05")
+            yield months.figures(session, "2014-05")
         elif of == "the dashboard":
-            yield figures.overview(connection, english)
+            yield figures.overview(session, english)
             # Rounded, because the double divides in floating point.
-            yield [(name, score and round(float(score), 9)) for name, score in figures.scores(connection)[2]]
-            names = figures.series_names(connection)
+            yield [(name, score and round(float(score), 9)) for name, score in figures.scores(session)[2]]
+            names = figures.series_names(session.data)
             yield names
-            yield figures.series(connection, *names[0])
+            yield figures.series(session.data, *names[0])
             yield [
                 replace(asset, state=replace(asset.state, published_at=None))
-                for asset in figures.assets(pipeline.settings, connection)
+                for asset in figures.assets(pipeline.settings, session)
             ]
         else:
             for name in ("daily_sales", "low_stock", "customer_value"):
-                rendered = DIGESTS[name].message(connection, english, "http://localhost")
+                rendered = DIGESTS[name].message(session, english, "http://localhost")
                 yield rendered and rendered.text
 
 
@@ -137,14 +137,14 @@ def test_data_committed_without_its_record_is_recorded_by_the_next_attempt(
         load.load(pipeline.settings, run, group)
     judge.judge(pipeline.settings, run)
 
-    commit = Session.commit_data
+    commit = SnowflakeData.commit
 
-    def dies(session: Session) -> None:
-        commit(session)
-        if session.purpose.startswith("publish") and session.statements:
+    def dies(data: SnowflakeData) -> None:
+        commit(data)
+        if data.purpose.startswith("publish") and data.statements:
             raise ServiceUnavailable("The process is killed.", "")
 
-    monkeypatch.setattr(Session, "commit_data", dies)
+    monkeypatch.setattr(SnowflakeData, "commit", dies)
     with pytest.raises(ServiceUnavailable):
         publish.publish(pipeline.settings, run)
     monkeypatch.undo()
@@ -156,26 +156,26 @@ def test_data_committed_without_its_record_is_recorded_by_the_next_attempt(
     analysis = "credit_card_analysis"
     build.build(pipeline.settings, analysis, f"{analysis}/dies")
     gate.gate(pipeline.settings, analysis, f"{analysis}/dies")
-    monkeypatch.setattr(Session, "commit_data", dies)
+    monkeypatch.setattr(SnowflakeData, "commit", dies)
     with pytest.raises(ServiceUnavailable):
         publishing.publish(pipeline.settings, analysis, f"{analysis}/dies")
     monkeypatch.undo()
     assert analysis in pipeline.settle(), "another run, which finds its rows already published"
     (card_usage,) = pipeline.published("select max(version) from ops.publication where asset = 'card_usage'")
     assert card_usage == (2,), "readers of the first version are notified"
-    with open_warehouse(pipeline.settings).connect("test") as connection:
-        found = connection.execute(
+    with pipeline.session() as session:
+        found = session.data.execute(
             'select count(*) from raw."Sales_CreditCard" where "CardType" = %s', (other,)
         ).fetchone()
-        used = connection.execute("select count(*) from ops.warehouse_use").fetchone()
+        used = session.records.execute("select count(*) from ops.warehouse_use").fetchone()
     assert found == (of_type[other] + 1,)
     assert used is not None
     assert used[0] > len(ANALYSES), "the statements of each session are counted"
 
 
 def newest_card_version(pipeline: Pipeline) -> tuple[int, object]:
-    with open_warehouse(pipeline.settings).connect("test") as connection:
-        found = publication.newest(connection, "Sales_CreditCard")
+    with pipeline.session() as session:
+        found = publication.newest(session.records, "Sales_CreditCard")
     assert found is not None
     return found.version, found.months
 
@@ -187,11 +187,11 @@ def _rows(pipeline: Pipeline, entry: SourceTable | Mart) -> pl.DataFrame:
         schema = dict(schemas_of(pipeline.settings))[published_schema(entry)]
         frame = stored_rows(schema, entry.asset, [column.name for column in columns])
     else:
-        with open_warehouse(pipeline.settings).connect("test") as connection:
+        with pipeline.session() as session:
             query = (
                 f"select {names(column.name for column in columns)} from {table(published_schema(entry), entry.asset)}"
             )
-            frame = connection.frame(query, {})
+            frame = session.data.frame(query, {})
     key = [name for name in key_of(entry) if name not in OF_THE_RUN]
     return frame.select(map(_plain, columns)).sort(*key, *(c.name for c in columns if c.name not in key))
 

@@ -16,7 +16,7 @@ from adventureworks.columns import columns_of
 from adventureworks.gate.checks import CheckOutcome, run_checks
 from adventureworks.settings import PROJECT_ROOT
 from adventureworks.warehouse import layout
-from adventureworks.warehouse.postgres import PostgresWarehouse
+from adventureworks.warehouse.postgres import PostgresWarehouse, Records
 
 SOURCE, MART = PROJECT_ROOT / "checks" / "source", PROJECT_ROOT / "checks" / "marts"
 AS_OF = date(2014, 6, 30)
@@ -31,7 +31,7 @@ class Warehouse(NamedTuple):
         given = {"as_of": AS_OF.isoformat()}
         for table in tables:
             given |= {f"least_rows_{table}": "0", f"stale_before_{table}": "0001-01-01 00:00:00"}
-        return run_checks(PostgresWarehouse(SecretStr(self.url)), folder, tables, given | variables)
+        return run_checks(PostgresWarehouse(Records(SecretStr(self.url))), folder, tables, given | variables)
 
     @contextmanager
     def candidate(self, table: str, select: str) -> Iterator[None]:

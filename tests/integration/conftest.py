@@ -3,16 +3,21 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sqlglot.dialects.postgres import Postgres
 
 from adventureworks.catalog import ANALYSES
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
+from adventureworks.warehouse import postgres as warehouse
+from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks_sample import generate
 from tests.conftest import WORKER, Once, create_database
 from tests.integration.channels import inbox, webhook
@@ -21,6 +26,55 @@ from tests.integration.pipeline import Pipeline
 __all__ = ["inbox", "webhook"]
 
 Adventureworks = Callable[..., subprocess.CompletedProcess[str]]
+
+
+class _DataConnection:
+    """A connection whose cursors are marked as those of a session's data side."""
+
+    def __init__(self, connection: warehouse.WarehouseConnection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def cursor(self, *arguments: Any, **options: Any) -> Any:
+        cursor = self._connection.cursor(*arguments, **options)
+        cursor.side = "data"
+        return cursor
+
+    def execute(self, query: str, parameters: Any = None) -> Any:
+        return self.cursor().execute(query, parameters)
+
+
+@lru_cache(maxsize=4096)
+def _sides(statement: str) -> frozenset[str]:
+    """Return the sides of a session that have the tables of a statement."""
+    tokens = [token.text for token in Postgres().tokenize(statement)]
+    named = {(schema, name) for schema, dot, name in zip(tokens, tokens[1:], tokens[2:], strict=False) if dot == "."}
+    return frozenset(
+        "records" if schema == "ops" and name != "quarantined_row" else "data"
+        for schema, name in named
+        if schema in SCHEMAS
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sides() -> Iterator[None]:
+    """Refuse statements on the wrong side of a session. PostgreSQL would accept them, Snowflake would not."""
+    sent = warehouse._InEnvironment._of_environment
+
+    def of_environment(self: Any, query: Any) -> Any:
+        text, side = warehouse.as_text(query), getattr(self, "side", "records")
+        assert _sides(text) <= {side}, f"on the side with the {side}: {text}"
+        return sent(self, query)
+
+    def init(self: Any, connection: warehouse.WarehouseConnection) -> None:
+        self._connection = _DataConnection(connection)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warehouse._InEnvironment, "_of_environment", of_environment)
+        patch.setattr(warehouse.PostgresData, "__init__", init)
+        yield
 
 
 @pytest.fixture

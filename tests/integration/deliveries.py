@@ -40,32 +40,32 @@ class Deliveries:
         self.settings = settings
         self.warehouse = open_warehouse(settings)
         self.run = ""
-        with self.warehouse.connect("test") as connection:
-            layout.prepare(connection)
+        with self.warehouse.connect("test") as session:
+            layout.prepare(session)
 
     def deliver(self, frames: Mapping[str, pl.DataFrame], *, whole: bool = False) -> list[CheckOutcome]:
         """Stage frames of changed rows or whole tables, and check their profiles."""
         self.run = f"ingest_source/delivery_{WORKER}_{next(_numbers)}"
-        with self.warehouse.connect("test") as connection:
+        with self.warehouse.connect("test") as session:
             for asset in frames:
-                staging.start(connection, SOURCE_TABLES[asset])
+                staging.start(session.data, SOURCE_TABLES[asset])
         with self.warehouse.bulk_loader() as append:
             for asset, frame in frames.items():
                 rows = frame.with_columns(pl.lit(False).alias(staging.SAME))
                 append("staging", staging.rows_table(asset), rows)
-        with self.warehouse.connect("test") as connection:
+        with self.warehouse.connect("test") as session:
             for asset in frames:
-                staging.settle(connection, SOURCE_TABLES[asset], whole=whole, find_gone=whole)
-                staging.show_candidate(connection, SOURCE_TABLES[asset])
+                staging.settle(session.data, SOURCE_TABLES[asset], whole=whole, find_gone=whole)
+                staging.show_candidate(session.data, SOURCE_TABLES[asset])
         return profiling.judge_changes(self.settings, self.run, list(frames))
 
     def publish(self, *assets: str) -> None:
         """Publish the last delivery of these tables."""
-        with self.warehouse.connect("test") as connection:
+        with self.warehouse.connect("test") as session:
             for asset in assets:
-                effect, _ = publication.merge(connection, SOURCE_TABLES[asset])
+                effect, _ = publication.merge(session.data, SOURCE_TABLES[asset])
                 publication.record(
-                    connection,
+                    session.records,
                     asset=asset,
                     rows=0,
                     changed_rows=effect.upserts,
@@ -74,8 +74,8 @@ class Deliveries:
                     verdict="passed",
                     run_id=self.run,
                 )
-                profiling.publish_profiles(connection, asset, self.run)
-                layout.show_published(connection, SOURCE_TABLES[asset])
+                profiling.publish_profiles(session.records, asset, self.run)
+                layout.show_published(session.data, SOURCE_TABLES[asset])
 
     def accept(self, frames: Mapping[str, pl.DataFrame], *, whole: bool = False) -> list[CheckOutcome]:
         """Deliver and publish, whatever the checks found."""

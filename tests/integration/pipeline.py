@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
 
@@ -12,6 +13,8 @@ from adventureworks import pipeline
 from adventureworks.catalog import ANALYSES
 from adventureworks.due import NothingToDo, Plan
 from adventureworks.settings import Settings
+from adventureworks.warehouse import open_warehouse
+from adventureworks.warehouse.session import Session
 from tests.conftest import WORKER
 
 _numbers = count(1)
@@ -57,6 +60,10 @@ class Pipeline:
         """Return rows of the warehouse."""
         with psycopg.connect(self.url) as connection:
             return connection.execute(query, parameters or None).fetchall()
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Open a session with the warehouse."""
+        return open_warehouse(self.settings).connect("test")
 
     @property
     def url(self) -> str:

@@ -19,8 +19,9 @@ from adventureworks.catalog import MARTS
 from adventureworks.marts import models
 from adventureworks.marts.gate import MartRefused
 from adventureworks.warehouse import layout
-from adventureworks.warehouse.postgres import WarehouseConnection, rows_of
-from adventureworks.warehouse.snowflake_sql import rewritten, types_of
+from adventureworks.warehouse.dialect import rewritten, types_of
+from adventureworks.warehouse.postgres import PostgresData, WarehouseConnection, rows_of
+from adventureworks.warehouse.session import Session
 from tests.integration.pipeline import Pipeline
 from tests.integration.snowflake_double import OWN_SCHEMAS
 
@@ -53,7 +54,7 @@ def compute(
 ) -> Iterator[Compute]:
     """A function that computes the mart from a bill (assembly, component, quantity) on one of the engines."""
     with WarehouseConnection.connect(warehouse_url) as connection:
-        layout.prepare(connection)
+        layout.prepare(Session(PostgresData(connection), connection))
         for product, cost in COSTS.items():
             connection.execute(
                 'insert into raw."Production_Product" ("ProductID", "Name", "StandardCost") values (%s, %s, %s)',

@@ -37,31 +37,32 @@ def warehouse(
 
 
 def _stage(warehouse: engines.Warehouse) -> None:
-    with warehouse.connect() as connection:
-        connection.make_schemas(["staging", "ops"])
-        migrate(connection)
+    with warehouse.connect() as session:
+        session.data.make_schemas(["staging"])
+        session.records.make_schemas(["ops"])
+        migrate(session.records)
         kinds = [f"{quoted(c.name)} {column_type(c.dtype)}" for c in columns_of(MART)]
-        connection.execute(f"create table {MART_ROWS} ({', '.join(kinds)})")
+        session.data.execute(f"create table {MART_ROWS} ({', '.join(kinds)})")
         kinds = [f"{quoted(c.name)} {column_type(c.dtype)}" for c in columns_of(TABLE)]
-        connection.execute(f"create table {TABLE_ROWS} ({', '.join([*kinds, quoted(staging.SAME) + ' boolean'])})")
+        session.data.execute(f"create table {TABLE_ROWS} ({', '.join([*kinds, quoted(staging.SAME) + ' boolean'])})")
         gone = table("staging", staging.gone_table(TABLE.asset))
-        connection.execute(f"create table {gone} ({', '.join(f'{quoted(name)} varchar' for name in key_of(TABLE))})")
+        session.data.execute(f"create table {gone} ({', '.join(f'{quoted(name)} varchar' for name in key_of(TABLE))})")
         for month, revenue in (("2014-06-01", "1.25"), ("2014-06-01", "2.5"), ("2014-07-01", "3")):
-            connection.execute(f"insert into {MART_ROWS} (month, revenue) values (date '{month}', {revenue})")
+            session.data.execute(f"insert into {MART_ROWS} (month, revenue) values (date '{month}', {revenue})")
         for code in ("EUR", "USD"):
-            connection.execute(f'insert into {TABLE_ROWS} ("CurrencyCode", "__same") values (\'{code}\', false)')
-        candidate.record(connection, "first", MART)
-        candidate.record(connection, "first", TABLE)
+            session.data.execute(f'insert into {TABLE_ROWS} ("CurrencyCode", "__same") values (\'{code}\', false)')
+        candidate.record(session, "first", MART)
+        candidate.record(session, "first", TABLE)
 
 
 def test_months_of_a_mart_are_recorded_separately_and_row_order_does_not_matter(warehouse: engines.Warehouse) -> None:
-    with warehouse.connect() as connection:
-        row = connection.execute("select contents from ops.candidate where asset = 'territory_sales'").fetchone()
+    with warehouse.connect() as session:
+        row = session.records.execute("select contents from ops.candidate where asset = 'territory_sales'").fetchone()
         assert row
         assert {month: rows for month, (rows, _) in json.loads(row[0]).items()} == {"2014-06": 2, "2014-07": 1}
-        connection.execute(f"delete from {MART_ROWS} where revenue = 1.25")
-        connection.execute(f"insert into {MART_ROWS} (month, revenue) values (date '2014-06-01', 1.25)")
-        assert candidate.lost(connection, "first", [MART]) == ()
+        session.data.execute(f"delete from {MART_ROWS} where revenue = 1.25")
+        session.data.execute(f"insert into {MART_ROWS} (month, revenue) values (date '2014-06-01', 1.25)")
+        assert candidate.lost(session, "first", [MART]) == ()
 
 
 FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -79,23 +80,23 @@ FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_differences_from_what_the_run_staged_are_found(warehouse: engines.Warehouse, fault: str) -> None:
     statement, lost = FAULTS[fault]
-    with warehouse.connect() as connection:
-        connection.execute(statement)
-        assert candidate.lost(connection, "first", [MART]) + candidate.lost(connection, "first", [TABLE]) == lost
+    with warehouse.connect() as session:
+        session.data.execute(statement)
+        assert candidate.lost(session, "first", [MART]) + candidate.lost(session, "first", [TABLE]) == lost
 
 
 def test_a_candidate_of_another_run_counts_as_lost(warehouse: engines.Warehouse) -> None:
-    with warehouse.connect() as connection:
-        candidate.record(connection, "second", MART)
-        assert candidate.lost(connection, "first", [MART]) == (MART.asset,)
-        assert candidate.lost(connection, "second", [MART]) == ()
+    with warehouse.connect() as session:
+        candidate.record(session, "second", MART)
+        assert candidate.lost(session, "first", [MART]) == (MART.asset,)
+        assert candidate.lost(session, "second", [MART]) == ()
 
 
 def test_rows_set_aside_by_the_gate_are_not_lost_but_further_missing_rows_are(warehouse: engines.Warehouse) -> None:
-    with warehouse.connect() as connection:
-        connection.execute(f"delete from {TABLE_ROWS} where \"CurrencyCode\" = 'EUR'")
-        candidate.shrink(connection, "first", TABLE, 1)
-        assert candidate.lost(connection, "first", [TABLE]) == ()
-        connection.execute(f"delete from {TABLE_ROWS}")
+    with warehouse.connect() as session:
+        session.data.execute(f"delete from {TABLE_ROWS} where \"CurrencyCode\" = 'EUR'")
+        candidate.shrink(session, "first", TABLE, 1)
+        assert candidate.lost(session, "first", [TABLE]) == ()
+        session.data.execute(f"delete from {TABLE_ROWS}")
         with pytest.raises(CandidateLost):
-            candidate.shrink(connection, "first", TABLE, 2)
+            candidate.shrink(session, "first", TABLE, 2)

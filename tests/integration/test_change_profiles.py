@@ -76,9 +76,9 @@ def test_a_vanished_segment_is_a_warning(published: tuple[Deliveries, Frames]) -
         ("rows_stay", "warn", 93),
         ("segments_go_on", "warn", 93),
     ]
-    with deliveries.warehouse.connect("test") as connection:
+    with deliveries.warehouse.connect("test") as session:
         orders = pl.DataFrame(
-            connection.execute(f'select * from raw."{HEADER}"').fetchall(), tables[HEADER].schema, orient="row"
+            session.data.execute(f'select * from raw."{HEADER}"').fetchall(), tables[HEADER].schema, orient="row"
         )
     (one_day,) = deliveries.deliver({HEADER: orders.filter(~late)}, whole=True)
     assert (one_day.rule, one_day.outcome) == ("segments_go_on", "warn")
@@ -108,11 +108,11 @@ def test_a_change_that_cannot_be_measured_is_a_warning(
 
 def test_a_large_table_without_profiles_is_profiled_at_a_small_change(published: tuple[Deliveries, Frames]) -> None:
     deliveries, tables = published
-    with deliveries.warehouse.connect("test") as connection:
-        connection.execute("delete from ops.column_profile where asset = %s", (RATE,))
+    with deliveries.warehouse.connect("test") as session:
+        session.records.execute("delete from ops.column_profile where asset = %s", (RATE,))
     deliveries.deliver({RATE: tables[RATE]})
-    with deliveries.warehouse.connect("test") as connection:
-        row = connection.execute("select count(*) from ops.column_profile where asset = %s", (RATE,)).fetchone()
+    with deliveries.warehouse.connect("test") as session:
+        row = session.records.execute("select count(*) from ops.column_profile where asset = %s", (RATE,)).fetchone()
     assert row is not None
     assert row[0] > 0
 

@@ -24,7 +24,7 @@ from adventureworks.marts import models
 from adventureworks.settings import PROJECT_ROOT
 from adventureworks.source.files import FileSource
 from adventureworks.warehouse import layout
-from adventureworks.warehouse.postgres import PostgresWarehouse
+from adventureworks.warehouse.postgres import PostgresWarehouse, Records
 from tests.conftest import create_database, drop_database
 from tests.integration.candidates import AS_OF, MART, SOURCE, Warehouse, broken
 
@@ -41,19 +41,19 @@ def warehouse(postgres: EmbeddedPostgres, real_data: Path) -> Iterator[Warehouse
 
 
 def _publish(url: str, real_data: Path) -> None:
-    engine = PostgresWarehouse(SecretStr(url))
-    with engine.connect() as connection:
-        layout.prepare(connection)
+    engine = PostgresWarehouse(Records(SecretStr(url)))
+    with engine.connect() as session:
+        layout.prepare(session)
     source = FileSource(real_data / "parquet", batch_rows=100_000)
     with source.snapshot() as snapshot, engine.bulk_loader() as append:
         for entry in SOURCE_TABLES.values():
             for batch in snapshot.rows(entry):
                 append("raw", entry.asset, validate(entry, batch).good)
-    with engine.connect() as connection:
+    with engine.connect() as session:
         for mart in SALES:
             query = f"insert into marts.{mart.name} {models.rendered(mart, mart.name)}"
-            connection.execute(query, {"as_of": AS_OF})
-        connection.execute("analyze")
+            session.data.execute(query, {"as_of": AS_OF})
+        session.data.execute("analyze")
 
 
 def test_the_real_data_passes_every_check(warehouse: Warehouse) -> None:
@@ -335,7 +335,9 @@ def test_a_check_that_cannot_be_evaluated_is_an_error(warehouse: Warehouse, tmp_
 
 def test_a_missing_view_and_a_missing_file_are_errors(warehouse: Warehouse, tmp_path: Path) -> None:
     given = {"least_rows_Sales_Currency": "0", "stale_before_Sales_Currency": "0001-01-01"}
-    outcomes = run_checks(PostgresWarehouse(SecretStr(warehouse.url)), SOURCE, ["Sales_Currency"], given, schema="ops")
+    outcomes = run_checks(
+        PostgresWarehouse(Records(SecretStr(warehouse.url))), SOURCE, ["Sales_Currency"], given, schema="ops"
+    )
     assert {outcome.outcome for outcome in outcomes} == {"error"}
     (outcome,) = warehouse.check("Sales_Currency", folder=tmp_path)
     assert (outcome.outcome, outcome.rule) == ("error", "checks_are_readable")

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from adventureworks.warehouse.postgres import PostgresWarehouse, WarehouseConnection, reuse_connections
+from adventureworks.warehouse.postgres import Records, WarehouseConnection, reuse_connections
 
 SESSION = "select pg_backend_pid(), current_setting('application_name')"
 
@@ -30,7 +30,7 @@ def exists(observer: psycopg.Connection, pid: int) -> bool:
 
 
 def test_connections_are_reused_within_a_step_and_closed_at_its_end(warehouse_url: str) -> None:
-    warehouse = PostgresWarehouse(SecretStr(warehouse_url))
+    warehouse = Records(SecretStr(warehouse_url))
 
     @reuse_connections()
     def step() -> list[tuple[int, str]]:
@@ -48,7 +48,7 @@ def test_connections_are_reused_within_a_step_and_closed_at_its_end(warehouse_ur
 
 
 def test_failed_connections_are_rolled_back_and_not_reused(warehouse_url: str) -> None:
-    warehouse = PostgresWarehouse(SecretStr(warehouse_url))
+    warehouse = Records(SecretStr(warehouse_url))
     pids = []
 
     def fail() -> None:
@@ -66,7 +66,7 @@ def test_failed_connections_are_rolled_back_and_not_reused(warehouse_url: str) -
 
 
 def test_connections_lost_in_the_meantime_are_replaced(warehouse_url: str, observer: psycopg.Connection) -> None:
-    warehouse = PostgresWarehouse(SecretStr(warehouse_url))
+    warehouse = Records(SecretStr(warehouse_url))
     with reuse_connections():
         with warehouse.connect() as connection:
             lost, _ = session(connection)
@@ -77,7 +77,7 @@ def test_connections_lost_in_the_meantime_are_replaced(warehouse_url: str, obser
 
 
 def test_autocommit_connections_are_not_reused(warehouse_url: str) -> None:
-    warehouse = PostgresWarehouse(SecretStr(warehouse_url))
+    warehouse = Records(SecretStr(warehouse_url))
     with reuse_connections():
         with warehouse.connect() as connection:
             connection.autocommit = True

@@ -31,8 +31,8 @@ LARGEST_PAGE = 100_000
 
 
 def rendered(pipeline: Pipeline, name: str, code: str = "en") -> RenderedMessage | None:
-    with psycopg.connect(pipeline.url) as connection:
-        return DIGESTS[name].message(connection, language(code), "http://ui.test")
+    with pipeline.session() as session:
+        return DIGESTS[name].message(session, language(code), "http://ui.test")
 
 
 def flat(text: str) -> str:
@@ -133,9 +133,9 @@ def test_recipient_gets_a_digest_once_when_due_and_only_with_new_data(pipeline: 
     )
 
     def queued(moment: datetime) -> list[tuple[str, str]]:
-        with psycopg.connect(pipeline.url) as connection:
-            mailing.compose(connection, recipients, tmp_path, moment)
-            rows = connection.execute(
+        with pipeline.session() as session:
+            mailing.compose(session, recipients, tmp_path, moment)
+            rows = session.records.execute(
                 "update ops.outbox set sent_at = created where sent_at is null returning channel, recipient"
             ).fetchall()
             return [(row[0], row[1]) for row in rows]
@@ -163,8 +163,8 @@ def test_weekly_digest_is_due_on_its_day_in_the_groups_time_zone() -> None:
 @pytest.mark.parametrize("ui_url", ["http://ui.test", ""])
 def test_files_too_large_for_a_mail_are_not_attached(pipeline: Pipeline, ui_url: str) -> None:
     [(key,)] = pipeline.published("select to_char(max(month), 'YYYY-MM') from staging.sales_month where not is_partial")
-    with psycopg.connect(pipeline.url) as connection:
-        found = month.figures(connection, key)
+    with pipeline.session() as session:
+        found = month.figures(session, key)
     done = Delivery(key, "new", 1, False, (), ())
     for size, attached in ((3_600_000, 2), (3_700_000, 0)):
         files = tuple(Attachment(f"{number}.pdf", "application/pdf", b"x" * size) for number in range(2))
@@ -221,8 +221,8 @@ def test_failing_message_does_not_stop_others_and_has_an_incident_until_fixed(
 
     def compose(**routed: object) -> dict[str, str]:
         recipients = Recipients(given.model_copy(update=routed), ("email",), "slack_default", "http://ui.test")
-        with psycopg.connect(pipeline.url) as connection:
-            mailing.compose(connection, recipients, tmp_path, datetime.now(UTC))
+        with pipeline.session() as session:
+            mailing.compose(session, recipients, tmp_path, datetime.now(UTC))
         with psycopg.connect(pipeline.url) as connection:
             return {
                 one.rule: f"{one.summary} {one.next_step}" for one in incidents.open_incidents(connection, "reports")

@@ -18,7 +18,8 @@ from adventureworks.cli import environment
 from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse
-from adventureworks.warehouse.environments import SCHEMAS, in_environment, select_in_environment
+from adventureworks.warehouse.dialect import in_environment, select_in_environment
+from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.snowflake import Session
 from tests.integration.pipeline import Pipeline
 from tests.integration.snowflake_double import snowflake_double
@@ -108,8 +109,8 @@ def test_environment_in_snowflake_is_dropped_on_both_sides(
     environments = {name: settings.model_copy(update={"environment": name}) for name in ("pr_4", "pr_42")}
     with pytest.MonkeyPatch.context() as patch, snowflake_double(patch):
         for one in environments.values():
-            with open_warehouse(one).connect() as connection:
-                layout.prepare(connection)
+            with open_warehouse(one).connect() as session:
+                layout.prepare(session)
         environment.show(settings)
         assert capsys.readouterr().out.split()[-6::3] == ["pr_4", "pr_42"]
         environment.drop(settings, "pr_4", force=False)
@@ -122,8 +123,8 @@ def test_environment_in_snowflake_is_dropped_on_both_sides(
         with pytest.raises(PlatformError, match="The records of the environment pr_42 are not here"):
             environment.drop(settings, "pr_42", force=False)
         environment.drop(settings, "pr_42", force=True)
-        with open_warehouse(settings).connect() as connection:
-            assert connection.environments() == set()
+        with open_warehouse(settings).connect() as session:
+            assert session.data.environments() | session.records.environments() == set()
         with pytest.raises(PlatformError, match="There is no environment pr_42"):
             environment.drop(settings, "pr_42", force=False)
 
@@ -143,13 +144,13 @@ def test_leftovers_of_an_interrupted_build_in_snowflake_are_found_and_dropped(
 
         with monkeypatch.context() as lacking:
             lacking.setattr(Session, "_send", without_the_second_schema)
-            with pytest.raises(PlatformError, match="grant"), open_warehouse(here).connect() as connection:
-                layout.prepare(connection)
-        with open_warehouse(settings).connect() as connection:
-            assert connection.environments() == {"pr_9"}
+            with pytest.raises(PlatformError, match="grant"), open_warehouse(here).connect() as session:
+                layout.prepare(session)
+        with open_warehouse(settings).connect() as session:
+            assert session.data.environments() | session.records.environments() == {"pr_9"}
         environment.drop(settings, "pr_9", force=True)
-        with open_warehouse(settings).connect() as connection:
-            assert connection.environments() == set()
+        with open_warehouse(settings).connect() as session:
+            assert session.data.environments() | session.records.environments() == set()
 
 
 @pytest.mark.parametrize("name", ['x"; drop schema marts; --', "pg", "pg_1", "PR", "1", "pr_42\n"])
@@ -164,8 +165,13 @@ def test_invalid_name_is_rejected_before_anything_is_done(pipeline: Pipeline, na
 @pytest.mark.parametrize(
     ("written", "sent"),
     [
-        ('select 1 from raw."Sales_X", "marts"."fact"', 'select 1 from pr_raw."Sales_X", "pr_marts"."fact"'),
-        ("select to_regclass('ops.publication')", "select to_regclass('pr_ops.publication')"),
+        ('select 1 from raw."Sales_X", "marts"."fact"', 'select 1 from pr_raw."Sales_X", pr_marts."fact"'),
+        ("select $$ops.x$$, e'it\\'s raw.x' from RAW.x", "select $$ops.x$$, e'it\\'s raw.x' from pr_raw.x"),
+        (
+            "update ops . a set b = %(raw)s where c like '%%raw.d'",
+            "update pr_ops . a set b = %(raw)s where c like '%%raw.d'",
+        ),
+        ("vacuum raw.x", "vacuum pr_raw.x"),
         ("select straw.a, t.raw, x.marts.y from straw", "select straw.a, t.raw, x.marts.y from straw"),
         ("select raw from t", "select raw from t"),
         ("select 'in marts.x', 'it''s raw.y' from ops.z", "select 'in marts.x', 'it''s raw.y' from pr_ops.z"),
@@ -199,8 +205,8 @@ def test_query_of_a_user_is_sent_to_the_environment(typed: str, sent: str) -> No
 
 def test_no_query_leaves_the_environment(pipeline: Pipeline) -> None:
     here = pipeline.settings.model_copy(update={"environment": "pr_1"})
-    with open_warehouse(here).connect() as connection:
-        layout.prepare(connection)
+    with open_warehouse(here).connect() as session:
+        layout.prepare(session)
     database = pipeline.url.rsplit("/", 1)[1]
     assert pipeline.published('select count(*) > 0 from raw."Sales_Store"') == [(True,)]
 

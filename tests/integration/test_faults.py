@@ -25,7 +25,7 @@ from adventureworks.errors import ServiceUnavailable
 from adventureworks.gate import checks, load
 from adventureworks.postgres_sql import quoted
 from adventureworks.source.postgres import PostgresSnapshot, PostgresSource
-from adventureworks.warehouse import open_warehouse, postgres, publication, quarantine, staging
+from adventureworks.warehouse import postgres, publication, quarantine, staging
 from adventureworks.warehouse.sql import table
 from tests.integration.pipeline import Pipeline
 
@@ -270,8 +270,8 @@ def test_timeouts_of_the_database_do_not_apply_to_snapshot_and_load(
     settings_query = " || ' ' || ".join(f"current_setting('{limit}')" for limit in limits)
     with psycopg.connect(pipeline.url) as connection:
         assert connection.execute(f"select {settings_query}").fetchone() == ("1h 1h 1h",)
-    with open_warehouse(pipeline.settings).connect() as connection:
-        assert connection.execute(f"select {settings_query}").fetchone() == ("0 0 0",)
+    with pipeline.session() as session:
+        assert session.records.execute(f"select {settings_query}").fetchone() == ("0 0 0",)
     assert pipeline.settings.source_url is not None
     source = PostgresSource(pipeline.settings.source_url, batch_rows=10)
     with source.snapshot() as snapshot, snapshot._connection.cursor() as cursor:

@@ -20,7 +20,6 @@ from adventureworks.gate import detect
 from adventureworks.reports import month
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
-from adventureworks.warehouse import open_warehouse
 from adventureworks_sample import generate
 from tests.integration.pipeline import Pipeline
 
@@ -100,8 +99,8 @@ def test_a_shop_in_its_first_months_has_empty_marts_but_no_failures(
     if days == 3:
         assert rows["sales_forecast"] == rows["forecast_accuracy"] == 0, "no month is complete yet"
     [(newest,)] = pipeline.published("select to_char(max(order_date), 'YYYY-MM') from marts.daily_sales")
-    with open_warehouse(pipeline.settings).connect("test") as connection:
-        assert month.figures(connection, newest).key == newest
+    with pipeline.session() as session:
+        assert month.figures(session, newest).key == newest
 
 
 def test_a_column_without_select_permission_blocks_only_its_table_until_it_is_granted(

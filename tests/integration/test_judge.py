@@ -55,10 +55,9 @@ def test_vanished_orders_are_refused_from_any_source_address_until_accepted(
     assert len(incident.examples) == 3
     assert f'"accept": ["{LINES}", "{HEADER}"' in incident.next_step
     assert pipeline.published(f'select count(*) from raw."{HEADER}"') == [(before,)]
-    with psycopg.connect(pipeline.url) as connection:
-        states = {
-            state.asset: state for state in asset_states(connection, decide_now(pipeline.settings, connection).behind)
-        }
+    with pipeline.session() as session:
+        behind = decide_now(pipeline.settings, session).behind
+        states = {state.asset: state for state in asset_states(session.records, behind)}
     assert HEADER in states["daily_sales"].reads_blocked
     assert states["daily_sales"].fresh
     assert f"{HEADER} (since 2" in summary_of_marts(list(states.values()))
@@ -172,9 +171,9 @@ MEASURE = SOURCE_TABLES["Production_UnitMeasure"]
 def measures(tmp_path: Path, warehouse_url: str) -> Settings:
     """Return settings with an empty warehouse, and a source folder for the units of measure."""
     prepared = Settings(source=str(tmp_path), warehouse_url=SecretStr(warehouse_url), file_rest_seconds=0)
-    with open_warehouse(prepared).connect() as connection:
-        layout.prepare(connection)
-        connection.execute(
+    with open_warehouse(prepared).connect() as session:
+        layout.prepare(session)
+        session.data.execute(
             "insert into ops.change (run_id, asset, fingerprint, status, source, whole)"
             " values ('r', %s, '', 'detected', '', true)",
             (MEASURE.asset,),
@@ -201,9 +200,9 @@ def test_all_rows_of_a_duplicate_key_are_set_aside_for_any_batch_size(
     unique = {key for key, (_, good) in zip(keys, rows, strict=True) if good and keys.count(key) == 1}
     lines = [f'"{code}",{"Piece" if good else ""},2013-01-{day:02}' for day, (code, good) in enumerate(rows, start=1)]
     stage(measures.model_copy(update={"batch_rows": batch}), lines)
-    with open_warehouse(measures).connect() as connection:
-        kept = connection.execute(f'select "UnitMeasureCode" from staging."{MEASURE.asset}__rows"').fetchall()
-        aside = connection.execute("select count(*) from ops.quarantined_row where status = 'staged'").fetchall()
+    with open_warehouse(measures).connect() as session:
+        kept = session.data.execute(f'select "UnitMeasureCode" from staging."{MEASURE.asset}__rows"').fetchall()
+        aside = session.data.execute("select count(*) from ops.quarantined_row where status = 'staged'").fetchall()
     assert sorted(code.strip().lower() for (code,) in kept) == sorted(unique)
     assert aside == [(len(rows) - len(unique),)]
 
@@ -211,8 +210,8 @@ def test_all_rows_of_a_duplicate_key_are_set_aside_for_any_batch_size(
 def test_missing_keys_are_reported_as_missing_not_as_duplicates(measures: Settings) -> None:
     stage(measures, [f",Piece {number},2013-01-01" for number in range(3)])
     load.load(measures, "r", [MEASURE.asset])
-    with open_warehouse(measures).connect() as connection:
-        rejections = connection.execute("select distinct rule, message from ops.quarantined_row").fetchall()
+    with open_warehouse(measures).connect() as session:
+        rejections = session.data.execute("select distinct rule, message from ops.quarantined_row").fetchall()
     assert rejections == [("UnitMeasureCode_is_given", "UnitMeasureCode is never NULL")]
 
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from adventureworks.errors import PlatformError
 from adventureworks.messaging import RenderedMessage, store
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, migrations, open_warehouse
+from adventureworks.warehouse import layout, migrations, open_records, open_warehouse
 from adventureworks.warehouse.postgres import WarehouseConnection
 
 FIRST_TABLES = resources.files(migrations) / "versions" / "0001_first_tables.sql"
@@ -43,9 +43,9 @@ def test_records_from_before_the_migrations_survive_the_upgrade(known: Settings,
             " values ('fact_sales', 1, 9, 9, 2, 'passed with warnings: 2 orders withheld', 'r')"
         )
     for _ in range(2):
-        with open_warehouse(known).connect("test") as connection:
-            layout.prepare(connection)
-    with open_warehouse(known).connect("test") as connection:
+        with open_warehouse(known).connect("test") as session:
+            layout.prepare(session)
+    with open_records(known).connect("test") as connection:
         message = store.take_due(connection, ["email"], datetime.now(UTC))
         assert message is not None
         assert (message.recipient, message.content.subject) == ("a@x.org", "Subject")
@@ -60,15 +60,15 @@ def test_records_from_before_the_migrations_survive_the_upgrade(known: Settings,
 
 
 def test_records_of_a_newer_version_are_left_alone(known: Settings) -> None:
-    with open_warehouse(known).connect("test") as connection:
-        layout.prepare(connection)
-        connection.execute("update ops.migration set version_num = '9999'")
-        connection.execute("delete from ops.layout")
+    with open_warehouse(known).connect("test") as session:
+        layout.prepare(session)
+        session.records.execute("update ops.migration set version_num = '9999'")
+        session.records.execute("delete from ops.layout")
     with (
         pytest.raises(PlatformError, match=r"records have revision 9999") as refused,
-        open_warehouse(known).connect("test") as connection,
+        open_warehouse(known).connect("test") as session,
     ):
-        layout.prepare(connection)
+        layout.prepare(session)
     assert "adventureworks migrate" in refused.value.next_step
 
 
@@ -84,25 +84,26 @@ def _records(connection: WarehouseConnection) -> dict[str, list[tuple[object, ..
 
 
 def test_going_back_and_forth_loses_no_record(known: Settings) -> None:
-    with open_warehouse(known).connect("test") as connection:
-        layout.prepare(connection)
+    with open_warehouse(known).connect("test") as session:
+        records = session.records
+        layout.prepare(session)
         rendered = RenderedMessage(subject="Subject", html="<p>1</p>", text="Text")
-        store.add(connection, rendered, channel="email", recipient="a@x.org", dedup_key="once")
-        connection.execute(
+        store.add(records, rendered, channel="email", recipient="a@x.org", dedup_key="once")
+        records.execute(
             "insert into ops.watermark (asset, fingerprint, columns_digest, blocked, source)"
             " values ('Person_Person', 'a b', 'c', false, 's')"
         )
-        before = _records(connection)
-        assert layout.set_revision(connection, "0001") == "0001"
+        before = _records(records)
+        assert layout.set_revision(records, "0001") == "0001"
         # What the version before does when it starts.
-        connection.execute(FIRST_TABLES.read_bytes())
-        assert connection.execute("select told, letter_id is null from ops.outbox").fetchall() == [("once", False)]
-        assert connection.execute("select fingerprint from ops.watermark").fetchall() == [("a b c",)]
-        layout.prepare(connection)
-        assert _records(connection) == before
+        records.execute(FIRST_TABLES.read_bytes())
+        assert records.execute("select told, letter_id is null from ops.outbox").fetchall() == [("once", False)]
+        assert records.execute("select fingerprint from ops.watermark").fetchall() == [("a b c",)]
+        layout.prepare(session)
+        assert _records(records) == before
         # A new version that changes a contract finds the records as they should be.
-        connection.execute("delete from ops.layout")
-        layout.prepare(connection)
-        assert connection.execute("select version_num from ops.migration").fetchall() == [("0003",)]
-    with pytest.raises(PlatformError, match="no revision 7"), open_warehouse(known).connect("test") as connection:
-        migrations.migrate(connection, "7")
+        records.execute("delete from ops.layout")
+        layout.prepare(session)
+        assert records.execute("select version_num from ops.migration").fetchall() == [("0003",)]
+    with pytest.raises(PlatformError, match="no revision 7"), open_records(known).connect("test") as records:
+        migrations.migrate(records, "7")

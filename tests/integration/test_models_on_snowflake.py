@@ -19,8 +19,8 @@ from psycopg.rows import TupleRow
 from adventureworks.catalog import MARTS
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.marts import models
+from adventureworks.warehouse.dialect import rewritten, types_of
 from adventureworks.warehouse.postgres import rows_of
-from adventureworks.warehouse.snowflake_sql import rewritten, types_of
 from tests.conftest import create_database
 from tests.integration.snowflake_double import OWN_SCHEMAS, divided_as_snowflake
 

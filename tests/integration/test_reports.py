@@ -36,8 +36,8 @@ MONTHS = "select to_char(month, 'YYYY-MM'), is_partial from staging.sales_month 
 
 
 def figures(pipeline: Pipeline, key: str) -> months.Month:
-    with psycopg.connect(pipeline.url) as connection:
-        return months.figures(connection, key)
+    with pipeline.session() as session:
+        return months.figures(session, key)
 
 
 def last_whole(pipeline: Pipeline) -> str:
@@ -55,9 +55,9 @@ def announced(
     pipeline: Pipeline, folder: Path, later: timedelta = timedelta(), recipients: Recipients | None = None
 ) -> list[tuple[str, str]]:
     """Return subject and text of the messages queued now."""
-    with psycopg.connect(pipeline.url) as connection:
-        mailing.compose(connection, recipients or readers(), folder, datetime.now(UTC) + later)
-        return connection.execute(
+    with pipeline.session() as session:
+        mailing.compose(session, recipients or readers(), folder, datetime.now(UTC) + later)
+        return session.records.execute(
             "with taken as (update ops.outbox set sent_at = created where sent_at is null returning content_id)"
             " select subject, text from taken join ops.message_content using (content_id) order by subject"
         ).fetchall()
@@ -193,7 +193,9 @@ def test_same_figures_produce_the_same_bytes_in_any_process(pipeline: Pipeline, 
     code = (
         "import sys; from pathlib import Path; from pydantic import SecretStr;"
         " from adventureworks.settings import Settings; from adventureworks.reports import month, delivery;"
-        " import psycopg; c = psycopg.connect(sys.argv[1]); m = month.figures(c, sys.argv[2]);"
+        " from adventureworks.warehouse import open_warehouse;"
+        " session = open_warehouse(Settings(warehouse_url=SecretStr(sys.argv[1]))).connect();"
+        " m = month.figures(session.__enter__(), sys.argv[2]);"
         " [Path(sys.argv[3], k).write_bytes(delivery.render_file(m, 'fr', k)) for k in delivery.KINDS]"
     )
     subprocess.run([sys.executable, "-c", code, pipeline.url, key, str(tmp_path)], check=True, timeout=120)

@@ -23,7 +23,6 @@ from adventureworks.messaging.rendered import RenderedMessage
 from adventureworks.monitoring.figures import BLOCKED, QUEUE_AGE, Figure
 from adventureworks.monitoring.telemetry import FIGURES_AGE, Telemetry
 from adventureworks.orchestration import retention
-from adventureworks.warehouse import open_warehouse
 from adventureworks.warehouse.state import asset_states
 from tests.integration.channels import Inbox, use_mail
 from tests.integration.collector import Collector, collector
@@ -133,9 +132,9 @@ def test_metrics_report_what_is_stale_blocked_set_aside_and_waiting(
     ages = collector.values("adventureworks.asset.age", "asset", kind="mart")
     assert set(ages) == set(MARTS)
     assert min(ages.values()) >= 3 * HOUR
-    with open_warehouse(pipeline.settings).connect() as connection:
+    with pipeline.session() as session:
         states = {
-            state.asset: state for state in asset_states(connection, decide_now(pipeline.settings, connection).behind)
+            state.asset: state for state in asset_states(session.records, decide_now(pipeline.settings, session).behind)
         }
     assert {asset for asset, state in states.items() if state.verdict == "blocked"} == {"Sales_Store"}
     assert {mart for mart in MARTS if not states[mart].fresh} == stale, "`adventureworks status` agrees"
@@ -255,13 +254,13 @@ def test_old_records_are_dropped_without_changing_any_decision(pipeline: Pipelin
         pipeline.change(dearer)
         pipeline.ingest()
     age_everything(pipeline, timedelta(days=100))
-    with open_warehouse(pipeline.settings).connect("test") as connection:
-        before = decide_now(pipeline.settings, connection)
+    with pipeline.session() as session:
+        before = decide_now(pipeline.settings, session)
     assert "daily_sales_etl" in before.runnable
 
     retention.drop_records(pipeline.settings, datetime.now(UTC))
-    with open_warehouse(pipeline.settings).connect("test") as connection:
-        assert decide_now(pipeline.settings, connection) == before
+    with pipeline.session() as session:
+        assert decide_now(pipeline.settings, session) == before
     kept = dict(pipeline.published("select asset, array_agg(version order by version) from ops.publication group by 1"))
     assert kept["Sales_SalesTerritory"] == [3]
     # Some marts were still computed from version 3 of the products.

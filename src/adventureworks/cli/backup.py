@@ -42,12 +42,12 @@ def restore(settings: Settings, folder: Path, send_waiting: bool) -> None:
 def restored(settings: Settings, send_waiting: bool) -> None:
     """Reconcile the restored records of every environment."""
     done, on_snowflake = NOTHING, settings.warehouse == "snowflake"
-    with writing(settings) as connection:
+    with writing(settings) as records:
         # A dump holds the records of all environments.
-        for name in ("", *sorted(connection.environments())):
-            connection.environment = name
-            if is_laid_out(connection):
-                done += reconcile(connection, send_waiting, data_elsewhere=on_snowflake)
+        for name in ("", *sorted(records.environments())):
+            records.environment = name
+            if is_laid_out(records):
+                done += reconcile(records, send_waiting, data_elsewhere=on_snowflake)
     if done.released:
         console().print(f"{done.released:,} {_messages(done.released)} will be sent after all.")
     if done.held:
@@ -67,16 +67,16 @@ def restored(settings: Settings, send_waiting: bool) -> None:
 
 def migrate(settings: Settings, revision: str) -> None:
     """Bring the records of every environment to a revision. Raises `PlatformError` if there is no such revision."""
-    with writing(settings) as connection:
-        for name in ("", *sorted(connection.environments())):
-            connection.environment = name
-            if is_laid_out(connection):
+    with writing(settings) as records:
+        for name in ("", *sorted(records.environments())):
+            records.environment = name
+            if is_laid_out(records):
                 try:
-                    reached = set_revision(connection, revision)
+                    reached = set_revision(records, revision)
                 except PlatformError as error:
                     raise PlatformError(f"{name or 'Production'}: {error.cause}", error.next_step) from None
                 # Each environment by itself: one that another version keeps must not hold back production.
-                connection.commit()
+                records.commit()
                 console().print(f"{name or 'Production'}: the records have revision {reached}.", markup=False)
 
 

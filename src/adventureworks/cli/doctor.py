@@ -113,8 +113,8 @@ def _postgres_warehouse(settings: Settings) -> str:
     if not has_warehouse(settings):
         return "none yet; the first run creates it"
     try:
-        with reading(settings) as connection:
-            filled = is_laid_out(connection)
+        with reading(settings) as session:
+            filled = is_laid_out(session.records)
     except ServiceUnavailable as error:
         raise ServiceUnavailable(error.cause, "Check ADVENTUREWORKS_WAREHOUSE_URL.") from None
     where = "embedded" if settings.warehouse_url is None else "configured"

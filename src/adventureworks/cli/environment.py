@@ -21,8 +21,9 @@ from adventureworks.pipeline import analyse_until_settled, ingest
 from adventureworks.settings import Settings
 from adventureworks.warehouse import open_records, open_warehouse
 from adventureworks.warehouse.environments import SCHEMAS
-from adventureworks.warehouse.postgres import WarehouseConnection
-from adventureworks.warehouse.state import AssetState, asset_states
+from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Session
+from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out
 
 
 def build(settings: Settings, name: str) -> int:
@@ -38,8 +39,8 @@ def build(settings: Settings, name: str) -> int:
                 "Choose another name. The names in use: adventureworks environment list",
             )
         refused = _ingest(here) + _analyse(here)
-        with open_warehouse(here).connect("environment") as connection:
-            states = asset_states(connection, decide_now(here, connection).behind)
+        with open_warehouse(here).connect("environment") as session:
+            states = asset_states(session.records, decide_now(here, session).behind)
     marts = [state for state in states if state.kind == "mart"]
     stale = [state for state in states if not state.fresh]
     out.print(table(("mart", "rows", "verdict"), [_row(state) for state in marts], right=("rows",)))
@@ -61,13 +62,14 @@ def drop(settings: Settings, name: str, force: bool) -> None:
     Airflow keeps it fresh or might do so.
     """
     with _environment(settings, name, needs_source=False) as here, _locked(here, "drop"):
-        with open_warehouse(here).connect("environment") as connection:
-            if name not in connection.environments():
+        with open_warehouse(here).connect("environment") as session:
+            if name not in _environments(session):
                 raise PlatformError(f"There is no environment {name}.", "List them: adventureworks environment list")
         if not force:
             _refuse_if_kept_fresh(here)
-        with open_warehouse(here).connect("environment") as connection:
-            connection.drop_schemas(SCHEMAS)
+        with open_warehouse(here).connect("environment") as session:
+            session.data.drop_schemas(SCHEMAS)
+            session.records.drop_schemas(["ops"])
     console().print(f"{name}: dropped.", markup=False)
 
 
@@ -78,8 +80,8 @@ def _refuse_if_kept_fresh(here: Settings) -> None:
             f"Airflow keeps the environment {name} fresh; its history and its rows in quarantine would be lost.",
             f"Stop its Airflow, then: adventureworks environment drop {name} --force",
         )
-    with open_records(here).connect("environment") as connection:
-        if name not in connection.environments():
+    with open_records(here).connect("environment") as records:
+        if name not in records.environments():
             raise PlatformError(
                 f"The records of the environment {name} are not here, so it is unknown whether Airflow keeps it fresh.",
                 f"If it does not: adventureworks environment drop {name} --force",
@@ -89,8 +91,8 @@ def _refuse_if_kept_fresh(here: Settings) -> None:
 def show(settings: Settings) -> None:
     """List the environments of the warehouse, when each was last published, and what keeps it fresh."""
     with _databases(settings, needs_source=False) as here:
-        with open_warehouse(here).connect("environment") as connection:
-            names = sorted(connection.environments())
+        with open_warehouse(here).connect("environment") as session:
+            names = sorted(_environments(session))
         rows = []
         for name in names:
             one = _named(here, name)
@@ -100,6 +102,11 @@ def show(settings: Settings) -> None:
         console().print(table(("environment", "last published (UTC)", "kept by"), rows))
     else:
         console().print("There are no environments. Build one: adventureworks environment build pr_42")
+
+
+def _environments(session: Session) -> set[str]:
+    """Return the environments that have data or records."""
+    return session.data.environments() | session.records.environments()
 
 
 @contextmanager
@@ -142,20 +149,20 @@ def _named(settings: Settings, name: str) -> Settings:
 def _locked(here: Settings, command: str) -> Iterator[None]:
     """Hold the environment's lock, so that no other process builds or drops it at the same time."""
     key = f"adventureworks environment {here.environment}"
-    with open_records(here).connect(f"{key}: {command}"[:63]) as connection:
-        held = connection.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", (key,)).fetchone()
+    with open_records(here).connect(f"{key}: {command}"[:63]) as records:
+        held = records.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", (key,)).fetchone()
         if held != (True,):
             raise PlatformError(
-                f"The environment {here.environment} is in use: {_holder(connection, key)}.",
+                f"The environment {here.environment} is in use: {_holder(records, key)}.",
                 "Wait until that has finished, then try again.",
             )
         # The lock belongs to the session. A transaction that stays open for minutes would hold up cleanup by others.
-        connection.commit()
+        records.commit()
         yield
 
 
-def _holder(connection: WarehouseConnection, key: str) -> str:
-    row = connection.execute(
+def _holder(records: Connection, key: str) -> str:
+    row = records.execute(
         "select a.application_name, a.pid, to_char(a.backend_start at time zone 'UTC', 'YYYY-MM-DD HH24:MI')"
         " from pg_stat_activity as a where a.application_name like %s and a.pid <> pg_backend_pid() limit 1",
         (f"{key}:%",),
@@ -165,16 +172,16 @@ def _holder(connection: WarehouseConnection, key: str) -> str:
 
 def _last_published(here: Settings) -> datetime | None:
     """Return when something was last published, or None if there are no records."""
-    with open_records(here).connect("environment") as connection:
-        if not connection.columns_in("ops"):
+    with open_records(here).connect("environment") as records:
+        if not is_laid_out(records):
             return None
-        row = connection.execute("select max(published_at) from ops.publication").fetchone()
+        row = records.execute("select max(published_at) from ops.publication").fetchone()
     return row[0] if row else None
 
 
 def _is_kept_by_airflow(here: Settings) -> bool:
-    with open_records(here).connect("environment") as connection:
-        return bool(connection.columns_in("ops")) and connection.execute(
+    with open_records(here).connect("environment") as records:
+        return is_laid_out(records) and records.execute(
             "select exists (select 1 from ops.publication where run_id not like '%%/environment\\_%%')"
         ).fetchone() == (True,)
 
@@ -187,8 +194,8 @@ def _ingest(here: Settings) -> list[str]:
         console().print(f"Loading {', '.join(group[:3])}{' …' if len(group) > 3 else ''}", markup=False)
 
     ingest(here, run, before_load=show)
-    with open_warehouse(here).connect("environment") as connection:
-        blocked = connection.execute(
+    with open_records(here).connect("environment") as records:
+        blocked = records.execute(
             "select asset, blocked_rule, blocked_cause from ops.change where run_id = %s and status = 'blocked'", (run,)
         ).fetchall()
     return [f"{asset}: {rule}: {cause}" for asset, rule, cause in blocked]

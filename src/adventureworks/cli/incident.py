@@ -13,6 +13,7 @@ from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading
 from adventureworks.errors import PlatformError
 from adventureworks.incidents import Incident, ledger, open_incidents
 from adventureworks.settings import Settings
+from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.state import is_laid_out
 
 LIST_ALL = "List all incidents: adventureworks incident list --all"
@@ -22,9 +23,9 @@ def show_all(settings: Settings, everything: bool, as_json: bool) -> None:
     """Print the incidents that are not resolved; with `everything`, also those resolved in the last 30 days."""
     found: list[Incident] = []
     if has_warehouse(settings):
-        with reading(settings) as connection:
-            if is_laid_out(connection):
-                found = ledger.all_incidents(connection) if everything else open_incidents(connection)
+        with reading(settings) as session:
+            if is_laid_out(session.records):
+                found = ledger.all_incidents(session.records) if everything else open_incidents(session.records)
     elif not as_json:
         console().print(NOTHING_PUBLISHED)
         return
@@ -41,8 +42,8 @@ def show_all(settings: Settings, everything: bool, as_json: bool) -> None:
 
 def show(settings: Settings, name: str) -> None:
     """Print one incident. Raises `PlatformError` if no incident or more than one has an id that begins with `name`."""
-    with reading(settings) as connection:
-        incident = _find(connection, name)
+    with reading(settings) as session:
+        incident = _find(session.records, name)
     seen = "once" if incident.seen_count == 1 else f"{incident.seen_count:,} times"
     facts = {
         "id": incident.incident_id,
@@ -72,13 +73,13 @@ def show(settings: Settings, name: str) -> None:
 def acknowledge(settings: Settings, name: str, by: str | None) -> None:
     """Acknowledge an incident. Raises `PlatformError` if it is not open."""
     who = by or getpass.getuser()
-    incident = _change(settings, name, lambda connection, found: ledger.acknowledge(connection, found.incident_id, who))
+    incident = _change(settings, name, lambda records, found: ledger.acknowledge(records, found.incident_id, who))
     console().print(f"{_label(incident)} is acknowledged by {incident.acknowledged_by}.", markup=False)
 
 
 def resolve(settings: Settings, name: str) -> None:
     """Close an incident. Raises `PlatformError` if it is already resolved."""
-    incident = _change(settings, name, lambda connection, found: ledger.close(connection, found.incident_id))
+    incident = _change(settings, name, lambda records, found: ledger.close(records, found.incident_id))
     console().print(
         f"{_label(incident)} is resolved. Everyone who was notified of it will be notified of this.", markup=False
     )
@@ -87,16 +88,16 @@ def resolve(settings: Settings, name: str) -> None:
 def _change(
     settings: Settings, name: str, change: Callable[[ledger.Connection, Incident], Incident | None]
 ) -> Incident:
-    with writing(settings) as connection:
-        found = _find(connection, name)
-        changed = change(connection, found)
+    with writing(settings) as records:
+        found = _find(records, name)
+        changed = change(records, found)
         if changed is None:
             raise PlatformError(f"{_label(found)} is {_status(found)}.", LIST_ALL)
         return changed
 
 
-def _find(connection: ledger.Connection, name: str) -> Incident:
-    found = ledger.find(connection, name) if name and is_laid_out(connection) else []
+def _find(records: Connection, name: str) -> Incident:
+    found = ledger.find(records, name) if name and is_laid_out(records) else []
     if not found:
         raise PlatformError(f"There is no incident {name}.", LIST_ALL)
     if len(found) > 1:

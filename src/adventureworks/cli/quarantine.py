@@ -17,8 +17,8 @@ EMPTY = "There are no rows in quarantine."
 
 def count(settings: Settings) -> None:
     """Print how many rows are set aside, by table and rule."""
-    with reading(settings) as connection:
-        found = quarantine.summary(connection) if is_laid_out(connection) else []
+    with reading(settings) as session:
+        found = quarantine.summary(session.data) if is_laid_out(session.records) else []
     if not found:
         console().print(EMPTY)
         return
@@ -31,8 +31,8 @@ def show(settings: Settings, name: str, limit: int) -> None:
     """Print a table's rows in quarantine. Raises `PlatformError` for an unknown table."""
     if name not in SOURCE_TABLES:
         raise PlatformError(f"There is no source table {name}.", "List the tables: adventureworks quarantine list")
-    with reading(settings) as connection:
-        found = quarantine.rows(connection, name, limit) if is_laid_out(connection) else []
+    with reading(settings) as session:
+        found = quarantine.rows(session.data, name, limit) if is_laid_out(session.records) else []
     out = console()
     if not found:
         out.print(f"{name}: {EMPTY.lower()}")

@@ -12,7 +12,8 @@ from adventureworks.embedded.home import Home
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.settings import Settings
-from adventureworks.warehouse.postgres import PostgresWarehouse, WarehouseConnection, connected
+from adventureworks.warehouse.postgres import PostgresData, Records, WarehouseConnection, connected
+from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.snowflake import SnowflakeWarehouse
 
 NOTHING_PUBLISHED = "Nothing is published yet. Start: adventureworks run"
@@ -24,8 +25,8 @@ def has_warehouse(settings: Settings) -> bool:
 
 
 @contextmanager
-def reading(settings: Settings) -> Iterator[psycopg.Connection]:
-    """Provide a connection that can read the warehouse but not change it."""
+def reading(settings: Settings) -> Iterator[Session]:
+    """Provide a session that can read the warehouse but not change it."""
     with _address(settings, reader=True) as url:
         if settings.warehouse == "snowflake":
             with _snowflake_session(settings, url) as session:
@@ -33,7 +34,7 @@ def reading(settings: Settings) -> Iterator[psycopg.Connection]:
             return
         with _connected(url, settings.environment) as connection:
             connection.read_only = True
-            yield connection
+            yield Session(PostgresData(connection), connection)
 
 
 @contextmanager
@@ -56,11 +57,9 @@ def _address(settings: Settings, reader: bool = False) -> Iterator[SecretStr]:
 
 
 @contextmanager
-def _snowflake_session(settings: Settings, records: SecretStr) -> Iterator[psycopg.Connection]:
+def _snowflake_session(settings: Settings, records: SecretStr) -> Iterator[Session]:
     """Provide a session that is rolled back. What the login may change in Snowflake depends on its role."""
-    with SnowflakeWarehouse(settings, PostgresWarehouse(records, settings.environment)).connect(
-        "read", counted=False
-    ) as session:
+    with SnowflakeWarehouse(settings, Records(records, settings.environment)).connect("read", counted=False) as session:
         yield session
         session.rollback()
 

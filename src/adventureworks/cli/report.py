@@ -21,12 +21,12 @@ def make(settings: Settings, key: str, language: str, folder: Path) -> None:
             f"The language {language} is not supported.", f"Choose: --lang {' or --lang '.join(LANGUAGES)}"
         )
     months.first_day(key)
-    with reading(settings) as connection:
-        if not is_laid_out(connection):
+    with reading(settings) as session:
+        if not is_laid_out(session.records):
             raise PlatformError("Nothing is published yet, so there is nothing to report.", "Start: adventureworks run")
         # All figures are read from one snapshot, which begins here.
-        connection.commit()
-        found = months.figures(connection, key)
+        session.commit()
+        found = months.figures(session, key)
     for kind in KINDS:
         file = folder / file_name(key, language, kind)
         write_atomically(file, render_file(found, language, kind))

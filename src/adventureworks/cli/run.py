@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,7 +32,8 @@ from adventureworks.settings import Settings
 from adventureworks.source import AIRFLOW, POSTGRESQL, SQL_SERVER, open_source
 from adventureworks.source.recognition import require_tables
 from adventureworks.starts import next_starts, states_of
-from adventureworks.warehouse.postgres import connected
+from adventureworks.warehouse.postgres import PostgresWarehouse, Records
+from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out, summary_of_marts
 
 SAMPLE = "sample"
@@ -263,21 +265,26 @@ def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress
 
 def _next_starts(platform: Platform, metadata: Metadata, retries_within: timedelta) -> list[str]:
     """Return the analyses that the dispatcher starts now or within `retries_within`."""
-    with connected(platform.endpoints.reader_url, platform.settings.environment) as warehouse:
-        if not is_laid_out(warehouse):
+    with _reading(platform) as session:
+        if not is_laid_out(session.records):
             return []
-        decisions = decide_now(platform.settings, warehouse)
+        decisions = decide_now(platform.settings, session)
         with metadata.connect() as airflow:
             starts = next_starts(decisions, states_of(airflow, decisions.runnable))
     return [dag for dag, start in starts.items() if start.is_within(datetime.now(UTC) + retries_within)]
 
 
 def _outcome(platform: Platform, metadata: Metadata, before: int) -> Outcome:
-    with connected(platform.endpoints.reader_url, platform.settings.environment) as connection:
-        if not is_laid_out(connection):
+    with _reading(platform) as session:
+        if not is_laid_out(session.records):
             return Outcome([], [], metadata.failed(before))
-        behind = decide_now(platform.settings, connection).behind
-        return Outcome(asset_states(connection, behind), open_incidents(connection), metadata.failed(before))
+        behind = decide_now(platform.settings, session).behind
+        return Outcome(asset_states(session.records, behind), open_incidents(session.records), metadata.failed(before))
+
+
+def _reading(platform: Platform) -> AbstractContextManager[Session]:
+    """Return a session of the reader with the platform's warehouse."""
+    return PostgresWarehouse(Records(platform.endpoints.reader_url, platform.settings.environment)).connect("run")
 
 
 def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, stays_up: bool) -> None:

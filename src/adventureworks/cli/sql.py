@@ -22,8 +22,10 @@ from adventureworks.cli.output import console, table
 from adventureworks.cli.reading import reading
 from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
-from adventureworks.warehouse.environments import select_in_environment
-from adventureworks.warehouse.snowflake import Session, touches_data
+from adventureworks.warehouse.dialect import reads_data, select_in_environment
+from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Session
+from adventureworks.warehouse.snowflake import SnowflakeData
 from adventureworks.warehouse.snowflake_login import first_line
 
 NUMBERS = frozenset({"int2", "int4", "int8", "numeric", "float4", "float8", "oid"})
@@ -38,13 +40,13 @@ def query(settings: Settings, statement: str, form: Literal["table", "csv", "jso
     """Run one statement and print its rows. Raises `PlatformError` with the warehouse's own message."""
     # It logs what it cannot parse, which the error already reports.
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
-    with reading(settings) as connection:
+    with reading(settings) as session:
         try:
             here = select_in_environment(statement, settings.environment) if settings.environment else statement
-            if isinstance(connection, Session):
-                columns, rows = _rows_with_snowflake(connection, statement, here)
+            if isinstance(session.data, SnowflakeData):
+                columns, rows = _rows_with_snowflake(session.data, session.records, statement, here)
             else:
-                columns, rows = _rows(connection, here)
+                columns, rows = _rows(session.records, here)
             if form == "csv":
                 _print_csv(columns, rows)
             elif form == "json":
@@ -54,13 +56,13 @@ def query(settings: Settings, statement: str, form: Literal["table", "csv", "jso
             sys.stdout.flush()
         except psycopg.Error as error:
             raise PlatformError(f"The query failed: {_first_line(error)}.") from None
-        except _query_errors(connection) as error:
+        except _query_errors(session) as error:
             raise PlatformError(f"The query failed: {first_line(error)}.") from None
 
 
-def _query_errors(connection: psycopg.Connection | Session) -> tuple[type[Exception], ...]:
+def _query_errors(session: Session) -> tuple[type[Exception], ...]:
     """Return the errors of a statement that cannot be parsed or that Snowflake rejects."""
-    if not isinstance(connection, Session):
+    if not isinstance(session.data, SnowflakeData):
         return (ParseError, ValueError)
     # Importing the connector takes longer than a query of PostgreSQL.
     from snowflake.connector.errors import DatabaseError
@@ -68,7 +70,7 @@ def _query_errors(connection: psycopg.Connection | Session) -> tuple[type[Except
     return (DatabaseError, ParseError, ValueError)
 
 
-def _rows(connection: psycopg.Connection, statement: str) -> tuple[list[Column], Iterator[Row]]:
+def _rows(connection: Connection, statement: str) -> tuple[list[Column], Iterator[Row]]:
     """Return the columns and the rows, each value as the text that the server sends. Rows are read as needed."""
     # Not the connection's own cursor, which would search for schema names a second time.
     cursor = psycopg.Cursor(connection)
@@ -86,16 +88,19 @@ def _rows(connection: psycopg.Connection, statement: str) -> tuple[list[Column],
     return columns, chain(() if first is None else (first,), stream)
 
 
-def _rows_with_snowflake(session: Session, statement: str, here: str) -> tuple[list[Column], Iterator[Row]]:
+def _rows_with_snowflake(
+    data: SnowflakeData, records: Connection, statement: str, here: str
+) -> tuple[list[Column], Iterator[Row]]:
     """Return columns and rows where the data is in Snowflake. The statement is in PostgreSQL's dialect for both.
 
     `here` is the statement with the environment's schemas, for the records in PostgreSQL.
     """
-    if not isinstance(parse_one(statement, dialect="postgres"), Query):
+    select = parse_one(statement, dialect="postgres")
+    if not isinstance(select, Query):
         raise PlatformError("The statement is not a SELECT.", "Give a single SELECT.")
-    if not touches_data(statement):
-        return _rows(session.records, here)
-    found = session.execute(statement)
+    if not reads_data(select):
+        return _rows(records, here)
+    found = data.execute(statement)
     columns = [
         (name, _SNOWFLAKE_KINDS.get(column.type_code, "text"))
         for name, column in zip(found.columns, found.description, strict=True)

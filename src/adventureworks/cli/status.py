@@ -35,11 +35,11 @@ def show(settings: Settings, asset: str | None, as_json: bool) -> None:
 def _read(settings: Settings) -> tuple[list[AssetState], list[Incident]]:
     if not has_warehouse(settings):
         return [], []
-    with reading(settings) as connection:
-        if not is_laid_out(connection):
+    with reading(settings) as session:
+        if not is_laid_out(session.records):
             return [], []
-        behind = decide_now(settings, connection).behind
-        return asset_states(connection, behind), open_incidents(connection)
+        behind = decide_now(settings, session).behind
+        return asset_states(session.records, behind), open_incidents(session.records)
 
 
 def _print_json(states: list[AssetState], incidents: list[Incident]) -> None:

@@ -37,7 +37,9 @@ from adventureworks.reports.delivery import files as filed
 from adventureworks.settings import settings
 from adventureworks.texts import LANGUAGES, Language
 from adventureworks.texts.terms import dimension_name, verdict_name
-from adventureworks.warehouse import open_warehouse
+from adventureworks.warehouse import open_records, open_warehouse
+from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import is_laid_out
 
 STATIC = Path(str(files("adventureworks.dashboard"))) / "static"
@@ -123,12 +125,12 @@ def root(request: Request) -> Response:
 @app.get("/overview")
 def overview(request: Request, language: ChosenLanguage) -> Response:
     """Show the KPIs, their recent history and the freshness of the marts."""
-    with _read_only() as connection:
-        if connection is None:
+    with _read_only() as session:
+        if session is None:
             return _nothing_published(request, language)
-        shown = _cached(connection, f"overview {language.code}", lambda: figures.overview(connection, language))
-        assets = figures.assets(settings(), connection)
-        incidents = ledger.open_incidents(connection)
+        shown = _cached(session.records, f"overview {language.code}", lambda: figures.overview(session, language))
+        assets = figures.assets(settings(), session)
+        incidents = ledger.open_incidents(session.records)
     if shown.month is None:
         return _computing(request, language, shown.is_computed)
     marts = [asset for asset in assets if asset.state.kind == "mart"]
@@ -160,14 +162,14 @@ def overview(request: Request, language: ChosenLanguage) -> Response:
 @app.get("/forecast")
 def forecast_page(request: Request, language: ChosenLanguage, channel: str = "", territory: str = "") -> Response:
     """Show the forecast of one channel and territory and the accuracy of past forecasts."""
-    with _read_only() as connection:
-        if connection is None:
+    with _read_only() as session:
+        if session is None:
             return _nothing_published(request, language)
-        names = figures.series_names(connection)
+        names = figures.series_names(session.data)
         if not names:
             return _computing(request, language)
         chosen = next((name for name in names if (name[0], str(name[1])) == (channel, territory)), names[0])
-        series = figures.series(connection, *chosen)
+        series = figures.series(session.data, *chosen)
     charts = {"forecast": lambda scheme: forecast(series.past, series.ahead, language, scheme)}
     return _page(request, "forecast", language, series=series, names=names, charts=_charts_json(charts))
 
@@ -175,11 +177,11 @@ def forecast_page(request: Request, language: ChosenLanguage, channel: str = "",
 @app.get("/quality")
 def quality(request: Request, language: ChosenLanguage) -> Response:
     """Show freshness, version and verdict of every table and mart, and the data quality scores."""
-    with _read_only() as connection:
-        if connection is None:
+    with _read_only() as session:
+        if session is None:
             return _nothing_published(request, language)
-        overall, at, scores = figures.scores(connection)
-        assets = figures.assets(settings(), connection)
+        overall, at, scores = figures.scores(session)
+        assets = figures.assets(settings(), session)
     named = [(dimension_name(name, language), score) for name, score in scores]
     verdicts = {asset.state.verdict: verdict_name(asset.state.verdict, language) for asset in assets}
     return _page(request, "quality", language, assets=assets, verdicts=verdicts, overall=overall, at=at, scores=named)
@@ -188,10 +190,10 @@ def quality(request: Request, language: ChosenLanguage) -> Response:
 @app.get("/incidents")
 def incidents_page(request: Request, language: ChosenLanguage, user: GetUserDep) -> Response:
     """Show open, acknowledged and recently resolved incidents."""
-    with _read_only() as connection:
-        if connection is None:
+    with _read_only() as session:
+        if session is None:
             return _nothing_published(request, language)
-        found = ledger.all_incidents(connection)
+        found = ledger.all_incidents(session.records)
     return _page(request, "incidents", language, incidents=found, may_acknowledge=_may_edit(request, user))
 
 
@@ -203,8 +205,8 @@ def acknowledge(request: Request, incident_id: str, user: GetUserDep) -> Respons
     own = {request.headers.get("host"), urlsplit(conf.get("api", "base_url", fallback="")).netloc}
     if origin and urlsplit(origin).netloc not in own - {""}:
         raise HTTPException(403, "The request comes from another site.")
-    with open_warehouse(settings()).connect("acknowledge incident") as connection:
-        incident = ledger.acknowledge(connection, incident_id, user.get_name())
+    with open_records(settings()).connect("acknowledge incident") as records:
+        incident = ledger.acknowledge(records, incident_id, user.get_name())
     if incident is None:
         raise HTTPException(409, "The incident is no longer open.")
     return RedirectResponse(f"{_prefix(request)}/incidents", status_code=303)
@@ -240,10 +242,10 @@ def of_dag(request: Request, dag: str) -> Response:
 @app.get("/reports")
 def reports(request: Request, language: ChosenLanguage) -> Response:
     """Show the filed reports."""
-    with _read_only() as connection:
-        if connection is None:
+    with _read_only() as session:
+        if session is None:
             return _nothing_published(request, language)
-        found = list(filed(connection))
+        found = list(filed(session.records))
     months: dict[str, list[Any]] = {}
     for file in found:
         months.setdefault(file.month, []).append(file)
@@ -257,10 +259,10 @@ def download(month: str, code: str, kind: str) -> Response:
 
     if kind not in KINDS:
         raise HTTPException(404, "There is no such report.")
-    with _read_only() as connection:
+    with _read_only() as session:
         found = (
-            [file for file in filed(connection, month) if (file.language, file.kind) == (code, kind)]
-            if connection
+            [file for file in filed(session.records, month) if (file.language, file.kind) == (code, kind)]
+            if session
             else []
         )
     if not found:
@@ -275,21 +277,21 @@ def download(month: str, code: str, kind: str) -> Response:
 
 
 @contextmanager
-def _read_only() -> Iterator[psycopg.Connection[Any] | None]:
-    """Yield a read-only connection, or None if nothing was ever published. Raises ServiceUnavailable."""
-    with open_warehouse(settings()).connect("dashboard") as connection:
-        connection.execute(f"set statement_timeout = {STATEMENT_TIMEOUT_MS}")
-        connection.commit()
-        connection.read_only = True
-        yield connection if is_laid_out(connection) else None
+def _read_only() -> Iterator[Session | None]:
+    """Yield a read-only session, or None if nothing was ever published. Raises ServiceUnavailable."""
+    with open_warehouse(settings()).connect("dashboard") as session:
+        session.records.execute(f"set statement_timeout = {STATEMENT_TIMEOUT_MS}")
+        session.commit()
+        session.records.read_only = True
+        yield session if is_laid_out(session.records) else None
 
 
 _cache: dict[str, tuple[int, Any]] = {}
 
 
-def _cached(connection: psycopg.Connection[Any], name: str, read: Callable[[], Value]) -> Value:
+def _cached(records: Connection, name: str, read: Callable[[], Value]) -> Value:
     """Return the cached value, or read it again if something was published since."""
-    version = figures.versions(connection)
+    version = figures.versions(records)
     known = _cache.get(name)
     if known is None or known[0] != version:
         known = _cache[name] = (version, read())

@@ -15,6 +15,7 @@ from adventureworks.months import shifted
 from adventureworks.settings import Settings
 from adventureworks.texts import Language
 from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.state import AssetState, asset_states
 
 MONTHS = 13
@@ -85,9 +86,9 @@ class Series:
     """Per model: name, WAPE, WAPE relative to the naive model, share in the 80 % interval, origins, is chosen."""
 
 
-def versions(connection: Connection) -> int:
+def versions(records: Connection) -> int:
     """Return a number that grows with every publication; while it is unchanged, cached data is current."""
-    row = connection.execute("select count(*) from ops.publication").fetchone()
+    row = records.execute("select count(*) from ops.publication").fetchone()
     return int(row[0]) if row else 0
 
 
@@ -131,26 +132,26 @@ class _Month:
     class_a: int | None
 
 
-def overview(connection: Connection, language: Language) -> Overview:
+def overview(session: Session, language: Language) -> Overview:
     """Return the KPIs of the last complete month, compared with the month before and the year before."""
-    months = [_Month(*row) for row in connection.execute(_MONTHLY).fetchall()]
+    months = [_Month(*row) for row in session.data.execute(_MONTHLY).fetchall()]
     whole = [month for month in months if not month.is_partial]
-    as_of = connection.execute("select max(as_of) from ops.publication").fetchone()
+    as_of = session.records.execute("select max(as_of) from ops.publication").fetchone()
     return Overview(
         month=whole[-1].month if whole else None,
         is_computed=bool(months),
         as_of=as_of[0] if as_of else None,
-        groups=tuple(_groups(connection, whole, language)),
+        groups=tuple(_groups(session.data, whole, language)),
         history=tuple(
             (one.month, one.revenue, one.profit or Decimal(0), one.is_partial)
             for one in months[-MONTHS:]
             if one.revenue is not None
         ),
-        territories=tuple(_territories(connection, whole[-1].month)) if whole else (),
+        territories=tuple(_territories(session.data, whole[-1].month)) if whole else (),
     )
 
 
-def assets(settings: Settings, connection: Connection) -> list[Asset]:
+def assets(settings: Settings, session: Session) -> list[Asset]:
     """Return every table and mart: blocked ones first, then unpublished and stale ones, then by name."""
     found = [
         Asset(
@@ -159,7 +160,7 @@ def assets(settings: Settings, connection: Connection) -> list[Asset]:
             entry(state.asset).group,
             producer_of(state.asset),
         )
-        for state in asset_states(connection, decide_now(settings, connection).behind)
+        for state in asset_states(session.records, decide_now(settings, session).behind)
     ]
     order = {"blocked": 0, "never published": 1}
     return sorted(found, key=lambda one: (order.get(one.state.verdict, 2), one.state.fresh, one.state.asset))
@@ -181,21 +182,23 @@ def warning(
     return "", ""
 
 
-def scores(connection: Connection) -> tuple[Decimal | None, datetime | None, list[tuple[str, Decimal | None]]]:
+def scores(session: Session) -> tuple[Decimal | None, datetime | None, list[tuple[str, Decimal | None]]]:
     """Return the overall score of the newest quality run, its time, and the share of passed rows by dimension."""
     newest = "run_number = (select max(run_number) from marts.data_quality)"
-    overall = connection.execute(f"select min(overall_score) from marts.data_quality where {newest}").fetchone()
-    at = connection.execute("select max(published_at) from ops.publication where asset = 'data_quality'").fetchone()
-    rows = connection.execute(
+    overall = session.data.execute(f"select min(overall_score) from marts.data_quality where {newest}").fetchone()
+    at = session.records.execute(
+        "select max(published_at) from ops.publication where asset = 'data_quality'"
+    ).fetchone()
+    rows = session.data.execute(
         "select dimension, 1 - sum(failed)::numeric / nullif(sum(checked), 0) from marts.data_quality"
         f" where {newest} group by dimension order by 2 nulls last, 1"
     ).fetchall()
     return overall[0] if overall else None, at[0] if at else None, [(row[0], row[1]) for row in rows]
 
 
-def series_names(connection: Connection) -> list[tuple[str, int, str]]:
+def series_names(data: Data) -> list[tuple[str, int, str]]:
     """Return channel, territory id and territory name of every forecast series, the largest first."""
-    rows = connection.execute(
+    rows = data.execute(
         'select f.channel, f.territory_id, coalesce(max(t."Name"), f.territory_id::varchar) from marts.sales_forecast'
         ' as f left join raw."Sales_SalesTerritory" as t on t."TerritoryID" = f.territory_id'
         " where f.trained_until = (select max(trained_until) from marts.sales_forecast)"
@@ -204,19 +207,19 @@ def series_names(connection: Connection) -> list[tuple[str, int, str]]:
     return [(row[0], row[1], row[2]) for row in rows]
 
 
-def series(connection: Connection, channel: str, territory_id: int, name: str) -> Series:
+def series(data: Data, channel: str, territory_id: int, name: str) -> Series:
     """Return one series: its past, its forecast, and the accuracy of past forecasts."""
     parameters = {"channel": channel, "territory": territory_id}
     where = "channel = %(channel)s and territory_id = %(territory)s"
-    past = connection.execute(
+    past = data.execute(
         f"select month, revenue from marts.territory_sales where {where} and not is_partial order by month", parameters
     ).fetchall()
-    ahead = connection.execute(
+    ahead = data.execute(
         "select month, forecast, lower_80, upper_80, lower_95, upper_95, model, trained_until from marts.sales_forecast"
         f" where {where} and trained_until = (select max(trained_until) from marts.sales_forecast) order by month",
         parameters,
     ).fetchall()
-    accuracy = connection.execute(
+    accuracy = data.execute(
         f"select model, wape, coverage_80, origins, is_chosen from marts.forecast_accuracy where {where}"
         " order by is_chosen desc, wape, model",
         parameters,
@@ -243,7 +246,7 @@ def _without_gaps(known: dict[date, Decimal], until: date | None) -> tuple[tuple
     return tuple((month, known.get(month, Decimal(0))) for month in months)
 
 
-def _groups(connection: Connection, whole: Sequence[_Month], language: Language) -> Iterator[Group]:
+def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator[Group]:
     text, money, number = language.text, language.short_money, language.number
 
     def monthly(name: str, figure: Callable[[_Month], Any], shown: Any) -> Kpi:
@@ -271,7 +274,7 @@ def _groups(connection: Connection, whole: Sequence[_Month], language: Language)
         yield Group(
             text("Customers"),
             ("customer_value", "customer_churn", "fact_sales"),
-            (buyers, *_customers(connection, language)),
+            (buyers, *_customers(data, language)),
         )
         yield Group(
             text("Products"),
@@ -282,7 +285,7 @@ def _groups(connection: Connection, whole: Sequence[_Month], language: Language)
                 monthly(text("Products in class A"), lambda one: one.class_a, number),
             ),
         )
-    stock = tuple(_stock(connection, language))
+    stock = tuple(_stock(data, language))
     if stock:
         yield Group(text("Stock"), ("inventory_status",), stock)
 
@@ -336,21 +339,21 @@ def _difference(now: Decimal | None, then: Decimal | None) -> Decimal | None:
     return now - then if now is not None and then is not None else None
 
 
-def _customers(connection: Connection, language: Language) -> Iterator[Kpi]:
+def _customers(data: Data, language: Language) -> Iterator[Kpi]:
     text = language.text
-    row = connection.execute("select sum(clv_52w) from marts.customer_value").fetchone()
+    row = data.execute("select sum(clv_52w) from marts.customer_value").fetchone()
     yield Kpi(text("Expected margin, 52 weeks"), language.short_money(row[0] if row else None))
-    churn = connection.execute(
+    churn = data.execute(
         "select count(*) filter (where status = 'churned' and counts_in_churn_rate),"
         " count(*) filter (where counts_in_churn_rate) from marts.customer_churn"
     ).fetchone()
     yield Kpi(text("Lost customers"), language.percent(_ratio(Decimal(churn[0]), churn[1]) if churn else None))
 
 
-def _stock(connection: Connection, language: Language) -> Iterator[Kpi]:
+def _stock(data: Data, language: Language) -> Iterator[Kpi]:
     text = language.text
     counts: dict[str, int] = dict(
-        connection.execute("select state, count(*) from marts.inventory_status group by state").fetchall()
+        data.execute("select state, count(*) from marts.inventory_status group by state").fetchall()
     )
     names = {"out": text("Out of stock"), "reorder": text("To reorder"), "low": text("Below safety stock")}
     if counts:
@@ -359,8 +362,8 @@ def _stock(connection: Connection, language: Language) -> Iterator[Kpi]:
             yield Kpi(name, language.number(count), trend="worse" if count and state != "low" else "")
 
 
-def _territories(connection: Connection, month: date) -> Iterator[tuple[str, Decimal]]:
-    rows = connection.execute(
+def _territories(data: Data, month: date) -> Iterator[tuple[str, Decimal]]:
+    rows = data.execute(
         "select territory, sum(revenue) from marts.territory_sales where month = %s"
         " group by territory order by 2 desc, 1",
         (month,),

@@ -14,8 +14,9 @@ from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, with_timeout
 from adventureworks.settings import Settings
 from adventureworks.source import Source, TableState, open_source
-from adventureworks.warehouse import layout, open_warehouse, publication
+from adventureworks.warehouse import layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection, reuse_connections
+from adventureworks.warehouse.session import Data
 
 # Starting a load task takes about as long as loading this many rows.
 ROWS_PER_TASK = 60_000
@@ -42,9 +43,9 @@ def detect(
     accepted = _with_units(accept)
     source = open_source(settings)
     identity = with_timeout(source.identity, settings.table_timeout_minutes * 60)
-    with open_warehouse(settings).connect("detect") as connection:
-        layout.prepare(connection)
-        known = _known(connection, identity)
+    with open_warehouse(settings).connect("detect") as session:
+        layout.prepare(session)
+        known = _known(session.records, identity)
         states = _states(source, known, settings)
         changed = {
             asset
@@ -54,15 +55,15 @@ def detect(
         if changed:
             # Now that another table changed, a blocked table may pass, and so may rows whose parent was missing.
             changed |= {asset for asset, last in known.items() if last.blocked}
-            changed |= _waiting_for_parents(settings, connection, changed)
-        interrupted = publication.interrupted(connection)
+            changed |= _waiting_for_parents(settings, session.data, changed)
+        interrupted = publication.interrupted(session.records)
         # A table that has since been read again and blocked waits for a change, like other blocked tables.
         changed |= {asset for asset in interrupted if not _is_known_as_blocked(states[asset], known.get(asset))}
         whole = {asset for asset in changed if everything or asset not in known or asset in interrupted}
-        connection.execute("delete from ops.change where run_id = %s", (run_id,))
+        session.records.execute("delete from ops.change where run_id = %s", (run_id,))
         for asset in sorted(changed):
             _record_change(
-                connection,
+                session.records,
                 run_id,
                 asset,
                 states[asset],
@@ -88,9 +89,9 @@ def _with_units(assets: Collection[str]) -> frozenset[str]:
 def difference(settings: Settings) -> str | None:
     """Return a digest of how the source differs from its last reading, or None if it does not; used by the watcher."""
     source = open_source(settings)
-    with open_warehouse(settings).connect("watch") as connection:
-        layout.prepare(connection)
-        known = _known(connection, with_timeout(source.identity, settings.table_timeout_minutes * 60))
+    with open_warehouse(settings).connect("watch") as session:
+        layout.prepare(session)
+        known = _known(session.records, with_timeout(source.identity, settings.table_timeout_minutes * 60))
     found = [f"{asset} {_fingerprint(state)}" for asset, state in _states(source, known, settings).items()]
     seen = {f"{asset} {last.fingerprint}" for asset, last in known.items()}
     news = sorted(set(found) - seen)
@@ -143,14 +144,14 @@ def _state(
 
 def has_work(settings: Settings, run_id: str) -> bool:
     """Return whether a run found anything to do, including an unreadable table or an unannounced version."""
-    with open_warehouse(settings).connect("detect") as connection:
-        batch = connection.execute("select 1 from ops.change where run_id = %s limit 1", (run_id,)).fetchone()
-        return batch is not None or bool(publication.unannounced(connection, list(SOURCE_TABLES)))
+    with open_records(settings).connect("detect") as records:
+        batch = records.execute("select 1 from ops.change where run_id = %s limit 1", (run_id,)).fetchone()
+        return batch is not None or bool(publication.unannounced(records, list(SOURCE_TABLES)))
 
 
-def clear(connection: Connection, before: datetime) -> None:
+def clear(records: Connection, before: datetime) -> None:
     """Delete changes detected before a moment whose tables have since been published or found unchanged."""
-    connection.execute(
+    records.execute(
         "delete from ops.change as c where c.detected_at < %s and not c.publishing and exists ("
         "select 1 from ops.change as n where n.asset = c.asset and n.detected_at > c.detected_at"
         " and n.status in ('published', 'unchanged'))",
@@ -158,9 +159,9 @@ def clear(connection: Connection, before: datetime) -> None:
     )
 
 
-def _known(connection: Connection, identity: str) -> dict[str, _Known]:
+def _known(records: Connection, identity: str) -> dict[str, _Known]:
     """Return the recorded states of the tables, if they are from this source and for the current columns."""
-    rows = connection.execute(
+    rows = records.execute(
         "select asset, fingerprint, columns_digest, blocked from ops.watermark where source = %s", (identity,)
     ).fetchall()
     known = {}
@@ -176,9 +177,9 @@ def _fingerprint(state: TableState | TableBlocked) -> str:
     return state.fingerprint if isinstance(state, TableState) else f"unreadable: {state.rule}: {state.detail}"
 
 
-def _waiting_for_parents(settings: Settings, connection: Connection, changed: set[str]) -> set[str]:
+def _waiting_for_parents(settings: Settings, data: Data, changed: set[str]) -> set[str]:
     """Return tables that have rows in quarantine because of a missing parent that may now have arrived."""
-    rows = connection.execute("select distinct asset, rule from ops.quarantined_row where status = 'open'").fetchall()
+    rows = data.execute("select distinct asset, rule from ops.quarantined_row where status = 'open'").fetchall()
     waiting = set()
     for asset, rule in rows:
         parents = {r.parent for r in readable_references(settings.checks_folder / "source", asset) if r.rule == rule}
@@ -188,7 +189,7 @@ def _waiting_for_parents(settings: Settings, connection: Connection, changed: se
 
 
 def _record_change(
-    connection: Connection,
+    records: Connection,
     run_id: str,
     asset: str,
     state: TableState | TableBlocked,
@@ -199,7 +200,7 @@ def _record_change(
     is_accepted: bool,
 ) -> None:
     unreadable = state if isinstance(state, TableBlocked) else None
-    connection.execute(
+    records.execute(
         "insert into ops.change (run_id, asset, fingerprint, columns_digest, newest_change, source_rows, status,"
         " blocked_rule, blocked_cause, source, whole, resumes, is_accepted)"
         " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",

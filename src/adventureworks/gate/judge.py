@@ -29,7 +29,8 @@ from adventureworks.gate.verdict import Batch, Findings, Limits, SetAside, decid
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import Warehouse, candidate, layout, open_warehouse, publication, quarantine, staging
-from adventureworks.warehouse.postgres import Connection, WarehouseConnection, reuse_connections
+from adventureworks.warehouse.postgres import Connection, reuse_connections
+from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
 
 EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001 - the source's dates have no time zone
@@ -57,13 +58,13 @@ def judge(settings: Settings, run_id: str) -> None:
 
 def _lost_tables(settings: Settings, run_id: str) -> set[str]:
     """Return the tables to load again, because their staged rows differ from those that were loaded."""
-    with open_warehouse(settings).connect("check") as connection:
-        rows = connection.execute(
+    with open_warehouse(settings).connect("check") as session:
+        rows = session.records.execute(
             "select asset from ops.change where run_id = %s and (status = 'staged' or status = 'blocked' and judged)",
             (run_id,),
         )
         loaded = {asset for (asset,) in rows.fetchall()}
-        lost = candidate.lost(connection, run_id, [SOURCE_TABLES[asset] for asset in sorted(loaded)])
+        lost = candidate.lost(session, run_id, [SOURCE_TABLES[asset] for asset in sorted(loaded)])
     # Tables of one unit are read from one snapshot.
     return {mate for asset in lost for mate in unit_of(asset) & loaded}
 
@@ -82,9 +83,9 @@ def _judge(settings: Settings, run_id: str) -> None:
 
 def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: Collection[str]) -> None:
     """Judge a batch, skipping the `faulty` tables. Raises TableBlocked for a table that cannot be judged."""
-    with warehouse.connect("check") as connection:
-        judging = _Judge(settings, run_id, connection, faulty)
-        judging.block(connection, Findings(losses=judging.find_lost_rows(connection)))
+    with warehouse.connect("check") as session:
+        judging = _Judge(settings, run_id, session, faulty)
+        judging.block(session, Findings(losses=judging.find_lost_rows(session.data)))
     # The tables whose visible rows have not been checked yet.
     unchecked = judging.batch.passing
     while unchecked:
@@ -92,14 +93,14 @@ def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: 
         while settled != judging.batch.blocked:
             # Blocking a table may leave rows of other tables without a parent.
             settled = judging.batch.blocked
-            with warehouse.connect("check") as connection:
-                unchecked |= judging.set_orphans_aside(connection)
-                judging.block(connection, judging.find_bad_rows(connection))
+            with warehouse.connect("check") as session:
+                unchecked |= judging.set_orphans_aside(session)
+                judging.block(session, judging.find_bad_rows(session.data))
             unchecked |= judging.batch.blocked - settled
         found = judging.check(unchecked)
-        with warehouse.connect("check") as connection:
-            judging.keep(connection, found)
-            judging.block(connection, found)
+        with warehouse.connect("check") as session:
+            judging.keep(session.records, found)
+            judging.block(session, found)
         # A blocked table shows its published rows again, so tables that refer to it must be checked against those.
         unchecked = judging.batch.blocked - settled
 
@@ -107,19 +108,19 @@ def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: 
 class _Judge:
     """The collection of findings about the tables of one run for `verdict.decide`, and the record of its decisions."""
 
-    def __init__(self, settings: Settings, run_id: str, connection: Connection, faulty: Collection[str]) -> None:
+    def __init__(self, settings: Settings, run_id: str, session: Session, faulty: Collection[str]) -> None:
         self.settings = settings
         self.run_id = run_id
         self.folder = settings.checks_folder / "source"
         self.limits = Limits(settings.set_aside_limit, settings.set_aside_floor)
-        results.delete(connection, run_id)
+        results.delete(session.records, run_id)
         # A retry of the check task judges everything again.
-        connection.execute(
+        session.records.execute(
             "update ops.change set status = 'staged', judged = false, blocked_rule = null, blocked_cause = null"
             " where run_id = %s and status = 'blocked' and judged",
             (run_id,),
         )
-        rows = connection.execute(
+        rows = session.records.execute(
             "select asset, status, is_accepted from ops.change where run_id = %s", (run_id,)
         ).fetchall()
         self.accepted = {asset for asset, _, is_accepted in rows if is_accepted}
@@ -129,33 +130,33 @@ class _Judge:
             tables=frozenset(asset for asset, status, _ in rows if status == "staged"),
             blocked=frozenset(asset for asset, status, _ in rows if status == "blocked"),
             parents={asset: {one.parent for one in found} for asset, found in self.references.items()},
-            published=frozenset(publication.newest_versions(connection, sorted(SOURCE_TABLES))),
+            published=frozenset(publication.newest_versions(session.records, sorted(SOURCE_TABLES))),
         )
         for asset in sorted(SOURCE_TABLES.keys() - set(faulty)):
-            self._show(connection, asset)
+            self._show(session.data, asset)
 
-    def block(self, connection: Connection, found: Findings) -> None:
+    def block(self, session: Session, found: Findings) -> None:
         """Block tables because of findings, each for the first reason; they show their published rows again."""
         for reason in decide(self.batch, found, self.limits):
             if reason.evidence:
-                results.record(connection, self.run_id, [reason.evidence], kind="reference")
+                results.record(session.records, self.run_id, [reason.evidence], kind="reference")
             if reason.table not in self.batch.blocked:
                 fault = TableBlocked(reason.table, reason.rule, reason.cause)
-                mark_blocked(connection, self.run_id, fault, judged=True)
+                mark_blocked(session.records, self.run_id, fault, judged=True)
                 self.batch = replace(self.batch, blocked=self.batch.blocked | {reason.table})
-                self._show(connection, reason.table)
+                self._show(session.data, reason.table)
 
-    def find_lost_rows(self, connection: Connection) -> list[CheckOutcome]:
+    def find_lost_rows(self, data: Data) -> list[CheckOutcome]:
         """Return the losses of tables whose owner has not accepted them."""
         found = []
         for asset in sorted(self.batch.passing - self.accepted):
             with _checking(asset):
-                lost = losses.find_loss(connection, SOURCE_TABLES[asset], self.settings.lost_limit)
+                lost = losses.find_loss(data, SOURCE_TABLES[asset], self.settings.lost_limit)
             if lost:
                 found.append(lost)
         return found
 
-    def set_orphans_aside(self, connection: WarehouseConnection) -> set[str]:
+    def set_orphans_aside(self, session: Session) -> set[str]:
         """Set aside rows whose parent is missing, and return their tables."""
         changed = set()
         for asset in self._parents_first():
@@ -164,31 +165,31 @@ class _Judge:
                     entry = SOURCE_TABLES[asset]
                     message = f"{', '.join(reference.columns)} is in {reference.parent}"
                     orphans = _orphan(reference, "r")
-                    removed = staging.set_aside(connection, entry, orphans, reference.rule, message, self.run_id)
+                    removed = staging.set_aside(session.data, entry, orphans, reference.rule, message, self.run_id)
                     if removed:
-                        candidate.shrink(connection, self.run_id, entry, removed)
+                        candidate.shrink(session, self.run_id, entry, removed)
                         changed.add(asset)
         return changed
 
-    def find_bad_rows(self, connection: WarehouseConnection) -> Findings:
+    def find_bad_rows(self, data: Data) -> Findings:
         """Return the tables with too many rows set aside, and the rows that refer to vanished rows."""
         aside: dict[str, SetAside] = {}
         shrunk = set()
         for asset in sorted(self.batch.passing):
             with _checking(asset):
-                bad, delivered = staging.share_set_aside(connection, SOURCE_TABLES[asset])
+                bad, delivered = staging.share_set_aside(data, SOURCE_TABLES[asset])
                 # Rules and examples are read only for tables that will be blocked.
                 if too_many(bad, delivered, self.limits):
-                    examples = tuple(quarantine.example_keys(connection, asset, "staged"))
-                    aside[asset] = SetAside(bad, delivered, _rules_broken(connection, asset), examples)
-                if _count(connection, f"select count(*) from {table('staging', staging.gone_table(asset))}"):
+                    examples = tuple(quarantine.example_keys(data, asset, "staged"))
+                    aside[asset] = SetAside(bad, delivered, _rules_broken(data, asset), examples)
+                if _count(data, f"select count(*) from {table('staging', staging.gone_table(asset))}"):
                     shrunk.add(asset)
         orphans: dict[str, CheckOutcome] = {}
         for child, references in sorted(self.references.items()):
             for reference in references:
                 if reference.parent in shrunk and reference.parent not in orphans:
                     with _checking(child):
-                        found = _orphaned(connection, child, reference)
+                        found = _orphaned(data, child, reference)
                     if found:
                         orphans[reference.parent] = found
         return Findings(set_aside=aside, orphans=list(orphans.values()))
@@ -208,13 +209,13 @@ class _Judge:
                     only.setdefault(asset, set()).add(check.rule)
         variables: dict[str, str] = {}
         warehouse = open_warehouse(self.settings)
-        with warehouse.connect("check") as connection:
+        with warehouse.connect("check") as session:
             for asset in (whole | only.keys()) & passing:
                 with _checking(asset):
                     accepted = asset in self.accepted
-                    expected = 0 if accepted else self._expected_rows(connection, asset)
+                    expected = 0 if accepted else self._expected_rows(session.data, asset)
                     variables[f"least_rows_{asset}"] = str(int(expected * self.settings.least_share_of_rows))
-                    stale_before = EARLIEST if accepted else self._stale_before(connection, asset)
+                    stale_before = EARLIEST if accepted else self._stale_before(session, asset)
                     variables[f"stale_before_{asset}"] = stale_before.isoformat(sep=" ")
         checks = run_checks(warehouse, self.folder, sorted(whole | only.keys()), variables, only=only)
         broken = {(one.table, one.rule) for one in failed_elsewhere(self.batch, checks)}
@@ -225,28 +226,28 @@ class _Judge:
             shapes=judge_changes(self.settings, self.run_id, whole),
         )
 
-    def keep(self, connection: Connection, found: Findings) -> None:
+    def keep(self, records: Connection, found: Findings) -> None:
         """Record the outcomes of checks, and how changes differ from earlier versions."""
         own = [one for one in found.checks if one.table in self.batch.passing]
-        results.record(connection, self.run_id, own)
+        results.record(records, self.run_id, own)
         # Failures are recorded with the tables that caused them.
         others = [one for one in found.checks if one.table not in self.batch.passing and one.outcome != "fail"]
-        results.record(connection, self.run_id, others, kind="between")
+        results.record(records, self.run_id, others, kind="between")
         for asset in sorted({shape.table for shape in found.shapes}):
-            results.delete_kind(connection, self.run_id, asset, "profile")
-        results.record(connection, self.run_id, found.shapes, kind="profile")
+            results.delete_kind(records, self.run_id, asset, "profile")
+        results.record(records, self.run_id, found.shapes, kind="profile")
 
-    def _show(self, connection: Connection, asset: str) -> None:
+    def _show(self, data: Data, asset: str) -> None:
         """Show checks what readers would see of a table: the candidate if it is passing, else the published rows."""
         with _checking(asset):
             if asset in self.batch.passing:
-                staging.show_candidate(connection, SOURCE_TABLES[asset])
+                staging.show_candidate(data, SOURCE_TABLES[asset])
             else:
-                layout.show_published(connection, SOURCE_TABLES[asset])
+                layout.show_published(data, SOURCE_TABLES[asset])
 
-    def _expected_rows(self, connection: Connection, asset: str) -> int:
+    def _expected_rows(self, data: Data, asset: str) -> int:
         """Return the number of published rows, without those that move to an archive."""
-        return publication.source_table_rows(connection, asset) - losses.archived(connection, SOURCE_TABLES[asset])
+        return publication.source_table_rows(data, asset) - losses.archived(data, SOURCE_TABLES[asset])
 
     def _checks_of(self, asset: str) -> tuple[DeclaredCheck, ...]:
         """Return the checks of a table; empty if its file cannot be read."""
@@ -265,12 +266,12 @@ class _Judge:
         outcomes = run_checks(open_warehouse(self.settings), self.folder, sorted(only), {}, "raw", only=only)
         return {(outcome.table, outcome.rule): outcome.failed or 0 for outcome in outcomes}
 
-    def _stale_before(self, connection: Connection, asset: str) -> datetime:
+    def _stale_before(self, session: Session, asset: str) -> datetime:
         """Return the earliest acceptable newest change of a table, slightly before that of the published rows."""
         tolerance = timedelta(days=self.settings.stale_after_days)
         # Ignore a false date that was published before the gate set such rows aside.
-        latest = publication.latest_change(connection, self.run_id, asset)
-        newest = publication.newest_change(connection, SOURCE_TABLES[asset], latest)
+        latest = publication.latest_change(session.records, self.run_id, asset)
+        newest = publication.newest_change(session.data, SOURCE_TABLES[asset], latest)
         return max(newest, EARLIEST + tolerance) - tolerance if newest else EARLIEST
 
     def _parents_first(self) -> list[str]:
@@ -296,8 +297,8 @@ def _orphan(reference: Reference, alias: str) -> str:
     return f"({given} and not exists (select 1 from {table('staging', reference.parent)} as p where {match}))"
 
 
-def _rules_broken(connection: Connection, asset: str) -> str:
-    rows = connection.execute(
+def _rules_broken(data: Data, asset: str) -> str:
+    rows = data.execute(
         "select message, count(*) as n from ops.quarantined_row where asset = %s and status in ('staged', 'open')"
         " group by message order by n desc, message limit 3",
         (asset,),
@@ -305,11 +306,11 @@ def _rules_broken(connection: Connection, asset: str) -> str:
     return ", ".join(f"{message} ({count:,})" for message, count in rows)
 
 
-def _orphaned(connection: Connection, child: str, reference: Reference) -> CheckOutcome | None:
+def _orphaned(data: Data, child: str, reference: Reference) -> CheckOutcome | None:
     """Return how many rows still refer to vanished rows of the parent, as a finding about the parent."""
     key = shown_key_of(SOURCE_TABLES[child])
     shown = f", {names(key, 'c')}" if key else ""
-    rows = connection.execute(
+    rows = data.execute(
         f"select count(*) over (){shown} from {table('staging', child)} as c"
         f" where {_orphan(reference, 'c')} order by {names(key, 'c') or '1'} limit {EXAMPLES}"
     ).fetchall()
@@ -322,6 +323,6 @@ def _orphaned(connection: Connection, child: str, reference: Reference) -> Check
     return CheckOutcome(reference.parent, "referenced_rows_are_there", "fail", count, cause, examples, "referential")
 
 
-def _count(connection: Connection, query: str) -> int:
-    row = connection.execute(query).fetchone()
+def _count(data: Data, query: str) -> int:
+    row = data.execute(query).fetchone()
     return int(row[0]) if row else 0

@@ -24,7 +24,8 @@ from adventureworks.gate.reading import SourceLost, TableReading
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
 from adventureworks.warehouse import Warehouse, candidate, open_warehouse, quarantine, staging
-from adventureworks.warehouse.postgres import Append, Connection, WarehouseConnection, reuse_connections
+from adventureworks.warehouse.postgres import Append, Connection, reuse_connections
+from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import in_order
 
 # With more rows than this in quarantine the table is blocked anyway, and further rows would only fill the disk.
@@ -103,23 +104,23 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
 
 def note_blocked(warehouse: Warehouse, run_id: str, blocked: TableBlocked) -> None:
     """Mark a table of this run as blocked, regardless of the later verdict of the check task."""
-    with warehouse.connect("load") as connection:
-        mark_blocked(connection, run_id, blocked)
+    with warehouse.connect("load") as session:
+        mark_blocked(session.records, run_id, blocked)
 
 
 def _times_lost(warehouse: Warehouse, run_id: str, asset: str) -> int:
     """Count a reading of a table that lost the connection, and return the number of such readings in this run."""
-    with warehouse.connect("load") as connection:
-        row = connection.execute(
+    with warehouse.connect("load") as session:
+        row = session.records.execute(
             "update ops.change set times_lost = times_lost + 1 where run_id = %s and asset = %s returning times_lost",
             (run_id, asset),
         ).fetchone()
     return int(row[0]) if row else 0
 
 
-def mark_blocked(connection: Connection, run_id: str, blocked: TableBlocked, *, judged: bool = False) -> None:
+def mark_blocked(records: Connection, run_id: str, blocked: TableBlocked, *, judged: bool = False) -> None:
     """Record why a table of this run must not be published; `judged`: the check task decided it."""
-    connection.execute(
+    records.execute(
         "update ops.change set status = 'blocked', blocked_rule = %(rule)s, blocked_cause = %(cause)s,"
         # A fault outside the data may be fixed without a change of the data, so the table must not count as read.
         " judged = %(judged)s, fingerprint = case when %(again)s then '' else fingerprint end,"
@@ -144,11 +145,11 @@ def _load_table(
     run_id: str,
     entry: SourceTable,
 ) -> int:
-    with warehouse.connect("load") as connection:
-        quarantine.discard_unpublished(connection, entry.asset, settings.keep_days)
-        staging.start(connection, entry)
-        latest = _note_latest_change(connection, snapshot, run_id, entry.asset)
-        last = None if snapshot.complete else _last_reading(connection, run_id, entry.asset, latest)
+    with warehouse.connect("load") as session:
+        quarantine.discard_unpublished(session.data, entry.asset, settings.keep_days)
+        staging.start(session.data, entry)
+        latest = _note_latest_change(session.records, snapshot, run_id, entry.asset)
+        last = None if snapshot.complete else _last_reading(session.records, run_id, entry.asset, latest)
     since = last.newest_change - timedelta(minutes=settings.overlap_minutes) if last else None
     reading = TableReading(snapshot, entry, settings.table_timeout_minutes)
     read = bad = 0
@@ -169,20 +170,20 @@ def _load_table(
         read += batch.num_rows
         bad += verdict.bad.height
         if verdict.rejections:
-            with warehouse.connect("load") as connection:
-                keys_unknown |= _put_in_quarantine(connection, entry, verdict, run_id, seen)
+            with warehouse.connect("load") as session:
+                keys_unknown |= _put_in_quarantine(session.data, entry, verdict, run_id, seen)
             if bad > MOST_BAD_ROWS:
                 raise TableBlocked(
                     entry.asset, "few_rows_are_set_aside", f"{bad:,} of {read:,} rows break the contract."
                 )
-    with warehouse.connect("load") as connection:
-        staging.require_rows(connection, staged)
-        staging.set_aside_modified_later(connection, entry, latest, run_id)
-        staging.set_aside_duplicates(connection, entry, run_id)
-        staging.settle(connection, entry, whole=since is None, find_gone=not keys_unknown)
-        quarantine.set_next_status(connection, entry, whole=since is None, keys_unknown=keys_unknown)
-        candidate.record(connection, run_id, entry)
-        connection.execute(
+    with warehouse.connect("load") as session:
+        staging.require_rows(session.data, staged)
+        staging.set_aside_modified_later(session.data, entry, latest, run_id)
+        staging.set_aside_duplicates(session.data, entry, run_id)
+        staging.settle(session.data, entry, whole=since is None, find_gone=not keys_unknown)
+        quarantine.set_next_status(session.data, entry, whole=since is None, keys_unknown=keys_unknown)
+        candidate.record(session, run_id, entry)
+        session.records.execute(
             "update ops.change set status = 'staged', rows_read = %s, blocked_rule = null, blocked_cause = null"
             " where run_id = %s and asset = %s",
             (read, run_id, entry.asset),
@@ -199,7 +200,7 @@ class _Reading:
     """None if the recorded fingerprint is that of a later state, which could not be published."""
 
 
-def _note_latest_change(connection: Connection, snapshot: Snapshot, run_id: str, asset: str) -> datetime | None:
+def _note_latest_change(records: Connection, snapshot: Snapshot, run_id: str, asset: str) -> datetime | None:
     """Record and return the moment after which no row of this reading can have been modified, in UTC.
 
     Models and checks must not read the clock, because their results would differ from day to day. A clock is justified
@@ -207,7 +208,7 @@ def _note_latest_change(connection: Connection, snapshot: Snapshot, run_id: str,
     watermark, and every correct delivery would then look stale. The later of two clocks counts, that of the source and
     that of the records at detection, so that a slow clock sets no rows aside; one day is added for time zones.
     """
-    row = connection.execute(
+    row = records.execute(
         "update ops.change set latest_change = greatest(cast(detected_at as timestamp), cast(%s as timestamp))"
         " + interval '1 day' where run_id = %s and asset = %s returning latest_change",
         (snapshot.clock, run_id, asset),
@@ -215,9 +216,9 @@ def _note_latest_change(connection: Connection, snapshot: Snapshot, run_id: str,
     return row[0] if row else None
 
 
-def _last_reading(connection: Connection, run_id: str, asset: str, latest: datetime | None) -> _Reading | None:
+def _last_reading(records: Connection, run_id: str, asset: str, latest: datetime | None) -> _Reading | None:
     """Return the last reading, or None if the whole table must be read. A watermark after `latest` is false."""
-    row = connection.execute(
+    row = records.execute(
         "select w.newest_change, w.fingerprint, w.blocked from ops.watermark as w join ops.change as c using (asset)"
         " where c.run_id = %s and c.asset = %s and not c.whole",
         (run_id, asset),
@@ -284,8 +285,8 @@ def _batches(
     tracks = reading.tracks()
     changed = reading.changed_keys(known, MOST_LATE_ROWS) if tracks and known is not None else None
     before = _END_OF_TIME if tracks else since
-    with warehouse.connect("load") as connection:
-        late = staging.keys_to_read(connection, entry, before.isoformat(sep=" "), MOST_LATE_ROWS)
+    with warehouse.connect("load") as session:
+        late = staging.keys_to_read(session.data, entry, before.isoformat(sep=" "), MOST_LATE_ROWS)
     if late is None or (tracks and changed is None):
         yield from reading.rows()
         return
@@ -329,7 +330,7 @@ def protected(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _put_in_quarantine(
-    connection: WarehouseConnection, entry: SourceTable, verdict: Verdict, run_id: str, seen: set[tuple[str, str]]
+    data: Data, entry: SourceTable, verdict: Verdict, run_id: str, seen: set[tuple[str, str]]
 ) -> bool:
     """Write the bad rows of a batch to quarantine; return whether the key of any of them is unknown.
 
@@ -351,7 +352,7 @@ def _put_in_quarantine(
         if written not in seen:
             seen.add(written)
             rows.append((entry.asset, written[0], rejection.rule, rejection.message, written[1], run_id, "staged"))
-    connection.executemany(
+    data.executemany(
         "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
         " values (%s, %s, %s, %s, %s, %s, %s)",
         rows,

@@ -39,8 +39,9 @@ from adventureworks.gate.profile import (
 )
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.warehouse import open_warehouse, staging
+from adventureworks.warehouse import open_records, open_warehouse, staging
 from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.sql import equal, names, table
 
 SMALL = 10_000
@@ -76,20 +77,16 @@ def judge_changes(settings: Settings, run_id: str, assets: Collection[str]) -> l
     because its rows passed contract and checks. Raises ServiceUnavailable if the warehouse does not answer.
     """
     outcomes: list[CheckOutcome] = []
-    with open_warehouse(settings).connect("check") as connection:
-        rows = connection.execute(
-            "select asset from ops.change where run_id = %s and is_accepted", (run_id,)
-        ).fetchall()
+    with open_records(settings).connect("check") as records:
+        rows = records.execute("select asset from ops.change where run_id = %s and is_accepted", (run_id,)).fetchall()
     accepted = {asset for (asset,) in rows}
     for asset in sorted(assets):
         try:
             with (
                 contained(asset, "change_can_be_compared", "compared with its versions"),
-                open_warehouse(settings).connect("check") as connection,
+                open_warehouse(settings).connect("check") as session,
             ):
-                change = _Change(
-                    connection, settings.checks_folder / "source", SOURCE_TABLES[asset], settings.lost_limit
-                )
+                change = _Change(session, settings.checks_folder / "source", SOURCE_TABLES[asset], settings.lost_limit)
                 found = _outcomes(asset, list(change.findings()))
                 outcomes += [replace(one, outcome="warn") if asset in accepted else one for one in found]
                 change.keep_profiles(run_id)
@@ -98,14 +95,14 @@ def judge_changes(settings: Settings, run_id: str, assets: Collection[str]) -> l
     return outcomes
 
 
-def publish_profiles(connection: Connection, asset: str, run_id: str) -> None:
+def publish_profiles(records: Connection, asset: str, run_id: str) -> None:
     """Assign the profiles measured by a run to the version that it published, and delete those of old versions."""
-    connection.execute(
+    records.execute(
         "update ops.column_profile set version = (select max(version) from ops.publication where asset = %(asset)s)"
         " where asset = %(asset)s and run_id = %(run)s and version is null",
         {"asset": asset, "run": run_id},
     )
-    connection.execute(
+    records.execute(
         "delete from ops.column_profile where asset = %(asset)s and version not in (select version from ("
         "select distinct version from ops.column_profile where asset = %(asset)s and version is not null"
         " order by version desc limit %(kept)s) as kept)",
@@ -180,8 +177,9 @@ class _Columns:
 class _Change:
     """One staged table, and how it differs from its published rows."""
 
-    def __init__(self, connection: Connection, folder: Path, entry: SourceTable, lost_limit: float) -> None:
-        self.connection = connection
+    def __init__(self, session: Session, folder: Path, entry: SourceTable, lost_limit: float) -> None:
+        self.data = session.data
+        self.records = session.records
         self.lost_limit = lost_limit
         self.entry = entry
         self.folder = folder
@@ -191,7 +189,7 @@ class _Change:
         self.candidate = table("staging", entry.asset)
         rows = table("staging", staging.rows_table(entry.asset))
         self.changed = f"(select * from {rows} where not {quoted(staging.SAME)})"
-        self.history = _history(connection, entry.asset)
+        self.history = _history(session.records, entry.asset)
         self.has_profiles = bool(self.history)
         self.changed_count, self.inserted_count = self._numbers(
             f"select count(*), sum(case when p.{quoted(self.key[0])} is null then 1 else 0 end)"
@@ -243,13 +241,11 @@ class _Change:
 
     def keep_profiles(self, run_id: str) -> None:
         """Profile the candidate for its future version, if that is cheap or much of it changed."""
-        self.connection.execute(
-            "delete from ops.column_profile where asset = %s and version is null", (self.entry.asset,)
-        )
+        self.records.execute("delete from ops.column_profile where asset = %s and version is null", (self.entry.asset,))
         if self.changes_little and self.has_profiles:
             return
         records = [{**asdict(one), "shares": json.dumps(dict(one.shares))} for one in self._profiles(self.candidate)]
-        self.connection.execute(
+        self.records.execute(
             "insert into ops.column_profile (asset, run_id, column_name, rows, nulls, blanks, distinct_values, least,"
             " most, mean, spread, shares) select %s, %s, p.* from jsonb_to_recordset(%s::jsonb) as p"
             ' ("column" varchar, rows bigint, nulls bigint, blanks bigint, "distinct" bigint, least varchar,'
@@ -268,7 +264,7 @@ class _Change:
         return found
 
     def _numbers(self, query: str, parameters: Any = None) -> tuple[int, ...]:
-        row = self.connection.execute(query, parameters).fetchone()
+        row = self.data.execute(query, parameters).fetchone()
         return tuple(int(value or 0) for value in row or ())
 
     def _profiles(self, relation: str) -> list[Profile]:
@@ -290,7 +286,7 @@ class _Change:
                 f"avg({double})" if number else "null",
                 f"stddev_pop({double})" if number else "null",
             ]
-        row = self.connection.execute(f"select {', '.join(parts)} from {relation} as t").fetchone() or ()
+        row = self.data.execute(f"select {', '.join(parts)} from {relation} as t").fetchone() or ()
         rows, found = int(row[0] or 0), []
         for place, column in enumerate(columns):
             nulls, blanks, distinct, least, most, mean, spread = row[1 + 7 * place : 8 + 7 * place]
@@ -329,7 +325,7 @@ class _Change:
             f"select {', '.join([*first, *_grouping(segments)])}, count(*) from {relation} as t group by grouping sets"
             f" ({sets})"
         )
-        for row in self.connection.execute(query):
+        for row in self.data.execute(query):
             *front, rows = row
             name, value = _segment(segments, front[len(first) :])
             yield (*front[: len(first)], name, value, int(rows))
@@ -349,7 +345,7 @@ class _Change:
         front = _grouping(segments)
         query = f"select {', '.join([*front, *parts])} from {relation} as t group by grouping sets ({sets})"
         groups = {}
-        for row in self.connection.execute(query):
+        for row in self.data.execute(query):
             segment, value = _segment(segments, row[: len(front)])
             rows, *measured = row[len(front) :]
             filled = {c.name: int(n or 0) for c, n in zip(columns, measured, strict=False)}
@@ -448,7 +444,7 @@ class _Change:
             day = f"cast({quoted(month.column)} as date)"
             first = f"(select min({day}) from {self.candidate})"
             # The oldest days may vanish together, because the source keeps a limited number of days.
-            found = self.connection.execute(
+            found = self.data.execute(
                 f"select {day}, count(*) from {relation} as t where {day} >= {first} group by {day}"
             )
             rows |= {(month.column, str(of_day)): int(count) for of_day, count in found}
@@ -562,7 +558,7 @@ class _Change:
                 f"select {', '.join(_grouping(both))}, count(*), sum(t.is_blank) from (select {', '.join(inner)}"
                 f" from {relation} as t where {within}) as t group by grouping sets ({sets})"
             )
-            rows = self.connection.execute(query, parameters).fetchall()
+            rows = self.data.execute(query, parameters).fetchall()
             return {_segment(both, row[:-2]): (int(row[-2]), int(row[-1] or 0)) for row in rows}
 
         before, now = by_value(self.published), by_value(self.changed)
@@ -649,7 +645,7 @@ class _Change:
             dated = f"{{}} as x join {parent} as d on {join}"
         else:
             dated, join = "{} as d", ""
-        row = self.connection.execute(f"select max({day}) from {dated.format(self.changed)}").fetchone()
+        row = self.data.execute(f"select max({day}) from {dated.format(self.changed)}").fetchone()
         newest: date | None = row[0] if row else None
         if newest is None:
             return
@@ -669,9 +665,9 @@ class _Change:
         yield from profile.concentrated(found, newest)
 
 
-def _history(connection: Connection, asset: str) -> dict[str, list[Profile]]:
+def _history(records: Connection, asset: str) -> dict[str, list[Profile]]:
     """Return the profiles of the last versions by column, newest first."""
-    rows = connection.execute(
+    rows = records.execute(
         "select column_name, rows, nulls, blanks, distinct_values, least, most, mean, spread, shares"
         " from ops.column_profile where asset = %s and version is not null order by version desc",
         (asset,),

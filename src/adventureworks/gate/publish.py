@@ -27,6 +27,7 @@ from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.publication import Publication
+from adventureworks.warehouse.session import Data, Session
 
 ORDERS = "Sales_SalesOrderHeader"
 """The table whose newest row is the business date."""
@@ -56,40 +57,40 @@ def publish(settings: Settings, run_id: str) -> list[Publication]:
 
 
 def _publish(settings: Settings, run_id: str) -> list[Publication]:
-    with open_warehouse(settings).connect("publish") as connection:
-        rows = connection.execute(
+    with open_warehouse(settings).connect("publish") as session:
+        rows = session.records.execute(
             "select asset, status, publishing or resumes from ops.change where run_id = %s order by asset", (run_id,)
         ).fetchall()
-        if connection.commits_twice:
+        if session.commits_twice:
             # Recorded before anything is published: if the process dies between the two commits, the data has no record
             # of its publication. The next attempt or run then announces all of it.
-            connection.execute(
+            session.records.execute(
                 "update ops.change set publishing = true where run_id = %s and status = 'staged'", (run_id,)
             )
-            connection.commit()
+            session.commit()
         for asset, status, interrupted in rows:
             with contained(asset, "can_be_published", "published"):
                 if status == "staged":
-                    _publish_table(connection, asset, run_id, interrupted=interrupted)
+                    _publish_table(session, asset, run_id, interrupted=interrupted)
                 if status == "blocked":
-                    quarantine.block(connection, asset)
+                    quarantine.block(session.data, asset)
                 if status in {"staged", "blocked"}:
-                    _advance_watermark(connection, run_id, asset, blocked=status == "blocked")
-        lost = candidate.lost(connection, run_id, [SOURCE_TABLES[a] for a, status, _ in rows if status == "staged"])
+                    _advance_watermark(session, run_id, asset, blocked=status == "blocked")
+        lost = candidate.lost(session, run_id, [SOURCE_TABLES[a] for a, status, _ in rows if status == "staged"])
         if lost:
             raise CandidateLost(f"The staged rows of {', '.join(lost)} differ from those that were judged.")
-        connection.execute(
+        session.records.execute(
             "update ops.change set publishing = false where publishing and asset in ("
             "select asset from ops.change where run_id = %s and status in ('published', 'unchanged'))",
             (run_id,),
         )
-        unannounced = publication.unannounced(connection, list(SOURCE_TABLES))
+        unannounced = publication.unannounced(session.records, list(SOURCE_TABLES))
     # Views are created after the commit, because creating a view commits on some engines; until then, the candidates
     # show the same rows. If a reader's lock prevents the creation of a view, the next run creates it.
-    with suppress(TableBlocked), open_warehouse(settings).connect("publish") as connection:
+    with suppress(TableBlocked), open_warehouse(settings).connect("publish") as session:
         for asset, *_ in rows:
             with contained(asset, "can_be_published", "shown"):
-                layout.show_published(connection, SOURCE_TABLES[asset])
+                layout.show_published(session.data, SOURCE_TABLES[asset])
     return unannounced
 
 
@@ -113,12 +114,12 @@ def conclude(settings: Settings, run_id: str) -> Conclusion:
 
 def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked]) -> Conclusion:
     """Open and resolve incidents; `faults` are the tables whose verdict could not be looked up, and why."""
-    with open_warehouse(settings).connect("tell") as connection:
-        rows = connection.execute(
+    with open_warehouse(settings).connect("tell") as session:
+        rows = session.records.execute(
             "select asset, status, blocked_rule, blocked_cause from ops.change where run_id = %s order by asset",
             (run_id,),
         ).fetchall()
-        waiting = _waiting_rows(connection, settings.checks_folder / "source", run_id)
+        waiting = _waiting_rows(session, settings.checks_folder / "source", run_id)
         findings: list[Finding] = []
         resolved: list[Incident] = []
         states: dict[str, Mapping[str, Any]] = {}
@@ -127,15 +128,15 @@ def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked
                 findings.append(_unknown_verdict(faults[asset], run_id))
                 continue
             with contained(asset, "verdict_is_told", "looked up"):
-                found = _findings(connection, run_id, asset, status, rule, cause, waiting.get(asset, ""))
+                found = _findings(session, run_id, asset, status, rule, cause, waiting.get(asset, ""))
                 findings += found
                 if rule not in _CONSEQUENCES:
-                    keep = {finding.rule for finding in found} | _rules_with_open_rows(connection, asset)
-                    resolved += incidents.resolve(connection, asset, keep=keep, run_id=run_id)
-                states[asset] = _state(connection, run_id, asset, status, rule, cause)
-        opened = incidents.report(connection, findings)
+                    keep = {finding.rule for finding in found} | _rules_with_open_rows(session.data, asset)
+                    resolved += incidents.resolve(session.records, asset, keep=keep, run_id=run_id)
+                states[asset] = _state(session.records, run_id, asset, status, rule, cause)
+        opened = incidents.report(session.records, findings)
         # Only one ingestion runs at a time, so the publish task of this run announced the newest versions.
-        publication.mark_announced(connection, publication.newest_versions(connection, list(SOURCE_TABLES)))
+        publication.mark_announced(session.records, publication.newest_versions(session.records, list(SOURCE_TABLES)))
     return Conclusion(tuple(opened), tuple(resolved), states)
 
 
@@ -151,65 +152,65 @@ def _unknown_verdict(fault: TableBlocked, run_id: str) -> Finding:
 
 
 def _state(
-    connection: Connection, run_id: str, asset: str, status: str, rule: str | None, cause: str | None
+    records: Connection, run_id: str, asset: str, status: str, rule: str | None, cause: str | None
 ) -> Mapping[str, Any]:
-    newest = publication.newest(connection, asset)
+    newest = publication.newest(records, asset)
     verdict: dict[str, Any] = dict(newest.as_extra()) if newest else {"version": None}
     verdict.pop("months", None)
     if status == "blocked":
         verdict["verdict"] = f"blocked: {rule}: {cause}"
-    outcomes = connection.execute(
+    outcomes = records.execute(
         "select outcome, count(*) from ops.check_result where run_id = %s and asset = %s group by outcome",
         (run_id, asset),
     ).fetchall()
     verdict["checks"] = {str(outcome): int(count) for outcome, count in outcomes}
-    row = connection.execute("select newest_change from ops.watermark where asset = %s", (asset,)).fetchone()
+    row = records.execute("select newest_change from ops.watermark where asset = %s", (asset,)).fetchone()
     watermark = row[0].isoformat(sep=" ") if row and row[0] else None
     return {"verdict": verdict, "watermark": {"newest_change": watermark}}
 
 
-def _publish_table(connection: Connection, asset: str, run_id: str, *, interrupted: bool) -> None:
+def _publish_table(session: Session, asset: str, run_id: str, *, interrupted: bool) -> None:
     """Merge a staged table and record the version. `interrupted`: a process died while it was publishing the table."""
     entry = SOURCE_TABLES[asset]
-    effect, months = publication.merge(connection, entry)
-    first = publication.newest(connection, asset) is None
+    effect, months = publication.merge(session.data, entry)
+    first = publication.newest(session.records, asset) is None
     is_new = effect.any or first or interrupted
     if is_new:
-        set_aside = quarantine.open_rows(connection, asset)
+        set_aside = quarantine.open_rows(session.data, asset)
         publication.record(
-            connection,
+            session.records,
             asset=asset,
-            rows=publication.source_table_rows(connection, asset),
+            rows=publication.source_table_rows(session.data, asset),
             changed_rows=effect.upserts + effect.deletes,
             months=None if interrupted else months,
             set_aside=set_aside,
-            verdict="passed with warnings" if set_aside or _warnings(connection, asset, run_id) else "passed",
+            verdict="passed with warnings" if set_aside or _warnings(session.records, asset, run_id) else "passed",
             run_id=run_id,
-            as_of=_business_date(connection, run_id) if asset == ORDERS else None,
+            as_of=_business_date(session, run_id) if asset == ORDERS else None,
         )
-        publish_profiles(connection, asset, run_id)
-    connection.execute(
+        publish_profiles(session.records, asset, run_id)
+    session.records.execute(
         "update ops.change set status = %s, set_aside = %s where run_id = %s and asset = %s",
-        ("published" if is_new else "unchanged", quarantine.open_rows(connection, asset, run_id), run_id, asset),
+        ("published" if is_new else "unchanged", quarantine.open_rows(session.data, asset, run_id), run_id, asset),
     )
 
 
-def _business_date(connection: Connection, run_id: str) -> date | None:
-    return publication.newest_order(connection, publication.latest_change(connection, run_id, ORDERS))
+def _business_date(session: Session, run_id: str) -> date | None:
+    return publication.newest_order(session.data, publication.latest_change(session.records, run_id, ORDERS))
 
 
-def _warnings(connection: Connection, asset: str, run_id: str) -> bool:
-    row = connection.execute(
+def _warnings(records: Connection, asset: str, run_id: str) -> bool:
+    row = records.execute(
         "select 1 from ops.check_result where run_id = %s and asset = %s and outcome = 'warn' limit 1", (run_id, asset)
     ).fetchone()
     return row is not None
 
 
-def _advance_watermark(connection: Connection, run_id: str, asset: str, *, blocked: bool) -> None:
+def _advance_watermark(session: Session, run_id: str, asset: str, *, blocked: bool) -> None:
     """Record the state that was read; the watermark advances only if the table was published."""
-    latest = publication.latest_change(connection, run_id, asset)
-    newest = None if blocked else publication.newest_change(connection, SOURCE_TABLES[asset], latest)
-    connection.execute(
+    latest = publication.latest_change(session.records, run_id, asset)
+    newest = None if blocked else publication.newest_change(session.data, SOURCE_TABLES[asset], latest)
+    session.records.execute(
         "insert into ops.watermark as w (asset, fingerprint, columns_digest, newest_change, blocked, source)"
         " select asset, fingerprint, columns_digest, %(newest)s, %(blocked)s, source from ops.change"
         " where run_id = %(run)s and asset = %(asset)s"
@@ -224,17 +225,17 @@ def _advance_watermark(connection: Connection, run_id: str, asset: str, *, block
     )
 
 
-def _waiting_rows(connection: Connection, folder: Path, run_id: str) -> Mapping[str, str]:
+def _waiting_rows(session: Session, folder: Path, run_id: str) -> Mapping[str, str]:
     """Return by table how many rows of other tables are held back because they refer to rows that it lacks."""
     waiting: dict[str, dict[str, int]] = {}
-    held = connection.execute(
+    held = session.data.execute(
         "select asset, rule, count(*) from ops.quarantined_row where status in ('open', 'blocked') group by asset, rule"
     ).fetchall()
     for child, broken, rows in held:
         for parent in {r.parent for r in readable_references(folder, child) if r.rule == broken}:
             of_parent = waiting.setdefault(parent, {})
             of_parent[child] = of_parent.get(child, 0) + int(rows)
-    whole = connection.execute(
+    whole = session.records.execute(
         "select asset, blocked_cause, rows_read from ops.change where run_id = %s and status = 'blocked'"
         " and blocked_rule = 'parent_is_published'",
         (run_id,),
@@ -249,19 +250,19 @@ def _waiting_rows(connection: Connection, folder: Path, run_id: str) -> Mapping[
 
 
 def _findings(
-    connection: Connection, run_id: str, asset: str, status: str, rule: str | None, cause: str | None, waiting: str
+    session: Session, run_id: str, asset: str, status: str, rule: str | None, cause: str | None, waiting: str
 ) -> list[Finding]:
     """Return the findings for a table's owner: that it is blocked, or which of its rows were set aside.
 
     `waiting` says how many rows of other tables are held back as a result.
     """
-    total = publication.source_table_rows(connection, asset)
+    total = publication.source_table_rows(session.data, asset)
     if status == "blocked":
         if rule is None or rule in _CONSEQUENCES:
             return []
         cause = f"{cause or ''} {waiting}".strip()
         accept = f". {IF_INTENDED} {losses.accept_command(asset)}" if rule in losses.RULES | SHAPE_RULES else ""
-        failed, examples = _evidence(connection, run_id, asset, rule)
+        failed, examples = _evidence(session, run_id, asset, rule)
         kept = f"The last good version stays, with {total:,} rows." if total else "Nothing of it is published yet."
         return [
             Finding(
@@ -276,7 +277,7 @@ def _findings(
                 cause=cause,
             )
         ]
-    rows = connection.execute(
+    rows = session.data.execute(
         "select rule, min(message), count(*) from ops.quarantined_row"
         " where asset = %s and status = 'open' group by rule order by count(*) desc, rule",
         (asset,),
@@ -290,19 +291,19 @@ def _findings(
             f" Rule {broken} ({message}). {waiting}".strip(),
             failed=count,
             total=total + count,
-            examples=quarantine.example_keys(connection, asset, "open", broken),
+            examples=quarantine.example_keys(session.data, asset, "open", broken),
             next_step=f"adventureworks quarantine show {asset}",
             run_id=run_id,
             cause=f"{message}. {waiting}" if waiting else message,
         )
         for broken, message, count in rows
     ]
-    return set_aside + _shape_warnings(connection, run_id, asset, total)
+    return set_aside + _shape_warnings(session.records, run_id, asset, total)
 
 
-def _shape_warnings(connection: Connection, run_id: str, asset: str, total: int) -> list[Finding]:
+def _shape_warnings(records: Connection, run_id: str, asset: str, total: int) -> list[Finding]:
     """Return the warnings about the shape of a published change, for the owner to look at."""
-    rows = connection.execute(
+    rows = records.execute(
         "select distinct rule, failed, message from ops.check_result"
         " where run_id = %s and asset = %s and kind = 'profile' and outcome = 'warn' order by rule",
         (run_id, asset),
@@ -322,23 +323,23 @@ def _shape_warnings(connection: Connection, run_id: str, asset: str, total: int)
     ]
 
 
-def _evidence(connection: Connection, run_id: str, asset: str, rule: str) -> tuple[int | None, tuple[str, ...]]:
+def _evidence(session: Session, run_id: str, asset: str, rule: str) -> tuple[int | None, tuple[str, ...]]:
     """Return how many rows broke the rule that blocked a table, and the keys of some of them."""
-    row = connection.execute(
+    row = session.records.execute(
         "select failed, examples from ops.check_result where run_id = %s and asset = %s and rule = %s"
         " order by checked_at desc limit 1",
         (run_id, asset, rule),
     ).fetchone()
     if row:
         return row[0], tuple(json.loads(row[1]))
-    count = connection.execute(
+    count = session.data.execute(
         "select count(*) from ops.quarantined_row where asset = %s and status = 'blocked'", (asset,)
     ).fetchone()
-    return (count[0] or None if count else None), quarantine.example_keys(connection, asset, "blocked")
+    return (count[0] or None if count else None), quarantine.example_keys(session.data, asset, "blocked")
 
 
-def _rules_with_open_rows(connection: Connection, asset: str) -> set[str]:
-    rows = connection.execute(
+def _rules_with_open_rows(data: Data, asset: str) -> set[str]:
+    rows = data.execute(
         "select distinct rule from ops.quarantined_row where asset = %s and status = 'open'", (asset,)
     ).fetchall()
     return {row[0] for row in rows}

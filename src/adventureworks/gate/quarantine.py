@@ -12,6 +12,7 @@ import psycopg
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.errors import PlatformError
+from adventureworks.warehouse.session import Data
 
 Connection = psycopg.Connection[Any]
 
@@ -42,7 +43,7 @@ class QuarantineCount:
     last_seen: datetime
 
 
-def rows(connection: Connection, table: str, limit: int = 20) -> list[QuarantinedRow]:
+def rows(data: Data, table: str, limit: int = 20) -> list[QuarantinedRow]:
     """Return the rows of a table that are set aside, including those of a blocked reading, newest first.
 
     Raises PlatformError if there is no such table.
@@ -53,10 +54,10 @@ def rows(connection: Connection, table: str, limit: int = 20) -> list[Quarantine
         "select asset, row_key, rule, message, row_data, run_id, first_seen, last_seen from ops.quarantined_row"
         f" where asset = %s and status in ('open', 'blocked') order by last_seen desc, rule, row_key limit {int(limit)}"
     )
-    return [_row(*found) for found in connection.execute(query.encode(), (table,)).fetchall()]
+    return [_row(*found) for found in data.execute(query.encode(), (table,)).fetchall()]
 
 
-def summary(connection: Connection) -> list[QuarantineCount]:
+def summary(data: Data) -> list[QuarantineCount]:
     """Count the rows that are set aside, including those of blocked readings, by table and rule.
 
     Sorted by table, then by number of rows, largest first.
@@ -66,7 +67,7 @@ def summary(connection: Connection) -> list[QuarantineCount]:
         " max(last_seen) as last_seen from ops.quarantined_row where status in ('open', 'blocked')"
         " group by asset, rule order by asset, rows desc, rule"
     )
-    return [QuarantineCount(*found) for found in connection.execute(query).fetchall()]
+    return [QuarantineCount(*found) for found in data.execute(query).fetchall()]
 
 
 def _row(

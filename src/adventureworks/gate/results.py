@@ -10,21 +10,21 @@ from adventureworks.gate.checks import CheckOutcome
 from adventureworks.warehouse.postgres import Connection
 
 
-def delete(connection: Connection, run_id: str) -> None:
+def delete(records: Connection, run_id: str) -> None:
     """Delete the results of an earlier attempt of this run."""
-    connection.execute("delete from ops.check_result where run_id = %s", (run_id,))
+    records.execute("delete from ops.check_result where run_id = %s", (run_id,))
 
 
-def delete_kind(connection: Connection, run_id: str, asset: str, kind: str) -> None:
+def delete_kind(records: Connection, run_id: str, asset: str, kind: str) -> None:
     """Delete the results of one kind that an earlier pass of this run recorded for an asset."""
-    connection.execute(
+    records.execute(
         "delete from ops.check_result where run_id = %s and asset = %s and kind = %s", (run_id, asset, kind)
     )
 
 
-def clear(connection: Connection, before: datetime) -> None:
+def clear(records: Connection, before: datetime) -> None:
     """Delete results from before a moment, except those of assets that have not had a complete check since."""
-    connection.execute(
+    records.execute(
         "delete from ops.check_result as c where c.checked_at < %(before)s and exists ("
         "select 1 from ops.check_result as n"
         " where n.asset = c.asset and n.kind = 'check' and n.checked_at >= %(before)s)",
@@ -32,10 +32,10 @@ def clear(connection: Connection, before: datetime) -> None:
     )
 
 
-def record(connection: Connection, run_id: str, outcomes: Sequence[CheckOutcome], kind: str = "check") -> None:
+def record(records: Connection, run_id: str, outcomes: Sequence[CheckOutcome], kind: str = "check") -> None:
     """Record outcomes of a run."""
     for outcome in outcomes:
-        connection.execute(
+        records.execute(
             "insert into ops.check_result (run_id, asset, rule, kind, outcome, failed, message, examples, dimension)"
             " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (

@@ -23,7 +23,8 @@ from soda.common import env_helper
 from soda.common.config_helper import ConfigHelper
 
 from adventureworks.errors import ServiceUnavailable
-from adventureworks.warehouse.environments import in_environment, schema_of
+from adventureworks.warehouse.dialect import in_environment
+from adventureworks.warehouse.environments import schema_of
 from adventureworks.warehouse.postgres import PostgresWarehouse
 
 # This must precede every other import of Soda: with a configuration in place it sends no telemetry and writes no
@@ -130,11 +131,11 @@ class CheckedSchema:
 def checked_schema(warehouse: Warehouse, schema: str) -> Iterator[CheckedSchema]:
     """Open a schema of the warehouse for all scans of one gate."""
     if isinstance(warehouse, PostgresWarehouse):
-        environment = warehouse.environment
+        environment = warehouse.records.environment
         real = schema_of(environment, schema)
         properties: dict[str, Any] = {"type": "postgres", "schema": real}
         try:
-            connected = psycopg2.connect(warehouse.address("check", real))
+            connected = psycopg2.connect(warehouse.records.address("check", real))
         except psycopg2.OperationalError as error:
             raise _no_answer(_first_line(error)) from None
         with closing(connected):

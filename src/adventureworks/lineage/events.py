@@ -54,23 +54,23 @@ class Reporter:
         """Return events for marts that are being built."""
         return [self._event("START", MARTS[name], at) for name in marts]
 
-    def published(self, connection: Connection, at: datetime) -> list[RunEvent]:
+    def published(self, records: Connection, at: datetime) -> list[RunEvent]:
         """Return events for the marts that the run published or found unchanged."""
-        results = self._results(connection)
+        results = self._results(records)
         events = []
         for version in (
-            *publication.of_run(connection, self.run_id),
-            *publication.confirmed_by(connection, self.run_id),
+            *publication.of_run(records, self.run_id),
+            *publication.confirmed_by(records, self.run_id),
         ):
             mart = MARTS[version.asset]
-            known = {**publication.newest_versions(connection, mart.inputs), **version.inputs}
+            known = {**publication.newest_versions(records, mart.inputs), **version.inputs}
             outcome = _Outcome(version.version, version.rows, known, results[mart.name])
             events.append(self._event("COMPLETE", mart, at, outcome))
         return events
 
-    def failed(self, connection: Connection, marts: Iterable[str], at: datetime, cause: str) -> list[RunEvent]:
+    def failed(self, records: Connection, marts: Iterable[str], at: datetime, cause: str) -> list[RunEvent]:
         """Return events for marts that were not published, with their broken rules, or else the common cause."""
-        results = self._results(connection)
+        results = self._results(records)
         events = []
         for name in marts:
             broken = [f"{one.rule}: {one.message}" for one in results[name] if one.broken]
@@ -82,11 +82,11 @@ class Reporter:
         """Return events for marts that another run will compute again, from newer inputs."""
         return [self._event("ABORT", MARTS[name], at) for name in marts]
 
-    def ingested(self, connection: Connection, at: datetime) -> list[RunEvent]:
+    def ingested(self, records: Connection, at: datetime) -> list[RunEvent]:
         """Return events for the source tables that the run published or refused, but none for unchanged ones."""
-        results = self._results(connection)
-        versions = {version.asset: version for version in publication.of_run(connection, self.run_id)}
-        rows = connection.execute(
+        results = self._results(records)
+        versions = {version.asset: version for version in publication.of_run(records, self.run_id)}
+        rows = records.execute(
             "select asset, status, blocked_rule, blocked_cause, detected_at from ops.change"
             " where run_id = %s and status in ('published', 'blocked') order by asset",
             (self.run_id,),
@@ -102,9 +102,9 @@ class Reporter:
             events += [self._event("START", table, since), self._event(end, table, at, outcome)]
         return events
 
-    def interrupted(self, connection: Connection, at: datetime, cause: str) -> list[RunEvent]:
+    def interrupted(self, records: Connection, at: datetime, cause: str) -> list[RunEvent]:
         """Return events for the source tables that the run was about to publish when it failed."""
-        rows = connection.execute(
+        rows = records.execute(
             "select asset, detected_at from ops.change where run_id = %s and status in ('detected', 'staged')"
             " order by asset",
             (self.run_id,),
@@ -206,8 +206,8 @@ class Reporter:
             dataset=None,
         )
 
-    def _results(self, connection: Connection) -> Mapping[str, list[_Result]]:
-        rows = connection.execute(
+    def _results(self, records: Connection) -> Mapping[str, list[_Result]]:
+        rows = records.execute(
             "select asset, rule, outcome, message from ops.check_result where run_id = %s order by asset, rule",
             (self.run_id,),
         ).fetchall()

@@ -26,10 +26,10 @@ from adventureworks.warehouse.memo import memoizing
 from adventureworks.warehouse.postgres import (
     Connection,
     PostgresWarehouse,
-    WarehouseConnection,
     column_type,
     reuse_connections,
 )
+from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import in_months, names, table
 
 MAX_ATTEMPTS = 3
@@ -62,8 +62,8 @@ def build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
 
     Raises `ServiceUnavailable` if new inputs are published during every attempt.
     """
-    with open_warehouse(settings).connect(f"build {dag}") as connection:
-        layout.prepare(connection)
+    with open_warehouse(settings).connect(f"build {dag}") as session:
+        layout.prepare(session)
     for _ in range(MAX_ATTEMPTS):
         todo = _build(settings, dag, run_id)
         if isinstance(todo, NothingToDo) or _inputs_are_unchanged(settings, todo):
@@ -78,29 +78,29 @@ def _inputs_are_unchanged(settings: Settings, built: Plan) -> bool:
     warehouse = open_warehouse(settings)
     if isinstance(warehouse, PostgresWarehouse):
         return True
-    with warehouse.connect("build") as connection:
-        return publication.newest_versions(connection, list(built.inputs)) == dict(built.inputs)
+    with warehouse.connect("build") as session:
+        return publication.newest_versions(session.records, list(built.inputs)) == dict(built.inputs)
 
 
 def _build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
-    with open_warehouse(settings).connect(f"build {dag}") as connection:
-        connection.execute("set transaction isolation level repeatable read")
-        todo = plan_now(settings, connection, dag)
+    with open_warehouse(settings).connect(f"build {dag}") as session:
+        session.records.execute("set transaction isolation level repeatable read")
+        todo = plan_now(settings, session, dag)
         if isinstance(todo, NothingToDo):
             return todo
         built: list[str] = []
         changed: dict[str, Months] = {}
-        published = publication.newest_versions(connection, list(todo.months))
+        published = publication.newest_versions(session.records, list(todo.months))
         for mart in marts_of(dag):
             # This run must not publish what an earlier run left in staging.
-            layout.show_published(connection, mart)
+            layout.show_published(session.data, mart)
             if mart.name in todo.months:
                 parameters = {"as_of": todo.as_of, "run_id": run_id}
-                changed[mart.name] = _stage(connection, mart, todo, parameters, built)
-                candidate.record(connection, run_id, mart)
+                changed[mart.name] = _stage(session, mart, todo, parameters, built)
+                candidate.record(session, run_id, mart)
                 built.append(mart.name)
-        connection.execute("delete from ops.build where dag = %s", (dag,))
-        connection.execute(
+        session.records.execute("delete from ops.build where dag = %s", (dag,))
+        session.records.execute(
             "insert into ops.build (run_id, dag, inputs, months, changed, replaces, model, as_of)"
             " values (%s, %s, %s, %s, %s, %s, %s, %s)",
             (
@@ -118,7 +118,7 @@ def _build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
 
 
 def _stage(
-    connection: WarehouseConnection,
+    session: Session,
     mart: Mart,
     todo: Plan,
     parameters: Mapping[str, Any],
@@ -129,30 +129,30 @@ def _stage(
     Returns the months with rows that differ from the published ones; only these are staged.
     """
     rows, months = table("staging", f"{mart.name}__rows"), todo.months[mart.name]
-    connection.execute(f"drop table if exists {rows}")
+    session.data.execute(f"drop table if exists {rows}")
     if models.is_sql(mart):
         model = models.rendered(mart, mart.name, candidates)
         of_months = "true" if months is None else in_months(quoted(mart.dated), months)
-        connection.execute(
+        session.data.execute(
             f"create unlogged table {rows} as"
             f" select {names(c.name for c in columns_of(mart))} from ({model}) as m where {of_months}",
             parameters,
         )
     else:
-        _stage_computed(connection, mart, parameters, candidates)
-    last = publication.newest(connection, mart.name)
+        _stage_computed(session, mart, parameters, candidates)
+    last = publication.newest(session.records, mart.name)
     # If the contract or the checks changed, rows that stay the same have to be validated too.
     if last is not None and last.model == _by_mart(mart.dag, todo.models)[mart.name]:
-        months = _remove_unchanged(connection, mart, months)
-    connection.execute(f"analyze {rows}")
-    connection.execute(
+        months = _remove_unchanged(session.data, mart, months)
+    session.data.update_statistics("staging", f"{mart.name}__rows")
+    session.data.execute(
         f"create or replace view {table('staging', mart.name)} as select {', '.join(_typed(mart))} from {rows}"
         f" union all {layout.published_rows(mart)} where not ({replaced(mart, months)})"
     )
     return months
 
 
-def _remove_unchanged(connection: WarehouseConnection, mart: Mart, months: Months) -> Months:
+def _remove_unchanged(data: Data, mart: Mart, months: Months) -> Months:
     """Remove the months that equal the published ones from staging; return the others; None: any may differ."""
     rows, columns = table("staging", f"{mart.name}__rows"), names(column.name for column in columns_of(mart))
     staged = f"select {columns} from {rows}"
@@ -160,7 +160,7 @@ def _remove_unchanged(connection: WarehouseConnection, mart: Mart, months: Month
     # EXCEPT ignores duplicates, so a month with a duplicated key stays staged for the gate to refuse.
     twice = f"select {columns} from {rows} where ({names(key_of(mart))}) in (select {names(key_of(mart))} from {rows}"
     twice += f" group by {names(key_of(mart))} having count(*) > 1)"
-    found = connection.execute(
+    found = data.execute(
         f"select distinct to_char(d.{quoted(mart.dated)}, 'YYYY-MM') from ("
         f"({staged} except {published}) union all ({published} except {staged}) union all ({twice})) as d"
     ).fetchall()
@@ -168,33 +168,31 @@ def _remove_unchanged(connection: WarehouseConnection, mart: Mart, months: Month
     # Rows of a mart that is not incremental have no month of their own: their date shows how far the whole mart goes.
     if differing and months is None and not mart.incremental:
         return None
-    connection.execute(f"delete from {rows} where not {in_months(quoted(mart.dated), differing)}")
+    data.execute(f"delete from {rows} where not {in_months(quoted(mart.dated), differing)}")
     return differing
 
 
-def _stage_computed(
-    connection: WarehouseConnection, mart: Mart, parameters: Mapping[str, Any], candidates: Sequence[str]
-) -> None:
+def _stage_computed(session: Session, mart: Mart, parameters: Mapping[str, Any], candidates: Sequence[str]) -> None:
     """Compute a mart in Python, from what its SELECTs read in this transaction."""
 
     def read(name: str) -> pl.DataFrame:
-        return connection.frame(models.rendered(mart, name, candidates), parameters)
+        return session.data.frame(models.rendered(mart, name, candidates), parameters)
 
     columns = columns_of(mart)
-    with memoizing(connection):
+    with memoizing(session.records):
         frame = models.compute(mart, read, parameters["as_of"])
     if frame.is_empty():
         frame = pl.DataFrame(schema={column.name: column.dtype for column in columns})
     frame = frame.select(pl.col(column.name).cast(column.dtype) for column in columns)
     rows = table("staging", f"{mart.name}__rows")
     definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns)
-    connection.execute(f"create unlogged table {rows} ({definitions})")
-    connection.fill("staging", f"{mart.name}__rows", frame)
+    session.data.execute(f"create unlogged table {rows} ({definitions})")
+    session.data.fill("staging", f"{mart.name}__rows", frame)
 
 
-def build_of(connection: Connection, dag: str, run_id: str) -> Build:
+def build_of(records: Connection, dag: str, run_id: str) -> Build:
     """Return what a run computed. Raises `CandidateLost` if another run has built the analysis since."""
-    row = connection.execute(
+    row = records.execute(
         "select inputs, months, changed, replaces, model, as_of from ops.build where dag = %s and run_id = %s",
         (dag, run_id),
     ).fetchone()
@@ -207,13 +205,13 @@ def build_of(connection: Connection, dag: str, run_id: str) -> Build:
     return Build(json.loads(inputs), _months(months), _months(changed), json.loads(replaces), digests, as_of)
 
 
-def unpublished(connection: Connection, dag: str, run_id: str) -> Build:
+def unpublished(records: Connection, dag: str, run_id: str) -> Build:
     """Return what a run computed but has not published.
 
     Raises `CandidateLost` as `build_of` does, and if another run has published one of the marts since.
     """
-    built = build_of(connection, dag, run_id)
-    newest = publication.newest_versions(connection, list(built.replaces))
+    built = build_of(records, dag, run_id)
+    newest = publication.newest_versions(records, list(built.replaces))
     replaced_since = sorted(name for name, version in built.replaces.items() if newest.get(name, 0) != version)
     if replaced_since:
         raise CandidateLost(f"Another run published {', '.join(replaced_since)} after this run of {dag} was built.")
@@ -229,16 +227,16 @@ def _months(recorded: str) -> dict[str, Months]:
     return {name: None if found is None else tuple(found) for name, found in json.loads(recorded).items()}
 
 
-def require_staged(connection: WarehouseConnection, run_id: str, built: Build) -> None:
+def require_staged(session: Session, run_id: str, built: Build) -> None:
     """Raise `CandidateLost` unless the staged rows are those that the run computed."""
-    lost = candidate.lost(connection, run_id, built.marts)
+    lost = candidate.lost(session, run_id, built.marts)
     if lost:
         raise CandidateLost(f"The staged rows of {', '.join(lost)} are not the rows that were built.")
 
 
-def refuse(connection: Connection, dag: str, run_id: str) -> None:
+def refuse(records: Connection, dag: str, run_id: str) -> None:
     """Record that the gate refused what a run computed."""
-    connection.execute("update ops.build set refused = true where dag = %s and run_id = %s", (dag, run_id))
+    records.execute("update ops.build set refused = true where dag = %s and run_id = %s", (dag, run_id))
 
 
 def replaced(mart: Mart, months: Months) -> str:

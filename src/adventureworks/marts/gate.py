@@ -21,7 +21,8 @@ from adventureworks.marts.plan import plan_now
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import Warehouse, candidate, open_warehouse, publication
-from adventureworks.warehouse.postgres import Connection, reuse_connections
+from adventureworks.warehouse.postgres import reuse_connections
+from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
 
 FEW_MONTHS = 12
@@ -48,21 +49,21 @@ def gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
 def _gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
     warehouse = open_warehouse(settings)
     broken: list[Finding] = []
-    with warehouse.connect(f"gate {dag}") as connection:
-        results.delete(connection, run_id)
-        built = unpublished(connection, dag, run_id)
+    with warehouse.connect(f"gate {dag}") as session:
+        results.delete(session.records, run_id)
+        built = unpublished(session.records, dag, run_id)
         for mart in built.marts:
-            broken += _contract_findings(settings, connection, mart, run_id, built)
+            broken += _contract_findings(settings, session, mart, run_id, built)
     broken += _check_findings(settings, warehouse, dag, run_id, built)
-    with warehouse.connect(f"gate {dag}") as connection:
-        require_staged(connection, run_id, built)
+    with warehouse.connect(f"gate {dag}") as session:
+        require_staged(session, run_id, built)
         if not broken:
             return None
-        if _inputs_moved_on(settings, connection, dag, built):
+        if _inputs_moved_on(settings, session, dag, built):
             # The checks saw newer inputs than the build; the event of those inputs starts the next run.
             return NothingToDo("the inputs changed while the marts were computed; they will be computed again")
-        refuse(connection, dag, run_id)
-        opened = incidents.report(connection, broken)
+        refuse(session.records, dag, run_id)
+        opened = incidents.report(session.records, broken)
     raise MartRefused(tuple(broken), tuple(opened))
 
 
@@ -75,14 +76,12 @@ class MartRefused(TableBlocked):
         super().__init__(first.asset, first.rule, first.summary.removeprefix(f"{first.asset}: "), first.next_step)
 
 
-def _contract_findings(
-    settings: Settings, connection: Connection, mart: Mart, run_id: str, built: Build
-) -> list[Finding]:
+def _contract_findings(settings: Settings, session: Session, mart: Mart, run_id: str, built: Build) -> list[Finding]:
     """Validate staged rows against the mart's contract, in bounded memory; skip those that are already published."""
     columns = columns_of(mart)
     listed = names(c.name for c in columns)
     query = f"select {listed} from {table('staging', f'{mart.name}__rows')}"
-    last = publication.newest(connection, mart.name)
+    last = publication.newest(session.records, mart.name)
     if last is not None and last.model == built.models[mart.name]:
         # Published rows already passed this contract. A check of the whole table makes sure that keys are unique.
         published = f"{table('marts', mart.name)} where {replaced(mart, built.changed[mart.name])}"
@@ -90,17 +89,15 @@ def _contract_findings(
     examples: dict[str, list[str]] = {}
     messages: dict[str, str] = {}
     counts: dict[str, int] = {}
-    with connection.cursor(name=f"gate_{mart.name}") as cursor:
-        cursor.execute(query)
-        while rows := cursor.fetchmany(settings.batch_rows):
-            frame = pl.DataFrame(rows, schema={c.name: c.dtype for c in columns}, orient="row")
-            verdict = validate(mart, frame.to_arrow().combine_chunks().to_batches()[0])
-            for row, rejection in zip(verdict.bad.iter_rows(named=True), verdict.rejections, strict=True):
-                messages[rejection.rule] = rejection.message
-                counts[rejection.rule] = counts.get(rejection.rule, 0) + 1
-                shown = examples.setdefault(rejection.rule, [])
-                if len(shown) < EXAMPLES:
-                    shown.append(", ".join(f"{name}={row[name]}" for name in key_of(mart)))
+    for rows in session.data.batches(query, settings.batch_rows):
+        frame = pl.DataFrame(rows, schema={c.name: c.dtype for c in columns}, orient="row")
+        verdict = validate(mart, frame.to_arrow().combine_chunks().to_batches()[0])
+        for row, rejection in zip(verdict.bad.iter_rows(named=True), verdict.rejections, strict=True):
+            messages[rejection.rule] = rejection.message
+            counts[rejection.rule] = counts.get(rejection.rule, 0) + 1
+            shown = examples.setdefault(rejection.rule, [])
+            if len(shown) < EXAMPLES:
+                shown.append(", ".join(f"{name}={row[name]}" for name in key_of(mart)))
     findings = []
     for rule, keys in examples.items():
         summary = (
@@ -108,7 +105,7 @@ def _contract_findings(
         )
         findings.append(_finding(mart, rule, summary, messages[rule], counts[rule], tuple(keys), run_id))
     outcomes = [CheckOutcome(mart.name, f.rule, "fail", f.failed, f.summary, f.examples, "validity") for f in findings]
-    results.record(connection, run_id, outcomes, kind="contract")
+    results.record(session.records, run_id, outcomes, kind="contract")
     return findings
 
 
@@ -128,22 +125,22 @@ def _finding(
 
 def _check_findings(settings: Settings, warehouse: Warehouse, dag: str, run_id: str, built: Build) -> list[Finding]:
     variables = {"as_of": built.as_of.isoformat()}
-    with warehouse.connect(f"gate {dag}") as connection:
+    with warehouse.connect(f"gate {dag}") as session:
         for mart in built.marts:
-            last = publication.newest(connection, mart.name)
+            last = publication.newest(session.records, mart.name)
             comparable = last is not None and last.as_of is not None and last.as_of <= built.as_of
             rows = last.rows if last and comparable else 0
             variables[f"least_rows_{mart.name}"] = str(int(rows * settings.least_share_of_rows))
             # An earlier business date legitimately removes rows.
-            stale = _stale_before(settings, connection, mart) if comparable else _EVER
+            stale = _stale_before(settings, session.data, mart) if comparable else _EVER
             variables[f"stale_before_{mart.name}"] = stale
     # Includes months that came out the same, because their inputs changed.
     months = {name: found for name, found in built.months.items() if found is not None and len(found) <= FEW_MONTHS}
     outcomes = run_checks(
         warehouse, settings.checks_folder / "marts", [mart.name for mart in built.marts], variables, months=months
     )
-    with warehouse.connect(f"gate {dag}") as connection:
-        results.record(connection, run_id, outcomes)
+    with warehouse.connect(f"gate {dag}") as session:
+        results.record(session.records, run_id, outcomes)
     return [
         _finding(
             MARTS[o.table],
@@ -159,14 +156,14 @@ def _check_findings(settings: Settings, warehouse: Warehouse, dag: str, run_id: 
     ]
 
 
-def _stale_before(settings: Settings, connection: Connection, mart: Mart) -> str:
-    row = connection.execute(f"select max({quoted(mart.dated)}) from {table('marts', mart.name)}").fetchone()
+def _stale_before(settings: Settings, data: Data, mart: Mart) -> str:
+    row = data.execute(f"select max({quoted(mart.dated)}) from {table('marts', mart.name)}").fetchone()
     if row is None or row[0] is None or row[0] - date.min < timedelta(days=settings.stale_after_days):
         return _EVER
     return f"{row[0] - timedelta(days=settings.stale_after_days)} 00:00:00"
 
 
-def _inputs_moved_on(settings: Settings, connection: Connection, dag: str, built: Build) -> bool:
+def _inputs_moved_on(settings: Settings, session: Session, dag: str, built: Build) -> bool:
     """Return whether an input is newer than the version that the build read, or about to be."""
-    step = plan_now(settings, connection, dag)
+    step = plan_now(settings, session, dag)
     return step.waits if isinstance(step, NothingToDo) else step.inputs != built.inputs

@@ -18,8 +18,9 @@ from adventureworks.due import Decisions, Facts, NothingToDo, Plan, Refusal, Ver
 from adventureworks.incidents.ledger import BUILDING, LATE, task_of, task_rule
 from adventureworks.marts import models
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_records, open_warehouse, publication
+from adventureworks.warehouse import layout, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import table
 
 ORDERS = "Sales_SalesOrderHeader"
@@ -29,67 +30,67 @@ _COLUMNS = "p.asset, p.version, p.published_at, p.months, p.inputs, p.model, p.a
 
 def plan(settings: Settings, dag: str) -> Plan | NothingToDo:
     """Compare the versions that an analysis consumed with those published now."""
-    with open_warehouse(settings).connect(f"plan {dag}") as connection:
-        layout.prepare(connection)
-        return plan_now(settings, connection, dag)
+    with open_warehouse(settings).connect(f"plan {dag}") as session:
+        layout.prepare(session)
+        return plan_now(settings, session, dag)
 
 
-def plan_now(settings: Settings, connection: Connection, dag: str) -> Plan | NothingToDo:
+def plan_now(settings: Settings, session: Session, dag: str) -> Plan | NothingToDo:
     """Return the plan of an analysis, from the versions that the connection's transaction sees."""
-    facts = read_facts(settings, connection)
+    facts = read_facts(settings, session)
     step = decide(facts).steps[dag]
     if isinstance(step, NothingToDo):
         # Return before the data is queried: an idle check must not resume a warehouse that is billed by the minute.
         return step
-    changed = {name: _months_with_changed_completeness(connection, MARTS[name]) for name in step.months}
+    changed = {name: _months_with_changed_completeness(session.data, MARTS[name]) for name in step.months}
     return decide(replace(facts, completeness_changed=changed)).steps[dag]
 
 
-def decide_now(settings: Settings, connection: Connection) -> Decisions:
+def decide_now(settings: Settings, session: Session) -> Decisions:
     """Return the decision for every analysis. Its plans may lack months that became partial or complete."""
-    return decide(read_facts(settings, connection))
+    return decide(read_facts(settings, session))
 
 
 def runnable(settings: Settings) -> frozenset[str]:
     """Return the analyses that can run now."""
-    with open_records(settings).connect("plan") as connection:
-        return frozenset(decide_now(settings, connection).runnable)
+    with open_warehouse(settings).connect("plan") as session:
+        return frozenset(decide_now(settings, session).runnable)
 
 
-def read_facts(settings: Settings, connection: Connection) -> Facts:
+def read_facts(settings: Settings, session: Session) -> Facts:
     """Return the facts of one moment, except the months that became partial or complete."""
-    versions = _versions(connection)
+    versions = _versions(session.records)
     orders = versions.get(ORDERS)
     as_of = (
         settings.as_of
         # A version may be older than the column `as_of`. Only then is the data queried.
-        or (orders[-1].as_of or publication.newest_order(connection) if orders else None)
+        or (orders[-1].as_of or publication.newest_order(session.data) if orders else None)
         or date.min
     )
-    open_rules = connection.execute("select asset, rule from ops.incident where status <> 'resolved'").fetchall()
+    open_rules = session.records.execute("select asset, rule from ops.incident where status <> 'resolved'").fetchall()
     stopped = {LATE, *map(task_rule, BUILDING)}
     return Facts(
         as_of=as_of,
         versions=versions,
         models=models.digests(settings.checks_folder / "marts"),
-        as_of_since=None if settings.as_of else _first_version_of(connection, as_of),
-        refusals=_refusals(connection),
-        last_checked_at=_last_checked_at(connection),
+        as_of_since=None if settings.as_of else _first_version_of(session.records, as_of),
+        refusals=_refusals(session.records),
+        last_checked_at=_last_checked_at(session.records),
         in_trouble=frozenset(asset for asset, rule in open_rules if rule in stopped),
         undelivered=frozenset(asset for asset, rule in open_rules if task_of(rule)[1]),
     )
 
 
-def oldest_consumed(connection: Connection) -> dict[str, int]:
+def oldest_consumed(records: Connection) -> dict[str, int]:
     """Return, by asset, the oldest version from which any mart's newest version was computed.
 
     Later versions may still be needed.
     """
-    return _oldest_consumed(_newest(connection))
+    return _oldest_consumed(_newest(records))
 
 
-def _newest(connection: Connection) -> dict[str, tuple[Version, ...]]:
-    rows = connection.execute(
+def _newest(records: Connection) -> dict[str, tuple[Version, ...]]:
+    rows = records.execute(
         f"select {_COLUMNS} from unnest(%s::varchar[]) as n (asset) cross join lateral"
         " (select * from ops.publication as p where p.asset = n.asset order by version desc limit 1) as p",
         ([*SOURCE_TABLES, *MARTS],),
@@ -97,14 +98,14 @@ def _newest(connection: Connection) -> dict[str, tuple[Version, ...]]:
     return {row[0]: (_version(row),) for row in rows}
 
 
-def _versions(connection: Connection) -> dict[str, tuple[Version, ...]]:
+def _versions(records: Connection) -> dict[str, tuple[Version, ...]]:
     """Return, by asset, its newest version and those after the oldest one from which a mart was computed."""
-    versions = _newest(connection)
+    versions = _newest(records)
     consumed = _oldest_consumed(versions)
     missed = {asset: number for asset, number in consumed.items() if number < versions[asset][-1].number - 1}
     if missed:
         older: dict[str, list[Version]] = defaultdict(list)
-        rows = connection.execute(
+        rows = records.execute(
             f"select {_COLUMNS} from ops.publication as p"
             " join unnest(%s::varchar[], %s::bigint[]) as c (asset, version) using (asset)"
             " where p.version > c.version order by p.asset, p.version",
@@ -139,21 +140,21 @@ def _oldest_consumed(versions: Mapping[str, tuple[Version, ...]]) -> dict[str, i
     return oldest
 
 
-def _first_version_of(connection: Connection, as_of: date) -> datetime | None:
-    row = connection.execute(
+def _first_version_of(records: Connection, as_of: date) -> datetime | None:
+    row = records.execute(
         "select min(published_at) from ops.publication where asset = %s and as_of = %s", (ORDERS, as_of)
     ).fetchone()
     return row[0] if row else None
 
 
-def _refusals(connection: Connection) -> dict[str, Refusal]:
-    rows = connection.execute("select dag, inputs, model, as_of from ops.build where refused").fetchall()
+def _refusals(records: Connection) -> dict[str, Refusal]:
+    rows = records.execute("select dag, inputs, model, as_of from ops.build where refused").fetchall()
     return {dag: Refusal(json.loads(inputs), model, as_of) for dag, inputs, model, as_of in rows}
 
 
-def _last_checked_at(connection: Connection) -> datetime | None:
+def _last_checked_at(records: Connection) -> datetime | None:
     """Return when a table was last read or a mart last checked, even if it was blocked and has no new version."""
-    row = connection.execute(
+    row = records.execute(
         "select greatest((select max(read_at) from ops.watermark), (select checked_at from ops.check_result"
         " where asset <> all(%s) order by checked_at desc limit 1))",
         ([mart.name for mart in MARTS.values() if mart.tolerant],),
@@ -161,11 +162,11 @@ def _last_checked_at(connection: Connection) -> datetime | None:
     return row[0] if row else None
 
 
-def _months_with_changed_completeness(connection: Connection, mart: Mart) -> frozenset[str]:
+def _months_with_changed_completeness(data: Data, mart: Mart) -> frozenset[str]:
     """Return the months that became partial or complete because their neighbours or the business date changed."""
     if not any(column.name == "is_partial" for column in columns_of(mart)):
         return frozenset()
-    rows = connection.execute(
+    rows = data.execute(
         f"select distinct to_char(m.month, 'YYYY-MM') from {table('marts', mart.name)} as m"
         " left join staging.sales_month as s on s.month = m.month where m.is_partial is distinct from s.is_partial"
     ).fetchall()

@@ -18,8 +18,9 @@ from adventureworks.messaging import notices
 from adventureworks.messaging.notices import Notice
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_records, open_warehouse, publication
-from adventureworks.warehouse.postgres import WarehouseConnection, reuse_connections
+from adventureworks.warehouse.postgres import reuse_connections
 from adventureworks.warehouse.publication import Provenance, Publication
+from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
 
 MANY_NEW_ROWS = 0.2
@@ -51,73 +52,73 @@ def publish(settings: Settings, dag: str, run_id: str) -> Outcome | NothingToDo:
 
 def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
     marts = marts_of(dag)
-    with open_warehouse(settings).connect(f"publish {dag}") as connection:
-        done = connection.execute(
+    with open_warehouse(settings).connect(f"publish {dag}") as session:
+        done = session.records.execute(
             "select 1 from ops.publication where %s in (run_id, confirmed_by) and asset = any(%s)",
             (run_id, [mart.name for mart in marts]),
         ).fetchone()
         resolved: list[Incident] = []
         if done is None:
-            built = unpublished(connection, dag, run_id)
-            if connection.commits_twice:
+            built = unpublished(session.records, dag, run_id)
+            if session.commits_twice:
                 replaced_marts = [mart.name for mart in built.marts if built.changed[mart.name] != ()]
                 # If this run dies between the two commits, the next run must not trust the published rows.
                 with open_records(settings).connect(f"publish {dag}") as records:
                     publication.invalidate(records, replaced_marts)
             for mart in built.marts:
                 if built.changed[mart.name] == ():
-                    publication.confirm(connection, mart.name, run_id, **_provenance(connection, mart, built))
+                    publication.confirm(session.records, mart.name, run_id, **_provenance(session.data, mart, built))
                 else:
-                    _announce(connection, mart, run_id)
-                    _publish_mart(connection, mart, run_id, built)
-                resolved += incidents.resolve(connection, mart.name, run_id=run_id)
-            require_staged(connection, run_id, built)
-        published = tuple(publication.of_run(connection, run_id))
-        confirmed = tuple(publication.confirmed_by(connection, run_id))
-        outcome = Outcome(published, confirmed, tuple(resolved), tuple(notices.of_run(connection, run_id)))
+                    _announce(session, mart, run_id)
+                    _publish_mart(session, mart, run_id, built)
+                resolved += incidents.resolve(session.records, mart.name, run_id=run_id)
+            require_staged(session, run_id, built)
+        published = tuple(publication.of_run(session.records, run_id))
+        confirmed = tuple(publication.confirmed_by(session.records, run_id))
+        outcome = Outcome(published, confirmed, tuple(resolved), tuple(notices.of_run(session.records, run_id)))
     # Only after the commit, because creating a view commits on some engines. Until then the candidates show the same
     # rows.
-    with open_warehouse(settings).connect(f"publish {dag}") as connection:
+    with open_warehouse(settings).connect(f"publish {dag}") as session:
         for version in published:
-            layout.show_published(connection, MARTS[version.asset])
+            layout.show_published(session.data, MARTS[version.asset])
     return outcome
 
 
-def _announce(connection: WarehouseConnection, mart: Mart, run_id: str) -> None:
+def _announce(session: Session, mart: Mart, run_id: str) -> None:
     """Write a notice to the owner about what the staged version changes, if the mart announces changes."""
     if mart.announces is None:
         return
-    digest = import_module(mart.announces).digest_of(connection)
+    digest = import_module(mart.announces).digest_of(session.data)
     if digest:
-        notices.write(connection, digest, asset=mart.name, owner=mart.owner, run_id=run_id)
+        notices.write(session.records, digest, asset=mart.name, owner=mart.owner, run_id=run_id)
 
 
-def _publish_mart(connection: WarehouseConnection, mart: Mart, run_id: str, built: Build) -> None:
+def _publish_mart(session: Session, mart: Mart, run_id: str, built: Build) -> None:
     columns = [column.name for column in columns_of(mart)]
     rows, published = table("staging", f"{mart.name}__rows"), table("marts", mart.name)
     months = built.changed[mart.name]
-    removed = connection.execute(f"delete from {published} where {replaced(mart, months)}").rowcount
-    added = connection.execute(
+    removed = session.data.execute(f"delete from {published} where {replaced(mart, months)}").rowcount
+    added = session.data.execute(
         f"insert into {published} ({names(columns)}) select {names(columns)} from {rows}"
     ).rowcount
-    row = connection.execute(f"select count(*) from {published}").fetchone()
+    row = session.data.execute(f"select count(*) from {published}").fetchone()
     total = int(row[0]) if row else 0
     if added > total * MANY_NEW_ROWS:
         # Checks of other marts join this one before autovacuum would update its statistics.
-        connection.execute(f"analyze {published}")
+        session.data.update_statistics("marts", mart.name)
     publication.record(
-        connection,
+        session.records,
         asset=mart.name,
         rows=total,
         changed_rows=max(removed, added),
         months=months,
         run_id=run_id,
-        **_provenance(connection, mart, built),
+        **_provenance(session.data, mart, built),
     )
 
 
-def _provenance(connection: WarehouseConnection, mart: Mart, built: Build) -> Provenance:
-    orders = _withheld_orders(connection) if reads_orders(mart) else 0
+def _provenance(data: Data, mart: Mart, built: Build) -> Provenance:
+    orders = _withheld_orders(data) if reads_orders(mart) else 0
     return Provenance(
         set_aside=orders,
         verdict="passed with warnings" if orders else "passed",
@@ -127,7 +128,7 @@ def _provenance(connection: WarehouseConnection, mart: Mart, built: Build) -> Pr
     )
 
 
-def _withheld_orders(connection: WarehouseConnection) -> int:
+def _withheld_orders(data: Data) -> int:
     """Return the number of orders withheld from all marts because one of their rows is in quarantine."""
-    row = connection.execute("select count(*) from staging.withheld_order").fetchone()
+    row = data.execute("select count(*) from staging.withheld_order").fetchone()
     return int(row[0]) if row else 0

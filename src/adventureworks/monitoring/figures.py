@@ -73,17 +73,17 @@ class _Published:
 
 
 def of_warehouse(
-    connection: Connection, marts_behind: Mapping[str, Behind], since: datetime, now: datetime
+    records: Connection, marts_behind: Mapping[str, Behind], since: datetime, now: datetime
 ) -> Iterator[Figure]:
     """Yield freshness, verdicts, rows in quarantine, incidents and waiting messages.
 
     `marts_behind`: as decided by `due`; `since`: when it was first decided, used for marts for which it is not known
     since when they have been due.
     """
-    newest = _newest(connection)
-    blocked = blocked_since(connection)
+    newest = _newest(records)
+    blocked = blocked_since(records)
     behind = {name: _seconds(cause.since or since, now) for name, cause in marts_behind.items()}
-    behind |= _refused_since(connection, now)
+    behind |= _refused_since(records, now)
     verdicts: Counter[tuple[str, str]] = Counter()
     for asset in (*SOURCE_TABLES, *MARTS):
         last = newest.get(asset)
@@ -101,9 +101,9 @@ def of_warehouse(
     for kind in ("source", "mart"):
         for verdict in _VERDICTS:
             yield Figure(VERDICTS, verdicts[kind, verdict], {"kind": kind, "verdict": verdict})
-    yield from _incidents(connection)
-    yield from _messages(connection, now)
-    for dag, statements in use.statements_by_dag(connection, now).items():
+    yield from _incidents(records)
+    yield from _messages(records, now)
+    for dag, statements in use.statements_by_dag(records, now).items():
         yield Figure(STATEMENTS, statements, {"dag": dag})
 
 
@@ -119,8 +119,8 @@ def of_airflow(connection: Connection, now: datetime) -> Iterator[Figure]:
         yield from _queue(name, connection.execute(query.encode()).fetchone(), now)
 
 
-def _newest(connection: Connection) -> dict[str, _Published]:
-    rows = connection.execute(
+def _newest(records: Connection) -> dict[str, _Published]:
+    rows = records.execute(
         "select p.asset, p.version, p.published_at, p.verdict, p.set_aside from ops.publication as p"
         " join (select asset, max(version) as version from ops.publication group by asset) as n"
         " on n.asset = p.asset and n.version = p.version"
@@ -128,10 +128,10 @@ def _newest(connection: Connection) -> dict[str, _Published]:
     return {asset: _Published(version, at, verdict, set_aside) for asset, version, at, verdict, set_aside in rows}
 
 
-def _refused_since(connection: Connection, now: datetime) -> dict[str, float]:
+def _refused_since(records: Connection, now: datetime) -> dict[str, float]:
     """Return, for each table, the seconds since the first refused change after its last good one."""
     refused = _pairs(
-        connection,
+        records,
         "select c.asset, min(c.detected_at) from ops.change as c"
         " left join (select asset, max(detected_at) as at from ops.change"
         " where status in ('published', 'unchanged') group by asset) as good on good.asset = c.asset"
@@ -140,16 +140,16 @@ def _refused_since(connection: Connection, now: datetime) -> dict[str, float]:
     return {asset: _seconds(since, now) for asset, since in refused}
 
 
-def _incidents(connection: Connection) -> Iterator[Figure]:
+def _incidents(records: Connection) -> Iterator[Figure]:
     query = "select severity, count(*) from ops.incident where status <> 'resolved' group by severity"
-    found = dict(_pairs(connection, query))
+    found = dict(_pairs(records, query))
     for severity in _SEVERITIES:
         yield Figure(INCIDENTS, found.get(severity, 0), {"severity": severity})
 
 
-def _messages(connection: Connection, now: datetime) -> Iterator[Figure]:
+def _messages(records: Connection, now: datetime) -> Iterator[Figure]:
     """Yield the messages not accepted yet, without those that are only due later (quiet hours)."""
-    row = connection.execute(
+    row = records.execute(
         "select count(*), min(created) from ops.outbox where sent_at is null and given_up_at is null"
         " and (not_before <= %s or attempts > 0)",
         (now,),
@@ -168,5 +168,5 @@ def _seconds(since: datetime, now: datetime) -> float:
     return max(0.0, (now - since).total_seconds())
 
 
-def _pairs(connection: Connection, query: str) -> list[tuple[str, Any]]:
-    return [(row[0], row[1]) for row in connection.execute(query.encode())]
+def _pairs(records: Connection, query: str) -> list[tuple[str, Any]]:
+    return [(row[0], row[1]) for row in records.execute(query.encode())]

@@ -17,6 +17,7 @@ from adventureworks.marts.plan import decide_now
 from adventureworks.settings import Settings
 from adventureworks.starts import active_dags, may_start, states_of
 from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import is_laid_out
 
 GRACE = timedelta(seconds=2)
@@ -43,11 +44,11 @@ class Dispatcher:
         self._settings = settings
         self._startable_since: dict[str, datetime] = {}
 
-    def round(self, warehouse: Connection, airflow: Connection, now: datetime) -> list[Start]:
+    def round(self, session: Session, airflow: Connection, now: datetime) -> list[Start]:
         """Start what is due now and return what was started."""
-        if not is_laid_out(warehouse):
+        if not is_laid_out(session.records):
             return []
-        decisions = decide_now(self._settings, warehouse)
+        decisions = decide_now(self._settings, session)
         ready = may_start(decisions, states_of(airflow, decisions.runnable), now) if decisions.runnable else {}
         self._startable_since = {dag: self._startable_since.get(dag, now) for dag in ready}
         if not ready:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from adventureworks.catalog import ANALYSES, INGESTION, marts_of
 from adventureworks.incidents.ledger import BUILDING
 from adventureworks.settings import settings
+from adventureworks.warehouse.session import Session
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
@@ -32,22 +33,22 @@ log = logging.getLogger(__name__)
 
 def build_started(dag_id: str) -> None:
     """Report that a run of an analysis is about to compute its marts."""
-    _emit(lambda reporter, connection: reporter.started(_due(connection, dag_id, reporter.run_id), _now()))
+    _emit(lambda reporter, session: reporter.started(_due(session, dag_id, reporter.run_id), _now()))
 
 
 def build_abandoned(dag_id: str) -> None:
     """Report that the results of a run of an analysis are not published because its inputs changed meanwhile."""
-    _emit(lambda reporter, connection: reporter.abandoned(_built(connection, dag_id, reporter.run_id), _now()))
+    _emit(lambda reporter, session: reporter.abandoned(_built(session.records, dag_id, reporter.run_id), _now()))
 
 
 def marts_published() -> None:
     """Report that a run of an analysis published its marts."""
-    _emit(lambda reporter, connection: reporter.published(connection, _now()))
+    _emit(lambda reporter, session: reporter.published(session.records, _now()))
 
 
 def tables_published() -> None:
     """Report which tables a run of the ingestion published and which it refused."""
-    _emit(lambda reporter, connection: reporter.ingested(connection, _now()))
+    _emit(lambda reporter, session: reporter.ingested(session.records, _now()))
 
 
 def task_failed(context: Mapping[str, Any]) -> None:
@@ -56,41 +57,41 @@ def task_failed(context: Mapping[str, Any]) -> None:
     dag_id, task_id = instance.dag_id, instance.task_id
     cause = f"The task {task_id} failed: {type(context.get('exception')).__name__}"
 
-    def of_analysis(reporter: Reporter, connection: Connection) -> list[RunEvent]:
-        return reporter.failed(connection, _built(connection, dag_id, reporter.run_id), _now(), cause)
+    def of_analysis(reporter: Reporter, session: Session) -> list[RunEvent]:
+        return reporter.failed(session.records, _built(session.records, dag_id, reporter.run_id), _now(), cause)
 
     if dag_id == INGESTION:
-        _emit(lambda reporter, connection: reporter.interrupted(connection, _now(), cause), context)
+        _emit(lambda reporter, session: reporter.interrupted(session.records, _now(), cause), context)
     elif dag_id in ANALYSES and task_id in BUILDING:
         _emit(of_analysis, context)
 
 
-def _due(connection: Connection, dag_id: str, run_id: str) -> list[str]:
+def _due(session: Session, dag_id: str, run_id: str) -> list[str]:
     """Return the marts that a run has to compute, or has computed; empty if it has to wait."""
     from adventureworks.due import Plan
     from adventureworks.marts.plan import plan_now
 
-    step = plan_now(settings(), connection, dag_id)
-    return list(step.months) if isinstance(step, Plan) else _recorded(connection, dag_id, run_id)
+    step = plan_now(settings(), session, dag_id)
+    return list(step.months) if isinstance(step, Plan) else _recorded(session.records, dag_id, run_id)
 
 
-def _built(connection: Connection, dag_id: str, run_id: str) -> list[str]:
+def _built(records: Connection, dag_id: str, run_id: str) -> list[str]:
     """Return the marts that a run computed; if that is not known, all marts of the DAG."""
-    return _recorded(connection, dag_id, run_id) or [mart.name for mart in marts_of(dag_id)]
+    return _recorded(records, dag_id, run_id) or [mart.name for mart in marts_of(dag_id)]
 
 
-def _recorded(connection: Connection, dag_id: str, run_id: str) -> list[str]:
+def _recorded(records: Connection, dag_id: str, run_id: str) -> list[str]:
     """Return the marts that a run is known to have computed."""
     from adventureworks.errors import CandidateLost
     from adventureworks.marts.build import build_of
 
     try:
-        return [mart.name for mart in build_of(connection, dag_id, run_id).marts]
+        return [mart.name for mart in build_of(records, dag_id, run_id).marts]
     except CandidateLost:
         return []
 
 
-def _emit(build: Callable[[Reporter, Connection], list[RunEvent]], context: Mapping[str, Any] | None = None) -> None:
+def _emit(build: Callable[[Reporter, Session], list[RunEvent]], context: Mapping[str, Any] | None = None) -> None:
     """Build events and send them if a transport is configured; never raises and takes at most the timeout."""
     try:
         from airflow.providers.openlineage import conf
@@ -117,12 +118,12 @@ def _emit(build: Callable[[Reporter, Connection], list[RunEvent]], context: Mapp
         log.warning("The lineage transport did not accept all events within %.0f seconds.", TIMEOUT_SECONDS)
 
 
-def _build_and_send(build: Callable[[Reporter, Connection], list[RunEvent]], reporter: Reporter, end: float) -> None:
+def _build_and_send(build: Callable[[Reporter, Session], list[RunEvent]], reporter: Reporter, end: float) -> None:
     from adventureworks.warehouse import open_warehouse
 
     try:
-        with open_warehouse(settings()).connect("lineage") as connection:
-            events = build(reporter, connection)
+        with open_warehouse(settings()).connect("lineage") as session:
+            events = build(reporter, session)
     except Exception as error:
         log.warning("No lineage is sent: %s", type(error).__name__)
         return

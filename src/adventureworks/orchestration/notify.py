@@ -31,7 +31,7 @@ from adventureworks.orchestration.storage import report_folder
 from adventureworks.reports import mailing
 from adventureworks.reports.delivery import NotDelivered
 from adventureworks.settings import Settings, settings
-from adventureworks.warehouse import Warehouse, open_warehouse
+from adventureworks.warehouse import Warehouse, open_records, open_warehouse
 
 log = logging.getLogger(__name__)
 
@@ -72,11 +72,11 @@ def on_task_failure(context: Mapping[str, Any]) -> None:
             # Each month whose delivery failed has its own incident.
             return
         finding = _finding(context)
-        with open_warehouse(settings()).connect("incidents") as connection:
-            known = {incident.rule for incident in incidents.open_incidents(connection, finding.asset)}
+        with open_records(settings()).connect("incidents") as records:
+            known = {incident.rule for incident in incidents.open_incidents(records, finding.asset)}
             if _blocked_table(context) and finding.rule in known:
                 return
-            opened = incidents.report(connection, [finding])
+            opened = incidents.report(records, [finding])
         notify_owners(opened)
     except Exception as error:
         log.error("The failure of the task could not be recorded: %s", channels.reason(error))
@@ -93,8 +93,8 @@ def on_task_success(context: Mapping[str, Any]) -> None:
         if task.trigger_rule == "all_success":
             recovered |= set(task.upstream_task_ids)
         rules = {task_rule(name) for name in recovered}
-        with open_warehouse(settings()).connect("incidents") as connection:
-            resolved = resolve_rules(connection, instance.dag_id, rules, run_id=_run_id(instance))
+        with open_records(settings()).connect("incidents") as records:
+            resolved = resolve_rules(records, instance.dag_id, rules, run_id=_run_id(instance))
         notify_owners((), resolved)
     except Exception as error:
         log.error("The recovery of the task could not be recorded: %s", channels.reason(error))
@@ -112,9 +112,9 @@ def _deliver(readers: bool = False) -> None:
         if not reachable:
             log.info("No connection to Slack or to a mail server is configured. See: adventureworks status")
             return
-        warehouse = open_warehouse(known)
-        _fill_outbox(warehouse, known, tuple(reachable), readers)
-        send_due(lambda: warehouse.connect("send messages"), reachable, environment=known.environment)
+        records = open_records(known)
+        _fill_outbox(open_warehouse(known), known, tuple(reachable), readers)
+        send_due(lambda: records.connect("send messages"), reachable, environment=known.environment)
     except Exception as error:
         log.error("Messages wait for the next run: %s", channels.reason(error))
 
@@ -133,13 +133,15 @@ def _fill_outbox(warehouse: Warehouse, known: Settings, reachable: Sequence[str]
         failures[self_incidents.INCIDENTS] = _compose_incident_messages(warehouse, recipients)
         if readers:
             failures[self_incidents.READERS] = _compose_digests(warehouse, known, recipients)
-    with warehouse.connect("compose messages") as connection:
+    with warehouse.connect("compose messages") as session:
         changed = [
-            self_incidents.record(connection, rule, cause_of(error) if error else "", getattr(error, "next_step", ""))
+            self_incidents.record(
+                session.records, rule, cause_of(error) if error else "", getattr(error, "next_step", "")
+            )
             for rule, error in failures.items()
         ]
         if any(changed):
-            compose(connection, recipients, datetime.now(UTC), only=self_incidents.ASSET)
+            compose(session.records, recipients, datetime.now(UTC), only=self_incidents.ASSET)
 
 
 def _recipients(known: Settings, reachable: Sequence[str]) -> Recipients:
@@ -148,8 +150,8 @@ def _recipients(known: Settings, reachable: Sequence[str]) -> Recipients:
 
 def _compose_incident_messages(warehouse: Warehouse, recipients: Recipients) -> BaseException | None:
     try:
-        with warehouse.connect("compose messages") as connection:
-            errors = compose(connection, recipients, datetime.now(UTC))
+        with warehouse.connect("compose messages") as session:
+            errors = compose(session.records, recipients, datetime.now(UTC))
     except ServiceUnavailable:
         raise
     except Exception as error:
@@ -161,8 +163,8 @@ def _compose_incident_messages(warehouse: Warehouse, recipients: Recipients) -> 
 def _compose_digests(warehouse: Warehouse, known: Settings, recipients: Recipients) -> Exception | None:
     """Compose digests and announcements of reports; return the error, so that incident messages are not held up."""
     try:
-        with warehouse.connect("compose digests") as connection:
-            mailing.compose(connection, recipients, report_folder(known), datetime.now(UTC))
+        with warehouse.connect("compose digests") as session:
+            mailing.compose(session, recipients, report_folder(known), datetime.now(UTC))
     except Exception as error:
         cause = error if isinstance(error, PlatformError) else type(error).__name__
         log.error("The digests could not be composed: %s", cause)

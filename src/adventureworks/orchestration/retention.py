@@ -22,7 +22,7 @@ from adventureworks.marts import plan
 from adventureworks.messaging import notices, store
 from adventureworks.orchestration import notify
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, memo, open_records, publication, use
+from adventureworks.warehouse import layout, memo, open_warehouse, publication, use
 
 CONTENTS_KEPT = timedelta(days=30)
 FIRST_SECONDS, EVERY_SECONDS = 60.0, 86_400.0
@@ -65,13 +65,14 @@ class RetentionThread(threading.Thread):
 def drop_records(settings: Settings, now: datetime) -> None:
     """Drop the platform's records that are older than `keep_days`, except those that are still needed for decisions."""
     before = now - timedelta(days=settings.keep_days)
-    with open_records(settings).connect("retention") as connection:
-        layout.prepare(connection)
-        store.drop_contents(connection, now - min(CONTENTS_KEPT, timedelta(days=settings.keep_days)))
+    with open_warehouse(settings).connect("retention") as session:
+        layout.prepare(session)
+        records = session.records
+        store.drop_contents(records, now - min(CONTENTS_KEPT, timedelta(days=settings.keep_days)))
         for clear in (results.clear, use.clear, memo.clear, detect.clear, ledger.clear, notices.clear):
-            clear(connection, before)
-        store.delete_finished(connection, before)
-        publication.clear(connection, before, plan.oldest_consumed(connection))
+            clear(records, before)
+        store.delete_finished(records, before)
+        publication.clear(records, before, plan.oldest_consumed(records))
 
 
 def drop_runs(settings: Settings, metadata_url: str, now: datetime) -> None:

@@ -27,7 +27,7 @@ from adventureworks.orchestration import notify
 from adventureworks.orchestration.dispatch import Dispatcher
 from adventureworks.orchestration.retention import RetentionThread
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_records, open_warehouse
+from adventureworks.warehouse import layout, open_warehouse
 
 HEARTBEAT_FILE = "watch.beat"
 """The heartbeat of the watch: a file in the platform's home that every round touches."""
@@ -95,15 +95,15 @@ class DispatchThread(threading.Thread):
         while not self._end.is_set():
             self._last_round = time.monotonic()
             try:
-                with open_warehouse(self._settings).connect("dispatch") as connection:
-                    layout.prepare(connection)
+                with open_warehouse(self._settings).connect("dispatch") as session:
+                    layout.prepare(session)
                 with (
-                    open_records(self._settings).connect("dispatch") as records,
+                    open_warehouse(self._settings).connect("dispatch") as session,
                     _airflow(self._metadata_url) as airflow,
                 ):
                     while not self._end.wait(DISPATCH_SECONDS):
-                        dispatcher.round(records, airflow, datetime.now(UTC))
-                        records.rollback()
+                        dispatcher.round(session, airflow, datetime.now(UTC))
+                        session.rollback()
                         airflow.rollback()
                         self._last_round, logged = time.monotonic(), ""
             except Exception as error:
@@ -123,8 +123,8 @@ def _touch_heartbeat(settings: Settings) -> None:
 def _run_round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
     """Sweep, then compose and send all messages; only then raise the error that stopped the sweep, if any."""
     now = datetime.now(UTC)
-    with open_warehouse(settings).connect("watch") as connection:
-        layout.prepare(connection)
+    with open_warehouse(settings).connect("watch") as session:
+        layout.prepare(session)
     result, error = _run_sweep(settings, metadata_url, sweep, now)
     notify.notify_owners(result.opened, result.resolved)
     notify.notify_readers()
@@ -138,18 +138,18 @@ def _run_sweep(
     """Return what the sweep found and the error that stopped it, if any."""
     warehouse = open_warehouse(settings)
     try:
-        with warehouse.connect("watch") as connection, _airflow(metadata_url) as airflow:
-            result = sweep.run(connection, airflow, decide_now(settings, connection).behind, now)
-            self_incidents.record(connection, self_incidents.SWEEP, "")
+        with warehouse.connect("watch") as session, _airflow(metadata_url) as airflow:
+            result = sweep.run(session.records, airflow, decide_now(settings, session).behind, now)
+            self_incidents.record(session.records, self_incidents.SWEEP, "")
             return result, None
     except _AirflowUnreachable as unreachable:
-        with warehouse.connect("watch") as connection:
-            return sweep.run_without_airflow(connection, now), unreachable
+        with warehouse.connect("watch") as session:
+            return sweep.run_without_airflow(session.records, now), unreachable
     except ServiceUnavailable:
         raise
     except Exception as error:
-        with warehouse.connect("watch") as connection:
-            self_incidents.record(connection, self_incidents.SWEEP, notify.cause_of(error))
+        with warehouse.connect("watch") as session:
+            self_incidents.record(session.records, self_incidents.SWEEP, notify.cause_of(error))
         return SweepResult(), error
 
 
@@ -159,9 +159,9 @@ class _AirflowUnreachable(ServiceUnavailable):
 
 def _figure_readers(settings: Settings, metadata_url: str, since: datetime) -> tuple[Read, Read]:
     def of_warehouse() -> list[Figure]:
-        with open_warehouse(settings).connect("metrics") as connection:
-            behind = decide_now(settings, connection).behind
-            return list(figures.of_warehouse(connection, behind, since, datetime.now(UTC)))
+        with open_warehouse(settings).connect("metrics") as session:
+            behind = decide_now(settings, session).behind
+            return list(figures.of_warehouse(session.records, behind, since, datetime.now(UTC)))
 
     def of_airflow() -> list[Figure]:
         with _airflow(metadata_url) as connection:

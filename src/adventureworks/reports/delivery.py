@@ -25,8 +25,9 @@ from adventureworks.incidents import Finding, ledger
 from adventureworks.reports import month as months
 from adventureworks.reports.month import Line, Month
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse, publication
+from adventureworks.warehouse import layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Data, Session
 
 Status = Literal["new", "closed", "restated", "refreshed", "withdrawn", "unchanged"]
 Kind = Literal["workbook", "document"]
@@ -151,8 +152,8 @@ def _report_failure(settings: Settings, key: str, run_id: str, error: BaseExcept
         run_id=run_id,
         cause=failure.cause,
     )
-    with open_warehouse(settings).connect("report failure") as connection:
-        ledger.report(connection, [finding])
+    with open_records(settings).connect("report failure") as records:
+        ledger.report(records, [finding])
     return failure
 
 
@@ -170,14 +171,14 @@ def deliver(settings: Settings, folder: Folder, key: str, run_id: str) -> Delive
     not match, or no file can be rendered, nothing is filed and PlatformError is raised. If only some files cannot be
     rendered, the others are filed before PlatformError is raised.
     """
-    with open_warehouse(settings).connect("deliver reports") as connection:
-        layout.prepare(connection)
-        connection.commit()
+    with open_warehouse(settings).connect("deliver reports") as session:
+        layout.prepare(session)
+        session.commit()
         failures: Failures = {}
-        done = _deliver(connection, settings, folder, key, run_id, failures)
+        done = _deliver(session, settings, folder, key, run_id, failures)
         if not failures:
             ledger.resolve_rules(
-                connection, run_id.partition("/")[0], {ledger.task_rule(ledger.PER_MONTH, key)}, run_id
+                session.records, run_id.partition("/")[0], {ledger.task_rule(ledger.PER_MONTH, key)}, run_id
             )
     if failures:
         raise _incomplete(failures)
@@ -185,23 +186,23 @@ def deliver(settings: Settings, folder: Folder, key: str, run_id: str) -> Delive
 
 
 def _deliver(
-    connection: Connection, settings: Settings, folder: Folder, key: str, run_id: str, failures: Failures
+    session: Session, settings: Settings, folder: Folder, key: str, run_id: str, failures: Failures
 ) -> Delivery:
     try:
-        found = months.figures(connection, key)
+        found = months.figures(session, key)
     except months.NoSales:
-        return _withdraw(connection, folder, key, run_id)
-    known = _known(connection, key)
+        return _withdraw(session.records, folder, key, run_id)
+    known = _known(session.records, key)
     digest = _digest(found)
     if known is not None and known["digest"] == digest:
-        return _keep(connection, settings, folder, found, known, failures)
+        return _keep(session.records, settings, folder, found, known, failures)
     revision = known["revision"] + 1 if known else 1
-    filed = _file(connection, folder, found, revision, _wanted(settings), failures)
+    filed = _file(session.records, folder, found, revision, _wanted(settings), failures)
     if not filed:
         raise _incomplete(failures)
     status = _status(known, found)
     changes = tuple(_changes(_announced(known), found)) if known and known["announced_figures"] else ()
-    _record(connection, found, digest, revision, status, changes, run_id, known)
+    _record(session, found, digest, revision, status, changes, run_id, known)
     return Delivery(key, status, revision, found.is_partial, changes, filed)
 
 
@@ -220,7 +221,7 @@ def _incomplete(failures: Failures) -> PlatformError:
 
 
 def _keep(
-    connection: Connection,
+    records: Connection,
     settings: Settings,
     folder: Folder,
     found: Month,
@@ -232,33 +233,33 @@ def _keep(
     if has_control or found.control_total is None:
         wanted -= {
             (file.language, file.kind)
-            for file in files(connection, found.key)
+            for file in files(records, found.key)
             if file.revision == known["revision"] and (folder / file.path).exists()
         }
-    _file(connection, folder, found, known["revision"], wanted, failures)
+    _file(records, folder, found, known["revision"], wanted, failures)
     has_control = has_control or (found.control_total is not None and not failures)
-    connection.execute(
+    records.execute(
         "update ops.monthly_report set mart_version = %s, has_control = %s where month = %s",
         (found.version, has_control, found.key),
     )
-    filed = tuple(files(connection, found.key))
+    filed = tuple(files(records, found.key))
     return Delivery(found.key, "unchanged", known["revision"], found.is_partial, (), filed)
 
 
-def _withdraw(connection: Connection, folder: Folder, key: str, run_id: str) -> Delivery:
+def _withdraw(records: Connection, folder: Folder, key: str, run_id: str) -> Delivery:
     """Withdraw the reports of a month without sales. If they were announced, the withdrawal will be, too."""
-    known = _known(connection, key)
+    known = _known(records, key)
     if known is None or known["status"] == "withdrawn":
         return Delivery(key, "unchanged", known["revision"] if known else 0, False, (), ())
     changes = tuple(_changes_to(_announced(known), {}))
-    connection.execute(
+    records.execute(
         "update ops.monthly_report set status = 'withdrawn', revision = revision + 1, digest = '', figures = '{}',"
         " changes = %s, is_partial = false, has_control = true, run_id = %s, delivered_at = current_timestamp,"
         " announced = %s where month = %s",
         (_as_json(changes), run_id, not _is_reported(known), key),
     )
-    withdrawn = tuple(files(connection, key))
-    connection.execute("delete from ops.report_file where month = %s", (key,))
+    withdrawn = tuple(files(records, key))
+    records.execute("delete from ops.report_file where month = %s", (key,))
     for file in withdrawn:
         if (folder / file.path).exists():
             (folder / file.path).unlink()
@@ -279,9 +280,9 @@ def file_name(key: str, language: str, kind: Kind) -> str:
     return f"AdventureWorks-{key}-{language}.{KINDS[kind]}"
 
 
-def files(connection: Connection, key: str | None = None) -> Iterator[File]:
+def files(records: Connection, key: str | None = None) -> Iterator[File]:
     """Yield the filed reports of one month or of all, the newest month first."""
-    rows = connection.execute(
+    rows = records.execute(
         "select f.month, f.language, f.kind, f.path, f.bytes, f.revision, m.delivered_at"
         " from ops.report_file as f join ops.monthly_report as m using (month)"
         " where %(month)s::varchar is null or f.month = %(month)s order by f.month desc, f.language, f.kind desc",
@@ -296,17 +297,17 @@ def stale_months(settings: Settings, folder: Folder | None = None) -> tuple[str,
     Their figures have changed, they have no report yet, no sales any more, no control total yet, or an open incident.
     With `folder`, also the months of which a file is missing.
     """
-    with open_warehouse(settings).connect("stale reports") as connection:
-        layout.prepare(connection)
-        rows = connection.execute("select distinct to_char(month, 'YYYY-MM') from marts.monthly_profit").fetchall()
+    with open_warehouse(settings).connect("stale reports") as session:
+        layout.prepare(session)
+        rows = session.data.execute("select distinct to_char(month, 'YYYY-MM') from marts.monthly_profit").fetchall()
         sold = {row[0] for row in rows}
-        filed_now = connection.execute(
+        filed_now = session.records.execute(
             "select month, mart_version, revision from ops.monthly_report where status <> 'withdrawn'"
         ).fetchall()
         reported: dict[str, int] = {month: version for month, version, _ in filed_now}
-        newer = publication.since(connection, "monthly_profit", min(reported.values(), default=0))
-        incomplete = {*_without_control(connection), *_not_delivered(connection)}
-        filed = tuple(files(connection)) if folder else ()
+        newer = publication.since(session.records, "monthly_profit", min(reported.values(), default=0))
+        incomplete = {*_without_control(session.records), *_not_delivered(session.records)}
+        filed = tuple(files(session.records)) if folder else ()
     changed = {
         month
         for month, version in reported.items()
@@ -324,26 +325,26 @@ def stale_months(settings: Settings, folder: Folder | None = None) -> tuple[str,
     return tuple(sorted((sold - set(reported)) | (set(reported) - sold) | changed | incomplete | missing))
 
 
-def _without_control(connection: Connection) -> list[str]:
+def _without_control(records: Connection) -> list[str]:
     """Return the months whose reports lack a control total, because newer orders had arrived; a new one will follow."""
-    rows = connection.execute("select month from ops.monthly_report where not has_control order by month").fetchall()
+    rows = records.execute("select month from ops.monthly_report where not has_control order by month").fetchall()
     return [row[0] for row in rows]
 
 
-def _not_delivered(connection: Connection) -> set[str]:
+def _not_delivered(records: Connection) -> set[str]:
     """Return the months whose last delivery failed completely or partly."""
     dags = [name for name, analysis in ANALYSES.items() if analysis.reports]
-    found = {ledger.task_of(one.rule)[1] for dag in dags for one in ledger.open_incidents(connection, dag)}
+    found = {ledger.task_of(one.rule)[1] for dag in dags for one in ledger.open_incidents(records, dag)}
     return found - {""}
 
 
-def _known(connection: Connection, key: str) -> dict[str, Any] | None:
-    with connection.cursor(row_factory=dict_row) as cursor:
+def _known(records: Connection, key: str) -> dict[str, Any] | None:
+    with records.cursor(row_factory=dict_row) as cursor:
         return cursor.execute("select * from ops.monthly_report where month = %s for update", (key,)).fetchone()
 
 
 def _file(
-    connection: Connection,
+    records: Connection,
     folder: Folder,
     found: Month,
     revision: int,
@@ -363,7 +364,7 @@ def _file(
             log.exception("%s was not filed.", path)
             failures[language, kind] = error
             continue
-        connection.execute(
+        records.execute(
             "insert into ops.report_file (month, language, kind, path, bytes, digest, revision)"
             " values (%s, %s, %s, %s, %s, %s, %s) on conflict (month, language, kind) do update"
             " set path = excluded.path, bytes = excluded.bytes, digest = excluded.digest, revision = excluded.revision",
@@ -390,7 +391,7 @@ def write_atomically(path: Any, content: bytes) -> None:
 
 
 def _record(
-    connection: Connection,
+    session: Session,
     found: Month,
     digest: str,
     revision: int,
@@ -399,9 +400,9 @@ def _record(
     run_id: str,
     known: Mapping[str, Any] | None,
 ) -> None:
-    is_news = _is_news(connection, found, status, known)
+    is_news = _is_news(session.data, found, status, known)
     figures = json.dumps({**_stored_figures(found), OWN: _own(found), PARTIAL: found.is_partial})
-    connection.execute(
+    session.records.execute(
         "insert into ops.monthly_report (month, revision, digest, figures, changes, status, is_partial, mart_version,"
         " run_id, announced, announced_figures, has_control)"
         " values (%(month)s, %(revision)s, %(digest)s, %(figures)s, %(changes)s, %(status)s, %(is_partial)s,"
@@ -441,13 +442,13 @@ def _announced_after(known: Mapping[str, Any] | None, found: Month, is_news: boo
     return announced
 
 
-def _is_news(connection: Connection, found: Month, status: Status, known: Mapping[str, Any] | None) -> bool:
+def _is_news(data: Data, found: Month, status: Status, known: Mapping[str, Any] | None) -> bool:
     """Return whether to announce this delivery: not for partial months, nor for history from before the first run."""
     if found.is_partial:
         return False
     if status != "new" or (known and (not known["announced"] or known["status"] == "withdrawn")):
         return True
-    newest = connection.execute("select max(month) from staging.sales_month where not is_partial").fetchone()
+    newest = data.execute("select max(month) from staging.sales_month where not is_partial").fetchone()
     return bool(newest and newest[0] == found.month)
 
 

@@ -30,6 +30,7 @@ from adventureworks.reports.digests import digest_named, monthly_report
 from adventureworks.reports.digests.monthly_report import ReportFiles
 from adventureworks.texts import language
 from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Session
 
 SETTLE_TIME = timedelta(minutes=2)
 """Delivering many restated months takes a while; waiting this long allows announcing them together."""
@@ -46,35 +47,35 @@ Failures = dict[str, BaseException]
 """The errors of messages that could not be created, by the rule of their incident."""
 
 
-def compose(connection: Connection, recipients: Recipients, folder: Folder, now: datetime) -> None:
+def compose(session: Session, recipients: Recipients, folder: Folder, now: datetime) -> None:
     """Add the digests and report announcements that are due to the outbox."""
     if not recipients.channels:
         return
     failures: Failures = {}
     for name, route in recipients.routes.digests.items():
         for group_name in route.to:
-            with _savepoint(connection, f"digest_{name}", failures):
-                _compose_digest(connection, recipients, name, route, recipients.routes.groups[group_name], now)
-    waiting = _announce_reports(connection, recipients, folder, now, failures)
-    _report(connection, failures, waiting)
+            with _savepoint(session.records, f"digest_{name}", failures):
+                _compose_digest(session, recipients, name, route, recipients.routes.groups[group_name], now)
+    waiting = _announce_reports(session, recipients, folder, now, failures)
+    _report(session.records, failures, waiting)
 
 
 @contextmanager
-def _savepoint(connection: Connection, rule: str, failures: Failures) -> Iterator[None]:
+def _savepoint(records: Connection, rule: str, failures: Failures) -> Iterator[None]:
     """Undo what was written inside the block if it fails, and collect the error for its incident."""
-    connection.execute("savepoint message")
+    records.execute("savepoint message")
     try:
         yield
     except BaseException as error:
         if not is_failure(error):
             raise
         # If the connection is lost, this fails too and ends the round.
-        connection.execute("rollback to savepoint message")
+        records.execute("rollback to savepoint message")
         failures[rule] = error
-    connection.execute("release savepoint message")
+    records.execute("release savepoint message")
 
 
-def _report(connection: Connection, failures: Failures, waiting: set[str]) -> None:
+def _report(records: Connection, failures: Failures, waiting: set[str]) -> None:
     """Open an incident per failure, and resolve the others except those of announcements still pending."""
     findings = [
         Finding(
@@ -85,9 +86,9 @@ def _report(connection: Connection, failures: Failures, waiting: set[str]) -> No
         )
         for rule, error in failures.items()
     ]
-    for incident in incidents.report(connection, findings):
+    for incident in incidents.report(records, findings):
         log.error("%s %s", incident.summary, incident.next_step)
-    incidents.resolve(connection, ASSET, keep=set(failures) | waiting)
+    incidents.resolve(records, ASSET, keep=set(failures) | waiting)
 
 
 def _summary(rule: str, error: BaseException) -> str:
@@ -108,10 +109,12 @@ def _next_step(error: BaseException) -> str:
 
 
 def _compose_digest(
-    connection: Connection, recipients: Recipients, name: str, route: DigestRoute, group: Group, now: datetime
+    session: Session, recipients: Recipients, name: str, route: DigestRoute, group: Group, now: datetime
 ) -> None:
     digest = digest_named(name)
-    row = connection.execute("select max(version) from ops.publication where asset = %s", (digest.mart,)).fetchone()
+    row = session.records.execute(
+        "select max(version) from ops.publication where asset = %s", (digest.mart,)
+    ).fetchone()
     if row is None or row[0] is None:
         return
     due = last_due(route, group.time_zone, now)
@@ -121,17 +124,17 @@ def _compose_digest(
         recipient
         for channel in channels
         for recipient in recipients.of_group(group, channel)
-        if not store.count_recent(connection, recipient.address, prefix, due)
-        and not store.was_added(connection, f"{prefix}{row[0]}/{recipient.channel}/{recipient.address}")
+        if not store.count_recent(session.records, recipient.address, prefix, due)
+        and not store.was_added(session.records, f"{prefix}{row[0]}/{recipient.channel}/{recipient.address}")
     ]
     if not waiting:
         return
-    rendered = digest.message(connection, language(group.language), recipients.ui_url)
+    rendered = digest.message(session, language(group.language), recipients.ui_url)
     if rendered is None:
         return
     for recipient in waiting:
         store.add(
-            connection,
+            session.records,
             rendered,
             channel=recipient.channel,
             recipient=recipient.address,
@@ -140,17 +143,17 @@ def _compose_digest(
 
 
 def _announce_reports(
-    connection: Connection, recipients: Recipients, folder: Folder, now: datetime, failures: Failures
+    session: Session, recipients: Recipients, folder: Folder, now: datetime, failures: Failures
 ) -> set[str]:
     """Announce new, restated and withdrawn reports; return the incident rules of announcements still pending."""
-    with connection.cursor(row_factory=dict_row) as cursor:
+    with session.records.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             "select * from ops.monthly_report where not announced order by month for update skip locked"
         ).fetchall()
     waiting = {_rule(row["month"]) for row in rows}
     if any(row["status"] in BATCHED and now - row["delivered_at"] < SETTLE_TIME for row in rows):
         rows = [row for row in rows if row["status"] not in BATCHED]
-    deliveries = [_delivery(connection, row) for row in rows]
+    deliveries = [_delivery(session.records, row) for row in rows]
     # Months of which only the comparisons changed are mentioned in the mails about the months that changed.
     refreshed = [one.month for one in deliveries if one.status == "refreshed"]
     changed = [one for one in deliveries if one.status in ("restated", "withdrawn")]
@@ -158,9 +161,9 @@ def _announce_reports(
     announced: set[str] = set()
     if combined:
         newest = max(row["delivered_at"] for row in rows)
-        with _savepoint(connection, "many_months", failures):
+        with _savepoint(session.records, "many_months", failures):
             if _queue(
-                connection,
+                session.records,
                 recipients,
                 f"restated/{newest.isoformat()}",
                 partial(_render_summary, combined, recipients.ui_url, refreshed),
@@ -169,20 +172,20 @@ def _announce_reports(
     for delivery in deliveries:
         if delivery in combined or delivery.status == "refreshed":
             continue
-        with _savepoint(connection, _rule(delivery.month), failures):
-            render_in = partial(_render_report, connection, folder, delivery, recipients.ui_url, refreshed)
-            if _queue(connection, recipients, f"{delivery.month}/{delivery.revision}", render_in):
+        with _savepoint(session.records, _rule(delivery.month), failures):
+            render_in = partial(_render_report, session, folder, delivery, recipients.ui_url, refreshed)
+            if _queue(session.records, recipients, f"{delivery.month}/{delivery.revision}", render_in):
                 announced.add(delivery.month)
     if all(one.month in announced for one in changed):
         announced.update(refreshed)
-    _mark_announced(connection, announced)
+    _mark_announced(session.records, announced)
     return waiting - {_rule(month) for month in announced}
 
 
-def _mark_announced(connection: Connection, announced: set[str]) -> None:
+def _mark_announced(records: Connection, announced: set[str]) -> None:
     """Record the filed figures of these months as announced; for a withdrawn month there are none."""
     for month in sorted(announced):
-        connection.execute(
+        records.execute(
             "update ops.monthly_report set announced = true,"
             " announced_figures = case when status = 'withdrawn' then null else figures end where month = %s",
             (month,),
@@ -194,7 +197,7 @@ def _rule(month: str) -> str:
 
 
 def _queue(
-    connection: Connection, recipients: Recipients, event: str, render_in: Callable[[str], RenderedMessage]
+    records: Connection, recipients: Recipients, event: str, render_in: Callable[[str], RenderedMessage]
 ) -> bool:
     """Queue a message for all recipients of monthly reports; return False if none of them has a configured channel."""
     rendered: dict[str, RenderedMessage] = {}
@@ -211,7 +214,7 @@ def _queue(
         if recipient.language not in rendered:
             rendered[recipient.language] = render_in(recipient.language)
         store.add(
-            connection,
+            records,
             rendered[recipient.language],
             channel=recipient.channel,
             recipient=recipient.address,
@@ -221,12 +224,12 @@ def _queue(
 
 
 def _render_report(
-    connection: Connection, folder: Folder, delivery: Delivery, ui_url: str, refreshed: Sequence[str], code: str
+    session: Session, folder: Folder, delivery: Delivery, ui_url: str, refreshed: Sequence[str], code: str
 ) -> RenderedMessage:
     also = [month for month in refreshed if months.shows_any(month, (delivery.month,))]
     if delivery.status == "withdrawn":
         return monthly_report.withdrawal(delivery, language(code), ui_url, also)
-    found = months.read(connection, delivery.month)
+    found = months.read(session, delivery.month)
     return monthly_report.message(delivery, found, language(code), _filed(folder, delivery, code), ui_url, also)
 
 
@@ -262,14 +265,14 @@ def _attachment(folder: Folder, file: File) -> Attachment:
     return Attachment(file.name, MEDIA_TYPES[file.kind], content)
 
 
-def _delivery(connection: Connection, row: dict[str, Any]) -> Delivery:
+def _delivery(records: Connection, row: dict[str, Any]) -> Delivery:
     return Delivery(
         month=row["month"],
         status=row["status"],
         revision=row["revision"],
         is_partial=row["is_partial"],
         changes=tuple(_changes(json.loads(row["changes"]))),
-        files=tuple(files(connection, row["month"])),
+        files=tuple(files(records, row["month"])),
     )
 
 

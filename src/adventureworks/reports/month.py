@@ -14,6 +14,7 @@ from psycopg import sql
 from adventureworks.errors import PlatformError
 from adventureworks.months import key_of, shifted
 from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Data, Session
 
 ZERO = Decimal(0)
 TOLERANCE = Decimal("0.01")
@@ -126,21 +127,21 @@ class Month:
         return f"{self.month:%Y-%m}"
 
 
-def figures(connection: Connection, key: str) -> Month:
+def figures(session: Session, key: str) -> Month:
     """Return a month's figures ('YYYY-MM') from one snapshot: call it first in a transaction.
 
     Raises PlatformError if `key` is not a month or the figures do not match the order headers, NoSales if it has no
     sales.
     """
-    connection.execute("set transaction isolation level repeatable read")
-    return read(connection, key)
+    session.records.execute("set transaction isolation level repeatable read")
+    return read(session, key)
 
 
-def read(connection: Connection, key: str) -> Month:
+def read(session: Session, key: str) -> Month:
     """Return a month's figures within a transaction that has already begun; for uses other than filing a report."""
     first = first_day(key)
-    known: dict[date, bool] = dict(connection.execute("select month, is_partial from staging.sales_month").fetchall())
-    version = _version(connection)
+    known: dict[date, bool] = dict(session.data.execute("select month, is_partial from staging.sales_month").fetchall())
+    version = _version(session.records)
     if first not in known or version is None:
         raise _no_month(key, sorted(known) if version else [])
     periods = _Periods(first, known)
@@ -150,15 +151,15 @@ def read(connection: Connection, key: str) -> Month:
         fiscal_year=periods.fiscal_year,
         as_of=version.as_of,
         version=version.number,
-        total=next(periods.lines(connection, (), ())),
-        regions=tuple(periods.lines(connection, ("t.name", "t.region_group"), ("revenue desc", "t.name"))),
-        categories=tuple(periods.lines(connection, ("p.category",), ("revenue desc", "p.category"))),
+        total=next(periods.lines(session.data, (), ())),
+        regions=tuple(periods.lines(session.data, ("t.name", "t.region_group"), ("revenue desc", "t.name"))),
+        categories=tuple(periods.lines(session.data, ("p.category",), ("revenue desc", "p.category"))),
         products=tuple(
-            periods.lines(connection, ("n.name", "p.category", "p.product_id"), ("revenue desc", "p.product_id"))
+            periods.lines(session.data, ("n.name", "p.category", "p.product_id"), ("revenue desc", "p.product_id"))
         ),
-        sales=tuple(_sales(connection, first)),
-        history=tuple(_history(connection, first, known)),
-        control_total=_control_total(connection, first, version.as_of) if version.is_newest else None,
+        sales=tuple(_sales(session.data, first)),
+        history=tuple(_history(session.data, first, known)),
+        control_total=_control_total(session.data, first, version.as_of) if version.is_newest else None,
         sources=version.sources,
     )
     _reconcile(found)
@@ -197,19 +198,19 @@ class _Version:
     """Whether the figures were computed from the latest version of the orders."""
 
 
-def _version(connection: Connection) -> _Version | None:
+def _version(records: Connection) -> _Version | None:
     newest = "select version, as_of, inputs from ops.publication where asset = %s order by version desc limit 1"
-    row = connection.execute(newest, ("monthly_profit",)).fetchone()
+    row = records.execute(newest, ("monthly_profit",)).fetchone()
     if row is None:
         return None
     number, as_of, inputs = row
     sources: dict[str, int] = json.loads(inputs)
-    facts = connection.execute(
+    facts = records.execute(
         "select inputs from ops.publication where asset = 'fact_sales' and version = %s", (sources["fact_sales"],)
     ).fetchone()
     sources.update(json.loads(facts[0]) if facts else {})
     versions: dict[str, int] = dict(
-        connection.execute("select asset, max(version) from ops.publication group by asset").fetchall()
+        records.execute("select asset, max(version) from ops.publication group by asset").fetchall()
     )
     orders = ("Sales_SalesOrderHeader", "Sales_SalesOrderDetail")
     return _Version(
@@ -247,7 +248,7 @@ class _Periods:
             "to_date": (date(self.fiscal_year - 1, 7, 1), first),
         }
 
-    def lines(self, connection: Connection, names: tuple[str, ...], order: tuple[str, ...]) -> Iterator[Line]:
+    def lines(self, data: Data, names: tuple[str, ...], order: tuple[str, ...]) -> Iterator[Line]:
         """Yield the sales per combination of `names`: name, group, and a key that distinguishes equal names."""
         sums = [
             sql.SQL("coalesce(sum(p.{}) filter (where p.month between {} and {}), 0)").format(
@@ -265,7 +266,7 @@ class _Periods:
             sql.SQL("group by " + ", ".join(names) if names else ""),
             sql.SQL(_order(order, len(names))),
         )
-        for row in connection.execute(query).fetchall():
+        for row in data.execute(query).fetchall():
             keys, values = row[: len(names)], row[len(names) :]
             now, before, year_before, to_date = (
                 Amounts(*values[place : place + len(_MEASURES)]) for place in range(0, len(values), len(_MEASURES))
@@ -295,20 +296,20 @@ def _order(order: tuple[str, ...], names: int) -> str:
     return "order by " + ", ".join(places) if places else ""
 
 
-def _sales(connection: Connection, first: date) -> Iterator[Sale]:
+def _sales(data: Data, first: date) -> Iterator[Sale]:
     query = f"""
         select coalesce(t.name, %s), p.category, p.product_id, n.name,
             p.revenue, p.discount_amount, p.cogs, p.fallback_cost_revenue
         from {_FROM} where p.month = %s order by 1, 2, 3
     """
-    for territory, category, product_id, product, *amounts in connection.execute(
+    for territory, category, product_id, product, *amounts in data.execute(
         query.encode(), (NO_TERRITORY, first)
     ).fetchall():
         yield Sale(territory, category, product_id, product or str(product_id), Amounts(*amounts))
 
 
-def _history(connection: Connection, first: date, partial: Mapping[date, bool]) -> Iterator[Past]:
-    rows = connection.execute(
+def _history(data: Data, first: date, partial: Mapping[date, bool]) -> Iterator[Past]:
+    rows = data.execute(
         "select month, sum(revenue), sum(discount_amount), sum(cogs), sum(fallback_cost_revenue)"
         " from marts.monthly_profit where month between %s and %s group by month order by month",
         (shifted(first, 1 - HISTORY_MONTHS), first),
@@ -317,12 +318,12 @@ def _history(connection: Connection, first: date, partial: Mapping[date, bool]) 
         yield Past(month, Amounts(*amounts), partial.get(month, True))
 
 
-def _control_total(connection: Connection, first: date, as_of: date) -> Decimal:
+def _control_total(data: Data, first: date, as_of: date) -> Decimal:
     """Return the total of the month's SubTotals, without withheld, rejected and cancelled orders.
 
     As in the marts, orders after the business date do not count.
     """
-    row = connection.execute(
+    row = data.execute(
         'select coalesce(sum("SubTotal"), 0) from raw."Sales_SalesOrderHeader" as h'
         """ where "Status" not in (4, 6) and "OrderDate" >= %(first)s and "OrderDate" < %(next)s"""
         ' and not exists (select 1 from staging.withheld_order as w where w.sales_order_id = h."SalesOrderID")',

@@ -19,7 +19,8 @@ from adventureworks.catalog import Mart, SourceTable
 from adventureworks.columns import columns_of, key_of
 from adventureworks.errors import CandidateLost, ServiceUnavailable
 from adventureworks.warehouse import staging
-from adventureworks.warehouse.postgres import WarehouseConnection
+from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Data, Session
 
 log = logging.getLogger(__name__)
 
@@ -49,52 +50,50 @@ def with_restaging(step: Callable[[], T], stage: Callable[[], T | None]) -> T:
     raise ServiceUnavailable("Staged rows were lost repeatedly.", "The task is retried automatically.")
 
 
-def record(connection: WarehouseConnection, run_id: str, entry: SourceTable | Mart) -> None:
+def record(session: Session, run_id: str, entry: SourceTable | Mart) -> None:
     """Record what a run staged for an asset. Only the last run's record is kept."""
-    _save(connection, run_id, entry, _contents(connection, entry))
+    _save(session.records, run_id, entry, _contents(session.data, entry))
 
 
-def shrink(connection: WarehouseConnection, run_id: str, entry: SourceTable, removed: int) -> None:
+def shrink(session: Session, run_id: str, entry: SourceTable, removed: int) -> None:
     """Record the contents after the gate removed rows. Raises `CandidateLost` if more than these rows are missing."""
-    recorded, found = _recorded(connection, run_id, entry), _contents(connection, entry)
+    recorded, found = _recorded(session.records, run_id, entry), _contents(session.data, entry)
     if recorded is None or _rows(recorded) - removed != _rows(found):
         raise CandidateLost(f"The staged rows of {entry.asset} are not the rows that were loaded.")
-    _save(connection, run_id, entry, found)
+    _save(session.records, run_id, entry, found)
 
 
-def lost(
-    connection: WarehouseConnection, run_id: str, entries: Collection[SourceTable] | Collection[Mart]
-) -> tuple[str, ...]:
+def lost(session: Session, run_id: str, entries: Collection[SourceTable] | Collection[Mart]) -> tuple[str, ...]:
     """Return the assets whose staged contents differ from what the run recorded."""
     return tuple(
         entry.asset
         for entry in entries
-        if (recorded := _recorded(connection, run_id, entry)) is None or recorded != _contents(connection, entry)
+        if (recorded := _recorded(session.records, run_id, entry)) is None or recorded != _contents(session.data, entry)
     )
 
 
-def _save(connection: WarehouseConnection, run_id: str, entry: SourceTable | Mart, contents: Contents) -> None:
-    connection.execute(
+def _save(records: Connection, run_id: str, entry: SourceTable | Mart, contents: Contents) -> None:
+    records.execute(
         "insert into ops.candidate (asset, run_id, contents) values (%s, %s, %s)"
         " on conflict (asset) do update set run_id = excluded.run_id, contents = excluded.contents",
         (entry.asset, run_id, json.dumps(contents)),
     )
 
 
-def _recorded(connection: WarehouseConnection, run_id: str, entry: SourceTable | Mart) -> Contents | None:
-    row = connection.execute(
+def _recorded(records: Connection, run_id: str, entry: SourceTable | Mart) -> Contents | None:
+    row = records.execute(
         "select contents from ops.candidate where asset = %s and run_id = %s", (entry.asset, run_id)
     ).fetchone()
     return json.loads(row[0]) if row else None
 
 
-def _contents(connection: WarehouseConnection, entry: SourceTable | Mart) -> Contents:
+def _contents(data: Data, entry: SourceTable | Mart) -> Contents:
     columns = [column.name for column in columns_of(entry)]
     rows = staging.rows_table(entry.asset)
     if isinstance(entry, Mart):
-        return connection.contents("staging", rows, columns, by_month_of=entry.dated)
-    to_write = connection.contents("staging", rows, [*columns, staging.SAME])
-    to_delete = connection.contents("staging", staging.gone_table(entry.asset), key_of(entry))
+        return data.contents("staging", rows, columns, by_month_of=entry.dated)
+    to_write = data.contents("staging", rows, [*columns, staging.SAME])
+    to_delete = data.contents("staging", staging.gone_table(entry.asset), key_of(entry))
     return {part: of_all[""] for part, of_all in (("rows", to_write), ("gone", to_delete)) if of_all}
 
 

@@ -18,48 +18,48 @@ from adventureworks.columns import columns_of, key_of
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.migrations import migrate
-from adventureworks.warehouse.postgres import Connection, WarehouseConnection, column_type
+from adventureworks.warehouse.postgres import WarehouseConnection, column_type
+from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
 
 # Only one ingestion or analysis at a time may change the layout.
 _LAYOUT_LOCK = 7_101_917
 
 
-def prepare(connection: WarehouseConnection) -> None:
+def prepare(session: Session) -> None:
     """Create whatever is missing. Several processes may call this at once."""
-    digest = _digest(connection.target)
-    if _is_applied(connection, digest):
+    digest = _digest(session.data.target)
+    if _is_applied(session.records, digest):
         return
-    connection.execute("select pg_advisory_xact_lock(%s)", (_LAYOUT_LOCK,))
-    connection.make_schemas(SCHEMAS)
-    migrate(connection)
-    connection.execute(_text("quarantined_row.sql"))
-    connection.execute(
-        "create index if not exists quarantined_row_by_asset on ops.quarantined_row (asset, status, row_key)"
-    )
-    present = {schema: connection.columns_in(schema) for schema in ("raw", "marts")}
+    session.records.execute("select pg_advisory_xact_lock(%s)", (_LAYOUT_LOCK,))
+    session.data.make_schemas(SCHEMAS)
+    session.records.make_schemas(["ops"])
+    migrate(session.records)
+    session.data.execute(_text("quarantined_row.sql"))
+    session.data.add_index("ops", "quarantined_row", ["asset", "status", "row_key"])
+    present = {schema: session.data.columns_in(schema) for schema in ("raw", "marts")}
     for entry in catalog.SOURCE_TABLES.values():
-        _make_table(connection, "raw", entry, present["raw"])
-        _make_views_of_source_table(connection, entry)
-    connection.execute(_text("withheld.sql"))
+        _make_table(session.data, "raw", entry, present["raw"])
+        _make_views_of_source_table(session.data, entry)
+    session.data.execute(_text("withheld.sql"))
     for mart in catalog.MARTS.values():
-        _make_table(connection, "marts", mart, present["marts"])
-        _make_view(connection, "staging", mart, published_rows(mart))
-    connection.execute(_text("sales_month.sql"))
-    connection.execute(
+        _make_table(session.data, "marts", mart, present["marts"])
+        _make_view(session.data, "staging", mart, published_rows(mart))
+    session.data.execute(_text("sales_month.sql"))
+    session.records.execute(
         "insert into ops.layout (digest) values (%s) on conflict (digest) do update set applied_at = clock_timestamp()",
         (digest,),
     )
 
 
-def set_revision(connection: WarehouseConnection, revision: str = "") -> str:
+def set_revision(records: WarehouseConnection, revision: str = "") -> str:
     """Bring the platform's records to a revision of `migrations`, by default the newest, and return it.
 
     The version of the platform that starts next lays out its own views again.
     """
-    connection.execute("select pg_advisory_xact_lock(%s)", (_LAYOUT_LOCK,))
-    reached = migrate(connection, revision)
-    connection.execute("delete from ops.layout")
+    records.execute("select pg_advisory_xact_lock(%s)", (_LAYOUT_LOCK,))
+    reached = migrate(records, revision)
+    records.execute("delete from ops.layout")
     return reached
 
 
@@ -69,9 +69,9 @@ def published_rows(entry: SourceTable | Mart) -> str:
     return f"select {names(columns)} from {table(published_schema(entry), entry.asset)}"
 
 
-def show_published(connection: Connection, entry: SourceTable | Mart) -> None:
+def show_published(data: Data, entry: SourceTable | Mart) -> None:
     """Point the candidate view at the published table, because nothing is staged or the staged rows were refused."""
-    connection.execute(f"create or replace view {table('staging', entry.asset)} as {published_rows(entry)}")
+    data.execute(f"create or replace view {table('staging', entry.asset)} as {published_rows(entry)}")
 
 
 def published_schema(entry: SourceTable | Mart) -> str:
@@ -89,43 +89,40 @@ def _digest(target: str) -> str:
     return digest.hexdigest()
 
 
-def _is_applied(connection: Connection, digest: str) -> bool:
-    exists = connection.execute("select to_regclass('ops.layout') is not null").fetchone()
-    if exists is None or not exists[0]:
+def _is_applied(records: WarehouseConnection, digest: str) -> bool:
+    if not records.has_table("ops", "layout"):
         return False
     # Only the last one counts, so that going back to an older version of the platform restores that version's views.
-    last = connection.execute("select digest from ops.layout order by applied_at desc limit 1").fetchone()
+    last = records.execute("select digest from ops.layout order by applied_at desc limit 1").fetchone()
     return last is not None and last[0] == digest
 
 
-def _make_views_of_source_table(connection: Connection, entry: SourceTable) -> None:
+def _make_views_of_source_table(data: Data, entry: SourceTable) -> None:
     fields = [f"row_data::jsonb ->> '{column.name}' as {quoted(column.name)}" for column in columns_of(entry)]
     set_aside = (
         f"select {', '.join(fields)}, rule, message, run_id, first_seen, last_seen from ops.quarantined_row"
         f" where asset = '{entry.asset}' and (status = 'staged' or status = 'open' and next_status is null)"
     )
-    _make_view(connection, "quarantine", entry, set_aside)
-    _make_view(connection, "staging", entry, published_rows(entry))
+    _make_view(data, "quarantine", entry, set_aside)
+    _make_view(data, "staging", entry, published_rows(entry))
 
 
-def _make_view(connection: Connection, schema: str, entry: SourceTable | Mart, select: str) -> None:
+def _make_view(data: Data, schema: str, entry: SourceTable | Mart, select: str) -> None:
     # CREATE OR REPLACE VIEW cannot insert a column between others.
-    connection.execute(f"drop view if exists {table(schema, entry.asset)}")
-    connection.execute(f"create view {table(schema, entry.asset)} as {select}")
+    data.execute(f"drop view if exists {table(schema, entry.asset)}")
+    data.execute(f"create view {table(schema, entry.asset)} as {select}")
 
 
-def _make_table(
-    connection: WarehouseConnection, schema: str, entry: SourceTable | Mart, present: Mapping[str, Collection[str]]
-) -> None:
+def _make_table(data: Data, schema: str, entry: SourceTable | Mart, present: Mapping[str, Collection[str]]) -> None:
     columns, name = columns_of(entry), table(schema, entry.asset)
     if entry.asset not in present:
         definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns)
-        connection.execute(f"create table if not exists {name} ({definitions}, primary key ({names(key_of(entry))}))")
+        data.execute(f"create table if not exists {name} ({definitions}, primary key ({names(key_of(entry))}))")
     for column in columns:
         if column.name not in present.get(entry.asset, [one.name for one in columns]):
-            connection.execute(f"alter table {name} add column {quoted(column.name)} {column_type(column.dtype)}")
+            data.execute(f"alter table {name} add column {quoted(column.name)} {column_type(column.dtype)}")
     comment = (entry.contract.__doc__ or "").strip().split("\n")[0]
-    connection.describe(schema, entry.asset, comment, {c.name: c.description for c in columns if c.description})
+    data.describe(schema, entry.asset, comment, {c.name: c.description for c in columns if c.description})
 
 
 def _text(file: str) -> str:

@@ -25,15 +25,15 @@ Function = Callable[[str, Result], Result]
 class _Store:
     """The stored results, read when first needed, and those that a build adds or uses."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, records: Connection) -> None:
+        self._records = records
         self._kept: dict[str, str] | None = None
         self._new: dict[str, str] = {}
         self._used: set[str] = set()
 
     def find(self, key: str) -> Result | None:
         if self._kept is None:
-            self._kept = dict(self._connection.execute("select key, result from ops.memo").fetchall())
+            self._kept = dict(self._records.execute("select key, result from ops.memo").fetchall())
         if key not in self._kept:
             return None
         self._used.add(key)
@@ -44,13 +44,13 @@ class _Store:
 
     def save(self) -> None:
         if self._new:
-            self._connection.execute(
+            self._records.execute(
                 "insert into ops.memo (key, result) select * from unnest(%s::varchar[], %s::varchar[])"
                 " on conflict do nothing",
                 (list(self._new), list(self._new.values())),
             )
         if self._used:
-            self._connection.execute(
+            self._records.execute(
                 "update ops.memo set used_at = current_timestamp where key = any(%s)"
                 " and used_at < current_timestamp - interval '1 day'",
                 (list(self._used),),
@@ -61,9 +61,9 @@ _store: ContextVar[_Store | None] = ContextVar("store", default=None)
 
 
 @contextmanager
-def memoizing(connection: Connection) -> Iterator[None]:
+def memoizing(records: Connection) -> Iterator[None]:
     """Let functions marked `@memoized` reuse stored results, and store new ones in the caller's transaction."""
-    store = _Store(connection)
+    store = _Store(records)
     token = _store.set(store)
     try:
         yield
@@ -100,6 +100,6 @@ def memoized(*libraries: str) -> Callable[[Function], Function]:
     return mark
 
 
-def clear(connection: Connection, before: datetime) -> None:
+def clear(records: Connection, before: datetime) -> None:
     """Delete the results that have not been used since this time."""
-    connection.execute("delete from ops.memo where used_at < %s", (before,))
+    records.execute("delete from ops.memo where used_at < %s", (before,))

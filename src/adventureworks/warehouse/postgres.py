@@ -24,23 +24,18 @@ from adventureworks.postgres_address import (
 )
 from adventureworks.postgres_arrow import connect_arrow
 from adventureworks.postgres_sql import literal, quoted
-from adventureworks.warehouse.environments import environment_of, in_environment, schema_of
+from adventureworks.warehouse.dialect import Parameters, in_environment
+from adventureworks.warehouse.environments import environment_of, schema_of
+from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.sql import names, table
 
 Connection = psycopg.Connection[TupleRow]
 
 
 class WarehouseConnection(psycopg.Connection[TupleRow]):
-    """A psycopg connection, plus the operations that each engine implements in its own way."""
+    """A psycopg connection whose statements are sent to the schemas of an environment."""
 
     environment = ""
-    commits_twice = False
-    """Whether data and records are in two databases, so that a process may die between the two commits."""
-
-    @property
-    def target(self) -> str:
-        """Where the tables are: the engine and the environment."""
-        return f"postgres {self.environment}".strip()
 
     def make_schemas(self, schemas: Iterable[str]) -> None:
         """Create the schemas that are missing."""
@@ -60,6 +55,11 @@ class WarehouseConnection(psycopg.Connection[TupleRow]):
         )
         return {environment_of(schema, "ops") for (schema,) in rows} - {""}
 
+    def has_table(self, schema: str, name: str) -> bool:
+        """Return whether a table or a view exists."""
+        row = self.execute("select to_regclass(%s) is not null", (table(schema_of(self.environment, schema), name),))
+        return row.fetchone() == (True,)
+
     def columns_in(self, schema: str) -> dict[str, set[str]]:
         """Return the columns of each table and view in a schema."""
         found: dict[str, set[str]] = {}
@@ -70,44 +70,6 @@ class WarehouseConnection(psycopg.Connection[TupleRow]):
         for name, column in rows:
             found.setdefault(name, set()).add(column)
         return found
-
-    def describe(self, schema: str, name: str, comment: str, columns: Mapping[str, str]) -> None:
-        """Write the descriptions of a table and its columns to the warehouse, as comments."""
-        self.execute(f"comment on table {table(schema, name)} is {literal(comment)}".encode())
-        for column, text in columns.items():
-            self.execute(f"comment on column {table(schema, name)}.{quoted(column)} is {literal(text)}".encode())
-
-    def frame(self, query: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
-        """Return the rows of a SELECT, typed as by `rows_of`."""
-        return rows_of(self, query, parameters)
-
-    def contents(
-        self, schema: str, name: str, columns: Iterable[str], by_month_of: str = ""
-    ) -> dict[str, list[int | str]]:
-        """Return row count and digest of a table by month ('YYYY-MM') of a date column, or in all under the key ''.
-
-        Empty if the table has no rows. The digest does not depend on the order of the rows.
-        """
-        part = f"coalesce(to_char({quoted(by_month_of)}, 'YYYY-MM'), '')" if by_month_of else "''"
-        rows = self.execute(
-            f"select {part}, count(*), sum(hash_record_extended(row({names(columns)}), 0))::varchar"
-            f" from {table(schema, name)} group by 1"
-        )
-        return {found: [int(count), digest] for found, count, digest in rows}
-
-    def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
-        """Append a frame to a table, in the connection's transaction."""
-        with (
-            self.cursor() as cursor,
-            cursor.copy(f"copy {table(schema, name)} ({names(frame.columns)}) from stdin") as copy,
-        ):
-            for row in frame.iter_rows():
-                copy.write_row(row)
-
-    def executemany(self, query: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Run an INSERT for each row."""
-        with self.cursor() as cursor:
-            cursor.executemany(query.encode(), rows)
 
 
 class _InEnvironment:
@@ -290,8 +252,8 @@ def rows_of(connection: Connection, query: str, parameters: Mapping[str, Any]) -
     return pl.DataFrame(cursor.fetchall(), schema=schema, orient="row")
 
 
-class PostgresWarehouse:
-    """A PostgreSQL database that holds the published tables."""
+class Records:
+    """The PostgreSQL database with the platform's records."""
 
     def __init__(self, url: SecretStr, environment: str = "") -> None:
         self._url = url
@@ -317,7 +279,7 @@ class PostgresWarehouse:
 
     @contextmanager
     def bulk_loader(self) -> Iterator[Append]:
-        """Return a function that appends frames, batch by batch; each batch is committed.
+        """Return a function that appends frames to tables of this database, batch by batch; each batch is committed.
 
         Raises `ServiceUnavailable` if the server does not answer or the connection is lost.
         """
@@ -340,6 +302,117 @@ class PostgresWarehouse:
                         )
 
             yield append
+
+
+class PostgresData:
+    """The side of a session with the data, on the connection that is also the side with the records.
+
+    It is a class of its own so that the type checker tells the two sides apart.
+    """
+
+    def __init__(self, connection: WarehouseConnection) -> None:
+        self._connection = connection
+
+    @property
+    def target(self) -> str:
+        """Where the tables are: the engine and the environment."""
+        return f"postgres {self._connection.environment}".strip()
+
+    def execute(self, query: str, parameters: Parameters = None) -> psycopg.Cursor[TupleRow]:
+        """Run a statement and return a cursor with its rows."""
+        return self._connection.execute(query, parameters)
+
+    def describe(self, schema: str, name: str, comment: str, columns: Mapping[str, str]) -> None:
+        """Write the descriptions of a table and its columns to the warehouse, as comments."""
+        self.execute(f"comment on table {table(schema, name)} is {literal(comment)}".encode())
+        for column, text in columns.items():
+            self.execute(f"comment on column {table(schema, name)}.{quoted(column)} is {literal(text)}".encode())
+
+    def frame(self, query: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
+        """Return the rows of a SELECT, typed as by `rows_of`."""
+        return rows_of(self._connection, query, parameters)
+
+    def batches(self, query: str, most: int) -> Iterator[list[TupleRow]]:
+        """Yield the rows of a SELECT in parts of at most `most` rows, read through a server-side cursor."""
+        with self._connection.cursor(name="batches") as cursor:
+            cursor.execute(query)
+            while rows := cursor.fetchmany(most):
+                yield rows
+
+    def contents(
+        self, schema: str, name: str, columns: Iterable[str], by_month_of: str = ""
+    ) -> dict[str, list[int | str]]:
+        """Return row count and digest of a table by month ('YYYY-MM') of a date column, or in all under the key ''.
+
+        Empty if the table has no rows. The digest does not depend on the order of the rows.
+        """
+        part = f"coalesce(to_char({quoted(by_month_of)}, 'YYYY-MM'), '')" if by_month_of else "''"
+        rows = self.execute(
+            f"select {part}, count(*), sum(hash_record_extended(row({names(columns)}), 0))::varchar"
+            f" from {table(schema, name)} group by 1"
+        )
+        return {found: [int(count), digest] for found, count, digest in rows}
+
+    def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
+        """Append a frame to a table, in the connection's transaction."""
+        with (
+            self._connection.cursor() as cursor,
+            cursor.copy(f"copy {table(schema, name)} ({names(frame.columns)}) from stdin") as copy,
+        ):
+            for row in frame.iter_rows():
+                copy.write_row(row)
+
+    def executemany(self, query: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run an INSERT for each row."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(query.encode(), rows)
+
+    def update_statistics(self, schema: str, name: str) -> None:
+        """Update the planner's statistics of a table at once, before autovacuum does."""
+        self.execute(f"analyze {table(schema, name)}")
+
+    def add_index(self, schema: str, name: str, columns: Sequence[str]) -> None:
+        """Add an index to a table if it is missing."""
+        index = quoted(f"{name}_by_{columns[0]}")
+        self.execute(f"create index if not exists {index} on {table(schema, name)} ({names(columns)})")
+
+    def columns_in(self, schema: str) -> dict[str, set[str]]:
+        """Return the columns of each table and view in a schema."""
+        return self._connection.columns_in(schema)
+
+    def make_schemas(self, schemas: Iterable[str]) -> None:
+        """Create the schemas that are missing."""
+        self._connection.make_schemas(schemas)
+
+    def drop_schemas(self, schemas: Iterable[str]) -> None:
+        """Drop the schemas of an environment and everything in them."""
+        self._connection.drop_schemas(schemas)
+
+    def environments(self) -> set[str]:
+        """Return the names of the environments in this database that this login may read."""
+        return self._connection.environments()
+
+    def commit(self) -> None:
+        """Commit the connection's transaction."""
+        self._connection.commit()
+
+    def rollback(self) -> None:
+        """Roll back the connection's transaction."""
+        self._connection.rollback()
+
+
+class PostgresWarehouse:
+    """A warehouse whose data is in the same PostgreSQL database as the records."""
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        self.bulk_loader = records.bulk_loader
+
+    @contextmanager
+    def connect(self, purpose: str = "adventureworks") -> Iterator[Session]:
+        """Open a session whose sides are one connection, as `Records.connect` does."""
+        with self.records.connect(purpose) as connection:
+            yield Session(PostgresData(connection), connection)
 
 
 def is_unavailable(error: BaseException) -> bool:

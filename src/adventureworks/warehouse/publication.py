@@ -13,6 +13,7 @@ from adventureworks.columns import columns_of, key_of
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse import quarantine, staging
 from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import equal, names, table
 
 
@@ -76,7 +77,7 @@ class Provenance(TypedDict):
 
 
 def record(
-    connection: Connection,
+    records: Connection,
     *,
     asset: str,
     rows: int,
@@ -90,7 +91,7 @@ def record(
     as_of: date | None = None,
 ) -> None:
     """Record the next version of an asset."""
-    connection.execute(
+    records.execute(
         "insert into ops.publication (asset, version, rows, changed_rows, months, set_aside, verdict, run_id, inputs,"
         " model, as_of) select cast(%(asset)s as varchar), coalesce(max(version), 0) + 1, %(rows)s, %(changed)s,"
         " %(months)s, %(set_aside)s, %(verdict)s, %(run)s, %(inputs)s, %(model)s, %(as_of)s from ops.publication"
@@ -110,9 +111,9 @@ def record(
     )
 
 
-def confirm(connection: Connection, asset: str, run_id: str, **provenance: Unpack[Provenance]) -> None:
+def confirm(records: Connection, asset: str, run_id: str, **provenance: Unpack[Provenance]) -> None:
     """Record that a run recomputed the newest version of a mart from these inputs and no row changed."""
-    connection.execute(
+    records.execute(
         "update ops.publication set confirmed_by = %(run)s, set_aside = %(set_aside)s, verdict = %(verdict)s,"
         " inputs = %(inputs)s, model = %(model)s, as_of = %(as_of)s where asset = %(asset)s"
         " and version = (select max(version) from ops.publication where asset = %(asset)s)",
@@ -125,59 +126,57 @@ def confirm(connection: Connection, asset: str, run_id: str, **provenance: Unpac
     )
 
 
-def invalidate(connection: Connection, marts: Collection[str]) -> None:
+def invalidate(records: Connection, marts: Collection[str]) -> None:
     """Clear the model digest of the marts' newest versions, because their rows may not belong to those versions.
 
     So these marts are due, are computed in full, and get new versions, whatever rows are published.
     """
-    connection.execute(
+    records.execute(
         "update ops.publication as p set model = null where p.asset = any(%s)"
         " and p.version = (select max(n.version) from ops.publication as n where n.asset = p.asset)",
         (list(marts),),
     )
 
 
-def newest_versions(connection: Connection, assets: Sequence[str]) -> dict[str, int]:
+def newest_versions(records: Connection, assets: Sequence[str]) -> dict[str, int]:
     """Return the newest version of each asset; an asset that was never published is absent."""
-    rows = connection.execute(
+    rows = records.execute(
         "select asset, max(version) from ops.publication where asset = any(%s) group by asset", (list(assets),)
     ).fetchall()
     return {asset: int(version) for asset, version in rows}
 
 
-def newest(connection: Connection, asset: str) -> Publication | None:
+def newest(records: Connection, asset: str) -> Publication | None:
     """Return the newest version of an asset, or None if it was never published."""
-    row = connection.execute(
+    row = records.execute(
         f"select {_COLUMNS} from ops.publication where asset = %s order by version desc limit 1", (asset,)
     ).fetchone()
     return _publication(row) if row else None
 
 
-def of_run(connection: Connection, run_id: str) -> list[Publication]:
+def of_run(records: Connection, run_id: str) -> list[Publication]:
     """Return the versions that a run published."""
-    rows = connection.execute(f"select {_COLUMNS} from ops.publication where run_id = %s order by asset", (run_id,))
+    rows = records.execute(f"select {_COLUMNS} from ops.publication where run_id = %s order by asset", (run_id,))
     return [_publication(row) for row in rows.fetchall()]
 
 
-def confirmed_by(connection: Connection, run_id: str) -> list[Publication]:
+def confirmed_by(records: Connection, run_id: str) -> list[Publication]:
     """Return the versions that this run was the last to confirm, with no changed rows."""
-    rows = connection.execute(
-        f"select {_COLUMNS} from ops.publication where confirmed_by = %s order by asset", (run_id,)
-    )
+    rows = records.execute(f"select {_COLUMNS} from ops.publication where confirmed_by = %s order by asset", (run_id,))
     return [replace(_publication(row), changed_rows=0, months=()) for row in rows.fetchall()]
 
 
-def since(connection: Connection, asset: str, version: int) -> list[Publication]:
+def since(records: Connection, asset: str, version: int) -> list[Publication]:
     """Return the versions of an asset after this one, oldest first."""
-    rows = connection.execute(
+    rows = records.execute(
         f"select {_COLUMNS} from ops.publication where asset = %s and version > %s order by version", (asset, version)
     ).fetchall()
     return [_publication(row) for row in rows]
 
 
-def unannounced(connection: Connection, assets: Sequence[str]) -> list[Publication]:
+def unannounced(records: Connection, assets: Sequence[str]) -> list[Publication]:
     """Return the newest version of each asset whose event may not have been sent."""
-    rows = connection.execute(
+    rows = records.execute(
         f"select distinct on (asset) {_COLUMNS} from ops.publication where not announced and asset = any(%s)"
         " order by asset, version desc",
         (list(assets),),
@@ -185,15 +184,15 @@ def unannounced(connection: Connection, assets: Sequence[str]) -> list[Publicati
     return [_publication(row) for row in rows]
 
 
-def interrupted(connection: Connection) -> set[str]:
+def interrupted(records: Connection) -> set[str]:
     """Return the source tables for which a process that died may have published rows without recording a version."""
-    return {asset for (asset,) in connection.execute("select distinct asset from ops.change where publishing")}
+    return {asset for (asset,) in records.execute("select distinct asset from ops.change where publishing")}
 
 
-def mark_announced(connection: Connection, versions: Mapping[str, int]) -> None:
+def mark_announced(records: Connection, versions: Mapping[str, int]) -> None:
     """Record that these versions, and all earlier ones, were announced to consumers."""
     for asset, version in versions.items():
-        connection.execute(
+        records.execute(
             "update ops.publication set announced = true where asset = %s and version <= %s and not announced",
             (asset, version),
         )
@@ -215,21 +214,21 @@ class StagedEffect:
         return bool(self.upserts or self.deletes or self.newly_set_aside or self.closed)
 
 
-def merge(connection: Connection, entry: SourceTable) -> tuple[StagedEffect, tuple[str, ...] | None]:
+def merge(data: Data, entry: SourceTable) -> tuple[StagedEffect, tuple[str, ...] | None]:
     """Apply a staged change to the published table; return what changed, and in which months."""
     key = key_of(entry)
     columns = [column.name for column in columns_of(entry)]
     published = table("raw", entry.asset)
     rows = table("staging", staging.rows_table(entry.asset))
     gone = table("staging", staging.gone_table(entry.asset))
-    months = _months(connection, entry) if entry.month else None
-    newly_set_aside, closed = quarantine.publish(connection, entry.asset)
-    deletes = connection.execute(
+    months = _months(data, entry) if entry.month else None
+    newly_set_aside, closed = quarantine.publish(data, entry.asset)
+    deletes = data.execute(
         f"delete from {published} as p where exists (select 1 from {gone} as g where {equal(key, 'p', 'g')})"
     ).rowcount
     values = [column for column in columns if column not in key]
     update = ", ".join(f"{quoted(c)} = r.{quoted(c)}" for c in values)
-    upserts = connection.execute(
+    upserts = data.execute(
         f"merge into {published} as p using (select * from {rows} where not {quoted(staging.SAME)}) as r"
         f" on {equal(key, 'p', 'r')}"
         f" when not matched then insert ({names(columns)}) values ({names(columns, 'r')})"
@@ -238,7 +237,7 @@ def merge(connection: Connection, entry: SourceTable) -> tuple[StagedEffect, tup
     return StagedEffect(upserts, deletes, newly_set_aside, closed), months
 
 
-def _months(connection: Connection, entry: SourceTable) -> tuple[str, ...]:
+def _months(data: Data, entry: SourceTable) -> tuple[str, ...]:
     """Return the months of the changed rows, before and after, and of rows that enter or leave quarantine."""
     assert entry.month is not None  # noqa: S101 - the caller asks only for tables that have months
     key = key_of(entry)
@@ -252,7 +251,7 @@ def _months(connection: Connection, entry: SourceTable) -> tuple[str, ...]:
     deleted = f"select p.* from {published} as p where exists (select 1 from {gone} as g where {equal(key, 'g', 'p')})"
     parts = [part for relation in (changed, before, deleted) for part in _month_queries(entry.month, relation)]
     parts += _month_queries_of_set_aside(entry)
-    found = connection.execute(
+    found = data.execute(
         f"select distinct to_char(m.month, 'YYYY-MM') from ({' union all '.join(parts)}) as m"
         " where m.month is not null order by 1",
         {"asset": entry.asset},
@@ -298,9 +297,9 @@ def _month_queries_of_set_aside(entry: SourceTable) -> list[str]:
     ]
 
 
-def latest_change(connection: Connection, run_id: str, asset: str) -> datetime | None:
+def latest_change(records: Connection, run_id: str, asset: str) -> datetime | None:
     """Return the latest possible modification time of the rows that a run read: see `gate.load`."""
-    row = connection.execute(
+    row = records.execute(
         "select coalesce(latest_change, cast(detected_at + interval '1 day' as timestamp)) from ops.change"
         " where run_id = %s and asset = %s",
         (run_id, asset),
@@ -308,20 +307,20 @@ def latest_change(connection: Connection, run_id: str, asset: str) -> datetime |
     return row[0] if row else None
 
 
-def newest_change(connection: Connection, entry: SourceTable, latest: datetime | None) -> datetime | None:
+def newest_change(data: Data, entry: SourceTable, latest: datetime | None) -> datetime | None:
     """Return the newest modification date among the published rows of a source table, ignoring any after `latest`."""
-    return _newest(connection, entry.asset, entry.modified, latest)
+    return _newest(data, entry.asset, entry.modified, latest)
 
 
-def newest_order(connection: Connection, latest: datetime | None = None) -> date | None:
+def newest_order(data: Data, latest: datetime | None = None) -> date | None:
     """Return the day of the newest published order, ignoring any after `latest`."""
-    newest = _newest(connection, "Sales_SalesOrderHeader", "OrderDate", latest)
+    newest = _newest(data, "Sales_SalesOrderHeader", "OrderDate", latest)
     return newest.date() if newest else None
 
 
-def _newest(connection: Connection, asset: str, column: str, latest: datetime | None) -> datetime | None:
+def _newest(data: Data, asset: str, column: str, latest: datetime | None) -> datetime | None:
     # As text, because drivers represent a missing date differently.
-    row = connection.execute(
+    row = data.execute(
         f"select cast(max({quoted(column)}) as varchar) from {table('raw', asset)}"
         f" where {quoted(column)} <= %(latest)s::timestamp",
         {"latest": (latest or datetime(9999, 12, 31)).isoformat(sep=" ")},  # noqa: DTZ001 - source dates have no zone
@@ -329,12 +328,12 @@ def _newest(connection: Connection, asset: str, column: str, latest: datetime | 
     return datetime.fromisoformat(row[0]) if row and row[0] else None
 
 
-def clear(connection: Connection, before: datetime, consumed: Mapping[str, int]) -> None:
+def clear(records: Connection, before: datetime, consumed: Mapping[str, int]) -> None:
     """Delete versions from before a moment, except the newest ones and those that some mart has yet to consume.
 
     `consumed`: by asset, the oldest version that a mart is made of. An asset that no mart is made of is absent.
     """
-    connection.execute(
+    records.execute(
         "delete from ops.publication as p where p.published_at < %(before)s"
         " and p.version < (select max(n.version) from ops.publication as n where n.asset = p.asset)"
         " and not exists (select 1 from unnest(%(assets)s::varchar[], %(versions)s::bigint[]) as c (asset, version)"
@@ -343,7 +342,7 @@ def clear(connection: Connection, before: datetime, consumed: Mapping[str, int])
     )
 
 
-def source_table_rows(connection: Connection, asset: str) -> int:
+def source_table_rows(data: Data, asset: str) -> int:
     """Return the number of rows of a published source table."""
-    row = connection.execute(f"select count(*) from {table('raw', asset)}").fetchone()
+    row = data.execute(f"select count(*) from {table('raw', asset)}").fetchone()
     return int(row[0]) if row else 0

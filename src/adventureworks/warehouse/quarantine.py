@@ -12,7 +12,7 @@ import json
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import key_of
 from adventureworks.postgres_sql import quoted
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import table
 
 # Conditions on an open row, once the current run publishes its table.
@@ -34,36 +34,36 @@ def matches_key(entry: SourceTable, kept: str, row: str) -> str:
     return " and ".join(f"{kept}.{quoted(name)} = {row}.{quoted(name)}::varchar" for name in key_of(entry))
 
 
-def discard_unpublished(connection: Connection, asset: str, keep_days: int) -> None:
+def discard_unpublished(data: Data, asset: str, keep_days: int) -> None:
     """Delete the rows that an unfinished or blocked run set aside, because their table is read again.
 
     Also deletes repaired and vanished rows that were last seen more than `keep_days` ago.
     """
-    connection.execute(
+    data.execute(
         "delete from ops.quarantined_row where asset = %s and (status in ('staged', 'blocked')"
         f" or status in ('repaired', 'gone') and last_seen < current_timestamp - interval '{keep_days} days')",
         (asset,),
     )
-    connection.execute("update ops.quarantined_row set next_status = null where asset = %s", (asset,))
+    data.execute("update ops.quarantined_row set next_status = null where asset = %s", (asset,))
 
 
-def set_next_status(connection: Connection, entry: SourceTable, *, whole: bool, keys_unknown: bool) -> None:
+def set_next_status(data: Data, entry: SourceTable, *, whole: bool, keys_unknown: bool) -> None:
     """Record the status that each open row will have once the staged rows are published.
 
     Needs `T__rows`, and `T__keys` if not `whole`.
     `keys_unknown`: the key of some bad row cannot be read, so no key can be declared gone.
     """
     rows = table("staging", f"{entry.asset}__rows")
-    _set_next(connection, entry, "repaired", f"exists (select 1 from {rows} as s where {_same_key(entry)})")
+    _set_next(data, entry, "repaired", f"exists (select 1 from {rows} as s where {_same_key(entry)})")
     if keys_unknown:
         return
     known = table("staging", f"{entry.asset}__keys")
     present = "false" if whole else f"exists (select 1 from {known} as s where {_same_key(entry)})"
-    _set_next(connection, entry, "gone", f"q.next_status is null and not {present}")
+    _set_next(data, entry, "gone", f"q.next_status is null and not {present}")
 
 
-def _set_next(connection: Connection, entry: SourceTable, status: str, condition: str) -> None:
-    connection.execute(
+def _set_next(data: Data, entry: SourceTable, status: str, condition: str) -> None:
+    data.execute(
         f"update ops.quarantined_row as q set next_status = '{status}'"
         f" where q.asset = %s and q.status = 'open' and not {_SEEN_AGAIN} and {condition}",
         (entry.asset,),
@@ -74,9 +74,9 @@ def _same_key(entry: SourceTable) -> str:
     return " and ".join(f"q.row_key::jsonb ->> '{name}' = s.{quoted(name)}::varchar" for name in key_of(entry))
 
 
-def expected(connection: Connection, asset: str) -> int:
+def expected(data: Data, asset: str) -> int:
     """Return the number of rows that will be in quarantine if the table is published now."""
-    counts = connection.execute(
+    counts = data.execute(
         "select count(*) from ops.quarantined_row as q where q.asset = %(asset)s and q.status = 'staged' union all"
         f" select count(*) from ops.quarantined_row as q where q.asset = %(asset)s and {_STAYS} and not {_SEEN_AGAIN}",
         {"asset": asset},
@@ -84,20 +84,20 @@ def expected(connection: Connection, asset: str) -> int:
     return sum(int(count) for (count,) in counts)
 
 
-def staged(connection: Connection, asset: str) -> int:
+def staged(data: Data, asset: str) -> int:
     """Return the number of rows that the current run set aside."""
-    row = connection.execute(
+    row = data.execute(
         "select count(*) from ops.quarantined_row where asset = %s and status = 'staged'", (asset,)
     ).fetchone()
     return int(row[0]) if row else 0
 
 
-def example_keys(connection: Connection, asset: str, status: str, rule: str = "", most: int = 3) -> tuple[str, ...]:
+def example_keys(data: Data, asset: str, status: str, rule: str = "", most: int = 3) -> tuple[str, ...]:
     """Return keys of some rows with this status, such as `SalesOrderID=43659`; only rows that broke `rule`, if given.
 
     Personal data is left out of the keys.
     """
-    rows = connection.execute(
+    rows = data.execute(
         "select row_key from ops.quarantined_row where asset = %(asset)s and status = %(status)s"
         f" and (%(rule)s = '' or rule = %(rule)s) order by row_key limit {int(most)}",
         {"asset": asset, "status": status, "rule": rule},
@@ -107,26 +107,26 @@ def example_keys(connection: Connection, asset: str, status: str, rule: str = ""
     return tuple(", ".join(f"{name}={value}" for name, value in key.items()) for key in keys)
 
 
-def publish(connection: Connection, asset: str) -> tuple[int, int]:
+def publish(data: Data, asset: str) -> tuple[int, int]:
     """Open the staged rows of a table that is published, and close the repaired and vanished ones.
 
     Returns the number of rows newly set aside, and the number of rows closed.
     """
-    closed = connection.execute(
+    closed = data.execute(
         "update ops.quarantined_row as q set status = next_status, next_status = null"
         f" where q.asset = %s and q.status = 'open' and q.next_status is not null and not {_SEEN_AGAIN}",
         (asset,),
     ).rowcount
-    connection.execute(
+    data.execute(
         "update ops.quarantined_row as s set first_seen = q.first_seen from ops.quarantined_row as q"
         " where s.asset = %s and s.status = 'staged' and q.asset = s.asset and q.status = 'open'"
         " and q.row_key = s.row_key",
         (asset,),
     )
-    again = connection.execute(
+    again = data.execute(
         f"delete from ops.quarantined_row as q where q.asset = %s and q.status = 'open' and {_SEEN_AGAIN}", (asset,)
     ).rowcount
-    opened = connection.execute(
+    opened = data.execute(
         "update ops.quarantined_row set status = 'open', last_seen = current_timestamp"
         " where asset = %s and status = 'staged'",
         (asset,),
@@ -134,17 +134,15 @@ def publish(connection: Connection, asset: str) -> tuple[int, int]:
     return max(opened - again, 0), closed
 
 
-def block(connection: Connection, asset: str) -> None:
+def block(data: Data, asset: str) -> None:
     """Keep the staged rows of a blocked table for inspection, and leave its open rows open."""
-    connection.execute(
-        "update ops.quarantined_row set status = 'blocked' where asset = %s and status = 'staged'", (asset,)
-    )
-    connection.execute("update ops.quarantined_row set next_status = null where asset = %s", (asset,))
+    data.execute("update ops.quarantined_row set status = 'blocked' where asset = %s and status = 'staged'", (asset,))
+    data.execute("update ops.quarantined_row set next_status = null where asset = %s", (asset,))
 
 
-def open_rows(connection: Connection, asset: str, run_id: str = "") -> int:
+def open_rows(data: Data, asset: str, run_id: str = "") -> int:
     """Return the number of a published table's rows in quarantine; only of those that `run_id` saw, if given."""
-    row = connection.execute(
+    row = data.execute(
         "select count(*) from ops.quarantined_row where asset = %(asset)s and status = 'open'"
         " and (%(run)s = '' or run_id = %(run)s)",
         {"asset": asset, "run": run_id},

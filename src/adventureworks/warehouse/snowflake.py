@@ -1,14 +1,13 @@
 """Snowflake as the warehouse: the data is there, the platform's records (`ops`) in the PostgreSQL beside Airflow.
 
 Records are many small rows under locks, read at every poll; in Snowflake they would keep a warehouse running all day,
-and Snowflake has no row locks. So a session has two sides, and a statement goes to the side that has its tables. Rows
-in quarantine are data, because they are compared with staged rows. A commit reaches Snowflake first, then the records,
-which say what was done; `gate.publish` finds a run that died between the two commits, and repeats its work.
+and Snowflake has no row locks. So a session has two sides, see `session`. Rows in quarantine are data, because
+they are compared with staged rows. A commit reaches Snowflake first, then the records, which say what was done;
+`gate.publish` finds a run that died between the two commits, and repeats its work.
 """
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,10 +26,18 @@ from adventureworks.errors import ServiceUnavailable
 from adventureworks.postgres_sql import literal
 from adventureworks.settings import Settings
 from adventureworks.warehouse import use
+from adventureworks.warehouse.dialect import (
+    Parameters,
+    Schemas,
+    rewritten,
+    snowflake_name,
+    types_of,
+    with_named_parameters,
+)
 from adventureworks.warehouse.environments import SCHEMAS, environment_of, schema_of
-from adventureworks.warehouse.postgres import Append, PostgresWarehouse, WarehouseConnection, as_text
+from adventureworks.warehouse.postgres import Append, Records
+from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.snowflake_login import first_line, sign_in, task_context
-from adventureworks.warehouse.snowflake_sql import Parameters, Schemas, rewritten, types_of, with_named_parameters
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -42,16 +49,11 @@ ROWS_IN_A_STATEMENT = 100
 STAGE = "LOADS"
 """The stage, in the staging schema, through which rows are loaded."""
 
-_DATA = re.compile(
-    r"""(?<![\w."])"?(?:raw|marts|staging|quarantine)"?\.|(?<![\w."])"?ops"?\."?quarantined_row\b""", re.IGNORECASE
-)
-_RECORDS = re.compile(r"""(?<![\w."])"?ops"?\."?(?!quarantined_row\b)\w+""", re.IGNORECASE)
-
 
 class SnowflakeWarehouse:
     """A Snowflake database that holds the published tables, and a PostgreSQL database with the records of them."""
 
-    def __init__(self, settings: Settings, records: PostgresWarehouse) -> None:
+    def __init__(self, settings: Settings, records: Records) -> None:
         self._settings = settings
         self._records = records
         self._schemas = schemas_of(settings)
@@ -62,7 +64,7 @@ class SnowflakeWarehouse:
         with _lost_is_unavailable():
             connection = sign_in(self._settings, purpose)
             try:
-                connection.cursor().execute(f'use schema "{dict(self._schemas)[schema]}"')
+                connection.cursor().execute(f"use schema {snowflake_name(dict(self._schemas)[schema])}")
                 yield connection
             finally:
                 connection.close()
@@ -72,26 +74,25 @@ class SnowflakeWarehouse:
         return rewritten(query, self._schemas).sql
 
     @contextmanager
-    def connect(self, purpose: str = "adventureworks", *, counted: bool = True) -> Iterator[WarehouseConnection]:
+    def connect(self, purpose: str = "adventureworks", *, counted: bool = True) -> Iterator[Session]:
         """Open a session that commits when the block succeeds and rolls back when it raises.
 
         The session signs in to Snowflake only when a statement first touches data. The number of statements sent is
         recorded, unless `counted` is false because the records are read-only.
         Raises `ServiceUnavailable` if a server does not answer or the connection is lost.
         """
-        session = None
+        data = SnowflakeData(self._settings, purpose)
         try:
             with self._records.connect(purpose) as records:
-                session = Session(self._settings, records, purpose)
                 try:
                     with _lost_is_unavailable():
-                        yield cast(WarehouseConnection, session)
-                        session.commit_data()
+                        yield Session(data, records, commits_twice=True)
+                        data.commit()
                 finally:
-                    session.close()
+                    data.close()
         finally:
-            if counted and session and session.statements:
-                self._record_use(purpose, session.statements)
+            if counted and data.statements:
+                self._record_use(purpose, data.statements)
 
     def _record_use(self, purpose: str, statements: int) -> None:
         """Record how many statements a session sent, even if it failed."""
@@ -102,65 +103,56 @@ class SnowflakeWarehouse:
     @contextmanager
     def bulk_loader(self) -> Iterator[Append]:
         """Return a function that appends frames, batch by batch; each batch is committed."""
-        with self.connect("load") as connection:
+        with self.connect("load") as session:
 
             def append(schema: str, name: str, frame: pl.DataFrame) -> None:
                 if frame.height:
-                    connection.fill(schema, name, frame)
-                    connection.commit()
+                    session.data.fill(schema, name, frame)
+                    session.commit()
 
             yield append
 
 
-class Session:
-    """The two sides of a connection, with the parts of psycopg's interface that the platform uses."""
+class SnowflakeData:
+    """The side of a session with the data, in Snowflake. It signs in when the first statement is sent."""
 
-    commits_twice = True
-
-    def __init__(self, settings: Settings, records: WarehouseConnection, purpose: str) -> None:
+    def __init__(self, settings: Settings, purpose: str) -> None:
         self._settings = settings
-        self.records = records
-        """The side in PostgreSQL."""
         self.purpose = purpose
-        self._data: SnowflakeConnection | None = None
+        self._connection: SnowflakeConnection | None = None
         self._schemas = schemas_of(settings)
         self.statements = 0
         """The number of statements sent to Snowflake."""
         self.target = f"snowflake {settings.snowflake_connection} {settings.snowflake_database} {self._schemas}"
 
     def make_schemas(self, schemas: Iterable[str]) -> None:
-        """Create the schemas that are missing, including the one for the records beside Airflow, and the load stage."""
+        """Create the schemas that are missing, and the load stage."""
         real = dict(self._schemas)
-        self.records.make_schemas(["ops"])
         # Listed first: a role that may not create schemas may not even use "if not exists".
         existing = self._schema_names()
         for schema in schemas:
             if real[schema] not in existing:
-                self._send(f'create schema "{real[schema]}"')
-        self._send(f'create stage if not exists "{real["staging"]}".{STAGE}')
+                self._send(f"create schema {snowflake_name(real[schema])}")
+        self._send(f"create stage if not exists {self._table('staging', STAGE)}")
 
     def drop_schemas(self, schemas: Iterable[str]) -> None:
-        """Drop the schemas of an environment and everything in them, including the one for the records."""
+        """Drop the schemas of an environment and everything in them."""
         real = dict(self._schemas)
         # The schema that identifies an environment is created first and dropped last, so that an interrupted drop can
         # be repeated.
         for schema in reversed(tuple(schemas)):
-            self._send(f'drop schema if exists "{real[schema]}" cascade')
-        self.records.drop_schemas(["ops"])
+            self._send(f"drop schema if exists {snowflake_name(real[schema])} cascade")
 
     def environments(self) -> set[str]:
-        """Return the names of the environments that are in Snowflake or have records beside Airflow."""
+        """Return the names of the environments that have schemas in Snowflake."""
         first = self._settings.snowflake_raw_schema
-        ours = {environment_of(schema, first) for schema in self._schema_names()}
-        return (ours | self.records.environments()) - {""}
+        return {environment_of(schema, first) for schema in self._schema_names()} - {""}
 
     def _schema_names(self) -> set[str]:
         return {name for (name,) in self._send("select schema_name from information_schema.schemata").fetchall()}
 
     def columns_in(self, schema: str) -> dict[str, set[str]]:
         """Return the columns of each table and view in a schema, as the contracts spell them."""
-        if schema == "ops":
-            return self.records.columns_in(schema)
         real = dict(self._schemas)[schema]
         cursor = self._send(
             f"select table_name, column_name from information_schema.columns where table_schema = '{real}'"
@@ -177,25 +169,29 @@ class Session:
 
     def describe(self, schema: str, name: str, comment: str, columns: Mapping[str, str]) -> None:
         """Write the descriptions of a table and its columns to Snowflake, as comments."""
-        full = f'"{dict(self._schemas)[schema]}"."{name.upper()}"'
+        full = self._table(schema, name)
         self._send(f"comment on table {full} is {literal(comment)}")
         if columns:
-            texts = ", ".join(f'column "{column.upper()}" comment {literal(text)}' for column, text in columns.items())
+            texts = ", ".join(
+                f"column {snowflake_name(column)} comment {literal(text)}" for column, text in columns.items()
+            )
             self._send(f"alter table {full} modify {texts}")
 
-    def execute(self, query: Any, parameters: Parameters = None) -> Any:
-        """Run a statement where its tables are, and return a cursor with its rows."""
-        text = as_text(query)
-        if not touches_data(text):
-            return self.records.execute(text.encode(), parameters)
-        if text.startswith(("analyze ", "create index ")):
-            # Snowflake maintains statistics automatically, and has no indexes.
-            return self.records.execute("select 1 where false")
-        return self._run(text, parameters)
+    def execute(self, query: str, parameters: Parameters = None) -> SnowflakeRows:
+        """Run a statement and return its rows."""
+        text, values = with_named_parameters(query, parameters)
+        statement = rewritten(text, self._schemas, types_of(values))
+        cursor = self._send(statement.sql, values or None)
+        columns = statement.columns
+        if "*" in columns:
+            columns = tuple(column.name.lower() for column in cursor.description or ())
+        return SnowflakeRows(cursor, columns)
 
-    def cursor(self, name: str = "", row_factory: Any = None) -> Any:
-        """Return a cursor; with a `row_factory`, one on the records. `name` is ignored: all cursors read in parts."""
-        return self.records.cursor(row_factory=row_factory) if row_factory else Cursor(self)
+    def batches(self, query: str, most: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the rows of a SELECT in parts of at most `most` rows."""
+        rows = self.execute(query)
+        while part := rows.fetchmany(most):
+            yield part
 
     def executemany(self, query: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run an INSERT for each row, with many rows in a statement."""
@@ -207,13 +203,11 @@ class Session:
         for first in range(0, len(found), ROWS_IN_A_STATEMENT):
             part = [dict(zip(values, row, strict=True)) for row in found[first : first + ROWS_IN_A_STATEMENT]]
             self.statements += 1
-            self._data_cursor().executemany(statement.sql, part)
+            self._cursor().executemany(statement.sql, part)
 
     def frame(self, query: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
         """Return the rows of a SELECT, typed as on the PostgreSQL side: see `postgres.rows_of`."""
-        if not touches_data(query):
-            return self.records.frame(query, parameters)
-        cursor = self._run(query, parameters)
+        cursor = self.execute(query, parameters)
         schema = {name: _dtype(column) for name, column in zip(cursor.columns, cursor.description, strict=True)}
         return pl.DataFrame(cursor.fetchall(), schema=schema, orient="row")
 
@@ -221,76 +215,69 @@ class Session:
         self, schema: str, name: str, columns: Iterable[str], by_month_of: str = ""
     ) -> dict[str, list[int | str]]:
         """Return row count and digest of a table by month, as the PostgreSQL side does, but with Snowflake's hash."""
-        hashed = ", ".join(f'"{column.upper()}"' for column in columns)
-        part = (
-            f"coalesce(left(cast(cast(\"{by_month_of.upper()}\" as date) as varchar), 7), '')" if by_month_of else "''"
-        )
+        hashed = ", ".join(map(snowflake_name, columns))
+        month = f"left(cast(cast({snowflake_name(by_month_of)} as date) as varchar), 7)"
+        part = f"coalesce({month}, '')" if by_month_of else "''"
         rows = self._send(
             f"select {part}, count(*), cast(sum(cast(hash({hashed}) as number(38, 2))) as varchar)"
-            f' from "{dict(self._schemas)[schema]}"."{name.upper()}" group by 1'
+            f" from {self._table(schema, name)} group by 1"
         ).fetchall()
         return {found: [int(count), digest] for found, count, digest in rows}
 
     def fill(self, schema: str, name: str, frame: pl.DataFrame) -> None:
         """Append a frame to a table: upload it to the stage as Parquet, and copy it from there by column name."""
-        real = dict(self._schemas)
-        stage = f'"{real["staging"]}".{STAGE}'
+        stage = self._table("staging", STAGE)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"{uuid4().hex}.parquet")
             parquet.write_table(_for_copy_into(frame.rename(str.upper).to_arrow()), path)
             self._send(f"put 'file://{path}' @{stage} auto_compress = false")
         self._send(
-            f'copy into "{real[schema]}"."{name.upper()}" from @{stage}/{path.name}'
+            f"copy into {self._table(schema, name)} from @{stage}/{path.name}"
             " file_format = (type = parquet use_logical_type = true) match_by_column_name = case_insensitive"
             " purge = true"
         )
 
-    def commit(self) -> None:
-        """Commit both sides: first the data, then the records."""
-        self.commit_data()
-        self.records.commit()
+    def update_statistics(self, schema: str, name: str) -> None:
+        """Do nothing: Snowflake maintains statistics automatically."""
 
-    def commit_data(self) -> None:
-        """Commit the data, which is the first half of a commit."""
-        if self._data is not None:
-            self._data.commit()
+    def add_index(self, schema: str, name: str, columns: Sequence[str]) -> None:
+        """Do nothing: Snowflake has no indexes."""
+
+    def commit(self) -> None:
+        """Commit the statements since the last commit."""
+        if self._connection is not None:
+            self._connection.commit()
 
     def rollback(self) -> None:
         """Roll back everything since the last commit, except that created tables and views stay."""
-        if self._data is not None:
-            self._data.rollback()
-        self.records.rollback()
+        if self._connection is not None:
+            self._connection.rollback()
 
     def close(self) -> None:
         """End the session with Snowflake; uncommitted changes are rolled back."""
-        if self._data is not None:
-            self._data.close()
-            self._data = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
-    def _data_cursor(self) -> SnowflakeCursor:
+    def _table(self, schema: str, name: str) -> str:
+        """Return the full name in Snowflake of a table or a stage."""
+        return f"{snowflake_name(dict(self._schemas)[schema])}.{snowflake_name(name)}"
+
+    def _cursor(self) -> SnowflakeCursor:
         """Return a Snowflake cursor; sign in first if necessary."""
-        if self._data is None:
-            self._data = sign_in(self._settings, self.purpose)
-        return self._data.cursor()
-
-    def _run(self, query: str, parameters: Parameters) -> Rows:
-        text, values = with_named_parameters(query, parameters)
-        statement = rewritten(text, self._schemas, types_of(values))
-        cursor = self._send(statement.sql, values or None)
-        columns = statement.columns
-        if "*" in columns:
-            columns = tuple(column.name.lower() for column in cursor.description or ())
-        return Rows(cursor, columns)
+        if self._connection is None:
+            self._connection = sign_in(self._settings, self.purpose)
+        return self._connection.cursor()
 
     def _send(self, statement: str, values: dict[str, Any] | None = None) -> SnowflakeCursor:
         """Send a statement that is already in Snowflake's dialect."""
-        cursor = self._data_cursor()
+        cursor = self._cursor()
         self.statements += 1
         cursor.execute(statement, values)
         return cursor
 
 
-class Rows:
+class SnowflakeRows:
     """The result of a statement in Snowflake."""
 
     def __init__(self, cursor: SnowflakeCursor, columns: tuple[str, ...]) -> None:
@@ -324,42 +311,10 @@ class Rows:
         return iter(self.fetchall())
 
 
-class Cursor:
-    """A cursor on the side that has the tables of its statement."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._rows: Any = None
-
-    def __enter__(self) -> Cursor:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._rows = None
-
-    def execute(self, query: Any, parameters: Parameters = None) -> Any:
-        """Run a statement where its tables are."""
-        self._rows = self._session.execute(query, parameters)
-        return self._rows
-
-    def fetchmany(self, size: int) -> Any:
-        """Return the next rows, at most `size`."""
-        return self._rows.fetchmany(size)
-
-
 def _for_copy_into(rows: pa.Table) -> pa.Table:
     """Return the rows with times in microseconds and no unsigned numbers, as COPY INTO requires."""
     kinds = {pa.time64("ns"): pa.time64("us"), pa.uint8(): pa.int16()}
     return rows.cast(pa.schema([field.with_type(kinds.get(field.type, field.type)) for field in rows.schema]))
-
-
-def touches_data(statement: str) -> bool:
-    """Return whether a statement is for Snowflake. Raises `ValueError` if it names tables of both sides."""
-    of_data = _DATA.search(statement)
-    of_records = _RECORDS.search(statement)
-    if of_data and of_records:
-        raise ValueError(f"A statement names both {of_data[0]} and {of_records[0]}, which are in two databases")
-    return bool(of_data)
 
 
 def schemas_of(settings: Settings) -> Schemas:

@@ -20,7 +20,8 @@ from adventureworks.errors import ServiceUnavailable
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse import quarantine
 from adventureworks.warehouse.layout import show_published
-from adventureworks.warehouse.postgres import Connection, column_type
+from adventureworks.warehouse.postgres import column_type
+from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import equal, in_order, names, same, table
 
 SAME = "__same"
@@ -48,26 +49,26 @@ def key_columns(entry: SourceTable) -> tuple[Column, ...]:
     return tuple(column for column in columns_of(entry) if column.name in key)
 
 
-def start(connection: Connection, entry: SourceTable) -> None:
+def start(data: Data, entry: SourceTable) -> None:
     """Create empty staging tables for one table, dropping those of an earlier run."""
-    show_published(connection, entry)
+    show_published(data, entry)
     columns = columns_of(entry)
     modified = Column("__modified", next(c.dtype for c in columns if c.name == entry.modified), True)
-    _recreate(connection, rows_table(entry.asset), columns, f"{quoted(SAME)} boolean not null")
-    _recreate(connection, keys_table(entry.asset), (*key_columns(entry), modified))
-    _recreate(connection, gone_table(entry.asset), key_columns(entry))
+    _recreate(data, rows_table(entry.asset), columns, f"{quoted(SAME)} boolean not null")
+    _recreate(data, keys_table(entry.asset), (*key_columns(entry), modified))
+    _recreate(data, gone_table(entry.asset), key_columns(entry))
 
 
-def _recreate(connection: Connection, name: str, columns: tuple[Column, ...], extra: str = "") -> None:
+def _recreate(data: Data, name: str, columns: tuple[Column, ...], extra: str = "") -> None:
     # Unlogged, which halves the writes. A crash empties these tables, which `candidate` detects.
     definitions = [f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns]
-    connection.execute(f"drop table if exists {table('staging', name)} cascade")
-    connection.execute(
+    data.execute(f"drop table if exists {table('staging', name)} cascade")
+    data.execute(
         f"create unlogged table {table('staging', name)} ({', '.join([*definitions, extra] if extra else definitions)})"
     )
 
 
-def keys_to_read(connection: Connection, entry: SourceTable, before: str, most: int) -> pa.Table | None:
+def keys_to_read(data: Data, entry: SourceTable, before: str, most: int) -> pa.Table | None:
     """Return the keys of rows modified before `before` that are new, in quarantine, or dated unlike the published row.
 
     Rows modified from `before` on, and rows without a date, are read in any case. None if there are more than `most`
@@ -75,7 +76,7 @@ def keys_to_read(connection: Connection, entry: SourceTable, before: str, most: 
     """
     key = key_of(entry)
     keys, published = table("staging", keys_table(entry.asset)), table("raw", entry.asset)
-    rows = connection.execute(
+    rows = data.execute(
         f"select {names(key, 'k')} from {keys} as k left join {published} as p on {equal(key, 'k', 'p')}"
         f" left join {quarantine.keys(entry, 'open')} as q on {quarantine.matches_key(entry, 'q', 'k')}"
         f' where (p.{quoted(key[0])} is null or p.{quoted(entry.modified)} is distinct from k."__modified"'
@@ -88,15 +89,15 @@ def keys_to_read(connection: Connection, entry: SourceTable, before: str, most: 
     return pa.table({name: [row[place] for row in rows] for place, name in enumerate(key)})
 
 
-def require_rows(connection: Connection, staged: Mapping[str, int]) -> None:
+def require_rows(data: Data, staged: Mapping[str, int]) -> None:
     """Raise `ServiceUnavailable` unless each of these staging tables has this many rows: a crash empties them."""
     for name, rows in staged.items():
-        found = connection.execute(f"select count(*) from {table('staging', name)}").fetchone()
+        found = data.execute(f"select count(*) from {table('staging', name)}").fetchone()
         if found is None or found[0] != rows:
             raise ServiceUnavailable(f"Rows staged in {name} were lost: the warehouse was restarted.", "Try again.")
 
 
-def settle(connection: Connection, entry: SourceTable, *, whole: bool, find_gone: bool) -> None:
+def settle(data: Data, entry: SourceTable, *, whole: bool, find_gone: bool) -> None:
     """Mark the staged rows that equal the published ones, and find the keys that vanished.
 
     `whole`: the staged rows and those set aside are all rows of the source; otherwise `T__keys` lists its keys.
@@ -104,8 +105,8 @@ def settle(connection: Connection, entry: SourceTable, *, whole: bool, find_gone
     key = key_of(entry)
     columns = [column.name for column in columns_of(entry)]
     rows, published = table("staging", rows_table(entry.asset)), table("raw", entry.asset)
-    connection.execute(f"analyze {rows}")
-    connection.execute(
+    data.update_statistics("staging", rows_table(entry.asset))
+    data.execute(
         f"update {rows} as r set {quoted(SAME)} = true from {published} as p"
         f" where {equal(key, 'r', 'p')} and {same([c for c in columns if c not in key], 'r', 'p')}"
     )
@@ -113,7 +114,7 @@ def settle(connection: Connection, entry: SourceTable, *, whole: bool, find_gone
         return
     present = rows if whole else table("staging", keys_table(entry.asset))
     # A row that was set aside still exists, so its last good version must not be deleted.
-    connection.execute(
+    data.execute(
         f"insert into {table('staging', gone_table(entry.asset))} ({names(key)}) select {names(key, 'p')}"
         f" from {published} as p where not exists (select 1 from {present} as s where {equal(key, 's', 'p')})"
         f" and not exists (select 1 from {quarantine.keys(entry, 'staged')} as q"
@@ -121,12 +122,12 @@ def settle(connection: Connection, entry: SourceTable, *, whole: bool, find_gone
     )
 
 
-def show_candidate(connection: Connection, entry: SourceTable) -> None:
+def show_candidate(data: Data, entry: SourceTable) -> None:
     """Point the candidate view at the table with the staged change applied."""
     key = key_of(entry)
     columns = [column.name for column in columns_of(entry)]
     rows, gone = table("staging", rows_table(entry.asset)), table("staging", gone_table(entry.asset))
-    connection.execute(
+    data.execute(
         f"create or replace view {table('staging', entry.asset)} as"
         f" select {names(columns, 'p')} from {table('raw', entry.asset)} as p"
         f" where not exists (select 1 from {rows} as r where {equal(key, 'r', 'p')})"
@@ -135,25 +136,25 @@ def show_candidate(connection: Connection, entry: SourceTable) -> None:
     )
 
 
-def share_set_aside(connection: Connection, entry: SourceTable) -> tuple[int, int]:
+def share_set_aside(data: Data, entry: SourceTable) -> tuple[int, int]:
     """Return how many rows of a staged table are set aside, and the number of rows of which they are a share.
 
     That number counts the rows that were read or, if only changed rows were read, all keys at the source.
     """
-    keys = _count(connection, keys_table(entry.asset))
+    keys = _count(data, keys_table(entry.asset))
     if keys:
-        bad = quarantine.expected(connection, entry.asset)
+        bad = quarantine.expected(data, entry.asset)
         return bad, max(keys, bad)
-    bad = quarantine.staged(connection, entry.asset)
-    return bad, _count(connection, rows_table(entry.asset)) + bad
+    bad = quarantine.staged(data, entry.asset)
+    return bad, _count(data, rows_table(entry.asset)) + bad
 
 
-def _count(connection: Connection, name: str) -> int:
-    row = connection.execute(f"select count(*) from {table('staging', name)}").fetchone()
+def _count(data: Data, name: str) -> int:
+    row = data.execute(f"select count(*) from {table('staging', name)}").fetchone()
     return int(row[0]) if row else 0
 
 
-def set_aside_duplicates(connection: Connection, entry: SourceTable, run_id: str) -> None:
+def set_aside_duplicates(data: Data, entry: SourceTable, run_id: str) -> None:
     """Move staged rows with a duplicated key into quarantine, because there is no telling which of them is right.
 
     Rows already set aside for another reason count too. Text is compared as in the AdventureWorks database, which
@@ -166,13 +167,13 @@ def set_aside_duplicates(connection: Connection, entry: SourceTable, run_id: str
     twice = f"select {names(key, 'f')} from (select {folded} from {rows} as x) as f group by {names(key, 'f')}"
     same_key = " and ".join(f"t.{quoted(column.name)} = {_folded(column, 'r')}" for column in key_columns(entry))
     condition = f"exists (select 1 from ({twice} having count(*) > 1) as t where {same_key})"
-    set_aside(connection, entry, condition, "key_is_unique", message, run_id)
-    if quarantine.staged(connection, entry.asset):
+    set_aside(data, entry, condition, "key_is_unique", message, run_id)
+    if quarantine.staged(data, entry.asset):
         same_key = " and ".join(
             f"lower(rtrim(q.{quoted(name)})) = lower(rtrim(r.{quoted(name)}::varchar))" for name in key
         )
         contested = f"exists (select 1 from {quarantine.keys(entry, 'staged')} as q where {same_key})"
-        set_aside(connection, entry, contested, "key_is_unique", message, run_id)
+        set_aside(data, entry, contested, "key_is_unique", message, run_id)
 
 
 def _folded(column: Column, alias: str) -> str:
@@ -181,28 +182,28 @@ def _folded(column: Column, alias: str) -> str:
     return f"lower(rtrim({name}))" if column.dtype == pl.String else name
 
 
-def set_aside_modified_later(connection: Connection, entry: SourceTable, latest: datetime | None, run_id: str) -> int:
+def set_aside_modified_later(data: Data, entry: SourceTable, latest: datetime | None, run_id: str) -> int:
     """Move staged rows modified after `latest` into quarantine; return how many."""
     if latest is None:
         return 0
     condition = f"r.{quoted(entry.modified)} > timestamp '{latest.isoformat(sep=' ')}'"
     message = f"{entry.modified} is at most one day after the row was read"
-    return set_aside(connection, entry, condition, "is_modified_by_tomorrow", message, run_id)
+    return set_aside(data, entry, condition, "is_modified_by_tomorrow", message, run_id)
 
 
-def set_aside(connection: Connection, entry: SourceTable, condition: str, rule: str, message: str, run_id: str) -> int:
+def set_aside(data: Data, entry: SourceTable, condition: str, rule: str, message: str, run_id: str) -> int:
     """Move the staged rows (alias `r`) that meet a condition into quarantine; return how many."""
     key = key_of(entry)
     columns = [column.name for column in columns_of(entry)]
     rows = table("staging", rows_table(entry.asset))
-    moved = connection.execute(
+    moved = data.execute(
         "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
         f" select %s, {_key_as_json(key)}, %s, %s, {_as_json(columns)}, %s, 'staged' from {rows} as r"
         f" where {condition}",
         (entry.asset, rule, message, run_id),
     ).rowcount
     if moved:
-        connection.execute(f"delete from {rows} as r where {condition}")
+        data.execute(f"delete from {rows} as r where {condition}")
     return moved
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import psycopg
-
 from adventureworks.catalog import MARTS, SOURCE_TABLES, upstream_tables
 from adventureworks.due import Behind
+from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 
 
 @dataclass(frozen=True)
@@ -41,18 +40,17 @@ class AssetState:
     """Why it is blocked; otherwise the rules that failed in its last check, with the number of rows."""
 
 
-def is_laid_out(connection: psycopg.Connection) -> bool:
+def is_laid_out(records: WarehouseConnection) -> bool:
     """Return whether the platform's tables exist in this warehouse."""
-    row = connection.execute("select to_regclass('ops.publication') is not null").fetchone()
-    return bool(row and row[0])
+    return records.has_table("ops", "publication")
 
 
-def asset_states(connection: psycopg.Connection, behind: Mapping[str, Behind]) -> list[AssetState]:
+def asset_states(records: Connection, behind: Mapping[str, Behind]) -> list[AssetState]:
     """Return the state of every table and mart, in the catalogue's order. `behind`: stale marts, from `due`."""
-    published = _newest_publications(connection)
-    marks = dict(_pairs(connection, "select asset, newest_change from ops.watermark"))
-    blocked = blocked_since(connection)
-    broken = {**_broken_rules(connection), **_blocking_rules(connection)}
+    published = _newest_publications(records)
+    marks = dict(_pairs(records, "select asset, newest_change from ops.watermark"))
+    blocked = blocked_since(records)
+    broken = {**_broken_rules(records), **_blocking_rules(records)}
     states = []
     for asset in (*SOURCE_TABLES, *MARTS):
         version, at, rows, set_aside, verdict = published.get(asset, (None, None, None, 0, "never published"))
@@ -97,9 +95,9 @@ def summary_of_marts(states: list[AssetState]) -> str:
     )
 
 
-def blocked_since(connection: psycopg.Connection) -> dict[str, datetime]:
+def blocked_since(records: Connection) -> dict[str, datetime]:
     """Return the assets whose newest data was refused, and since when; readers still see the previous version."""
-    rows = connection.execute(
+    rows = records.execute(
         """
         select asset, min(since) from (
             select w.asset, coalesce(
@@ -118,8 +116,8 @@ def blocked_since(connection: psycopg.Connection) -> dict[str, datetime]:
     return dict(rows.fetchall())
 
 
-def _newest_publications(connection: psycopg.Connection) -> dict[str, tuple[int, datetime, int, int, str]]:
-    rows = connection.execute(
+def _newest_publications(records: Connection) -> dict[str, tuple[int, datetime, int, int, str]]:
+    rows = records.execute(
         """
         select distinct on (asset) asset, version, published_at, rows, set_aside, verdict
         from ops.publication order by asset, version desc
@@ -128,9 +126,9 @@ def _newest_publications(connection: psycopg.Connection) -> dict[str, tuple[int,
     return {asset: (version, at, count, set_aside, verdict) for asset, version, at, count, set_aside, verdict in rows}
 
 
-def _broken_rules(connection: psycopg.Connection) -> dict[str, tuple[str, ...]]:
+def _broken_rules(records: Connection) -> dict[str, tuple[str, ...]]:
     """Return the rules that failed in the last run that checked each asset."""
-    rows = connection.execute(
+    rows = records.execute(
         """
         select c.asset, c.rule, c.outcome, c.failed, c.message
         from unnest(%s::varchar[]) as known (asset)
@@ -151,9 +149,9 @@ def _broken_rules(connection: psycopg.Connection) -> dict[str, tuple[str, ...]]:
     return broken
 
 
-def _blocking_rules(connection: psycopg.Connection) -> dict[str, tuple[str, ...]]:
+def _blocking_rules(records: Connection) -> dict[str, tuple[str, ...]]:
     """Return why the last run could not publish a table."""
-    rows = connection.execute(
+    rows = records.execute(
         """
         select asset, blocked_rule, blocked_cause from (
             select distinct on (asset) asset, status, blocked_rule, blocked_cause
@@ -164,5 +162,5 @@ def _blocking_rules(connection: psycopg.Connection) -> dict[str, tuple[str, ...]
     return {asset: (f"{rule}: {cause}",) for asset, rule, cause in rows}
 
 
-def _pairs(connection: psycopg.Connection, query: str) -> list[tuple[str, Any]]:
-    return [(row[0], row[1]) for row in connection.execute(query.encode())]
+def _pairs(records: Connection, query: str) -> list[tuple[str, Any]]:
+    return [(row[0], row[1]) for row in records.execute(query.encode())]

@@ -12,23 +12,23 @@ Connection = psycopg.Connection[Any]
 DAY = timedelta(days=1)
 
 
-def record(connection: Connection, purpose: str, statements: int, task: Mapping[str, str]) -> None:
+def record(records: Connection, purpose: str, statements: int, task: Mapping[str, str]) -> None:
     """Record how many statements a session sent; `task` has its `dag`, `task` and `run`, or is empty outside a task."""
     run = f"{task['dag']}/{task['run']}" if {"dag", "run"} <= task.keys() else ""
-    connection.execute(
+    records.execute(
         "insert into ops.warehouse_use (run_id, task, purpose, statements) values (%s, %s, %s, %s)",
         (run, task.get("task", ""), purpose, statements),
     )
 
 
-def clear(connection: Connection, before: datetime) -> None:
+def clear(records: Connection, before: datetime) -> None:
     """Delete the records from before a moment."""
-    connection.execute("delete from ops.warehouse_use where noted < %s", (before,))
+    records.execute("delete from ops.warehouse_use where noted < %s", (before,))
 
 
-def statements_by_dag(connection: Connection, now: datetime) -> dict[str, int]:
+def statements_by_dag(records: Connection, now: datetime) -> dict[str, int]:
     """Return the number of statements of the last 24 hours by DAG; '' for manual work and the watch."""
-    rows = connection.execute(
+    rows = records.execute(
         "select split_part(run_id, '/', 1), sum(statements) from ops.warehouse_use where noted > %s"
         " group by 1 order by 1",
         (now - DAY,),

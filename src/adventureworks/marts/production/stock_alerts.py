@@ -13,7 +13,7 @@ from decimal import Decimal
 from adventureworks.messaging.notices import Digest, Listing
 from adventureworks.messaging.stock_wording import COLUMNS, KIND, RECOVERED, WORSE, subject
 from adventureworks.texts import language
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import table
 
 _SEVERITY = {"ok": 0, "low": 1, "reorder": 2, "out": 3}
@@ -46,9 +46,9 @@ class _Change:
         return f"{self.product} ({self.product_id})"
 
 
-def digest_of(connection: Connection) -> Digest | None:
+def digest_of(data: Data) -> Digest | None:
     """Return the digest of what the staged version changes; None if there is nothing to report."""
-    changes = _changes(connection)
+    changes = _changes(data)
     worse = sorted((c for c in changes if c.severity > c.severity_before), key=_urgency)
     recovered = sorted((c for c in changes if c.state == "ok" and c.severity_before > 0), key=lambda c: c.product_id)
     found = (
@@ -59,7 +59,7 @@ def digest_of(connection: Connection) -> Digest | None:
     return Digest(KIND, subject(listings, language("en")), listings, _NEXT_STEP) if listings else None
 
 
-def _changes(connection: Connection) -> list[_Change]:
+def _changes(data: Data) -> list[_Change]:
     """Return the products whose state changes. Going back to an earlier business date does not count as a change."""
     query = (
         "select now.product_id, now.product, now.state, before.state as before, now.on_hand, now.reorder_point,"
@@ -67,7 +67,7 @@ def _changes(connection: Connection) -> list[_Change]:
         f" left join {table('marts', 'inventory_status')} as before on before.product_id = now.product_id"
         " where now.state is distinct from before.state and (before.as_of is null or now.as_of >= before.as_of)"
     )
-    return [_Change(*row) for row in connection.execute(query.encode()).fetchall()]
+    return [_Change(*row) for row in data.execute(query.encode()).fetchall()]
 
 
 def _urgency(change: _Change) -> tuple[int, Decimal, int]:

@@ -13,7 +13,7 @@ from adventureworks.errors import PlatformError
 from adventureworks.messaging import RenderedMessage
 from adventureworks.messaging.bulletin import Bulletin, render
 from adventureworks.texts import Language
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Session
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Digest:
     mart: str
     module: str
 
-    def bulletin(self, connection: Connection, language: Language) -> Bulletin | None:
+    def bulletin(self, session: Session, language: Language) -> Bulletin | None:
         """Return its current content, or None if there is nothing to report."""
-        found: Bulletin | None = import_module(self.module).bulletin(connection, language)
+        found: Bulletin | None = import_module(self.module).bulletin(session, language)
         return found
 
-    def message(self, connection: Connection, language: Language, ui_url: str = "") -> RenderedMessage | None:
+    def message(self, session: Session, language: Language, ui_url: str = "") -> RenderedMessage | None:
         """Return its current content as a rendered message, or None if there is nothing to report."""
-        found = self.bulletin(connection, language)
+        found = self.bulletin(session, language)
         return render(found, language, ui_url) if found else None
 
 

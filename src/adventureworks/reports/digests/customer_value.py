@@ -7,7 +7,7 @@ from decimal import Decimal
 from adventureworks.charts.monthly import bars
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Session
 
 MAX_CUSTOMERS = 10
 
@@ -28,23 +28,23 @@ _AT_RISK = """
 """
 
 
-def bulletin(connection: Connection, language: Language) -> Bulletin | None:
+def bulletin(session: Session, language: Language) -> Bulletin | None:
     """Return the digest, or None if there are no customers."""
     text = language.text
-    segments = connection.execute(_SEGMENTS).fetchall()
+    segments = session.data.execute(_SEGMENTS).fetchall()
     if not segments:
         return None
     channels = {"online": text("Online"), "reseller": text("Resellers")}
-    as_of = connection.execute("select max(as_of) from marts.customer_value").fetchone()
+    as_of = session.data.execute("select max(as_of) from marts.customer_value").fetchone()
     figures = [
         Figure(
             channels[channel],
             language.short_money(value),
             text("expected from {count} customers in 52 weeks", count=language.number(count)),
         )
-        for channel, count, value in connection.execute(_CHANNELS).fetchall()
+        for channel, count, value in session.data.execute(_CHANNELS).fetchall()
     ]
-    for channel, churned, counted, at_risk in connection.execute(_CHURN).fetchall():
+    for channel, churned, counted, at_risk in session.data.execute(_CHURN).fetchall():
         figures.append(
             Figure(
                 text("Churn, {channel}", channel=channels[channel].lower()),
@@ -76,7 +76,7 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
                 (text("Customer"), text("Channel"), text("Expected in 52 weeks"), text("Days since last order")),
                 tuple(
                     (str(customer), channels[channel], language.money(value), language.number(silent))
-                    for customer, channel, value, silent in connection.execute(_AT_RISK, (MAX_CUSTOMERS,)).fetchall()
+                    for customer, channel, value, silent in session.data.execute(_AT_RISK, (MAX_CUSTOMERS,)).fetchall()
                 ),
                 text_columns=2,
             ),

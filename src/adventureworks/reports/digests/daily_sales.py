@@ -10,7 +10,7 @@ from typing import Any
 from adventureworks.charts.mails import daily_revenue
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Session
 
 WEEKS = 4
 CHART_DAYS = 56
@@ -38,17 +38,17 @@ _PRODUCTS = """
 """
 
 
-def bulletin(connection: Connection, language: Language) -> Bulletin | None:
+def bulletin(session: Session, language: Language) -> Bulletin | None:
     """Return the digest of the latest day with orders, or None if there are no orders."""
-    row = connection.execute("select max(order_date) from marts.daily_sales").fetchone()
+    row = session.data.execute("select max(order_date) from marts.daily_sales").fetchone()
     if row is None or row[0] is None:
         return None
     day: date = row[0]
     text = language.text
     values = {"day": day, "since": day - timedelta(days=CHART_DAYS - 1), "most": MAX_PRODUCTS, **_to_date(day)}
-    days = connection.execute(_DAYS, values).fetchall()
-    to_date, before = connection.execute(_TO_DATE, values).fetchone() or (Decimal(0), Decimal(0))
-    withheld = connection.execute("select count(*) from staging.withheld_order").fetchone()
+    days = session.data.execute(_DAYS, values).fetchall()
+    to_date, before = session.data.execute(_TO_DATE, values).fetchone() or (Decimal(0), Decimal(0))
+    withheld = session.data.execute("select count(*) from staging.withheld_order").fetchone()
     figures = [_figure(days, day, channel, language) for channel in ("online", "reseller")]
     change = language.change(to_date / before - 1 if before else None)
     figures.append(
@@ -72,12 +72,12 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
             Listing(
                 text("Territories"),
                 (text("Territory"), text("Orders"), text("Revenue")),
-                tuple(_rows(connection.execute(_TERRITORIES, values).fetchall(), language)),
+                tuple(_rows(session.data.execute(_TERRITORIES, values).fetchall(), language)),
             ),
             Listing(
                 text("Best-selling products"),
                 (text("Product"), text("Units"), text("Revenue")),
-                tuple(_rows(connection.execute(_PRODUCTS, values).fetchall(), language)),
+                tuple(_rows(session.data.execute(_PRODUCTS, values).fetchall(), language)),
             ),
         ),
         notes=tuple(notes),

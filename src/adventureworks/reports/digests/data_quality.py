@@ -6,7 +6,7 @@ from adventureworks.incidents import open_incidents
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
 from adventureworks.texts.terms import dimension_name
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Session
 
 MAX_RULES, MAX_OTHERS = 50, 25
 """Rows shown, the worst first: mail clients truncate mails above about 100 kB."""
@@ -26,16 +26,16 @@ _WAITING = """
 """
 
 
-def bulletin(connection: Connection, language: Language) -> Bulletin | None:
+def bulletin(session: Session, language: Language) -> Bulletin | None:
     """Return the digest of the latest run, or None before the first one."""
     text = language.text
-    scores = connection.execute(_SCORES).fetchall()
+    scores = session.data.execute(_SCORES).fetchall()
     if not scores:
         return None
-    failing = connection.execute(_FAILING).fetchall()
-    waiting = connection.execute(_WAITING).fetchall()
-    incidents = open_incidents(connection)
-    as_of = connection.execute(f"select max(as_of) from marts.data_quality where {_NEWEST}").fetchone()
+    failing = session.data.execute(_FAILING).fetchall()
+    waiting = session.data.execute(_WAITING).fetchall()
+    incidents = open_incidents(session.records)
+    as_of = session.data.execute(f"select max(as_of) from marts.data_quality where {_NEWEST}").fetchone()
     worse = [row for row in failing if row[4] is not None and row[4] < 0]
     listings = [
         Listing(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Session
 
 MAX_ROWS = 80
 """Mail clients truncate mails above about 100 kB."""
@@ -17,15 +17,15 @@ _LOW = """
 """
 
 
-def bulletin(connection: Connection, language: Language) -> Bulletin | None:
+def bulletin(session: Session, language: Language) -> Bulletin | None:
     """Return the digest, or None if all products are well stocked."""
     text = language.text
-    counts: dict[str, int] = dict(connection.execute(_STATES).fetchall())
+    counts: dict[str, int] = dict(session.data.execute(_STATES).fetchall())
     names = {"out": text("Out of stock"), "reorder": text("To reorder"), "low": text("Below safety stock")}
-    rows = connection.execute(_LOW).fetchall()
+    rows = session.data.execute(_LOW).fetchall()
     if not rows:
         return None
-    as_of = connection.execute("select max(as_of) from marts.inventory_status").fetchone()
+    as_of = session.data.execute("select max(as_of) from marts.inventory_status").fetchone()
     return Bulletin(
         title=text("Stock on {day}", day=language.day(as_of[0] if as_of else None)),
         about=text("Products that need attention: {count}.", count=language.number(len(rows))),

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from adventureworks.errors import PlatformError
 
 if TYPE_CHECKING:
-    from adventureworks.warehouse.postgres import Connection
+    from adventureworks.warehouse.postgres import WarehouseConnection
 
 TABLE = "migration"
 """Holds the revision of the `ops` schema, in that schema."""
 
 
-def migrate(connection: Connection, to: str = "") -> str:
+def migrate(records: WarehouseConnection, to: str = "") -> str:
     """Bring the `ops` schema to a revision, by default the newest, and return it. The caller holds the layout lock.
 
     Raises `PlatformError` if this version of the platform does not know the revision, or the one that is in place.
@@ -34,7 +34,7 @@ def migrate(connection: Connection, to: str = "") -> str:
     # In a configuration file, % would begin a reference to another option.
     config.set_main_option("script_location", str(resources.files(__package__)).replace("%", "%%"))
     known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
-    current, wanted = _revision(connection), to or known[0]
+    current, wanted = _revision(records), to or known[0]
     if current is not None and current not in known:
         raise PlatformError(
             f"The warehouse was last used by a newer version of the platform: its records have revision {current},"
@@ -48,14 +48,13 @@ def migrate(connection: Connection, to: str = "") -> str:
     elif current != wanted:
         command.downgrade(config, f"{current}:{wanted}", sql=True)
     if statements.getvalue():
-        connection.execute(statements.getvalue().encode())
+        records.execute(statements.getvalue().encode())
     return wanted
 
 
-def _revision(connection: Connection) -> str | None:
+def _revision(records: WarehouseConnection) -> str | None:
     """Return the revision in place; None if there is no schema yet, or one from before the migrations."""
-    found = connection.execute(f"select to_regclass('ops.{TABLE}') is not null".encode()).fetchone()
-    if found is None or not found[0]:
+    if not records.has_table("ops", TABLE):
         return None
-    row = connection.execute(f"select version_num from ops.{TABLE}".encode()).fetchone()
+    row = records.execute(f"select version_num from ops.{TABLE}".encode()).fetchone()
     return row[0] if row else None

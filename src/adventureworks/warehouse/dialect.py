@@ -1,21 +1,29 @@
-"""The platform's SQL in Snowflake's dialect: it is written once, in PostgreSQL's, and rewritten before it is sent.
+"""Rewriting of SQL: for the schemas of an environment, and for Snowflake.
 
-Names become upper case, as Snowflake stores unquoted names; schemas become the configured ones; integers become NUMBERs
-of the same size; casts, JSON and intervals take Snowflake's form. Constructs that cannot be rewritten (row locks,
-`returning`, `on conflict`, arrays) are not used in statements that touch data.
+The platform's statements are written once, in PostgreSQL's dialect, for `raw`, `marts` and so on. In the environment
+`pr_42` they are sent to `pr_42_raw`, `pr_42_marts` and so on. For Snowflake, names become upper case, as Snowflake
+stores unquoted names; schemas become the configured ones; integers become NUMBERs of the same size; casts, JSON and
+intervals take Snowflake's form. Constructs that cannot be rewritten (row locks, `returning`, `on conflict`, arrays) are
+not used in statements on data.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.postgres import Postgres
+from sqlglot.tokens import TokenType
+
+from adventureworks.postgres_sql import quoted
+from adventureworks.warehouse.environments import SCHEMAS, schema_of
 
 Parameters = Sequence[Any] | Mapping[str, Any] | None
 Schemas = tuple[tuple[str, str], ...]
@@ -30,6 +38,93 @@ _DIGITS = {exp.DataType.Type.SMALLINT: 5, exp.DataType.Type.INT: 10, exp.DataTyp
 _BOUND_AS = {date: "DATE", datetime: "TIMESTAMP_NTZ"}
 _UNSCALED = "NUMBER(38, 12)"
 """The type of a decimal without a scale: Snowflake would give it no decimal places."""
+
+_Place = tuple[int, int]
+"""The first and the last character of a schema's name in a statement."""
+
+
+class _Tokenizer(Postgres.Tokenizer):
+    # Otherwise the rest of a command such as VACUUM would be a single token.
+    COMMANDS: ClassVar[set[TokenType]] = set()
+
+
+@lru_cache(maxsize=4096)
+def in_environment(statement: str, environment: str) -> str:
+    """Return one of the platform's own statements with the schemas of an environment.
+
+    String literals and comments are left unchanged.
+    """
+    return _renamed(statement, _schema_names(statement), environment) if environment else statement
+
+
+def _schema_names(statement: str) -> Iterator[_Place]:
+    """Yield the places of the schemas in a statement: names of one that a dot follows and none precedes."""
+    tokens = _Tokenizer().tokenize(statement)
+    before = None
+    for token, after in pairwise(tokens):
+        # As written, a string literal begins with a quote and is not the name of a schema.
+        is_quoted = token.token_type is TokenType.IDENTIFIER
+        name = token.text if is_quoted else statement[token.start : token.end + 1].lower()
+        if name in SCHEMAS and after.token_type is TokenType.DOT and before is not TokenType.DOT:
+            yield token.start, token.end
+        before = token.token_type
+
+
+def select_in_environment(statement: str, environment: str) -> str:
+    """Return a user's SELECT with the schemas of an environment; everything but the schema names is left as typed.
+
+    Raises `ParseError` if it is not a valid statement, and `ValueError` if it is not a SELECT or names a database,
+    which would reach outside the environment.
+    """
+    tree = sqlglot.parse_one(statement, dialect="postgres")
+    if not isinstance(tree, exp.Query):
+        raise ValueError("In an environment, only SELECT statements are allowed")
+    places = []
+    for node in tree.find_all(exp.Table, exp.Column):
+        database, schema = node.args.get("catalog"), node.args.get("db")
+        if database is not None:
+            raise ValueError(f"{node.sql(dialect='postgres')} names a database; leave {database.name} out")
+        if schema is not None and _as_stored(schema) in SCHEMAS:
+            places.append((int(schema.meta["start"]), int(schema.meta["end"])))
+    return _renamed(statement, sorted(places), environment)
+
+
+def _renamed(statement: str, places: Iterable[_Place], environment: str) -> str:
+    """Return a statement with the schemas at these places, in ascending order, replaced by those of an environment."""
+    parts, done = [], 0
+    for start, end in places:
+        name = statement[start : end + 1].strip('"').lower()
+        parts += [statement[done:start], schema_of(environment, name)]
+        done = end + 1
+    return "".join([*parts, statement[done:]])
+
+
+def reads_data(select: exp.Query) -> bool:
+    """Return whether a user's SELECT reads data, not only the platform's records or no table at all.
+
+    Raises `ValueError` if it reads both, because they may be in two databases.
+    """
+    data, records = set(), set()
+    for table in select.find_all(exp.Table):
+        schema, name = _as_stored(table.args.get("db")), _as_stored(table.this)
+        if schema in SCHEMAS:
+            side = records if schema == "ops" and name != "quarantined_row" else data
+            side.add(f"{schema}.{name}")
+    if data and records:
+        raise ValueError(f"The statement names both {min(data)} and {min(records)}, which are in two databases")
+    return bool(data)
+
+
+def _as_stored(name: exp.Expr | None) -> str:
+    """Return an identifier as PostgreSQL stores it; empty if it is missing or not a plain name."""
+    if not isinstance(name, exp.Identifier):
+        return ""
+    return name.name if name.quoted else name.name.lower()
+
+
+def snowflake_name(name: str) -> str:
+    """Return an identifier in quotes and in upper case, as Snowflake stores unquoted names."""
+    return quoted(name.upper())
 
 
 @dataclass(frozen=True)
