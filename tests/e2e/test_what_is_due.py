@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 
 import psutil
-import psycopg
+from pydantic import SecretStr
 
 from adventureworks.catalog import ANALYSES, MARTS
 from adventureworks.due import Behind
 from adventureworks.marts.plan import decide_now
 from adventureworks.settings import Settings
+from adventureworks.warehouse.postgres import PostgresWarehouse, Records
 from tests.e2e.running import RunningPlatform, wait_for
 from tests.e2e.test_events import any_order, sell_one_more
 
@@ -82,8 +83,9 @@ def test_a_new_business_day_reaches_marts_without_changed_inputs(platform: Runni
 
 
 def behind(platform: RunningPlatform) -> dict[str, Behind]:
-    with psycopg.connect(platform.postgres.url("warehouse")) as connection:
-        return dict(decide_now(Settings(), connection).behind)
+    url = SecretStr(platform.postgres.url("warehouse"))
+    with PostgresWarehouse(Records(url)).connect() as session:
+        return dict(decide_now(Settings(), session).behind)
 
 
 def kill_scheduler(platform: RunningPlatform) -> None:

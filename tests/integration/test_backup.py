@@ -29,7 +29,7 @@ from adventureworks.messaging.sending import send_due
 from adventureworks.messaging.store import Message
 from adventureworks.recovery import reconcile
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.warehouse import layout, open_records, open_warehouse
 from adventureworks.warehouse.state import asset_states
 from tests.conftest import create_database, drop_database
 from tests.integration.conftest import Adventureworks
@@ -115,7 +115,7 @@ class Recorder:
 
 def sent_from(pipeline: Pipeline) -> list[str]:
     recorder = Recorder()
-    send_due(lambda: open_warehouse(pipeline.settings).connect("send"), {"email": recorder}, lambda: datetime.now(UTC))
+    send_due(lambda: open_records(pipeline.settings).connect("send"), {"email": recorder}, lambda: datetime.now(UTC))
     return recorder.accepted
 
 
@@ -262,11 +262,11 @@ def test_records_of_every_environment_are_reconciled(
     with EmbeddedPostgres(home) as server:
         staging = platform_of(home, server)
         staging.settings = staging.settings.model_copy(update={"environment": "staging"})
-        with open_warehouse(staging.settings).connect() as connection:
-            layout.prepare(connection)
+        with open_warehouse(staging.settings).connect() as session:
+            layout.prepare(session)
             rendered = RenderedMessage(subject="of staging", html="", text="")
-            store.add(connection, rendered, channel="email", recipient="sales@example.org", dedup_key="key")
-            connection.execute(
+            store.add(session.records, rendered, channel="email", recipient="sales@example.org", dedup_key="key")
+            session.records.execute(
                 "insert into ops.publication (asset, version, rows, changed_rows, verdict, run_id, announced)"
                 " values ('Sales_Store', 1, 1, 1, 'passed', 'ingest_source/r', true)"
             )
@@ -300,8 +300,8 @@ def test_records_older_than_the_data_are_brought_up_to_date(pipeline: Pipeline) 
         in_warehouse(f"insert into ops.{table} select * from ops.saved_{table}")
 
     in_warehouse("drop schema staging cascade")
-    with open_warehouse(pipeline.settings).connect() as connection:
-        assert reconcile(connection, data_elsewhere=True).announced_again == len(SOURCE_TABLES)
+    with open_records(pipeline.settings).connect() as records:
+        assert reconcile(records, data_elsewhere=True).announced_again == len(SOURCE_TABLES)
     ingested = pipeline.ingest()
     assert {name: made.months for name, made in ingested.published.items()} == dict.fromkeys(SOURCE_TABLES)
     assert {made.version for made in ingested.published.values()} == {2}
@@ -309,9 +309,9 @@ def test_records_older_than_the_data_are_brought_up_to_date(pipeline: Pipeline) 
     products = pipeline.published("select count(*) from marts.inventory_status")
     assert pipeline.published(renamed) != [(0,)]
     assert pipeline.published(renamed) <= products
-    with open_warehouse(pipeline.settings).connect() as connection:
-        behind = decide_now(pipeline.settings, connection).behind
-        assert all(state.fresh for state in asset_states(connection, behind))
+    with pipeline.session() as session:
+        behind = decide_now(pipeline.settings, session).behind
+        assert all(state.fresh for state in asset_states(session.records, behind))
     assert pipeline.ingest().loaded == [], "once"
     assert pipeline.settle() == []
 

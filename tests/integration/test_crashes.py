@@ -142,8 +142,8 @@ def killer(server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> Killer:
 
     monkeypatch.setattr(engine._Cursor, "execute", before(engine._Cursor.execute))
     monkeypatch.setattr(engine._ServerCursor, "execute", before(engine._ServerCursor.execute))
-    monkeypatch.setattr(engine.PostgresWarehouse, "connect", before(engine.PostgresWarehouse.connect))
-    monkeypatch.setattr(engine.PostgresWarehouse, "address", before(engine.PostgresWarehouse.address))
+    monkeypatch.setattr(engine.Records, "connect", before(engine.Records.connect))
+    monkeypatch.setattr(engine.Records, "address", before(engine.Records.address))
     original = engine.PostgresWarehouse.bulk_loader
 
     @contextmanager

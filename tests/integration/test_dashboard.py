@@ -326,15 +326,15 @@ def test_outdated_figures_are_marked(warehouse: Pipeline) -> None:
 def test_months_without_orders_are_zero_and_errors_are_relative_to_the_naive_model(
     warehouse: Pipeline,
 ) -> None:
-    with psycopg.connect(warehouse.url) as connection:
-        channel, territory, name = figures.series_names(connection)[0]
-        whole = figures.series(connection, channel, territory, name)
+    with warehouse.session() as session:
+        channel, territory, name = figures.series_names(session.data)[0]
+        whole = figures.series(session.data, channel, territory, name)
         month = whole.past[-3][0]
-        connection.execute(
+        session.data.execute(
             "delete from marts.territory_sales where channel = %s and territory_id = %s and month = %s",
             (channel, territory, month),
         )
-        gap = figures.series(connection, channel, territory, name)
+        gap = figures.series(session.data, channel, territory, name)
     assert [day for day, _ in gap.past] == [day for day, _ in whole.past]
     assert dict(gap.past)[month] == 0
     against = {model: ratio for model, _, ratio, *_ in whole.accuracy}

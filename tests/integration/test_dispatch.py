@@ -47,8 +47,8 @@ class Airflow:
 
     def start_due(self, dispatcher: Dispatcher, after: timedelta) -> list[str]:
         """Run a round of the dispatcher and return the DAGs that it starts."""
-        with psycopg.connect(self.pipeline.url) as warehouse, psycopg.connect(self.url) as airflow:
-            return [start.dag for start in dispatcher.round(warehouse, airflow, NOW + after)]
+        with self.pipeline.session() as session, psycopg.connect(self.url) as airflow:
+            return [start.dag for start in dispatcher.round(session, airflow, NOW + after)]
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_failed_report_deliveries_are_retried(airflow: Airflow, started: list[St
     airflow.start_due(dispatcher, timedelta())
     assert airflow.start_due(dispatcher, GRACE) == [DAG, "financial_reporting"]
     assert started[-1].reason == "reports could not be delivered"
-    with psycopg.connect(airflow.pipeline.url) as connection:
-        assert decide_now(airflow.pipeline.settings, connection).undelivered.keys() == {"financial_reporting"}
-        resolve_rules(connection, "financial_reporting", {finding.rule}, "financial_reporting/y")
-        assert decide_now(airflow.pipeline.settings, connection).undelivered == {}
+    with airflow.pipeline.session() as session:
+        assert decide_now(airflow.pipeline.settings, session).undelivered.keys() == {"financial_reporting"}
+        resolve_rules(session.records, "financial_reporting", {finding.rule}, "financial_reporting/y")
+        assert decide_now(airflow.pipeline.settings, session).undelivered == {}

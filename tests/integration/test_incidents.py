@@ -8,11 +8,13 @@ from typing import Any
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from adventureworks.errors import PlatformError
 from adventureworks.gate import quarantine
 from adventureworks.incidents import Finding, open_incidents, report, resolve
 from adventureworks.warehouse.migrations import migrate
+from adventureworks.warehouse.postgres import PostgresData, PostgresWarehouse, Records
 
 SET_ASIDE = Finding(
     asset="Sales_SalesOrderDetail",
@@ -31,11 +33,11 @@ BLOCKED = replace(SET_ASIDE, rule="columns_are_there", severity="error", summary
 
 @pytest.fixture
 def ops_url(warehouse_url: str) -> str:
-    with psycopg.connect(warehouse_url) as connection:
-        connection.execute("create schema if not exists ops")
-        migrate(connection)
+    with Records(SecretStr(warehouse_url)).connect() as records:
+        records.make_schemas(["ops"])
+        migrate(records)
         table = resources.files("adventureworks.warehouse").joinpath("quarantined_row.sql")
-        connection.execute(table.read_text(encoding="utf-8"))
+        PostgresData(records).execute(table.read_text(encoding="utf-8"))
     return warehouse_url
 
 
@@ -113,23 +115,24 @@ def test_incident_contains_no_personal_data_and_no_secrets(connection: psycopg.C
         assert hidden not in stored
 
 
-def test_quarantine_lists_open_rows_by_table_and_rule(connection: psycopg.Connection[Any]) -> None:
-    for key, rule, status in (("1", "a", "open"), ("2", "b", "open"), ("3", "b", "open"), ("4", "b", "repaired")):
-        connection.execute(
-            "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
-            " values ('Sales_Store', %s, %s, 'must be so', %s, 'r', %s)",
-            (f'{{"BusinessEntityID": "{key}"}}', rule, f'{{"Name": null, "BusinessEntityID": "{key}"}}', status),
-        )
-    assert [(c.asset, c.rule, c.rows, c.message) for c in quarantine.summary(connection)] == [
-        ("Sales_Store", "b", 2, "must be so"),
-        ("Sales_Store", "a", 1, "must be so"),
-    ]
-    shown = quarantine.rows(connection, "Sales_Store", limit=2)
-    assert [(row.key, row.rule) for row in shown] == [
-        ({"BusinessEntityID": "1"}, "a"),
-        ({"BusinessEntityID": "2"}, "b"),
-    ]
-    assert shown[0].values == {"Name": None, "BusinessEntityID": "1"}
-    assert quarantine.rows(connection, "Sales_Customer") == []
-    with pytest.raises(PlatformError, match="There is no table Nonsense"):
-        quarantine.rows(connection, "Nonsense")
+def test_quarantine_lists_open_rows_by_table_and_rule(ops_url: str) -> None:
+    with PostgresWarehouse(Records(SecretStr(ops_url))).connect() as session:
+        for key, rule, status in (("1", "a", "open"), ("2", "b", "open"), ("3", "b", "open"), ("4", "b", "repaired")):
+            session.data.execute(
+                "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
+                " values ('Sales_Store', %s, %s, 'must be so', %s, 'r', %s)",
+                (f'{{"BusinessEntityID": "{key}"}}', rule, f'{{"Name": null, "BusinessEntityID": "{key}"}}', status),
+            )
+        assert [(c.asset, c.rule, c.rows, c.message) for c in quarantine.summary(session.data)] == [
+            ("Sales_Store", "b", 2, "must be so"),
+            ("Sales_Store", "a", 1, "must be so"),
+        ]
+        shown = quarantine.rows(session.data, "Sales_Store", limit=2)
+        assert [(row.key, row.rule) for row in shown] == [
+            ({"BusinessEntityID": "1"}, "a"),
+            ({"BusinessEntityID": "2"}, "b"),
+        ]
+        assert shown[0].values == {"Name": None, "BusinessEntityID": "1"}
+        assert quarantine.rows(session.data, "Sales_Customer") == []
+        with pytest.raises(PlatformError, match="There is no table Nonsense"):
+            quarantine.rows(session.data, "Nonsense")

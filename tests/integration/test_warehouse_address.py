@@ -34,9 +34,9 @@ def publish_a_change(settings: Settings) -> dict[str, str]:
     judge.judge(settings, "ingest_source/1")
     publish.publish(settings, "ingest_source/1")
     publish.conclude(settings, "ingest_source/1")
-    with open_warehouse(settings).connect() as connection:
+    with open_warehouse(settings).connect() as session:
         return dict(
-            connection.execute("select asset, status from ops.change where run_id = 'ingest_source/1'").fetchall()
+            session.records.execute("select asset, status from ops.change where run_id = 'ingest_source/1'").fetchall()
         )
 
 
@@ -67,11 +67,11 @@ def test_every_library_uses_the_encryption_that_the_url_requires(pipeline: Pipel
         url = f"{safe}?sslmode=verify-full&sslrootcert={certificate}&options=-cstatement_timeout%3D77777"
         settings = pipeline.settings.model_copy(update={"warehouse_url": SecretStr(url)})
         assert publish_a_change(settings) == {"Production_Product": "published"}
-        with open_warehouse(settings).connect() as connection:
-            assert connection.execute("show statement_timeout").fetchone() == ("77777ms",), (
+        with open_warehouse(settings).connect() as session:
+            assert session.records.execute("show statement_timeout").fetchone() == ("77777ms",), (
                 "other options of the URL apply too"
             )
-            assert connection.execute("show timezone").fetchone() == ("UTC",)
+            assert session.records.execute("show timezone").fetchone() == ("UTC",)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading
 from adventureworks.errors import PlatformError
 from adventureworks.incidents import Incident, ledger, open_incidents
 from adventureworks.settings import Settings
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.state import is_laid_out
 
 LIST_ALL = "List all incidents: adventureworks incident list --all"
@@ -96,7 +96,7 @@ def _change(
         return changed
 
 
-def _find(records: Connection, name: str) -> Incident:
+def _find(records: WarehouseConnection, name: str) -> Incident:
     found = ledger.find(records, name) if name and is_laid_out(records) else []
     if not found:
         raise PlatformError(f"There is no incident {name}.", LIST_ALL)

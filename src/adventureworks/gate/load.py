@@ -347,8 +347,8 @@ def _put_in_quarantine(
             name: _shown(entry, row[name] if typed[name] is None else typed[name], readable[name]) for name in key
         }
         unknown |= any(value is None for value in typed.values())
-        data = {name: _shown(entry, value, readable[name]) for name, value in row.items()}
-        written = (row_key(identity), _json(data))
+        values = {name: _shown(entry, value, readable[name]) for name, value in row.items()}
+        written = (row_key(identity), _json(values))
         if written not in seen:
             seen.add(written)
             rows.append((entry.asset, written[0], rejection.rule, rejection.message, written[1], run_id, "staged"))

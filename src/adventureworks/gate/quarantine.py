@@ -54,7 +54,7 @@ def rows(data: Data, table: str, limit: int = 20) -> list[QuarantinedRow]:
         "select asset, row_key, rule, message, row_data, run_id, first_seen, last_seen from ops.quarantined_row"
         f" where asset = %s and status in ('open', 'blocked') order by last_seen desc, rule, row_key limit {int(limit)}"
     )
-    return [_row(*found) for found in data.execute(query.encode(), (table,)).fetchall()]
+    return [_row(*found) for found in data.execute(query, (table,)).fetchall()]
 
 
 def summary(data: Data) -> list[QuarantineCount]:

@@ -266,7 +266,7 @@ class _Periods:
             sql.SQL("group by " + ", ".join(names) if names else ""),
             sql.SQL(_order(order, len(names))),
         )
-        for row in data.execute(query).fetchall():
+        for row in data.execute(query.as_string()).fetchall():
             keys, values = row[: len(names)], row[len(names) :]
             now, before, year_before, to_date = (
                 Amounts(*values[place : place + len(_MEASURES)]) for place in range(0, len(values), len(_MEASURES))
@@ -302,9 +302,7 @@ def _sales(data: Data, first: date) -> Iterator[Sale]:
             p.revenue, p.discount_amount, p.cogs, p.fallback_cost_revenue
         from {_FROM} where p.month = %s order by 1, 2, 3
     """
-    for territory, category, product_id, product, *amounts in data.execute(
-        query.encode(), (NO_TERRITORY, first)
-    ).fetchall():
+    for territory, category, product_id, product, *amounts in data.execute(query, (NO_TERRITORY, first)).fetchall():
         yield Sale(territory, category, product_id, product or str(product_id), Amounts(*amounts))
 
 

@@ -104,7 +104,8 @@ def reads_data(select: exp.Query) -> bool:
 
     Raises `ValueError` if it reads both, because they may be in two databases.
     """
-    data, records = set(), set()
+    data: set[str] = set()
+    records: set[str] = set()
     for table in select.find_all(exp.Table):
         schema, name = _as_stored(table.args.get("db")), _as_stored(table.this)
         if schema in SCHEMAS:

@@ -256,12 +256,12 @@ class Records:
     """The PostgreSQL database with the platform's records."""
 
     def __init__(self, url: SecretStr, environment: str = "") -> None:
-        self._url = url
+        self.url = url
         self.environment = environment
 
     def address(self, purpose: str, schema: str = "") -> str:
         """Return the connection string with its password, for libraries that connect themselves. Never log it."""
-        return address_of(self._url, purpose, schema).get_secret_value()
+        return address_of(self.url, purpose, schema).get_secret_value()
 
     @contextmanager
     def connect(self, purpose: str = "adventureworks") -> Iterator[WarehouseConnection]:
@@ -271,37 +271,11 @@ class Records:
         statement or lock takes too long.
         """
         try:
-            with connected(self._url, self.environment, purpose) as connection:
+            with connected(self.url, self.environment, purpose) as connection:
                 yield connection
         except psycopg.OperationalError as error:
             kind = ServiceUnavailable if is_unavailable(error) else StatementTimeout
             raise kind(f"The warehouse does not answer: {_reason(error)}.", "Check it: adventureworks status") from None
-
-    @contextmanager
-    def bulk_loader(self) -> Iterator[Append]:
-        """Return a function that appends frames to tables of this database, batch by batch; each batch is committed.
-
-        Raises `ServiceUnavailable` if the server does not answer or the connection is lost.
-        """
-        from adbc_driver_manager import Error
-
-        with (
-            _lost_is_unavailable(Error),
-            # Each batch is a transaction of its own, so that none is open while the next batch is read.
-            connect_arrow(address_of(self._url, "load"), autocommit=True) as connection,
-            connection.cursor() as cursor,
-        ):
-
-            def append(schema: str, name: str, frame: pl.DataFrame) -> None:
-                if frame.height:
-                    batch = frame.cast({pl.UInt8: pl.Int16}).to_arrow()
-                    # Here, not only around the block, so that the caller can tell a lost server from refused data.
-                    with _lost_is_unavailable(Error):
-                        cursor.adbc_ingest(
-                            name, batch, mode="append", db_schema_name=schema_of(self.environment, schema)
-                        )
-
-            yield append
 
 
 class PostgresData:
@@ -324,9 +298,9 @@ class PostgresData:
 
     def describe(self, schema: str, name: str, comment: str, columns: Mapping[str, str]) -> None:
         """Write the descriptions of a table and its columns to the warehouse, as comments."""
-        self.execute(f"comment on table {table(schema, name)} is {literal(comment)}".encode())
+        self.execute(f"comment on table {table(schema, name)} is {literal(comment)}")
         for column, text in columns.items():
-            self.execute(f"comment on column {table(schema, name)}.{quoted(column)} is {literal(text)}".encode())
+            self.execute(f"comment on column {table(schema, name)}.{quoted(column)} is {literal(text)}")
 
     def frame(self, query: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
         """Return the rows of a SELECT, typed as by `rows_of`."""
@@ -365,7 +339,7 @@ class PostgresData:
     def executemany(self, query: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run an INSERT for each row."""
         with self._connection.cursor() as cursor:
-            cursor.executemany(query.encode(), rows)
+            cursor.executemany(query, rows)
 
     def update_statistics(self, schema: str, name: str) -> None:
         """Update the planner's statistics of a table at once, before autovacuum does."""
@@ -406,13 +380,38 @@ class PostgresWarehouse:
 
     def __init__(self, records: Records) -> None:
         self.records = records
-        self.bulk_loader = records.bulk_loader
 
     @contextmanager
     def connect(self, purpose: str = "adventureworks") -> Iterator[Session]:
         """Open a session whose sides are one connection, as `Records.connect` does."""
         with self.records.connect(purpose) as connection:
             yield Session(PostgresData(connection), connection)
+
+    @contextmanager
+    def bulk_loader(self) -> Iterator[Append]:
+        """Return a function that appends frames batch by batch; each batch is committed.
+
+        Raises `ServiceUnavailable` if the server does not answer or the connection is lost.
+        """
+        from adbc_driver_manager import Error
+
+        with (
+            _lost_is_unavailable(Error),
+            # Each batch is a transaction of its own, so that none is open while the next batch is read.
+            connect_arrow(address_of(self.records.url, "load"), autocommit=True) as connection,
+            connection.cursor() as cursor,
+        ):
+
+            def append(schema: str, name: str, frame: pl.DataFrame) -> None:
+                if frame.height:
+                    batch = frame.cast({pl.UInt8: pl.Int16}).to_arrow()
+                    # Here, not only around the block, so that the caller can tell a lost server from refused data.
+                    with _lost_is_unavailable(Error):
+                        cursor.adbc_ingest(
+                            name, batch, mode="append", db_schema_name=schema_of(self.records.environment, schema)
+                        )
+
+            yield append
 
 
 def is_unavailable(error: BaseException) -> bool:

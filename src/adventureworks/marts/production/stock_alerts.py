@@ -67,7 +67,7 @@ def _changes(data: Data) -> list[_Change]:
         f" left join {table('marts', 'inventory_status')} as before on before.product_id = now.product_id"
         " where now.state is distinct from before.state and (before.as_of is null or now.as_of >= before.as_of)"
     )
-    return [_Change(*row) for row in data.execute(query.encode()).fetchall()]
+    return [_Change(*row) for row in data.execute(query).fetchall()]
 
 
 def _urgency(change: _Change) -> tuple[int, Decimal, int]:
