@@ -16,11 +16,11 @@ _WHAT = {
 }
 
 
-def record(records: Connection, rule: str, cause: str, next_step: str = "") -> bool:
+def record(connection: Connection, rule: str, cause: str, next_step: str = "") -> bool:
     """Open or count the incident of this rule, or resolve it if `cause` is empty. Return whether its state changed."""
-    known = {incident.rule for incident in ledger.open_incidents(records, ASSET)}
+    known = {incident.rule for incident in ledger.open_incidents(connection, ASSET)}
     if not cause:
-        return rule in known and bool(ledger.resolve(records, ASSET, keep=known - {rule}))
+        return rule in known and bool(ledger.resolve(connection, ASSET, keep=known - {rule}))
     finding = Finding(
         asset=ASSET,
         rule=rule,
@@ -28,4 +28,4 @@ def record(records: Connection, rule: str, cause: str, next_step: str = "") -> b
         next_step=next_step or READ_LOGS,
         cause=cause,
     )
-    return bool(ledger.report(records, [finding]))
+    return bool(ledger.report(connection, [finding]))

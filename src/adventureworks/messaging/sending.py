@@ -55,10 +55,10 @@ def send_due(
     failures = dict.fromkeys(channels, 0)
     tried: set[str] = set()
     sent = 0
-    with connect() as records, connect() as transit:
+    with connect() as connection, connect() as transit:
         while working := [name for name, count in failures.items() if count < MAX_FAILURES]:
             with _signals_deferred():
-                message = store.take_due(records, working, now(), tried)
+                message = store.take_due(connection, working, now(), tried)
                 if message is None:
                     break
                 tried.add(message.message_id)
@@ -74,13 +74,13 @@ def send_due(
                 failure = _try_to_send(channels[message.channel], replace(message, content=content))
                 if failure is None:
                     failures[message.channel] = 0
-                    store.mark_sent(records, message)
+                    store.mark_sent(connection, message)
                     sent += 1
                 else:
                     # Each attempt at a server that does not respond blocks this process for minutes.
                     failures[message.channel] += MAX_FAILURES if failure.maybe_sent else 1
-                    store.postpone(records, message, str(failure), now(), failure.pause, failure.maybe_sent)
-                records.commit()
+                    store.postpone(connection, message, str(failure), now(), failure.pause, failure.maybe_sent)
+                connection.commit()
     return sent
 
 
