@@ -107,7 +107,7 @@ def of_warehouse(
         yield Figure(STATEMENTS, statements, {"dag": dag})
 
 
-def of_airflow(connection: Connection, now: datetime) -> Iterator[Figure]:
+def of_airflow(airflow: Connection, now: datetime) -> Iterator[Figure]:
     """Yield the runs and tasks that wait to be started, without those of paused DAGs."""
     is_paused = "exists (select 1 from dag as d where d.dag_id = w.dag_id and d.is_paused)"
     queues = {
@@ -116,7 +116,7 @@ def of_airflow(connection: Connection, now: datetime) -> Iterator[Figure]:
         f" where state in ('scheduled', 'queued') and not {is_paused}",
     }
     for name, query in queues.items():
-        yield from _queue(name, connection.execute(query.encode()).fetchone(), now)
+        yield from _queue(name, airflow.execute(query.encode()).fetchone(), now)
 
 
 def _newest(records: Connection) -> dict[str, _Published]:

@@ -164,8 +164,8 @@ def _figure_readers(settings: Settings, metadata_url: str, since: datetime) -> t
             return list(figures.of_warehouse(session.records, behind, since, datetime.now(UTC)))
 
     def of_airflow() -> list[Figure]:
-        with _airflow(metadata_url) as connection:
-            return list(figures.of_airflow(connection, datetime.now(UTC)))
+        with _airflow(metadata_url) as airflow:
+            return list(figures.of_airflow(airflow, datetime.now(UTC)))
 
     return of_warehouse, of_airflow
 
