@@ -300,8 +300,8 @@ def test_records_older_than_the_data_are_brought_up_to_date(pipeline: Pipeline) 
         in_warehouse(f"insert into ops.{table} select * from ops.saved_{table}")
 
     in_warehouse("drop schema staging cascade")
-    with open_records(pipeline.settings).connect() as records:
-        assert reconcile(records, data_elsewhere=True).announced_again == len(SOURCE_TABLES)
+    with open_records(pipeline.settings).connect() as connection:
+        assert reconcile(connection, data_elsewhere=True).announced_again == len(SOURCE_TABLES)
     ingested = pipeline.ingest()
     assert {name: made.months for name, made in ingested.published.items()} == dict.fromkeys(SOURCE_TABLES)
     assert {made.version for made in ingested.published.values()} == {2}

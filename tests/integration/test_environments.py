@@ -20,7 +20,7 @@ from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse
 from adventureworks.warehouse.dialect import in_environment, select_in_environment
 from adventureworks.warehouse.environments import SCHEMAS
-from adventureworks.warehouse.snowflake import Session
+from adventureworks.warehouse.snowflake import SnowflakeData
 from tests.integration.pipeline import Pipeline
 from tests.integration.snowflake_double import snowflake_double
 
@@ -135,15 +135,15 @@ def test_leftovers_of_an_interrupted_build_in_snowflake_are_found_and_dropped(
     settings = Settings(warehouse="snowflake", warehouse_url=SecretStr(warehouse_url), source=str(tmp_path))
     here = settings.model_copy(update={"environment": "pr_9"})
     with pytest.MonkeyPatch.context() as patch, snowflake_double(patch):
-        send = Session._send
+        send = SnowflakeData._send
 
-        def without_the_second_schema(session: Session, statement: str, *values: Any) -> Any:
+        def without_the_second_schema(data: SnowflakeData, statement: str, *values: Any) -> Any:
             if "PR_9_MARTS" in statement and statement.startswith("create schema"):
                 raise PlatformError("A grant is missing.")
-            return send(session, statement, *values)
+            return send(data, statement, *values)
 
         with monkeypatch.context() as lacking:
-            lacking.setattr(Session, "_send", without_the_second_schema)
+            lacking.setattr(SnowflakeData, "_send", without_the_second_schema)
             with pytest.raises(PlatformError, match="grant"), open_warehouse(here).connect() as session:
                 layout.prepare(session)
         with open_warehouse(settings).connect() as session:

@@ -41,9 +41,9 @@ def platform(
     warehouse_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Return the URL of a warehouse with the platform's own tables, set in the settings; no channel is configured."""
-    with psycopg.connect(warehouse_url) as connection:
-        connection.execute("create schema if not exists ops")
-        migrate(connection)
+    with connected(SecretStr(warehouse_url)) as records:
+        records.make_schemas(["ops"])
+        migrate(records)
     # Airflow writes its configuration there on first import.
     os.environ.setdefault("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
     monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", warehouse_url)
