@@ -28,6 +28,7 @@ from adventureworks.warehouse.postgres import (
     PostgresWarehouse,
     column_type,
     reuse_connections,
+    rows_of,
 )
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import in_months, names, table
@@ -176,7 +177,10 @@ def _stage_computed(session: Session, mart: Mart, parameters: Mapping[str, Any],
     """Compute a mart in Python, from what its SELECTs read in this transaction."""
 
     def read(name: str) -> pl.DataFrame:
-        return session.data.frame(models.rendered(mart, name, candidates), parameters)
+        query = models.rendered(mart, name, candidates)
+        if models.reads_data(mart, name):
+            return session.data.frame(query, parameters)
+        return rows_of(session.records, query, parameters)
 
     columns = columns_of(mart)
     with memoizing(session.records):

@@ -23,6 +23,7 @@ from sqlglot import exp
 import contracts
 from adventureworks.catalog import MARTS, Mart
 from adventureworks.errors import PlatformError
+from adventureworks.warehouse import dialect
 
 DIALECT = "snowflake"
 """The dialect that models are written in."""
@@ -65,6 +66,11 @@ def rendered(mart: Mart, name: str, candidates: Collection[str] = ()) -> str:
 def tables_of(mart: Mart, name: str) -> set[tuple[str, str]]:
     """Return the schema and name of the tables and views that one of the model's SELECTs reads."""
     return {(table.db, table.name) for table in _parsed(mart, name).find_all(exp.Table) if table.db}
+
+
+def reads_data(mart: Mart, name: str) -> bool:
+    """Return whether one of the model's SELECTs reads data; otherwise it reads the platform's records, or no table."""
+    return dialect.reads_data(_parsed(mart, name))
 
 
 def _parsed(mart: Mart, name: str) -> exp.Expr:

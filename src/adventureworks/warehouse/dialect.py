@@ -99,8 +99,8 @@ def _renamed(statement: str, places: Iterable[_Place], environment: str) -> str:
     return "".join([*parts, statement[done:]])
 
 
-def reads_data(select: exp.Query) -> bool:
-    """Return whether a user's SELECT reads data, not only the platform's records or no table at all.
+def reads_data(select: exp.Expr) -> bool:
+    """Return whether a SELECT of a user or a model reads data; otherwise it reads the platform's records, or no table.
 
     Raises `ValueError` if it reads both, because they may be in two databases.
     """
