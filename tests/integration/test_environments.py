@@ -18,7 +18,6 @@ from adventureworks.cli import environment
 from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse
-from adventureworks.warehouse.dialect import in_environment, select_in_environment
 from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.snowflake import SnowflakeData
 from tests.integration.pipeline import Pipeline
@@ -160,47 +159,6 @@ def test_invalid_name_is_rejected_before_anything_is_done(pipeline: Pipeline, na
     assert "is not a valid environment name" in rejected.stderr
     with psycopg.connect(pipeline.url) as connection:
         assert connection.execute("select to_regclass('marts.fact_sales') is not null").fetchone() == (True,)
-
-
-@pytest.mark.parametrize(
-    ("written", "sent"),
-    [
-        ('select 1 from raw."Sales_X", "marts"."fact"', 'select 1 from pr_raw."Sales_X", pr_marts."fact"'),
-        ("select $$ops.x$$, e'it\\'s raw.x' from RAW.x", "select $$ops.x$$, e'it\\'s raw.x' from pr_raw.x"),
-        (
-            "update ops . a set b = %(raw)s where c like '%%raw.d'",
-            "update pr_ops . a set b = %(raw)s where c like '%%raw.d'",
-        ),
-        ("vacuum raw.x", "vacuum pr_raw.x"),
-        ("select straw.a, t.raw, x.marts.y from straw", "select straw.a, t.raw, x.marts.y from straw"),
-        ("select raw from t", "select raw from t"),
-        ("select 'in marts.x', 'it''s raw.y' from ops.z", "select 'in marts.x', 'it''s raw.y' from pr_ops.z"),
-        ("-- what's raw.x?\nselect 1 from raw . y /* it's */", "-- what's raw.x?\nselect 1 from pr_raw . y /* it's */"),
-        ("""select "it's", 'a' from raw.x""", """select "it's", 'a' from pr_raw.x"""),
-    ],
-)
-def test_only_schema_names_change(written: str, sent: str) -> None:
-    assert in_environment(written, "pr") == sent
-    assert in_environment(written, "") == written
-
-
-@pytest.mark.parametrize(
-    ("typed", "sent"),
-    [
-        ("select 'in marts.daily_sales'", "select 'in marts.daily_sales'"),
-        ('select raw."Name" from raw."Sales_Store" as raw', 'select raw."Name" from pr_raw."Sales_Store" as raw'),
-        ('select 1 from raw . "Sales_Store"', 'select 1 from pr_raw . "Sales_Store"'),
-        ("select 'é', marts.x.y from  RAW.x, \"marts\".x", "select 'é', pr_marts.x.y from  pr_raw.x, pr_marts.x"),
-        ("with raw as (select 1 as a) select raw.a from raw", "with raw as (select 1 as a) select raw.a from raw"),
-        (
-            "select (select 1 from ops.a) union select 1 from ops.b",
-            "select (select 1 from pr_ops.a) union select 1 from pr_ops.b",
-        ),
-        ('select 1 from "Raw".x -- ops.x', 'select 1 from "Raw".x -- ops.x'),
-    ],
-)
-def test_query_of_a_user_is_sent_to_the_environment(typed: str, sent: str) -> None:
-    assert select_in_environment(typed, "pr") == sent
 
 
 def test_no_query_leaves_the_environment(pipeline: Pipeline) -> None:

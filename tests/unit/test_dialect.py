@@ -1,4 +1,4 @@
-"""The platform's SQL in Snowflake's dialect, and the side of a session that a user's query reads."""
+"""The platform's SQL in Snowflake's dialect and in an environment, and the side of a session that a query reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ import sqlglot
 from adventureworks.catalog import MARTS, Mart
 from adventureworks.marts import models
 from adventureworks.settings import Settings
-from adventureworks.warehouse.dialect import reads_data, rewritten, types_of, with_named_parameters
+from adventureworks.warehouse.dialect import (
+    in_environment,
+    reads_data,
+    rewritten,
+    select_in_environment,
+    types_of,
+    with_named_parameters,
+)
 from adventureworks.warehouse.snowflake import schemas_of
 
 SCHEMAS = schemas_of(Settings(snowflake_raw_schema="dbt_schema"))
@@ -90,12 +97,6 @@ def test_all_names_in_a_model_become_upper_case(mart: Mart) -> None:
         assert {one for one in names if one != one.upper()} <= {"as_of", "run_id"}
 
 
-def _select(statement: str) -> sqlglot.exp.Query:
-    select = sqlglot.parse_one(statement, dialect="postgres")
-    assert isinstance(select, sqlglot.exp.Query)
-    return select
-
-
 @pytest.mark.parametrize(
     ("statement", "is_data"),
     [
@@ -108,9 +109,50 @@ def _select(statement: str) -> sqlglot.exp.Query:
     ],
 )
 def test_a_users_query_goes_where_its_tables_are(statement: str, is_data: bool) -> None:
-    assert reads_data(_select(statement)) is is_data
+    assert reads_data(sqlglot.parse_one(statement, dialect="postgres")) is is_data
 
 
 def test_a_users_query_across_both_databases_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"marts\.fact_sales and ops\.publication, which are in two databases"):
-        reads_data(_select("select 1 from ops.publication join marts.fact_sales on true"))
+        reads_data(sqlglot.parse_one("select 1 from ops.publication join marts.fact_sales on true", dialect="postgres"))
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ('select 1 from raw."Sales_X", "marts"."fact"', 'select 1 from pr_raw."Sales_X", pr_marts."fact"'),
+        ("select $$ops.x$$, e'it\\'s raw.x' from RAW.x", "select $$ops.x$$, e'it\\'s raw.x' from pr_raw.x"),
+        (
+            "update ops . a set b = %(raw)s where c like '%%raw.d'",
+            "update pr_ops . a set b = %(raw)s where c like '%%raw.d'",
+        ),
+        ("vacuum raw.x", "vacuum pr_raw.x"),
+        ("select straw.a, t.raw, x.marts.y from straw", "select straw.a, t.raw, x.marts.y from straw"),
+        ("select raw from t", "select raw from t"),
+        ("select 'in marts.x', 'it''s raw.y' from ops.z", "select 'in marts.x', 'it''s raw.y' from pr_ops.z"),
+        ("-- what's raw.x?\nselect 1 from raw . y /* it's */", "-- what's raw.x?\nselect 1 from pr_raw . y /* it's */"),
+        ("""select "it's", 'a' from raw.x""", """select "it's", 'a' from pr_raw.x"""),
+    ],
+)
+def test_only_schema_names_change(written: str, sent: str) -> None:
+    assert in_environment(written, "pr") == sent
+    assert in_environment(written, "") == written
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("select 'in marts.daily_sales'", "select 'in marts.daily_sales'"),
+        ('select raw."Name" from raw."Sales_Store" as raw', 'select raw."Name" from pr_raw."Sales_Store" as raw'),
+        ('select 1 from raw . "Sales_Store"', 'select 1 from pr_raw . "Sales_Store"'),
+        ("select 'é', marts.x.y from  RAW.x, \"marts\".x", "select 'é', pr_marts.x.y from  pr_raw.x, pr_marts.x"),
+        ("with raw as (select 1 as a) select raw.a from raw", "with raw as (select 1 as a) select raw.a from raw"),
+        (
+            "select (select 1 from ops.a) union select 1 from ops.b",
+            "select (select 1 from pr_ops.a) union select 1 from pr_ops.b",
+        ),
+        ('select 1 from "Raw".x -- ops.x', 'select 1 from "Raw".x -- ops.x'),
+    ],
+)
+def test_query_of_a_user_is_sent_to_the_environment(typed: str, sent: str) -> None:
+    assert select_in_environment(typed, "pr") == sent
