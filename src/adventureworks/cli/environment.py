@@ -23,7 +23,7 @@ from adventureworks.warehouse import open_records, open_warehouse
 from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Session
-from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out
+from adventureworks.warehouse.state import AssetState, asset_states
 
 
 def build(settings: Settings, name: str) -> int:
@@ -173,7 +173,7 @@ def _holder(records: Connection, key: str) -> str:
 def _last_published(here: Settings) -> datetime | None:
     """Return when something was last published, or None if there are no records."""
     with open_records(here).connect("environment") as records:
-        if not is_laid_out(records):
+        if not records.columns_in("ops"):
             return None
         row = records.execute("select max(published_at) from ops.publication").fetchone()
     return row[0] if row else None
@@ -181,7 +181,7 @@ def _last_published(here: Settings) -> datetime | None:
 
 def _is_kept_by_airflow(here: Settings) -> bool:
     with open_records(here).connect("environment") as records:
-        return is_laid_out(records) and records.execute(
+        return bool(records.columns_in("ops")) and records.execute(
             "select exists (select 1 from ops.publication where run_id not like '%%/environment\\_%%')"
         ).fetchone() == (True,)
 
