@@ -28,7 +28,7 @@ from adventureworks.warehouse import dialect
 DIALECT = "snowflake"
 """The dialect that models are written in."""
 TARGET_DIALECT = "postgres"
-"""The dialect of all statements sent to a warehouse connection; one to Snowflake rewrites them."""
+"""The dialect of all statements of a session; its data side in Snowflake rewrites them."""
 
 Read = Callable[[str], pl.DataFrame]
 """Returns the rows of one of a package's SELECTs, by the name of its file."""
