@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psycopg
@@ -27,19 +31,24 @@ SUMS = "select sum(revenue), sum(cogs), count(*) from {}marts.fact_sales"
 
 
 def adventureworks(
-    pipeline: Pipeline, *arguments: str, environment: str = "", source: str = ""
+    pipeline: Pipeline,
+    *arguments: str,
+    environment: str = "",
+    source: str = "",
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line on the pipeline's databases, or on another `source`."""
     assert pipeline.settings.source_url is not None
-    variables = {
+    settings = {
         **os.environ,
         "ADVENTUREWORKS_WAREHOUSE_URL": pipeline.url,
         "ADVENTUREWORKS_SOURCE_URL": "" if source else pipeline.settings.source_url.get_secret_value(),
         "ADVENTUREWORKS_SOURCE": source,
         "ADVENTUREWORKS_ENVIRONMENT": environment,
+        **variables,
     }
     command = [sys.executable, "-m", "adventureworks.cli", *arguments]
-    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=400, check=False)
+    return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=400, check=False)
 
 
 def fingerprint(pipeline: Pipeline, schema: str) -> list[tuple[object, ...]]:
@@ -62,8 +71,13 @@ def test_pull_request_is_built_beside_production_and_dropped(pipeline: Pipeline)
     assert built.returncode == 0, built.stdout + built.stderr
     everything = len(SOURCE_TABLES) + len(MARTS)
     assert f"{everything} of {everything} tables and marts are fresh" in " ".join(built.stdout.split())
+    tables = {name for (name,) in pipeline.published("select tablename from pg_tables where schemaname = 'pr_42_raw'")}
+    assert tables == {"Production_Product"}, "the other tables are read from production"
     versions = dict(pipeline.published("select asset, max(version) from pr_42_ops.publication group by asset"))
-    assert versions == dict.fromkeys([*SOURCE_TABLES, *MARTS], 1)
+    of_production = dict(pipeline.published("select asset, max(version) from ops.publication group by asset"))
+    newer = {asset for asset in versions if versions[asset] != of_production[asset]}
+    assert {"Production_Product", "fact_sales", "data_quality"} <= newer
+    assert not newer & {"exchange_rates", "daily_sales", "Sales_SalesOrderHeader"}
     assert {schema: fingerprint(pipeline, schema) for schema in SCHEMAS} == before, "production is unchanged"
     assert pipeline.published(SUMS.format("")) == published
     read = adventureworks(pipeline, "sql", SUMS.format(""), "--format", "csv", environment="pr_42")
@@ -81,8 +95,7 @@ def test_pull_request_is_built_beside_production_and_dropped(pipeline: Pipeline)
             assert "The environment pr_42 is in use: adventureworks environment pr_42: build, since" in busy.stderr
 
     with psycopg.connect(pipeline.url) as connection:
-        of_build = connection.execute("update pr_42_ops.publication set run_id = 'ingest_source/scheduled__1'").rowcount
-    assert of_build == everything
+        assert connection.execute("update pr_42_ops.change set run_id = 'ingest_source/scheduled__1'").rowcount
     for command in ("build", "drop"):
         kept = adventureworks(pipeline, "environment", command, "pr_42")
         assert kept.returncode == 1
@@ -99,6 +112,66 @@ def test_pull_request_is_built_beside_production_and_dropped(pipeline: Pipeline)
     assert missing.returncode == 1
     assert "There is no environment pr_42" in missing.stderr
     assert "There are no environments." in adventureworks(pipeline, "environment", "list").stdout
+
+
+@pytest.fixture
+def changed_checks(pipeline: Pipeline, tmp_path: Path) -> dict[str, str]:
+    """The settings of a pull request that changed the checks of one mart."""
+    checks = shutil.copytree(pipeline.settings.checks_folder, tmp_path / "checks")
+    file = checks / "marts" / "currency_sales.yml"
+    file.write_text(f"{file.read_text()}\n# Another revision.\n")
+    return {"ADVENTUREWORKS_CHECKS_FOLDER": str(checks)}
+
+
+def test_plan_names_what_a_pull_request_computes_and_how_the_rows_differ(
+    pipeline: Pipeline, changed_checks: dict[str, str]
+) -> None:
+    fresh = adventureworks(pipeline, "plan")
+    assert fresh.returncode == 0, fresh.stderr
+    assert "Nothing would be computed" in fresh.stdout
+
+    before = {schema: fingerprint(pipeline, schema) for schema in SCHEMAS if schema != "marts"}
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(
+            "update marts.currency_sales set revenue_usd = revenue_usd + 1 where ctid in"
+            " (select ctid from marts.currency_sales order by ctid limit 2)"
+        )
+    planned = adventureworks(pipeline, "plan", "--diff", "--format", "json", variables=changed_checks)
+    assert planned.returncode == 0, planned.stderr
+    mart, quality = json.loads(planned.stdout)["marts"]
+    assert (mart["mart"], mart["reason"]) == ("currency_sales", "its model, contract or checks changed")
+    assert (quality["mart"], quality["waits"]) == ("data_quality", True)
+    assert mart["last_seconds"] > 0
+    assert (mart["difference"]["added"], mart["difference"]["removed"], mart["difference"]["changed"]) == (0, 0, 2)
+    assert mart["difference"]["by_column"]["revenue_usd"] == 2
+    old, new = map(Decimal, mart["difference"]["totals"]["revenue_usd"])
+    assert old - new == 2
+    assert {schema for schema in schemas_of(pipeline) if schema.startswith("plan")} == set()
+    assert {schema: fingerprint(pipeline, schema) for schema in before} == before
+    readable = adventureworks(pipeline, "plan", "--format", "markdown", variables=changed_checks)
+    assert "| `currency_sales` | its model, contract or checks changed | all |" in readable.stdout
+
+
+def test_promoted_environment_is_published_without_computing_it_again(
+    pipeline: Pipeline, changed_checks: dict[str, str]
+) -> None:
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("update marts.currency_sales set revenue_usd = revenue_usd + 1")
+    (wrong,) = pipeline.published("select sum(revenue_usd) from marts.currency_sales")
+    built = adventureworks(pipeline, "environment", "build", "pr_7", variables=changed_checks)
+    assert built.returncode == 0, built.stderr
+    assert built.stdout.count("Computed") == 2, "the changed mart, and the quality of its checks"
+    promoted = adventureworks(pipeline, "environment", "promote", "pr_7", variables=changed_checks)
+    assert promoted.returncode == 0, promoted.stderr
+    (right,) = pipeline.published("select sum(revenue_usd) from marts.currency_sales")
+    assert right == pipeline.published("select sum(revenue_usd) from pr_7_marts.currency_sales")[0] != wrong
+    left = json.loads(adventureworks(pipeline, "plan", "--format", "json", variables=changed_checks).stdout)["marts"]
+    assert [(one["mart"], one["reason"]) for one in left] == [("data_quality", "currency_sales is newer")]
+
+    again = adventureworks(pipeline, "environment", "promote", "pr_7", variables=changed_checks)
+    assert again.returncode == 1
+    assert "Since pr_7 was built, newer versions were published: currency_sales." in again.stderr
+    assert adventureworks(pipeline, "environment", "drop", "pr_7").returncode == 0
 
 
 def test_environment_in_snowflake_is_dropped_on_both_sides(

@@ -82,6 +82,23 @@ def status_command(
     show(configuration(), asset, as_json)
 
 
+@app.command("plan")
+def plan_command(
+    environment: Annotated[str, typer.Option("--environment", help="Environment; default: the configured one.")] = "",
+    against: Annotated[
+        str, typer.Option("--against", help="Git revision to compare this code with, instead of what is published.")
+    ] = "",
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Compute it in a temporary environment, and compare rows and figures.")
+    ] = False,
+    output: Annotated[Literal["text", "markdown", "json"], typer.Option("--format", help="Output format.")] = "text",
+) -> None:
+    """Show what this code would compute, why, for which months, and who reads it. Nothing is published."""
+    from adventureworks.cli.plan import plan
+
+    plan(configuration(), environment, against, diff, output)
+
+
 @app.command("report")
 def report_command(
     month: Annotated[str, typer.Argument(help="The month, for example 2014-05.")],
@@ -235,13 +252,21 @@ EnvironmentName = Annotated[
 
 @environment_app.command("build")
 def environment_build(name: EnvironmentName) -> None:
-    """Ingest the source and compute every mart in an environment, without Airflow.
+    """Read what changed at the source, and compute what this code or the change affects, without Airflow.
 
-    A repeated build processes only what changed.
+    Everything else is reused as production has published it. A repeated build processes only what changed.
     """
     from adventureworks.cli.environment import build
 
     raise typer.Exit(build(configuration(), name))
+
+
+@environment_app.command("promote")
+def environment_promote(name: EnvironmentName) -> None:
+    """Publish in production what an environment has computed, without computing it again."""
+    from adventureworks.cli.environment import promote
+
+    promote(configuration(), name)
 
 
 @environment_app.command("drop")

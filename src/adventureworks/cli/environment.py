@@ -1,11 +1,11 @@
-"""`adventureworks environment …`: build a pull request in separate schemas, inspect it, and drop it.
+"""`adventureworks environment …`: build a pull request in separate schemas, inspect it, promote it, and drop it.
 
 Airflow is not needed: the steps that its tasks call are called here, one after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from uuid import uuid4
@@ -19,40 +19,75 @@ from adventureworks.marts.gate import MartRefused
 from adventureworks.marts.plan import decide_now
 from adventureworks.pipeline import analyse_until_settled, ingest
 from adventureworks.settings import Settings
-from adventureworks.warehouse import open_records, open_warehouse
+from adventureworks.warehouse import open_records, open_warehouse, reuse
 from adventureworks.warehouse.environments import SCHEMAS
+from adventureworks.warehouse.layout import PUBLISHED
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import AssetState, asset_states
 
 
 def build(settings: Settings, name: str) -> int:
-    """Ingest the source and compute every mart in an environment; return 1 if a table or mart is not fresh, else 0.
+    """Bring an environment up to date with the source and this code; return 1 if a table or mart is not fresh, else 0.
 
-    Raises `PlatformError` if another process is working on the environment, or Airflow keeps it fresh.
+    What production has published and this code would not change is reused. Raises `PlatformError` if another process is
+    working on the environment, or Airflow keeps it fresh.
     """
     out = console()
-    with _environment(settings, name) as here, _locked(here, "build"):
+    with environment(settings, name) as (base, here), locked(here, "build"):
         if _is_kept_by_airflow(here):
             raise PlatformError(
                 f"Airflow keeps the environment {name} fresh.",
                 "Choose another name. The names in use: adventureworks environment list",
             )
-        refused = _ingest(here) + _analyse(here)
+        reuse_published(base, here)
+        refused = _ingest(here) + analyse(here)
         with open_warehouse(here).connect("environment") as session:
             states = asset_states(session.records, decide_now(here, session).behind)
+            reused = set[str]().union(*(session.data.views_in(schema) for schema in PUBLISHED))
     marts = [state for state in states if state.kind == "mart"]
     stale = [state for state in states if not state.fresh]
-    out.print(table(("mart", "rows", "verdict"), [_row(state) for state in marts], right=("rows",)))
+    rows = [(*_row(state), "reused" if state.asset in reused else "computed") for state in marts]
+    out.print(table(("mart", "rows", "verdict", "origin"), rows, right=("rows",)))
     for cause in refused:
         out.print(cause, markup=False, style="red")
     out.print(
-        f"{name}: {len(states) - len(stale)} of {len(states)} tables and marts are fresh, in schemas {name}_raw,"
-        f" {name}_marts and so on. To query them: ADVENTUREWORKS_ENVIRONMENT={name} adventureworks sql …"
+        f"{name}: {len(states) - len(stale)} of {len(states)} tables and marts are fresh"
+        f" ({len(reused)} reused), in schemas {name}_raw, {name}_marts and so on."
+        f" To query them: ADVENTUREWORKS_ENVIRONMENT={name} adventureworks sql …"
         f" To drop them: adventureworks environment drop {name}",
         markup=False,
     )
     return 1 if stale else 0
+
+
+def promote(settings: Settings, name: str) -> None:
+    """Publish in production what an environment has computed, in one transaction and without computing it again.
+
+    Raises `PlatformError` if there is no such environment, or if production has published something newer since.
+    """
+    with environment(settings, name, needs_source=False) as (base, here), locked(here, "promote"):
+        _require(here)
+        if here.warehouse != "postgres":
+            raise PlatformError(
+                "In Snowflake, environments do not reuse what production has published, so nothing can be promoted.",
+                "Deploy the code: production then computes what changed.",
+            )
+        with open_warehouse(base).connect("promote") as theirs, open_warehouse(here).connect("promote") as ours:
+            versions = reuse.promote(theirs, ours, f"promote/{name}_{uuid4().hex[:8]}")
+    rows = [(version.asset, str(version.version), f"{version.rows:,}", version.verdict) for version in versions]
+    if rows:
+        console().print(table(("mart", "version", "rows", "verdict"), rows, right=("version", "rows")))
+    else:
+        console().print(f"{name} has computed nothing that production lacks.", markup=False)
+
+
+def _require(here: Settings) -> None:
+    with open_warehouse(here).connect("environment") as session:
+        if here.environment not in _environments(session):
+            raise PlatformError(
+                f"There is no environment {here.environment}.", "List them: adventureworks environment list"
+            )
 
 
 def drop(settings: Settings, name: str, force: bool) -> None:
@@ -61,10 +96,8 @@ def drop(settings: Settings, name: str, force: bool) -> None:
     Raises `PlatformError` if there is no such environment, if another process is working on it, or (unless `force`) if
     Airflow keeps it fresh or might do so.
     """
-    with _environment(settings, name, needs_source=False) as here, _locked(here, "drop"):
-        with open_warehouse(here).connect("environment") as session:
-            if name not in _environments(session):
-                raise PlatformError(f"There is no environment {name}.", "List them: adventureworks environment list")
+    with environment(settings, name, needs_source=False) as (_, here), locked(here, "drop"):
+        _require(here)
         if not force:
             _refuse_if_kept_fresh(here)
         with open_warehouse(here).connect("environment") as session:
@@ -110,13 +143,24 @@ def _environments(session: Session) -> set[str]:
 
 
 @contextmanager
-def _environment(settings: Settings, name: str, *, needs_source: bool = True) -> Iterator[Settings]:
-    """Provide the settings of an environment on the configured or the embedded databases."""
+def environment(settings: Settings, name: str, *, needs_source: bool = True) -> Iterator[tuple[Settings, Settings]]:
+    """Provide the settings of the environment that is reused and of the named one, on configured or embedded databases.
+
+    Raises `PlatformError` if the name is not valid.
+    """
     if not name:
         raise PlatformError("An environment needs a name.", "For example: adventureworks environment build pr_42")
     _named(settings, name)
     with _databases(settings, needs_source=needs_source) as found:
-        yield _named(found, name)
+        base = "" if found.environment == name else found.environment
+        yield found.model_copy(update={"environment": base}), _named(found, name)
+
+
+def reuse_published(base: Settings, here: Settings) -> None:
+    """Show what `base` has published in an environment, unless the environment has its own version or needs one."""
+    if here.warehouse == "postgres":
+        with open_warehouse(base).connect("environment") as theirs, open_warehouse(here).connect("environment") as ours:
+            reuse.reuse(theirs, ours)
 
 
 @contextmanager
@@ -146,7 +190,7 @@ def _named(settings: Settings, name: str) -> Settings:
 
 
 @contextmanager
-def _locked(here: Settings, command: str) -> Iterator[None]:
+def locked(here: Settings, command: str) -> Iterator[None]:
     """Hold the environment's lock, so that no other process builds or drops it at the same time."""
     key = f"adventureworks environment {here.environment}"
     with open_records(here).connect(f"{key}: {command}"[:63]) as records:
@@ -182,7 +226,9 @@ def _last_published(here: Settings) -> datetime | None:
 def _is_kept_by_airflow(here: Settings) -> bool:
     with open_records(here).connect("environment") as records:
         return bool(records.columns_in("ops")) and records.execute(
-            "select exists (select 1 from ops.publication where run_id not like '%%/environment\\_%%')"
+            # Publications may be those of the environment that this one reuses.
+            "select exists (select 1 from ops.change where run_id not like '%%/environment\\_%%')"
+            " or exists (select 1 from ops.build where run_id not like '%%/environment\\_%%')"
         ).fetchone() == (True,)
 
 
@@ -201,14 +247,14 @@ def _ingest(here: Settings) -> list[str]:
     return [f"{asset}: {rule}: {cause}" for asset, rule, cause in blocked]
 
 
-def _analyse(here: Settings) -> list[str]:
+def analyse(here: Settings, progress: Callable[[str], None] = lambda line: console().print(line)) -> list[str]:
     """Compute every mart that is due; return why marts were refused."""
     refused = []
     for dag, outcome in analyse_until_settled(here, _run_id):
         if isinstance(outcome, MartRefused):
             refused.append(str(outcome))
         else:
-            console().print(f"Computed {dag}", markup=False)
+            progress(f"Computed {dag}")
     return refused
 
 

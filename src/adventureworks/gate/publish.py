@@ -172,6 +172,7 @@ def _state(
 def _publish_table(session: Session, asset: str, run_id: str, *, interrupted: bool) -> None:
     """Merge a staged table and record the version. `interrupted`: a process died while it was publishing the table."""
     entry = SOURCE_TABLES[asset]
+    layout.own(session.data, entry)
     effect, months = publication.merge(session.data, entry)
     first = publication.newest(session.records, asset) is None
     is_new = effect.any or first or interrupted

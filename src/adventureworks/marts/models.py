@@ -23,7 +23,7 @@ from sqlglot import exp
 import contracts
 from adventureworks.catalog import MARTS, Mart
 from adventureworks.errors import PlatformError
-from adventureworks.warehouse import dialect
+from adventureworks.warehouse import dialect, layout
 
 DIALECT = "snowflake"
 """The dialect that models are written in."""
@@ -121,7 +121,7 @@ def contract_text(domain: str) -> bytes:
     """
     folder, views = Path(contracts.__file__).parent, resources.files("adventureworks.warehouse")
     files = [folder / "marts" / f"{domain}.py", folder / "columns.py"]
-    shared = [views.joinpath(name) for name in ("sales_month.sql", "withheld.sql")]
+    shared = [views.joinpath(name) for name in sorted(layout.SHARED_VIEWS)]
     return b"".join(file.read_bytes() for file in (*files, *shared))
 
 

@@ -94,6 +94,7 @@ def _announce(session: Session, mart: Mart, run_id: str) -> None:
 
 
 def _publish_mart(session: Session, mart: Mart, run_id: str, built: Build) -> None:
+    layout.own(session.data, mart)
     columns = [column.name for column in columns_of(mart)]
     rows, published = table("staging", f"{mart.name}__rows"), table("marts", mart.name)
     months = built.changed[mart.name]

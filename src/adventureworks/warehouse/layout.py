@@ -22,6 +22,11 @@ from adventureworks.warehouse.postgres import WarehouseConnection, column_type
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
 
+PUBLISHED = ("raw", "marts")
+"""The schemas of the published tables."""
+SHARED_VIEWS = ("withheld.sql", "sales_month.sql")
+"""The files of the views that several marts read."""
+
 # Only one ingestion or analysis at a time may change the layout.
 _LAYOUT_LOCK = 7_101_917
 
@@ -37,15 +42,18 @@ def prepare(session: Session) -> None:
     migrate(session.records)
     session.data.execute(_text("quarantined_row.sql"))
     session.data.add_index("ops", "quarantined_row", ["asset", "status", "row_key"])
-    present = {schema: session.data.columns_in(schema) for schema in ("raw", "marts")}
+    present = {schema: session.data.columns_in(schema) for schema in PUBLISHED}
+    reused = session.data.views_in("raw") | session.data.views_in("marts")
     for entry in catalog.SOURCE_TABLES.values():
-        _make_table(session.data, "raw", entry, present["raw"])
+        if entry.asset not in reused:
+            _make_table(session.data, entry, present["raw"])
         _make_views_of_source_table(session.data, entry)
-    session.data.execute(_text("withheld.sql"))
     for mart in catalog.MARTS.values():
-        _make_table(session.data, "marts", mart, present["marts"])
+        if mart.name not in reused:
+            _make_table(session.data, mart, present["marts"])
         _make_view(session.data, "staging", mart, published_rows(mart))
-    session.data.execute(_text("sales_month.sql"))
+    for shared in SHARED_VIEWS:
+        session.data.execute(_text(shared))
     session.records.execute(
         "insert into ops.layout (digest) values (%s) on conflict (digest) do update set applied_at = clock_timestamp()",
         (digest,),
@@ -72,6 +80,22 @@ def published_rows(entry: SourceTable | Mart) -> str:
 def show_published(data: Data, entry: SourceTable | Mart) -> None:
     """Point the candidate view at the published table, because nothing is staged or the staged rows were refused."""
     data.execute(f"create or replace view {table('staging', entry.asset)} as {published_rows(entry)}")
+
+
+def own(data: Data, entry: SourceTable | Mart) -> None:
+    """Make a table of an asset that this environment has only read from another one so far, with the same rows."""
+    schema = published_schema(entry)
+    if entry.asset not in data.views_in(schema):
+        return
+    columns, reused = names(column.name for column in columns_of(entry)), f"{entry.asset}__reused"
+    data.execute(f"alter view {table(schema, entry.asset)} rename to {quoted(reused)}")
+    _make_table(data, entry, {})
+    data.execute(f"insert into {table(schema, entry.asset)} ({columns}) select {columns} from {table(schema, reused)}")
+    # Views that read the asset have followed the new name. These are pointed at the table; the others are dropped.
+    for shared in SHARED_VIEWS:
+        data.execute(_text(shared))
+    data.execute(f"drop view {table(schema, reused)} cascade")
+    show_published(data, entry)
 
 
 def published_schema(entry: SourceTable | Mart) -> str:
@@ -113,7 +137,8 @@ def _make_view(data: Data, schema: str, entry: SourceTable | Mart, select: str) 
     data.execute(f"create view {table(schema, entry.asset)} as {select}")
 
 
-def _make_table(data: Data, schema: str, entry: SourceTable | Mart, present: Mapping[str, Collection[str]]) -> None:
+def _make_table(data: Data, entry: SourceTable | Mart, present: Mapping[str, Collection[str]]) -> None:
+    schema = published_schema(entry)
     columns, name = columns_of(entry), table(schema, entry.asset)
     if entry.asset not in present:
         definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns)

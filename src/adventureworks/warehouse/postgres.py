@@ -71,6 +71,13 @@ class WarehouseConnection(psycopg.Connection[TupleRow]):
             found.setdefault(name, set()).add(column)
         return found
 
+    def views_in(self, schema: str) -> set[str]:
+        """Return the names of the views in a schema: in `raw` and `marts`, the assets of another environment."""
+        rows = self.execute(
+            "select viewname from pg_views where schemaname = %s", (schema_of(self.environment, schema),)
+        )
+        return {name for (name,) in rows}
+
 
 class _InEnvironment:
     """A mixin for cursors that rewrites statements for the schemas of the connection's environment."""
@@ -353,6 +360,10 @@ class PostgresData:
     def columns_in(self, schema: str) -> dict[str, set[str]]:
         """Return the columns of each table and view in a schema."""
         return self._connection.columns_in(schema)
+
+    def views_in(self, schema: str) -> set[str]:
+        """Return the names of the views in a schema: in `raw` and `marts`, the assets of another environment."""
+        return self._connection.views_in(schema)
 
     def make_schemas(self, schemas: Iterable[str]) -> None:
         """Create the schemas that are missing."""

@@ -66,6 +66,9 @@ class Data(Protocol):
     def columns_in(self, schema: str) -> dict[str, set[str]]:
         """Return the columns of each table and view in a schema, as the contracts spell them."""
 
+    def views_in(self, schema: str) -> set[str]:
+        """Return the names of the views in a schema: in `raw` and `marts`, the assets of another environment."""
+
     def describe(self, schema: str, name: str, comment: str, columns: Mapping[str, str]) -> None:
         """Write the descriptions of a table and its columns to the warehouse, as comments."""
 

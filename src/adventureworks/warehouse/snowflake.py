@@ -167,6 +167,10 @@ class SnowflakeData:
             if entry.asset.upper() in found
         }
 
+    def views_in(self, schema: str) -> set[str]:
+        """Return no names: an environment in Snowflake reuses nothing of another."""
+        return set()
+
     def describe(self, schema: str, name: str, comment: str, columns: Mapping[str, str]) -> None:
         """Write the descriptions of a table and its columns to Snowflake, as comments."""
         full = self._table(schema, name)
