@@ -22,7 +22,7 @@ from adventureworks.settings import Settings
 from adventureworks.warehouse import open_records, open_warehouse
 from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.postgres import WarehouseConnection
-from adventureworks.warehouse.state import AssetState, asset_states
+from adventureworks.warehouse.state import AssetState, asset_states, summary_of_missing_tables
 
 
 def build(settings: Settings, name: str) -> int:
@@ -41,16 +41,19 @@ def build(settings: Settings, name: str) -> int:
         with open_warehouse(here).connect("environment") as connection:
             states = asset_states(connection, decide_now(here, connection).behind)
     marts = [state for state in states if state.kind == "mart"]
-    stale = [state for state in states if not state.fresh]
+    obtainable = [state for state in states if state.is_obtainable]
+    stale = [state for state in obtainable if not state.fresh]
     out.print(table(("mart", "rows", "verdict"), [_row(state) for state in marts], right=("rows",)))
     for cause in refused:
         out.print(cause, markup=False, style="red")
     out.print(
-        f"{name}: {len(states) - len(stale)} of {len(states)} tables and marts are fresh, in schemas {name}_raw,"
-        f" {name}_marts and so on. To query them: ADVENTUREWORKS_ENVIRONMENT={name} adventureworks sql …"
+        f"{name}: {len(obtainable) - len(stale)} of {len(obtainable)} tables and marts are fresh, in schemas"
+        f" {name}_raw, {name}_marts and so on. To query them: ADVENTUREWORKS_ENVIRONMENT={name} adventureworks sql …"
         f" To drop them: adventureworks environment drop {name}",
         markup=False,
     )
+    if missing := summary_of_missing_tables(states):
+        out.print(missing, markup=False)
     return 1 if stale else 0
 
 

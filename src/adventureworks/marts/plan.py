@@ -77,6 +77,7 @@ def read_facts(settings: Settings, connection: Connection) -> Facts:
         last_checked_at=_last_checked_at(connection),
         in_trouble=frozenset(asset for asset, rule in open_rules if rule in stopped),
         undelivered=frozenset(asset for asset, rule in open_rules if task_of(rule)[1]),
+        not_offered=publication.not_offered(connection),
     )
 
 
