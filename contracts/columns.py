@@ -176,19 +176,29 @@ def computed(expression: pl.Expr) -> dict[str, Any]:
 
 def hierarchy(**field: Any) -> Any:
     """Return a field for a hierarchyid: hexadecimal digits. A path such as `/1/2/` is encoded at ingestion."""
-    return hexadecimal(**{**field, "metadata": {**field.get("metadata", {}), "hierarchy": True}})
+    column = hexadecimal(**{**field, "metadata": {**field.get("metadata", {}), "hierarchy": True}})
+    return _with(
+        column,
+        "is_a_hierarchyid",
+        "is a hierarchyid",
+        # What is not even hexadecimal breaks the rule on the form, and only that one.
+        lambda value: ~value.str.contains(HEX_PATTERN) | value.is_null() | _level(value).is_not_null(),
+    )
 
 
 def level_of(column: str) -> pl.Expr:
     """Return the level below the root of a hierarchyid, NULL where it is NULL or not a hierarchyid."""
+    return _level(pl.col(column))
 
+
+def _level(value: pl.Expr) -> pl.Expr:
     def level(digits: str) -> int | None:
         try:
             return hierarchyid.level(digits)
         except ValueError:
             return None
 
-    return pl.col(column).map_elements(level, return_dtype=SmallInt)
+    return value.map_elements(level, return_dtype=SmallInt)
 
 
 def rule(expression: Callable[[Any], pl.Expr]) -> Any:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 PATH = re.compile(r"^/(-?\d+(\.-?\d+)*/)*$")
+DIGITS = re.compile(r"^(?:0x|\\x)?((?:[0-9A-Fa-f]{2})*)$")
 
 
 @dataclass(frozen=True)
@@ -72,17 +73,24 @@ def level(text: str) -> int:
 
     Raises `ValueError` if the text is neither.
     """
-    return text.count("/") - 1 if PATH.match(text) else sum(_groups(text))
+    if PATH.match(text):
+        return text.count("/") - 1
+    digits = DIGITS.match(text)
+    ends = list(_groups(digits[1])) if digits else [False]
+    if ends and not ends[-1]:
+        raise ValueError(f"{text!r} is not a hierarchyid")
+    return sum(ends)
 
 
-def _groups(hexadecimal: str) -> Iterator[bool]:
-    """Yield, for each number, whether it is the last one of its level."""
-    digits = re.sub(r"^(0x|\\x)", "", hexadecimal)
-    bits = "".join(f"{int(digit, 16):04b}" for digit in digits)
-    while "1" in bits:
+def _groups(digits: str) -> Iterator[bool]:
+    """Yield, for each number, whether it is the last one of its level; at last False if the bits are not numbers."""
+    bits = "".join(f"{value:08b}" for value in bytes.fromhex(digits))
+    # The rest of the last byte is zeros.
+    while "1" in bits or len(bits) >= 8:
         found = next((known for known in _RANGES if known.matches(bits)), None)
         if found is None or len(bits) == len(found.layout):
-            raise ValueError(f"{hexadecimal!r} is not a hierarchyid")
+            yield False
+            return
         yield bits[len(found.layout)] == "1"
         bits = bits[len(found.layout) + 1 :]
 

@@ -18,6 +18,7 @@ from adventureworks.catalog import (
     is_tolerant,
     marts_of,
     outside_inputs,
+    required_tables,
     upstream_of,
 )
 from adventureworks.months import between, shifted_key
@@ -107,6 +108,8 @@ class Facts:
     """Analyses and marts with an open incident because they do not run."""
     undelivered: frozenset[str] = frozenset()
     """Analyses with an open incident because the reports of a month could not be delivered."""
+    not_offered: frozenset[str] = frozenset()
+    """The tables that the source does not have."""
     completeness_changed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By mart: the months that became partial or complete. Only needed for the months of a plan."""
 
@@ -206,7 +209,12 @@ class _Decider:
         missing = [asset for asset in inputs if asset not in versions]
         changes = self._changes_of(dag)
         if missing and not (tolerant and versions):
-            reason = f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} never published"
+            lacking = sorted(name for name in required_tables(dag) & self._facts.not_offered if name not in versions)
+            reason = (
+                f"the source does not offer {', '.join(lacking)}"
+                if lacking
+                else f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} never published"
+            )
             # A mart that was published before the missing input was added counts as behind, like any other.
             stuck = any(self._facts.newest(name) for name in changes)
             return NothingToDo(reason, waits=stuck, stuck=stuck)

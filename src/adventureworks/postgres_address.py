@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import parse_qsl
+
 import psycopg
+from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
 
@@ -24,6 +28,10 @@ LATER_TIMEOUTS = (
 )
 """Turns off the timeouts that only later versions have (14 and 17), if the server has them."""
 
+_DRIVERS = ("psycopg2", "psycopg", "asyncpg", "psycopg2cffi", "pg8000")
+_SSL = re.compile(r"([?&])ssl=(?!true\b)")
+_URL = re.compile(r"(postgres|postgresql)(\+(?P<driver>\w+))?://", re.IGNORECASE)
+
 _KEEPALIVE = {
     "connect_timeout": "10",
     "keepalives_idle": "30",
@@ -37,19 +45,40 @@ _KEEPALIVE = {
 def parts_of(url: SecretStr, of: str, setting: str) -> dict[str, str]:
     """Return the parts of a URL or connection string of libpq; `of` and `setting` name it in errors.
 
-    Raises `PlatformError`, without any part of the text, if it cannot be parsed.
+    A URL may name a driver, as those of SQLAlchemy do (`postgresql+psycopg2://`), and asyncpg's option `ssl`.
+    Raises `PlatformError`, without any part of the text but the name of an option, if it cannot be parsed.
     """
-    encode = f"In {setting}, write @ / : and % in a password as %40 %2F %3A and %25."
+    encode = f"In {setting}, write @ / : ? and % in a password as %40 %2F %3A %3F and %25."
+    text = url.get_secret_value()
+    if scheme := _URL.match(text):
+        if scheme["driver"] and scheme["driver"].lower() not in _DRIVERS:
+            raise PlatformError(f"The {of}'s URL names a driver that is not supported.", "Use postgresql://…")
+        text = f"postgresql://{text[scheme.end() :]}"
+        _require_known_options(text, of, encode)
+        text = _SSL.sub(r"\1sslmode=", text)
     try:
-        given = {
-            key: str(value) for key, value in conninfo_to_dict(url.get_secret_value()).items() if value is not None
-        }
+        given = {key: str(value) for key, value in conninfo_to_dict(text).items() if value is not None}
     except psycopg.Error:
         raise PlatformError(f"The {of}'s URL is not a PostgreSQL URL.", encode) from None
     # A password that is not encoded ends at its first @ or /: the rest of it would be shown as a host or a database.
     if any("@" in given.get(part, "") for part in ("host", "port", "dbname")):
         raise PlatformError(f"The {of}'s URL contains an @ after its host.", encode)
     return given
+
+
+def _require_known_options(url: str, of: str, encode: str) -> None:
+    """Raise `PlatformError` that names an option that libpq does not know."""
+    _, _, query = url.partition("?")
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+    unknown = sorted({name for name, _ in parse_qsl(query)} - known - {"ssl"})
+    if unknown and "@" in query:
+        # A password that is not encoded may contain a question mark.
+        raise PlatformError(f"The {of}'s URL contains an @ after its host.", encode)
+    if unknown:
+        raise PlatformError(
+            f"The {of}'s URL has the option {unknown[0]}, which is not supported.",
+            "Use the options of libpq, such as sslmode and sslrootcert.",
+        )
 
 
 def conninfo(

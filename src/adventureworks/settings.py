@@ -29,8 +29,8 @@ class Settings(BaseSettings):
     source: str = Field(
         default="",
         repr=False,
-        description="A folder of files, the URL of a PostgreSQL or SQL Server database, or `airflow:` and the id of"
-        " an Airflow connection; empty: the embedded source.",
+        description="A folder or an archive of files, the URL of an object store, a download, or a PostgreSQL or SQL"
+        " Server database, or `airflow:` and the id of an Airflow connection; empty: the embedded source.",
     )
     environment: str = Field(
         default="",
@@ -48,10 +48,14 @@ class Settings(BaseSettings):
     snowflake_database: str = Field(default="DBT_DB", description="Database of the tables in Snowflake.")
     snowflake_raw_schema: str = Field(default="DBT_SCHEMA", description="Schema of the source tables in Snowflake.")
     source_url: SecretStr | None = Field(
-        default=None, description="URL of the source database; none: the one that `source` names."
+        default=None, description="URL of the source, with its secrets; none: the one that `source` names."
     )
     source_password: SecretStr | None = Field(
         default=None, description="Password for a SQL Server source whose URL has none."
+    )
+    allow_missing: bool = Field(
+        default=False,
+        description="Whether the source may lack tables that marts need. Without them, those marts stay empty.",
     )
     dags_folder: Path = Field(default=PROJECT_ROOT / "dags", description="Folder of the DAG files.")
     checks_folder: Path = Field(default=PROJECT_ROOT / "checks", description="Folder of the Soda checks.")

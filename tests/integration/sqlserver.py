@@ -65,13 +65,20 @@ class SqlServer:
     folder: Path
     port: int = 0
     tables: dict[str, Columns] = field(default_factory=dict)
-    tracked: dict[str, tuple[int, int]] = field(default_factory=dict)
+    tracked: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
     filtered: set[str] = field(default_factory=set)
     """Tables with a security policy; the catalogue reports three rows for each, whatever the login sees."""
     masked: set[str] = field(default_factory=set)
     """Columns whose values are masked for the login."""
     snapshots: bool = True
+    is_read_only: bool = False
+    """Whether it is a read-only replica, which rejects every question about tracked changes."""
+    admits_readers_only: bool = False
+    """Whether it is a replica that refuses logins that do not declare that they only read."""
+    made: str = "2014-07-08 00:00:00.000"
+    group_id: str = ""
+    """The database's identifier in its availability group, if it is in one."""
 
     def url(self, port: int | None = None, password: str = QUOTED, **options: str) -> str:
         """Return the double's URL; by default with encryption and its certificate trusted."""
@@ -85,9 +92,14 @@ class SqlServer:
         write_csv(self.folder / f"{SOURCE_TABLES[asset].name}.csv", list(columns), rows)
         self.describe()
 
-    def track(self, asset: str, oldest: int, current: int, changes: Sequence[Sequence[Any]] = ()) -> None:
-        """Set the tracked changes of a table: version, operation (I, U or D) and key values of each."""
-        self.tracked[asset] = (oldest, current)
+    def track(
+        self, asset: str, oldest: int, current: int, changes: Sequence[Sequence[Any]] = (), begin: int = 1
+    ) -> None:
+        """Set the tracked changes of a table: version, operation (I, U or D) and key values of each.
+
+        `begin`: the version at which tracking began.
+        """
+        self.tracked[asset] = (oldest, begin, current)
         key = SOURCE_TABLES[asset].contract.to_schema().unique or []
         header = ["sys_change_version", "sys_change_operation", *key]
         placeholder = [0, "I", *[0] * len(key)]
@@ -99,21 +111,25 @@ class SqlServer:
         tables, columns = [], []
         for asset, described in self.tables.items():
             entry = SOURCE_TABLES[asset]
-            oldest, current = self.tracked.get(asset, ("", ""))
+            versions = self.tracked.get(asset, ("", "", ""))
             readable = int(asset not in self.unreadable)
-            tables.append(
-                [entry.schema, entry.name, readable, readable, oldest, current, 3, int(asset in self.filtered)]
-            )
+            tables.append([entry.schema, entry.name, readable, readable, *versions, 3, int(asset in self.filtered)])
             columns += [
                 [entry.schema, entry.name, name, *map(_cell, kind), int(name in self.masked)]
                 for name, kind in described.items()
             ]
-        header = ["schema_name", "table_name", "readable", "tracking_visible", "oldest_version", "current_version"]
-        write_csv(self.folder / "catalogue_tables.csv", [*header, "row_count", "filters"], tables)
+        header = ["schema_name", "table_name", "readable", "tracking_visible"]
+        header += ["oldest_version", "begin_version", "current_version", "row_count", "filters"]
+        write_csv(self.folder / "catalogue_tables.csv", header, tables)
         header = ["schema_name", "table_name", "column_name", "type_name", "max_length", "precision", "scale"]
         write_csv(self.folder / "catalogue_columns.csv", [*header, "is_nullable", "is_masked"], columns)
-        database = [["2014-07-08 00:00:00.000", int(self.snapshots), "reader"]]
-        write_csv(self.folder / "catalogue_database.csv", ["made", "snapshot_state", "user_name"], database)
+        for name in ("is_read_only", "admits_readers_only"):
+            flag = self.folder / name
+            flag.touch() if getattr(self, name) else flag.unlink(missing_ok=True)
+        updateability = "READ_ONLY" if self.is_read_only else "READ_WRITE"
+        database = [[self.made, self.group_id, updateability, int(self.snapshots), "reader"]]
+        header = ["made", "group_id", "updateability", "snapshot_state", "user_name"]
+        write_csv(self.folder / "catalogue_database.csv", header, database)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -13,15 +13,23 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from pysqlbridge.catalog import load as load_catalog  # type: ignore[import-not-found]
+from pysqlbridge.catalog import QueryError  # type: ignore[import-not-found]
+from pysqlbridge.catalog import load as load_catalog
 from pysqlbridge.certificate import self_signed  # type: ignore[import-not-found]
 from pysqlbridge.logins import load as load_logins  # type: ignore[import-not-found]
 from pysqlbridge.server import start_background  # type: ignore[import-not-found]
+from pysqlbridge.tds.login import Login7  # type: ignore[import-not-found]
+
+READ_ONLY_INTENT = 0x20
+"""The bit of a login's type flags by which the client declares that it only reads."""
 
 TABLES = (
-    "select schema_name, table_name, readable, tracking_visible, oldest_version, current_version, row_count,"
-    " filters"
-    " from catalogue_tables"
+    "select schema_name, table_name, readable, tracking_visible, oldest_version, begin_version, current_version,"
+    " row_count, filters from catalogue_tables"
+)
+UNTRACKED = (
+    "select schema_name, table_name, readable, tracking_visible, null as oldest_version, null as begin_version,"
+    " null as current_version, row_count, filters from catalogue_tables"
 )
 COLUMNS = (
     "select schema_name, table_name, column_name, type_name, max_length, precision, scale, is_nullable,"
@@ -30,6 +38,7 @@ COLUMNS = (
 )
 REWRITES = [
     (re.compile(r"^.*change_tracking_min_valid_version.*$", re.S), TABLES),
+    (re.compile(r"^.*has_perms_by_name.*from sys\.objects as o.*$", re.S), UNTRACKED),
     (re.compile(r"^.*from sys\.columns.*$", re.S), COLUMNS),
     (re.compile(r"^.*from sys\.databases.*$", re.S), "select * from catalogue_database"),
     (
@@ -56,9 +65,16 @@ class Folder:
         self.lock = threading.Lock()
         self.stamp: list[tuple[str, int, int]] | None = None
         self.catalog = None
+        self.only_reads = False
+        """Whether the last login declared that it only reads."""
 
     def answer(self, query):
         sql = query.sql
+        # A real server refuses the login itself.
+        if sql.startswith("select") and (self.path / "admits_readers_only").exists() and not self.only_reads:
+            raise QueryError("The database is accessible when the application intent is read only.", number=978)
+        if (self.path / "is_read_only").exists() and re.search("change_?t(able|racking_)", sql):
+            raise QueryError("Change tracking is not supported on a secondary replica.", number=22117)
         for pattern, replacement in REWRITES:
             sql = pattern.sub(replacement, sql)
         return self.current().answer(replace(query, sql=sql))
@@ -79,10 +95,23 @@ class Folder:
 LOGINS = [{"user": "reader", "password": "${env:DOUBLE_PASSWORD}"}]
 
 
+def note_intent(folder: Folder) -> None:
+    """Let the folder know what each login declares; pysqlbridge ignores it."""
+    parse = Login7.parse
+
+    def parse_and_note(payload: bytes) -> Login7:
+        login = parse(payload)
+        folder.only_reads = bool(login.type_flags & READ_ONLY_INTENT)
+        return login
+
+    Login7.parse = parse_and_note
+
+
 def main() -> None:
     """Serve until standard input is closed, so that the double never outlives the test process."""
     folder = Folder(Path(sys.argv[1]))
     folder.current()
+    note_intent(folder)
     certificate = self_signed("localhost")
     (folder.path / "certificate.pem").write_bytes(certificate.cert_pem)
     server, _ = start_background(

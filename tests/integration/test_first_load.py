@@ -14,12 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
-from adventureworks.catalog import ANALYSES, MARTS
+from adventureworks.catalog import ANALYSES, MARTS, marts_of
+from adventureworks.cli.run import Outcome
 from adventureworks.due import NothingToDo, Plan
 from adventureworks.gate import detect
+from adventureworks.marts.plan import decide_now
 from adventureworks.reports import month
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
+from adventureworks.warehouse import open_warehouse
+from adventureworks.warehouse.state import asset_states, summary_of_missing_tables
 from adventureworks_sample import generate
 from tests.integration.pipeline import Pipeline
 
@@ -60,6 +64,57 @@ def test_a_missing_parent_is_the_only_incident_and_its_dependents_follow_once_it
     assert second.resolved == {"Production_Product": "file_is_there"}
     assert len({*first.published, *second.published}) == 71
     assert isinstance(pipeline.analyse(), Plan)
+
+
+def test_a_table_that_the_source_never_had_is_not_offered_until_it_appears(folder: Path, warehouse_url: str) -> None:
+    pipeline = Pipeline(Settings(source=str(folder), warehouse_url=SecretStr(warehouse_url)))
+    for asset in ("dbo_ErrorLog", "Sales_Currency"):
+        (folder / f"{asset}.parquet").rename(folder / asset)
+    first = pipeline.ingest()
+    assert first.opened == {}
+    assert len(first.published) == 69
+    assert verdicts(pipeline)["Sales_Currency"] == "not offered"
+    skipped = "select asset, message from ops.check_result where outcome = 'skipped' and asset = 'Sales_CurrencyRate'"
+    assert pipeline.published(skipped), "its references cannot be checked"
+    assert pipeline.published("select count(*) from ops.quarantined_row") == [(0,)]
+    assert detect.difference(pipeline.settings) is None
+
+    (folder / "Sales_Currency").rename(folder / "Sales_Currency.parquet")
+    second = pipeline.ingest()
+    assert second.opened == {}
+    assert {*second.published} == {"Sales_Currency"}
+    assert "Sales_CurrencyRate" in second.loaded, "its references are checked now"
+    assert verdicts(pipeline)["Sales_Currency"] == "passed"
+
+    (folder / "Sales_Currency.parquet").rename(folder / "Sales_Currency")
+    assert pipeline.ingest().opened == {"Sales_Currency": "file_is_there"}, "it may be a rename or a lost grant"
+    assert pipeline.ingest().published == {}
+    assert verdicts(pipeline)["Sales_Currency"] == "blocked"
+
+
+def test_marts_that_need_a_table_that_is_not_offered_say_so_and_the_others_are_computed(
+    folder: Path, warehouse_url: str
+) -> None:
+    settings = Settings(source=str(folder), warehouse_url=SecretStr(warehouse_url), allow_missing=True)
+    pipeline = Pipeline(settings)
+    (folder / "Sales_SpecialOffer.parquet").unlink()
+    assert pipeline.ingest().opened == {}
+    assert {*ANALYSES} - {*pipeline.settle()} == {"marketing_campaigns"}
+    step = pipeline.analyse("marketing_campaigns")
+    assert isinstance(step, NothingToDo)
+    assert step.reason == "the source does not offer Sales_SpecialOffer"
+    with open_warehouse(settings).connect("test") as session:
+        states = asset_states(session.records, decide_now(settings, session).behind)
+    assert Outcome(states, [], []).succeeded
+    empty = ", ".join(mart.name for mart in marts_of("marketing_campaigns"))
+    assert summary_of_missing_tables(states) == (
+        f"The source does not offer 1 table: Sales_SpecialOffer. Without it, these marts cannot be computed: {empty}."
+    )
+
+
+def verdicts(pipeline: Pipeline) -> dict[str, str]:
+    with open_warehouse(pipeline.settings).connect("test") as session:
+        return {state.asset: state.verdict for state in asset_states(session.records, {})}
 
 
 def test_one_invalid_value_sets_only_its_row_aside(folder: Path, warehouse_url: str) -> None:

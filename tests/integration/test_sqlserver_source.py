@@ -57,6 +57,8 @@ def server(running: SqlServer) -> SqlServer:
     running.filtered.clear()
     running.masked.clear()
     running.snapshots = True
+    running.is_read_only = running.admits_readers_only = False
+    running.made, running.group_id = "2014-07-08 00:00:00.000", ""
     running.put(OFFER.asset, OFFERS, [offer(1), offer(2), offer(3)])
     return running
 
@@ -149,9 +151,10 @@ def test_change_tracking_finds_changes_without_a_date_and_reads_no_unchanged_tab
 @pytest.mark.parametrize(
     ("known", "reason"),
     [
-        ("tracked-5-{columns}", "cleaned up"),
-        ("tracked-99-{columns}", "from before a restore"),
-        ("tracked-40-0000000000000000", "of other columns"),
+        ("tracked-5-1-{columns}", "cleaned up"),
+        ("tracked-99-1-{columns}", "from before a restore"),
+        ("tracked-40-0-{columns}", "from before tracking was switched off and on, or before a truncation"),
+        ("tracked-40-1-0000000000000000", "of other columns"),
         ("3-2013-05-01-77-{columns}", "of a scan"),
     ],
 )
@@ -160,9 +163,47 @@ def test_tables_with_unknown_changes_are_read_whole(server, known, reason):
     source = source_of(server)
     columns = source.state(OFFER).fingerprint.rpartition("-")[2]
     fingerprint = known.format(columns=columns)
-    assert source.state(OFFER, fingerprint).fingerprint == f"tracked-40-{columns}", reason
+    assert source.state(OFFER, fingerprint).fingerprint == f"tracked-40-1-{columns}", reason
     with source.snapshot() as snapshot:
         assert snapshot.changed_keys(OFFER, fingerprint, most=10) is None
+
+
+def test_a_read_only_replica_is_scanned_because_it_does_not_answer_for_tracked_changes(server):
+    server.track(OFFER.asset, oldest=10, current=40)
+    known = source_of(server).state(OFFER).fingerprint
+    server.is_read_only = True
+    server.describe()
+    source = source_of(server)
+    scanned = source.state(OFFER, known)
+    assert (scanned.rows, scanned.newest_change) == (3, datetime(2013, 5, 1))
+    assert source.state(OFFER, scanned.fingerprint) == scanned
+    with source.snapshot() as snapshot:
+        assert not snapshot.tracks(OFFER)
+        assert numbers(snapshot.keys(OFFER)) == [1, 2, 3]
+    assert any("read-only replica" in advice for advice in examine(SecretStr(server.url())).advice)
+
+
+def test_a_database_in_an_availability_group_is_the_same_source_on_every_replica(server, wire):
+    alone = source_of(server).identity()
+    server.made = "2015-01-01 00:00:00.000"
+    server.describe()
+    assert source_of(server).identity() != alone, "a database created again under the same name"
+
+    server.group_id = "6F9619FF-8B86-D011-B42D-00C04FC964FF"
+    server.describe()
+    primary = source_of(server).identity()
+    server.made = "2016-01-01 00:00:00.000"
+    server.describe()
+    assert SqlServerSource(SecretStr(server.url(wire.port)), 10).identity() == primary
+
+
+def test_a_replica_for_readers_asks_for_an_option_of_the_url_and_accepts_it(server):
+    server.admits_readers_only = True
+    server.describe()
+    with pytest.raises(PlatformError, match="intent=readonly") as refused:
+        source_of(server).state(OFFER)
+    assert not isinstance(refused.value, ServiceUnavailable), "a retry does not help"
+    assert source_of(server, intent="readonly").state(OFFER).rows == 3
 
 
 def test_states_distinguish_blocked_tables_from_readable_ones(server):
@@ -272,7 +313,7 @@ def test_examine_names_what_is_missing_and_the_statement_that_fixes_it(server):
     for table in SOURCE_TABLES.values():
         names = [column.name for column in source_columns_of(table)]
         server.tables[table.asset] = dict.fromkeys(names, OFFERS["Type"])
-        server.tracked[table.asset] = (1, 10)
+        server.tracked[table.asset] = (1, 1, 10)
     server.describe()
     good = examine(SecretStr(server.url()))
     assert "71 of 71 tables, 71 with change tracking, snapshots, encrypted" in good.summary
@@ -288,14 +329,14 @@ def test_examine_names_what_is_missing_and_the_statement_that_fixes_it(server):
     bad = examine(SecretStr(server.url()))
     findings = " ".join([*bad.faults, *bad.advice])
     for words in (
-        "[Person].[Address], [Sales].[Store] are missing",
-        "GRANT SELECT ON SCHEMA::[Person] TO [reader]; GRANT SELECT ON SCHEMA::[Sales] TO [reader];",
+        "[Sales].[Store] is missing, or the login cannot see it. GRANT SELECT ON SCHEMA::[Sales] TO [reader];",
         "[Sales].[Customer] has no column TerritoryID.",
         "no permission to read [HumanResources].[Shift]. GRANT SELECT ON SCHEMA::[HumanResources] TO [reader];",
         "ALTER DATABASE [AdventureWorks] SET ALLOW_SNAPSHOT_ISOLATION ON;",
         "ALTER TABLE [Sales].[Currency] ENABLE CHANGE_TRACKING;",
     ):
         assert words in findings
+    assert "[Person].[Address] is missing" in " ".join(bad.advice), "no mart needs it"
     server.tracked.clear()
     server.describe()
     assert "SET CHANGE_TRACKING = ON" in examine(SecretStr(server.url())).advice[0]

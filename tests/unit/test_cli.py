@@ -43,7 +43,8 @@ def test_help_names_every_command(command: Command) -> None:
         (("sql", "select 1"), "There is no warehouse yet. Start: adventureworks run"),
         (("status", "Sales_Nothing"), "There is no table or mart Sales_Nothing."),
         (("quarantine", "show", "Nothing"), "There is no source table Nothing."),
-        (("run", "--source", "/nowhere"), "The source /nowhere is not a folder."),
+        (("run", "--source", "/nowhere"), "The source /nowhere does not exist."),
+        (("run", "--source", "postgresql:/u:secret@h/d"), "The source is neither a path nor a valid URL."),
         (("run", "--source", "mysql://u:secret@h/d"), "A source with a mysql:// URL is not supported."),
     ],
 )
@@ -82,7 +83,8 @@ def test_source_is_remembered_and_a_folder_becomes_absolute(tmp_path: Path, monk
     state.remember("source", "postgresql://u@h/d")
     assert choose_source(settings, None) == "postgresql://u@h/d"
     assert choose_source(settings, "sample") == "sample"
-    for chosen in ("mssql://u@h/d", "airflow:mssql_default"):
+    assert choose_source(settings, f"file://{tmp_path}/data") == str(tmp_path / "data")
+    for chosen in ("mssql+pyodbc://u@h/d", "airflow:mssql_default", "s3://lake@bucket/aw", "https://host/aw.zip"):
         assert choose_source(settings, chosen) == chosen
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, feeds_of, marts_of, outside_inputs
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, feeds_of, marts_of, outside_inputs, required_tables
 from adventureworks.due import Decisions, Facts, NothingToDo, Plan, Refusal, Version, decide, digest_of
 
 ORDERS, LINES = "Sales_SalesOrderHeader", "Sales_SalesOrderDetail"
@@ -73,6 +73,23 @@ def waiting(decisions: Decisions) -> set[str]:
 def test_nothing_is_due_when_every_mart_is_computed_from_the_newest_versions() -> None:
     decisions = decide(settled())
     assert decisions.runnable == {}
+    assert decisions.behind == {}
+
+
+def test_an_analysis_names_the_tables_that_the_source_does_not_offer() -> None:
+    facts = settled()
+    territories = "Sales_SalesTerritory"
+    dependent = [dag for dag in ANALYSES if territories in required_tables(dag)]
+    gone = {territories, *(mart.name for dag in dependent for mart in marts_of(dag))}
+    facts = replace(
+        facts,
+        versions={name: found for name, found in facts.versions.items() if name not in gone},
+        not_offered=frozenset({territories}),
+    )
+    decisions = decide(facts)
+    reason = f"the source does not offer {territories}"
+    assert dependent
+    assert {dag: decisions.steps[dag] for dag in dependent} == dict.fromkeys(dependent, NothingToDo(reason))
     assert decisions.behind == {}
 
 

@@ -17,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adventureworks.catalog import SOURCE_TABLES
-from adventureworks.cli.doctor import check_folder
+from adventureworks.cli.doctor import check_files
 from adventureworks.columns import source_columns_of
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.gate.contract import validate
+from adventureworks.settings import Settings
 from adventureworks.source import files_csv, files_installer
 from adventureworks.source.files import FileSource
 
@@ -406,24 +407,71 @@ def test_parquet_dates_and_decimals_of_other_programs_are_read(tmp_path):
         parquet_with(tmp_path, "DiscountPct", too_wide)
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_a_folder_of_part_files_is_read_once_it_is_complete(tmp_path, kind):
-    folder = tmp_path / f"Sales_SpecialOffer.{kind}"
+def write_parts(folder, kind, parts=2):
     folder.mkdir()
-    for index in range(2):
-        part = tmp_path / "part"
+    for index in range(parts):
+        part = folder.parent / "part"
         part.mkdir()
         write_csv(part, [offer(index)]) if kind == "csv" else write_parquet(part, 1)
         (part / f"Sales_SpecialOffer.{kind}").rename(folder / f"part-0000{index}.{kind}")
         part.rmdir()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("name", ["Sales_SpecialOffer.{}", "SpecialOffer", "sales/SpecialOffer.{}"])
+def test_a_folder_of_part_files_is_read_once_it_is_complete(tmp_path, kind, name):
+    folder = tmp_path / name.format(kind)
+    folder.parent.mkdir(exist_ok=True)
+    write_parts(folder, kind)
     (folder / f".part-00000.{kind}.crc").write_bytes(b"crc")
+    (folder / "_temporary").mkdir()
     assert blocked(tmp_path) == "file_is_whole"
+    (folder / "_temporary").rmdir()
     (folder / "_SUCCESS").touch()
     first = FileSource(tmp_path, 10).state(OFFER).fingerprint
     assert len(read(tmp_path)) == 2
     (folder / f"part-00001.{kind}").unlink()
     assert len(read(tmp_path)) == 1
     assert FileSource(tmp_path, 10).state(OFFER, first).fingerprint != first
+
+
+def test_parts_without_a_marker_must_rest_as_a_manual_copy_may_pause(tmp_path, monkeypatch):
+    folder = tmp_path / "SpecialOffer"
+    write_parts(folder, "parquet")
+    source = FileSource(tmp_path, 10, rest_seconds=3)
+    clock = Clock(monkeypatch, folder / "part-00001.parquet")
+    first = source.state(OFFER).fingerprint
+    assert clock.waited == pytest.approx(60, abs=1)
+
+    shutil.copy(folder / "part-00000.parquet", folder / "part-00002.parquet")
+    Clock(
+        monkeypatch,
+        folder / "part-00002.parquet",
+        lambda: shutil.copy(folder / "part-00000.parquet", folder / "part-00003.parquet"),
+    )
+    assert source.state(OFFER, first).fingerprint == first, "a part was added while it rested"
+
+    (folder / "_SUCCESS").touch()
+    clock = Clock(monkeypatch, folder / "part-00003.parquet")
+    assert source.state(OFFER, first).rows == 4
+    assert clock.waited == 0
+
+
+def test_parts_with_different_columns_or_types_are_refused(tmp_path):
+    folder = tmp_path / "Sales_SpecialOffer.parquet"
+    write_parts(folder, "parquet")
+    part = folder / "part-00001.parquet"
+    table = pq.read_table(part)
+    pq.write_table(table.set_column(table.column_names.index("MinQty"), "MinQty", pa.array([1], pa.int64())), part)
+    with pytest.raises(TableBlocked, match=r"MinQty is int32 in part-00000\.parquet, but int64 in part-00001") as error:
+        read(tmp_path)
+    assert error.value.rule == "parts_have_equal_columns"
+
+
+def test_a_bare_name_may_have_a_header(tmp_path):
+    write_csv(tmp_path, [offer(1), offer(2)])
+    (tmp_path / "Sales_SpecialOffer.csv").rename(tmp_path / "SPECIALOFFER.csv")
+    assert read(tmp_path) == [offer(1), offer(2)]
 
 
 @pytest.mark.parametrize(
@@ -456,14 +504,16 @@ def test_misspelt_columns_and_ignored_files_and_columns_are_named(tmp_path, capl
     assert "Sales_SpecialOfer.csv" in caplog.text
 
 
-def test_doctor_names_unreadable_and_ignored_files(tmp_path):
+def test_doctor_names_what_it_recognized_and_unreadable_and_ignored_files(tmp_path):
+    configured = Settings(source=str(tmp_path))
     write_csv(tmp_path, [offer()])
     (tmp_path / "Sales_Stores.csv").touch()
-    summary = check_folder(tmp_path)
-    assert "with 1 of 71 tables. Files that belong to no table: Sales_Stores.csv" in summary
+    assert check_files(configured) == (
+        f"{tmp_path}: folder with 1 of 71 tables, CSV. Files that belong to no table: Sales_Stores.csv"
+    )
     (tmp_path / "Sales_Store.csv").write_bytes(b"<html>")
     with pytest.raises(PlatformError, match=r"1 file cannot be read. Sales_Store: Sales_Store.csv is an HTML page"):
-        check_folder(tmp_path)
+        check_files(configured)
 
 
 class Clock:

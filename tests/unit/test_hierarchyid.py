@@ -39,7 +39,7 @@ def test_what_is_not_a_path_is_refused(text: str) -> None:
         hierarchyid.encoded(text)
 
 
-@pytest.mark.parametrize("digits", ["01", "0001", "5"])
+@pytest.mark.parametrize("digits", ["01", "0001", "5", "5800", "00", "50", "not hex"])
 def test_digits_that_are_not_a_hierarchyid_have_no_level(digits: str) -> None:
     with pytest.raises(ValueError, match="not a hierarchyid"):
         hierarchyid.level(digits)

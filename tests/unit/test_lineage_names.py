@@ -33,6 +33,10 @@ STORE = SOURCE_TABLES["Sales_Store"]
         ({"source": "airflow:mssql_default"}, Name("unknown", ".Sales.Store")),
         ({"source": "oracle://u:s3cret@db/aw"}, Name("unknown", ".Sales.Store")),
         ({"source": "/data/files"}, Name("file", "/data/files/Sales_Store")),
+        ({"source": "file:///data/files"}, Name("file", "/data/files/Sales_Store")),
+        ({"source_url": "s3://lake@bucket/aw/"}, Name("s3://bucket", "aw/Sales_Store")),
+        ({"source": "https://host/aw.zip?token=s3cret"}, Name("https://host", "aw.zip/Sales_Store")),
+        ({"source": "postgresql+psycopg2://u:s3cret@db/aw"}, Name("postgres://db:5432", "aw.Sales.Store")),
         ({"source": "files"}, Name("file", f"{Path.cwd()}/files/Sales_Store")),
     ],
 )

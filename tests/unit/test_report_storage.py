@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from adventureworks.cli.doctor import _reports
 from adventureworks.errors import PlatformError
-from adventureworks.orchestration import storage
-from adventureworks.orchestration.storage import STORES, report_folder
+from adventureworks.orchestration.storage import report_folder
 from adventureworks.settings import Settings
+from adventureworks.source import files_addresses
+from adventureworks.source.files_addresses import STORES
 from adventureworks.texts import LANGUAGES
 
 
@@ -40,7 +41,7 @@ def test_missing_library_of_a_store_is_reported_with_its_installation_command(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extra, modules = STORES[scheme]
-    monkeypatch.setattr(storage, "_is_installed", lambda module: module != modules[0])
+    monkeypatch.setattr(files_addresses, "_is_installed", lambda module: module != modules[0])
     settings = Settings(reports_url=f"{scheme}://connection@bucket/reports")
     for check in (report_folder, _reports):
         with pytest.raises(PlatformError, match=rf"{scheme}://, but {modules[0]} is not .* install -e '\.\[{extra}\]'"):
@@ -48,8 +49,8 @@ def test_missing_library_of_a_store_is_reported_with_its_installation_command(
 
 
 def test_missing_library_is_detected() -> None:
-    assert storage._is_installed("fsspec")
-    assert not storage._is_installed("airflow.providers.nowhere.nothing")
+    assert files_addresses._is_installed("fsspec")
+    assert not files_addresses._is_installed("airflow.providers.nowhere.nothing")
 
 
 def test_address_without_a_scheme_is_refused() -> None:

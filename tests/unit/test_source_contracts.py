@@ -17,7 +17,7 @@ import pytest
 from pandera.errors import SchemaErrors
 
 from adventureworks.catalog import SOURCE_TABLES
-from contracts.columns import EMAIL_PATTERN, GUID_PATTERN, PHONE_PATTERN, XML_PATTERN
+from contracts.columns import EMAIL_PATTERN, GUID_PATTERN, HEX_PATTERN, PHONE_PATTERN, XML_PATTERN
 
 Row = dict[str, Any]
 Case = tuple[str, Row, Row]
@@ -31,12 +31,14 @@ SIGNS = {
     "isin": "in",
     "is_one_of": "one of",
     "has_the_form": "form",
+    "is_a_hierarchyid": "hierarchyid",
     "is_not_blank": "not blank",
     "str_length": "length",
 }
 
 PLAIN_FORMS = {
     GUID_PATTERN: "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9",
+    HEX_PATTERN: "5AC0",
     XML_PATTERN: "<a/>",
     EMAIL_PATTERN: "ann@example.com",
     PHONE_PATTERN: "555-0100",
@@ -118,6 +120,10 @@ def form(column: str, invalid: str, valid: str) -> Case:
     return f"{column} form", {column: invalid}, {column: valid}
 
 
+def hierarchy(column: str) -> list[Case]:
+    return [form(column, "/1/", "5AC0"), (f"{column} hierarchyid", {column: "01"}, {column: "0x58"})]
+
+
 PERIOD: Case = (
     "ends_not_before_it_starts",
     {"StartDate": "2024-04-02", "EndDate": "2024-04-01"},
@@ -153,7 +159,7 @@ CASES: dict[str, list[Case]] = {
     ],
     "HumanResources_Employee": [
         form("NationalIDNumber", "2.95848E+08", "007"),
-        form("OrganizationNode", "/1/", "5AC0"),
+        *hierarchy("OrganizationNode"),
         not_below("OrganizationLevel", 0, -1),
         not_below("BirthDate", "1930-01-01", "1929-12-31"),
         one_of("MaritalStatus", "D", "s"),
@@ -213,7 +219,7 @@ CASES: dict[str, list[Case]] = {
         ("only_a_finished_product_is_at_the_top", NO_ASSEMBLY | {"PerAssemblyQty": "1.01"}, NO_ASSEMBLY),
     ],
     "Production_Document": [
-        form("DocumentNode", "/1/", "5AC0"),
+        *hierarchy("DocumentNode"),
         form("Document", "a text", "0xD0CF"),
         not_below("DocumentLevel", 0, -1),
         not_below("ChangeNumber", 0, -1),
@@ -253,7 +259,7 @@ CASES: dict[str, list[Case]] = {
         ("unit_of_size_has_a_size", {"Size": None}, {"Size": None, "SizeUnitMeasureCode": None}),
     ],
     "Production_ProductCostHistory": [PERIOD, not_below("StandardCost", 0, "-0.0001")],
-    "Production_ProductDocument": [form("DocumentNode", "/1/", "5AC0")],
+    "Production_ProductDocument": hierarchy("DocumentNode"),
     "Production_ProductInventory": [
         form("Shelf", "AB", "N/A"),
         form("Shelf", "1", "z"),

@@ -197,7 +197,12 @@ def test_every_query_on_every_table_is_valid_tsql(real_data):
     tables = _schema(real_data)
     every = list(SOURCE_TABLES.values())
     versions = dict.fromkeys(SOURCE_TABLES, 41)
-    statements = [queries.DATABASE, queries.tables_query(every), queries.columns_query(every)]
+    statements = [
+        queries.DATABASE,
+        queries.tables_query(every),
+        queries.tables_query(every, tracks=False),
+        queries.columns_query(every),
+    ]
     statements.append(queries.changed_tables_query(versions))
     for table in every:
         selected = contract_columns(table, tables)
@@ -253,6 +258,8 @@ TABLE = SOURCE_TABLES["Sales_Store"]
         (failure(208, f"Invalid object name{SERVER}"), TableBlocked, "no longer has this table"),
         (failure(207, f"Invalid column name{SERVER}"), TableBlocked, "a column was dropped"),
         (failure(229, f"SELECT was denied{SERVER}"), TableBlocked, r"GRANT SELECT ON \[Sales\]\.\[Store\]"),
+        (failure(978, f"application intent{SERVER}"), PlatformError, "intent=readonly"),
+        (failure(22117, f"secondary replica{SERVER}"), ServiceUnavailable, "does not track changes"),
         (failure(1205, f"deadlock{SERVER}"), ServiceUnavailable, "deadlock"),
         (failure(3961, f"DDL{SERVER}"), ServiceUnavailable, "altered while it was being read"),
         (failure(40613, f"not currently available{SERVER}"), ServiceUnavailable, "not available"),
@@ -296,7 +303,12 @@ def test_urls_are_parsed_and_invalid_ones_rejected():
         "mssql://reader:s3cret@db.example,1433/db": "comma between host and port",
         "mssql://reader:s3cret@host": "no database",
         "mssql://host/db": "no user",
-        "mssql://u:s3cret@host/db?encrypt=no": "unknown option encrypt",
+        "mssql://u:s3cret@host/db?Encrypt=strict": "a value of encrypt that is not supported",
+        "mssql+pyodbc:///?odbc_connect=PWD%3Ds3cret": "the option odbc_connect",
+        "mssql+pyodbc://u:s3cret@host/db?Trusted_Connection=yes": "Windows or Entra",
+        "mssql+pyodbc://u:s3cret@host/db?authentication=ActiveDirectoryPassword": "Windows or Entra",
+        "mssql+pyodbc://u:1?s3cret=b@host/db": "an @ after the host",
+        "mssql+turbodbc://u:s3cret@host/db": "a driver that is not supported",
         "mssql://u:s3cret@host/db?tls=maybe": "tls=maybe",
         "mssql://u:s3cret@host/db?tls_ca=/nowhere.pem": "nowhere.pem",
         "mssql://u:s3cret@host:port/db": "not a SQL Server URL",
@@ -305,6 +317,22 @@ def test_urls_are_parsed_and_invalid_ones_rejected():
         with pytest.raises(PlatformError, match=words) as error:
             SqlServerAddress.of(SecretStr(url))
         assert "s3cret" not in f"{error.value}{error.value.__cause__}"
+
+
+@pytest.mark.parametrize(
+    ("options", "tls"),
+    [
+        ("driver=ODBC+Driver+18+for+SQL+Server", "verify"),
+        ("driver=ODBC+Driver+18+for+SQL+Server&Encrypt=yes&TrustServerCertificate=no", "verify"),
+        ("TrustServerCertificate=yes", "encrypt"),
+        ("Encrypt=Mandatory&trustservercertificate=YES&Trusted_Connection=no", "encrypt"),
+        ("Encrypt=no&TrustServerCertificate=yes", "off"),
+        ("charset=utf8&TrustServerCertificate=yes&tls=verify", "verify"),
+    ],
+)
+def test_options_of_odbc_are_understood(options, tls):
+    found = SqlServerAddress.of(SecretStr(f"mssql+pyodbc://reader:p@db:1444/AW?{options}"))
+    assert (found.host, found.port, found.database, found.tls) == ("db", 1444, "AW", tls)
 
 
 def test_the_documentation_grants_every_schema_that_the_platform_reads():

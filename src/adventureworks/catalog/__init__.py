@@ -28,11 +28,13 @@ __all__ = [
     "feeds_of",
     "is_tolerant",
     "marts_of",
+    "needed_tables",
     "outside_inputs",
     "owner_of",
     "producer_of",
     "readers_of",
     "reads_orders",
+    "required_tables",
     "starting_inputs",
     "unit_of",
     "upstream_of",
@@ -129,6 +131,21 @@ def upstream_tables(mart: str) -> frozenset[str]:
     return frozenset().union(
         *(upstream_tables(name) if name in MARTS else {name} for name in MARTS[mart].inputs),
     )
+
+
+@cache
+def required_tables(dag: str) -> frozenset[str]:
+    """Return the source tables without which an analysis cannot run, directly or through others; none if tolerant."""
+    if is_tolerant(dag):
+        return frozenset()
+    inputs = outside_inputs(dag)
+    return frozenset().union(*(required_tables(MARTS[name].dag) if name in MARTS else {name} for name in inputs))
+
+
+@cache
+def needed_tables() -> frozenset[str]:
+    """Return the source tables that at least one mart needs."""
+    return frozenset().union(*map(required_tables, ANALYSES))
 
 
 def unit_of(asset: str) -> frozenset[str]:

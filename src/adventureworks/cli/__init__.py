@@ -44,7 +44,8 @@ def run_command(
     source: Annotated[
         str | None,
         typer.Option(
-            help="sample, a folder of files, a postgresql:// or mssql:// URL, or airflow: and the id of a connection."
+            help="sample, a folder or an archive of files, the URL of an object store, a download or a database, or"
+            " airflow: and the id of a connection."
             " Default: the configured source, else the one used last, else sample."
         ),
     ] = None,
@@ -53,11 +54,14 @@ def run_command(
         typer.Option("--once", help="Stop once every mart is fresh, or no retry is due within three minutes."),
     ] = False,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the Airflow UI.")] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Accept a source without some tables that marts need.")
+    ] = False,
 ) -> None:
     """Start everything, ingest the source, and keep every mart fresh until you press Ctrl-C."""
     from adventureworks.cli.run import run as start
 
-    raise typer.Exit(start(configuration(), source, once, port))
+    raise typer.Exit(start(configuration(), source, once, port, allow_missing))
 
 
 @app.command("sql")

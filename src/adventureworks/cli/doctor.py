@@ -8,13 +8,12 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from pydantic import SecretStr
 
-from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.catalog import SOURCE_TABLES, needed_tables
 from adventureworks.cli.output import console
 from adventureworks.cli.reading import has_warehouse, reading
 from adventureworks.cli.run import SAMPLE, choose_source
@@ -22,7 +21,8 @@ from adventureworks.embedded.home import Home
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.settings import Settings
-from adventureworks.source import AIRFLOW, SQL_SERVER
+from adventureworks.source import ABSENT, Kind, files_address_of, kind_of
+from adventureworks.source.files_opening import open_files
 from adventureworks.warehouse.state import is_laid_out
 
 
@@ -125,23 +125,22 @@ def _source(settings: Settings) -> str:
     chosen = choose_source(settings, None)
     if chosen == SAMPLE:
         return "the embedded database"
-    if chosen.startswith(AIRFLOW):
+    if kind_of(chosen) is Kind.CONNECTION:
         from adventureworks.orchestration.connections import with_source
 
         named = with_source(settings.model_copy(update={"source": chosen, "source_url": None}))
         chosen = named.source_url.get_secret_value() if named.source_url else chosen
-    if "://" not in chosen:
-        return check_folder(Path(chosen))
-    if chosen.startswith(SQL_SERVER):
+    kind = kind_of(chosen)
+    if kind is Kind.FILES:
+        return check_files(settings.model_copy(update={"source": chosen, "source_url": None}))
+    if kind is Kind.SQL_SERVER:
         return _sql_server(settings, chosen)
     return _postgresql(SecretStr(chosen))
 
 
-def check_folder(folder: Path) -> str:
-    """Return how many tables the folder has. Raises `PlatformError` if the file of a table cannot be read."""
-    from adventureworks.source.files import FileSource
-
-    source = FileSource(folder, batch_rows=1)
+def check_files(settings: Settings) -> str:
+    """Return what the source's files are. Raises `PlatformError` if the file of a table cannot be read."""
+    source = open_files(str(files_address_of(settings)), settings.home, batch_rows=1, rest_seconds=0)
     blocked = []
     for table in SOURCE_TABLES.values():
         try:
@@ -155,7 +154,7 @@ def check_folder(folder: Path) -> str:
         first = broken[0]
         files = "file" if len(broken) == 1 else "files"
         raise PlatformError(f"{len(broken)} {files} cannot be read. {first.cause}{unread}", first.next_step)
-    return f"the folder {folder}, with {len(SOURCE_TABLES) - len(blocked)} of {len(SOURCE_TABLES)} tables{unread}"
+    return f"{source.place.address}: {source.form()}{unread}"
 
 
 def _postgresql(url: SecretStr) -> str:
@@ -163,11 +162,14 @@ def _postgresql(url: SecretStr) -> str:
     from adventureworks.source.postgres import PostgresSource
 
     states = PostgresSource(url, batch_rows=1).states(SOURCE_TABLES.values())
-    blocked = [state for state in states.values() if isinstance(state, TableBlocked)]
-    if blocked:
-        first = blocked[0]
-        raise PlatformError(f"{len(blocked)} of {len(states)} tables cannot be read. {first.cause}", first.next_step)
-    return f"a database in which {len(states)} tables can be read"
+    blocked = {asset: state for asset, state in states.items() if isinstance(state, TableBlocked)}
+    unneeded = sorted(a for a, state in blocked.items() if state.rule in ABSENT and a not in needed_tables())
+    broken = [state for asset, state in blocked.items() if asset not in unneeded]
+    if broken:
+        first = broken[0]
+        raise PlatformError(f"{len(broken)} of {len(states)} tables cannot be read. {first.cause}", first.next_step)
+    lacks = f"; it does not offer {', '.join(unneeded)}, which no mart needs" if unneeded else ""
+    return f"a database in which {len(states) - len(unneeded)} tables can be read{lacks}"
 
 
 def _sql_server(settings: Settings, url: str) -> str:

@@ -24,7 +24,7 @@ from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.layout import PUBLISHED
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Session
-from adventureworks.warehouse.state import AssetState, asset_states
+from adventureworks.warehouse.state import AssetState, asset_states, summary_of_missing_tables
 
 
 def build(settings: Settings, name: str) -> int:
@@ -46,18 +46,21 @@ def build(settings: Settings, name: str) -> int:
             states = asset_states(session.records, decide_now(here, session).behind)
             reused = set[str]().union(*(session.data.views_in(schema) for schema in PUBLISHED))
     marts = [state for state in states if state.kind == "mart"]
-    stale = [state for state in states if not state.fresh]
+    obtainable = [state for state in states if state.is_obtainable]
+    stale = [state for state in obtainable if not state.fresh]
     rows = [(*_row(state), "reused" if state.asset in reused else "computed") for state in marts]
     out.print(table(("mart", "rows", "verdict", "origin"), rows, right=("rows",)))
     for cause in refused:
         out.print(cause, markup=False, style="red")
     out.print(
-        f"{name}: {len(states) - len(stale)} of {len(states)} tables and marts are fresh"
+        f"{name}: {len(obtainable) - len(stale)} of {len(obtainable)} tables and marts are fresh"
         f" ({len(reused)} reused), in schemas {name}_raw, {name}_marts and so on."
         f" To query them: ADVENTUREWORKS_ENVIRONMENT={name} adventureworks sql …"
         f" To drop them: adventureworks environment drop {name}",
         markup=False,
     )
+    if missing := summary_of_missing_tables(states):
+        out.print(missing, markup=False)
     return 1 if stale else 0
 
 

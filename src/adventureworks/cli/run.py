@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import psycopg
 from pydantic import SecretStr
@@ -29,12 +28,19 @@ from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging.routes import routes
 from adventureworks.settings import Settings
-from adventureworks.source import AIRFLOW, POSTGRESQL, SQL_SERVER, open_source
+from adventureworks.source import CHOICES, Kind, Source, kind_of, open_source, unsupported
+from adventureworks.source.files_addresses import is_local, local_path, names_connection
 from adventureworks.source.recognition import require_tables
 from adventureworks.starts import next_starts, states_of
 from adventureworks.warehouse.postgres import PostgresWarehouse, Records
 from adventureworks.warehouse.session import Session
-from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out, summary_of_marts
+from adventureworks.warehouse.state import (
+    AssetState,
+    asset_states,
+    is_laid_out,
+    summary_of_marts,
+    summary_of_missing_tables,
+)
 
 SAMPLE = "sample"
 UP_WITHIN_SECONDS = 300.0
@@ -55,18 +61,23 @@ class Outcome:
 
     @property
     def stale(self) -> list[str]:
-        """The marts that are not computed from the newest versions of their inputs."""
-        return [state.asset for state in self.states if state.kind == "mart" and not state.fresh]
+        """The marts that are not computed from the newest versions of their inputs, although the source offers them."""
+        marts = [state for state in self.states if state.kind == "mart" and state.is_obtainable]
+        return [state.asset for state in marts if not state.fresh]
 
     @property
     def succeeded(self) -> bool:
-        """Whether every mart is fresh, no incident is open, and no task failed."""
+        """Whether every mart that can be computed is fresh, no incident is open, and no task failed."""
         return not (self.stale or self.incidents or self.failed)
 
 
-def run(settings: Settings, source: str | None, once: bool, port: int | None) -> int:
-    """Start the platform, bring every mart up to date, and keep running unless `once`. Return the exit status."""
+def run(settings: Settings, source: str | None, once: bool, port: int | None, allow_missing: bool) -> int:
+    """Start the platform, bring every mart up to date, and keep running unless `once`. Return the exit status.
+
+    `allow_missing`: the source may lack tables that marts need.
+    """
     begin = time.monotonic()
+    settings = settings.model_copy(update={"allow_missing": settings.allow_missing or allow_missing})
     chosen = choose_source(settings, source)
     # Reject an invalid address now, rather than when the first message is sent to it.
     routes(settings)
@@ -87,41 +98,55 @@ def run(settings: Settings, source: str | None, once: bool, port: int | None) ->
 
 
 def choose_source(settings: Settings, wanted: str | None) -> str:
-    """Return the source: `sample`, the absolute path of a folder, a URL, or an Airflow connection.
+    """Return the source: `sample`, the absolute path of a folder or an archive, a URL, or an Airflow connection.
 
     It is the wanted source, else the configured one, else the one used last, else `sample`. Raises `PlatformError` if
-    it is none of the four kinds.
+    it is none of these.
     """
     configured = settings.source_url.get_secret_value() if settings.source_url else settings.source
-    chosen = wanted or configured or Home(settings.home).remembered("source") or SAMPLE
-    if chosen == SAMPLE or chosen.startswith((*POSTGRESQL, *SQL_SERVER, AIRFLOW)):
-        return str(chosen)
-    choices = "Give --source sample, a folder of files, postgresql://…, mssql://…, or airflow:connection"
-    if "://" in chosen:
-        raise PlatformError(f"A source with a {chosen.split('://')[0]}:// URL is not supported.", choices)
-    if "@" in chosen:
+    chosen = str(wanted or configured or Home(settings.home).remembered("source") or SAMPLE)
+    if chosen == SAMPLE:
+        return chosen
+    kind = kind_of(chosen)
+    if kind is None:
+        raise unsupported(chosen)
+    if kind is not Kind.FILES or not is_local(chosen):
+        return chosen
+    path = local_path(chosen)
+    if path.exists():
+        return str(path)
+    if "@" in chosen or "password=" in chosen:
         # It may hold a password, so it is not shown.
-        raise PlatformError("The source is not a valid URL.", choices)
-    folder = Path(chosen).expanduser().absolute()
-    if not folder.is_dir():
-        raise PlatformError(f"The source {chosen} is not a folder.", choices)
-    return str(folder)
+        raise PlatformError("The source is neither a path nor a valid URL.", CHOICES)
+    raise PlatformError(f"The source {chosen} does not exist.", CHOICES)
 
 
 def _check_source(settings: Settings, chosen: str, progress: Progress) -> None:
-    """Refuse a source that cannot be used before anything is started for it.
+    """Refuse a source that cannot be used before anything is started for it, and show what was recognized.
 
-    A home that has used the source before starts all the same, since its figures can be read meanwhile.
+    A home that has used the source before starts all the same, since its figures can be read meanwhile. An Airflow
+    connection can only be looked up once Airflow is up.
     """
-    if chosen == SAMPLE or chosen.startswith(AIRFLOW):
+    if chosen == SAMPLE or names_connection(chosen):
         return
     progress.show("Looking at the source")
     try:
-        require_tables(open_source(_with_source(settings, chosen)))
+        opened = open_source(_with_source(settings, chosen))
+        tables = require_tables(opened, allow_missing=settings.allow_missing)
+        progress.note(f"Source: {form_of(opened, tables)}")
     except PlatformError as error:
         if Home(settings.home).remembered("source") != chosen:
             raise
         progress.note(f"{error.cause} Starting all the same: the ingestion retries. {error.next_step}".strip())
+
+
+def form_of(source: Source, tables: int) -> str:
+    """Return what was recognized: `zip archive with 71 tables, Parquet: /data/adventureworks.zip`."""
+    from adventureworks.source.files import FileSource
+
+    if isinstance(source, FileSource):
+        return f"{source.form()}: {source.place.address}"
+    return f"{source.description}, with {tables} {'table' if tables == 1 else 'tables'}"
 
 
 def _with_source(settings: Settings, chosen: str) -> Settings:
@@ -131,13 +156,14 @@ def _with_source(settings: Settings, chosen: str) -> Settings:
     return settings.model_copy(update={"source": chosen, "source_url": None})
 
 
-def source_variables(chosen: str, endpoints: Endpoints) -> dict[str, str]:
+def source_variables(settings: Settings, chosen: str, endpoints: Endpoints) -> dict[str, str]:
     """Return the environment variables that pass the source to the tasks."""
+    allowed = {"ADVENTUREWORKS_ALLOW_MISSING": str(settings.allow_missing)}
     if chosen == SAMPLE:
-        return {"ADVENTUREWORKS_SOURCE_URL": endpoints.source_url.get_secret_value()}
+        return {**allowed, "ADVENTUREWORKS_SOURCE_URL": endpoints.source_url.get_secret_value()}
     if "://" in chosen:
-        return {"ADVENTUREWORKS_SOURCE_URL": chosen}
-    return {"ADVENTUREWORKS_SOURCE": chosen}
+        return {**allowed, "ADVENTUREWORKS_SOURCE_URL": chosen}
+    return {**allowed, "ADVENTUREWORKS_SOURCE": chosen}
 
 
 def _bring_up_to_date(
@@ -148,7 +174,7 @@ def _bring_up_to_date(
     platform.home.remember("source", source)
     filling = _fill_if_empty(platform, progress) if source == SAMPLE else None
     progress.show("Preparing Airflow's database")
-    platform.prepare_airflow(source_variables(source, platform.endpoints))
+    platform.prepare_airflow(source_variables(platform.settings, source, platform.endpoints))
     metadata = platform.metadata()
     before = metadata.newest_run()
     # Start the rest later: five services starting at once on two cores delay the API server.
@@ -298,6 +324,8 @@ def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, stays_u
     if outcome.stale:
         out.print(f"Not fresh: {', '.join(outcome.stale)}.", style="red", markup=False)
     out.print(f"{summary_of_marts(outcome.states)}, after {seconds:.0f} seconds.", markup=False)
+    if missing := summary_of_missing_tables(outcome.states):
+        out.print(missing, markup=False)
     if stays_up:
         shown = f"{airflow.password(platform.home)}, kept in " if out.is_terminal else "in "
         file = platform.home.secrets / airflow.PASSWORDS_FILE

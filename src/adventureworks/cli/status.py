@@ -13,7 +13,13 @@ from adventureworks.errors import PlatformError
 from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.marts.plan import decide_now
 from adventureworks.settings import Settings
-from adventureworks.warehouse.state import AssetState, asset_states, is_laid_out, summary_of_marts
+from adventureworks.warehouse.state import (
+    AssetState,
+    asset_states,
+    is_laid_out,
+    summary_of_marts,
+    summary_of_missing_tables,
+)
 
 
 def show(settings: Settings, asset: str | None, as_json: bool) -> None:
@@ -73,6 +79,8 @@ def _print_tables(states: list[AssetState], incidents: list[Incident], details: 
                 out.print(f"  {rule}", markup=False)
     if not details:
         out.print(f"{summary_of_marts(states)}.", markup=False)
+        if missing := summary_of_missing_tables(states):
+            out.print(missing, markup=False)
     if not incidents:
         out.print("There are no open incidents.")
     for incident in incidents:
@@ -82,6 +90,7 @@ def _print_tables(states: list[AssetState], incidents: list[Incident], details: 
 def _row(state: AssetState) -> tuple[str, ...]:
     stale = "" if state.version is None or state.verdict == "blocked" or not state.behind else f", {state.behind}"
     reads = f", reads {', '.join(state.reads_blocked)} (blocked)" if state.reads_blocked else ""
+    lacks = f", needs {', '.join(state.lacks)} (not offered)" if state.lacks else ""
     return (
         state.asset,
         "-" if state.version is None else str(state.version),
@@ -89,7 +98,7 @@ def _row(state: AssetState) -> tuple[str, ...]:
         moment(state.newest_change),
         "-" if state.rows is None else f"{state.rows:,}",
         f"{state.set_aside:,}" if state.set_aside else "",
-        f"{state.verdict}{stale}{reads}",
+        f"{state.verdict}{stale}{reads}{lacks}",
     )
 
 

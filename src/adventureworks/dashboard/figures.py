@@ -173,6 +173,8 @@ def warning(
     states = [asset.state for asset in found if asset.state.asset in marts]
     if any(state.verdict == "blocked" for state in states):
         return "bad", language.text("blocked")
+    if any(state.lacks for state in states):
+        return "mind", language.text("needs tables that the source does not offer")
     if any(state.version is None for state in states):
         return "mind", language.text("being computed")
     if not all(state.fresh for state in states):

@@ -35,11 +35,15 @@ EXAMPLES = 3
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """The outcome of one check. `error` is a failure of the gate, and never counts as a pass."""
+    """The outcome of one check.
+
+    `error` is a failure of the gate, and never counts as a pass. A check is `skipped` if it reads a table that the
+    source does not offer.
+    """
 
     table: str
     rule: str
-    outcome: Literal["pass", "warn", "fail", "error"]
+    outcome: Literal["pass", "warn", "fail", "error", "skipped"]
     failed: int | None
     """Rows that break the rule, or keys that occur more than once; None if the rule does not count rows."""
     message: str

@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from adventureworks.catalog import SOURCE_TABLES, SourceTable, unit_of
+from adventureworks.catalog import SOURCE_TABLES, SourceTable, needed_tables, unit_of
 from adventureworks.columns import digest_of_columns
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, with_timeout
 from adventureworks.settings import Settings
-from adventureworks.source import Source, TableState, open_source
+from adventureworks.source import ABSENT, Source, TableState, open_source
 from adventureworks.warehouse import layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.session import Data
@@ -47,19 +47,26 @@ def detect(
         layout.prepare(session)
         known = _known(session.records, identity)
         states = _states(source, known, settings)
+        not_offered = _not_offered(settings, session.records, identity, states)
         changed = {
             asset
             for asset, state in states.items()
             if everything or asset in accepted or asset not in known or _fingerprint(state) != known[asset].fingerprint
         }
+        recorded = publication.not_offered(session.records)
+        changed |= recorded ^ not_offered
         if changed:
             # Now that another table changed, a blocked table may pass, and so may rows whose parent was missing.
             changed |= {asset for asset, last in known.items() if last.blocked}
             changed |= _waiting_for_parents(settings, session.data, changed)
+        # References to a table that was not offered were not checked, so the rows with such references are read again.
+        arrived = {asset for asset in recorded - not_offered if isinstance(states[asset], TableState)}
+        unchecked = _referring_to(settings, arrived) - not_offered if arrived else set()
+        changed |= unchecked
         interrupted = publication.interrupted(session.records)
         # A table that has since been read again and blocked waits for a change, like other blocked tables.
         changed |= {asset for asset in interrupted if not _is_known_as_blocked(states[asset], known.get(asset))}
-        whole = {asset for asset in changed if everything or asset not in known or asset in interrupted}
+        whole = {asset for asset in changed if everything or asset not in known or asset in interrupted | unchecked}
         session.records.execute("delete from ops.change where run_id = %s", (run_id,))
         for asset in sorted(changed):
             _record_change(
@@ -68,6 +75,7 @@ def detect(
                 asset,
                 states[asset],
                 identity,
+                is_offered=asset not in not_offered,
                 whole=asset in whole,
                 resumes=asset in interrupted,
                 is_accepted=asset in accepted,
@@ -172,6 +180,32 @@ def _known(records: Connection, identity: str) -> dict[str, _Known]:
     return known
 
 
+def _not_offered(
+    settings: Settings, records: Connection, identity: str, states: Mapping[str, TableState | TableBlocked]
+) -> frozenset[str]:
+    """Return the tables that this source does not have and never had, and that it may lack.
+
+    A source without any table is at fault, and so is one that lacks a table that marts need, unless that is allowed.
+    """
+    absent = {asset for asset, one in states.items() if isinstance(one, TableBlocked) and one.rule in ABSENT}
+    if not settings.allow_missing:
+        absent -= needed_tables()
+    if not absent or not any(isinstance(state, TableState) for state in states.values()):
+        return frozenset()
+    rows = records.execute(
+        "select distinct asset from ops.change where source = %s and asset = any(%s) and status <> %s"
+        " and (blocked_rule is null or blocked_rule <> all(%s))",
+        (identity, sorted(absent), publication.NOT_OFFERED, sorted(ABSENT)),
+    ).fetchall()
+    return frozenset(absent - {asset for (asset,) in rows})
+
+
+def _referring_to(settings: Settings, parents: Collection[str]) -> set[str]:
+    """Return the tables whose rows refer to one of these."""
+    folder = settings.checks_folder / "source"
+    return {asset for asset in SOURCE_TABLES if any(r.parent in parents for r in readable_references(folder, asset))}
+
+
 def _fingerprint(state: TableState | TableBlocked) -> str:
     """Return a fingerprint of a state or a failure: the same failure twice is not a change."""
     return state.fingerprint if isinstance(state, TableState) else f"unreadable: {state.rule}: {state.detail}"
@@ -195,11 +229,13 @@ def _record_change(
     state: TableState | TableBlocked,
     identity: str,
     *,
+    is_offered: bool,
     whole: bool,
     resumes: bool,
     is_accepted: bool,
 ) -> None:
-    unreadable = state if isinstance(state, TableBlocked) else None
+    unreadable = state if isinstance(state, TableBlocked) and is_offered else None
+    status = "blocked" if unreadable else "detected" if is_offered else publication.NOT_OFFERED
     records.execute(
         "insert into ops.change (run_id, asset, fingerprint, columns_digest, newest_change, source_rows, status,"
         " blocked_rule, blocked_cause, source, whole, resumes, is_accepted)"
@@ -211,7 +247,7 @@ def _record_change(
             digest_of_columns(SOURCE_TABLES[asset]),
             state.newest_change if isinstance(state, TableState) else None,
             state.rows if isinstance(state, TableState) else None,
-            "blocked" if unreadable else "detected",
+            status,
             unreadable.rule if unreadable else None,
             unreadable.detail if unreadable else None,
             identity,

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
 from adventureworks.columns import keys_as_text, shown_key_of
@@ -125,7 +126,12 @@ class _Judge:
         ).fetchall()
         self.accepted = {asset for asset, _, is_accepted in rows if is_accepted}
         # The foreign keys by table; empty if its check file cannot be read, which blocks the table later.
-        self.references = {asset: readable_references(self.folder, asset) for asset in SOURCE_TABLES}
+        # References to a table that the source does not offer cannot be checked.
+        self.not_offered = publication.not_offered(session.records)
+        self.references = {
+            asset: [one for one in readable_references(self.folder, asset) if one.parent not in self.not_offered]
+            for asset in SOURCE_TABLES
+        }
         self.batch = Batch(
             tables=frozenset(asset for asset, status, _ in rows if status == "staged"),
             blocked=frozenset(asset for asset, status, _ in rows if status == "blocked"),
@@ -202,7 +208,8 @@ class _Judge:
         """
         passing = self.batch.passing
         whole = changed & passing
-        only: dict[str, set[str]] = {}
+        skipped = [one for asset in sorted(whole) for one in self._skipped_of(asset)]
+        only = {one.table: {check.rule for check in self._checks_of(one.table)} for one in skipped}
         for asset in SOURCE_TABLES.keys() - whole:
             for check in self._checks_of(asset):
                 if check.tables & changed and check.tables & passing and (asset in passing or check.kind == "rows"):
@@ -217,10 +224,10 @@ class _Judge:
                     variables[f"least_rows_{asset}"] = str(int(expected * self.settings.least_share_of_rows))
                     stale_before = EARLIEST if accepted else self._stale_before(session, asset)
                     variables[f"stale_before_{asset}"] = stale_before.isoformat(sep=" ")
-        checks = run_checks(warehouse, self.folder, sorted(whole | only.keys()), variables, only=only)
-        broken = {(one.table, one.rule) for one in failed_elsewhere(self.batch, checks)}
+        outcomes = run_checks(warehouse, self.folder, sorted(whole | only.keys()), variables, only=only)
+        broken = {(one.table, one.rule) for one in failed_elsewhere(self.batch, outcomes)}
         return Findings(
-            checks=checks,
+            checks=[*outcomes, *skipped],
             reads={(c.table, c.rule): c.tables for table, _ in broken for c in self._checks_of(table)},
             published=self._broken_already(broken),
             shapes=judge_changes(self.settings, self.run_id, whole),
@@ -249,12 +256,17 @@ class _Judge:
         """Return the number of published rows, without those that move to an archive."""
         return publication.source_table_rows(data, asset) - losses.archived(data, SOURCE_TABLES[asset])
 
-    def _checks_of(self, asset: str) -> tuple[DeclaredCheck, ...]:
-        """Return the checks of a table; empty if its file cannot be read."""
-        try:
-            return declared_checks(self.folder, asset)
-        except PlatformError:
-            return ()
+    def _checks_of(self, asset: str) -> list[DeclaredCheck]:
+        """Return the checks of a table, except for those that read a table that the source does not offer."""
+        return [check for check in _declared(self.folder, asset) if not check.tables & self.not_offered]
+
+    def _skipped_of(self, asset: str) -> list[CheckOutcome]:
+        """Return an outcome for each check of a table that reads a table that the source does not offer."""
+        return [
+            CheckOutcome(asset, check.rule, "skipped", None, _not_offered(absent), (), check.dimension)
+            for check in _declared(self.folder, asset)
+            if (absent := check.tables & self.not_offered)
+        ]
 
     def _broken_already(self, rules: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Return by table and rule how many published rows break these rules."""
@@ -287,6 +299,18 @@ class _Judge:
 def _checking(asset: str) -> AbstractContextManager[None]:
     """Block this table if the block fails, so that the batch is judged without it."""
     return contained(asset, "can_be_checked", "checked")
+
+
+def _declared(folder: Path, asset: str) -> tuple[DeclaredCheck, ...]:
+    """Return the checks of a table; empty if its file cannot be read."""
+    try:
+        return declared_checks(folder, asset)
+    except PlatformError:
+        return ()
+
+
+def _not_offered(tables: Collection[str]) -> str:
+    return f"Not checked: the source does not offer {', '.join(sorted(tables))}."
 
 
 def _orphan(reference: Reference, alias: str) -> str:

@@ -26,7 +26,7 @@ from adventureworks.incidents.ledger import IF_INTENDED, SHAPE_RULES
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import Connection, reuse_connections
-from adventureworks.warehouse.publication import Publication
+from adventureworks.warehouse.publication import NOT_OFFERED, Publication
 from adventureworks.warehouse.session import Data, Session
 
 ORDERS = "Sales_SalesOrderHeader"
@@ -74,8 +74,8 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
                     _publish_table(session, asset, run_id, interrupted=interrupted)
                 if status == "blocked":
                     quarantine.block(session.data, asset)
-                if status in {"staged", "blocked"}:
-                    _advance_watermark(session, run_id, asset, blocked=status == "blocked")
+                if status in {"staged", "blocked", NOT_OFFERED}:
+                    _advance_watermark(session, run_id, asset, status)
         lost = candidate.lost(session, run_id, [SOURCE_TABLES[a] for a, status, _ in rows if status == "staged"])
         if lost:
             raise CandidateLost(f"The staged rows of {', '.join(lost)} differ from those that were judged.")
@@ -159,6 +159,8 @@ def _state(
     verdict.pop("months", None)
     if status == "blocked":
         verdict["verdict"] = f"blocked: {rule}: {cause}"
+    if status == NOT_OFFERED:
+        verdict["verdict"] = NOT_OFFERED
     outcomes = records.execute(
         "select outcome, count(*) from ops.check_result where run_id = %s and asset = %s group by outcome",
         (run_id, asset),
@@ -207,10 +209,10 @@ def _warnings(records: Connection, asset: str, run_id: str) -> bool:
     return row is not None
 
 
-def _advance_watermark(session: Session, run_id: str, asset: str, *, blocked: bool) -> None:
+def _advance_watermark(session: Session, run_id: str, asset: str, status: str) -> None:
     """Record the state that was read; the watermark advances only if the table was published."""
     latest = publication.latest_change(session.records, run_id, asset)
-    newest = None if blocked else publication.newest_change(session.data, SOURCE_TABLES[asset], latest)
+    newest = publication.newest_change(session.data, SOURCE_TABLES[asset], latest) if status == "staged" else None
     session.records.execute(
         "insert into ops.watermark as w (asset, fingerprint, columns_digest, newest_change, blocked, source)"
         " select asset, fingerprint, columns_digest, %(newest)s, %(blocked)s, source from ops.change"
@@ -222,7 +224,7 @@ def _advance_watermark(session: Session, run_id: str, asset: str, *, blocked: bo
         # A table that had to be read whole, because its source or columns changed, must still be read whole.
         " when not (select whole from ops.change where run_id = %(run)s and asset = %(asset)s) then w.newest_change"
         " end, source = excluded.source",
-        {"newest": newest, "blocked": blocked, "run": run_id, "asset": asset},
+        {"newest": newest, "blocked": status == "blocked", "run": run_id, "asset": asset},
     )
 
 
@@ -257,6 +259,8 @@ def _findings(
 
     `waiting` says how many rows of other tables are held back as a result.
     """
+    if status == NOT_OFFERED:
+        return []
     total = publication.source_table_rows(session.data, asset)
     if status == "blocked":
         if rule is None or rule in _CONSEQUENCES:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from adventureworks.catalog import Mart, SourceTable
+from adventureworks.errors import PlatformError
+from adventureworks.postgres_address import parts_of
 from adventureworks.settings import Settings
-from adventureworks.source import POSTGRESQL, address_of, is_folder
+from adventureworks.source import Kind, address_of, files_address_of, kind_of
+from adventureworks.source.files_addresses import is_local, local_path
 from adventureworks.warehouse.environments import schema_of
 from adventureworks.warehouse.layout import published_schema
 from adventureworks.warehouse.snowflake import schemas_of
@@ -54,10 +54,11 @@ class Names:
         return name.upper() if self._is_snowflake else name
 
     def in_source(self, table: SourceTable) -> Name:
-        """Return the name of a table at its source: in a database, or as a file in a folder."""
+        """Return the name of a table at its source: in a database, or as a file."""
         namespace, place = self._source
         return Name(
-            namespace, f"{place}/{table.asset}" if namespace == "file" else f"{place}.{table.schema}.{table.name}"
+            namespace,
+            f"{place}/{table.asset}" if files_address_of(self._settings) else f"{place}.{table.schema}.{table.name}",
         )
 
     @cached_property
@@ -73,16 +74,25 @@ class Names:
         address = address_of(self._settings)
         if address is not None:
             return _server(address)
-        return ("file", str(Path(self._settings.source).absolute())) if is_folder(self._settings) else _UNKNOWN
+        files = files_address_of(self._settings)
+        return _folder(files) if files else _UNKNOWN
+
+
+def _folder(address: str) -> tuple[str, str]:
+    """Return the namespace of files (`file`, or the store's bucket) and the path in it."""
+    if is_local(address):
+        return "file", str(local_path(address))
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", parts.path.strip("/")
 
 
 def _server(url: SecretStr) -> tuple[str, str]:
     """Return the namespace of a server and its database."""
     address = url.get_secret_value()
-    if address.startswith(POSTGRESQL):
+    if kind_of(address) is Kind.POSTGRESQL:
         try:
-            parts = conninfo_to_dict(address)
-        except psycopg.ProgrammingError:
+            parts = parts_of(url, "source", "ADVENTUREWORKS_SOURCE_URL")
+        except PlatformError:
             return _UNKNOWN
         # If the URL lists several servers, use the first; a socket is on this machine.
         host, port = (str(parts.get(name) or "").split(",")[0] for name in ("host", "port"))

@@ -208,7 +208,8 @@ class Reporter:
 
     def _results(self, records: Connection) -> Mapping[str, list[_Result]]:
         rows = records.execute(
-            "select asset, rule, outcome, message from ops.check_result where run_id = %s order by asset, rule",
+            "select asset, rule, outcome, message from ops.check_result where run_id = %s"
+            " and outcome <> 'skipped' order by asset, rule",
             (self.run_id,),
         ).fetchall()
         results: dict[str, list[_Result]] = defaultdict(list)

@@ -78,6 +78,7 @@ def read_facts(settings: Settings, session: Session) -> Facts:
         last_checked_at=_last_checked_at(session.records),
         in_trouble=frozenset(asset for asset, rule in open_rules if rule in stopped),
         undelivered=frozenset(asset for asset, rule in open_rules if task_of(rule)[1]),
+        not_offered=publication.not_offered(session.records),
     )
 
 

@@ -17,6 +17,7 @@ import psycopg
 from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
 from adventureworks.due import Behind
 from adventureworks.warehouse import use
+from adventureworks.warehouse.publication import NOT_OFFERED, not_offered
 from adventureworks.warehouse.state import blocked_since
 
 Connection = psycopg.Connection[Any]
@@ -58,7 +59,7 @@ STATEMENTS = Metric(
 
 METRICS = (BEHIND, AGE, BLOCKED, VERDICTS, SET_ASIDE, INCIDENTS, QUEUE_AGE, QUEUE_LENGTH, STATEMENTS)
 
-_VERDICTS = ("passed", "passed with warnings", "blocked", "never published")
+_VERDICTS = ("passed", "passed with warnings", "blocked", "never published", NOT_OFFERED)
 _SEVERITIES = ("error", "warning")
 
 
@@ -82,6 +83,7 @@ def of_warehouse(
     """
     newest = _newest(records)
     blocked = blocked_since(records)
+    absent = not_offered(records)
     behind = {name: _seconds(cause.since or since, now) for name, cause in marts_behind.items()}
     behind |= _refused_since(records, now)
     verdicts: Counter[tuple[str, str]] = Counter()
@@ -90,7 +92,8 @@ def of_warehouse(
         kind = "source" if asset in SOURCE_TABLES else "mart"
         known = entry(asset)
         labels = {"asset": asset, "kind": kind, "group": known.group, "owner": known.owner}
-        verdicts[kind, "blocked" if asset in blocked else last.verdict if last else "never published"] += 1
+        published = last.verdict if last else "never published"
+        verdicts[kind, "blocked" if asset in blocked else NOT_OFFERED if asset in absent else published] += 1
         is_behind = kind == "mart" or asset in blocked
         yield Figure(BEHIND, behind.get(asset, 0.0) if is_behind else 0.0, labels)
         yield Figure(BLOCKED, int(asset in blocked), labels)

@@ -45,7 +45,7 @@ _HEAVY = (
     "adventureworks.reports.delivery",
     "adventureworks.reports.document",
     "adventureworks.reports.workbook",
-    "adventureworks.source.files",
+    "adventureworks.source.files_opening",
     "adventureworks.source.postgres",
     # After `adventureworks.gate.soda`, which disables Soda's telemetry.
     "soda.common.jinja",

@@ -1,8 +1,8 @@
 """The interface to the source: which tables changed, and the rows of one table as Arrow batches.
 
 There are three kinds of source: `postgres` (a URL; also the embedded source database), `sqlserver` (a URL) and `files`
-(a folder). A source is never written to, and the login needs read access only. What the rows mean and whether they are
-valid is up to the gate.
+(in a folder, an archive or an object store). A source is never written to, and the login needs read access only. What
+the rows mean and whether they are valid is up to the gate.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from enum import Enum
 from typing import Protocol
 
 import pyarrow as pa
@@ -20,6 +20,10 @@ from pydantic import SecretStr
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.settings import Settings
+from adventureworks.source.files_addresses import STORES
+
+ABSENT = frozenset({"table_is_there", "file_is_there"})
+"""The rules of a `TableBlocked` that say that the source has no such table."""
 
 
 @dataclass(frozen=True)
@@ -117,50 +121,93 @@ class Source(Protocol):
         ...
 
 
-SQL_SERVER = ("mssql://", "mssql+pymssql://")
-POSTGRESQL = ("postgresql://", "postgres://")
 AIRFLOW = "airflow:"
 """Prefix of a source that names an Airflow connection; the connection's name follows."""
 
+CHOICES = (
+    "Give sample, a folder or an archive of files, s3://…, gs://…, abfs://…, https://….zip, postgresql://…, mssql://…,"
+    " or airflow:connection"
+)
+
+
+class Kind(Enum):
+    """What an address names."""
+
+    POSTGRESQL = "postgresql"
+    SQL_SERVER = "mssql"
+    CONNECTION = "airflow"
+    FILES = "files"
+
+
+_KINDS = {
+    "postgresql": Kind.POSTGRESQL,
+    "postgres": Kind.POSTGRESQL,
+    "mssql": Kind.SQL_SERVER,
+    **dict.fromkeys(("file", "http", "https", *STORES), Kind.FILES),
+}
+
+
+def kind_of(address: str) -> Kind | None:
+    """Return what a path, a URL or `airflow:connection` names; None for a URL that is not supported.
+
+    A URL of a database may name a driver, as SQLAlchemy's URLs do: `postgresql+psycopg2://`.
+    """
+    if address.startswith(AIRFLOW):
+        return Kind.CONNECTION
+    scheme, separator, _ = address.partition("://")
+    if not separator:
+        return Kind.FILES
+    kind = _KINDS.get(scheme.lower().partition("+")[0])
+    return None if kind is Kind.FILES and "+" in scheme else kind
+
 
 def address_of(settings: Settings) -> SecretStr | None:
-    """Return the URL of the source database, with its password; None for a folder or an Airflow connection."""
-    if settings.source_url is None and settings.source.startswith((*SQL_SERVER, *POSTGRESQL)):
-        return SecretStr(settings.source)
-    return settings.source_url
+    """Return the URL of the source database, with its password; None for files or an Airflow connection."""
+    if settings.source_url is not None and "://" not in settings.source_url.get_secret_value():
+        # A connection string of libpq.
+        return settings.source_url
+    address = _address(settings)
+    return SecretStr(address) if kind_of(address) in (Kind.POSTGRESQL, Kind.SQL_SERVER) else None
 
 
-def is_folder(settings: Settings) -> bool:
-    """Return whether the source is a folder of files."""
-    names_a_server = "://" in settings.source or settings.source.startswith(AIRFLOW)
-    return settings.source_url is None and bool(settings.source) and not names_a_server
+def files_address_of(settings: Settings) -> str | None:
+    """Return the path or URL of the files, which may hold a secret; None if the source is not files."""
+    address = _address(settings)
+    is_files = bool(address) and address_of(settings) is None and kind_of(address) is Kind.FILES
+    return address if is_files else None
+
+
+def _address(settings: Settings) -> str:
+    return settings.source_url.get_secret_value() if settings.source_url is not None else settings.source
 
 
 def open_source(settings: Settings) -> Source:
-    """Return the configured source: a folder, a PostgreSQL or SQL Server URL, or the embedded database."""
-    from adventureworks.source.files import FileSource
-    from adventureworks.source.postgres import PostgresSource
-
+    """Return the configured source: files, a PostgreSQL or SQL Server URL, or the embedded database."""
     url = address_of(settings)
-    if url is not None and url.get_secret_value().startswith(SQL_SERVER):
+    if url is not None and kind_of(url.get_secret_value()) is Kind.SQL_SERVER:
         from adventureworks.source.sqlserver import SqlServerSource
 
         return SqlServerSource(url, batch_rows=settings.batch_rows, password=settings.source_password)
     if url is not None:
+        from adventureworks.source.postgres import PostgresSource
+
         return PostgresSource(url, batch_rows=settings.batch_rows)
-    if settings.source.startswith(AIRFLOW):
+    files = files_address_of(settings)
+    if files is not None:
+        from adventureworks.source.files_opening import open_files
+
+        return open_files(files, settings.home, settings.batch_rows, settings.file_rest_seconds)
+    address = _address(settings)
+    if not address:
+        raise PlatformError("No source is configured.", "Set ADVENTUREWORKS_SOURCE_URL, or run: adventureworks run")
+    if kind_of(address) is Kind.CONNECTION:
         raise PlatformError(
-            f"The Airflow connection {settings.source.removeprefix(AIRFLOW)} is only available inside Airflow.",
+            f"The Airflow connection {address.removeprefix(AIRFLOW)} is only available inside Airflow.",
             "Outside Airflow, set ADVENTUREWORKS_SOURCE_URL.",
         )
-    if "://" in settings.source:
-        kind = settings.source.split("://")[0]
-        raise PlatformError(f"{kind}:// sources are not supported.", "Use postgresql://… or mssql://…")
-    if settings.source:
-        folder = Path(settings.source)
-        if not folder.is_dir():
-            raise PlatformError(
-                f"The source {folder} is not a folder.", "Choose a folder of files: adventureworks run --source DIR"
-            )
-        return FileSource(folder, batch_rows=settings.batch_rows, rest_seconds=settings.file_rest_seconds)
-    raise PlatformError("No source is configured.", "Set ADVENTUREWORKS_SOURCE_URL, or run: adventureworks run")
+    raise unsupported(address)
+
+
+def unsupported(address: str) -> PlatformError:
+    """Return the error for a URL of a scheme that is not supported."""
+    return PlatformError(f"A source with a {address.partition('://')[0]}:// URL is not supported.", CHOICES)

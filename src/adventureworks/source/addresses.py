@@ -15,7 +15,8 @@ from adventureworks.postgres_address import conninfo, parts_of
 
 CHECK = "Check ADVENTUREWORKS_SOURCE_URL with: adventureworks doctor"
 
-SCHEMES = ("mssql://", "mssql+pymssql://")
+DRIVERS = ("", "pymssql", "pyodbc")
+"""Drivers that a URL may name, as in `mssql+pyodbc://`. The connection is made by pymssql in any case."""
 FORM = "mssql://user@host:1433/database"
 
 Tls = Literal["verify", "encrypt", "off"]
@@ -23,6 +24,10 @@ Tls = Literal["verify", "encrypt", "off"]
 
 Isolation = Literal["snapshot", "read_committed"]
 """snapshot: all tables of a batch as of the same moment; read_committed: each as of the time when it is read."""
+
+
+Intent = Literal["readwrite", "readonly"]
+"""readonly: a listener directs the connection to a read-only secondary, and such a replica accepts it."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class SqlServerAddress:
     tls: Tls = "verify"
     tls_ca: Path | None = None
     isolation: Isolation = "snapshot"
+    intent: Intent = "readwrite"
 
     @property
     def name(self) -> str:
@@ -63,7 +69,7 @@ class SqlServerAddress:
 
     @classmethod
     def of(cls, url: SecretStr, password: SecretStr | None = None) -> SqlServerAddress:
-        """Parse `mssql://user:password@host:port/database?tls=…&tls_ca=…&isolation=…`.
+        """Parse `mssql://user:password@host:port/database?tls=…&tls_ca=…&isolation=…&intent=…`.
 
         `password` is used if the URL has none. Raises `PlatformError` if the URL is not of this form.
         """
@@ -99,13 +105,17 @@ class SqlServerAddress:
             tls=cast(Tls, _choice(options, "tls", get_args(Tls))),
             tls_ca=Path(ca) if ca else None,
             isolation=cast(Isolation, _choice(options, "isolation", get_args(Isolation))),
+            intent=cast(Intent, _choice(options, "intent", get_args(Intent))),
         )
 
 
 def _split(url: str) -> SplitResult:
     malformed = PlatformError("The source's URL is not a SQL Server URL.", f"Use the form {FORM}")
-    if not url.startswith(SCHEMES):
+    dialect, _, driver = url.partition("://")[0].lower().partition("+")
+    if dialect != "mssql":
         raise malformed
+    if driver not in DRIVERS:
+        raise PlatformError("The source's URL names a driver that is not supported.", f"Use the form {FORM}")
     try:
         split = urlsplit(url)
         _ = split.port
@@ -115,15 +125,55 @@ def _split(url: str) -> SplitResult:
     return split
 
 
+_ENCRYPT, _TRUST = "encrypt", "trustservercertificate"
+_YES, _NO = ("yes", "true", "1", "mandatory"), ("no", "false", "0", "optional")
+_ODBC_IGNORED = frozenset({"driver", "app", "mars_connection", "longasmax", "fast_executemany"})
+"""Options of ODBC that do not change what is read."""
+
+
 def _options(split: SplitResult) -> dict[str, str]:
-    options = dict(parse_qsl(split.query))
-    unknown = sorted(options.keys() - {"tls", "tls_ca", "isolation"})
-    if unknown:
+    """Return the options tls, tls_ca, isolation and intent; those of ODBC are translated.
+
+    Raises `PlatformError` that names an option that is unknown or cannot be honoured, but never its value.
+    """
+    own = {"tls", "tls_ca", "isolation", "intent"}
+    given = dict(parse_qsl(split.query))
+    odbc = {name.lower().replace(" ", ""): value.lower() for name, value in given.items() if name not in own}
+    if odbc.get("charset") in ("utf8", "utf-8"):
+        del odbc["charset"]
+    if odbc.get("trusted_connection") in _NO:
+        del odbc["trusted_connection"]
+    intent = "readonly" if odbc.pop("applicationintent", "") == "readonly" else "readwrite"
+    if {"trusted_connection", "authentication"} & odbc.keys():
         raise PlatformError(
-            f"The source's URL has the unknown option {unknown[0]}.",
-            "The options are tls, tls_ca and isolation: docs/operate/sql-server.md",
+            "The source's URL asks for a login of Windows or Entra, which is not supported.",
+            "Use a login with a password: docs/operate/sql-server.md#the-login",
         )
-    return options
+    refused = sorted(odbc.keys() - _ODBC_IGNORED - {_ENCRYPT, _TRUST})
+    if refused and "@" in split.query:
+        # A password that is not encoded may contain a question mark.
+        raise PlatformError(
+            "The source's URL has an @ after the host.", "In a password, write @ / : ? % as %40 %2F %3A %3F %25."
+        )
+    if refused:
+        raise PlatformError(
+            f"The source's URL has the option {refused[0]}, which is not supported.",
+            "The options are tls, tls_ca, isolation and intent, and ODBC's driver, Encrypt, TrustServerCertificate and"
+            " ApplicationIntent: docs/operate/sql-server.md",
+        )
+    encrypted, trusting = (_yes(odbc, name) for name in (_ENCRYPT, _TRUST))
+    tls = "off" if encrypted is False else "encrypt" if trusting else "verify"
+    return {"tls": tls, "intent": intent, **{name: value for name, value in given.items() if name in own}}
+
+
+def _yes(odbc: Mapping[str, str], name: str) -> bool | None:
+    """Return an option of ODBC, or None if it is not given."""
+    value = odbc.get(name)
+    if value is not None and value not in (*_YES, *_NO):
+        raise PlatformError(
+            f"The source's URL has a value of {name} that is not supported.", "Use yes or no. TDS 8 is not supported."
+        )
+    return None if value is None else value in _YES
 
 
 def _choice(options: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

@@ -96,7 +96,7 @@ def _files(source: FileSource) -> tuple[list[tuple[SourceTable, str]], list[str]
     for table in SOURCE_TABLES.values():
         try:
             delivery, _ = source.inspected(table)
-            files.append((table, delivery.path.name))
+            files.append((table, delivery.name))
         except TableBlocked as blocked:
             if blocked.rule != "file_is_there":
                 raise _load_error(blocked) from blocked

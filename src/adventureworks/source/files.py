@@ -1,107 +1,140 @@
-"""A folder of files as the source: which file contains a table, whether it changed, and how to read it consistently.
+"""Files as the source: which of them contain a table, whether they changed, and how to read them consistently.
 
-A table's file is `<Schema>_<Table>.parquet`, `<Schema>_<Table>.csv` (with a header), or `<Table>.csv` as Microsoft's
-installer ships it; names are case-insensitive. A folder with such a name contains the table in part files, as Spark
-writes it, with `_SUCCESS` once it is complete. Other files are ignored and logged. The formats themselves are read by
-`files_parquet`, `files_csv` and `files_installer`.
+They are in a folder, an archive or an object store (`files_places`); `files_names` maps their names to tables. Other
+files are ignored and logged. The formats themselves are read by `files_parquet`, `files_csv` and
+`files_installer`, always from this machine: what is elsewhere, packed or compressed is copied first.
 
 A text file has no end marker, so one that is still being copied looks like a smaller table. It is therefore read only
-after it has not changed for a while: longer if it has fewer lines than the table had rows before.
+after it has not changed for a while: longer if it has fewer lines than the table had rows before. The same goes for a
+folder of part files without a marker that says that it is complete.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import logging
-import os
 import re
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from adventureworks.catalog import SourceTable
+from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.source import TableState, files_csv, files_installer, files_parquet
-from adventureworks.source.columns import matched
+from adventureworks.source.files_archives import LimitExceeded, decompress
+from adventureworks.source.files_copies import Copies
 from adventureworks.source.files_kind import require_kind
+from adventureworks.source.files_names import SUCCESS, Candidate, Recognized, may_concern, may_hold, recognized
+from adventureworks.source.files_places import FileState, Folder, Place, reason_of
 
 log = logging.getLogger(__name__)
 
-Reader = Callable[[Path, SourceTable, int], Iterator[pa.RecordBatch]]
-Inspector = Callable[[Path, SourceTable], int | None]
-
-
 SHRUNK_FILE_REST_SECONDS = 60.0
-"""Seconds without a change before a text file with fewer lines than before is read; manual copies may pause."""
-
-DONE = "_SUCCESS"
-"""The marker file that Spark writes when a folder of part files is complete."""
+"""Seconds without a change before a text file with fewer lines than before, or a folder of parts without a marker, is
+read; manual copies may pause."""
 
 _DIGEST_BYTES = 1 << 20
 _LINES_IN_FINGERPRINT = re.compile(r"(?:^|-)(\d+)-[0-9a-f]{64}$")
+
+_contents: dict[tuple[str, str], tuple[str, str]] = {}
+"""Stamp and content (lines or rows, and hash) of each file that this process has read, by place and name."""
 
 
 class _Format(NamedTuple):
     """How to read one kind of file, and how to inspect it cheaply (which returns its number of rows, if known)."""
 
-    file_name: Callable[[SourceTable], str]
-    inspect: Inspector
-    read: Reader
-    is_parquet: bool = False
+    inspect: Callable[[Path, SourceTable], int | None]
+    read: Callable[[Path, SourceTable, int], Iterator[pa.RecordBatch]]
+    columns: Callable[[Path, SourceTable], Mapping[str, str]]
+    """Returns the contract's columns that the file has, by name, each with its type or place."""
 
 
-_FORMATS = (
-    _Format(lambda table: f"{table.asset}.parquet", files_parquet.rows_in, files_parquet.read, is_parquet=True),
-    _Format(lambda table: f"{table.asset}.csv", files_csv.inspect, files_csv.read),
-    _Format(lambda table: f"{table.name}.csv", files_installer.inspect, files_installer.read),
-)
+_PARQUET = _Format(files_parquet.rows_in, files_parquet.read, files_parquet.columns_in)
+_CSV = _Format(files_csv.inspect, files_csv.read, files_csv.columns_in)
+_INSTALLER = _Format(files_installer.inspect, files_installer.read, lambda _path, _table: {})
+_FORMAT_NAMES = {".parquet": "Parquet", ".csv": "CSV", ".csv.gz": "compressed CSV"}
 
 
 class Delivery(NamedTuple):
-    """The file of a table, or the part files of its folder."""
+    """The file of a table, or the part files of its folder, as a listing showed them."""
 
-    path: Path
-    parts: tuple[Path, ...]
-    file_format: _Format
+    candidate: Candidate
+    states: tuple[FileState, ...]
 
+    @property
+    def name(self) -> str:
+        """Its name for messages, relative to the source's root."""
+        return self.candidate.name
+
+    @property
+    def parts(self) -> tuple[tuple[str, FileState], ...]:
+        """The files to read, by name; empty parts hold no rows and are left out."""
+        parts = tuple(zip(self.candidate.parts, self.states, strict=True))
+        return tuple((name, state) for name, state in parts if state.size) or parts[:1]
+
+    @property
     def stamp(self) -> str:
-        """Return size and last change of content and metadata (ns); together they differ after every write."""
-        states = [part.stat() for part in self.parts]
-        stamp = "-".join(
-            str(number)
-            for number in (
-                sum(state.st_size for state in states),
-                max((state.st_mtime_ns for state in states), default=0),
-                max((state.st_ctime_ns for state in states), default=0),
-            )
-        )
-        return stamp if len(self.parts) == 1 else f"{len(states)} parts {stamp}"
+        """A text that differs after every change."""
+        if len(self.states) == 1:
+            return self.states[0].stamp
+        stamps = "\n".join(f"{name} {state.stamp}" for name, state in self.parts)
+        return f"{len(self.states)} parts {hashlib.sha256(stamps.encode()).hexdigest()[:32]}"
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the files are Parquet files, whose footer shows that they are complete."""
+        return self.candidate.suffix == ".parquet"
 
     def age(self) -> float:
         """Return the seconds since the last change; 0 if the file system's clock is ahead of ours."""
-        changed = max((max(part.stat().st_mtime, part.stat().st_ctime) for part in self.parts), default=0.0)
-        return max(0.0, time.time() - changed)
+        return max(0.0, time.time() - max((state.changed for state in self.states), default=0.0))
+
+    def matches(self, known: str | None) -> bool:
+        """Return whether the fingerprint `known` was taken from these files as they are."""
+        return known is not None and known.startswith(f"{self.stamp}-")
+
+
+class _Listing(NamedTuple):
+    """What the source's names stand for, the state of each file, and the folders that could not be listed."""
+
+    recognized: Recognized
+    states: Mapping[str, FileState]
+    unreadable: Mapping[str, OSError]
 
 
 class FileSource:
-    """All or some of the 71 tables as the files of one folder. Files are never written to."""
+    """All or some of the 71 tables as files. Files are never written to."""
 
-    def __init__(self, folder: Path, batch_rows: int, rest_seconds: float = 0.0) -> None:
-        """`rest_seconds`: how long a text file must be unchanged before it is read; 0 reads it at once."""
-        self.folder = folder
-        self.description = f"files in {folder}"
+    def __init__(
+        self, place: Place | Path, batch_rows: int, rest_seconds: float = 0.0, copies: Copies | None = None
+    ) -> None:
+        """`rest_seconds`: how long files must be unchanged before they are read; 0 reads them at once."""
+        self.place: Place = Folder(place) if isinstance(place, Path) else place
+        self.description = f"files in {self.place.address}"
         self._batch_rows = batch_rows
         self._rest_seconds = rest_seconds
-        self._contents: dict[tuple[Path, str], str] = {}
+        self._copies = copies or Copies()
 
     def identity(self) -> str:
-        """Return the folder."""
-        return f"files {self.folder.resolve()}"
+        """Return the place of the files."""
+        return self.place.identity
+
+    def form(self) -> str:
+        """Return what was recognized: `zip archive with 71 tables, Parquet`."""
+        found = [one for candidates in self._listing().recognized.candidates.values() for one in candidates]
+        formats = sorted(
+            {_FORMAT_NAMES.get(one.suffix, "?") + (" in part files" if one.is_folder else "") for one in found}
+        )
+        count, all_tables = len({one.asset for one in found}), len(SOURCE_TABLES)
+        some = "" if count == all_tables else f"{count} of "
+        return f"{self.place.kind} with {some}{all_tables} tables{', ' if formats else ''}{' and '.join(formats)}"
 
     def state(self, table: SourceTable, known: str | None = None) -> TableState:
         """Return the fingerprint of the table's file: the known one if the content is the same, even after a touch.
@@ -111,7 +144,27 @@ class FileSource:
         if there is no such file, if it is empty, truncated or lacks a column, or if it has no known fingerprint and
         keeps changing.
         """
+        return self._state(table, known, self._listing(table))
+
+    def states(
+        self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
+    ) -> dict[str, TableState | TableBlocked]:
+        """Return the state of each table, by asset; a blocked table's error takes its place."""
+        states: dict[str, TableState | TableBlocked] = {}
+        listing = self._listing()
+        for table in tables:
+            try:
+                states[table.asset] = self._state(table, (known or {}).get(table.asset), listing)
+            except TableBlocked as blocked:
+                states[table.asset] = blocked
+        return states
+
+    def _state(self, table: SourceTable, known: str | None, listing: _Listing) -> TableState:
         try:
+            delivery = self._delivery(table, listing)
+            if known is not None and delivery.matches(known):
+                return TableState(known, _lines(known) if delivery.is_parquet else None, None)
+            # The listing may be older than the waits for other tables.
             delivery, counted = self.inspected(table)
         except TableBlocked:
             # The file may look truncated, empty or of another kind because it is still being written.
@@ -119,172 +172,263 @@ class FileSource:
             if unfinished is None:
                 raise
             return _unfinished_state(table, unfinished, known)
-        with _readable(delivery.path, table):
-            if not self.is_at_rest(delivery, known):
-                return _unfinished_state(table, delivery.path, known)
-            return TableState(self._fingerprint(delivery, known, counted), counted, None)
-
-    def states(
-        self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
-    ) -> dict[str, TableState | TableBlocked]:
-        """Return the state of each table, by asset; a blocked table's error takes its place."""
-        states: dict[str, TableState | TableBlocked] = {}
-        for table in tables:
-            try:
-                states[table.asset] = self.state(table, (known or {}).get(table.asset))
-            except TableBlocked as blocked:
-                states[table.asset] = blocked
-        return states
+        if not self.is_at_rest(table, delivery, known):
+            return _unfinished_state(table, delivery.name, known)
+        content = self._content(table, delivery, counted)
+        is_known = known is not None and known.endswith(f"-{content}")
+        return TableState(str(known) if is_known else f"{delivery.stamp}-{content}", counted, None)
 
     @contextmanager
-    def snapshot(self) -> Iterator[FolderSnapshot]:
+    def snapshot(self) -> Iterator[FilesSnapshot]:
         """Open the files as they are; a file that changes while it is read raises `ServiceUnavailable`."""
         unknown = self.unknown_files()
         if unknown:
             log.warning("%s: files that belong to no table are ignored: %s", self.description, ", ".join(unknown))
-        yield FolderSnapshot(self, self._batch_rows)
+        yield FilesSnapshot(self)
 
     def relations(self) -> list[str]:
         """Return `schema.name` of every table that has a file, and the names of other files."""
-        from adventureworks.catalog import SOURCE_TABLES
-
-        names = {
-            kind.file_name(table): f"{table.schema}.{table.name}"
-            for table in SOURCE_TABLES.values()
-            for kind in _FORMATS
-        }
-        return [*sorted({names[name] for name in matched(names, self._entries())}), *self.unknown_files()]
+        found = self._listing().recognized
+        tables = (SOURCE_TABLES[asset] for asset in found.candidates)
+        return [*sorted(f"{table.schema}.{table.name}" for table in tables), *found.unknown]
 
     def unknown_files(self) -> list[str]:
-        """Return the sorted names of the entries that hold no table, except for hidden ones."""
-        from adventureworks.catalog import SOURCE_TABLES
-
-        names = {kind.file_name(table).casefold() for table in SOURCE_TABLES.values() for kind in _FORMATS}
-        return sorted(n for n in self._entries() if n.casefold() not in names and not n.startswith((".", "_")))
+        """Return the sorted names of files and folders that hold no table, except for hidden ones."""
+        return [name.rstrip("/") for name in self._listing().recognized.unknown]
 
     def inspected(self, table: SourceTable) -> tuple[Delivery, int | None]:
         """Return the table's file after a cheap inspection, and its number of rows if known. Raises `TableBlocked`."""
         delivery = self.file_of(table)
-        with _readable(delivery.path, table):
-            rows = [delivery.file_format.inspect(part, table) for part in delivery.parts]
+        with _readable(delivery.name, table):
+            file_format, paths = self._opened(table, delivery)
+            rows = [file_format.inspect(path, table) for path in paths]
         return delivery, sum(count or 0 for count in rows) if None not in rows else None
 
     def file_of(self, table: SourceTable) -> Delivery:
         """Return the one file, or folder of part files, that holds the table. Raises `TableBlocked`."""
-        names = {kind.file_name(table): kind for kind in _FORMATS}
-        found = matched(names, self._entries())
-        if not found:
-            raise TableBlocked(table.asset, "file_is_there", f"{self.folder} has no file {' or '.join(names)}.")
-        if len(found) > 1:
+        return self._delivery(table, self._listing(table))
+
+    def _delivery(self, table: SourceTable, listing: _Listing) -> Delivery:
+        candidates = listing.recognized.candidates.get(table.asset, ())
+        unreadable = next((name for name in listing.unreadable if may_hold(name, table.asset)), None)
+        if not candidates and unreadable:
+            with _readable(unreadable, table):
+                raise listing.unreadable[unreadable]
+        if not candidates:
+            raise TableBlocked(
+                table.asset,
+                "file_is_there",
+                f"{self.place.address} has no file {table.asset}.parquet or {table.asset}.csv.",
+                "Names that are recognized: docs/operate/files.md#file-names",
+            )
+        if len(candidates) > 1:
             raise TableBlocked(
                 table.asset,
                 "file_is_unambiguous",
-                f"{' and '.join(found.values())} contain the same table.",
+                f"{' and '.join(one.name for one in candidates)} contain the same table.",
                 "Keep only one of these files.",
             )
-        ((name, entry),) = found.items()
-        path, file_format = self.folder / entry, names[name]
-        with _readable(path, table):
-            parts = _parts(path, table) if path.is_dir() else (path,)
-            for part in parts:
-                require_kind(part, table, parquet=file_format.is_parquet)
-        return Delivery(path, parts, file_format)
+        (candidate,) = candidates
+        if candidate.fault:
+            raise TableBlocked(
+                table.asset,
+                "file_is_whole",
+                f"{candidate.name} {candidate.fault}.",
+                f"Deliver one file, or a complete folder of part files, best with {SUCCESS}.",
+            )
+        return _delivery_of(candidate, listing)
 
-    def _entries(self) -> list[str]:
-        try:
-            return [entry.name for entry in os.scandir(self.folder)]
-        except OSError as error:
-            raise PlatformError(
-                f"The source folder {self.folder} cannot be read: {error.strerror}.", "Check ADVENTUREWORKS_SOURCE."
-            ) from error
+    def _listing(self, table: SourceTable | None = None) -> _Listing:
+        """List the source: all that may hold a table, or only what may hold this one.
 
-    def is_at_rest(self, delivery: Delivery, known: str | None = None) -> bool:
-        """Return whether the file has not changed for a while, after waiting if it changed a moment ago."""
-        before = delivery.stamp()
-        if delivery.file_format.is_parquet or not self._rest_seconds or (known or "").startswith(f"{before}-"):
+        Raises `PlatformError` if it cannot be listed.
+        """
+        names: list[str] = []
+        states: dict[str, FileState] = {}
+        unreadable: dict[str, OSError] = {}
+        asset = table.asset if table else None
+        folders = [""]
+        while folders:
+            folder = folders.pop()
+            wanted = may_concern(asset) if asset and not folder else _any_name
+            try:
+                entries = self.place.entries(folder.rstrip("/"), wanted)
+            except OSError as error:
+                if not folder:
+                    raise PlatformError(
+                        f"The source {self.place.address} cannot be read: {reason_of(error)}.",
+                        "Check ADVENTUREWORKS_SOURCE.",
+                    ) from error
+                unreadable[folder] = error
+                continue
+            for entry, state in entries.items():
+                name = f"{folder}{entry}" if state else f"{folder}{entry}/"
+                names.append(name)
+                if state:
+                    states[name] = state
+                elif may_hold(name, asset):
+                    folders.append(name)
+        return _Listing(recognized(names), states, unreadable)
+
+    def is_at_rest(self, table: SourceTable, delivery: Delivery, known: str | None = None) -> bool:
+        """Return whether the files have not changed for a while, after waiting if they changed a moment ago."""
+        is_marked = delivery.candidate.is_marked_complete or not delivery.candidate.is_folder
+        if not self._rest_seconds or delivery.matches(known) or (delivery.is_parquet and is_marked):
             return True
         rest_seconds = self._rest_seconds
-        if delivery.age() < SHRUNK_FILE_REST_SECONDS and _lines(self._content(delivery, before, None)) < _lines(known):
+        if delivery.age() < SHRUNK_FILE_REST_SECONDS and (
+            not is_marked or _lines(self._content(table, delivery, None)) < _lines(known)
+        ):
             rest_seconds = SHRUNK_FILE_REST_SECONDS
         time.sleep(max(0.0, rest_seconds - delivery.age()))
-        return delivery.stamp() == before
+        return self.file_of(table).stamp == delivery.stamp
 
-    def _unfinished(self, table: SourceTable) -> Path | None:
+    def _unfinished(self, table: SourceTable) -> str | None:
         """Return the table's file if it changed a moment ago and changes again after a wait, else None."""
-        for entry in matched([kind.file_name(table) for kind in _FORMATS], self._entries()).values():
-            path = self.folder / entry
-            with _readable(path, table):
-                before = path.stat()
-                age = max(0.0, time.time() - max(before.st_mtime, before.st_ctime))
-                if age < self._rest_seconds:
-                    time.sleep(self._rest_seconds - age)
-                    after = path.stat()
-                    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-                        return path
+
+        def found() -> dict[str, Delivery]:
+            listing = self._listing(table)
+            candidates = listing.recognized.candidates.get(table.asset, ())
+            return {one.name: _delivery_of(one, listing) for one in candidates}
+
+        for name, before in found().items():
+            age = before.age()
+            if age < self._rest_seconds:
+                time.sleep(self._rest_seconds - age)
+                after = found().get(name)
+                if after is None or after.stamp != before.stamp:
+                    return name
         return None
 
-    def _fingerprint(self, delivery: Delivery, known: str | None, rows: int | None) -> str:
-        """Return stamp, number of lines (or of rows, if known) and hash of the content."""
-        stamp = delivery.stamp()
-        if known is not None and known.startswith(f"{stamp}-"):
-            return known
-        content = self._content(delivery, stamp, rows)
-        return known if known is not None and known.endswith(f"-{content}") else f"{stamp}-{content}"
+    def opened(self, table: SourceTable, delivery: Delivery) -> Iterator[pa.RecordBatch]:
+        """Return the rows of the files. Raises `TableBlocked` if a file turns out to be damaged."""
+        file_format, paths = self._opened(table, delivery)
+        for path in paths:
+            file_format.inspect(path, table)
+            yield from file_format.read(path, table, self._batch_rows)
 
-    def _content(self, delivery: Delivery, stamp: str, rows: int | None) -> str:
-        """Return the number of lines or rows and the hash, cached until the file changes."""
-        if (delivery.path, stamp) not in self._contents:
-            digest = hashlib.sha256()
-            lines = 0
-            for part in delivery.parts:
-                with part.open("rb") as file:
-                    while data := file.read(_DIGEST_BYTES):
-                        digest.update(data)
-                        lines += data.count(b"\n") if rows is None else 0
-            self._contents[delivery.path, stamp] = f"{lines if rows is None else rows}-{digest.hexdigest()}"
-        return self._contents[delivery.path, stamp]
+    def _opened(self, table: SourceTable, delivery: Delivery) -> tuple[_Format, list[Path]]:
+        """Return the format of the files, and their paths on this machine. Raises `TableBlocked` if they differ."""
+        paths = [self._local(table, delivery, name, state) for name, state in delivery.parts]
+        for path in paths:
+            require_kind(path, table, parquet=delivery.is_parquet)
+        if delivery.is_parquet:
+            file_format = _PARQUET
+        elif delivery.candidate.is_bare and not files_csv.has_header(paths[0], table):
+            file_format = _INSTALLER
+        else:
+            file_format = _CSV
+        _require_equal_columns(table, file_format, paths)
+        return file_format, paths
+
+    def _local(self, table: SourceTable, delivery: Delivery, name: str, state: FileState) -> Path:
+        """Return a file on this machine, decompressed."""
+        path = self.place.local(name, state)
+        if delivery.candidate.suffix != ".csv.gz":
+            return path
+        plain = PurePosixPath(name).name[: -len(".gz")]
+        try:
+            copy = self._copies.copy(
+                f"{self.identity()} {name} {state.stamp} decompressed",
+                lambda folder: decompress(path, folder / plain, name),
+            )
+        except LimitExceeded as error:
+            raise TableBlocked(table.asset, "file_is_readable", error.cause, error.next_step) from error
+        except gzip.BadGzipFile as error:
+            raise TableBlocked(
+                table.asset, "file_is_of_its_kind", f"{name} is not a gzip file, or it is damaged."
+            ) from error
+        except (EOFError, zlib.error) as error:
+            raise TableBlocked(
+                table.asset, "file_is_whole", f"{name} appears to be truncated or damaged.", f"Deliver it again: {name}"
+            ) from error
+        return copy / plain
+
+    def _content(self, table: SourceTable, delivery: Delivery, rows: int | None) -> str:
+        """Return the number of lines or rows and the hash, which this process remembers until the files change."""
+        key = (self.identity(), delivery.name)
+        stamp, content = _contents.get(key, ("", ""))
+        if stamp != delivery.stamp:
+            with _readable(delivery.name, table):
+                paths = [self._local(table, delivery, name, state) for name, state in delivery.parts]
+                content = _content_of(paths, rows)
+            _contents[key] = delivery.stamp, content
+        return content
 
 
-def _unfinished_state(table: SourceTable, path: Path, known: str | None) -> TableState:
+def _any_name(_: str) -> bool:
+    return True
+
+
+def _delivery_of(candidate: Candidate, listing: _Listing) -> Delivery:
+    return Delivery(candidate, tuple(listing.states[part] for part in candidate.parts))
+
+
+def _content_of(paths: Iterable[Path], rows: int | None) -> str:
+    digest = hashlib.sha256()
+    lines = 0
+    for path in paths:
+        with path.open("rb") as file:
+            while data := file.read(_DIGEST_BYTES):
+                digest.update(data)
+                lines += data.count(b"\n") if rows is None else 0
+    return f"{lines if rows is None else rows}-{digest.hexdigest()}"
+
+
+def _require_equal_columns(table: SourceTable, file_format: _Format, paths: list[Path]) -> None:
+    """Raise `TableBlocked` if part files have different columns or types."""
+    if len(paths) < 2:
+        return
+    first = file_format.columns(paths[0], table)
+    for path in paths[1:]:
+        other = file_format.columns(path, table)
+        different = sorted(name for name in first.keys() | other.keys() if first.get(name) != other.get(name))
+        if different:
+            name = different[0]
+            raise TableBlocked(
+                table.asset,
+                "parts_have_equal_columns",
+                f"column {name} is {first.get(name, 'missing')} in {paths[0].name},"
+                f" but {other.get(name, 'missing')} in {path.name}.",
+                "Write all part files with the same columns and types.",
+            )
+
+
+def _unfinished_state(table: SourceTable, name: str, known: str | None) -> TableState:
     """Return the known state of a table whose file is still being written. Raises `TableBlocked` if there is none."""
-    log.warning("%s: %s is still being written. It is read once it stops changing.", table.asset, path.name)
+    log.warning("%s: %s is still being written. It is read once it stops changing.", table.asset, name)
     if known is None:
-        raise TableBlocked(table.asset, "file_is_at_rest", f"{path.name} is still being written.")
+        raise TableBlocked(table.asset, "file_is_at_rest", f"{name} is still being written.")
     return TableState(known, None, None)
 
 
-class FolderSnapshot:
-    """The files of a folder, each read as one whole table."""
+class FilesSnapshot:
+    """The files of a source, each read as one whole table."""
 
     complete = True
     spent = False
     clock = None
 
-    def __init__(self, source: FileSource, batch_rows: int) -> None:
+    def __init__(self, source: FileSource) -> None:
         self._source = source
-        self._batch_rows = batch_rows
 
     def rows(self, table: SourceTable, since: datetime | None = None) -> Iterator[pa.RecordBatch]:
         """Return all rows, whatever `since` is. Raises `TableBlocked` if the file turns out to be damaged."""
         delivery = self._source.file_of(table)
-        with _readable(delivery.path, table):
-            if not self._source.is_at_rest(delivery):
-                raise ServiceUnavailable(f"{table.asset}: {delivery.path.name} is still being written.", "Try again.")
-            before = delivery.stamp()
-            for part in delivery.parts:
-                delivery.file_format.inspect(part, table)
-                yield from delivery.file_format.read(part, table, self._batch_rows)
-            after = delivery.stamp()
-        if after != before:
-            raise ServiceUnavailable(f"{table.asset}: {delivery.path.name} changed while it was read.", "Try again.")
+        with _readable(delivery.name, table):
+            if not self._source.is_at_rest(table, delivery):
+                raise ServiceUnavailable(f"{table.asset}: {delivery.name} is still being written.", "Try again.")
+            yield from self._source.opened(table, delivery)
+        if self._source.file_of(table).stamp != delivery.stamp:
+            raise ServiceUnavailable(f"{table.asset}: {delivery.name} changed while it was read.", "Try again.")
 
     def keys(self, table: SourceTable) -> Iterator[pa.RecordBatch]:
         """Raise `TypeError`: files are always read whole."""
-        raise TypeError("A snapshot of a folder is complete: use rows().")
+        raise TypeError("A snapshot of files is complete: use rows().")
 
     def rows_by_key(self, table: SourceTable, keys: pa.Table) -> Iterator[pa.RecordBatch]:
         """Raise `TypeError`: files are always read whole."""
-        raise TypeError("A snapshot of a folder is complete: use rows().")
+        raise TypeError("A snapshot of files is complete: use rows().")
 
     def tracks(self, table: SourceTable) -> bool:
         """Return False: files do not record their changes."""
@@ -292,22 +436,22 @@ class FolderSnapshot:
 
     def changed_keys(self, table: SourceTable, known: str, most: int) -> pa.Table | None:
         """Raise `TypeError`: files are always read whole."""
-        raise TypeError("A snapshot of a folder is complete: use rows().")
+        raise TypeError("A snapshot of files is complete: use rows().")
 
 
 @contextmanager
-def _readable(path: Path, table: SourceTable) -> Iterator[None]:
+def _readable(name: str, table: SourceTable) -> Iterator[None]:
     """Turn the system's errors into errors that name the file."""
     try:
         yield
     except FileNotFoundError as error:
-        raise TableBlocked(table.asset, "file_is_there", f"{path.name} was removed from {path.parent}.") from error
+        raise TableBlocked(table.asset, "file_is_there", f"{name} was removed.") from error
     except OSError as error:
         raise TableBlocked(
             table.asset,
             "file_is_readable",
-            f"{path.name} cannot be read: {error.strerror}.",
-            f"Give this user read permission on {path}.",
+            f"{name} cannot be read: {reason_of(error)}.",
+            f"Give this user read permission on {name}.",
         ) from error
 
 
@@ -315,23 +459,3 @@ def _lines(fingerprint: str | None) -> int:
     """Return the number of lines or rows in a fingerprint; 0 if there is none or an error was recorded instead."""
     found = _LINES_IN_FINGERPRINT.search(fingerprint or "")
     return int(found[1]) if found else 0
-
-
-def _parts(folder: Path, table: SourceTable) -> tuple[Path, ...]:
-    """Return the part files of a folder. Raises `TableBlocked` if it is incomplete or nested."""
-    names = sorted(entry.name for entry in os.scandir(folder))
-    if DONE not in names:
-        raise TableBlocked(
-            table.asset,
-            "file_is_whole",
-            f"{folder.name} is a folder without {DONE}, so its part files are incomplete.",
-            f"Deliver a single file {folder.name}, or a complete Spark output folder with {DONE}.",
-        )
-    parts = tuple(folder / name for name in names if not name.startswith(("_", ".")))
-    nested = [part.name for part in parts if part.is_dir()]
-    if nested or not parts:
-        reason = f"contains folders ({nested[0]})" if nested else "contains no part files"
-        raise TableBlocked(
-            table.asset, "file_is_whole", f"{folder.name} {reason}.", "Deliver one file, or a folder of part files."
-        )
-    return tuple(part for part in parts if part.stat().st_size) or parts[:1]

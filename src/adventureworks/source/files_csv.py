@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import source_columns_of
+from adventureworks.errors import TableBlocked
 from adventureworks.source.columns import matched, require_columns, warn_about_unknown
 from adventureworks.source.files_text import (
     BLOCK_BYTES,
@@ -47,6 +48,22 @@ def inspect(path: Path, table: SourceTable) -> None:
         tail = file.read()
     if not tail.decode(encoding or "latin-1", errors="replace").endswith("\n"):
         raise truncated(table, path, "its last record does not end with a line end")
+
+
+def columns_in(path: Path, table: SourceTable) -> dict[str, str]:
+    """Return the contract's columns that the header names. Raises `TableBlocked` as `inspect` does."""
+    names, _ = _header(path, table)
+    return dict.fromkeys(require_columns(table, names, path.name), "present")
+
+
+def has_header(path: Path, table: SourceTable) -> bool:
+    """Return whether the first line names at least half of the contract's columns."""
+    try:
+        names, _ = _header(path, table)
+    except TableBlocked:
+        return False
+    wanted = [column.name for column in source_columns_of(table)]
+    return 2 * len(matched(wanted, names)) >= len(wanted)
 
 
 def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordBatch]:

@@ -59,6 +59,12 @@ def require_kind(path: Path, table: SourceTable, *, parquet: bool) -> None:
     )
 
 
+def kind_of(path: Path) -> str | None:
+    """Return what a file is, or None if it is unknown."""
+    with path.open("rb") as file:
+        return _kind(file.read(_HEAD_BYTES))
+
+
 def _kind(head: bytes) -> str | None:
     known = next((kind for start, kind in _KINDS.items() if head.startswith(start)), None)
     if known:

@@ -32,6 +32,14 @@ def rows_in(path: Path, table: SourceTable) -> int:
         return int(file.metadata.num_rows)
 
 
+def columns_in(path: Path, table: SourceTable) -> dict[str, str]:
+    """Return the types of the contract's columns in the file. Raises `TableBlocked` as `rows_in` does."""
+    with _opened(path, table) as file:
+        schema = file.schema_arrow
+        found = require_columns(table, schema.names, path.name)
+        return {name: str(schema.field(actual).type) for name, actual in found.items()}
+
+
 def read(path: Path, table: SourceTable, batch_rows: int) -> Iterator[pa.RecordBatch]:
     """Yield the contract's columns in batches of at most `batch_rows` rows; memory does not grow with the file.
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.catalog import ANALYSES, SOURCE_TABLES, marts_of, needed_tables, required_tables
 from adventureworks.errors import PlatformError
 from adventureworks.source import Source
 from adventureworks.source.columns import matched
 
 _OTHERS = {
     "saleslt.salesorderheader": (
-        "is AdventureWorksLT, the light sample database of 12 tables in the schema SalesLT",
+        "is AdventureWorksLT, the light sample database of 12 tables in the schema SalesLT. No mart can be computed"
+        " from them: products have neither a cost history nor subcategories, and orders have no territory, salesperson,"
+        " credit card or special offer",
         "Restore the full (OLTP) AdventureWorks database and name it instead.",
     ),
     "factinternetsales": (
@@ -23,23 +25,44 @@ _OTHERS = {
 _SHOWN = 3
 
 
-def require_tables(source: Source) -> int:
+def require_tables(source: Source, *, allow_missing: bool = False) -> int:
     """Return how many of the platform's tables the source has.
 
-    Raises `PlatformError` if it has none, and `ServiceUnavailable` if it does not answer.
+    Raises `PlatformError` if it is another database, if it has none of them, or (unless `allow_missing`) if it lacks
+    one that a mart needs, and `ServiceUnavailable` if it does not answer.
     """
     names = source.relations()
-    found = matched((f"{table.schema}.{table.name}" for table in SOURCE_TABLES.values()), names)
-    if found:
-        return len(found)
-    raise _unusable(source.description, names)
+    stored = {f"{table.schema}.{table.name}": asset for asset, table in SOURCE_TABLES.items()}
+    found = {stored[name] for name in matched(stored, names)}
+    missing = needed_tables() - found
+    # The other databases share a table or two with this one, such as dbo.ErrorLog.
+    other = None if missing < needed_tables() else _other_database(names)
+    if other:
+        what, next_step = other
+        raise PlatformError(f"The source ({source.description}) {what}.", next_step)
+    if not found:
+        raise _without_tables(source.description, names)
+    if missing and not allow_missing:
+        raise PlatformError(
+            f"The source ({source.description}) does not offer {len(missing)} of the tables that marts need:"
+            f" {', '.join(sorted(missing))}. These marts would stay empty: {', '.join(marts_without(missing))}.",
+            "Add the tables or grant SELECT on them; or do without these marts: adventureworks run --allow-missing",
+        )
+    return len(found)
 
 
-def _unusable(description: str, names: Collection[str]) -> PlatformError:
+def marts_without(missing: Collection[str]) -> list[str]:
+    """Return the marts that cannot be computed without these tables."""
+    stopped = [dag for dag in ANALYSES if not required_tables(dag).isdisjoint(missing)]
+    return [mart.name for dag in stopped for mart in marts_of(dag)]
+
+
+def _other_database(names: Collection[str]) -> tuple[str, str] | None:
     simple = {name.casefold() for name in names} | {name.casefold().rpartition(".")[2] for name in names}
-    for sign, (what, next_step) in _OTHERS.items():
-        if sign in simple:
-            return PlatformError(f"The source ({description}) {what}.", next_step)
+    return next((known for sign, known in _OTHERS.items() if sign in simple), None)
+
+
+def _without_tables(description: str, names: Sequence[str]) -> PlatformError:
     if not names:
         return PlatformError(
             f"The source ({description}) has no tables that this login can see.",

@@ -45,19 +45,23 @@ _UNLIMITED_ROWS = 2_000
 
 @dataclass(frozen=True)
 class _TrackedFingerprint:
-    """The fingerprint of a table with change tracking: the last version seen, and a digest of its columns."""
+    """The fingerprint of a table with change tracking: the last version seen, and a digest of its columns.
+
+    `begin` is the version at which tracking began: it differs after tracking was switched off and on, or a TRUNCATE.
+    """
 
     version: int
+    begin: int
     columns: str
 
     def __str__(self) -> str:
-        return f"tracked-{self.version}-{self.columns}"
+        return f"tracked-{self.version}-{self.begin}-{self.columns}"
 
     @classmethod
     def read(cls, fingerprint: str | None) -> _TrackedFingerprint | None:
         """Parse a fingerprint; None if it is of another kind."""
-        found = re.fullmatch(r"tracked-(\d+)-([0-9a-f]+)", fingerprint or "")
-        return cls(int(found[1]), found[2]) if found else None
+        found = re.fullmatch(r"tracked-(\d+)-(\d+)-([0-9a-f]+)", fingerprint or "")
+        return cls(int(found[1]), int(found[2]), found[3]) if found else None
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class _Table:
     rows: int | None
     oldest_version: int | None
     """All changes after this version are known; None if they are not tracked or hidden from this login."""
+    begin_version: int | None
+    """The version at which tracking began; None if it is not tracked or hidden from this login."""
     current_version: int | None
     filtered: bool = False
     """Whether a security policy restricts the rows that a login sees."""
@@ -76,7 +82,8 @@ class _Table:
         """Return whether all changes since `known` are known; not after a clean-up, a truncation or a restore."""
         if known is None or self.oldest_version is None or self.current_version is None:
             return False
-        return known.columns == columns and self.oldest_version <= known.version <= self.current_version
+        is_same_tracking = (known.begin, known.columns) == (self.begin_version or 0, columns)
+        return is_same_tracking and self.oldest_version <= known.version <= self.current_version
 
     @property
     def tracked(self) -> bool:
@@ -94,11 +101,15 @@ class SqlServerSource:
         self.description = f"SQL Server database {self._address.name}"
 
     def identity(self) -> str:
-        """Return host, port, database and the creation date of that database."""
+        """Return host, port, database and the creation date of that database.
+
+        In an availability group, return the database's identifier in the group, which is the same on every replica.
+        """
         with connected(self._address, _STATE_TIMEOUT_S) as connection, translated(self._address):
-            rows = fetch_all(connection, queries.DATABASE)
-        made = rows[0]["made"] if rows else ""
-        return f"sqlserver {self._address.name} {made}".strip()
+            database = _database(connection)
+        if database.get("group_id"):
+            return f"sqlserver {database['group_id']}"
+        return f"sqlserver {self._address.name} {database.get('made', '')}".strip()
 
     def relations(self) -> list[str]:
         """Return `schema.name` of every table and view that the login can see."""
@@ -144,9 +155,7 @@ class SqlServerSource:
         with connected(self._address, _READ_TIMEOUT_S) as connection, read_transaction(self._address, connection):
             found, columns = _catalogue(connection, self._address, SOURCE_TABLES.values())
             with translated(self._address):
-                rows = fetch_all(connection, queries.DATABASE)
-            # Some logins cannot see their own database in the catalogue.
-            moment = rows[0].get("moment") if rows else None
+                moment = _database(connection).get("moment")
             clock = datetime.fromisoformat(moment) if moment else None
             yield SqlServerSnapshot(connection, found, columns, self._address, self._batch_rows, clock)
 
@@ -190,7 +199,7 @@ class SqlServerSource:
         for asset, fingerprint in earlier.items():
             entry = found[asset]
             unchanged = asset in versions and asset not in changed
-            current = _TrackedFingerprint(entry.current_version or 0, digests[asset])
+            current = _TrackedFingerprint(entry.current_version or 0, entry.begin_version or 0, digests[asset])
             states[asset] = TableState(str(fingerprint if unchanged and fingerprint else current), entry.rows, None)
         return states
 
@@ -289,17 +298,24 @@ def _catalogue(
 ) -> tuple[dict[str, _Table], dict[str, dict[str, SqlServerColumn]]]:
     wanted = list(tables)
     with translated(address):
+        tracks = _database(connection).get("updateability") != "READ_ONLY"
         found = {
             f"{row['schema_name']}_{row['table_name']}": _Table(
                 bool(row["readable"]),
                 row["row_count"],
                 row["oldest_version"],
+                row["begin_version"],
                 row["current_version"],
                 bool(row.get("filters")),
             )
-            for row in fetch_all(connection, queries.tables_query(wanted))
+            for row in fetch_all(connection, queries.tables_query(wanted, tracks=tracks))
         }
         return found, columns_from(fetch_all(connection, queries.columns_query(wanted)))
+
+
+def _database(connection: Any) -> dict[str, Any]:
+    """Return what the server's catalogue says about the database; empty if it hides it from this login."""
+    return next(iter(fetch_all(connection, queries.DATABASE)), {})
 
 
 def _require(table: SourceTable, found: Mapping[str, _Table], columns: Columns) -> None:

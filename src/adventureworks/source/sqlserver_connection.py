@@ -58,6 +58,7 @@ def connected(address: SqlServerAddress, query_timeout_s: int) -> Iterator[Any]:
             timeout=query_timeout_s,
             tds_version="7.4",
             encryption="off" if address.tls == "off" else "require",
+            read_only=address.intent == "readonly",
             conn_properties=list(_SESSION),
             autocommit=True,
         )

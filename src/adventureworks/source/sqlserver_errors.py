@@ -36,6 +36,7 @@ _REFUSALS = {
 """Server messages at login; retrying does not help with any of them."""
 
 SNAPSHOT_FORBIDDEN = 3952
+READ_ONLY_INTENT_REQUIRED = 978
 
 _TRANSIENT = {
     596: "the session was killed",
@@ -45,7 +46,6 @@ _TRANSIENT = {
     942: "the database is offline",
     952: "the database is in transition",
     976: "it is not a readable replica",
-    978: "it is not a readable replica",
     983: "its availability group is starting",
     1105: "a file group or disk is full",
     1204: "it is out of locks",
@@ -69,6 +69,7 @@ _TRANSIENT = {
     17197: "the login took too long",
     18401: "it is being upgraded",
     22105: "change tracking was switched off meanwhile",
+    22117: "it has become a read-only replica, which does not track changes",
     40197: "it is busy",
     40501: "it is busy",
     40613: "the database is not available at the moment",
@@ -105,6 +106,11 @@ def translate(error: pymssql.Error, address: SqlServerAddress, table: SourceTabl
     if number == SNAPSHOT_FORBIDDEN:
         return PlatformError(
             f"The source {address.name} does not allow snapshot isolation.", how_to_allow_snapshots(address.database)
+        )
+    if number == READ_ONLY_INTENT_REQUIRED:
+        return PlatformError(
+            f"The source {address.name} is a replica that only accepts connections that declare that they only read.",
+            "Add intent=readonly to the source's URL: docs/operate/sql-server.md",
         )
     if number in _TRANSIENT:
         return ServiceUnavailable(

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from adventureworks.catalog import SOURCE_TABLES, SourceTable
+from adventureworks.catalog import SOURCE_TABLES, SourceTable, needed_tables
 from adventureworks.columns import source_columns_of
 from adventureworks.source import sqlserver_queries as queries
 from adventureworks.source.addresses import SqlServerAddress
@@ -19,6 +19,7 @@ from adventureworks.source.sqlserver_errors import how_to_allow_snapshots, trans
 _QUERY_TIMEOUT_S = 60
 _MAX_NAMES = 5
 _SNAPSHOT_ISOLATION_ON = 1
+_READ_ONLY = "It is a read-only replica, on which changes are detected by date."
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,20 @@ def examine(url: SecretStr, password: SecretStr | None = None) -> Examination:
     wanted = tuple(SOURCE_TABLES.values())
     with connected(address, _QUERY_TIMEOUT_S) as connection, translated(address):
         (database,) = fetch_all(connection, queries.DATABASE)
+        tracks = database["updateability"] != "READ_ONLY"
         tables = {
             f"{row['schema_name']}_{row['table_name']}": row
-            for row in fetch_all(connection, queries.tables_query(wanted))
+            for row in fetch_all(connection, queries.tables_query(wanted, tracks=tracks))
         }
         columns = columns_from(fetch_all(connection, queries.columns_query(wanted)))
     user = quoted(str(database["user_name"]))
     present = [table for table in wanted if table.asset in tables]
+    absent = [table for table in wanted if table.asset not in tables]
     tracked = [table for table in present if tables[table.asset]["oldest_version"] is not None]
     snapshots = address.isolation == "snapshot"
     faults = [
-        *_missing(wanted, tables, columns, user),
+        *_missing([table for table in absent if table.asset in needed_tables()], user),
+        *_incomplete(wanted, columns),
         *_unreadable([table for table in present if not tables[table.asset]["readable"]], user),
     ]
     if snapshots and database["snapshot_state"] != _SNAPSHOT_ISOLATION_ON:
@@ -62,17 +66,22 @@ def examine(url: SecretStr, password: SecretStr | None = None) -> Examination:
         f" {len(tracked)} with change tracking, {'snapshots' if snapshots else 'no snapshots'},"
         f" {'not encrypted' if address.tls == 'off' else 'encrypted'}.",
         tuple(faults),
-        tuple(_tracking(address, present, tables, user)),
+        (
+            *(_tracking(address, present, tables, user) if tracks else (_READ_ONLY,)),
+            *_missing([table for table in absent if table.asset not in needed_tables()], user),
+        ),
     )
 
 
-def _missing(wanted: Iterable[SourceTable], tables: Mapping[str, Any], columns: Columns, user: str) -> Iterable[str]:
-    absent = [table for table in wanted if table.asset not in tables]
+def _missing(absent: list[SourceTable], user: str) -> Iterable[str]:
     if absent:
         yield (
             f"{_named(absent)} {_are(absent)} missing, or the login cannot see {_them(absent)}."
             f" {_grants('SELECT', absent, user)}"
         )
+
+
+def _incomplete(wanted: Iterable[SourceTable], columns: Columns) -> Iterable[str]:
     for table in wanted:
         present = columns.get(table.asset)
         required = [column.name for column in source_columns_of(table) if column.computed is None]

@@ -21,11 +21,14 @@ from adventureworks.source.sqlserver_columns import (
 )
 
 DATABASE = (
-    "select convert(varchar(23), d.create_date, 121) as made, d.snapshot_isolation_state as snapshot_state,"
-    " user_name() as user_name, convert(varchar(23), sysutcdatetime(), 121) as moment"
-    " from sys.databases as d where d.name = db_name()"
+    "select convert(varchar(23), d.create_date, 121) as made, convert(varchar(36), d.group_database_id) as group_id,"
+    " convert(varchar(20), databasepropertyex(db_name(), N'Updateability')) as updateability,"
+    " d.snapshot_isolation_state as snapshot_state, user_name() as user_name,"
+    " convert(varchar(23), sysutcdatetime(), 121) as moment from sys.databases as d where d.name = db_name()"
 )
-"""A recreated database has a new date. `moment` is the server's time in UTC."""
+"""A recreated database has a new date. A database in an availability group has the same `group_id` on every replica,
+but a date of its own on each. `moment` is the server's time in UTC.
+"""
 
 _TABLES = """
 select s.name as schema_name, o.name as table_name,
@@ -33,8 +36,7 @@ select s.name as schema_name, o.name as table_name,
        has_perms_by_name(
            quotename(s.name) + N'.' + quotename(o.name), N'OBJECT', N'VIEW CHANGE TRACKING'
        ) as tracking_visible,
-       change_tracking_min_valid_version(o.object_id) as oldest_version,
-       change_tracking_current_version() as current_version,
+       {versions},
        (select sum(p.rows) from sys.partitions as p
         where p.object_id = o.object_id and p.index_id in (0, 1)) as row_count,
        (select count(*) from sys.security_predicates as f
@@ -44,6 +46,13 @@ from sys.objects as o
 join sys.schemas as s on s.schema_id = o.schema_id
 where o.type in ('U', 'V') and s.name in ({schemas})
 """
+
+_VERSIONS = (
+    "change_tracking_min_valid_version(o.object_id) as oldest_version,"
+    " (select t.begin_version from sys.change_tracking_tables as t where t.object_id = o.object_id) as begin_version,"
+    " change_tracking_current_version() as current_version"
+)
+_NO_VERSIONS = "null as oldest_version, null as begin_version, null as current_version"
 
 _COLUMNS = """
 select s.name as schema_name, o.name as table_name, c.name as column_name, coalesce(b.name, u.name) as type_name,
@@ -72,12 +81,13 @@ where o.type in ('U', 'V') and o.is_ms_shipped = 0
 """
 
 
-def tables_query(tables: Iterable[SourceTable]) -> str:
+def tables_query(tables: Iterable[SourceTable], *, tracks: bool = True) -> str:
     """Return the query for tables and views: whether readable, about how many rows, and which versions are tracked.
 
-    `filters` counts the security policies that filter a table, as far as the login can see them.
+    `filters` counts the security policies that filter a table, as far as the login can see them. `tracks`: whether the
+    replica answers questions about tracked changes; a read-only one rejects them.
     """
-    return _TABLES.format(schemas=_schemas(tables))
+    return _TABLES.format(schemas=_schemas(tables), versions=_VERSIONS if tracks else _NO_VERSIONS)
 
 
 def columns_query(tables: Iterable[SourceTable]) -> str:

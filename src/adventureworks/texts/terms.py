@@ -27,4 +27,5 @@ def verdict_name(verdict: str, language: Language) -> str:
         "passed with warnings": text("passed with warnings"),
         "blocked": text("blocked"),
         "never published": text("never published"),
+        "not offered": text("not offered"),
     }.get(verdict, verdict)

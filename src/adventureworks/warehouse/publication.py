@@ -8,13 +8,16 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, TypedDict, Unpack
 
-from adventureworks.catalog import MonthOf, SourceTable
+from adventureworks.catalog import SOURCE_TABLES, MonthOf, SourceTable
 from adventureworks.columns import columns_of, key_of
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse import quarantine, staging
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import equal, names, table
+
+NOT_OFFERED = "not offered"
+"""The state of a table that the source does not have and never had: neither a fault nor a loss."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,17 @@ def unannounced(records: Connection, assets: Sequence[str]) -> list[Publication]
 def interrupted(records: Connection) -> set[str]:
     """Return the source tables for which a process that died may have published rows without recording a version."""
     return {asset for (asset,) in records.execute("select distinct asset from ops.change where publishing")}
+
+
+def not_offered(records: Connection) -> frozenset[str]:
+    """Return the tables that the source did not offer when the ingestion last looked for them."""
+    rows = records.execute(
+        "select known.asset from unnest(%s::varchar[]) as known (asset) cross join lateral (select status"
+        " from ops.change as c where c.asset = known.asset order by detected_at desc limit 1) as newest"
+        " where newest.status = %s",
+        (list(SOURCE_TABLES), NOT_OFFERED),
+    ).fetchall()
+    return frozenset(asset for (asset,) in rows)
 
 
 def mark_announced(records: Connection, versions: Mapping[str, int]) -> None:

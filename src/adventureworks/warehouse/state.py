@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES, upstream_tables
+from adventureworks.catalog import MARTS, SOURCE_TABLES, required_tables, upstream_tables
 from adventureworks.due import Behind
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
+from adventureworks.warehouse.publication import NOT_OFFERED, not_offered
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class AssetState:
     set_aside: int
     """The number of rows in quarantine; for a mart, the number of withheld orders."""
     verdict: str
-    """`passed`, `passed with warnings`, `blocked`, or `never published`."""
+    """`passed`, `passed with warnings`, `blocked`, `never published`, or `not offered` (by the source)."""
     fresh: bool
     """Whether a mart is up to date, or a source table is not blocked."""
     behind: str
@@ -36,8 +37,15 @@ class AssetState:
     """None if it is not blocked."""
     reads_blocked: tuple[str, ...]
     """The blocked source tables upstream of a mart, which was computed from their last good versions."""
+    lacks: tuple[str, ...]
+    """The source tables without which a mart cannot be computed and which the source does not offer."""
     broken_rules: tuple[str, ...]
     """Why it is blocked; otherwise the rules that failed in its last check, with the number of rows."""
+
+    @property
+    def is_obtainable(self) -> bool:
+        """Whether the source offers the table, or all tables without which the mart cannot be computed."""
+        return self.verdict != NOT_OFFERED and not self.lacks
 
 
 def is_laid_out(records: WarehouseConnection) -> bool:
@@ -51,9 +59,12 @@ def asset_states(records: Connection, behind: Mapping[str, Behind]) -> list[Asse
     marks = dict(_pairs(records, "select asset, newest_change from ops.watermark"))
     blocked = blocked_since(records)
     broken = {**_broken_rules(records), **_blocking_rules(records)}
+    absent = not_offered(records)
     states = []
     for asset in (*SOURCE_TABLES, *MARTS):
         version, at, rows, set_aside, verdict = published.get(asset, (None, None, None, 0, "never published"))
+        if asset in absent:
+            verdict = NOT_OFFERED
         is_mart = asset in MARTS
         fresh = version is not None and asset not in (behind if is_mart else blocked)
         states.append(
@@ -70,6 +81,7 @@ def asset_states(records: Connection, behind: Mapping[str, Behind]) -> list[Asse
                 behind=behind[asset].reason if asset in behind else "",
                 blocked_since=blocked.get(asset),
                 reads_blocked=tuple(sorted(upstream_tables(asset) & blocked.keys())) if is_mart else (),
+                lacks=tuple(sorted(required_tables(MARTS[asset].dag) & absent - published.keys())) if is_mart else (),
                 broken_rules=broken.get(asset, ()),
             )
         )
@@ -93,6 +105,17 @@ def summary_of_marts(states: list[AssetState]) -> str:
         f"{fresh} of {len(MARTS)} marts are computed from the newest published data;"
         f" {len(reading)} {'reads' if len(reading) == 1 else 'read'} {blocked}"
     )
+
+
+def summary_of_missing_tables(states: list[AssetState]) -> str:
+    """Return which tables the source does not offer and which marts that leaves empty; empty if it offers all."""
+    missing = [state.asset for state in states if state.verdict == NOT_OFFERED]
+    if not missing:
+        return ""
+    empty = [state.asset for state in states if state.lacks]
+    one = len(missing) == 1
+    cannot = f" Without {'it' if one else 'them'}, these marts cannot be computed: {', '.join(empty)}." if empty else ""
+    return f"The source does not offer {len(missing)} {'table' if one else 'tables'}: {', '.join(missing)}.{cannot}"
 
 
 def blocked_since(records: Connection) -> dict[str, datetime]:

@@ -36,4 +36,5 @@ left join sizes as s
     and s.place = 1
 where
     n.place = 1
+    and n.outcome <> 'skipped'
     and (n.kind not in ('reference', 'profile') or n.last_check is null or n.checked_at >= n.last_check)

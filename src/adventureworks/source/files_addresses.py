@@ -1,0 +1,85 @@
+"""Addresses of files: paths on this machine, and object stores with what they need to be opened."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from adventureworks.errors import PlatformError
+
+_AMAZON = ("s3", ("s3fs", "airflow.providers.amazon"))
+_GOOGLE = ("gcs", ("gcsfs", "airflow.providers.google"))
+_AZURE = ("azure", ("adlfs", "airflow.providers.microsoft.azure"))
+STORES = {
+    "s3": _AMAZON,
+    "s3a": _AMAZON,
+    "gs": _GOOGLE,
+    "gcs": _GOOGLE,
+    "abfs": _AZURE,
+    "abfss": _AZURE,
+    "adl": _AZURE,
+}
+"""URL scheme -> the project's extra for this store, and what it installs: the file system and the Airflow provider."""
+
+
+def names_connection(address: str) -> bool:
+    """Return whether an address names an Airflow connection: `airflow:connection`, or `s3://connection@bucket`."""
+    parts = urlsplit(address)
+    return parts.scheme == "airflow" or (parts.scheme in STORES and "@" in parts.netloc)
+
+
+def require_libraries(address: str, setting: str) -> None:
+    """Raise `PlatformError`, with the command that installs them, if the libraries for this URL are not installed."""
+    scheme = urlsplit(address).scheme
+    extra, modules = STORES.get(scheme, ("", ()))
+    missing = [module for module in modules if not _is_installed(module)]
+    if missing:
+        raise PlatformError(
+            f"{setting} begins with {scheme}://, but {' and '.join(missing)} is not installed.",
+            f"In the project's folder: .venv/bin/python -m pip install -e '.[{extra}]'",
+        )
+
+
+def is_local(address: str) -> bool:
+    """Return whether this is a path or a `file://` URL."""
+    return "://" not in address or address.lower().startswith("file://")
+
+
+def local_path(address: str) -> Path:
+    """Return the absolute path that a path or a `file://` URL names. Raises `PlatformError` if it names a host."""
+    if address.lower().startswith("file://"):
+        parts = urlsplit(address)
+        if parts.netloc not in ("", "localhost"):
+            raise PlatformError(
+                f"The address {address} names a file on another machine.", "Use three slashes: file:///folder"
+            )
+        return Path(unquote(parts.path))
+    return Path(address).expanduser().absolute()
+
+
+def open_store(address: str) -> tuple[Any, str]:
+    """Return the file system of fsspec for a URL such as `s3://connection@bucket/folder`, and the path in it.
+
+    Raises `PlatformError` if there is no such Airflow connection.
+    """
+    from airflow.sdk import ObjectStoragePath
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    path = ObjectStoragePath(address)
+    try:
+        return path.fs, path.path
+    except AirflowNotFoundException:
+        raise PlatformError(
+            f"There is no Airflow connection {path.conn_id}.",
+            f"Add it, or set AIRFLOW_CONN_{str(path.conn_id).upper()}: docs/operate/files.md#object-stores",
+        ) from None
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        # Its parent package is not installed either.
+        return False

@@ -1,0 +1,97 @@
+"""Opens the files that an address names: a folder, an archive, or a folder in an object store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.source.files import FileSource
+from adventureworks.source.files_addresses import STORES, local_path, open_store, require_libraries
+from adventureworks.source.files_archives import Archive, archive_kind
+from adventureworks.source.files_copies import Copies
+from adventureworks.source.files_kind import kind_of
+from adventureworks.source.files_places import FileState, Folder, Place, reason_of, state_of
+from adventureworks.source.files_remote import Download, Store
+
+COPIES_FOLDER = "source-files"
+"""The folder of a home that holds copies of files from archives and object stores."""
+WEB_SCHEMES = ("https", "http")
+
+
+def open_files(address: str, home: Path, batch_rows: int, rest_seconds: float) -> FileSource:
+    """Return the files at a path, a `file://` or web address, or in an object store.
+
+    Raises `PlatformError` if there are none, and `ServiceUnavailable` if an archive is still being written.
+    """
+    copies = Copies(home.expanduser().absolute() / COPIES_FOLDER)
+    return FileSource(place_at(address, copies, rest_seconds), batch_rows, rest_seconds, copies)
+
+
+def place_at(address: str, copies: Copies, rest_seconds: float) -> Place:
+    """Return where the files of an address are. An archive elsewhere is copied to this machine."""
+    scheme = urlsplit(address).scheme.lower() if "://" in address else ""
+    if scheme in WEB_SCHEMES:
+        download = Download(address, copies)
+        state = _at_rest(download.state, download.address, rest_seconds)
+        return _archive(download.local(state), state, download.address, copies)
+    if scheme in STORES:
+        store = _store(address, copies)
+        try:
+            if not store.is_file():
+                return store
+            state = _at_rest(store.state, store.address, rest_seconds)
+            return _archive(store.local("", state), state, store.address, copies)
+        except OSError as error:
+            raise PlatformError(
+                f"{store.address} cannot be read: {reason_of(error)}.",
+                "Check the address, and the permissions of its Airflow connection.",
+            ) from error
+    path = local_path(address)
+    if path.is_dir():
+        return Folder(path)
+    try:
+        state = _at_rest(lambda: state_of(path.stat()), str(path), rest_seconds)
+        return _archive(path, state, str(path), copies)
+    except OSError as error:
+        raise PlatformError(
+            f"The source {path} is neither a folder nor an archive: {reason_of(error)}.",
+            "Choose a folder of files or an archive: adventureworks run --source DIR",
+        ) from error
+
+
+def _store(address: str, copies: Copies) -> Store:
+    parts = urlsplit(address)
+    connection, _, place = parts.netloc.rpartition("@")
+    if ":" in connection:
+        raise PlatformError(
+            f"The {parts.scheme}:// address contains a key or a password.",
+            f"Keep it in an Airflow connection: {parts.scheme}://connection@bucket/folder",
+        )
+    require_libraries(address, "The source's URL")
+    files, root = open_store(address)
+    return Store(files, root.rstrip("/"), f"{parts.scheme}://{place}{parts.path.rstrip('/')}", copies)
+
+
+def _archive(path: Path, state: FileState, address: str, copies: Copies) -> Archive:
+    kind = archive_kind(path)
+    if kind is None:
+        found = kind_of(path) or "a file of an unknown format"
+        raise PlatformError(
+            f"The source {address} is {found}, not an archive.",
+            "Name a zip or tar archive, or the folder that contains the file.",
+        )
+    return Archive(path, state.stamp, kind, address, copies)
+
+
+def _at_rest(look: Callable[[], FileState], address: str, rest_seconds: float) -> FileState:
+    """Return the state of an archive that has not changed for a while, after waiting if it changed a moment ago."""
+    state = look()
+    age = max(0.0, time.time() - state.changed)
+    if age < rest_seconds:
+        time.sleep(rest_seconds - age)
+        if look().stamp != state.stamp:
+            raise ServiceUnavailable(f"{address} is still being written.", "It is read once it stops changing.")
+    return state
