@@ -14,14 +14,14 @@ import pytest
 import snowflake.connector
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from adventureworks.catalog import MARTS
 from adventureworks.marts import models
 from adventureworks.marts.gate import MartRefused
 from adventureworks.warehouse import layout
 from adventureworks.warehouse.dialect import rewritten, types_of
-from adventureworks.warehouse.postgres import PostgresData, WarehouseConnection, rows_of
-from adventureworks.warehouse.session import Session
+from adventureworks.warehouse.postgres import PostgresWarehouse, Records, rows_of
 from tests.integration.pipeline import Pipeline
 from tests.integration.snowflake_double import OWN_SCHEMAS
 
@@ -53,8 +53,9 @@ def compute(
     tmp_path: Path,
 ) -> Iterator[Compute]:
     """A function that computes the mart from a bill (assembly, component, quantity) on one of the engines."""
-    with WarehouseConnection.connect(warehouse_url) as connection:
-        layout.prepare(Session(PostgresData(connection), connection))
+    with PostgresWarehouse(Records(SecretStr(warehouse_url))).connect() as session:
+        layout.prepare(session)
+    with psycopg.connect(warehouse_url) as connection:
         for product, cost in COSTS.items():
             connection.execute(
                 'insert into raw."Production_Product" ("ProductID", "Name", "StandardCost") values (%s, %s, %s)',

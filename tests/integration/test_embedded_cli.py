@@ -7,13 +7,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.marts import models
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout
-from adventureworks.warehouse.postgres import PostgresData, WarehouseConnection
-from adventureworks.warehouse.session import Session
+from adventureworks.warehouse.postgres import PostgresWarehouse, Records
 from tests.integration.conftest import Adventureworks
 
 
@@ -21,8 +21,9 @@ from tests.integration.conftest import Adventureworks
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with published data, whose platform is stopped."""
     path = tmp_path_factory.mktemp("cli") / "home"
-    with EmbeddedPostgres(path) as server, WarehouseConnection.connect(server.url("warehouse")) as connection:
-        layout.prepare(Session(PostgresData(connection), connection))
+    with EmbeddedPostgres(path) as server, psycopg.connect(server.url("warehouse")) as connection:
+        with PostgresWarehouse(Records(SecretStr(server.url("warehouse")))).connect() as session:
+            layout.prepare(session)
         connection.execute("create schema if not exists marts")
         connection.execute("create table marts.prices as select 0.10::numeric(10, 4) as price, null::text as note")
         publish = (
