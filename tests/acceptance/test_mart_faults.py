@@ -185,7 +185,9 @@ class Trial:
         """
         with self._connection.transaction(force_rollback=True):
             self._run(statements)
-            for rule, halves in () if self._has_duplicate_key() else self.by_month.items():
+            if self._has_duplicate_key():
+                return
+            for rule, halves in self.by_month.items():
                 whole, *parts = (self._connection.execute(query).fetchall() for query in (self.rules[rule], *halves))
                 yield rule, set(whole), {row for part in parts for row in part}
 
