@@ -27,9 +27,14 @@ help: ## list the targets
 run: $(READY) ## start everything, ingest, and keep every mart fresh: SOURCE=DIR|URL, PORT=N, ONCE=1 (stop when fresh)
 	@$(BIN)/adventureworks run $(RUN_OPTIONS)
 
-test: $(READY) ## run every check and every test: WORKERS=N (tests in parallel, default 3)
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint programs
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
+test: $(READY) programs ## run every check and every test: WORKERS=N (tests in parallel, default 3)
+	@checks=$$(mktemp); \
+	nice $(MAKE) --no-print-directory lint >"$$checks" 2>&1 & lint=$$!; \
+	failed=; \
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder || failed=1; \
+	wait $$lint || { failed=1; cat "$$checks" >&2; echo "make lint failed: see above." >&2; }; \
+	rm "$$checks"; \
+	test -z "$$failed"
 
 programs: ## install Chromium, Redis and pdftoppm for some tests; if that is not possible, these tests are skipped
 	@missing=; \

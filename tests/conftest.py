@@ -16,11 +16,36 @@ from xdist.scheduler import LoadScopeScheduling
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.garbage import collect_rarely
 
-NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+NOT_DURABLE = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "128MB",
+    "max_wal_size": "256MB",
+}
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Each worker imports most of the code.
 collect_rarely()
+
+MEMORY = Path("/dev/shm")
+MIN_FREE_BYTES = 8_000_000_000
+"""Three times what the tests store."""
+
+
+def _memory_folder() -> str | None:
+    """Return a folder in memory, or None without one, or with too little space in it.
+
+    Tests copy databases of a thousand files each, and creating files on a disk takes four times as long.
+    """
+    if not MEMORY.is_dir() or os.statvfs(MEMORY).f_flag & os.ST_NOEXEC:
+        return None
+    return str(MEMORY) if shutil.disk_usage(MEMORY).free > MIN_FREE_BYTES else None
+
+
+TEMPORARY = _memory_folder()
+if TEMPORARY:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", TEMPORARY)
 
 # Speed is measured in bench/: on a slow machine, a slow example is not a fault of the code.
 hypothesis_settings.register_profile("untimed", deadline=None)
@@ -30,14 +55,14 @@ SECONDS = {
     "tests/e2e": 450,
     "tests/acceptance": 400,
     "tests/production": 350,
-    "tests/integration/test_pipeline.py": 200,
+    "tests/integration/test_backup.py": 150,
+    "tests/integration/test_pipeline.py": 130,
+    "tests/integration/test_environments.py": 120,
     "tests/integration/test_reports.py": 120,
-    "tests/integration/test_backup.py": 100,
-    "tests/integration/test_environments.py": 90,
-    "tests/integration/test_crashes.py": 90,
+    "tests/integration/test_embedded_platform.py": 90,
     "tests/integration/test_judge.py": 60,
     "tests/integration/test_faults.py": 60,
-    "tests/integration/test_embedded_platform.py": 50,
+    "tests/integration/test_crashes.py": 50,
     "tests/integration/test_first_load.py": 50,
     "tests/integration/test_watch.py": 50,
     "tests/integration/test_change_profiles.py": 40,
@@ -87,7 +112,7 @@ def pytest_configure_node(node: Any) -> None:
     """Give all workers one PostgreSQL server, which ends with the process that distributes the tests."""
     config = node.config
     if _shared_server not in config.stash:
-        home = Path(tempfile.mkdtemp(prefix="adventureworks-tests-"))
+        home = Path(tempfile.mkdtemp(prefix="adventureworks-tests-", dir=TEMPORARY))
         server = EmbeddedPostgres(home, tied=True, options=NOT_DURABLE)
         server.start()
         config.stash[_shared_server] = server

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import polars as pl
 import psycopg
 import pytest
 from pydantic import SecretStr
@@ -57,22 +58,26 @@ def copied(platform: Pipeline, postgres: EmbeddedPostgres) -> Iterator[Pipeline]
 
 
 @pytest.fixture(scope="session")
+def mart_rows(platform: Pipeline) -> dict[str, pl.DataFrame]:
+    """The rows of every mart."""
+    with psycopg.connect(platform.url) as warehouse:
+        return {mart: rows_of(warehouse, f"select * from marts.{mart}", {}) for mart in MARTS}
+
+
+@pytest.fixture(scope="session")
 def duck(
-    real_data: Path, platform: Pipeline, tmp_path_factory: pytest.TempPathFactory
+    real_data: Path, platform: Pipeline, mart_rows: dict[str, pl.DataFrame]
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB with the files as views named like their tables, and the platform's marts as tables `mart_<name>`."""
     [(as_of,)] = platform.published("select max(order_date) from marts.fact_sales")
-    folder = tmp_path_factory.mktemp("marts")
     connection = duckdb.connect()
     connection.execute("set variable as_of = ?", [as_of])
     for file in sorted((real_data / "parquet").glob("*.parquet")):
         connection.execute(f"create view {file.stem} as from '{file}'")
     connection.execute((REFERENCES / "_views.sql").read_text())
-    with psycopg.connect(platform.url) as warehouse:
-        for mart in MARTS:
-            file = folder / f"{mart}.parquet"
-            rows_of(warehouse, f"select * from marts.{mart}", {}).write_parquet(file)
-            connection.execute(f"create table mart_{mart} as from '{file}'")
+    for mart, rows in mart_rows.items():
+        connection.register("rows", rows)
+        connection.execute(f"create table mart_{mart} as from rows")
     yield connection
     connection.close()
 

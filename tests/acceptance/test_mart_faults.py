@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -155,9 +156,20 @@ class Trial:
         self.rules: dict[str, str] = {
             body["name"]: body["fail query"].replace("${as_of}", AS_OF.isoformat()) for body in bodies
         }
-        self.by_month = [check.rule for check in declared_checks(MART, mart.name) if check.by_month]
         self._connection, self._mart = connection, mart
         self._needs_rows = any("row_count > 0" in item for item in items)
+
+    @cached_property
+    def by_month(self) -> dict[str, tuple[str, str]]:
+        """The rules that can be checked by month, each with its queries for the even and for the odd months."""
+        months = [f"{year}-{month:02}" for year in range(2010, 2016) for month in range(1, 13)]
+        return {
+            rule: (
+                within_months(self.rules[rule], self._mart, months[0::2]),
+                within_months(self.rules[rule], self._mart, months[1::2]),
+            )
+            for rule in (check.rule for check in declared_checks(MART, self._mart.name) if check.by_month)
+        }
 
     def broken_by(self, *statements: str) -> str | None:
         """Return the first rule that these statements break; empty if none; None if they change nothing."""
@@ -171,11 +183,11 @@ class Trial:
         The findings are those of all months at once, and those of the even and the odd months combined. Yields nothing
         if keys are duplicated, because ties then make the findings random.
         """
-        years = [f"{year}-{month:02}" for year in range(2010, 2016) for month in range(1, 13)]
         with self._connection.transaction(force_rollback=True):
             self._run(statements)
-            for rule in () if self._has_duplicate_key() else self.by_month:
-                halves = [within_months(self.rules[rule], self._mart, years[start::2]) for start in (0, 1)]
+            if self._has_duplicate_key():
+                return
+            for rule, halves in self.by_month.items():
                 whole, *parts = (self._connection.execute(query).fetchall() for query in (self.rules[rule], *halves))
                 yield rule, set(whole), {row for part in parts for row in part}
 
@@ -216,7 +228,7 @@ class Trial:
 
 
 @contextmanager
-def trial_of(url: str, mart: Mart) -> Iterator[tuple[Trial, psycopg.Connection]]:
+def trial_of(url: str, mart: Mart) -> Iterator[Trial]:
     """Provide a copy of the published mart as the candidate of its checks."""
     with psycopg.connect(url) as connection:
         # A temporary table hides the candidate view of the same name from the SELECTs of the checks.
@@ -225,18 +237,17 @@ def trial_of(url: str, mart: Mart) -> Iterator[tuple[Trial, psycopg.Connection]]
         connection.execute(f"analyze {mart.name}")
         connection.execute(f"create temp view candidate as select * from {mart.name}")
         connection.execute(f"create temp view before as select * from marts.{mart.name}")
-        yield Trial(connection, mart), connection
+        yield Trial(connection, mart)
         connection.rollback()
 
 
-def found_faults(url: str, mart: Mart, seed: int, count: int) -> dict[Fault, str]:
-    """Return `count` random faults, each with the rule that finds it; empty if none does.
+def found_faults(url: str, mart: Mart, rows: pl.DataFrame, seed: int, count: int) -> dict[Fault, str]:
+    """Return `count` random faults of a mart with these rows, each with the rule that finds it; empty if none does.
 
     Statements that change nothing do not count as faults.
     """
     tried: dict[Fault, str] = {}
-    with trial_of(url, mart) as (trial, connection):
-        rows = rows_of(connection, f"select * from marts.{mart.name}", {})
+    with trial_of(url, mart) as trial:
         for fault in Faults(mart, rows, seed).sample():
             rule = trial.broken_by(*fault.statements)
             if rule is not None:
@@ -247,9 +258,12 @@ def found_faults(url: str, mart: Mart, seed: int, count: int) -> dict[Fault, str
 
 
 @pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
-def test_nearly_every_random_fault_is_found(platform: Pipeline, report: Report, mart: Mart) -> None:
+def test_nearly_every_random_fault_is_found(
+    platform: Pipeline, mart_rows: dict[str, pl.DataFrame], report: Report, mart: Mart
+) -> None:
     is_requested = bool(os.environ.get(ASKED))
-    found = found_faults(platform.url, mart, seed=1, count=MANY if is_requested else FEW)
+    count = MANY if is_requested else FEW
+    found = found_faults(platform.url, mart, mart_rows[mart.name], seed=1, count=count)
     missed = [f"{fault.kind}: {fault.words}" for fault, rule in found.items() if not rule]
     report.faults[mart.name] = (len(found) - len(missed), len(found))
     # With only a few faults, one may be among the five percent that are allowed to pass.
@@ -258,19 +272,20 @@ def test_nearly_every_random_fault_is_found(platform: Pipeline, report: Report, 
 
 @pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
 def test_each_rule_finds_the_fault_designed_for_it(platform: Pipeline, mart: Mart) -> None:
-    with trial_of(platform.url, mart) as (trial, _):
+    with trial_of(platform.url, mart) as trial:
         assert trial.rules.keys() == RULE_FAULTS[mart.name].keys()
         assert [rule for rule, fault in RULE_FAULTS[mart.name].items() if not trial.breaks(rule, fault)] == []
         assert trial.broken_by("delete from candidate"), "an empty mart must be found"
 
 
 @pytest.mark.parametrize("mart", [mart for mart in MARTS.values() if mart.incremental], ids=lambda mart: mart.name)
-def test_a_rule_checked_by_month_finds_the_same_as_over_all_months(platform: Pipeline, mart: Mart) -> None:
-    with trial_of(platform.url, mart) as (trial, connection):
+def test_a_rule_checked_by_month_finds_the_same_as_over_all_months(
+    platform: Pipeline, mart_rows: dict[str, pl.DataFrame], mart: Mart
+) -> None:
+    with trial_of(platform.url, mart) as trial:
         assert trial.by_month
         noticed = 0
-        rows = rows_of(connection, f"select * from marts.{mart.name}", {})
-        for fault in islice(Faults(mart, rows, seed=2).sample(), FEW):
+        for fault in islice(Faults(mart, mart_rows[mart.name], seed=2).sample(), FEW):
             for rule, whole, parts in trial.rows_by_month(*fault.statements):
                 assert parts == whole, f"{rule}: {fault.words}"
                 noticed += bool(whole)

@@ -115,6 +115,7 @@ class Killer:
             connection.execute(f"select pg_terminate_backend(pid, 5000) {others}")
             unlogged = connection.execute(
                 "select oid::regclass::text from pg_class where relpersistence = 'u' and relkind = 'r'"
+                " and pg_relation_size(oid) > 0"
             ).fetchall()
             if unlogged:
                 connection.execute(f"truncate {', '.join(name for (name,) in unlogged)}")

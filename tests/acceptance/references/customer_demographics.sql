@@ -7,15 +7,24 @@ with asked as (
     union all
     select unnest(['BusinessType', 'Specialty', 'Brands', 'Internet', 'BankName']), 'store'
 ),
-said as (
-    select c.CustomerID as customer_id, a.attribute,
-        trim(regexp_extract(
-            if(a.kind = 'store', s.Demographics, p.Demographics), '<(?:\w+:)?' || a.attribute || '>([^<]*)<', 1
-        )) as raw_answer
+survey as (
+    select c.CustomerID as customer_id, if(c.StoreID is null, 'person', 'store') as kind,
+        if(c.StoreID is null, p.Demographics, s.Demographics) as document
     from Sales_Customer as c
-    join asked as a on (a.kind = 'store') = (c.StoreID is not null)
     left join Person_Person as p on p.BusinessEntityID = c.PersonID
     left join Sales_Store as s on s.BusinessEntityID = c.StoreID
+),
+-- One constant pattern for all attributes, because a pattern that depends on the row is compiled again for each.
+parsed as (
+    select customer_id, kind,
+        regexp_extract_all(document, '<(?:\w+:)?(\w+)>([^<]*)', 1) as names,
+        regexp_extract_all(document, '<(?:\w+:)?(\w+)>([^<]*)', 2) as answers
+    from survey
+),
+said as (
+    select p.customer_id, a.attribute, trim(p.answers[list_position(p.names, a.attribute)]) as raw_answer
+    from parsed as p
+    join asked as a using (kind)
 ),
 bought as (
     select customer_id, territory_id, count(distinct sales_order_id) as orders, sum(revenue) as revenue
