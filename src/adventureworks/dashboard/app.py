@@ -29,6 +29,7 @@ from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.theme import FONTS, Spec
 from adventureworks.dashboard import PREFIX, figures
+from adventureworks.dictionary import definitions
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
 from adventureworks.lineage import origins
@@ -169,7 +170,10 @@ def forecast_page(request: Request, language: ChosenLanguage, channel: str = "",
         chosen = next((name for name in names if (name[0], str(name[1])) == (channel, territory)), names[0])
         series = figures.series(connection, *chosen)
     charts = {"forecast": lambda scheme: forecast(series.past, series.ahead, language, scheme)}
-    return _page(request, "forecast", language, series=series, names=names, charts=_charts_json(charts))
+    accuracy = definitions(MARTS["forecast_accuracy"], language)
+    return _page(
+        request, "forecast", language, series=series, names=names, accuracy=accuracy, charts=_charts_json(charts)
+    )
 
 
 @app.get("/quality")
@@ -223,6 +227,7 @@ def lineage_page(request: Request, language: ChosenLanguage, mart: str = "territ
         marts=list(MARTS),
         siblings=[other.name for other in marts_of(MARTS[mart].dag)],
         columns=origins.columns(mart),
+        meanings=definitions(MARTS[mart], language),
         by_column=origins.by_column(mart),
         levels=origins.levels(mart),
         sources=SOURCE_TABLES,

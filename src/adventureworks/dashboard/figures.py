@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
 from adventureworks.catalog import entry, producer_of
 from adventureworks.charts.dashboard import Forecast, sparkline
+from adventureworks.dictionary import Definition, definition
 from adventureworks.marts.plan import decide_now
 from adventureworks.months import shifted
 from adventureworks.settings import Settings
@@ -34,6 +35,8 @@ class Kpi:
     """Whether the change from the year before is an improvement."""
     spark: str = ""
     """Points of its sparkline, SVG `points` of the last months."""
+    definition: Definition | None = None
+    """The column that the figure is computed from, if it is a single one."""
 
 
 @dataclass(frozen=True)
@@ -246,26 +249,42 @@ def _without_gaps(known: dict[date, Decimal], until: date | None) -> tuple[tuple
 def _groups(connection: Connection, whole: Sequence[_Month], language: Language) -> Iterator[Group]:
     text, money, number = language.text, language.short_money, language.number
 
-    def monthly(name: str, figure: Callable[[_Month], Any], shown: Any) -> Kpi:
-        return _monthly(name, whole, figure, shown, language)
+    def monthly(
+        name: str, figure: Callable[[_Month], Any], shown: Any, column: Definition | None = None, share: bool = False
+    ) -> Kpi:
+        return replace(_monthly(name, whole, figure, shown, language, share), definition=column)
+
+    def column(mart: str, name: str) -> Definition:
+        return definition(mart, name, language)
 
     if whole:
         yield Group(
             text("Sales"),
             ("territory_sales",),
             (
-                monthly(text("Revenue"), lambda one: one.sales, money),
-                monthly(text("Orders"), lambda one: one.orders, number),
-                monthly(text("Order value"), lambda one: _ratio(one.sales, one.orders), money),
+                monthly(text("Revenue"), lambda one: one.sales, money, column("territory_sales", "revenue")),
+                monthly(text("Orders"), lambda one: one.orders, number, column("territory_sales", "orders")),
+                monthly(
+                    text("Order value"),
+                    lambda one: _ratio(one.sales, one.orders),
+                    money,
+                    column("daily_sales", "average_order_value"),
+                ),
             ),
-        )
-        margin = _monthly(
-            text("Margin"), whole, lambda one: _ratio(one.profit, one.revenue), language.percent, language, share=True
         )
         yield Group(
             text("Finance"),
             ("monthly_profit",),
-            (monthly(text("Gross profit"), lambda one: one.profit, money), margin),
+            (
+                monthly(text("Gross profit"), lambda one: one.profit, money, column("monthly_profit", "profit")),
+                monthly(
+                    text("Margin"),
+                    lambda one: _ratio(one.profit, one.revenue),
+                    language.percent,
+                    column("monthly_profit", "margin"),
+                    share=True,
+                ),
+            ),
         )
         buyers = monthly(text("Customers who ordered"), lambda one: one.customers, number)
         yield Group(
@@ -277,9 +296,14 @@ def _groups(connection: Connection, whole: Sequence[_Month], language: Language)
             text("Products"),
             ("product_performance",),
             (
-                monthly(text("Units sold"), lambda one: one.units, number),
+                monthly(text("Units sold"), lambda one: one.units, number, column("product_performance", "units")),
                 monthly(text("Products sold"), lambda one: one.products, number),
-                monthly(text("Products in class A"), lambda one: one.class_a, number),
+                monthly(
+                    text("Products in class A"),
+                    lambda one: one.class_a,
+                    number,
+                    column("product_performance", "abc_class"),
+                ),
             ),
         )
     stock = tuple(_stock(connection, language))
@@ -293,7 +317,7 @@ def _monthly(
     figure: Callable[[_Month], Any],
     shown: Any,
     language: Language,
-    share: bool = False,
+    share: bool,
 ) -> Kpi:
     """Return a KPI of the last complete month; shares are compared by their difference in percentage points."""
     by_month = {one.month: one for one in whole}
@@ -339,12 +363,17 @@ def _difference(now: Decimal | None, then: Decimal | None) -> Decimal | None:
 def _customers(connection: Connection, language: Language) -> Iterator[Kpi]:
     text = language.text
     row = connection.execute("select sum(clv_52w) from marts.customer_value").fetchone()
-    yield Kpi(text("Expected margin, 52 weeks"), language.short_money(row[0] if row else None))
+    expected = definition("customer_value", "clv_52w", language)
+    yield Kpi(text("Expected margin, 52 weeks"), language.short_money(row[0] if row else None), definition=expected)
     churn = connection.execute(
         "select count(*) filter (where status = 'churned' and counts_in_churn_rate),"
         " count(*) filter (where counts_in_churn_rate) from marts.customer_churn"
     ).fetchone()
-    yield Kpi(text("Lost customers"), language.percent(_ratio(Decimal(churn[0]), churn[1]) if churn else None))
+    yield Kpi(
+        text("Lost customers"),
+        language.percent(_ratio(Decimal(churn[0]), churn[1]) if churn else None),
+        definition=definition("customer_churn", "status", language),
+    )
 
 
 def _stock(connection: Connection, language: Language) -> Iterator[Kpi]:
@@ -354,9 +383,11 @@ def _stock(connection: Connection, language: Language) -> Iterator[Kpi]:
     )
     names = {"out": text("Out of stock"), "reorder": text("To reorder"), "low": text("Below safety stock")}
     if counts:
+        column = definition("inventory_status", "state", language)
         for state, name in names.items():
             count = counts.get(state, 0)
-            yield Kpi(name, language.number(count), trend="worse" if count and state != "low" else "")
+            trend: Direction = "worse" if count and state != "low" else ""
+            yield Kpi(name, language.number(count), trend=trend, definition=column)
 
 
 def _territories(connection: Connection, month: date) -> Iterator[tuple[str, Decimal]]:
