@@ -32,7 +32,6 @@ Discount = Annotated[pl.Decimal, 38, 8]
 Ratio = Annotated[pl.Decimal, 38, 10]
 Statistic = Annotated[pl.Decimal, 38, 12]
 """A statistical figure, such as a return, a probability or an error."""
-_AMOUNTS = [pl.Decimal(*get_args(amount)[1:]) for amount in (Money, Total, LineAmount, Discount)]
 DateTime = Annotated[pl.Datetime, "us", None]
 Date = pl.Date
 Time = pl.Time
@@ -287,6 +286,8 @@ Unit = Literal[
     "year",
 ]
 """Units of the marts. A share is between 0 and 1; a ratio is any other quotient or coefficient."""
+
+_AMOUNTS = [pl.Decimal(*get_args(amount)[1:]) for amount in (Money, Total, LineAmount, Discount)]
 
 
 def described(text: str, unit: Unit | None = None, **field: Any) -> Any:

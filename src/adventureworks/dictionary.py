@@ -66,6 +66,7 @@ _LABELS: Mapping[str, str] = {
     "sales_order_id": "Order number",
     "table_name": "Table",
     "threshold_days": "Churn threshold",
+    "units": "Units sold",
     "unrouted_orders": "Orders without a routing",
     "upper_80": "80 % interval, upper bound",
     "upper_95": "95 % interval, upper bound",

@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -29,7 +29,7 @@ from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.theme import FONTS, Spec
 from adventureworks.dashboard import PREFIX, figures
-from adventureworks.dictionary import definitions
+from adventureworks.dictionary import definitions, label
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
 from adventureworks.lineage import origins
@@ -357,6 +357,7 @@ def _page(request: Request, name: str, language: Language, status: int = 200, **
         .get_template(f"{name}.html")
         .render(
             t=language.text,
+            label=partial(label, language=language),
             language=language,
             languages=LANGUAGES,
             page=name,

@@ -249,39 +249,33 @@ def _without_gaps(known: dict[date, Decimal], until: date | None) -> tuple[tuple
 def _groups(connection: Connection, whole: Sequence[_Month], language: Language) -> Iterator[Group]:
     text, money, number = language.text, language.short_money, language.number
 
-    def monthly(
-        name: str, figure: Callable[[_Month], Any], shown: Any, column: Definition | None = None, share: bool = False
-    ) -> Kpi:
-        return replace(_monthly(name, whole, figure, shown, language, share), definition=column)
+    def monthly(name: str, figure: Callable[[_Month], Any], shown: Any) -> Kpi:
+        return _monthly(name, whole, figure, shown, language)
 
-    def column(mart: str, name: str) -> Definition:
-        return definition(mart, name, language)
+    def column(mart: str, name: str, figure: Callable[[_Month], Any], shown: Any, share: bool = False) -> Kpi:
+        found = definition(mart, name, language)
+        return replace(_monthly(found.label, whole, figure, shown, language, share), definition=found)
 
     if whole:
         yield Group(
             text("Sales"),
             ("territory_sales",),
             (
-                monthly(text("Revenue"), lambda one: one.sales, money, column("territory_sales", "revenue")),
-                monthly(text("Orders"), lambda one: one.orders, number, column("territory_sales", "orders")),
-                monthly(
-                    text("Order value"),
-                    lambda one: _ratio(one.sales, one.orders),
-                    money,
-                    column("daily_sales", "average_order_value"),
-                ),
+                column("territory_sales", "revenue", lambda one: one.sales, money),
+                column("territory_sales", "orders", lambda one: one.orders, number),
+                column("daily_sales", "average_order_value", lambda one: _ratio(one.sales, one.orders), money),
             ),
         )
         yield Group(
             text("Finance"),
             ("monthly_profit",),
             (
-                monthly(text("Gross profit"), lambda one: one.profit, money, column("monthly_profit", "profit")),
-                monthly(
-                    text("Margin"),
+                column("monthly_profit", "profit", lambda one: one.profit, money),
+                column(
+                    "monthly_profit",
+                    "margin",
                     lambda one: _ratio(one.profit, one.revenue),
                     language.percent,
-                    column("monthly_profit", "margin"),
                     share=True,
                 ),
             ),
@@ -296,14 +290,9 @@ def _groups(connection: Connection, whole: Sequence[_Month], language: Language)
             text("Products"),
             ("product_performance",),
             (
-                monthly(text("Units sold"), lambda one: one.units, number, column("product_performance", "units")),
+                column("product_performance", "units", lambda one: one.units, number),
                 monthly(text("Products sold"), lambda one: one.products, number),
-                monthly(
-                    text("Products in class A"),
-                    lambda one: one.class_a,
-                    number,
-                    column("product_performance", "abc_class"),
-                ),
+                monthly(text("Products in class A"), lambda one: one.class_a, number),
             ),
         )
     stock = tuple(_stock(connection, language))
@@ -317,7 +306,7 @@ def _monthly(
     figure: Callable[[_Month], Any],
     shown: Any,
     language: Language,
-    share: bool,
+    share: bool = False,
 ) -> Kpi:
     """Return a KPI of the last complete month; shares are compared by their difference in percentage points."""
     by_month = {one.month: one for one in whole}
@@ -364,7 +353,7 @@ def _customers(connection: Connection, language: Language) -> Iterator[Kpi]:
     text = language.text
     row = connection.execute("select sum(clv_52w) from marts.customer_value").fetchone()
     expected = definition("customer_value", "clv_52w", language)
-    yield Kpi(text("Expected margin, 52 weeks"), language.short_money(row[0] if row else None), definition=expected)
+    yield Kpi(expected.label, language.short_money(row[0] if row else None), definition=expected)
     churn = connection.execute(
         "select count(*) filter (where status = 'churned' and counts_in_churn_rate),"
         " count(*) filter (where counts_in_churn_rate) from marts.customer_churn"

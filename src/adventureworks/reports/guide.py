@@ -41,8 +41,9 @@ def _sections(language: Language) -> Iterator[str]:
     text = language.text
     yield "## " + text("Terms of the monthly report")
     yield _table((text("Figure"), text("Meaning")), report_terms(language))
-    for domain, name in _domains(language).items():
-        yield f"## {name}"
+    names = _domain_names(language)
+    for domain in dict.fromkeys(mart.domain for mart in MARTS.values()):
+        yield f"## {names[domain]}"
         for mart in MARTS.values():
             if mart.domain == domain:
                 yield f"### {mart.name}"
@@ -54,8 +55,7 @@ def _sections(language: Language) -> Iterator[str]:
                 yield _table((text("Figure"), text("Column"), text("Meaning"), text("Unit")), rows)
 
 
-def _domains(language: Language) -> Mapping[str, str]:
-    """Return the names of the domains, in the order of the page."""
+def _domain_names(language: Language) -> Mapping[str, str]:
     text = language.text
     return {
         "sales": text("Sales"),

@@ -62,7 +62,7 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
         listings=(
             Listing(
                 text("Segments"),
-                (text("Segment"), text("Customers"), label("monetary", language), expected.label),
+                (label("segment", language), label("customers", language), label("monetary", language), expected.label),
                 tuple(
                     (
                         names.get(segment) or str(segment),
@@ -75,7 +75,7 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
             ),
             Listing(
                 text("Most valuable customers at risk"),
-                (text("Customer"), text("Channel"), expected.label, label("days_silent", language)),
+                (text("Customer"), label("channel", language), expected.label, label("days_silent", language)),
                 tuple(
                     (str(customer), channels[channel], language.money(value), language.number(silent))
                     for customer, channel, value, silent in connection.execute(_AT_RISK, (MAX_CUSTOMERS,)).fetchall()

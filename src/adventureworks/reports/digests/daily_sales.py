@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from adventureworks.charts.mails import daily_revenue
-from adventureworks.dictionary import definition
+from adventureworks.dictionary import definition, label
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
 from adventureworks.warehouse.postgres import Connection
@@ -70,12 +70,12 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
         listings=(
             Listing(
                 text("Territories"),
-                (text("Territory"), text("Orders"), text("Revenue")),
+                (label("territory", language), label("orders", language), label("revenue", language)),
                 tuple(_rows(connection.execute(_TERRITORIES, values).fetchall(), language)),
             ),
             Listing(
                 text("Best-selling products"),
-                (text("Product"), text("Units"), text("Revenue")),
+                (label("product", language), label("units", language), label("revenue", language)),
                 tuple(_rows(connection.execute(_PRODUCTS, values).fetchall(), language)),
             ),
         ),
