@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from adventureworks.catalog import MARTS, Mart, SourceTable
-from adventureworks.columns import columns_of
+from adventureworks.columns import Column, columns_of
 from adventureworks.texts import Language
 
 _LABELS: Mapping[str, str] = {
@@ -88,11 +88,8 @@ class Definition:
     text: str
     unit: str
     """Empty if the column is not a quantity."""
-
-    @property
-    def meaning(self) -> str:
-        """The text with the unit, such as `Average rate of the day (local currency per USD)`."""
-        return f"{self.text} ({self.unit})" if self.unit else self.text
+    meaning: str
+    """The text with the unit, such as `Rate at the end of the day (local currency per USD)`."""
 
     @property
     def line(self) -> str:
@@ -106,21 +103,20 @@ def definitions(entry: SourceTable | Mart, language: Language) -> dict[str, Defi
     Those of source tables are only in English.
     """
     return {
-        column.name: Definition(
-            entry.asset,
-            column.name,
-            label(column.name, language),
-            language.text(column.description),
-            language.text(column.unit),
-        )
-        for column in columns_of(entry)
-        if column.description
+        column.name: _definition(entry.asset, column, language) for column in columns_of(entry) if column.description
     }
 
 
 def definition(mart: str, column: str, language: Language) -> Definition:
     """Return the definition of a mart's column. Raises `KeyError` if there is no such column."""
     return definitions(MARTS[mart], language)[column]
+
+
+def _definition(asset: str, column: Column, language: Language) -> Definition:
+    text, unit = language.text(column.description), language.text(column.unit)
+    # The text of a count says what is counted.
+    meaning = text if column.unit in ("", "count") else f"{text} ({unit})"
+    return Definition(asset, column.name, label(column.name, language), text, unit, meaning)
 
 
 def label(column: str, language: Language) -> str:

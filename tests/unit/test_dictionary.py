@@ -46,7 +46,7 @@ def test_no_two_columns_of_a_mart_have_the_same_label(mart: Mart, code: str) -> 
             "Cours de fin de journée – Cours de fin de journée (devise locale pour un dollar).",
         ),
         ("monthly_profit", "product_id", "Product number – Product sold.", "Numéro de produit – Produit vendu."),
-        ("card_usage", "orders", "Orders – Number of orders (count).", "Commandes – Nombre de commandes (nombre)."),
+        ("card_usage", "orders", "Orders – Number of orders.", "Commandes – Nombre de commandes."),
     ],
 )
 def test_a_definition_has_label_meaning_and_unit_in_each_language(
