@@ -19,7 +19,7 @@ export SOURCE PORT ONCE PEERS
 RUN_OPTIONS = $${SOURCE:+--source "$$SOURCE"} $${PORT:+--port "$$PORT"} $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test programs lint validation bench lock clean
+.PHONY: help run test programs lint docs validation bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf 'make %-10s %s\n' "$$name" "$$text"; done
@@ -56,6 +56,9 @@ lint: $(READY) ## check style, types and the direction of imports
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
+
+docs: $(READY) ## rewrite the generated tables of docs/guide from the contracts and their translations
+	@$(BIN)/python -m adventureworks.reports.guide
 
 validation: $(READY) ## run the acceptance suite on the real data and rewrite docs/validation.md
 	@WRITE_VALIDATION=1 $(BIN)/python -m pytest -q tests/acceptance

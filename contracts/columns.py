@@ -7,7 +7,7 @@ about a whole table or several tables is a check (`checks/`).
 from collections.abc import Callable
 from datetime import date
 from functools import wraps
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 import polars as pl
 from pandera.api.polars.types import PolarsData
@@ -272,7 +272,7 @@ class Order(SourceTable):
 
 
 class MartTable(DataFrameModel):
-    """One row of a mart. Every field has a description with its unit."""
+    """One row of a mart. Every field has a description, and every field that is a quantity has a unit."""
 
     class Config:
         """Options. A mart has exactly the columns of its contract."""
@@ -280,6 +280,46 @@ class MartTable(DataFrameModel):
         strict = True
 
 
-def described(text: str, **field: Any) -> Any:
-    """Return a field of a mart with its meaning and unit, for the data dictionary."""
-    return Field(description=text, **field)
+Unit = Literal[
+    "USD",
+    "local currency",
+    "local currency per USD",
+    "pieces",
+    "pieces per day",
+    "count",
+    "share",
+    "ratio",
+    "score",
+    "ordinal",
+    "days",
+    "months",
+    "year",
+]
+"""Units of the marts. A share is between 0 and 1; a ratio is any other quotient or coefficient."""
+
+_AMOUNTS = [pl.Decimal(*get_args(amount)[1:]) for amount in (Money, Total, LineAmount, Discount)]
+
+
+def described(text: str, unit: Unit | None = None, **field: Any) -> Any:
+    """Return a field of a mart with its meaning, and its unit if that does not follow from its type (`unit_of`).
+
+    The text is part of the data dictionary, so it needs a translation in `src/adventureworks/texts/*/columns.po`.
+    """
+    return Field(description=text, metadata={"unit": unit}, **field)
+
+
+def unit_of(name: str, dtype: pl.DataType) -> Unit | None:
+    """Return the unit that follows from the name and type of a mart's column; None if none does."""
+    if dtype.is_integer():
+        return None if name.endswith("_id") else "count"
+    return "USD" if dtype in _AMOUNTS else None
+
+
+# The meanings of columns that several marts have.
+CHANNEL = "online: orders of individuals; reseller: orders of shops, placed by a sales person"
+TERRITORY = "Territory of the orders; 0: no territory"
+REVENUE = "Sales after discounts, excluding tax and freight"
+COGS = "Quantity × standard cost of the product on the day of the order"
+PROFIT = "Revenue minus cost of goods sold; the source has no operating expenses"
+MARGIN = "Gross profit divided by revenue; empty without revenue"
+IS_PARTIAL = "Whether the orders of the month are incomplete; such a month is not compared with others"

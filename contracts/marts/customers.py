@@ -3,7 +3,9 @@
 import polars as pl
 
 from contracts.columns import (
+    CHANNEL,
     CHANNELS,
+    TERRITORY,
     BigInt,
     Bit,
     Date,
@@ -38,38 +40,77 @@ class CustomerValue(MartTable):
     """
 
     customer_id: Int = described("Customer")
-    channel: Text = described("online or reseller: the channel of the last order", isin=CHANNELS)
-    recency_days: BigInt = described("Days from the last order to the business date", ge=0)
-    frequency: BigInt = described("Number of distinct days with orders, of all time", gt=0)
-    monetary: LineAmount = described("Revenue of all orders up to the business date, USD", ge=0)
-    r_score: BigInt = described("Recency score, 1 to 5 (most recent)", ge=1, le=5)
-    f_score: BigInt = described("Frequency score, 1 to 5 (five order days or more)", ge=1, le=5)
-    m_score: BigInt = described("Monetary score, 1 to 5 (most revenue)", ge=1, le=5)
-    segment: Text = described("Segment by recency and frequency", isin=SEGMENTS)
+    channel: Text = described("Channel of the last order: online or reseller", isin=CHANNELS)
+    recency_days: BigInt = described("Days from the last order to the business date", unit="days", ge=0)
+    frequency: BigInt = described("Number of days with an order, of all time", gt=0)
+    monetary: LineAmount = described("Revenue of all orders up to the business date", ge=0)
+    r_score: BigInt = described(
+        "Recency compared with the channel's other customers, from 1 to 5 (most recent)", unit="score", ge=1, le=5
+    )
+    f_score: BigInt = described("Frequency, from 1 to 5 (five days with an order, or more)", unit="score", ge=1, le=5)
+    m_score: BigInt = described(
+        "Revenue compared with the channel's other customers, from 1 to 5 (most revenue)", unit="score", ge=1, le=5
+    )
+    segment: Text = described(
+        "By recency and frequency. champions: recent and frequent orders; loyal: fairly recent and fairly"
+        " frequent ones; at_risk: frequent, but not recent; new: a recent first order; promising: recent, but"
+        " not frequent; hibernating: neither",
+        isin=SEGMENTS,
+    )
     probability_alive: Statistic = described(
-        "Probability of still being a customer: of the model, or the share of the cell that ordered in 52 weeks; NULL:"
-        " unknown",
+        "Probability of still being a customer: from the model, or the share of similar customers who ordered"
+        " within 52 weeks; empty if unknown",
+        unit="share",
         nullable=True,
         ge=0,
         le=1,
     )
     expected_orders_52w: Statistic = described(
-        "Expected order days in the next 52 weeks; NULL: unknown", nullable=True, ge=0
+        "Expected number of days with an order in the next 52 weeks; empty if unknown",
+        unit="count",
+        nullable=True,
+        ge=0,
     )
     clv_52w: LineAmount = described(
-        "Expected margin in the next 52 weeks, discounted by 10 % per year, USD; NULL: unknown", nullable=True
+        "Margin expected in the next 52 weeks, discounted by 10 % a year; for resellers the margin of the"
+        " last twelve months, not discounted; empty if unknown",
+        nullable=True,
     )
-    method: Text = described("How the expectations were made", isin=["bg_nbd", "rfm_cell", "trailing_margin"])
+    method: Text = described(
+        "How the expectations were made: bg_nbd (by a model), rfm_cell (from the average of similar"
+        " customers) or trailing_margin (from the last twelve months)",
+        isin=["bg_nbd", "rfm_cell", "trailing_margin"],
+    )
     method_reason: Text = described("Why this method was chosen")
-    holdout_customers: BigInt = described("Customers in the comparison of model and cell mean", nullable=True, ge=0)
+    holdout_customers: BigInt = described(
+        "Number of customers for whom the model was compared with the average of similar customers; empty if"
+        " not compared",
+        nullable=True,
+        ge=0,
+    )
     holdout_rmse_model: Statistic = described(
-        "Root mean square error of the model's orders in the holdout year; NULL: not compared", nullable=True, ge=0
+        "Root mean square error of the model's orders in the holdout year; empty if not compared",
+        unit="count",
+        nullable=True,
+        ge=0,
     )
-    holdout_rmse_cell: Statistic = described("The same of the cell mean", nullable=True, ge=0)
+    holdout_rmse_cell: Statistic = described(
+        "The same error for the average of similar customers; empty if not compared", unit="count", nullable=True, ge=0
+    )
     holdout_rank_model: Statistic = described(
-        "Rank correlation (Spearman) of the model's orders with the actual ones", nullable=True, ge=-1, le=1
+        "Rank correlation (Spearman) of the model's orders with the actual ones; empty if not compared",
+        unit="ratio",
+        nullable=True,
+        ge=-1,
+        le=1,
     )
-    holdout_rank_cell: Statistic = described("The same of the cell mean", nullable=True, ge=-1, le=1)
+    holdout_rank_cell: Statistic = described(
+        "The same rank correlation for the average of similar customers; empty if not compared",
+        unit="ratio",
+        nullable=True,
+        ge=-1,
+        le=1,
+    )
     as_of: Date = described("Business date of the figures")
 
     @rule
@@ -101,16 +142,26 @@ class CustomerRetention(MartTable):
     earlier orders are not in the data. Resellers order quarterly: compare every third month.
     """
 
-    channel: Text = described("online or reseller", isin=CHANNELS)
+    channel: Text = described(CHANNEL, isin=CHANNELS)
     cohort_month: Date = described("First day of the month of the first order in the channel")
-    months_since: Int = described("Months after the month of the cohort, which is 0", ge=0)
+    months_since: Int = described("Months after the month of the cohort, which is 0", unit="months", ge=0)
     cohort_size: BigInt = described("Number of customers of the cohort", gt=0)
     retained: BigInt = described(
-        "Number of customers of the cohort who ordered in that month; NULL: month not over", nullable=True, ge=0
+        "Number of customers of the cohort who ordered in that month; empty while the month is not over",
+        nullable=True,
+        ge=0,
     )
-    retention: Ratio = described("retained / cohort_size; NULL: month not over", nullable=True, ge=0, le=1)
+    retention: Ratio = described(
+        "Share of the cohort that ordered in that month; empty while the month is not over",
+        unit="share",
+        nullable=True,
+        ge=0,
+        le=1,
+    )
     revenue_retention: Ratio = described(
-        "Revenue of the cohort in that month over revenue in month 0; NULL: month not over, or no revenue in month 0",
+        "Revenue of the cohort in that month divided by its revenue in month 0; empty while the month is not"
+        " over, or if month 0 has no revenue",
+        unit="ratio",
         nullable=True,
         ge=0,
     )
@@ -139,18 +190,34 @@ class CustomerChurn(MartTable):
     """
 
     customer_id: Int = described("Customer")
-    channel: Text = described("online or reseller: the channel of the last order", isin=CHANNELS)
+    channel: Text = described("Channel of the last order: online or reseller", isin=CHANNELS)
     last_order_date: Date = described("Day of the last order")
-    days_silent: Int = described("Days from the last order to the business date", ge=0)
-    threshold_days: Ratio = described("90th percentile of the channel's gaps, days; NULL: no gaps", nullable=True, ge=0)
+    days_silent: Int = described("Days from the last order to the business date", unit="days", ge=0)
+    threshold_days: Ratio = described(
+        "Nine of ten gaps between orders in the channel are no longer than this (90th percentile); empty without gaps",
+        unit="days",
+        nullable=True,
+        ge=0,
+    )
     status: Text = described(
-        "churned, reactivated, at_risk or active; NULL: unknown",
+        "churned: no order for longer than threshold_days; reactivated: ordered again after such a gap;"
+        " at_risk: no order for longer than risk_days; active: none of these; empty if unknown",
         isin=["churned", "reactivated", "at_risk", "active"],
         nullable=True,
     )
-    counts_in_churn_rate: Bit = described("Whether the customer has been known for at least threshold_days")
-    risk_days: Ratio = described("75th percentile of the channel's gaps, days; NULL: no gaps", nullable=True, ge=0)
-    last_gap_days: Int = described("Days between the last two order days; NULL: only one", nullable=True, gt=0)
+    counts_in_churn_rate: Bit = described(
+        "Whether the customer has been known for at least threshold_days, and so counts in the churn rate"
+    )
+    risk_days: Ratio = described(
+        "Three of four gaps between orders in the channel are no longer than this (75th percentile); empty"
+        " without gaps",
+        unit="days",
+        nullable=True,
+        ge=0,
+    )
+    last_gap_days: Int = described(
+        "Days between the last two days with an order; empty if there is only one", unit="days", nullable=True, gt=0
+    )
     as_of: Date = described("Business date of the figures")
 
     @rule
@@ -190,14 +257,20 @@ class CustomerDemographics(MartTable):
     next smallest cell is hidden, too. A customer who ordered in two territories counts in both.
     """
 
-    attribute: Text = described("Question: name of the survey element")
+    attribute: Text = described("Survey question, by the name of its element")
     band: Text = described("Answer, as in the survey")
-    territory_id: Int = described("Territory of the orders; 0: no territory", ge=0)
-    customers: BigInt = described("Number of customers with an order in the territory who gave the answer", ge=5)
+    territory_id: Int = described(TERRITORY, ge=0)
+    customers: BigInt = described(
+        "Number of customers with an order in the territory who gave the answer; groups of fewer than five"
+        " are not published",
+        ge=5,
+    )
     orders: BigInt = described("Number of their orders in the territory", gt=0)
-    revenue: LineAmount = described("Their revenue in the territory, USD", ge=0)
-    average_order_value: Ratio = described("Average revenue per order, USD", ge=0)
-    bike_buyer_share: Ratio = described("Share of these customers who have ever bought a bike, 0 to 1", ge=0, le=1)
+    revenue: LineAmount = described("Revenue of these orders", ge=0)
+    average_order_value: Ratio = described("Revenue divided by orders", unit="USD", ge=0)
+    bike_buyer_share: Ratio = described(
+        "Share of these customers who have ever bought a bike", unit="share", ge=0, le=1
+    )
     as_of: Date = described("Business date of the figures")
 
     class Config:

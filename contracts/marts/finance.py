@@ -3,6 +3,12 @@
 import polars as pl
 
 from contracts.columns import (
+    COGS,
+    IS_PARTIAL,
+    MARGIN,
+    PROFIT,
+    REVENUE,
+    TERRITORY,
     BigInt,
     Bit,
     Date,
@@ -26,16 +32,18 @@ class MonthlyProfit(MartTable):
     """
 
     month: Date = described("First day of the month")
-    territory_id: Int = described("Territory of the orders; 0: no territory", ge=0)
+    territory_id: Int = described(TERRITORY, ge=0)
     category: Text = described("Category of the product; Unassigned: no category")
     product_id: Int = described("Product sold")
-    revenue: LineAmount = described("Net of discount, without tax and freight, USD", ge=0)
-    discount_amount: Discount = described("Discount given, USD", ge=0)
-    cogs: Total = described("Cost of goods sold, at the standard cost of the day of the order, USD", ge=0)
-    profit: LineAmount = described("Revenue less cost of goods sold, USD")
-    margin: Ratio = described("Profit per USD of revenue; NULL: no revenue", le=1, nullable=True)
-    fallback_cost_revenue: LineAmount = described("Revenue for which the product's current cost was used, USD", ge=0)
-    is_partial: Bit = described("Whether orders cover only part of the month; exclude such months from trends")
+    revenue: LineAmount = described(REVENUE, ge=0)
+    discount_amount: Discount = described("Discounts on the order lines", ge=0)
+    cogs: Total = described(COGS, ge=0)
+    profit: LineAmount = described(PROFIT)
+    margin: Ratio = described(MARGIN, unit="ratio", le=1, nullable=True)
+    fallback_cost_revenue: LineAmount = described(
+        "Revenue for which the product's current cost was used, because no cost was valid on the day of the order", ge=0
+    )
+    is_partial: Bit = described(IS_PARTIAL)
 
     @rule
     def profit_is_revenue_less_cost(cls):
@@ -65,10 +73,12 @@ class CardUsage(MartTable):
     month: Date = described("First day of the month of the orders")
     card_type: Text = described("Type of the card; No card: orders without a card")
     orders: BigInt = described("Number of orders", gt=0)
-    revenue: LineAmount = described("Net of discount, without tax and freight, USD", ge=0)
-    average_order_value: Ratio = described("Average revenue per order, USD", ge=0)
-    order_share: Ratio = described("Share of the month's orders, 0 to 1", gt=0, le=1)
-    expired_at_order: BigInt = described("Orders placed after their card had expired (at the end of its month)", ge=0)
+    revenue: LineAmount = described(REVENUE, ge=0)
+    average_order_value: Ratio = described("Revenue divided by orders", unit="USD", ge=0)
+    order_share: Ratio = described("Share in the month's orders", unit="share", gt=0, le=1)
+    expired_at_order: BigInt = described(
+        "Number of orders placed after the last month in which their card was valid", ge=0
+    )
 
     @rule
     def what_expired_is_a_part(cls):

@@ -3,6 +3,11 @@
 import polars as pl
 
 from contracts.columns import (
+    COGS,
+    IS_PARTIAL,
+    MARGIN,
+    PROFIT,
+    REVENUE,
     BigInt,
     Bit,
     Date,
@@ -45,26 +50,49 @@ class InventoryStatus(MartTable):
     product_id: Int = described("Product")
     as_of: Date = described("Business date up to which use and orders are counted")
     product: Text = described("Name of the product")
-    is_made: Bit = described("Whether it is made in house; otherwise it is bought")
-    on_hand: BigInt = described("Pieces in stock at all locations; NULL: no inventory row", nullable=True)
-    safety_stock_level: SmallInt = described("Pieces below which the stock is low", gt=0)
-    reorder_point: SmallInt = described("Pieces at which the product should be reordered", gt=0)
-    velocity_90d: Ratio = described("Pieces sold or used by work orders per day, over 90 days", ge=0)
+    is_made: Bit = described("Whether the product is made in house; otherwise it is bought")
+    on_hand: BigInt = described("Stock at all locations; empty without an inventory row", unit="pieces", nullable=True)
+    safety_stock_level: SmallInt = described("Level below which the stock is low", unit="pieces", gt=0)
+    reorder_point: SmallInt = described(
+        "Level at which the product should be reordered; in the source it is below the safety stock",
+        unit="pieces",
+        gt=0,
+    )
+    velocity_90d: Ratio = described(
+        "Average daily sales and use by work orders over the last 90 days", unit="pieces per day", ge=0
+    )
     days_of_supply: Ratio = described(
-        "Days that the stock lasts at that velocity; NULL: stock unknown, or no use", nullable=True
+        "Stock on hand divided by average daily sales and use over the last 90 days; empty if the stock is"
+        " unknown, or nothing was used",
+        unit="days",
+        nullable=True,
     )
-    on_order: Total = described("Pieces not yet received, of open purchase orders up to as_of", ge=0)
+    on_order: Total = described("Quantity ordered from vendors up to as_of and not received yet", unit="pieces", ge=0)
     lead_time_days: Int = described(
-        "Days from order to receipt, or days to manufacture; NULL: no active vendor", ge=0, nullable=True
+        "Days from order to receipt, or days to manufacture; empty without an active vendor",
+        unit="days",
+        ge=0,
+        nullable=True,
     )
-    vendor_id: Int = described("Vendor to order from; NULL: product made in house, or no active vendor", nullable=True)
-    needed: BigInt = described("Pieces missing to the target level; NULL: unknown", ge=0, nullable=True)
+    vendor_id: Int = described(
+        "Vendor to order from; empty if the product is made in house, or has no active vendor", nullable=True
+    )
+    needed: BigInt = described(
+        "Safety stock plus the use during the lead time and one week, minus what is on hand and on order;"
+        " empty if unknown",
+        unit="pieces",
+        ge=0,
+        nullable=True,
+    )
     suggested_order: BigInt = described(
-        "Pieces to order or make now, within the vendor's limits; NULL: unknown", ge=0, nullable=True
+        "Quantity to order or make now: what is needed, within the vendor's limits; empty if unknown",
+        unit="pieces",
+        ge=0,
+        nullable=True,
     )
     state: Text = described(
-        "The first that applies: discontinued; unknown (no inventory row); out; reorder (at or below reorder point);"
-        " low (below the safety stock); ok",
+        "The first that applies: discontinued (no longer sold); unknown (no inventory row); out (none on"
+        " hand); reorder (at or below the reorder point); low (below the safety stock); ok",
         isin=STATES,
     )
 
@@ -100,21 +128,24 @@ class ProductPerformance(MartTable):
     product: Text = described("Name of the product")
     category: Text = described("Category of the product; Unassigned: no category")
     subcategory: Text = described("Subcategory of the product; Unassigned: no subcategory")
-    units: BigInt = described("Units sold", gt=0)
-    revenue: LineAmount = described("Net of discount, without tax and freight, USD", ge=0)
-    cogs: Total = described("Cost of goods sold, at the standard cost of the day of the order, USD", ge=0)
-    profit: LineAmount = described("Revenue less cost of goods sold, USD")
-    margin: Ratio = described("Profit per USD of revenue; NULL: no revenue", le=1, nullable=True)
-    average_price: Ratio = described("Average revenue per unit, USD", ge=0)
+    units: BigInt = described("Units sold", unit="pieces", gt=0)
+    revenue: LineAmount = described(REVENUE, ge=0)
+    cogs: Total = described(COGS, ge=0)
+    profit: LineAmount = described(PROFIT)
+    margin: Ratio = described(MARGIN, unit="ratio", le=1, nullable=True)
+    average_price: Ratio = described("Revenue divided by units", unit="USD", ge=0)
     list_price: Money = described(
-        "List price on the last day of the month, USD; NULL: none was valid", ge=0, nullable=True
+        "List price on the last day of the month; empty if none was valid", ge=0, nullable=True
     )
     discount_rate: Ratio = described(
-        "Discount per USD of gross amount; NULL: no gross amount", ge=0, le=1, nullable=True
+        "Discount divided by gross amount; empty without a gross amount", unit="share", ge=0, le=1, nullable=True
     )
-    abc_class: Text = described("A, B or C, by the revenue of the month", isin=["A", "B", "C"])
-    rank: BigInt = described("Rank in the month by revenue, ties by product_id; 1 is best", gt=0)
-    is_partial: Bit = described("Whether orders cover only part of the month; exclude such months from trends")
+    abc_class: Text = described(
+        "A: the products that make up the first 80 % of the month's revenue; B: the next 15 %; C: the rest",
+        isin=["A", "B", "C"],
+    )
+    rank: BigInt = described("Rank in the month by revenue, ties by product_id; 1 is best", unit="ordinal", gt=0)
+    is_partial: Bit = described(IS_PARTIAL)
 
     @rule
     def profit_is_revenue_less_cost(cls):
@@ -144,20 +175,23 @@ class ProductionCosts(MartTable):
     month: Date = described("First day of the month in which the work orders started")
     product_id: Int = described("Product made")
     work_orders: BigInt = described("Number of work orders", gt=0)
-    ordered: BigInt = described("Pieces ordered", gt=0)
-    stocked: BigInt = described("Pieces that passed inspection", ge=0)
-    scrapped: BigInt = described("Pieces that failed inspection", ge=0)
-    scrap_rate: Ratio = described("Scrapped pieces over ordered pieces, 0 to 1", ge=0, le=1)
-    scrap_cost: Total = described("Scrapped pieces × standard cost on the start day of the work order, USD", ge=0)
+    ordered: BigInt = described("Pieces ordered", unit="pieces", gt=0)
+    stocked: BigInt = described("Pieces that passed inspection", unit="pieces", ge=0)
+    scrapped: BigInt = described("Pieces that failed inspection", unit="pieces", ge=0)
+    scrap_rate: Ratio = described("Scrapped pieces divided by ordered pieces", unit="share", ge=0, le=1)
+    scrap_cost: Total = described("Scrapped pieces × standard cost on the start day of the work order", ge=0)
     routing_cost_planned: Total = described(
-        "Planned cost of the operations of the routed work orders, USD; NULL: none is routed", ge=0, nullable=True
-    )
-    routing_cost_actual: Total = described(
-        "Actual cost of these operations, USD; NULL: none is routed, or one has no actual cost yet",
+        "Planned cost of the operations of the work orders with a routing; empty if none has one, which means"
+        " unknown, not zero",
         ge=0,
         nullable=True,
     )
-    variance: Total = described("Actual cost less planned cost, USD; NULL: one of them is unknown", nullable=True)
+    routing_cost_actual: Total = described(
+        "Actual cost of these operations; empty if no order has a routing, or one operation has no actual cost yet",
+        ge=0,
+        nullable=True,
+    )
+    variance: Total = described("Actual cost minus planned cost; empty if one of them is unknown", nullable=True)
     late_orders: BigInt = described("Number of work orders that ended after their due date", ge=0)
     unrouted_orders: BigInt = described("Number of work orders without a routing, whose cost is unknown", ge=0)
 
@@ -205,25 +239,35 @@ class BillOfMaterialsCost(MartTable):
     as_of: Date = described("Business date on which the bills and costs are valid")
     product: Text = described("Name of the assembly")
     material_cost: Total = described(
-        "Quantity × standard cost, summed over all paths to leaves, for one piece, USD", ge=0
+        "Quantity × standard cost of all leaves in the bill of materials, for one piece; read it together"
+        " with cost_coverage",
+        ge=0,
     )
     routing_cost: Ratio = described(
-        "Planned cost per piece of the assembly's own operations, USD; NULL: no routed order", ge=0, nullable=True
-    )
-    routing_cost_per_order: Ratio = described(
-        "Planned cost per work order of the assembly's own operations, USD; NULL: no routed order",
+        "Planned cost per piece of the assembly's own operations; empty if no work order has a routing",
+        unit="USD",
         ge=0,
         nullable=True,
     )
-    standard_cost: Money = described("Standard cost of the assembly as given by the source, USD", ge=0)
-    leaves: BigInt = described("Number of distinct leaves", ge=0)
+    routing_cost_per_order: Ratio = described(
+        "Planned cost per work order of the assembly's own operations; empty if no work order has a routing",
+        unit="USD",
+        ge=0,
+        nullable=True,
+    )
+    standard_cost: Money = described("Standard cost of the assembly as given by the source", ge=0)
+    leaves: BigInt = described("Number of distinct leaves: components without a bill of materials of their own", ge=0)
     leaves_with_cost: BigInt = described("Number of distinct leaves with a standard cost above 0", ge=0)
     cost_coverage: Ratio = described(
-        "Share of the distinct leaves with a standard cost above 0, 0 to 1; NULL: no leaves", ge=0, le=1, nullable=True
+        "Share of the distinct leaves with a standard cost above 0; empty without leaves",
+        unit="share",
+        ge=0,
+        le=1,
+        nullable=True,
     )
     levels: Int = described("Levels of components below the assembly", gt=0)
     own_part_path: Text = described(
-        "Product ids on the path from the assembly to itself; always NULL in a published version", nullable=True
+        "Product ids on the path from the assembly to itself; always empty in a published version", nullable=True
     )
 
     class Config:

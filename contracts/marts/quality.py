@@ -25,19 +25,37 @@ class CampaignPerformance(MartTable):
 
     special_offer_id: Int = described("Special offer")
     category: Text = described("Category of the products; Unassigned: no category, or nothing sold")
-    lines: BigInt = described("Order lines under the offer", ge=0)
-    units: BigInt = described("Units on these lines; NULL: no lines", nullable=True, ge=0)
-    revenue: LineAmount = described("Revenue of these lines, USD; NULL: no lines", nullable=True, ge=0)
-    discount_cost: Discount = described("Discount on these lines, USD; NULL: no lines", nullable=True, ge=0)
-    profit: LineAmount = described("Revenue less cost of goods of these lines, USD; NULL: no lines", nullable=True)
-    baseline_units: Statistic = described(
-        "Units that the products would have sold in the channel and period without the offer", nullable=True, ge=0
+    lines: BigInt = described("Number of order lines under the offer", ge=0)
+    units: BigInt = described("Units on these lines; empty without lines", unit="pieces", nullable=True, ge=0)
+    revenue: LineAmount = described("Revenue of these lines; empty without lines", nullable=True, ge=0)
+    discount_cost: Discount = described("Discount on these lines; empty without lines", nullable=True, ge=0)
+    profit: LineAmount = described(
+        "Revenue minus cost of goods sold of these lines; empty without lines", nullable=True
     )
-    incremental_units: Statistic = described("Units sold above the baseline", nullable=True)
-    incremental_units_lower_95: Statistic = described("Lower bound of their 95 % interval", nullable=True)
-    incremental_units_upper_95: Statistic = described("Upper bound of their 95 % interval", nullable=True)
-    incremental_profit: Statistic = described("Profit above that of the baseline units, USD", nullable=True)
-    roi: Statistic = described("Incremental profit per USD of discount; NULL: unknown, or no discount", nullable=True)
+    baseline_units: Statistic = described(
+        "Units that the products would have sold in the channel and period without the offer, estimated from"
+        " the weeks before and from similar products; empty if there is nothing to compare",
+        unit="pieces",
+        nullable=True,
+        ge=0,
+    )
+    incremental_units: Statistic = described(
+        "Units sold above the baseline; empty without a baseline", unit="pieces", nullable=True
+    )
+    incremental_units_lower_95: Statistic = described(
+        "Lower bound of the 95 % interval of the incremental units; empty if unknown", unit="pieces", nullable=True
+    )
+    incremental_units_upper_95: Statistic = described(
+        "Upper bound of the 95 % interval of the incremental units; empty if unknown", unit="pieces", nullable=True
+    )
+    incremental_profit: Statistic = described(
+        "Profit above that of the baseline units; empty without a baseline", unit="USD", nullable=True
+    )
+    roi: Statistic = described(
+        "Incremental profit divided by discount cost; empty if unknown, or without a discount",
+        unit="ratio",
+        nullable=True,
+    )
     method: Text = described(
         "How the baseline was made: difference_in_differences, none, no_sales or no_comparison",
         isin=["difference_in_differences", "none", "no_sales", "no_comparison"],
@@ -96,25 +114,46 @@ class DataQuality(MartTable):
     run_id: Text = described("Run that checked the rule")
     table_name: Text = described("Source table or mart")
     rule: Text = described("Rule, in words")
-    dimension: Text = described("Dimension of quality that the rule belongs to", isin=DIMENSIONS)
-    checked: BigInt = described("Rows, groups or months that were checked", ge=0)
-    failed: BigInt = described("How many of them break the rule", ge=0)
-    pass_rate: Statistic = described("Share that passes, 0 to 1; NULL: nothing to check", nullable=True, ge=0, le=1)
+    dimension: Text = described(
+        "completeness: everything is there; uniqueness: nothing appears twice; validity: values are possible;"
+        " consistency: values do not contradict each other; referential: everything referred to exists;"
+        " freshness: the data is recent; volume: the amount of data is as usual",
+        isin=DIMENSIONS,
+    )
+    checked: BigInt = described("Number of rows, groups or months that were checked", ge=0)
+    failed: BigInt = described("Number of them that break the rule", ge=0)
+    pass_rate: Statistic = described(
+        "Share of them that passes; empty if there was nothing to check", unit="share", nullable=True, ge=0, le=1
+    )
     severity: Text = described(
         "error: nothing that breaks it is published; warning: should be fixed; info: only recorded",
         isin=["error", "warning", "info"],
     )
-    sample_keys: Text = described("Up to three keys that break the rule; empty: none")
+    sample_keys: Text = described("Up to three keys that break the rule; a blank text if there are none")
     previous_pass_rate: Statistic = described(
-        "pass_rate of the previous run; NULL: the rule is new", nullable=True, ge=0, le=1
+        "pass_rate of the previous run; empty if the rule is new", unit="share", nullable=True, ge=0, le=1
     )
-    change: Statistic = described("pass_rate less previous_pass_rate; below 0: worse", nullable=True, ge=-1, le=1)
+    change: Statistic = described(
+        "pass_rate minus previous_pass_rate; below 0 is worse", unit="share", nullable=True, ge=-1, le=1
+    )
     dimension_score: Statistic = described(
-        "Weighted pass rate of the table's rules of this dimension; NULL: only recorded", nullable=True, ge=0, le=1
+        "Weighted pass rate of the table's rules of this dimension; empty if they are only recorded",
+        unit="share",
+        nullable=True,
+        ge=0,
+        le=1,
     )
-    table_score: Statistic = described("Weighted pass rate of all rules of the table", nullable=True, ge=0, le=1)
-    overall_score: Statistic = described("Weighted pass rate of all rules of the run", nullable=True, ge=0, le=1)
-    run_number: BigInt = described("Number of the run, from 1; the greatest is the newest", gt=0)
+    table_score: Statistic = described(
+        "Weighted pass rate of all rules of the table", unit="share", nullable=True, ge=0, le=1
+    )
+    overall_score: Statistic = described(
+        "Weighted pass rate of all rules of the run; errors count more than warnings",
+        unit="share",
+        nullable=True,
+        ge=0,
+        le=1,
+    )
+    run_number: BigInt = described("Number of the run, from 1; the greatest is the newest", unit="ordinal", gt=0)
     as_of: Date = described("Business date of the run")
 
     class Config:

@@ -5,7 +5,14 @@ from itertools import pairwise
 import polars as pl
 
 from contracts.columns import (
+    CHANNEL,
     CHANNELS,
+    COGS,
+    IS_PARTIAL,
+    MARGIN,
+    PROFIT,
+    REVENUE,
+    TERRITORY,
     BigInt,
     Bit,
     Date,
@@ -32,18 +39,18 @@ class FactSales(MartTable):
     sales_order_id: Int = described("Order")
     sales_order_detail_id: Int = described("Line of the order")
     order_date: Date = described("Day of the order")
-    channel: Text = described("online or reseller", isin=CHANNELS)
+    channel: Text = described(CHANNEL, isin=CHANNELS)
     territory_id: Int = described("Territory of the order; 0: no territory", ge=0)
-    sales_person_id: Int = described("Sales person of the order; NULL: online order", nullable=True)
+    sales_person_id: Int = described("Sales person of the order; empty for online orders", nullable=True)
     customer_id: Int = described("Customer of the order")
     product_id: Int = described("Product sold")
-    special_offer_id: Int = described("Offer under which it was sold; 1: no discount")
-    quantity: SmallInt = described("Units sold", gt=0)
-    unit_price: Money = described("Price of one unit before discount, USD", ge=0)
-    gross_amount: Total = described("Unit price × quantity, USD", ge=0)
-    discount_amount: Discount = described("Gross amount × discount share, USD", ge=0)
-    revenue: LineAmount = described("Net of discount, without tax and freight, USD", ge=0)
-    cogs: Total = described("Quantity × standard cost of the product on the day of the order, USD", ge=0)
+    special_offer_id: Int = described("Offer under which the product was sold; 1: no discount")
+    quantity: SmallInt = described("Units sold", unit="pieces", gt=0)
+    unit_price: Money = described("Price of one unit before discount", ge=0)
+    gross_amount: Total = described("Unit price × quantity", ge=0)
+    discount_amount: Discount = described("Gross amount × discount rate of the line", ge=0)
+    revenue: LineAmount = described(REVENUE, ge=0)
+    cogs: Total = described(COGS, ge=0)
     cost_source: Text = described(
         "history: the cost valid on that day; fallback: the product's current cost, if none was valid",
         isin=["history", "fallback"],
@@ -67,17 +74,17 @@ class DailySales(MartTable):
     """One day, territory and channel with at least one order."""
 
     order_date: Date = described("Day of the orders")
-    territory_id: Int = described("Territory of the orders; 0: no territory", ge=0)
-    channel: Text = described("online or reseller", isin=CHANNELS)
+    territory_id: Int = described(TERRITORY, ge=0)
+    channel: Text = described(CHANNEL, isin=CHANNELS)
     orders: BigInt = described("Number of orders", gt=0)
-    units: BigInt = described("Units sold", gt=0)
-    gross_amount: Total = described("Unit price × quantity, USD", ge=0)
-    discount_amount: Discount = described("Discount given, USD", ge=0)
-    revenue: LineAmount = described("Net of discount, without tax and freight, USD", ge=0)
-    tax: Total = described("Tax of the orders, USD", ge=0)
-    freight: Total = described("Freight of the orders, USD", ge=0)
-    total_due: Total = described("Amount due from customers: order subtotals, tax and freight, USD", ge=0)
-    average_order_value: Ratio = described("Average revenue per order, USD", ge=0)
+    units: BigInt = described("Units sold", unit="pieces", gt=0)
+    gross_amount: Total = described("Unit price × quantity", ge=0)
+    discount_amount: Discount = described("Discounts on the order lines", ge=0)
+    revenue: LineAmount = described(REVENUE, ge=0)
+    tax: Total = described("Tax on the orders", ge=0)
+    freight: Total = described("Freight of the orders", ge=0)
+    total_due: Total = described("Amount due from customers: order subtotals, tax and freight", ge=0)
+    average_order_value: Ratio = described("Revenue divided by orders", unit="USD", ge=0)
 
     class Config:
         """The key."""
@@ -96,27 +103,34 @@ class TerritorySales(MartTable):
     """
 
     month: Date = described("First day of the month")
-    territory_id: Int = described("Territory of the orders; 0: no territory", ge=0)
-    channel: Text = described("online or reseller", isin=CHANNELS)
+    territory_id: Int = described(TERRITORY, ge=0)
+    channel: Text = described(CHANNEL, isin=CHANNELS)
     territory: Text = described("Name of the territory; Unassigned: no territory")
     country_code: Text = described("Country of the territory, ISO 3166", nullable=True)
     region_group: Text = described("World region of the territory", nullable=True)
-    fiscal_year: Int = described("Fiscal year; it starts on 1 July and is named after the year in which it ends")
+    fiscal_year: Int = described(
+        "Fiscal year; it starts on 1 July and is named after the year in which it ends", unit="year"
+    )
     orders: BigInt = described("Number of orders", gt=0)
     customers: BigInt = described("Number of distinct customers of these orders", gt=0)
-    revenue: LineAmount = described("Net of discount, without tax and freight, USD", ge=0)
-    profit: LineAmount = described("Revenue less cost of goods sold, USD")
-    margin: Ratio = described("Profit per USD of revenue", le=1, nullable=True)
+    revenue: LineAmount = described(REVENUE, ge=0)
+    profit: LineAmount = described(PROFIT)
+    margin: Ratio = described(MARGIN, unit="ratio", le=1, nullable=True)
     revenue_share: Ratio = described(
-        "Share of the month's revenue over all territories and channels, 0 to 1", ge=0, le=1, nullable=True
+        "Share in the month's revenue of all territories and channels; empty if there is none",
+        unit="share",
+        ge=0,
+        le=1,
+        nullable=True,
     )
     revenue_growth: Ratio = described(
-        "Relative change of the revenue since the same month of the previous year; NULL: no such row, or one of the"
+        "Change in revenue from the same month of the previous year; empty if it had none, or if one of the"
         " two months is partial",
+        unit="ratio",
         ge=-1,
         nullable=True,
     )
-    is_partial: Bit = described("Whether orders cover only part of the month; exclude such months from trends")
+    is_partial: Bit = described(IS_PARTIAL)
 
     @rule
     def there_are_no_more_customers_than_orders(cls):
@@ -140,14 +154,16 @@ class SalesPersonPerformance(MartTable):
 
     sales_person_id: Int = described("Sales person")
     quota_date: Date = described("First day on which the quota is valid")
-    period_end: Date = described("First day on which it is no longer valid")
-    quota: Money = described("Sales expected in the period, USD", ge=0)
-    sales: Total = described("Subtotals of the person's orders in the period, USD", ge=0)
-    attainment: Ratio = described("Sales per USD of quota; NULL: a quota of 0", ge=0, nullable=True)
-    gap: Total = described("Sales less quota, USD; negative: quota missed")
-    commission: Discount = described("Sales × the person's commission share, USD", ge=0)
+    period_end: Date = described("First day on which the quota is no longer valid")
+    quota: Money = described("Sales expected in the period", ge=0)
+    sales: Total = described("Subtotals of the person's orders in the period, excluding tax and freight", ge=0)
+    attainment: Ratio = described("Sales divided by quota; empty for a quota of 0", unit="ratio", ge=0, nullable=True)
+    gap: Total = described("Sales minus quota; negative if the quota was missed")
+    commission: Discount = described("Sales × the person's commission rate; the source has no deductions", ge=0)
     orders: BigInt = described("Number of orders", ge=0)
-    rank: BigInt = described("Rank among the quotas of the same date, by attainment, then sales; 1 is best", gt=0)
+    rank: BigInt = described(
+        "Rank among the quotas of the same date, by attainment, then sales; 1 is best", unit="ordinal", gt=0
+    )
 
     @rule
     def ends_after_it_starts(cls):
@@ -180,19 +196,26 @@ class ExchangeRates(MartTable):
 
     currency_code: Text = described("Currency, ISO 4217")
     rate_date: Date = described("Day")
-    average_rate: Money = described("Average rate of the day, units of the currency per USD", gt=0)
-    end_of_day_rate: Money = described("Rate at the end of the day, units of the currency per USD", gt=0)
+    average_rate: Money = described(
+        "Average rate of the day: multiply USD by it to get local currency", unit="local currency per USD", gt=0
+    )
+    end_of_day_rate: Money = described("Rate at the end of the day", unit="local currency per USD", gt=0)
     daily_return: Statistic = described(
-        "Natural logarithm of the end-of-day rate over that of the previous calendar day; NULL: no such rate",
+        "Natural logarithm of the end-of-day rate divided by that of the previous calendar day; empty if that"
+        " day has no rate",
+        unit="ratio",
         nullable=True,
     )
     volatility_30d: Statistic = described(
-        "Sample standard deviation of the last 30 daily returns × √365, annualized; NULL: fewer than 30 returns",
+        "Sample standard deviation of the last 30 daily returns × √365, annualized; empty with fewer than 30 returns",
+        unit="ratio",
         ge=0,
         nullable=True,
     )
-    is_gap_filled: Bit = described("Whether the source has no rate for this day, so that it was filled")
-    is_outlier: Bit = described("Whether the daily return is an outlier for the currency")
+    is_gap_filled: Bit = described(
+        "Whether the source has no rate for this day, so that the last one before it is used"
+    )
+    is_outlier: Bit = described("Whether the daily return is far outside the currency's usual range")
 
     class Config:
         """The key."""
@@ -211,8 +234,8 @@ class CurrencySales(MartTable):
     month: Date = described("First day of the month of the orders")
     currency_code: Text = described("Currency of the orders, ISO 4217; USD for orders without a rate")
     orders: BigInt = described("Number of orders", gt=0)
-    revenue_usd: Total = described("Subtotals of the orders, USD", ge=0)
-    revenue_local: Discount = described("Subtotals × the orders' own average rates, units of the currency", ge=0)
+    revenue_usd: Total = described("Subtotals of the orders", ge=0)
+    revenue_local: Discount = described("Subtotals × the average rate of each order", unit="local currency", ge=0)
 
     class Config:
         """The key."""
@@ -236,14 +259,30 @@ class SalesForecast(MartTable):
     """
 
     month: Date = described("First day of the forecast month")
-    channel: Text = described("online or reseller", isin=CHANNELS)
-    territory_id: Int = described("Territory of the orders; 0: no territory", ge=0)
-    horizon: Int = described("Months after trained_until, 1 to 3", ge=1, le=3)
-    forecast: LineAmount = described("Expected revenue, net of discount, without tax and freight, USD", ge=0)
-    lower_80: LineAmount = described("Lower bound of the 80 % interval, USD", nullable=True, ge=0)
-    upper_80: LineAmount = described("Upper bound of the 80 % interval, USD", nullable=True, ge=0)
-    lower_95: LineAmount = described("Lower bound of the 95 % interval, USD", nullable=True, ge=0)
-    upper_95: LineAmount = described("Upper bound of the 95 % interval, USD", nullable=True, ge=0)
+    channel: Text = described(CHANNEL, isin=CHANNELS)
+    territory_id: Int = described(TERRITORY, ge=0)
+    horizon: Int = described("Months after trained_until, from 1 to 3", unit="months", ge=1, le=3)
+    forecast: LineAmount = described("Expected revenue", ge=0)
+    lower_80: LineAmount = described(
+        "Lower bound of the interval that should contain the revenue in four of five cases; empty if unknown",
+        nullable=True,
+        ge=0,
+    )
+    upper_80: LineAmount = described(
+        "Upper bound of the interval that should contain the revenue in four of five cases; empty if unknown",
+        nullable=True,
+        ge=0,
+    )
+    lower_95: LineAmount = described(
+        "Lower bound of the interval that should contain the revenue in nineteen of twenty cases; empty if unknown",
+        nullable=True,
+        ge=0,
+    )
+    upper_95: LineAmount = described(
+        "Upper bound of the interval that should contain the revenue in nineteen of twenty cases; empty if unknown",
+        nullable=True,
+        ge=0,
+    )
     model: Text = described("Model of the forecast", isin=FORECAST_MODELS)
     trained_until: Date = described("First day of the last complete month used by the model")
 
@@ -280,24 +319,34 @@ class ForecastAccuracy(MartTable):
     published_wape is the same error for the published forecasts of complete months since then.
     """
 
-    channel: Text = described("online or reseller", isin=CHANNELS)
-    territory_id: Int = described("Territory of the orders; 0: no territory", ge=0)
+    channel: Text = described(CHANNEL, isin=CHANNELS)
+    territory_id: Int = described(TERRITORY, ge=0)
     model: Text = described("Candidate model", isin=FORECAST_MODELS)
     wape: Statistic = described(
-        "Sum of absolute errors over sum of actuals; NULL: nothing could be scored", nullable=True, ge=0
+        "Deviation of past forecasts as a share of revenue: sum of absolute errors ÷ sum of actuals; empty if"
+        " none could be scored",
+        unit="ratio",
+        nullable=True,
+        ge=0,
     )
     mase: Statistic = described(
-        "Mean absolute error over the mean absolute month-to-month change of the series; NULL: it never changed",
+        "Mean absolute error divided by the mean absolute change from month to month; empty if there was no change",
+        unit="ratio",
         nullable=True,
         ge=0,
     )
     coverage_80: Statistic = described(
-        "Share of actuals inside the 80 % interval known at the time; NULL: no intervals", nullable=True, ge=0, le=1
+        "Share of past forecasts whose 80 % interval, as known at the time, contained the revenue; empty"
+        " without intervals",
+        unit="share",
+        nullable=True,
+        ge=0,
+        le=1,
     )
-    origins: BigInt = described("Number of past months at which the model forecast", ge=0)
+    origins: BigInt = described("Number of past months from which the model forecast the next three", ge=0)
     is_chosen: Bit = described("Whether the published forecast uses this model")
     published_wape: Statistic = described(
-        "wape of the published forecasts of this model; NULL: none could be scored yet", nullable=True, ge=0
+        "wape of this model's published forecasts; empty if none could be scored yet", unit="ratio", nullable=True, ge=0
     )
     published_months: BigInt = described("Number of published forecasts of this model that could be scored", ge=0)
     trained_until: Date = described("First day of the last complete month")

@@ -2,7 +2,8 @@
 ### Customer value
 
 **Answers**: who are our best customers, who is likely to leave, and what can we expect of each in the next year?
-**Starts** when the sales change; weekly, on Monday at 06:00 UTC, at the latest.
+**Reads** `fact_sales`.
+**Starts** when it changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `customer_value`: scores, segment and expected value of every customer with an order.
 **Note**: a statistical model is published only if it predicted the last year better than the mean of similar customers;
 `method` and `method_reason` say which was used and why, and the holdout columns compare the two. Resellers are valued

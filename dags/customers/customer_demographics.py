@@ -2,7 +2,9 @@
 ### Customer demographics
 
 **Answers**: how do orders, revenue and interest in bikes differ between customers, by their survey answers?
-**Starts** when the sales, the customers or their surveys change; weekly, on Monday at 06:00 UTC, at the latest.
+**Reads** `fact_sales`, `Sales_Customer`, `Sales_Store`, `Person_Person`, `Production_Product`,
+`Production_ProductSubcategory` and `Production_ProductCategory`.
+**Starts** when one of them changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `customer_demographics`: one row per question, answer and territory.
 **Note**: groups of fewer than five customers are left out, and no names are included. Not all customers answered.
 **If it fails**: the last good version stays. `adventureworks status customer_demographics` shows the broken rule.

@@ -2,7 +2,8 @@
 ### Retention and churn
 
 **Answers**: how many new customers buy again, after how many months, and who has not ordered for too long?
-**Starts** when the sales change; weekly, on Monday at 06:00 UTC, at the latest.
+**Reads** `fact_sales`.
+**Starts** when it changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `customer_retention` (one row per channel, cohort and month since) and `customer_churn` (one row per
 customer).
 **Note**: months that are not over are empty, not zero. "Too long" is derived from the data: longer than nine of ten

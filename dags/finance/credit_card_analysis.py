@@ -2,7 +2,8 @@
 ### Credit cards
 
 **Answers**: with which cards do customers pay, how much, and how often had the card expired?
-**Starts** when orders or cards change; daily at 05:00 UTC at the latest.
+**Reads** `fact_sales`, `Sales_SalesOrderHeader` and `Sales_CreditCard`.
+**Starts** when one of them changes; daily at 05:00 UTC at the latest.
 **Publishes** `card_usage`: one row per month and type of card. Only changed months are computed; a changed card may
 affect any month, so then all months are computed.
 **Note**: card numbers are never loaded, only their last four digits. Orders without a card are listed as `No card`.

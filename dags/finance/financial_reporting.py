@@ -2,7 +2,8 @@
 ### Monthly profit
 
 **Answers**: what did each product earn in each month and territory, after discounts and the cost of the goods?
-**Starts** when the sales, the products or their categories change; daily at 05:00 UTC at the latest.
+**Reads** `fact_sales`, `Production_Product`, `Production_ProductSubcategory` and `Production_ProductCategory`.
+**Starts** when one of them changes; daily at 05:00 UTC at the latest.
 **Publishes** `monthly_profit`, then stores a workbook and a PDF in every language in the reports folder, for each month
 with new figures. If newer data arrives in the meantime, it is computed first.
 **Note**: profit is gross profit, since the source has no operating expenses. If no cost was valid on the day of an

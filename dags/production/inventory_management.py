@@ -2,7 +2,10 @@
 ### Stock and reorders
 
 **Answers**: how much of each product is in stock, for how many days, what is on order, and what should be ordered?
-**Starts** when stock, orders, work orders, bills of materials or vendors change; daily at 05:00 UTC at the latest.
+**Reads** `fact_sales`, `Production_Product`, `Production_ProductInventory`, `Production_WorkOrder`,
+`Production_BillOfMaterials`, `Purchasing_PurchaseOrderHeader`, `Purchasing_PurchaseOrderDetail`,
+`Purchasing_ProductVendor` and `Purchasing_Vendor`.
+**Starts** when one of them changes; daily at 05:00 UTC at the latest.
 **Publishes** `inventory_status`, one row per product. One message notifies production of the products whose
 state got worse (out of stock, at the reorder point or below the safety stock) and of those that recovered. A product
 whose state does not change is not reported again.

@@ -2,7 +2,9 @@
 ### Products and their ranking
 
 **Answers**: what does each product sell and earn in a month, at what price, and which ones earn most of the revenue?
-**Starts** when the sales, products, categories or list prices change; weekly, on Monday at 06:00 UTC, at the latest.
+**Reads** `fact_sales`, `Production_Product`, `Production_ProductSubcategory`, `Production_ProductCategory` and
+`Production_ProductListPriceHistory`.
+**Starts** when one of them changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `product_performance`, one row per month and product sold. Only changed months are computed; a changed
 product or list price may affect any month, so then all months are computed.
 **Note**: a month that is only partly covered by orders (`is_partial`) ranks the sales so far. Resellers pay less than

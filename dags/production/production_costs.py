@@ -3,8 +3,9 @@
 
 **Answers**: what do work orders produce, scrap and cost in a month, and what does an assembly cost by its bill of
 materials?
-**Starts** when work orders, their routing, bills of materials, products or costs change; weekly, on Monday at 06:00
-UTC, at the latest.
+**Reads** `Production_WorkOrder`, `Production_WorkOrderRouting`, `Production_Product`, `Production_ProductCostHistory`
+and `Production_BillOfMaterials`.
+**Starts** when one of them changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `production_costs` (one row per month and product made; only changed months are computed) and
 `bill_of_materials_cost` (one row per assembly).
 **Note**: many work orders have no routing; their cost is unknown, not zero. Most parts have no standard cost, so read

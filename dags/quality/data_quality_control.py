@@ -2,6 +2,7 @@
 ### Data quality
 
 **Answers**: which rules does our data meet, which not, how many rows are affected, and is it getting better?
+**Reads** every source table and every other mart.
 **Starts** when any table or mart has changed and everything else is up to date; daily at 05:00 UTC at the latest.
 **Publishes** `data_quality`: one row per rule and run, with scores by table, dimension and overall. Earlier runs are
 kept.

@@ -3,7 +3,9 @@
 
 **Answers**: what did each special offer sell, what did its discount cost, and did it sell more than would have
 been sold without it?
-**Starts** when sales, offers, products or their categories change; weekly, on Monday at 06:00 UTC, at the latest.
+**Reads** `fact_sales`, `Sales_SpecialOffer`, `Production_Product`, `Production_ProductSubcategory` and
+`Production_ProductCategory`.
+**Starts** when one of them changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `campaign_performance`: one row per offer and category, with an interval for the units gained.
 **Note**: the gain is an estimate from the same products in the 8 weeks before, adjusted by products of the same
 subcategory that were not on offer. If there is nothing to compare, it is empty, which does not mean that there was no

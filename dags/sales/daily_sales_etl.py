@@ -2,7 +2,8 @@
 ### Daily sales
 
 **Answers**: what was sold each day, where and through which channel, for how much, and at what cost?
-**Starts** when orders, their lines, products or costs change; daily at 05:00 UTC at the latest.
+**Reads** `Sales_SalesOrderHeader`, `Sales_SalesOrderDetail`, `Production_Product` and `Production_ProductCostHistory`.
+**Starts** when one of them changes; daily at 05:00 UTC at the latest.
 **Publishes** `fact_sales` (one row per order line) and `daily_sales` (one row per day, territory and channel). Only
 changed months are computed; a changed product or cost may affect any month, so then all months are computed.
 **Note**: rejected and cancelled orders are left out; so are withheld orders (with a row in quarantine), and the verdict

@@ -2,7 +2,8 @@
 ### Sales forecast
 
 **Answers**: how much will be sold in each of the next three months, by channel and territory, and how certain is that?
-**Starts** when the sales by territory change; weekly, on Monday at 06:00 UTC, at the latest.
+**Reads** `territory_sales`.
+**Starts** when it changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `sales_forecast` (with 80 % and 95 % intervals) and `forecast_accuracy` (how well each model would have
 forecast the past, and how well the published forecasts did).
 **Note**: for totals, add up the rows of one horizon; the bounds of the intervals cannot be added up. Each series uses

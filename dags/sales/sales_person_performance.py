@@ -2,7 +2,8 @@
 ### Quotas and sales people
 
 **Answers**: which sales people reach their quota, by how much, and what commission did they earn?
-**Starts** when orders, sales people or their quotas change; weekly, on Monday at 06:00 UTC, at the latest.
+**Reads** `fact_sales`, `Sales_SalesOrderHeader`, `Sales_SalesPerson` and `Sales_SalesPersonQuotaHistory`.
+**Starts** when one of them changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `sales_person_performance`: one row per quota, with sales, attainment, gap, commission and rank.
 **Note**: quotas come from the quota history, since three managers have none in their own record. Sales are those of the
 orders assigned to the person. The last period may not be over: it counts the sales so far.

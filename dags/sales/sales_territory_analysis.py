@@ -2,7 +2,8 @@
 ### Sales by territory
 
 **Answers**: what does each territory sell and earn, by month and channel, what is its share, and how does it grow?
-**Starts** when the sales or the territories change; weekly, on Monday at 06:00 UTC, at the latest.
+**Reads** `fact_sales` and `Sales_SalesTerritory`.
+**Starts** when one of them changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `territory_sales`. Only changed months are computed, and the same months a year later, whose growth is
 relative to them.
 **Note**: resellers order on about 40 days, near the end of a month, so some of their months are almost empty. A month

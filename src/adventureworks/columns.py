@@ -41,6 +41,9 @@ class Column:
     longest: int | None = None
     """The maximum length of a text, in characters; None: any length, or not a text."""
     description: str = ""
+    """The meaning in English, without the unit. Readers see the definitions of `dictionary`."""
+    unit: str = ""
+    """The unit of a mart's column; empty for identifiers, texts, dates and yes/no, and for source tables."""
     is_hierarchy: bool = False
     """Whether the column is a hierarchyid, which some sources deliver as a path."""
     computed: pl.Expr | None = field(default=None, compare=False)
@@ -97,25 +100,28 @@ def keys_as_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> tu
 @lru_cache(maxsize=256)
 def _columns(contract: type[DataFrameModel]) -> tuple[Column, ...]:
     # Imported here because it imports Pandera and pandas, which takes half a second that most commands can save.
-    from contracts.columns import GUID_PATTERN, HEX_PATTERN, XML_PATTERN
+    from contracts.columns import GUID_PATTERN, HEX_PATTERN, XML_PATTERN, unit_of
 
     columns = []
     for name, promised in contract.to_schema().columns.items():
         rules = [(check.name, check.statistics or {}) for check in promised.checks]
+        metadata = promised.metadata or {}
+        dtype = _instance(promised.dtype.type)
         columns.append(
             Column(
                 name=name,
-                dtype=_instance(promised.dtype.type),
+                dtype=dtype,
                 nullable=bool(promised.nullable),
                 is_guid=any(statistics.get("pattern") == GUID_PATTERN for _, statistics in rules),
                 is_hex=any(statistics.get("pattern") == HEX_PATTERN for _, statistics in rules),
                 is_xml=any(statistics.get("pattern") == XML_PATTERN for _, statistics in rules),
-                is_padded=bool((promised.metadata or {}).get("padded")),
+                is_padded=bool(metadata.get("padded")),
                 longest=next((statistics["max_value"] for rule, statistics in rules if rule == "str_length"), None),
                 description=promised.description or "",
-                is_hierarchy=bool((promised.metadata or {}).get("hierarchy")),
-                computed=(promised.metadata or {}).get("computed"),
-                derivation=Derivation(*origin) if (origin := (promised.metadata or {}).get("derived_from")) else None,
+                unit=(metadata["unit"] or unit_of(name, dtype) or "") if "unit" in metadata else "",
+                is_hierarchy=bool(metadata.get("hierarchy")),
+                computed=metadata.get("computed"),
+                derivation=Derivation(*origin) if (origin := metadata.get("derived_from")) else None,
             )
         )
     return tuple(columns)

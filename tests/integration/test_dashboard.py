@@ -16,6 +16,7 @@ import pytest
 from adventureworks import dashboard, incidents, texts
 from adventureworks.catalog import MARTS
 from adventureworks.dashboard import figures
+from adventureworks.dictionary import definition
 from adventureworks.lineage import origins
 from adventureworks.reports import delivery
 from adventureworks.settings import settings
@@ -273,6 +274,18 @@ def test_the_lineage_page_links_all_marts_of_the_dag_and_language_links_keep_the
     assert 'Marts of this DAG: <a href="?mart=sales_forecast"' in shown
     assert 'href="?mart=forecast_accuracy"' in shown
     assert 'href="?mart=sales_forecast&amp;lang=fr"' in shown
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_figures_lead_to_the_definition_of_their_column_in_the_users_language(warehouse: Pipeline, code: str) -> None:
+    viewer = User("VIEWER")
+    margin = definition("monthly_profit", "margin", texts.language(code))
+    link = f'lineage?mart=monthly_profit#margin" title="{margin.meaning}">{margin.label}</a>'
+    assert link in viewer.get(f"overview?lang={code}").text
+    row = f"{margin.label} margin {margin.meaning}"
+    assert row in words(viewer.get(f"lineage?mart=monthly_profit&lang={code}").text)
+    error = definition("forecast_accuracy", "wape", texts.language(code))
+    assert error.line in words(viewer.get(f"forecast?lang={code}").text)
 
 
 def test_every_error_is_shown_as_a_page(warehouse: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,9 @@
-"""Every user-facing text has a translation, and figures are formatted as usual in each language."""
+"""Every user-facing text and every column has a translation, and figures are formatted as usual in each language."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 from babel.messages.extract import extract
 
-from adventureworks.texts import LANGUAGES, MISSING, language, translations
+from adventureworks.catalog import MARTS
+from adventureworks.dictionary import definitions, grain
+from adventureworks.texts import LANGUAGES, MISSING, catalogs, language, translations
 from tests.conftest import REPOSITORY
 
 PLACES = re.compile(r"{(\w+)}")
@@ -27,6 +30,16 @@ def marked() -> dict[str, str]:
     return found
 
 
+def defined() -> dict[str, str]:
+    """Return every English text of the data dictionary, with a mart that uses it."""
+    english = language("en")
+    found = {grain(mart, english): mart.name for mart in MARTS.values()}
+    for mart in MARTS.values():
+        for column in definitions(mart, english).values():
+            found.update(dict.fromkeys((column.label, column.text, column.unit), mart.name))
+    return {text: mart for text, mart in found.items() if text}
+
+
 def _texts(path: Path, method: str) -> list[str]:
     name = "jinja2.ext:babel_extract" if method == "jinja2" else method
     with path.open("rb") as file:
@@ -37,12 +50,18 @@ def _texts(path: Path, method: str) -> list[str]:
         ]
 
 
+def messages(code: str) -> Counter[str]:
+    """Return how often each text is translated in the files of a language."""
+    return Counter(str(message.id) for catalog in catalogs(code) for message in catalog if message.id)
+
+
 @pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
 def test_every_text_has_a_translation_with_the_same_placeholders(code: str) -> None:
-    shown, known = marked(), translations(code)
+    shown, known = {**marked(), **defined()}, translations(code)
     assert len(shown) > 100
     assert {text: file for text, file in shown.items() if text not in known} == {}
     assert {text for text in known if text not in shown} == set(), "unused translations"
+    assert {text: count for text, count in messages(code).items() if count > 1} == {}, "translated twice"
     for text, translated in known.items():
         assert sorted(PLACES.findall(text)) == sorted(PLACES.findall(translated)), text
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from adventureworks.charts.monthly import frame, money_axis
 from adventureworks.charts.theme import Scheme, Spec, colour
+from adventureworks.dictionary import label
 from adventureworks.texts import Language
 
 SPARK_WIDTH, SPARK_HEIGHT = 120, 28
@@ -21,7 +22,7 @@ def forecast(
     past: Sequence[tuple[date, Decimal]], ahead: Sequence[Forecast], language: Language, scheme: Scheme = "light"
 ) -> Spec:
     """Return a chart of past monthly revenue in USD and of the forecast with both intervals."""
-    known, expected = language.text("Revenue"), language.text("Forecast")
+    known, expected = label("revenue", language), label("forecast", language)
     scale = {"domain": [known, expected], "range": [colour("main", scheme), colour("second", scheme)]}
     x = {"field": "month", "type": "temporal", "title": None, "axis": {"format": "%m/%y", "tickCount": 8}}
     history: list[dict[str, Any]] = [{"month": month.isoformat(), "revenue": float(revenue)} for month, revenue in past]

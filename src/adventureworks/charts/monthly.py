@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from adventureworks.charts.theme import Scheme, Spec, colour, config
+from adventureworks.dictionary import label
 from adventureworks.texts import Language
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -26,7 +27,7 @@ def columns_and_line(
     `rows` contain the month's name, revenue and profit in USD, and whether the month is partial (shown in a paler
     colour).
     """
-    revenue, profit = language.text("Revenue"), language.text("Gross profit")
+    revenue, profit = label("revenue", language), label("profit", language)
     values = [
         {"month": month, "revenue": float(earned), "profit": float(gained), "partial": partial}
         for month, earned, gained, partial in rows

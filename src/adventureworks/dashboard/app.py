@@ -7,7 +7,7 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -29,6 +29,7 @@ from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.theme import FONTS, Spec
 from adventureworks.dashboard import PREFIX, figures
+from adventureworks.dictionary import definitions, label
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
 from adventureworks.lineage import origins
@@ -171,7 +172,10 @@ def forecast_page(request: Request, language: ChosenLanguage, channel: str = "",
         chosen = next((name for name in names if (name[0], str(name[1])) == (channel, territory)), names[0])
         series = figures.series(session.data, *chosen)
     charts = {"forecast": lambda scheme: forecast(series.past, series.ahead, language, scheme)}
-    return _page(request, "forecast", language, series=series, names=names, charts=_charts_json(charts))
+    accuracy = definitions(MARTS["forecast_accuracy"], language)
+    return _page(
+        request, "forecast", language, series=series, names=names, accuracy=accuracy, charts=_charts_json(charts)
+    )
 
 
 @app.get("/quality")
@@ -225,6 +229,7 @@ def lineage_page(request: Request, language: ChosenLanguage, mart: str = "territ
         marts=list(MARTS),
         siblings=[other.name for other in marts_of(MARTS[mart].dag)],
         columns=origins.columns(mart),
+        meanings=definitions(MARTS[mart], language),
         by_column=origins.by_column(mart),
         levels=origins.levels(mart),
         sources=SOURCE_TABLES,
@@ -354,6 +359,7 @@ def _page(request: Request, name: str, language: Language, status: int = 200, **
         .get_template(f"{name}.html")
         .render(
             t=language.text,
+            label=partial(label, language=language),
             language=language,
             languages=LANGUAGES,
             page=name,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
 from adventureworks.catalog import entry, producer_of
 from adventureworks.charts.dashboard import Forecast, sparkline
+from adventureworks.dictionary import Definition, definition
 from adventureworks.marts.plan import decide_now
 from adventureworks.months import shifted
 from adventureworks.settings import Settings
@@ -35,6 +36,8 @@ class Kpi:
     """Whether the change from the year before is an improvement."""
     spark: str = ""
     """Points of its sparkline, SVG `points` of the last months."""
+    definition: Definition | None = None
+    """The column that the figure is computed from, if it is a single one."""
 
 
 @dataclass(frozen=True)
@@ -254,23 +257,33 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
     def monthly(name: str, figure: Callable[[_Month], Any], shown: Any) -> Kpi:
         return _monthly(name, whole, figure, shown, language)
 
+    def column(mart: str, name: str, figure: Callable[[_Month], Any], shown: Any, share: bool = False) -> Kpi:
+        found = definition(mart, name, language)
+        return replace(_monthly(found.label, whole, figure, shown, language, share), definition=found)
+
     if whole:
         yield Group(
             text("Sales"),
             ("territory_sales",),
             (
-                monthly(text("Revenue"), lambda one: one.sales, money),
-                monthly(text("Orders"), lambda one: one.orders, number),
-                monthly(text("Order value"), lambda one: _ratio(one.sales, one.orders), money),
+                column("territory_sales", "revenue", lambda one: one.sales, money),
+                column("territory_sales", "orders", lambda one: one.orders, number),
+                column("daily_sales", "average_order_value", lambda one: _ratio(one.sales, one.orders), money),
             ),
-        )
-        margin = _monthly(
-            text("Margin"), whole, lambda one: _ratio(one.profit, one.revenue), language.percent, language, share=True
         )
         yield Group(
             text("Finance"),
             ("monthly_profit",),
-            (monthly(text("Gross profit"), lambda one: one.profit, money), margin),
+            (
+                column("monthly_profit", "profit", lambda one: one.profit, money),
+                column(
+                    "monthly_profit",
+                    "margin",
+                    lambda one: _ratio(one.profit, one.revenue),
+                    language.percent,
+                    share=True,
+                ),
+            ),
         )
         buyers = monthly(text("Customers who ordered"), lambda one: one.customers, number)
         yield Group(
@@ -282,7 +295,7 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
             text("Products"),
             ("product_performance",),
             (
-                monthly(text("Units sold"), lambda one: one.units, number),
+                column("product_performance", "units", lambda one: one.units, number),
                 monthly(text("Products sold"), lambda one: one.products, number),
                 monthly(text("Products in class A"), lambda one: one.class_a, number),
             ),
@@ -344,12 +357,17 @@ def _difference(now: Decimal | None, then: Decimal | None) -> Decimal | None:
 def _customers(data: Data, language: Language) -> Iterator[Kpi]:
     text = language.text
     row = data.execute("select sum(clv_52w) from marts.customer_value").fetchone()
-    yield Kpi(text("Expected margin, 52 weeks"), language.short_money(row[0] if row else None))
+    expected = definition("customer_value", "clv_52w", language)
+    yield Kpi(expected.label, language.short_money(row[0] if row else None), definition=expected)
     churn = data.execute(
         "select count(*) filter (where status = 'churned' and counts_in_churn_rate),"
         " count(*) filter (where counts_in_churn_rate) from marts.customer_churn"
     ).fetchone()
-    yield Kpi(text("Lost customers"), language.percent(_ratio(Decimal(churn[0]), churn[1]) if churn else None))
+    yield Kpi(
+        text("Lost customers"),
+        language.percent(_ratio(Decimal(churn[0]), churn[1]) if churn else None),
+        definition=definition("customer_churn", "status", language),
+    )
 
 
 def _stock(data: Data, language: Language) -> Iterator[Kpi]:
@@ -359,9 +377,11 @@ def _stock(data: Data, language: Language) -> Iterator[Kpi]:
     )
     names = {"out": text("Out of stock"), "reorder": text("To reorder"), "low": text("Below safety stock")}
     if counts:
+        column = definition("inventory_status", "state", language)
         for state, name in names.items():
             count = counts.get(state, 0)
-            yield Kpi(name, language.number(count), trend="worse" if count and state != "low" else "")
+            trend: Direction = "worse" if count and state != "low" else ""
+            yield Kpi(name, language.number(count), trend=trend, definition=column)
 
 
 def _territories(data: Data, month: date) -> Iterator[tuple[str, Decimal]]:

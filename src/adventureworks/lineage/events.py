@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, SourceTable, entry
 from adventureworks.columns import columns_of, key_of
+from adventureworks.dictionary import definitions, grain
 from adventureworks.incidents.privacy import plain_line
 from adventureworks.lineage import datasets, origins
 from adventureworks.settings import Settings
+from adventureworks.texts import language
 from adventureworks.warehouse import publication
 
 if TYPE_CHECKING:
@@ -137,7 +139,7 @@ class Reporter:
             f"{dag}.{asset.asset}",
             {
                 "jobType": job_type_job.JobTypeJobFacet("BATCH", "ADVENTUREWORKS", "MODEL"),
-                "documentation": documentation_job.DocumentationJobFacet(_first_line(asset)),
+                "documentation": documentation_job.DocumentationJobFacet(grain(asset, language("en"))),
             },
         )
         event = RunEvent(
@@ -183,7 +185,7 @@ class Reporter:
 
         facets: dict[str, Any] = {
             "schema": _schema(asset, self._names.column),
-            "documentation": documentation_dataset.DocumentationDatasetFacet(_first_line(asset)),
+            "documentation": documentation_dataset.DocumentationDatasetFacet(grain(asset, language("en"))),
             "columnLineage": self._column_lineage(asset),
         }
         if outcome.version is not None:
@@ -284,13 +286,13 @@ def _of_table(names: datasets.Names, table: SourceTable) -> dict[str, list[colum
 def _schema(asset: SourceTable | Mart, rename: Callable[[str], str] = str) -> schema_dataset.SchemaDatasetFacet:
     from openlineage.client.facet_v2 import schema_dataset as facet
 
-    columns = enumerate(columns_of(asset), start=1)
+    meanings = {name: found.meaning for name, found in definitions(asset, language("en")).items()}
     return facet.SchemaDatasetFacet(
         [
             facet.SchemaDatasetFacetFields(
-                rename(column.name), str(column.dtype), column.description or None, ordinal_position=position
+                rename(column.name), str(column.dtype), meanings.get(column.name), ordinal_position=position
             )
-            for position, column in columns
+            for position, column in enumerate(columns_of(asset), start=1)
         ]
     )
 
@@ -320,7 +322,3 @@ def _set_producer(event: RunEvent) -> None:
         for name, facet in (facets or {}).items():
             if name != "parent":
                 facet._producer = PRODUCER
-
-
-def _first_line(asset: SourceTable | Mart) -> str:
-    return (asset.contract.__doc__ or asset.asset).strip().split("\n")[0]

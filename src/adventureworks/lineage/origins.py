@@ -40,7 +40,6 @@ class ColumnLineage:
     """One column of a mart: the columns that its model reads for it, and their origins in the source."""
 
     name: str
-    description: str
     made_of: tuple[Origin, ...]
     from_source: tuple[Origin, ...]
     counted: frozenset[Origin]
@@ -55,7 +54,6 @@ def columns(name: str) -> tuple[ColumnLineage, ...]:
     return tuple(
         ColumnLineage(
             column.name,
-            column.description or "",
             made_of := direct.get(column.name, ()),
             tuple(sorted({source for origin in made_of for source in _in_source(origin)})),
             frozenset(made_of) - frozenset(read.get(column.name, made_of)),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from adventureworks.dictionary import label
 from adventureworks.messaging.notices import Digest, Listing
 from adventureworks.texts import Language
 
@@ -52,12 +53,12 @@ def subject(listings: Sequence[Listing], language: Language) -> str:
 def _listing(listing: Listing, language: Language) -> Listing:
     text = language.text
     names = {
-        "product": text("Product"),
-        "state": text("State"),
-        "on_hand": text("On hand"),
-        "reorder_point": text("Reorder point"),
-        "days_of_supply": text("Days of supply"),
-        "suggested_order": text("Suggested order"),
+        "product": label("product", language),
+        "state": label("state", language),
+        "on_hand": label("on_hand", language),
+        "reorder_point": label("reorder_point", language),
+        "days_of_supply": label("days_of_supply", language),
+        "suggested_order": label("suggested_order", language),
     }
     return Listing(
         heading=text("Worse than before") if listing.heading == WORSE else text("Back to normal"),

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
+from adventureworks import dictionary
+from adventureworks.catalog import MARTS
 from adventureworks.reports.month import Month
 from adventureworks.texts import Language
 
+_COLUMNS = ("revenue", "discount_amount", "cogs", "profit", "margin", "fallback_cost_revenue", "is_partial")
+
 
 def definitions(language: Language) -> list[tuple[str, str]]:
-    """Return each figure's name and meaning."""
+    """Return the name and meaning of each figure: those of the mart's columns, then those of the report itself."""
+    columns = dictionary.definitions(MARTS["monthly_profit"], language)
+    return [*((columns[name].label, columns[name].meaning) for name in _COLUMNS), *report_terms(language)]
+
+
+def report_terms(language: Language) -> list[tuple[str, str]]:
+    """Return the name and meaning of the figures that are not columns of a mart."""
     text = language.text
     return [
-        (text("Revenue"), text("Sales after discounts, excluding tax and freight, in US dollars.")),
-        (text("Discount"), text("Total of the discounts on order lines.")),
-        (
-            text("Cost of goods sold"),
-            text("Quantity sold multiplied by the standard cost in effect on the order date."),
-        ),
-        (
-            text("Gross profit"),
-            text("Revenue minus cost of goods sold. The source has no operating expenses, so none are deducted."),
-        ),
-        (text("Margin"), text("Gross profit divided by revenue.")),
-        (
-            text("Estimated"),
-            text("Revenue costed at the product's current cost, because no cost was in effect on the order date."),
-        ),
         (
             text("Change from the month before"),
             text("Revenue compared with the month before. Empty if there is none, or if either month is partial."),
@@ -36,10 +31,6 @@ def definitions(language: Language) -> list[tuple[str, str]]:
         (
             text("Year to date"),
             text("From 1 July, the start of the fiscal year, to the end of the month."),
-        ),
-        (
-            text("Partial month"),
-            text("A month whose orders are not complete yet. It is excluded from comparisons."),
         ),
         (
             text("Excluded"),

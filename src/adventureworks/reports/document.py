@@ -13,6 +13,7 @@ from adventureworks.charts.glyphs import displayable
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.rendering import svg
 from adventureworks.charts.theme import FONTS
+from adventureworks.dictionary import label
 from adventureworks.reports.definitions import definitions, notes
 from adventureworks.reports.month import Line, Month
 from adventureworks.texts import Language
@@ -60,9 +61,9 @@ def _data(found: Month, language: Language) -> dict[str, Any]:
         "history": _history(found, language),
         "columns": [
             text("Name"),
-            text("Revenue"),
-            text("Gross profit"),
-            text("Margin"),
+            label("revenue", language),
+            label("profit", language),
+            label("margin", language),
             text("Month before"),
             text("Year before"),
             text("Year to date"),
@@ -97,14 +98,18 @@ def _cover(found: Month, language: Language) -> list[dict[str, str]]:
     yearly = text("{change} from the year before", change=language.change(total.yearly_growth))
     profit_before = total.year_before.profit if total.year_before else None
     return [
-        {"name": text("Revenue"), "value": language.short_money(total.now.revenue), "note": f"{change}\n{yearly}"},
         {
-            "name": text("Gross profit"),
+            "name": label("revenue", language),
+            "value": language.short_money(total.now.revenue),
+            "note": f"{change}\n{yearly}",
+        },
+        {
+            "name": label("profit", language),
             "value": language.short_money(total.now.profit),
             "note": text("{amount} a year earlier", amount=language.short_money(profit_before)),
         },
         {
-            "name": text("Margin"),
+            "name": label("margin", language),
             "value": language.percent(total.now.margin),
             "note": text(
                 "{share} a year earlier",

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 from decimal import Decimal
+from functools import partial
 from io import BytesIO
 from typing import Any
 
 import xlsxwriter
 
+from adventureworks.dictionary import label
 from adventureworks.reports.definitions import definitions, notes
 from adventureworks.reports.month import Line, Month
 from adventureworks.texts import Language
@@ -70,6 +72,7 @@ class _Writer:
         self._found = found
         self._language = language
         self._text = language.text
+        self._label = partial(label, language=language)
         money = MONEY[language.code]
         base = {"font_name": FONT, "font_size": 10, "valign": "top"}
         self._styles = {
@@ -91,11 +94,11 @@ class _Writer:
 
     def write(self) -> None:
         """Write all sheets."""
-        found, text = self._found, self._text
+        found, text, label = self._found, self._text, self._label
         self._summary()
-        self._lines(text("Regions"), found.regions, text("Territory"), text("Group"), chart=True)
-        self._lines(text("Categories"), found.categories, text("Category"), "", chart=True)
-        self._lines(text("Products"), found.products, text("Product"), text("Category"))
+        self._lines(text("Regions"), found.regions, label("territory"), label("region_group"), chart=True)
+        self._lines(text("Categories"), found.categories, label("category"), "", chart=True)
+        self._lines(text("Products"), found.products, label("product"), label("category"))
         self._sales()
         self._texts(text("Definitions"), (text("Figure"), text("Meaning")), definitions(self._language))
         versions = [(asset, version) for asset, version in found.sources]
@@ -115,7 +118,7 @@ class _Writer:
         return self._text("Profit in {month}", month=self._language.month(self._found.month))
 
     def _summary(self) -> None:
-        found, text, styles = self._found, self._text, self._styles
+        found, text, label, styles = self._found, self._text, self._label, self._styles
         sheet = self._sheet(text("Summary"))
         sheet.set_column(0, 0, 34)
         sheet.set_column(1, 4, 20)
@@ -141,12 +144,12 @@ class _Writer:
         total = found.total
         periods = (total.now, total.before, total.year_before, total.to_date)
         measures: list[tuple[str, str, Callable[[Any], Cell]]] = [
-            (text("Revenue"), "money", lambda a: a.revenue),
-            (text("Discount"), "money", lambda a: a.discount),
-            (text("Cost of goods sold"), "money", lambda a: a.cogs),
-            (text("Gross profit"), "money", lambda a: a.profit),
-            (text("Margin"), "share", lambda a: a.margin),
-            (text("Estimated"), "money", lambda a: a.estimated),
+            (label("revenue"), "money", lambda a: a.revenue),
+            (label("discount_amount"), "money", lambda a: a.discount),
+            (label("cogs"), "money", lambda a: a.cogs),
+            (label("profit"), "money", lambda a: a.profit),
+            (label("margin"), "share", lambda a: a.margin),
+            (label("fallback_cost_revenue"), "money", lambda a: a.estimated),
         ]
         for row, (name, style, value) in enumerate(measures, start=4):
             sheet.write_string(row, 0, name, styles["text"])
@@ -162,8 +165,8 @@ class _Writer:
         sheet.freeze_panes(4, 1)
 
     def _history(self, sheet: Any, top: int) -> None:
-        text = self._text
-        headings = [text("Month"), text("Revenue"), text("Gross profit"), text("Margin"), text("Partial month")]
+        text, label = self._text, self._label
+        headings = [label("month"), label("revenue"), label("profit"), label("margin"), label("is_partial")]
         columns = [
             _Column(heading, style)
             for heading, style in zip(headings, ("text", "money", "money", "share", "text"), strict=True)
@@ -207,25 +210,25 @@ class _Writer:
         )
 
     def _lines(self, title: str, lines: Sequence[Line], name: str, group: str, chart: bool = False) -> None:
-        text = self._text
+        text, label = self._text, self._label
         sheet = self._sheet(title)
         columns = [
             _Column(name, width=34),
             *([_Column(group, width=18)] if group else []),
-            _Column(text("Revenue"), "money", 18),
-            _Column(text("Discount"), "money", 16),
-            _Column(text("Cost of goods sold"), "money", 18),
-            _Column(text("Gross profit"), "money", 18),
-            _Column(text("Margin"), "share", 12),
-            _Column(text("Estimated"), "money", 16),
+            _Column(label("revenue"), "money", 18),
+            _Column(label("discount_amount"), "money", 16),
+            _Column(label("cogs"), "money", 18),
+            _Column(label("profit"), "money", 18),
+            _Column(label("margin"), "share", 12),
+            _Column(label("fallback_cost_revenue"), "money", 16),
             _Column(text("Change from the month before"), "share", 16),
             _Column(text("Change from the year before"), "share", 16),
             _Column(text("Year to date"), "money", 20),
         ]
 
-        def cells(line: Line, label: str) -> tuple[Cell, ...]:
+        def cells(line: Line, shown: str) -> tuple[Cell, ...]:
             return (
-                label,
+                shown,
                 *([line.group] if group else []),
                 line.now.revenue,
                 line.now.discount,
@@ -240,7 +243,7 @@ class _Writer:
 
         rows = [cells(line, line.name) for line in lines]
         self._table(sheet, 0, columns, rows, name=title, total=cells(self._found.total, text("Total")))
-        margin = [column.heading for column in columns].index(text("Margin"))
+        margin = [column.heading for column in columns].index(label("margin"))
         for place in (margin + 2, margin + 3):
             sheet.conditional_format(
                 1, place, len(rows), place, {"type": "cell", "criteria": "<", "value": 0, "format": self._styles["bad"]}
@@ -253,7 +256,7 @@ class _Writer:
             bar_chart = self._book.add_chart({"type": "bar"})
             bar_chart.add_series(
                 {
-                    "name": text("Gross profit"),
+                    "name": label("profit"),
                     "categories": [sheet.get_name(), 1, 0, len(rows), 0],
                     "values": [sheet.get_name(), 1, margin - 1, len(rows), margin - 1],
                     "fill": {"color": MAIN},
@@ -261,25 +264,25 @@ class _Writer:
                 }
             )
             bar_chart.set_y_axis({"reverse": True})
-            self._finish(bar_chart, text("Gross profit"), sideways=True)
+            self._finish(bar_chart, label("profit"), sideways=True)
             sheet.insert_chart(
-                len(rows) + 3, 0, bar_chart, {"x_scale": 1.6, "y_scale": 1.2, "description": text("Gross profit")}
+                len(rows) + 3, 0, bar_chart, {"x_scale": 1.6, "y_scale": 1.2, "description": label("profit")}
             )
 
     def _sales(self) -> None:
-        text = self._text
+        text, label = self._text, self._label
         sheet = self._sheet(text("Detail"))
         columns = [
-            _Column(text("Territory"), width=18),
-            _Column(text("Category"), width=16),
-            _Column(text("Product number"), "whole", 12),
-            _Column(text("Product"), width=34),
-            _Column(text("Revenue"), "money", 18),
-            _Column(text("Discount"), "money", 16),
-            _Column(text("Cost of goods sold"), "money", 18),
-            _Column(text("Gross profit"), "money", 18),
-            _Column(text("Margin"), "share", 12),
-            _Column(text("Estimated"), "money", 16),
+            _Column(label("territory"), width=18),
+            _Column(label("category"), width=16),
+            _Column(label("product_id"), "whole", 12),
+            _Column(label("product"), width=34),
+            _Column(label("revenue"), "money", 18),
+            _Column(label("discount_amount"), "money", 16),
+            _Column(label("cogs"), "money", 18),
+            _Column(label("profit"), "money", 18),
+            _Column(label("margin"), "share", 12),
+            _Column(label("fallback_cost_revenue"), "money", 16),
         ]
         rows: list[tuple[Cell, ...]] = [
             (

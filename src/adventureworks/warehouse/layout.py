@@ -12,10 +12,11 @@ from importlib import resources
 from pathlib import Path
 
 import contracts
-from adventureworks import catalog
+from adventureworks import catalog, dictionary
 from adventureworks.catalog import Mart, SourceTable
 from adventureworks.columns import columns_of, key_of
 from adventureworks.postgres_sql import quoted
+from adventureworks.texts import language
 from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.migrations import migrate
 from adventureworks.warehouse.postgres import WarehouseConnection, column_type
@@ -108,7 +109,9 @@ def _digest(target: str) -> str:
     folder = Path(contracts.__file__).parent
     here, registry = Path(str(resources.files(__package__))), Path(catalog.__file__).parent
     digest = hashlib.sha256(target.encode())
-    for path in sorted([*folder.rglob("*.py"), *here.rglob("*.sql"), *here.rglob("*.py"), *registry.glob("*.py")]):
+    comments = Path(dictionary.__file__)
+    defining = [*folder.rglob("*.py"), *here.rglob("*.sql"), *here.rglob("*.py"), *registry.glob("*.py"), comments]
+    for path in sorted(defining):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -146,8 +149,9 @@ def _make_table(data: Data, entry: SourceTable | Mart, present: Mapping[str, Col
     for column in columns:
         if column.name not in present.get(entry.asset, [one.name for one in columns]):
             data.execute(f"alter table {name} add column {quoted(column.name)} {column_type(column.dtype)}")
-    comment = (entry.contract.__doc__ or "").strip().split("\n")[0]
-    data.describe(schema, entry.asset, comment, {c.name: c.description for c in columns if c.description})
+    english = language("en")
+    meanings = {name: found.meaning for name, found in dictionary.definitions(entry, english).items()}
+    data.describe(schema, entry.asset, dictionary.grain(entry, english), meanings)
 
 
 def _text(file: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from adventureworks.charts.monthly import bars
+from adventureworks.dictionary import definition, label
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
 from adventureworks.warehouse.session import Session
@@ -53,14 +54,15 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             )
         )
     names: dict[str, str] = _segment_names(language)
+    expected = definition("customer_value", "clv_52w", language)
     return Bulletin(
         title=text("Customers as of {day}", day=language.day(as_of[0] if as_of else None)),
-        about=text("Discounted margin expected from customers over the next 52 weeks."),
+        about=expected.line,
         figures=tuple(figures),
         listings=(
             Listing(
                 text("Segments"),
-                (text("Segment"), text("Customers"), text("Revenue so far"), text("Expected in 52 weeks")),
+                (label("segment", language), label("customers", language), label("monetary", language), expected.label),
                 tuple(
                     (
                         names.get(segment) or str(segment),
@@ -73,7 +75,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             ),
             Listing(
                 text("Most valuable customers at risk"),
-                (text("Customer"), text("Channel"), text("Expected in 52 weeks"), text("Days since last order")),
+                (text("Customer"), label("channel", language), expected.label, label("days_silent", language)),
                 tuple(
                     (str(customer), channels[channel], language.money(value), language.number(silent))
                     for customer, channel, value, silent in session.data.execute(_AT_RISK, (MAX_CUSTOMERS,)).fetchall()

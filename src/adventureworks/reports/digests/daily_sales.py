@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from adventureworks.charts.mails import daily_revenue
+from adventureworks.dictionary import definition, label
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
 from adventureworks.warehouse.session import Session
@@ -59,24 +60,22 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         )
     )
     total = sum((revenue for when, _, _, revenue in days if when == day), Decimal(0))
-    notes = []
+    notes = [definition("daily_sales", "revenue", language).line]
     if withheld and withheld[0]:
         notes.append(text("Orders withheld by the quality checks: {count}.", count=language.number(withheld[0])))
     return Bulletin(
         title=text("Sales on {day}", day=language.day(day)),
-        about=text(
-            "Total revenue of {amount}, after discounts, excluding tax and freight.", amount=language.money(total)
-        ),
+        about=text("Total revenue of {amount}.", amount=language.money(total)),
         figures=tuple(figures),
         listings=(
             Listing(
                 text("Territories"),
-                (text("Territory"), text("Orders"), text("Revenue")),
+                (label("territory", language), label("orders", language), label("revenue", language)),
                 tuple(_rows(session.data.execute(_TERRITORIES, values).fetchall(), language)),
             ),
             Listing(
                 text("Best-selling products"),
-                (text("Product"), text("Units"), text("Revenue")),
+                (label("product", language), label("units", language), label("revenue", language)),
                 tuple(_rows(session.data.execute(_PRODUCTS, values).fetchall(), language)),
             ),
         ),

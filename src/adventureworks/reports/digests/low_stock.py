@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adventureworks.dictionary import definition, label
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
 from adventureworks.warehouse.session import Session
@@ -34,13 +35,13 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             Listing(
                 text("Most urgent first"),
                 (
-                    text("Product"),
-                    text("State"),
-                    text("On hand"),
-                    text("Reorder point"),
-                    text("Days of supply"),
-                    text("On order"),
-                    text("Suggested order"),
+                    label("product", language),
+                    label("state", language),
+                    label("on_hand", language),
+                    label("reorder_point", language),
+                    label("days_of_supply", language),
+                    label("on_order", language),
+                    label("suggested_order", language),
                 ),
                 tuple(
                     (
@@ -58,7 +59,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                 max_rows=MAX_ROWS,
             ),
         ),
-        notes=(text("Days of supply: stock on hand divided by average daily sales and usage over the last 90 days."),),
+        notes=(definition("inventory_status", "days_of_supply", language).line,),
         command="adventureworks sql \"select * from marts.inventory_status where state in ('out', 'reorder', 'low')\"",
         page="dashboard/overview",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from adventureworks.dictionary import label
 from adventureworks.messaging import Attachment, RenderedMessage
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing, render
 from adventureworks.reports.delivery import KINDS, Change, Delivery
@@ -85,7 +86,7 @@ def summary(
                 *(_moved(totals.get(measure), language) for measure in ("revenue", "profit")),
             )
         )
-    columns = (text("Month"), text("Revenue"), text("Gross profit"))
+    columns = (label("month", language), label("revenue", language), label("profit", language))
     restated = [delivery.month for delivery in deliveries if delivery.status != "withdrawn"]
     bulletin = Bulletin(
         title=text("{count} months were restated", count=language.number(len(deliveries))),
@@ -114,12 +115,12 @@ def _bulletin(delivery: Delivery, found: Month, language: Language, notes: Seque
         about=about,
         figures=(
             Figure(
-                text("Revenue"),
+                label("revenue", language),
                 language.short_money(total.now.revenue),
                 text("{change} from the year before", change=language.change(total.yearly_growth)),
             ),
             Figure(
-                text("Gross profit"),
+                label("profit", language),
                 language.short_money(total.now.profit),
                 text("Margin {share}", share=language.percent(total.now.margin)),
             ),
@@ -185,7 +186,12 @@ def _regions(found: Month, language: Language) -> Listing:
     text = language.text
     return Listing(
         text("By region"),
-        (text("Territory"), text("Revenue"), text("Gross profit"), text("Change from the year before")),
+        (
+            label("territory", language),
+            label("revenue", language),
+            label("profit", language),
+            text("Change from the year before"),
+        ),
         tuple(
             (
                 line.name,
@@ -199,7 +205,7 @@ def _regions(found: Month, language: Language) -> Listing:
 
 
 def _measure(change: Change, language: Language) -> str:
-    return language.text("Revenue") if change.measure == "revenue" else language.text("Gross profit")
+    return label("revenue", language) if change.measure == "revenue" else label("profit", language)
 
 
 def _moved(change: Change | None, language: Language) -> str:

@@ -1,0 +1,132 @@
+"""The data dictionary: what each column of a mart means, in every language.
+
+The contracts hold the description (English) and the unit of a column, `texts/fr/columns.po` the French. Comments in the
+warehouse, lineage events, the guide, reports, digests and the dashboard take the meaning of a column from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from adventureworks.catalog import MARTS, Mart, SourceTable
+from adventureworks.columns import Column, columns_of
+from adventureworks.texts import Language
+
+_LABELS: Mapping[str, str] = {
+    "abc_class": "Class",
+    "as_of": "Business date",
+    "average_order_value": "Order value",
+    "clv_52w": "Expected margin, 52 weeks",
+    "cogs": "Cost of goods sold",
+    "cohort_month": "Cohort",
+    "coverage_80": "Within 80 %",
+    "days_silent": "Days since last order",
+    "discount_amount": "Discount",
+    "expected_orders_52w": "Expected orders, 52 weeks",
+    "expired_at_order": "Expired cards",
+    "f_score": "Frequency score",
+    "fallback_cost_revenue": "Estimated",
+    "holdout_customers": "Customers compared",
+    "holdout_rank_cell": "Rank correlation, average",
+    "holdout_rank_model": "Rank correlation, model",
+    "holdout_rmse_cell": "Error of the average",
+    "holdout_rmse_model": "Error of the model",
+    "incremental_units_lower_95": "Incremental units, lower bound",
+    "incremental_units_upper_95": "Incremental units, upper bound",
+    "is_made": "Made in house",
+    "is_partial": "Partial month",
+    "last_gap_days": "Last gap",
+    "lead_time_days": "Lead time",
+    "lower_80": "80 % interval, lower bound",
+    "lower_95": "95 % interval, lower bound",
+    "m_score": "Revenue score",
+    "mase": "Scaled error",
+    "method_reason": "Reason for the method",
+    "monetary": "Revenue so far",
+    "origins": "Months tested",
+    "own_part_path": "Path to itself",
+    "probability_alive": "Probability of being a customer",
+    "profit": "Gross profit",
+    "published_months": "Published forecasts scored",
+    "published_wape": "Error of published forecasts",
+    "r_score": "Recency score",
+    "recency_days": "Recency",
+    "region_group": "Group",
+    "revenue_local": "Revenue, local currency",
+    "revenue_usd": "Revenue, USD",
+    "risk_days": "Risk threshold",
+    "roi": "Return",
+    "routing_cost": "Routing cost per piece",
+    "routing_cost_actual": "Actual cost",
+    "routing_cost_planned": "Planned cost",
+    "run_id": "Run",
+    "safety_stock_level": "Safety stock",
+    "sales_order_detail_id": "Line number",
+    "sales_order_id": "Order number",
+    "table_name": "Table",
+    "threshold_days": "Churn threshold",
+    "units": "Units sold",
+    "unrouted_orders": "Orders without a routing",
+    "upper_80": "80 % interval, upper bound",
+    "upper_95": "95 % interval, upper bound",
+    "velocity_90d": "Velocity",
+    "volatility_30d": "Volatility, 30 days",
+    "wape": "Error",
+}
+"""Labels of columns whose name is not plain English. Columns with the same name have the same label."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a column of a table or mart means, in one language."""
+
+    asset: str
+    name: str
+    label: str
+    """A short name for headings."""
+    text: str
+    unit: str
+    """Empty if the column is not a quantity."""
+    meaning: str
+    """The text with the unit, such as `Rate at the end of the day (local currency per USD)`."""
+
+    @property
+    def line(self) -> str:
+        """The label with the meaning, for the notes of a page or message."""
+        return f"{self.label} – {self.meaning}."
+
+
+def definitions(entry: SourceTable | Mart, language: Language) -> dict[str, Definition]:
+    """Return the definitions of the described columns by name: all of a mart's, and some of a source table's.
+
+    Those of source tables are only in English.
+    """
+    return {
+        column.name: _definition(entry.asset, column, language) for column in columns_of(entry) if column.description
+    }
+
+
+def definition(mart: str, column: str, language: Language) -> Definition:
+    """Return the definition of a mart's column. Raises `KeyError` if there is no such column."""
+    return definitions(MARTS[mart], language)[column]
+
+
+def _definition(asset: str, column: Column, language: Language) -> Definition:
+    text, unit = language.text(column.description), language.text(column.unit)
+    # The text of a count says what is counted.
+    meaning = text if column.unit in ("", "count") else f"{text} ({unit})"
+    return Definition(asset, column.name, label(column.name, language), text, unit, meaning)
+
+
+def label(column: str, language: Language) -> str:
+    """Return the short name of a mart's column."""
+    words = column.removeprefix("is_").replace("_", " ")
+    if words.endswith(" id"):
+        words = f"{words.removesuffix(' id')} number"
+    return language.text(_LABELS.get(column, words.capitalize()))
+
+
+def grain(entry: SourceTable | Mart, language: Language) -> str:
+    """Return what one row of a table or mart is. That of a source table is only in English."""
+    return language.text((entry.contract.__doc__ or "").strip().split("\n")[0])
