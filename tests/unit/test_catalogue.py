@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from adventureworks import catalog
@@ -47,7 +48,12 @@ def test_a_mart_is_described_has_an_analysis_and_declares_its_inputs(mart: Mart)
     assert mart.dag in ANALYSES
     assert set(mart.inputs) <= SOURCE_TABLES.keys() | MARTS.keys()
     assert {*mart.by_month} <= set(mart.inputs)
-    assert {column for column in (mart.dated, mart.history) if column} <= {column.name for column in columns_of(mart)}
+    types = {column.name: column.dtype for column in columns_of(mart)}
+    assert mart.dated in types
+    if mart.history and mart.history.keeps == "months":
+        assert types[mart.history.column] == pl.Date
+    elif mart.history:
+        assert {mart.history.column, mart.history.keeps.number} <= types.keys()
     queries = models.queries_of(mart)
     assert [name for name, text in queries.items() if not text.startswith("-- Grain: ")] == []
     read = {name for text in queries.values() for name in re.findall(r"\b(?:raw|marts)\.(\w+)", text)}

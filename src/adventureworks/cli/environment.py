@@ -5,6 +5,7 @@ Airflow is not needed: the steps that its tasks call are called here, one after 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -187,6 +188,7 @@ def _ingest(here: Settings) -> list[str]:
         console().print(f"Loading {', '.join(group[:3])}{' …' if len(group) > 3 else ''}", markup=False)
 
     ingest(here, run, before_load=show)
+    _send_lineage(here, run)
     with open_warehouse(here).connect("environment") as connection:
         blocked = connection.execute(
             "select asset, blocked_rule, blocked_cause from ops.change where run_id = %s and status = 'blocked'", (run,)
@@ -196,13 +198,28 @@ def _ingest(here: Settings) -> list[str]:
 
 def _analyse(here: Settings) -> list[str]:
     """Compute every mart that is due; return why marts were refused."""
-    refused = []
-    for dag, outcome in analyse_until_settled(here, _run_id):
+    refused, runs = [], dict[str, str]()
+
+    def start(dag: str) -> str:
+        runs[dag] = _run_id(dag)
+        return runs[dag]
+
+    for dag, outcome in analyse_until_settled(here, start):
         if isinstance(outcome, MartRefused):
             refused.append(str(outcome))
         else:
             console().print(f"Computed {dag}", markup=False)
+        _send_lineage(here, runs[dag], str(outcome) if isinstance(outcome, MartRefused) else "")
     return refused
+
+
+def _send_lineage(here: Settings, run_id: str, refusal: str = "") -> None:
+    """Report a run to the lineage transport that the environment variables configure, if there is one."""
+    if any(name.startswith(("OPENLINEAGE", "AIRFLOW__OPENLINEAGE")) for name in os.environ):
+        # Imports Airflow.
+        from adventureworks.orchestration import lineage
+
+        lineage.run_ended(here, run_id, refusal)
 
 
 def _run_id(dag: str) -> str:

@@ -52,7 +52,10 @@ def rendered(mart: Mart, name: str, candidates: Collection[str] = ()) -> str:
 
     The marts in `candidates` are read from `staging`.
     """
-    parsed = _parsed(mart, name)
+    try:
+        parsed = sqlglot.parse_one(queries_of(mart)[name], dialect=DIALECT)
+    except sqlglot.errors.ParseError as error:
+        raise PlatformError(f"The model of {mart.name} is not a valid SELECT: {error}", "Fix its .sql file.") from error
     for reference in parsed.find_all(exp.Table):
         if reference.db == "marts" and reference.name in candidates:
             reference.set("db", exp.to_identifier("staging"))
@@ -60,18 +63,6 @@ def rendered(mart: Mart, name: str, candidates: Collection[str] = ()) -> str:
         # psycopg and Snowflake's connector both bind %(name)s.
         placeholder.replace(exp.Var(this=f"%({placeholder.name})s"))
     return parsed.sql(dialect=TARGET_DIALECT, identify=True, comments=False)
-
-
-def tables_of(mart: Mart, name: str) -> set[tuple[str, str]]:
-    """Return the schema and name of the tables and views that one of the model's SELECTs reads."""
-    return {(table.db, table.name) for table in _parsed(mart, name).find_all(exp.Table) if table.db}
-
-
-def _parsed(mart: Mart, name: str) -> exp.Expr:
-    try:
-        return sqlglot.parse_one(queries_of(mart)[name], dialect=DIALECT)
-    except sqlglot.errors.ParseError as error:
-        raise PlatformError(f"The model of {mart.name} is not a valid SELECT: {error}", "Fix its .sql file.") from error
 
 
 def compute(mart: Mart, read: Read, as_of: date) -> pl.DataFrame:

@@ -46,10 +46,8 @@ def prepare(connection: WarehouseConnection) -> None:
         _make_table(connection, "marts", mart, present["marts"])
         _make_view(connection, "staging", mart, published_rows(mart))
     connection.execute(_text("sales_month.sql"))
-    connection.execute(
-        "insert into ops.layout (digest) values (%s) on conflict (digest) do update set applied_at = clock_timestamp()",
-        (digest,),
-    )
+    connection.execute("delete from ops.layout")
+    connection.execute("insert into ops.layout (digest) values (%s)", (digest,))
 
 
 def set_revision(connection: WarehouseConnection, revision: str = "") -> str:
@@ -93,9 +91,7 @@ def _is_applied(connection: Connection, digest: str) -> bool:
     exists = connection.execute("select to_regclass('ops.layout') is not null").fetchone()
     if exists is None or not exists[0]:
         return False
-    # Only the last one counts, so that going back to an older version of the platform restores that version's views.
-    last = connection.execute("select digest from ops.layout order by applied_at desc limit 1").fetchone()
-    return last is not None and last[0] == digest
+    return connection.execute("select digest from ops.layout").fetchall() == [(digest,)]
 
 
 def _make_views_of_source_table(connection: Connection, entry: SourceTable) -> None:

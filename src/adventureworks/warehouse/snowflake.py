@@ -58,7 +58,10 @@ class SnowflakeWarehouse:
 
     @contextmanager
     def signed_in(self, schema: str, purpose: str) -> Iterator[SnowflakeConnection]:
-        """Open a plain Snowflake connection in one of the platform's schemas, for libraries that need one."""
+        """Open a plain Snowflake connection in one of the platform's schemas, for libraries that need one.
+
+        The number of statements sent over it is recorded.
+        """
         with _lost_is_unavailable():
             connection = sign_in(self._settings, purpose)
             try:
@@ -66,6 +69,7 @@ class SnowflakeWarehouse:
                 yield connection
             finally:
                 connection.close()
+                self._record_use(purpose, connection.sequence_counter)
 
     def rewritten(self, query: str) -> str:
         """Return a SELECT without parameters in Snowflake's dialect."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
+from adventureworks.messaging.steps import Step
 from adventureworks.texts import Language
 from adventureworks.warehouse.postgres import Connection
 
 MAX_ROWS = 80
 """Mail clients truncate mails above about 100 kB."""
 
+_COMMAND = "adventureworks sql \"select * from marts.inventory_status where state in ('out', 'reorder', 'low')\""
 _STATES = "select state, count(*) from marts.inventory_status group by state"
 _LOW = """
     select product, product_id, state, on_hand, reorder_point, days_of_supply, on_order, suggested_order
@@ -59,6 +61,6 @@ def bulletin(connection: Connection, language: Language) -> Bulletin | None:
             ),
         ),
         notes=(text("Days of supply: stock on hand divided by average daily sales and usage over the last 90 days."),),
-        command="adventureworks sql \"select * from marts.inventory_status where state in ('out', 'reorder', 'low')\"",
+        next_steps=(Step(command=_COMMAND),),
         page="dashboard/overview",
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from adventureworks.messaging import Attachment, RenderedMessage
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing, render
+from adventureworks.messaging.steps import Step
 from adventureworks.reports.delivery import KINDS, Change, Delivery
 from adventureworks.reports.month import Month, first_day
 from adventureworks.texts import Language
@@ -64,7 +65,7 @@ def withdrawal(
         figures=(),
         listings=(_changed(delivery, language),),
         notes=tuple(_refreshed(refreshed, language)),
-        command=STATUS_OF_SALES,
+        next_steps=(Step(command=STATUS_OF_SALES),),
         page=PAGE,
     )
     return render(bulletin, language, ui_url)
@@ -93,7 +94,7 @@ def summary(
         figures=(),
         listings=(Listing(text("What changed"), columns, tuple(rows)),),
         notes=tuple(_refreshed(refreshed, language)),
-        command=_report_command(restated[-1], language) if restated else STATUS_OF_SALES,
+        next_steps=(Step(command=_report_command(restated[-1], language) if restated else STATUS_OF_SALES),),
         page=PAGE,
     )
     return render(bulletin, language, ui_url)
@@ -127,7 +128,7 @@ def _bulletin(delivery: Delivery, found: Month, language: Language, notes: Seque
         ),
         listings=(_changed(delivery, language) if restated else _regions(found, language),),
         notes=tuple(notes),
-        command=_report_command(delivery.month, language),
+        next_steps=(Step(command=_report_command(delivery.month, language)),),
         page=PAGE,
     )
 
