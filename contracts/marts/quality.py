@@ -91,14 +91,15 @@ DIMENSIONS = ["completeness", "uniqueness", "validity", "consistency", "referent
 class DataQuality(MartTable):
     """One rule of a table or mart, with its result in one run.
 
-    All runs are kept; the newest has the greatest run_number. The rules are: the gate's checks and references, with
-    their latest results; rows_keep_the_contract (rows set aside in quarantine); newest_reading_is_published (broken if
-    the table is blocked and has kept its last good version, or has none); defects that the gate does not stop, because
-    the source itself allows them; missing values; persons who are probably duplicated (the same e-mail address,
-    telephone number or address, and names that differ in spelling at most; a shared name alone is not a duplicate, and
-    name_is_the_customers_alone only records groups of namesakes); months with an unusual number of rows
-    (monthly_volume_is_usual: more than 6 robust standard deviations, on the logarithmic scale, from the two months
-    before and after and the same month of other years; the first and last months are left out).
+    The newest 365 runs are kept; the newest has the greatest run_number. The rules are: the gate's checks and
+    references, with their latest results; rows_keep_the_contract (rows set aside in quarantine);
+    newest_reading_is_published (broken if the table is blocked and has kept its last good version, or has none);
+    defects that the gate does not stop, because the source itself allows them; missing values; persons who are probably
+    duplicated (the same e-mail address, telephone number or address, and names that differ in spelling at most; a
+    shared name alone is not a duplicate, and name_is_the_customers_alone only records groups of namesakes); months with
+    an unusual number of rows (monthly_volume_is_usual: more than 6 robust standard deviations, on the logarithmic
+    scale, from the two months before and after and the same month of other years; the first and last months are left
+    out).
 
     A check that does not count rows (volume, freshness) counts as one. Scores are weighted means of pass rates: error
     5, warning 2, info 0, which is only recorded. In the real data all cards had expired when they were used, and every

@@ -1,5 +1,5 @@
--- Makes in Snowflake what the platform needs: database, warehouse, three roles, one login. Run once, with a role that may
--- (SECURITYADMIN and SYSADMIN, or ACCOUNTADMIN); afterwards nothing needs an administrator's role.
+-- Creates what the platform needs in Snowflake: database, virtual warehouse, a limit on its cost, three roles, one login.
+-- Run it once as ACCOUNTADMIN, because only this role may create a resource monitor. Nothing needs it afterwards.
 --
 --   loader       writes the source tables, what is staged, and the rows in quarantine
 --   transformer  all that, and the marts: the role of the platform's own login
@@ -7,7 +7,8 @@
 
 use role sysadmin;
 
-create database if not exists DBT_DB;
+-- No collation: texts are compared by their characters' codes, whatever the account's default is.
+create database if not exists DBT_DB default_ddl_collation = '';
 
 create warehouse if not exists ADVENTUREWORKS
     warehouse_size = xsmall
@@ -15,7 +16,23 @@ create warehouse if not exists ADVENTUREWORKS
     auto_resume = true
     initially_suspended = true
     statement_timeout_in_seconds = 3600
-    comment = 'The AdventureWorks platform. It sleeps a minute after the last change.';
+    comment = 'The AdventureWorks platform. It suspends a minute after the last statement.';
+
+-- The limit: 250 credits a month, about what a source that never stops changing needs. At the limit, running statements
+-- finish and the warehouse suspends; the platform retries until the next month or a higher limit.
+use role accountadmin;
+
+create resource monitor if not exists ADVENTUREWORKS with
+    credit_quota = 250
+    frequency = monthly
+    start_timestamp = immediately
+    triggers
+        on 50 percent do notify
+        on 80 percent do notify
+        on 100 percent do suspend;
+alter warehouse ADVENTUREWORKS set resource_monitor = ADVENTUREWORKS;
+
+use role sysadmin;
 
 create schema if not exists DBT_DB.DBT_SCHEMA with managed access;
 create schema if not exists DBT_DB.MARTS with managed access;
@@ -50,7 +67,8 @@ grant select on future tables in schema DBT_DB.DBT_SCHEMA to role ADVENTUREWORKS
 grant select on future tables in schema DBT_DB.MARTS to role ADVENTUREWORKS_READER;
 grant select on future views in schema DBT_DB.QUARANTINE to role ADVENTUREWORKS_READER;
 
--- The platform's login signs in with a key: put the public one here, and the private one into the Airflow connection.
+-- A user of type SERVICE has no password and cannot use one. It signs in with a key: enter the public one below, and the
+-- private one in the Airflow connection. (OAuth or a programmatic access token also work.)
 create user if not exists ADVENTUREWORKS_PLATFORM
     type = service
     default_role = ADVENTUREWORKS_TRANSFORMER

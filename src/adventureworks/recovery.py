@@ -14,7 +14,7 @@ import psycopg
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.warehouse import publication
 
-HELD = "It waited when the back-up was made, and may have been sent since."
+HELD = "It waited when the backup was made, and may have been sent since."
 
 
 @dataclass(frozen=True)

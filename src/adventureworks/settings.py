@@ -105,6 +105,13 @@ class Settings(BaseSettings):
     watch_seconds: float = Field(
         default=10.0, gt=0, description="Seconds between two checks of the source for changes."
     )
+    quiet_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        description="How many seconds the source must be unchanged before its changes are ingested; while it keeps"
+        " changing, they wait at most three times as long. None: 0 for PostgreSQL, 300 for Snowflake, whose virtual"
+        " warehouse would otherwise never suspend.",
+    )
     as_of: date | None = Field(default=None, description="Business date of the marts; none: that of the newest order.")
     slack_connection: str = Field(default="slack_default", description="Airflow connection of the Slack webhook.")
     smtp_connection: str = Field(default="smtp_default", description="Airflow connection of the mail server.")
@@ -127,6 +134,13 @@ class Settings(BaseSettings):
         default=None, description="URL of Airflow's database; none: Airflow's own setting, or the embedded one."
     )
     ui_url: str = Field(default="", description="Address of the Airflow UI, for links in messages.")
+
+    @property
+    def quiet_time(self) -> float:
+        """`quiet_seconds`, or the default for the warehouse."""
+        if self.quiet_seconds is not None:
+            return self.quiet_seconds
+        return 300.0 if self.warehouse == "snowflake" else 0.0
 
 
 @lru_cache(maxsize=1)

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from adventureworks.airflow_tables import Connection, DagState, dag_states
 from adventureworks.due import Decisions, Plan
-from adventureworks.warehouse.postgres import Connection
 
 MOST_TRIES = 4
 """How many runs of a computation may end without completing it. After that, only a change or a user starts another."""
@@ -19,19 +19,6 @@ FIRST_PAUSE = timedelta(seconds=30)
 """Pause after a run that failed or did not compute what was due; each further one makes it four times as long."""
 RUN_ID_PREFIX = "due__"
 """Prefix of the ids of runs that are started because an analysis is due."""
-
-
-@dataclass(frozen=True)
-class DagState:
-    """The state of a DAG in Airflow."""
-
-    is_paused: bool
-    is_active: bool
-    """Whether a run is queued or running."""
-    failed_at: datetime | None = None
-    """When the newest run ended, if it failed."""
-    tried: Sequence[tuple[str, datetime | None]] = ()
-    """Id and end of each run that was started because it was due."""
 
 
 UNKNOWN = DagState(is_paused=True, is_active=False)
@@ -75,29 +62,9 @@ def may_start(decisions: Decisions, states: Mapping[str, DagState], now: datetim
     return {dag: start.run_id for dag, start in next_starts(decisions, states).items() if start.is_within(now)}
 
 
-def states_of(airflow: Connection, dags: Collection[str]) -> dict[str, DagState]:
-    """Return the state of each DAG that Airflow knows."""
-    rows = airflow.execute(
-        "select d.dag_id, d.is_paused, exists (select from dag_run as r where r.dag_id = d.dag_id"
-        " and r.state in ('queued', 'running')), (select case when r.state = 'failed' then r.end_date end"
-        " from dag_run as r where r.dag_id = d.dag_id order by r.id desc limit 1),"
-        " array(select r.run_id from dag_run as r where r.dag_id = d.dag_id and starts_with(r.run_id, %(name)s)"
-        " order by r.id desc limit 20),"
-        " array(select r.end_date from dag_run as r where r.dag_id = d.dag_id and starts_with(r.run_id, %(name)s)"
-        " order by r.id desc limit 20)"
-        " from dag as d where d.dag_id = any(%(dags)s) and not d.is_stale",
-        {"name": RUN_ID_PREFIX, "dags": list(dags)},
-    ).fetchall()
-    return {
-        dag: DagState(paused, active, failed_at, tuple(zip(run_ids, ends, strict=True)))
-        for dag, paused, active, failed_at, run_ids, ends in rows
-    }
-
-
-def active_dags(airflow: Connection) -> frozenset[str]:
-    """Return the DAGs that have a queued or running run."""
-    rows = airflow.execute("select distinct dag_id from dag_run where state in ('queued', 'running')").fetchall()
-    return frozenset(row[0] for row in rows)
+def states_of(airflow: Connection, dags: Collection[str]) -> Mapping[str, DagState]:
+    """Return the state of each DAG that Airflow knows, with the runs that were started because it was due."""
+    return dag_states(airflow, dags, RUN_ID_PREFIX)
 
 
 def _run_id_prefix(plan: Plan) -> str:

@@ -24,6 +24,7 @@ from adventureworks.warehouse.dialect import rewritten, types_of
 from adventureworks.warehouse.postgres import PostgresWarehouse, Records, rows_of
 from tests.integration.pipeline import Pipeline
 from tests.integration.snowflake_double import OWN_SCHEMAS
+from tests.models import tables_read
 
 MART = MARTS["bill_of_materials_cost"]
 AS_OF = {"as_of": date(2014, 6, 30)}
@@ -70,7 +71,7 @@ def compute(
         def on_snowflake(bill: Bill) -> Costs:
             fill(connection, bill)
             cursor = snowflake_database.cursor()
-            for schema, table in models.tables_of(MART, MART.name):
+            for schema, table in tables_read(MART, MART.name):
                 file = tmp_path / f"{table}.parquet"
                 rows_of(connection, f'select * from "{schema}"."{table}"', {}).write_parquet(file)
                 cursor._duck_conn.execute(  # type: ignore[attr-defined]

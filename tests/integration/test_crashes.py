@@ -181,7 +181,7 @@ def state(pipeline: Pipeline) -> dict[str, list[tuple[Any, ...]]]:
         "versions": "select asset, version, rows, changed_rows, months, inputs, verdict from ops.publication",
         "changes": "select asset, status, rows_read, set_aside, blocked_rule from ops.change",
         "quarantine": "select asset, row_key, rule, status from ops.quarantined_row",
-        "incidents": "select asset, rule, status, summary from ops.incident",
+        "incidents": "select asset, rule, status, code, parameters from ops.incident",
     }
     found |= {asset: f'select * from raw."{asset}"' for asset in SOURCE_TABLES}
     found |= {mart: f'select * from marts."{mart}"' for mart in MARTS}

@@ -96,6 +96,7 @@ def test_viewers_can_read_but_not_acknowledge(warehouse: Pipeline, monkeypatch: 
     viewer = User("VIEWER")
     assert {viewer.get(page).status_code for page in PAGES} == {200}
     assert "<form" not in viewer.get("incidents").text
+    assert "est bloqué : «" in viewer.get("incidents?lang=fr").text
     assert viewer.post(f"incidents/{incident.incident_id}/acknowledge").status_code == 403
     editor = User("USER")
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/data")

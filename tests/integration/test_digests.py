@@ -10,11 +10,12 @@ import psycopg
 import pytest
 
 from adventureworks import incidents
-from adventureworks.incidents import Finding
+from adventureworks.incidents import Finding, events
 from adventureworks.messaging import Attachment, RenderedMessage
 from adventureworks.messaging.recipients import Recipients
 from adventureworks.messaging.routes import DigestRoute, last_due, routes
 from adventureworks.messaging.store import Message
+from adventureworks.messaging.wording import words
 from adventureworks.orchestration.channels import compose_mail
 from adventureworks.reports import mailing, month
 from adventureworks.reports.delivery import Delivery, deliver
@@ -191,7 +192,7 @@ def test_every_digest_is_short_enough_for_mail_clients(pipeline: Pipeline) -> No
             " from generate_series(1, 300) as n"
         )
         findings = [
-            Finding(asset=f"Sales_Table{n}", rule="a_rule_with_a_long_name", summary="", owner="sales")
+            Finding(asset=f"Sales_Table{n}", rule="a_rule_with_a_long_name", event=events.refused("x"), owner="sales")
             for n in range(300)
         ]
         incidents.report(connection, findings)
@@ -225,7 +226,8 @@ def test_failing_message_does_not_stop_others_and_has_an_incident_until_fixed(
             mailing.compose(session, recipients, tmp_path, datetime.now(UTC))
         with psycopg.connect(pipeline.url) as connection:
             return {
-                one.rule: f"{one.summary} {one.next_step}" for one in incidents.open_incidents(connection, "reports")
+                one.rule: f"{words(one).summary} {words(one).next_step}"
+                for one in incidents.open_incidents(connection, "reports")
             }
 
     broken = compose(digests=digests)

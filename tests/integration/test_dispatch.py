@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from adventureworks.incidents import Finding
+from adventureworks.incidents import Finding, events
 from adventureworks.incidents.ledger import PER_MONTH, report, resolve_rules, task_rule
 from adventureworks.marts.plan import decide_now
 from adventureworks.orchestration import dispatch
@@ -138,11 +138,9 @@ def test_failed_report_deliveries_are_retried(airflow: Airflow, started: list[St
         asset="financial_reporting",
         rule=task_rule(PER_MONTH, "2014-05"),
         severity="error",
-        summary="The reports of 2014-05 are not delivered: No space left on device.",
-        next_step="Free some space.",
+        event=events.report_not_delivered("2014-05", "No space left on device.", "Free some space."),
         run_id="financial_reporting/x",
         owner="finance",
-        cause="No space left on device.",
     )
     with psycopg.connect(airflow.pipeline.url) as connection:
         report(connection, [finding])

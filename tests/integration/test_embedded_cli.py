@@ -1,8 +1,10 @@
 """The command line on the embedded PostgreSQL, with the platform stopped."""
 
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 import psycopg
@@ -41,14 +43,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 f"{publish} values (%s, 1, 9, 9, %s, %s, %s, 'passed', 'r/1', true)",
                 (mart, json.dumps({"fact_sales": version}), made[mart], date.min),
             )
-        detail = {"failed": 350, "total": 701, "examples": [], "next_step": "adventureworks status Sales_Store"}
+        detail = {"failed": 350, "total": 701, "examples": []}
+        parameters = {"cause": "half the rows are gone.", "has_version": True}
         connection.execute(
             """
             insert into ops.incident
-            (incident_id, fingerprint, asset, rule, owner, severity, status, summary, detail, run_id) values
-            ('1', 'f', 'Sales_Store', 'rows_stay', 'sales', 'error', 'open', 'Half the rows are gone.', %s, 'r/2')
+            (incident_id, fingerprint, asset, rule, owner, severity, status, code, parameters, detail, run_id)
+            values ('1', 'f', 'Sales_Store', 'rows_stay', 'sales', 'error', 'open', 'blocked', %s, %s, 'r/2')
             """,
-            (json.dumps(detail),),
+            (json.dumps(parameters), json.dumps(detail)),
         )
     return path
 
@@ -73,6 +76,18 @@ def test_sql_is_read_only(adventureworks: Adventureworks, home: Path, statement:
     )
 
 
+def test_shell_runs_a_command_in_the_environment_of_airflow(adventureworks: Adventureworks, home: Path) -> None:
+    with EmbeddedPostgres(home) as server, psycopg.connect(server.url("airflow")) as connection:
+        # Airflow's tables are not needed here.
+        connection.execute(f"comment on database airflow is 'airflow {version('apache-airflow')}'")
+    script = 'echo "$AIRFLOW_HOME"; command -v airflow; exit 3'
+    done = adventureworks("shell", "sh", "-c", script, home=home)
+    assert (done.returncode, done.stderr) == (3, "")
+    airflow_home, program = done.stdout.splitlines()
+    assert airflow_home == str(home / "airflow")
+    assert Path(program).parent == Path(sys.executable).parent
+
+
 def test_concurrent_commands_share_the_server(adventureworks: Adventureworks, home: Path) -> None:
     with ThreadPoolExecutor() as pool:
         queries = ["select 1 as a", "select pg_sleep(1)::text, 2 as a"]
@@ -91,7 +106,7 @@ def test_status_shows_what_is_stale_and_what_is_wrong(adventureworks: Adventurew
     assert status["incidents"][0]["next_step"] == "adventureworks status Sales_Store"
     shown = adventureworks("status", home=home)
     assert shown.returncode == 0
-    assert "Sales_Store: rows_stay. Half the rows are gone." in shown.stdout
+    assert "Sales_Store: rows_stay. Sales_Store is blocked: half the rows are gone." in shown.stdout
     assert "passed, fact_sales is newer" in " ".join(shown.stdout.split())
 
 

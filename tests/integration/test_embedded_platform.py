@@ -35,6 +35,7 @@ sleeps()
 
 PLATFORM = """
 import sys, time
+from adventureworks import airflow_tables
 from adventureworks.embedded.platform import Platform
 from adventureworks.settings import settings
 
@@ -44,11 +45,11 @@ try:
     platform.prepare_airflow({})
     platform.start_airflow()
     metadata, api = platform.metadata(), platform.api()
-    while api.unhealthy() or not metadata.knows("sleeps"):
+    while api.unhealthy() or not metadata.read(airflow_tables.knows_dag, "sleeps"):
         platform.tick()
         time.sleep(0.3)
     api.trigger("sleeps")
-    while not any(step.running for run in metadata.active() for step in run.steps):
+    while not any(step.running for run in metadata.read(airflow_tables.active_runs) for step in run.steps):
         platform.tick()
         time.sleep(0.3)
     print("up", flush=True)

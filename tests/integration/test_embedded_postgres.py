@@ -160,6 +160,12 @@ def test_random_passwords_are_hashed_once_except_that_of_the_role_for_users(serv
     assert dict(digests) == {**dict.fromkeys([*OWNERS, *READERS], 1), "reader": 4096}
 
 
+def test_texts_are_ordered_by_their_codes(server: EmbeddedPostgres) -> None:
+    with psycopg.connect(server.url("warehouse")) as connection:
+        found = connection.execute("select t from unnest(array['é', 'a', 'Z', 'z', 'A']) as t order by t").fetchall()
+    assert [text for (text,) in found] == ["A", "Z", "a", "z", "é"]
+
+
 def test_readers_see_present_and_future_tables_and_change_nothing(server: EmbeddedPostgres) -> None:
     for reader, database in (("reader", "warehouse"), ("source_reader", "source")):
         with psycopg.connect(server.url(database)) as owner:

@@ -62,7 +62,13 @@ def schemas_of(pipeline: Pipeline) -> set[str]:
     return {row[0] for row in pipeline.published("select schema_name from information_schema.schemata")}
 
 
-def test_pull_request_is_built_beside_production_and_dropped(pipeline: Pipeline) -> None:
+def test_pull_request_is_built_beside_production_and_dropped(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = tmp_path / "events.jsonl"
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "file")
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__LOG_FILE_PATH", str(events))
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__APPEND", "true")
     before = {schema: fingerprint(pipeline, schema) for schema in SCHEMAS}
     published = pipeline.published(SUMS.format(""))
     pipeline.change('update "Production"."Product" set "StandardCost" = "StandardCost" + 1 where "StandardCost" > 0')
@@ -80,6 +86,10 @@ def test_pull_request_is_built_beside_production_and_dropped(pipeline: Pipeline)
     assert not newer & {"exchange_rates", "daily_sales", "Sales_SalesOrderHeader"}
     assert {schema: fingerprint(pipeline, schema) for schema in SCHEMAS} == before, "production is unchanged"
     assert pipeline.published(SUMS.format("")) == published
+    sent = [json.loads(line) for line in events.read_text().splitlines()]
+    completed = [event["outputs"][0]["name"] for event in sent if event["eventType"] == "COMPLETE"]
+    assert len(set(completed)) == len(completed) == everything, "each version is reported to the lineage transport once"
+    assert all(".pr_42_" in name for name in completed)
     read = adventureworks(pipeline, "sql", SUMS.format(""), "--format", "csv", environment="pr_42")
     assert read.stdout.splitlines()[1].split(",")[2] == str(published[0][2])
 

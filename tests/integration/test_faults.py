@@ -23,6 +23,7 @@ from adventureworks.columns import columns_of, key_of
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.errors import ServiceUnavailable
 from adventureworks.gate import checks, load
+from adventureworks.messaging.wording import words
 from adventureworks.postgres_sql import quoted
 from adventureworks.source.postgres import PostgresSnapshot, PostgresSource
 from adventureworks.warehouse import postgres, publication, quarantine, staging
@@ -137,8 +138,8 @@ def test_a_fault_at_any_step_blocks_its_table_until_the_next_change(
     assert set(faulty.published) == {other}
     [incident] = faulty.conclusion.opened
     assert (incident.asset, incident.owner) == (asset, SOURCE_TABLES[asset].owner)
-    assert asset in incident.summary
-    assert "secret" not in incident.summary
+    assert asset in words(incident).summary
+    assert "secret" not in words(incident).summary
 
     touch(pipeline, asset)
     repaired = pipeline.ingest()
@@ -172,7 +173,7 @@ def test_an_unreadable_column_is_named(pipeline: Pipeline, monkeypatch: pytest.M
     assert set(ingested.published) == {"Sales_Currency"}
     [incident] = ingested.conclusion.opened
     assert (incident.asset, incident.rule) == (OFFER, "can_be_loaded")
-    assert "column DiscountPct (month_day_nano_interval)" in incident.summary
+    assert "column DiscountPct (month_day_nano_interval)" in words(incident).summary
 
 
 def test_a_column_refused_by_the_warehouse_is_named(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +189,7 @@ def test_a_column_refused_by_the_warehouse_is_named(pipeline: Pipeline, monkeypa
     ingested = pipeline.ingest()
     assert set(ingested.published) == {"Sales_Currency"}
     [incident] = ingested.conclusion.opened
-    assert "refuses values of column StartDate." in incident.summary
+    assert "refuses values of column StartDate." in words(incident).summary
 
 
 @pytest.mark.parametrize("content", [b"checks for: [", b"\xff\xfe"])
@@ -312,7 +313,7 @@ def test_a_table_with_a_future_date_in_all_rows_is_blocked_with_the_cause(pipeli
     set_date(pipeline, OFFER, "2099-06-30")
     [incident] = pipeline.ingest().conclusion.opened
     assert incident.rule == "few_rows_are_set_aside"
-    assert "ModifiedDate is at most one day after the row was read" in incident.summary
+    assert "ModifiedDate is at most one day after the row was read" in words(incident).summary
 
 
 def test_a_published_row_from_the_future_is_repaired_by_the_next_delivery(pipeline: Pipeline) -> None:

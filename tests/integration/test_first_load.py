@@ -19,6 +19,7 @@ from adventureworks.cli.run import Outcome
 from adventureworks.due import NothingToDo, Plan
 from adventureworks.gate import detect
 from adventureworks.marts.plan import decide_now
+from adventureworks.messaging.wording import words
 from adventureworks.reports import month
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
@@ -55,7 +56,7 @@ def test_a_missing_parent_is_the_only_incident_and_its_dependents_follow_once_it
     assert "Sales_SalesOrderDetail" not in first.published
     [incident] = first.conclusion.opened
     stock = pq.read_metadata(folder / "Production_ProductInventory.parquet").num_rows
-    assert f"{stock:,} of Production_ProductInventory" in incident.summary, "the summary names what waits for it"
+    assert f"Production_ProductInventory ({stock:,})" in words(incident).summary, "the summary names what waits for it"
     assert pipeline.published("select count(*) from ops.quarantined_row") == [(0,)]
     assert isinstance(pipeline.analyse(), NothingToDo)
 

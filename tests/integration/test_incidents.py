@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from adventureworks.errors import PlatformError
 from adventureworks.gate import quarantine
-from adventureworks.incidents import Finding, open_incidents, report, resolve
+from adventureworks.incidents import Finding, events, open_incidents, report, resolve
 from adventureworks.warehouse.migrations import migrate
 from adventureworks.warehouse.postgres import PostgresData, PostgresWarehouse, Records
 
@@ -20,15 +20,21 @@ SET_ASIDE = Finding(
     asset="Sales_SalesOrderDetail",
     rule="quantity_is_positive",
     severity="warning",
-    summary="Sales_SalesOrderDetail: 3 rows set aside, 121,314 published.",
+    event=events.rows_set_aside("OrderQty > 0", 121314),
     failed=3,
     total=121317,
     examples=("SalesOrderDetailID=17", "SalesOrderDetailID=4711", "SalesOrderDetailID=90210", "SalesOrderDetailID=4"),
-    next_step="adventureworks quarantine show Sales_SalesOrderDetail",
     run_id="ingest_source/1",
     owner="sales",
 )
-BLOCKED = replace(SET_ASIDE, rule="columns_are_there", severity="error", summary="Blocked.", failed=None, total=None)
+BLOCKED = replace(
+    SET_ASIDE,
+    rule="columns_are_there",
+    severity="error",
+    event=events.blocked("OrderQty is missing.", has_version=True),
+    failed=None,
+    total=None,
+)
 
 
 @pytest.fixture
@@ -105,7 +111,7 @@ def test_incident_contains_no_personal_data_and_no_secrets(connection: psycopg.C
     finding = replace(
         SET_ASIDE,
         asset="Person_PersonPhone",
-        summary="ken@adventure-works.com at 697-555-0142 by postgresql://loader:hunter2@db/w",
+        event=events.refused("ken@adventure-works.com at 697-555-0142 by postgresql://loader:hunter2@db/w"),
         examples=('{"BusinessEntityID": "1", "PhoneNumber": "697-555-0142"}',),
     )
     report(connection, [finding])

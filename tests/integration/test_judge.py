@@ -14,6 +14,7 @@ from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.gate import load
 from adventureworks.marts.plan import decide_now
+from adventureworks.messaging.wording import words
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
 from adventureworks.source.postgres import PostgresSource
@@ -50,10 +51,10 @@ def test_vanished_orders_are_refused_from_any_source_address_until_accepted(
     assert {*refused.opened} <= {*UNIT}
     assert set(refused.opened.values()) == {"keeps_most_of_its_rows"}
     incident = next(one for one in refused.conclusion.opened if one.asset == HEADER)
-    assert f"{before - deleted:,} rows instead of {before:,}" in incident.summary
+    assert f"{before - deleted:,} rows instead of {before:,}" in words(incident).summary
     assert incident.failed == deleted
     assert len(incident.examples) == 3
-    assert f'"accept": ["{LINES}", "{HEADER}"' in incident.next_step
+    assert f'"accept": ["{LINES}", "{HEADER}"' in words(incident).next_step
     assert pipeline.published(f'select count(*) from raw."{HEADER}"') == [(before,)]
     with pipeline.session() as session:
         behind = decide_now(pipeline.settings, session).behind
@@ -89,7 +90,7 @@ def test_a_vanished_month_is_refused_with_its_row_count(pipeline: Pipeline) -> N
     assert refused.published == {}
     assert refused.opened[HEADER] == "keeps_its_months"
     incident = next(one for one in refused.conclusion.opened if one.asset == HEADER)
-    assert f"{month} ({orders:,} rows)" in incident.summary
+    assert f"{month} ({orders:,} rows)" in words(incident).summary
 
 
 @pytest.mark.parametrize("fault", ["one row remains", "every row moves to another month"])
@@ -108,7 +109,7 @@ def test_a_nearly_vanished_month_is_refused(pipeline: Pipeline, fault: str) -> N
     refused = pipeline.ingest(everything=True)
     assert refused.opened["Production_TransactionHistory"] == "keeps_its_months"
     [incident] = [one for one in refused.conclusion.opened if one.rule == "keeps_its_months"]
-    assert f"{month} ({rows - (fault == 'one row remains'):,} rows)" in incident.summary
+    assert f"{month} ({rows - (fault == 'one row remains'):,} rows)" in words(incident).summary
 
 
 @pytest.mark.parametrize("share", [0.1, 0.7])
@@ -142,7 +143,7 @@ def test_an_order_with_vanished_lines_is_not_published(pipeline: Pipeline) -> No
     assert refused.published == {}
     assert refused.opened == {LINES: "subtotal_is_the_sum_of_the_lines"}
     [incident] = refused.conclusion.opened
-    assert HEADER in incident.summary
+    assert HEADER in words(incident).summary
     assert str(order) in incident.examples[0]
 
     pipeline.change('insert into "Sales"."SalesOrderDetail" select * from kept')
@@ -161,7 +162,7 @@ def test_a_few_bad_rows_of_a_small_table_are_set_aside(pipeline: Pipeline, bad: 
     done = pipeline.ingest()
     assert ("Production_ProductReview" not in done.published) is blocked
     if blocked:
-        assert f"{bad} of {rows} rows break a rule" in done.conclusion.opened[0].summary
+        assert f"{bad} of {rows} rows break a rule" in words(done.conclusion.opened[0]).summary
 
 
 MEASURE = SOURCE_TABLES["Production_UnitMeasure"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from importlib import resources
 
@@ -10,11 +11,16 @@ import pytest
 from pydantic import SecretStr
 
 from adventureworks.errors import PlatformError
-from adventureworks.messaging import RenderedMessage, store
+from adventureworks.incidents import Finding, events, open_incidents, report
+from adventureworks.messaging import RenderedMessage, notice_wording, notices, store
+from adventureworks.messaging.notices import Digest, Listing
+from adventureworks.messaging.wording import ENGLISH, words
+from adventureworks.recovery import reconcile
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, migrations, open_records, open_warehouse
 from adventureworks.warehouse.postgres import WarehouseConnection
 
+RENDERED = RenderedMessage(subject="Subject", html="<p>1</p>", text="Text")
 FIRST_TABLES = resources.files(migrations) / "versions" / "0001_first_tables.sql"
 
 
@@ -59,6 +65,55 @@ def test_records_from_before_the_migrations_survive_the_upgrade(known: Settings,
         ]
 
 
+def test_sentences_written_by_the_version_before_are_shown_as_they_are(known: Settings) -> None:
+    detail = {"failed": 3, "total": 9, "examples": ["ID 1"], "next_step": "Start it.", "cause": "x", "since": None}
+    incident = (
+        "insert into ops.incident (incident_id, fingerprint, asset, rule, owner, severity, status, summary, detail,"
+        " run_id) values (%s, %s, %s, %s, 'people', 'error', 'open', %s, %s, 'r')"
+    )
+    columns, row = notice_wording.COLUMNS["recovered"], ["Nut (5)", "ok", "out", "30000"]
+    stock = {"listings": [{"heading": "recovered", "columns": columns, "rows": [row]}], "next_step": "x"}
+    older = {"listings": [{"heading": "Low", "columns": ["Product"], "rows": [["Bolt"]]}], "next_step": "x"}
+    with open_warehouse(known).connect("test") as session:
+        records = session.records
+        layout.prepare(session)
+        layout.set_revision(records, "0003")
+        person = ("1", "Person_Person:r", "Person_Person", "r", "Person_Person is blocked: {x}.", json.dumps(detail))
+        records.execute(incident, person)
+        task = ("2", "ingest_source:task_tell", "ingest_source", "task_tell", "It failed.", json.dumps(detail))
+        records.execute(incident, task)
+        for run_id, subject, payload in (("a", "Stock: 1 low", stock), ("b", "Stock: 2 low", older)):
+            records.execute(
+                "insert into ops.notice (notice_id, kind, asset, owner, subject, payload, run_id)"
+                " values (%s, 'stock', 'inventory_status', 'production', %s, %s, %s)",
+                (run_id, subject, json.dumps(payload), run_id),
+            )
+        store.add(records, RENDERED, channel="email", recipient="a@x.org", dedup_key="once")
+        records.execute(
+            "update ops.outbox set given_up_at = now(),"
+            " last_error = 'It waited when the back-up was made, and may have been sent since.'"
+        )
+    with open_warehouse(known).connect("test") as session:
+        records = session.records
+        unmigrated = {one.asset: words(one) for one in open_incidents(records)}
+        layout.prepare(session)
+        found = {one.asset: one for one in open_incidents(records)}
+        assert (found["Person_Person"].failed, found["Person_Person"].examples) == (3, ("ID 1",))
+        assert (words(found["Person_Person"]).summary, words(found["Person_Person"]).next_step) == (
+            "Person_Person is blocked: {x}.",
+            "Start it.",
+        )
+        assert {asset: words(one) for asset, one in found.items()} == unmigrated, "shown before the migration, too"
+        assert found["ingest_source"].rule == "task_notify"
+        subjects = [
+            notice_wording.words(notice.digest, ENGLISH).subject
+            for run in "ab"
+            for notice in notices.of_run(records, run)
+        ]
+        assert subjects == ["Stock: 1 back to normal", "Stock: 2 low"]
+        assert reconcile(records, send_waiting=True).released == 1
+
+
 def test_records_of_a_newer_version_are_left_alone(known: Settings) -> None:
     with open_warehouse(known).connect("test") as session:
         layout.prepare(session)
@@ -72,13 +127,14 @@ def test_records_of_a_newer_version_are_left_alone(known: Settings) -> None:
     assert "adventureworks migrate" in refused.value.next_step
 
 
-def _records(connection: WarehouseConnection) -> dict[str, list[tuple[object, ...]]]:
-    """Return the columns and the rows of every table of the `ops` schema."""
+def _records(connection: WarehouseConnection) -> dict[str, list[list[object]]]:
+    """Return the columns and the rows of every table of the `ops` schema, with JSON objects parsed."""
     tables = connection.columns_in("ops")
     return {
-        f"{table} {sorted(columns)}": connection.execute(
-            f"select {', '.join(sorted(columns))} from ops.{table}".encode()
-        ).fetchall()
+        f"{table} {sorted(columns)}": [
+            [json.loads(value) if isinstance(value, str) and value.startswith("{") else value for value in row]
+            for row in connection.execute(f"select {', '.join(sorted(columns))} from ops.{table}".encode()).fetchall()
+        ]
         for table, columns in sorted(tables.items())
     }
 
@@ -87,8 +143,20 @@ def test_going_back_and_forth_loses_no_record(known: Settings) -> None:
     with open_warehouse(known).connect("test") as session:
         records = session.records
         layout.prepare(session)
-        rendered = RenderedMessage(subject="Subject", html="<p>1</p>", text="Text")
-        store.add(records, rendered, channel="email", recipient="a@x.org", dedup_key="once")
+        store.add(records, RENDERED, channel="email", recipient="a@x.org", dedup_key="once")
+        late = events.late(datetime.now(UTC), "fact_sales is newer", "daily_sales_etl", paused=True)
+        refused = events.refused("2 rows break it.")
+        for event in (late, refused):
+            report(records, [Finding(asset="daily_sales", rule=event.code, event=event, failed=2)])
+        listing = Listing(notice_wording.RECOVERED, notice_wording.COLUMNS[notice_wording.RECOVERED], ())
+        stock = Digest(notice_wording.STOCK, (listing,), "x")
+        notices.write(records, stock, asset="inventory_status", owner="production", run_id="r")
+        older = {"subject": "1 low", "next_step": "x", "listings": [{"heading": "Low", "columns": [], "rows": []}]}
+        records.execute(
+            "insert into ops.notice (notice_id, kind, asset, owner, payload, run_id)"
+            " values ('n', 'recorded', 'inventory_status', 'production', %s, 'older')",
+            (json.dumps(older),),
+        )
         records.execute(
             "insert into ops.watermark (asset, fingerprint, columns_digest, blocked, source)"
             " values ('Person_Person', 'a b', 'c', false, 's')"
@@ -99,11 +167,15 @@ def test_going_back_and_forth_loses_no_record(known: Settings) -> None:
         records.execute(FIRST_TABLES.read_bytes())
         assert records.execute("select told, letter_id is null from ops.outbox").fetchall() == [("once", False)]
         assert records.execute("select fingerprint from ops.watermark").fetchall() == [("a b c",)]
+        summaries = "select summary, detail::json ->> 'next_step' from ops.incident where rule = 'refused'"
+        assert records.execute(summaries).fetchall() == [
+            ("daily_sales: refused: 2 rows break it.", "adventureworks status daily_sales")
+        ]
         layout.prepare(session)
         assert _records(records) == before
         # A new version that changes a contract finds the records as they should be.
         records.execute("delete from ops.layout")
         layout.prepare(session)
-        assert records.execute("select version_num from ops.migration").fetchall() == [("0003",)]
+        assert records.execute("select version_num from ops.migration").fetchall() == [("0005",)]
     with pytest.raises(PlatformError, match="no revision 7"), open_records(known).connect("test") as records:
         migrations.migrate(records, "7")

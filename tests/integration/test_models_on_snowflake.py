@@ -23,9 +23,10 @@ from adventureworks.warehouse.dialect import rewritten, types_of
 from adventureworks.warehouse.postgres import rows_of
 from tests.conftest import create_database
 from tests.integration.snowflake_double import OWN_SCHEMAS, divided_as_snowflake
+from tests.models import tables_read
 
 QUERIES = [(mart, name) for mart in MARTS.values() for name in models.queries_of(mart)]
-READ = sorted({reference for mart, name in QUERIES for reference in models.tables_of(mart, name)})
+READ = sorted({reference for mart, name in QUERIES for reference in tables_read(mart, name)})
 PARAMETERS = {"as_of": date(2014, 6, 30), "run_id": "data_quality_control/compared"}
 ROUNDING = Decimal("0.0000000001")
 """Snowflake divides to twelve places and PostgreSQL to sixteen digits, before both round to ten."""

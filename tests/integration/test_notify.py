@@ -15,7 +15,8 @@ from pydantic import SecretStr
 
 from adventureworks import incidents
 from adventureworks.errors import PlatformError, TableBlocked
-from adventureworks.incidents import Finding, Incident
+from adventureworks.incidents import Finding, Incident, events
+from adventureworks.messaging.wording import words
 from adventureworks.settings import settings
 from adventureworks.warehouse.migrations import migrate
 from adventureworks.warehouse.postgres import connected
@@ -25,15 +26,22 @@ FINDING = Finding(
     asset="Sales_SalesOrderDetail",
     rule="columns_are_there",
     severity="error",
-    summary="Sales_SalesOrderDetail is blocked: the column OrderQty is missing. The last good version stays.",
+    event=events.blocked("the column OrderQty is missing.", has_version=True),
     failed=None,
     total=None,
     examples=(),
-    next_step="adventureworks status Sales_SalesOrderDetail",
     run_id="ingest_source/manual__1",
     owner="sales",
 )
-SET_ASIDE = replace(FINDING, rule="quantity_is_positive", severity="warning", failed=3, total=121317)
+STATUS = "adventureworks status Sales_SalesOrderDetail"
+SET_ASIDE = replace(
+    FINDING,
+    rule="quantity_is_positive",
+    severity="warning",
+    event=events.rows_set_aside("OrderQty > 0", 121314),
+    failed=3,
+    total=121317,
+)
 
 
 @pytest.fixture
@@ -116,12 +124,12 @@ def test_blocked_table_causes_one_slack_message_and_one_mail(platform: str, inbo
         part = mail.get_body(preferencelist=(kind,))
         assert part is not None
         text = part.get_content()
-        assert FINDING.next_step in text
-        assert FINDING.summary in text
+        assert STATUS in text
+        assert "Sales_SalesOrderDetail is blocked: the column OrderQty is missing. The last good version" in text
         assert link in text
     (post,) = webhook.posts
     assert webhook.paths == [f"/services/{SECRET}"]
-    assert FINDING.next_step in json.dumps(post["blocks"])
+    assert STATUS in json.dumps(post["blocks"])
     assert f"<{link}|" in json.dumps(post["blocks"])
     assert "Sales_SalesOrderDetail blocked" in post["text"]
     assert SECRET not in json.dumps(post) + mail.as_string()
@@ -161,7 +169,7 @@ def test_worsening_is_notified_again_and_recovery_once(platform: str, inbox: Inb
     from adventureworks.orchestration.notify import notify_owners, send_pending
 
     notify_owners(report(platform, SET_ASIDE))
-    notify_owners(report(platform, replace(SET_ASIDE, severity="error")))
+    notify_owners(report(platform, replace(FINDING, rule=SET_ASIDE.rule)))
     resolved = resolve(platform)
     notify_owners((), resolved)
     notify_owners((), resolved)
@@ -186,7 +194,7 @@ def test_log_reports_incidents_if_no_channel_is_configured(platform: str, caplog
     with caplog.at_level(logging.INFO):
         notify_owners(report(platform, FINDING))
     assert "Sales_SalesOrderDetail blocked: columns_are_there." in caplog.text
-    assert FINDING.next_step in caplog.text
+    assert STATUS in caplog.text
     assert "No connection to Slack or to a mail server is configured" in caplog.text
     assert still_open(platform)[0].notified == {}
 
@@ -315,7 +323,7 @@ def test_incidents_contain_no_secrets_from_the_settings(platform: str, monkeypat
     settings.cache_clear()
     on_task_failure(failed_task(RuntimeError("meta%40base, meta@base, [shop] and buck3t were refused")))
     (incident,) = still_open(platform)
-    assert incident.summary.endswith("RuntimeError: …, …, … and … were refused")
+    assert words(incident).summary.endswith("RuntimeError: …, …, … and … were refused")
 
 
 def test_platform_errors_next_step_is_used(platform: str) -> None:
@@ -326,8 +334,8 @@ def test_platform_errors_next_step_is_used(platform: str) -> None:
     on_task_failure(failed_task(error, dag="ingest_source", task="load"))
     (incident,) = still_open(platform)
     assert (incident.asset, incident.rule, incident.owner) == ("ingest_source", "task_load", "platform")
-    assert incident.summary == "Task load failed: The disk is full."
-    assert incident.next_step == "Make room, then: adventureworks run"
+    assert words(incident).summary == "Task load failed: The disk is full."
+    assert words(incident).next_step == "Make room, then: adventureworks run"
 
 
 def test_blocked_table_reported_by_the_gate_is_not_reported_again(platform: str) -> None:

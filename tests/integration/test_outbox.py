@@ -80,8 +80,8 @@ def test_messages_are_delayed_but_not_lost_while_the_mail_server_is_down(
         time_passes(both)
         send_pending()
     subjects = [subject.removeprefix("[AdventureWorks] ").split(":")[0] for subject in inbox.subjects()]
-    assert sorted(subjects) == sorted([*(f"Sales_{number} failed" for number in range(4)), "Sales_0 recovered"])
-    assert subjects.index("Sales_0 failed") < subjects.index("Sales_0 recovered")
+    assert sorted(subjects) == sorted([*(f"Sales_{number} blocked" for number in range(4)), "Sales_0 recovered"])
+    assert subjects.index("Sales_0 blocked") < subjects.index("Sales_0 recovered")
     assert len(webhook.posts) == 5
 
 
@@ -229,7 +229,7 @@ def test_unreadable_message_is_given_up_and_the_others_are_sent(both: str, inbox
     mails = [one for one in outbox(both, "given_up_at, last_error, channel") if one[2] == "email"]
     assert [given_up is not None for given_up, _, _ in mails] == [True, True, False]
     assert all("cannot be read" in error for _, error, _ in mails[:2])
-    assert [subject.partition("] ")[2] for subject in inbox.subjects()] == ["Sales_2 failed: columns_are_there"]
+    assert [subject.partition("] ")[2] for subject in inbox.subjects()] == ["Sales_2 blocked: columns_are_there"]
 
 
 def test_gradual_storm_becomes_one_summary(platform: str) -> None:
@@ -238,7 +238,7 @@ def test_gradual_storm_becomes_one_summary(platform: str) -> None:
         report(platform, *(other(10 * minute + number) for number in range(2)))
         queued += at(platform, datetime.now(UTC) + timedelta(minutes=minute), recipients())
     subjects = [subject.split(":")[0] for _, subject in queued]
-    assert subjects == [*(f"Sales_{number} failed" for number in (0, 1, 10, 11)), "2 incidents"]
+    assert subjects == [*(f"Sales_{number} blocked" for number in (0, 1, 10, 11)), "2 incidents"]
     ((_, rest),) = at(platform, datetime.now(UTC) + timedelta(minutes=11), recipients())
     assert rest.startswith("12 incidents: ")
 
@@ -293,12 +293,12 @@ def test_incident_held_back_by_a_storm_is_reported_even_if_resolved(
     assert at(platform, now + timedelta(minutes=1), narrow) == []
     resolve(platform, "Sales_2")
     subjects = [subject.split(":")[0] for _, subject in at(platform, now + timedelta(minutes=15), narrow)]
-    assert subjects == ["Sales_2 recovered", "Sales_3 failed"]
+    assert subjects == ["Sales_2 recovered", "Sales_3 blocked"]
     assert at(platform, now + timedelta(minutes=40), narrow) == [], "the recovery was already reported"
 
 
 def test_every_worsening_is_reported_but_no_repetition(platform: str) -> None:
-    worse = replace(SET_ASIDE, severity="error")
+    worse = replace(FINDING, rule=SET_ASIDE.rule)
     queued = []
     for minute, finding in enumerate((SET_ASIDE, SET_ASIDE, worse, worse, SET_ASIDE, worse, worse)):
         report(platform, finding)
@@ -323,7 +323,7 @@ def test_error_is_not_delayed_by_a_warning_held_until_the_morning(
         compose(connection, quiet, night)
     send_pending()
     assert not inbox.mails, "both are held until the morning"
-    report(both, replace(SET_ASIDE, severity="error"))
+    report(both, replace(FINDING, rule=SET_ASIDE.rule))
     with psycopg.connect(both) as connection:
         compose(connection, quiet, night)
     send_pending()
@@ -398,7 +398,7 @@ def test_acknowledged_warning_that_becomes_an_error_is_open_again(platform: str)
     at(platform, NOON, recipients())
     with psycopg.connect(platform) as connection:
         ledger.acknowledge(connection, incident.incident_id, "ann")
-    report(platform, replace(SET_ASIDE, severity="error"))
+    report(platform, replace(FINDING, rule=SET_ASIDE.rule))
     with psycopg.connect(platform) as connection:
         (worse,) = incidents.open_incidents(connection)
     assert worse.status == "open"

@@ -19,6 +19,7 @@ from adventureworks.marts import build as building
 from adventureworks.marts import publish as publishing
 from adventureworks.marts.gate import MartRefused
 from adventureworks.marts.sales.forecasting import MODELS, Series, forecasts
+from adventureworks.messaging.wording import words
 from tests.integration.pipeline import Pipeline
 
 ORDER_TABLES = ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
@@ -226,7 +227,7 @@ def test_a_broken_row_is_set_aside_and_its_last_good_version_stays(
     [incident] = ingested.conclusion.opened
     assert (incident.severity, incident.owner) == ("warning", "sales")
     assert str(line) in " ".join(incident.examples)
-    assert "adventureworks quarantine show" in incident.next_step
+    assert "adventureworks quarantine show" in words(incident).next_step
     assert pipeline.published(f'select "SalesOrderID", "SalesOrderDetailID", rule from quarantine."{asset}"') == [
         (str(order), str(line), rule)
     ]
@@ -335,7 +336,7 @@ def test_a_broken_table_is_blocked_and_keeps_its_last_good_version(
     assert ingested.opened == {asset: rule}
     [incident] = ingested.conclusion.opened
     assert incident.severity == "error"
-    assert incident.summary.count(asset) == 1
+    assert words(incident).summary.count(asset) == 1
     assert sorted(ingested.published) == ORDER_TABLES, "the others are published"
     assert pipeline.published(f'select * from raw."{asset}" order by 1, 2') == before
     state = ingested.conclusion.states[asset]["verdict"]["verdict"]

@@ -28,6 +28,12 @@ def test_years_of_check_results_do_not_slow_down_the_state_and_are_deleted_in_ti
             " values ('new/1', %s, 'rule_2', 'check', 'warn', 7, 'of the last run')",
             (TABLE,),
         )
+        # This table is always blocked before its checks run.
+        connection.execute(
+            "insert into ops.check_result (run_id, asset, rule, kind, outcome, message, checked_at)"
+            " select 'old/' || run, 'unreadable', 'table_is_readable', 'source', 'fail', 'm',"
+            " current_timestamp - run * interval '100 days' from generate_series(1, 3) as run"
+        )
         connection.execute("set statement_timeout = '5s'")
         [state] = [state for state in asset_states(connection, {}) if state.asset == TABLE]
         assert state.broken_rules == ("rule_2 (warn, 7 rows): of the last run",)
@@ -41,3 +47,6 @@ def test_years_of_check_results_do_not_slow_down_the_state_and_are_deleted_in_ti
         others = connection.execute("select count(distinct asset) from ops.check_result").fetchone()
         assert others is not None
         assert others[0] > 1, "the latest results of a table are kept, however old they are"
+        assert connection.execute("select run_id from ops.check_result where asset = 'unreadable'").fetchall() == [
+            ("old/1",)
+        ]

@@ -16,6 +16,7 @@ from adventureworks.due import Behind
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents.ledger import LATE
 from adventureworks.incidents.sweep import SERVICES, Sweep, SweepResult
+from adventureworks.messaging.wording import words
 from adventureworks.settings import settings
 from tests.conftest import FreshDatabase
 from tests.integration.channels import Inbox, use_mail
@@ -163,7 +164,7 @@ def test_late_mart_is_reported_once_and_recovers_when_computed(platform: str, ai
     late = sweep(platform, airflow, 100, behind)
     assert names(late)[0] == [("exchange_rates", LATE)]
     assert (late.opened[0].owner, late.opened[0].status) == ("sales", "open")
-    assert "Sales_CurrencyRate is newer" in late.opened[0].summary
+    assert "Sales_CurrencyRate is newer" in words(late.opened[0]).summary
     assert names(sweep(platform, airflow, 100, behind)) == NOTHING
     assert names(sweep(platform, airflow, 100)) == ([], [("exchange_rates", LATE)])
     assert names(sweep(platform, airflow, 100)) == NOTHING
@@ -181,8 +182,8 @@ def test_incident_of_a_late_mart_says_that_its_dag_is_paused(platform: str, airf
     airflow.run("insert into dag values ('currency_exchange_rates', true)")
     behind = {"exchange_rates": Behind("Sales_CurrencyRate is newer", minutes_ago(31))}
     [late] = sweep(platform, airflow, 100, behind).opened
-    assert "The DAG is paused." in late.summary
-    assert "airflow dags unpause currency_exchange_rates" in late.next_step
+    assert "The DAG is paused." in words(late).summary
+    assert "airflow dags unpause currency_exchange_rates" in words(late).next_step
 
 
 def test_missing_ingestion_is_reported_once_and_recovers_when_it_runs(platform: str, airflow: Airflow) -> None:
@@ -190,7 +191,7 @@ def test_missing_ingestion_is_reported_once_and_recovers_when_it_runs(platform: 
     assert names(sweep(platform, airflow, since=40)) == NOTHING
     found = sweep(platform, airflow, since=100)
     assert names(found) == ([(INGESTION, "runs_in_time")], [])
-    assert "unpause" not in found.opened[0].next_step
+    assert "unpause" not in words(found.opened[0]).next_step
     assert names(sweep(platform, airflow, since=100)) == NOTHING
     airflow.run("insert into dag_run values (%s, 'r2', null, now())", INGESTION)
     assert names(sweep(platform, airflow, since=100)) == ([], [(INGESTION, "runs_in_time")])
@@ -281,8 +282,8 @@ def test_messages_that_cannot_be_created_are_an_incident_of_the_platform(
         round_of_watch(airflow.url, watch)
         assert sorted(str(mail["To"]) for mail in inbox.mails) == ["people@localhost", *["platform@localhost"] * 2]
         reported = {incident.rule: incident for incident in still_open(platform) if incident.asset == "messages"}
-        assert "can't compare these times" in reported["incidents_are_told"].summary
-        assert reported["readers_are_told"].next_step == "Make room."
+        assert "can't compare these times" in words(reported["incidents_are_told"]).summary
+        assert words(reported["readers_are_told"]).next_step == "Make room."
         round_of_watch(airflow.url, watch)
         assert len(inbox.mails) == 3, "repeats are counted, not sent"
     round_of_watch(airflow.url, watch)
@@ -309,7 +310,7 @@ def test_invalid_routes_are_reported_to_the_platforms_owner_and_pending_messages
     for _ in range(2):
         send_pending()
     assert [str(mail["To"]) for mail in inbox.mails] == ["sales@example.org", "platform@localhost"]
-    summaries = {incident.rule: incident.summary for incident in still_open(platform)}
+    summaries = {incident.rule: words(incident).summary for incident in still_open(platform)}
     assert "incidents.quiet_hours.end" in summaries["routes_are_right"]
     file.write_text("")
     send_pending()

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.columns import columns_of
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging import store
@@ -257,6 +258,11 @@ def test_old_records_are_dropped_without_changing_any_decision(pipeline: Pipelin
     with pipeline.session() as session:
         before = decide_now(pipeline.settings, session)
     assert "daily_sales_etl" in before.runnable
+    of_blocked_table = (
+        "select run_id from ops.change where asset = 'Sales_Store' and status = 'blocked' order by detected_at"
+    )
+    first, *_, last = blocked = pipeline.published(of_blocked_table)
+    assert len(blocked) > 2, "it is read again with every other change"
 
     retention.drop_records(pipeline.settings, datetime.now(UTC))
     with pipeline.session() as session:
@@ -268,11 +274,54 @@ def test_old_records_are_dropped_without_changing_any_decision(pipeline: Pipelin
     assert kept["data_quality"] == [3]
     assert pipeline.published("select count(*) from ops.incident where status = 'resolved'") == [(0,)]
     assert dict(pipeline.published("select asset, count(*) from ops.change group by 1"))["Production_Product"] == 1
-    blocked = pipeline.published("select status from ops.change where asset = 'Sales_Store' order by detected_at")
-    assert blocked[-1] == ("blocked",), "the time since when it is blocked is still known"
+    assert pipeline.published(of_blocked_table) == [first, last], "the time since when it is blocked is still known"
     assert pipeline.published("select count(*) from ops.outbox where sent_at is null and given_up_at is null") == [(1,)]
     assert pipeline.settle(), "what was due is computed"
     assert pipeline.settle() == []
+
+
+def test_every_table_declares_what_bounds_its_size(pipeline: Pipeline) -> None:
+    tables: dict[str, set[str]] = {}
+    for schema, table in pipeline.published(
+        "select table_schema, table_name from information_schema.tables"
+        " where table_type = 'BASE TABLE' and table_schema !~ '^pg_|^information_schema$'"
+    ):
+        tables.setdefault(schema, set()).add(table)
+    staged = {table.partition("__")[0] for table in tables.pop("staging")}
+    assert staged <= {*SOURCE_TABLES, *MARTS}, "a run replaces what the one before has staged"
+    # They grow with the source; the catalogue bounds the marts that keep the rows of earlier builds.
+    assert tables.pop("raw") == {*SOURCE_TABLES}
+    assert tables.pop("marts") == {*MARTS}
+    assert tables == {"ops": {*retention.RECORDS}}
+
+
+def test_only_the_newest_runs_of_data_quality_stay_published(pipeline: Pipeline) -> None:
+    history = MARTS["data_quality"].history
+    assert history is not None
+    assert history.keeps != "months"
+    with psycopg.connect(pipeline.url) as connection:
+        others = ", ".join(
+            column.name for column in columns_of(MARTS["data_quality"]) if column.name not in {"run_id", "run_number"}
+        )
+        connection.execute(
+            f"insert into marts.data_quality (run_id, run_number, {others})"
+            f" select 'run_' || n, n, {others} from marts.data_quality, generate_series(2, %s) as n"
+            " where run_number = 1 and rule = 'is_fresh'",
+            (history.keeps.builds,),
+        )
+    assert pipeline.published("select min(run_number) from marts.data_quality") == [(1,)]
+    pipeline.change('update "Sales"."Store" set "Name" = "Name" || \' & Co\'')
+    pipeline.ingest()
+    assert "data_quality_control" in pipeline.settle()
+    newest = history.keeps.builds + 1
+    assert pipeline.published(
+        "select min(run_number), max(run_number), count(distinct run_number) from marts.data_quality"
+    ) == [(2, newest, newest - 1)]
+    [(rows,)] = pipeline.published("select count(*) from marts.data_quality")
+    recorded = pipeline.published(
+        "select rows from ops.publication where asset = 'data_quality' order by version desc limit 1"
+    )
+    assert recorded == [(rows,)], "the version counts what is left"
 
 
 def test_old_airflow_runs_are_dropped(

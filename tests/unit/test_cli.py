@@ -33,7 +33,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 def test_help_names_every_command(command: Command) -> None:
     shown = command("--help")
-    names = ("run", "sql", "status", "source", "quarantine", "doctor", "backup", "restore")
+    names = ("run", "sql", "status", "source", "shell", "quarantine", "doctor", "backup", "restore")
     assert all(name in shown.stdout for name in names)
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from compose_spec import PyCompose
 
+from adventureworks.embedded.postgres import LOCALE
 from adventureworks.settings import Settings
 from tests.conftest import REPOSITORY
 from tests.production.compose import (
@@ -58,7 +59,8 @@ def compose(env: dict[str, str]) -> Compose:
 
 def test_compose_file_meets_the_specification(compose: Compose) -> None:
     whole = {name: part for name, part in compose.content.items() if not name.startswith("x-")}
-    text = yaml.safe_dump(whole, sort_keys=False)
+    # The validator accepts only addresses where Docker also accepts this name.
+    text = yaml.safe_dump(whole, sort_keys=False).replace("host-gateway", "172.17.0.1")
     PyCompose.from_yaml(text).validate()
     with pytest.raises(ValueError, match="healthcheque"):
         PyCompose.from_yaml(text.replace("healthcheck", "healthcheque", 1))
@@ -122,6 +124,10 @@ def test_every_secret_is_created_by_set_up() -> None:
 def test_durable_data_is_on_volumes(compose: Compose) -> None:
     for name, (volume, path) in DURABLE.items():
         assert f"{volume}:{path}" in compose.services[name]["volumes"], name
+
+
+def test_warehouse_orders_texts_like_the_embedded_one(compose: Compose) -> None:
+    assert compose.services["warehouse"]["environment"]["POSTGRES_INITDB_ARGS"].split() == [*LOCALE]
 
 
 def test_settings_are_known_to_airflow_or_the_platform(compose: Compose) -> None:
@@ -192,6 +198,31 @@ def test_set_up_writes_a_private_random_env_and_never_overwrites_it(tmp_path: Pa
     second = variables(tmp_path)
     assert second.pop("REDIS_PASSWORD") != first.pop("REDIS_PASSWORD")
     assert second == first, "only what was missing is new"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "postgresql://reader:word@localhost/sales",
+        "postgresql://reader:w@rd@LOCALHOST:5432/sales?sslmode=disable",
+        "postgresql://127.0.0.1/sales",
+        "postgresql://reader@[::1]:5432/sales",
+        "mssql://reader:word@127.0.1.1:1433/AdventureWorks",
+    ],
+)
+def test_set_up_refuses_a_source_that_only_the_container_would_be(tmp_path: Path, source: str) -> None:
+    refused = set_up(tmp_path, source)
+    assert refused.returncode == 1
+    assert "host.docker.internal" in refused.stderr
+    assert "word" not in refused.stderr
+    assert not (tmp_path / ".env").exists()
+
+
+def test_a_source_on_the_machine_of_the_containers_can_be_reached(tmp_path: Path) -> None:
+    assert set_up(tmp_path, "postgresql://localhost:word@host.docker.internal/localhost").returncode == 0
+    worker = Compose(variables(tmp_path)).services["worker"]
+    assert worker["extra_hosts"] == ["host.docker.internal:host-gateway"]
+    assert "host.docker.internal" in worker["environment"]["no_proxy"].split(",")
 
 
 def test_set_up_keeps_other_lines_and_asks_for_a_missing_source(tmp_path: Path) -> None:

@@ -62,6 +62,14 @@ def in_snowflake(query: str, parameters: object = None) -> str:
             'SELECT DATEADD(MONTH, 6, "D"), DATEADD(DAY, -1, "D"), DATEADD(DAY, "O"."N", "D"), "A" + 1'
             ' FROM "MARTS"."X" AS "O"',
         ),
+        (
+            "select d::integer, d::bigint, d::numeric, t::timestamp from marts.x",
+            'SELECT CAST("D" AS DECIMAL(10, 0)), CAST("D" AS DECIMAL(19, 0)), CAST("D" AS DECIMAL(38, 12)),'
+            ' CAST("T" AS TIMESTAMPNTZ) FROM "MARTS"."X"',
+        ),
+        ("select greatest(a, b) from marts.x", 'SELECT GREATEST_IGNORE_NULLS("A", "B") FROM "MARTS"."X"'),
+        (r"select 'a\b' from marts.x", r"SELECT 'a\\b' FROM " + '"MARTS"."X"'),
+        ("select a from marts.x order by a nulls first", 'SELECT "A" FROM "MARTS"."X" ORDER BY "A" NULLS FIRST'),
         ("select 1::numeric / 3", "SELECT CAST(1 AS DECIMAL(38, 12)) / 3"),
         ('drop table if exists staging."T" cascade', 'DROP TABLE IF EXISTS "STAGING"."T"'),
     ],

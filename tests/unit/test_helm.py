@@ -67,6 +67,20 @@ def test_guide_names_every_secret() -> None:
         assert f"`{reference['key']}`" in GUIDE
 
 
+def test_pods_meet_the_restricted_pod_security_standard() -> None:
+    watch = WATCH["spec"]["template"]["spec"]
+    redis = VALUES["redis"]["securityContexts"]
+    pods = [
+        (VALUES["securityContexts"]["pod"], VALUES["securityContexts"]["containers"]),
+        (redis["pod"], redis["container"]),
+        (watch["securityContext"], watch["containers"][0]["securityContext"]),
+    ]
+    for pod, container in pods:
+        assert pod["runAsNonRoot"] is True
+        assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+
 def test_no_pod_runs_as_root_and_no_default_user_is_created() -> None:
     for pod in (VALUES["securityContexts"]["pod"], WATCH["spec"]["template"]["spec"]["securityContext"]):
         assert pod["runAsNonRoot"] is True

@@ -1,20 +1,24 @@
 """Message texts: complete, within Slack's limits, without personal data, secrets or injected markup."""
 
+import inspect
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
 
-from adventureworks.incidents import Incident
+from adventureworks import texts
+from adventureworks.incidents import Event, Incident, events
 from adventureworks.incidents.privacy import plain_line, shown_key
-from adventureworks.messaging import incident_messages, stock_wording
+from adventureworks.messaging import incident_messages, notice_wording, wording
 from adventureworks.messaging.incident_messages import Kind
 from adventureworks.messaging.notices import Digest, Listing, Notice
+from adventureworks.messaging.wording import words
 
+SINCE = datetime(2026, 11, 23, 0, 15, tzinfo=UTC)
 UI = "https://airflow.example.org/base/"
 BLOCKED = Incident(
     incident_id="4c4ef1a4-8b0c-4a6c-a3f6-6cbb03b0a5d0",
@@ -23,11 +27,10 @@ BLOCKED = Incident(
     owner="sales",
     severity="error",
     status="open",
-    summary="Sales_SalesOrderDetail is blocked: the column OrderQty is missing. The last good version stays.",
+    event=events.blocked("the column OrderQty is missing.", has_version=True),
     failed=3,
     total=121317,
     examples=("SalesOrderDetailID 17", "SalesOrderDetailID 4711"),
-    next_step="adventureworks status Sales_SalesOrderDetail",
     run_id="ingest_source/scheduled__2026-11-23T00:15:00+00:00",
     first_seen=datetime(2026, 11, 23, 0, 15, tzinfo=UTC),
     last_seen=datetime(2026, 11, 23, 0, 30, tzinfo=UTC),
@@ -63,19 +66,26 @@ def assert_valid_blocks(blocks: Sequence[dict[str, Any]]) -> None:
         (BLOCKED, "[AdventureWorks] Sales_SalesOrderDetail blocked: columns_are_there"),
         (RECOVERED, "[AdventureWorks] Sales_SalesOrderDetail recovered: columns_are_there"),
         (
-            replace(BLOCKED, severity="warning", rule="quantity_is_positive"),
+            replace(
+                BLOCKED,
+                severity="warning",
+                rule="quantity_is_positive",
+                event=events.rows_set_aside("OrderQty > 0", 121314),
+            ),
             "[AdventureWorks] Sales_SalesOrderDetail rows set aside: quantity_is_positive",
         ),
         (
-            replace(BLOCKED, severity="warning", rule="columns_stay_filled"),
+            replace(BLOCKED, severity="warning", rule="columns_stay_filled", event=events.unusual_change("x")),
             "[AdventureWorks] Sales_SalesOrderDetail warning: columns_stay_filled",
         ),
         (
-            replace(BLOCKED, asset="daily_sales_etl", rule="task_build"),
+            replace(BLOCKED, asset="daily_sales_etl", rule="task_build", event=events.task_killed("build", SINCE)),
             "[AdventureWorks] daily_sales_etl failed: task_build",
         ),
         (
-            replace(BLOCKED, asset="reports", rule="digest_daily_sales"),
+            replace(
+                BLOCKED, asset="reports", rule="digest_daily_sales", event=events.digest_failed("daily_sales", "x", "")
+            ),
             "[AdventureWorks] reports failed: digest_daily_sales",
         ),
     ],
@@ -91,7 +101,13 @@ def test_message_contains_all_details_for_the_owner(code: str) -> None:
     assert_valid_blocks(rendered.blocks)
     total = "3 of 121,317" if code == "en" else "3 sur 121\u202f317"
     for text in (rendered.html, rendered.text, json.dumps(rendered.blocks, ensure_ascii=False)):
-        for needed in ("columns_are_there", "sales", total, "SalesOrderDetailID 17", BLOCKED.next_step):
+        for needed in (
+            "columns_are_there",
+            "sales",
+            total,
+            "SalesOrderDetailID 17",
+            f"adventureworks status {BLOCKED.asset}",
+        ):
             assert needed in text
         assert "adventureworks incident ack 4c4ef1a4" in text
         assert (
@@ -140,60 +156,133 @@ def test_every_message_has_a_next_command_and_a_link(code: str) -> None:
                 assert "4c4ef1a4" in text, "the id to use in commands"
 
 
-SINCE = datetime(2026, 11, 23, 0, 15, tzinfo=UTC)
 TASK = replace(BLOCKED, asset="daily_sales_etl", rule="task_build", failed=None, total=None)
-LATE = replace(BLOCKED, asset="exchange_rates", rule="is_fresh_in_time", since=SINCE, summary="It is late.")
-STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", since=SINCE, summary="It stopped.")
+LATE = replace(
+    BLOCKED,
+    asset="exchange_rates",
+    rule="is_fresh_in_time",
+    event=events.late(SINCE, "Sales_CurrencyRate is newer", "currency_exchange_rates", paused=False),
+)
+STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", event=events.scheduler_stopped(SINCE))
+
+EVENTS: dict[str, Callable[..., Event]] = {
+    name: function
+    for name, function in inspect.getmembers(events, inspect.isfunction)
+    if function.__module__ == events.__name__ and not name.startswith("_")
+}
+
+
+def sample(function: Callable[..., Event], filled: bool) -> Event:
+    """Return an event with a value for each parameter; if not `filled`, without those that may be empty."""
+    values: dict[str, Any] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        may_be_empty = parameter.default is not parameter.empty or name == "next_step"
+        if filled or not may_be_empty:
+            values[name] = {
+                "str": "2014-05" if name == "month" else f"the {name}",
+                "int": 7,
+                "bool": filled,
+                "datetime": SINCE,
+                "Mapping[str, int] | None": {"Sales_Store": 7},
+            }[parameter.annotation]
+        elif name == "next_step":
+            values[name] = ""
+    return function(**values)
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+@pytest.mark.parametrize("name", [*EVENTS])
+@pytest.mark.parametrize("failed", [None, 1, 3])
+@pytest.mark.parametrize("filled", [True, False])
+def test_every_event_is_worded_with_all_its_parameters(name: str, code: str, failed: int | None, filled: bool) -> None:
+    event = sample(EVENTS[name], filled)
+    assert event.code == name
+    worded = words(replace(BLOCKED, event=event, failed=failed), texts.language(code), "Europe/Paris")
+    shown = f"{worded.state} {worded.summary} {worded.next_step}"
+    assert worded.state
+    assert not {"{", "}"} & set(shown)
+    assert json.loads(json.dumps(event.parameters)) == event.parameters, "it can be stored"
+    # The log's address is of no use to those who have better advice.
+    expected = [value for name, value in event.parameters.items() if isinstance(value, str) and name != "log"]
+    for value in expected:
+        assert {"2014-05": "2014", SINCE.isoformat(): "2026"}.get(value, value) in shown
+    if filled and "waiting" in event.parameters:
+        assert "Sales_Store (7)" in shown
+
+
+def test_table_of_words_has_no_code_that_nothing_records() -> None:
+    assert wording._table("en").keys() == EVENTS.keys()
+    supplied = {name for function in EVENTS.values() for name in sample(function, True).parameters}
+    assert wording._remarks("en").keys() <= supplied
 
 
 @pytest.mark.parametrize(
     ("incident", "summary", "next_step"),
     [
         (
-            replace(BLOCKED, cause="the column OrderQty is missing."),
+            BLOCKED,
             "Sales_SalesOrderDetail est bloqué : « the column OrderQty is missing. » La dernière bonne version",
             "adventureworks status Sales_SalesOrderDetail",
         ),
         (
-            replace(BLOCKED, severity="warning", rule="quantity", cause="OrderQty > 0"),
-            "Sales_SalesOrderDetail: 3 lignes écartées, 121 314 publiées. Règle quantity : « OrderQty > 0 »",
-            "adventureworks status",
+            replace(BLOCKED, event=events.blocked("x", has_version=False, accept="airflow dags trigger ingest_source")),
+            "Sales_SalesOrderDetail est bloqué : « x » Aucune version n’est encore publiée.",
+            "adventureworks status Sales_SalesOrderDetail. Si c’est voulu : airflow dags trigger ingest_source",
         ),
         (
-            replace(BLOCKED, severity="warning", failed=1, total=None, cause="x"),
-            "Sales_SalesOrderDetail: une ligne écartée. Règle columns_are_there : « x »",
-            "adventureworks status",
+            replace(BLOCKED, rule="quantity", event=events.rows_set_aside("OrderQty > 0", 121314, {"Sales_Store": 5})),
+            "Sales_SalesOrderDetail : 3 lignes écartées, 121 314 publiées. Règle quantity : « OrderQty > 0 »."
+            " Lignes en attente de cette table : Sales_Store (5).",
+            "adventureworks quarantine show Sales_SalesOrderDetail",
         ),
         (
-            replace(TASK, cause="ValueError: x", next_step="Read the task's log: http://x Fix the cause."),
+            replace(BLOCKED, failed=1, event=events.rows_set_aside("x", 9)),
+            "Sales_SalesOrderDetail : une ligne écartée, 9 publiées. Règle columns_are_there : « x »",
+            "adventureworks quarantine show Sales_SalesOrderDetail",
+        ),
+        (
+            replace(TASK, event=events.task_failed("build", "ValueError: x", "http://x/log", "")),
             "La tâche build a échoué : « ValueError: x »",
-            "Consultez le journal de la tâche dans Airflow",
+            "Consultez le journal de la tâche : http://x/log Corrigez la cause",
         ),
         (
-            replace(TASK, cause="The disk is full.", next_step="Make room, then: adventureworks run"),
+            replace(
+                TASK,
+                event=events.task_failed(
+                    "build", "The disk is full.", "http://x/log", "Make room, then: adventureworks run"
+                ),
+            ),
             "La tâche build a échoué : « The disk is full. »",
             "Make room, then: adventureworks run",
         ),
         (
             replace(
-                TASK, asset="financial_reporting", rule="task_deliver:2014-05", cause="pdf (fr): the disk is full."
+                TASK,
+                asset="financial_reporting",
+                rule="task_deliver:2014-05",
+                event=events.report_not_delivered("2014-05", "pdf (fr): the disk is full.", ""),
             ),
             "Rapports non livrés (mai 2014) : « pdf (fr): the disk is full. »",
-            "status",
+            "Corrigez la cause, puis : airflow dags trigger financial_reporting",
         ),
         (
-            replace(BLOCKED, asset="reports", rule="digest_daily_sales", cause="The digest cannot be made."),
-            "Échec de reports : « The digest cannot be made. »",
-            "adventureworks status",
+            replace(
+                BLOCKED,
+                asset="reports",
+                rule="digest_daily_sales",
+                event=events.digest_failed("daily_sales", "UndefinedTable.", ""),
+            ),
+            "La synthèse daily_sales n’a pas pu être générée ; les autres messages sont envoyés. « UndefinedTable. »",
+            "adventureworks watch --once",
         ),
         (
-            replace(TASK, since=SINCE),
+            replace(TASK, event=events.task_killed("build", SINCE)),
             "La tâche build s’est interrompue sans signaler d’erreur (23 nov. 2026, 01:15 CET)",
-            "status",
+            "Consultez le journal de la tâche dans Airflow",
         ),
         (
             LATE,
-            "exchange_rates est en retard depuis le 23 nov. 2026, 01:15 CET : son DAG currency_exchange_rates",
+            "exchange_rates est en retard depuis le 23 nov. 2026, 01:15 CET (« Sales_CurrencyRate is newer »)",
             "À lancer : airflow dags trigger currency_exchange_rates. Pour voir ce qu’il attend : adventureworks",
         ),
         (
@@ -201,8 +290,7 @@ STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", since=SIN
                 BLOCKED,
                 asset="ingest_source",
                 rule="runs_in_time",
-                since=SINCE,
-                next_step="Start it: airflow dags unpause ingest_source",
+                event=events.not_run(SINCE, "ingest_source", paused=True),
             ),
             "La source n’a pas été interrogée depuis le 23 nov. 2026, 01:15 CET. Le DAG est en pause.",
             "À lancer : airflow dags unpause ingest_source",
@@ -213,14 +301,19 @@ STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", since=SIN
             "Consultez son journal et redémarrez-le",
         ),
         (
-            replace(STOPPED, rule="metadata_is_alive"),
+            replace(STOPPED, rule="metadata_is_alive", event=events.database_silent(SINCE)),
             "La base de données d’Airflow ne répond pas",
             "Cherchez pourquoi elle ne répond pas",
         ),
         (
-            replace(BLOCKED, asset="messages", rule="routes_are_right", cause="7 is not a time of day."),
+            replace(
+                BLOCKED,
+                asset="messages",
+                rule="routes_are_right",
+                event=events.routes_invalid("7 is not a time of day.", ""),
+            ),
             "« 7 is not a time of day. »",
-            "adventureworks status",
+            "adventureworks watch --once",
         ),
     ],
 )
@@ -232,24 +325,31 @@ def test_french_messages_are_in_french_except_for_quoted_causes(
     text = " ".join(rendered.text.split())
     assert summary in text
     assert next_step in text
-    for english in ("blocked", "set aside", "Last seen", "published", "It is", "It stopped"):
-        assert english not in text.replace(incident.cause, "")
+    for english in ("blocked", "set aside", "Last ", "published", "Start it", "Read the"):
+        assert english not in text
 
 
-@pytest.mark.parametrize("incident", [LATE, STOPPED, replace(STOPPED, rule="triggerer_is_alive")])
+@pytest.mark.parametrize("incident", [LATE, STOPPED, replace(STOPPED, event=events.triggerer_stopped(SINCE))])
 def test_english_messages_give_times_in_the_recipients_time_zone(incident: Incident) -> None:
     text = " ".join(incident_messages.incident_message([incident], "opened", UI, "en", "Europe/Paris").text.split())
     assert "Nov 23, 2026, 1:15 AM CET" in text
+
+
+def test_slack_shows_commands_as_code_and_the_sentences_before_them_as_text() -> None:
+    blocks = incident_messages.incident_message([LATE], "opened", UI).blocks
+    assert (
+        "*Next*\nStart it: `airflow dags trigger currency_exchange_rates`"
+        "\nTo see what it is waiting for: `adventureworks status exchange_rates`"
+    ) in [block["text"]["text"] for block in blocks if "text" in block]
 
 
 def stock(code: str) -> tuple[str, str]:
     worse = ("Chain (3)", "out", "low", "0", "1200", "", "1500"), ("Bolt (4)", "low", "", "9", "5", "12.25", "")
     digest = Digest(
         "stock",
-        "Stock",
         (
-            Listing("worse", stock_wording.COLUMNS["worse"], worse),
-            Listing("recovered", stock_wording.COLUMNS["recovered"], (("Nut (5)", "ok", "out", "30000"),)),
+            Listing("worse", notice_wording.COLUMNS["worse"], worse),
+            Listing("recovered", notice_wording.COLUMNS["recovered"], (("Nut (5)", "ok", "out", "30000"),)),
         ),
         "adventureworks sql",
     )
@@ -272,12 +372,16 @@ def test_stock_digest_is_in_the_recipients_language() -> None:
     assert "De retour à la normale (1) - Nut (5): de retour à la normale; en stock 30 000" in text
 
 
-def test_stock_digest_stored_as_english_text_is_not_translated() -> None:
-    digest = Digest(
-        "stock", "Stock: 1 low", (Listing("Worse than before", ("Product", "State"), (("A", "low"),)),), "x"
-    )
+def test_sentences_of_older_versions_are_shown_as_they_are() -> None:
+    listing = Listing("Worse than before", ("Product", "State"), (("A", "low"),))
+    digest = Digest("recorded", (listing,), "x", recorded_subject="Stock: 1 low")
     notice = Notice("n", "inventory_status", "production", "d/r", SINCE, digest, {})
-    assert "Worse than before (1)" in incident_messages.notice_message(notice, UI, "fr").text
+    message = incident_messages.notice_message(notice, UI, "fr")
+    assert message.subject.endswith("Stock: 1 low")
+    assert "Worse than before (1)" in message.text
+    incident = replace(BLOCKED, event=events.recorded("It failed: {x} & more.", "Start it {again}."))
+    worded = words(incident, texts.language("fr"))
+    assert (worded.summary, worded.next_step) == ("It failed: {x} & more.", "Start it {again}.")
 
 
 def test_subjects_distinguish_new_worse_and_still_open_incidents() -> None:
@@ -290,7 +394,14 @@ def test_subjects_distinguish_new_worse_and_still_open_incidents() -> None:
 
 @pytest.mark.parametrize("code", ["en", "fr"])
 def test_text_from_the_data_is_escaped(code: str) -> None:
-    hostile = replace(BLOCKED, summary=HOSTILE, examples=(HOSTILE,), rule=HOSTILE, asset="two\nlines: x", owner=HOSTILE)
+    hostile = replace(
+        BLOCKED,
+        event=events.blocked(HOSTILE, has_version=True, accept=HOSTILE, next_step=HOSTILE),
+        examples=(HOSTILE,),
+        rule=HOSTILE,
+        asset="two\nlines: x",
+        owner=HOSTILE,
+    )
     for batch in ([hostile], [hostile] * 7):
         rendered = incident_messages.incident_message(batch, "opened", UI, code)
         shown = json.dumps(rendered.blocks[1:]) + rendered.summary
@@ -311,7 +422,8 @@ def test_mail_has_no_external_resources_and_inline_styles() -> None:
 
 
 def test_long_texts_stay_within_slacks_limits() -> None:
-    long = replace(BLOCKED, asset="A" * 400, rule="r" * 5000, summary="<&>" * 4000, examples=("&" * 3000,) * 3)
+    event = events.blocked("<&>" * 4000, has_version=True, accept="&" * 4000)
+    long = replace(BLOCKED, asset="A" * 400, rule="r" * 5000, event=event, examples=("&" * 3000,) * 3)
     for batch in ([long], [replace(long, status="resolved")], [long] * 500):
         rendered = incident_messages.incident_message(batch, "opened", UI)
         assert_valid_blocks(rendered.blocks)
@@ -323,7 +435,8 @@ def test_long_texts_stay_within_slacks_limits() -> None:
 
 @pytest.mark.parametrize("shift", range(6))
 def test_truncated_text_contains_no_incomplete_entity(shift: int) -> None:
-    long = replace(BLOCKED, summary="x" * shift + "&<>" * 2000, rule="y" * shift + "&" * 3000)
+    event = events.blocked("x" * shift + "&<>" * 2000, has_version=True)
+    long = replace(BLOCKED, event=event, rule="y" * shift + "&" * 3000)
     for batch in ([long], [long] * 3):
         blocks = incident_messages.incident_message(batch, "opened", UI).blocks
         assert "…" in json.dumps(blocks, ensure_ascii=False)

@@ -2,16 +2,11 @@
 
 import pytest
 
-from adventureworks.catalog import MARTS, Mart
-from adventureworks.marts import models
-from adventureworks.marts.lint import find_violations
-
-QUERIES = [(mart, name) for mart in MARTS.values() for name in models.queries_of(mart)]
+from adventureworks.marts.lint import find_violations, violations_of_models
 
 
-@pytest.mark.parametrize(("mart", "name"), QUERIES, ids=lambda value: getattr(value, "name", value))
-def test_every_model_uses_only_sql_that_both_engines_share(mart: Mart, name: str) -> None:
-    assert find_violations(models.queries_of(mart)[name]) == []
+def test_every_model_uses_only_sql_that_both_engines_share() -> None:
+    assert violations_of_models() == []
 
 
 @pytest.mark.parametrize(
@@ -34,6 +29,18 @@ def test_every_model_uses_only_sql_that_both_engines_share(mart: Mart, name: str
         ("div0(m.revenue, m.orders)", "a dividend must be cast to decimal"),
         ("current_date", "is not known"),
         ("concat(m.channel, m.channel)", "NULL differently"),
+        ("count(distinct m.month, m.channel)", "contains NULL"),
+        ("m.revenue * 1.5", "at most 12 places"),
+        ("cast(m.revenue * m.margin as decimal(38, 16))", "at most 12 places"),
+        ("percentile_cont(0.5) within group (order by m.orders)", "of a double"),
+        ("dateadd(month, 1, m.month)", "must be cast to date"),
+        ("date_trunc('month', m.month)", "must be cast to date"),
+        ("cast(date_trunc('week', m.month) as date)", "WEEK of a date differs"),
+        ("extract(dayofweek from m.month)", "DAYOFWEEK of a date differs"),
+        ("sum(cast(m.orders as bigint)) over (order by m.month)", "needs a frame"),
+        ("substring(m.channel, 0, 2)", "below 1 differs"),
+        ("left(m.channel, -1)", "below 1 differs"),
+        (r"m.channel like '1\\\\%'", "backslash"),
         ("m.channel ilike 'on%'", "lower"),
         ("m.month + interval '1 day'", "dateadd"),
         ("m.*", "name the columns"),

@@ -54,4 +54,7 @@ def test_the_set_up_script_grants_everything_needed_but_no_administrator_role() 
     }
     assert missing(WANTED, granted) == []
     assert "auto_suspend = 60" in script
+    assert "alter warehouse ADVENTUREWORKS set resource_monitor = ADVENTUREWORKS;" in script
+    assert "on 100 percent do suspend" in script
+    assert "default_ddl_collation = ''" in script
     assert not re.search(r"grant (role )?(accountadmin|sysadmin|ownership)", script, re.IGNORECASE)

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from adventureworks.airflow_tables import DagState
 from adventureworks.due import decide
-from adventureworks.starts import FIRST_PAUSE, MOST_TRIES, DagState, may_start, next_starts
+from adventureworks.starts import FIRST_PAUSE, MOST_TRIES, may_start, next_starts
 from tests.unit.test_due import ORDERS, changed, minute, refused, settled
 
 DAG = "production_costs"

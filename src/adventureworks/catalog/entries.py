@@ -40,8 +40,6 @@ class SourceTable:
     protected: Mapping[str, Protection] = field(default_factory=dict)
     personal: tuple[str, ...] = ()
     """Columns with data about a natural person; protected columns are personal too."""
-    large: bool = False
-    """Whether the table is loaded in a task of its own."""
     archive: str | None = None
     """The table, with the same key, to which the source moves old rows; such rows do not count as lost."""
 
@@ -64,6 +62,25 @@ class SourceTable:
 
 
 @dataclass(frozen=True)
+class Newest:
+    """The newest builds of a mart."""
+
+    number: str
+    """A column with the number of the build: 1, 2, 3 …"""
+    builds: int
+
+
+@dataclass(frozen=True)
+class History:
+    """Rows of earlier builds that stay published."""
+
+    column: str
+    """A build replaces only rows with its own value of this column, such as the run of a check."""
+    keeps: Newest | Literal["months"]
+    """The builds whose rows stay; `months`: all, one for each month, so they grow only with the source."""
+
+
+@dataclass(frozen=True)
 class Mart:
     """A table for readers, computed from source tables and other marts."""
 
@@ -83,8 +100,8 @@ class Mart:
     tolerant: bool = False
     """Whether the mart is computed even while some inputs were never published or were refused by their gate, and again
     whenever anything is checked, even if nothing is published. Meant for a report on the state of everything."""
-    history: str | None = None
-    """A column, such as the run of a check: a build replaces only rows with its own value. None: no history is kept."""
+    history: History | None = None
+    """None: a build replaces the rows of earlier ones."""
     announces: str | None = None
     """A module whose `digest_of(connection)` returns a new version's notice to the owner; None: no notice."""
 
@@ -116,7 +133,6 @@ class Analysis:
     """A downstream DAG, with a calendar on which it runs as a fallback to its events."""
 
     dag: str
-    title: str
     calendar: str
     """Cron expression, in UTC."""
     reports: bool = False

@@ -249,6 +249,18 @@ def source_sql(
     change(configuration(), statements)
 
 
+@app.command("shell", context_settings={"ignore_unknown_options": True})
+def shell_command(
+    command: Annotated[
+        list[str] | None, typer.Argument(help="Command and arguments. Default: an interactive shell.")
+    ] = None,
+) -> None:
+    """Run a command in the environment of this home's Airflow: adventureworks shell airflow dags list"""
+    from adventureworks.cli.shell import shell
+
+    raise typer.Exit(shell(configuration(), command or []))
+
+
 EnvironmentName = Annotated[
     str, typer.Argument(help="Name, for example pr_42 for the schemas pr_42_raw, pr_42_marts and so on.")
 ]

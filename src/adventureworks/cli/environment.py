@@ -5,6 +5,7 @@ Airflow is not needed: the steps that its tasks call are called here, one after 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -243,6 +244,7 @@ def _ingest(here: Settings) -> list[str]:
         console().print(f"Loading {', '.join(group[:3])}{' …' if len(group) > 3 else ''}", markup=False)
 
     ingest(here, run, before_load=show)
+    _send_lineage(here, run)
     with open_records(here).connect("environment") as records:
         blocked = records.execute(
             "select asset, blocked_rule, blocked_cause from ops.change where run_id = %s and status = 'blocked'", (run,)
@@ -252,13 +254,28 @@ def _ingest(here: Settings) -> list[str]:
 
 def analyse(here: Settings, progress: Callable[[str], None] = lambda line: console().print(line)) -> list[str]:
     """Compute every mart that is due; return why marts were refused."""
-    refused = []
-    for dag, outcome in analyse_until_settled(here, _run_id):
+    refused, runs = [], dict[str, str]()
+
+    def start(dag: str) -> str:
+        runs[dag] = _run_id(dag)
+        return runs[dag]
+
+    for dag, outcome in analyse_until_settled(here, start):
         if isinstance(outcome, MartRefused):
             refused.append(str(outcome))
         else:
             progress(f"Computed {dag}")
+        _send_lineage(here, runs[dag], str(outcome) if isinstance(outcome, MartRefused) else "")
     return refused
+
+
+def _send_lineage(here: Settings, run_id: str, refusal: str = "") -> None:
+    """Report a run to the lineage transport that the environment variables configure, if there is one."""
+    if any(name.startswith(("OPENLINEAGE", "AIRFLOW__OPENLINEAGE")) for name in os.environ):
+        # Imports Airflow.
+        from adventureworks.orchestration import lineage
+
+        lineage.run_ended(here, run_id, refusal)
 
 
 def _run_id(dag: str) -> str:

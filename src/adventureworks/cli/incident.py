@@ -12,6 +12,7 @@ from adventureworks.cli.output import as_text, console, moment, table
 from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading, writing
 from adventureworks.errors import PlatformError
 from adventureworks.incidents import Incident, ledger, open_incidents
+from adventureworks.messaging.wording import words
 from adventureworks.settings import Settings
 from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.state import is_laid_out
@@ -30,7 +31,11 @@ def show_all(settings: Settings, everything: bool, as_json: bool) -> None:
         console().print(NOTHING_PUBLISHED)
         return
     if as_json:
-        json.dump([asdict(incident) for incident in found], sys.stdout, indent=2, ensure_ascii=False, default=as_text)
+        listed = []
+        for incident in found:
+            worded = words(incident)
+            listed.append({**asdict(incident), "summary": worded.summary, "next_step": worded.next_step})
+        json.dump(listed, sys.stdout, indent=2, ensure_ascii=False, default=as_text)
         sys.stdout.write("\n")
     elif not found:
         console().print("There are no open incidents.")
@@ -44,6 +49,7 @@ def show(settings: Settings, name: str) -> None:
     """Print one incident. Raises `PlatformError` if no incident or more than one has an id that begins with `name`."""
     with reading(settings) as session:
         incident = _find(session.records, name)
+    worded = words(incident)
     seen = "once" if incident.seen_count == 1 else f"{incident.seen_count:,} times"
     facts = {
         "id": incident.incident_id,
@@ -60,10 +66,10 @@ def show(settings: Settings, name: str) -> None:
         "resolved": moment(incident.resolved_at) if incident.resolved_at else "",
         "notified": ", ".join(f"{channel}: {what}" for channel, what in incident.notified.items()) or "nobody yet",
         "run": incident.run_id,
-        "next": incident.next_step if incident.status != "resolved" else "",
+        "next": worded.next_step if incident.status != "resolved" else "",
     }
     out = console()
-    out.print(incident.summary, markup=False, style="bold")
+    out.print(worded.summary, markup=False, style="bold")
     width = max(len(fact) for fact in facts)
     for fact, value in facts.items():
         if value:

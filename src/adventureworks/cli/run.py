@@ -15,11 +15,13 @@ import psycopg
 from pydantic import SecretStr
 from rich.markup import escape
 
+from adventureworks import airflow_tables
+from adventureworks.airflow_tables import FailedTask
 from adventureworks.catalog import INGESTION
 from adventureworks.cli.output import console, table
 from adventureworks.cli.status import incident_line
 from adventureworks.embedded import airflow
-from adventureworks.embedded.airflow_api import FailedTask, Metadata
+from adventureworks.embedded.airflow_api import Metadata
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.platform import READERS_OF_DAGS, RUNNERS_OF_DAGS, Platform
 from adventureworks.embedded.services import Endpoints
@@ -176,9 +178,10 @@ def _bring_up_to_date(
     progress.show("Preparing Airflow's database")
     platform.prepare_airflow(source_variables(platform.settings, source, platform.endpoints))
     metadata = platform.metadata()
-    before = metadata.newest_run()
+    before = metadata.read(airflow_tables.newest_run)
     # Start the rest later: five services starting at once on two cores delay the API server.
-    platform.start_airflow(only=_first_services(source_is_filled=filling is None, knows_dags=metadata.knows(INGESTION)))
+    knows_dags = metadata.read(airflow_tables.knows_dag, INGESTION)
+    platform.start_airflow(only=_first_services(source_is_filled=filling is None, knows_dags=knows_dags))
     if filling is not None:
         _wait_for_sample(platform, filling, progress)
     unhealthy = platform.api().unhealthy
@@ -225,9 +228,9 @@ def _wait_until_up(platform: Platform, awaited: Callable[[], list[str]], progres
 
 def _wait_for_dags(platform: Platform, metadata: Metadata, progress: Progress) -> None:
     deadline = time.monotonic() + UP_WITHIN_SECONDS
-    while not metadata.knows(INGESTION):
+    while not metadata.read(airflow_tables.knows_dag, INGESTION):
         progress.show("Starting Airflow: reading the DAGs")
-        errors = metadata.import_errors()
+        errors = metadata.read(airflow_tables.import_errors)
         if errors:
             raise PlatformError(f"A DAG file cannot be read: {errors[0]}.", f"Its log: {platform.home.logs}")
         _tick_before(platform, deadline, f"The DAG {INGESTION} was not found in {platform.settings.dags_folder}.")
@@ -243,7 +246,7 @@ def _tick_before(platform: Platform, deadline: float, problem: str) -> None:
 def _start_ingestion(platform: Platform, metadata: Metadata, before: int) -> None:
     """Start an ingestion, unless its schedule or the watcher has already done so."""
     deadline = time.monotonic() + UP_WITHIN_SECONDS
-    while not any(run.dag == INGESTION for run in metadata.active(after=before)):
+    while not any(run.dag == INGESTION for run in metadata.read(airflow_tables.active_runs, before)):
         try:
             platform.api().trigger(INGESTION)
         except ServiceUnavailable:
@@ -263,7 +266,7 @@ def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress
     while True:
         platform.tick()
         try:
-            runs, pending = metadata.active(), metadata.pending_events()
+            runs, pending = metadata.read(airflow_tables.active_runs), metadata.read(airflow_tables.pending_events)
             if runs or pending:
                 quiet_since = None
             elif quiet_since is None:
@@ -295,17 +298,17 @@ def _next_starts(platform: Platform, metadata: Metadata, retries_within: timedel
         if not is_laid_out(session.records):
             return []
         decisions = decide_now(platform.settings, session)
-        with metadata.connect() as airflow:
-            starts = next_starts(decisions, states_of(airflow, decisions.runnable))
+        starts = next_starts(decisions, metadata.read(states_of, decisions.runnable))
     return [dag for dag, start in starts.items() if start.is_within(datetime.now(UTC) + retries_within)]
 
 
 def _outcome(platform: Platform, metadata: Metadata, before: int) -> Outcome:
+    failed = metadata.read(airflow_tables.failed_tasks, before)
     with _reading(platform) as session:
         if not is_laid_out(session.records):
-            return Outcome([], [], metadata.failed(before))
+            return Outcome([], [], failed)
         behind = decide_now(platform.settings, session).behind
-        return Outcome(asset_states(session.records, behind), open_incidents(session.records), metadata.failed(before))
+        return Outcome(asset_states(session.records, behind), open_incidents(session.records), failed)
 
 
 def _reading(platform: Platform) -> AbstractContextManager[Session]:
@@ -318,7 +321,8 @@ def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, stays_u
     headings = ("published", "version", "rows", "set aside", "verdict")
     out.print(table(headings, _published(outcome), right=("version", "rows", "set aside")))
     for task in outcome.failed:
-        out.print(f"{task.dag}: the task {task.task} failed. Its log: {task.log}", style="red", markup=False)
+        log = task.log_in(platform.home.logs / "airflow")
+        out.print(f"{task.dag}: the task {task.task} failed. Its log: {log}", style="red", markup=False)
     for incident in outcome.incidents:
         out.print(incident_line(incident), style="red" if incident.severity == "error" else "yellow", markup=False)
     if outcome.stale:

@@ -12,6 +12,7 @@ from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading
 from adventureworks.errors import PlatformError
 from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.marts.plan import decide_now
+from adventureworks.messaging.wording import words
 from adventureworks.settings import Settings
 from adventureworks.warehouse.state import (
     AssetState,
@@ -49,21 +50,23 @@ def _read(settings: Settings) -> tuple[list[AssetState], list[Incident]]:
 
 
 def _print_json(states: list[AssetState], incidents: list[Incident]) -> None:
-    listed = [
-        {
-            "id": incident.short_id,
-            "status": incident.status,
-            "asset": incident.asset,
-            "rule": incident.rule,
-            "severity": incident.severity,
-            "owner": incident.owner,
-            "summary": incident.summary,
-            "next_step": incident.next_step,
-            "first_seen": incident.first_seen,
-            "seen_count": incident.seen_count,
-        }
-        for incident in incidents
-    ]
+    listed = []
+    for incident in incidents:
+        worded = words(incident)
+        listed.append(
+            {
+                "id": incident.short_id,
+                "status": incident.status,
+                "asset": incident.asset,
+                "rule": incident.rule,
+                "severity": incident.severity,
+                "owner": incident.owner,
+                "summary": worded.summary,
+                "next_step": worded.next_step,
+                "first_seen": incident.first_seen,
+                "seen_count": incident.seen_count,
+            }
+        )
     answer = {"assets": [asdict(state) for state in states], "incidents": listed}
     json.dump(answer, sys.stdout, indent=2, ensure_ascii=False, default=as_text)
     sys.stdout.write("\n")
@@ -105,4 +108,5 @@ def _row(state: AssetState) -> tuple[str, ...]:
 def incident_line(incident: Incident) -> str:
     """Return an open incident as one line: what is wrong, since when, and the next command."""
     since = f"Since {moment(incident.first_seen)}."
-    return " ".join([f"{incident.asset}: {incident.rule}.", incident.summary, since, incident.next_step]).strip()
+    worded = words(incident)
+    return f"{incident.asset}: {incident.rule}. {worded.summary} {since} {worded.next_step}"

@@ -33,6 +33,7 @@ from adventureworks.dictionary import definitions, label
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
 from adventureworks.lineage import origins
+from adventureworks.messaging.wording import words
 from adventureworks.reports.delivery import KINDS, MEDIA_TYPES
 from adventureworks.reports.delivery import files as filed
 from adventureworks.settings import settings
@@ -198,7 +199,10 @@ def incidents_page(request: Request, language: ChosenLanguage, user: GetUserDep)
         if session is None:
             return _nothing_published(request, language)
         found = ledger.all_incidents(session.records)
-    return _page(request, "incidents", language, incidents=found, may_acknowledge=_may_edit(request, user))
+    worded = {incident.incident_id: words(incident, language) for incident in found}
+    return _page(
+        request, "incidents", language, incidents=found, worded=worded, may_acknowledge=_may_edit(request, user)
+    )
 
 
 @app.post("/incidents/{incident_id}/acknowledge", dependencies=[Depends(requires_access_dag(method="PUT"))])

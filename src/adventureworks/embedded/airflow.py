@@ -161,13 +161,11 @@ def mark_jobs_failed(endpoints: Endpoints, kind: str | None = None) -> None:
     """
     import psycopg
 
-    statement = """
-        update job set state = 'failed', end_date = now()
-        where state = 'running' and job_type = coalesce(%s, job_type)
-    """
+    from adventureworks import airflow_tables
+
     try:
         with psycopg.connect(endpoints.metadata_url.get_secret_value()) as connection:
-            connection.execute(statement, (kind,))
+            airflow_tables.mark_jobs_failed(connection, kind)
     except psycopg.OperationalError:
         raise ServiceUnavailable("Airflow's database does not answer.") from None
 

@@ -23,6 +23,7 @@ from typing import IO
 
 import psycopg
 
+from adventureworks.airflow_tables import active_runs, pending_events
 from adventureworks.embedded.airflow_api import Metadata
 from adventureworks.embedded.home import Home, write_private
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres, program
@@ -118,7 +119,7 @@ def _snapshots_of_one_moment(settings: Settings, home: Home, server: EmbeddedPos
         raise PlatformError(
             f"{owner['task'].capitalize()} is in progress: process {owner['pid']}.", "Try again when it has finished."
         )
-    metadata = Metadata(endpoints(server, settings).metadata_url, home.logs / "airflow")
+    metadata = Metadata(endpoints(server, settings).metadata_url)
     deadline = time.monotonic() + QUIET_WITHIN_SECONDS
     with ExitStack() as held:
         if lock is not None:
@@ -142,7 +143,7 @@ def _snapshots_of_one_moment(settings: Settings, home: Home, server: EmbeddedPos
 
 
 def _is_quiet(metadata: Metadata) -> bool:
-    return not metadata.active() and not metadata.pending_events()
+    return not metadata.read(active_runs) and not metadata.read(pending_events)
 
 
 def _snapshots(held: ExitStack, server: EmbeddedPostgres) -> dict[str, str]:

@@ -77,10 +77,6 @@ class Home:
         """Keep a JSON value for the next start."""
         write_private(self.path / f"{name}.json", json.dumps(value))
 
-    def forget(self, name: str) -> None:
-        """Delete the value that was remembered under this name."""
-        (self.path / f"{name}.json").unlink(missing_ok=True)
-
     @contextmanager
     def locked(self, name: str) -> Iterator[None]:
         """Hold a lock, after waiting until it is free. The system frees it when its process dies."""

@@ -53,7 +53,7 @@ class Platform:
 
     def metadata(self) -> Metadata:
         """Return a reader of Airflow's database."""
-        return Metadata(self.endpoints.metadata_url, self.home.logs / "airflow")
+        return Metadata(self.endpoints.metadata_url)
 
     def start_postgres(self, port: int | None) -> None:
         """Lock the home, end the processes that an interrupted run left, and start PostgreSQL.

@@ -33,6 +33,8 @@ READERS = {"reader": "warehouse", "source_reader": "source"}
 """Roles that may read every present and future table of a database, but change nothing."""
 ROLE_FOR_USERS = "reader"
 """The role for users' own tools, some of which reject a password that was hashed fewer than 4,096 times."""
+LOCALE = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+"""Options of initdb with which texts are ordered by their characters' codes, as in Snowflake."""
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
@@ -165,7 +167,7 @@ class EmbeddedPostgres:
             f"--pwfile={password}",
             "--auth=scram-sha-256",
         ]
-        command += ["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        command += LOCALE
         try:
             done = subprocess.run(
                 account.command(command, self.home.postgres),

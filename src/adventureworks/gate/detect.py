@@ -158,11 +158,18 @@ def has_work(settings: Settings, run_id: str) -> bool:
 
 
 def clear(records: Connection, before: datetime) -> None:
-    """Delete changes detected before a moment whose tables have since been published or found unchanged."""
+    """Delete changes detected before a moment whose tables have since been published or found unchanged.
+
+    Of a table that is still blocked, the first blocked change and the newest change stay.
+    """
     records.execute(
-        "delete from ops.change as c where c.detected_at < %s and not c.publishing and exists ("
-        "select 1 from ops.change as n where n.asset = c.asset and n.detected_at > c.detected_at"
-        " and n.status in ('published', 'unchanged'))",
+        "delete from ops.change as c using (select asset, max(detected_at) as newest,"
+        " max(detected_at) filter (where status in ('published', 'unchanged')) as good"
+        " from ops.change group by asset) as last"
+        " where last.asset = c.asset and c.detected_at < %s and not c.publishing"
+        " and (c.detected_at < last.good or c.detected_at < last.newest and exists ("
+        "select 1 from ops.change as e where e.asset = c.asset and e.status = 'blocked'"
+        " and e.detected_at < c.detected_at and (last.good is null or e.detected_at > last.good)))",
         (before,),
     )
 

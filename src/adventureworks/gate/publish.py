@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,8 +20,8 @@ from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.judge import judge
 from adventureworks.gate.load import note_blocked
 from adventureworks.gate.profiling import publish_profiles
-from adventureworks.incidents import Finding, Incident
-from adventureworks.incidents.ledger import IF_INTENDED, SHAPE_RULES
+from adventureworks.incidents import Finding, Incident, events
+from adventureworks.incidents.ledger import SHAPE_RULES
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import Connection, reuse_connections
@@ -114,7 +113,7 @@ def conclude(settings: Settings, run_id: str) -> Conclusion:
 
 def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked]) -> Conclusion:
     """Open and resolve incidents; `faults` are the tables whose verdict could not be looked up, and why."""
-    with open_warehouse(settings).connect("tell") as session:
+    with open_warehouse(settings).connect("notify") as session:
         rows = session.records.execute(
             "select asset, status, blocked_rule, blocked_cause from ops.change where run_id = %s order by asset",
             (run_id,),
@@ -128,7 +127,7 @@ def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked
                 findings.append(_unknown_verdict(faults[asset], run_id))
                 continue
             with contained(asset, "verdict_is_told", "looked up"):
-                found = _findings(session, run_id, asset, status, rule, cause, waiting.get(asset, ""))
+                found = _findings(session, run_id, asset, status, rule, cause, waiting.get(asset, {}))
                 findings += found
                 if rule not in _CONSEQUENCES:
                     keep = {finding.rule for finding in found} | _rules_with_open_rows(session.data, asset)
@@ -144,10 +143,8 @@ def _unknown_verdict(fault: TableBlocked, run_id: str) -> Finding:
     return Finding(
         asset=fault.table,
         rule=fault.rule,
-        summary=f"{fault.table}: the result of its last reading is not known: {fault.detail}",
-        next_step=fault.next_step,
+        event=events.verdict_unknown(fault.detail, fault.next_step),
         run_id=run_id,
-        cause=fault.detail,
     )
 
 
@@ -228,8 +225,8 @@ def _advance_watermark(session: Session, run_id: str, asset: str, status: str) -
     )
 
 
-def _waiting_rows(session: Session, folder: Path, run_id: str) -> Mapping[str, str]:
-    """Return by table how many rows of other tables are held back because they refer to rows that it lacks."""
+def _waiting_rows(session: Session, folder: Path, run_id: str) -> Mapping[str, Mapping[str, int]]:
+    """Return by table how many rows of which other tables are held back because they refer to rows that it lacks."""
     waiting: dict[str, dict[str, int]] = {}
     held = session.data.execute(
         "select asset, rule, count(*) from ops.quarantined_row where status in ('open', 'blocked') group by asset, rule"
@@ -238,26 +235,31 @@ def _waiting_rows(session: Session, folder: Path, run_id: str) -> Mapping[str, s
         for parent in {r.parent for r in readable_references(folder, child) if r.rule == broken}:
             of_parent = waiting.setdefault(parent, {})
             of_parent[child] = of_parent.get(child, 0) + int(rows)
-    whole = session.records.execute(
-        "select asset, blocked_cause, rows_read from ops.change where run_id = %s and status = 'blocked'"
-        " and blocked_rule = 'parent_is_published'",
-        (run_id,),
+    blocked = session.records.execute(
+        "select asset, blocked_rule, rows_read from ops.change where run_id = %s and status = 'blocked'", (run_id,)
     ).fetchall()
-    for child, cause, rows in whole:
-        for parent in SOURCE_TABLES.keys() & re.findall(r"\w+", cause):
-            waiting.setdefault(parent, {})[child] = int(rows)
-    return {
-        parent: f"Rows waiting for it: {', '.join(f'{rows:,} of {child}' for child, rows in sorted(held.items()))}."
-        for parent, held in waiting.items()
-    }
+    missing = {asset for asset, *_ in blocked} - publication.newest_versions(
+        session.records, list(SOURCE_TABLES)
+    ).keys()
+    for child, rule, rows in blocked:
+        if rule == "parent_is_published":
+            for parent in missing & {reference.parent for reference in readable_references(folder, child)}:
+                waiting.setdefault(parent, {})[child] = int(rows)
+    return waiting
 
 
 def _findings(
-    session: Session, run_id: str, asset: str, status: str, rule: str | None, cause: str | None, waiting: str
+    session: Session,
+    run_id: str,
+    asset: str,
+    status: str,
+    rule: str | None,
+    cause: str | None,
+    waiting: Mapping[str, int],
 ) -> list[Finding]:
     """Return the findings for a table's owner: that it is blocked, or which of its rows were set aside.
 
-    `waiting` says how many rows of other tables are held back as a result.
+    `waiting`: the rows of other tables that are held back as a result, by table.
     """
     if status == NOT_OFFERED:
         return []
@@ -265,21 +267,17 @@ def _findings(
     if status == "blocked":
         if rule is None or rule in _CONSEQUENCES:
             return []
-        cause = f"{cause or ''} {waiting}".strip()
-        accept = f". {IF_INTENDED} {losses.accept_command(asset)}" if rule in losses.RULES | SHAPE_RULES else ""
+        accept = losses.accept_command(asset) if rule in losses.RULES | SHAPE_RULES else ""
         failed, examples = _evidence(session, run_id, asset, rule)
-        kept = f"The last good version stays, with {total:,} rows." if total else "Nothing of it is published yet."
         return [
             Finding(
                 asset=asset,
                 rule=rule,
-                summary=f"{asset} is blocked: {cause} {kept}",
+                event=events.blocked(cause or "", has_version=total > 0, waiting=waiting, accept=accept),
                 failed=failed,
                 total=total,
                 examples=examples,
-                next_step=f"adventureworks status {asset}{accept}",
                 run_id=run_id,
-                cause=cause,
             )
         ]
     rows = session.data.execute(
@@ -292,14 +290,11 @@ def _findings(
             asset=asset,
             rule=broken,
             severity="warning",
-            summary=f"{asset}: {count:,} {'row' if count == 1 else 'rows'} set aside, {total:,} published."
-            f" Rule {broken} ({message}). {waiting}".strip(),
+            event=events.rows_set_aside(message, total, waiting),
             failed=count,
             total=total + count,
             examples=quarantine.example_keys(session.data, asset, "open", broken),
-            next_step=f"adventureworks quarantine show {asset}",
             run_id=run_id,
-            cause=f"{message}. {waiting}" if waiting else message,
         )
         for broken, message, count in rows
     ]
@@ -318,11 +313,10 @@ def _shape_warnings(records: Connection, run_id: str, asset: str, total: int) ->
             asset=asset,
             rule=rule,
             severity="warning",
-            summary=f"{asset} is published, and its change looks unusual: {message}",
+            event=events.unusual_change(message),
             failed=failed,
             total=total,
             run_id=run_id,
-            cause=message,
         )
         for rule, failed, message in rows
     ]

@@ -23,11 +23,14 @@ def delete_kind(records: Connection, run_id: str, asset: str, kind: str) -> None
 
 
 def clear(records: Connection, before: datetime) -> None:
-    """Delete results from before a moment, except those of assets that have not had a complete check since."""
+    """Delete results from before a moment, except the newest of each rule whose asset had no complete check since."""
     records.execute(
-        "delete from ops.check_result as c where c.checked_at < %(before)s and exists ("
-        "select 1 from ops.check_result as n"
-        " where n.asset = c.asset and n.kind = 'check' and n.checked_at >= %(before)s)",
+        "delete from ops.check_result as c using ("
+        "select asset, rule, kind, max(checked_at) as newest,"
+        " max(max(checked_at) filter (where kind = 'check')) over (partition by asset) as last_check"
+        " from ops.check_result group by asset, rule, kind"
+        ") as n where n.asset = c.asset and n.rule = c.rule and n.kind = c.kind"
+        " and c.checked_at < %(before)s and (c.checked_at < n.newest or n.last_check >= %(before)s)",
         {"before": before},
     )
 

@@ -16,6 +16,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from adventureworks.catalog import owner_of
+from adventureworks.incidents import events
+from adventureworks.incidents.events import Event
 from adventureworks.incidents.privacy import plain_line, shown_key
 
 Severity = Literal["warning", "error"]
@@ -45,14 +47,8 @@ ShapeRule = Literal[
 ]
 SHAPE_RULES = frozenset(get_args(ShapeRule))
 """Rules about the shape of a change: a table that breaks one is blocked, or published with a warning."""
-READ_LOG = "Read the task's log"
-"""Beginning of the next step for a failed task whose error has no more specific one."""
-
-IF_INTENDED = "If this is intended:"
-"""In a next step, the text before the command that accepts what was refused."""
-
 _WEIGHT = {HELD: 0, "warning": 1, "error": 2}
-_MAX_SUMMARY_LENGTH = 1000
+_MAX_PARAMETER_LENGTH = 1000
 _MAX_NAME_LENGTH = 80
 
 Connection = psycopg.Connection[Any]
@@ -63,29 +59,21 @@ class Finding:
     """A failure of an asset (or a DAG), as reported by whatever detected it.
 
     `failed` of `total` rows break `rule`; None if the rule does not count rows. `examples` are keys of such rows: JSON
-    maps of column and value, or texts that name their columns. `next_step` is the command or action to take. `run_id`
-    is `<dag>/<run>`.
+    maps of column and value, or texts that name their columns. `run_id` is `<dag>/<run>`.
     """
 
     asset: str
     rule: str
-    summary: str
+    event: Event
     severity: Severity = "error"
-    next_step: str = ""
-    """By default, the command that shows the state of the asset."""
     run_id: str = ""
     owner: str = ""
     """By default, the owner of the asset or DAG according to the catalogue."""
     failed: int | None = None
     total: int | None = None
     examples: tuple[str, ...] = ()
-    cause: str = ""
-    """The technical cause quoted in the summary, if any. It is never translated."""
-    since: datetime | None = None
-    """The point in time that the summary mentions, if any."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "next_step", self.next_step or f"adventureworks status {self.asset}")
         object.__setattr__(self, "owner", self.owner or owner_of(self.asset))
 
     @property
@@ -98,7 +86,7 @@ class Finding:
 class Incident:
     """A cause of failure: its recipients are notified when it opens and when it is resolved.
 
-    Its texts contain no personal data or secrets (see `privacy`).
+    Its event and examples contain no personal data or secrets (see `privacy`).
     """
 
     incident_id: str
@@ -107,11 +95,10 @@ class Incident:
     owner: str
     severity: Severity
     status: Status
-    summary: str
+    event: Event
     failed: int | None
     total: int | None
     examples: tuple[str, ...]
-    next_step: str
     run_id: str
     first_seen: datetime
     last_seen: datetime
@@ -121,8 +108,6 @@ class Incident:
     """`channel/recipient` -> the state sent last: a severity or `resolved`; or `held`."""
     acknowledged_by: str | None = None
     acknowledged_at: datetime | None = None
-    cause: str = ""
-    since: datetime | None = None
     notified_at: Mapping[str, datetime] = field(default_factory=dict)
     """`channel/recipient` -> when a message about it was last added to the outbox."""
     times_worse: int = 0
@@ -294,9 +279,9 @@ def _open_or_count(connection: Connection, finding: Finding) -> Incident | None:
 
 def _open(connection: Connection, finding: Finding) -> Incident | None:
     query = (
-        "insert into ops.incident (incident_id, fingerprint, asset, rule, owner, severity, status, summary, detail,"
-        " run_id, notified) values (%(incident_id)s, %(fingerprint)s, %(asset)s, %(rule)s, %(owner)s, %(severity)s,"
-        " 'open', %(summary)s, %(detail)s, %(run_id)s, '{}')"
+        "insert into ops.incident (incident_id, fingerprint, asset, rule, owner, severity, status, code, parameters,"
+        " detail, run_id, notified) values (%(incident_id)s, %(fingerprint)s, %(asset)s, %(rule)s, %(owner)s,"
+        " %(severity)s, 'open', %(code)s, %(parameters)s, %(detail)s, %(run_id)s, '{}')"
         " on conflict (fingerprint) where status <> 'resolved' do nothing returning *"
     )
     opened = _incidents(connection, query, {"incident_id": str(uuid4()), **_values(finding)})
@@ -310,9 +295,10 @@ def _count(connection: Connection, known: Incident, finding: Finding) -> Inciden
         for recipient, state in known.notified.items()
     }
     query = (
-        "update ops.incident set severity = %(severity)s, owner = %(owner)s, summary = %(summary)s,"
-        " detail = %(detail)s, run_id = %(run_id)s, last_seen = current_timestamp, seen_count = seen_count + 1,"
-        " notified = %(notified)s, status = %(status)s, times_worse = times_worse + %(worse)s"
+        "update ops.incident set severity = %(severity)s, owner = %(owner)s, code = %(code)s,"
+        " parameters = %(parameters)s, detail = %(detail)s, run_id = %(run_id)s, last_seen = current_timestamp,"
+        " seen_count = seen_count + 1, notified = %(notified)s, status = %(status)s,"
+        " times_worse = times_worse + %(worse)s"
         " where incident_id = %(incident_id)s returning *"
     )
     worse = _WEIGHT[finding.severity] > _WEIGHT[known.severity]
@@ -333,9 +319,10 @@ def _values(finding: Finding) -> dict[str, Any]:
         "failed": finding.failed,
         "total": finding.total,
         "examples": examples,
-        "next_step": plain_line(finding.next_step, longest=_MAX_SUMMARY_LENGTH),
-        "cause": plain_line(finding.cause, longest=_MAX_SUMMARY_LENGTH),
-        "since": finding.since.isoformat() if finding.since else None,
+    }
+    parameters = {
+        name: plain_line(value, longest=_MAX_PARAMETER_LENGTH) if isinstance(value, str) else value
+        for name, value in finding.event.parameters.items()
     }
     return {
         "fingerprint": finding.fingerprint,
@@ -343,7 +330,8 @@ def _values(finding: Finding) -> dict[str, Any]:
         "rule": finding.rule,
         "owner": finding.owner,
         "severity": finding.severity,
-        "summary": plain_line(finding.summary, longest=_MAX_SUMMARY_LENGTH),
+        "code": finding.event.code,
+        "parameters": json.dumps(parameters, ensure_ascii=False),
         "detail": json.dumps(detail, ensure_ascii=False),
         "run_id": finding.run_id,
     }
@@ -363,11 +351,10 @@ def _incident(row: Mapping[str, Any]) -> Incident:
         owner=row["owner"],
         severity=row["severity"],
         status=row["status"],
-        summary=row["summary"],
+        event=_event(row, detail),
         failed=detail["failed"],
         total=detail["total"],
         examples=tuple(detail["examples"]),
-        next_step=detail["next_step"],
         run_id=row["run_id"],
         first_seen=row["first_seen"],
         last_seen=row["last_seen"],
@@ -377,11 +364,16 @@ def _incident(row: Mapping[str, Any]) -> Incident:
         # A warehouse created by an older version gets these columns with the next ingestion.
         acknowledged_by=row.get("acknowledged_by"),
         acknowledged_at=row.get("acknowledged_at"),
-        cause=detail.get("cause", ""),
-        since=datetime.fromisoformat(detail["since"]) if detail.get("since") else None,
         notified_at={
             name: datetime.fromisoformat(when) for name, when in json.loads(row.get("notified_at") or "{}").items()
         },
         times_worse=row.get("times_worse") or 0,
         reminded_at=row.get("reminded_at"),
     )
+
+
+def _event(row: Mapping[str, Any], detail: Mapping[str, Any]) -> Event:
+    if "code" in row:
+        return Event(row["code"], json.loads(row["parameters"]))
+    # The records are migrated with the next ingestion, analysis or round of the watch.
+    return events.recorded(row["summary"], detail["next_step"])

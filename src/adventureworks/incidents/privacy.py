@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Mapping
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.texts.plain import cut
 
 MAX_KEY_LENGTH = 120
 MAX_LINE_LENGTH = 300
@@ -83,5 +84,4 @@ def _without_personal_data(text: str) -> str:
 
 
 def _one_line(text: str, longest: int) -> str:
-    line = " ".join(text.replace("\x00", " ").split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+    return cut(" ".join(text.replace("\x00", " ").split()), longest)

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from adventureworks import airflow_tables
 from adventureworks.catalog import INGESTION, MARTS, feeds_of, marts_of
 from adventureworks.due import Behind
-from adventureworks.incidents import ledger
-from adventureworks.incidents.ledger import LATE, READ_LOG, Connection, Finding, Incident, task_rule
+from adventureworks.incidents import events, ledger
+from adventureworks.incidents.ledger import LATE, Connection, Finding, Incident, task_rule
 
 AIRFLOW = "airflow"
 NOT_RUN = "runs_in_time"
@@ -67,10 +68,7 @@ class Sweep:
         silent = Finding(
             asset=AIRFLOW,
             rule=METADATA,
-            summary=f"Airflow's database has not responded since {last:%Y-%m-%d %H:%M} UTC."
-            " Airflow cannot work without it.",
-            next_step="Find out why it does not respond, and restart it. Then: adventureworks status",
-            since=last,
+            event=events.database_silent(last),
         )
         return SweepResult(tuple(ledger.report(warehouse, [silent])))
 
@@ -91,48 +89,34 @@ class Sweep:
         return SweepResult(tuple(ledger.report(warehouse, findings)), tuple(resolved))
 
     def _stopped(self, airflow: Connection, now: datetime) -> Iterator[Finding]:
-        rows = airflow.execute(
-            "select job_type, max(latest_heartbeat) from job where job_type = any(%s) group by job_type",
-            (list(SERVICES),),
-        ).fetchall()
-        heartbeats: dict[str, datetime] = dict(rows)
+        heartbeats = airflow_tables.heartbeats(airflow, SERVICES)
         for kind, name in SERVICES.items():
             last = max(heartbeats.get(kind, self.since), self.since)
             if now - last > HEARTBEAT_TIMEOUT:
                 yield Finding(
                     asset=AIRFLOW,
                     rule=f"{name}_is_alive",
-                    summary=f"Airflow's {name} has sent no heartbeat since {last:%Y-%m-%d %H:%M} UTC."
-                    f" {_CONSEQUENCE[name]}",
-                    next_step="Check its log and restart it; on a single machine: adventureworks run",
-                    since=last,
+                    event=_STOPPED[name](last),
                 )
 
     def _ingestion(self, airflow: Connection, now: datetime) -> Iterator[Finding]:
-        row = airflow.execute(
-            "select d.is_paused, max(coalesce(r.start_date, r.queued_at)) from dag as d"
-            " left join dag_run as r using (dag_id) where d.dag_id = %s group by d.is_paused",
-            (INGESTION,),
-        ).fetchone()
-        if row is None:
+        found = airflow_tables.last_start(airflow, INGESTION)
+        if found is None:
             return
-        last = max(row[1] or self.since, self.since)
+        is_paused, last_start = found
+        last = max(last_start or self.since, self.since)
         if now - last > INGESTION_LATE_AFTER:
-            paused = " The DAG is paused." if row[0] else ""
             yield Finding(
                 asset=INGESTION,
                 rule=NOT_RUN,
-                summary=f"The source has not been checked for changes since {last:%Y-%m-%d %H:%M} UTC.{paused}",
-                next_step=f"Start it: airflow dags {'unpause' if row[0] else 'trigger'} {INGESTION}",
-                since=last,
+                event=events.not_run(last, INGESTION, paused=is_paused),
             )
 
     def _marts(
         self, warehouse: Connection, airflow: Connection, behind: Mapping[str, Behind], now: datetime
     ) -> Iterator[Finding]:
         late = dict(self._late(behind, now))
-        rows = airflow.execute("select dag_id from dag where is_paused").fetchall()
-        paused = {dag for (dag,) in rows}
+        paused = airflow_tables.paused_dags(airflow)
         explained = {incident.asset for incident in ledger.open_incidents(warehouse) if incident.rule != LATE}
         for name, since in late.items():
             mart = MARTS[name]
@@ -140,16 +124,10 @@ class Sweep:
             # One incident per cause: skip a mart that waits for a late one, or whose failure is already known.
             if causes & explained or any(feed in late for feed in feeds_of(mart)):
                 continue
-            is_paused = mart.dag in paused
             yield Finding(
                 asset=name,
                 rule=LATE,
-                summary=f"{name} has been behind since {since:%Y-%m-%d %H:%M} UTC: {behind[name].reason}."
-                f" Its DAG {mart.dag} did not run within {self.late_after.total_seconds() / 60:.0f} minutes."
-                f"{' The DAG is paused.' if is_paused else ''}",
-                next_step=f"Start it: airflow dags {'unpause' if is_paused else 'trigger'} {mart.dag}."
-                f" To see what it is waiting for: adventureworks status {name}",
-                since=since,
+                event=events.late(since, behind[name].reason, mart.dag, paused=mart.dag in paused),
             )
 
     def _late(self, behind: Mapping[str, Behind], now: datetime) -> Iterator[tuple[str, datetime]]:
@@ -160,26 +138,17 @@ class Sweep:
                 yield name, since
 
 
-_CONSEQUENCE = {
-    "scheduler": "No task is started: nothing is ingested or computed.",
-    "dag_processor": "Changed DAG files are not detected.",
-    "triggerer": "Changes at the source are only detected at scheduled times.",
+_STOPPED = {
+    "scheduler": events.scheduler_stopped,
+    "dag_processor": events.dag_processor_stopped,
+    "triggerer": events.triggerer_stopped,
 }
 
 
 def _silent_failures(warehouse: Connection, airflow: Connection, now: datetime) -> Iterator[Finding]:
     """Yield the tasks whose latest finished run failed without an incident."""
-    rows = airflow.execute(
-        "select distinct on (dag_id, task_id) dag_id, task_id, run_id, failed_at from ("
-        " select dag_id, task_id, run_id, max(end_date) as ended_at,"
-        # Any instance of a mapped task: the success of others does not make up for one failure.
-        " max(end_date) filter (where state = 'failed') as failed_at from task_instance"
-        " where state in ('success', 'failed') and end_date > %s group by dag_id, task_id, run_id"
-        ") as ended order by dag_id, task_id, ended_at desc",
-        (now - LOOKBACK,),
-    ).fetchall()
-    for dag, task, run, failed_at in rows:
-        if failed_at is None or now - failed_at < REPORT_GRACE:
+    for dag, task, run, failed_at in airflow_tables.last_failures(airflow, now - LOOKBACK):
+        if now - failed_at < REPORT_GRACE:
             continue
         run_id, rule = f"{dag}/{run}", task_rule(task)
         if _is_reported(warehouse, dag, rule, failed_at) or (task == GATE and _is_blocked(warehouse, dag, run_id)):
@@ -187,11 +156,8 @@ def _silent_failures(warehouse: Connection, airflow: Connection, now: datetime) 
         yield Finding(
             asset=dag,
             rule=rule,
-            summary=f"Task {task} ended at {failed_at:%Y-%m-%d %H:%M} UTC without a report:"
-            " its process or machine was killed.",
-            next_step=f"{READ_LOG}, then clear the task: it continues where it stopped.",
+            event=events.task_killed(task, failed_at),
             run_id=run_id,
-            since=failed_at,
         )
 
 

@@ -246,8 +246,8 @@ def refuse(records: Connection, dag: str, run_id: str) -> None:
 def replaced(mart: Mart, months: Months) -> str:
     """Return the SQL condition for the published rows that the staged ones replace."""
     if mart.history:
-        staged = f"select {quoted(mart.history)} from {table('staging', f'{mart.name}__rows')}"
-        return f"{quoted(mart.history)} in ({staged})"
+        column = quoted(mart.history.column)
+        return f"{column} in (select {column} from {table('staging', f'{mart.name}__rows')})"
     return "true" if months is None else in_months(quoted(mart.dated), months)
 
 

@@ -8,14 +8,14 @@ from functools import partial
 import polars as pl
 
 from adventureworks import incidents
-from adventureworks.catalog import MARTS, Mart
+from adventureworks.catalog import Mart
 from adventureworks.columns import columns_of, key_of
 from adventureworks.due import NothingToDo
 from adventureworks.errors import TableBlocked
 from adventureworks.gate import results
 from adventureworks.gate.checks import CheckOutcome, run_checks
 from adventureworks.gate.contract import EXAMPLES, validate
-from adventureworks.incidents import Finding, Incident
+from adventureworks.incidents import Finding, Incident, events
 from adventureworks.marts.build import Build, build, refuse, replaced, require_staged, unpublished
 from adventureworks.marts.plan import plan_now
 from adventureworks.postgres_sql import quoted
@@ -73,7 +73,7 @@ class MartRefused(TableBlocked):
     def __init__(self, findings: tuple[Finding, ...], opened: tuple[Incident, ...]) -> None:
         self.opened = opened
         first = findings[0]
-        super().__init__(first.asset, first.rule, first.summary.removeprefix(f"{first.asset}: "), first.next_step)
+        super().__init__(first.asset, first.rule, str(first.event.parameters["cause"]))
 
 
 def _contract_findings(settings: Settings, session: Session, mart: Mart, run_id: str, built: Build) -> list[Finding]:
@@ -98,28 +98,23 @@ def _contract_findings(settings: Settings, session: Session, mart: Mart, run_id:
             shown = examples.setdefault(rejection.rule, [])
             if len(shown) < EXAMPLES:
                 shown.append(", ".join(f"{name}={row[name]}" for name in key_of(mart)))
-    findings = []
+    outcomes = []
     for rule, keys in examples.items():
-        summary = (
-            f"{mart.name}: {counts[rule]:,} rows break the contract ({messages[rule]}). The last good version stays."
-        )
-        findings.append(_finding(mart, rule, summary, messages[rule], counts[rule], tuple(keys), run_id))
-    outcomes = [CheckOutcome(mart.name, f.rule, "fail", f.failed, f.summary, f.examples, "validity") for f in findings]
+        count = counts[rule]
+        message = f"{'one row breaks' if count == 1 else f'{count:,} rows break'} the contract ({messages[rule]})."
+        outcomes.append(CheckOutcome(mart.name, rule, "fail", count, message, tuple(keys), "validity"))
     results.record(session.records, run_id, outcomes, kind="contract")
-    return findings
+    return [_finding(outcome, run_id) for outcome in outcomes]
 
 
-def _finding(
-    mart: Mart, rule: str, summary: str, cause: str, failed: int | None, examples: tuple[str, ...], run_id: str
-) -> Finding:
+def _finding(outcome: CheckOutcome, run_id: str) -> Finding:
     return Finding(
-        asset=mart.name,
-        rule=rule,
-        summary=summary,
-        failed=failed,
-        examples=examples,
+        asset=outcome.table,
+        rule=outcome.rule,
+        event=events.refused(outcome.message),
+        failed=outcome.failed,
+        examples=outcome.examples[:EXAMPLES],
         run_id=run_id,
-        cause=cause,
     )
 
 
@@ -141,19 +136,7 @@ def _check_findings(settings: Settings, warehouse: Warehouse, dag: str, run_id: 
     )
     with warehouse.connect(f"gate {dag}") as session:
         results.record(session.records, run_id, outcomes)
-    return [
-        _finding(
-            MARTS[o.table],
-            o.rule,
-            f"{o.table}: {o.message} The last good version stays.",
-            o.message,
-            o.failed,
-            o.examples[:EXAMPLES],
-            run_id,
-        )
-        for o in outcomes
-        if o.outcome in {"fail", "error"}
-    ]
+    return [_finding(outcome, run_id) for outcome in outcomes if outcome.outcome in {"fail", "error"}]
 
 
 def _stale_before(settings: Settings, data: Data, mart: Mart) -> str:

@@ -63,11 +63,6 @@ def rendered(mart: Mart, name: str, candidates: Collection[str] = ()) -> str:
     return parsed.sql(dialect=TARGET_DIALECT, identify=True, comments=False)
 
 
-def tables_of(mart: Mart, name: str) -> set[tuple[str, str]]:
-    """Return the schema and name of the tables and views that one of the model's SELECTs reads."""
-    return {(table.db, table.name) for table in _parsed(mart, name).find_all(exp.Table) if table.db}
-
-
 def reads_data(mart: Mart, name: str) -> bool:
     """Return whether one of the model's SELECTs reads data; otherwise it reads the platform's records, or no table."""
     return dialect.reads_data(_parsed(mart, name))

@@ -16,6 +16,7 @@ from adventureworks.marts.build import Build, replaced, require_staged, unpublis
 from adventureworks.marts.gate import gate
 from adventureworks.messaging import notices
 from adventureworks.messaging.notices import Notice
+from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import reuse_connections
@@ -102,6 +103,11 @@ def _publish_mart(session: Session, mart: Mart, run_id: str, built: Build) -> No
     added = session.data.execute(
         f"insert into {published} ({names(columns)}) select {names(columns)} from {rows}"
     ).rowcount
+    if mart.history and mart.history.keeps != "months":
+        number, builds = quoted(mart.history.keeps.number), mart.history.keeps.builds
+        session.data.execute(
+            f"delete from {published} where {number} <= (select max({number}) - {builds} from {published})"
+        )
     row = session.data.execute(f"select count(*) from {published}").fetchone()
     total = int(row[0]) if row else 0
     if added > total * MANY_NEW_ROWS:

@@ -1,9 +1,9 @@
 """Messages: their content, language, recipients and delivery.
 
-`notices` and the incidents record what happened; `wording`, `stock_wording` and `incident_messages` put it into words;
-`bulletin` renders it for mail and Slack (`rendered`). `routes` and `recipients` define who receives a message and when,
-`composing` adds it to the outbox (`store`), `sending` hands due messages to the channels. The channels themselves are
-in `adventureworks.orchestration.channels`.
+What a message says: `wording` has the sentences of incidents, `notice_wording` those of `notices`, `incident_messages`
+puts them into a `bulletin`, which is `rendered` for mail and, by `slack_blocks`, for Slack. Who receives it, and when:
+`routes`, `recipients`. How it is sent: `composing` adds it to the outbox (`store`), `sending` hands due messages to the
+channels, which are in `adventureworks.orchestration.channels`.
 """
 
 from adventureworks.messaging.rendered import Attachment, RenderedMessage

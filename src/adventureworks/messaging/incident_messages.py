@@ -11,8 +11,8 @@ from typing import Literal
 from urllib.parse import quote
 
 from adventureworks import texts
-from adventureworks.incidents.ledger import SHAPE_RULES, TASK_RULE, Incident, task_of
-from adventureworks.messaging import stock_wording, wording
+from adventureworks.incidents.ledger import TASK_RULE, Incident, task_of
+from adventureworks.messaging import notice_wording
 from adventureworks.messaging.bulletin import (
     ERROR_COLOUR,
     SUCCESS_COLOUR,
@@ -24,7 +24,8 @@ from adventureworks.messaging.bulletin import (
 )
 from adventureworks.messaging.notices import Notice
 from adventureworks.messaging.rendered import RenderedMessage
-from adventureworks.messaging.wording import moment
+from adventureworks.messaging.steps import Step
+from adventureworks.messaging.wording import ENGLISH, moment, words
 from adventureworks.texts import Language
 
 Kind = Literal["opened", "worsened", "reminder", "recovered"]
@@ -45,15 +46,15 @@ def incident_message(
 def notice_message(notice: Notice, ui_url: str = "", code: str = "en") -> RenderedMessage:
     """Render the message for a notice."""
     language = texts.language(code)
-    digest = stock_wording.localized(notice.digest, language)
+    worded = notice_wording.words(notice.digest, language)
     bulletin = Bulletin(
-        title=digest.subject,
+        title=worded.subject,
         about="",
         figures=(),
         listings=tuple(
-            Listing(listing.heading, listing.columns, listing.rows, text_columns=2) for listing in digest.listings
+            Listing(listing.heading, listing.columns, listing.rows, text_columns=2) for listing in worded.listings
         ),
-        command=digest.next_step,
+        next_steps=(Step(command=notice.digest.command),),
         page=_run_page(notice.run_id),
         link=language.text("Open the run in Airflow"),
     )
@@ -62,23 +63,16 @@ def notice_message(notice: Notice, ui_url: str = "", code: str = "en") -> Render
 
 def log_line(incident: Incident) -> str:
     """Return a description of the incident in one line."""
-    language = texts.language("en")
-    line = f"{incident.asset} {outcome(incident, language)}: {incident.rule}."
+    line = f"{incident.asset} {outcome(incident, ENGLISH)}: {incident.rule}."
     if incident.status == "resolved":
-        return f"{line} {duration(incident, language)}"
-    return " ".join(f"{line} {incident.summary} {incident.next_step}".split())
+        return f"{line} {duration(incident, ENGLISH)}"
+    worded = words(incident)
+    return f"{line} {worded.summary} {worded.next_step}"
 
 
 def outcome(incident: Incident, language: Language) -> str:
     """Return what happened to the asset, in a few words."""
-    text = language.text
-    if incident.status == "resolved":
-        return text("recovered")
-    if incident.severity == "error":
-        return text("blocked") if wording.is_about_data(incident) else text("failed")
-    if incident.rule in SHAPE_RULES or not incident.failed:
-        return text("warning")
-    return text("rows set aside")
+    return language.text("recovered") if incident.status == "resolved" else words(incident, language).state
 
 
 def duration(incident: Incident, language: Language, zone: str = "UTC") -> str:
@@ -131,20 +125,18 @@ def _one(incident: Incident, kind: Kind, language: Language, zone: str) -> Bulle
         text("For example"): "; ".join(incident.examples),
     }
     title = _labelled(f"{incident.asset} {outcome(incident, language)}", kind, language)
-    summary = wording.summary(incident, language, zone)
-    recap = text("The incident: {summary}", summary=summary)
+    worded = words(incident, language, zone)
+    recap = text("The incident: {summary}", summary=worded.summary)
     acknowledge = text(
         "To acknowledge it and stop reminders: {command}", command=f"adventureworks incident ack {incident.short_id}"
     )
     return Bulletin(
         title=title,
         subject=f"{title}: {incident.rule}",
-        about=f"{duration(incident, language, zone)} {recap}" if resolved else summary,
+        about=f"{duration(incident, language, zone)} {recap}" if resolved else worded.summary,
         figures=tuple(Figure(name, value) for name, value in facts.items() if value),
         notes=(acknowledge,) if incident.status == "open" else (),
-        command=(
-            f"adventureworks incident show {incident.short_id}" if resolved else wording.next_step(incident, language)
-        ),
+        next_steps=((Step(command=f"adventureworks incident show {incident.short_id}"),) if resolved else worded.steps),
         page=page_of(incident),
         link=text("Open the run in Airflow") if "/" in incident.run_id else "",
         colour=_colour(incident),
@@ -168,7 +160,7 @@ def _several(incidents: Sequence[Incident], kind: Kind, language: Language, zone
             incident.rule,
             incident.short_id,
             incident.owner,
-            duration(incident, language, zone) if resolved else wording.summary(incident, language, zone),
+            duration(incident, language, zone) if resolved else words(incident, language, zone).summary,
         )
         for incident in incidents
     )
@@ -180,7 +172,7 @@ def _several(incidents: Sequence[Incident], kind: Kind, language: Language, zone
         figures=(),
         listings=(Listing(text("Incidents"), columns, rows, text_columns=6),),
         notes=(text("For details of one: {command}", command="adventureworks incident show ID"),),
-        command=f"adventureworks incident list{' --all' if resolved else ''}",
+        next_steps=(Step(command=f"adventureworks incident list{' --all' if resolved else ''}"),),
         page="dashboard/incidents",
         colour=_colour(incidents[0]),
     )

@@ -26,7 +26,10 @@ _MAX_CELL_LENGTH = 120
 
 @dataclass(frozen=True)
 class Listing:
-    """A section of a digest: a heading and rows, the most important first. A row's first cell names its subject."""
+    """A section of a digest: rows, the most important first, whose first cell names their subject.
+
+    In a stored digest, heading and columns are codes, and the cells are raw values (see `notice_wording`).
+    """
 
     heading: str
     columns: tuple[str, ...]
@@ -35,12 +38,13 @@ class Listing:
 
 @dataclass(frozen=True)
 class Digest:
-    """The content of a notice; `next_step` is the command that shows more."""
+    """The content of a notice. `kind` determines its words; `command` shows more."""
 
     kind: str
-    subject: str
     listings: tuple[Listing, ...]
-    next_step: str
+    command: str
+    recorded_subject: str = ""
+    """The subject of a digest that an older version stored as finished sentences."""
 
 
 @dataclass(frozen=True)
@@ -68,17 +72,16 @@ def write(connection: Connection, digest: Digest, *, asset: str, owner: str, run
             }
             for listing in digest.listings
         ],
-        "next_step": digest.next_step,
+        "next_step": digest.command,
     }
     connection.execute(
-        "insert into ops.notice (notice_id, kind, asset, owner, subject, payload, run_id)"
-        " values (%s, %s, %s, %s, %s, %s, %s) on conflict (asset, run_id) do nothing",
+        "insert into ops.notice (notice_id, kind, asset, owner, payload, run_id)"
+        " values (%s, %s, %s, %s, %s, %s) on conflict (asset, run_id) do nothing",
         (
             str(uuid4()),
             digest.kind,
             asset,
             owner,
-            plain_line(digest.subject),
             json.dumps(payload, ensure_ascii=False),
             run_id,
         ),
@@ -134,6 +137,6 @@ def _notice(row: Mapping[str, Any]) -> Notice:
         owner=row["owner"],
         run_id=row["run_id"],
         created=row["created"],
-        digest=Digest(row["kind"], row["subject"], listings, payload["next_step"]),
+        digest=Digest(row["kind"], listings, payload["next_step"], payload.get("subject", "")),
         queued_at=json.loads(row["queued_at"]),
     )

@@ -1,78 +1,63 @@
-"""The texts of an incident, in the recipient's language.
-
-The ledger stores a summary and a next step in English, for the log and the command line. For other languages both are
-generated from the incident's fields; technical causes, which have no translation, are quoted in English.
-"""
+"""What messages say about incidents: one table from the code of an event to its sentences, in every language."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES
-from adventureworks.incidents import sweep
-from adventureworks.incidents.ledger import IF_INTENDED, LATE, READ_LOG, SHAPE_RULES, TASK_RULE, Incident, task_of
-from adventureworks.messaging import self_incidents
+from adventureworks import texts
+from adventureworks.incidents import Incident
+from adventureworks.incidents.events import Parameter
+from adventureworks.messaging.steps import Step, as_text
 from adventureworks.texts import Language
 
-LEDGER_LANGUAGE = "en"
-"""The language of summaries and next steps in the ledger."""
+ENGLISH = texts.language("en")
+"""The language of the log and of the command line."""
 
 
-def summary(incident: Incident, language: Language, zone: str = "UTC") -> str:
-    """Return what happened."""
-    if incident.since is not None:
-        return _sweep_summary(incident, language, moment(incident.since, language, zone))
-    if language.code == LEDGER_LANGUAGE:
-        return incident.summary
-    if incident.asset == self_incidents.ASSET:
-        return f"{_self_incident(incident.rule, language)} {_quoted(incident, language)}"
-    if incident.rule.startswith(TASK_RULE):
-        task, month = task_of(incident.rule)
-        if month:
-            when = language.month(date.fromisoformat(f"{month}-01"))
-            return language.text(
-                "The reports for {month} were not delivered: {cause}", month=when, cause=_quoted(incident, language)
-            )
-        return language.text("Task {task} failed: {cause}", task=task, cause=_quoted(incident, language))
-    if incident.severity == "error" and is_about_data(incident):
-        return _blocked(incident, language)
-    if incident.severity == "error":
-        return language.text("{asset} failed: {cause}", asset=incident.asset, cause=_quoted(incident, language))
-    if incident.rule in SHAPE_RULES:
-        return language.text(
-            "{asset} is published, but its change looks unusual: {cause}",
-            asset=incident.asset,
-            cause=_quoted(incident, language),
-        )
-    return _set_aside(incident, language) if incident.failed else incident.summary
+@dataclass(frozen=True)
+class Words:
+    """The sentences of an event.
+
+    In the table they have placeholders: the parameters of the event, and `asset`, `rule` and `failed` of the incident.
+    """
+
+    summary: str
+    steps: tuple[Step, ...] = (Step(command="adventureworks status {asset}"),)
+    singular: str = ""
+    """The summary if one row failed, where it differs."""
+    state: str = ""
+    """The state of the asset in a few words; by default it failed, or there is a warning."""
+
+    @property
+    def next_step(self) -> str:
+        """Return what to do, as one line."""
+        return as_text(self.steps)
 
 
-def is_about_data(incident: Incident) -> bool:
-    """Return whether a table or mart broke a rule; otherwise a task, a service or a message failed."""
-    known = incident.asset in SOURCE_TABLES or incident.asset in MARTS
-    return known and not incident.rule.startswith(TASK_RULE)
-
-
-def next_step(incident: Incident, language: Language) -> str:
-    """Return what to do about it: a command or a sentence."""
-    text, step = language.text, incident.next_step
-    if language.code == LEDGER_LANGUAGE:
-        return step
-    if step.startswith(READ_LOG):
-        return text("Read the task's log in Airflow, fix the cause, then clear the task.")
-    if step == self_incidents.READ_LOGS:
-        return text("Read the log of the watch, or of the task that sends messages. Then: adventureworks watch --once")
-    if IF_INTENDED in step:
-        look, accept = step.split(IF_INTENDED)
-        return look + text("If this is intended: {command}", command=accept.strip())
-    if incident.rule in {LATE, sweep.NOT_RUN}:
-        return _how_to_start(incident, language)
-    if incident.rule == sweep.METADATA:
-        return text("Find out why it does not respond, and restart it. Then: adventureworks status")
-    if incident.asset == sweep.AIRFLOW:
-        return text("Check its log and restart it; on a single machine: adventureworks run")
-    return step
+def words(incident: Incident, language: Language = ENGLISH, zone: str = "UTC") -> Words:
+    """Return the sentences of an incident in a language, with times in a time zone."""
+    table, remarks = _table(language.code), _remarks(language.code)
+    parameters = incident.event.parameters
+    template = table[incident.event.code]
+    facts: Mapping[str, Parameter] = {"asset": incident.asset, "rule": incident.rule, "failed": incident.failed or 0}
+    values = {name: _shown(name, value, language, zone) for name, value in {**facts, **parameters}.items()}
+    summary = template.singular if template.singular and incident.failed == 1 else template.summary
+    added = [remarks[name][0 if value else 1] for name, value in parameters.items() if name in remarks]
+    steps = template.steps
+    if parameters.get("next_step"):
+        steps = (Step("{next_step}"),)
+    if parameters.get("accept"):
+        steps += (Step(language.text("If this is intended:"), "{accept}"),)
+    by_severity = language.text("failed") if incident.severity == "error" else language.text("warning")
+    return Words(
+        summary=" ".join(sentence.format(**values) for sentence in (summary, *added) if sentence),
+        steps=tuple(Step(step.sentence.format(**values), step.command.format(**values)) for step in steps),
+        state=template.state or by_severity,
+    )
 
 
 def moment(when: datetime, language: Language, zone: str) -> str:
@@ -80,78 +65,127 @@ def moment(when: datetime, language: Language, zone: str) -> str:
     return language.moment(when.astimezone(ZoneInfo(zone)))
 
 
-def _how_to_start(incident: Incident, language: Language) -> str:
-    text = language.text
-    action = "unpause" if _is_paused(incident) else "trigger"
-    if incident.rule == LATE and incident.asset in MARTS:
-        return text(
-            "Start it: {command}. To see what it is waiting for: adventureworks status {mart}",
-            command=f"airflow dags {action} {MARTS[incident.asset].dag}",
-            mart=incident.asset,
-        )
-    return text("Start it: {command}", command=f"airflow dags {action} {incident.asset}")
+def _shown(name: str, value: Parameter, language: Language, zone: str) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{table} ({language.number(rows)})" for table, rows in sorted(value.items()))
+    if isinstance(value, int):
+        return language.number(int(value))
+    if name == "since":
+        return moment(datetime.fromisoformat(value), language, zone)
+    return language.month(date.fromisoformat(f"{value}-01")) if name == "month" else value
 
 
-def _is_paused(incident: Incident) -> bool:
-    return " unpause " in incident.next_step
-
-
-def _sweep_summary(incident: Incident, language: Language, when: str) -> str:
-    text, rule = language.text, incident.rule
-    if rule == LATE and incident.asset in MARTS:
-        sentence = text(
-            "{mart} has been behind since {when}: its DAG {dag} did not run in time.",
-            mart=incident.asset,
-            dag=MARTS[incident.asset].dag,
-            when=when,
-        )
-        return " ".join([sentence, text("The DAG is paused.")]) if _is_paused(incident) else sentence
-    if rule == sweep.NOT_RUN:
-        sentence = text("The source has not been checked for changes since {when}.", when=when)
-        return " ".join([sentence, text("The DAG is paused.")]) if _is_paused(incident) else sentence
-    if rule.startswith(TASK_RULE):
-        return text(
-            "Task {task} ended at {when} without a report: its process or machine was killed.",
-            task=task_of(rule)[0],
-            when=when,
-        )
-    last_seen = text("Last seen: {when}.", when=when)
-    stopped = {
-        sweep.METADATA: text("Airflow's database does not respond: Airflow cannot work without it."),
-        "scheduler_is_alive": text("Airflow's scheduler has stopped: nothing is ingested or computed."),
-        "dag_processor_is_alive": text("Airflow's DAG processor has stopped: changed DAG files are not detected."),
-        "triggerer_is_alive": text(
-            "Airflow's triggerer has stopped: changes at the source are only detected at scheduled times."
+@lru_cache
+def _table(code: str) -> Mapping[str, Words]:
+    text = texts.language(code).text
+    start = Step(text("Start it:"), "{start}")
+    restart = (Step(text("Check its log and restart it; on a single machine:"), "adventureworks run"),)
+    read_log = (
+        Step(
+            text("Read the log of the watch, or of the task that sends messages. Then:"),
+            "adventureworks watch --once",
         ),
-    }
-    return f"{stopped[rule]} {last_seen}" if rule in stopped else incident.summary
-
-
-def _self_incident(rule: str, language: Language) -> str:
-    text = language.text
+    )
+    retry = (
+        Step(
+            text("Fix the cause; the watch retries in every round. To retry now:"),
+            "adventureworks watch --once",
+        ),
+    )
     return {
-        self_incidents.ROUTES: text("The routes are invalid: no new messages are created until they are corrected."),
-        self_incidents.INCIDENTS: text("Messages about incidents could not be created; they will be retried."),
-        self_incidents.READERS: text("Digests or report announcements could not be created; they will be retried."),
-        self_incidents.SWEEP: text("The watch could not check for unreported failures."),
-    }.get(rule, rule)
+        "recorded": Words("{summary}"),
+        "blocked": Words(text("{asset} is blocked: {cause}"), state=text("blocked")),
+        "refused": Words(
+            text("{asset} did not pass its gate: {cause} The last good version stays."), state=text("blocked")
+        ),
+        "verdict_unknown": Words(text("The result of the last reading of {asset} is not known: {cause}")),
+        "rows_set_aside": Words(
+            text("{asset}: {failed} rows set aside, {published_rows} published. Rule {rule} ({cause})."),
+            singular=text("{asset}: one row set aside, {published_rows} published. Rule {rule} ({cause})."),
+            steps=(Step(command="adventureworks quarantine show {asset}"),),
+            state=text("rows set aside"),
+        ),
+        "unusual_change": Words(text("{asset} is published, but its change looks unusual: {cause}")),
+        "task_failed": Words(
+            text("Task {task} failed: {cause}"),
+            steps=(
+                Step(
+                    text(
+                        "Read the task's log: {log} Fix the cause, then clear the task: it continues where it stopped."
+                    )
+                ),
+            ),
+        ),
+        "task_killed": Words(
+            text("Task {task} ended without a report ({since}): its process or machine was killed."),
+            steps=(Step(text("Read the task's log in Airflow, then clear the task: it continues where it stopped.")),),
+        ),
+        "late": Words(
+            text("{asset} has been behind since {since}: {reason}. Its DAG {dag} did not run in time."),
+            steps=(
+                start,
+                Step(text("To see what it is waiting for:"), "adventureworks status {asset}"),
+            ),
+            state=text("late"),
+        ),
+        "not_run": Words(
+            text("The source has not been checked for changes since {since}."), steps=(start,), state=text("late")
+        ),
+        "database_silent": Words(
+            text("Airflow's database does not respond: Airflow cannot work without it. Last response: {since}."),
+            steps=(Step(text("Find out why it does not respond, and restart it. Then:"), "adventureworks status"),),
+        ),
+        "scheduler_stopped": Words(
+            text("Airflow's scheduler has stopped: nothing is ingested or computed. Last heartbeat: {since}."),
+            steps=restart,
+        ),
+        "dag_processor_stopped": Words(
+            text("Airflow's DAG processor has stopped: changed DAG files are not detected. Last heartbeat: {since}."),
+            steps=restart,
+        ),
+        "triggerer_stopped": Words(
+            text(
+                "Airflow's triggerer has stopped: changes at the source are only detected at scheduled times."
+                " Last heartbeat: {since}."
+            ),
+            steps=restart,
+        ),
+        "report_not_delivered": Words(
+            text("The reports for {month} were not delivered: {cause}"),
+            steps=(Step(text("Fix the cause, then:"), "airflow dags trigger {asset}"),),
+        ),
+        "digest_failed": Words(
+            text("The digest {digest} could not be created; other messages are sent. {cause}"), steps=retry
+        ),
+        "announcement_failed": Words(
+            text("The message about the reports for {month} could not be created; other messages are sent. {cause}"),
+            steps=retry,
+        ),
+        "announcements_failed": Words(
+            text("The message about several months could not be created; other messages are sent. {cause}"),
+            steps=retry,
+        ),
+        "routes_invalid": Words(
+            text("The routes are invalid: no new messages are created until they are corrected. {cause}"),
+            steps=read_log,
+        ),
+        "incident_messages_failed": Words(
+            text("Messages about incidents could not be created; they will be retried. {cause}"), steps=read_log
+        ),
+        "reader_messages_failed": Words(
+            text("Digests or report announcements could not be created; they will be retried. {cause}"),
+            steps=read_log,
+        ),
+        "sweep_failed": Words(text("The watch could not check for unreported failures. {cause}"), steps=read_log),
+    }
 
 
-def _blocked(incident: Incident, language: Language) -> str:
-    text = language.text
-    sentence = text("{asset} is blocked: {cause}", asset=incident.asset, cause=_quoted(incident, language))
-    kept = text("No version of it is published yet.") if incident.total == 0 else text("The last good version stays.")
-    return f"{sentence} {kept}"
-
-
-def _set_aside(incident: Incident, language: Language) -> str:
-    text, failed = language.text, incident.failed or 0
-    rows = text("one row set aside") if failed == 1 else text("{count} rows set aside", count=language.number(failed))
-    if incident.total is not None:
-        rows += text(", {count} published", count=language.number(incident.total - failed))
-    sentence = text("Rule {rule}: {cause}", rule=incident.rule, cause=_quoted(incident, language))
-    return f"{incident.asset}: {rows}. {sentence}"
-
-
-def _quoted(incident: Incident, language: Language) -> str:
-    return language.text("“{cause}”", cause=incident.cause or incident.summary)
+@lru_cache
+def _remarks(code: str) -> Mapping[str, tuple[str, str]]:
+    """Return by parameter the sentence that follows the summary if it is set, and the one if it is not."""
+    text = texts.language(code).text
+    return {
+        "waiting": (text("Rows waiting for it: {waiting}."), ""),
+        "has_version": (text("The last good version stays."), text("No version of it is published yet.")),
+        "paused": (text("The DAG is paused."), ""),
+    }

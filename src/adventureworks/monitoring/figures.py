@@ -14,6 +14,7 @@ from typing import Any
 
 import psycopg
 
+from adventureworks.airflow_tables import waiting_runs, waiting_tasks
 from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
 from adventureworks.due import Behind
 from adventureworks.warehouse import use
@@ -112,14 +113,8 @@ def of_warehouse(
 
 def of_airflow(airflow: Connection, now: datetime) -> Iterator[Figure]:
     """Yield the runs and tasks that wait to be started, without those of paused DAGs."""
-    is_paused = "exists (select 1 from dag as d where d.dag_id = w.dag_id and d.is_paused)"
-    queues = {
-        "runs": f"select count(*), min(queued_at) from dag_run as w where state = 'queued' and not {is_paused}",
-        "tasks": "select count(*), min(coalesce(queued_dttm, scheduled_dttm)) from task_instance as w"
-        f" where state in ('scheduled', 'queued') and not {is_paused}",
-    }
-    for name, query in queues.items():
-        yield from _queue(name, airflow.execute(query.encode()).fetchone(), now)
+    yield from _queue("runs", waiting_runs(airflow), now)
+    yield from _queue("tasks", waiting_tasks(airflow), now)
 
 
 def _newest(records: Connection) -> dict[str, _Published]:

@@ -5,7 +5,7 @@ DAG file again and again.
 """
 
 from adventureworks.orchestration.analyses import analysis
-from adventureworks.orchestration.ingestion import check, detect, load, publish_tables, tell
+from adventureworks.orchestration.ingestion import check, detect, load, notify_of_batch, publish_tables
 from adventureworks.orchestration.schedules import asset, changes, settings_for, source_changes
 
 __all__ = [
@@ -15,8 +15,8 @@ __all__ = [
     "check",
     "detect",
     "load",
+    "notify_of_batch",
     "publish_tables",
     "settings_for",
     "source_changes",
-    "tell",
 ]

@@ -11,11 +11,12 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from adventureworks.airflow_tables import active_dags
 from adventureworks.catalog import marts_of, outside_inputs, producer_of
 from adventureworks.due import Decisions
 from adventureworks.marts.plan import decide_now
 from adventureworks.settings import Settings
-from adventureworks.starts import active_dags, may_start, states_of
+from adventureworks.starts import may_start, states_of
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import is_laid_out

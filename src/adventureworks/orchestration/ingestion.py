@@ -89,10 +89,11 @@ def publish_tables(outlet_events: Any = None) -> None:
     lineage.tables_published()
 
 
-@task(inlets=[asset(name) for name in SOURCE_TABLES])
-def tell(asset_state_store: Any = None) -> None:
+@task(task_id="notify", inlets=[asset(name) for name in SOURCE_TABLES])
+def notify_of_batch(asset_state_store: Any = None) -> None:
     """Show each table's verdict on its asset's page and notify the owners of new and resolved incidents."""
     from adventureworks.gate.publish import conclude
+    from adventureworks.messaging.wording import words
     from adventureworks.orchestration.notify import notify_owners
 
     conclusion = conclude(settings(), current_run_id())
@@ -101,4 +102,4 @@ def tell(asset_state_store: Any = None) -> None:
             asset_state_store[asset(name)].set(key, value)
     notify_owners(conclusion.opened, conclusion.resolved)
     for incident in conclusion.opened:
-        print(incident.summary)
+        print(words(incident).summary)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from adventureworks.catalog import ANALYSES, INGESTION, marts_of
 from adventureworks.incidents.ledger import BUILDING
-from adventureworks.settings import settings
+from adventureworks.settings import Settings, settings
 from adventureworks.warehouse.session import Session
 
 if TYPE_CHECKING:
@@ -49,6 +49,24 @@ def marts_published() -> None:
 def tables_published() -> None:
     """Report which tables a run of the ingestion published and which it refused."""
     _emit(lambda reporter, session: reporter.ingested(session.records, _now()))
+
+
+def run_ended(here: Settings, run_id: str, refusal: str = "") -> None:
+    """Report what a run outside Airflow published and refused.
+
+    `here`: the settings of the run. `refusal`: why its marts were refused, if they were.
+    """
+    dag_id = run_id.partition("/")[0]
+
+    def of_run(reporter: Reporter, session: Session) -> list[RunEvent]:
+        records = session.records
+        if dag_id == INGESTION:
+            return reporter.ingested(records, _now())
+        names = _built(records, dag_id, run_id)
+        ended = reporter.failed(records, names, _now(), refusal) if refusal else reporter.published(records, _now())
+        return [*reporter.started(names, _now()), *ended]
+
+    _emit(of_run, here=here, run_id=run_id)
 
 
 def task_failed(context: Mapping[str, Any]) -> None:
@@ -91,8 +109,18 @@ def _recorded(records: Connection, dag_id: str, run_id: str) -> list[str]:
         return []
 
 
-def _emit(build: Callable[[Reporter, Session], list[RunEvent]], context: Mapping[str, Any] | None = None) -> None:
-    """Build events and send them if a transport is configured; never raises and takes at most the timeout."""
+def _emit(
+    build: Callable[[Reporter, Session], list[RunEvent]],
+    context: Mapping[str, Any] | None = None,
+    *,
+    here: Settings | None = None,
+    run_id: str = "",
+) -> None:
+    """Build events and send them if a transport is configured; never raises and takes at most the timeout.
+
+    The run is that of the task, or of its `context`; outside Airflow it is `run_id`, with the settings `here`.
+    """
+    here = here or settings()
     try:
         from airflow.providers.openlineage import conf
 
@@ -103,26 +131,31 @@ def _emit(build: Callable[[Reporter, Session], list[RunEvent]], context: Mapping
         from adventureworks.lineage.events import Reporter
         from adventureworks.orchestration.connections import with_source
 
-        instance = (context or get_current_context())["ti"]
-        run_id = f"{instance.dag_id}/{instance.run_id}"
+        parent = None
+        if not run_id:
+            instance = (context or get_current_context())["ti"]
+            run_id, parent = f"{instance.dag_id}/{instance.run_id}", _parent(instance)
         # Read here, because the task context is local to this thread.
-        reporter = Reporter(with_source(settings()), conf.namespace(), run_id, _parent(instance))
+        reporter = Reporter(with_source(here), conf.namespace(), run_id, parent)
     except Exception as error:
         log.warning("No lineage is sent: %s", type(error).__name__)
         return
     end = time.monotonic() + TIMEOUT_SECONDS
-    sender = threading.Thread(target=_build_and_send, args=(build, reporter, end), name="lineage", daemon=True)
+    arguments = (here, build, reporter, end)
+    sender = threading.Thread(target=_build_and_send, args=arguments, name="lineage", daemon=True)
     sender.start()
     sender.join(TIMEOUT_SECONDS)
     if sender.is_alive():
         log.warning("The lineage transport did not accept all events within %.0f seconds.", TIMEOUT_SECONDS)
 
 
-def _build_and_send(build: Callable[[Reporter, Session], list[RunEvent]], reporter: Reporter, end: float) -> None:
+def _build_and_send(
+    here: Settings, build: Callable[[Reporter, Session], list[RunEvent]], reporter: Reporter, end: float
+) -> None:
     from adventureworks.warehouse import open_warehouse
 
     try:
-        with open_warehouse(settings()).connect("lineage") as session:
+        with open_warehouse(here).connect("lineage") as session:
             events = build(reporter, session)
     except Exception as error:
         log.warning("No lineage is sent: %s", type(error).__name__)

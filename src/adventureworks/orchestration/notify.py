@@ -17,15 +17,16 @@ from pydantic import SecretStr
 
 from adventureworks import incidents
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
-from adventureworks.incidents import Finding, Incident
-from adventureworks.incidents.ledger import READ_LOG, resolve_rules, task_rule
+from adventureworks.incidents import Finding, Incident, events
+from adventureworks.incidents.ledger import resolve_rules, task_rule
 from adventureworks.incidents.privacy import plain_line
-from adventureworks.messaging import incident_messages, self_incidents
+from adventureworks.messaging import incident_messages, notice_wording, self_incidents
 from adventureworks.messaging.composing import compose
 from adventureworks.messaging.notices import Notice
 from adventureworks.messaging.recipients import Recipients
 from adventureworks.messaging.routes import routes
 from adventureworks.messaging.sending import send_due
+from adventureworks.messaging.wording import ENGLISH
 from adventureworks.orchestration import channels
 from adventureworks.orchestration.storage import report_folder
 from adventureworks.reports import mailing
@@ -52,7 +53,7 @@ def notify_owners(
     for incident in resolved:
         log.info("%s", incident_messages.log_line(incident))
     for notice in notices:
-        log.info("%s", notice.digest.subject)
+        log.info("%s", notice_wording.words(notice.digest, ENGLISH).subject)
     if opened or resolved or notices:
         _deliver()
 
@@ -183,18 +184,15 @@ def _finding(context: Mapping[str, Any]) -> Finding:
     instance = context["ti"]
     error = _platform_error(context.get("exception"))
     blocked = _blocked_table(context)
-    cause = error.cause if error else _first_line(context.get("exception"))
-    read_log = f"{READ_LOG}: {instance.log_url} Fix the cause, then clear the task: it continues where it stopped."
+    if blocked:
+        cause = plain_line(blocked.detail, _secrets(settings()))
+        event = events.blocked(cause, has_version=True, next_step=blocked.next_step)
+        return Finding(asset=blocked.table, rule=blocked.rule, event=event, run_id=_run_id(instance))
+    cause = plain_line(error.cause if error else _first_line(context.get("exception")), _secrets(settings()))
     name = getattr(instance, "rendered_map_index", None)
     task = f"{instance.task_id} [{name}]" if name else instance.task_id
-    return Finding(
-        asset=blocked.table if blocked else instance.dag_id,
-        rule=blocked.rule if blocked else task_rule(instance.task_id),
-        summary=plain_line(cause if blocked else f"Task {task} failed: {cause}", _secrets(settings())),
-        next_step=error.next_step if error and error.next_step else read_log,
-        run_id=_run_id(instance),
-        cause=plain_line(blocked.detail if blocked else cause, _secrets(settings())),
-    )
+    event = events.task_failed(task, cause, instance.log_url, error.next_step if error else "")
+    return Finding(asset=instance.dag_id, rule=task_rule(instance.task_id), event=event, run_id=_run_id(instance))
 
 
 def _run_id(instance: Any) -> str:

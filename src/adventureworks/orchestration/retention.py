@@ -1,4 +1,4 @@
-"""Retention: drops old records of the platform, old Airflow runs and old task logs."""
+"""Retention: what bounds the size of each table, and the thread that drops old records, Airflow runs and task logs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import psycopg
 
+from adventureworks.airflow_tables import CLEANED_TABLES, has_old_runs
 from adventureworks.errors import PlatformError
 from adventureworks.gate import detect, results
 from adventureworks.incidents import ledger
@@ -23,19 +25,70 @@ from adventureworks.messaging import notices, store
 from adventureworks.orchestration import notify
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, memo, open_warehouse, publication, use
+from adventureworks.warehouse.postgres import Connection
 
-CONTENTS_KEPT = timedelta(days=30)
 FIRST_SECONDS, EVERY_SECONDS = 60.0, 86_400.0
 """The first run comes soon after the start, because a platform may be up for only minutes each night."""
-AIRFLOW_TABLES = (
-    "asset_event,callback,celery_taskmeta,celery_tasksetmeta,dag_run,deadline,import_error,job,log,revoked_token,"
-    "task_instance,task_instance_history,task_reschedule,trigger,xcom"
-)
-"""Without `dag` and `dag_version`, which hold the paused state and do not grow with the number of runs."""
 AIRFLOW_TIMEOUT_SECONDS = 3600.0
 LOG_FOLDER = "AIRFLOW__LOGGING__BASE_LOG_FOLDER"
 
+Clear = Callable[[Connection, datetime], None]
+"""Deletes the records from before a moment, except those that are still needed for decisions."""
+
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What keeps a table from growing without limit."""
+
+    size: str
+    """What the table holds at most."""
+    clear: Clear | None = None
+    """None: the table is bounded where it is written, or because it is deleted from together with another table."""
+    at_most: timedelta = timedelta.max
+    """The longest time that records are kept, if that is shorter than `keep_days`."""
+
+
+def _clear_publications(connection: Connection, before: datetime) -> None:
+    publication.clear(connection, before, plan.oldest_consumed(connection))
+
+
+RECORDS: Mapping[str, Bound] = {
+    "attachment": Bound("the attachments of the rows of message_content"),
+    "build": Bound("the last build of each analysis"),
+    "candidate": Bound("one row for each table and mart"),
+    "change": Bound(
+        "the changes of `keep_days`; of a blocked table, also the first one that was blocked", detect.clear
+    ),
+    "check_result": Bound("the results of `keep_days`, and the newest of each rule", results.clear),
+    "column_profile": Bound("the profiles of the last versions of each source table"),
+    "in_transit": Bound("the messages that are being sent"),
+    "incident": Bound("the unresolved incidents, and those resolved within `keep_days`", ledger.clear),
+    "layout": Bound("one row"),
+    "memo": Bound("the results that were used within `keep_days`", memo.clear),
+    "message_content": Bound(
+        "the contents of 30 days, and those of pending messages", store.drop_contents, timedelta(days=30)
+    ),
+    "migration": Bound("one row"),
+    "monthly_report": Bound("one row for each month with orders"),
+    "notice": Bound("the notices of `keep_days`", notices.clear),
+    "outbox": Bound("the pending messages, and those of `keep_days`", store.delete_finished),
+    "publication": Bound(
+        "the versions of `keep_days`, the newest ones, and those that some mart has yet to consume", _clear_publications
+    ),
+    "quarantined_row": Bound(
+        "the rows in quarantine, and, until their table is next loaded, those that left it within `keep_days`"
+    ),
+    "report_file": Bound("one row for each file of each month with orders"),
+    "warehouse_use": Bound("the sessions of `keep_days`", use.clear),
+    "watermark": Bound("one row for each source table"),
+}
+"""By table of the `ops` schema.
+
+The tables of other schemas grow with the source: `raw` has its rows, `marts` what follows from them (`Mart.history`
+limits what earlier builds leave), and `staging` what the last run staged. `quarantine` has only views.
+"""
 
 
 class RetentionThread(threading.Thread):
@@ -64,15 +117,12 @@ class RetentionThread(threading.Thread):
 
 def drop_records(settings: Settings, now: datetime) -> None:
     """Drop the platform's records that are older than `keep_days`, except those that are still needed for decisions."""
-    before = now - timedelta(days=settings.keep_days)
+    kept = timedelta(days=settings.keep_days)
     with open_warehouse(settings).connect("retention") as session:
         layout.prepare(session)
-        records = session.records
-        store.drop_contents(records, now - min(CONTENTS_KEPT, timedelta(days=settings.keep_days)))
-        for clear in (results.clear, use.clear, memo.clear, detect.clear, ledger.clear, notices.clear):
-            clear(records, before)
-        store.delete_finished(records, before)
-        publication.clear(records, before, plan.oldest_consumed(records))
+        for bound in RECORDS.values():
+            if bound.clear:
+                bound.clear(session.records, now - min(kept, bound.at_most))
 
 
 def drop_runs(settings: Settings, metadata_url: str, now: datetime) -> None:
@@ -82,15 +132,11 @@ def drop_runs(settings: Settings, metadata_url: str, now: datetime) -> None:
     """
     before = now - timedelta(days=settings.keep_days)
     with psycopg.connect(metadata_url, connect_timeout=10) as airflow:
-        query = (
-            "select 1 from dag_run as r where run_after < %s"
-            " and exists (select 1 from dag_run as later where later.dag_id = r.dag_id and later.id > r.id) limit 1"
-        )
-        if airflow.execute(query, (before,)).fetchone() is None:
+        if not has_old_runs(airflow, before):
             # Avoid the command below, which takes seconds to start.
             return
     command = [sys.executable, "-m", "airflow", "db", "clean", "--yes", "--skip-archive", "--error-on-cleanup-failure"]
-    options = ["--tables", AIRFLOW_TABLES, "--clean-before-timestamp", before.isoformat()]
+    options = ["--tables", CLEANED_TABLES, "--clean-before-timestamp", before.isoformat()]
     done = subprocess.run(
         [*command, *options],
         check=False,

@@ -34,6 +34,8 @@ SETTLED_ALIAS = AssetAlias("settled_data_events", group="quality")
 """Alias through which a task sends the event of `SETTLED`, but not on every run."""
 
 INGESTION_CALENDAR = "*/15 * * * *"
+CALENDAR_WITH_QUIET_TIME = "0 * * * *"
+"""Calendar of the ingestion if changes are batched: each run beside the batches costs as much as a batch."""
 
 
 def asset(name: str) -> Asset:
@@ -64,7 +66,10 @@ def announce_if_settled(outlet_events: Any) -> None:
 
 def source_changes() -> AssetOrTimeSchedule:
     """Return the schedule of the ingestion: a change seen by the watcher, and at the latest its calendar."""
-    calendar = CronTriggerTimetable(INGESTION_CALENDAR, timezone="UTC", run_immediately=True)
+    from adventureworks.settings import settings
+
+    when = CALENDAR_WITH_QUIET_TIME if settings().quiet_time else INGESTION_CALENDAR
+    calendar = CronTriggerTimetable(when, timezone="UTC", run_immediately=True)
     return AssetOrTimeSchedule(timetable=calendar, assets=SOURCE)
 
 

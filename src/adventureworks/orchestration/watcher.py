@@ -12,15 +12,10 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 log = logging.getLogger(__name__)
 
 
-FIRST_PAUSE_SECONDS = 60.0
-LAST_PAUSE_SECONDS = 900.0
-
-
 class SourceChanged(BaseEventTrigger):
     """Trigger that fires when the source differs from what was last read, and again while that difference persists.
 
-    It keeps its state in memory: a restart costs one ingestion run that finds nothing. A change that it misses is found
-    by the ingestion's calendar.
+    `orchestration.batching` decides when. A change that the trigger misses is found by the ingestion's calendar.
     """
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -31,11 +26,11 @@ class SourceChanged(BaseEventTrigger):
         """Poll the source with one cheap query per table."""
         from adventureworks.errors import PlatformError
         from adventureworks.gate.detect import difference
+        from adventureworks.orchestration.batching import Batching
         from adventureworks.orchestration.connections import with_source
         from adventureworks.settings import settings
 
-        seen: str | None = None
-        fired = pause = 0.0
+        batching = Batching(settings().quiet_time)
         while True:
             try:
                 found = await asyncio.to_thread(lambda: difference(with_source(settings())))
@@ -45,12 +40,6 @@ class SourceChanged(BaseEventTrigger):
                 # Whatever the error, the next poll may succeed. Log only the type: the message may contain an address.
                 log.warning("The source could not be polled for changes: %s", type(error).__name__)
             else:
-                now = asyncio.get_running_loop().time()
-                pause = FIRST_PAUSE_SECONDS if found != seen else pause
-                if found and (found != seen or now - fired > pause):
-                    # If the difference persists, the ingestion failed. Start it again, at increasing intervals.
-                    pause = min(2 * pause, LAST_PAUSE_SECONDS) if found == seen else pause
-                    fired = now
+                if batching.starts(found, asyncio.get_running_loop().time()):
                     yield TriggerEvent({"difference": found})
-                seen = found
             await asyncio.sleep(settings().watch_seconds)

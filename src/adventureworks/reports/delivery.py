@@ -21,7 +21,7 @@ from psycopg.rows import dict_row
 
 from adventureworks.catalog import ANALYSES
 from adventureworks.errors import PlatformError, ServiceUnavailable, is_failure
-from adventureworks.incidents import Finding, ledger
+from adventureworks.incidents import Finding, events, ledger
 from adventureworks.reports import month as months
 from adventureworks.reports.month import Line, Month
 from adventureworks.settings import Settings
@@ -147,10 +147,8 @@ def _report_failure(settings: Settings, key: str, run_id: str, error: BaseExcept
     finding = Finding(
         asset=dag,
         rule=ledger.task_rule(ledger.PER_MONTH, key),
-        summary=f"The reports for {key} were not delivered: {failure.cause}",
-        next_step=failure.next_step,
+        event=events.report_not_delivered(key, failure.cause, known.next_step if known else ""),
         run_id=run_id,
-        cause=failure.cause,
     )
     with open_records(settings).connect("report failure") as records:
         ledger.report(records, [finding])

@@ -20,8 +20,8 @@ from psycopg.rows import dict_row
 
 from adventureworks import incidents
 from adventureworks.errors import PlatformError, is_failure
-from adventureworks.incidents import Finding
-from adventureworks.messaging import Attachment, RenderedMessage, store
+from adventureworks.incidents import Event, Finding, events
+from adventureworks.messaging import Attachment, RenderedMessage, incident_messages, store
 from adventureworks.messaging.recipients import EMAIL, SLACK, Recipients
 from adventureworks.messaging.routes import DigestRoute, Group, last_due
 from adventureworks.reports import month as months
@@ -77,35 +77,21 @@ def _savepoint(records: Connection, rule: str, failures: Failures) -> Iterator[N
 
 def _report(records: Connection, failures: Failures, waiting: set[str]) -> None:
     """Open an incident per failure, and resolve the others except those of announcements still pending."""
-    findings = [
-        Finding(
-            asset=ASSET,
-            rule=rule,
-            summary=_summary(rule, error),
-            next_step=_next_step(error),
-        )
-        for rule, error in failures.items()
-    ]
+    findings = [Finding(asset=ASSET, rule=rule, event=_event(rule, error)) for rule, error in failures.items()]
     for incident in incidents.report(records, findings):
-        log.error("%s %s", incident.summary, incident.next_step)
+        log.error("%s", incident_messages.log_line(incident))
     incidents.resolve(records, ASSET, keep=set(failures) | waiting)
 
 
-def _summary(rule: str, error: BaseException) -> str:
-    kind, _, name = rule.partition("_")
-    what = {"digest": f"The digest {name}", "month": f"The mail about {name}"}.get(
-        kind, "The mail about several months"
-    )
+def _event(rule: str, error: BaseException) -> Event:
     # The messages of other errors may contain data.
-    cause = error.cause if isinstance(error, PlatformError) else describe_error(error)
-    return f"{what} cannot be created; other messages are sent. {cause}"
-
-
-def _next_step(error: BaseException) -> str:
-    step = error.next_step if isinstance(error, PlatformError) else ""
-    return (
-        step or "Fix the cause; adventureworks watch retries in every round. To retry now: adventureworks watch --once"
-    )
+    known = error if isinstance(error, PlatformError) else PlatformError(describe_error(error))
+    kind, _, name = rule.partition("_")
+    if kind == "digest":
+        return events.digest_failed(name, known.cause, known.next_step)
+    if kind == "month":
+        return events.announcement_failed(name, known.cause, known.next_step)
+    return events.announcements_failed(known.cause, known.next_step)
 
 
 def _compose_digest(

@@ -28,6 +28,11 @@ def plain(text: str) -> str:
     return text.translate(_PLANE_ENDS)
 
 
+def cut(text: str, longest: int) -> str:
+    """Truncate a text to a number of characters, the last of which is an ellipsis."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def map_texts(value: T, change: Callable[[str], str]) -> T:
     """Return a copy of nested lists, tuples, maps and data classes with `change` applied to all strings but keys."""
     return _changed(value, change)

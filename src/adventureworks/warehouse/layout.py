@@ -55,10 +55,8 @@ def prepare(session: Session) -> None:
         _make_view(session.data, "staging", mart, published_rows(mart))
     for shared in SHARED_VIEWS:
         session.data.execute(_text(shared))
-    session.records.execute(
-        "insert into ops.layout (digest) values (%s) on conflict (digest) do update set applied_at = clock_timestamp()",
-        (digest,),
-    )
+    session.records.execute("delete from ops.layout")
+    session.records.execute("insert into ops.layout (digest) values (%s)", (digest,))
 
 
 def set_revision(records: WarehouseConnection, revision: str = "") -> str:
@@ -119,9 +117,7 @@ def _digest(target: str) -> str:
 def _is_applied(records: WarehouseConnection, digest: str) -> bool:
     if not records.has_table("ops", "layout"):
         return False
-    # Only the last one counts, so that going back to an older version of the platform restores that version's views.
-    last = records.execute("select digest from ops.layout order by applied_at desc limit 1").fetchone()
-    return last is not None and last[0] == digest
+    return records.execute("select digest from ops.layout").fetchall() == [(digest,)]
 
 
 def _make_views_of_source_table(data: Data, entry: SourceTable) -> None:

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import polars as pl
@@ -60,7 +60,10 @@ class SnowflakeWarehouse:
 
     @contextmanager
     def signed_in(self, schema: str, purpose: str) -> Iterator[SnowflakeConnection]:
-        """Open a plain Snowflake connection in one of the platform's schemas, for libraries that need one."""
+        """Open a plain Snowflake connection in one of the platform's schemas, for libraries that need one.
+
+        The number of statements sent over it is recorded.
+        """
         with _lost_is_unavailable():
             connection = sign_in(self._settings, purpose)
             try:
@@ -68,6 +71,7 @@ class SnowflakeWarehouse:
                 yield connection
             finally:
                 connection.close()
+                self._record_use(purpose, connection.sequence_counter)
 
     def rewritten(self, query: str) -> str:
         """Return a SELECT without parameters in Snowflake's dialect."""
@@ -301,15 +305,15 @@ class SnowflakeRows:
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """Return the next row, or None at the end."""
-        return cast("tuple[Any, ...] | None", self._cursor.fetchone())
+        return self._cursor.fetchone()
 
     def fetchmany(self, size: int) -> list[tuple[Any, ...]]:
         """Return the next rows, at most `size`."""
-        return cast("list[tuple[Any, ...]]", self._cursor.fetchmany(size))
+        return self._cursor.fetchmany(size)
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Return all remaining rows."""
-        return cast("list[tuple[Any, ...]]", self._cursor.fetchall())
+        return self._cursor.fetchall()
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return iter(self.fetchall())

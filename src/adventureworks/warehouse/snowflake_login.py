@@ -23,6 +23,8 @@ _AS_TEXT = {
     "TIMESTAMP_NTZ_OUTPUT_FORMAT": "YYYY-MM-DD HH24:MI:SS",
 }
 """Values as text have PostgreSQL's format, because keys in quarantine are compared as text."""
+_LIKE_POSTGRESQL = {"TIMEZONE": "UTC", "DEFAULT_NULL_ORDERING": "LAST"}
+"""Parameters for which an administrator may have set other defaults: see docs/engines.md."""
 _TASK_VARIABLES = {"dag": "AIRFLOW_CTX_DAG_ID", "task": "AIRFLOW_CTX_TASK_ID", "run": "AIRFLOW_CTX_DAG_RUN_ID"}
 
 
@@ -36,7 +38,7 @@ def sign_in(settings: Settings, purpose: str) -> SnowflakeConnection:
     from snowflake.connector.errors import DatabaseError, Error, OperationalError
 
     connection_id = settings.snowflake_connection
-    session: dict[str, Any] = {"QUERY_TAG": query_tag(purpose), "AUTOCOMMIT": False, "TIMEZONE": "UTC", **_AS_TEXT}
+    session: dict[str, Any] = {"QUERY_TAG": query_tag(purpose), "AUTOCOMMIT": False, **_LIKE_POSTGRESQL, **_AS_TEXT}
     try:
         hook = SnowflakeHook(
             connection_id,

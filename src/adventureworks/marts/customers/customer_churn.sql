@@ -28,8 +28,8 @@ gaps as (
 thresholds as (
     select
         channel,
-        cast(percentile_cont(0.9) within group (order by gap_days) as decimal(38, 10)) as threshold_days,
-        cast(percentile_cont(0.75) within group (order by gap_days) as decimal(38, 10)) as risk_days
+        cast(percentile_cont(0.9) within group (order by cast(gap_days as double)) as decimal(38, 10)) as threshold_days,
+        cast(percentile_cont(0.75) within group (order by cast(gap_days as double)) as decimal(38, 10)) as risk_days
     from gaps
     where gap_days is not null
     group by channel

@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 
+from adventureworks.messaging.notice_wording import COLUMNS, RECOVERED, STOCK, WORSE
 from adventureworks.messaging.notices import Digest, Listing
-from adventureworks.messaging.stock_wording import COLUMNS, KIND, RECOVERED, WORSE, subject
-from adventureworks.texts import language
 from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import table
 
 _SEVERITY = {"ok": 0, "low": 1, "reorder": 2, "out": 3}
-_NEXT_STEP = "adventureworks sql \"select * from marts.inventory_status where state in ('out', 'reorder', 'low')\""
+_COMMAND = "adventureworks sql \"select * from marts.inventory_status where state in ('out', 'reorder', 'low')\""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def digest_of(data: Data) -> Digest | None:
         for heading, changed in ((WORSE, worse), (RECOVERED, recovered))
     )
     listings = tuple(listing for listing in found if listing.rows)
-    return Digest(KIND, subject(listings, language("en")), listings, _NEXT_STEP) if listings else None
+    return Digest(STOCK, listings, _COMMAND) if listings else None
 
 
 def _changes(data: Data) -> list[_Change]:
@@ -76,6 +75,6 @@ def _urgency(change: _Change) -> tuple[int, Decimal, int]:
 
 
 def _row(change: _Change, columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a row of raw values as text, empty for NULL; `stock_wording` turns them into words."""
+    """Return a row of raw values as text, empty for NULL; `notice_wording` turns them into words."""
     cells = {**asdict(change), "product": change.name}
     return tuple("" if cells[column] is None else str(cells[column]) for column in columns)

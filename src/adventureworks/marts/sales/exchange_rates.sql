@@ -54,7 +54,7 @@ followed as (
 medians as (
     select
         currency_code,
-        cast(percentile_cont(0.5) within group (order by daily_return) as decimal(38, 12)) as median_return
+        cast(percentile_cont(0.5) within group (order by cast(daily_return as double)) as decimal(38, 12)) as median_return
     from followed
     where daily_return is not null
     group by currency_code
@@ -64,7 +64,8 @@ spreads as (
         f.currency_code,
         m.median_return,
         cast(
-            percentile_cont(0.5) within group (order by abs(f.daily_return - m.median_return)) as decimal(38, 12)
+            percentile_cont(0.5) within group (order by cast(abs(f.daily_return - m.median_return) as double))
+            as decimal(38, 12)
         ) as absolute_deviation
     from followed as f
     inner join medians as m
@@ -97,7 +98,9 @@ select
     case when m.returns_30d = 30 then cast(m.deviation_30d * sqrt(365) as decimal(38, 12)) end as volatility_30d,
     m.is_gap_filled,
     coalesce(
-        s.absolute_deviation > 0 and abs(m.daily_return - s.median_return) > 6 * 1.4826 * s.absolute_deviation, false
+        s.absolute_deviation > 0
+        and abs(m.daily_return - s.median_return) > cast(6 * 1.4826 * s.absolute_deviation as decimal(38, 12)),
+        false
     ) as is_outlier
 from measured as m
 left join spreads as s

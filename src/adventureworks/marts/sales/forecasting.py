@@ -130,9 +130,7 @@ class Backtest:
             return None
         return float(np.mean([abs(one.actual - one.forecast) for one in self.scored])) / self.scale
 
-    def band(
-        self, horizon: int, forecast: float, percent: int, origin: int | None = None
-    ) -> tuple[float, float] | None:
+    def band(self, horizon: int, forecast: float, percent: int, origin: int | None = None) -> Band | None:
         """Return the interval around a forecast, from the relative errors of its horizon that were known at `origin`.
 
         None with too few errors, or for a forecast of zero, to which no error is relative.

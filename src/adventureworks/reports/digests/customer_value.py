@@ -7,6 +7,7 @@ from decimal import Decimal
 from adventureworks.charts.monthly import bars
 from adventureworks.dictionary import definition, label
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
+from adventureworks.messaging.steps import Step
 from adventureworks.texts import Language
 from adventureworks.warehouse.session import Session
 
@@ -87,7 +88,9 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             [(names.get(s) or str(s), value) for s, _, _, value in segments if value is not None], language, width=380
         ),
         chart_text=text("Expected margin by segment."),
-        command="adventureworks sql \"select * from marts.customer_churn where status = 'at_risk'\"",
+        next_steps=(
+            Step(command="adventureworks sql \"select * from marts.customer_churn where status = 'at_risk'\""),
+        ),
         page="dashboard/overview",
     )
 

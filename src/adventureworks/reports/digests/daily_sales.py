@@ -10,6 +10,7 @@ from typing import Any
 from adventureworks.charts.mails import daily_revenue
 from adventureworks.dictionary import definition, label
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
+from adventureworks.messaging.steps import Step
 from adventureworks.texts import Language
 from adventureworks.warehouse.session import Session
 
@@ -82,7 +83,9 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         notes=tuple(notes),
         chart=daily_revenue([(when, channel, revenue) for when, channel, _, revenue in days], language),
         chart_text=text("Daily revenue of the last {count} days, by channel.", count=str(CHART_DAYS)),
-        command=f"adventureworks sql \"select * from marts.daily_sales where order_date = '{day}'\"",
+        next_steps=(
+            Step(command=f"adventureworks sql \"select * from marts.daily_sales where order_date = '{day}'\""),
+        ),
         page="dashboard/overview",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from adventureworks.incidents import open_incidents
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
+from adventureworks.messaging.steps import Step
 from adventureworks.texts import Language
 from adventureworks.texts.terms import dimension_name
 from adventureworks.warehouse.session import Session
@@ -87,6 +88,6 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             Figure(text("Open incidents"), language.number(len(incidents))),
         ),
         listings=tuple(listings),
-        command="adventureworks incident list",
+        next_steps=(Step(command="adventureworks incident list"),),
         page="dashboard/quality",
     )

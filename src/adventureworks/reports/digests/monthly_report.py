@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from adventureworks.dictionary import label
 from adventureworks.messaging import Attachment, RenderedMessage
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing, render
+from adventureworks.messaging.steps import Step
 from adventureworks.reports.delivery import KINDS, Change, Delivery
 from adventureworks.reports.month import Month, first_day
 from adventureworks.texts import Language
@@ -65,7 +66,7 @@ def withdrawal(
         figures=(),
         listings=(_changed(delivery, language),),
         notes=tuple(_refreshed(refreshed, language)),
-        command=STATUS_OF_SALES,
+        next_steps=(Step(command=STATUS_OF_SALES),),
         page=PAGE,
     )
     return render(bulletin, language, ui_url)
@@ -94,7 +95,7 @@ def summary(
         figures=(),
         listings=(Listing(text("What changed"), columns, tuple(rows)),),
         notes=tuple(_refreshed(refreshed, language)),
-        command=_report_command(restated[-1], language) if restated else STATUS_OF_SALES,
+        next_steps=(Step(command=_report_command(restated[-1], language) if restated else STATUS_OF_SALES),),
         page=PAGE,
     )
     return render(bulletin, language, ui_url)
@@ -128,7 +129,7 @@ def _bulletin(delivery: Delivery, found: Month, language: Language, notes: Seque
         ),
         listings=(_changed(delivery, language) if restated else _regions(found, language),),
         notes=tuple(notes),
-        command=_report_command(delivery.month, language),
+        next_steps=(Step(command=_report_command(delivery.month, language)),),
         page=PAGE,
     )
 

@@ -1,21 +1,22 @@
-"""The stock digest, in the recipient's language.
+"""What messages say about notices: subject, headings and cells in every language, from the codes that are stored.
 
-`adventureworks.marts.production.stock_alerts` stores it with the mart's column names and values. A digest that an older
-version stored as English text is not translated.
+The stock digest, written by `adventureworks.marts.production.stock_alerts`, holds the mart's column names and values.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from adventureworks.dictionary import label
 from adventureworks.messaging.notices import Digest, Listing
 from adventureworks.texts import Language
 
-KIND = "stock"
+STOCK = "stock"
+RECORDED = "recorded"
+"""Kind of a notice that an older version stored as finished sentences."""
 WORSE, RECOVERED = "worse", "recovered"
 COLUMNS = {
     WORSE: ("product", "state", "before", "on_hand", "reorder_point", "days_of_supply", "suggested_order"),
@@ -25,16 +26,24 @@ ALARMS = ("out", "reorder", "low")
 """The states that are reported, the worst first."""
 
 
-def localized(digest: Digest, language: Language) -> Digest:
-    """Return the digest with its texts in a language."""
-    if digest.kind != KIND or any(COLUMNS.get(listing.heading) != listing.columns for listing in digest.listings):
-        return digest
+@dataclass(frozen=True)
+class NoticeWords:
+    """The texts of a notice in one language."""
+
+    subject: str
+    listings: tuple[Listing, ...]
+
+
+def words(digest: Digest, language: Language) -> NoticeWords:
+    """Return the texts of a digest in a language."""
+    if digest.kind == RECORDED:
+        return NoticeWords(digest.recorded_subject, digest.listings)
     listings = tuple(_listing(listing, language) for listing in digest.listings)
-    return replace(digest, subject=subject(digest.listings, language), listings=listings)
+    return NoticeWords(_subject(digest.listings, language), listings)
 
 
-def subject(listings: Sequence[Listing], language: Language) -> str:
-    """Return the subject: how many products entered each state."""
+def _subject(listings: Sequence[Listing], language: Language) -> str:
+    """Return how many products entered each state."""
     text = language.text
     states = Counter(row[1] for listing in listings if listing.heading == WORSE for row in listing.rows)
     count = {state: language.number(states[state]) for state in ALARMS}
