@@ -144,7 +144,7 @@ class Incident:
         return self.state_sent_to(recipient) not in {None, HELD}
 
 
-def report(connection: Connection, findings: Sequence[Finding]) -> list[Incident]:
+def report(records: Connection, findings: Sequence[Finding]) -> list[Incident]:
     """Open an incident per cause, or count an open one. Return the incidents that are new or worse than before."""
     worst: dict[str, Finding] = {}
     for finding in findings:
@@ -152,27 +152,27 @@ def report(connection: Connection, findings: Sequence[Finding]) -> list[Incident
         if known is None or _WEIGHT[finding.severity] >= _WEIGHT[known.severity]:
             worst[finding.fingerprint] = finding
     # A fixed order prevents deadlocks between concurrent reports.
-    incidents = [_open_or_count(connection, worst[fingerprint]) for fingerprint in sorted(worst)]
+    incidents = [_open_or_count(records, worst[fingerprint]) for fingerprint in sorted(worst)]
     return [incident for incident in incidents if incident is not None]
 
 
-def resolve(connection: Connection, asset: str, keep: Collection[str] = (), run_id: str = "") -> list[Incident]:
+def resolve(records: Connection, asset: str, keep: Collection[str] = (), run_id: str = "") -> list[Incident]:
     """Resolve the asset's open incidents whose rule is not in `keep`, and return them. `run_id`: the successful run."""
-    return _resolve(connection, "not rule = any(%(rules)s)", asset, keep, run_id)
+    return _resolve(records, "not rule = any(%(rules)s)", asset, keep, run_id)
 
 
-def resolve_rules(connection: Connection, asset: str, rules: Collection[str], run_id: str = "") -> list[Incident]:
+def resolve_rules(records: Connection, asset: str, rules: Collection[str], run_id: str = "") -> list[Incident]:
     """Resolve the asset's open incidents of these rules, and return them. `run_id`: the successful run."""
-    return _resolve(connection, "rule = any(%(rules)s)", asset, rules, run_id)
+    return _resolve(records, "rule = any(%(rules)s)", asset, rules, run_id)
 
 
-def _resolve(connection: Connection, condition: str, asset: str, rules: Collection[str], run_id: str) -> list[Incident]:
+def _resolve(records: Connection, condition: str, asset: str, rules: Collection[str], run_id: str) -> list[Incident]:
     query = (
         "update ops.incident set status = 'resolved', resolved_at = current_timestamp,"
         " run_id = case when %(run_id)s = '' then run_id else %(run_id)s end"
         f" where asset = %(asset)s and status <> 'resolved' and {condition} returning *"
     )
-    return _incidents(connection, query, {"asset": asset, "rules": list(rules), "run_id": run_id})
+    return _incidents(records, query, {"asset": asset, "rules": list(rules), "run_id": run_id})
 
 
 def task_rule(task: str, month: str | None = None) -> str:
@@ -186,55 +186,55 @@ def task_of(rule: str) -> tuple[str, str]:
     return task, month
 
 
-def open_incidents(connection: Connection, asset: str | None = None) -> list[Incident]:
+def open_incidents(records: Connection, asset: str | None = None) -> list[Incident]:
     """Return the unresolved incidents of one asset or of all: errors first, then the oldest."""
     query = (
         "select * from ops.incident where status <> 'resolved' and (%(asset)s::varchar is null or asset = %(asset)s)"
         " order by severity, first_seen, fingerprint"
     )
-    return _incidents(connection, query, {"asset": asset})
+    return _incidents(records, query, {"asset": asset})
 
 
-def all_incidents(connection: Connection, since_days: int = 30) -> list[Incident]:
+def all_incidents(records: Connection, since_days: int = 30) -> list[Incident]:
     """Return the unresolved incidents, as `open_incidents` does, then those resolved recently, the latest first."""
     query = (
         "select * from ops.incident where status = 'resolved'"
         " and resolved_at > current_timestamp - make_interval(days => %(days)s) order by resolved_at desc, incident_id"
     )
-    return [*open_incidents(connection), *_incidents(connection, query, {"days": since_days})]
+    return [*open_incidents(records), *_incidents(records, query, {"days": since_days})]
 
 
-def clear(connection: Connection, before: datetime) -> None:
+def clear(records: Connection, before: datetime) -> None:
     """Delete the incidents resolved before a point in time."""
-    connection.execute("delete from ops.incident where status = 'resolved' and resolved_at < %s", (before,))
+    records.execute("delete from ops.incident where status = 'resolved' and resolved_at < %s", (before,))
 
 
-def find(connection: Connection, name: str) -> list[Incident]:
+def find(records: Connection, name: str) -> list[Incident]:
     """Return the incidents whose id begins with `name`, the newest first."""
     query = "select * from ops.incident where starts_with(incident_id, %(name)s) order by first_seen desc, incident_id"
-    return _incidents(connection, query, {"name": name.lower()})
+    return _incidents(records, query, {"name": name.lower()})
 
 
-def acknowledge(connection: Connection, incident_id: str, who: str) -> Incident | None:
+def acknowledge(records: Connection, incident_id: str, who: str) -> Incident | None:
     """Acknowledge an open incident: no more reminders until it becomes worse. Return None if it is not open."""
     query = (
         "update ops.incident set status = 'acknowledged', acknowledged_by = %(who)s,"
         " acknowledged_at = current_timestamp where incident_id = %(incident_id)s and status = 'open' returning *"
     )
     values = {"incident_id": incident_id, "who": plain_line(who, longest=_MAX_NAME_LENGTH)}
-    return next(iter(_incidents(connection, query, values)), None)
+    return next(iter(_incidents(records, query, values)), None)
 
 
-def close(connection: Connection, incident_id: str) -> Incident | None:
+def close(records: Connection, incident_id: str) -> Incident | None:
     """Resolve an incident manually, or return None if it is already resolved. It reopens if its cause persists."""
     query = (
         "update ops.incident set status = 'resolved', resolved_at = current_timestamp"
         " where incident_id = %(incident_id)s and status <> 'resolved' returning *"
     )
-    return next(iter(_incidents(connection, query, {"incident_id": incident_id})), None)
+    return next(iter(_incidents(records, query, {"incident_id": incident_id})), None)
 
 
-def take_pending(connection: Connection) -> list[Incident]:
+def take_pending(records: Connection) -> list[Incident]:
     """Return and lock the incidents that may need notifications: unresolved ones, and resolved ones not yet announced.
 
     The locks last until the transaction ends; rows locked by another process are skipped. Errors come first, then the
@@ -246,49 +246,49 @@ def take_pending(connection: Connection) -> list[Incident]:
         """ or notified like '%%"warning"%%' or notified like '%%"held"%%'"""
         " order by severity, first_seen, fingerprint for update skip locked"
     )
-    return _incidents(connection, query, {})
+    return _incidents(records, query, {})
 
 
 def record_notified(
-    connection: Connection, incident: Incident, notified: Mapping[str, str], notified_at: Mapping[str, datetime]
+    records: Connection, incident: Incident, notified: Mapping[str, str], notified_at: Mapping[str, datetime]
 ) -> None:
     """Record what was sent to which recipient, and when. The incident must come from `take_pending`."""
     times = {recipient: when.isoformat() for recipient, when in notified_at.items()}
-    connection.execute(
+    records.execute(
         "update ops.incident set notified = %s, notified_at = %s where incident_id = %s",
         (json.dumps(dict(notified)), json.dumps(times), incident.incident_id),
     )
 
 
-def _open_or_count(connection: Connection, finding: Finding) -> Incident | None:
+def _open_or_count(records: Connection, finding: Finding) -> Incident | None:
     """Return the incident if it is new or worse than before, else None."""
-    opened = _open(connection, finding)
+    opened = _open(records, finding)
     while opened is None:
         known = _incidents(
-            connection,
+            records,
             "select * from ops.incident where fingerprint = %(fingerprint)s and status <> 'resolved' for update",
             {"fingerprint": finding.fingerprint},
         )
         if known:
-            counted = _count(connection, known[0], finding)
+            counted = _count(records, known[0], finding)
             return counted if _WEIGHT[finding.severity] > _WEIGHT[known[0].severity] else None
         # It was resolved between the two queries.
-        opened = _open(connection, finding)
+        opened = _open(records, finding)
     return opened
 
 
-def _open(connection: Connection, finding: Finding) -> Incident | None:
+def _open(records: Connection, finding: Finding) -> Incident | None:
     query = (
         "insert into ops.incident (incident_id, fingerprint, asset, rule, owner, severity, status, code, parameters,"
         " detail, run_id, notified) values (%(incident_id)s, %(fingerprint)s, %(asset)s, %(rule)s, %(owner)s,"
         " %(severity)s, 'open', %(code)s, %(parameters)s, %(detail)s, %(run_id)s, '{}')"
         " on conflict (fingerprint) where status <> 'resolved' do nothing returning *"
     )
-    opened = _incidents(connection, query, {"incident_id": str(uuid4()), **_values(finding)})
+    opened = _incidents(records, query, {"incident_id": str(uuid4()), **_values(finding)})
     return opened[0] if opened else None
 
 
-def _count(connection: Connection, known: Incident, finding: Finding) -> Incident:
+def _count(records: Connection, known: Incident, finding: Finding) -> Incident:
     # If an error becomes a warning and then an error again, its recipients must be notified again.
     notified = {
         recipient: state if _WEIGHT[state] <= _WEIGHT[finding.severity] else finding.severity
@@ -310,7 +310,7 @@ def _count(connection: Connection, known: Incident, finding: Finding) -> Inciden
         "status": "open" if worse else known.status,
         "worse": int(worse),
     }
-    return _incidents(connection, query, values)[0]
+    return _incidents(records, query, values)[0]
 
 
 def _values(finding: Finding) -> dict[str, Any]:
@@ -337,8 +337,8 @@ def _values(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _incidents(connection: Connection, query: str, values: Mapping[str, Any]) -> list[Incident]:
-    with connection.cursor(row_factory=dict_row) as cursor:
+def _incidents(records: Connection, query: str, values: Mapping[str, Any]) -> list[Incident]:
+    with records.cursor(row_factory=dict_row) as cursor:
         return [_incident(row) for row in cursor.execute(query, values).fetchall()]
 
 

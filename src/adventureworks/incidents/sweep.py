@@ -49,18 +49,16 @@ class Sweep:
     answered: datetime | None = None
     """When Airflow's database last responded."""
 
-    def run(
-        self, warehouse: Connection, airflow: Connection, behind: Mapping[str, Behind], now: datetime
-    ) -> SweepResult:
+    def run(self, records: Connection, airflow: Connection, behind: Mapping[str, Behind], now: datetime) -> SweepResult:
         """Open incidents for failures and resolve those that have ended, in the caller's transaction without a commit.
 
         `behind`: the marts that are not fresh, as determined by `due`.
         """
-        result = self._run(warehouse, airflow, behind, now)
+        result = self._run(records, airflow, behind, now)
         self.answered = now
         return result
 
-    def run_without_airflow(self, warehouse: Connection, now: datetime) -> SweepResult:
+    def run_without_airflow(self, records: Connection, now: datetime) -> SweepResult:
         """Report that Airflow's database does not respond, once this has lasted too long. Replaces `run` meanwhile."""
         last = max(self.answered or self.since, self.since)
         if now - last <= HEARTBEAT_TIMEOUT:
@@ -70,23 +68,23 @@ class Sweep:
             rule=METADATA,
             event=events.database_silent(last),
         )
-        return SweepResult(tuple(ledger.report(warehouse, [silent])))
+        return SweepResult(tuple(ledger.report(records, [silent])))
 
     def _run(
-        self, warehouse: Connection, airflow: Connection, behind: Mapping[str, Behind], now: datetime
+        self, records: Connection, airflow: Connection, behind: Mapping[str, Behind], now: datetime
     ) -> SweepResult:
         stopped = list(self._stopped(airflow, now))
-        findings = [*stopped, *_silent_failures(warehouse, airflow, now)]
-        resolved = _resolve(warehouse, AIRFLOW, keep={finding.rule for finding in stopped})
+        findings = [*stopped, *_silent_failures(records, airflow, now)]
+        resolved = _resolve(records, AIRFLOW, keep={finding.rule for finding in stopped})
         if not stopped:
             # While an Airflow service is stopped everything is late, and the platform's owner has been notified.
-            late = [*self._ingestion(airflow, now), *self._marts(warehouse, airflow, behind, now)]
+            late = [*self._ingestion(airflow, now), *self._marts(records, airflow, behind, now)]
             findings += late
             found = {finding.asset for finding in late}
             for asset, rule in [(INGESTION, NOT_RUN), *((name, LATE) for name in MARTS)]:
                 if asset not in found:
-                    resolved += _resolve(warehouse, asset, only=rule)
-        return SweepResult(tuple(ledger.report(warehouse, findings)), tuple(resolved))
+                    resolved += _resolve(records, asset, only=rule)
+        return SweepResult(tuple(ledger.report(records, findings)), tuple(resolved))
 
     def _stopped(self, airflow: Connection, now: datetime) -> Iterator[Finding]:
         heartbeats = airflow_tables.heartbeats(airflow, SERVICES)
@@ -113,11 +111,11 @@ class Sweep:
             )
 
     def _marts(
-        self, warehouse: Connection, airflow: Connection, behind: Mapping[str, Behind], now: datetime
+        self, records: Connection, airflow: Connection, behind: Mapping[str, Behind], now: datetime
     ) -> Iterator[Finding]:
         late = dict(self._late(behind, now))
         paused = airflow_tables.paused_dags(airflow)
-        explained = {incident.asset for incident in ledger.open_incidents(warehouse) if incident.rule != LATE}
+        explained = {incident.asset for incident in ledger.open_incidents(records) if incident.rule != LATE}
         for name, since in late.items():
             mart = MARTS[name]
             causes = {name, mart.dag, *feeds_of(mart)}
@@ -145,13 +143,13 @@ _STOPPED = {
 }
 
 
-def _silent_failures(warehouse: Connection, airflow: Connection, now: datetime) -> Iterator[Finding]:
+def _silent_failures(records: Connection, airflow: Connection, now: datetime) -> Iterator[Finding]:
     """Yield the tasks whose latest finished run failed without an incident."""
     for dag, task, run, failed_at in airflow_tables.last_failures(airflow, now - LOOKBACK):
         if now - failed_at < REPORT_GRACE:
             continue
         run_id, rule = f"{dag}/{run}", task_rule(task)
-        if _is_reported(warehouse, dag, rule, failed_at) or (task == GATE and _is_blocked(warehouse, dag, run_id)):
+        if _is_reported(records, dag, rule, failed_at) or (task == GATE and _is_blocked(records, dag, run_id)):
             continue
         yield Finding(
             asset=dag,
@@ -161,12 +159,12 @@ def _silent_failures(warehouse: Connection, airflow: Connection, now: datetime) 
         )
 
 
-def _is_reported(warehouse: Connection, dag: str, rule: str, failed_at: datetime) -> bool:
+def _is_reported(records: Connection, dag: str, rule: str, failed_at: datetime) -> bool:
     """Return whether the task has an open incident, or one for this failure that was resolved since.
 
     A task that delivers several months opens an incident for each month that fails.
     """
-    row = warehouse.execute(
+    row = records.execute(
         "select 1 from ops.incident where asset = %(dag)s and (rule = %(rule)s or starts_with(rule, %(rule)s || ':'))"
         " and (status <> 'resolved' or last_seen >= %(at)s) limit 1",
         # The clocks of the two servers may differ slightly.
@@ -175,19 +173,17 @@ def _is_reported(warehouse: Connection, dag: str, rule: str, failed_at: datetime
     return row is not None
 
 
-def _is_blocked(warehouse: Connection, dag: str, run_id: str) -> bool:
+def _is_blocked(records: Connection, dag: str, run_id: str) -> bool:
     """Return whether this run has an incident for a blocked mart of the DAG."""
-    row = warehouse.execute(
+    row = records.execute(
         "select 1 from ops.incident where run_id = %s and asset = any(%s) and severity = 'error' limit 1",
         (run_id, [mart.name for mart in marts_of(dag)]),
     ).fetchone()
     return row is not None
 
 
-def _resolve(
-    warehouse: Connection, asset: str, keep: set[str] | None = None, only: str | None = None
-) -> list[Incident]:
+def _resolve(records: Connection, asset: str, keep: set[str] | None = None, only: str | None = None) -> list[Incident]:
     """Resolve the asset's incidents except those of the rules in `keep`, or `only` the one of a rule."""
-    rules = {incident.rule for incident in ledger.open_incidents(warehouse, asset)}
+    rules = {incident.rule for incident in ledger.open_incidents(records, asset)}
     ended = rules - keep if keep is not None else rules & {only or ""}
-    return ledger.resolve(warehouse, asset, keep=rules - ended) if ended else []
+    return ledger.resolve(records, asset, keep=rules - ended) if ended else []

@@ -33,7 +33,7 @@ _ORDER: Mapping[Kind, int] = {"recovered": 0, "worsened": 1, "opened": 2}
 log = logging.getLogger(__name__)
 
 
-def compose(connection: Connection, recipients: Recipients, now: datetime, only: str = "") -> list[BaseException]:
+def compose(records: Connection, recipients: Recipients, now: datetime, only: str = "") -> list[BaseException]:
     """Add the messages due for each recipient to the outbox: new, worse or resolved incidents, reminders, notices.
 
     A message that cannot be rendered for one recipient does not delay the others: it is retried in the next round, and
@@ -41,13 +41,13 @@ def compose(connection: Connection, recipients: Recipients, now: datetime, only:
     """
     if not recipients.channels:
         return []
-    pending = [incident for incident in ledger.take_pending(connection) if only in {"", incident.asset}]
+    pending = [incident for incident in ledger.take_pending(records) if only in {"", incident.asset}]
     states: dict[str, dict[str, str]] = {incident.incident_id: {} for incident in pending}
     errors: list[BaseException] = []
     for recipient, incidents in _by_recipient(recipients, pending):
         try:
-            with _savepoint(connection):
-                queued = _queue_messages(connection, recipients, recipient, incidents, now)
+            with _savepoint(records):
+                queued = _queue_messages(records, recipients, recipient, incidents, now)
         except psycopg.Error:
             raise
         except BaseException as error:
@@ -59,8 +59,8 @@ def compose(connection: Connection, recipients: Recipients, now: datetime, only:
         for incident_id, state in queued.items():
             states[incident_id][recipient.key] = state
     for incident in pending:
-        _record(connection, recipients, incident, states[incident.incident_id], now)
-    return errors if only else [*errors, *_compose_notices(connection, recipients)]
+        _record(records, recipients, incident, states[incident.incident_id], now)
+    return errors if only else [*errors, *_compose_notices(records, recipients)]
 
 
 def _by_recipient(recipients: Recipients, incidents: Sequence[Incident]) -> Iterator[tuple[Recipient, list[Incident]]]:
@@ -76,33 +76,33 @@ def _by_recipient(recipients: Recipients, incidents: Sequence[Incident]) -> Iter
 
 
 def _queue_messages(
-    connection: Connection, recipients: Recipients, recipient: Recipient, incidents: Sequence[Incident], now: datetime
+    records: Connection, recipients: Recipients, recipient: Recipient, incidents: Sequence[Incident], now: datetime
 ) -> dict[str, str]:
     """Queue one recipient's messages. Return the state sent for each incident id, or `held` if it is to wait."""
     news = [one for one in incidents if one.must_notify(recipient.key)]
-    queued = _queue_news(connection, recipients, recipient, news, now)
+    queued = _queue_news(records, recipients, recipient, news, now)
     return queued | _queue_reminder(
-        connection, recipients, recipient, [one for one in incidents if one.incident_id not in queued], now
+        records, recipients, recipient, [one for one in incidents if one.incident_id not in queued], now
     )
 
 
 def _queue_news(
-    connection: Connection, recipients: Recipients, recipient: Recipient, news: Sequence[Incident], now: datetime
+    records: Connection, recipients: Recipients, recipient: Recipient, news: Sequence[Incident], now: datetime
 ) -> dict[str, str]:
     queued: dict[str, str] = {}
     prefix, limit = "incident/", recipients.routes.incidents.most_at_once
-    recent = store.count_recent(connection, recipient.address, prefix, now - STORM)
+    recent = store.count_recent(records, recipient.address, prefix, now - STORM)
     ordered = sorted(news, key=lambda one: _ORDER[_kind(one, recipient)])
     for kind, group in groupby(ordered, key=lambda one: _kind(one, recipient)):
         batch = list(group)
         fits = recent + len(batch) <= limit
-        if not fits and store.count_recent(connection, recipient.address, f"{prefix}storm/{kind}/", now - STORM):
+        if not fits and store.count_recent(records, recipient.address, f"{prefix}storm/{kind}/", now - STORM):
             queued |= {one.incident_id: HELD for one in batch}
             continue
         for bundle in [[incident] for incident in batch] if fits else [batch]:
             event = _event(bundle[0], kind) if fits else f"storm/{kind}/{now.isoformat()}"
             store.add(
-                connection,
+                records,
                 incident_messages.incident_message(
                     bundle, kind, recipients.ui_url, recipient.language, recipient.time_zone
                 ),
@@ -118,7 +118,7 @@ def _queue_news(
 
 
 def _queue_reminder(
-    connection: Connection, recipients: Recipients, recipient: Recipient, incidents: Sequence[Incident], now: datetime
+    records: Connection, recipients: Recipients, recipient: Recipient, incidents: Sequence[Incident], now: datetime
 ) -> dict[str, str]:
     """Queue one message about all open incidents, once a day at the reminder time in the recipient's time zone."""
     due = last_time(recipients.routes.incidents.reminder_at, recipient.time_zone, now)
@@ -126,7 +126,7 @@ def _queue_reminder(
     overdue = [one for one in known if one.last_notified_at(recipient.key) <= due - MIN_REMINDER_INTERVAL]
     if overdue:
         store.add(
-            connection,
+            records,
             incident_messages.incident_message(
                 overdue, "reminder", recipients.ui_url, recipient.language, recipient.time_zone
             ),
@@ -139,20 +139,20 @@ def _queue_reminder(
 
 
 @contextmanager
-def _savepoint(connection: Connection) -> Iterator[None]:
+def _savepoint(records: Connection) -> Iterator[None]:
     """Undo only what was written inside the block if it fails."""
-    connection.execute("savepoint messages")
+    records.execute("savepoint messages")
     try:
         yield
     except Exception as error:
         if not isinstance(error, psycopg.OperationalError):
-            connection.execute("rollback to savepoint messages")
+            records.execute("rollback to savepoint messages")
         raise
-    connection.execute("release savepoint messages")
+    records.execute("release savepoint messages")
 
 
 def _record(
-    connection: Connection, recipients: Recipients, incident: Incident, states: Mapping[str, str], now: datetime
+    records: Connection, recipients: Recipients, incident: Incident, states: Mapping[str, str], now: datetime
 ) -> None:
     ended: dict[str, str] = {}
     if incident.status == "resolved":
@@ -164,16 +164,16 @@ def _record(
     notified = {**incident.notified, **ended, **sent, **held}
     notified_at = {**incident.notified_at, **dict.fromkeys(sent, now)}
     if (notified, notified_at) != (incident.notified, incident.notified_at):
-        ledger.record_notified(connection, incident, notified, notified_at)
+        ledger.record_notified(records, incident, notified, notified_at)
 
 
-def _compose_notices(connection: Connection, recipients: Recipients) -> list[BaseException]:
+def _compose_notices(records: Connection, recipients: Recipients) -> list[BaseException]:
     errors: list[BaseException] = []
     for channel in recipients.channels:
-        for notice in notices.take_pending(connection, channel):
+        for notice in notices.take_pending(records, channel):
             try:
-                with _savepoint(connection):
-                    _queue_notice(connection, recipients, channel, notice)
+                with _savepoint(records):
+                    _queue_notice(records, recipients, channel, notice)
             except psycopg.Error:
                 raise
             except BaseException as error:
@@ -184,7 +184,7 @@ def _compose_notices(connection: Connection, recipients: Recipients) -> list[Bas
     return errors
 
 
-def _queue_notice(connection: Connection, recipients: Recipients, channel: str, notice: Notice) -> None:
+def _queue_notice(records: Connection, recipients: Recipients, channel: str, notice: Notice) -> None:
     rendered: dict[str, RenderedMessage] = {}
     for recipient in recipients.of_owner(notice.owner, channel):
         if recipient.language not in rendered:
@@ -192,13 +192,13 @@ def _queue_notice(connection: Connection, recipients: Recipients, channel: str, 
                 notice, recipients.ui_url, recipient.language
             )
         store.add(
-            connection,
+            records,
             rendered[recipient.language],
             channel=channel,
             recipient=recipient.address,
             dedup_key=f"notice/{notice.notice_id}/{channel}/{recipient.address}",
         )
-    notices.mark_queued(connection, channel, notice)
+    notices.mark_queued(records, channel, notice)
 
 
 def _not_before(

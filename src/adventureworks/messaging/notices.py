@@ -61,7 +61,7 @@ class Notice:
     """Channel -> when the notice's messages were added to the outbox."""
 
 
-def write(connection: Connection, digest: Digest, *, asset: str, owner: str, run_id: str) -> None:
+def write(records: Connection, digest: Digest, *, asset: str, owner: str, run_id: str) -> None:
     """Store a digest until it is sent. A run creates one notice per asset, however often it is repeated."""
     payload = {
         "listings": [
@@ -74,7 +74,7 @@ def write(connection: Connection, digest: Digest, *, asset: str, owner: str, run
         ],
         "next_step": digest.command,
     }
-    connection.execute(
+    records.execute(
         "insert into ops.notice (notice_id, kind, asset, owner, payload, run_id)"
         " values (%s, %s, %s, %s, %s, %s) on conflict (asset, run_id) do nothing",
         (
@@ -88,12 +88,12 @@ def write(connection: Connection, digest: Digest, *, asset: str, owner: str, run
     )
 
 
-def of_run(connection: Connection, run_id: str) -> list[Notice]:
+def of_run(records: Connection, run_id: str) -> list[Notice]:
     """Return the notices that a run created."""
-    return _notices(connection, "select * from ops.notice where run_id = %(run_id)s order by asset", {"run_id": run_id})
+    return _notices(records, "select * from ops.notice where run_id = %(run_id)s order by asset", {"run_id": run_id})
 
 
-def take_pending(connection: Connection, channel: str) -> list[Notice]:
+def take_pending(records: Connection, channel: str) -> list[Notice]:
     """Return the notices that are not yet in the outbox for the channel, oldest first, and lock them.
 
     The locks last until the transaction ends; rows locked by another process are skipped.
@@ -102,26 +102,26 @@ def take_pending(connection: Connection, channel: str) -> list[Notice]:
         "select * from ops.notice where created > current_timestamp - make_interval(days => %(days)s)"
         " order by created, notice_id for update skip locked"
     )
-    found = _notices(connection, query, {"days": KEPT_DAYS})
+    found = _notices(records, query, {"days": KEPT_DAYS})
     return [notice for notice in found if channel not in notice.queued_at]
 
 
-def clear(connection: Connection, before: datetime) -> None:
+def clear(records: Connection, before: datetime) -> None:
     """Delete the notices created before a point in time."""
-    connection.execute("delete from ops.notice where created < %s", (before,))
+    records.execute("delete from ops.notice where created < %s", (before,))
 
 
-def mark_queued(connection: Connection, channel: str, notice: Notice) -> None:
+def mark_queued(records: Connection, channel: str, notice: Notice) -> None:
     """Record that the messages for the channel are in the outbox. The notice must come from `take_pending`."""
-    connection.execute(
+    records.execute(
         "update ops.notice set queued_at = jsonb_set(queued_at::jsonb, array[%s], to_jsonb(current_timestamp))::varchar"
         " where notice_id = %s",
         (channel, notice.notice_id),
     )
 
 
-def _notices(connection: Connection, query: str, values: Mapping[str, Any]) -> list[Notice]:
-    with connection.cursor(row_factory=dict_row) as cursor:
+def _notices(records: Connection, query: str, values: Mapping[str, Any]) -> list[Notice]:
+    with records.cursor(row_factory=dict_row) as cursor:
         return [_notice(row) for row in cursor.execute(query, values).fetchall()]
 
 

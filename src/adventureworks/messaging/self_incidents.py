@@ -15,10 +15,10 @@ _EVENTS = {
 }
 
 
-def record(connection: Connection, rule: str, cause: str, next_step: str = "") -> bool:
+def record(records: Connection, rule: str, cause: str, next_step: str = "") -> bool:
     """Open or count the incident of this rule, or resolve it if `cause` is empty. Return whether its state changed."""
-    known = {incident.rule for incident in ledger.open_incidents(connection, ASSET)}
+    known = {incident.rule for incident in ledger.open_incidents(records, ASSET)}
     if not cause:
-        return rule in known and bool(ledger.resolve(connection, ASSET, keep=known - {rule}))
+        return rule in known and bool(ledger.resolve(records, ASSET, keep=known - {rule}))
     finding = Finding(asset=ASSET, rule=rule, event=_EVENTS[rule](cause, next_step))
-    return bool(ledger.report(connection, [finding]))
+    return bool(ledger.report(records, [finding]))

@@ -52,7 +52,7 @@ class Message:
 
 
 def add(
-    connection: Connection,
+    records: Connection,
     content: RenderedMessage,
     *,
     channel: str,
@@ -66,7 +66,7 @@ def add(
     Earlier messages of the thread that are held until later are moved up to this one's time, as a thread is sent in
     order.
     """
-    row = connection.execute(
+    row = records.execute(
         "insert into ops.outbox (message_id, dedup_key, thread, channel, recipient, content_id, not_before)"
         " values (%s, %s, %s, %s, %s, %s, coalesce(%s, current_timestamp)) on conflict (dedup_key) do nothing"
         " returning content_id, number, not_before",
@@ -75,9 +75,9 @@ def add(
     if row is None:
         return False
     content_id, number, due = row
-    _store_content(connection, content_id, content)
+    _store_content(records, content_id, content)
     if thread:
-        connection.execute(
+        records.execute(
             "update ops.outbox set not_before = %s where thread = %s and channel = %s and recipient = %s"
             # A message that was already tried is waiting for the server, not for its time.
             " and number < %s and not_before > %s and attempts = 0 and sent_at is null and given_up_at is null",
@@ -86,22 +86,22 @@ def add(
     return True
 
 
-def count_recent(connection: Connection, recipient: str, prefix: str, since: datetime) -> int:
+def count_recent(records: Connection, recipient: str, prefix: str, since: datetime) -> int:
     """Return how many messages whose deduplication key has a prefix were added for a recipient since a time."""
-    row = connection.execute(
+    row = records.execute(
         "select count(*) from ops.outbox where recipient = %s and starts_with(dedup_key, %s) and created >= %s",
         (recipient, prefix, since),
     ).fetchone()
     return int(row[0]) if row else 0
 
 
-def was_added(connection: Connection, dedup_key: str) -> bool:
+def was_added(records: Connection, dedup_key: str) -> bool:
     """Return whether a message with this deduplication key was ever added."""
-    return connection.execute("select 1 from ops.outbox where dedup_key = %s", (dedup_key,)).fetchone() is not None
+    return records.execute("select 1 from ops.outbox where dedup_key = %s", (dedup_key,)).fetchone() is not None
 
 
 def take_due(
-    connection: Connection, channels: Collection[str], now: datetime, exclude: Collection[str] = ()
+    records: Connection, channels: Collection[str], now: datetime, exclude: Collection[str] = ()
 ) -> Message | None:
     """Return and lock the oldest message due on these channels, or None. The lock lasts until the transaction ends.
 
@@ -122,13 +122,13 @@ def take_due(
         order by o.number limit 1 for update of o skip locked
     """
     values = {"now": now, "channels": list(channels), "exclude": list(exclude)}
-    while row := connection.execute(query, values).fetchone():
+    while row := records.execute(query, values).fetchone():
         message_id, channel, recipient, thread, attempts, content_id, interrupted = row
         try:
-            content = _read_content(connection, content_id)
+            content = _read_content(records, content_id)
         except (LookupError, TypeError, ValueError) as error:
             log.error("Message %s cannot be read and is given up: %s", message_id, error)
-            _give_up(connection, message_id, f"it cannot be read: {error}")
+            _give_up(records, message_id, f"it cannot be read: {error}")
             continue
         return Message(message_id, channel, recipient, thread, attempts, content, interrupted)
     return None
@@ -144,18 +144,18 @@ def mark_in_transit(transit: Connection, message: Message) -> None:
     transit.commit()
 
 
-def mark_sent(connection: Connection, message: Message) -> None:
+def mark_sent(records: Connection, message: Message) -> None:
     """Mark the message as sent."""
-    connection.execute(
+    records.execute(
         "update ops.outbox set sent_at = clock_timestamp(), attempts = attempts + 1, last_error = null,"
         " maybe_sent_at = coalesce(%s, maybe_sent_at) where message_id = %s",
         (message.interrupted, message.message_id),
     )
-    _clear_in_transit(connection, message)
+    _clear_in_transit(records, message)
 
 
 def postpone(
-    connection: Connection,
+    records: Connection,
     message: Message,
     reason: str,
     now: datetime,
@@ -170,7 +170,7 @@ def postpone(
     back_off = (
         min(MAYBE_SENT_PAUSE * growth, MAX_MAYBE_SENT_PAUSE) if maybe_sent else min(FIRST_PAUSE * growth, MAX_PAUSE)
     )
-    connection.execute(
+    records.execute(
         "update ops.outbox set attempts = attempts + 1, last_error = %(reason)s, not_before = %(next)s,"
         " maybe_sent_at = coalesce(%(maybe_sent)s, maybe_sent_at),"
         " given_up_at = case when created < %(oldest)s then current_timestamp end where message_id = %(id)s",
@@ -182,19 +182,19 @@ def postpone(
             "id": message.message_id,
         },
     )
-    _clear_in_transit(connection, message)
+    _clear_in_transit(records, message)
 
 
-def delete_finished(connection: Connection, before: datetime) -> None:
+def delete_finished(records: Connection, before: datetime) -> None:
     """Delete the messages from before a point in time that were sent or given up."""
-    connection.execute(
+    records.execute(
         "delete from ops.outbox where created < %s and (sent_at is not null or given_up_at is not null)", (before,)
     )
 
 
-def drop_contents(connection: Connection, before: datetime) -> None:
+def drop_contents(records: Connection, before: datetime) -> None:
     """Delete old contents with no pending message. The outbox rows stay, so that no message is sent twice."""
-    connection.execute(
+    records.execute(
         """
         with over as (
             delete from ops.message_content as c where created < %s and not exists (
@@ -208,19 +208,19 @@ def drop_contents(connection: Connection, before: datetime) -> None:
     )
 
 
-def _clear_in_transit(connection: Connection, message: Message) -> None:
-    connection.execute("delete from ops.in_transit where message_id = %s", (message.message_id,))
+def _clear_in_transit(records: Connection, message: Message) -> None:
+    records.execute("delete from ops.in_transit where message_id = %s", (message.message_id,))
 
 
-def _give_up(connection: Connection, message_id: str, reason: str) -> None:
-    connection.execute(
+def _give_up(records: Connection, message_id: str, reason: str) -> None:
+    records.execute(
         "update ops.outbox set given_up_at = clock_timestamp(), last_error = %s where message_id = %s",
         (reason, message_id),
     )
 
 
-def _store_content(connection: Connection, content_id: str, content: RenderedMessage) -> None:
-    new = connection.execute(
+def _store_content(records: Connection, content_id: str, content: RenderedMessage) -> None:
+    new = records.execute(
         "insert into ops.message_content (content_id, subject, html, text, summary, blocks)"
         " values (%s, %s, %s, %s, %s, %s)"
         " on conflict (content_id) do nothing returning content_id",
@@ -229,15 +229,15 @@ def _store_content(connection: Connection, content_id: str, content: RenderedMes
     if new is None:
         return
     for position, (file, is_image) in enumerate(_files_of(content)):
-        connection.execute(
+        records.execute(
             "insert into ops.attachment (content_id, position, name, media_type, is_image, content)"
             " values (%s, %s, %s, %s, %s, %s)",
             (content_id, position, file.name, file.media_type, is_image, file.content),
         )
 
 
-def _read_content(connection: Connection, content_id: str) -> RenderedMessage:
-    with connection.cursor(row_factory=dict_row) as cursor:
+def _read_content(records: Connection, content_id: str) -> RenderedMessage:
+    with records.cursor(row_factory=dict_row) as cursor:
         stored = cursor.execute("select * from ops.message_content where content_id = %s", (content_id,)).fetchone()
         if stored is None:
             raise LookupError(f"The content {content_id} does not exist.")
