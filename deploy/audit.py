@@ -53,7 +53,7 @@ def judge(report: Mapping[str, Any]) -> tuple[list[str], int, int]:
 
 
 def main(what: str) -> int:
-    """Print one of the two lists. Return 1 if there is a known vulnerability, else 0."""
+    """Print one of the two lists. Return 1 if there is a known vulnerability, 2 if no package was checked, else 0."""
     if what == "licences":
         for licence, names in licences(LOCK.read_text()).items():
             print(f"{licence}: {', '.join(names)}")
@@ -64,7 +64,8 @@ def main(what: str) -> int:
         print(*findings, f"Known vulnerabilities: {len(findings)}. Packages checked: {checked}.", sep="\n")
     else:
         print("VULNERABILITIES WERE NOT CHECKED: pip-audit or its data is not available here.", file=sys.stderr)
-    if checked and skipped:
+        return 2
+    if skipped:
         print(f"PACKAGES NOT CHECKED, because there is no data about them here: {skipped}.", file=sys.stderr)
     return 1 if findings else 0
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Writes .env for docker-compose.yaml: every secret is random, and only the owner may read the file.
 #
-#     deploy/set-up.sh SOURCE      a folder of files, the URL of a database, or `sqlserver` for that of the profile
+#     deploy/set-up.sh SOURCE      a folder of files, the URL of a database, an object store or a download, or
+#                                  `sqlserver` for the database of the profile
 #
 # Run it again after an upgrade: the lines in .env are kept, and what the new version needs is added.
 set -eu
@@ -21,6 +22,10 @@ case $(case $source in *://*) host_of "$source" ;; esac) in
         ;;
 esac
 case $source in
+    [Ff][Ii][Ll][Ee]://*)
+        echo "Inside a container, a file:// URL names the container's own files. Give the folder: deploy/set-up.sh FOLDER" >&2
+        exit 1
+        ;;
     *"'"*) echo "The source must not contain an apostrophe; in a URL, write %27." >&2; exit 1 ;;
     "" | sqlserver | *://*) ;;
     *)

@@ -135,7 +135,7 @@ class DataQuality(MartTable):
         "pass_rate of the previous run; empty if the rule is new", unit="share", nullable=True, ge=0, le=1
     )
     change: Statistic = described(
-        "pass_rate minus previous_pass_rate; below 0 is worse", unit="share", nullable=True, ge=-1, le=1
+        "pass_rate minus previous_pass_rate; below 0 is worse", unit="ratio", nullable=True, ge=-1, le=1
     )
     dimension_score: Statistic = described(
         "Weighted pass rate of the table's rules of this dimension; empty if they are only recorded",

@@ -18,12 +18,12 @@ create warehouse if not exists ADVENTUREWORKS
     statement_timeout_in_seconds = 3600
     comment = 'The AdventureWorks platform. It suspends a minute after the last statement.';
 
--- The limit: 250 credits a month, about what a source that never stops changing needs. At the limit, running statements
--- finish and the warehouse suspends; the platform retries until the next month or a higher limit.
+-- The limit: 650 credits a month, what a source that changes at the worst intervals needs (docs/operate/snowflake.md#cost).
+-- Choose a lower one if yours changes less often. At the limit, running statements finish and the warehouse suspends; the platform retries until the next month or a higher limit.
 use role accountadmin;
 
 create resource monitor if not exists ADVENTUREWORKS with
-    credit_quota = 250
+    credit_quota = 650
     frequency = monthly
     start_timestamp = immediately
     triggers

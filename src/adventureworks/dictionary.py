@@ -97,6 +97,10 @@ class Definition:
         return f"{self.label} – {self.meaning}."
 
 
+_WITHOUT_UNIT = ("", "count", "ratio", "score", "ordinal")
+"""Units that the text of a column says in other words, such as what is counted."""
+
+
 def definitions(entry: SourceTable | Mart, language: Language) -> dict[str, Definition]:
     """Return the definitions of the described columns by name: all of a mart's, and some of a source table's.
 
@@ -114,8 +118,9 @@ def definition(mart: str, column: str, language: Language) -> Definition:
 
 def _definition(asset: str, column: Column, language: Language) -> Definition:
     text, unit = language.text(column.description), language.text(column.unit)
-    # The text of a count says what is counted.
-    meaning = text if column.unit in ("", "count") else f"{text} ({unit})"
+    # Further clauses say when the column is empty, for example. The unit belongs to the first.
+    quantity, clause, rest = text.partition("; " if language.code == "en" else " ; ")
+    meaning = text if column.unit in _WITHOUT_UNIT else f"{quantity} ({unit}){clause}{rest}"
     return Definition(asset, column.name, label(column.name, language), text, unit, meaning)
 
 

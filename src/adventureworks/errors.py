@@ -23,7 +23,10 @@ class TableBlocked(PlatformError):
         self.table = table
         self.rule = rule
         self.detail = cause.strip()
-        super().__init__(f"{table}: {cause}", next_step or f"For details: adventureworks status {table}")
+        super().__init__(f"{table}: {cause}", next_step)
+
+    def __str__(self) -> str:
+        return f"{self.cause} {self.next_step or f'For details: adventureworks status {self.table}'}"
 
 
 class CandidateLost(PlatformError):

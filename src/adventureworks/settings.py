@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -141,6 +141,12 @@ class Settings(BaseSettings):
         if self.quiet_seconds is not None:
             return self.quiet_seconds
         return 300.0 if self.warehouse == "snowflake" else 0.0
+
+    @property
+    def ingestion_interval(self) -> timedelta:
+        """How often the calendar starts the ingestion, as a safety net beside the changes that start it."""
+        # Beside batches, each of these runs costs as much as a batch.
+        return timedelta(hours=1) if self.quiet_time else timedelta(minutes=15)
 
 
 @lru_cache(maxsize=1)

@@ -192,7 +192,12 @@ def test_every_digest_is_short_enough_for_mail_clients(pipeline: Pipeline) -> No
             " from generate_series(1, 300) as n"
         )
         findings = [
-            Finding(asset=f"Sales_Table{n}", rule="a_rule_with_a_long_name", event=events.refused("x"), owner="sales")
+            Finding(
+                asset=f"Sales_Table{n}",
+                rule="a_rule_with_a_long_name",
+                event=events.refused("x", has_version=True),
+                owner="sales",
+            )
             for n in range(300)
         ]
         incidents.report(connection, findings)

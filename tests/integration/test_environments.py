@@ -21,7 +21,7 @@ from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.cli import environment
 from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.warehouse import layout, open_warehouse, publication
 from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.snowflake import SnowflakeData
 from tests.integration.pipeline import Pipeline
@@ -62,6 +62,13 @@ def schemas_of(pipeline: Pipeline) -> set[str]:
     return {row[0] for row in pipeline.published("select schema_name from information_schema.schemata")}
 
 
+def datasets_of(events: Path) -> list[str]:
+    """Return the datasets of the environment pr_42 that the events say were written."""
+    sent = [json.loads(line) for line in events.read_text().splitlines()]
+    names = [event["outputs"][0]["name"] for event in sent if event["eventType"] == "COMPLETE"]
+    return [name.partition(".pr_42_")[2] for name in names]
+
+
 def test_pull_request_is_built_beside_production_and_dropped(
     pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,10 +93,10 @@ def test_pull_request_is_built_beside_production_and_dropped(
     assert not newer & {"exchange_rates", "daily_sales", "Sales_SalesOrderHeader"}
     assert {schema: fingerprint(pipeline, schema) for schema in SCHEMAS} == before, "production is unchanged"
     assert pipeline.published(SUMS.format("")) == published
-    sent = [json.loads(line) for line in events.read_text().splitlines()]
-    completed = [event["outputs"][0]["name"] for event in sent if event["eventType"] == "COMPLETE"]
-    assert len(set(completed)) == len(completed) == everything, "each version is reported to the lineage transport once"
-    assert all(".pr_42_" in name for name in completed)
+    reported = datasets_of(events)
+    assert len(set(reported)) == len(reported), "each version is reported to the lineage transport once"
+    assert {f"raw.{name}" if name in SOURCE_TABLES else f"marts.{name}" for name in newer} <= {*reported}
+    assert not {*reported} & {"raw.Sales_SalesOrderHeader", "marts.exchange_rates"}, "they are reused"
     read = adventureworks(pipeline, "sql", SUMS.format(""), "--format", "csv", environment="pr_42")
     assert read.stdout.splitlines()[1].split(",")[2] == str(published[0][2])
 
@@ -178,10 +185,56 @@ def test_promoted_environment_is_published_without_computing_it_again(
     left = json.loads(adventureworks(pipeline, "plan", "--format", "json", variables=changed_checks).stdout)["marts"]
     assert [(one["mart"], one["reason"]) for one in left] == [("data_quality", "currency_sales is newer")]
 
+    other = adventureworks(pipeline, "environment", "promote", "pr_7", environment="staging")
+    assert "pr_7 reuses production, not staging." in other.stderr
+    assert not any(schema.startswith("staging_") for schema in schemas_of(pipeline))
+    outdated = adventureworks(pipeline, "environment", "promote", "pr_7")
+    assert outdated.returncode == 1
     again = adventureworks(pipeline, "environment", "promote", "pr_7", variables=changed_checks)
     assert again.returncode == 1
     assert "Since pr_7 was built, newer versions were published: currency_sales." in again.stderr
     assert adventureworks(pipeline, "environment", "drop", "pr_7").returncode == 0
+
+
+def test_a_mart_with_a_new_column_and_its_readers_are_computed_in_an_environment(pipeline: Pipeline) -> None:
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("alter table marts.fact_sales drop column cost_source cascade")
+        connection.execute("update ops.publication set model = 'older' where asset = 'fact_sales'")
+    [(before,)] = pipeline.published("select max(version) from ops.publication where asset = 'fact_sales'")
+    built = adventureworks(pipeline, "environment", "build", "pr_8")
+    assert built.returncode == 0, built.stdout + built.stderr
+    newest = "select max(version) from pr_8_ops.publication where asset = 'fact_sales'"
+    assert pipeline.published(newest) == [(before + 1,)]
+    inputs = "select max(inputs::json ->> 'fact_sales') from pr_8_ops.publication where asset = 'customer_value'"
+    assert pipeline.published(inputs) == [(str(before + 1),)], "a reader with other contracts has read it"
+    [(rows, filled)] = pipeline.published("select count(*), count(cost_source) from pr_8_marts.fact_sales")
+    assert rows == filled == pipeline.published("select count(*) from marts.fact_sales")[0][0]
+
+
+def test_views_of_an_environment_do_not_change_production_and_production_may_be_empty(warehouse_url: str) -> None:
+    empty = Settings(warehouse_url=SecretStr(warehouse_url))
+    here = empty.model_copy(update={"environment": "pr_9"})
+    environment.reuse_published(empty, here)
+    with open_warehouse(empty).connect() as production:
+        assert production.records.environments() == {"pr_9"}, "an interrupted build can be dropped"
+        layout.prepare(production)
+        publication.record(
+            production.records,
+            asset="exchange_rates",
+            rows=0,
+            changed_rows=0,
+            months=None,
+            set_aside=0,
+            verdict="passed",
+            run_id="currency_exchange_rates/scheduled",
+            inputs={},
+            model="x",
+        )
+    environment.reuse_published(empty, here)
+    with psycopg.connect(warehouse_url) as connection:
+        assert connection.execute("select count(*) from pr_9_marts.exchange_rates").fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("delete from pr_9_marts.exchange_rates")
 
 
 def test_environment_in_snowflake_is_dropped_on_both_sides(

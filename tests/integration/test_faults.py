@@ -51,8 +51,12 @@ def touch(pipeline: Pipeline, asset: str) -> None:
 def rows_of(pipeline: Pipeline, asset: str) -> tuple[list[Any], list[Any]]:
     """Return keys and modification dates of a table, at the source and as published."""
     entry = SOURCE_TABLES[asset]
-    padded = {column.name for column in columns_of(entry) if column.is_padded}
-    listed = [f"rtrim({quoted(name)})" if name in padded else quoted(name) for name in (*key_of(entry), entry.modified)]
+    columns = {column.name: column for column in columns_of(entry)}
+    listed = []
+    for column in (columns[name] for name in (*key_of(entry), entry.modified)):
+        shown = f"rtrim({quoted(column.name)})" if column.is_padded else quoted(column.name)
+        # The root of a hierarchy is NULL in some sources.
+        listed.append(f"coalesce({shown}, '')" if column.is_hierarchy else shown)
     query = f"select {', '.join(listed)} from {{}} order by {', '.join(listed)}"
     return (
         pipeline.at_source(query.format(table(entry.schema, entry.name))),

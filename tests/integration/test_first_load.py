@@ -80,9 +80,14 @@ def test_a_table_that_the_source_never_had_is_not_offered_until_it_appears(folde
     assert pipeline.published("select count(*) from ops.quarantined_row") == [(0,)]
     assert detect.difference(pipeline.settings) is None
 
+    for asset in ("dbo_ErrorLog", "Sales_Currency"):
+        (folder / f"{asset}.parquet").write_bytes(b"PAR1 half")
+    assert pipeline.ingest().opened == dict.fromkeys(("dbo_ErrorLog", "Sales_Currency"), "file_is_whole")
+    (folder / "dbo_ErrorLog.parquet").unlink()
     (folder / "Sales_Currency").rename(folder / "Sales_Currency.parquet")
     second = pipeline.ingest()
     assert second.opened == {}
+    assert verdicts(pipeline)["dbo_ErrorLog"] == "not offered", "it was never readable"
     assert {*second.published} == {"Sales_Currency"}
     assert "Sales_CurrencyRate" in second.loaded, "its references are checked now"
     assert verdicts(pipeline)["Sales_Currency"] == "passed"
@@ -91,6 +96,11 @@ def test_a_table_that_the_source_never_had_is_not_offered_until_it_appears(folde
     assert pipeline.ingest().opened == {"Sales_Currency": "file_is_there"}, "it may be a rename or a lost grant"
     assert pipeline.ingest().published == {}
     assert verdicts(pipeline)["Sales_Currency"] == "blocked"
+
+    moved = folder.rename(folder.with_name("moved"))
+    detect.detect(Settings(source=str(moved), warehouse_url=SecretStr(warehouse_url)), "moved")
+    found = "select asset from ops.change where run_id = 'moved' and status = 'blocked'"
+    assert pipeline.published(found) == [("Sales_Currency",)], "readers have it, whatever the source is"
 
 
 def test_marts_that_need_a_table_that_is_not_offered_say_so_and_the_others_are_computed(

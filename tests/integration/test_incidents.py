@@ -111,7 +111,9 @@ def test_incident_contains_no_personal_data_and_no_secrets(connection: psycopg.C
     finding = replace(
         SET_ASIDE,
         asset="Person_PersonPhone",
-        event=events.refused("ken@adventure-works.com at 697-555-0142 by postgresql://loader:hunter2@db/w"),
+        event=events.refused(
+            "ken@adventure-works.com at 697-555-0142 by postgresql://loader:hunter2@db/w", has_version=True
+        ),
         examples=('{"BusinessEntityID": "1", "PhoneNumber": "697-555-0142"}',),
     )
     report(connection, [finding])

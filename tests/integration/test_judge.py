@@ -174,7 +174,7 @@ def measures(tmp_path: Path, warehouse_url: str) -> Settings:
     prepared = Settings(source=str(tmp_path), warehouse_url=SecretStr(warehouse_url), file_rest_seconds=0)
     with open_warehouse(prepared).connect() as session:
         layout.prepare(session)
-        session.data.execute(
+        session.records.execute(
             "insert into ops.change (run_id, asset, fingerprint, status, source, whole)"
             " values ('r', %s, '', 'detected', '', true)",
             (MEASURE.asset,),

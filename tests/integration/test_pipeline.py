@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from decimal import Decimal
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
@@ -194,10 +193,13 @@ def test_a_slow_run_does_not_publish_over_a_newer_version(pipeline: Pipeline) ->
     assert pipeline.published("select asset, max(version) from ops.publication group by 1 order by 1") == published
 
 
-def test_reading_everything_again_publishes_nothing(pipeline: Pipeline) -> None:
-    ingested = pipeline.ingest(everything=True)
-    assert len(ingested.loaded) == 71
-    assert ingested.published == {}
+def test_reading_everything_again_publishes_only_what_differs(pipeline: Pipeline) -> None:
+    pipeline.change('alter table "Sales"."SalesTerritory" disable trigger user')
+    pipeline.change('update "Sales"."SalesTerritory" set "SalesYTD" = "SalesYTD" + 1')
+    assert pipeline.ingest().loaded == [], "a change without a new date cannot be detected"
+    again = pipeline.ingest(everything=True)
+    assert len(again.loaded) == 71
+    assert {asset: version.changed_rows for asset, version in again.published.items()} == {"Sales_SalesTerritory": 10}
 
 
 @pytest.mark.parametrize(
@@ -449,27 +451,11 @@ def test_the_warehouse_contains_no_secrets(pipeline: Pipeline) -> None:
     assert len(pipeline.published('select distinct "PasswordHash" from raw."Person_Password"')) == 1
 
 
-CHANGES = st.lists(
-    st.tuples(st.sampled_from(["more", "move", "cancel", "revive", "break", "cost"]), st.integers(0, 10**6)),
-    min_size=1,
-    max_size=4,
-)
-
-
-# Each example takes minutes, so a failing one is not shrunk.
-@settings(
-    max_examples=2,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(st.lists(CHANGES, min_size=1, max_size=2))
-def test_any_sequence_of_changes_ends_in_the_same_state_as_a_full_rebuild(
-    pipeline: Pipeline, rounds: list[list[tuple[str, int]]]
-) -> None:
-    for changes in rounds:
-        for kind, chance in changes:
-            disturb(pipeline, kind, chance)
+def test_changes_one_after_another_end_in_the_same_state_as_a_full_rebuild(pipeline: Pipeline) -> None:
+    chance = random.Random(5)
+    for kinds in (("more", "move", "cancel", "cost"), ("revive", "break", "move", "more")):
+        for kind in kinds:
+            disturb(pipeline, kind, chance.randrange(10**6))
         pipeline.ingest()
         pipeline.settle()
     step_by_step = hashes(pipeline)
@@ -600,10 +586,6 @@ def test_a_row_restored_with_its_old_date_leaves_quarantine(pipeline: Pipeline) 
 def test_a_refilled_source_is_read_in_full(pipeline: Pipeline) -> None:
     pipeline.change('alter table "Sales"."SalesTerritory" disable trigger user')
     pipeline.change('update "Sales"."SalesTerritory" set "SalesYTD" = "SalesYTD" + 1')
-    assert pipeline.ingest().loaded == [], "a change without a new date cannot be detected"
-    assert pipeline.ingest(everything=True).published["Sales_SalesTerritory"].changed_rows == 10
-
-    pipeline.change('update "Sales"."SalesTerritory" set "SalesYTD" = "SalesYTD" + 1')
     pipeline.change("comment on schema dbo is 'filled another time'")
     again = pipeline.ingest()
     assert len(again.loaded) == 71
@@ -670,7 +652,8 @@ def test_rows_set_aside_while_a_table_was_blocked_count_once_it_is_published(pip
     broken = pipeline.change('update "Sales"."SalesOrderDetail" set "OrderQty" = 0 where "SalesOrderDetailID" % 20 = 0')
     assert pipeline.ingest().published == {}
     pipeline.settings.set_aside_limit = 0.2
-    version = pipeline.ingest(everything=True).published["Sales_SalesOrderDetail"]
+    pipeline.change('update "Sales"."SalesOrderDetail" set "OrderQty" = -1 where "OrderQty" = 0')
+    version = pipeline.ingest().published["Sales_SalesOrderDetail"]
     assert (version.set_aside, version.changed_rows) == (broken, 0)
     assert len(version.months or ()) > 1
 
@@ -772,8 +755,9 @@ def test_readers_of_a_refused_mart_run_unless_they_would_mix_versions(pipeline: 
     assert waiting.waits
     assert "fact_sales was refused" in waiting.reason
 
-    pipeline.ingest(everything=True)
-    assert set(pipeline.settle()) >= {"daily_sales_etl", "financial_reporting"}
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute('update raw."Sales_SalesOrderHeader" set "SubTotal" = "SubTotal" - 5')
+    assert pipeline.settle("daily_sales_etl", "financial_reporting") == ["daily_sales_etl", "financial_reporting"]
 
 
 FOUND = (

@@ -118,6 +118,17 @@ def sell_more(pipeline: Pipeline, key: str) -> Decimal:
     return Decimal(price)
 
 
+@pytest.fixture
+def without_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PDF files have no pages, because rendering them takes most of the time."""
+    render_file = delivery.render_file
+
+    def render_workbook(found: months.Month, code: str, kind: delivery.Kind) -> bytes:
+        return render_file(found, code, kind) if kind == "workbook" else b"%PDF-"
+
+    monkeypatch.setattr(delivery, "render_file", render_workbook)
+
+
 def test_workbook_matches_the_warehouse_to_the_cent(pipeline: Pipeline) -> None:
     key = last_whole(pipeline)
     book = load_workbook(BytesIO(delivery.render_file(figures(pipeline, key), "en", "workbook")))
@@ -253,6 +264,7 @@ def test_missing_file_is_created_again(pipeline: Pipeline, tmp_path: Path) -> No
     assert lost.read_bytes() == content
 
 
+@pytest.mark.usefixtures("without_documents")
 def test_completed_month_is_announced_once_and_again_when_restated(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
     older = pipeline.published(MONTHS)[3][0]
@@ -276,6 +288,7 @@ def test_completed_month_is_announced_once_and_again_when_restated(pipeline: Pip
     assert announced(pipeline, tmp_path, SETTLED) == []
 
 
+@pytest.mark.usefixtures("without_documents")
 def test_months_compared_with_a_changed_one_are_filed_again_and_mentioned_in_one_line(
     pipeline: Pipeline, tmp_path: Path
 ) -> None:
@@ -305,6 +318,7 @@ def test_months_compared_with_a_changed_one_are_filed_again_and_mentioned_in_one
     assert announced(pipeline, tmp_path, SETTLED) == []
 
 
+@pytest.mark.usefixtures("without_documents")
 def test_changes_are_relative_to_the_announced_figures(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
     delivery.deliver(pipeline.settings, tmp_path, key, RUN)
@@ -323,6 +337,7 @@ def test_changes_are_relative_to_the_announced_figures(pipeline: Pipeline, tmp_p
     assert english.money(known + added, 2) not in text, "the revision in between was not announced"
 
 
+@pytest.mark.usefixtures("without_documents")
 def test_report_without_a_control_total_is_created_again(pipeline: Pipeline, tmp_path: Path) -> None:
     keys = [key for key, _ in pipeline.published(MONTHS)]
     key = last_whole(pipeline)
@@ -336,6 +351,7 @@ def test_report_without_a_control_total_is_created_again(pipeline: Pipeline, tmp
     assert key not in delivery.stale_months(pipeline.settings)
 
 
+@pytest.mark.usefixtures("without_documents")
 def test_month_without_orders_is_withdrawn_and_can_return(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
     [revenue] = [figures(pipeline, key).total.now.revenue]
@@ -370,6 +386,7 @@ def test_business_date_within_the_month_also_limits_its_control_total(pipeline: 
     assert abs(found.control_total - found.total.now.revenue) <= months.TOLERANCE
 
 
+@pytest.mark.usefixtures("without_documents")
 def test_failing_month_does_not_stop_the_others(pipeline: Pipeline, tmp_path: Path) -> None:
     first, bad, other, last = [key for key, _ in pipeline.published(MONTHS)][4:8]
     with psycopg.connect(pipeline.url) as connection:
@@ -441,6 +458,7 @@ def test_file_that_cannot_be_created_does_not_stop_others_and_is_retried(
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.usefixtures("without_documents")
 def test_month_is_announced_once_a_channel_is_configured(pipeline: Pipeline, tmp_path: Path) -> None:
     delivery.deliver(pipeline.settings, tmp_path, last_whole(pipeline), RUN)
     assert announced(pipeline, tmp_path, recipients=readers(("slack",))) == []

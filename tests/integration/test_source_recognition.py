@@ -61,6 +61,21 @@ def test_only_tables_that_no_mart_needs_may_be_missing_without_being_asked_for(t
     assert require_tables(source, allow_missing=True) == 69
 
 
+@pytest.mark.parametrize(
+    ("file", "database"),
+    [
+        ("FactInternetSales.csv", "AdventureWorksDW"),
+        ("dbo_FactInternetSales.parquet", "AdventureWorksDW"),
+        ("SalesLT_SalesOrderHeader.csv", "AdventureWorksLT"),
+        ("SalesLT.SalesOrderHeader.csv.gz", "AdventureWorksLT"),
+    ],
+)
+def test_the_files_of_other_databases_are_recognized(tmp_path: Path, file: str, database: str) -> None:
+    (tmp_path / file).touch()
+    with pytest.raises(PlatformError, match=f"is {database},"):
+        require_tables(FileSource(tmp_path, batch_rows=1), allow_missing=True)
+
+
 LT_COLUMNS = {
     "Person_Address": "AddressID AddressLine1 AddressLine2 City StateProvince CountryRegion PostalCode",
     "Person_BusinessEntityAddress": "CustomerID AddressID AddressType",

@@ -79,7 +79,7 @@ def airflow(platform: str, fresh_database: FreshDatabase) -> Airflow:
 
 def sweep(url: str, airflow: Airflow, since: float = 0, behind: Mapping[str, Behind] | None = None) -> SweepResult:
     with psycopg.connect(url) as warehouse, psycopg.connect(airflow.url) as metadata:
-        watch = Sweep(minutes_ago(since), timedelta(minutes=30))
+        watch = Sweep(minutes_ago(since), timedelta(minutes=30), timedelta(minutes=15))
         return watch.run(warehouse, metadata, behind or {}, datetime.now(UTC))
 
 
@@ -219,7 +219,7 @@ def test_messages_are_sent_while_airflows_database_is_down_and_its_owner_is_noti
     platform: str, airflow: Airflow, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_mail(monkeypatch, inbox.port)
-    watch = Sweep(minutes_ago(1), timedelta(minutes=30))
+    watch = Sweep(minutes_ago(1), timedelta(minutes=30), timedelta(minutes=15))
     report(platform, FINDING)
     with pytest.raises(ServiceUnavailable, match="Airflow's database"):
         round_of_watch(UNREACHABLE, watch)
@@ -241,7 +241,7 @@ def test_failing_sweep_is_reported_and_does_not_delay_messages(
     platform: str, airflow: Airflow, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_mail(monkeypatch, inbox.port)
-    watch = Sweep(minutes_ago(1), timedelta(minutes=30))
+    watch = Sweep(minutes_ago(1), timedelta(minutes=30), timedelta(minutes=15))
     report(platform, FINDING)
     airflow.run("alter table job rename to jobs")
     with pytest.raises(psycopg.errors.UndefinedTable):
@@ -267,7 +267,7 @@ def test_messages_that_cannot_be_created_are_an_incident_of_the_platform(
     from adventureworks.reports import mailing
 
     use_mail(monkeypatch, inbox.port)
-    watch = Sweep(minutes_ago(1), timedelta(minutes=30))
+    watch = Sweep(minutes_ago(1), timedelta(minutes=30), timedelta(minutes=15))
     incident_message = incident_messages.incident_message
 
     def fails_for_sales(batch: Any, *rest: Any, **named: Any) -> Any:

@@ -27,11 +27,11 @@ SKIPPED = {"name": "yarl", "skip_reason": "not found"}
         ),
         ([CLEAN], 0, ["Known vulnerabilities: 0. Packages checked: 1."]),
         ([CLEAN, SKIPPED], 0, ["PACKAGES NOT CHECKED, because there is no data about them here: 1."]),
-        ([SKIPPED], 0, ["VULNERABILITIES WERE NOT CHECKED"]),
-        (None, 0, ["VULNERABILITIES WERE NOT CHECKED"]),
+        ([SKIPPED], 2, ["VULNERABILITIES WERE NOT CHECKED"]),
+        (None, 2, ["VULNERABILITIES WERE NOT CHECKED"]),
     ],
 )
-def test_only_a_known_vulnerability_fails_and_missing_data_is_reported(
+def test_known_vulnerabilities_and_a_missing_check_fail_and_missing_data_is_reported(
     dependencies: object,
     status: int,
     said: list[str],

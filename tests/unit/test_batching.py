@@ -50,6 +50,11 @@ def test_an_ingestion_that_fails_is_repeated_at_increasing_intervals() -> None:
     ]  # fmt: skip
 
 
+def test_a_failed_ingestion_is_not_repeated_before_the_quiet_time_is_over() -> None:
+    repeated = starts(300, 3000, lambda now: "remains")
+    assert [later - earlier for earlier, later in pairwise(repeated)] == [310, 610, 910]
+
+
 def test_what_is_taken_back_is_not_ingested() -> None:
     assert starts(300, 1200, lambda now: "one" if now < 200 else None) == []
 

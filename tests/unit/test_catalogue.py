@@ -125,7 +125,7 @@ def test_the_ingestion_documents_its_tables_and_calendar() -> None:
     sections = documentation(path)
     assert f"the {len(SOURCE_TABLES)} source tables" in sections["Answers"]
     schedules = PROJECT_ROOT / "src" / "adventureworks" / "orchestration" / "schedules.py"
-    [calendar] = re.findall(r'^INGESTION_CALENDAR = "(.*)"$', schedules.read_text(encoding="utf-8"), re.MULTILINE)
+    [calendar] = re.findall(r'timedelta\(minutes=15\): "(.*?)"', schedules.read_text(encoding="utf-8"))
     assert CALENDARS[calendar] in sections["Starts"]
 
 

@@ -11,7 +11,7 @@ from shutil import _ntuple_diskusage
 import pytest
 
 from adventureworks.cli import sql
-from adventureworks.cli.run import choose_source
+from adventureworks.cli.run import ALLOW_MISSING, choose_source, run, with_remembered_permission
 from adventureworks.embedded import home
 from adventureworks.embedded.home import Home, unusable_home
 from adventureworks.errors import PlatformError
@@ -86,6 +86,22 @@ def test_source_is_remembered_and_a_folder_becomes_absolute(tmp_path: Path, monk
     assert choose_source(settings, f"file://{tmp_path}/data") == str(tmp_path / "data")
     for chosen in ("mssql+pyodbc://u@h/d", "airflow:mssql_default", "s3://lake@bucket/aw", "https://host/aw.zip"):
         assert choose_source(settings, chosen) == chosen
+
+
+def test_missing_tables_stay_allowed_for_the_source_that_is_remembered(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "home")
+    state = Home(settings.home)
+    state.prepare()
+    state.remember("source", "postgresql://u@h/d")
+    assert not with_remembered_permission(settings, "postgresql://u@h/d").allow_missing
+    state.remember(ALLOW_MISSING, True)
+    assert with_remembered_permission(settings, "postgresql://u@h/d").allow_missing
+    assert not with_remembered_permission(settings, "postgresql://u@h/other").allow_missing
+
+
+def test_a_key_in_the_address_of_a_store_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(PlatformError, match="contains a key or a password"):
+        run(Settings(home=tmp_path / "home"), "s3://AKIA:s3cret@bucket/aw", once=True, port=None, allow_missing=False)
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,13 @@ def test_set_up_refuses_a_source_that_only_the_container_would_be(tmp_path: Path
     assert not (tmp_path / ".env").exists()
 
 
+def test_set_up_refuses_the_url_of_a_folder(tmp_path: Path) -> None:
+    refused = set_up(tmp_path, "file:///srv/adventureworks")
+    assert refused.returncode == 1
+    assert "deploy/set-up.sh FOLDER" in refused.stderr
+    assert not (tmp_path / ".env").exists()
+
+
 def test_a_source_on_the_machine_of_the_containers_can_be_reached(tmp_path: Path) -> None:
     assert set_up(tmp_path, "postgresql://localhost:word@host.docker.internal/localhost").returncode == 0
     worker = Compose(variables(tmp_path)).services["worker"]

@@ -20,6 +20,7 @@ from adventureworks.warehouse.dialect import (
     with_named_parameters,
 )
 from adventureworks.warehouse.snowflake import schemas_of
+from tests.conftest import REPOSITORY
 
 SCHEMAS = schemas_of(Settings(snowflake_raw_schema="dbt_schema"))
 
@@ -118,6 +119,13 @@ def test_all_names_in_a_model_become_upper_case(mart: Mart) -> None:
 )
 def test_a_users_query_goes_where_its_tables_are(statement: str, is_data: bool) -> None:
     assert reads_data(sqlglot.parse_one(statement, dialect="postgres")) is is_data
+
+
+def test_every_test_that_the_list_of_differences_names_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (REPOSITORY / "docs/engines.md").read_text()))
+    tests = "\n".join(path.read_text() for path in (REPOSITORY / "tests").rglob("test_*.py"))
+    assert named
+    assert named <= set(re.findall(r"def (test_\w+)\(", tests))
 
 
 def test_a_users_query_across_both_databases_is_rejected() -> None:

@@ -86,12 +86,16 @@ def test_the_folder_of_a_schema_is_not_mistaken_for_the_table_of_the_same_name()
     assert found(*names) == {"Person_Address": ["Person/Address.csv"], "Person_Person": ["Person/Person.csv"]}
     assert recognized(names).unknown == ("Person/readme.csv",)
     assert found("Person/", "Person/part-0.csv", "Person/part-1.csv") == {"Person_Person": ["Person/"]}
+    [person] = recognized(["Person/part-0.csv", "Person/readme.csv"]).candidates["Person_Person"]
+    assert "readme.csv" in person.fault, "never read partially"
 
 
 @pytest.mark.parametrize(
     ("folder", "inside", "fault"),
     [
         ("Sales.SpecialOffer", ("part-0.csv", "part-1.parquet"), r"of different formats \(\.csv and \.parquet\)"),
+        ("Sales_SpecialOffer", ("part-0.csv", "old.csv"), "contains old.csv, which is not named like a part file"),
+        ("Sales_SpecialOffer", ("offers.csv",), "contains offers.csv, which is not named like a part file"),
         ("Sales_SpecialOffer.parquet", ("_delta_log/", "part-0.parquet"), "is a Delta Lake table"),
         ("Sales_SpecialOffer.parquet", ("_temporary/", "part-0.parquet"), "part files are incomplete"),
         ("SpecialOffer", ("year=2014/",), r"contains folders \(year=2014\)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import io
 import os
@@ -168,9 +169,22 @@ def test_unsafe_names_are_refused(
     home: Path, tmp_path: Path, make: Callable[..., Path], name: str, problem: str
 ) -> None:
     path = make(tmp_path / "aw", {NAME: b"x\n", name: b"x\n"})
-    with pytest.raises(PlatformError, match=f"(?s)its member .*{problem}|{problem}"):
+    with pytest.raises(PlatformError, match=problem) as error:
         opened(path, home).relations()
+    assert f"its member {name[: files_archives.LONGEST_NAME]!a}" in str(error.value)
     assert not list(tmp_path.glob("*.csv"))
+
+
+def test_names_that_are_not_utf8_are_refused(home: Path, tmp_path: Path) -> None:
+    path = zipped(tmp_path / "aw.zip", {"ä.csv": b"x\n"})
+    path.write_bytes(path.read_bytes().replace("ä".encode(), b"\xe4x"))
+    with pytest.raises(PlatformError, match=r"its member '\\\\xe4x\.csv' is not UTF-8"):
+        opened(path, home).relations()
+    path = tmp_path / "aw.tar"
+    with tarfile.open(path, "w", encoding="latin-1", format=tarfile.GNU_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo("ä.csv"))
+    with pytest.raises(PlatformError, match=r"its member '\\udce4\.csv' is not UTF-8"):
+        opened(path, home).relations()
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
@@ -355,7 +369,7 @@ def test_an_archive_in_a_store_is_copied_and_read(
 ) -> None:
     zipped(tmp_path / "aw.zip", {NAME: (folder / NAME).read_bytes()})
     bucket.pipe("/bucket/aw.zip", (tmp_path / "aw.zip").read_bytes())
-    monkeypatch.setattr("adventureworks.source.files_opening.require_libraries", lambda *_: None)
+    monkeypatch.setattr("adventureworks.source.files_opening.require_store", lambda _: None)
     monkeypatch.setattr("adventureworks.source.files_opening.open_store", lambda _: (bucket, "/bucket/aw.zip"))
     source = opened("s3://lake@bucket/aw.zip", home)
     assert numbers(source) == ["1", "2"]
@@ -371,6 +385,13 @@ def test_stores_need_their_libraries_and_keys_belong_in_a_connection(
     with pytest.raises(PlatformError, match="contains a key or a password") as error:
         opened("s3://AKIA:s3cret@bucket/aw", home)
     assert "s3cret" not in str(error.value)
+    with pytest.raises(PlatformError, match="abfss://connection@lake/aw"):
+        opened("abfss://lake@account.dfs.core.windows.net/aw", home)
+
+
+def test_a_bracket_in_a_password_does_not_matter() -> None:
+    assert not files_addresses.names_connection("postgresql://me:s[3]cret@host/aw")
+    assert not files_addresses.is_in_store("postgresql://me:s[3]cret@host/aw")
 
 
 # --- web servers
@@ -487,6 +508,11 @@ def test_copies_that_are_no_longer_used_are_deleted_and_failures_leave_nothing(t
     long_ago = time.time() - files_copies.KEEP_SECONDS - 60
     for path in (old, old.with_name(f"{old.name}.lock")):
         os.utime(path, (long_ago, long_ago))
+    with old.with_name(f"{old.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        copies.copy("kept too", lambda draft: (draft / "x").touch())
+        assert old.exists(), "a process is using it"
+    shutil.rmtree(copies.copy("kept too", lambda draft: None))
     new = copies.copy("new", lambda draft: (draft / "x").touch())
     assert {entry for entry in tmp_path.iterdir() if entry.is_dir()} == {kept, new}
     assert stat.S_IMODE(new.stat().st_mode) == 0o700

@@ -435,6 +435,19 @@ def test_a_folder_of_part_files_is_read_once_it_is_complete(tmp_path, kind, name
     assert FileSource(tmp_path, 10).state(OFFER, first).fingerprint != first
 
 
+def test_a_folder_that_a_job_is_writing_keeps_its_known_state(tmp_path):
+    folder = tmp_path / "SpecialOffer"
+    write_parts(folder, "parquet")
+    source = FileSource(tmp_path, 10)
+    known = source.state(OFFER).fingerprint
+    for part in folder.iterdir():
+        part.unlink()
+    (folder / "_temporary").mkdir()
+    assert source.state(OFFER, known).fingerprint == known
+    with pytest.raises(TableBlocked, match="still being written"):
+        source.state(OFFER)
+
+
 def test_parts_without_a_marker_must_rest_as_a_manual_copy_may_pause(tmp_path, monkeypatch):
     folder = tmp_path / "SpecialOffer"
     write_parts(folder, "parquet")
@@ -505,9 +518,11 @@ def test_misspelt_columns_and_ignored_files_and_columns_are_named(tmp_path, capl
 
 
 def test_doctor_names_what_it_recognized_and_unreadable_and_ignored_files(tmp_path):
-    configured = Settings(source=str(tmp_path))
+    configured = Settings(source=str(tmp_path), allow_missing=True)
     write_csv(tmp_path, [offer()])
     (tmp_path / "Sales_Stores.csv").touch()
+    with pytest.raises(PlatformError, match=r"does not offer \d+ of the tables that marts need"):
+        check_files(Settings(source=str(tmp_path)))
     assert check_files(configured) == (
         f"{tmp_path}: folder with 1 of 71 tables, CSV. Files that belong to no table: Sales_Stores.csv"
     )

@@ -210,7 +210,7 @@ def test_every_event_is_worded_with_all_its_parameters(name: str, code: str, fai
         assert "Sales_Store (7)" in shown
 
 
-def test_table_of_words_has_no_code_that_nothing_records() -> None:
+def test_table_of_words_has_exactly_the_codes_of_the_events() -> None:
     assert wording._table("en").keys() == EVENTS.keys()
     supplied = {name for function in EVENTS.values() for name in sample(function, True).parameters}
     assert wording._remarks("en").keys() <= supplied

@@ -13,16 +13,17 @@ from typing import Any
 import psycopg
 from pydantic import SecretStr
 
-from adventureworks.catalog import SOURCE_TABLES, needed_tables
+from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.cli.output import console
 from adventureworks.cli.reading import has_warehouse, reading
-from adventureworks.cli.run import SAMPLE, choose_source
+from adventureworks.cli.run import SAMPLE, choose_source, with_remembered_permission
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.settings import Settings
 from adventureworks.source import ABSENT, Kind, files_address_of, kind_of
 from adventureworks.source.files_opening import open_files
+from adventureworks.source.recognition import require_tables
 from adventureworks.warehouse.state import is_laid_out
 
 
@@ -125,6 +126,7 @@ def _source(settings: Settings) -> str:
     chosen = choose_source(settings, None)
     if chosen == SAMPLE:
         return "the embedded database"
+    settings = with_remembered_permission(settings, chosen)
     if kind_of(chosen) is Kind.CONNECTION:
         from adventureworks.orchestration.connections import with_source
 
@@ -135,19 +137,20 @@ def _source(settings: Settings) -> str:
         return check_files(settings.model_copy(update={"source": chosen, "source_url": None}))
     if kind is Kind.SQL_SERVER:
         return _sql_server(settings, chosen)
-    return _postgresql(SecretStr(chosen))
+    return _postgresql(settings, SecretStr(chosen))
 
 
 def check_files(settings: Settings) -> str:
-    """Return what the source's files are. Raises `PlatformError` if the file of a table cannot be read."""
+    """Return what the source's files are. Raises `PlatformError` if a table is missing or its file cannot be read."""
     source = open_files(str(files_address_of(settings)), settings.home, batch_rows=1, rest_seconds=0)
+    require_tables(source, allow_missing=settings.allow_missing)
     blocked = []
     for table in SOURCE_TABLES.values():
         try:
             source.inspected(table)
         except TableBlocked as error:
             blocked.append(error)
-    broken = [error for error in blocked if error.rule != "file_is_there"]
+    broken = [error for error in blocked if error.rule not in ABSENT]
     unknown = source.unknown_files()
     unread = f". Files that belong to no table: {', '.join(unknown)}" if unknown else ""
     if broken:
@@ -157,27 +160,33 @@ def check_files(settings: Settings) -> str:
     return f"{source.place.address}: {source.form()}{unread}"
 
 
-def _postgresql(url: SecretStr) -> str:
+def _postgresql(settings: Settings, url: SecretStr) -> str:
     """Check that the state of every table can be read, as an ingestion does. Raises `PlatformError` if not."""
     from adventureworks.source.postgres import PostgresSource
 
-    states = PostgresSource(url, batch_rows=1).states(SOURCE_TABLES.values())
+    source = PostgresSource(url, batch_rows=1)
+    require_tables(source, allow_missing=settings.allow_missing)
+    states = source.states(SOURCE_TABLES.values())
     blocked = {asset: state for asset, state in states.items() if isinstance(state, TableBlocked)}
-    unneeded = sorted(a for a, state in blocked.items() if state.rule in ABSENT and a not in needed_tables())
-    broken = [state for asset, state in blocked.items() if asset not in unneeded]
+    absent = sorted(asset for asset, state in blocked.items() if state.rule in ABSENT)
+    broken = [state for asset, state in blocked.items() if asset not in absent]
     if broken:
         first = broken[0]
         raise PlatformError(f"{len(broken)} of {len(states)} tables cannot be read. {first.cause}", first.next_step)
-    lacks = f"; it does not offer {', '.join(unneeded)}, which no mart needs" if unneeded else ""
-    return f"a database in which {len(states) - len(unneeded)} tables can be read{lacks}"
+    lacks = f"; it does not offer {', '.join(absent)}" if absent else ""
+    return f"a database in which {len(states) - len(absent)} tables can be read{lacks}"
 
 
 def _sql_server(settings: Settings, url: str) -> str:
+    from adventureworks.source.sqlserver import SqlServerSource
     from adventureworks.source.sqlserver_examination import examine as examine_source
 
-    found = examine_source(SecretStr(url), settings.source_password)
+    # The statements that it proposes say more than the refusal of `require_tables`, which follows the same rule.
+    found = examine_source(SecretStr(url), settings.source_password, allow_missing=settings.allow_missing)
     if found.faults:
         raise PlatformError(found.summary, " ".join(found.faults))
+    source = SqlServerSource(SecretStr(url), batch_rows=1, password=settings.source_password)
+    require_tables(source, allow_missing=settings.allow_missing)
     return " ".join([found.summary, *found.advice])
 
 

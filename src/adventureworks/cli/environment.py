@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from uuid import uuid4
 
+from adventureworks import incidents
 from adventureworks.catalog import INGESTION
 from adventureworks.cli.output import console, table
 from adventureworks.cli.run import SAMPLE, choose_source
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError
+from adventureworks.marts import models
 from adventureworks.marts.gate import MartRefused
 from adventureworks.marts.plan import decide_now
 from adventureworks.pipeline import analyse_until_settled, ingest
@@ -42,14 +44,14 @@ def build(settings: Settings, name: str) -> int:
                 "Choose another name. The names in use: adventureworks environment list",
             )
         reuse_published(base, here)
-        refused = _ingest(here) + analyse(here)
+        refused = _ingest(here) + analyse(here, out.print)
         with open_warehouse(here).connect("environment") as session:
             states = asset_states(session.records, decide_now(here, session).behind)
             reused = set[str]().union(*(session.data.views_in(schema) for schema in PUBLISHED))
     marts = [state for state in states if state.kind == "mart"]
     obtainable = [state for state in states if state.is_obtainable]
     stale = [state for state in obtainable if not state.fresh]
-    rows = [(*_row(state), "reused" if state.asset in reused else "computed") for state in marts]
+    rows = [(*_row(state), "reused" if state.asset in reused else "computed" if state.rows else "-") for state in marts]
     out.print(table(("mart", "rows", "verdict", "origin"), rows, right=("rows",)))
     for cause in refused:
         out.print(cause, markup=False, style="red")
@@ -77,8 +79,11 @@ def promote(settings: Settings, name: str) -> None:
                 "In Snowflake, environments do not reuse what production has published, so nothing can be promoted.",
                 "Deploy the code: production then computes what changed.",
             )
+        run_id, digests = f"promote/{name}_{uuid4().hex[:8]}", models.digests(here.checks_folder / "marts")
         with open_warehouse(base).connect("promote") as theirs, open_warehouse(here).connect("promote") as ours:
-            versions = reuse.promote(theirs, ours, f"promote/{name}_{uuid4().hex[:8]}")
+            versions = reuse.promote(theirs, ours, run_id, digests)
+            for version in versions:
+                incidents.resolve(theirs.records, version.asset, run_id=run_id)
     rows = [(version.asset, str(version.version), f"{version.rows:,}", version.verdict) for version in versions]
     if rows:
         console().print(table(("mart", "version", "rows", "verdict"), rows, right=("version", "rows")))
@@ -103,14 +108,14 @@ def drop(settings: Settings, name: str, force: bool) -> None:
     with environment(settings, name, needs_source=False) as (_, here), locked(here, "drop"):
         _require(here)
         if not force:
-            _refuse_if_kept_fresh(here)
+            _refuse_if_needed(here)
         with open_warehouse(here).connect("environment") as session:
             session.data.drop_schemas(SCHEMAS)
             session.records.drop_schemas(["ops"])
     console().print(f"{name}: dropped.", markup=False)
 
 
-def _refuse_if_kept_fresh(here: Settings) -> None:
+def _refuse_if_needed(here: Settings) -> None:
     name = here.environment
     if _is_kept_by_airflow(here):
         raise PlatformError(
@@ -118,11 +123,22 @@ def _refuse_if_kept_fresh(here: Settings) -> None:
             f"Stop its Airflow, then: adventureworks environment drop {name} --force",
         )
     with open_records(here).connect("environment") as records:
+        readers = sorted(one for one in records.environments() if one != name and _base_of(here, one) == name)
+        if readers:
+            raise PlatformError(
+                f"The environments {', '.join(readers)} read tables of {name}, and would lose them.",
+                f"Drop them first, or: adventureworks environment drop {name} --force",
+            )
         if name not in records.environments():
             raise PlatformError(
                 f"The records of the environment {name} are not here, so it is unknown whether Airflow keeps it fresh.",
                 f"If it does not: adventureworks environment drop {name} --force",
             )
+
+
+def _base_of(here: Settings, name: str) -> str | None:
+    with open_records(named(here, name)).connect("environment") as records:
+        return reuse.base_of(records)
 
 
 def show(settings: Settings) -> None:
@@ -132,7 +148,7 @@ def show(settings: Settings) -> None:
             names = sorted(_environments(session))
         rows = []
         for name in names:
-            one = _named(here, name)
+            one = named(here, name)
             newest, keeper = _last_published(one), "Airflow" if _is_kept_by_airflow(one) else "environment build"
             rows.append((name, f"{newest:%Y-%m-%d %H:%M}" if newest else "-", keeper if newest else "-"))
     if rows:
@@ -154,10 +170,10 @@ def environment(settings: Settings, name: str, *, needs_source: bool = True) -> 
     """
     if not name:
         raise PlatformError("An environment needs a name.", "For example: adventureworks environment build pr_42")
-    _named(settings, name)
+    named(settings, name)
     with _databases(settings, needs_source=needs_source) as found:
         base = "" if found.environment == name else found.environment
-        yield found.model_copy(update={"environment": base}), _named(found, name)
+        yield found.model_copy(update={"environment": base}), named(found, name)
 
 
 def reuse_published(base: Settings, here: Settings) -> None:
@@ -183,7 +199,8 @@ def _databases(settings: Settings, *, needs_source: bool) -> Iterator[Settings]:
         yield settings.model_copy(update=changed)
 
 
-def _named(settings: Settings, name: str) -> Settings:
+def named(settings: Settings, name: str) -> Settings:
+    """Return the settings with another environment. Raises `PlatformError` if the name is not valid."""
     try:
         return Settings.model_validate({**settings.model_dump(), "environment": name})
     except ValueError:
@@ -223,7 +240,11 @@ def _last_published(here: Settings) -> datetime | None:
     with open_records(here).connect("environment") as records:
         if not records.columns_in("ops"):
             return None
-        row = records.execute("select max(published_at) from ops.publication").fetchone()
+        # The versions that were copied from the reused environment do not count.
+        row = records.execute(
+            "select max(published_at) from ops.publication where %s or run_id like %s",
+            (reuse.base_of(records) is None, reuse.RUN_OF_BUILD),
+        ).fetchone()
     return row[0] if row else None
 
 
@@ -252,7 +273,7 @@ def _ingest(here: Settings) -> list[str]:
     return [f"{asset}: {rule}: {cause}" for asset, rule, cause in blocked]
 
 
-def analyse(here: Settings, progress: Callable[[str], None] = lambda line: console().print(line)) -> list[str]:
+def analyse(here: Settings, progress: Callable[[str], None], *, sends_lineage: bool = True) -> list[str]:
     """Compute every mart that is due; return why marts were refused."""
     refused, runs = [], dict[str, str]()
 
@@ -265,7 +286,8 @@ def analyse(here: Settings, progress: Callable[[str], None] = lambda line: conso
             refused.append(str(outcome))
         else:
             progress(f"Computed {dag}")
-        _send_lineage(here, runs[dag], str(outcome) if isinstance(outcome, MartRefused) else "")
+        if sends_lineage:
+            _send_lineage(here, runs[dag], str(outcome) if isinstance(outcome, MartRefused) else "")
     return refused
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, feeds_of
-from adventureworks.cli.environment import analyse, environment, locked, reuse_published
+from adventureworks.cli.environment import analyse, environment, locked, named, reuse_published
 from adventureworks.cli.output import console, table
 from adventureworks.cli.reading import reading
 from adventureworks.due import Decisions, Facts, Plan, Version, decide
@@ -25,9 +25,9 @@ from adventureworks.marts import models
 from adventureworks.marts.difference import Difference, difference
 from adventureworks.marts.plan import decide_now
 from adventureworks.settings import PROJECT_ROOT, Settings
-from adventureworks.warehouse import open_records
+from adventureworks.warehouse import open_records, open_warehouse, reuse
 from adventureworks.warehouse.environments import SCHEMAS
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.state import is_laid_out
 
 _DIGESTS = "import json, pathlib, sys; from adventureworks.marts import models; \
@@ -57,14 +57,18 @@ class Planned:
 def plan(settings: Settings, name: str, against: str, diff: bool, output: str) -> None:
     """Print the plan. Raises `PlatformError` if the revision or the environment does not exist."""
     if name:
-        settings = settings.model_copy(update={"environment": name})
+        settings = named(settings, name)
     refused: list[str] = []
     if against:
         planned = _planned(decide(_facts_of(_digests_at(against), models.digests(settings.checks_folder / "marts"))))
     else:
         with reading(settings) as session:
             if not is_laid_out(session.records):
-                raise PlatformError("Nothing is published yet, so everything would be computed.", "adventureworks run")
+                where = settings.environment
+                raise PlatformError(
+                    f"There is no environment {where}." if where else "Nothing is published yet.",
+                    f"Build it: adventureworks environment build {where}" if where else "Start: adventureworks run",
+                )
             planned = _with_seconds(session.records, _planned(decide_now(settings, session)))
     if diff:
         planned, refused = _with_differences(settings, planned)
@@ -84,7 +88,10 @@ def _planned(decisions: Decisions) -> list[Planned]:
     return found
 
 
-def _with_seconds(records: Connection, planned: list[Planned]) -> list[Planned]:
+def _with_seconds(records: WarehouseConnection, planned: list[Planned]) -> list[Planned]:
+    if "started_at" not in records.columns_in("ops")["build"]:
+        # The records are those of the version before.
+        return planned
     rows = records.execute(
         "select b.dag, extract(epoch from max(p.published_at) - max(b.started_at))::double precision"
         " from ops.build as b join ops.publication as p on p.run_id = b.run_id group by b.dag"
@@ -144,10 +151,12 @@ def _with_differences(settings: Settings, planned: list[Planned]) -> tuple[list[
     with environment(settings, name, needs_source=False) as (base, here), locked(here, "plan"):
         try:
             reuse_published(base, here)
-            refused = analyse(here, lambda line: print(line, file=sys.stderr, flush=True))
-            with open_records(base).connect("plan") as theirs, open_records(here).connect("plan") as ours:
-                computed = MARTS.keys() - ours.views_in("marts")
-                found = {mart: difference(theirs, ours, MARTS[mart]) for mart in computed}
+            refused = analyse(here, lambda line: print(line, file=sys.stderr, flush=True), sends_lineage=False)
+            with open_warehouse(base).connect("plan") as theirs, open_warehouse(here).connect("plan") as ours:
+                computed = MARTS.keys() & reuse.published_by_builds(ours.records)
+                found = {mart: difference(theirs.data, name, MARTS[mart]) for mart in computed}
+                behind = decide_now(here, ours).behind
+            refused += [f"{mart} was not computed: {cause.reason}" for mart, cause in behind.items()]
         finally:
             with open_records(here).connect("plan") as ours:
                 ours.drop_schemas(SCHEMAS)
@@ -165,7 +174,7 @@ def _print_text(planned: list[Planned], refused: list[str]) -> None:
         for line in _lines(one):
             out.print(line, markup=False)
     for cause in refused:
-        out.print(f"Refused: {cause}", markup=False, style="red")
+        out.print(cause, markup=False, style="red")
 
 
 def _print_markdown(planned: list[Planned], refused: list[str]) -> None:
@@ -182,7 +191,7 @@ def _print_markdown(planned: list[Planned], refused: list[str]) -> None:
             print(f"\n**{lines[0]}**\n")
             print("\n".join(f"- {line.strip()}" for line in lines[1:]))
     for cause in refused:
-        print(f"\n**Refused:** {cause}")
+        print(f"\n**Not computed:** {cause}")
 
 
 def _print_json(planned: list[Planned], refused: list[str]) -> None:

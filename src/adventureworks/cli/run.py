@@ -31,7 +31,7 @@ from adventureworks.marts.plan import decide_now
 from adventureworks.messaging.routes import routes
 from adventureworks.settings import Settings
 from adventureworks.source import CHOICES, Kind, Source, kind_of, open_source, unsupported
-from adventureworks.source.files_addresses import is_local, local_path, names_connection
+from adventureworks.source.files_addresses import is_in_store, is_local, local_path, names_connection, require_store
 from adventureworks.source.recognition import require_tables
 from adventureworks.starts import next_starts, states_of
 from adventureworks.warehouse.postgres import PostgresWarehouse, Records
@@ -45,6 +45,8 @@ from adventureworks.warehouse.state import (
 )
 
 SAMPLE = "sample"
+ALLOW_MISSING = "allow_missing"
+"""Under this name, a home remembers whether the source that it remembers may lack tables that marts need."""
 UP_WITHIN_SECONDS = 300.0
 STALLED_AFTER_SECONDS = 1800.0
 QUIET_SECONDS = 2.0
@@ -79,8 +81,10 @@ def run(settings: Settings, source: str | None, once: bool, port: int | None, al
     `allow_missing`: the source may lack tables that marts need.
     """
     begin = time.monotonic()
-    settings = settings.model_copy(update={"allow_missing": settings.allow_missing or allow_missing})
     chosen = choose_source(settings, source)
+    if source is None:
+        settings = with_remembered_permission(settings, chosen)
+    settings = settings.model_copy(update={"allow_missing": settings.allow_missing or allow_missing})
     # Reject an invalid address now, rather than when the first message is sent to it.
     routes(settings)
     with Progress() as progress:
@@ -123,16 +127,27 @@ def choose_source(settings: Settings, wanted: str | None) -> str:
     raise PlatformError(f"The source {chosen} does not exist.", CHOICES)
 
 
+def with_remembered_permission(settings: Settings, chosen: str) -> Settings:
+    """Return the settings, which allow missing tables if the last `run` of this source did."""
+    home = Home(settings.home)
+    is_allowed = home.remembered("source") == chosen and bool(home.remembered(ALLOW_MISSING))
+    return settings.model_copy(update={"allow_missing": settings.allow_missing or is_allowed})
+
+
 def _check_source(settings: Settings, chosen: str, progress: Progress) -> None:
     """Refuse a source that cannot be used before anything is started for it, and show what was recognized.
 
     A home that has used the source before starts all the same, since its figures can be read meanwhile. An Airflow
     connection can only be looked up once Airflow is up.
     """
-    if chosen == SAMPLE or names_connection(chosen):
+    if chosen == SAMPLE:
         return
     progress.show("Looking at the source")
     try:
+        if is_in_store(chosen):
+            require_store(chosen)
+        if names_connection(chosen):
+            return
         opened = open_source(_with_source(settings, chosen))
         tables = require_tables(opened, allow_missing=settings.allow_missing)
         progress.note(f"Source: {form_of(opened, tables)}")
@@ -174,6 +189,7 @@ def _bring_up_to_date(
     progress.show("Starting PostgreSQL")
     platform.start_postgres(port)
     platform.home.remember("source", source)
+    platform.home.remember(ALLOW_MISSING, platform.settings.allow_missing)
     filling = _fill_if_empty(platform, progress) if source == SAMPLE else None
     progress.show("Preparing Airflow's database")
     platform.prepare_airflow(source_variables(platform.settings, source, platform.endpoints))

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from adventureworks.cli.run import choose_source, source_variables
+from adventureworks.cli.run import choose_source, source_variables, with_remembered_permission
 from adventureworks.embedded import airflow
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.services import services
@@ -23,7 +23,8 @@ def shell(settings: Settings, command: Sequence[str]) -> int:
     """
     home = Home(settings.home)
     with services(settings) as addresses:
-        source = source_variables(settings, choose_source(settings, None), addresses)
+        chosen = choose_source(settings, None)
+        source = source_variables(with_remembered_permission(settings, chosen), chosen, addresses)
         port = home.remembered("ui_port") or airflow.USUAL_PORT
         variables = airflow.environment(home, settings, addresses, source, int(port))
         airflow.prepare_database(home, addresses, variables)

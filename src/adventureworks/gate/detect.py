@@ -47,7 +47,8 @@ def detect(
         layout.prepare(session)
         known = _known(session.records, identity)
         states = _states(source, known, settings)
-        not_offered = _not_offered(settings, session.records, identity, states)
+        published = publication.newest_versions(session.records, list(SOURCE_TABLES)).keys()
+        not_offered = _not_offered(settings, session.records, identity, states, published)
         changed = {
             asset
             for asset, state in states.items()
@@ -59,9 +60,10 @@ def detect(
             # Now that another table changed, a blocked table may pass, and so may rows whose parent was missing.
             changed |= {asset for asset, last in known.items() if last.blocked}
             changed |= _waiting_for_parents(settings, session.data, changed)
-        # References to a table that was not offered were not checked, so the rows with such references are read again.
-        arrived = {asset for asset in recorded - not_offered if isinstance(states[asset], TableState)}
-        unchecked = _referring_to(settings, arrived) - not_offered if arrived else set()
+        # Tables are only published before one that they refer to if that one was not offered. Those references were not
+        # checked, so the tables are read again with it, until it is published: its first appearance may be incomplete.
+        arrived = {asset for asset in changed - published if isinstance(states[asset], TableState)}
+        unchecked = (_referring_to(settings, arrived) & published) - not_offered if arrived and published else set()
         changed |= unchecked
         interrupted = publication.interrupted(session.records)
         # A table that has since been read again and blocked waits for a change, like other blocked tables.
@@ -188,21 +190,27 @@ def _known(records: Connection, identity: str) -> dict[str, _Known]:
 
 
 def _not_offered(
-    settings: Settings, records: Connection, identity: str, states: Mapping[str, TableState | TableBlocked]
+    settings: Settings,
+    records: Connection,
+    identity: str,
+    states: Mapping[str, TableState | TableBlocked],
+    published: Collection[str],
 ) -> frozenset[str]:
     """Return the tables that this source does not have and never had, and that it may lack.
 
-    A source without any table is at fault, and so is one that lacks a table that marts need, unless that is allowed.
+    It had a table that is published, whatever source that came from, and one that was detected here without being
+    blocked. A source without any table is at fault, and so is one that lacks a table that marts need, unless that is
+    allowed.
     """
     absent = {asset for asset, one in states.items() if isinstance(one, TableBlocked) and one.rule in ABSENT}
+    absent -= set(published)
     if not settings.allow_missing:
         absent -= needed_tables()
     if not absent or not any(isinstance(state, TableState) for state in states.values()):
         return frozenset()
     rows = records.execute(
-        "select distinct asset from ops.change where source = %s and asset = any(%s) and status <> %s"
-        " and (blocked_rule is null or blocked_rule <> all(%s))",
-        (identity, sorted(absent), publication.NOT_OFFERED, sorted(ABSENT)),
+        "select distinct asset from ops.change where source = %s and asset = any(%s) and status <> all(%s)",
+        (identity, sorted(absent), ["blocked", publication.NOT_OFFERED]),
     ).fetchall()
     return frozenset(absent - {asset for (asset,) in rows})
 

@@ -28,8 +28,8 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=90)
 REPORT_GRACE = timedelta(seconds=30)
 """Time allowed for a failed task to report its own failure."""
 LOOKBACK = timedelta(days=1)
-INGESTION_LATE_AFTER = timedelta(minutes=45)
-"""Three times the interval of the ingestion's schedule."""
+MISSED_INGESTIONS = 3
+"""The ingestion is late after this many intervals of its calendar."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Sweep:
 
     since: datetime
     late_after: timedelta
+    ingestion_interval: timedelta
+    """How often the calendar of the ingestion starts it."""
     answered: datetime | None = None
     """When Airflow's database last responded."""
 
@@ -103,7 +105,7 @@ class Sweep:
             return
         is_paused, last_start = found
         last = max(last_start or self.since, self.since)
-        if now - last > INGESTION_LATE_AFTER:
+        if now - last > MISSED_INGESTIONS * self.ingestion_interval:
             yield Finding(
                 asset=INGESTION,
                 rule=NOT_RUN,

@@ -12,7 +12,7 @@ from adventureworks.catalog import Mart
 from adventureworks.columns import columns_of, key_of, keys_as_text
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse.environments import schema_of
-from adventureworks.warehouse.postgres import WarehouseConnection
+from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import equal, names, table
 
 MAX_EXAMPLES = 3
@@ -38,17 +38,18 @@ class Difference:
     """Columns that only the new environment has."""
 
 
-def difference(base: WarehouseConnection, here: WarehouseConnection, mart: Mart) -> Difference:
-    """Return how a mart of the environment `here` (new) differs from that of `base` (old)."""
-    mine = f"{quoted(schema_of(here.environment, 'marts'))}.{quoted(mart.name)}"
+def difference(base: Data, environment: str, mart: Mart) -> Difference:
+    """Return how a mart of an environment (new) differs from that of `base` (old), in the same database."""
+    mine = f"{quoted(schema_of(environment, 'marts'))}.{quoted(mart.name)}"
     present = base.columns_in("marts").get(mart.name, set())
     key = [name for name in key_of(mart) if name in present]
     compared = [one for one in columns_of(mart) if one.name in present and one.name not in key]
     only_new = tuple(one.name for one in columns_of(mart) if one.name not in present)
     if len(key) < len(key_of(mart)):
         # The rows cannot be matched.
-        counts = [int(_row(base, f"select count(*) from {which}")[0]) for which in (mine, table("marts", mart.name))]
-        return Difference(counts[0], counts[0], counts[1], 0, {}, {}, (), only_new)
+        rows = int(_row(base, f"select count(*) from {mine}")[0])
+        removed = int(_row(base, f"select count(*) from {table('marts', mart.name)}")[0]) if present else 0
+        return Difference(rows, rows, removed, 0, {}, {}, (), only_new)
     first = quoted(key[0])
     both = f"o.{first} is not null and n.{first} is not null"
     differs = {one.name: f"o.{quoted(one.name)} is distinct from n.{quoted(one.name)}" for one in compared}
@@ -78,15 +79,13 @@ def difference(base: WarehouseConnection, here: WarehouseConnection, mart: Mart)
     )
 
 
-def _examples(
-    base: WarehouseConnection, joined: str, key: list[str], columns: list[str], any_differs: str
-) -> tuple[str, ...]:
+def _examples(base: Data, joined: str, key: list[str], columns: list[str], any_differs: str) -> tuple[str, ...]:
     found = base.execute(
         f"select {names(key, 'o')}, {names(key, 'n')}, {names(columns, 'o')}, {names(columns, 'n')} {joined}"
         f" where o.{quoted(key[0])} is null or n.{quoted(key[0])} is null or {any_differs}"
         # Changed rows say most, so they come first.
         f" order by (o.{quoted(key[0])} is null or n.{quoted(key[0])} is null), {names(key, 'n')}, {names(key, 'o')}"
-        f" limit {MAX_EXAMPLES}".encode()
+        f" limit {MAX_EXAMPLES}"
     ).fetchall()
     return tuple(_example(row, key, columns) for row in found)
 
@@ -103,7 +102,7 @@ def _example(row: tuple[Any, ...], key: list[str], columns: list[str]) -> str:
     return f"changed: {shown}: " + ", ".join(f"{name} {was} → {now}" for name, was, now in pairs if was != now)
 
 
-def _row(connection: WarehouseConnection, query: str) -> tuple[Any, ...]:
-    row = connection.execute(query.encode()).fetchone()
+def _row(data: Data, query: str) -> tuple[Any, ...]:
+    row = data.execute(query).fetchone()
     assert row is not None  # noqa: S101 - an aggregate without groups returns one row
     return row

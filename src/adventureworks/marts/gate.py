@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import partial
 
@@ -21,7 +22,7 @@ from adventureworks.marts.plan import plan_now
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import Warehouse, candidate, open_warehouse, publication
-from adventureworks.warehouse.postgres import reuse_connections
+from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
 
@@ -104,18 +105,22 @@ def _contract_findings(settings: Settings, session: Session, mart: Mart, run_id:
         message = f"{'one row breaks' if count == 1 else f'{count:,} rows break'} the contract ({messages[rule]})."
         outcomes.append(CheckOutcome(mart.name, rule, "fail", count, message, tuple(keys), "validity"))
     results.record(session.records, run_id, outcomes, kind="contract")
-    return [_finding(outcome, run_id) for outcome in outcomes]
+    return _findings(session.records, outcomes, run_id)
 
 
-def _finding(outcome: CheckOutcome, run_id: str) -> Finding:
-    return Finding(
-        asset=outcome.table,
-        rule=outcome.rule,
-        event=events.refused(outcome.message),
-        failed=outcome.failed,
-        examples=outcome.examples[:EXAMPLES],
-        run_id=run_id,
-    )
+def _findings(records: Connection, broken: Sequence[CheckOutcome], run_id: str) -> list[Finding]:
+    published = publication.newest_versions(records, sorted({outcome.table for outcome in broken}))
+    return [
+        Finding(
+            asset=outcome.table,
+            rule=outcome.rule,
+            event=events.refused(outcome.message, has_version=outcome.table in published),
+            failed=outcome.failed,
+            examples=outcome.examples[:EXAMPLES],
+            run_id=run_id,
+        )
+        for outcome in broken
+    ]
 
 
 def _check_findings(settings: Settings, warehouse: Warehouse, dag: str, run_id: str, built: Build) -> list[Finding]:
@@ -136,7 +141,7 @@ def _check_findings(settings: Settings, warehouse: Warehouse, dag: str, run_id: 
     )
     with warehouse.connect(f"gate {dag}") as session:
         results.record(session.records, run_id, outcomes)
-    return [_finding(outcome, run_id) for outcome in outcomes if outcome.outcome in {"fail", "error"}]
+        return _findings(session.records, [one for one in outcomes if one.outcome in {"fail", "error"}], run_id)
 
 
 def _stale_before(settings: Settings, data: Data, mart: Mart) -> str:

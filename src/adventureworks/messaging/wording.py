@@ -42,9 +42,10 @@ def words(incident: Incident, language: Language = ENGLISH, zone: str = "UTC") -
     """Return the sentences of an incident in a language, with times in a time zone."""
     table, remarks = _table(language.code), _remarks(language.code)
     parameters = incident.event.parameters
-    template = table[incident.event.code]
+    # A newer version of the platform may have recorded the incident.
+    template = table.get(incident.event.code) or Words("{asset}: {rule}.")
     facts: Mapping[str, Parameter] = {"asset": incident.asset, "rule": incident.rule, "failed": incident.failed or 0}
-    values = {name: _shown(name, value, language, zone) for name, value in {**facts, **parameters}.items()}
+    values = _Values({name: _shown(name, value, language, zone) for name, value in {**facts, **parameters}.items()})
     summary = template.singular if template.singular and incident.failed == 1 else template.summary
     added = [remarks[name][0 if value else 1] for name, value in parameters.items() if name in remarks]
     steps = template.steps
@@ -54,10 +55,17 @@ def words(incident: Incident, language: Language = ENGLISH, zone: str = "UTC") -
         steps += (Step(language.text("If this is intended:"), "{accept}"),)
     by_severity = language.text("failed") if incident.severity == "error" else language.text("warning")
     return Words(
-        summary=" ".join(sentence.format(**values) for sentence in (summary, *added) if sentence),
-        steps=tuple(Step(step.sentence.format(**values), step.command.format(**values)) for step in steps),
+        summary=" ".join(sentence.format_map(values) for sentence in (summary, *added) if sentence),
+        steps=tuple(Step(step.sentence.format_map(values), step.command.format_map(values)) for step in steps),
         state=template.state or by_severity,
     )
+
+
+class _Values(dict[str, str]):
+    """The values of placeholders. A version that did not have a parameter yet may have recorded the event."""
+
+    def __missing__(self, name: str) -> str:
+        return "?"
 
 
 def moment(when: datetime, language: Language, zone: str) -> str:
@@ -95,9 +103,7 @@ def _table(code: str) -> Mapping[str, Words]:
     return {
         "recorded": Words("{summary}"),
         "blocked": Words(text("{asset} is blocked: {cause}"), state=text("blocked")),
-        "refused": Words(
-            text("{asset} did not pass its gate: {cause} The last good version stays."), state=text("blocked")
-        ),
+        "refused": Words(text("{asset} did not pass its gate: {cause}"), state=text("blocked")),
         "verdict_unknown": Words(text("The result of the last reading of {asset} is not known: {cause}")),
         "rows_set_aside": Words(
             text("{asset}: {failed} rows set aside, {published_rows} published. Rule {rule} ({cause})."),

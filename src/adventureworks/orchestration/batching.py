@@ -4,7 +4,8 @@ from __future__ import annotations
 
 QUIET_TIMES_AT_MOST = 3
 """If the source never stays quiet, a change waits at most this many quiet times."""
-FIRST_PAUSE_SECONDS = 60.0
+LEAST_PAUSE_SECONDS = 60.0
+"""After a failed ingestion, the next one waits this long or one quiet time, whichever is longer."""
 LAST_PAUSE_SECONDS = 900.0
 
 
@@ -28,7 +29,8 @@ class Batching:
         `difference` represents how the source differs from its last reading, None if it does not. `now` is in seconds.
         """
         if difference != self._seen:
-            self._seen, self._seen_since, self._pause = difference, now, FIRST_PAUSE_SECONDS
+            self._seen, self._seen_since = difference, now
+            self._pause = max(LEAST_PAUSE_SECONDS, self._quiet_seconds)
             self._waiting_since = now if self._waiting_since is None else self._waiting_since
         if difference is None:
             self._waiting_since = None
@@ -36,7 +38,7 @@ class Batching:
         if self._waiting_since is None:
             # An ingestion was started for this difference, and failed if the difference remains.
             starts = now - self._started_at > self._pause
-            self._pause = min(2 * self._pause, LAST_PAUSE_SECONDS) if starts else self._pause
+            self._pause = max(self._pause, min(2 * self._pause, LAST_PAUSE_SECONDS)) if starts else self._pause
         else:
             is_quiet = now - self._seen_since >= self._quiet_seconds
             starts = is_quiet or now - self._waiting_since >= QUIET_TIMES_AT_MOST * self._quiet_seconds

@@ -120,8 +120,8 @@ def _emit(
 
     The run is that of the task, or of its `context`; outside Airflow it is `run_id`, with the settings `here`.
     """
-    here = here or settings()
     try:
+        here = here or settings()
         from airflow.providers.openlineage import conf
 
         if conf.is_disabled():

@@ -32,7 +32,8 @@ from adventureworks.orchestration.storage import report_folder
 from adventureworks.reports import mailing
 from adventureworks.reports.delivery import NotDelivered
 from adventureworks.settings import Settings, settings
-from adventureworks.warehouse import Warehouse, open_records, open_warehouse
+from adventureworks.warehouse import Warehouse, open_records, open_warehouse, publication
+from adventureworks.warehouse.postgres import Connection
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +73,8 @@ def on_task_failure(context: Mapping[str, Any]) -> None:
         if isinstance(_platform_error(context.get("exception")), NotDelivered):
             # Each month whose delivery failed has its own incident.
             return
-        finding = _finding(context)
         with open_records(settings()).connect("incidents") as records:
+            finding = _finding(context, records)
             known = {incident.rule for incident in incidents.open_incidents(records, finding.asset)}
             if _blocked_table(context) and finding.rule in known:
                 return
@@ -179,14 +180,15 @@ def cause_of(error: BaseException) -> str:
     return plain_line(cause, _secrets(settings()))
 
 
-def _finding(context: Mapping[str, Any]) -> Finding:
+def _finding(context: Mapping[str, Any], records: Connection) -> Finding:
     """Return the finding for a failed task: about the blocked table, or else about the task itself."""
     instance = context["ti"]
     error = _platform_error(context.get("exception"))
     blocked = _blocked_table(context)
     if blocked:
         cause = plain_line(blocked.detail, _secrets(settings()))
-        event = events.blocked(cause, has_version=True, next_step=blocked.next_step)
+        has_version = publication.newest(records, blocked.table) is not None
+        event = events.blocked(cause, has_version=has_version, next_step=blocked.next_step)
         return Finding(asset=blocked.table, rule=blocked.rule, event=event, run_id=_run_id(instance))
     cause = plain_line(error.cause if error else _first_line(context.get("exception")), _secrets(settings()))
     name = getattr(instance, "rendered_map_index", None)

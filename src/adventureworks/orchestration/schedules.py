@@ -33,9 +33,8 @@ SETTLED = Asset("settled_data", group="quality")
 SETTLED_ALIAS = AssetAlias("settled_data_events", group="quality")
 """Alias through which a task sends the event of `SETTLED`, but not on every run."""
 
-INGESTION_CALENDAR = "*/15 * * * *"
-CALENDAR_WITH_QUIET_TIME = "0 * * * *"
-"""Calendar of the ingestion if changes are batched: each run beside the batches costs as much as a batch."""
+INGESTION_CALENDARS = {timedelta(minutes=15): "*/15 * * * *", timedelta(hours=1): "0 * * * *"}
+"""The calendar of the ingestion by its interval."""
 
 
 def asset(name: str) -> Asset:
@@ -68,7 +67,7 @@ def source_changes() -> AssetOrTimeSchedule:
     """Return the schedule of the ingestion: a change seen by the watcher, and at the latest its calendar."""
     from adventureworks.settings import settings
 
-    when = CALENDAR_WITH_QUIET_TIME if settings().quiet_time else INGESTION_CALENDAR
+    when = INGESTION_CALENDARS[settings().ingestion_interval]
     calendar = CronTriggerTimetable(when, timezone="UTC", run_immediately=True)
     return AssetOrTimeSchedule(timetable=calendar, assets=SOURCE)
 

@@ -49,7 +49,7 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
     """
     # As in Airflow's own commands: connections may come from its database, and runs are started there.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
-    sweep = Sweep(datetime.now(UTC), timedelta(minutes=settings.late_after_minutes))
+    sweep = Sweep(datetime.now(UTC), timedelta(minutes=settings.late_after_minutes), settings.ingestion_interval)
     telemetry = Telemetry(max(METRICS_MAX_AGE_SECONDS, 3 * every), settings.environment)
     readers = _figure_readers(settings, metadata_url, sweep.since)
     if once:

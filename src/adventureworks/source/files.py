@@ -284,7 +284,7 @@ class FileSource:
         return self.file_of(table).stamp == delivery.stamp
 
     def _unfinished(self, table: SourceTable) -> str | None:
-        """Return the table's file if it changed a moment ago and changes again after a wait, else None."""
+        """Return the table's file if a job is writing it or if it changes after a wait, else None."""
 
         def found() -> dict[str, Delivery]:
             listing = self._listing(table)
@@ -292,6 +292,8 @@ class FileSource:
             return {one.name: _delivery_of(one, listing) for one in candidates}
 
         for name, before in found().items():
+            if before.candidate.is_unfinished:
+                return name
             age = before.age()
             if age < self._rest_seconds:
                 time.sleep(self._rest_seconds - age)

@@ -22,23 +22,48 @@ STORES = {
     "adl": _AZURE,
 }
 """URL scheme -> the project's extra for this store, and what it installs: the file system and the Airflow provider."""
+_AZURE_HOST = ".core.windows.net"
+"""How the host names of Azure's storage accounts end, as in `abfss://container@account.dfs.core.windows.net`."""
 
 
 def names_connection(address: str) -> bool:
     """Return whether an address names an Airflow connection: `airflow:connection`, or `s3://connection@bucket`."""
-    parts = urlsplit(address)
-    return parts.scheme == "airflow" or (parts.scheme in STORES and "@" in parts.netloc)
+    return address.startswith("airflow:") or (is_in_store(address) and "@" in _authority(address))
+
+
+def is_in_store(address: str) -> bool:
+    """Return whether this is the URL of an object store."""
+    return "://" in address and _scheme(address) in STORES
+
+
+def require_store(address: str) -> None:
+    """Raise `PlatformError` if a source's URL of an object store holds a key, or if its libraries are not installed."""
+    scheme, authority = _scheme(address), _authority(address)
+    connection, _, place = authority.rpartition("@")
+    if ":" in connection:
+        raise PlatformError(
+            f"The {scheme}:// address contains a key or a password.",
+            f"Keep it in an Airflow connection: {scheme}://connection@bucket/folder",
+        )
+    if place.endswith(_AZURE_HOST):
+        container, path = connection.rpartition("@")[2] or "container", _rest(address).partition("/")[2]
+        raise PlatformError(
+            f"The {scheme}:// address names the storage account {place}, which belongs in an Airflow connection.",
+            f"Write the connection before the container: {scheme}://connection@{container}/{path}",
+        )
+    require_libraries(address, "The source's URL")
 
 
 def require_libraries(address: str, setting: str) -> None:
     """Raise `PlatformError`, with the command that installs them, if the libraries for this URL are not installed."""
-    scheme = urlsplit(address).scheme
+    scheme = _scheme(address)
     extra, modules = STORES.get(scheme, ("", ()))
     missing = [module for module in modules if not _is_installed(module)]
     if missing:
         raise PlatformError(
             f"{setting} begins with {scheme}://, but {' and '.join(missing)} is not installed.",
-            f"In the project's folder: .venv/bin/python -m pip install -e '.[{extra}]'",
+            f"In the project's folder: .venv/bin/python -m pip install -e '.[{extra}]'."
+            " In containers, build another image: docs/operate/kubernetes.md#another-provider",
         )
 
 
@@ -75,6 +100,19 @@ def open_store(address: str) -> tuple[Any, str]:
             f"There is no Airflow connection {path.conn_id}.",
             f"Add it, or set AIRFLOW_CONN_{str(path.conn_id).upper()}: docs/operate/files.md#object-stores",
         ) from None
+
+
+def _scheme(address: str) -> str:
+    # `urlsplit` fails if the password in the URL of a database contains a bracket.
+    return address.partition("://")[0].lower()
+
+
+def _authority(address: str) -> str:
+    return _rest(address).partition("/")[0]
+
+
+def _rest(address: str) -> str:
+    return address.partition("://")[2]
 
 
 def _is_installed(module: str) -> bool:

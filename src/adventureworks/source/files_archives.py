@@ -157,6 +157,13 @@ def unpack(archive: Path, into: Path, address: str) -> None:
         raise PlatformError(
             f"The archive {address} is not read: {reason}.", "Make another one: docs/operate/files.md#archives"
         ) from None
+    except UnicodeDecodeError as reason:
+        # Only zip archives: a name is marked as UTF-8, and is not.
+        name = reason.object.decode("utf-8", "backslashreplace")
+        raise PlatformError(
+            f"The archive {address} is not read: the name of its member {name[:LONGEST_NAME]!a} is not UTF-8.",
+            "Make another one: docs/operate/files.md#archives",
+        ) from None
     except NotImplementedError as reason:
         raise PlatformError(
             f"The archive {address} uses a compression that is not supported.", "Use deflate, bzip2 or xz."
@@ -223,6 +230,8 @@ def _safe_name(member: _Member) -> str:
         return name
     if _UNSAFE.search(name) or name.startswith("/") or any(part in ("", ".", "..") for part in parts):
         raise _Unreadable(f"the name of its member {shown} is not a plain relative path")
+    if not _is_utf8(name):
+        raise _Unreadable(f"the name of its member {shown} is not UTF-8")
     if not (member.is_file or member.is_folder):
         raise _Unreadable(f"its member {shown} is a link or a device")
     if member.is_encrypted:
@@ -232,6 +241,15 @@ def _safe_name(member: _Member) -> str:
     if len(parts) - 1 > MOST_FOLDERS:
         raise _Unreadable(f"its member {shown} is more than {MOST_FOLDERS} folders deep")
     return "/".join(parts)
+
+
+def _is_utf8(name: str) -> bool:
+    """Return whether a name was UTF-8 in the archive; tar's library replaces other bytes by surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _zip_members(archive: Path, _: bytes, opened: ExitStack) -> Iterator[_Member]:

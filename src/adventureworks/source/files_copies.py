@@ -10,8 +10,10 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 from adventureworks.errors import PlatformError
 
@@ -50,18 +52,26 @@ class Copies:
             # The home lets other accounts pass (`embedded/home.py`); the copies do not.
             self._folder.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            lock = (self._folder / f"{name}.lock").open("a")
+            lock = self._locked(name)
         except OSError as error:
             raise PlatformError(f"Files cannot be copied to {self._folder}: {error.strerror}.", _MORE_SPACE) from error
         with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            os.utime(lock.fileno())
             found = self._folder / name
             if not found.exists():
                 self._prune()
                 self._make(found, make)
             os.utime(found)
         return found
+
+    def _locked(self, name: str) -> IO[str]:
+        """Return the lock of a copy, held until it is closed."""
+        while True:
+            lock = (self._folder / f"{name}.lock").open("a")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.fstat(lock.fileno()).st_nlink:
+                return lock
+            # Another process deleted the copy and its lock in the meantime.
+            lock.close()
 
     def _make(self, folder: Path, make: Callable[[Path], None]) -> None:
         draft = folder.with_name(f"{folder.name}.draft")
@@ -78,15 +88,19 @@ class Copies:
             shutil.rmtree(draft, ignore_errors=True)
 
     def _prune(self) -> None:
-        """Delete copies that have not been used for a while."""
+        """Delete copies that have not been used for a while, except for those that a process is making or opening."""
         oldest = time.time() - KEEP_SECONDS
-        for entry in os.scandir(self._folder):
-            if entry.name.endswith(".lock") or entry.stat().st_mtime > oldest:
-                continue
-            lock = self._folder / f"{entry.name.removesuffix('.draft')}.lock"
-            if not lock.exists() or lock.stat().st_mtime <= oldest:
-                shutil.rmtree(entry.path, ignore_errors=True)
-                lock.unlink(missing_ok=True)
+        for entry in list(self._folder.iterdir()):
+            # Another process may delete the entry, or hold its lock.
+            with suppress(FileNotFoundError, BlockingIOError):
+                if entry.suffix == ".lock" or entry.stat().st_mtime > oldest:
+                    continue
+                path = self._folder / f"{entry.name.removesuffix('.draft')}.lock"
+                with path.open("a") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    if entry.stat().st_mtime <= oldest:
+                        shutil.rmtree(entry, ignore_errors=True)
+                        path.unlink()
 
 
 def require_space(folder: Path, size: int, what: str) -> None:

@@ -59,7 +59,7 @@ def require_kind(path: Path, table: SourceTable, *, parquet: bool) -> None:
     )
 
 
-def kind_of(path: Path) -> str | None:
+def kind_of_file(path: Path) -> str | None:
     """Return what a file is, or None if it is unknown."""
     with path.open("rb") as file:
         return _kind(file.read(_HEAD_BYTES))

@@ -27,7 +27,7 @@ _OTHER_FORMATS = {"_delta_log": "a Delta Lake table", "_spark_metadata": "the ou
 """Folders that say which part files count, so that reading all of them would be wrong."""
 
 _PART = re.compile(r"(part|data)?[-_.]?\d.*\.(parquet|csv|csv\.gz)", re.IGNORECASE)
-"""Names of part files in a folder without an extension, which may also be the folder of a schema."""
+"""Names of part files in a folder without an extension. With other files in it, such a folder is refused."""
 
 
 class _Spelling(NamedTuple):
@@ -52,6 +52,8 @@ class Candidate:
     is_marked_complete: bool = False
     fault: str = ""
     """Why the folder cannot be read, or empty."""
+    is_unfinished: bool = False
+    """Whether a job is still writing the folder."""
 
     @property
     def name(self) -> str:
@@ -88,7 +90,9 @@ def recognized(names: Iterable[str]) -> Recognized:
         candidate = _candidate(path, *spellings[path], rest)
         if candidate.parts or candidate.fault:
             candidates.setdefault(candidate.asset, []).append(candidate)
-    return Recognized({asset: _preferred(several) for asset, several in candidates.items()}, tuple(unknown))
+        else:
+            unknown.extend(path + name for name in rest if _suffix_of(name))
+    return Recognized({asset: _preferred(several) for asset, several in candidates.items()}, tuple(sorted(unknown)))
 
 
 def may_hold(folder: str, asset: str | None = None) -> bool:
@@ -113,10 +117,16 @@ def may_concern(asset: str) -> Callable[[str], bool]:
     return test
 
 
+def without_suffix(name: str) -> str:
+    """Return a name without the extension that a table's file may have."""
+    return name[: len(name) - len(_suffix_of(name))]
+
+
 def _path_of(name: str) -> tuple[str, _Spelling, str] | None:
     """Return the file or folder that this name belongs to, its spelling and its suffix; None if it is of no table."""
     components = name.split("/")
-    for depth in (1, 2):
+    # A file in the folder of a schema that is also a table's name, such as Person, may be another table.
+    for depth in (2, 1):
         path, rest = "/".join(components[:depth]), components[depth:]
         found = _spelling_of(path)
         if found is None:
@@ -129,9 +139,10 @@ def _path_of(name: str) -> tuple[str, _Spelling, str] | None:
 
 
 def _is_part(rest: list[str]) -> bool:
-    """Return whether this is a name inside a folder of part files without an extension."""
+    """Return whether this is a name inside a folder of part files without an extension, even if it is at fault."""
     if len(rest) == 1:
-        return bool(_PART.fullmatch(rest[0])) or rest[0] == SUCCESS or rest[0].startswith(_COMMITTED)
+        is_data = bool(_suffix_of(rest[0])) and not _is_hidden(rest[0])
+        return is_data or rest[0] == SUCCESS or rest[0].startswith(_COMMITTED)
     return rest[0] in (_UNFINISHED, *_OTHER_FORMATS) or "=" in rest[0]
 
 
@@ -141,16 +152,23 @@ def _candidate(path: str, spelling: _Spelling, suffix: str, rest: list[str]) -> 
         return Candidate(spelling.asset, path, suffix, path == exact, spelling.is_bare, (path,))
     inside = [name.removeprefix("/") for name in rest]
     parts = [name for name in inside if name and "/" not in name and not _is_hidden(name)]
+    others = [] if suffix else [name for name in parts if not _PART.fullmatch(name)]
+    if others == parts and path.casefold() in _schemas(None):
+        # It is only the folder of a schema, with files that belong to no table.
+        others = parts = []
     nested = [name for name in inside if "/" in name and not _is_hidden(name)]
     suffixes = {suffix or _suffix_of(part) for part in parts}
     fault = ""
     other = next((what for name in inside for sign, what in _OTHER_FORMATS.items() if name.startswith(sign)), None)
+    is_unfinished = not other and any(name.startswith(_UNFINISHED) for name in inside)
     if other:
         fault = f"is {other}"
-    elif any(name.startswith(_UNFINISHED) for name in inside):
+    elif is_unfinished:
         fault = f"contains {_UNFINISHED}, so its part files are incomplete"
     elif nested:
         fault = f"contains folders ({nested[0].partition('/')[0]})"
+    elif others:
+        fault = f"contains {others[0]}, which is not named like a part file"
     elif not parts and suffix:
         fault = "contains no part files"
     elif len(suffixes) > 1:
@@ -165,6 +183,7 @@ def _candidate(path: str, spelling: _Spelling, suffix: str, rest: list[str]) -> 
         is_folder=True,
         is_marked_complete=any(name == SUCCESS or name.startswith(_COMMITTED) for name in inside),
         fault=fault,
+        is_unfinished=is_unfinished,
     )
 
 
@@ -184,9 +203,8 @@ def _suffix_of(name: str) -> str:
 
 def _spelling_of(path: str) -> tuple[_Spelling, str] | None:
     """Return the spelling and the suffix of a path, or None if it names no table."""
-    suffix = _suffix_of(path)
-    spelling = _spellings().get(path[: len(path) - len(suffix)].casefold())
-    return (spelling, suffix) if spelling else None
+    spelling = _spellings().get(without_suffix(path).casefold())
+    return (spelling, _suffix_of(path)) if spelling else None
 
 
 @cache

@@ -9,16 +9,16 @@ from urllib.parse import urlsplit
 
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.source.files import FileSource
-from adventureworks.source.files_addresses import STORES, local_path, open_store, require_libraries
+from adventureworks.source.files_addresses import is_in_store, local_path, open_store, require_store
 from adventureworks.source.files_archives import Archive, archive_kind
 from adventureworks.source.files_copies import Copies
-from adventureworks.source.files_kind import kind_of
+from adventureworks.source.files_kind import kind_of_file
 from adventureworks.source.files_places import FileState, Folder, Place, reason_of, state_of
 from adventureworks.source.files_remote import Download, Store
 
 COPIES_FOLDER = "source-files"
 """The folder of a home that holds copies of files from archives and object stores."""
-WEB_SCHEMES = ("https", "http")
+WEB_SCHEMES = ("https://", "http://")
 
 
 def open_files(address: str, home: Path, batch_rows: int, rest_seconds: float) -> FileSource:
@@ -32,12 +32,11 @@ def open_files(address: str, home: Path, batch_rows: int, rest_seconds: float) -
 
 def place_at(address: str, copies: Copies, rest_seconds: float) -> Place:
     """Return where the files of an address are. An archive elsewhere is copied to this machine."""
-    scheme = urlsplit(address).scheme.lower() if "://" in address else ""
-    if scheme in WEB_SCHEMES:
+    if address.lower().startswith(WEB_SCHEMES):
         download = Download(address, copies)
         state = _at_rest(download.state, download.address, rest_seconds)
         return _archive(download.local(state), state, download.address, copies)
-    if scheme in STORES:
+    if is_in_store(address):
         store = _store(address, copies)
         try:
             if not store.is_file():
@@ -63,14 +62,9 @@ def place_at(address: str, copies: Copies, rest_seconds: float) -> Place:
 
 
 def _store(address: str, copies: Copies) -> Store:
+    require_store(address)
     parts = urlsplit(address)
-    connection, _, place = parts.netloc.rpartition("@")
-    if ":" in connection:
-        raise PlatformError(
-            f"The {parts.scheme}:// address contains a key or a password.",
-            f"Keep it in an Airflow connection: {parts.scheme}://connection@bucket/folder",
-        )
-    require_libraries(address, "The source's URL")
+    place = parts.netloc.rpartition("@")[2]
     files, root = open_store(address)
     return Store(files, root.rstrip("/"), f"{parts.scheme}://{place}{parts.path.rstrip('/')}", copies)
 
@@ -78,7 +72,7 @@ def _store(address: str, copies: Copies) -> Store:
 def _archive(path: Path, state: FileState, address: str, copies: Copies) -> Archive:
     kind = archive_kind(path)
     if kind is None:
-        found = kind_of(path) or "a file of an unknown format"
+        found = kind_of_file(path) or "a file of an unknown format"
         raise PlatformError(
             f"The source {address} is {found}, not an archive.",
             "Name a zip or tar archive, or the folder that contains the file.",

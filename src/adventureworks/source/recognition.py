@@ -8,6 +8,7 @@ from adventureworks.catalog import ANALYSES, SOURCE_TABLES, marts_of, needed_tab
 from adventureworks.errors import PlatformError
 from adventureworks.source import Source
 from adventureworks.source.columns import matched
+from adventureworks.source.files_names import without_suffix
 
 _OTHERS = {
     "saleslt.salesorderheader": (
@@ -58,7 +59,9 @@ def marts_without(missing: Collection[str]) -> list[str]:
 
 
 def _other_database(names: Collection[str]) -> tuple[str, str] | None:
-    simple = {name.casefold() for name in names} | {name.casefold().rpartition(".")[2] for name in names}
+    # Names of files, such as SalesLT_SalesOrderHeader.csv, are compared as those of tables are.
+    full = {without_suffix(name).casefold().replace("_", ".") for name in names}
+    simple = full | {name.rpartition(".")[2] for name in full}
     return next((known for sign, known in _OTHERS.items() if sign in simple), None)
 
 

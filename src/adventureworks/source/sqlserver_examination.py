@@ -34,8 +34,10 @@ class Examination:
     advice: tuple[str, ...]
 
 
-def examine(url: SecretStr, password: SecretStr | None = None) -> Examination:
+def examine(url: SecretStr, password: SecretStr | None = None, *, allow_missing: bool = False) -> Examination:
     """Return the findings from the source's catalogue, without reading a table.
+
+    `allow_missing`: a missing table is not a fault, even if marts need it.
 
     Raises `PlatformError` if the login or the URL is rejected, `ServiceUnavailable` if the source does not answer.
     """
@@ -53,9 +55,10 @@ def examine(url: SecretStr, password: SecretStr | None = None) -> Examination:
     present = [table for table in wanted if table.asset in tables]
     absent = [table for table in wanted if table.asset not in tables]
     tracked = [table for table in present if tables[table.asset]["oldest_version"] is not None]
+    needed = frozenset() if allow_missing else needed_tables()
     snapshots = address.isolation == "snapshot"
     faults = [
-        *_missing([table for table in absent if table.asset in needed_tables()], user),
+        *_missing([table for table in absent if table.asset in needed], user),
         *_incomplete(wanted, columns),
         *_unreadable([table for table in present if not tables[table.asset]["readable"]], user),
     ]
@@ -68,7 +71,7 @@ def examine(url: SecretStr, password: SecretStr | None = None) -> Examination:
         tuple(faults),
         (
             *(_tracking(address, present, tables, user) if tracks else (_READ_ONLY,)),
-            *_missing([table for table in absent if table.asset not in needed_tables()], user),
+            *_missing([table for table in absent if table.asset not in needed], user),
         ),
     )
 

@@ -1,8 +1,8 @@
 """Environments that reuse what another environment, by default production, has published.
 
 An asset is reused if it was published for the columns of the current contracts: then it is a view on the other
-environment's table, and the records of it are copied. `layout.own` turns the view into a table when the environment
-publishes a version of its own. So an environment reads and computes only what differs.
+environment's table. The records of published assets are copied. `layout.own` turns a view into a table when the
+environment publishes a version of its own. So an environment reads and computes only what differs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import columns_of, digest_of_columns
 from adventureworks.errors import PlatformError
-from adventureworks.postgres_sql import quoted
+from adventureworks.postgres_sql import literal, quoted
 from adventureworks.warehouse import layout, publication
 from adventureworks.warehouse.environments import SCHEMAS, schema_of
 from adventureworks.warehouse.postgres import WarehouseConnection
@@ -20,13 +20,16 @@ from adventureworks.warehouse.publication import Publication
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.sql import names, table
 
+RUN_OF_BUILD = "%/environment\\_%"
+"""The pattern of the run ids of `environment build`."""
+
 _RECORDS = {
-    "publication": "p.asset = any(%(reused)s) and p.version > coalesce("
+    "publication": "p.asset = any(%(copied)s) and p.version > coalesce("
     "(select max(version) from {own} as n where n.asset = p.asset), 0)",
     "watermark": "p.asset = any(%(reused)s)",
-    "check_result": "p.asset = any(%(reused)s) and not exists"
+    "check_result": "p.asset = any(%(copied)s) and not exists"
     " (select 1 from {own} as n where n.asset = p.asset and n.run_id = p.run_id)",
-    "column_profile": "p.asset = any(%(reused)s) and p.version is not null and not exists"
+    "column_profile": "p.asset = any(%(copied)s) and p.version is not null and not exists"
     " (select 1 from {own} as n where n.asset = p.asset and n.run_id = p.run_id)",
     "quarantined_row": "p.asset = any(%(reused)s) and p.status = 'open'",
     "memo": "not exists (select 1 from {own} as n where n.key = p.key)",
@@ -36,27 +39,76 @@ _REPLACED = ("watermark", "quarantined_row")
 """The tables in which the records of reused assets are replaced."""
 
 
-def reuse(base: Session, here: Session) -> set[str]:
+def reuse(base: Session, here: Session) -> None:
     """Bring an environment to the state of `base`, except for the assets that it has published itself.
 
-    Returns the names of the reused assets. Both sessions are with the same PostgreSQL database.
+    Both sessions are with the same PostgreSQL database. Raises `PlatformError` if the environment reuses another one.
     """
-    reused = _show(base.records, here.records, _reusable(base.records))
+    _remember_base(base.records, here.records)
+    published = _published(base.records)
+    if not published:
+        return
+    reused = _show(base, here.records, _reusable(base.records, published))
     base.commit()
     layout.prepare(here)
     here.commit()
-    for name in _RECORDS:
-        _copy(base.records, here.records, name, reused)
-    return reused
+    own = published_by_builds(here.records)
+    # The copied records must belong together, whatever `base` publishes meanwhile.
+    base.records.execute("set transaction isolation level repeatable read")
+    values = {"copied": sorted(published - own), "reused": sorted(reused)}
+    for name, condition in _RECORDS.items():
+        _copy(base, here.records, name, condition, values)
+    base.commit()
+    # What is neither reused nor published here has to be read or computed, whatever its copied version says.
+    publication.invalidate(here.records, sorted(published - own - reused))
 
 
-def _reusable(base: WarehouseConnection) -> dict[str, SourceTable | Mart]:
-    """Return the assets of `base` that were published for the current columns; none if it has not been laid out."""
-    present = {schema: base.columns_in(schema) for schema in (*layout.PUBLISHED, "ops")}
-    if "watermark" not in present["ops"]:
-        return {}
+def base_of(records: WarehouseConnection) -> str | None:
+    """Return the name of the environment that this one reuses; None if it reuses none."""
+    row = records.execute(
+        "select obj_description(n.oid, 'pg_namespace') from pg_namespace as n where n.nspname = %s",
+        (schema_of(records.environment, "ops"),),
+    ).fetchone()
+    text = row[0] if row else None
+    return text.removeprefix(_BASE) if text and text.startswith(_BASE) else None
+
+
+_BASE = "Reuses the environment: "
+
+
+def _remember_base(base: WarehouseConnection, here: WarehouseConnection) -> None:
+    """Record which environment is reused, in a new environment. Raises `PlatformError` if it is another one."""
+    known = base_of(here)
+    if known is None:
+        here.make_schemas(["ops"])
+        layout.set_revision(here)
+        here.execute(f"comment on schema {_schema(here, 'ops')} is {literal(_BASE + base.environment)}".encode())
+        here.commit()
+    elif known != base.environment:
+        raise PlatformError(
+            f"{here.environment} reuses {known or 'production'}, not {base.environment or 'production'}.",
+            f"Set ADVENTUREWORKS_ENVIRONMENT={known}" if known else "Unset ADVENTUREWORKS_ENVIRONMENT.",
+        )
+
+
+def _published(base: WarehouseConnection) -> set[str]:
+    """Return the assets that `base` has published; none if it has not been laid out."""
+    if not base.has_table("ops", "publication"):
+        return set()
+    rows = base.execute("select distinct asset from ops.publication").fetchall()
+    return {asset for (asset,) in rows} & {*SOURCE_TABLES, *MARTS}
+
+
+def published_by_builds(here: WarehouseConnection) -> set[str]:
+    """Return the assets of which this environment has published a version itself."""
+    rows = here.execute("select distinct asset from ops.publication where run_id like %s", (RUN_OF_BUILD,)).fetchall()
+    return {asset for (asset,) in rows}
+
+
+def _reusable(base: WarehouseConnection, published: set[str]) -> dict[str, SourceTable | Mart]:
+    """Return the published assets whose rows were read or computed for the current columns."""
+    present = {schema: base.columns_in(schema) for schema in layout.PUBLISHED}
     read_for: dict[str, str] = dict(base.execute("select asset, columns_digest from ops.watermark").fetchall())
-    published = {asset for (asset,) in base.execute("select distinct asset from ops.publication")}
     entries: list[SourceTable | Mart] = [*SOURCE_TABLES.values(), *MARTS.values()]
     return {
         entry.asset: entry
@@ -67,20 +119,18 @@ def _reusable(base: WarehouseConnection) -> dict[str, SourceTable | Mart]:
     }
 
 
-def _show(base: WarehouseConnection, here: WarehouseConnection, reusable: Mapping[str, SourceTable | Mart]) -> set[str]:
+def _show(base: Session, here: WarehouseConnection, reusable: Mapping[str, SourceTable | Mart]) -> set[str]:
     """Show these assets as views on those of `base`, unless they are tables already; return the names of the views."""
     present = {schema: here.columns_in(schema) for schema in layout.PUBLISHED}
-    views = {schema: here.views_in(schema) for schema in layout.PUBLISHED}
-    if reusable:
-        for schema in SCHEMAS:
-            # Statements run on `base`, because `here` would take its own schemas for those of `base`.
-            base.execute(f"create schema if not exists {_schema(here, schema)}".encode())
+    views = {schema: here.views_in(schema) & {*SOURCE_TABLES, *MARTS} for schema in layout.PUBLISHED}
+    for schema in SCHEMAS:
+        # Statements run on `base`, because `here` would take its own schemas for those of `base`.
+        base.records.execute(f"create schema if not exists {_schema(here, schema)}".encode())
+    changed = False
+    for schema, asset in [(schema, asset) for schema, found in views.items() for asset in found - reusable.keys()]:
+        base.data.execute(f"drop view {_schema(here, schema)}.{quoted(asset)} cascade")
+        changed = True
     shown = set()
-    outdated = [(schema, asset) for schema, found in views.items() for asset in found - reusable.keys()]
-    for schema, asset in outdated:
-        base.execute(f"drop view {_schema(here, schema)}.{quoted(asset)} cascade".encode())
-        base.execute(f"delete from {_schema(here, 'ops')}.publication where asset = %s".encode(), (asset,))
-    changed = bool(outdated)
     for asset, entry in reusable.items():
         schema = layout.published_schema(entry)
         if asset in present[schema] and asset not in views[schema]:
@@ -88,24 +138,36 @@ def _show(base: WarehouseConnection, here: WarehouseConnection, reusable: Mappin
         shown.add(asset)
         if present[schema].get(asset) != {column.name for column in columns_of(entry)}:
             view = f"{_schema(here, schema)}.{quoted(asset)}"
-            base.execute(f"drop view if exists {view} cascade".encode())
-            base.execute(f"create view {view} as {layout.published_rows(entry)}".encode())
+            base.data.execute(f"drop view if exists {view} cascade")
+            base.data.execute(f"create view {view} as {layout.published_rows(entry)}")
+            # PostgreSQL would pass changes of the view on to the table of `base`.
+            base.data.execute(f"revoke insert, update, delete on {view} from current_user")
             changed = True
-    if changed and here.columns_in("ops"):
-        base.execute(f"delete from {_schema(here, 'ops')}.layout".encode())
+    if changed:
+        base.records.execute(f"delete from {_schema(here, 'ops')}.layout".encode())
     return shown
 
 
-def _copy(base: WarehouseConnection, here: WarehouseConnection, name: str, reused: set[str]) -> None:
-    """Copy the records of the reused assets, in the columns that both environments have."""
+def _copy(
+    base: Session,
+    here: WarehouseConnection,
+    name: str,
+    condition: str,
+    values: Mapping[str, list[str]],
+) -> None:
+    """Copy records of `base`, in the columns that both environments have."""
+    theirs, ours = base.records.columns_in("ops").get(name, set()), here.columns_in("ops")[name]
+    if not theirs:
+        return
     own = f"{_schema(here, 'ops')}.{quoted(name)}"
+    side = base.data if name == "quarantined_row" else base.records
     if name in _REPLACED:
-        base.execute(f"delete from {own} where asset = any(%(reused)s)".encode(), {"reused": sorted(reused)})
-    columns = ", ".join(quoted(one) for one in sorted(base.columns_in("ops")[name] & here.columns_in("ops")[name]))
-    base.execute(
+        side.execute(f"delete from {own} where asset = any(%(reused)s)", values)
+    columns = ", ".join(quoted(one) for one in sorted(theirs & ours))
+    side.execute(
         f"insert into {own} ({columns}) select {columns} from {table('ops', name)} as p"
-        f" where {_RECORDS[name].format(own=own)}".encode(),
-        {"reused": sorted(reused)},
+        f" where {condition.format(own=own)}",
+        values,
     )
 
 
@@ -113,57 +175,64 @@ def _schema(here: WarehouseConnection, schema: str) -> str:
     return quoted(schema_of(here.environment, schema))
 
 
-def promote(base: Session, here: Session, run_id: str) -> tuple[Publication, ...]:
+def promote(base: Session, here: Session, run_id: str, models: Mapping[str, str]) -> tuple[Publication, ...]:
     """Publish in `base` what an environment that reuses it has computed, and return the new versions.
 
-    Marts that report on the state of an environment are left out. Raises `PlatformError` if the environment read the
-    source itself, or if `base` has published newer versions since.
+    `models`: the current digests of the marts. Marts that report on the state of an environment are left out. Raises
+    `PlatformError` if the environment read changed tables itself, if `base` has published newer versions since, or if
+    the last build of a mart was not published.
     """
     environment = here.records.environment
+    again = f"Run: adventureworks environment drop {environment}, then: adventureworks environment build {environment}"
+    _remember_base(base.records, here.records)
     layout.prepare(base)
-    tables = sorted(here.records.columns_in("raw").keys() - here.records.views_in("raw"))
+    own = published_by_builds(here.records)
+    tables = sorted(own & SOURCE_TABLES.keys())
     if tables:
         raise PlatformError(
-            f"{environment} holds its own version of {', '.join(tables[:3])}, which production must read itself.",
-            f"Once it has, drop the environment, then: adventureworks environment build {environment}",
+            f"{environment} read changes of {', '.join(tables[:3])} itself. Production has to read them first.", again
         )
-    own = [MARTS[name] for name in MARTS if name not in here.records.views_in("marts") and not MARTS[name].tolerant]
-    computed = {mart.name: found for mart in own if (found := publication.newest(here.records, mart.name))}
+    marts = [MARTS[name] for name in MARTS if name in own and not MARTS[name].tolerant]
+    computed = {mart.name: found for mart in marts if (found := publication.newest(here.records, mart.name))}
     newest = publication.newest_versions(base.records, [*SOURCE_TABLES, *MARTS])
     read = {asset: number for one in computed.values() for asset, number in one.inputs.items() if asset not in computed}
     moved = {asset for asset, number in read.items() if newest.get(asset) != number}
     moved |= {name for name in computed if newest.get(name, 0) != _reused_version(here.records, name)}
     if moved:
         raise PlatformError(
-            f"Since {environment} was built, newer versions were published: {', '.join(sorted(moved)[:3])}.",
-            f"Build it again: adventureworks environment build {environment}",
+            f"Since {environment} was built, newer versions were published: {', '.join(sorted(moved)[:3])}.", again
+        )
+    outdated = sorted(name for name, found in computed.items() if found.model != models[name])
+    if outdated:
+        raise PlatformError(
+            f"{environment} holds {', '.join(outdated[:3])} of another version of the code, or the gate refused it.",
+            f"Run: adventureworks environment build {environment}",
         )
     numbers = {name: newest.get(name, 0) + 1 for name in computed}
-    for mart in own:
-        if mart.name in computed:
-            _promote_mart(base.records, here.records, mart, computed[mart.name], numbers, run_id)
-            layout.show_published(base.data, mart)
+    for mart in marts:
+        _promote_mart(base, here.records, mart, computed[mart.name], numbers, run_id)
     return tuple(publication.of_run(base.records, run_id))
 
 
 def _promote_mart(
-    base: WarehouseConnection,
+    base: Session,
     here: WarehouseConnection,
     mart: Mart,
     computed: Publication,
     numbers: Mapping[str, int],
     run_id: str,
 ) -> None:
+    layout.own(base.data, mart)
+    records = base.records
     columns, published = names(column.name for column in columns_of(mart)), table("marts", mart.name)
-    removed = base.execute(f"delete from {published}".encode()).rowcount
-    added = base.execute(
-        f"insert into {published} ({columns}) select {columns}"
-        f" from {_schema(here, 'marts')}.{quoted(mart.name)}".encode()
+    removed = base.data.execute(f"delete from {published}").rowcount
+    added = base.data.execute(
+        f"insert into {published} ({columns}) select {columns} from {_schema(here, 'marts')}.{quoted(mart.name)}"
     ).rowcount
     versions = publication.since(here, mart.name, numbers[mart.name] - 1)
     months = [month for version in versions for month in version.months or ()]
     publication.record(
-        base,
+        records,
         asset=mart.name,
         rows=added,
         changed_rows=max(removed, added),
@@ -175,14 +244,15 @@ def _promote_mart(
         model=computed.model,
         as_of=computed.as_of,
     )
+    layout.show_published(base.data, mart)
 
 
 def _reused_version(here: WarehouseConnection, mart: str) -> int:
-    """Return the newest version of a mart that an environment reused; 0 if it reused none."""
+    """Return the newest version of a mart that an environment copied; 0 if it copied none."""
     row = here.execute(
-        "select coalesce(max(version), 0) from ops.publication where asset = %s"
-        " and version < coalesce((select min(p.version) from ops.publication as p"
-        " where p.asset = %s and p.run_id like '%%/environment\\_%%'), 0)",
-        (mart, mart),
+        "select coalesce(max(version), 0) from ops.publication where asset = %(mart)s"
+        " and version < (select min(p.version) from ops.publication as p"
+        " where p.asset = %(mart)s and p.run_id like %(runs)s)",
+        {"mart": mart, "runs": RUN_OF_BUILD},
     ).fetchone()
     return int(row[0]) if row else 0

@@ -160,7 +160,7 @@ def _broken_rules(records: Connection) -> dict[str, tuple[str, ...]]:
             order by r.checked_at desc limit 1
         ) as newest
         join ops.check_result as c on c.asset = known.asset and c.run_id = newest.run_id
-        where c.outcome <> 'pass'
+        where c.outcome not in ('pass', 'skipped')
         order by c.asset, c.outcome, c.rule
         """,
         ([*SOURCE_TABLES, *MARTS],),

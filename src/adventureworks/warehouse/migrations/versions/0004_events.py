@@ -14,7 +14,7 @@ _HELD = "It waited when the {} was made, and may have been sent since."
 
 
 def upgrade() -> None:
-    """Move sentences into parameters, and rename a task and a text that are stored."""
+    """Move sentences into parameters, and end the incident of a task that was renamed."""
     op.execute(
         "alter table ops.incident add column code varchar not null default 'recorded',"
         " add column parameters varchar not null default '{}'"
@@ -36,7 +36,12 @@ def upgrade() -> None:
         " where payload::jsonb #>> '{listings,0,heading}' not in ('worse', 'recovered')"
     )
     op.drop_column("notice", "subject", schema="ops")
-    _rename("tell", "notify", "back-up", "backup")
+    # The task is called `notify` now, so no success of the old one can end its incident.
+    op.execute(
+        "update ops.incident set status = 'resolved', resolved_at = current_timestamp"
+        " where fingerprint = 'ingest_source:task_tell' and status <> 'resolved'"
+    )
+    _reword("back-up", "backup")
 
 
 def downgrade() -> None:
@@ -60,14 +65,8 @@ def downgrade() -> None:
         " payload = (payload::jsonb - 'subject')::varchar where kind = 'recorded'"
     )
     op.execute("alter table ops.notice alter column subject drop default")
-    _rename("notify", "tell", "backup", "back-up")
+    _reword("backup", "back-up")
 
 
-def _rename(old_task: str, new_task: str, old_word: str, new_word: str) -> None:
-    op.execute(
-        f"update ops.incident set rule = 'task_{new_task}', fingerprint = 'ingest_source:task_{new_task}'"
-        f" where fingerprint = 'ingest_source:task_{old_task}'"
-    )
-    op.execute(
-        f"update ops.outbox set last_error = '{_HELD.format(new_word)}' where last_error = '{_HELD.format(old_word)}'"
-    )
+def _reword(old: str, new: str) -> None:
+    op.execute(f"update ops.outbox set last_error = '{_HELD.format(new)}' where last_error = '{_HELD.format(old)}'")
