@@ -57,6 +57,10 @@ def test_the_ports_tables_are_read_like_the_original_ones(pipeline: Pipeline) ->
     sums = pipeline.published(SUMS)
     for statement in as_the_port_has_it():
         pipeline.change(statement)
+    with psycopg.connect(pipeline.url) as connection:
+        # A warehouse that was always filled from the port has never published these tables.
+        for records in ("publication", "watermark", "change"):
+            connection.execute(f"delete from ops.{records} where asset like 'dbo\\_%'".encode())
     read = pipeline.ingest()
     assert read.opened == {}
     assert pipeline.published("select asset from ops.change where status = 'not offered' order by 1") == [

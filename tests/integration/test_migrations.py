@@ -128,8 +128,9 @@ def test_records_of_a_newer_version_are_left_alone(known: Settings) -> None:
 
 
 def _records(connection: WarehouseConnection) -> dict[str, list[list[object]]]:
-    """Return the columns and the rows of every table of the `ops` schema, with JSON objects parsed."""
+    """Return the columns and the rows of every table with records, with JSON objects parsed."""
     tables = connection.columns_in("ops")
+    del tables["quarantined_row"]
     return {
         f"{table} {sorted(columns)}": [
             [json.loads(value) if isinstance(value, str) and value.startswith("{") else value for value in row]
