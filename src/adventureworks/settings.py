@@ -14,6 +14,8 @@ import contracts
 
 PROJECT_ROOT = Path(contracts.__file__).resolve().parent.parent
 """The folder that holds `dags`, `contracts` and `checks`."""
+WATCH_HEARTBEAT = "watch.beat"
+"""A file in the home that every round of the watch touches. What counts is its age, not its content."""
 
 
 class Settings(BaseSettings):
