@@ -231,7 +231,7 @@ def test_threads_of_the_watch_have_no_tables_of_airflow_left_to_map(airflow_url:
     """Mapping tables takes a lock and imports modules; importing modules maps tables. Two threads must not do both."""
     script = """
 from adventureworks.orchestration.watch import load_airflow
-pass
+load_airflow()
 from sqlalchemy import event
 from sqlalchemy.orm import Mapper
 event.listen(Mapper, "before_configured", lambda: print("mapped later"))
