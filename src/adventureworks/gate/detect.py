@@ -74,7 +74,7 @@ def detect(
             _record_change(
                 session.records,
                 run_id,
-                asset,
+                SOURCE_TABLES[asset],
                 states[asset],
                 identity,
                 is_offered=asset not in not_offered,
@@ -118,38 +118,38 @@ def _states(source: Source, known: Mapping[str, _Known], settings: Settings) -> 
     All states are queried at once. If that fails or times out, each table is queried separately to find the faulty one.
     If the source answers for none of them, its error is raised again.
     """
-    tables = tuple(SOURCE_TABLES.values())
+    entries = tuple(SOURCE_TABLES.values())
     fingerprints = {asset: last.fingerprint for asset, last in known.items()}
     seconds = settings.table_timeout_minutes * 60
     try:
-        return with_timeout(lambda: source.states(tables, fingerprints), seconds)
+        return with_timeout(lambda: source.states(entries, fingerprints), seconds)
     except BaseException as error:
         if not isinstance(error, ServiceUnavailable) and concerns_every_table(error):
             raise
         with_timeout(source.identity, seconds)
-        states = {table.asset: _state(source, table, fingerprints, settings) for table in tables}
+        states = {entry.asset: _state(source, entry, fingerprints, settings) for entry in entries}
         if not any(isinstance(state, TableState) for state in states.values()):
             raise
         return states
 
 
 def _state(
-    source: Source, table: SourceTable, known: Mapping[str, str], settings: Settings
+    source: Source, entry: SourceTable, known: Mapping[str, str], settings: Settings
 ) -> TableState | TableBlocked:
     seconds = settings.table_timeout_minutes * 60
     try:
-        with contained(table.asset, "table_is_readable", "asked for changes"):
-            return with_timeout(lambda: source.states([table], known), seconds)[table.asset]
+        with contained(entry.asset, "table_is_readable", "asked for changes"):
+            return with_timeout(lambda: source.states([entry], known), seconds)[entry.asset]
     except TableBlocked as blocked:
         return blocked
     except NoAnswer:
         # The other tables are still to be queried: make sure that the source itself answers.
         with_timeout(source.identity, seconds)
         cause = f"the source did not return its state within {settings.table_timeout_minutes:g} minutes."
-        return TableBlocked(table.asset, NO_ANSWER, cause)
+        return TableBlocked(entry.asset, NO_ANSWER, cause)
     except ServiceUnavailable as error:
         with_timeout(source.identity, seconds)
-        return TableBlocked(table.asset, "table_is_readable", f"the query for its changes failed: {error.cause}")
+        return TableBlocked(entry.asset, "table_is_readable", f"the query for its changes failed: {error.cause}")
 
 
 def has_work(settings: Settings, run_id: str) -> bool:
@@ -240,7 +240,7 @@ def _waiting_for_parents(settings: Settings, data: Data, changed: set[str]) -> s
 def _record_change(
     records: Connection,
     run_id: str,
-    asset: str,
+    entry: SourceTable,
     state: TableState | TableBlocked,
     identity: str,
     *,
@@ -257,9 +257,9 @@ def _record_change(
         " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             run_id,
-            asset,
+            entry.asset,
             _fingerprint(state),
-            digest_of_columns(SOURCE_TABLES[asset]),
+            digest_of_columns(entry),
             state.newest_change if isinstance(state, TableState) else None,
             state.rows if isinstance(state, TableState) else None,
             status,

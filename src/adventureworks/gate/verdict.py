@@ -126,9 +126,9 @@ def _stages(batch: Batch, found: Findings, limits: Limits) -> Iterator[list[Reas
     yield [Reason(one.table, one.rule, one.message) for one in found.shapes if one.outcome in FAILED]
 
 
-def _too_many_set_aside(table: str, aside: SetAside, limits: Limits) -> Reason:
+def _too_many_set_aside(asset: str, aside: SetAside, limits: Limits) -> Reason:
     share = f"{aside.bad:,} of {aside.delivered:,} rows break a rule, more than {limits.share:.1%}"
-    return Reason(table, "few_rows_are_set_aside", f"{share}: {aside.cause}.{_for_example(aside.examples)}")
+    return Reason(asset, "few_rows_are_set_aside", f"{share}: {aside.cause}.{_for_example(aside.examples)}")
 
 
 def _blamed(batch: Batch, found: Findings) -> Iterator[Reason]:
