@@ -9,6 +9,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -70,14 +71,14 @@ def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return timeouts
 
 
-def executor_with(work: list[bool], queued: int = 0, running: int = 0) -> executor.WarmLocalExecutor:
+def executor_with(work: list[bool], queued: int = 0, running: int = 0) -> Any:
     """An executor whose checks for work in Airflow's database return these answers, and then False."""
-    own = executor.WarmLocalExecutor()
-    own.result_queue = SimpleNamespace(_reader=None)  # type: ignore[assignment]
-    own.queued_tasks = dict.fromkeys(range(queued))  # type: ignore[arg-type]
-    own.running = set(range(running))  # type: ignore[arg-type]
+    own: Any = executor.WarmLocalExecutor()
+    own.result_queue = SimpleNamespace(_reader=None)
+    own.queued_tasks = dict.fromkeys(range(queued))
+    own.running = set(range(running))
     answers = iter(work)
-    own._work = SimpleNamespace(exists=lambda: next(answers, False))  # type: ignore[assignment]
+    own._work = SimpleNamespace(exists=lambda: next(answers, False))
     return own
 
 

@@ -45,7 +45,7 @@ class _Work:
 
     def __init__(self) -> None:
         self._url = conf.get_mandatory_value("database", "sql_alchemy_conn").replace("+psycopg2", "", 1)
-        self._connection: psycopg.Connection | None = None
+        self._connection: airflow_tables.Connection | None = None
 
     def exists(self) -> bool:
         """Return whether there is work; also True if the database does not answer, as the scheduler handles that."""
