@@ -343,19 +343,28 @@ class _Change:
             yield (*front[: len(first)], name, value, int(rows))
 
     def _groups(self, relation: str) -> Groups:
-        """Measure in one scan filled values, ranges and comparisons of columns, in total and by segment."""
+        """Measure in one scan filled values, ranges and comparisons of columns, in total and by segment.
+
+        The rows are summarized by all segments together first. There are few such combinations, so that it costs little
+        to summarize them again by each segment.
+        """
         segments, columns = self._segments(MOST_CATEGORIES), list(self.columns)
         numbers, pairs = self.columns.numbers(), self.columns.ordered_pairs()
-        parts = ["count(*)"]
-        parts += [f"sum(case when {_filled(column)} then 1 else 0 end)" for column in columns]
+        # Each part: the aggregate over rows, and the one over its results.
+        parts = [("count(*)", "sum")]
+        parts += [(f"sum(case when {_filled(column)} then 1 else 0 end)", "sum") for column in columns]
         for column in numbers:
             positive = f"case when {quoted(column.name)} > 0 then cast({quoted(column.name)} as double precision) end"
-            parts += [f"min({positive})", f"max({positive})"]
+            parts += [(f"min({positive})", "min"), (f"max({positive})", "max")]
         for one, other in pairs:
-            parts += _comparison(one, other)
-        sets = ", ".join(["()", *(f"({quoted(name)})" for name in segments)])
+            parts += [(part, "sum") for part in _comparison(one, other)]
+        by = [quoted(name) for name in segments]
+        inner = ", ".join([*by, *(f"{part} as part_{place}" for place, (part, _) in enumerate(parts))])
+        summaries = f"select {inner} from {relation} as t{' group by ' if by else ''}{', '.join(by)}"
         front = _grouping(segments)
-        query = f"select {', '.join([*front, *parts])} from {relation} as t group by grouping sets ({sets})"
+        outer = ", ".join([*front, *(f"{total}(part_{place})" for place, (_, total) in enumerate(parts))])
+        sets = ", ".join(["()", *(f"({name})" for name in by)])
+        query = f"select {outer} from ({summaries}) as t group by grouping sets ({sets})"
         groups = {}
         for row in self.data.execute(query):
             segment, value = _segment(segments, row[: len(front)])
@@ -371,13 +380,13 @@ class _Change:
                 (one.name, other.name): Order(
                     int(larger or 0),
                     int(smaller or 0),
-                    **{"log_ratio" if one.dtype.is_numeric() else "days": _float(distance) or 0.0},
+                    **{"log_ratio" if one.dtype.is_numeric() else "days": float(distance or 0) / int(count or 1)},
                 )
-                for (one, other), larger, smaller, distance in zip(
-                    pairs, compared[::3], compared[1::3], compared[2::3], strict=True
+                for (one, other), larger, smaller, distance, count in zip(
+                    pairs, compared[::4], compared[1::4], compared[2::4], compared[3::4], strict=True
                 )
             }
-            groups[segment, value] = Group(segment, value, int(rows), values, orders)
+            groups[segment, value] = Group(segment, value, int(rows or 0), values, orders)
         return groups
 
     def _emptied_findings(self, published: Groups, changed: Groups, paired: Paired | None) -> dict[str, Finding]:
@@ -724,7 +733,9 @@ def _comparison(one: Column, other: Column) -> Iterable[str]:
     yield f"sum(case when {a} < {b} then 1 else 0 end)"
     ratio = f"ln(cast({a} as double precision) / cast({b} as double precision))"
     days = f"cast(cast({a} as date) - cast({b} as date) as double precision)"
-    yield f"avg(case when {a} > 0 and {b} > 0 then {ratio} end)" if one.dtype.is_numeric() else f"avg({days})"
+    distance = f"case when {a} > 0 and {b} > 0 then {ratio} end" if one.dtype.is_numeric() else days
+    yield f"sum({distance})"
+    yield f"count({distance})"
 
 
 def _grouping(segments: Sequence[str]) -> list[str]:
