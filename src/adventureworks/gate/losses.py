@@ -5,9 +5,7 @@ The comparison is with the published rows, whatever source they came from and wh
 
 from __future__ import annotations
 
-import json
-
-from adventureworks.catalog import INGESTION, SourceTable, unit_of
+from adventureworks.catalog import SourceTable
 from adventureworks.columns import key_of, keys_as_text, shown_key_of
 from adventureworks.gate.checks import CheckOutcome
 from adventureworks.gate.contract import EXAMPLES
@@ -62,12 +60,6 @@ def archived(data: Data, entry: SourceTable) -> int:
         return 0
     row = data.execute(f"select count(*) from ({_archived(entry)}) as moved").fetchone()
     return int(row[0]) if row else 0
-
-
-def accept_command(asset: str) -> str:
-    """Return the command that accepts, for one run, the rows that vanished from a table."""
-    accepted = json.dumps({"accept": sorted(unit_of(asset))})
-    return f"airflow dags trigger {INGESTION} --conf '{accepted}'"
 
 
 def _months(count: int) -> str:

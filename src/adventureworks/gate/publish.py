@@ -14,14 +14,14 @@ from typing import Any
 from adventureworks import incidents
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.errors import CandidateLost, TableBlocked
-from adventureworks.gate import losses
+from adventureworks.gate import approval
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.judge import judge
 from adventureworks.gate.load import note_blocked
 from adventureworks.gate.profiling import publish_profiles
+from adventureworks.gate.verdict import CONSEQUENCES
 from adventureworks.incidents import Finding, Incident, events
-from adventureworks.incidents.ledger import SHAPE_RULES
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import Connection, reuse_connections
@@ -30,9 +30,6 @@ from adventureworks.warehouse.session import Data, Session
 
 ORDERS = "Sales_SalesOrderHeader"
 """The table whose newest row is the business date."""
-
-# Rules that a table breaks only because another table is blocked.
-_CONSEQUENCES = frozenset({"unit_is_whole", "parent_is_published"})
 
 
 @reuse_connections()
@@ -115,21 +112,23 @@ def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked
     """Open and resolve incidents; `faults` are the tables whose verdict could not be looked up, and why."""
     with open_warehouse(settings).connect("notify") as session:
         rows = session.records.execute(
-            "select asset, status, blocked_rule, blocked_cause from ops.change where run_id = %s order by asset",
+            "select asset, status, blocked_rule, blocked_cause, judged and fingerprint <> '' from ops.change"
+            " where run_id = %s order by asset",
             (run_id,),
         ).fetchall()
         waiting = _waiting_rows(session, settings.checks_folder / "source", run_id)
         findings: list[Finding] = []
         resolved: list[Incident] = []
         states: dict[str, Mapping[str, Any]] = {}
-        for asset, status, rule, cause in rows:
+        for asset, status, rule, cause, can_be_approved in rows:
             if asset in faults:
                 findings.append(_unknown_verdict(faults[asset], run_id))
                 continue
             with contained(asset, "verdict_is_told", "looked up"):
-                found = _findings(session, run_id, asset, status, rule, cause, waiting.get(asset, {}))
+                approve = approval.command_for(asset) if can_be_approved else ""
+                found = _findings(session, run_id, asset, status, rule, cause, waiting.get(asset, {}), approve)
                 findings += found
-                if rule not in _CONSEQUENCES:
+                if rule not in CONSEQUENCES:
                     keep = {finding.rule for finding in found} | _rules_with_open_rows(session.data, asset)
                     resolved += incidents.resolve(session.records, asset, keep=keep, run_id=run_id)
                 states[asset] = _state(session.records, run_id, asset, status, rule, cause)
@@ -175,8 +174,10 @@ def _publish_table(session: Session, asset: str, run_id: str, *, interrupted: bo
     effect, months = publication.merge(session.data, entry)
     first = publication.newest(session.records, asset) is None
     is_new = effect.any or first or interrupted
+    is_approved = approval.end(session.records, run_id, asset)
     if is_new:
         set_aside = quarantine.open_rows(session.data, asset)
+        has_warnings = is_approved or set_aside > 0 or _warnings(session.records, asset, run_id)
         publication.record(
             session.records,
             asset=asset,
@@ -184,7 +185,7 @@ def _publish_table(session: Session, asset: str, run_id: str, *, interrupted: bo
             changed_rows=effect.upserts + effect.deletes,
             months=None if interrupted else months,
             set_aside=set_aside,
-            verdict="passed with warnings" if set_aside or _warnings(session.records, asset, run_id) else "passed",
+            verdict="passed with warnings" if has_warnings else "passed",
             run_id=run_id,
             as_of=_business_date(session, run_id) if asset == ORDERS else None,
         )
@@ -256,24 +257,25 @@ def _findings(
     rule: str | None,
     cause: str | None,
     waiting: Mapping[str, int],
+    approve: str,
 ) -> list[Finding]:
     """Return the findings for a table's owner: that it is blocked, or which of its rows were set aside.
 
-    `waiting`: the rows of other tables that are held back as a result, by table.
+    `waiting`: the rows of other tables that are held back as a result, by table. `approve`: the command that lets a
+    blocked table through, if there is one.
     """
     if status == NOT_OFFERED:
         return []
     total = publication.source_table_rows(session.data, asset)
     if status == "blocked":
-        if rule is None or rule in _CONSEQUENCES:
+        if rule is None or rule in CONSEQUENCES:
             return []
-        accept = losses.accept_command(asset) if rule in losses.RULES | SHAPE_RULES else ""
         failed, examples = _evidence(session, run_id, asset, rule)
         return [
             Finding(
                 asset=asset,
                 rule=rule,
-                event=events.blocked(cause or "", has_version=total > 0, waiting=waiting, accept=accept),
+                event=events.blocked(cause or "", has_version=total > 0, waiting=waiting, accept=approve),
                 failed=failed,
                 total=total,
                 examples=examples,
