@@ -22,7 +22,7 @@ def approve(settings: Settings, asset: str, reason: str, by: str | None) -> None
     with published(settings, "approve") as here:
         rules = let_through(here, asset, who(by), plain_line(reason))
     console().print(
-        f"{asset} may break {', '.join(rules)} once. The platform publishes it with its next run, unless its content"
-        f" changes before. See: adventureworks status {asset}",
+        f"Approved once, although it fails {', '.join(rules)}. The platform publishes {asset} with its next run, unless"
+        f" its content changes before. See: adventureworks status {asset}",
         markup=False,
     )

@@ -46,7 +46,7 @@ def approve(settings: Settings, asset: str, who: str, reason: str) -> tuple[str,
         found = records.execute(
             "select rule, outcome from ops.check_result where run_id = %s and asset = %s", (run_id, asset)
         ).fetchall()
-        outcomes = dict(found)
+        outcomes: dict[str, str] = dict(found)
         # A fault outside the data has no fingerprint.
         if not judged or not fingerprint or outcomes.get(rule) == "error":
             raise PlatformError(f"{asset} is blocked by {rule}, which cannot be approved: {cause}", details)

@@ -96,7 +96,10 @@ def _select(records: Connection, condition: str, values: Sequence[Any] = ()) -> 
     rows = records.execute(
         f"select {_COLUMNS} from ops.intervention where {condition} order by number".encode(), values
     ).fetchall()
-    return [Intervention(*row[:6], json.loads(row[6]), *row[7:]) for row in rows]
+    return [
+        Intervention(number, kind, asset, who, reason, run_id, json.loads(detail), begun_at, ended_at)
+        for number, kind, asset, who, reason, run_id, detail, begun_at, ended_at in rows
+    ]
 
 
 def clear(records: Connection, before: datetime) -> None:
