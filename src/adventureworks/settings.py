@@ -89,6 +89,14 @@ class Settings(BaseSettings):
         ge=7,
         description="How many days the platform's closed records, Airflow's runs and the logs of tasks are kept.",
     )
+    keep_versions: int = Field(
+        default=10,
+        ge=1,
+        description="How many versions of a mart are kept, so that readers can be given one of them again.",
+    )
+    keep_versions_days: int = Field(
+        default=14, ge=1, description="How many days after it was replaced a version of a mart is kept at most."
+    )
     overlap_minutes: int = Field(
         default=60,
         ge=0,

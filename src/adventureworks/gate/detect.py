@@ -10,6 +10,7 @@ from datetime import datetime
 from adventureworks.catalog import SOURCE_TABLES, SourceTable, needed_tables, unit_of
 from adventureworks.columns import digest_of_columns
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
+from adventureworks.gate import approval
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, with_timeout
 from adventureworks.settings import Settings
@@ -47,12 +48,19 @@ def detect(
         layout.prepare(session)
         known = _known(session.records, identity)
         states = _states(source, known, settings)
+        approved, accepted_by_approval = approval.use(
+            session.records, run_id, {asset: _fingerprint(state) for asset, state in states.items()}
+        )
+        accepted |= accepted_by_approval
         published = publication.newest_versions(session.records, list(SOURCE_TABLES)).keys()
         not_offered = _not_offered(settings, session.records, identity, states, published)
         changed = {
             asset
             for asset, state in states.items()
-            if everything or asset in accepted or asset not in known or _fingerprint(state) != known[asset].fingerprint
+            if everything
+            or asset in approved | accepted
+            or asset not in known
+            or _fingerprint(state) != known[asset].fingerprint
         }
         recorded = publication.not_offered(session.records)
         changed |= recorded ^ not_offered
@@ -97,14 +105,18 @@ def _with_units(assets: Collection[str]) -> frozenset[str]:
 
 
 def difference(settings: Settings) -> str | None:
-    """Return a digest of how the source differs from its last reading, or None if it does not; used by the watcher."""
+    """Return a digest of what there is to ingest, or None if there is nothing; used by the watcher.
+
+    That is how the source differs from its last reading, and approvals that no run has used yet.
+    """
     source = open_source(settings)
     with open_warehouse(settings).connect("watch") as session:
         layout.prepare(session)
         known = _known(session.records, with_timeout(source.identity, settings.table_timeout_minutes * 60))
+        approved = [f"approval {one.number}" for one in approval.waiting(session.records)]
     found = [f"{asset} {_fingerprint(state)}" for asset, state in _states(source, known, settings).items()]
     seen = {f"{asset} {last.fingerprint}" for asset, last in known.items()}
-    news = sorted(set(found) - seen)
+    news = sorted(set(found) - seen) + approved
     return hashlib.sha256("\n".join(news).encode()).hexdigest() if news else None
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from adventureworks.catalog import SOURCE_TABLES, unit_of
 from adventureworks.columns import keys_as_text
 from adventureworks.errors import CandidateLost, PlatformError, TableBlocked
-from adventureworks.gate import losses, results
+from adventureworks.gate import approval, losses, results
 from adventureworks.gate.check_files import DeclaredCheck, declared_checks
 from adventureworks.gate.checks import CheckOutcome, Reference, readable_references, run_checks
 from adventureworks.gate.containment import contained, retry_without_faulty
@@ -140,6 +140,7 @@ class _Judge:
             blocked=frozenset(asset for asset, status, _ in rows if status == "blocked"),
             parents={asset: {one.parent for one in found} for asset, found in self.references.items()},
             published=frozenset(publication.newest_versions(session.records, sorted(SOURCE_TABLES))),
+            approved=approval.rules_of(session.records, run_id),
         )
         for staged in self._sorted(SOURCE_TABLES.keys() - set(faulty)):
             self._show(session.data, staged)

@@ -5,9 +5,6 @@ The comparison is with the published rows, whatever source they came from and wh
 
 from __future__ import annotations
 
-import json
-
-from adventureworks.catalog import INGESTION, unit_of
 from adventureworks.columns import keys_as_text
 from adventureworks.gate.checks import CheckOutcome
 from adventureworks.gate.contract import EXAMPLES
@@ -58,12 +55,6 @@ def find_loss(data: Data, staged: StagedTable, limit: float) -> CheckOutcome | N
 def archived(data: Data, staged: StagedTable) -> int:
     """Return how many published rows move to the table's archive; 0 if it has no archive."""
     return count(data, f"({_archived(staged)}) as moved") if staged.entry.archive else 0
-
-
-def accept_command(asset: str) -> str:
-    """Return the command that accepts, for one run, the rows that vanished from a table."""
-    accepted = json.dumps({"accept": sorted(unit_of(asset))})
-    return f"airflow dags trigger {INGESTION} --conf '{accepted}'"
 
 
 def _months(count: int) -> str:

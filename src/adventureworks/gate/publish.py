@@ -14,14 +14,14 @@ from typing import Any
 from adventureworks import incidents
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.errors import CandidateLost, TableBlocked
-from adventureworks.gate import losses
+from adventureworks.gate import approval
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.judge import judge
 from adventureworks.gate.load import note_blocked
 from adventureworks.gate.profiling import publish_profiles
+from adventureworks.gate.verdict import CONSEQUENCES
 from adventureworks.incidents import Finding, Incident, events
-from adventureworks.incidents.ledger import SHAPE_RULES
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import reuse_connections
@@ -32,9 +32,6 @@ from adventureworks.warehouse.staging import StagedTable, count
 
 ORDERS = "Sales_SalesOrderHeader"
 """The table whose newest row is the business date."""
-
-# Rules that a table breaks only because another table is blocked.
-_CONSEQUENCES = frozenset({"unit_is_whole", "parent_is_published"})
 
 
 @reuse_connections()
@@ -114,8 +111,10 @@ class _TablePublication:
         effect, months = publication.merge(self.data, staged)
         first = publication.newest(self.records, self.asset) is None
         is_new = effect.any or first or interrupted
+        is_approved = approval.end(self.records, self.run_id, self.asset)
         if is_new:
             set_aside = quarantine.open_rows(self.data, self.asset)
+            has_warnings = is_approved or set_aside > 0 or self._has_warnings()
             publication.record(
                 self.records,
                 asset=self.asset,
@@ -123,7 +122,7 @@ class _TablePublication:
                 changed_rows=effect.upserts + effect.deletes,
                 months=None if interrupted else months,
                 set_aside=set_aside,
-                verdict="passed with warnings" if set_aside or self._has_warnings() else "passed",
+                verdict="passed with warnings" if has_warnings else "passed",
                 run_id=self.run_id,
                 as_of=publication.newest_order(self.data, self._latest_change()) if self.asset == ORDERS else None,
             )
@@ -189,22 +188,23 @@ def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked
     """Open and resolve incidents; `faults` are the tables whose verdict could not be looked up, and why."""
     with open_warehouse(settings).connect("notify") as session:
         rows = session.records.execute(
-            "select asset, status, blocked_rule, blocked_cause from ops.change where run_id = %s order by asset",
+            "select asset, status, blocked_rule, blocked_cause, judged and fingerprint <> '' from ops.change"
+            " where run_id = %s order by asset",
             (run_id,),
         ).fetchall()
         waiting = _waiting_rows(session, settings.checks_folder / "source", run_id)
         findings: list[Finding] = []
         resolved: list[Incident] = []
         states: dict[str, Mapping[str, Any]] = {}
-        for asset, status, rule, cause in rows:
+        for asset, status, rule, cause, can_be_approved in rows:
             if asset in faults:
                 findings.append(_unknown_verdict(faults[asset], run_id))
                 continue
             with contained(asset, "verdict_is_told", "looked up"):
                 result = _TableResult(session, run_id, asset, status, rule, cause)
-                found = result.findings(waiting.get(asset, {}))
+                found = result.findings(waiting.get(asset, {}), approval.command_for(asset) if can_be_approved else "")
                 findings += found
-                if rule not in _CONSEQUENCES:
+                if rule not in CONSEQUENCES:
                     keep = {finding.rule for finding in found} | result.rules_with_open_rows()
                     resolved += incidents.resolve(session.records, asset, keep=keep, run_id=run_id)
                 states[asset] = result.state()
@@ -278,24 +278,24 @@ class _TableResult:
         watermark = row[0].isoformat(sep=" ") if row and row[0] else None
         return {"verdict": verdict, "watermark": {"newest_change": watermark}}
 
-    def findings(self, waiting: Mapping[str, int]) -> list[Finding]:
+    def findings(self, waiting: Mapping[str, int], approve: str) -> list[Finding]:
         """Return the findings for the owner: that the table is blocked, or which of its rows were set aside.
 
-        `waiting`: the rows of other tables that are held back as a result, by table.
+        `waiting`: the rows of other tables that are held back as a result, by table. `approve`: the command that lets a
+        blocked table through, if there is one.
         """
         if self.status == NOT_OFFERED:
             return []
         total = count(self.data, table("raw", self.asset))
         if self.status == "blocked":
-            if self.rule is None or self.rule in _CONSEQUENCES:
+            if self.rule is None or self.rule in CONSEQUENCES:
                 return []
-            accept = losses.accept_command(self.asset) if self.rule in losses.RULES | SHAPE_RULES else ""
             failed, examples = self._evidence(self.rule)
             return [
                 Finding(
                     asset=self.asset,
                     rule=self.rule,
-                    event=events.blocked(self.cause or "", has_version=total > 0, waiting=waiting, accept=accept),
+                    event=events.blocked(self.cause or "", has_version=total > 0, waiting=waiting, accept=approve),
                     failed=failed,
                     total=total,
                     examples=examples,

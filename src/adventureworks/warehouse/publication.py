@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 from adventureworks.catalog import SOURCE_TABLES, MonthOf, SourceTable
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse import quarantine
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import equal, names, table
 from adventureworks.warehouse.staging import SAME, StagedTable
@@ -92,13 +92,14 @@ def record(
     inputs: Mapping[str, int] | None = None,
     model: str | None = None,
     as_of: date | None = None,
+    is_kept: bool = False,
 ) -> None:
-    """Record the next version of an asset."""
+    """Record the next version of an asset. `is_kept`: what it changed is kept."""
     records.execute(
         "insert into ops.publication (asset, version, rows, changed_rows, months, set_aside, verdict, run_id, inputs,"
-        " model, as_of) select cast(%(asset)s as varchar), coalesce(max(version), 0) + 1, %(rows)s, %(changed)s,"
-        " %(months)s, %(set_aside)s, %(verdict)s, %(run)s, %(inputs)s, %(model)s, %(as_of)s from ops.publication"
-        " where asset = cast(%(asset)s as varchar)",
+        " model, as_of, kept) select cast(%(asset)s as varchar), coalesce(max(version), 0) + 1, %(rows)s, %(changed)s,"
+        " %(months)s, %(set_aside)s, %(verdict)s, %(run)s, %(inputs)s, %(model)s, %(as_of)s, %(kept)s"
+        " from ops.publication where asset = cast(%(asset)s as varchar)",
         {
             "asset": asset,
             "rows": rows,
@@ -110,6 +111,7 @@ def record(
             "inputs": None if inputs is None else json.dumps(dict(inputs), sort_keys=True),
             "model": model,
             "as_of": as_of,
+            "kept": is_kept,
         },
     )
 
@@ -155,6 +157,20 @@ def newest(records: Connection, asset: str) -> Publication | None:
         f"select {_COLUMNS} from ops.publication where asset = %s order by version desc limit 1", (asset,)
     ).fetchone()
     return _publication(row) if row else None
+
+
+def version_of(records: Connection, asset: str, version: int) -> Publication | None:
+    """Return a version of an asset, or None if there is no record of it."""
+    row = records.execute(
+        f"select {_COLUMNS} from ops.publication where asset = %s and version = %s", (asset, version)
+    ).fetchone()
+    return _publication(row) if row else None
+
+
+def lock(records: WarehouseConnection, dag: str) -> None:
+    """Wait until no other transaction is publishing marts of an analysis, and keep others out until this one ends."""
+    key = f"adventureworks publish {records.environment} {dag}"
+    records.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (key,))
 
 
 def of_run(records: Connection, run_id: str) -> list[Publication]:
