@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.cli import contract as command
@@ -20,6 +21,7 @@ from adventureworks.cli import revision
 from adventureworks.data_contracts import odcs
 from adventureworks.data_contracts.description import ADAPTER, Column, Contract, Contracts, Rule, describe
 from adventureworks.data_contracts.difference import EFFECTS, Changed, compare
+from adventureworks.lineage.readers import readers_of
 from adventureworks.settings import PROJECT_ROOT, Settings
 
 SCHEMA = Path(__file__).parent / "odcs" / "odcs-json-schema-v3.1.0.json"
@@ -170,8 +172,8 @@ def test_changes_name_their_readers_and_the_version_that_is_missing(
     after = replace(CURRENT, current={**CURRENT.current, "daily_sales": replace(sales, columns=less)})
     monkeypatch.setattr(command, "describe", lambda: after)
     monkeypatch.setattr(command, "checked_out", lambda _: _Folder())
-    readers = {"daily_sales": {"revenue": ["digest daily_sales", "a", "b", "c", "d", "e"]}}
-    answers = iter([ADAPTER.dump_json(CURRENT).decode(), json.dumps(readers)] * 3)
+    readers = ["digest daily_sales", "a", "b", "c", "d", "e"]
+    answers = iter([ADAPTER.dump_json(CURRENT).decode(), json.dumps([readers])] * 3)
     monkeypatch.setattr(command, "printed_by", lambda *_: next(answers))
     assert command.diff("HEAD", "text") == 1
     shown = capsys.readouterr().out
@@ -182,7 +184,16 @@ def test_changes_name_their_readers_and_the_version_that_is_missing(
     assert "- revenue: column removed" in capsys.readouterr().out
     assert command.diff("HEAD", "json") == 1
     [found] = json.loads(capsys.readouterr().out)["contracts"]
-    assert found["differences"][0]["read_by"] == readers["daily_sales"]["revenue"]
+    assert found["differences"][0]["read_by"] == readers
+
+
+def test_a_column_is_read_by_marts_and_through_them_by_reports_and_pages() -> None:
+    costs = readers_of("Production_ProductCostHistory", "StandardCost")
+    assert {"fact_sales", "monthly_profit", "report monthly_report", "page overview"} <= set(costs)
+    assert "exchange_rates" not in costs
+    assert readers_of("daily_sales", "freight") == []
+    assert readers_of("daily_sales", "revenue") == ["digest daily_sales"]
+    assert readers_of("Sales_SalesOrderHeader", "Status")[0] == "fact_sales", "a condition"
 
 
 class _Folder:
@@ -248,7 +259,7 @@ def test_programs_run_with_the_files_of_another_revision(repository: Path) -> No
         pass
 
 
-SETTINGS = Settings(warehouse_url="postgresql://me:s3cret@db.example.com:5433/dwh", environment="pr_42")
+SETTINGS = Settings(warehouse_url=SecretStr("postgresql://me:s3cret@db.example.com:5433/dwh"), environment="pr_42")
 
 
 @pytest.fixture(scope="module")

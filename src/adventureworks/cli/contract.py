@@ -16,12 +16,13 @@ from adventureworks.data_contracts.difference import Changed, Difference, compar
 from adventureworks.errors import PlatformError
 from adventureworks.settings import PROJECT_ROOT, Settings
 
-Readers = dict[str, dict[str, list[str]]]
-"""By table or mart and by column (empty: any column): the names of its readers."""
+Readers = dict[tuple[str, str], list[str]]
+"""By table or mart, and column (empty: any column): the names of its readers."""
 
 _DESCRIBE = "from adventureworks.data_contracts.description import ADAPTER, describe; \
 print(ADAPTER.dump_json(describe()).decode())"
-_READERS = "import json; from adventureworks.lineage.readers import all_readers; print(json.dumps(all_readers()))"
+_READERS = "import json, sys; from adventureworks.lineage.readers import readers_of; \
+print(json.dumps([readers_of(*one) for one in json.loads(sys.argv[1])]))"
 _MAX_READERS = 4
 
 
@@ -39,19 +40,22 @@ def diff(revision: str, output: str) -> int:
         # This code describes the older contracts too: the same description on both sides.
         described = printed_by(_DESCRIBE, base, [folder, PROJECT_ROOT / "src"])
         found = compare(ADAPTER.validate_json(described), describe())
-        readers = _readers(base, folder) if found else {}
+        readers = _readers(base, folder, found)
     _PRINT[output](base, found, readers)
     return int(any(one.needs for one in found))
 
 
-def _readers(base: str, folder: Path) -> Readers:
-    """Return the readers of each column in the older revision: those that relied on what changed."""
+def _readers(base: str, folder: Path, found: list[Changed]) -> Readers:
+    """Return the readers of what changed in the older revision: those that relied on it."""
+    asked = sorted({(one.name, each.column) for one in found for each in one.differences if one.before})
+    if not asked:
+        return {}
     try:
-        found: Readers = json.loads(printed_by(_READERS, base, [folder / "src", folder]))
+        names = printed_by(_READERS, base, [folder / "src", folder], json.dumps(asked))
     except PlatformError:
         # The revision is older than the list of readers.
         return {}
-    return found
+    return dict(zip(asked, json.loads(names), strict=True))
 
 
 def export(settings: Settings, name: str, to: Path | None) -> None:
@@ -132,7 +136,7 @@ def _sentence(one: Changed, difference: Difference, readers: Readers) -> str:
 
 
 def _read_by(one: Changed, difference: Difference, readers: Readers) -> list[str]:
-    return readers.get(one.name, {}).get(difference.column, [])
+    return readers.get((one.name, difference.column), [])
 
 
 def _listed(names: list[str]) -> str:

@@ -218,10 +218,10 @@ def _rules(old: Mapping[str, Rule], new: Mapping[str, Rule], column: str) -> Ite
 def _rule_change(old: Rule, new: Rule) -> Change:
     """Return how a rule changed; `rule changed` if the new one is neither stricter nor more tolerant."""
     if old.kind == "values":
-        allowed, before = set(new.values), set(old.values)
-        if allowed >= before:
+        allowed, known = set(new.values), set(old.values)
+        if allowed > known:
             return "rule loosened"
-        return "rule tightened" if allowed < before else "rule changed"
+        return "rule tightened" if allowed < known else "rule changed"
     if old.kind == "other":
         return "rule changed"
     try:

@@ -186,7 +186,7 @@ def _servers(settings: Settings, known: SourceTable | Mart) -> dict[str, Any]:
     """Return where the table is, without login and password; nothing for the embedded PostgreSQL of one machine."""
     schema = published_schema(known)
     if settings.warehouse == "snowflake":
-        place = {
+        place: dict[str, Any] = {
             "type": "snowflake",
             "account": account_of(settings),
             "database": settings.snowflake_database,

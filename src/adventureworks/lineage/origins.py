@@ -133,7 +133,7 @@ def _traced(query: exp.Expr, column: str) -> set[Origin]:
 
 
 @cache
-def _schema() -> dict[str, dict[str, dict[str, str]]]:
+def _schema() -> dict[str, object]:
     """Return the columns that models can read, so that unqualified columns can be resolved."""
     return {
         schema: {asset.asset: {column.name: "varchar" for column in columns_of(asset)} for asset in assets.values()}
