@@ -240,6 +240,12 @@ def test_freshness_follows_from_the_calendar_unless_an_entry_promises_something_
     assert catalog.fresh_within("Sales_Customer") == timedelta(hours=1)
 
 
+@pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
+def test_a_mart_is_not_promised_sooner_than_the_marts_that_it_reads(mart: Mart) -> None:
+    inputs = [catalog.fresh_within(name) for name in mart.inputs if name in MARTS]
+    assert all(within <= catalog.fresh_within(mart.name) for within in inputs)
+
+
 def test_another_promise_does_not_compute_a_mart_again() -> None:
     mart = MARTS["daily_sales"]
     assert repr(replace(mart, fresh_within=timedelta(minutes=5))) == repr(mart)

@@ -94,6 +94,7 @@ def describe() -> Contracts:
     import contracts
 
     found = {name: contract for kind in ("source", "mart") for name, contract in _described(kind)}
+    # Revisions before contracts had versions have no `RETIRED`.
     return Contracts(found, getattr(contracts, "RETIRED", {}))
 
 
