@@ -64,12 +64,13 @@ programs: ## install Chromium, Redis and pdftoppm for some tests; if that is not
 			echo "The tests that need $$package are skipped. On Debian or Ubuntu: apt install $$package" >&2; \
 	done
 
-lint: $(READY) ## check style, types, the direction of imports and the SQL of the models
+lint: $(READY) ## check style, types, the direction of imports, the SQL of the models and the versions of contracts
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/python -m adventureworks.marts.lint
+	@$(BIN)/adventureworks contract diff
 	@if $(TOOL) --from $(HADOLINT) hadolint --version >/dev/null 2>&1; then \
 		$(TOOL) --from $(HADOLINT) hadolint --failure-threshold warning Dockerfile deploy/superset/Dockerfile; \
 	else echo "hadolint is not available here, so the Dockerfiles are not checked." >&2; fi

@@ -54,7 +54,7 @@ class Column:
 
 def columns_of(entry: SourceTable | Mart) -> tuple[Column, ...]:
     """Return the columns of a table or mart, in the contract's order."""
-    return _columns(entry.contract)
+    return columns_of_contract(entry.contract)
 
 
 def source_columns_of(entry: SourceTable | Mart) -> tuple[Column, ...]:
@@ -93,7 +93,8 @@ def keys_as_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> tu
 
 
 @lru_cache(maxsize=256)
-def _columns(contract: type[DataFrameModel]) -> tuple[Column, ...]:
+def columns_of_contract(contract: type[DataFrameModel]) -> tuple[Column, ...]:
+    """Return the columns that a contract defines, in its order."""
     # Imported here because it imports Pandera and pandas, which takes half a second that most commands can save.
     from contracts.columns import GUID_PATTERN, HEX_PATTERN, XML_PATTERN, unit_of
 

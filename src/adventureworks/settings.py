@@ -137,8 +137,11 @@ class Settings(BaseSettings):
     report_languages: tuple[Literal["en", "fr"], ...] = Field(
         default=("en", "fr"), min_length=1, description="Languages of the monthly reports."
     )
-    late_after_minutes: int = Field(
-        default=30, gt=0, description="How many minutes a mart may be behind its inputs before its owner is notified."
+    late_after_minutes: int | None = Field(
+        default=None,
+        gt=0,
+        description="How many minutes a mart may be behind its inputs before its owner is notified; none: as long as"
+        " the catalogue promises (`fresh_within`).",
     )
     metadata_url: SecretStr | None = Field(
         default=None, description="URL of Airflow's database; none: Airflow's own setting, or the embedded one."

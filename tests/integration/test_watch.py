@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.catalog import MARTS, SOURCE_TABLES, fresh_within
 from adventureworks.columns import columns_of
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.marts.plan import decide_now
@@ -130,6 +130,10 @@ def test_metrics_report_what_is_stale_blocked_set_aside_and_waiting(
     assert "exchange_rates" not in stale, "it depends on neither products nor sales"
     assert all(3 * HOUR <= behind[mart] < 4 * HOUR for mart in stale)
     assert not any(behind[table] for table in SOURCE_TABLES if table != "Sales_Store")
+    promised = collector.values("adventureworks.asset.fresh_within", "asset")
+    assert promised == {asset: fresh_within(asset).total_seconds() for asset in (*SOURCE_TABLES, *MARTS)}
+    missed = collector.values("adventureworks.asset.promise_missed", "asset")
+    assert set(missed.values()) == {0}, "the watch has only begun"
     ages = collector.values("adventureworks.asset.age", "asset", kind="mart")
     assert set(ages) == set(MARTS)
     assert min(ages.values()) >= 3 * HOUR

@@ -34,6 +34,8 @@ environment_app = typer.Typer(
     no_args_is_help=True, help="Build, list and drop environments: all tables and marts in separate schemas."
 )
 app.add_typer(environment_app, name="environment")
+contract_app = typer.Typer(no_args_is_help=True, help="Compare and export the contracts of tables and marts.")
+app.add_typer(contract_app, name="contract")
 
 USER_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
 """Errors of the file system that a user can fix. They are printed as one line, without a traceback."""
@@ -365,6 +367,34 @@ def environment_list() -> None:
     from adventureworks.cli.environment import show
 
     show(configuration())
+
+
+@contract_app.command("diff")
+def contract_diff(
+    revision: Annotated[
+        str,
+        typer.Argument(help="Git revision. Default: where this branch left main, or on main the commit before."),
+    ] = "",
+    output: Annotated[Literal["text", "markdown", "json"], typer.Option("--format", help="Output format.")] = "text",
+) -> None:
+    """Show how the contracts differ from a Git revision, whom each change breaks, and who reads the column.
+
+    The exit status is 1 if a change needs a new version of its contract: adventureworks contract diff origin/main
+    """
+    from adventureworks.cli.contract import diff
+
+    raise typer.Exit(diff(revision, output))
+
+
+@contract_app.command("export")
+def contract_export(
+    name: Annotated[str, typer.Argument(help="A table or mart. Default: all of them.")] = "",
+    to: Annotated[Path | None, typer.Option(help="Folder for the files. Default: standard output.")] = None,
+) -> None:
+    """Write contracts in the Open Data Contract Standard 3.1: adventureworks contract export daily_sales"""
+    from adventureworks.cli.contract import export
+
+    export(configuration(), name, to)
 
 
 @quarantine_app.command("list")

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
-from io import BytesIO
-from pathlib import Path
 from uuid import uuid4
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, feeds_of
 from adventureworks.cli.environment import analyse, environment, locked, named, reuse_published
 from adventureworks.cli.output import console, table
 from adventureworks.cli.reading import reading
+from adventureworks.cli.revision import checked_out, printed_by
 from adventureworks.due import Decisions, Facts, Months, Plan, Version, decide
 from adventureworks.errors import PlatformError
 from adventureworks.marts import models
 from adventureworks.marts.difference import Difference, difference
 from adventureworks.marts.plan import decide_now
-from adventureworks.settings import PROJECT_ROOT, Settings
+from adventureworks.settings import Settings
 from adventureworks.warehouse import open_records, open_warehouse, reuse
 from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.postgres import WarehouseConnection
@@ -117,30 +112,9 @@ def _facts_of(old: Mapping[str, str], new: Mapping[str, str]) -> Facts:
 
 def _digests_at(revision: str) -> dict[str, str]:
     """Return the digests of the marts at a Git revision. Raises `PlatformError` if it cannot be read."""
-    archived = subprocess.run(
-        ["git", "-C", str(PROJECT_ROOT), "archive", revision, "src", "contracts", "checks"],
-        check=False,
-        capture_output=True,
-    )
-    if archived.returncode:
-        reason = archived.stderr.decode(errors="replace").strip().split("\n")[-1]
-        raise PlatformError(f"The revision {revision} cannot be read: {reason}.", "List revisions: git log --oneline")
-    with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=BytesIO(archived.stdout)) as files:
-            files.extractall(folder, filter="data")
-        path = os.pathsep.join([str(Path(folder, "src")), folder])
-        done = subprocess.run(
-            [sys.executable, "-c", _DIGESTS, str(Path(folder, "checks", "marts"))],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise PlatformError(f"The marts of revision {revision} cannot be read: {reason}", "Choose a later revision.")
-    digests: dict[str, str] = json.loads(done.stdout)
+    with checked_out(revision) as folder:
+        found = printed_by(_DIGESTS, revision, [folder / "src", folder], str(folder / "checks" / "marts"))
+    digests: dict[str, str] = json.loads(found)
     return digests
 
 

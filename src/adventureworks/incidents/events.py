@@ -79,6 +79,11 @@ def late(since: datetime, reason: str, dag: str, *, paused: bool) -> Event:
     return Event("late", {"since": since.isoformat(), "reason": reason, "dag": dag, "paused": paused, "start": start})
 
 
+def promise_missed(since: datetime, minutes: int) -> Event:
+    """A source table with a change that was not published within the promised number of minutes."""
+    return Event("promise_missed", {"since": since.isoformat(), "minutes": minutes})
+
+
 def not_run(since: datetime, dag: str, *, paused: bool) -> Event:
     """A source that was not checked for changes in time."""
     return Event("not_run", {"since": since.isoformat(), "paused": paused, "start": _start(dag, paused)})

@@ -134,6 +134,10 @@ def _table(code: str) -> Mapping[str, Words]:
             ),
             state=text("late"),
         ),
+        "promise_missed": Words(
+            text("A change of {asset} has not been published since {since}; {minutes} minutes were promised."),
+            state=text("late"),
+        ),
         "not_run": Words(
             text("The source has not been checked for changes since {since}."), steps=(start,), state=text("late")
         ),

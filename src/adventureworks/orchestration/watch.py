@@ -12,11 +12,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import psycopg
 
 from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.incidents.freshness import promises
 from adventureworks.incidents.sweep import Sweep, SweepResult
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging import self_incidents
@@ -47,7 +48,7 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
     """
     # As in Airflow's own commands: connections may come from its database, and runs are started there.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
-    sweep = Sweep(datetime.now(UTC), timedelta(minutes=settings.late_after_minutes), settings.ingestion_interval)
+    sweep = Sweep(datetime.now(UTC), promises(settings), settings.ingestion_interval)
     telemetry = Telemetry(max(METRICS_MAX_AGE_SECONDS, 3 * every), settings.environment)
     readers = _figure_readers(settings, metadata_url, sweep.since)
     if once:
@@ -173,7 +174,9 @@ def _figure_readers(settings: Settings, metadata_url: str, since: datetime) -> t
     def of_warehouse() -> list[Figure]:
         with open_warehouse(settings).connect("metrics") as session:
             behind = decide_now(settings, session).behind
-            return list(figures.of_warehouse(session.records, behind, since, datetime.now(UTC)))
+            return list(
+                figures.of_warehouse(session.records, behind, promises(settings), since=since, now=datetime.now(UTC))
+            )
 
     def of_airflow() -> list[Figure]:
         with _airflow(metadata_url) as airflow:

@@ -124,19 +124,30 @@ def summary_of_missing_tables(states: list[AssetState]) -> str:
     return f"The source does not offer {len(missing)} {'table' if one else 'tables'}: {', '.join(missing)}.{cannot}"
 
 
+_REFUSED = """
+    select w.asset, coalesce(
+        (select min(c.detected_at) from ops.change as c
+        where c.asset = w.asset and c.status = 'blocked' and c.detected_at > coalesce(
+            (select max(good.detected_at) from ops.change as good
+            where good.asset = w.asset and good.status in ('published', 'unchanged')), '-infinity')),
+        w.read_at
+    ) as since
+    from ops.watermark as w where w.blocked
+"""
+"""The source tables whose newest change was refused, and when the first change after the last good one was detected."""
+
+
+def refused_since(records: Connection) -> dict[str, datetime]:
+    """Return the source tables whose newest data was refused, and since when."""
+    return dict(records.execute(_REFUSED).fetchall())
+
+
 def blocked_since(records: Connection) -> dict[str, datetime]:
     """Return the assets whose newest data was refused, and since when; readers still see the previous version."""
     rows = records.execute(
-        """
+        f"""
         select asset, min(since) from (
-            select w.asset, coalesce(
-                (select min(c.detected_at) from ops.change as c
-                where c.asset = w.asset and c.status = 'blocked' and c.detected_at > coalesce(
-                    (select max(good.detected_at) from ops.change as good
-                    where good.asset = w.asset and good.status in ('published', 'unchanged')), '-infinity')),
-                w.read_at
-            ) as since
-            from ops.watermark as w where w.blocked
+            {_REFUSED}
             union all
             select asset, first_seen from ops.incident where status <> 'resolved' and severity = 'error'
         ) as found group by asset
