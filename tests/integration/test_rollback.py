@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adventureworks.catalog import MARTS
+from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.cli import rollback as command
 from adventureworks.cli.status import show
 from adventureworks.columns import columns_of
@@ -21,6 +21,7 @@ from adventureworks.marts.plan import decide_now
 from adventureworks.orchestration import retention
 from adventureworks.warehouse import kept, publication
 from adventureworks.warehouse.sql import names
+from adventureworks.warehouse.staging import StagedTable, count
 from tests.integration.candidates import AS_OF
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_judge import HEADER, LINES
@@ -52,7 +53,7 @@ def change_orders(pipeline: Pipeline, order: int, *statements: str) -> None:
             publication.record(
                 session.records,
                 asset=asset,
-                rows=publication.source_table_rows(session.data, asset),
+                rows=count(session.data, StagedTable(SOURCE_TABLES[asset]).published),
                 changed_rows=1,
                 months=[month],
                 set_aside=0,

@@ -17,19 +17,7 @@ def test_a_page_says_what_the_code_says(page: Path) -> None:
 
 
 def test_every_page_is_part_of_the_site_and_every_link_leads_somewhere(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "sphinx",
-        "-q",
-        "-W",
-        "--keep-going",
-        "-b",
-        "dummy",
-        "-d",
-        tmp_path,
-        FOLDER,
-        tmp_path,
-    ]
+    options = f"-q -W --keep-going -b dummy -d {tmp_path}".split()
+    command = [sys.executable, "-m", "sphinx", *options, str(FOLDER), str(tmp_path)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
