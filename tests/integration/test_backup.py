@@ -31,6 +31,7 @@ from adventureworks.recovery import reconcile
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_records, open_warehouse
 from adventureworks.warehouse.state import asset_states
+from tests import command_line
 from tests.conftest import create_database, drop_database
 from tests.integration.conftest import Adventureworks
 from tests.integration.pipeline import Pipeline
@@ -70,13 +71,7 @@ def used_home(
 def saved(used_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backup of that home."""
     folder = tmp_path_factory.mktemp("saved") / "monday"
-    done = subprocess.run(
-        [sys.executable, "-m", "adventureworks.cli", "backup", str(folder)],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "ADVENTUREWORKS_HOME": str(used_home)},
-    )
+    done = command_line.run("backup", str(folder), environment={**os.environ, "ADVENTUREWORKS_HOME": str(used_home)})
     assert done.returncode == 0, done.stderr
     assert f"{folder}," in done.stdout
     return folder

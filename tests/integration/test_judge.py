@@ -18,7 +18,7 @@ from adventureworks.messaging.wording import words
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
 from adventureworks.source.postgres import PostgresSource
-from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.warehouse import open_warehouse
 from adventureworks.warehouse.state import asset_states, summary_of_marts
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_pipeline import any_order
@@ -173,7 +173,6 @@ def measures(tmp_path: Path, warehouse_url: str) -> Settings:
     """Return settings with an empty warehouse, and a source folder for the units of measure."""
     prepared = Settings(source=str(tmp_path), warehouse_url=SecretStr(warehouse_url), file_rest_seconds=0)
     with open_warehouse(prepared).connect() as session:
-        layout.prepare(session)
         session.records.execute(
             "insert into ops.change (run_id, asset, fingerprint, status, source, whole)"
             " values ('r', %s, '', 'detected', '', true)",
