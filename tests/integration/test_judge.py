@@ -106,7 +106,7 @@ def test_a_nearly_vanished_month_is_refused(pipeline: Pipeline, fault: str) -> N
         if fault == "one row remains"
         else f'update {table} set "TransactionDate" = "TransactionDate" + interval \'70 days\' where {of_month}'
     )
-    refused = pipeline.ingest(everything=True)
+    refused = pipeline.ingest()
     assert refused.opened["Production_TransactionHistory"] == "keeps_its_months"
     [incident] = [one for one in refused.conclusion.opened if one.rule == "keeps_its_months"]
     assert f"{month} ({rows - (fault == 'one row remains'):,} rows)" in words(incident).summary
