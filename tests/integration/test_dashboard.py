@@ -245,10 +245,10 @@ def test_every_column_has_an_origin_including_counts() -> None:
 
 
 def test_empty_and_unreachable_warehouses_are_reported(
-    warehouse_url: str, monkeypatch: pytest.MonkeyPatch, warehouse: Pipeline
+    empty_warehouse_url: str, monkeypatch: pytest.MonkeyPatch, warehouse: Pipeline
 ) -> None:
     viewer = User("VIEWER")
-    monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", warehouse_url)
+    monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", empty_warehouse_url)
     settings.cache_clear()
     for page in ("overview", "forecast", "quality", "incidents", "reports"):
         assert "Nothing is published yet" in viewer.get(page).text

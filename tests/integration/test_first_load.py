@@ -128,16 +128,16 @@ def verdicts(pipeline: Pipeline) -> dict[str, str]:
         return {state.asset: state.verdict for state in asset_states(session.records, {})}
 
 
-def test_one_invalid_value_sets_only_its_row_aside(folder: Path, warehouse_url: str) -> None:
-    path = folder / "Sales_Currency.parquet"
-    table = pq.read_table(path)
+def test_one_invalid_value_sets_only_its_row_aside(generated: Path, tmp_path: Path, warehouse_url: str) -> None:
+    path = tmp_path / "Sales_Currency.parquet"
+    table = pq.read_table(generated / path.name)
     names = table["Name"].to_pylist()
     names[-1] = "Nothing\x00ness"
     index = table.column_names.index("Name")
     pq.write_table(table.set_column(index, "Name", pa.array(names)), path)
-    pipeline = Pipeline(Settings(source=str(folder), warehouse_url=SecretStr(warehouse_url), set_aside_limit=0.02))
+    pipeline = Pipeline(Settings(source=str(tmp_path), warehouse_url=SecretStr(warehouse_url), set_aside_limit=0.02))
     ingested = pipeline.ingest()
-    assert "Sales_Currency" in ingested.published
+    assert {*ingested.published} == {"Sales_Currency"}
     assert ingested.opened["Sales_Currency"] == "Name_is_text"
     assert pipeline.published('select "Name" from quarantine."Sales_Currency"') == [("Nothing\ufffdness",)]
 

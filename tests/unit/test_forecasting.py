@@ -9,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adventureworks.marts.sales.forecast_accuracy import published
-from adventureworks.marts.sales.forecasting import BANDS, HORIZONS, MODELS, backtest, evaluate, evaluations, forecasts
+from adventureworks.marts.sales.forecasting import (
+    BANDS,
+    HORIZONS,
+    MIN_WEIGHT,
+    MODELS,
+    _smoothed,
+    backtest,
+    evaluate,
+    evaluations,
+    forecasts,
+)
 from adventureworks.marts.sales.sales_forecast import compute
 
 few = settings(max_examples=10, deadline=None)
@@ -53,6 +63,24 @@ def test_the_forecast_does_not_depend_on_the_currency(past: tuple[float, ...], m
 @pytest.mark.parametrize("model", MODELS)
 def test_a_constant_series_is_forecast_to_stay_constant(model: str) -> None:
     assert forecasts(model, (250.0,) * 20) == (250.0,) * 3
+
+
+@few
+@given(series, st.floats(MIN_WEIGHT, 1))
+def test_no_other_smoothing_weight_forecasts_the_past_better(past: tuple[float, ...], other: float) -> None:
+    def squares(weight: float) -> float:
+        level, total = past[0], 0.0
+        for value in past:
+            total += (value - level) ** 2
+            level += weight * (value - level)
+        return total
+
+    assert squares(_smoothed(past)[0]) <= squares(other) * (1 + 1e-9)
+
+
+def test_theta_adds_half_the_drift_of_the_trend() -> None:
+    # On a straight line, the whole weight is on the last month.
+    assert forecasts("theta", tuple(range(100, 340, 10))) == pytest.approx((335, 340, 345))
 
 
 def test_a_short_series_uses_the_naive_model_without_intervals() -> None:
