@@ -3,6 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -119,3 +120,18 @@ def test_a_published_forecast_is_scored_when_its_month_is_over() -> None:
     scores = published(kept, sold([date(2013, 2, 1), date(2013, 4, 1)], [100, 100]), date(2013, 3, 1))
     # Off by 20 in February, and by 100 in March, when nothing was sold.
     assert scores.select("model", "published_wape", "published_months").rows() == [("naive", 1.2, 2)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_smoothing_and_theta_agree_with_statsmodels(seed: int) -> None:
+    from statsmodels.tsa.forecasting.theta import ThetaModel
+    from statsmodels.tsa.holtwinters import SimpleExpSmoothing
+
+    random = np.random.default_rng(seed)
+    past = tuple(
+        float(value) for value in 50_000 + np.cumsum(random.normal(0, 2_000, 30)) + random.normal(0, 4_000, 30)
+    )
+    smoothing = SimpleExpSmoothing(past, initialization_method="legacy-heuristic").fit()
+    drifting = ThetaModel(np.array(past), period=12, deseasonalize=False).fit(use_mle=False)
+    assert MODELS["ses"](past) == pytest.approx(smoothing.forecast(3), rel=1e-3)
+    assert MODELS["theta"](past) == pytest.approx(drifting.forecast(3), rel=1e-3)
