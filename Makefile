@@ -45,7 +45,8 @@ test: $(READY) programs ## run every check and every test: WORKERS=N (tests in p
 	trap "kill $$lint 2>/dev/null; exit 130" INT TERM; \
 	failed=; \
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder || failed=1; \
-	wait $$lint || { failed=1; cat "$$checks" >&2; echo "make lint failed: see above." >&2; }; \
+	wait $$lint || { failed=1; echo "make lint failed:" >&2; }; \
+	cat "$$checks" >&2; \
 	rm "$$checks"; \
 	test -z "$$failed"
 
