@@ -311,7 +311,8 @@ def test_urls_are_parsed_and_invalid_ones_rejected():
         "mssql+turbodbc://u:s3cret@host/db": "a driver that is not supported",
         "mssql://u:s3cret@host/db?tls=maybe": "tls=maybe",
         "mssql://u:s3cret@host/db?tls_ca=/nowhere.pem": "nowhere.pem",
-        "mssql://u:s3cret@host:port/db": "not a SQL Server URL",
+        "mssql://u:s3cret@host:port/db": "is malformed",
+        "mssql://u:s3[cret@host/db": "is malformed",
         "postgresql://u:s3cret@host/db": "not a SQL Server URL",
     }.items():
         with pytest.raises(PlatformError, match=words) as error:
