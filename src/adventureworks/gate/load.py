@@ -20,6 +20,7 @@ from adventureworks.columns import columns_of, key_of
 from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.gate.containment import NO_ANSWER, concerns_every_table, contained
 from adventureworks.gate.contract import Verdict, read_column, validate, without_null_keys
+from adventureworks.gate.conversion import parsed
 from adventureworks.gate.reading import SourceLost, TableReading
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
@@ -53,9 +54,6 @@ FIXED_ELSEWHERE = frozenset(
     }
 )
 """Rules fixed by a grant, a disk or a release: while one is broken, the table is read again at growing intervals."""
-
-# Later than any modification date, so that the comparison of keys covers all rows.
-_END_OF_TIME = datetime(9999, 12, 31)  # noqa: DTZ001
 
 _NUMBER_OR_DATE = re.compile(r"-?\d{1,10}(?:[-: T.]\d{1,6})*")
 
@@ -150,8 +148,12 @@ def _load_table(
         staging.start(session.data, entry)
         latest = _note_latest_change(session.records, snapshot, run_id, entry.asset)
         last = None if snapshot.complete else _last_reading(session.records, run_id, entry.asset, latest)
-    since = last.newest_change - timedelta(minutes=settings.overlap_minutes) if last else None
     reading = TableReading(snapshot, entry, settings.table_timeout_minutes)
+    tracked = None
+    if last and reading.tracks():
+        tracked = _tracked_changes(warehouse, reading, entry, last.fingerprint)
+        last = last if tracked else None
+    since = last.newest_change - timedelta(minutes=settings.overlap_minutes) if last else None
     read = bad = 0
     keys_unknown = False
     seen: set[tuple[str, str]] = set()
@@ -161,7 +163,7 @@ def _load_table(
         append("staging", name, rows)
         staged[name] += rows.height
 
-    for batch in _batches(warehouse, reading, stage, entry, since, last.fingerprint if last else None):
+    for batch in _batches(warehouse, reading, stage, entry, since, tracked):
         with contained(entry.asset, "can_be_loaded", "read", partial(_unreadable_column, entry, batch)):
             verdict = validate(entry, batch)
         good = protected(entry, verdict.good).with_columns(pl.lit(False).alias(staging.SAME))
@@ -178,6 +180,8 @@ def _load_table(
                 )
     with warehouse.connect("load") as session:
         staging.require_rows(session.data, staged)
+        if tracked:
+            staging.add_unchanged_keys(session.data, entry)
         staging.set_aside_modified_later(session.data, entry, latest, run_id)
         staging.set_aside_duplicates(session.data, entry, run_id)
         staging.settle(session.data, entry, whole=since is None, find_gone=not keys_unknown)
@@ -263,49 +267,84 @@ def _succeeds(trial: Callable[[], object]) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class _TrackedChanges:
+    """The changes of a table since it was last published, as the source tracks them; keys in the contract's types."""
+
+    present: pl.DataFrame
+    """Keys of rows to read: they changed, or they are in quarantine and were not deleted."""
+    deleted: pl.DataFrame
+    wanted: pa.Table
+    """The keys of `present` in the source's types."""
+
+
+def _tracked_changes(
+    warehouse: Warehouse, reading: TableReading, entry: SourceTable, known: str | None
+) -> _TrackedChanges | None:
+    """Return the changes since the fingerprint `known`, or None if the whole table must be read."""
+    changed = reading.changed_keys(known, MOST_LATE_ROWS) if known is not None else None
+    if changed is None:
+        return None
+    with warehouse.connect("load") as session:
+        held = quarantine.open_keys(session.data, entry, MOST_LATE_ROWS)
+    texts = pl.DataFrame(held, schema=dict.fromkeys(key_of(entry), pl.String), orient="row")
+    typed = pl.DataFrame([_parsed_key(texts[column.name], column.dtype) for column in staging.key_columns(entry)])
+    if len(held) > MOST_LATE_ROWS or len(typed.drop_nulls()) < len(held):
+        return None
+    deleted = _key_frame(entry, pl.DataFrame(changed.deleted))
+    present = pl.concat([_key_frame(entry, pl.DataFrame(changed.present)), typed]).unique()
+    present = present.join(deleted, on=list(key_of(entry)), how="anti")
+    wanted = present.select(changed.present.column_names).to_arrow().cast(changed.present.schema)
+    return _TrackedChanges(present, deleted, wanted)
+
+
+def _parsed_key(texts: pl.Series, dtype: pl.DataType) -> pl.Series:
+    return texts if dtype == pl.String else parsed(texts, dtype)
+
+
 def _batches(
     warehouse: Warehouse,
     reading: TableReading,
     stage: Callable[[str, pl.DataFrame], None],
     entry: SourceTable,
     since: datetime | None,
-    known: str | None,
+    tracked: _TrackedChanges | None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield all rows, or only the changed ones.
 
-    Changed are the rows that the source tracks as changed, or else those modified since `since`, and the rows that the
-    comparison of keys finds in addition. `known` is the fingerprint of the published state.
+    Changed are the rows that the source tracks as changed, or else those modified since `since` and those that the
+    comparison of keys finds in addition.
     """
     if since is None:
         yield from reading.rows()
         return
+    if tracked is not None:
+        stage(staging.keys_table(entry.asset), tracked.present)
+        stage(staging.gone_table(entry.asset), tracked.deleted)
+        if tracked.wanted.num_rows:
+            yield from reading.rows_by_key(tracked.wanted)
+        return
     for batch in reading.key_batches():
         with contained(entry.asset, "can_be_loaded", "read", partial(_unreadable_column, entry, batch)):
             stage(staging.keys_table(entry.asset), _keys(entry, pl.DataFrame(batch)))
-    tracks = reading.tracks()
-    changed = reading.changed_keys(known, MOST_LATE_ROWS) if tracks and known is not None else None
-    before = _END_OF_TIME if tracks else since
     with warehouse.connect("load") as session:
-        late = staging.keys_to_read(session.data, entry, before.isoformat(sep=" "), MOST_LATE_ROWS)
-    if late is None or (tracks and changed is None):
+        late = staging.keys_to_read(session.data, entry, since.isoformat(sep=" "), MOST_LATE_ROWS)
+    if late is None:
         yield from reading.rows()
         return
-    if not tracks:
-        yield from reading.rows(since)
-    wanted = _combined_keys(changed, late)
-    if wanted.num_rows:
-        yield from reading.rows_by_key(wanted)
-
-
-def _combined_keys(changed: pa.Table | None, late: pa.Table) -> pa.Table:
-    """Return the keys of both tables, with the types of `changed`, which are those of the source."""
-    if changed is None or not late.num_rows:
-        return late if changed is None else changed
-    return pa.concat_tables([changed, late.select(changed.column_names).cast(changed.schema)])
+    yield from reading.rows(since)
+    if late.num_rows:
+        yield from reading.rows_by_key(late)
 
 
 def _keys(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
     """Return keys and modification dates in the contract's types. Raises TableBlocked if a key has another type."""
+    keys = _key_frame(entry, frame).with_columns(frame[entry.modified].alias("__modified"))
+    return without_null_keys(entry, keys)
+
+
+def _key_frame(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the keys in the contract's types. Raises TableBlocked if a key has another type."""
     columns = []
     for column in staging.key_columns(entry):
         series = frame[column.name]
@@ -315,8 +354,7 @@ def _keys(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
                 entry.asset, "column_types_are_kept", f"the key column {column.name} is now {series.dtype}."
             )
         columns.append(values)
-    keys = pl.DataFrame([*columns, frame[entry.modified].alias("__modified")])
-    return without_null_keys(entry, keys)
+    return pl.DataFrame(columns)
 
 
 def protected(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:

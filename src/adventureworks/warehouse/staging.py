@@ -89,6 +89,23 @@ def keys_to_read(data: Data, entry: SourceTable, before: str, most: int) -> pa.T
     return pa.table({name: [row[place] for row in rows] for place, name in enumerate(key)})
 
 
+def add_unchanged_keys(data: Data, entry: SourceTable) -> None:
+    """Complete `T__keys` with the keys of the published rows that did not change, so that it holds every key.
+
+    `T__keys` must hold the changed rows that exist, and `T__gone`, which is emptied, those that were deleted. Text is
+    compared as in the AdventureWorks database: a key that now differs in case replaces the published one.
+    """
+    key = key_of(entry)
+    keys, gone = (table("staging", name(entry.asset)) for name in (keys_table, gone_table))
+    folded = " and ".join(f"{_folded(column, 'c')} = {_folded(column, 'p')}" for column in key_columns(entry))
+    data.execute(
+        f'insert into {keys} ({names(key)}, "__modified") select {names(key, "p")}, p.{quoted(entry.modified)}'
+        f" from {table('raw', entry.asset)} as p where not exists (select 1 from {keys} as c where {folded})"
+        f" and not exists (select 1 from {gone} as c where {folded})"
+    )
+    data.execute(f"delete from {gone}")
+
+
 def require_rows(data: Data, staged: Mapping[str, int]) -> None:
     """Raise `ServiceUnavailable` unless each of these staging tables has this many rows: a crash empties them."""
     for name, rows in staged.items():
