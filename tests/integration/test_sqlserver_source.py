@@ -149,6 +149,7 @@ def test_change_tracking_finds_changes_without_a_date_and_reads_no_unchanged_tab
     with source.snapshot() as snapshot:
         assert snapshot.tracks(OFFER)
         changed = snapshot.changed_keys(OFFER, known, most=2)
+        assert changed is not None
         assert (numbers([changed.present]), numbers([changed.deleted])) == ([2], [7])
         assert snapshot.changed_keys(OFFER, known, most=1) is None, "too many"
 
