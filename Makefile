@@ -83,8 +83,10 @@ audit: $(READY) ## list licences and known vulnerabilities of the packages in re
 	@$(TOOL) --from $(PIP_AUDIT) pip-audit --requirement requirements.lock --disable-pip --no-deps \
 		--progress-spinner off --format json | $(BIN)/python deploy/audit.py vulnerabilities
 
-docs: $(READY) ## rewrite the generated tables of docs/guide from the contracts and their translations
-	@$(BIN)/python -m adventureworks.reports.guide
+docs: $(READY) ## rewrite the generated pages of docs from the code, and build the site in docs/_site
+	@$(BIN)/python -m adventureworks.reference
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_site
+	@echo "The site: docs/_site/index.html"
 
 validation: $(READY) ## run the acceptance suite on the real data and rewrite docs/validation.md
 	@WRITE_VALIDATION=1 $(BIN)/python -m pytest -q tests/acceptance

@@ -154,7 +154,7 @@ class SalesPersonPerformance(MartTable):
 
     sales_person_id: Int = described("Sales person")
     quota_date: Date = described("First day on which the quota is valid")
-    period_end: Date = described("First day on which the quota is no longer valid")
+    period_end: Date = described("First day after the end of the quota period")
     quota: Money = described("Sales expected in the period", ge=0)
     sales: Total = described("Subtotals of the person's orders in the period, excluding tax and freight", ge=0)
     attainment: Ratio = described("Sales divided by quota; empty for a quota of 0", unit="ratio", ge=0, nullable=True)

@@ -87,11 +87,6 @@ def key_of(entry: SourceTable | Mart) -> tuple[str, ...]:
     return (unique,) if isinstance(unique, str) else tuple(unique)
 
 
-def shown_key_of(entry: SourceTable) -> tuple[str, ...]:
-    """Return the key columns that messages may show, which excludes personal and protected ones."""
-    return tuple(name for name in key_of(entry) if name not in {*entry.personal, *entry.protected})
-
-
 def keys_as_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> tuple[str, ...]:
     """Return readable keys, such as `SalesOrderID=43659, SalesOrderDetailID=17`; none if no column may be shown."""
     return tuple(", ".join(f"{name}={value}" for name, value in zip(columns, row, strict=True)) for row in rows if row)

@@ -14,6 +14,8 @@ import contracts
 
 PROJECT_ROOT = Path(contracts.__file__).resolve().parent.parent
 """The folder that holds `dags`, `contracts` and `checks`."""
+WATCH_HEARTBEAT = "watch.beat"
+"""A file in the home that every round of the watch touches. What counts is its age, not its content."""
 
 
 class Settings(BaseSettings):
@@ -86,6 +88,14 @@ class Settings(BaseSettings):
         default=90,
         ge=7,
         description="How many days the platform's closed records, Airflow's runs and the logs of tasks are kept.",
+    )
+    keep_versions: int = Field(
+        default=10,
+        ge=1,
+        description="How many versions of a mart are kept, so that readers can be given one of them again.",
+    )
+    keep_versions_days: int = Field(
+        default=14, ge=1, description="How many days after it was replaced a version of a mart is kept at most."
     )
     overlap_minutes: int = Field(
         default=60,

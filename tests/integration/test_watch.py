@@ -227,6 +227,38 @@ def test_without_a_collector_opentelemetry_is_not_imported() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_threads_of_the_watch_have_no_tables_of_airflow_left_to_map(airflow_url: str) -> None:
+    """Mapping tables takes a lock and imports modules; importing modules maps tables. Two threads must not do both."""
+    script = """
+from adventureworks.orchestration.watch import load_airflow
+load_airflow()
+from sqlalchemy import event
+from sqlalchemy.orm import Mapper
+event.listen(Mapper, "before_configured", lambda: print("mapped later"))
+from airflow.api.common.trigger_dag import trigger_dag
+from airflow.exceptions import AirflowNotFoundException, DagNotFound
+from airflow.sdk.bases.hook import BaseHook
+from airflow.utils.types import DagRunTriggeredByType
+try:
+    BaseHook.get_connection("none")
+except AirflowNotFoundException:
+    print("asked")
+try:
+    trigger_dag("none", triggered_by=DagRunTriggeredByType.CLI)
+except DagNotFound:
+    print("asked")
+"""
+    variables = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow_url.replace("postgresql://", "postgresql+psycopg2://"),
+        "_AIRFLOW_PROCESS_CONTEXT": "server",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, env={**os.environ, **variables}, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-2:] == ["asked", "asked"], done.stderr
+    assert "mapped later" not in done.stdout
+
+
 def age_everything(pipeline: Pipeline, by: timedelta) -> None:
     """Make all records of the warehouse older by this interval."""
     times = "select table_name, column_name from information_schema.columns where table_schema = 'ops'"

@@ -343,6 +343,29 @@ def test_slack_shows_commands_as_code_and_the_sentences_before_them_as_text() ->
     ) in [block["text"]["text"] for block in blocks if "text" in block]
 
 
+@pytest.mark.parametrize(
+    ("advice", "sentence", "command"),
+    [
+        ("Check it: adventureworks doctor", "Check it:", "adventureworks doctor"),
+        ("Create it again: airflow dags trigger a.", "Create it again:", "airflow dags trigger a"),
+        (
+            "Have an administrator run: GRANT SELECT ON [a].[b] TO c;",
+            "Have an administrator run:",
+            "GRANT SELECT ON [a].[b] TO c;",
+        ),
+        ("adventureworks doctor", "", "adventureworks doctor"),
+        ("Give the folder that adventureworks backup wrote.", "Give the folder that adventureworks backup wrote.", ""),
+    ],
+)
+def test_slack_and_mail_show_the_command_in_an_errors_advice_as_code(advice: str, sentence: str, command: str) -> None:
+    incident = replace(BLOCKED, event=events.blocked("It failed.", has_version=True, next_step=advice))
+    message = incident_messages.incident_message([incident], "opened", UI)
+    markup = f"{sentence} `{command}`".strip() if command else sentence
+    assert f"*Next*\n{markup}" in [block["text"]["text"] for block in message.blocks if "text" in block]
+    shown_as_code = re.findall(r'<p class="command"[^>]*>(.*?)</p>', message.html, re.DOTALL)
+    assert [text.strip() for text in shown_as_code] == ([command] if command else [])
+
+
 def stock(code: str) -> tuple[str, str]:
     worse = ("Chain (3)", "out", "low", "0", "1200", "", "1500"), ("Bolt (4)", "low", "", "9", "5", "12.25", "")
     digest = Digest(

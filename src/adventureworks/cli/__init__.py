@@ -103,6 +103,69 @@ def plan_command(
     plan(configuration(), environment, against, diff, output)
 
 
+@app.command("backfill")
+def backfill_command(
+    mart: Annotated[str, typer.Argument(help="A mart, for example fact_sales.")],
+    first: Annotated[str, typer.Option("--from", help="First month, for example 2014-01.")] = "",
+    last: Annotated[str, typer.Option("--to", help="Last month, for example 2014-03.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show marts, months and the time that the last runs took.")
+    ] = False,
+) -> None:
+    """Compute months of a mart again, and then the marts that read it, whether or not the platform is running.
+
+    Months whose rows stay the same are not published again. A mart that is always computed whole takes no months.
+
+    Example: adventureworks backfill fact_sales --from 2014-01 --to 2014-03
+    """
+    from adventureworks.cli.backfill import backfill
+
+    raise typer.Exit(backfill(configuration(), mart, first, last, dry_run))
+
+
+Asset = Annotated[str, typer.Argument(help="A mart, for example fact_sales.")]
+By = Annotated[str | None, typer.Option("--by", help="Your name, for the record. Default: your login name.")]
+
+
+@app.command("rollback")
+def rollback_command(
+    asset: Asset,
+    to: Annotated[int | None, typer.Option("--to", min=1, help="The version that readers are to see again.")] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the owner and for the record.")] = "",
+    by: By = None,
+    release: Annotated[bool, typer.Option("--release", help="End the rollback: publish what is due.")] = False,
+) -> None:
+    """Give readers an earlier version of a mart at once, until it is released.
+
+    The marts of its analysis are rolled back with it, and the marts that read it are computed from that version.
+
+    Example: adventureworks rollback fact_sales --to 7 --reason "wrong prices on 3 March"
+    """
+    from adventureworks.cli import rollback
+
+    if release == (to is not None):
+        raise PlatformError("Give either --to VERSION or --release.", "See: adventureworks rollback --help")
+    if to is not None:
+        rollback.rollback(configuration(), asset, to, reason, by)
+    else:
+        rollback.release(configuration(), asset)
+
+
+@app.command("approve")
+def approve_command(
+    asset: Annotated[str, typer.Argument(help="A blocked table or a refused mart.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why it may be published, for the record.")],
+    by: By = None,
+) -> None:
+    """Let the present content of a blocked table or a refused mart through the checks that it failed, once.
+
+    Example: adventureworks approve Sales_SalesOrderHeader --reason "2011 was archived on purpose"
+    """
+    from adventureworks.cli.approve import approve
+
+    approve(configuration(), asset, reason, by)
+
+
 @app.command("report")
 def report_command(
     month: Annotated[str, typer.Argument(help="The month, for example 2014-05.")],

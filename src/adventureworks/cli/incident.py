@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from adventureworks.cli.output import as_text, console, moment, table
+from adventureworks.cli.output import as_text, console, moment, table, who
 from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading, writing
 from adventureworks.errors import PlatformError
 from adventureworks.incidents import Incident, ledger, open_incidents
@@ -78,8 +77,10 @@ def show(settings: Settings, name: str) -> None:
 
 def acknowledge(settings: Settings, name: str, by: str | None) -> None:
     """Acknowledge an incident. Raises `PlatformError` if it is not open."""
-    who = by or getpass.getuser()
-    incident = _change(settings, name, lambda records, found: ledger.acknowledge(records, found.incident_id, who))
+    name_of_user = who(by)
+    incident = _change(
+        settings, name, lambda records, found: ledger.acknowledge(records, found.incident_id, name_of_user)
+    )
     console().print(f"{_label(incident)} is acknowledged by {incident.acknowledged_by}.", markup=False)
 
 

@@ -14,6 +14,8 @@ from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging.wording import words
 from adventureworks.settings import Settings
+from adventureworks.warehouse import intervention
+from adventureworks.warehouse.intervention import Intervention
 from adventureworks.warehouse.state import (
     AssetState,
     asset_states,
@@ -22,12 +24,14 @@ from adventureworks.warehouse.state import (
     summary_of_missing_tables,
 )
 
+MAX_INTERVENTIONS = 3
+
 
 def show(settings: Settings, asset: str | None, as_json: bool) -> None:
     """Print the state of one or all assets and the open incidents. Raises `PlatformError` for an unknown asset."""
     if asset is not None and asset not in SOURCE_TABLES and asset not in MARTS:
         raise PlatformError(f"There is no table or mart {asset}.", "List all of them: adventureworks status")
-    states, incidents = _read(settings)
+    states, incidents, done = _read(settings, asset)
     if asset is not None:
         states = [state for state in states if state.asset == asset]
         incidents = [incident for incident in incidents if incident.asset == asset]
@@ -37,16 +41,20 @@ def show(settings: Settings, asset: str | None, as_json: bool) -> None:
         console().print(NOTHING_PUBLISHED)
     else:
         _print_tables(states, incidents, details=asset is not None)
+        for one in done:
+            console().print(_intervention_line(one), markup=False)
 
 
-def _read(settings: Settings) -> tuple[list[AssetState], list[Incident]]:
+def _read(settings: Settings, asset: str | None) -> tuple[list[AssetState], list[Incident], list[Intervention]]:
     if not has_warehouse(settings):
-        return [], []
+        return [], [], []
     with reading(settings) as session:
-        if not is_laid_out(session.records):
-            return [], []
+        records = session.records
+        if not is_laid_out(records):
+            return [], [], []
         behind = decide_now(settings, session).behind
-        return asset_states(session.records, behind), open_incidents(session.records)
+        done = intervention.of_asset(records, asset, MAX_INTERVENTIONS) if asset else []
+        return asset_states(records, behind), open_incidents(records), done
 
 
 def _print_json(states: list[AssetState], incidents: list[Incident]) -> None:
@@ -92,6 +100,7 @@ def _print_tables(states: list[AssetState], incidents: list[Incident], details: 
 
 def _row(state: AssetState) -> tuple[str, ...]:
     stale = "" if state.version is None or state.verdict == "blocked" or not state.behind else f", {state.behind}"
+    rolled_back = f", {state.rolled_back.as_rollback}" if state.rolled_back else ""
     reads = f", reads {', '.join(state.reads_blocked)} (blocked)" if state.reads_blocked else ""
     lacks = f", needs {', '.join(state.lacks)} (not offered)" if state.lacks else ""
     return (
@@ -101,8 +110,14 @@ def _row(state: AssetState) -> tuple[str, ...]:
         moment(state.newest_change),
         "-" if state.rows is None else f"{state.rows:,}",
         f"{state.set_aside:,}" if state.set_aside else "",
-        f"{state.verdict}{stale}{reads}{lacks}",
+        f"{state.verdict}{rolled_back}{stale}{reads}{lacks}",
     )
+
+
+def _intervention_line(one: Intervention) -> str:
+    because = f": {one.reason}" if one.reason else ""
+    until = f", until {moment(one.ended_at)}" if one.kind != "backfill" and one.ended_at else ""
+    return f"{moment(one.begun_at)}{until}: {one.kind} by {one.who}{because}"
 
 
 def incident_line(incident: Incident) -> str:

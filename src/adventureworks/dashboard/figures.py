@@ -180,6 +180,8 @@ def warning(
         return "mind", language.text("needs tables that the source does not offer")
     if any(state.version is None for state in states):
         return "mind", language.text("being computed")
+    if any(state.rolled_back for state in states):
+        return "mind", language.text("rolled back")
     if not all(state.fresh for state in states):
         return "mind", language.text("out of date")
     if any(state.reads_blocked for state in states):

@@ -43,9 +43,9 @@ def blocked(
     return Event("blocked", {"cause": cause, **held, "accept": accept, "next_step": next_step})
 
 
-def refused(cause: str, *, has_version: bool) -> Event:
-    """A mart that did not pass its gate; `has_version`: whether an older version stays published."""
-    return Event("refused", {"cause": cause, "has_version": has_version})
+def refused(cause: str, *, has_version: bool, accept: str = "") -> Event:
+    """A mart that did not pass its gate; `has_version` and `accept`: see `blocked`."""
+    return Event("refused", {"cause": cause, "has_version": has_version, "accept": accept})
 
 
 def verdict_unknown(cause: str, next_step: str) -> Event:

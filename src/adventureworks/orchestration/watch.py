@@ -26,11 +26,9 @@ from adventureworks.monitoring.telemetry import Read, Telemetry
 from adventureworks.orchestration import notify
 from adventureworks.orchestration.dispatch import Dispatcher
 from adventureworks.orchestration.retention import RetentionThread
-from adventureworks.settings import Settings
+from adventureworks.settings import WATCH_HEARTBEAT, Settings
 from adventureworks.warehouse import layout, open_warehouse
 
-HEARTBEAT_FILE = "watch.beat"
-"""The heartbeat of the watch: a file in the platform's home that every round touches."""
 METRICS_MAX_AGE_SECONDS = 300.0
 """If the metrics cannot be read for this long, they are no longer sent, rather than sent with outdated values."""
 DISPATCH_SECONDS = 1.0
@@ -57,6 +55,7 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
         telemetry.refresh(*readers)
         telemetry.close()
         return
+    load_airflow()
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end.set())
@@ -75,6 +74,20 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
         telemetry.refresh(*readers)
         end.wait(every)
     telemetry.close()
+
+
+def load_airflow() -> None:
+    """Import what reads connections and starts runs, and map Airflow's tables, before threads do it.
+
+    SQLAlchemy imports some of Airflow's modules while it maps tables, and importing these modules maps tables. Two
+    threads that start at different ends would wait for each other's lock for ever.
+    """
+    from airflow.api.common import trigger_dag  # noqa: F401
+    from airflow.models import import_all_models
+    from sqlalchemy.orm import configure_mappers
+
+    import_all_models()
+    configure_mappers()
 
 
 class DispatchThread(threading.Thread):
@@ -115,9 +128,8 @@ class DispatchThread(threading.Thread):
 
 
 def _touch_heartbeat(settings: Settings) -> None:
-    """Update the heartbeat for liveness checks: what counts is the age of the file, not its content."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    (settings.home / HEARTBEAT_FILE).touch()
+    (settings.home / WATCH_HEARTBEAT).touch()
 
 
 def _run_round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
