@@ -72,6 +72,7 @@ lint: $(READY) ## check style, types, the direction of imports, the SQL of the m
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/python -m adventureworks.marts.lint
 	@$(BIN)/adventureworks contract diff
+	@$(BIN)/python deploy/images.py
 	@if $(TOOL) --from $(HADOLINT) hadolint --version >/dev/null 2>&1; then \
 		$(TOOL) --from $(HADOLINT) hadolint --failure-threshold warning Dockerfile deploy/superset/Dockerfile; \
 	else echo "hadolint is not available here, so the Dockerfiles are not checked." >&2; fi
