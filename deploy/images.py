@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 FILES = ("Dockerfile", "deploy/superset/Dockerfile", "docker-compose.yaml", "deploy/helm/watch.yaml")
-_IMAGE = re.compile(r"^\s*(?:image:(?:\s+&\w+)?|FROM)\s+([^\s*]\S*)", re.MULTILINE)
+_IMAGE = re.compile(r"^\s*(?:(?:-\s+)?image:(?:\s+&\w+)?|FROM)\s+([^\s*]\S*)", re.MULTILINE)
 _DEFAULT = re.compile(r"^\$\{\w+:-([^}]*)\}$")
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 _THREE_NUMBERS = r"v?\d+\.\d+\.\d+"
 _VERSIONS = {"postgres": r"\d+\.\d+", "mcr.microsoft.com/mssql/server": r"\d{4}-CU\d+"}
-"""How the tags of an image begin that does not number its releases by three numbers."""
+"""Tag patterns of images whose releases do not have three-part versions."""
 
 
 def images_of(text: str) -> list[str]:
@@ -32,7 +32,7 @@ def main(files: Iterable[Path]) -> int:
     """Print the images that are not exact, and return 1 if there are any."""
     vague = [f"{file}: {image}" for file in files for image in images_of(file.read_text()) if not is_exact(image)]
     for one in vague:
-        print(f"{one} names no single release. Use a digest or an exact tag.", file=sys.stderr)
+        print(f"{one} does not name a single release. Use a digest or an exact tag.", file=sys.stderr)
     return int(bool(vague))
 
 
