@@ -115,8 +115,8 @@ def open_store(address: str) -> tuple[Any, str]:
     except AirflowNotFoundException:
         raise PlatformError(
             f"There is no Airflow connection {path.conn_id}.",
-            f"Add it, set AIRFLOW_CONN_{str(path.conn_id).upper()}, or leave it out of the address to use the identity of this"
-            " machine: docs/operate/files.md#object-stores",
+            f"Add it, set AIRFLOW_CONN_{str(path.conn_id).upper()}, or leave it out to use this machine's"
+            " identity: docs/operate/files.md#object-stores",
         ) from None
 
 
