@@ -14,7 +14,7 @@ from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, with_timeout
 from adventureworks.settings import Settings
 from adventureworks.source import ABSENT, Source, TableState, open_source
-from adventureworks.warehouse import layout, open_records, open_warehouse, publication
+from adventureworks.warehouse import decisions, layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.session import Data
 
@@ -54,6 +54,7 @@ def detect(
             for asset, state in states.items()
             if everything or asset in accepted or asset not in known or _fingerprint(state) != known[asset].fingerprint
         }
+        changed |= decisions.take_replays(session.records, run_id)
         recorded = publication.not_offered(session.records)
         changed |= recorded ^ not_offered
         if changed:
@@ -97,14 +98,18 @@ def _with_units(assets: Collection[str]) -> frozenset[str]:
 
 
 def difference(settings: Settings) -> str | None:
-    """Return a digest of how the source differs from its last reading, or None if it does not; used by the watcher."""
+    """Return a digest of what is to be read, or None if there is nothing; used by the watcher.
+
+    To be read is how the source differs from its last reading, and the rows in quarantine that a person wants replayed.
+    """
     source = open_source(settings)
     with open_warehouse(settings).connect("watch") as session:
         layout.prepare(session)
         known = _known(session.records, with_timeout(source.identity, settings.table_timeout_minutes * 60))
+        replays = [f"{asset} {when}" for asset, when in decisions.requested_replays(session.records).items()]
     found = [f"{asset} {_fingerprint(state)}" for asset, state in _states(source, known, settings).items()]
     seen = {f"{asset} {last.fingerprint}" for asset, last in known.items()}
-    news = sorted(set(found) - seen)
+    news = sorted({*found, *replays} - seen)
     return hashlib.sha256("\n".join(news).encode()).hexdigest() if news else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +19,14 @@ from adventureworks.columns import columns_of, key_of
 from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.gate.containment import NO_ANSWER, concerns_every_table, contained
 from adventureworks.gate.contract import Verdict, read_column, validate, without_null_keys
+from adventureworks.gate.corrections import Corrections
 from adventureworks.gate.reading import SourceLost, TableReading
+from adventureworks.gate.row_text import as_json, as_text, row_key
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
-from adventureworks.warehouse import Warehouse, candidate, open_warehouse, quarantine, staging
+from adventureworks.warehouse import Warehouse, candidate, decisions, open_warehouse, quarantine, staging
 from adventureworks.warehouse.postgres import Append, Connection, reuse_connections
 from adventureworks.warehouse.session import Data
-from adventureworks.warehouse.sql import in_order
 
 # With more rows than this in quarantine the table is blocked anyway, and further rows would only fill the disk.
 MOST_BAD_ROWS = 100_000
@@ -150,6 +150,7 @@ def _load_table(
         staging.start(session.data, entry)
         latest = _note_latest_change(session.records, snapshot, run_id, entry.asset)
         last = None if snapshot.complete else _last_reading(session.records, run_id, entry.asset, latest)
+        corrections = Corrections(entry, decisions.corrections(session.records, entry.asset))
     since = last.newest_change - timedelta(minutes=settings.overlap_minutes) if last else None
     reading = TableReading(snapshot, entry, settings.table_timeout_minutes)
     read = bad = 0
@@ -164,18 +165,19 @@ def _load_table(
     for batch in _batches(warehouse, reading, stage, entry, since, last.fingerprint if last else None):
         with contained(entry.asset, "can_be_loaded", "read", partial(_unreadable_column, entry, batch)):
             verdict = validate(entry, batch)
-        good = protected(entry, verdict.good).with_columns(pl.lit(False).alias(staging.SAME))
-        with contained(entry.asset, "can_be_loaded", "stored", partial(_refused_column, append, entry, good)):
-            stage(staging.rows_table(entry.asset), good)
         read += batch.num_rows
-        bad += verdict.bad.height
-        if verdict.rejections:
-            with warehouse.connect("load") as session:
-                keys_unknown |= _put_in_quarantine(session.data, entry, verdict, run_id, seen)
-            if bad > MOST_BAD_ROWS:
-                raise TableBlocked(
-                    entry.asset, "few_rows_are_set_aside", f"{bad:,} of {read:,} rows break the contract."
-                )
+        for part in corrections.applied(verdict, batch.schema.names):
+            good = protected(entry, part.good).with_columns(pl.lit(False).alias(staging.SAME))
+            with contained(entry.asset, "can_be_loaded", "stored", partial(_refused_column, append, entry, good)):
+                stage(staging.rows_table(entry.asset), good)
+            bad += part.bad.height
+            if part.rejections:
+                with warehouse.connect("load") as session:
+                    keys_unknown |= _put_in_quarantine(session.data, entry, part, run_id, seen)
+                if bad > MOST_BAD_ROWS:
+                    raise TableBlocked(
+                        entry.asset, "few_rows_are_set_aside", f"{bad:,} of {read:,} rows break the contract."
+                    )
     with warehouse.connect("load") as session:
         staging.require_rows(session.data, staged)
         staging.set_aside_modified_later(session.data, entry, latest, run_id)
@@ -183,6 +185,7 @@ def _load_table(
         staging.settle(session.data, entry, whole=since is None, find_gone=not keys_unknown)
         quarantine.set_next_status(session.data, entry, whole=since is None, keys_unknown=keys_unknown)
         candidate.record(session, run_id, entry)
+        decisions.end(session.records, entry.asset, decisions.CORRECTED, corrections.outdated, "source changed")
         session.records.execute(
             "update ops.change set status = 'staged', rows_read = %s, blocked_rule = null, blocked_cause = null"
             " where run_id = %s and asset = %s",
@@ -348,7 +351,7 @@ def _put_in_quarantine(
         }
         unknown |= any(value is None for value in typed.values())
         values = {name: _shown(entry, value, readable[name]) for name, value in row.items()}
-        written = (row_key(identity), _json(values))
+        written = (row_key(identity), as_json(values))
         if written not in seen:
             seen.add(written)
             rows.append((entry.asset, written[0], rejection.rule, rejection.message, written[1], run_id, "staged"))
@@ -371,30 +374,3 @@ def _shown(entry: SourceTable, value: Any, dtype: pl.DataType) -> str | None:
         return text
     harmless = dtype != pl.String and _NUMBER_OR_DATE.fullmatch(text)
     return text if harmless else f"({len(text)} characters withheld)"
-
-
-def as_text(value: Any) -> str | None:
-    """Return a value as text the way the warehouse casts it, so that keys can be compared."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        text = value.isoformat(sep=" ")
-        return text.rstrip("0") if "." in text else text
-    return str(value)
-
-
-def row_key(identity: dict[str, str | None]) -> str:
-    """Return a row's key as the warehouse writes it (`jsonb`: short names first), so that keys compare as text."""
-    return _json({name: identity[name] for name in in_order(identity)})
-
-
-def _json(values: dict[str, str | None]) -> str:
-    # PostgreSQL text cannot contain NUL characters.
-    return json.dumps(
-        {name: value and value.replace("\x00", "\N{REPLACEMENT CHARACTER}") for name, value in values.items()},
-        ensure_ascii=False,
-    )

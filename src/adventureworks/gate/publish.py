@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from adventureworks import incidents
-from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.errors import CandidateLost, TableBlocked
 from adventureworks.gate import losses
 from adventureworks.gate.checks import readable_references
@@ -23,7 +23,7 @@ from adventureworks.gate.profiling import publish_profiles
 from adventureworks.incidents import Finding, Incident, events
 from adventureworks.incidents.ledger import SHAPE_RULES
 from adventureworks.settings import Settings
-from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine
+from adventureworks.warehouse import candidate, decisions, layout, open_warehouse, publication, quarantine, staging
 from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.publication import NOT_OFFERED, Publication
 from adventureworks.warehouse.session import Data, Session
@@ -83,6 +83,7 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
             "select asset from ops.change where run_id = %s and status in ('published', 'unchanged'))",
             (run_id,),
         )
+        decisions.finish_replays(session.records, run_id)
         unannounced = publication.unannounced(session.records, list(SOURCE_TABLES))
     # Views are created after the commit, because creating a view commits on some engines; until then, the candidates
     # show the same rows. If a reader's lock prevents the creation of a view, the next run creates it.
@@ -173,10 +174,12 @@ def _publish_table(session: Session, asset: str, run_id: str, *, interrupted: bo
     entry = SOURCE_TABLES[asset]
     layout.own(session.data, entry)
     effect, months = publication.merge(session.data, entry)
-    first = publication.newest(session.records, asset) is None
-    is_new = effect.any or first or interrupted
+    _end_decisions(session, entry)
+    newest = publication.newest(session.records, asset)
+    set_aside = quarantine.open_rows(session.data, asset)
+    # Rows may have been discarded since the last version.
+    is_new = effect.any or interrupted or newest is None or newest.set_aside != set_aside
     if is_new:
-        set_aside = quarantine.open_rows(session.data, asset)
         publication.record(
             session.records,
             asset=asset,
@@ -193,6 +196,19 @@ def _publish_table(session: Session, asset: str, run_id: str, *, interrupted: bo
         "update ops.change set status = %s, set_aside = %s where run_id = %s and asset = %s",
         ("published" if is_new else "unchanged", quarantine.open_rows(session.data, asset, run_id), run_id, asset),
     )
+
+
+def _end_decisions(session: Session, entry: SourceTable) -> None:
+    """End the decisions on rows that are no longer at the source, or no longer discarded."""
+    discarded = decisions.keys(session.records, entry.asset, decisions.DISCARDED)
+    if discarded:
+        left = discarded - quarantine.row_keys(session.data, entry.asset, "discarded")
+        decisions.end(session.records, entry.asset, decisions.DISCARDED, left, "left quarantine")
+    corrected = decisions.keys(session.records, entry.asset, decisions.CORRECTED)
+    if corrected:
+        published = staging.published_keys(session.data, entry, sorted(corrected))
+        gone = corrected - published - quarantine.row_keys(session.data, entry.asset, "open", "discarded")
+        decisions.end(session.records, entry.asset, decisions.CORRECTED, gone, "gone")
 
 
 def _business_date(session: Session, run_id: str) -> date | None:

@@ -8,7 +8,7 @@ contain the run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import polars as pl
@@ -78,7 +78,7 @@ def keys_to_read(data: Data, entry: SourceTable, before: str, most: int) -> pa.T
     keys, published = table("staging", keys_table(entry.asset)), table("raw", entry.asset)
     rows = data.execute(
         f"select {names(key, 'k')} from {keys} as k left join {published} as p on {equal(key, 'k', 'p')}"
-        f" left join {quarantine.keys(entry, 'open')} as q on {quarantine.matches_key(entry, 'q', 'k')}"
+        f" left join {quarantine.keys(entry, 'open', 'discarded')} as q on {quarantine.matches_key(entry, 'q', 'k')}"
         f' where (p.{quoted(key[0])} is null or p.{quoted(entry.modified)} is distinct from k."__modified"'
         f" or q.{quoted(key[0])} is not null)"
         f' and k."__modified" < %(before)s::timestamp limit {int(most) + 1}',
@@ -205,6 +205,15 @@ def set_aside(data: Data, entry: SourceTable, condition: str, rule: str, message
     if moved:
         data.execute(f"delete from {rows} as r where {condition}")
     return moved
+
+
+def published_keys(data: Data, entry: SourceTable, keys: Sequence[str]) -> set[str]:
+    """Return those of these keys, in the form in which quarantine stores them, that are in the published table."""
+    key, places = _key_as_json(key_of(entry)), ", ".join(["%s"] * len(keys))
+    rows = data.execute(
+        f"select {key} from {table('raw', entry.asset)} as r where {key} in ({places})", tuple(keys)
+    ).fetchall()
+    return {found for (found,) in rows}
 
 
 def _as_json(columns: list[str]) -> str:

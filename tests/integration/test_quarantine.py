@@ -1,0 +1,271 @@
+"""Rows in quarantine from list to discard: replayed, corrected, discarded, and what the source delivers meanwhile."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adventureworks.cli import quarantine as commands
+from adventureworks.errors import PlatformError
+from adventureworks.gate import detect, judge, load, publish
+from adventureworks.warehouse import postgres
+from tests.integration.pipeline import Ingested, Pipeline
+
+TABLE = "Production_TransactionHistory"
+SOURCE = '"Production"."TransactionHistory"'
+KEY = "TransactionID"
+RULE = "TransactionType_is_one_of"
+
+
+@pytest.fixture
+def row(pipeline: Pipeline) -> int:
+    """The key of a row that the source delivers with an unknown type, in a table in which it is the only one."""
+    [(key,)] = pipeline.at_source(f'select max("{KEY}") from {SOURCE}')
+    spoil(pipeline, key)
+    assert pipeline.ingest().opened == {TABLE: RULE}
+    return int(key)
+
+
+def spoil(pipeline: Pipeline, key: int, cost: str = "7.5") -> None:
+    """Give a row of the source an unknown type, and another cost."""
+    pipeline.change(f'update {SOURCE} set "TransactionType" = \'X\', "ActualCost" = %s where "{KEY}" = %s', (cost, key))
+
+
+def exported(pipeline: Pipeline, to: Path, **edits: str) -> Path:
+    """Export the rows in quarantine as CSV, with these columns edited in every row."""
+    commands.export(pipeline.settings, TABLE, to, None)
+    with to.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    with to.open("w", encoding="utf-8-sig", newline="") as file:
+        lines = csv.DictWriter(file, rows[0])
+        lines.writeheader()
+        lines.writerows({**row, **edits} for row in rows)
+    return to
+
+
+def replay(pipeline: Pipeline, file: Path | None = None, rule: str = "", dry_run: bool = False) -> None:
+    """Run the command."""
+    commands.run_replay(pipeline.settings, TABLE, file, rule, "ann", dry_run)
+
+
+def published(pipeline: Pipeline, key: int) -> tuple[Any, ...]:
+    """Return type and cost of the published row, as text."""
+    found = pipeline.published(
+        f'select "TransactionType", "ActualCost"::float from raw."{TABLE}" where "{KEY}" = %s', (key,)
+    )
+    return found[0] if found else ()
+
+
+def held(pipeline: Pipeline) -> list[tuple[str, str]]:
+    """Return rule and status of the rows that are set aside."""
+    return pipeline.published(
+        "select rule, status from ops.quarantined_row where status in ('open', 'blocked', 'discarded')"
+    )
+
+
+def read_whole(pipeline: Pipeline) -> Ingested:
+    """Ingest the table as if its columns had changed, so that every row is read."""
+    with pipeline.session() as session:
+        session.records.execute("update ops.watermark set columns_digest = '' where asset = %s", (TABLE,))
+    return pipeline.ingest()
+
+
+def listed(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Return what `quarantine list --json` prints."""
+    capsys.readouterr()
+    commands.count(pipeline.settings, TABLE, "", as_json=True)
+    return dict(json.loads(capsys.readouterr().out))
+
+
+def test_rows_that_a_replay_finds_good_are_published(
+    pipeline: Pipeline, row: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replay(pipeline, dry_run=True)
+    assert detect.difference(pipeline.settings) is None
+    replay(pipeline)
+    assert detect.difference(pipeline.settings) is not None, "the watcher starts the ingestion"
+    again = pipeline.ingest()
+    assert (again.loaded, held(pipeline)) == ([TABLE], [(RULE, "open")])
+    assert detect.difference(pipeline.settings) is None
+
+    with monkeypatch.context() as patch:
+        relax(patch)
+        replay(pipeline)
+        relaxed = pipeline.ingest()
+    assert (relaxed.resolved, published(pipeline, row)) == ({TABLE: RULE}, ("X", 7.5))
+    with pytest.raises(PlatformError, match="there are no rows in quarantine"):
+        replay(pipeline)
+
+
+def relax(patch: pytest.MonkeyPatch) -> None:
+    """Let the contract accept every type of transaction."""
+    from adventureworks.gate import contract
+
+    rules = contract._broken_rules
+    patch.setattr(
+        contract, "_broken_rules", lambda entry, frame: [one for one in rules(entry, frame) if one.rule != RULE]
+    )
+
+
+def test_a_correction_stands_until_the_source_changes_the_row(
+    pipeline: Pipeline, row: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replay(pipeline, exported(pipeline, tmp_path / "rows.csv", TransactionType="S", ActualCost="8.25"))
+    corrected = pipeline.ingest()
+    assert corrected.resolved == {TABLE: RULE}
+    assert (published(pipeline, row), held(pipeline)) == (("S", 8.25), [])
+    [decision] = listed(pipeline, capsys)["decisions"]
+    assert (decision["kind"], decision["decided_by"], decision["rows"]) == ("corrected", "ann", 1)
+
+    # The source delivers the bad row once more.
+    unchanged = read_whole(pipeline)
+    assert TABLE in unchanged.loaded
+    assert (unchanged.published, published(pipeline, row)) == ({}, ("S", 8.25))
+
+    pipeline.change(f'update {SOURCE} set "TransactionType" = \'W\' where "{KEY}" = %s', (row,))
+    assert list(pipeline.ingest().published) == [TABLE]
+    assert published(pipeline, row) == ("W", 7.5)
+    assert listed(pipeline, capsys)["decisions"] == []
+
+
+def test_a_corrected_row_that_the_source_deletes_is_gone(
+    pipeline: Pipeline, row: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replay(pipeline, exported(pipeline, tmp_path / "rows.csv", TransactionType="S"))
+    pipeline.ingest()
+    pipeline.change(f'delete from {SOURCE} where "{KEY}" = %s', (row,))
+    # The change of the row was the newest one, so the table looks older without it.
+    pipeline.ingest(accept=[TABLE])
+    assert published(pipeline, row) == ()
+    assert listed(pipeline, capsys)["decisions"] == []
+
+
+def test_a_correction_that_breaks_a_rule_stays_in_quarantine_until_it_is_corrected(
+    pipeline: Pipeline, row: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = published(pipeline, row)
+    replay(pipeline, exported(pipeline, tmp_path / "bad.csv", TransactionType="S", ProductID="99999"))
+    assert pipeline.ingest().opened == {TABLE: "product_exists"}
+    assert (published(pipeline, row), held(pipeline)) == (good, [("product_exists", "open")])
+    replay(pipeline, exported(pipeline, tmp_path / "worse.csv", ProductID="many"))
+    assert f"{KEY}={row}: ProductID is a whole number" in capsys.readouterr().out
+    assert pipeline.ingest().opened == {TABLE: "ProductID_is_readable"}
+
+    [(product,)] = pipeline.at_source(f'select "ProductID" from {SOURCE} where "{KEY}" = %s', (row,))
+    replay(pipeline, exported(pipeline, tmp_path / "good.csv", ProductID=str(product)))
+    pipeline.ingest()
+    assert (published(pipeline, row), held(pipeline)) == (("S", 7.5), [])
+    read_whole(pipeline)
+    assert published(pipeline, row) == ("S", 7.5)
+
+
+def test_a_source_row_that_changed_before_the_correction_is_published_wins(
+    pipeline: Pipeline, row: int, tmp_path: Path
+) -> None:
+    file = exported(pipeline, tmp_path / "rows.csv", TransactionType="S", ActualCost="8.25")
+    replay(pipeline, file)
+    spoil(pipeline, row, cost="9.5")
+    pipeline.ingest()
+    assert held(pipeline) == [(RULE, "open")]
+    with pytest.raises(PlatformError, match="One row of the file is no longer in quarantine as they were exported"):
+        replay(pipeline, file)
+
+
+@pytest.mark.parametrize(
+    ("edits", "cause"),
+    [
+        ({"Colour": "red"}, "the unknown column Colour"),
+        ({KEY: "1"}, "One row of the file is not in quarantine"),
+        ({"quarantine_row": ""}, "no longer in quarantine as they were exported"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(
+    pipeline: Pipeline, row: int, tmp_path: Path, edits: dict[str, str], cause: str
+) -> None:
+    commands.export(pipeline.settings, TABLE, tmp_path / "rows.json", None)
+    [exported_row] = json.loads((tmp_path / "rows.json").read_text())
+    (tmp_path / "rows.json").write_text(json.dumps([{**exported_row, **edits}]))
+    with pytest.raises(PlatformError, match=cause):
+        replay(pipeline, tmp_path / "rows.json")
+    assert detect.difference(pipeline.settings) is None
+
+
+def test_a_discarded_row_stays_away_until_the_source_changes_it(
+    pipeline: Pipeline, row: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = published(pipeline, row)
+    commands.discard(pipeline.settings, TABLE, str(row), "", False, "ann", "test booking")
+    discarded = pipeline.ingest()
+    assert discarded.resolved == {TABLE: RULE}
+    assert (discarded.published[TABLE].verdict, discarded.published[TABLE].set_aside) == ("passed", 0)
+    [decision] = listed(pipeline, capsys)["decisions"]
+    assert (decision["kind"], decision["decided_by"], decision["reason"]) == ("discarded", "ann", "test booking")
+
+    again = read_whole(pipeline)
+    assert (again.published, again.opened, held(pipeline)) == ({}, {}, [(RULE, "discarded")])
+    assert published(pipeline, row) == good, "the last good version stays"
+
+    spoil(pipeline, row, cost="9.5")
+    changed = pipeline.ingest()
+    assert (changed.opened, changed.published[TABLE].set_aside) == ({TABLE: RULE}, 1)
+    assert (held(pipeline), listed(pipeline, capsys)["decisions"]) == ([(RULE, "open")], [])
+
+
+def test_discarded_rows_do_not_block_their_table(pipeline: Pipeline, row: int) -> None:
+    pipeline.settings.set_aside_floor, pipeline.settings.set_aside_limit = 0, 0
+    [(other,)] = pipeline.at_source(f'select min("{KEY}") from {SOURCE}')
+    spoil(pipeline, other)
+    assert pipeline.ingest().opened == {TABLE: "few_rows_are_set_aside"}
+    commands.discard(pipeline.settings, TABLE, "", RULE, False, "ann", "test bookings")
+    assert pipeline.ingest().resolved.keys() == {TABLE}
+    assert {status for _, status in held(pipeline)} == {"discarded"}
+
+
+def test_a_replay_survives_a_crash_between_stage_and_publish(
+    pipeline: Pipeline, row: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replay(pipeline, exported(pipeline, tmp_path / "rows.csv", TransactionType="S"))
+    [[table]] = detect.detect(pipeline.settings, "ingest_source/crashed")
+    load.load(pipeline.settings, "ingest_source/crashed", [table])
+    judge.judge(pipeline.settings, "ingest_source/crashed")
+    with monkeypatch.context() as patch:
+        patch.setattr(publish.decisions, "finish_replays", _fail)
+        with pytest.raises(ConnectionError):
+            publish.publish(pipeline.settings, "ingest_source/crashed")
+    assert held(pipeline) == [(RULE, "open")]
+    assert detect.difference(pipeline.settings) is not None
+
+    pipeline.ingest()
+    assert (published(pipeline, row), held(pipeline)) == (("S", 7.5), [])
+    assert detect.difference(pipeline.settings) is None
+
+
+def _fail(records: postgres.Connection, run_id: str) -> None:
+    raise ConnectionError("The process dies.")
+
+
+def test_list_and_show_name_the_row(pipeline: Pipeline, row: int, capsys: pytest.CaptureFixture[str]) -> None:
+    [found] = listed(pipeline, capsys)["rows"]
+    assert (found["rule"], found["rows"], found["examples"]) == (RULE, 1, [f"{KEY}={row}"])
+    for key in (str(row), f"{KEY}={row}", "1"):
+        commands.show(pipeline.settings, TABLE, key, limit=20)
+        shown = capsys.readouterr().out
+        assert f"{KEY}={row}  {RULE}: " in shown
+        assert "TransactionType X" in shown
+    with pytest.raises(PlatformError, match="no row with the key 0 is in quarantine"):
+        commands.show(pipeline.settings, TABLE, "0", limit=20)
+
+
+def test_tables_with_secrets_are_replayed_but_not_exported(pipeline: Pipeline, tmp_path: Path) -> None:
+    asset = "Sales_CreditCard"
+    [(card,)] = pipeline.at_source('select max("CreditCardID") from "Sales"."CreditCard"')
+    pipeline.change('update "Sales"."CreditCard" set "ExpMonth" = 13 where "CreditCardID" = %s', (card,))
+    assert list(pipeline.ingest().opened) == [asset]
+    with pytest.raises(PlatformError, match="does not hold the values of Sales_CreditCard"):
+        commands.export(pipeline.settings, asset, tmp_path / "cards.csv", None)
+    commands.run_replay(pipeline.settings, asset, None, "", "ann", False)
+    assert pipeline.ingest().loaded == [asset]
