@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.cli import quarantine as commands
 from adventureworks.errors import PlatformError
-from adventureworks.gate import detect, judge, load, publish
-from adventureworks.warehouse import postgres
+from adventureworks.gate import detect, judge, load, publish, quarantine
+from adventureworks.gate.row_text import row_key
+from adventureworks.settings import Settings
+from adventureworks.warehouse import layout, open_warehouse, postgres, staging
+from adventureworks.warehouse import quarantine as stored
 from tests.integration.pipeline import Ingested, Pipeline
+from tests.integration.snowflake_double import snowflake_double
 
 TABLE = "Production_TransactionHistory"
 SOURCE = '"Production"."TransactionHistory"'
@@ -269,3 +275,33 @@ def test_tables_with_secrets_are_replayed_but_not_exported(pipeline: Pipeline, t
         commands.export(pipeline.settings, asset, tmp_path / "cards.csv", None)
     commands.run_replay(pipeline.settings, asset, None, "", "ann", False)
     assert pipeline.ingest().loaded == [asset]
+
+
+def test_discarded_rows_and_published_keys_are_recognised_in_snowflake(
+    warehouse_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(warehouse="snowflake", warehouse_url=SecretStr(warehouse_url))
+
+    def set_aside(kind: str) -> int:
+        session.data.execute(
+            "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
+            " values (%s, %s, %s, 'a message', %s, 'r', 'staged')",
+            (TABLE, row_key({KEY: "5"}), RULE, json.dumps({KEY: "5", "TransactionType": kind})),
+        )
+        expected = stored.expected(session.data, TABLE)
+        stored.publish(session.data, TABLE)
+        return expected
+
+    with snowflake_double(monkeypatch), open_warehouse(settings).connect() as session:
+        layout.prepare(session)
+        assert set_aside("X") == 1
+        assert quarantine.discard(session, TABLE, key="5", rule="", by="ann", reason="test booking") == 1
+        assert set_aside("X") == 0
+        assert stored.row_keys(session.data, TABLE, "discarded") == {row_key({KEY: "5"})}
+        assert set_aside("Y") == 1
+        assert [row.values["TransactionType"] for row in quarantine.rows(session.data, TABLE, RULE)] == ["Y"]
+        assert stored.row_keys(session.data, TABLE, "discarded") == set()
+
+        session.data.execute(f'insert into raw."{TABLE}" ("{KEY}") values (5)')
+        keys = [row_key({KEY: key}) for key in ("5", "6")]
+        assert staging.published_keys(session.data, SOURCE_TABLES[TABLE], keys) == {keys[0]}
