@@ -99,7 +99,7 @@ def summary(data: Data, asset: str = "", rule: str = "") -> list[QuarantineCount
         " group by asset, rule order by asset, rows desc, rule",
         {"asset": asset, "rule": rule},
     ).fetchall()
-    return [QuarantineCount(*row, _examples(data, row[0], row[1])) for row in found]
+    return [QuarantineCount(*(*row, _examples(data, row[0], row[1]))) for row in found]
 
 
 def _examples(data: Data, asset: str, rule: str) -> tuple[str, ...]:
