@@ -64,12 +64,13 @@ programs: ## install Chromium, Redis and pdftoppm for some tests; if that is not
 			echo "The tests that need $$package are skipped. On Debian or Ubuntu: apt install $$package" >&2; \
 	done
 
-lint: $(READY) ## check style, types, the direction of imports and the SQL of the models
+lint: $(READY) ## check style, types, the direction of imports, the SQL of the models and the versions of contracts
 	@$(BIN)/ruff check $(CODE)
 	@$(BIN)/ruff format --check $(CODE)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/python -m adventureworks.marts.lint
+	@$(BIN)/adventureworks contract diff
 	@if $(TOOL) --from $(HADOLINT) hadolint --version >/dev/null 2>&1; then \
 		$(TOOL) --from $(HADOLINT) hadolint --failure-threshold warning Dockerfile deploy/superset/Dockerfile; \
 	else echo "hadolint is not available here, so the Dockerfiles are not checked." >&2; fi
@@ -82,8 +83,10 @@ audit: $(READY) ## list licences and known vulnerabilities of the packages in re
 	@$(TOOL) --from $(PIP_AUDIT) pip-audit --requirement requirements.lock --disable-pip --no-deps \
 		--progress-spinner off --format json | $(BIN)/python deploy/audit.py vulnerabilities
 
-docs: $(READY) ## rewrite the generated tables of docs/guide from the contracts and their translations
-	@$(BIN)/python -m adventureworks.reports.guide
+docs: $(READY) ## rewrite the generated pages of docs from the code, and build the site in docs/_site
+	@$(BIN)/python -m adventureworks.reference
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_site
+	@echo "The site: docs/_site/index.html"
 
 validation: $(READY) ## run the acceptance suite on the real data and rewrite docs/validation.md
 	@WRITE_VALIDATION=1 $(BIN)/python -m pytest -q tests/acceptance

@@ -66,7 +66,10 @@ def main(what: str) -> int:
         print("VULNERABILITIES WERE NOT CHECKED: pip-audit or its data is not available here.", file=sys.stderr)
         return 2
     if skipped:
-        print(f"PACKAGES NOT CHECKED, because there is no data about them here: {skipped}.", file=sys.stderr)
+        print(
+            f"PACKAGES THAT WERE NOT CHECKED: {skipped}. No vulnerability data is available for them here.",
+            file=sys.stderr,
+        )
     return 1 if findings else 0
 
 

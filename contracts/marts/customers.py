@@ -130,6 +130,7 @@ class CustomerValue(MartTable):
         """The key."""
 
         name = "customer_value"
+        metadata = {"version": "1.0"}
         unique = ["customer_id"]
 
 
@@ -175,6 +176,7 @@ class CustomerRetention(MartTable):
         """The key."""
 
         name = "customer_retention"
+        metadata = {"version": "1.0"}
         unique = ["channel", "cohort_month", "months_since"]
 
 
@@ -241,6 +243,7 @@ class CustomerChurn(MartTable):
         """The key."""
 
         name = "customer_churn"
+        metadata = {"version": "1.0"}
         unique = ["customer_id"]
 
 
@@ -277,4 +280,5 @@ class CustomerDemographics(MartTable):
         """The key."""
 
         name = "customer_demographics"
+        metadata = {"version": "1.0"}
         unique = ["attribute", "band", "territory_id"]

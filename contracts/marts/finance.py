@@ -60,6 +60,7 @@ class MonthlyProfit(MartTable):
         """The key."""
 
         name = "monthly_profit"
+        metadata = {"version": "1.0"}
         unique = ["month", "territory_id", "category", "product_id"]
 
 
@@ -90,4 +91,5 @@ class CardUsage(MartTable):
         """The key."""
 
         name = "card_usage"
+        metadata = {"version": "1.0"}
         unique = ["month", "card_type"]

@@ -110,6 +110,7 @@ class InventoryStatus(MartTable):
         """The key."""
 
         name = "inventory_status"
+        metadata = {"version": "1.0"}
         unique = ["product_id"]
 
 
@@ -156,6 +157,7 @@ class ProductPerformance(MartTable):
         """The key."""
 
         name = "product_performance"
+        metadata = {"version": "1.0"}
         unique = ["month", "product_id"]
 
 
@@ -215,6 +217,7 @@ class ProductionCosts(MartTable):
         """The key."""
 
         name = "production_costs"
+        metadata = {"version": "1.0"}
         unique = ["month", "product_id"]
 
 
@@ -274,4 +277,5 @@ class BillOfMaterialsCost(MartTable):
         """The key."""
 
         name = "bill_of_materials_cost"
+        metadata = {"version": "1.0"}
         unique = ["product_id"]

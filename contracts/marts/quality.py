@@ -82,6 +82,7 @@ class CampaignPerformance(MartTable):
         """The key."""
 
         name = "campaign_performance"
+        metadata = {"version": "1.0"}
         unique = ["special_offer_id", "category"]
 
 
@@ -161,4 +162,5 @@ class DataQuality(MartTable):
         """The key."""
 
         name = "data_quality"
+        metadata = {"version": "1.0"}
         unique = ["run_id", "table_name", "rule"]

@@ -60,6 +60,7 @@ class FactSales(MartTable):
         """The key."""
 
         name = "fact_sales"
+        metadata = {"version": "1.0"}
         unique = ["sales_order_id", "sales_order_detail_id"]
 
     @rule
@@ -90,6 +91,7 @@ class DailySales(MartTable):
         """The key."""
 
         name = "daily_sales"
+        metadata = {"version": "1.0"}
         unique = ["order_date", "territory_id", "channel"]
 
 
@@ -141,6 +143,7 @@ class TerritorySales(MartTable):
         """The key."""
 
         name = "territory_sales"
+        metadata = {"version": "1.0"}
         unique = ["month", "territory_id", "channel"]
 
 
@@ -154,7 +157,7 @@ class SalesPersonPerformance(MartTable):
 
     sales_person_id: Int = described("Sales person")
     quota_date: Date = described("First day on which the quota is valid")
-    period_end: Date = described("First day on which the quota is no longer valid")
+    period_end: Date = described("First day after the end of the quota period")
     quota: Money = described("Sales expected in the period", ge=0)
     sales: Total = described("Subtotals of the person's orders in the period, excluding tax and freight", ge=0)
     attainment: Ratio = described("Sales divided by quota; empty for a quota of 0", unit="ratio", ge=0, nullable=True)
@@ -180,6 +183,7 @@ class SalesPersonPerformance(MartTable):
         """The key."""
 
         name = "sales_person_performance"
+        metadata = {"version": "1.0"}
         unique = ["sales_person_id", "quota_date"]
 
 
@@ -221,6 +225,7 @@ class ExchangeRates(MartTable):
         """The key."""
 
         name = "exchange_rates"
+        metadata = {"version": "1.0"}
         unique = ["currency_code", "rate_date"]
 
 
@@ -241,6 +246,7 @@ class CurrencySales(MartTable):
         """The key."""
 
         name = "currency_sales"
+        metadata = {"version": "1.0"}
         unique = ["month", "currency_code"]
 
 
@@ -304,6 +310,7 @@ class SalesForecast(MartTable):
         """The key."""
 
         name = "sales_forecast"
+        metadata = {"version": "1.0"}
         unique = ["month", "channel", "territory_id", "horizon"]
 
 
@@ -355,4 +362,5 @@ class ForecastAccuracy(MartTable):
         """The key."""
 
         name = "forecast_accuracy"
+        metadata = {"version": "1.0"}
         unique = ["channel", "territory_id", "model"]

@@ -15,6 +15,7 @@ class AWBuildVersion(SourceTable):
 
     class Config:
         name = "dbo_AWBuildVersion"
+        metadata = {"version": "1.0"}
         unique = ["SystemInformationID"]
 
 
@@ -32,6 +33,7 @@ class DatabaseLog(SourceTable):
 
     class Config:
         name = "dbo_DatabaseLog"
+        metadata = {"version": "1.0"}
         unique = ["DatabaseLogID"]
 
 
@@ -50,4 +52,5 @@ class ErrorLog(SourceTable):
 
     class Config:
         name = "dbo_ErrorLog"
+        metadata = {"version": "1.0"}
         unique = ["ErrorLogID"]

@@ -43,6 +43,7 @@ class Department(SourceTable):
 
     class Config:
         name = "HumanResources_Department"
+        metadata = {"version": "1.0"}
         unique = ["DepartmentID"]
 
 
@@ -88,6 +89,7 @@ class Employee(SourceTable):
 
     class Config:
         name = "HumanResources_Employee"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID"]
 
 
@@ -103,6 +105,7 @@ class EmployeeDepartmentHistory(Period):
 
     class Config:
         name = "HumanResources_EmployeeDepartmentHistory"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID", "StartDate", "DepartmentID", "ShiftID"]
 
 
@@ -117,6 +120,7 @@ class EmployeePayHistory(SourceTable):
 
     class Config:
         name = "HumanResources_EmployeePayHistory"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID", "RateChangeDate"]
 
 
@@ -130,6 +134,7 @@ class JobCandidate(SourceTable):
 
     class Config:
         name = "HumanResources_JobCandidate"
+        metadata = {"version": "1.0"}
         unique = ["JobCandidateID"]
 
 
@@ -149,4 +154,5 @@ class Shift(SourceTable):
 
     class Config:
         name = "HumanResources_Shift"
+        metadata = {"version": "1.0"}
         unique = ["ShiftID"]

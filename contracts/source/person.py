@@ -49,6 +49,7 @@ class Address(SourceTable):
 
     class Config:
         name = "Person_Address"
+        metadata = {"version": "1.0"}
         unique = ["AddressID"]
 
 
@@ -62,6 +63,7 @@ class AddressType(SourceTable):
 
     class Config:
         name = "Person_AddressType"
+        metadata = {"version": "1.0"}
         unique = ["AddressTypeID"]
 
 
@@ -74,6 +76,7 @@ class BusinessEntity(SourceTable):
 
     class Config:
         name = "Person_BusinessEntity"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID"]
 
 
@@ -88,6 +91,7 @@ class BusinessEntityAddress(SourceTable):
 
     class Config:
         name = "Person_BusinessEntityAddress"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID", "AddressID", "AddressTypeID"]
 
 
@@ -107,6 +111,7 @@ class BusinessEntityContact(SourceTable):
 
     class Config:
         name = "Person_BusinessEntityContact"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID", "PersonID", "ContactTypeID"]
 
 
@@ -119,6 +124,7 @@ class ContactType(SourceTable):
 
     class Config:
         name = "Person_ContactType"
+        metadata = {"version": "1.0"}
         unique = ["ContactTypeID"]
 
 
@@ -131,6 +137,7 @@ class CountryRegion(SourceTable):
 
     class Config:
         name = "Person_CountryRegion"
+        metadata = {"version": "1.0"}
         unique = ["CountryRegionCode"]
 
 
@@ -145,6 +152,7 @@ class EmailAddress(SourceTable):
 
     class Config:
         name = "Person_EmailAddress"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID", "EmailAddressID"]
 
 
@@ -159,6 +167,7 @@ class Password(SourceTable):
 
     class Config:
         name = "Person_Password"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID"]
 
 
@@ -212,6 +221,7 @@ class Person(SourceTable):
 
     class Config:
         name = "Person_Person"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID"]
 
 
@@ -225,6 +235,7 @@ class PersonPhone(SourceTable):
 
     class Config:
         name = "Person_PersonPhone"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID", "PhoneNumber", "PhoneNumberTypeID"]
 
 
@@ -237,6 +248,7 @@ class PhoneNumberType(SourceTable):
 
     class Config:
         name = "Person_PhoneNumberType"
+        metadata = {"version": "1.0"}
         unique = ["PhoneNumberTypeID"]
 
 
@@ -254,4 +266,5 @@ class StateProvince(SourceTable):
 
     class Config:
         name = "Person_StateProvince"
+        metadata = {"version": "1.0"}
         unique = ["StateProvinceID"]

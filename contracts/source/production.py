@@ -67,6 +67,7 @@ class BillOfMaterials(SourceTable):
 
     class Config:
         name = "Production_BillOfMaterials"
+        metadata = {"version": "1.0"}
         unique = ["BillOfMaterialsID"]
 
 
@@ -79,6 +80,7 @@ class Culture(SourceTable):
 
     class Config:
         name = "Production_Culture"
+        metadata = {"version": "1.0"}
         unique = ["CultureID"]
 
 
@@ -109,6 +111,7 @@ class Document(SourceTable):
 
     class Config:
         name = "Production_Document"
+        metadata = {"version": "1.0"}
         unique = ["DocumentNode"]
 
 
@@ -121,6 +124,7 @@ class Illustration(SourceTable):
 
     class Config:
         name = "Production_Illustration"
+        metadata = {"version": "1.0"}
         unique = ["IllustrationID"]
 
 
@@ -135,6 +139,7 @@ class Location(SourceTable):
 
     class Config:
         name = "Production_Location"
+        metadata = {"version": "1.0"}
         unique = ["LocationID"]
 
 
@@ -197,6 +202,7 @@ class Product(SourceTable):
 
     class Config:
         name = "Production_Product"
+        metadata = {"version": "1.0"}
         unique = ["ProductID"]
 
 
@@ -210,6 +216,7 @@ class ProductCategory(SourceTable):
 
     class Config:
         name = "Production_ProductCategory"
+        metadata = {"version": "1.0"}
         unique = ["ProductCategoryID"]
 
 
@@ -224,6 +231,7 @@ class ProductCostHistory(Period):
 
     class Config:
         name = "Production_ProductCostHistory"
+        metadata = {"version": "1.0"}
         unique = ["ProductID", "StartDate"]
 
 
@@ -237,6 +245,7 @@ class ProductDescription(SourceTable):
 
     class Config:
         name = "Production_ProductDescription"
+        metadata = {"version": "1.0"}
         unique = ["ProductDescriptionID"]
 
 
@@ -249,6 +258,7 @@ class ProductDocument(SourceTable):
 
     class Config:
         name = "Production_ProductDocument"
+        metadata = {"version": "1.0"}
         unique = ["ProductID", "DocumentNode"]
 
 
@@ -265,6 +275,7 @@ class ProductInventory(SourceTable):
 
     class Config:
         name = "Production_ProductInventory"
+        metadata = {"version": "1.0"}
         unique = ["ProductID", "LocationID"]
 
 
@@ -279,6 +290,7 @@ class ProductListPriceHistory(Period):
 
     class Config:
         name = "Production_ProductListPriceHistory"
+        metadata = {"version": "1.0"}
         unique = ["ProductID", "StartDate"]
 
 
@@ -294,6 +306,7 @@ class ProductModel(SourceTable):
 
     class Config:
         name = "Production_ProductModel"
+        metadata = {"version": "1.0"}
         unique = ["ProductModelID"]
 
 
@@ -306,6 +319,7 @@ class ProductModelIllustration(SourceTable):
 
     class Config:
         name = "Production_ProductModelIllustration"
+        metadata = {"version": "1.0"}
         unique = ["ProductModelID", "IllustrationID"]
 
 
@@ -319,6 +333,7 @@ class ProductModelProductDescriptionCulture(SourceTable):
 
     class Config:
         name = "Production_ProductModelProductDescriptionCulture"
+        metadata = {"version": "1.0"}
         unique = ["ProductModelID", "ProductDescriptionID", "CultureID"]
 
 
@@ -334,6 +349,7 @@ class ProductPhoto(SourceTable):
 
     class Config:
         name = "Production_ProductPhoto"
+        metadata = {"version": "1.0"}
         unique = ["ProductPhotoID"]
 
 
@@ -347,6 +363,7 @@ class ProductProductPhoto(SourceTable):
 
     class Config:
         name = "Production_ProductProductPhoto"
+        metadata = {"version": "1.0"}
         unique = ["ProductID", "ProductPhotoID"]
 
 
@@ -369,6 +386,7 @@ class ProductReview(SourceTable):
 
     class Config:
         name = "Production_ProductReview"
+        metadata = {"version": "1.0"}
         unique = ["ProductReviewID"]
 
 
@@ -383,6 +401,7 @@ class ProductSubcategory(SourceTable):
 
     class Config:
         name = "Production_ProductSubcategory"
+        metadata = {"version": "1.0"}
         unique = ["ProductSubcategoryID"]
 
 
@@ -395,6 +414,7 @@ class ScrapReason(SourceTable):
 
     class Config:
         name = "Production_ScrapReason"
+        metadata = {"version": "1.0"}
         unique = ["ScrapReasonID"]
 
 
@@ -418,6 +438,7 @@ class TransactionHistory(SourceTable):
 
     class Config:
         name = "Production_TransactionHistory"
+        metadata = {"version": "1.0"}
         unique = ["TransactionID"]
 
 
@@ -426,6 +447,7 @@ class TransactionHistoryArchive(TransactionHistory):
 
     class Config:
         name = "Production_TransactionHistoryArchive"
+        metadata = {"version": "1.0"}
         unique = ["TransactionID"]
 
 
@@ -438,6 +460,7 @@ class UnitMeasure(SourceTable):
 
     class Config:
         name = "Production_UnitMeasure"
+        metadata = {"version": "1.0"}
         unique = ["UnitMeasureCode"]
 
 
@@ -485,6 +508,7 @@ class WorkOrder(Period):
 
     class Config:
         name = "Production_WorkOrder"
+        metadata = {"version": "1.0"}
         unique = ["WorkOrderID"]
 
 
@@ -526,4 +550,5 @@ class WorkOrderRouting(SourceTable):
 
     class Config:
         name = "Production_WorkOrderRouting"
+        metadata = {"version": "1.0"}
         unique = ["WorkOrderID", "ProductID", "OperationSequence"]

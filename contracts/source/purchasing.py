@@ -55,6 +55,7 @@ class ProductVendor(SourceTable):
 
     class Config:
         name = "Purchasing_ProductVendor"
+        metadata = {"version": "1.0"}
         unique = ["ProductID", "BusinessEntityID"]
 
 
@@ -92,6 +93,7 @@ class PurchaseOrderDetail(SourceTable):
 
     class Config:
         name = "Purchasing_PurchaseOrderDetail"
+        metadata = {"version": "1.0"}
         unique = ["PurchaseOrderID", "PurchaseOrderDetailID"]
 
 
@@ -119,6 +121,7 @@ class PurchaseOrderHeader(Order):
 
     class Config:
         name = "Purchasing_PurchaseOrderHeader"
+        metadata = {"version": "1.0"}
         unique = ["PurchaseOrderID"]
 
 
@@ -134,6 +137,7 @@ class ShipMethod(SourceTable):
 
     class Config:
         name = "Purchasing_ShipMethod"
+        metadata = {"version": "1.0"}
         unique = ["ShipMethodID"]
 
 
@@ -153,4 +157,5 @@ class Vendor(SourceTable):
 
     class Config:
         name = "Purchasing_Vendor"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID"]

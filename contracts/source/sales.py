@@ -53,6 +53,7 @@ class CountryRegionCurrency(SourceTable):
 
     class Config:
         name = "Sales_CountryRegionCurrency"
+        metadata = {"version": "1.0"}
         unique = ["CountryRegionCode", "CurrencyCode"]
 
 
@@ -68,6 +69,7 @@ class CreditCard(SourceTable):
 
     class Config:
         name = "Sales_CreditCard"
+        metadata = {"version": "1.0"}
         unique = ["CreditCardID"]
 
 
@@ -80,6 +82,7 @@ class Currency(SourceTable):
 
     class Config:
         name = "Sales_Currency"
+        metadata = {"version": "1.0"}
         unique = ["CurrencyCode"]
 
 
@@ -102,6 +105,7 @@ class CurrencyRate(SourceTable):
 
     class Config:
         name = "Sales_CurrencyRate"
+        metadata = {"version": "1.0"}
         unique = ["CurrencyRateID"]
 
 
@@ -128,6 +132,7 @@ class Customer(SourceTable):
 
     class Config:
         name = "Sales_Customer"
+        metadata = {"version": "1.0"}
         unique = ["CustomerID"]
 
 
@@ -140,6 +145,7 @@ class PersonCreditCard(SourceTable):
 
     class Config:
         name = "Sales_PersonCreditCard"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID", "CreditCardID"]
 
 
@@ -169,6 +175,7 @@ class SalesOrderDetail(SourceTable):
 
     class Config:
         name = "Sales_SalesOrderDetail"
+        metadata = {"version": "1.0"}
         unique = ["SalesOrderID", "SalesOrderDetailID"]
 
 
@@ -236,6 +243,7 @@ class SalesOrderHeader(Order):
 
     class Config:
         name = "Sales_SalesOrderHeader"
+        metadata = {"version": "1.0"}
         unique = ["SalesOrderID"]
 
 
@@ -248,6 +256,7 @@ class SalesOrderHeaderSalesReason(SourceTable):
 
     class Config:
         name = "Sales_SalesOrderHeaderSalesReason"
+        metadata = {"version": "1.0"}
         unique = ["SalesOrderID", "SalesReasonID"]
 
 
@@ -266,6 +275,7 @@ class SalesPerson(SourceTable):
 
     class Config:
         name = "Sales_SalesPerson"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID"]
 
 
@@ -280,6 +290,7 @@ class SalesPersonQuotaHistory(SourceTable):
 
     class Config:
         name = "Sales_SalesPersonQuotaHistory"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID", "QuotaDate"]
 
 
@@ -293,6 +304,7 @@ class SalesReason(SourceTable):
 
     class Config:
         name = "Sales_SalesReason"
+        metadata = {"version": "1.0"}
         unique = ["SalesReasonID"]
 
 
@@ -309,6 +321,7 @@ class SalesTaxRate(SourceTable):
 
     class Config:
         name = "Sales_SalesTaxRate"
+        metadata = {"version": "1.0"}
         unique = ["SalesTaxRateID"]
 
 
@@ -328,6 +341,7 @@ class SalesTerritory(SourceTable):
 
     class Config:
         name = "Sales_SalesTerritory"
+        metadata = {"version": "1.0"}
         unique = ["TerritoryID"]
 
 
@@ -343,6 +357,7 @@ class SalesTerritoryHistory(Period):
 
     class Config:
         name = "Sales_SalesTerritoryHistory"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID", "StartDate", "TerritoryID"]
 
 
@@ -363,6 +378,7 @@ class ShoppingCartItem(SourceTable):
 
     class Config:
         name = "Sales_ShoppingCartItem"
+        metadata = {"version": "1.0"}
         unique = ["ShoppingCartItemID"]
 
 
@@ -388,6 +404,7 @@ class SpecialOffer(Period):
 
     class Config:
         name = "Sales_SpecialOffer"
+        metadata = {"version": "1.0"}
         unique = ["SpecialOfferID"]
 
 
@@ -401,6 +418,7 @@ class SpecialOfferProduct(SourceTable):
 
     class Config:
         name = "Sales_SpecialOfferProduct"
+        metadata = {"version": "1.0"}
         unique = ["SpecialOfferID", "ProductID"]
 
 
@@ -433,4 +451,5 @@ class Store(SourceTable):
 
     class Config:
         name = "Sales_Store"
+        metadata = {"version": "1.0"}
         unique = ["BusinessEntityID"]

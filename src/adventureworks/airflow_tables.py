@@ -155,6 +155,16 @@ def pending_events(airflow: Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def has_work(airflow: Connection) -> bool:
+    """Return whether the scheduler has something to do: an active run, an event, or a run that its calendar starts."""
+    row = airflow.execute(
+        "select exists (select from dag_run where state in ('queued', 'running'))"
+        " or exists (select from asset_dag_run_queue)"
+        " or exists (select from dag where next_dagrun_create_after <= now() and not is_paused and not is_stale)"
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def waiting_runs(airflow: Connection) -> Waiting:
     """Return the queued runs, without those of paused DAGs."""
     query = f"select count(*), min(queued_at) from dag_run as w where state = 'queued' and not {_OF_PAUSED_DAG}"

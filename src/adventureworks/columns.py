@@ -54,7 +54,7 @@ class Column:
 
 def columns_of(entry: SourceTable | Mart) -> tuple[Column, ...]:
     """Return the columns of a table or mart, in the contract's order."""
-    return _columns(entry.contract)
+    return columns_of_contract(entry.contract)
 
 
 def source_columns_of(entry: SourceTable | Mart) -> tuple[Column, ...]:
@@ -87,18 +87,14 @@ def key_of(entry: SourceTable | Mart) -> tuple[str, ...]:
     return (unique,) if isinstance(unique, str) else tuple(unique)
 
 
-def shown_key_of(entry: SourceTable) -> tuple[str, ...]:
-    """Return the key columns that messages may show, which excludes personal and protected ones."""
-    return tuple(name for name in key_of(entry) if name not in {*entry.personal, *entry.protected})
-
-
 def keys_as_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> tuple[str, ...]:
     """Return readable keys, such as `SalesOrderID=43659, SalesOrderDetailID=17`; none if no column may be shown."""
     return tuple(", ".join(f"{name}={value}" for name, value in zip(columns, row, strict=True)) for row in rows if row)
 
 
 @lru_cache(maxsize=256)
-def _columns(contract: type[DataFrameModel]) -> tuple[Column, ...]:
+def columns_of_contract(contract: type[DataFrameModel]) -> tuple[Column, ...]:
+    """Return the columns that a contract defines, in its order."""
     # Imported here because it imports Pandera and pandas, which takes half a second that most commands can save.
     from contracts.columns import GUID_PATTERN, HEX_PATTERN, XML_PATTERN, unit_of
 

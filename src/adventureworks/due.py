@@ -7,8 +7,9 @@ month reports, the dispatcher and the end of `run --once` all use this module.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from graphlib import TopologicalSorter
 
 from adventureworks.catalog import (
     ANALYSES,
@@ -18,6 +19,7 @@ from adventureworks.catalog import (
     is_tolerant,
     marts_of,
     outside_inputs,
+    readers_of,
     required_tables,
     upstream_of,
 )
@@ -112,6 +114,10 @@ class Facts:
     """The tables that the source does not have."""
     completeness_changed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By mart: the months that became partial or complete. Only needed for the months of a plan."""
+    rolled_back: Mapping[str, str] = field(default_factory=dict)
+    """By analysis that was rolled back to earlier versions and not yet released: a description."""
+    requested: Mapping[str, Months] = field(default_factory=dict)
+    """By mart: the months that this run computes again because a user asked for it. Only for marts of one analysis."""
 
     def newest(self, asset: str) -> Version | None:
         """Return the newest version, or None if the asset was never published."""
@@ -140,6 +146,38 @@ class Decisions:
         """
         due = {dag: step for dag, step in self.steps.items() if isinstance(step, Plan) and not step.refused}
         return {**due, **self.undelivered}
+
+
+def foresee(facts: Facts, requested: Mapping[str, Months]) -> dict[str, Plan | NothingToDo]:
+    """Return what follows if requested months of one analysis are computed again and all their rows change.
+
+    The steps are in the order in which the analyses have to run: the requested one, then those that read from it and
+    have something to compute or must wait.
+    """
+    [first] = {MARTS[name].dag for name in requested}
+    producers = {dag: {MARTS[name].dag for name in outside_inputs(dag) if name in MARTS} for dag in ANALYSES}
+    readers, steps = readers_of(first), dict[str, Plan | NothingToDo]()
+    for dag in TopologicalSorter(producers).static_order():
+        if dag != first and dag not in readers:
+            continue
+        step = decide(replace(facts, requested=requested if dag == first else {})).steps[dag]
+        if isinstance(step, Plan):
+            facts = replace(facts, versions={**facts.versions, **_published(facts, step)})
+        if isinstance(step, Plan) or step.waits or dag == first:
+            steps[dag] = step
+    return steps
+
+
+def _published(facts: Facts, plan: Plan) -> dict[str, Sequence[Version]]:
+    """Return the versions of the marts of a plan once it is published."""
+    versions: dict[str, Sequence[Version]] = {}
+    at = max(newest.published_at for asset in plan.inputs if (newest := facts.newest(asset)))
+    for name, months in plan.months.items():
+        newest = facts.newest(name)
+        inputs = {asset: plan.inputs[asset] for asset in feeds_of(MARTS[name]) if asset in plan.inputs}
+        version = Version(newest.number + 1 if newest else 1, at, months, inputs, facts.models[name], facts.as_of)
+        versions[name] = (*facts.versions.get(name, ()), version)
+    return versions
 
 
 def decide(facts: Facts) -> Decisions:
@@ -204,6 +242,8 @@ class _Decider:
         return {asset: newest.number for asset in outside_inputs(dag) if (newest := self._facts.newest(asset))}
 
     def _decide(self, dag: str) -> Plan | NothingToDo:
+        if dag in self._facts.rolled_back:
+            return NothingToDo(self._facts.rolled_back[dag])
         inputs, versions = outside_inputs(dag), self.versions_for(dag)
         tolerant = is_tolerant(dag)
         missing = [asset for asset in inputs if asset not in versions]
@@ -293,6 +333,8 @@ class _Decider:
             # A new business date adds or removes the days in between.
             moved = between(facts.as_of, last.as_of) if last.as_of else None
             causes.append(_Change(moved, facts.as_of_since, other=f"the business date moved to {facts.as_of}"))
+        if mart.name in facts.requested:
+            causes.append(_Change(facts.requested[mart.name], None, other="it was requested"))
         if mart.tolerant and facts.last_checked_at and facts.last_checked_at > last.published_at:
             causes.append(_Change(None, facts.last_checked_at, other="tables or marts were checked since then"))
         if not causes:

@@ -4,7 +4,8 @@
 class PlatformError(Exception):
     """A problem that a user can fix.
 
-    `cause` says what is wrong, `next_step` what to do about it; neither ever contains a secret.
+    `cause` says what is wrong, `next_step` what to do about it; neither ever contains a secret. A command comes last in
+    `next_step`, after a colon, because messages show it as code (`messaging.steps.step_of`).
     """
 
     def __init__(self, cause: str, next_step: str = "") -> None:

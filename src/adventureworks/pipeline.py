@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 
 from adventureworks.catalog import ANALYSES
-from adventureworks.due import NothingToDo, Plan
+from adventureworks.due import Months, NothingToDo, Plan
 from adventureworks.gate import detect, judge, load, publish
 from adventureworks.gate.publish import Conclusion
 from adventureworks.marts import build as building
@@ -56,18 +56,21 @@ def ingest(
     return Ingested(loaded, published, publish.conclude(settings, run_id))
 
 
-def analyse(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
+def analyse(
+    settings: Settings, dag: str, run_id: str, requested: Mapping[str, Months] | None = None
+) -> Plan | NothingToDo:
     """Compute and publish what is due of an analysis; return what was computed, or why nothing was.
 
-    Raises `MartRefused` if a mart breaks its contract or a check; then nothing is published.
+    `requested`: months of its marts to compute again, even if nothing changed. Raises `MartRefused` if a mart breaks
+    its contract or a check; then nothing is published.
     """
-    built = building.build(settings, dag, run_id)
+    built = building.build(settings, dag, run_id, requested)
     if isinstance(built, NothingToDo):
         return built
-    overtaken = gating.gate(settings, dag, run_id)
+    overtaken = gating.gate(settings, dag, run_id, requested)
     if overtaken is not None:
         return overtaken
-    outcome = publishing.publish(settings, dag, run_id)
+    outcome = publishing.publish(settings, dag, run_id, requested)
     return outcome if isinstance(outcome, NothingToDo) else built
 
 

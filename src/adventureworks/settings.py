@@ -14,6 +14,8 @@ import contracts
 
 PROJECT_ROOT = Path(contracts.__file__).resolve().parent.parent
 """The folder that holds `dags`, `contracts` and `checks`."""
+WATCH_HEARTBEAT = "watch.beat"
+"""A file in the home that every round of the watch touches. What counts is its age, not its content."""
 
 
 class Settings(BaseSettings):
@@ -87,6 +89,14 @@ class Settings(BaseSettings):
         ge=7,
         description="How many days the platform's closed records, Airflow's runs and the logs of tasks are kept.",
     )
+    keep_versions: int = Field(
+        default=10,
+        ge=1,
+        description="How many versions of a mart are kept, so that readers can be given one of them again.",
+    )
+    keep_versions_days: int = Field(
+        default=14, ge=1, description="How many days after it was replaced a version of a mart is kept at most."
+    )
     overlap_minutes: int = Field(
         default=60,
         ge=0,
@@ -127,8 +137,11 @@ class Settings(BaseSettings):
     report_languages: tuple[Literal["en", "fr"], ...] = Field(
         default=("en", "fr"), min_length=1, description="Languages of the monthly reports."
     )
-    late_after_minutes: int = Field(
-        default=30, gt=0, description="How many minutes a mart may be behind its inputs before its owner is notified."
+    late_after_minutes: int | None = Field(
+        default=None,
+        gt=0,
+        description="How many minutes a mart may be behind its inputs before its owner is notified; none: as long as"
+        " the catalogue promises (`fresh_within`).",
     )
     metadata_url: SecretStr | None = Field(
         default=None, description="URL of Airflow's database; none: Airflow's own setting, or the embedded one."

@@ -15,7 +15,8 @@ from adventureworks.gate.contract import validate
 from adventureworks.gate.load import protected
 from adventureworks.settings import Settings
 from adventureworks.source import open_source
-from adventureworks.warehouse import layout, open_warehouse, publication, staging
+from adventureworks.warehouse import layout, open_warehouse, publication
+from adventureworks.warehouse.staging import SAME, StagedTable
 from tests.conftest import WORKER
 
 _numbers = count(1)
@@ -46,24 +47,24 @@ class Deliveries:
     def deliver(self, frames: Mapping[str, pl.DataFrame], *, whole: bool = False) -> list[CheckOutcome]:
         """Stage frames of changed rows or whole tables, and check their profiles."""
         self.run = f"ingest_source/delivery_{WORKER}_{next(_numbers)}"
+        tables = [StagedTable(SOURCE_TABLES[asset]) for asset in sorted(frames)]
         with self.warehouse.connect("test") as session:
-            for asset in frames:
-                staging.start(session.data, SOURCE_TABLES[asset])
+            for staged in tables:
+                staged.start(session.data)
         with self.warehouse.bulk_loader() as append:
-            for asset, frame in frames.items():
-                rows = frame.with_columns(pl.lit(False).alias(staging.SAME))
-                append("staging", staging.rows_table(asset), rows)
+            for staged in tables:
+                append("staging", staged.rows_table, frames[staged.asset].with_columns(pl.lit(False).alias(SAME)))
         with self.warehouse.connect("test") as session:
-            for asset in frames:
-                staging.settle(session.data, SOURCE_TABLES[asset], whole=whole, find_gone=whole)
-                staging.show_candidate(session.data, SOURCE_TABLES[asset])
-        return profiling.judge_changes(self.settings, self.run, list(frames))
+            for staged in tables:
+                staged.settle(session.data, whole=whole, find_gone=whole)
+                staged.show_candidate(session.data)
+        return profiling.judge_changes(self.settings, self.run, tables, accepted=())
 
     def publish(self, *assets: str) -> None:
         """Publish the last delivery of these tables."""
         with self.warehouse.connect("test") as session:
             for asset in assets:
-                effect, _ = publication.merge(session.data, SOURCE_TABLES[asset])
+                effect, _ = publication.merge(session.data, StagedTable(SOURCE_TABLES[asset]))
                 publication.record(
                     session.records,
                     asset=asset,

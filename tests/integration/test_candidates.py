@@ -15,14 +15,16 @@ from adventureworks.columns import columns_of, key_of
 from adventureworks.errors import CandidateLost
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.warehouse import candidate, open_warehouse, staging
+from adventureworks.warehouse import candidate, open_warehouse
 from adventureworks.warehouse.migrations import migrate
 from adventureworks.warehouse.postgres import column_type
 from adventureworks.warehouse.sql import table
+from adventureworks.warehouse.staging import SAME
 from tests.integration.snowflake_double import snowflake_double
 
 MART, TABLE = MARTS["territory_sales"], SOURCE_TABLES["Sales_Currency"]
 MART_ROWS, TABLE_ROWS = table("staging", "territory_sales__rows"), table("staging", "Sales_Currency__rows")
+TABLE_GONE = table("staging", "Sales_Currency__gone")
 
 
 @pytest.fixture(params=["postgres", "snowflake"])
@@ -44,9 +46,9 @@ def _stage(warehouse: engines.Warehouse) -> None:
         kinds = [f"{quoted(c.name)} {column_type(c.dtype)}" for c in columns_of(MART)]
         session.data.execute(f"create table {MART_ROWS} ({', '.join(kinds)})")
         kinds = [f"{quoted(c.name)} {column_type(c.dtype)}" for c in columns_of(TABLE)]
-        session.data.execute(f"create table {TABLE_ROWS} ({', '.join([*kinds, quoted(staging.SAME) + ' boolean'])})")
-        gone = table("staging", staging.gone_table(TABLE.asset))
-        session.data.execute(f"create table {gone} ({', '.join(f'{quoted(name)} varchar' for name in key_of(TABLE))})")
+        session.data.execute(f"create table {TABLE_ROWS} ({', '.join([*kinds, quoted(SAME) + ' boolean'])})")
+        keys = ", ".join(f"{quoted(name)} varchar" for name in key_of(TABLE))
+        session.data.execute(f"create table {TABLE_GONE} ({keys})")
         for month, revenue in (("2014-06-01", "1.25"), ("2014-06-01", "2.5"), ("2014-07-01", "3")):
             session.data.execute(f"insert into {MART_ROWS} (month, revenue) values (date '{month}', {revenue})")
         for code in ("EUR", "USD"):
@@ -71,7 +73,7 @@ FAULTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "moved between months": (f"update {MART_ROWS} set month = date '2014-07-01'", (MART.asset,)),
     "a lost row of the table": (f"delete from {TABLE_ROWS} where \"CurrencyCode\" = 'EUR'", (TABLE.asset,)),
     "an extra key to delete": (
-        f"insert into {table('staging', staging.gone_table(TABLE.asset))} values ('CHF')",
+        f"insert into {TABLE_GONE} values ('CHF')",
         (TABLE.asset,),
     ),
 }

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from adventureworks import airflow_tables
 from adventureworks.incidents import Finding, events
 from adventureworks.incidents.ledger import PER_MONTH, report, resolve_rules, task_rule
 from adventureworks.marts.plan import decide_now
@@ -20,21 +21,23 @@ from tests.integration.pipeline import Pipeline
 
 DAG = "currency_exchange_rates"
 READ = {
-    "dag": ("dag_id", "is_paused", "is_stale"),
+    "dag": ("dag_id", "is_paused", "is_stale", "next_dagrun_create_after"),
     "dag_run": ("id", "dag_id", "run_id", "state", "queued_at", "end_date"),
+    "asset_dag_run_queue": ("target_dag_id",),
 }
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
 class Airflow:
-    """The tables of Airflow's database that the dispatcher reads, with the column types of Airflow's models."""
+    """The tables of Airflow's database that are read here, with the column types of Airflow's models."""
 
     def __init__(self, url: str, pipeline: Pipeline) -> None:
         from airflow.models import DagModel, DagRun
+        from airflow.models.asset import AssetDagRunQueue
         from sqlalchemy.dialects.postgresql import dialect
 
         self.url, self.pipeline = url, pipeline
-        models: list[Any] = [DagModel, DagRun]
+        models: list[Any] = [DagModel, DagRun, AssetDagRunQueue]
         for model in models:
             table = model.__table__
             types = {name: table.columns[name].type.compile(dialect=dialect()) for name in READ[table.name]}
@@ -151,3 +154,21 @@ def test_failed_report_deliveries_are_retried(airflow: Airflow, started: list[St
         assert decide_now(airflow.pipeline.settings, session).undelivered.keys() == {"financial_reporting"}
         resolve_rules(session.records, "financial_reporting", {finding.rule}, "financial_reporting/y")
         assert decide_now(airflow.pipeline.settings, session).undelivered == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "has_work"),
+    [
+        ("select 1", False),
+        ("insert into dag_run (dag_id, state) values ('daily_sales_etl', 'queued')", True),
+        ("insert into dag_run (dag_id, state) values ('daily_sales_etl', 'success')", False),
+        ("insert into asset_dag_run_queue values ('daily_sales_etl')", True),
+        ("update dag set next_dagrun_create_after = now() - interval '1 second'", True),
+        ("update dag set next_dagrun_create_after = now() + interval '1 hour'", False),
+        ("update dag set next_dagrun_create_after = now() - interval '1 second', is_paused = true", False),
+    ],
+)
+def test_an_idle_scheduler_is_woken_by_runs_events_and_calendars(airflow: Airflow, change: str, has_work: bool) -> None:
+    airflow.run(change)
+    with psycopg.connect(airflow.url) as connection:
+        assert airflow_tables.has_work(connection) is has_work

@@ -206,6 +206,28 @@ def test_supervisor_gives_up_on_a_service_that_dies_repeatedly_and_shows_its_las
     assert notes[0].startswith("The thing ended (exit status 3) and will be restarted.")
 
 
+def test_supervisor_restarts_a_service_whose_heartbeat_stops_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adventureworks.embedded.supervisor.HANGS_AFTER_SECONDS", 1.0)
+    home = Home(tmp_path / "home")
+    home.prepare()
+    notes: list[str] = []
+    supervisor = Supervisor(home, EmbeddedPostgres(home.path), notes.append)
+    beats = {name: tmp_path / name for name in ("busy", "stuck")}
+    for name, then in (("busy", "while :; do touch $BEAT; sleep 0.1; done"), ("stuck", "touch $BEAT; sleep 100")):
+        variables = {"PATH": os.environ["PATH"], "BEAT": str(beats[name])}
+        supervisor.start(Service(name, ["/bin/sh", "-c", then], variables, home.logs / name, heartbeat=beats[name]))
+    try:
+        while len(notes) < 2:
+            supervisor.tick()
+            time.sleep(0.02)
+    finally:
+        supervisor.stop()
+    assert notes[0] == "The stuck does not respond and will be killed."
+    assert notes[1].startswith("The stuck ended (signal SIGKILL) and will be restarted.")
+
+
 def test_service_that_the_others_need_ends_last_whatever_started_first(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.prepare()

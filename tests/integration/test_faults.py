@@ -26,8 +26,9 @@ from adventureworks.gate import checks, load
 from adventureworks.messaging.wording import words
 from adventureworks.postgres_sql import quoted
 from adventureworks.source.postgres import PostgresSnapshot, PostgresSource
-from adventureworks.warehouse import postgres, publication, quarantine, staging
+from adventureworks.warehouse import postgres, publication, quarantine
 from adventureworks.warehouse.sql import table
+from adventureworks.warehouse.staging import StagedTable
 from tests.integration.pipeline import Pipeline
 
 OTHERS = ("Production_ScrapReason", "Sales_Currency")
@@ -70,12 +71,12 @@ STEPS: dict[str, Step] = {
     "rows": (PostgresSnapshot, "_stream", lambda _self, entry, *_: entry.asset),
     "contract": (load, "validate", lambda entry, _batch: entry.asset),
     "secrets": (load, "protected", lambda entry, _rows: entry.asset),
-    "staging": (staging, "settle", lambda _connection, entry, **_: entry.asset),
+    "staging": (StagedTable, "settle", lambda staged, _connection, **_: staged.asset),
     "quarantine": (quarantine, "set_next_status", lambda _connection, entry, **_: entry.asset),
-    "candidate": (staging, "show_candidate", lambda _connection, entry: entry.asset),
+    "candidate": (StagedTable, "show_candidate", lambda staged, _connection: staged.asset),
     "checks": (checks, "_check_table", lambda _source, _folder, declared, *_: declared[0].table),
-    "references": (staging, "set_aside", lambda _connection, entry, *_: entry.asset),
-    "merge": (publication, "merge", lambda _connection, entry: entry.asset),
+    "references": (StagedTable, "set_aside", lambda staged, _connection, *_: staged.asset),
+    "merge": (publication, "merge", lambda _connection, staged: staged.asset),
     "watermark": (publication, "newest_change", lambda _connection, entry, _latest: entry.asset),
 }
 """Steps that work on one table: the function, and how to derive the table from its arguments."""

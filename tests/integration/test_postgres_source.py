@@ -180,6 +180,47 @@ def test_state_of_empty_tables_and_of_infinite_dates(database, source):
     assert (source.state(OFFER).rows, source.state(OFFER).newest_change) == (3, LOADED)
 
 
+@pytest.fixture
+def scanned(source, monkeypatch):
+    """The assets of the tables that were scanned."""
+    found, scan = [], PostgresSource._state
+
+    def scan_and_note(self, connection, table, columns):
+        found.append(table.asset)
+        return scan(self, connection, table, columns)
+
+    monkeypatch.setattr(PostgresSource, "_state", scan_and_note)
+    return found
+
+
+def is_scanned_each_time(source, scanned):
+    """Return whether no query for the state is spared; the server itself may write at any time (autovacuum)."""
+    for _ in range(20):
+        scanned.clear()
+        source.states([OFFER])
+        if not scanned:
+            return False
+    return True
+
+
+def test_a_table_is_not_scanned_again_unless_something_was_written(database, source, source_url, scanned):
+    with psycopg.connect(source_url) as writing:
+        writing.execute('insert into "Sales"."SpecialOffer" ("SpecialOfferID", "ModifiedDate") values (4, now())')
+        before = source.state(OFFER)
+        assert not is_scanned_each_time(source, scanned)
+        assert source.state(OFFER) == before
+    assert source.state(OFFER).rows == before.rows + 1, "committed after the scan, but begun before it"
+    database.execute('delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 4')
+    assert source.state(OFFER).rows == before.rows
+
+
+def test_a_view_is_scanned_each_time(database, source, scanned):
+    database.execute('alter table "Sales"."SpecialOffer" rename to offers')
+    database.execute('create view "Sales"."SpecialOffer" as select * from "Sales".offers')
+    database.execute('grant select on "Sales"."SpecialOffer" to source_reader')
+    assert is_scanned_each_time(source, scanned), "it may show rows of another database"
+
+
 def test_states_distinguish_blocked_tables_from_readable_ones(database, source):
     database.execute('drop table "Sales"."SpecialOffer"')
     database.execute('alter table "Production"."Document" drop column "ModifiedDate"')

@@ -16,8 +16,9 @@ from adventureworks.errors import PlatformError
 from adventureworks.gate import detect, judge, load, publish, quarantine
 from adventureworks.gate.row_text import row_key
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse, postgres, staging
+from adventureworks.warehouse import layout, open_warehouse, postgres
 from adventureworks.warehouse import quarantine as stored
+from adventureworks.warehouse.staging import StagedTable
 from tests.integration.pipeline import Ingested, Pipeline
 from tests.integration.snowflake_double import snowflake_double
 
@@ -304,4 +305,4 @@ def test_discarded_rows_and_published_keys_are_recognised_in_snowflake(
 
         session.data.execute(f'insert into raw."{TABLE}" ("{KEY}") values (5)')
         keys = [row_key({KEY: key}) for key in ("5", "6")]
-        assert staging.published_keys(session.data, SOURCE_TABLES[TABLE], keys) == {keys[0]}
+        assert StagedTable(SOURCE_TABLES[TABLE]).published_keys(session.data, keys) == {keys[0]}

@@ -34,8 +34,10 @@ def test_years_of_check_results_do_not_slow_down_the_state_and_are_deleted_in_ti
             " select 'old/' || run, 'unreadable', 'table_is_readable', 'source', 'fail', 'm',"
             " current_timestamp - run * interval '100 days' from generate_series(1, 3) as run"
         )
-        connection.execute("set statement_timeout = '5s'")
-        [state] = [state for state in asset_states(connection, {}) if state.asset == TABLE]
+        connection.commit()
+        with pipeline.session() as session:
+            session.records.execute("set statement_timeout = '5s'")
+            [state] = [state for state in asset_states(session.records, {}) if state.asset == TABLE]
         assert state.broken_rules == ("rule_2 (warn, 7 rows): of the last run",)
 
         results.clear(connection, datetime.now(UTC) - timedelta(days=90))

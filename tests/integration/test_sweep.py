@@ -14,6 +14,7 @@ import pytest
 from adventureworks.catalog import INGESTION
 from adventureworks.due import Behind
 from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.incidents.freshness import freshness, promises
 from adventureworks.incidents.ledger import LATE
 from adventureworks.incidents.sweep import SERVICES, Sweep, SweepResult
 from adventureworks.messaging.wording import words
@@ -79,7 +80,7 @@ def airflow(platform: str, fresh_database: FreshDatabase) -> Airflow:
 
 def sweep(url: str, airflow: Airflow, since: float = 0, behind: Mapping[str, Behind] | None = None) -> SweepResult:
     with psycopg.connect(url) as warehouse, psycopg.connect(airflow.url) as metadata:
-        watch = Sweep(minutes_ago(since), timedelta(minutes=30), timedelta(minutes=15))
+        watch = Sweep(minutes_ago(since), promises(settings()), timedelta(minutes=15))
         return watch.run(warehouse, metadata, behind or {}, datetime.now(UTC))
 
 
@@ -173,8 +174,53 @@ def test_late_mart_is_reported_once_and_recovers_when_computed(platform: str, ai
 def test_mart_with_a_changed_model_is_late_after_the_watchs_timeout(platform: str, airflow: Airflow) -> None:
     airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
     behind = {"exchange_rates": Behind("its model, contract or checks changed", None)}
+
+    def is_missed() -> bool:
+        with psycopg.connect(platform) as connection:
+            known = freshness(promises(settings()), connection, behind, datetime.now(UTC))
+        return known["exchange_rates"].missed
+
     assert names(sweep(platform, airflow, 29, behind)) == NOTHING
+    assert not is_missed(), "it is not known since when it has been waiting"
     assert names(sweep(platform, airflow, 31, behind))[0] == [("exchange_rates", LATE)]
+    assert is_missed(), "status and dashboard agree with the incident"
+
+
+def test_a_mart_is_late_after_what_the_catalogue_promises_or_the_setting_says(
+    platform: str, airflow: Airflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
+    behind = {"territory_sales": Behind("fact_sales is newer", minutes_ago(119))}
+    assert names(sweep(platform, airflow, 200, behind)) == NOTHING, "its calendar is weekly: two hours"
+    monkeypatch.setenv("ADVENTUREWORKS_LATE_AFTER_MINUTES", "118")
+    settings.cache_clear()
+    assert names(sweep(platform, airflow, 200, behind))[0] == [("territory_sales", LATE)]
+
+
+def test_a_refused_change_that_nothing_reports_misses_its_promise_and_an_idle_table_does_not(
+    platform: str, airflow: Airflow
+) -> None:
+    airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
+    with psycopg.connect(platform) as connection:
+        for table, blocked, minutes in (
+            ("Sales_Store", True, 61),
+            ("Sales_Currency", True, 59),
+            ("Sales_Customer", False, 9999),
+        ):
+            connection.execute(
+                "insert into ops.watermark (asset, fingerprint, blocked, source, read_at)"
+                " values (%s, 'f', %s, 's', %s)",
+                (table, blocked, minutes_ago(minutes)),
+            )
+        known = freshness(promises(settings()), connection, {}, datetime.now(UTC))
+    assert {asset for asset, one in known.items() if one.missed} == {"Sales_Store"}
+    assert known["Sales_Currency"].since is not None
+    found = sweep(platform, airflow, 200)
+    assert names(found)[0] == [("Sales_Store", LATE)]
+    assert "60 minutes were promised" in words(found.opened[0]).summary
+    assert names(sweep(platform, airflow, 30)) == ([], [("Sales_Store", LATE)]), "the clock starts with the watch"
+    report(platform, replace(FINDING, asset="Sales_Store"))
+    assert names(sweep(platform, airflow, 200)) == NOTHING, "the incident of the refusal covers it"
 
 
 def test_incident_of_a_late_mart_says_that_its_dag_is_paused(platform: str, airflow: Airflow) -> None:
@@ -219,7 +265,7 @@ def test_messages_are_sent_while_airflows_database_is_down_and_its_owner_is_noti
     platform: str, airflow: Airflow, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_mail(monkeypatch, inbox.port)
-    watch = Sweep(minutes_ago(1), timedelta(minutes=30), timedelta(minutes=15))
+    watch = Sweep(minutes_ago(1), promises(settings()), timedelta(minutes=15))
     report(platform, FINDING)
     with pytest.raises(ServiceUnavailable, match="Airflow's database"):
         round_of_watch(UNREACHABLE, watch)
@@ -241,7 +287,7 @@ def test_failing_sweep_is_reported_and_does_not_delay_messages(
     platform: str, airflow: Airflow, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_mail(monkeypatch, inbox.port)
-    watch = Sweep(minutes_ago(1), timedelta(minutes=30), timedelta(minutes=15))
+    watch = Sweep(minutes_ago(1), promises(settings()), timedelta(minutes=15))
     report(platform, FINDING)
     airflow.run("alter table job rename to jobs")
     with pytest.raises(psycopg.errors.UndefinedTable):
@@ -267,7 +313,7 @@ def test_messages_that_cannot_be_created_are_an_incident_of_the_platform(
     from adventureworks.reports import mailing
 
     use_mail(monkeypatch, inbox.port)
-    watch = Sweep(minutes_ago(1), timedelta(minutes=30), timedelta(minutes=15))
+    watch = Sweep(minutes_ago(1), promises(settings()), timedelta(minutes=15))
     incident_message = incident_messages.incident_message
 
     def fails_for_sales(batch: Any, *rest: Any, **named: Any) -> Any:

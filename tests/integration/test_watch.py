@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.catalog import MARTS, SOURCE_TABLES, fresh_within
 from adventureworks.columns import columns_of
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.marts.plan import decide_now
@@ -130,6 +130,10 @@ def test_metrics_report_what_is_stale_blocked_set_aside_and_waiting(
     assert "exchange_rates" not in stale, "it depends on neither products nor sales"
     assert all(3 * HOUR <= behind[mart] < 4 * HOUR for mart in stale)
     assert not any(behind[table] for table in SOURCE_TABLES if table != "Sales_Store")
+    promised = collector.values("adventureworks.asset.fresh_within", "asset")
+    assert promised == {asset: fresh_within(asset).total_seconds() for asset in (*SOURCE_TABLES, *MARTS)}
+    missed = collector.values("adventureworks.asset.promise_missed", "asset")
+    assert set(missed.values()) == {0}, "the watch has only begun"
     ages = collector.values("adventureworks.asset.age", "asset", kind="mart")
     assert set(ages) == set(MARTS)
     assert min(ages.values()) >= 3 * HOUR
@@ -225,6 +229,38 @@ def test_without_a_collector_opentelemetry_is_not_imported() -> None:
     quiet = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     done = subprocess.run([sys.executable, "-c", script], check=False, env=quiet, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_threads_of_the_watch_have_no_tables_of_airflow_left_to_map(airflow_url: str) -> None:
+    """Mapping tables takes a lock and imports modules; importing modules maps tables. Two threads must not do both."""
+    script = """
+from adventureworks.orchestration.watch import load_airflow
+load_airflow()
+from sqlalchemy import event
+from sqlalchemy.orm import Mapper
+event.listen(Mapper, "before_configured", lambda: print("mapped later"))
+from airflow.api.common.trigger_dag import trigger_dag
+from airflow.exceptions import AirflowNotFoundException, DagNotFound
+from airflow.sdk.bases.hook import BaseHook
+from airflow.utils.types import DagRunTriggeredByType
+try:
+    BaseHook.get_connection("none")
+except AirflowNotFoundException:
+    print("asked")
+try:
+    trigger_dag("none", triggered_by=DagRunTriggeredByType.CLI)
+except DagNotFound:
+    print("asked")
+"""
+    variables = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": airflow_url.replace("postgresql://", "postgresql+psycopg2://"),
+        "_AIRFLOW_PROCESS_CONTEXT": "server",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, env={**os.environ, **variables}, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-2:] == ["asked", "asked"], done.stderr
+    assert "mapped later" not in done.stdout
 
 
 def age_everything(pipeline: Pipeline, by: timedelta) -> None:

@@ -26,7 +26,7 @@ SKIPPED = {"name": "yarl", "skip_reason": "not found"}
             ["cryptography 45.0.7: CVE-2026-26007, fixed in 46.0.5", "Packages checked: 2."],
         ),
         ([CLEAN], 0, ["Known vulnerabilities: 0. Packages checked: 1."]),
-        ([CLEAN, SKIPPED], 0, ["PACKAGES NOT CHECKED, because there is no data about them here: 1."]),
+        ([CLEAN, SKIPPED], 0, ["PACKAGES THAT WERE NOT CHECKED: 1."]),
         ([SKIPPED], 2, ["VULNERABILITIES WERE NOT CHECKED"]),
         (None, 2, ["VULNERABILITIES WERE NOT CHECKED"]),
     ],

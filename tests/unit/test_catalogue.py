@@ -2,6 +2,8 @@
 
 import ast
 import re
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -10,8 +12,10 @@ import pytest
 from adventureworks import catalog
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.catalog.entries import Newest
+from adventureworks.catalog.readers import READERS, Reader, dependants_of
 from adventureworks.columns import columns_of, key_of
 from adventureworks.marts import models
+from adventureworks.reports.digests import DIGESTS
 from adventureworks.settings import PROJECT_ROOT
 
 ENTRIES = [*SOURCE_TABLES.values(), *MARTS.values()]
@@ -152,3 +156,96 @@ def test_a_unit_has_more_than_one_table_and_one_owner() -> None:
 def test_only_marts_computed_from_orders_can_lack_withheld_ones() -> None:
     without = {mart.name for mart in MARTS.values() if not catalog.reads_orders(mart)}
     assert without == {"exchange_rates", "production_costs", "bill_of_materials_cost"}
+
+
+READING = {
+    "monthly_report": ("reports/month.py",),
+    **{name: (f"reports/digests/{name}.py",) for name in DIGESTS},
+    **dict.fromkeys(("overview", "forecast", "quality"), ("dashboard/figures.py",)),
+}
+"""The modules with the queries of each reader."""
+
+
+def strings_in(module: str) -> list[str]:
+    """Return the strings of a module, without the parts that a program fills in."""
+    tree = ast.parse((PROJECT_ROOT / "src" / "adventureworks" / module).read_text(encoding="utf-8"))
+    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+
+@pytest.mark.parametrize("modules", sorted(set(READING.values())))
+def test_readers_are_listed_with_the_columns_that_their_queries_name(modules: tuple[str, ...]) -> None:
+    readers = [reader for reader in READERS if READING[reader.name] == modules]
+    strings = [text for module in modules for text in strings_in(module)]
+    queries = " ".join(
+        text for text in strings if re.search(r"\b(select|from|where)\b.*\b(raw|marts)\.", text, re.DOTALL)
+    )
+    named = set(re.findall(r'\b(?:raw|marts)\."?(\w+)', " ".join(strings)))
+    behind_view = {"fact_sales"} if "staging.sales_month" in " ".join(strings) else set()
+    assert {asset for reader in readers for asset in reader.reads} == named | behind_view
+    # An alias need not be a column.
+    queried = set(re.findall(r"\w+", queries)) - set(re.findall(r"\bas (\w+)", queries))
+    for asset in named:
+        listed = {column for reader in readers for column in reader.reads.get(asset, ())}
+        elsewhere = {column for other in named - {asset} for column in columns_in(other)}
+        used = set(re.findall(r"\w+", " ".join(strings))) | ({"order_date", "channel"} if behind_view else set())
+        assert listed <= used, f"{asset} is read with other columns"
+        assert (columns_in(asset) & queried) - elsewhere <= listed, f"columns of {asset} are missing"
+
+
+def columns_in(asset: str) -> set[str]:
+    return {column.name for column in columns_of(catalog.entry(asset))}
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
+def test_readers_read_columns_that_exist(reader: Reader) -> None:
+    for asset, columns in reader.reads.items():
+        assert set(columns) <= columns_in(asset)
+
+
+def test_every_digest_and_page_with_figures_is_listed_as_a_reader() -> None:
+    assert {reader.name for reader in READERS if reader.kind == "digest"} == DIGESTS.keys()
+    assert {reader.name for reader in READERS} == READING.keys()
+
+
+def test_dependants_are_everything_computed_from_a_table_and_its_readers() -> None:
+    found = dependants_of("Sales_CurrencyRate")
+    assert found.marts == ("exchange_rates", "currency_sales")
+    assert found.readers == ()
+    profit = dependants_of("monthly_profit")
+    assert profit.marts == ()
+    assert [reader.name for reader in profit.readers] == ["monthly_report", "overview"]
+    card = dependants_of("Sales_SalesOrderHeader")
+    assert {"fact_sales", "monthly_profit", "forecast_accuracy"} <= set(card.marts)
+    assert "data_quality" not in card.marts, "it reports on every table, and does not depend on one"
+    assert "forecast" in {reader.name for reader in card.readers}
+
+
+def test_dependants_of_a_dag_include_its_own_marts_and_those_of_the_ingestion_are_all() -> None:
+    assert dependants_of("financial_reporting").marts == ("monthly_profit",)
+    assert set(dependants_of(catalog.INGESTION).marts) == MARTS.keys() - {"data_quality"}
+    assert dependants_of("airflow") == dependants_of("messages")
+    assert dependants_of("airflow").marts == ()
+
+
+def test_a_mart_follows_the_marts_that_it_reads() -> None:
+    names = list(MARTS)
+    for mart in MARTS.values():
+        assert all(names.index(name) < names.index(mart.name) for name in mart.inputs if name in MARTS)
+
+
+def test_freshness_follows_from_the_calendar_unless_an_entry_promises_something_else() -> None:
+    assert catalog.fresh_within("daily_sales") == timedelta(minutes=30)
+    assert catalog.fresh_within("territory_sales") == timedelta(hours=2)
+    assert catalog.fresh_within("data_quality") == MARTS["data_quality"].fresh_within == timedelta(hours=2)
+    assert catalog.fresh_within("Sales_Customer") == timedelta(hours=1)
+
+
+@pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
+def test_a_mart_is_not_promised_sooner_than_the_marts_that_it_reads(mart: Mart) -> None:
+    inputs = [catalog.fresh_within(name) for name in mart.inputs if name in MARTS]
+    assert all(within <= catalog.fresh_within(mart.name) for within in inputs)
+
+
+def test_another_promise_does_not_compute_a_mart_again() -> None:
+    mart = MARTS["daily_sales"]
+    assert repr(replace(mart, fresh_within=timedelta(minutes=5))) == repr(mart)

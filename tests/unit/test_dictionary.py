@@ -9,7 +9,6 @@ import pytest
 from adventureworks.catalog import MARTS, Mart
 from adventureworks.columns import columns_of
 from adventureworks.dictionary import definition, definitions
-from adventureworks.reports import guide
 from adventureworks.reports.definitions import definitions as report_definitions
 from adventureworks.texts import LANGUAGES, language
 
@@ -60,9 +59,3 @@ def test_a_definition_has_label_meaning_and_unit_in_each_language(
 def test_a_monthly_report_defines_its_figures_as_the_mart_does(code: str) -> None:
     found = definition("monthly_profit", "margin", language(code))
     assert (found.label, found.meaning) in report_definitions(language(code))
-
-
-@pytest.mark.parametrize("code", LANGUAGES)
-def test_the_guide_has_the_current_definitions(code: str) -> None:
-    text = guide.page(code).read_text(encoding="utf-8")
-    assert text == guide.rewritten(text, language(code)), "run: make docs"

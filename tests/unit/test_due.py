@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, feeds_of, marts_of, outside_inputs, required_tables
-from adventureworks.due import Decisions, Facts, NothingToDo, Plan, Refusal, Version, decide, digest_of
+from adventureworks.due import Decisions, Facts, NothingToDo, Plan, Refusal, Version, decide, digest_of, foresee
 
 ORDERS, LINES = "Sales_SalesOrderHeader", "Sales_SalesOrderDetail"
 DAY = date(2014, 6, 30)
@@ -274,3 +274,28 @@ def test_no_two_analyses_wait_for_each_other(dag: str) -> None:
         read = {MARTS[name].dag for name in outside_inputs(one) if name in MARTS}
         assert dag not in read
         pending |= read - seen
+
+
+def test_requested_months_are_computed_and_then_the_months_in_which_readers_show_them() -> None:
+    steps = foresee(settled(), {"fact_sales": ("2013-02",)})
+    months = {name: found for step in steps.values() if isinstance(step, Plan) for name, found in step.months.items()}
+    assert next(iter(steps)) == "daily_sales_etl"
+    assert months["daily_sales"] == ("2013-02",)
+    assert months["territory_sales"] == ("2013-02", "2014-02"), "growth is shown a year later"
+    assert months["customer_value"] is None
+    assert months.keys() == MARTS.keys() - {"exchange_rates", "production_costs", "bill_of_materials_cost"}
+    order = list(steps)
+    assert (
+        order.index("sales_territory_analysis") < order.index("sales_forecasting") < order.index("data_quality_control")
+    )
+
+
+def test_an_analysis_that_is_rolled_back_is_not_due_and_its_readers_go_on() -> None:
+    facts = replace(
+        changed(settled(), 5, ORDERS, LINES, months=("2013-02",)),
+        rolled_back={"daily_sales_etl": "fact_sales is rolled back"},
+    )
+    decisions = decide(facts)
+    assert decisions.steps["daily_sales_etl"] == NothingToDo("fact_sales is rolled back")
+    assert "credit_card_analysis" in decisions.runnable, "it also reads the orders"
+    assert not decisions.behind.keys() & {"fact_sales", "daily_sales"}

@@ -9,6 +9,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -55,18 +56,56 @@ def test_executor_waits_until_the_api_server_is_healthy(monkeypatch: pytest.Monk
     assert forked == [3], "workers are forked only after that"
 
 
-def test_scheduler_rests_only_with_nothing_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    rests: list[float] = []
-    monkeypatch.setattr(executor, "wait", lambda _, timeout: rests.append(timeout))
+@pytest.fixture
+def rests(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The timeouts of the waits for a task to end. None ends, and no time passes otherwise."""
+    timeouts: list[float] = []
+
+    def waited(_: object, timeout: float) -> list[object]:
+        timeouts.append(timeout)
+        return []
+
+    monkeypatch.setattr(executor, "wait", waited)
+    monkeypatch.setattr(executor.time, "monotonic", lambda: sum(timeouts))
     monkeypatch.setattr(executor.LocalExecutor, "sync", lambda self: None)
-    own = executor.WarmLocalExecutor()
-    own.result_queue = SimpleNamespace(_reader=None)  # type: ignore[assignment]
-    own.queued_tasks = {"a task": None}  # type: ignore[dict-item]
-    own.sync()
+    return timeouts
+
+
+def executor_with(work: list[bool], queued: int = 0, running: int = 0) -> Any:
+    """An executor whose checks for work in Airflow's database return these answers, and then False."""
+    own: Any = executor.WarmLocalExecutor()
+    own.result_queue = SimpleNamespace(_reader=None)
+    own.queued_tasks = dict.fromkeys(range(queued))
+    own.running = set(range(running))
+    answers = iter(work)
+    own._work = SimpleNamespace(exists=lambda: next(answers, False))
+    return own
+
+
+def test_scheduler_does_not_rest_with_tasks_to_start(rests: list[float]) -> None:
+    executor_with([False], queued=1).sync()
     assert rests == []
-    own.queued_tasks = {}
-    own.sync()
+
+
+@pytest.mark.parametrize(("work", "running"), [([], 1), ([True], 0)], ids=["a task is running", "a run is active"])
+def test_scheduler_rests_shortly_while_there_is_work(rests: list[float], work: list[bool], running: int) -> None:
+    executor_with(work, running=running).sync()
     assert rests == [executor.REST_SECONDS]
+
+
+def test_idle_scheduler_rests_until_there_is_work(rests: list[float]) -> None:
+    executor_with([False, False, True]).sync()
+    assert rests == [executor.REST_SECONDS, executor.CHECK_SECONDS, executor.CHECK_SECONDS]
+
+
+def test_idle_scheduler_returns_in_time_for_its_heartbeat(rests: list[float]) -> None:
+    executor_with([]).sync()
+    assert sum(rests) == pytest.approx(executor.REST_SECONDS + executor.LONG_REST_SECONDS)
+
+
+def test_scheduler_handles_a_database_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql+psycopg2://airflow@127.0.0.1:1/airflow")
+    assert executor._Work().exists(), "so that the scheduler tries, and reports it"
 
 
 @pytest.mark.parametrize(

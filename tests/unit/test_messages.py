@@ -14,9 +14,12 @@ from adventureworks import texts
 from adventureworks.incidents import Event, Incident, events
 from adventureworks.incidents.privacy import plain_line, shown_key
 from adventureworks.messaging import incident_messages, notice_wording, wording
+from adventureworks.messaging.dependants import affected
 from adventureworks.messaging.incident_messages import Kind
 from adventureworks.messaging.notices import Digest, Listing, Notice
+from adventureworks.messaging.routes import routes
 from adventureworks.messaging.wording import words
+from adventureworks.settings import Settings
 
 SINCE = datetime(2026, 11, 23, 0, 15, tzinfo=UTC)
 UI = "https://airflow.example.org/base/"
@@ -113,6 +116,47 @@ def test_message_contains_all_details_for_the_owner(code: str) -> None:
         assert (
             "https://airflow.example.org/base/dags/ingest_source/runs/scheduled__2026-11-23T00%3A15%3A00%2B00%3A00"
         ) in text
+
+
+ROUTES = routes(Settings())
+
+
+@pytest.mark.parametrize(
+    ("code", "marts", "readers"),
+    [
+        (
+            "en",
+            ("Marts that depend on it", "fact_sales, daily_sales, territory_sales, sales_person_performance and"),
+            (
+                "Read in",
+                "monthly report (finance), digest daily_sales (sales), digest low_stock (production, purchasing)",
+            ),
+        ),
+        (
+            "fr",
+            ("Marts qui en dépendent", "fact_sales, daily_sales, territory_sales, sales_person_performance et"),
+            ("Consulté dans", "rapport mensuel (finance), synthèse daily_sales (sales)"),
+        ),
+    ],
+)
+def test_message_names_what_depends_on_a_failed_asset_and_who_receives_it(
+    code: str, marts: tuple[str, str], readers: tuple[str, str]
+) -> None:
+    rendered = incident_messages.incident_message([BLOCKED], "opened", UI, code, routes=ROUTES)
+    for text in (" ".join(rendered.text.split()), json.dumps(rendered.blocks, ensure_ascii=False), rendered.html):
+        for heading, names in (marts, readers):
+            assert heading in text
+            assert names in text
+    recovered = incident_messages.incident_message([RECOVERED], "recovered", UI, code, routes=ROUTES)
+    assert marts[0] not in recovered.text
+
+
+def test_message_about_a_service_names_no_dependants() -> None:
+    stopped = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", event=events.scheduler_stopped(SINCE))
+    assert "depend" not in incident_messages.incident_message([stopped], "opened", UI, routes=ROUTES).text
+    assert affected("customer_value", texts.language("en"), ROUTES) == {
+        "Read in": "digest customer_value (marketing), dashboard: Overview"
+    }
 
 
 @pytest.mark.parametrize(
@@ -341,6 +385,29 @@ def test_slack_shows_commands_as_code_and_the_sentences_before_them_as_text() ->
         "*Next*\nStart it: `airflow dags trigger currency_exchange_rates`"
         "\nTo see what it is waiting for: `adventureworks status exchange_rates`"
     ) in [block["text"]["text"] for block in blocks if "text" in block]
+
+
+@pytest.mark.parametrize(
+    ("advice", "sentence", "command"),
+    [
+        ("Check it: adventureworks doctor", "Check it:", "adventureworks doctor"),
+        ("Create it again: airflow dags trigger a.", "Create it again:", "airflow dags trigger a"),
+        (
+            "Have an administrator run: GRANT SELECT ON [a].[b] TO c;",
+            "Have an administrator run:",
+            "GRANT SELECT ON [a].[b] TO c;",
+        ),
+        ("adventureworks doctor", "", "adventureworks doctor"),
+        ("Give the folder that adventureworks backup wrote.", "Give the folder that adventureworks backup wrote.", ""),
+    ],
+)
+def test_slack_and_mail_show_the_command_in_an_errors_advice_as_code(advice: str, sentence: str, command: str) -> None:
+    incident = replace(BLOCKED, event=events.blocked("It failed.", has_version=True, next_step=advice))
+    message = incident_messages.incident_message([incident], "opened", UI)
+    markup = f"{sentence} `{command}`".strip() if command else sentence
+    assert f"*Next*\n{markup}" in [block["text"]["text"] for block in message.blocks if "text" in block]
+    shown_as_code = re.findall(r'<p class="command"[^>]*>(.*?)</p>', message.html, re.DOTALL)
+    assert [text.strip() for text in shown_as_code] == ([command] if command else [])
 
 
 def stock(code: str) -> tuple[str, str]:

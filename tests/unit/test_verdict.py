@@ -208,3 +208,10 @@ def test_without_a_finding_only_dependents_are_blocked(batch: Batch, found: Find
         shapes=[one for one in found.shapes if one.outcome in {"pass", "warn"}],
     )
     assert set(blocked_by(harmless, batch).values()) <= {"unit_is_whole", "parent_is_published"}
+
+
+def test_a_rule_that_a_table_may_break_blocks_neither_it_nor_its_unit() -> None:
+    found = Findings(checks=[outcome(ORDERS, "approved"), outcome(SHIPPING, "approved")])
+    batch = Batch(tables=ALL, published=ALL, approved={ORDERS: {"approved"}})
+    assert blocked_by(found, batch) == {SHIPPING: "approved"}
+    assert blocked_by(Findings(checks=[outcome(ORDERS, "another")]), batch)[ORDERS] == "another"

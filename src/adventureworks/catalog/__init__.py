@@ -8,6 +8,7 @@ mart is computed from. It imports neither Airflow nor pandera, so DAG files may 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cache
 
 from adventureworks.catalog import marts, source
@@ -26,6 +27,7 @@ __all__ = [
     "SourceTable",
     "entry",
     "feeds_of",
+    "fresh_within",
     "is_tolerant",
     "marts_of",
     "needed_tables",
@@ -55,6 +57,13 @@ ANALYSES: Mapping[str, Analysis] = {analysis.dag: analysis for analysis in marts
 def entry(asset: str) -> SourceTable | Mart:
     """Return the catalogue entry of an asset. Raises `KeyError` if there is none."""
     return SOURCE_TABLES[asset] if asset in SOURCE_TABLES else MARTS[asset]
+
+
+def fresh_within(asset: str) -> timedelta:
+    """Return how soon readers see a change: after it was detected at the source, or after a mart's inputs changed."""
+    known = entry(asset)
+    default = marts.FRESH_WITHIN[ANALYSES[known.dag].calendar] if isinstance(known, Mart) else source.FRESH_WITHIN
+    return known.fresh_within or default
 
 
 def owner_of(name: str) -> str:

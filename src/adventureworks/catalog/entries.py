@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
@@ -42,6 +43,8 @@ class SourceTable:
     """Columns with data about a natural person; protected columns are personal too."""
     archive: str | None = None
     """The table, with the same key, to which the source moves old rows; such rows do not count as lost."""
+    fresh_within: timedelta | None = None
+    """How soon a change is published after it was detected at the source; None: as for most tables (`fresh_within`)."""
 
     @property
     def asset(self) -> str:
@@ -104,6 +107,9 @@ class Mart:
     """None: a build replaces the rows of earlier ones."""
     announces: str | None = None
     """A module whose `digest_of(connection)` returns a new version's notice to the owner; None: no notice."""
+    # Not part of the definition from which a mart is computed, so a new promise does not compute it again.
+    fresh_within: timedelta | None = field(default=None, repr=False)
+    """How soon the mart is published after its inputs; None: what its calendar implies (`fresh_within`)."""
 
     @property
     def asset(self) -> str:

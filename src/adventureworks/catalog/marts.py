@@ -1,5 +1,7 @@
 """The marts, in the order in which an analysis builds them, and the analyses, one per downstream DAG."""
 
+from datetime import timedelta
+
 from adventureworks.catalog import source
 from adventureworks.catalog.entries import Analysis, History, Mart, Newest
 
@@ -240,11 +242,16 @@ _DATA_QUALITY = Mart(
     # A run has about 800 rows, and a source that changes all the time causes one every few minutes.
     history=History("run_id", keeps=Newest("run_number", 365)),
     tolerant=True,
+    # It follows everything else.
+    fresh_within=timedelta(hours=2),
 )
 
 TABLES = (*_ALL_BUT_QUALITY, _DATA_QUALITY)
 
 _DAILY, _WEEKLY = "0 5 * * *", "0 6 * * 1"
+
+FRESH_WITHIN = {_DAILY: timedelta(minutes=30), _WEEKLY: timedelta(hours=2)}
+"""By calendar, how soon a mart is published after its inputs, unless its entry promises something else."""
 
 DAGS = (
     Analysis("daily_sales_etl", calendar=_DAILY),

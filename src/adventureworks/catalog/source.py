@@ -1,6 +1,11 @@
 """The 71 source tables."""
 
+from datetime import timedelta
+
 from adventureworks.catalog.entries import MonthOf, SourceTable
+
+FRESH_WITHIN = timedelta(hours=1)
+"""How soon a change is published after it was detected at the source, unless a table promises something else."""
 
 ORDER_MONTH = MonthOf("OrderDate")
 ORDER_LINE_MONTH = MonthOf("OrderDate", parent="Sales_SalesOrderHeader", parent_key="SalesOrderID")

@@ -36,6 +36,8 @@ environment_app = typer.Typer(
     no_args_is_help=True, help="Build, list and drop environments: all tables and marts in separate schemas."
 )
 app.add_typer(environment_app, name="environment")
+contract_app = typer.Typer(no_args_is_help=True, help="Compare and export the contracts of tables and marts.")
+app.add_typer(contract_app, name="contract")
 
 USER_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
 """Errors of the file system that a user can fix. They are printed as one line, without a traceback."""
@@ -103,6 +105,69 @@ def plan_command(
     from adventureworks.cli.plan import plan
 
     plan(configuration(), environment, against, diff, output)
+
+
+@app.command("backfill")
+def backfill_command(
+    mart: Annotated[str, typer.Argument(help="A mart, for example fact_sales.")],
+    first: Annotated[str, typer.Option("--from", help="First month, for example 2014-01.")] = "",
+    last: Annotated[str, typer.Option("--to", help="Last month, for example 2014-03.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show marts, months and the time that the last runs took.")
+    ] = False,
+) -> None:
+    """Compute months of a mart again, and then the marts that read it, whether or not the platform is running.
+
+    Months whose rows stay the same are not published again. A mart that is always computed whole takes no months.
+
+    Example: adventureworks backfill fact_sales --from 2014-01 --to 2014-03
+    """
+    from adventureworks.cli.backfill import backfill
+
+    raise typer.Exit(backfill(configuration(), mart, first, last, dry_run))
+
+
+Asset = Annotated[str, typer.Argument(help="A mart, for example fact_sales.")]
+By = Annotated[str | None, typer.Option("--by", help="Your name, for the record. Default: your login name.")]
+
+
+@app.command("rollback")
+def rollback_command(
+    asset: Asset,
+    to: Annotated[int | None, typer.Option("--to", min=1, help="The version that readers are to see again.")] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the owner and for the record.")] = "",
+    by: By = None,
+    release: Annotated[bool, typer.Option("--release", help="End the rollback: publish what is due.")] = False,
+) -> None:
+    """Give readers an earlier version of a mart at once, until it is released.
+
+    The marts of its analysis are rolled back with it, and the marts that read it are computed from that version.
+
+    Example: adventureworks rollback fact_sales --to 7 --reason "wrong prices on 3 March"
+    """
+    from adventureworks.cli import rollback
+
+    if release == (to is not None):
+        raise PlatformError("Give either --to VERSION or --release.", "See: adventureworks rollback --help")
+    if to is not None:
+        rollback.rollback(configuration(), asset, to, reason, by)
+    else:
+        rollback.release(configuration(), asset)
+
+
+@app.command("approve")
+def approve_command(
+    asset: Annotated[str, typer.Argument(help="A blocked table or a refused mart.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why it may be published, for the record.")],
+    by: By = None,
+) -> None:
+    """Let the present content of a blocked table or a refused mart through the checks that it failed, once.
+
+    Example: adventureworks approve Sales_SalesOrderHeader --reason "2011 was archived on purpose"
+    """
+    from adventureworks.cli.approve import approve
+
+    approve(configuration(), asset, reason, by)
 
 
 @app.command("report")
@@ -306,8 +371,35 @@ def environment_list() -> None:
     show(configuration())
 
 
+@contract_app.command("diff")
+def contract_diff(
+    revision: Annotated[
+        str,
+        typer.Argument(help="Git revision. Default: where this branch left main, or on main the commit before."),
+    ] = "",
+    output: Annotated[Literal["text", "markdown", "json"], typer.Option("--format", help="Output format.")] = "text",
+) -> None:
+    """Show how the contracts differ from a Git revision, whom each change breaks, and who reads the column.
+
+    The exit status is 1 if a change needs a new version of its contract: adventureworks contract diff origin/main
+    """
+    from adventureworks.cli.contract import diff
+
+    raise typer.Exit(diff(revision, output))
+
+
+@contract_app.command("export")
+def contract_export(
+    name: Annotated[str, typer.Argument(help="A table or mart. Default: all of them.")] = "",
+    to: Annotated[Path | None, typer.Option(help="Folder for the files. Default: standard output.")] = None,
+) -> None:
+    """Write contracts in the Open Data Contract Standard 3.1: adventureworks contract export daily_sales"""
+    from adventureworks.cli.contract import export
+
+    export(configuration(), name, to)
+
+
 QuarantinedTable = Annotated[str, typer.Argument(help="A source table, such as Person_Person.")]
-Decider = Annotated[str | None, typer.Option(help="Who decides. Default: the user of the operating system.")]
 
 
 @quarantine_app.command("list")
@@ -363,7 +455,7 @@ def quarantine_replay(
     table: QuarantinedTable,
     file: Annotated[Path | None, typer.Option(help="An export with corrected rows.")] = None,
     rule: Annotated[str, typer.Option(help="Only if rows break this rule; with --file, only these rows.")] = "",
-    by: Decider = None,
+    by: By = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Put a table's rows in quarantine through the gate again, as they are at the source or with corrections.
@@ -384,7 +476,7 @@ def quarantine_discard(
     key: Annotated[str, typer.Option(help="Only the row with this key.")] = "",
     rule: Annotated[str, typer.Option(help="Only rows that break this rule.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="All rows of the table.")] = False,
-    by: Decider = None,
+    by: By = None,
 ) -> None:
     """Discard rows in quarantine until the source changes them. Their last good version stays published.
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from uuid import uuid4
 
 from adventureworks import incidents
 from adventureworks.catalog import INGESTION
 from adventureworks.cli.output import console, table
+from adventureworks.cli.reading import has_warehouse
 from adventureworks.cli.run import SAMPLE, choose_source
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError
@@ -81,7 +82,7 @@ def promote(settings: Settings, name: str) -> None:
             )
         run_id, digests = f"promote/{name}_{uuid4().hex[:8]}", models.digests(here.checks_folder / "marts")
         with open_warehouse(base).connect("promote") as theirs, open_warehouse(here).connect("promote") as ours:
-            versions = reuse.promote(theirs, ours, run_id, digests)
+            versions = reuse.promote(theirs, ours, run_id, digests, here.keep_versions)
             for version in versions:
                 incidents.resolve(theirs.records, version.asset, run_id=run_id)
     rows = [(version.asset, str(version.version), f"{version.rows:,}", version.verdict) for version in versions]
@@ -143,7 +144,7 @@ def _base_of(here: Settings, name: str) -> str | None:
 
 def show(settings: Settings) -> None:
     """List the environments of the warehouse, when each was last published, and what keeps it fresh."""
-    with _databases(settings, needs_source=False) as here:
+    with databases(settings, needs_source=False) as here:
         with open_warehouse(here).connect("environment") as session:
             names = sorted(_environments(session))
         rows = []
@@ -171,7 +172,7 @@ def environment(settings: Settings, name: str, *, needs_source: bool = True) -> 
     if not name:
         raise PlatformError("An environment needs a name.", "For example: adventureworks environment build pr_42")
     named(settings, name)
-    with _databases(settings, needs_source=needs_source) as found:
+    with databases(settings, needs_source=needs_source) as found:
         base = "" if found.environment == name else found.environment
         yield found.model_copy(update={"environment": base}), named(found, name)
 
@@ -184,7 +185,19 @@ def reuse_published(base: Settings, here: Settings) -> None:
 
 
 @contextmanager
-def _databases(settings: Settings, *, needs_source: bool) -> Iterator[Settings]:
+def published(settings: Settings, command: str, *, changes: bool = True) -> Iterator[Settings]:
+    """Provide the settings for a command that works on published data, under the lock if it changes them.
+
+    Raises `PlatformError` if nothing is published, or another command is changing it.
+    """
+    if not has_warehouse(settings):
+        raise PlatformError("Nothing is published yet.", "Start: adventureworks run")
+    with databases(settings, needs_source=False) as here, locked(here, command) if changes else nullcontext():
+        yield here
+
+
+@contextmanager
+def databases(settings: Settings, *, needs_source: bool) -> Iterator[Settings]:
     """Provide the settings, with the addresses of the embedded databases where none are configured."""
     if settings.warehouse_url is not None and (settings.source or settings.source_url or not needs_source):
         yield settings
@@ -213,12 +226,15 @@ def named(settings: Settings, name: str) -> Settings:
 @contextmanager
 def locked(here: Settings, command: str) -> Iterator[None]:
     """Hold the environment's lock, so that no other process builds or drops it at the same time."""
-    key = f"adventureworks environment {here.environment}"
+    name = f"environment {here.environment}" if here.environment else "production"
+    key = f"adventureworks {name}"
     with open_records(here).connect(f"{key}: {command}"[:63]) as records:
         held = records.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", (key,)).fetchone()
         if held != (True,):
             raise PlatformError(
-                f"The environment {here.environment} is in use: {_holder(records, key)}.",
+                f"The {name} is in use: {_holder(records, key)}."
+                if here.environment
+                else f"Another command is changing what is published: {_holder(records, key)}.",
                 "Wait until that has finished, then try again.",
             )
         # The lock belongs to the session. A transaction that stays open for minutes would hold up cleanup by others.
@@ -265,7 +281,7 @@ def _ingest(here: Settings) -> list[str]:
         console().print(f"Loading {', '.join(group[:3])}{' …' if len(group) > 3 else ''}", markup=False)
 
     ingest(here, run, before_load=show)
-    _send_lineage(here, run)
+    send_lineage(here, run)
     with open_records(here).connect("environment") as records:
         blocked = records.execute(
             "select asset, blocked_rule, blocked_cause from ops.change where run_id = %s and status = 'blocked'", (run,)
@@ -287,11 +303,11 @@ def analyse(here: Settings, progress: Callable[[str], None], *, sends_lineage: b
         else:
             progress(f"Computed {dag}")
         if sends_lineage:
-            _send_lineage(here, runs[dag], str(outcome) if isinstance(outcome, MartRefused) else "")
+            send_lineage(here, runs[dag], str(outcome) if isinstance(outcome, MartRefused) else "")
     return refused
 
 
-def _send_lineage(here: Settings, run_id: str, refusal: str = "") -> None:
+def send_lineage(here: Settings, run_id: str, refusal: str = "") -> None:
     """Report a run to the lineage transport that the environment variables configure, if there is one."""
     if any(name.startswith(("OPENLINEAGE", "AIRFLOW__OPENLINEAGE")) for name in os.environ):
         # Imports Airflow.

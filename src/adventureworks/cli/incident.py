@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 
-from adventureworks.cli.output import as_text, console, moment, table
+from adventureworks.catalog.readers import dependants_of
+from adventureworks.cli.output import as_text, console, moment, table, who
 from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading, writing
 from adventureworks.errors import PlatformError
 from adventureworks.incidents import Incident, ledger, open_incidents
-from adventureworks.messaging.wording import words
+from adventureworks.messaging.dependants import affected, shortened
+from adventureworks.messaging.routes import routes
+from adventureworks.messaging.wording import ENGLISH, words
 from adventureworks.settings import Settings
 from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.state import is_laid_out
 
 LIST_ALL = "List all incidents: adventureworks incident list --all"
+MOST_IN_LIST = 2
+"""The number of marts that the list names for each incident."""
 
 
 def show_all(settings: Settings, everything: bool, as_json: bool) -> None:
@@ -34,13 +38,22 @@ def show_all(settings: Settings, everything: bool, as_json: bool) -> None:
         listed = []
         for incident in found:
             worded = words(incident)
-            listed.append({**asdict(incident), "summary": worded.summary, "next_step": worded.next_step})
+            dependants = dependants_of(incident.asset)
+            listed.append(
+                {
+                    **asdict(incident),
+                    "summary": worded.summary,
+                    "next_step": worded.next_step,
+                    "marts": dependants.marts,
+                    "readers": [{"kind": reader.kind, "name": reader.name} for reader in dependants.readers],
+                }
+            )
         json.dump(listed, sys.stdout, indent=2, ensure_ascii=False, default=as_text)
         sys.stdout.write("\n")
     elif not found:
         console().print("There are no open incidents.")
     else:
-        headings = ("id", "severity", "status", "asset", "rule", "owner", "since", "seen")
+        headings = ("id", "severity", "status", "asset", "rule", "owner", "since", "seen", "marts that depend on it")
         console().print(table(headings, [_row(incident) for incident in found], right=("seen",)))
         console().print("For the details: adventureworks incident show ID")
 
@@ -61,6 +74,7 @@ def show(settings: Settings, name: str) -> None:
         "rows": "" if incident.failed is None else f"{incident.failed:,}",
         "of": "" if incident.total is None else f"{incident.total:,}",
         "for example": "; ".join(incident.examples),
+        **{heading.lower(): names for heading, names in _affected(settings, incident).items()},
         "first seen": moment(incident.first_seen),
         "last seen": f"{moment(incident.last_seen)}, {seen}",
         "resolved": moment(incident.resolved_at) if incident.resolved_at else "",
@@ -76,10 +90,20 @@ def show(settings: Settings, name: str) -> None:
             out.print(f"  {fact:<{width}}  {value}", markup=False)
 
 
+def _affected(settings: Settings, incident: Incident) -> dict[str, str]:
+    try:
+        return affected(incident.asset, ENGLISH, routes(settings))
+    except PlatformError:
+        # `doctor` reports routes that are wrong; the incident is shown all the same.
+        return affected(incident.asset, ENGLISH)
+
+
 def acknowledge(settings: Settings, name: str, by: str | None) -> None:
     """Acknowledge an incident. Raises `PlatformError` if it is not open."""
-    who = by or getpass.getuser()
-    incident = _change(settings, name, lambda records, found: ledger.acknowledge(records, found.incident_id, who))
+    name_of_user = who(by)
+    incident = _change(
+        settings, name, lambda records, found: ledger.acknowledge(records, found.incident_id, name_of_user)
+    )
     console().print(f"{_label(incident)} is acknowledged by {incident.acknowledged_by}.", markup=False)
 
 
@@ -122,6 +146,7 @@ def _row(incident: Incident) -> tuple[str, ...]:
         incident.owner,
         moment(incident.first_seen),
         f"{incident.seen_count:,}",
+        shortened(dependants_of(incident.asset).marts, ENGLISH, MOST_IN_LIST),
     )
 
 

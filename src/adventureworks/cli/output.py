@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -10,7 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from adventureworks.incidents.privacy import plain_line
+
 UNLIMITED = 10_000
+MAX_NAME_LENGTH = 80
 
 
 def console() -> Console:
@@ -31,6 +35,11 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Sequenc
 def moment(when: datetime | None) -> str:
     """Format a point in time to the minute; a dash for None."""
     return f"{when:%Y-%m-%d %H:%M}" if when else "-"
+
+
+def who(given: str | None = None) -> str:
+    """Return the name to record for a user: the given one, or the login name."""
+    return plain_line(given or getpass.getuser(), longest=MAX_NAME_LENGTH)
 
 
 def as_text(value: object) -> str:

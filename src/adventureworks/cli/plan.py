@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
-import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
-from io import BytesIO
-from pathlib import Path
 from uuid import uuid4
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, feeds_of
 from adventureworks.cli.environment import analyse, environment, locked, named, reuse_published
 from adventureworks.cli.output import console, table
 from adventureworks.cli.reading import reading
-from adventureworks.due import Decisions, Facts, Plan, Version, decide
+from adventureworks.cli.revision import checked_out, printed_by
+from adventureworks.due import Decisions, Facts, Months, Plan, Version, decide
 from adventureworks.errors import PlatformError
 from adventureworks.marts import models
 from adventureworks.marts.difference import Difference, difference
 from adventureworks.marts.plan import decide_now
-from adventureworks.settings import PROJECT_ROOT, Settings
+from adventureworks.settings import Settings
 from adventureworks.warehouse import open_records, open_warehouse, reuse
 from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.postgres import WarehouseConnection
@@ -69,7 +64,10 @@ def plan(settings: Settings, name: str, against: str, diff: bool, output: str) -
                     f"There is no environment {where}." if where else "Nothing is published yet.",
                     f"Build it: adventureworks environment build {where}" if where else "Start: adventureworks run",
                 )
-            planned = _with_seconds(session.records, _planned(decide_now(settings, session)))
+            seconds = seconds_of_last_runs(session.records)
+            planned = [
+                replace(one, last_seconds=seconds.get(one.dag)) for one in _planned(decide_now(settings, session))
+            ]
     if diff:
         planned, refused = _with_differences(settings, planned)
     _PRINT[output](planned, refused)
@@ -88,16 +86,16 @@ def _planned(decisions: Decisions) -> list[Planned]:
     return found
 
 
-def _with_seconds(records: WarehouseConnection, planned: list[Planned]) -> list[Planned]:
+def seconds_of_last_runs(records: WarehouseConnection) -> dict[str, float | None]:
+    """Return how long the last run of each analysis took from build to publication; None or absent if unknown."""
     if "started_at" not in records.columns_in("ops")["build"]:
         # The records are those of the version before.
-        return planned
+        return {}
     rows = records.execute(
         "select b.dag, extract(epoch from max(p.published_at) - max(b.started_at))::double precision"
         " from ops.build as b join ops.publication as p on p.run_id = b.run_id group by b.dag"
     ).fetchall()
-    seconds: dict[str, float | None] = dict(rows)
-    return [replace(one, last_seconds=seconds.get(one.dag)) for one in planned]
+    return dict(rows)
 
 
 def _facts_of(old: Mapping[str, str], new: Mapping[str, str]) -> Facts:
@@ -114,30 +112,9 @@ def _facts_of(old: Mapping[str, str], new: Mapping[str, str]) -> Facts:
 
 def _digests_at(revision: str) -> dict[str, str]:
     """Return the digests of the marts at a Git revision. Raises `PlatformError` if it cannot be read."""
-    archived = subprocess.run(
-        ["git", "-C", str(PROJECT_ROOT), "archive", revision, "src", "contracts", "checks"],
-        check=False,
-        capture_output=True,
-    )
-    if archived.returncode:
-        reason = archived.stderr.decode(errors="replace").strip().split("\n")[-1]
-        raise PlatformError(f"The revision {revision} cannot be read: {reason}.", "List revisions: git log --oneline")
-    with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=BytesIO(archived.stdout)) as files:
-            files.extractall(folder, filter="data")
-        path = os.pathsep.join([str(Path(folder, "src")), folder])
-        done = subprocess.run(
-            [sys.executable, "-c", _DIGESTS, str(Path(folder, "checks", "marts"))],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise PlatformError(f"The marts of revision {revision} cannot be read: {reason}", "Choose a later revision.")
-    digests: dict[str, str] = json.loads(done.stdout)
+    with checked_out(revision) as folder:
+        found = printed_by(_DIGESTS, revision, [folder / "src", folder], str(folder / "checks" / "marts"))
+    digests: dict[str, str] = json.loads(found)
     return digests
 
 
@@ -168,7 +145,10 @@ def _print_text(planned: list[Planned], refused: list[str]) -> None:
     if not planned:
         out.print("Nothing would be computed: every mart is up to date with this code and its inputs.")
     else:
-        rows = [(one.mart, one.reason, _months(one), _seconds(one), ", ".join(one.read_by) or "-") for one in planned]
+        rows = [
+            (one.mart, one.reason, _months(one), shown_seconds(one.last_seconds), ", ".join(one.read_by) or "-")
+            for one in planned
+        ]
         out.print(table(("mart", "why", "months", "last run", "read by"), rows, right=("last run",)))
     for one in planned:
         for line in _lines(one):
@@ -183,7 +163,13 @@ def _print_markdown(planned: list[Planned], refused: list[str]) -> None:
         return
     print("| mart | why | months | last run | read by |\n|---|---|---|---:|---|")
     for one in planned:
-        cells = (f"`{one.mart}`", one.reason, _months(one), _seconds(one), ", ".join(one.read_by) or "-")
+        cells = (
+            f"`{one.mart}`",
+            one.reason,
+            _months(one),
+            shown_seconds(one.last_seconds),
+            ", ".join(one.read_by) or "-",
+        )
         print(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     for one in planned:
         lines = list(_lines(one))
@@ -203,17 +189,21 @@ _PRINT = {"text": _print_text, "markdown": _print_markdown, "json": _print_json}
 
 
 def _months(one: Planned) -> str:
-    if one.waits:
-        return "after its inputs"
-    if one.months is None:
+    return "after its inputs" if one.waits else shown_months(one.months)
+
+
+def shown_months(months: Months) -> str:
+    """Return the months of a plan as a short text."""
+    if months is None:
         return "all"
-    shown = list(one.months[:_MAX_MONTHS])
-    more = len(one.months) - len(shown)
+    shown = list(months[:_MAX_MONTHS])
+    more = len(months) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "") or "none, only its versions"
 
 
-def _seconds(one: Planned) -> str:
-    return "-" if one.last_seconds is None else f"{one.last_seconds:.1f} s"
+def shown_seconds(seconds: float | None) -> str:
+    """Return a duration to a tenth of a second; a dash if it is unknown."""
+    return "-" if seconds is None else f"{seconds:.1f} s"
 
 
 def _lines(one: Planned) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from adventureworks.cli.output import as_text, console, moment, table
+from adventureworks.cli.output import as_text, console, moment, table, who
 from adventureworks.cli.reading import changing, reading
 from adventureworks.errors import PlatformError
 from adventureworks.gate import quarantine, quarantine_file, replay
@@ -124,7 +123,7 @@ def run_replay(settings: Settings, asset: str, file: Path | None, rule: str, by:
     with changing(settings) as session:
         found = replay.plan(session, entry, rule, edited)
         if not dry_run:
-            replay.start(session.records, entry, found, by or getpass.getuser())
+            replay.start(session.records, entry, found, who(by))
     out = console()
     if edited is not None:
         out.print(f"Corrected rows: {len(found.corrections):,}. Unchanged rows: {found.unchanged:,}.")
@@ -155,12 +154,12 @@ def discard(settings: Settings, asset: str, key: str, rule: str, everything: boo
         raise PlatformError("Say which rows: with one of --key, --rule and --all.")
     if not reason.strip():
         raise PlatformError("A reason is needed.", 'For example: --reason "test order"')
-    who = by or getpass.getuser()
+    name = who(by)
     with changing(settings) as session:
-        rows = quarantine.discard(session, asset, key=key, rule=rule, by=who, reason=reason.strip())
+        rows = quarantine.discard(session, asset, key=key, rule=rule, by=name, reason=reason.strip())
     noun = "row is" if rows == 1 else "rows are"
     console().print(
-        f"{asset}: {rows:,} {noun} discarded by {who}, until the source changes them."
+        f"{asset}: {rows:,} {noun} discarded by {name}, until the source changes them."
         " The next ingestion resolves the incidents.",
         markup=False,
     )

@@ -282,7 +282,8 @@ def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress
     while True:
         platform.tick()
         try:
-            runs, pending = metadata.read(airflow_tables.active_runs), metadata.read(airflow_tables.pending_events)
+            with metadata.connect() as connection:
+                runs, pending = airflow_tables.active_runs(connection), airflow_tables.pending_events(connection)
             if runs or pending:
                 quiet_since = None
             elif quiet_since is None:

@@ -33,6 +33,7 @@ from adventureworks.dictionary import definitions, label
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
 from adventureworks.lineage import origins
+from adventureworks.messaging.dependants import affected
 from adventureworks.messaging.wording import words
 from adventureworks.reports.delivery import KINDS, MEDIA_TYPES
 from adventureworks.reports.delivery import files as filed
@@ -199,9 +200,14 @@ def incidents_page(request: Request, language: ChosenLanguage, user: GetUserDep)
         if session is None:
             return _nothing_published(request, language)
         found = ledger.all_incidents(session.records)
-    worded = {incident.incident_id: words(incident, language) for incident in found}
     return _page(
-        request, "incidents", language, incidents=found, worded=worded, may_acknowledge=_may_edit(request, user)
+        request,
+        "incidents",
+        language,
+        incidents=found,
+        worded={incident.incident_id: words(incident, language) for incident in found},
+        affected={asset: affected(asset, language) for asset in {incident.asset for incident in found}},
+        may_acknowledge=_may_edit(request, user),
     )
 
 

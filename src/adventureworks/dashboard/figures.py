@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
 from adventureworks.catalog import entry, producer_of
 from adventureworks.charts.dashboard import Forecast, sparkline
 from adventureworks.dictionary import Definition, definition
+from adventureworks.incidents.freshness import Freshness, freshness, promises
 from adventureworks.marts.plan import decide_now
 from adventureworks.months import shifted
 from adventureworks.settings import Settings
@@ -70,6 +71,7 @@ class Asset:
     """A table or mart with its state, owner and DAG."""
 
     state: AssetState
+    freshness: Freshness
     owner: str
     group: str
     dag: str
@@ -156,14 +158,17 @@ def overview(session: Session, language: Language) -> Overview:
 
 def assets(settings: Settings, session: Session) -> list[Asset]:
     """Return every table and mart: blocked ones first, then unpublished and stale ones, then by name."""
+    behind = decide_now(settings, session).behind
+    promised = freshness(promises(settings), session.records, behind, datetime.now(UTC))
     found = [
         Asset(
             state,
+            promised[state.asset],
             entry(state.asset).owner,
             entry(state.asset).group,
             producer_of(state.asset),
         )
-        for state in asset_states(session.records, decide_now(settings, session).behind)
+        for state in asset_states(session.records, behind)
     ]
     order = {"blocked": 0, "never published": 1}
     return sorted(found, key=lambda one: (order.get(one.state.verdict, 2), one.state.fresh, one.state.asset))
@@ -180,6 +185,8 @@ def warning(
         return "mind", language.text("needs tables that the source does not offer")
     if any(state.version is None for state in states):
         return "mind", language.text("being computed")
+    if any(state.rolled_back for state in states):
+        return "mind", language.text("rolled back")
     if not all(state.fresh for state in states):
         return "mind", language.text("out of date")
     if any(state.reads_blocked for state in states):

@@ -20,7 +20,7 @@ from adventureworks.embedded.postgres import HOST, free_port
 from adventureworks.embedded.services import Endpoints
 from adventureworks.embedded.supervisor import Service
 from adventureworks.errors import PlatformError, ServiceUnavailable
-from adventureworks.settings import Settings
+from adventureworks.settings import WATCH_HEARTBEAT, Settings
 
 USER = "admin"
 USUAL_PORT = 8080
@@ -56,7 +56,7 @@ TUNING = {
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     # Changed files are noticed soon; unchanged ones need not be parsed repeatedly on a laptop.
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     "SCARF_ANALYTICS": "false",
     "DO_NOT_TRACK": "1",
 }
@@ -172,9 +172,16 @@ def mark_jobs_failed(endpoints: Endpoints, kind: str | None = None) -> None:
 
 def services(home: Home, variables: Mapping[str, str]) -> list[Service]:
     """Return the watch and the four services of Airflow."""
-    watch = [sys.executable, "-m", "adventureworks.cli", "watch"]
+    watch = Service(
+        WATCH,
+        [sys.executable, "-m", "adventureworks.cli", "watch"],
+        variables,
+        home.logs / f"{WATCH}.log",
+        stop_seconds=STOP_SECONDS[WATCH],
+        heartbeat=home.path / WATCH_HEARTBEAT,
+    )
     return [
-        Service(WATCH, watch, variables, home.logs / f"{WATCH}.log", stop_seconds=STOP_SECONDS[WATCH]),
+        watch,
         *_airflow_services(home, variables),
     ]
 

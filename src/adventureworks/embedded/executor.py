@@ -11,13 +11,20 @@ from http.client import HTTPException
 from multiprocessing.connection import wait
 from urllib.request import ProxyHandler, build_opener
 
+import psycopg
+from airflow.configuration import conf
 from airflow.executors.base_executor import get_execution_api_server_url
 from airflow.executors.local_executor import LocalExecutor
 
+from adventureworks import airflow_tables
 from adventureworks.orchestration.warm import warm_up
 
 REST_SECONDS = 0.5
 """Longest rest in each loop of a scheduler with nothing to start. It ends as soon as a task ends."""
+LONG_REST_SECONDS = 5.0
+"""Longest additional rest without any active run. After it, the scheduler's heartbeat is due."""
+CHECK_SECONDS = 0.25
+"""Interval at which a long rest looks for new work, with one statement instead of the thirty of a loop."""
 
 
 def _wait_for_api_server() -> None:
@@ -33,8 +40,27 @@ def _wait_for_api_server() -> None:
             return
 
 
+class _Work:
+    """Whether there is work for the scheduler, according to Airflow's database."""
+
+    def __init__(self) -> None:
+        self._url = conf.get_mandatory_value("database", "sql_alchemy_conn").replace("+psycopg2", "", 1)
+        self._connection: airflow_tables.Connection | None = None
+
+    def exists(self) -> bool:
+        """Return whether there is work; also True if the database does not answer, as the scheduler handles that."""
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = psycopg.connect(self._url, autocommit=True, application_name="scheduler's rest")
+            return airflow_tables.has_work(self._connection)
+        except psycopg.OperationalError:
+            return True
+
+
 class WarmLocalExecutor(LocalExecutor):
     """A LocalExecutor whose workers start with everything imported."""
+
+    _work: _Work | None = None
 
     def start(self) -> None:
         """Import everything and wait for the API server, then fork the workers."""
@@ -43,10 +69,19 @@ class WarmLocalExecutor(LocalExecutor):
         super().start()
 
     def sync(self) -> None:
-        """Process results as Airflow does; with nothing to start, first wait for one.
+        """Process results as Airflow does; with nothing to start, first wait for a result or for new work.
 
         The scheduler calls this in each loop. On an idle platform, ten loops a second would use a third of a core.
         """
         if not self.queued_tasks:
-            wait([self.result_queue._reader], timeout=REST_SECONDS)  # type: ignore[attr-defined]
+            self._rest()
         super().sync()
+
+    def _rest(self) -> None:
+        ended = [self.result_queue._reader]  # type: ignore[attr-defined]
+        if wait(ended, timeout=REST_SECONDS) or self.running:
+            return
+        self._work = self._work or _Work()
+        end = time.monotonic() + LONG_REST_SECONDS
+        while time.monotonic() < end and not self._work.exists() and not wait(ended, timeout=CHECK_SECONDS):
+            pass

@@ -1,4 +1,4 @@
-"""Supervision of services: start them, restart those that die, and end them all with the processes they started.
+"""Supervision of services: start them, restart those that die or hang, and end them all with what they started.
 
 Every process of a home carries a mark in its environment, which its children inherit. So no process is left behind, and
 no process of another home is touched.
@@ -27,6 +27,8 @@ MOST_DEATHS = 5
 DEATHS_WITHIN_SECONDS = 300.0
 LONGEST_PAUSE_SECONDS = 30.0
 LOG_CHECK_SECONDS = 60.0
+HANGS_AFTER_SECONDS = 180.0
+"""A service whose heartbeat is older than this is killed and restarted."""
 
 Say = Callable[[str], None]
 
@@ -45,9 +47,29 @@ class Service:
     """Stop it only after all other services have stopped."""
     before_restart: Callable[[], None] = lambda: None
     """May raise ServiceUnavailable to postpone the restart."""
+    heartbeat: Path | None = None
+    """A file that the service touches again and again while it works."""
     process: subprocess.Popen[bytes] | None = None
     start_at: float = 0.0
     deaths: deque[float] = field(default_factory=deque)
+    _touched: float = 0.0
+    _touch_seen: float = 0.0
+
+    def note_start(self) -> None:
+        """Note a start: the age of the heartbeat counts from now on."""
+        self._touch_seen = time.monotonic()
+
+    def hangs(self) -> bool:
+        """Return whether the heartbeat has stopped for too long.
+
+        Its age is counted by the monotonic clock, which stands still while the machine sleeps.
+        """
+        if self.heartbeat is None:
+            return False
+        touched = self.heartbeat.stat().st_mtime if self.heartbeat.exists() else 0.0
+        if touched != self._touched:
+            self._touched, self._touch_seen = touched, time.monotonic()
+        return time.monotonic() - self._touch_seen > HANGS_AFTER_SECONDS
 
     def note_death(self) -> float:
         """Note a death and return the seconds to wait before the next start. Raises `PlatformError` after too many."""
@@ -86,9 +108,10 @@ class Supervisor:
         """Start a service and keep it alive from now on."""
         self._services[service.name] = service
         service.process = self.spawn(service)
+        service.note_start()
 
     def tick(self) -> None:
-        """Restart what died. Raises `PlatformError` if a service dies repeatedly."""
+        """Restart what died or hangs. Raises `PlatformError` if a service dies repeatedly."""
         if self._port is not None and not self._postgres.running():
             self._restart_postgres()
         for service in self._services.values():
@@ -96,6 +119,9 @@ class Supervisor:
                 self._restart(service)
             elif service.process.poll() is not None:
                 self._schedule_restart(service)
+            elif service.hangs():
+                self._say(f"The {service.name} does not respond and will be killed.")
+                service.process.kill()
         if time.monotonic() - self._logs_checked > LOG_CHECK_SECONDS:
             self._logs_checked = time.monotonic()
             for log in (self._postgres.log, *(service.log for service in self._services.values())):
@@ -157,6 +183,7 @@ class Supervisor:
             service.start_at = time.monotonic() + 1
         else:
             service.process = self.spawn(service)
+            service.note_start()
 
     def _schedule_restart(self, service: Service) -> None:
         status = service.process.returncode if service.process is not None else 0

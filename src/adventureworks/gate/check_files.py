@@ -20,8 +20,7 @@ from sqlglot import exp
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
 from adventureworks.errors import PlatformError
 from adventureworks.postgres_sql import quoted
-from adventureworks.warehouse.sql import in_months
-from adventureworks.warehouse.sql import table as sql_table
+from adventureworks.warehouse.sql import in_months, table
 
 Kind = Literal["volume", "freshness", "uniqueness", "reference", "rows"]
 
@@ -80,36 +79,36 @@ class DeclaredCheck:
             except sqlglot.errors.SqlglotError:
                 # The scan reports the error when the rule's own table is checked.
                 return frozenset(named)
-            named |= {table.name for table in tree.find_all(exp.Table)} & {*SOURCE_TABLES, *MARTS}
+            named |= {found.name for found in tree.find_all(exp.Table)} & {*SOURCE_TABLES, *MARTS}
         return frozenset(named)
 
 
-def check_file(folder: Path, table: str) -> Path:
+def check_file(folder: Path, asset: str) -> Path:
     """Return the path of the check file of a table."""
-    return folder / f"{table}.yml"
+    return folder / f"{asset}.yml"
 
 
-def declared_checks(folder: Path, table: str) -> tuple[DeclaredCheck, ...]:
+def declared_checks(folder: Path, asset: str) -> tuple[DeclaredCheck, ...]:
     """Return the checks of a table, in file order. Raises PlatformError if the file is missing or invalid."""
-    path = check_file(folder, table)
+    path = check_file(folder, asset)
     try:
-        return _declared_in(path, table, path.stat().st_mtime_ns)
+        return _declared_in(path, asset, path.stat().st_mtime_ns)
     except OSError as error:
-        raise PlatformError(f"The checks of {table} cannot be read: {error}.", f"Fix the file {path}.") from error
+        raise PlatformError(f"The checks of {asset} cannot be read: {error}.", f"Fix the file {path}.") from error
 
 
 @lru_cache(maxsize=512)
-def _declared_in(path: Path, table: str, _stamp: int) -> tuple[DeclaredCheck, ...]:
+def _declared_in(path: Path, asset: str, _stamp: int) -> tuple[DeclaredCheck, ...]:
     try:
         sections = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
         (header, items), *others = sections.items()
-        checks = tuple(_declared(table, item) for item in items)
+        checks = tuple(_declared(asset, item) for item in items)
     # RecursionError: the YAML is nested too deeply.
     except (yaml.YAMLError, AttributeError, TypeError, KeyError, ValueError, RecursionError) as error:
-        raise PlatformError(f"The checks of {table} cannot be read: {error}.", f"Fix the file {path}.") from error
-    if others or header.replace('"', "") != f"checks for {table}":
+        raise PlatformError(f"The checks of {asset} cannot be read: {error}.", f"Fix the file {path}.") from error
+    if others or header.replace('"', "") != f"checks for {asset}":
         raise PlatformError(
-            f"{path.name} must contain exactly one section, the checks for {table}.", f"Fix the file {path}."
+            f"{path.name} must contain exactly one section, the checks for {asset}.", f"Fix the file {path}."
         )
     if len({check.rule for check in checks}) < len(checks):
         raise PlatformError(f"{path.name} has two checks with the same name.", f"Fix the file {path}.")
@@ -117,20 +116,20 @@ def _declared_in(path: Path, table: str, _stamp: int) -> tuple[DeclaredCheck, ..
 
 
 def check_text(
-    folder: Path, table: str, rules: Collection[str] | None = None, months: Collection[str] | None = None
+    folder: Path, asset: str, rules: Collection[str] | None = None, months: Collection[str] | None = None
 ) -> str:
     """Return the checks of a table as SodaCL, restricted to `rules` if given.
 
     `months`: the months ('YYYY-MM') to which rules that hold by month are restricted, or None for all.
     """
-    text = check_file(folder, table).read_text(encoding="utf-8")
+    text = check_file(folder, asset).read_text(encoding="utf-8")
     if rules is None and months is None:
         return text
     ((header, items),) = yaml.load(text, yaml.CSafeLoader).items()
     wanted = [item for item in items for settings in item.values() if rules is None or settings["name"] in rules]
     for settings in (settings for item in wanted for settings in item.values()):
         if months is not None and _is_by_month(settings):
-            settings["fail query"] = within_months(settings["fail query"], MARTS[table], months)
+            settings["fail query"] = within_months(settings["fail query"], MARTS[asset], months)
     return yaml.dump({header: wanted}, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
 
 
@@ -162,7 +161,7 @@ def _month_condition(asset: str, months: Collection[str]) -> str:
     if month.parent is None:
         return dated
     key = quoted(str(month.parent_key))
-    return f"{key} in (select {key} from {sql_table('raw', month.parent)} where {dated})"
+    return f"{key} in (select {key} from {table('raw', month.parent)} where {dated})"
 
 
 def variables_of(text: str) -> frozenset[str]:
@@ -170,26 +169,26 @@ def variables_of(text: str) -> frozenset[str]:
     return frozenset(_VARIABLE.findall(text))
 
 
-def references(folder: Path, table: str) -> tuple[Reference, ...]:
+def references(folder: Path, asset: str) -> tuple[Reference, ...]:
     """Return the foreign keys of a table."""
     found = []
-    for check in declared_checks(folder, table):
+    for check in declared_checks(folder, asset):
         if match := _REFERENCE.fullmatch(check.line):
             parent = match[2].strip('"')
-            found.append(Reference(table, check.columns, parent, _columns(match[3]), check.rule))
+            found.append(Reference(asset, check.columns, parent, _columns(match[3]), check.rule))
     return tuple(found)
 
 
-def _declared(table: str, item: dict[str, Any]) -> DeclaredCheck:
+def _declared(asset: str, item: dict[str, Any]) -> DeclaredCheck:
     ((line, settings),) = item.items()
     kind, columns = _kind(line, settings)
     attributes = settings.get("attributes", {})
     dimension = attributes.get("dimension", _DIMENSIONS[kind])
     query = settings.get("fail query", "")
     meaning, by_month = attributes.get("meaning", ""), _is_by_month(settings)
-    if by_month and not (query and table in MARTS and MARTS[table].incremental):
+    if by_month and not (query and asset in MARTS and MARTS[asset].incremental):
         raise ValueError(f"{settings['name']} cannot hold by month")
-    return DeclaredCheck(table, settings["name"], kind, line, dimension, meaning, columns, query, by_month)
+    return DeclaredCheck(asset, settings["name"], kind, line, dimension, meaning, columns, query, by_month)
 
 
 def _is_by_month(settings: dict[str, Any]) -> bool:

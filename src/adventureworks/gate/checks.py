@@ -54,10 +54,10 @@ class CheckOutcome:
     """One of completeness, uniqueness, validity, consistency, referential, freshness and volume."""
 
 
-def readable_references(folder: Path, table: str) -> tuple[Reference, ...]:
+def readable_references(folder: Path, asset: str) -> tuple[Reference, ...]:
     """Return the foreign keys of a table; empty if its check file cannot be read, which `run_checks` reports."""
     try:
-        return references(folder, table)
+        return references(folder, asset)
     except PlatformError:
         return ()
 
@@ -65,14 +65,14 @@ def readable_references(folder: Path, table: str) -> tuple[Reference, ...]:
 def run_checks(
     warehouse: Warehouse,
     folder: Path,
-    tables: Sequence[str],
+    assets: Sequence[str],
     variables: Mapping[str, str],
     schema: str = "staging",
     *,
     only: Mapping[str, Collection[str]] | None = None,
     months: Mapping[str, Collection[str]] | None = None,
 ) -> list[CheckOutcome]:
-    """Run the checks of these tables against the candidate views in `schema`, and return one outcome per check.
+    """Run the checks of these assets against the candidate views in `schema`, and return one outcome per check.
 
     `folder` contains the check files, `variables` the values that they use (`least_rows_<table>`,
     `stale_before_<table>`, `as_of`). `only`: by table, the rules to run if not all of them. `months`: by mart, the
@@ -83,19 +83,19 @@ def run_checks(
 
     outcomes: list[CheckOutcome] = []
     with checked_schema(warehouse, schema) as source:
-        for table in tables:
+        for asset in assets:
             try:
-                declared = declared_checks(folder, table)
+                declared = declared_checks(folder, asset)
             except PlatformError as error:
-                outcomes.append(CheckOutcome(table, "checks_are_readable", "error", None, str(error), (), "validity"))
+                outcomes.append(CheckOutcome(asset, "checks_are_readable", "error", None, str(error), (), "validity"))
                 continue
             try:
-                with contained(table, "checks_are_evaluated", "checked"):
+                with contained(asset, "checks_are_evaluated", "checked"):
                     outcomes += _check_table(
-                        source, folder, declared, variables, (only or {}).get(table), (months or {}).get(table)
+                        source, folder, declared, variables, (only or {}).get(asset), (months or {}).get(asset)
                     )
             except TableBlocked as fault:
-                outcomes.append(CheckOutcome(table, fault.rule, "error", None, fault.detail, (), "validity"))
+                outcomes.append(CheckOutcome(asset, fault.rule, "error", None, fault.detail, (), "validity"))
     return outcomes
 
 

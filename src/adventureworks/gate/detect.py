@@ -10,6 +10,7 @@ from datetime import datetime
 from adventureworks.catalog import SOURCE_TABLES, SourceTable, needed_tables, unit_of
 from adventureworks.columns import digest_of_columns
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
+from adventureworks.gate import approval
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, with_timeout
 from adventureworks.settings import Settings
@@ -47,12 +48,19 @@ def detect(
         layout.prepare(session)
         known = _known(session.records, identity)
         states = _states(source, known, settings)
+        approved, accepted_by_approval = approval.use(
+            session.records, run_id, {asset: _fingerprint(state) for asset, state in states.items()}
+        )
+        accepted |= accepted_by_approval
         published = publication.newest_versions(session.records, list(SOURCE_TABLES)).keys()
         not_offered = _not_offered(settings, session.records, identity, states, published)
         changed = {
             asset
             for asset, state in states.items()
-            if everything or asset in accepted or asset not in known or _fingerprint(state) != known[asset].fingerprint
+            if everything
+            or asset in approved | accepted
+            or asset not in known
+            or _fingerprint(state) != known[asset].fingerprint
         }
         changed |= decisions.take_replays(session.records, run_id)
         recorded = publication.not_offered(session.records)
@@ -75,7 +83,7 @@ def detect(
             _record_change(
                 session.records,
                 run_id,
-                asset,
+                SOURCE_TABLES[asset],
                 states[asset],
                 identity,
                 is_offered=asset not in not_offered,
@@ -98,18 +106,20 @@ def _with_units(assets: Collection[str]) -> frozenset[str]:
 
 
 def difference(settings: Settings) -> str | None:
-    """Return a digest of what is to be read, or None if there is nothing; used by the watcher.
+    """Return a digest of what there is to ingest, or None if there is nothing; used by the watcher.
 
-    To be read is how the source differs from its last reading, and the rows in quarantine that a person wants replayed.
+    That is how the source differs from its last reading, approvals that no run has used yet, and requests to read rows
+    in quarantine again.
     """
     source = open_source(settings)
     with open_warehouse(settings).connect("watch") as session:
         layout.prepare(session)
         known = _known(session.records, with_timeout(source.identity, settings.table_timeout_minutes * 60))
         replays = [f"{asset} {when}" for asset, when in decisions.requested_replays(session.records).items()]
+        approved = [f"approval {one.number}" for one in approval.waiting(session.records)]
     found = [f"{asset} {_fingerprint(state)}" for asset, state in _states(source, known, settings).items()]
     seen = {f"{asset} {last.fingerprint}" for asset, last in known.items()}
-    news = sorted({*found, *replays} - seen)
+    news = sorted({*found, *replays, *approved} - seen)
     return hashlib.sha256("\n".join(news).encode()).hexdigest() if news else None
 
 
@@ -123,38 +133,38 @@ def _states(source: Source, known: Mapping[str, _Known], settings: Settings) -> 
     All states are queried at once. If that fails or times out, each table is queried separately to find the faulty one.
     If the source answers for none of them, its error is raised again.
     """
-    tables = tuple(SOURCE_TABLES.values())
+    entries = tuple(SOURCE_TABLES.values())
     fingerprints = {asset: last.fingerprint for asset, last in known.items()}
     seconds = settings.table_timeout_minutes * 60
     try:
-        return with_timeout(lambda: source.states(tables, fingerprints), seconds)
+        return with_timeout(lambda: source.states(entries, fingerprints), seconds)
     except BaseException as error:
         if not isinstance(error, ServiceUnavailable) and concerns_every_table(error):
             raise
         with_timeout(source.identity, seconds)
-        states = {table.asset: _state(source, table, fingerprints, settings) for table in tables}
+        states = {entry.asset: _state(source, entry, fingerprints, settings) for entry in entries}
         if not any(isinstance(state, TableState) for state in states.values()):
             raise
         return states
 
 
 def _state(
-    source: Source, table: SourceTable, known: Mapping[str, str], settings: Settings
+    source: Source, entry: SourceTable, known: Mapping[str, str], settings: Settings
 ) -> TableState | TableBlocked:
     seconds = settings.table_timeout_minutes * 60
     try:
-        with contained(table.asset, "table_is_readable", "asked for changes"):
-            return with_timeout(lambda: source.states([table], known), seconds)[table.asset]
+        with contained(entry.asset, "table_is_readable", "asked for changes"):
+            return with_timeout(lambda: source.states([entry], known), seconds)[entry.asset]
     except TableBlocked as blocked:
         return blocked
     except NoAnswer:
         # The other tables are still to be queried: make sure that the source itself answers.
         with_timeout(source.identity, seconds)
         cause = f"the source did not return its state within {settings.table_timeout_minutes:g} minutes."
-        return TableBlocked(table.asset, NO_ANSWER, cause)
+        return TableBlocked(entry.asset, NO_ANSWER, cause)
     except ServiceUnavailable as error:
         with_timeout(source.identity, seconds)
-        return TableBlocked(table.asset, "table_is_readable", f"the query for its changes failed: {error.cause}")
+        return TableBlocked(entry.asset, "table_is_readable", f"the query for its changes failed: {error.cause}")
 
 
 def has_work(settings: Settings, run_id: str) -> bool:
@@ -245,7 +255,7 @@ def _waiting_for_parents(settings: Settings, data: Data, changed: set[str]) -> s
 def _record_change(
     records: Connection,
     run_id: str,
-    asset: str,
+    entry: SourceTable,
     state: TableState | TableBlocked,
     identity: str,
     *,
@@ -262,9 +272,9 @@ def _record_change(
         " values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         (
             run_id,
-            asset,
+            entry.asset,
             _fingerprint(state),
-            digest_of_columns(SOURCE_TABLES[asset]),
+            digest_of_columns(entry),
             state.newest_change if isinstance(state, TableState) else None,
             state.rows if isinstance(state, TableState) else None,
             status,

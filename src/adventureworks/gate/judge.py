@@ -17,9 +17,9 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
-from adventureworks.columns import keys_as_text, shown_key_of
+from adventureworks.columns import keys_as_text
 from adventureworks.errors import CandidateLost, PlatformError, TableBlocked
-from adventureworks.gate import losses, results
+from adventureworks.gate import approval, losses, results
 from adventureworks.gate.check_files import DeclaredCheck, declared_checks
 from adventureworks.gate.checks import CheckOutcome, Reference, readable_references, run_checks
 from adventureworks.gate.containment import contained, retry_without_faulty
@@ -29,10 +29,11 @@ from adventureworks.gate.profiling import judge_changes
 from adventureworks.gate.verdict import Batch, Findings, Limits, SetAside, decide, failed_elsewhere, too_many
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.warehouse import Warehouse, candidate, layout, open_warehouse, publication, quarantine, staging
+from adventureworks.warehouse import Warehouse, candidate, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
+from adventureworks.warehouse.staging import StagedTable, count
 
 EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001 - the source's dates have no time zone
 
@@ -132,14 +133,17 @@ class _Judge:
             asset: [one for one in readable_references(self.folder, asset) if one.parent not in self.not_offered]
             for asset in SOURCE_TABLES
         }
+        self.declared = [check for asset in sorted(SOURCE_TABLES) for check in _declared(self.folder, asset)]
+        self.tables = {asset: StagedTable(entry) for asset, entry in SOURCE_TABLES.items()}
         self.batch = Batch(
             tables=frozenset(asset for asset, status, _ in rows if status == "staged"),
             blocked=frozenset(asset for asset, status, _ in rows if status == "blocked"),
             parents={asset: {one.parent for one in found} for asset, found in self.references.items()},
             published=frozenset(publication.newest_versions(session.records, sorted(SOURCE_TABLES))),
+            approved=approval.rules_of(session.records, run_id),
         )
-        for asset in sorted(SOURCE_TABLES.keys() - set(faulty)):
-            self._show(session.data, asset)
+        for staged in self._sorted(SOURCE_TABLES.keys() - set(faulty)):
+            self._show(session.data, staged)
 
     def block(self, session: Session, found: Findings) -> None:
         """Block tables because of findings, each for the first reason; they show their published rows again."""
@@ -150,14 +154,14 @@ class _Judge:
                 fault = TableBlocked(reason.table, reason.rule, reason.cause)
                 mark_blocked(session.records, self.run_id, fault, judged=True)
                 self.batch = replace(self.batch, blocked=self.batch.blocked | {reason.table})
-                self._show(session.data, reason.table)
+                self._show(session.data, self.tables[reason.table])
 
     def find_lost_rows(self, data: Data) -> list[CheckOutcome]:
         """Return the losses of tables whose owner has not accepted them."""
         found = []
-        for asset in sorted(self.batch.passing - self.accepted):
-            with _checking(asset):
-                lost = losses.find_loss(data, SOURCE_TABLES[asset], self.settings.lost_limit)
+        for staged in self._sorted(self.batch.passing - self.accepted):
+            with _checking(staged.asset):
+                lost = losses.find_loss(data, staged, self.settings.lost_limit)
             if lost:
                 found.append(lost)
         return found
@@ -165,37 +169,36 @@ class _Judge:
     def set_orphans_aside(self, session: Session) -> set[str]:
         """Set aside rows whose parent is missing, and return their tables."""
         changed = set()
-        for asset in self._parents_first():
-            for reference in self.references[asset]:
-                with _checking(asset):
-                    entry = SOURCE_TABLES[asset]
+        for staged in self._parents_first():
+            for reference in self.references[staged.asset]:
+                with _checking(staged.asset):
                     message = f"{', '.join(reference.columns)} is in {reference.parent}"
                     orphans = _orphan(reference, "r")
-                    removed = staging.set_aside(session.data, entry, orphans, reference.rule, message, self.run_id)
+                    removed = staged.set_aside(session.data, orphans, reference.rule, message, self.run_id)
                     if removed:
-                        candidate.shrink(session, self.run_id, entry, removed)
-                        changed.add(asset)
+                        candidate.shrink(session, self.run_id, staged.entry, removed)
+                        changed.add(staged.asset)
         return changed
 
     def find_bad_rows(self, data: Data) -> Findings:
         """Return the tables with too many rows set aside, and the rows that refer to vanished rows."""
         aside: dict[str, SetAside] = {}
         shrunk = set()
-        for asset in sorted(self.batch.passing):
-            with _checking(asset):
-                bad, delivered = staging.share_set_aside(data, SOURCE_TABLES[asset])
+        for staged in self._sorted(self.batch.passing):
+            with _checking(staged.asset):
+                bad, delivered = staged.share_set_aside(data)
                 # Rules and examples are read only for tables that will be blocked.
                 if too_many(bad, delivered, self.limits):
-                    examples = tuple(quarantine.example_keys(data, asset, "staged"))
-                    aside[asset] = SetAside(bad, delivered, _rules_broken(data, asset), examples)
-                if _count(data, f"select count(*) from {table('staging', staging.gone_table(asset))}"):
-                    shrunk.add(asset)
+                    examples = quarantine.example_keys(data, staged.asset, "staged")
+                    aside[staged.asset] = SetAside(bad, delivered, _rules_broken(data, staged.asset), examples)
+                if count(data, staged.gone):
+                    shrunk.add(staged.asset)
         orphans: dict[str, CheckOutcome] = {}
-        for child, references in sorted(self.references.items()):
-            for reference in references:
+        for staged in self._sorted(SOURCE_TABLES):
+            for reference in self.references[staged.asset]:
                 if reference.parent in shrunk and reference.parent not in orphans:
-                    with _checking(child):
-                        found = _orphaned(data, child, reference)
+                    with _checking(staged.asset):
+                        found = _orphaned(data, staged, reference)
                     if found:
                         orphans[reference.parent] = found
         return Findings(set_aside=aside, orphans=list(orphans.values()))
@@ -208,29 +211,34 @@ class _Judge:
         """
         passing = self.batch.passing
         whole = changed & passing
-        skipped = [one for asset in sorted(whole) for one in self._skipped_of(asset)]
-        only = {one.table: {check.rule for check in self._checks_of(one.table)} for one in skipped}
-        for asset in SOURCE_TABLES.keys() - whole:
-            for check in self._checks_of(asset):
-                if check.tables & changed and check.tables & passing and (asset in passing or check.kind == "rows"):
-                    only.setdefault(asset, set()).add(check.rule)
+        evaluable = [check for check in self.declared if not check.tables & self.not_offered]
+        skipped = [
+            CheckOutcome(check.table, check.rule, "skipped", None, _not_offered(absent), (), check.dimension)
+            for check in self.declared
+            if check.table in whole and (absent := check.tables & self.not_offered)
+        ]
+        only: dict[str, set[str]] = {one.table: set() for one in skipped}
+        for check in evaluable:
+            if check.table in whole:
+                is_wanted = check.table in only
+            else:
+                is_read = bool(check.tables & changed and check.tables & passing)
+                is_wanted = is_read and (check.table in passing or check.kind == "rows")
+            if is_wanted:
+                only.setdefault(check.table, set()).add(check.rule)
         variables: dict[str, str] = {}
         warehouse = open_warehouse(self.settings)
         with warehouse.connect("check") as session:
-            for asset in (whole | only.keys()) & passing:
-                with _checking(asset):
-                    accepted = asset in self.accepted
-                    expected = 0 if accepted else self._expected_rows(session.data, asset)
-                    variables[f"least_rows_{asset}"] = str(int(expected * self.settings.least_share_of_rows))
-                    stale_before = EARLIEST if accepted else self._stale_before(session, asset)
-                    variables[f"stale_before_{asset}"] = stale_before.isoformat(sep=" ")
+            for staged in self._sorted((whole | only.keys()) & passing):
+                with _checking(staged.asset):
+                    variables |= self._variables_of(session, staged)
         outcomes = run_checks(warehouse, self.folder, sorted(whole | only.keys()), variables, only=only)
         broken = {(one.table, one.rule) for one in failed_elsewhere(self.batch, outcomes)}
         return Findings(
             checks=[*outcomes, *skipped],
-            reads={(c.table, c.rule): c.tables for table, _ in broken for c in self._checks_of(table)},
+            reads={(check.table, check.rule): check.tables for check in evaluable},
             published=self._broken_already(broken),
-            shapes=judge_changes(self.settings, self.run_id, whole),
+            shapes=judge_changes(self.settings, self.run_id, self._sorted(whole), self.accepted),
         )
 
     def keep(self, records: Connection, found: Findings) -> None:
@@ -244,29 +252,33 @@ class _Judge:
             results.delete_kind(records, self.run_id, asset, "profile")
         results.record(records, self.run_id, found.shapes, kind="profile")
 
-    def _show(self, data: Data, asset: str) -> None:
+    def _sorted(self, assets: Collection[str]) -> list[StagedTable]:
+        return [self.tables[asset] for asset in sorted(assets)]
+
+    def _show(self, data: Data, staged: StagedTable) -> None:
         """Show checks what readers would see of a table: the candidate if it is passing, else the published rows."""
-        with _checking(asset):
-            if asset in self.batch.passing:
-                staging.show_candidate(data, SOURCE_TABLES[asset])
+        with _checking(staged.asset):
+            if staged.asset in self.batch.passing:
+                staged.show_candidate(data)
             else:
-                layout.show_published(data, SOURCE_TABLES[asset])
+                layout.show_published(data, staged.entry)
 
-    def _expected_rows(self, data: Data, asset: str) -> int:
-        """Return the number of published rows, without those that move to an archive."""
-        return publication.source_table_rows(data, asset) - losses.archived(data, SOURCE_TABLES[asset])
-
-    def _checks_of(self, asset: str) -> list[DeclaredCheck]:
-        """Return the checks of a table, except for those that read a table that the source does not offer."""
-        return [check for check in _declared(self.folder, asset) if not check.tables & self.not_offered]
-
-    def _skipped_of(self, asset: str) -> list[CheckOutcome]:
-        """Return an outcome for each check of a table that reads a table that the source does not offer."""
-        return [
-            CheckOutcome(asset, check.rule, "skipped", None, _not_offered(absent), (), check.dimension)
-            for check in _declared(self.folder, asset)
-            if (absent := check.tables & self.not_offered)
-        ]
+    def _variables_of(self, session: Session, staged: StagedTable) -> dict[str, str]:
+        """Return the limits in the checks of a table: its least number of rows, and its earliest newest change."""
+        expected, stale_before = 0, EARLIEST
+        if staged.asset not in self.accepted:
+            # Rows that move to an archive are not missing.
+            expected = count(session.data, staged.published) - losses.archived(session.data, staged)
+            # Ignore a false date that was published before the gate set such rows aside.
+            latest = publication.latest_change(session.records, self.run_id, staged.asset)
+            newest = publication.newest_change(session.data, staged.entry, latest)
+            tolerance = timedelta(days=self.settings.stale_after_days)
+            if newest:
+                stale_before = max(newest, EARLIEST + tolerance) - tolerance
+        return {
+            f"least_rows_{staged.asset}": str(int(expected * self.settings.least_share_of_rows)),
+            f"stale_before_{staged.asset}": stale_before.isoformat(sep=" "),
+        }
 
     def _broken_already(self, rules: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Return by table and rule how many published rows break these rules."""
@@ -278,22 +290,14 @@ class _Judge:
         outcomes = run_checks(open_warehouse(self.settings), self.folder, sorted(only), {}, "raw", only=only)
         return {(outcome.table, outcome.rule): outcome.failed or 0 for outcome in outcomes}
 
-    def _stale_before(self, session: Session, asset: str) -> datetime:
-        """Return the earliest acceptable newest change of a table, slightly before that of the published rows."""
-        tolerance = timedelta(days=self.settings.stale_after_days)
-        # Ignore a false date that was published before the gate set such rows aside.
-        latest = publication.latest_change(session.records, self.run_id, asset)
-        newest = publication.newest_change(session.data, SOURCE_TABLES[asset], latest)
-        return max(newest, EARLIEST + tolerance) - tolerance if newest else EARLIEST
-
-    def _parents_first(self) -> list[str]:
+    def _parents_first(self) -> list[StagedTable]:
         """Return the passing tables, parents first: the children of a row that is set aside are set aside, too."""
         assets = self.batch.passing
         order = TopologicalSorter({asset: {*self.batch.parents[asset]} & assets - {asset} for asset in sorted(assets)})
         try:
-            return list(order.static_order())
+            return [self.tables[asset] for asset in order.static_order()]
         except CycleError:
-            return sorted(assets)
+            return self._sorted(assets)
 
 
 def _checking(asset: str) -> AbstractContextManager[None]:
@@ -327,26 +331,21 @@ def _rules_broken(data: Data, asset: str) -> str:
         " group by message order by n desc, message limit 3",
         (asset,),
     ).fetchall()
-    return ", ".join(f"{message} ({count:,})" for message, count in rows)
+    return ", ".join(f"{message} ({number:,})" for message, number in rows)
 
 
-def _orphaned(data: Data, child: str, reference: Reference) -> CheckOutcome | None:
+def _orphaned(data: Data, staged: StagedTable, reference: Reference) -> CheckOutcome | None:
     """Return how many rows still refer to vanished rows of the parent, as a finding about the parent."""
-    key = shown_key_of(SOURCE_TABLES[child])
+    key = staged.shown_key
     shown = f", {names(key, 'c')}" if key else ""
     rows = data.execute(
-        f"select count(*) over (){shown} from {table('staging', child)} as c"
+        f"select count(*) over (){shown} from {staged.candidate} as c"
         f" where {_orphan(reference, 'c')} order by {names(key, 'c') or '1'} limit {EXAMPLES}"
     ).fetchall()
     if not rows:
         return None
-    count = int(rows[0][0])
-    refer = "row of {0} still refers" if count == 1 else "rows of {0} still refer"
-    cause = f"{count:,} {refer.format(child)} to rows that vanished, by {', '.join(reference.columns)}."
+    number = int(rows[0][0])
+    refer = "row of {0} still refers" if number == 1 else "rows of {0} still refer"
+    cause = f"{number:,} {refer.format(staged.asset)} to rows that vanished, by {', '.join(reference.columns)}."
     examples = keys_as_text(key, (row[1:] for row in rows))
-    return CheckOutcome(reference.parent, "referenced_rows_are_there", "fail", count, cause, examples, "referential")
-
-
-def _count(data: Data, query: str) -> int:
-    row = data.execute(query).fetchone()
-    return int(row[0]) if row else 0
+    return CheckOutcome(reference.parent, "referenced_rows_are_there", "fail", number, cause, examples, "referential")

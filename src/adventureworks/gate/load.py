@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,7 +15,6 @@ import polars as pl
 import pyarrow as pa
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
-from adventureworks.columns import columns_of, key_of
 from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.gate.containment import NO_ANSWER, concerns_every_table, contained
 from adventureworks.gate.contract import Verdict, read_column, validate, without_null_keys
@@ -24,9 +23,10 @@ from adventureworks.gate.reading import SourceLost, TableReading
 from adventureworks.gate.row_text import as_json, as_text, row_key
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
-from adventureworks.warehouse import Warehouse, candidate, decisions, open_warehouse, quarantine, staging
+from adventureworks.warehouse import Warehouse, candidate, decisions, open_warehouse, quarantine
 from adventureworks.warehouse.postgres import Append, Connection, reuse_connections
 from adventureworks.warehouse.session import Data
+from adventureworks.warehouse.staging import SAME, StagedTable, require_rows
 
 # With more rows than this in quarantine the table is blocked anyway, and further rows would only fill the disk.
 MOST_BAD_ROWS = 100_000
@@ -77,10 +77,10 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
             snapshot = stack.enter_context(source.snapshot())
             for asset in list(waiting):
                 waiting.remove(asset)
-                entry = SOURCE_TABLES[asset]
                 try:
                     with contained(asset, "can_be_loaded", "loaded"):
-                        counts[asset] = _load_table(settings, warehouse, snapshot, append, run_id, entry)
+                        loading = _TableLoad(settings, warehouse, snapshot, append, run_id, SOURCE_TABLES[asset])
+                        counts[asset] = loading.run()
                 except TableBlocked as blocked:
                     note_blocked(warehouse, run_id, blocked)
                     if blocked.rule == NO_ANSWER and not snapshot.spent:
@@ -137,63 +137,6 @@ def mark_blocked(records: Connection, run_id: str, blocked: TableBlocked, *, jud
     )
 
 
-def _load_table(
-    settings: Settings,
-    warehouse: Warehouse,
-    snapshot: Snapshot,
-    append: Append,
-    run_id: str,
-    entry: SourceTable,
-) -> int:
-    with warehouse.connect("load") as session:
-        quarantine.discard_unpublished(session.data, entry.asset, settings.keep_days)
-        staging.start(session.data, entry)
-        latest = _note_latest_change(session.records, snapshot, run_id, entry.asset)
-        last = None if snapshot.complete else _last_reading(session.records, run_id, entry.asset, latest)
-        corrections = Corrections(entry, decisions.corrections(session.records, entry.asset))
-    since = last.newest_change - timedelta(minutes=settings.overlap_minutes) if last else None
-    reading = TableReading(snapshot, entry, settings.table_timeout_minutes)
-    read = bad = 0
-    keys_unknown = False
-    seen: set[tuple[str, str]] = set()
-    staged: Counter[str] = Counter()
-
-    def stage(name: str, rows: pl.DataFrame) -> None:
-        append("staging", name, rows)
-        staged[name] += rows.height
-
-    for batch in _batches(warehouse, reading, stage, entry, since, last.fingerprint if last else None):
-        with contained(entry.asset, "can_be_loaded", "read", partial(_unreadable_column, entry, batch)):
-            verdict = validate(entry, batch)
-        read += batch.num_rows
-        for part in corrections.applied(verdict, batch.schema.names):
-            good = protected(entry, part.good).with_columns(pl.lit(False).alias(staging.SAME))
-            with contained(entry.asset, "can_be_loaded", "stored", partial(_refused_column, append, entry, good)):
-                stage(staging.rows_table(entry.asset), good)
-            bad += part.bad.height
-            if part.rejections:
-                with warehouse.connect("load") as session:
-                    keys_unknown |= _put_in_quarantine(session.data, entry, part, run_id, seen)
-                if bad > MOST_BAD_ROWS:
-                    raise TableBlocked(
-                        entry.asset, "few_rows_are_set_aside", f"{bad:,} of {read:,} rows break the contract."
-                    )
-    with warehouse.connect("load") as session:
-        staging.require_rows(session.data, staged)
-        staging.set_aside_modified_later(session.data, entry, latest, run_id)
-        staging.set_aside_duplicates(session.data, entry, run_id)
-        staging.settle(session.data, entry, whole=since is None, find_gone=not keys_unknown)
-        quarantine.set_next_status(session.data, entry, whole=since is None, keys_unknown=keys_unknown)
-        candidate.record(session, run_id, entry)
-        decisions.end(session.records, entry.asset, decisions.CORRECTED, corrections.outdated, "source changed")
-        session.records.execute(
-            "update ops.change set status = 'staged', rows_read = %s, blocked_rule = null, blocked_cause = null"
-            " where run_id = %s and asset = %s",
-            (read, run_id, entry.asset),
-        )
-    return read
-
-
 @dataclass(frozen=True)
 class _Reading:
     """The state of a table when its rows were last published."""
@@ -203,57 +146,202 @@ class _Reading:
     """None if the recorded fingerprint is that of a later state, which could not be published."""
 
 
-def _note_latest_change(records: Connection, snapshot: Snapshot, run_id: str, asset: str) -> datetime | None:
-    """Record and return the moment after which no row of this reading can have been modified, in UTC.
+class _TableLoad:
+    """The loading of one table's changes from a snapshot of the source."""
 
-    Models and checks must not read the clock, because their results would differ from day to day. A clock is justified
-    here, because a row must have been written before it was read. A false date in the future would become the
-    watermark, and every correct delivery would then look stale. The later of two clocks counts, that of the source and
-    that of the records at detection, so that a slow clock sets no rows aside; one day is added for time zones.
-    """
-    row = records.execute(
-        "update ops.change set latest_change = greatest(cast(detected_at as timestamp), cast(%s as timestamp))"
-        " + interval '1 day' where run_id = %s and asset = %s returning latest_change",
-        (snapshot.clock, run_id, asset),
-    ).fetchone()
-    return row[0] if row else None
+    def __init__(
+        self,
+        settings: Settings,
+        warehouse: Warehouse,
+        snapshot: Snapshot,
+        append: Append,
+        run_id: str,
+        entry: SourceTable,
+    ) -> None:
+        self.settings = settings
+        self.warehouse = warehouse
+        self.snapshot = snapshot
+        self.append = append
+        self.run_id = run_id
+        self.entry = entry
+        self.staged = StagedTable(entry)
+        self.reading = TableReading(snapshot, entry, settings.table_timeout_minutes)
+        self.staged_rows: Counter[str] = Counter()
+        """By staging table: the number of rows appended so far."""
+        self.seen: set[tuple[str, str]] = set()
+        """The keys and values of the rows set aside so far: a row that is read twice is set aside once."""
 
+    def run(self) -> int:
+        """Stage the changes, and return the number of rows read."""
+        with self.warehouse.connect("load") as session:
+            quarantine.discard_unpublished(session.data, self.entry.asset, self.settings.keep_days)
+            self.staged.start(session.data)
+            latest = self._note_latest_change(session.records)
+            last = None if self.snapshot.complete else self._last_reading(session.records, latest)
+            corrections = Corrections(self.entry, decisions.corrections(session.records, self.entry.asset))
+        since = last.newest_change - timedelta(minutes=self.settings.overlap_minutes) if last else None
+        read = bad = 0
+        keys_unknown = False
+        for batch in self._batches(since, last.fingerprint if last else None):
+            with self._contained("read", partial(self._unreadable_column, batch)):
+                verdict = validate(self.entry, batch)
+            read += batch.num_rows
+            for part in corrections.applied(verdict, batch.schema.names):
+                good = protected(self.entry, part.good).with_columns(pl.lit(False).alias(SAME))
+                with self._contained("stored", partial(self._refused_column, good)):
+                    self._stage(self.staged.rows_table, good)
+                bad += part.bad.height
+                if part.rejections:
+                    with self.warehouse.connect("load") as session:
+                        keys_unknown |= self._put_in_quarantine(session.data, part)
+                    if bad > MOST_BAD_ROWS:
+                        cause = f"{bad:,} of {read:,} rows break the contract."
+                        raise TableBlocked(self.entry.asset, "few_rows_are_set_aside", cause)
+        with self.warehouse.connect("load") as session:
+            require_rows(session.data, self.staged_rows)
+            self.staged.set_aside_modified_later(session.data, latest, self.run_id)
+            self.staged.set_aside_duplicates(session.data, self.run_id)
+            self.staged.settle(session.data, whole=since is None, find_gone=not keys_unknown)
+            quarantine.set_next_status(session.data, self.entry, whole=since is None, keys_unknown=keys_unknown)
+            candidate.record(session, self.run_id, self.entry)
+            outdated = corrections.outdated
+            decisions.end(session.records, self.entry.asset, decisions.CORRECTED, outdated, "source changed")
+            session.records.execute(
+                "update ops.change set status = 'staged', rows_read = %s, blocked_rule = null, blocked_cause = null"
+                " where run_id = %s and asset = %s",
+                (read, self.run_id, self.entry.asset),
+            )
+        return read
 
-def _last_reading(records: Connection, run_id: str, asset: str, latest: datetime | None) -> _Reading | None:
-    """Return the last reading, or None if the whole table must be read. A watermark after `latest` is false."""
-    row = records.execute(
-        "select w.newest_change, w.fingerprint, w.blocked from ops.watermark as w join ops.change as c using (asset)"
-        " where c.run_id = %s and c.asset = %s and not c.whole",
-        (run_id, asset),
-    ).fetchone()
-    if row is None or row[0] is None or (latest and row[0] > latest):
-        return None
-    if any(column.is_padded or column.is_hierarchy for column in staging.key_columns(SOURCE_TABLES[asset])):
-        # Some keys would be looked up individually, and not every source knows them without padding, or encoded.
-        return None
-    newest, fingerprint, blocked = row
-    return _Reading(newest, None if blocked else fingerprint)
+    def _contained(self, step: str, details: Callable[[], str]) -> AbstractContextManager[None]:
+        return contained(self.entry.asset, "can_be_loaded", step, details)
 
+    def _stage(self, name: str, rows: pl.DataFrame) -> None:
+        self.append("staging", name, rows)
+        self.staged_rows[name] += rows.height
 
-def _unreadable_column(entry: SourceTable, batch: pa.RecordBatch) -> str:
-    """Describe the columns that cannot be read, trying each one separately; empty if all of them can."""
-    found = [name for name in batch.schema.names if not _succeeds(partial(read_column, entry, batch, name))]
-    types = ", ".join(f"column {name} ({batch.schema.field(name).type})" for name in found)
-    return f"{types} cannot be read. See the task's log for details." if found else ""
+    def _note_latest_change(self, records: Connection) -> datetime | None:
+        """Record and return the moment after which no row of this reading can have been modified, in UTC.
 
+        Models and checks must not read the clock, because their results would differ from day to day. A clock is
+        justified here, because a row must have been written before it was read. A false date in the future would become
+        the watermark, and every correct delivery would then look stale. The later of two clocks counts, that of the
+        source and that of the records at detection, so that a slow clock sets no rows aside; one day is added for time
+        zones.
+        """
+        row = records.execute(
+            "update ops.change set latest_change = greatest(cast(detected_at as timestamp), cast(%s as timestamp))"
+            " + interval '1 day' where run_id = %s and asset = %s returning latest_change",
+            (self.snapshot.clock, self.run_id, self.entry.asset),
+        ).fetchone()
+        return row[0] if row else None
 
-def _refused_column(append: Append, entry: SourceTable, rows: pl.DataFrame) -> str:
-    """Name the columns that the warehouse refuses, trying each one separately; empty if it accepts all of them."""
-    # The table is blocked, so rows that the trials leave in its staging table are never published.
-    trial = partial(append, "staging", staging.rows_table(entry.asset))
-    found = [
-        column.name
-        for column in columns_of(entry)
-        if not _succeeds(partial(trial, rows.select(column.name, staging.SAME)))
-    ]
-    return (
-        f"the warehouse refuses values of column {', '.join(found)}. See the task's log for details." if found else ""
-    )
+    def _last_reading(self, records: Connection, latest: datetime | None) -> _Reading | None:
+        """Return the last reading, or None if the whole table must be read. A watermark after `latest` is false."""
+        row = records.execute(
+            "select w.newest_change, w.fingerprint, w.blocked from ops.watermark as w"
+            " join ops.change as c using (asset) where c.run_id = %s and c.asset = %s and not c.whole",
+            (self.run_id, self.entry.asset),
+        ).fetchone()
+        if row is None or row[0] is None or (latest and row[0] > latest):
+            return None
+        if any(column.is_padded or column.is_hierarchy for column in self.staged.key_columns):
+            # Some keys would be looked up individually, and not every source knows them without padding, or encoded.
+            return None
+        newest, fingerprint, blocked = row
+        return _Reading(newest, None if blocked else fingerprint)
+
+    def _unreadable_column(self, batch: pa.RecordBatch) -> str:
+        """Describe the columns that cannot be read, trying each one separately; empty if all of them can."""
+        found = [name for name in batch.schema.names if not _succeeds(partial(read_column, self.entry, batch, name))]
+        types = ", ".join(f"column {name} ({batch.schema.field(name).type})" for name in found)
+        return f"{types} cannot be read. See the task's log for details." if found else ""
+
+    def _refused_column(self, rows: pl.DataFrame) -> str:
+        """Name the columns that the warehouse refuses, trying each one separately; empty if it accepts all of them."""
+        # The table is blocked, so rows that the trials leave in its staging table are never published.
+        trial = partial(self.append, "staging", self.staged.rows_table)
+        found = [name for name in self.staged.column_names if not _succeeds(partial(trial, rows.select(name, SAME)))]
+        columns = ", ".join(found)
+        return f"the warehouse refuses values of column {columns}. See the task's log for details." if found else ""
+
+    def _batches(self, since: datetime | None, known: str | None) -> Iterator[pa.RecordBatch]:
+        """Yield all rows, or only the changed ones.
+
+        Changed are the rows that the source tracks as changed, or else those modified since `since`, and the rows that
+        the comparison of keys finds in addition. `known` is the fingerprint of the published state.
+        """
+        if since is None:
+            yield from self.reading.rows()
+            return
+        for batch in self.reading.key_batches():
+            with self._contained("read", partial(self._unreadable_column, batch)):
+                self._stage(self.staged.keys_table, self._keys(pl.DataFrame(batch)))
+        tracks = self.reading.tracks()
+        changed = self.reading.changed_keys(known, MOST_LATE_ROWS) if tracks and known is not None else None
+        before = _END_OF_TIME if tracks else since
+        with self.warehouse.connect("load") as session:
+            late = self.staged.keys_to_read(session.data, before.isoformat(sep=" "), MOST_LATE_ROWS)
+        if late is None or (tracks and changed is None):
+            yield from self.reading.rows()
+            return
+        if not tracks:
+            yield from self.reading.rows(since)
+        wanted = _combined_keys(changed, late)
+        if wanted.num_rows:
+            yield from self.reading.rows_by_key(wanted)
+
+    def _keys(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return keys and modification dates in the contract's types. Raises TableBlocked if a key has another type."""
+        columns = []
+        for column in self.staged.key_columns:
+            series = frame[column.name]
+            values = series.cast(column.dtype, strict=False) if series.dtype != pl.String else series
+            if values.dtype != column.dtype:
+                cause = f"the key column {column.name} is now {series.dtype}."
+                raise TableBlocked(self.entry.asset, "column_types_are_kept", cause)
+            columns.append(values)
+        keys = pl.DataFrame([*columns, frame[self.entry.modified].alias("__modified")])
+        return without_null_keys(self.entry, keys)
+
+    def _put_in_quarantine(self, data: Data, verdict: Verdict) -> bool:
+        """Write the bad rows of a batch to quarantine; return whether the key of any of them is unknown."""
+        readable = {column.name: column.dtype for column in self.staged.columns}
+        rows = []
+        unknown = False
+        found = zip(
+            verdict.bad.iter_rows(named=True), verdict.keys.iter_rows(named=True), verdict.rejections, strict=True
+        )
+        for row, typed, rejection in found:
+            # In the contract's type a key can be compared with those of good rows, however the source writes it.
+            identity = {
+                name: self._shown(row[name] if typed[name] is None else typed[name], readable[name])
+                for name in self.staged.key
+            }
+            unknown |= any(value is None for value in typed.values())
+            values = {name: self._shown(value, readable[name]) for name, value in row.items()}
+            key, content = row_key(identity), as_json(values)
+            if (key, content) not in self.seen:
+                self.seen.add((key, content))
+                rows.append((self.entry.asset, key, rejection.rule, rejection.message, content, self.run_id, "staged"))
+        data.executemany(
+            "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
+            " values (%s, %s, %s, %s, %s, %s, %s)",
+            rows,
+        )
+        return unknown
+
+    def _shown(self, value: Any, dtype: pl.DataType) -> str | None:
+        """Return a value of a bad row as the quarantine may store it.
+
+        In a table with secret columns, a shifted row may have a secret in any column, so only short numbers and dates
+        are kept.
+        """
+        text = as_text(value)
+        if text is None or not self.entry.protected:
+            return text
+        harmless = dtype != pl.String and _NUMBER_OR_DATE.fullmatch(text)
+        return text if harmless else f"({len(text)} characters withheld)"
 
 
 def _succeeds(trial: Callable[[], object]) -> bool:
@@ -266,60 +354,11 @@ def _succeeds(trial: Callable[[], object]) -> bool:
     return True
 
 
-def _batches(
-    warehouse: Warehouse,
-    reading: TableReading,
-    stage: Callable[[str, pl.DataFrame], None],
-    entry: SourceTable,
-    since: datetime | None,
-    known: str | None,
-) -> Iterator[pa.RecordBatch]:
-    """Yield all rows, or only the changed ones.
-
-    Changed are the rows that the source tracks as changed, or else those modified since `since`, and the rows that the
-    comparison of keys finds in addition. `known` is the fingerprint of the published state.
-    """
-    if since is None:
-        yield from reading.rows()
-        return
-    for batch in reading.key_batches():
-        with contained(entry.asset, "can_be_loaded", "read", partial(_unreadable_column, entry, batch)):
-            stage(staging.keys_table(entry.asset), _keys(entry, pl.DataFrame(batch)))
-    tracks = reading.tracks()
-    changed = reading.changed_keys(known, MOST_LATE_ROWS) if tracks and known is not None else None
-    before = _END_OF_TIME if tracks else since
-    with warehouse.connect("load") as session:
-        late = staging.keys_to_read(session.data, entry, before.isoformat(sep=" "), MOST_LATE_ROWS)
-    if late is None or (tracks and changed is None):
-        yield from reading.rows()
-        return
-    if not tracks:
-        yield from reading.rows(since)
-    wanted = _combined_keys(changed, late)
-    if wanted.num_rows:
-        yield from reading.rows_by_key(wanted)
-
-
 def _combined_keys(changed: pa.Table | None, late: pa.Table) -> pa.Table:
     """Return the keys of both tables, with the types of `changed`, which are those of the source."""
     if changed is None or not late.num_rows:
         return late if changed is None else changed
     return pa.concat_tables([changed, late.select(changed.column_names).cast(changed.schema)])
-
-
-def _keys(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
-    """Return keys and modification dates in the contract's types. Raises TableBlocked if a key has another type."""
-    columns = []
-    for column in staging.key_columns(entry):
-        series = frame[column.name]
-        values = series.cast(column.dtype, strict=False) if series.dtype != pl.String else series
-        if values.dtype != column.dtype:
-            raise TableBlocked(
-                entry.asset, "column_types_are_kept", f"the key column {column.name} is now {series.dtype}."
-            )
-        columns.append(values)
-    keys = pl.DataFrame([*columns, frame[entry.modified].alias("__modified")])
-    return without_null_keys(entry, keys)
 
 
 def protected(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
@@ -330,47 +369,3 @@ def protected(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
         shown = pl.concat_str(pl.lit("…"), text.str.tail(4)) if protection == "last_four" else pl.lit("withheld")
         columns.append(pl.when(text.is_null()).then(None).otherwise(shown).alias(name))
     return frame.with_columns(columns) if columns else frame
-
-
-def _put_in_quarantine(
-    data: Data, entry: SourceTable, verdict: Verdict, run_id: str, seen: set[tuple[str, str]]
-) -> bool:
-    """Write the bad rows of a batch to quarantine; return whether the key of any of them is unknown.
-
-    A row that is read twice in one run, by date and by key, is set aside once: `seen` contains the rows so far.
-    """
-    key = key_of(entry)
-    readable = {column.name: column.dtype for column in columns_of(entry)}
-    rows = []
-    unknown = False
-    found = zip(verdict.bad.iter_rows(named=True), verdict.keys.iter_rows(named=True), verdict.rejections, strict=True)
-    for row, typed, rejection in found:
-        # In the contract's type a key can be compared with those of good rows, however the source writes it.
-        identity = {
-            name: _shown(entry, row[name] if typed[name] is None else typed[name], readable[name]) for name in key
-        }
-        unknown |= any(value is None for value in typed.values())
-        values = {name: _shown(entry, value, readable[name]) for name, value in row.items()}
-        written = (row_key(identity), as_json(values))
-        if written not in seen:
-            seen.add(written)
-            rows.append((entry.asset, written[0], rejection.rule, rejection.message, written[1], run_id, "staged"))
-    data.executemany(
-        "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
-        " values (%s, %s, %s, %s, %s, %s, %s)",
-        rows,
-    )
-    return unknown
-
-
-def _shown(entry: SourceTable, value: Any, dtype: pl.DataType) -> str | None:
-    """Return a value of a bad row as the quarantine may store it.
-
-    In a table with secret columns, a shifted row may have a secret in any column, so only short numbers and dates are
-    kept.
-    """
-    text = as_text(value)
-    if text is None or not entry.protected:
-        return text
-    harmless = dtype != pl.String and _NUMBER_OR_DATE.fullmatch(text)
-    return text if harmless else f"({len(text)} characters withheld)"

@@ -17,8 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from adventureworks.catalog import SOURCE_TABLES, SourceTable
-from adventureworks.columns import Column, columns_of, key_of
+from adventureworks.columns import Column
 from adventureworks.errors import TableBlocked
 from adventureworks.gate import profile
 from adventureworks.gate.check_files import references
@@ -39,10 +38,11 @@ from adventureworks.gate.profile import (
 )
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.warehouse import open_records, open_warehouse, staging
+from adventureworks.warehouse import open_warehouse
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.sql import equal, names, table
+from adventureworks.warehouse.staging import StagedTable, count
 
 SMALL = 10_000
 """Number of rows up to which a whole table is profiled at every change."""
@@ -69,29 +69,28 @@ _DIMENSIONS = {
 }
 
 
-def judge_changes(settings: Settings, run_id: str, assets: Collection[str]) -> list[CheckOutcome]:
+def judge_changes(
+    settings: Settings, run_id: str, tables: Sequence[StagedTable], accepted: Collection[str]
+) -> list[CheckOutcome]:
     """Compare the staged changes of these tables with their published versions; return an outcome per broken rule.
 
-    Changes that the owner accepted for this run (`ops.change.is_accepted`) only warn. The profiles of the candidates
-    are stored until `publish_profiles` assigns them a version. A table that cannot be measured gets only a warning,
-    because its rows passed contract and checks. Raises ServiceUnavailable if the warehouse does not answer.
+    Changes of `accepted` tables only warn. The profiles of the candidates are stored until `publish_profiles` assigns
+    them a version. A table that cannot be measured gets only a warning, because its rows passed contract and checks.
+    Raises ServiceUnavailable if the warehouse does not answer.
     """
     outcomes: list[CheckOutcome] = []
-    with open_records(settings).connect("check") as records:
-        rows = records.execute("select asset from ops.change where run_id = %s and is_accepted", (run_id,)).fetchall()
-    accepted = {asset for (asset,) in rows}
-    for asset in sorted(assets):
+    for staged in tables:
         try:
             with (
-                contained(asset, "change_can_be_compared", "compared with its versions"),
+                contained(staged.asset, "change_can_be_compared", "compared with its versions"),
                 open_warehouse(settings).connect("check") as session,
             ):
-                change = _Change(session, settings.checks_folder / "source", SOURCE_TABLES[asset], settings.lost_limit)
-                found = _outcomes(asset, list(change.findings()))
-                outcomes += [replace(one, outcome="warn") if asset in accepted else one for one in found]
+                change = _Change(session, settings.checks_folder / "source", staged, settings.lost_limit)
+                found = list(change.outcomes())
+                outcomes += [replace(one, outcome="warn") if staged.asset in accepted else one for one in found]
                 change.keep_profiles(run_id)
         except TableBlocked as fault:
-            outcomes.append(CheckOutcome(asset, fault.rule, "warn", None, fault.detail, (), "consistency"))
+            outcomes.append(CheckOutcome(staged.asset, fault.rule, "warn", None, fault.detail, (), "consistency"))
     return outcomes
 
 
@@ -110,33 +109,22 @@ def publish_profiles(records: Connection, asset: str, run_id: str) -> None:
     )
 
 
-def _outcomes(asset: str, findings: Sequence[Finding]) -> Iterator[CheckOutcome]:
-    by_rule: dict[str, list[Finding]] = {}
-    for finding in findings:
-        by_rule.setdefault(finding.rule, []).append(finding)
-    for rule, found in by_rule.items():
-        found.sort(key=lambda one: (one.outcome != "fail", -(one.failed or 0)))
-        more = f"; and {len(found) - MESSAGES} more" if len(found) > MESSAGES else ""
-        message = "; ".join(one.message for one in found[:MESSAGES]) + more + "."
-        yield CheckOutcome(asset, rule, found[0].outcome, found[0].failed, message, (), _DIMENSIONS[rule])
-
-
 @dataclass(frozen=True)
 class _Columns:
     """The columns of a table, by how they can be profiled."""
 
-    entry: SourceTable
+    staged: StagedTable
     folder: Path
 
     def __iter__(self) -> Iterator[Column]:
         """Iterate over the informative columns: not a single-column key, a UUID or the modification date."""
-        key = key_of(self.entry)
-        for column in columns_of(self.entry):
-            if column.name != self.entry.modified and not column.is_guid and (column.name,) != key:
+        modified = self.staged.entry.modified
+        for column in self.staged.columns:
+            if column.name != modified and not column.is_guid and (column.name,) != self.staged.key:
                 yield column
 
     def is_private(self, column: Column) -> bool:
-        return column.name in self.entry.personal or column.name in self.entry.protected
+        return column.name in self.staged.entry.personal or column.name in self.staged.entry.protected
 
     def can_be_category(self, column: Column) -> bool:
         """Return whether a column can be a category; a personal column cannot, because messages quote values."""
@@ -146,8 +134,8 @@ class _Columns:
 
     def numbers(self) -> list[Column]:
         """Return amounts and quantities, without keys and references."""
-        referring = {name for one in references(self.folder, self.entry.asset) for name in one.columns}
-        excluded = {*referring, *key_of(self.entry)}
+        referring = {name for one in references(self.folder, self.staged.asset) for name in one.columns}
+        excluded = {*referring, *self.staged.key}
         return [c for c in self if c.dtype.is_numeric() and c.name not in excluded and not c.name.endswith("ID")]
 
     def ordered_pairs(self) -> list[tuple[Column, Column]]:
@@ -158,7 +146,7 @@ class _Columns:
     def texts(self) -> list[Column]:
         """Return text columns, including codes, without keys."""
         texts = [c for c in self if c.dtype == pl.String and not (c.is_xml or c.is_hex)]
-        return [c for c in texts if c.name not in key_of(self.entry)]
+        return [c for c in texts if c.name not in self.staged.key]
 
     def dates(self) -> list[Column]:
         """Return dates that may have a time of day."""
@@ -170,35 +158,34 @@ class _Columns:
 
     def pairs(self) -> list[tuple[Column, Column]]:
         """Return all pairs of columns of the same type, which could contain each other's values."""
-        own = [c for c in self if c.name not in key_of(self.entry) and not (c.is_hex or c.is_xml)]
+        own = [c for c in self if c.name not in self.staged.key and not (c.is_hex or c.is_xml)]
         return [(one, other) for one, other in combinations(own, 2) if type(one.dtype) is type(other.dtype)]
 
 
 class _Change:
     """One staged table, and how it differs from its published rows."""
 
-    def __init__(self, session: Session, folder: Path, entry: SourceTable, lost_limit: float) -> None:
+    def __init__(self, session: Session, folder: Path, staged: StagedTable, lost_limit: float) -> None:
         self.data = session.data
         self.records = session.records
         self.lost_limit = lost_limit
-        self.entry = entry
-        self.folder = folder
-        self.columns = _Columns(entry, folder)
-        self.key = key_of(entry)
-        self.published = table("raw", entry.asset)
-        self.candidate = table("staging", entry.asset)
-        rows = table("staging", staging.rows_table(entry.asset))
-        self.changed = f"(select * from {rows} where not {quoted(staging.SAME)})"
-        self.history = _history(session.records, entry.asset)
+        self.staged = staged
+        self.entry = staged.entry
+        self.columns = _Columns(staged, folder)
+        self.key = staged.key
+        self.published = staged.published
+        self.candidate = staged.candidate
+        self.changed = staged.changed
+        self.history = self._recorded_profiles()
         self.has_profiles = bool(self.history)
         self.changed_count, self.inserted_count = self._numbers(
             f"select count(*), sum(case when p.{quoted(self.key[0])} is null then 1 else 0 end)"
             f" from {self.changed} as r left join {self.published} as p on {equal(self.key, 'r', 'p')}"
         )
-        (self.published_count,) = self._numbers(f"select count(*) from {self.published}")
-        gone = table("staging", staging.gone_table(entry.asset))
-        self.vanished = f"(select p.* from {self.published} as p join {gone} as g on {equal(self.key, 'g', 'p')})"
-        (self.vanished_count,) = self._numbers(f"select count(*) from {gone}")
+        self.published_count = count(self.data, self.published)
+        same_key = equal(self.key, "g", "p")
+        self.vanished = f"(select p.* from {self.published} as p join {staged.gone} as g on {same_key})"
+        self.vanished_count = count(self.data, staged.gone)
 
     @property
     def updated_count(self) -> int:
@@ -209,6 +196,18 @@ class _Change:
     def changes_little(self) -> bool:
         """Whether few rows of a large table change."""
         return self.published_count > SMALL and self.changed_count < MUCH * self.published_count
+
+    def outcomes(self) -> Iterator[CheckOutcome]:
+        """Yield one outcome for each rule with findings."""
+        by_rule: dict[str, list[Finding]] = {}
+        for finding in self.findings():
+            by_rule.setdefault(finding.rule, []).append(finding)
+        for rule, found in by_rule.items():
+            found.sort(key=lambda one: (one.outcome != "fail", -(one.failed or 0)))
+            more = f"; and {len(found) - MESSAGES} more" if len(found) > MESSAGES else ""
+            message = "; ".join(one.message for one in found[:MESSAGES]) + more + "."
+            failed = found[0].failed
+            yield CheckOutcome(self.staged.asset, rule, found[0].outcome, failed, message, (), _DIMENSIONS[rule])
 
     def findings(self) -> Iterator[Finding]:
         """Yield what is new about the change compared with earlier versions; nothing if nothing is published yet."""
@@ -241,7 +240,8 @@ class _Change:
 
     def keep_profiles(self, run_id: str) -> None:
         """Profile the candidate for its future version, if that is cheap or much of it changed."""
-        self.records.execute("delete from ops.column_profile where asset = %s and version is null", (self.entry.asset,))
+        asset = self.staged.asset
+        self.records.execute("delete from ops.column_profile where asset = %s and version is null", (asset,))
         if self.changes_little and self.has_profiles:
             return
         records = [{**asdict(one), "shares": json.dumps(dict(one.shares))} for one in self._profiles(self.candidate)]
@@ -250,8 +250,20 @@ class _Change:
             " most, mean, spread, shares) select %s, %s, p.* from jsonb_to_recordset(%s::jsonb) as p"
             ' ("column" varchar, rows bigint, nulls bigint, blanks bigint, "distinct" bigint, least varchar,'
             " most varchar, mean float8, spread float8, shares varchar)",
-            (self.entry.asset, run_id, json.dumps(records)),
+            (asset, run_id, json.dumps(records)),
         )
+
+    def _recorded_profiles(self) -> dict[str, list[Profile]]:
+        """Return the profiles of the last versions by column, newest first."""
+        rows = self.records.execute(
+            "select column_name, rows, nulls, blanks, distinct_values, least, most, mean, spread, shares"
+            " from ops.column_profile where asset = %s and version is not null order by version desc",
+            (self.staged.asset,),
+        ).fetchall()
+        found: dict[str, list[Profile]] = {}
+        for *measured, shares in rows:
+            found.setdefault(measured[0], []).append(replace(Profile(*measured), shares=json.loads(shares)))
+        return {column: versions[: profile.VERSIONS] for column, versions in found.items()}
 
     def _segments(self, most: int) -> list[str]:
         """Return the columns that divide the table into at most `most` segments, based on the last version."""
@@ -331,19 +343,28 @@ class _Change:
             yield (*front[: len(first)], name, value, int(rows))
 
     def _groups(self, relation: str) -> Groups:
-        """Measure in one scan filled values, ranges and comparisons of columns, in total and by segment."""
+        """Measure in one scan filled values, ranges and comparisons of columns, in total and by segment.
+
+        The rows are summarized by all segments together first. There are few such combinations, so that it costs little
+        to summarize them again by each segment.
+        """
         segments, columns = self._segments(MOST_CATEGORIES), list(self.columns)
         numbers, pairs = self.columns.numbers(), self.columns.ordered_pairs()
-        parts = ["count(*)"]
-        parts += [f"sum(case when {_filled(column)} then 1 else 0 end)" for column in columns]
+        # Each part: the aggregate over rows, and the one over its results.
+        parts = [("count(*)", "sum")]
+        parts += [(f"sum(case when {_filled(column)} then 1 else 0 end)", "sum") for column in columns]
         for column in numbers:
             positive = f"case when {quoted(column.name)} > 0 then cast({quoted(column.name)} as double precision) end"
-            parts += [f"min({positive})", f"max({positive})"]
+            parts += [(f"min({positive})", "min"), (f"max({positive})", "max")]
         for one, other in pairs:
-            parts += _comparison(one, other)
-        sets = ", ".join(["()", *(f"({quoted(name)})" for name in segments)])
+            parts += [(part, "sum") for part in _comparison(one, other)]
+        by = [quoted(name) for name in segments]
+        inner = ", ".join([*by, *(f"{part} as part_{place}" for place, (part, _) in enumerate(parts))])
+        summaries = f"select {inner} from {relation} as t{' group by ' if by else ''}{', '.join(by)}"
         front = _grouping(segments)
-        query = f"select {', '.join([*front, *parts])} from {relation} as t group by grouping sets ({sets})"
+        outer = ", ".join([*front, *(f"{total}(part_{place})" for place, (_, total) in enumerate(parts))])
+        sets = ", ".join(["()", *(f"({name})" for name in by)])
+        query = f"select {outer} from ({summaries}) as t group by grouping sets ({sets})"
         groups = {}
         for row in self.data.execute(query):
             segment, value = _segment(segments, row[: len(front)])
@@ -359,13 +380,13 @@ class _Change:
                 (one.name, other.name): Order(
                     int(larger or 0),
                     int(smaller or 0),
-                    **{"log_ratio" if one.dtype.is_numeric() else "days": _float(distance) or 0.0},
+                    **{"log_ratio" if one.dtype.is_numeric() else "days": float(distance or 0) / int(count or 1)},
                 )
-                for (one, other), larger, smaller, distance in zip(
-                    pairs, compared[::3], compared[1::3], compared[2::3], strict=True
+                for (one, other), larger, smaller, distance, count in zip(
+                    pairs, compared[::4], compared[1::4], compared[2::4], compared[3::4], strict=True
                 )
             }
-            groups[segment, value] = Group(segment, value, int(rows), values, orders)
+            groups[segment, value] = Group(segment, value, int(rows or 0), values, orders)
         return groups
 
     def _emptied_findings(self, published: Groups, changed: Groups, paired: Paired | None) -> dict[str, Finding]:
@@ -585,10 +606,9 @@ class _Change:
         content = self._content_columns() if self.inserted_count >= profile.NOTICED else []
         if not content:
             return
-        gone = table("staging", staging.gone_table(self.entry.asset))
         # A row that vanishes may reappear under a new key, because a source that is refilled may renumber its rows.
         kept = (
-            f"(select p.* from {self.published} as p where not exists (select 1 from {gone} as g"
+            f"(select p.* from {self.published} as p where not exists (select 1 from {self.staged.gone} as g"
             f" where {equal(self.key, 'g', 'p')}))"
         )
         inserted = (
@@ -611,10 +631,10 @@ class _Change:
         repeated = max(common(new, old), among)
         if repeated < 0.4 * self.inserted_count:
             return
-        (count,) = self._numbers(f"select count(*) from {kept} as t")
+        kept_count = count(self.data, f"{kept} as t")
         (usual,) = self._numbers(f"select count(*) - count(distinct {row}) from {self.published} as t")
         yield from profile.duplicated(
-            self.inserted_count, repeated, count, common(old, new), usual / self.published_count
+            self.inserted_count, repeated, kept_count, common(old, new), usual / self.published_count
         )
 
     def _content_columns(self) -> list[Column]:
@@ -665,19 +685,6 @@ class _Change:
         yield from profile.concentrated(found, newest)
 
 
-def _history(records: Connection, asset: str) -> dict[str, list[Profile]]:
-    """Return the profiles of the last versions by column, newest first."""
-    rows = records.execute(
-        "select column_name, rows, nulls, blanks, distinct_values, least, most, mean, spread, shares"
-        " from ops.column_profile where asset = %s and version is not null order by version desc",
-        (asset,),
-    ).fetchall()
-    found: dict[str, list[Profile]] = {}
-    for *measured, shares in rows:
-        found.setdefault(measured[0], []).append(replace(Profile(*measured), shares=json.loads(shares)))
-    return {column: versions[: profile.VERSIONS] for column, versions in found.items()}
-
-
 def _filled(column: Column, alias: str = "t") -> str:
     """Return the condition that a value is not empty and not an amount of zero; it is NULL if the value is NULL.
 
@@ -726,7 +733,9 @@ def _comparison(one: Column, other: Column) -> Iterable[str]:
     yield f"sum(case when {a} < {b} then 1 else 0 end)"
     ratio = f"ln(cast({a} as double precision) / cast({b} as double precision))"
     days = f"cast(cast({a} as date) - cast({b} as date) as double precision)"
-    yield f"avg(case when {a} > 0 and {b} > 0 then {ratio} end)" if one.dtype.is_numeric() else f"avg({days})"
+    distance = f"case when {a} > 0 and {b} > 0 then {ratio} end" if one.dtype.is_numeric() else days
+    yield f"sum({distance})"
+    yield f"count({distance})"
 
 
 def _grouping(segments: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,25 +14,24 @@ from typing import Any
 from adventureworks import incidents
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.errors import CandidateLost, TableBlocked
-from adventureworks.gate import losses
+from adventureworks.gate import approval
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.judge import judge
 from adventureworks.gate.load import note_blocked
 from adventureworks.gate.profiling import publish_profiles
+from adventureworks.gate.verdict import CONSEQUENCES
 from adventureworks.incidents import Finding, Incident, events
-from adventureworks.incidents.ledger import SHAPE_RULES
 from adventureworks.settings import Settings
-from adventureworks.warehouse import candidate, decisions, layout, open_warehouse, publication, quarantine, staging
-from adventureworks.warehouse.postgres import Connection, reuse_connections
+from adventureworks.warehouse import candidate, decisions, layout, open_warehouse, publication, quarantine
+from adventureworks.warehouse.postgres import reuse_connections
 from adventureworks.warehouse.publication import NOT_OFFERED, Publication
-from adventureworks.warehouse.session import Data, Session
+from adventureworks.warehouse.session import Session
+from adventureworks.warehouse.sql import table
+from adventureworks.warehouse.staging import StagedTable, count
 
 ORDERS = "Sales_SalesOrderHeader"
 """The table whose newest row is the business date."""
-
-# Rules that a table breaks only because another table is blocked.
-_CONSEQUENCES = frozenset({"unit_is_whole", "parent_is_published"})
 
 
 @reuse_connections()
@@ -60,6 +59,7 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
         rows = session.records.execute(
             "select asset, status, publishing or resumes from ops.change where run_id = %s order by asset", (run_id,)
         ).fetchall()
+        changes = [(SOURCE_TABLES[asset], status, interrupted) for asset, status, interrupted in rows]
         if session.commits_twice:
             # Recorded before anything is published: if the process dies between the two commits, the data has no record
             # of its publication. The next attempt or run then announces all of it.
@@ -67,15 +67,16 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
                 "update ops.change set publishing = true where run_id = %s and status = 'staged'", (run_id,)
             )
             session.commit()
-        for asset, status, interrupted in rows:
-            with contained(asset, "can_be_published", "published"):
+        for entry, status, interrupted in changes:
+            with contained(entry.asset, "can_be_published", "published"):
+                publishing = _TablePublication(session, run_id, entry)
                 if status == "staged":
-                    _publish_table(session, asset, run_id, interrupted=interrupted)
+                    publishing.publish(interrupted=interrupted)
                 if status == "blocked":
-                    quarantine.block(session.data, asset)
+                    quarantine.block(session.data, entry.asset)
                 if status in {"staged", "blocked", NOT_OFFERED}:
-                    _advance_watermark(session, run_id, asset, status)
-        lost = candidate.lost(session, run_id, [SOURCE_TABLES[a] for a, status, _ in rows if status == "staged"])
+                    publishing.advance_watermark(status)
+        lost = candidate.lost(session, run_id, [entry for entry, status, _ in changes if status == "staged"])
         if lost:
             raise CandidateLost(f"The staged rows of {', '.join(lost)} differ from those that were judged.")
         session.records.execute(
@@ -88,10 +89,96 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
     # Views are created after the commit, because creating a view commits on some engines; until then, the candidates
     # show the same rows. If a reader's lock prevents the creation of a view, the next run creates it.
     with suppress(TableBlocked), open_warehouse(settings).connect("publish") as session:
-        for asset, *_ in rows:
-            with contained(asset, "can_be_published", "shown"):
-                layout.show_published(session.data, SOURCE_TABLES[asset])
+        for entry, *_ in changes:
+            with contained(entry.asset, "can_be_published", "shown"):
+                layout.show_published(session.data, entry)
     return unannounced
+
+
+class _TablePublication:
+    """The publication of one table of a run."""
+
+    def __init__(self, session: Session, run_id: str, entry: SourceTable) -> None:
+        self.data = session.data
+        self.records = session.records
+        self.run_id = run_id
+        self.entry = entry
+        self.asset = entry.asset
+
+    def publish(self, *, interrupted: bool) -> None:
+        """Merge the staged table and record the version. `interrupted`: a process died while it was publishing it."""
+        staged = StagedTable(self.entry)
+        layout.own(self.data, self.entry)
+        effect, months = publication.merge(self.data, staged)
+        self._end_decisions(staged)
+        newest = publication.newest(self.records, self.asset)
+        set_aside = quarantine.open_rows(self.data, self.asset)
+        # Rows may have been discarded since the last version.
+        is_new = effect.any or interrupted or newest is None or newest.set_aside != set_aside
+        is_approved = approval.end(self.records, self.run_id, self.asset)
+        if is_new:
+            has_warnings = is_approved or set_aside > 0 or self._has_warnings()
+            publication.record(
+                self.records,
+                asset=self.asset,
+                rows=count(self.data, staged.published),
+                changed_rows=effect.upserts + effect.deletes,
+                months=None if interrupted else months,
+                set_aside=set_aside,
+                verdict="passed with warnings" if has_warnings else "passed",
+                run_id=self.run_id,
+                as_of=publication.newest_order(self.data, self._latest_change()) if self.asset == ORDERS else None,
+            )
+            publish_profiles(self.records, self.asset, self.run_id)
+        self.records.execute(
+            "update ops.change set status = %s, set_aside = %s where run_id = %s and asset = %s",
+            (
+                "published" if is_new else "unchanged",
+                quarantine.open_rows(self.data, self.asset, self.run_id),
+                self.run_id,
+                self.asset,
+            ),
+        )
+
+    def advance_watermark(self, status: str) -> None:
+        """Record the state that was read; the watermark advances only if the table was published."""
+        latest = self._latest_change()
+        newest = publication.newest_change(self.data, self.entry, latest) if status == "staged" else None
+        self.records.execute(
+            "insert into ops.watermark as w (asset, fingerprint, columns_digest, newest_change, blocked, source)"
+            " select asset, fingerprint, columns_digest, %(newest)s, %(blocked)s, source from ops.change"
+            " where run_id = %(run)s and asset = %(asset)s"
+            " on conflict (asset) do update set fingerprint = excluded.fingerprint,"
+            " columns_digest = excluded.columns_digest, blocked = excluded.blocked,"
+            " read_at = current_timestamp,"
+            " newest_change = case when not excluded.blocked then excluded.newest_change"
+            # A table that had to be read whole, because its source or columns changed, must still be read whole.
+            " when not (select whole from ops.change where run_id = %(run)s and asset = %(asset)s) then w.newest_change"
+            " end, source = excluded.source",
+            {"newest": newest, "blocked": status == "blocked", "run": self.run_id, "asset": self.asset},
+        )
+
+    def _end_decisions(self, staged: StagedTable) -> None:
+        """End the decisions on rows that are no longer at the source, or no longer discarded."""
+        discarded = decisions.keys(self.records, self.asset, decisions.DISCARDED)
+        if discarded:
+            left = discarded - quarantine.row_keys(self.data, self.asset, "discarded")
+            decisions.end(self.records, self.asset, decisions.DISCARDED, left, "left quarantine")
+        corrected = decisions.keys(self.records, self.asset, decisions.CORRECTED)
+        if corrected:
+            published = staged.published_keys(self.data, sorted(corrected))
+            gone = corrected - published - quarantine.row_keys(self.data, self.asset, "open", "discarded")
+            decisions.end(self.records, self.asset, decisions.CORRECTED, gone, "gone")
+
+    def _latest_change(self) -> datetime | None:
+        return publication.latest_change(self.records, self.run_id, self.asset)
+
+    def _has_warnings(self) -> bool:
+        row = self.records.execute(
+            "select 1 from ops.check_result where run_id = %s and asset = %s and outcome = 'warn' limit 1",
+            (self.run_id, self.asset),
+        ).fetchone()
+        return row is not None
 
 
 @dataclass(frozen=True)
@@ -116,24 +203,26 @@ def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked
     """Open and resolve incidents; `faults` are the tables whose verdict could not be looked up, and why."""
     with open_warehouse(settings).connect("notify") as session:
         rows = session.records.execute(
-            "select asset, status, blocked_rule, blocked_cause from ops.change where run_id = %s order by asset",
+            "select asset, status, blocked_rule, blocked_cause, judged and fingerprint <> '' from ops.change"
+            " where run_id = %s order by asset",
             (run_id,),
         ).fetchall()
         waiting = _waiting_rows(session, settings.checks_folder / "source", run_id)
         findings: list[Finding] = []
         resolved: list[Incident] = []
         states: dict[str, Mapping[str, Any]] = {}
-        for asset, status, rule, cause in rows:
+        for asset, status, rule, cause, can_be_approved in rows:
             if asset in faults:
                 findings.append(_unknown_verdict(faults[asset], run_id))
                 continue
             with contained(asset, "verdict_is_told", "looked up"):
-                found = _findings(session, run_id, asset, status, rule, cause, waiting.get(asset, {}))
+                result = _TableResult(session, run_id, asset, status, rule, cause)
+                found = result.findings(waiting.get(asset, {}), approval.command_for(asset) if can_be_approved else "")
                 findings += found
-                if rule not in _CONSEQUENCES:
-                    keep = {finding.rule for finding in found} | _rules_with_open_rows(session.data, asset)
+                if rule not in CONSEQUENCES:
+                    keep = {finding.rule for finding in found} | result.rules_with_open_rows()
                     resolved += incidents.resolve(session.records, asset, keep=keep, run_id=run_id)
-                states[asset] = _state(session.records, run_id, asset, status, rule, cause)
+                states[asset] = result.state()
         opened = incidents.report(session.records, findings)
         # Only one ingestion runs at a time, so the publish task of this run announced the newest versions.
         publication.mark_announced(session.records, publication.newest_versions(session.records, list(SOURCE_TABLES)))
@@ -146,98 +235,6 @@ def _unknown_verdict(fault: TableBlocked, run_id: str) -> Finding:
         rule=fault.rule,
         event=events.verdict_unknown(fault.detail, fault.next_step),
         run_id=run_id,
-    )
-
-
-def _state(
-    records: Connection, run_id: str, asset: str, status: str, rule: str | None, cause: str | None
-) -> Mapping[str, Any]:
-    newest = publication.newest(records, asset)
-    verdict: dict[str, Any] = dict(newest.as_extra()) if newest else {"version": None}
-    verdict.pop("months", None)
-    if status == "blocked":
-        verdict["verdict"] = f"blocked: {rule}: {cause}"
-    if status == NOT_OFFERED:
-        verdict["verdict"] = NOT_OFFERED
-    outcomes = records.execute(
-        "select outcome, count(*) from ops.check_result where run_id = %s and asset = %s group by outcome",
-        (run_id, asset),
-    ).fetchall()
-    verdict["checks"] = {str(outcome): int(count) for outcome, count in outcomes}
-    row = records.execute("select newest_change from ops.watermark where asset = %s", (asset,)).fetchone()
-    watermark = row[0].isoformat(sep=" ") if row and row[0] else None
-    return {"verdict": verdict, "watermark": {"newest_change": watermark}}
-
-
-def _publish_table(session: Session, asset: str, run_id: str, *, interrupted: bool) -> None:
-    """Merge a staged table and record the version. `interrupted`: a process died while it was publishing the table."""
-    entry = SOURCE_TABLES[asset]
-    layout.own(session.data, entry)
-    effect, months = publication.merge(session.data, entry)
-    _end_decisions(session, entry)
-    newest = publication.newest(session.records, asset)
-    set_aside = quarantine.open_rows(session.data, asset)
-    # Rows may have been discarded since the last version.
-    is_new = effect.any or interrupted or newest is None or newest.set_aside != set_aside
-    if is_new:
-        publication.record(
-            session.records,
-            asset=asset,
-            rows=publication.source_table_rows(session.data, asset),
-            changed_rows=effect.upserts + effect.deletes,
-            months=None if interrupted else months,
-            set_aside=set_aside,
-            verdict="passed with warnings" if set_aside or _warnings(session.records, asset, run_id) else "passed",
-            run_id=run_id,
-            as_of=_business_date(session, run_id) if asset == ORDERS else None,
-        )
-        publish_profiles(session.records, asset, run_id)
-    session.records.execute(
-        "update ops.change set status = %s, set_aside = %s where run_id = %s and asset = %s",
-        ("published" if is_new else "unchanged", quarantine.open_rows(session.data, asset, run_id), run_id, asset),
-    )
-
-
-def _end_decisions(session: Session, entry: SourceTable) -> None:
-    """End the decisions on rows that are no longer at the source, or no longer discarded."""
-    discarded = decisions.keys(session.records, entry.asset, decisions.DISCARDED)
-    if discarded:
-        left = discarded - quarantine.row_keys(session.data, entry.asset, "discarded")
-        decisions.end(session.records, entry.asset, decisions.DISCARDED, left, "left quarantine")
-    corrected = decisions.keys(session.records, entry.asset, decisions.CORRECTED)
-    if corrected:
-        published = staging.published_keys(session.data, entry, sorted(corrected))
-        gone = corrected - published - quarantine.row_keys(session.data, entry.asset, "open", "discarded")
-        decisions.end(session.records, entry.asset, decisions.CORRECTED, gone, "gone")
-
-
-def _business_date(session: Session, run_id: str) -> date | None:
-    return publication.newest_order(session.data, publication.latest_change(session.records, run_id, ORDERS))
-
-
-def _warnings(records: Connection, asset: str, run_id: str) -> bool:
-    row = records.execute(
-        "select 1 from ops.check_result where run_id = %s and asset = %s and outcome = 'warn' limit 1", (run_id, asset)
-    ).fetchone()
-    return row is not None
-
-
-def _advance_watermark(session: Session, run_id: str, asset: str, status: str) -> None:
-    """Record the state that was read; the watermark advances only if the table was published."""
-    latest = publication.latest_change(session.records, run_id, asset)
-    newest = publication.newest_change(session.data, SOURCE_TABLES[asset], latest) if status == "staged" else None
-    session.records.execute(
-        "insert into ops.watermark as w (asset, fingerprint, columns_digest, newest_change, blocked, source)"
-        " select asset, fingerprint, columns_digest, %(newest)s, %(blocked)s, source from ops.change"
-        " where run_id = %(run)s and asset = %(asset)s"
-        " on conflict (asset) do update set fingerprint = excluded.fingerprint,"
-        " columns_digest = excluded.columns_digest, blocked = excluded.blocked,"
-        " read_at = current_timestamp,"
-        " newest_change = case when not excluded.blocked then excluded.newest_change"
-        # A table that had to be read whole, because its source or columns changed, must still be read whole.
-        " when not (select whole from ops.change where run_id = %(run)s and asset = %(asset)s) then w.newest_change"
-        " end, source = excluded.source",
-        {"newest": newest, "blocked": status == "blocked", "run": run_id, "asset": asset},
     )
 
 
@@ -264,97 +261,119 @@ def _waiting_rows(session: Session, folder: Path, run_id: str) -> Mapping[str, M
     return waiting
 
 
-def _findings(
-    session: Session,
-    run_id: str,
-    asset: str,
-    status: str,
-    rule: str | None,
-    cause: str | None,
-    waiting: Mapping[str, int],
-) -> list[Finding]:
-    """Return the findings for a table's owner: that it is blocked, or which of its rows were set aside.
+class _TableResult:
+    """What a run found about one table, for its owner and for its page in the UI."""
 
-    `waiting`: the rows of other tables that are held back as a result, by table.
-    """
-    if status == NOT_OFFERED:
-        return []
-    total = publication.source_table_rows(session.data, asset)
-    if status == "blocked":
-        if rule is None or rule in _CONSEQUENCES:
+    def __init__(
+        self, session: Session, run_id: str, asset: str, status: str, rule: str | None, cause: str | None
+    ) -> None:
+        self.data = session.data
+        self.records = session.records
+        self.run_id = run_id
+        self.asset = asset
+        self.status = status
+        self.rule = rule
+        self.cause = cause
+
+    def state(self) -> Mapping[str, Any]:
+        """Return what the table's page shows."""
+        newest = publication.newest(self.records, self.asset)
+        verdict: dict[str, Any] = dict(newest.as_extra()) if newest else {"version": None}
+        verdict.pop("months", None)
+        if self.status == "blocked":
+            verdict["verdict"] = f"blocked: {self.rule}: {self.cause}"
+        if self.status == NOT_OFFERED:
+            verdict["verdict"] = NOT_OFFERED
+        outcomes = self.records.execute(
+            "select outcome, count(*) from ops.check_result where run_id = %s and asset = %s group by outcome",
+            (self.run_id, self.asset),
+        ).fetchall()
+        verdict["checks"] = {str(outcome): int(number) for outcome, number in outcomes}
+        row = self.records.execute("select newest_change from ops.watermark where asset = %s", (self.asset,)).fetchone()
+        watermark = row[0].isoformat(sep=" ") if row and row[0] else None
+        return {"verdict": verdict, "watermark": {"newest_change": watermark}}
+
+    def findings(self, waiting: Mapping[str, int], approve: str) -> list[Finding]:
+        """Return the findings for the owner: that the table is blocked, or which of its rows were set aside.
+
+        `waiting`: the rows of other tables that are held back as a result, by table. `approve`: the command that lets a
+        blocked table through, if there is one.
+        """
+        if self.status == NOT_OFFERED:
             return []
-        accept = losses.accept_command(asset) if rule in losses.RULES | SHAPE_RULES else ""
-        failed, examples = _evidence(session, run_id, asset, rule)
+        total = count(self.data, table("raw", self.asset))
+        if self.status == "blocked":
+            if self.rule is None or self.rule in CONSEQUENCES:
+                return []
+            failed, examples = self._evidence(self.rule)
+            return [
+                Finding(
+                    asset=self.asset,
+                    rule=self.rule,
+                    event=events.blocked(self.cause or "", has_version=total > 0, waiting=waiting, accept=approve),
+                    failed=failed,
+                    total=total,
+                    examples=examples,
+                    run_id=self.run_id,
+                )
+            ]
+        rows = self.data.execute(
+            "select rule, min(message), count(*) from ops.quarantined_row"
+            " where asset = %s and status = 'open' group by rule order by count(*) desc, rule",
+            (self.asset,),
+        ).fetchall()
+        set_aside = [
+            Finding(
+                asset=self.asset,
+                rule=broken,
+                severity="warning",
+                event=events.rows_set_aside(message, total, waiting),
+                failed=failed,
+                total=total + failed,
+                examples=quarantine.example_keys(self.data, self.asset, "open", broken),
+                run_id=self.run_id,
+            )
+            for broken, message, failed in rows
+        ]
+        return set_aside + self._shape_warnings(total)
+
+    def rules_with_open_rows(self) -> set[str]:
+        """Return the rules that rows in quarantine break."""
+        rows = self.data.execute(
+            "select distinct rule from ops.quarantined_row where asset = %s and status = 'open'", (self.asset,)
+        ).fetchall()
+        return {row[0] for row in rows}
+
+    def _shape_warnings(self, total: int) -> list[Finding]:
+        """Return the warnings about the shape of a published change, for the owner to look at."""
+        rows = self.records.execute(
+            "select distinct rule, failed, message from ops.check_result"
+            " where run_id = %s and asset = %s and kind = 'profile' and outcome = 'warn' order by rule",
+            (self.run_id, self.asset),
+        ).fetchall()
         return [
             Finding(
-                asset=asset,
+                asset=self.asset,
                 rule=rule,
-                event=events.blocked(cause or "", has_version=total > 0, waiting=waiting, accept=accept),
+                severity="warning",
+                event=events.unusual_change(message),
                 failed=failed,
                 total=total,
-                examples=examples,
-                run_id=run_id,
+                run_id=self.run_id,
             )
+            for rule, failed, message in rows
         ]
-    rows = session.data.execute(
-        "select rule, min(message), count(*) from ops.quarantined_row"
-        " where asset = %s and status = 'open' group by rule order by count(*) desc, rule",
-        (asset,),
-    ).fetchall()
-    set_aside = [
-        Finding(
-            asset=asset,
-            rule=broken,
-            severity="warning",
-            event=events.rows_set_aside(message, total, waiting),
-            failed=count,
-            total=total + count,
-            examples=quarantine.example_keys(session.data, asset, "open", broken),
-            run_id=run_id,
-        )
-        for broken, message, count in rows
-    ]
-    return set_aside + _shape_warnings(session.records, run_id, asset, total)
 
-
-def _shape_warnings(records: Connection, run_id: str, asset: str, total: int) -> list[Finding]:
-    """Return the warnings about the shape of a published change, for the owner to look at."""
-    rows = records.execute(
-        "select distinct rule, failed, message from ops.check_result"
-        " where run_id = %s and asset = %s and kind = 'profile' and outcome = 'warn' order by rule",
-        (run_id, asset),
-    ).fetchall()
-    return [
-        Finding(
-            asset=asset,
-            rule=rule,
-            severity="warning",
-            event=events.unusual_change(message),
-            failed=failed,
-            total=total,
-            run_id=run_id,
-        )
-        for rule, failed, message in rows
-    ]
-
-
-def _evidence(session: Session, run_id: str, asset: str, rule: str) -> tuple[int | None, tuple[str, ...]]:
-    """Return how many rows broke the rule that blocked a table, and the keys of some of them."""
-    row = session.records.execute(
-        "select failed, examples from ops.check_result where run_id = %s and asset = %s and rule = %s"
-        " order by checked_at desc limit 1",
-        (run_id, asset, rule),
-    ).fetchone()
-    if row:
-        return row[0], tuple(json.loads(row[1]))
-    count = session.data.execute(
-        "select count(*) from ops.quarantined_row where asset = %s and status = 'blocked'", (asset,)
-    ).fetchone()
-    return (count[0] or None if count else None), quarantine.example_keys(session.data, asset, "blocked")
-
-
-def _rules_with_open_rows(data: Data, asset: str) -> set[str]:
-    rows = data.execute(
-        "select distinct rule from ops.quarantined_row where asset = %s and status = 'open'", (asset,)
-    ).fetchall()
-    return {row[0] for row in rows}
+    def _evidence(self, rule: str) -> tuple[int | None, tuple[str, ...]]:
+        """Return how many rows broke the rule that blocked the table, and the keys of some of them."""
+        row = self.records.execute(
+            "select failed, examples from ops.check_result where run_id = %s and asset = %s and rule = %s"
+            " order by checked_at desc limit 1",
+            (self.run_id, self.asset, rule),
+        ).fetchone()
+        if row:
+            return row[0], tuple(json.loads(row[1]))
+        found = self.data.execute(
+            "select count(*) from ops.quarantined_row where asset = %s and status = 'blocked'", (self.asset,)
+        ).fetchone()
+        return (found[0] or None if found else None), quarantine.example_keys(self.data, self.asset, "blocked")

@@ -13,6 +13,8 @@ from adventureworks.gate.checks import CheckOutcome
 
 FAILED = frozenset({"fail", "error"})
 """Outcomes that block a table."""
+CONSEQUENCES = frozenset({"unit_is_whole", "parent_is_published"})
+"""Rules that a table breaks only because another table is blocked."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Batch:
     """By table: the tables that its rows refer to."""
     published: frozenset[str] = frozenset()
     """All tables that have a published version, including those outside the run."""
+    approved: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """By table: the rules that a person allowed it to break."""
 
     @property
     def passing(self) -> frozenset[str]:
@@ -87,12 +91,16 @@ def decide(batch: Batch, found: Findings, limits: Limits) -> list[Reason]:
     """Return the reasons to block tables of the batch that have passed so far; the first reason for a table counts.
 
     Tables that depend on a blocked table are blocked with it: its publish unit, and tables that refer to it if it was
-    never published.
+    never published. A rule that a table is allowed to break is no reason.
     """
     reasons: list[Reason] = []
     blocked = batch.blocked
     for stage in _stages(batch, found, limits):
-        more = [reason for reason in stage if reason.table in batch.tables - blocked]
+        more = [
+            reason
+            for reason in stage
+            if reason.table in batch.tables - blocked and reason.rule not in batch.approved.get(reason.table, ())
+        ]
         while more:
             reasons += more
             blocked |= {reason.table for reason in more}
@@ -126,9 +134,9 @@ def _stages(batch: Batch, found: Findings, limits: Limits) -> Iterator[list[Reas
     yield [Reason(one.table, one.rule, one.message) for one in found.shapes if one.outcome in FAILED]
 
 
-def _too_many_set_aside(table: str, aside: SetAside, limits: Limits) -> Reason:
+def _too_many_set_aside(asset: str, aside: SetAside, limits: Limits) -> Reason:
     share = f"{aside.bad:,} of {aside.delivered:,} rows break a rule, more than {limits.share:.1%}"
-    return Reason(table, "few_rows_are_set_aside", f"{share}: {aside.cause}.{_for_example(aside.examples)}")
+    return Reason(asset, "few_rows_are_set_aside", f"{share}: {aside.cause}.{_for_example(aside.examples)}")
 
 
 def _blamed(batch: Batch, found: Findings) -> Iterator[Reason]:

@@ -43,9 +43,9 @@ def blocked(
     return Event("blocked", {"cause": cause, **held, "accept": accept, "next_step": next_step})
 
 
-def refused(cause: str, *, has_version: bool) -> Event:
-    """A mart that did not pass its gate; `has_version`: whether an older version stays published."""
-    return Event("refused", {"cause": cause, "has_version": has_version})
+def refused(cause: str, *, has_version: bool, accept: str = "") -> Event:
+    """A mart that did not pass its gate; `has_version` and `accept`: see `blocked`."""
+    return Event("refused", {"cause": cause, "has_version": has_version, "accept": accept})
 
 
 def verdict_unknown(cause: str, next_step: str) -> Event:
@@ -77,6 +77,11 @@ def late(since: datetime, reason: str, dag: str, *, paused: bool) -> Event:
     """A mart that was not updated in time after its inputs; `reason`: why it is due."""
     start = _start(dag, paused)
     return Event("late", {"since": since.isoformat(), "reason": reason, "dag": dag, "paused": paused, "start": start})
+
+
+def promise_missed(since: datetime, minutes: int) -> Event:
+    """A source table with a change that was not published within the promised number of minutes."""
+    return Event("promise_missed", {"since": since.isoformat(), "minutes": minutes})
 
 
 def not_run(since: datetime, dag: str, *, paused: bool) -> Event:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from adventureworks import airflow_tables
-from adventureworks.catalog import INGESTION, MARTS, feeds_of, marts_of
+from adventureworks.catalog import INGESTION, MARTS, feeds_of, marts_of, unit_of
 from adventureworks.due import Behind
 from adventureworks.incidents import events, ledger
+from adventureworks.incidents.freshness import freshness
 from adventureworks.incidents.ledger import LATE, Connection, Finding, Incident, task_rule
 
 AIRFLOW = "airflow"
@@ -45,7 +46,8 @@ class Sweep:
     """The sweeps of a watch that began at `since`; all timeouts begin then at the earliest."""
 
     since: datetime
-    late_after: timedelta
+    promised: Mapping[str, timedelta]
+    """By table and mart, how soon a change is published (`freshness.promises`)."""
     ingestion_interval: timedelta
     """How often the calendar of the ingestion starts it."""
     answered: datetime | None = None
@@ -80,12 +82,12 @@ class Sweep:
         resolved = _resolve(records, AIRFLOW, keep={finding.rule for finding in stopped})
         if not stopped:
             # While an Airflow service is stopped everything is late, and the platform's owner has been notified.
-            late = [*self._ingestion(airflow, now), *self._marts(records, airflow, behind, now)]
+            late = [*self._ingestion(airflow, now), *self._assets(records, airflow, behind, now)]
             findings += late
             found = {finding.asset for finding in late}
-            for asset, rule in [(INGESTION, NOT_RUN), *((name, LATE) for name in MARTS)]:
-                if asset not in found:
-                    resolved += _resolve(records, asset, only=rule)
+            for incident in ledger.open_incidents(records):
+                if incident.rule in {NOT_RUN, LATE} and incident.asset not in found:
+                    resolved += _resolve(records, incident.asset, only=incident.rule)
         return SweepResult(tuple(ledger.report(records, findings)), tuple(resolved))
 
     def _stopped(self, airflow: Connection, now: datetime) -> Iterator[Finding]:
@@ -112,30 +114,27 @@ class Sweep:
                 event=events.not_run(last, INGESTION, paused=is_paused),
             )
 
-    def _marts(
+    def _assets(
         self, records: Connection, airflow: Connection, behind: Mapping[str, Behind], now: datetime
     ) -> Iterator[Finding]:
-        late = dict(self._late(behind, now))
+        """Yield the tables and marts whose promised freshness is missed, one for each cause."""
+        known = freshness(self.promised, records, behind, now, watched_since=self.since)
+        late = {asset: one for asset, one in known.items() if one.missed}
         paused = airflow_tables.paused_dags(airflow)
         explained = {incident.asset for incident in ledger.open_incidents(records) if incident.rule != LATE}
-        for name, since in late.items():
-            mart = MARTS[name]
-            causes = {name, mart.dag, *feeds_of(mart)}
-            # One incident per cause: skip a mart that waits for a late one, or whose failure is already known.
-            if causes & explained or any(feed in late for feed in feeds_of(mart)):
+        for asset, one in late.items():
+            since = one.since or self.since
+            if asset in MARTS:
+                mart = MARTS[asset]
+                # Skip a mart that waits for a late one, or whose failure is already known.
+                if {asset, mart.dag, *feeds_of(mart)} & explained or any(feed in late for feed in feeds_of(mart)):
+                    continue
+                event = events.late(since, behind[asset].reason, mart.dag, paused=mart.dag in paused)
+            elif {INGESTION, *unit_of(asset)} & explained:
                 continue
-            yield Finding(
-                asset=name,
-                rule=LATE,
-                event=events.late(since, behind[name].reason, mart.dag, paused=mart.dag in paused),
-            )
-
-    def _late(self, behind: Mapping[str, Behind], now: datetime) -> Iterator[tuple[str, datetime]]:
-        """Yield the marts that have been behind for too long, with the start time: by default that of the watch."""
-        for name, cause in behind.items():
-            since = cause.since or self.since
-            if now - max(since, self.since) > self.late_after:
-                yield name, since
+            else:
+                event = events.promise_missed(since, int(one.within.total_seconds() // 60))
+            yield Finding(asset=asset, rule=LATE, event=event)
 
 
 _STOPPED = {

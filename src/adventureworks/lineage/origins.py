@@ -10,6 +10,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.lineage import Node, lineage
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import traverse_scope
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, entry
 from adventureworks.columns import columns_of, key_of
@@ -60,6 +62,12 @@ def columns(name: str) -> tuple[ColumnLineage, ...]:
         )
         for column in columns_of(mart)
     )
+
+
+@cache
+def columns_read(name: str) -> frozenset[Origin]:
+    """Return every column that the model of a mart names, for a value, a condition or a join."""
+    return frozenset(origin for query in models.queries_of(MARTS[name]).values() for origin in _named_in(query))
 
 
 def by_column(name: str) -> bool:
@@ -125,7 +133,7 @@ def _traced(query: exp.Expr, column: str) -> set[Origin]:
 
 
 @cache
-def _schema() -> dict[str, dict[str, dict[str, str]]]:
+def _schema() -> dict[str, object]:
     """Return the columns that models can read, so that unqualified columns can be resolved."""
     return {
         schema: {asset.asset: {column.name: "varchar" for column in columns_of(asset)} for asset in assets.values()}
@@ -133,13 +141,32 @@ def _schema() -> dict[str, dict[str, dict[str, str]]]:
     }
 
 
+def _named_in(query: str) -> Iterator[Origin]:
+    qualified = qualify(
+        _unquoted(query),
+        schema=_schema(),
+        dialect=models.DIALECT,
+        quote_identifiers=False,
+        validate_qualify_columns=False,
+    )
+    for scope in traverse_scope(qualified):
+        for column in scope.columns:
+            source = scope.sources.get(column.table)
+            if isinstance(source, exp.Table):
+                yield from _origins_in(source, column.name)
+
+
 def _origin(node: Node) -> Iterator[Origin]:
     if isinstance(node.source, exp.Table):
-        asset = _asset(node.source)
-        column = node.name.rpartition(".")[2].strip('"')
-        if asset:
-            view = _VIEWS.get(node.source.name.lower(), {})
-            yield from view.get(column.lower(), ((asset, _catalogue_spelling(asset, column)),))
+        yield from _origins_in(node.source, node.name.rpartition(".")[2].strip('"'))
+
+
+def _origins_in(reference: exp.Table, column: str) -> Iterator[Origin]:
+    """Yield the column of the table that a reference reads, or the columns behind that of a view."""
+    asset = _asset(reference)
+    if asset:
+        view = _VIEWS.get(reference.name.lower(), {})
+        yield from view.get(column.lower(), ((asset, _catalogue_spelling(asset, column)),))
 
 
 def _all_of(parsed: exp.Expr) -> set[Origin]:

@@ -58,15 +58,18 @@ class Build:
 
 
 @reuse_connections()
-def build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
+def build(
+    settings: Settings, dag: str, run_id: str, requested: Mapping[str, Months] | None = None
+) -> Plan | NothingToDo:
     """Compute what changed in every mart of an analysis into `staging`, from inputs of one moment.
 
-    Raises `ServiceUnavailable` if new inputs are published during every attempt.
+    `requested`: months of its marts to compute again, even if nothing changed. Raises `ServiceUnavailable` if new
+    inputs are published during every attempt.
     """
     with open_warehouse(settings).connect(f"build {dag}") as session:
         layout.prepare(session)
     for _ in range(MAX_ATTEMPTS):
-        todo = _build(settings, dag, run_id)
+        todo = _build(settings, dag, run_id, requested)
         if isinstance(todo, NothingToDo) or _inputs_are_unchanged(settings, todo):
             return todo
     raise ServiceUnavailable(
@@ -83,10 +86,10 @@ def _inputs_are_unchanged(settings: Settings, built: Plan) -> bool:
         return publication.newest_versions(session.records, list(built.inputs)) == dict(built.inputs)
 
 
-def _build(settings: Settings, dag: str, run_id: str) -> Plan | NothingToDo:
+def _build(settings: Settings, dag: str, run_id: str, requested: Mapping[str, Months] | None) -> Plan | NothingToDo:
     with open_warehouse(settings).connect(f"build {dag}") as session:
         session.records.execute("set transaction isolation level repeatable read")
-        todo = plan_now(settings, session, dag)
+        todo = plan_now(settings, session, dag, requested)
         if isinstance(todo, NothingToDo):
             return todo
         built: list[str] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
 
@@ -11,12 +11,14 @@ import polars as pl
 from adventureworks import incidents
 from adventureworks.catalog import Mart
 from adventureworks.columns import columns_of, key_of
-from adventureworks.due import NothingToDo
+from adventureworks.due import Months, NothingToDo
 from adventureworks.errors import TableBlocked
 from adventureworks.gate import results
+from adventureworks.gate.approval import command_for
 from adventureworks.gate.checks import CheckOutcome, run_checks
 from adventureworks.gate.contract import EXAMPLES, validate
 from adventureworks.incidents import Finding, Incident, events
+from adventureworks.marts import approval
 from adventureworks.marts.build import Build, build, refuse, replaced, require_staged, unpublished
 from adventureworks.marts.plan import plan_now
 from adventureworks.postgres_sql import quoted
@@ -32,16 +34,18 @@ _EVER = "0001-01-01 00:00:00"
 
 
 @reuse_connections()
-def gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
+def gate(
+    settings: Settings, dag: str, run_id: str, requested: Mapping[str, Months] | None = None
+) -> NothingToDo | None:
     """Validate the staged marts against their contracts and checks.
 
     Raises `MartRefused` if one breaks a rule; then nothing is published. If the staged rows are no longer those that
-    were built, the marts are built again; returns `NothingToDo` if they are no longer due. Raises `ServiceUnavailable`
-    if the staged rows are lost on every attempt.
+    were built, the marts are built again (`requested`: see `build`); returns `NothingToDo` if they are no longer due.
+    Raises `ServiceUnavailable` if the staged rows are lost on every attempt.
     """
 
     def build_again() -> NothingToDo | None:
-        step = build(settings, dag, run_id)
+        step = build(settings, dag, run_id, requested)
         return step if isinstance(step, NothingToDo) else None
 
     return candidate.with_restaging(partial(_gate, settings, dag, run_id), build_again)
@@ -58,12 +62,15 @@ def _gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
     broken += _check_findings(settings, warehouse, dag, run_id, built)
     with warehouse.connect(f"gate {dag}") as session:
         require_staged(session, run_id, built)
+        approved = approval.rules_of(session.records, dag, built)
+        broken = [finding for finding in broken if f"{finding.asset}: {finding.rule}" not in approved]
         if not broken:
             return None
         if _inputs_moved_on(settings, session, dag, built):
             # The checks saw newer inputs than the build; the event of those inputs starts the next run.
             return NothingToDo("the inputs changed while the marts were computed; they will be computed again")
         refuse(session.records, dag, run_id)
+        approval.end(session.records, dag, run_id)
         opened = incidents.report(session.records, broken)
     raise MartRefused(tuple(broken), tuple(opened))
 
@@ -105,16 +112,22 @@ def _contract_findings(settings: Settings, session: Session, mart: Mart, run_id:
         message = f"{'one row breaks' if count == 1 else f'{count:,} rows break'} the contract ({messages[rule]})."
         outcomes.append(CheckOutcome(mart.name, rule, "fail", count, message, tuple(keys), "validity"))
     results.record(session.records, run_id, outcomes, kind="contract")
-    return _findings(session.records, outcomes, run_id)
+    return _findings(session.records, outcomes, run_id, can_be_approved=False)
 
 
-def _findings(records: Connection, broken: Sequence[CheckOutcome], run_id: str) -> list[Finding]:
+def _findings(
+    records: Connection, broken: Sequence[CheckOutcome], run_id: str, *, can_be_approved: bool
+) -> list[Finding]:
     published = publication.newest_versions(records, sorted({outcome.table for outcome in broken}))
     return [
         Finding(
             asset=outcome.table,
             rule=outcome.rule,
-            event=events.refused(outcome.message, has_version=outcome.table in published),
+            event=events.refused(
+                outcome.message,
+                has_version=outcome.table in published,
+                accept=command_for(outcome.table) if can_be_approved and outcome.outcome == "fail" else "",
+            ),
             failed=outcome.failed,
             examples=outcome.examples[:EXAMPLES],
             run_id=run_id,
@@ -141,7 +154,8 @@ def _check_findings(settings: Settings, warehouse: Warehouse, dag: str, run_id: 
     )
     with warehouse.connect(f"gate {dag}") as session:
         results.record(session.records, run_id, outcomes)
-        return _findings(session.records, [one for one in outcomes if one.outcome in {"fail", "error"}], run_id)
+        broken = [one for one in outcomes if one.outcome in {"fail", "error"}]
+        return _findings(session.records, broken, run_id, can_be_approved=True)
 
 
 def _stale_before(settings: Settings, data: Data, mart: Mart) -> str:

@@ -14,11 +14,11 @@ from typing import Any
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
 from adventureworks.columns import columns_of
-from adventureworks.due import Decisions, Facts, NothingToDo, Plan, Refusal, Version, decide
+from adventureworks.due import Decisions, Facts, Months, NothingToDo, Plan, Refusal, Version, decide
 from adventureworks.incidents.ledger import BUILDING, LATE, task_of, task_rule
 from adventureworks.marts import models
 from adventureworks.settings import Settings
-from adventureworks.warehouse import layout, open_warehouse, publication
+from adventureworks.warehouse import intervention, layout, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import table
@@ -35,9 +35,14 @@ def plan(settings: Settings, dag: str) -> Plan | NothingToDo:
         return plan_now(settings, session, dag)
 
 
-def plan_now(settings: Settings, session: Session, dag: str) -> Plan | NothingToDo:
-    """Return the plan of an analysis, from the versions that the connection's transaction sees."""
-    facts = read_facts(settings, session)
+def plan_now(
+    settings: Settings, session: Session, dag: str, requested: Mapping[str, Months] | None = None
+) -> Plan | NothingToDo:
+    """Return the plan of an analysis, from the versions that the connection's transaction sees.
+
+    `requested`: months of its marts to compute in any case.
+    """
+    facts = replace(read_facts(settings, session), requested=requested or {})
     step = decide(facts).steps[dag]
     if isinstance(step, NothingToDo):
         # Return before the data is queried: an idle check must not resume a warehouse that is billed by the minute.
@@ -79,6 +84,9 @@ def read_facts(settings: Settings, session: Session) -> Facts:
         in_trouble=frozenset(asset for asset, rule in open_rules if rule in stopped),
         undelivered=frozenset(asset for asset, rule in open_rules if task_of(rule)[1]),
         not_offered=publication.not_offered(session.records),
+        rolled_back={
+            MARTS[name].dag: found.as_rollback for name, found in intervention.rolled_back(session.records).items()
+        },
     )
 
 

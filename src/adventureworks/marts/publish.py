@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -10,15 +10,16 @@ from importlib import import_module
 from adventureworks import incidents
 from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of, reads_orders
 from adventureworks.columns import columns_of
-from adventureworks.due import NothingToDo
+from adventureworks.due import Months, NothingToDo
 from adventureworks.incidents import Incident
+from adventureworks.marts import approval
 from adventureworks.marts.build import Build, replaced, require_staged, unpublished
 from adventureworks.marts.gate import gate
 from adventureworks.messaging import notices
 from adventureworks.messaging.notices import Notice
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.warehouse import candidate, layout, open_records, open_warehouse, publication
+from adventureworks.warehouse import candidate, kept, layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import reuse_connections
 from adventureworks.warehouse.publication import Provenance, Publication
 from adventureworks.warehouse.session import Data, Session
@@ -40,20 +41,23 @@ class Outcome:
 
 
 @reuse_connections()
-def publish(settings: Settings, dag: str, run_id: str) -> Outcome | NothingToDo:
+def publish(
+    settings: Settings, dag: str, run_id: str, requested: Mapping[str, Months] | None = None
+) -> Outcome | NothingToDo:
     """Replace the computed months and record versions and inputs, in one transaction. Idempotent for a run.
 
-    If the staged rows are no longer those that passed the gate, the marts are built and validated again, which may
-    raise `MartRefused`; returns `NothingToDo` if they are no longer due. Raises `ServiceUnavailable` if the staged rows
-    are lost on every attempt.
+    If the staged rows are no longer those that passed the gate, the marts are built and validated again (`requested`:
+    see `build`), which may raise `MartRefused`; returns `NothingToDo` if they are no longer due. Raises
+    `ServiceUnavailable` if the staged rows are lost on every attempt.
     """
     step: Callable[[], Outcome | NothingToDo] = partial(_publish, settings, dag, run_id)
-    return candidate.with_restaging(step, partial(gate, settings, dag, run_id))
+    return candidate.with_restaging(step, partial(gate, settings, dag, run_id, requested))
 
 
 def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
     marts = marts_of(dag)
     with open_warehouse(settings).connect(f"publish {dag}") as session:
+        publication.lock(session.records, dag)
         done = session.records.execute(
             "select 1 from ops.publication where %s in (run_id, confirmed_by) and asset = any(%s)",
             (run_id, [mart.name for mart in marts]),
@@ -61,6 +65,7 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
         resolved: list[Incident] = []
         if done is None:
             built = unpublished(session.records, dag, run_id)
+            is_approved = bool(approval.rules_of(session.records, dag, built))
             if session.commits_twice:
                 replaced_marts = [mart.name for mart in built.marts if built.changed[mart.name] != ()]
                 # If this run dies between the two commits, the next run must not trust the published rows.
@@ -68,11 +73,14 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
                     publication.invalidate(records, replaced_marts)
             for mart in built.marts:
                 if built.changed[mart.name] == ():
-                    publication.confirm(session.records, mart.name, run_id, **_provenance(session.data, mart, built))
+                    publication.confirm(
+                        session.records, mart.name, run_id, **_provenance(session.data, mart, built, is_approved)
+                    )
                 else:
                     _announce(session, mart, run_id)
-                    _publish_mart(session, mart, run_id, built)
+                    _publish_mart(session, mart, run_id, built, is_approved, settings.keep_versions)
                 resolved += incidents.resolve(session.records, mart.name, run_id=run_id)
+            approval.end(session.records, dag, run_id)
             require_staged(session, run_id, built)
         published = tuple(publication.of_run(session.records, run_id))
         confirmed = tuple(publication.confirmed_by(session.records, run_id))
@@ -94,11 +102,17 @@ def _announce(session: Session, mart: Mart, run_id: str) -> None:
         notices.write(session.records, digest, asset=mart.name, owner=mart.owner, run_id=run_id)
 
 
-def _publish_mart(session: Session, mart: Mart, run_id: str, built: Build) -> None:
+def _publish_mart(
+    session: Session, mart: Mart, run_id: str, built: Build, is_approved: bool, keep_versions: int
+) -> None:
     layout.own(session.data, mart)
     columns = [column.name for column in columns_of(mart)]
     rows, published = table("staging", f"{mart.name}__rows"), table("marts", mart.name)
-    months = built.changed[mart.name]
+    months, last = built.changed[mart.name], built.replaces[mart.name]
+    # The first version replaces nothing that a rollback could restore.
+    is_kept = last > 0 and not session.commits_twice and kept.has_versions(mart)
+    if is_kept:
+        kept.keep(session, mart, last + 1, rows, replaced(mart, months), keep_versions)
     removed = session.data.execute(f"delete from {published} where {replaced(mart, months)}").rowcount
     added = session.data.execute(
         f"insert into {published} ({names(columns)}) select {names(columns)} from {rows}"
@@ -120,15 +134,16 @@ def _publish_mart(session: Session, mart: Mart, run_id: str, built: Build) -> No
         changed_rows=max(removed, added),
         months=months,
         run_id=run_id,
-        **_provenance(session.data, mart, built),
+        is_kept=is_kept,
+        **_provenance(session.data, mart, built, is_approved),
     )
 
 
-def _provenance(data: Data, mart: Mart, built: Build) -> Provenance:
+def _provenance(data: Data, mart: Mart, built: Build, is_approved: bool) -> Provenance:
     orders = _withheld_orders(data) if reads_orders(mart) else 0
     return Provenance(
         set_aside=orders,
-        verdict="passed with warnings" if orders else "passed",
+        verdict="passed with warnings" if orders or is_approved else "passed",
         inputs={asset: built.inputs[asset] for asset in feeds_of(mart) if asset in built.inputs},
         model=built.models[mart.name],
         as_of=built.as_of,

@@ -104,7 +104,7 @@ def _queue_news(
             store.add(
                 records,
                 incident_messages.incident_message(
-                    bundle, kind, recipients.ui_url, recipient.language, recipient.time_zone
+                    bundle, kind, recipients.ui_url, recipient.language, recipient.time_zone, recipients.routes
                 ),
                 channel=recipient.channel,
                 recipient=recipient.address,
@@ -128,7 +128,7 @@ def _queue_reminder(
         store.add(
             records,
             incident_messages.incident_message(
-                overdue, "reminder", recipients.ui_url, recipient.language, recipient.time_zone
+                overdue, "reminder", recipients.ui_url, recipient.language, recipient.time_zone, recipients.routes
             ),
             channel=recipient.channel,
             recipient=recipient.address,

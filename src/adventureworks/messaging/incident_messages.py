@@ -22,8 +22,10 @@ from adventureworks.messaging.bulletin import (
     Listing,
     render,
 )
+from adventureworks.messaging.dependants import affected
 from adventureworks.messaging.notices import Notice
 from adventureworks.messaging.rendered import RenderedMessage
+from adventureworks.messaging.routes import Routes
 from adventureworks.messaging.steps import Step
 from adventureworks.messaging.wording import ENGLISH, moment, words
 from adventureworks.texts import Language
@@ -33,12 +35,22 @@ Kind = Literal["opened", "worsened", "reminder", "recovered"]
 
 
 def incident_message(
-    incidents: Sequence[Incident], kind: Kind, ui_url: str = "", code: str = "en", zone: str = "UTC"
+    incidents: Sequence[Incident],
+    kind: Kind,
+    ui_url: str = "",
+    code: str = "en",
+    zone: str = "UTC",
+    routes: Routes | None = None,
 ) -> RenderedMessage:
-    """Render one message about these incidents, in the language `code`, with times in the time zone `zone`."""
+    """Render one message about these incidents, in the language `code`, with times in the time zone `zone`.
+
+    `routes`: to name the groups that receive what depends on a failed asset.
+    """
     language = texts.language(code)
     bulletin = (
-        _one(incidents[0], kind, language, zone) if len(incidents) == 1 else _several(incidents, kind, language, zone)
+        _one(incidents[0], kind, language, zone, routes)
+        if len(incidents) == 1
+        else _several(incidents, kind, language, zone)
     )
     return render(bulletin, language, ui_url)
 
@@ -115,7 +127,7 @@ def _run_page(run_id: str) -> str:
     return f"dags/{quote(dag, safe='')}/runs/{quote(run, safe='')}" if run else ""
 
 
-def _one(incident: Incident, kind: Kind, language: Language, zone: str) -> Bulletin:
+def _one(incident: Incident, kind: Kind, language: Language, zone: str, routes: Routes | None) -> Bulletin:
     text = language.text
     resolved = incident.status == "resolved"
     facts = {
@@ -123,6 +135,7 @@ def _one(incident: Incident, kind: Kind, language: Language, zone: str) -> Bulle
         text("Owner"): incident.owner,
         text("Rows"): counts(incident, language),
         text("For example"): "; ".join(incident.examples),
+        **({} if resolved else affected(incident.asset, language, routes)),
     }
     title = _labelled(f"{incident.asset} {outcome(incident, language)}", kind, language)
     worded = words(incident, language, zone)

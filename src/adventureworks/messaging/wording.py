@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from adventureworks import texts
 from adventureworks.incidents import Incident
 from adventureworks.incidents.events import Parameter
-from adventureworks.messaging.steps import Step, as_text
+from adventureworks.messaging.steps import Step, as_text, step_of
 from adventureworks.texts import Language
 
 ENGLISH = texts.language("en")
@@ -48,15 +48,15 @@ def words(incident: Incident, language: Language = ENGLISH, zone: str = "UTC") -
     values = _Values({name: _shown(name, value, language, zone) for name, value in {**facts, **parameters}.items()})
     summary = template.singular if template.singular and incident.failed == 1 else template.summary
     added = [remarks[name][0 if value else 1] for name, value in parameters.items() if name in remarks]
-    steps = template.steps
+    steps = tuple(Step(step.sentence.format_map(values), step.command.format_map(values)) for step in template.steps)
     if parameters.get("next_step"):
-        steps = (Step("{next_step}"),)
+        steps = (step_of(values["next_step"]),)
     if parameters.get("accept"):
-        steps += (Step(language.text("If this is intended:"), "{accept}"),)
+        steps += (Step(language.text("If this is intended:"), values["accept"]),)
     by_severity = language.text("failed") if incident.severity == "error" else language.text("warning")
     return Words(
         summary=" ".join(sentence.format_map(values) for sentence in (summary, *added) if sentence),
-        steps=tuple(Step(step.sentence.format_map(values), step.command.format_map(values)) for step in steps),
+        steps=steps,
         state=template.state or by_severity,
     )
 
@@ -132,6 +132,10 @@ def _table(code: str) -> Mapping[str, Words]:
                 start,
                 Step(text("To see what it is waiting for:"), "adventureworks status {asset}"),
             ),
+            state=text("late"),
+        ),
+        "promise_missed": Words(
+            text("A change of {asset} has not been published since {since}; {minutes} minutes were promised."),
             state=text("late"),
         ),
         "not_run": Words(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -17,6 +17,7 @@ import psycopg
 from adventureworks.airflow_tables import waiting_runs, waiting_tasks
 from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
 from adventureworks.due import Behind
+from adventureworks.incidents.freshness import freshness
 from adventureworks.warehouse import use
 from adventureworks.warehouse.publication import NOT_OFFERED, not_offered
 from adventureworks.warehouse.state import blocked_since
@@ -49,6 +50,10 @@ BEHIND = Metric(
 )
 AGE = Metric("adventureworks.asset.age", "s", "Age of the newest published version.")
 BLOCKED = Metric("adventureworks.asset.blocked", "1", "1 if the newest data was refused, otherwise 0.")
+FRESH_WITHIN = Metric("adventureworks.asset.fresh_within", "s", "How soon a change is promised to be published.")
+MISSED = Metric(
+    "adventureworks.asset.promise_missed", "1", "1 if a change waits for longer than promised, otherwise 0."
+)
 VERDICTS = Metric("adventureworks.assets", "{asset}", "Number of tables and marts by their last verdict.")
 SET_ASIDE = Metric("adventureworks.rows.set_aside", "{row}", "Number of rows of a table in quarantine.")
 INCIDENTS = Metric("adventureworks.incidents.open", "{incident}", "Number of unresolved incidents.")
@@ -58,7 +63,19 @@ STATEMENTS = Metric(
     "adventureworks.warehouse.statements", "{statement}", "Number of statements sent to Snowflake in the last 24 hours."
 )
 
-METRICS = (BEHIND, AGE, BLOCKED, VERDICTS, SET_ASIDE, INCIDENTS, QUEUE_AGE, QUEUE_LENGTH, STATEMENTS)
+METRICS = (
+    BEHIND,
+    FRESH_WITHIN,
+    MISSED,
+    AGE,
+    BLOCKED,
+    VERDICTS,
+    SET_ASIDE,
+    INCIDENTS,
+    QUEUE_AGE,
+    QUEUE_LENGTH,
+    STATEMENTS,
+)
 
 _VERDICTS = ("passed", "passed with warnings", "blocked", "never published", NOT_OFFERED)
 _SEVERITIES = ("error", "warning")
@@ -75,18 +92,22 @@ class _Published:
 
 
 def of_warehouse(
-    records: Connection, marts_behind: Mapping[str, Behind], since: datetime, now: datetime
+    records: Connection,
+    marts_behind: Mapping[str, Behind],
+    promised: Mapping[str, timedelta],
+    *,
+    since: datetime,
+    now: datetime,
 ) -> Iterator[Figure]:
     """Yield freshness, verdicts, rows in quarantine, incidents and waiting messages.
 
-    `marts_behind`: as decided by `due`; `since`: when it was first decided, used for marts for which it is not known
-    since when they have been due.
+    `marts_behind`: as decided by `due`; `promised`: from `freshness.promises`; `since`: when the watch began. A promise
+    counts from then at the earliest, and so does a change if it is not known since when it has been waiting.
     """
     newest = _newest(records)
     blocked = blocked_since(records)
     absent = not_offered(records)
-    behind = {name: _seconds(cause.since or since, now) for name, cause in marts_behind.items()}
-    behind |= _refused_since(records, now)
+    fresh = freshness(promised, records, marts_behind, now, watched_since=since)
     verdicts: Counter[tuple[str, str]] = Counter()
     for asset in (*SOURCE_TABLES, *MARTS):
         last = newest.get(asset)
@@ -95,8 +116,10 @@ def of_warehouse(
         labels = {"asset": asset, "kind": kind, "group": known.group, "owner": known.owner}
         published = last.verdict if last else "never published"
         verdicts[kind, "blocked" if asset in blocked else NOT_OFFERED if asset in absent else published] += 1
-        is_behind = kind == "mart" or asset in blocked
-        yield Figure(BEHIND, behind.get(asset, 0.0) if is_behind else 0.0, labels)
+        waiting = fresh[asset]
+        yield Figure(BEHIND, _seconds(waiting.since, now) if waiting.since else 0.0, labels)
+        yield Figure(FRESH_WITHIN, waiting.within.total_seconds(), labels)
+        yield Figure(MISSED, int(waiting.missed), labels)
         yield Figure(BLOCKED, int(asset in blocked), labels)
         if last is not None:
             yield Figure(AGE, _seconds(last.at, now), labels)
@@ -124,18 +147,6 @@ def _newest(records: Connection) -> dict[str, _Published]:
         " on n.asset = p.asset and n.version = p.version"
     ).fetchall()
     return {asset: _Published(version, at, verdict, set_aside) for asset, version, at, verdict, set_aside in rows}
-
-
-def _refused_since(records: Connection, now: datetime) -> dict[str, float]:
-    """Return, for each table, the seconds since the first refused change after its last good one."""
-    refused = _pairs(
-        records,
-        "select c.asset, min(c.detected_at) from ops.change as c"
-        " left join (select asset, max(detected_at) as at from ops.change"
-        " where status in ('published', 'unchanged') group by asset) as good on good.asset = c.asset"
-        " where c.status = 'blocked' and (good.at is null or c.detected_at > good.at) group by c.asset",
-    )
-    return {asset: _seconds(since, now) for asset, since in refused}
 
 
 def _incidents(records: Connection) -> Iterator[Figure]:

@@ -33,7 +33,7 @@ def with_source(settings: Settings) -> Settings:
     except AirflowNotFoundException:
         raise PlatformError(
             f"There is no Airflow connection {name}.",
-            f"Add it: airflow connections add {name} --conn-type mssql …, or set AIRFLOW_CONN_{name.upper()}.",
+            f"Set AIRFLOW_CONN_{name.upper()}, or add it: airflow connections add {name} --conn-type mssql …",
         ) from None
     except AirflowException as error:
         reason = f"The Airflow connection {name} cannot be looked up: {type(error).__name__}."

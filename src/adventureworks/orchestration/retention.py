@@ -24,7 +24,8 @@ from adventureworks.marts import plan
 from adventureworks.messaging import notices, store
 from adventureworks.orchestration import notify
 from adventureworks.settings import Settings
-from adventureworks.warehouse import decisions, layout, memo, open_warehouse, publication, use
+from adventureworks.warehouse import decisions, intervention, layout, memo, open_warehouse, publication, use
+from adventureworks.warehouse.kept import clear as clear_versions
 from adventureworks.warehouse.postgres import Connection
 
 FIRST_SECONDS, EVERY_SECONDS = 60.0, 86_400.0
@@ -65,6 +66,7 @@ RECORDS: Mapping[str, Bound] = {
     "column_profile": Bound("the profiles of the last versions of each source table"),
     "in_transit": Bound("the messages that are being sent"),
     "incident": Bound("the unresolved incidents, and those resolved within `keep_days`", ledger.clear),
+    "intervention": Bound("those in force, and those that ended within `keep_days`", intervention.clear),
     "layout": Bound("one row"),
     "memo": Bound("the results that were used within `keep_days`", memo.clear),
     "message_content": Bound(
@@ -94,7 +96,8 @@ RECORDS: Mapping[str, Bound] = {
 """By table of the `ops` schema.
 
 The tables of other schemas grow with the source: `raw` has its rows, `marts` what follows from them (`Mart.history`
-limits what earlier builds leave), and `staging` what the last run staged. `quarantine` has only views.
+limits what earlier builds leave), and `staging` what the last run staged and what the last `keep_versions` versions of
+each mart changed, for at most `keep_versions_days`. `quarantine` has only views.
 """
 
 
@@ -130,6 +133,8 @@ def drop_records(settings: Settings, now: datetime) -> None:
         for bound in RECORDS.values():
             if bound.clear:
                 bound.clear(session.records, now - min(kept, bound.at_most))
+        if not session.commits_twice:
+            clear_versions(session, now - min(kept, timedelta(days=settings.keep_versions_days)))
 
 
 def drop_runs(settings: Settings, metadata_url: str, now: datetime) -> None:

@@ -5,6 +5,7 @@ Importing them again in each task took longer than most tasks run.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 
 # These modules are imported but must not be used before the fork, because thread pools do not survive it.
@@ -68,9 +69,16 @@ _HEAVY = (
 
 
 def warm_up() -> None:
-    """Import what tasks need and build the Pandera schemas of all contracts."""
+    """Import what tasks need, build the Pandera schemas of all contracts, and read the check files.
+
+    A task reads a file again that changed since.
+    """
     from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
+    from adventureworks.columns import digest_of_columns
+    from adventureworks.errors import PlatformError
+    from adventureworks.gate.check_files import declared_checks
     from adventureworks.marts import models
+    from adventureworks.settings import settings
 
     for module in _HEAVY:
         import_module(module)
@@ -79,3 +87,13 @@ def warm_up() -> None:
         models.contract_text(mart.domain)
     for asset in (*SOURCE_TABLES, *MARTS):
         entry(asset).contract.to_schema()
+    checks = settings().checks_folder
+    models.digests(checks / "marts")
+    for folder, assets in ((checks / "source", SOURCE_TABLES), (checks / "marts", MARTS)):
+        for asset in assets:
+            # The gate reports a file that cannot be read.
+            with suppress(PlatformError):
+                for check in declared_checks(folder, asset):
+                    _ = check.tables
+    for table in SOURCE_TABLES.values():
+        digest_of_columns(table)

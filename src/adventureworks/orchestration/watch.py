@@ -12,11 +12,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import psycopg
 
 from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.incidents.freshness import promises
 from adventureworks.incidents.sweep import Sweep, SweepResult
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging import self_incidents
@@ -26,11 +27,9 @@ from adventureworks.monitoring.telemetry import Read, Telemetry
 from adventureworks.orchestration import notify
 from adventureworks.orchestration.dispatch import Dispatcher
 from adventureworks.orchestration.retention import RetentionThread
-from adventureworks.settings import Settings
+from adventureworks.settings import WATCH_HEARTBEAT, Settings
 from adventureworks.warehouse import layout, open_warehouse
 
-HEARTBEAT_FILE = "watch.beat"
-"""The heartbeat of the watch: a file in the platform's home that every round touches."""
 METRICS_MAX_AGE_SECONDS = 300.0
 """If the metrics cannot be read for this long, they are no longer sent, rather than sent with outdated values."""
 DISPATCH_SECONDS = 1.0
@@ -49,7 +48,7 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
     """
     # As in Airflow's own commands: connections may come from its database, and runs are started there.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
-    sweep = Sweep(datetime.now(UTC), timedelta(minutes=settings.late_after_minutes), settings.ingestion_interval)
+    sweep = Sweep(datetime.now(UTC), promises(settings), settings.ingestion_interval)
     telemetry = Telemetry(max(METRICS_MAX_AGE_SECONDS, 3 * every), settings.environment)
     readers = _figure_readers(settings, metadata_url, sweep.since)
     if once:
@@ -57,6 +56,7 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
         telemetry.refresh(*readers)
         telemetry.close()
         return
+    load_airflow()
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end.set())
@@ -75,6 +75,20 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
         telemetry.refresh(*readers)
         end.wait(every)
     telemetry.close()
+
+
+def load_airflow() -> None:
+    """Import what reads connections and starts runs, and map Airflow's tables, before threads do it.
+
+    SQLAlchemy imports some of Airflow's modules while it maps tables, and importing these modules maps tables. Two
+    threads that start at different ends would wait for each other's lock for ever.
+    """
+    from airflow.api.common import trigger_dag  # noqa: F401
+    from airflow.models import import_all_models
+    from sqlalchemy.orm import configure_mappers
+
+    import_all_models()
+    configure_mappers()
 
 
 class DispatchThread(threading.Thread):
@@ -115,9 +129,8 @@ class DispatchThread(threading.Thread):
 
 
 def _touch_heartbeat(settings: Settings) -> None:
-    """Update the heartbeat for liveness checks: what counts is the age of the file, not its content."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    (settings.home / HEARTBEAT_FILE).touch()
+    (settings.home / WATCH_HEARTBEAT).touch()
 
 
 def _run_round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
@@ -161,7 +174,9 @@ def _figure_readers(settings: Settings, metadata_url: str, since: datetime) -> t
     def of_warehouse() -> list[Figure]:
         with open_warehouse(settings).connect("metrics") as session:
             behind = decide_now(settings, session).behind
-            return list(figures.of_warehouse(session.records, behind, since, datetime.now(UTC)))
+            return list(
+                figures.of_warehouse(session.records, behind, promises(settings), since=since, now=datetime.now(UTC))
+            )
 
     def of_airflow() -> list[Figure]:
         with _airflow(metadata_url) as airflow:

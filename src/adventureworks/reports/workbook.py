@@ -14,7 +14,7 @@ import xlsxwriter
 
 from adventureworks.dictionary import label
 from adventureworks.reports.definitions import definitions, notes
-from adventureworks.reports.month import Line, Month
+from adventureworks.reports.month import Amounts, Line, Month
 from adventureworks.texts import Language
 from adventureworks.texts.plain import plain
 
@@ -39,6 +39,17 @@ class _Column:
     heading: str
     style: str = "text"
     width: int = 16
+
+
+_AMOUNTS: tuple[tuple[str, str, int, Callable[[Amounts], Cell]], ...] = (
+    ("revenue", "money", 18, lambda amounts: amounts.revenue),
+    ("discount_amount", "money", 16, lambda amounts: amounts.discount),
+    ("cogs", "money", 18, lambda amounts: amounts.cogs),
+    ("profit", "money", 18, lambda amounts: amounts.profit),
+    ("margin", "share", 12, lambda amounts: amounts.margin),
+    ("fallback_cost_revenue", "money", 16, lambda amounts: amounts.estimated),
+)
+"""The figures of every table: column of `monthly_profit`, cell style, width and value."""
 
 
 def workbook(found: Month, language: Language) -> bytes:
@@ -143,16 +154,8 @@ class _Writer:
             sheet.write_string(3, place, heading, styles["heading"])
         total = found.total
         periods = (total.now, total.before, total.year_before, total.to_date)
-        measures: list[tuple[str, str, Callable[[Any], Cell]]] = [
-            (label("revenue"), "money", lambda a: a.revenue),
-            (label("discount_amount"), "money", lambda a: a.discount),
-            (label("cogs"), "money", lambda a: a.cogs),
-            (label("profit"), "money", lambda a: a.profit),
-            (label("margin"), "share", lambda a: a.margin),
-            (label("fallback_cost_revenue"), "money", lambda a: a.estimated),
-        ]
-        for row, (name, style, value) in enumerate(measures, start=4):
-            sheet.write_string(row, 0, name, styles["text"])
+        for row, (name, style, _, value) in enumerate(_AMOUNTS, start=4):
+            sheet.write_string(row, 0, label(name), styles["text"])
             for place, amounts in enumerate(periods, start=1):
                 self._cell(sheet, row, place, None if amounts is None else value(amounts), style)
         sheet.write_string(10, 0, text("Change in revenue"), styles["text"])
@@ -215,12 +218,7 @@ class _Writer:
         columns = [
             _Column(name, width=34),
             *([_Column(group, width=18)] if group else []),
-            _Column(label("revenue"), "money", 18),
-            _Column(label("discount_amount"), "money", 16),
-            _Column(label("cogs"), "money", 18),
-            _Column(label("profit"), "money", 18),
-            _Column(label("margin"), "share", 12),
-            _Column(label("fallback_cost_revenue"), "money", 16),
+            *self._amount_columns(),
             _Column(text("Change from the month before"), "share", 16),
             _Column(text("Change from the year before"), "share", 16),
             _Column(text("Year to date"), "money", 20),
@@ -230,12 +228,7 @@ class _Writer:
             return (
                 shown,
                 *([line.group] if group else []),
-                line.now.revenue,
-                line.now.discount,
-                line.now.cogs,
-                line.now.profit,
-                line.now.margin,
-                line.now.estimated,
+                *_values(line.now),
                 line.growth,
                 line.yearly_growth,
                 line.to_date.revenue,
@@ -277,43 +270,18 @@ class _Writer:
             _Column(label("category"), width=16),
             _Column(label("product_id"), "whole", 12),
             _Column(label("product"), width=34),
-            _Column(label("revenue"), "money", 18),
-            _Column(label("discount_amount"), "money", 16),
-            _Column(label("cogs"), "money", 18),
-            _Column(label("profit"), "money", 18),
-            _Column(label("margin"), "share", 12),
-            _Column(label("fallback_cost_revenue"), "money", 16),
+            *self._amount_columns(),
         ]
         rows: list[tuple[Cell, ...]] = [
-            (
-                sale.territory,
-                sale.category,
-                sale.product_id,
-                sale.product,
-                sale.amounts.revenue,
-                sale.amounts.discount,
-                sale.amounts.cogs,
-                sale.amounts.profit,
-                sale.amounts.margin,
-                sale.amounts.estimated,
-            )
+            (sale.territory, sale.category, sale.product_id, sale.product, *_values(sale.amounts))
             for sale in self._found.sales
         ]
-        total = self._found.total.now
-        sums = (
-            text("Total"),
-            None,
-            None,
-            None,
-            total.revenue,
-            total.discount,
-            total.cogs,
-            total.profit,
-            total.margin,
-            total.estimated,
-        )
+        sums = (text("Total"), None, None, None, *_values(self._found.total.now))
         self._table(sheet, 0, columns, rows, name="detail", total=sums)
         sheet.freeze_panes(1, 4)
+
+    def _amount_columns(self) -> list[_Column]:
+        return [_Column(self._label(name), style, width) for name, style, width, _ in _AMOUNTS]
 
     def _texts(self, title: str, headings: tuple[str, str], rows: Sequence[tuple[str, Cell]]) -> None:
         sheet = self._sheet(title)
@@ -371,6 +339,11 @@ class _Writer:
         amounts = {"num_format": "#,##0", "major_gridlines": {"visible": True, "line": {"color": "#D0D7DE"}}}
         (chart.set_x_axis if sideways else chart.set_y_axis)(amounts)
         chart.set_chartarea({"border": {"none": True}})
+
+
+def _values(amounts: Amounts) -> tuple[Cell, ...]:
+    """Return the values of the columns that `_AMOUNTS` describes."""
+    return tuple(value(amounts) for *_, value in _AMOUNTS)
 
 
 def _fit(text: str) -> str:

@@ -47,6 +47,17 @@ _READ_TIMEOUT_MS = 3_600_000
 LOAD_ID_PREFIX = "filled "
 """Prefix of the load ID that a load of the embedded source leaves as a comment on the schema `dbo`."""
 
+_MOMENT = """
+select case when not pg_is_in_recovery() then concat(txid_current_snapshot(), pg_postmaster_start_time()) end as moment
+"""
+"""Returns the same text as before only if no transaction with writes has ended on the server since.
+
+NULL on a standby, where the snapshot does not list the running transactions.
+"""
+
+_scanned: dict[PostgresAddress, tuple[str | None, dict[str, TableState]]] = {}
+"""By address: the moment of the last scans in this process, and the states of the tables whose rows are there."""
+
 _LOAD_ID = "obj_description(to_regnamespace('dbo')::oid, 'pg_namespace')"
 
 _STREAM_BYTES = 4 << 20
@@ -91,18 +102,32 @@ class PostgresSource:
     def states(
         self, tables: Iterable[SourceTable], known: Mapping[str, str] | None = None
     ) -> dict[str, TableState | TableBlocked]:
-        """Return the state of each table, by asset, over one connection; a blocked table's error takes its place."""
+        """Return the state of each table, by asset, over one connection; a blocked table's error takes its place.
+
+        Tables are not scanned again if this process did it before and nothing has been written on the server since.
+        """
         wanted = list(tables)
         states: dict[str, TableState | TableBlocked] = {}
         with self._connected() as connection:
             with translated(self._address):
-                columns = columns_from(connection.execute(catalogue_query(wanted)).fetchall(), wanted)
-            for table in wanted:
+                # Read before the states, which may therefore be newer, but never older.
+                moment = (connection.execute(_MOMENT).fetchone() or {})["moment"]
+                last, unchanged = _scanned.get(self._address, (None, {}))
+                if moment is None or moment != last:
+                    unchanged = {}
+                    _scanned[self._address] = moment, unchanged
+                unknown = [table for table in wanted if table.asset not in unchanged]
+                catalogue = connection.execute(catalogue_query(unknown)).fetchall() if unknown else []
+            columns = columns_from(catalogue, unknown)
+            for table in unknown:
                 try:
-                    states[table.asset] = self._state(connection, table, columns)
+                    states[table.asset] = state = self._state(connection, table, columns)
                 except TableBlocked as blocked:
                     states[table.asset] = blocked
-        return states
+                else:
+                    if columns[table.asset].is_stored:
+                        unchanged[table.asset] = state
+        return {table.asset: states.get(table.asset) or unchanged[table.asset] for table in wanted}
 
     @contextmanager
     def snapshot(self) -> Iterator[PostgresSnapshot]:
@@ -128,8 +153,7 @@ class PostgresSource:
             )
         with closing(connection):
             with translated(self._address):
-                for setting in _session_settings(_STATE_TIMEOUT_MS):
-                    connection.execute(setting)
+                connection.execute("; ".join(_session_settings(_STATE_TIMEOUT_MS)).encode())
             yield connection
 
     def _state(

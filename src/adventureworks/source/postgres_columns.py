@@ -22,7 +22,7 @@ select n.nspname::text as schema_name, c.relname::text as table_name, a.attname:
        coalesce(b.typname, t.typname)::text as type_name,
        (case when b.oid is null then a.atttypmod else t.typtypmod end)::int4 as modifier,
        pg_catalog.format_type(a.atttypid, a.atttypmod)::text as declared,
-       not a.attnotnull as nullable
+       not a.attnotnull as nullable, c.relkind in ('r', 'm') and not c.relhassubclass as is_stored
 from pg_catalog.pg_attribute a
 join pg_catalog.pg_class c on c.oid = a.attrelid
 join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -145,6 +145,8 @@ class StoredTable(Mapping[str, PostgresColumn]):
 
     relation: str
     columns: Mapping[str, PostgresColumn]
+    is_stored: bool
+    """Whether its rows are in the table itself: views and partitions may show rows of another database."""
 
     def __getitem__(self, name: str) -> PostgresColumn:
         return self.columns[name]
@@ -186,7 +188,8 @@ def columns_from(rows: Iterable[Mapping[str, Any]], tables: Iterable[SourceTable
             there: name for name, there in matched((c.name for c in source_columns_of(table)), [*described]).items()
         }
         columns = [_column(names.get(there, there), row) for there, row in described.items()]
-        found[table.asset] = StoredTable(stored_name, {column.name: column for column in columns})
+        is_stored = all(row["is_stored"] for row in described.values())
+        found[table.asset] = StoredTable(stored_name, {column.name: column for column in columns}, is_stored)
     return found
 
 

@@ -123,11 +123,11 @@ def translate(error: pymssql.Error, address: SqlServerAddress, table: SourceTabl
 
 
 def how_to_allow_snapshots(database: str) -> str:
-    """Return the statement that allows snapshot isolation, and the alternative without it."""
+    """Return the statement that allows snapshot isolation, after the alternative without it."""
     name = "[" + database.replace("]", "]]") + "]"
     return (
-        f"Have an administrator run: ALTER DATABASE {name} SET ALLOW_SNAPSHOT_ISOLATION ON;"
-        " or add isolation=read_committed to the URL: docs/operate/sql-server.md"
+        "Add isolation=read_committed to the URL (docs/operate/sql-server.md), or have an administrator run:"
+        f" ALTER DATABASE {name} SET ALLOW_SNAPSHOT_ISOLATION ON;"
     )
 
 

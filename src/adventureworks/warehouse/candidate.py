@@ -16,11 +16,11 @@ from collections.abc import Callable, Collection
 from typing import TypeVar
 
 from adventureworks.catalog import Mart, SourceTable
-from adventureworks.columns import columns_of, key_of
+from adventureworks.columns import columns_of
 from adventureworks.errors import CandidateLost, ServiceUnavailable
-from adventureworks.warehouse import staging
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
+from adventureworks.warehouse.staging import SAME, StagedTable, rows_table
 
 log = logging.getLogger(__name__)
 
@@ -88,12 +88,12 @@ def _recorded(records: Connection, run_id: str, entry: SourceTable | Mart) -> Co
 
 
 def _contents(data: Data, entry: SourceTable | Mart) -> Contents:
-    columns = [column.name for column in columns_of(entry)]
-    rows = staging.rows_table(entry.asset)
     if isinstance(entry, Mart):
-        return data.contents("staging", rows, columns, by_month_of=entry.dated)
-    to_write = data.contents("staging", rows, [*columns, staging.SAME])
-    to_delete = data.contents("staging", staging.gone_table(entry.asset), key_of(entry))
+        columns = [column.name for column in columns_of(entry)]
+        return data.contents("staging", rows_table(entry.asset), columns, by_month_of=entry.dated)
+    staged = StagedTable(entry)
+    to_write = data.contents("staging", staged.rows_table, [*staged.column_names, SAME])
+    to_delete = data.contents("staging", staged.gone_table, staged.key)
     return {part: of_all[""] for part, of_all in (("rows", to_write), ("gone", to_delete)) if of_all}
 
 

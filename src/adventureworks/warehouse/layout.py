@@ -17,6 +17,7 @@ from adventureworks.catalog import Mart, SourceTable
 from adventureworks.columns import columns_of, key_of
 from adventureworks.postgres_sql import quoted
 from adventureworks.texts import language
+from adventureworks.warehouse import kept
 from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.migrations import migrate
 from adventureworks.warehouse.postgres import WarehouseConnection, column_type
@@ -44,6 +45,7 @@ def prepare(session: Session) -> None:
     session.data.execute(_text("quarantined_row.sql"))
     session.data.add_index("ops", "quarantined_row", ["asset", "status", "row_key"])
     present = {schema: session.data.columns_in(schema) for schema in PUBLISHED}
+    staged = session.data.columns_in("staging")
     reused = session.data.views_in("raw") | session.data.views_in("marts")
     for entry in catalog.SOURCE_TABLES.values():
         if entry.asset not in reused:
@@ -53,6 +55,8 @@ def prepare(session: Session) -> None:
         if mart.name not in reused:
             _make_table(session.data, mart, present["marts"])
         _make_view(session.data, "staging", mart, published_rows(mart))
+        if not session.commits_twice and kept.has_versions(mart):
+            kept.make_table(session, mart, staged)
     for shared in SHARED_VIEWS:
         session.data.execute(_text(shared))
     session.records.execute("delete from ops.layout")

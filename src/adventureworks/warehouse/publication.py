@@ -9,12 +9,12 @@ from datetime import date, datetime
 from typing import Any, TypedDict, Unpack
 
 from adventureworks.catalog import SOURCE_TABLES, MonthOf, SourceTable
-from adventureworks.columns import columns_of, key_of
 from adventureworks.postgres_sql import quoted
-from adventureworks.warehouse import quarantine, staging
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse import quarantine
+from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import equal, names, table
+from adventureworks.warehouse.staging import SAME, StagedTable
 
 NOT_OFFERED = "not offered"
 """The state of a table that the source does not have and never had: neither a fault nor a loss."""
@@ -92,13 +92,14 @@ def record(
     inputs: Mapping[str, int] | None = None,
     model: str | None = None,
     as_of: date | None = None,
+    is_kept: bool = False,
 ) -> None:
-    """Record the next version of an asset."""
+    """Record the next version of an asset. `is_kept`: what it changed is kept."""
     records.execute(
         "insert into ops.publication (asset, version, rows, changed_rows, months, set_aside, verdict, run_id, inputs,"
-        " model, as_of) select cast(%(asset)s as varchar), coalesce(max(version), 0) + 1, %(rows)s, %(changed)s,"
-        " %(months)s, %(set_aside)s, %(verdict)s, %(run)s, %(inputs)s, %(model)s, %(as_of)s from ops.publication"
-        " where asset = cast(%(asset)s as varchar)",
+        " model, as_of, kept) select cast(%(asset)s as varchar), coalesce(max(version), 0) + 1, %(rows)s, %(changed)s,"
+        " %(months)s, %(set_aside)s, %(verdict)s, %(run)s, %(inputs)s, %(model)s, %(as_of)s, %(kept)s"
+        " from ops.publication where asset = cast(%(asset)s as varchar)",
         {
             "asset": asset,
             "rows": rows,
@@ -110,6 +111,7 @@ def record(
             "inputs": None if inputs is None else json.dumps(dict(inputs), sort_keys=True),
             "model": model,
             "as_of": as_of,
+            "kept": is_kept,
         },
     )
 
@@ -155,6 +157,20 @@ def newest(records: Connection, asset: str) -> Publication | None:
         f"select {_COLUMNS} from ops.publication where asset = %s order by version desc limit 1", (asset,)
     ).fetchone()
     return _publication(row) if row else None
+
+
+def version_of(records: Connection, asset: str, version: int) -> Publication | None:
+    """Return a version of an asset, or None if there is no record of it."""
+    row = records.execute(
+        f"select {_COLUMNS} from ops.publication where asset = %s and version = %s", (asset, version)
+    ).fetchone()
+    return _publication(row) if row else None
+
+
+def lock(records: WarehouseConnection, dag: str) -> None:
+    """Wait until no other transaction is publishing marts of an analysis, and keep others out until this one ends."""
+    key = f"adventureworks publish {records.environment} {dag}"
+    records.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (key,))
 
 
 def of_run(records: Connection, run_id: str) -> list[Publication]:
@@ -228,22 +244,19 @@ class StagedEffect:
         return bool(self.upserts or self.deletes or self.newly_set_aside or self.closed)
 
 
-def merge(data: Data, entry: SourceTable) -> tuple[StagedEffect, tuple[str, ...] | None]:
+def merge(data: Data, staged: StagedTable) -> tuple[StagedEffect, tuple[str, ...] | None]:
     """Apply a staged change to the published table; return what changed, and in which months."""
-    key = key_of(entry)
-    columns = [column.name for column in columns_of(entry)]
-    published = table("raw", entry.asset)
-    rows = table("staging", staging.rows_table(entry.asset))
-    gone = table("staging", staging.gone_table(entry.asset))
-    months = _months(data, entry) if entry.month else None
-    newly_set_aside, closed = quarantine.publish(data, entry.asset)
+    key, columns = staged.key, staged.column_names
+    months = _months(data, staged, staged.entry.month) if staged.entry.month else None
+    newly_set_aside, closed = quarantine.publish(data, staged.asset)
     deletes = data.execute(
-        f"delete from {published} as p where exists (select 1 from {gone} as g where {equal(key, 'p', 'g')})"
+        f"delete from {staged.published} as p"
+        f" where exists (select 1 from {staged.gone} as g where {equal(key, 'p', 'g')})"
     ).rowcount
     values = [column for column in columns if column not in key]
     update = ", ".join(f"{quoted(c)} = r.{quoted(c)}" for c in values)
     upserts = data.execute(
-        f"merge into {published} as p using (select * from {rows} where not {quoted(staging.SAME)}) as r"
+        f"merge into {staged.published} as p using {staged.changed} as r"
         f" on {equal(key, 'p', 'r')}"
         f" when not matched then insert ({names(columns)}) values ({names(columns, 'r')})"
         + (f" when matched then update set {update}" if values else "")
@@ -251,24 +264,22 @@ def merge(data: Data, entry: SourceTable) -> tuple[StagedEffect, tuple[str, ...]
     return StagedEffect(upserts, deletes, newly_set_aside, closed), months
 
 
-def _months(data: Data, entry: SourceTable) -> tuple[str, ...]:
+def _months(data: Data, staged: StagedTable, month: MonthOf) -> tuple[str, ...]:
     """Return the months of the changed rows, before and after, and of rows that enter or leave quarantine."""
-    assert entry.month is not None  # noqa: S101 - the caller asks only for tables that have months
-    key = key_of(entry)
-    rows = table("staging", staging.rows_table(entry.asset))
-    gone = table("staging", staging.gone_table(entry.asset))
-    published = table("raw", entry.asset)
-    changed = f"select r.* from {rows} as r where not r.{quoted(staging.SAME)}"
+    key, published = staged.key, staged.published
+    changed = f"select r.* from {staged.rows} as r where not r.{quoted(SAME)}"
     before = (
         f"select p.* from {published} as p where exists (select 1 from ({changed}) as r where {equal(key, 'r', 'p')})"
     )
-    deleted = f"select p.* from {published} as p where exists (select 1 from {gone} as g where {equal(key, 'g', 'p')})"
-    parts = [part for relation in (changed, before, deleted) for part in _month_queries(entry.month, relation)]
-    parts += _month_queries_of_set_aside(entry)
+    deleted = (
+        f"select p.* from {published} as p where exists (select 1 from {staged.gone} as g where {equal(key, 'g', 'p')})"
+    )
+    parts = [part for relation in (changed, before, deleted) for part in _month_queries(month, relation)]
+    parts += _month_queries_of_set_aside(staged, month)
     found = data.execute(
         f"select distinct to_char(m.month, 'YYYY-MM') from ({' union all '.join(parts)}) as m"
         " where m.month is not null order by 1",
-        {"asset": entry.asset},
+        {"asset": staged.asset},
     ).fetchall()
     return tuple(row[0] for row in found)
 
@@ -284,24 +295,20 @@ def _month_queries(month: MonthOf, relation: str) -> list[str]:
     ]
 
 
-def _month_queries_of_set_aside(entry: SourceTable) -> list[str]:
+def _month_queries_of_set_aside(staged: StagedTable, month: MonthOf) -> list[str]:
     """Return queries for the months of rows that enter or leave quarantine.
 
     The months come from good rows with the same key or parent, because a bad row's own date may be wrong.
     """
-    month = entry.month
-    if month is None:
-        return []
     moving = (
         "from ops.quarantined_row as q where q.asset = %(asset)s"
         " and (q.status = 'staged' or q.status in ('open', 'discarded') and q.next_status is not null)"
     )
     if month.parent is None:
-        same_key = " and ".join(f"q.row_key::jsonb ->> '{name}' = p.{quoted(name)}::varchar" for name in key_of(entry))
-        known = (table("raw", entry.asset), table("staging", staging.rows_table(entry.asset)))
+        same_key = " and ".join(f"q.row_key::jsonb ->> '{name}' = p.{quoted(name)}::varchar" for name in staged.key)
         return [
             f"select p.{quoted(month.column)} as month from {rows} as p where exists (select 1 {moving} and {same_key})"
-            for rows in known
+            for rows in (staged.published, staged.rows)
         ]
     parents = f"select q.row_data::jsonb ->> '{month.parent_key}' {moving}"
     return [
@@ -354,9 +361,3 @@ def clear(records: Connection, before: datetime, consumed: Mapping[str, int]) ->
         " where c.asset = p.asset and c.version < p.version)",
         {"before": before, "assets": list(consumed), "versions": list(consumed.values())},
     )
-
-
-def source_table_rows(data: Data, asset: str) -> int:
-    """Return the number of rows of a published source table."""
-    row = data.execute(f"select count(*) from {table('raw', asset)}").fetchone()
-    return int(row[0]) if row else 0

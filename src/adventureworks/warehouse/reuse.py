@@ -13,7 +13,7 @@ from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import columns_of, digest_of_columns
 from adventureworks.errors import PlatformError
 from adventureworks.postgres_sql import literal, quoted
-from adventureworks.warehouse import layout, publication
+from adventureworks.warehouse import intervention, kept, layout, publication
 from adventureworks.warehouse.environments import SCHEMAS, schema_of
 from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.publication import Publication
@@ -176,12 +176,23 @@ def _schema(here: WarehouseConnection, schema: str) -> str:
     return quoted(schema_of(here.environment, schema))
 
 
-def promote(base: Session, here: Session, run_id: str, models: Mapping[str, str]) -> tuple[Publication, ...]:
+def require_own_tables(records: WarehouseConnection) -> None:
+    """Raise `PlatformError` in an environment that reuses another one: only its builds compute and publish there."""
+    if base_of(records) is not None:
+        raise PlatformError(
+            f"The environment {records.environment} reuses what another one has published.",
+            f"To compute what differs: adventureworks environment build {records.environment}",
+        )
+
+
+def promote(
+    base: Session, here: Session, run_id: str, models: Mapping[str, str], keep_versions: int
+) -> tuple[Publication, ...]:
     """Publish in `base` what an environment that reuses it has computed, and return the new versions.
 
-    `models`: the current digests of the marts. Marts that report on the state of an environment are left out. Raises
-    `PlatformError` if the environment read changed tables itself, if `base` has published newer versions since, or if
-    the last build of a mart was not published.
+    `models`: the current digests of the marts. `keep_versions`: how many earlier versions are kept. Marts that report
+    on the state of an environment are left out. Raises `PlatformError` if the environment read changed tables, if
+    `base` has published newer versions since or rolled a mart back, or if the last build of a mart was not published.
     """
     environment = here.records.environment
     again = f"Run: adventureworks environment drop {environment}, then: adventureworks environment build {environment}"
@@ -203,6 +214,12 @@ def promote(base: Session, here: Session, run_id: str, models: Mapping[str, str]
         raise PlatformError(
             f"Since {environment} was built, newer versions were published: {', '.join(sorted(moved)[:3])}.", again
         )
+    held = sorted(intervention.rolled_back(base.records).keys() & computed.keys())
+    if held:
+        raise PlatformError(
+            f"In production, {held[0]} is rolled back to an earlier version.",
+            f"Release it: adventureworks rollback {held[0]} --release",
+        )
     outdated = sorted(name for name, found in computed.items() if found.model != models[name])
     if outdated:
         raise PlatformError(
@@ -211,7 +228,7 @@ def promote(base: Session, here: Session, run_id: str, models: Mapping[str, str]
         )
     numbers = {name: newest.get(name, 0) + 1 for name in computed}
     for mart in marts:
-        _promote_mart(base, here.records, mart, computed[mart.name], numbers, run_id)
+        _promote_mart(base, here.records, mart, computed[mart.name], numbers, run_id, keep_versions)
     return tuple(publication.of_run(base.records, run_id))
 
 
@@ -222,14 +239,15 @@ def _promote_mart(
     computed: Publication,
     numbers: Mapping[str, int],
     run_id: str,
+    keep_versions: int,
 ) -> None:
     layout.own(base.data, mart)
     records = base.records
     columns, published = names(column.name for column in columns_of(mart)), table("marts", mart.name)
+    rows = f"{_schema(here, 'marts')}.{quoted(mart.name)}"
+    kept.keep(base, mart, numbers[mart.name], rows, "true", keep_versions)
     removed = base.data.execute(f"delete from {published}").rowcount
-    added = base.data.execute(
-        f"insert into {published} ({columns}) select {columns} from {_schema(here, 'marts')}.{quoted(mart.name)}"
-    ).rowcount
+    added = base.data.execute(f"insert into {published} ({columns}) select {columns} from {rows}").rowcount
     versions = publication.since(here, mart.name, numbers[mart.name] - 1)
     months = [month for version in versions for month in version.months or ()]
     publication.record(
@@ -241,6 +259,7 @@ def _promote_mart(
         set_aside=computed.set_aside,
         verdict=computed.verdict,
         run_id=run_id,
+        is_kept=True,
         inputs={asset: numbers.get(asset, number) for asset, number in computed.inputs.items()},
         model=computed.model,
         as_of=computed.as_of,

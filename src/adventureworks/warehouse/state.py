@@ -9,6 +9,8 @@ from typing import Any
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, required_tables, upstream_tables
 from adventureworks.due import Behind
+from adventureworks.warehouse import intervention
+from adventureworks.warehouse.intervention import Intervention
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 from adventureworks.warehouse.publication import NOT_OFFERED, not_offered
 
@@ -41,6 +43,8 @@ class AssetState:
     """The source tables without which a mart cannot be computed and which the source does not offer."""
     broken_rules: tuple[str, ...]
     """Why it is blocked; otherwise the rules that failed in its last check, with the number of rows."""
+    rolled_back: Intervention | None = None
+    """The rollback in force of a mart, or of another mart of its analysis."""
 
     @property
     def is_obtainable(self) -> bool:
@@ -53,20 +57,21 @@ def is_laid_out(records: WarehouseConnection) -> bool:
     return records.has_table("ops", "publication")
 
 
-def asset_states(records: Connection, behind: Mapping[str, Behind]) -> list[AssetState]:
+def asset_states(records: WarehouseConnection, behind: Mapping[str, Behind]) -> list[AssetState]:
     """Return the state of every table and mart, in the catalogue's order. `behind`: stale marts, from `due`."""
     published = _newest_publications(records)
     marks = dict(_pairs(records, "select asset, newest_change from ops.watermark"))
     blocked = blocked_since(records)
     broken = {**_broken_rules(records), **_blocking_rules(records)}
     absent = not_offered(records)
+    rolled_back = intervention.rolled_back(records)
     states = []
     for asset in (*SOURCE_TABLES, *MARTS):
         version, at, rows, set_aside, verdict = published.get(asset, (None, None, None, 0, "never published"))
         if asset in absent:
             verdict = NOT_OFFERED
         is_mart = asset in MARTS
-        fresh = version is not None and asset not in (behind if is_mart else blocked)
+        fresh = version is not None and asset not in (behind if is_mart else blocked) and asset not in rolled_back
         states.append(
             AssetState(
                 asset=asset,
@@ -83,6 +88,7 @@ def asset_states(records: Connection, behind: Mapping[str, Behind]) -> list[Asse
                 reads_blocked=tuple(sorted(upstream_tables(asset) & blocked.keys())) if is_mart else (),
                 lacks=tuple(sorted(required_tables(MARTS[asset].dag) & absent - published.keys())) if is_mart else (),
                 broken_rules=broken.get(asset, ()),
+                rolled_back=rolled_back.get(asset),
             )
         )
     return states
@@ -118,19 +124,30 @@ def summary_of_missing_tables(states: list[AssetState]) -> str:
     return f"The source does not offer {len(missing)} {'table' if one else 'tables'}: {', '.join(missing)}.{cannot}"
 
 
+_REFUSED = """
+    select w.asset, coalesce(
+        (select min(c.detected_at) from ops.change as c
+        where c.asset = w.asset and c.status = 'blocked' and c.detected_at > coalesce(
+            (select max(good.detected_at) from ops.change as good
+            where good.asset = w.asset and good.status in ('published', 'unchanged')), '-infinity')),
+        w.read_at
+    ) as since
+    from ops.watermark as w where w.blocked
+"""
+"""The source tables whose newest change was refused, and when the first change after the last good one was detected."""
+
+
+def refused_since(records: Connection) -> dict[str, datetime]:
+    """Return the source tables whose newest data was refused, and since when."""
+    return dict(records.execute(_REFUSED).fetchall())
+
+
 def blocked_since(records: Connection) -> dict[str, datetime]:
     """Return the assets whose newest data was refused, and since when; readers still see the previous version."""
     rows = records.execute(
-        """
+        f"""
         select asset, min(since) from (
-            select w.asset, coalesce(
-                (select min(c.detected_at) from ops.change as c
-                where c.asset = w.asset and c.status = 'blocked' and c.detected_at > coalesce(
-                    (select max(good.detected_at) from ops.change as good
-                    where good.asset = w.asset and good.status in ('published', 'unchanged')), '-infinity')),
-                w.read_at
-            ) as since
-            from ops.watermark as w where w.blocked
+            {_REFUSED}
             union all
             select asset, first_seen from ops.incident where status <> 'resolved' and severity = 'error'
         ) as found group by asset

@@ -16,7 +16,8 @@ from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import table
 
 _SEVERITY = {"ok": 0, "low": 1, "reorder": 2, "out": 3}
-_COMMAND = "adventureworks sql \"select * from marts.inventory_status where state in ('out', 'reorder', 'low')\""
+LIST_COMMAND = "adventureworks sql \"select * from marts.inventory_status where state in ('out', 'reorder', 'low')\""
+"""The command that lists the products with an alarm."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def digest_of(data: Data) -> Digest | None:
         for heading, changed in ((WORSE, worse), (RECOVERED, recovered))
     )
     listings = tuple(listing for listing in found if listing.rows)
-    return Digest(STOCK, listings, _COMMAND) if listings else None
+    return Digest(STOCK, listings, LIST_COMMAND) if listings else None
 
 
 def _changes(data: Data) -> list[_Change]:

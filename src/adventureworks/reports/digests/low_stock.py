@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adventureworks.dictionary import definition, label
+from adventureworks.marts.production.stock_alerts import LIST_COMMAND
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.messaging.steps import Step
 from adventureworks.texts import Language
@@ -11,7 +12,6 @@ from adventureworks.warehouse.session import Session
 MAX_ROWS = 80
 """Mail clients truncate mails above about 100 kB."""
 
-_COMMAND = "adventureworks sql \"select * from marts.inventory_status where state in ('out', 'reorder', 'low')\""
 _STATES = "select state, count(*) from marts.inventory_status group by state"
 _LOW = """
     select product, product_id, state, on_hand, reorder_point, days_of_supply, on_order, suggested_order
@@ -62,6 +62,6 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             ),
         ),
         notes=(definition("inventory_status", "days_of_supply", language).line,),
-        next_steps=(Step(command=_COMMAND),),
+        next_steps=(Step(command=LIST_COMMAND),),
         page="dashboard/overview",
     )

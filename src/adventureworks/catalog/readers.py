@@ -1,0 +1,152 @@
+"""What people read: the reports, digests and dashboard pages, with the columns that each shows or filters by.
+
+A test compares this list with the queries of their modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from adventureworks.catalog import ANALYSES, INGESTION, MARTS, SOURCE_TABLES, marts_of
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A report, a digest or a page of the dashboard."""
+
+    kind: Literal["report", "digest", "page"]
+    name: str
+    reads: Mapping[str, tuple[str, ...]]
+    """The tables and marts that it reads, each with the columns."""
+
+
+_SALES_MONTH = ("order_date", "channel")
+"""The columns of `fact_sales` behind the view `staging.sales_month`."""
+_PRODUCT = {"Production_Product": ("ProductID", "Name")}
+_TERRITORY = {"Sales_SalesTerritory": ("TerritoryID", "Name")}
+_SCORES = {"data_quality": ("run_number", "dimension", "failed", "checked", "overall_score")}
+
+READERS = (
+    Reader(
+        "report",
+        "monthly_report",
+        {
+            "monthly_profit": (
+                "month",
+                "territory_id",
+                "category",
+                "product_id",
+                "revenue",
+                "discount_amount",
+                "cogs",
+                "fallback_cost_revenue",
+            ),
+            "fact_sales": _SALES_MONTH,
+            "Sales_SalesTerritory": ("TerritoryID", "Name", "Group"),
+            "Sales_SalesOrderHeader": ("SalesOrderID", "Status", "OrderDate", "SubTotal"),
+            **_PRODUCT,
+        },
+    ),
+    Reader(
+        "digest",
+        "daily_sales",
+        {
+            "daily_sales": ("order_date", "territory_id", "channel", "orders", "revenue"),
+            "fact_sales": ("order_date", "product_id", "quantity", "revenue"),
+            **_TERRITORY,
+            **_PRODUCT,
+        },
+    ),
+    Reader(
+        "digest",
+        "low_stock",
+        {
+            "inventory_status": (
+                "as_of",
+                "product",
+                "product_id",
+                "state",
+                "on_hand",
+                "reorder_point",
+                "days_of_supply",
+                "on_order",
+                "suggested_order",
+            )
+        },
+    ),
+    Reader(
+        "digest",
+        "data_quality",
+        {"data_quality": (*_SCORES["data_quality"], "as_of", "table_name", "rule", "change", "pass_rate")},
+    ),
+    Reader(
+        "digest",
+        "customer_value",
+        {
+            "customer_value": ("as_of", "customer_id", "channel", "segment", "monetary", "clv_52w"),
+            "customer_churn": ("customer_id", "channel", "status", "counts_in_churn_rate", "days_silent"),
+        },
+    ),
+    Reader(
+        "page",
+        "overview",
+        {
+            "monthly_profit": ("month", "revenue", "profit"),
+            "territory_sales": ("month", "territory", "revenue", "orders"),
+            "fact_sales": (*_SALES_MONTH, "customer_id"),
+            "product_performance": ("month", "units", "abc_class"),
+            "customer_value": ("clv_52w",),
+            "customer_churn": ("status", "counts_in_churn_rate"),
+            "inventory_status": ("state",),
+        },
+    ),
+    Reader(
+        "page",
+        "forecast",
+        {
+            "sales_forecast": (
+                "month",
+                "channel",
+                "territory_id",
+                "forecast",
+                "lower_80",
+                "upper_80",
+                "lower_95",
+                "upper_95",
+                "model",
+                "trained_until",
+            ),
+            "forecast_accuracy": ("channel", "territory_id", "model", "wape", "coverage_80", "origins", "is_chosen"),
+            "territory_sales": ("month", "channel", "territory_id", "revenue", "is_partial"),
+            **_TERRITORY,
+        },
+    ),
+    Reader("page", "quality", _SCORES),
+)
+
+
+@dataclass(frozen=True)
+class Dependants:
+    """What depends on a table, a mart or a DAG."""
+
+    marts: tuple[str, ...]
+    """The marts computed from it, directly or indirectly, in the catalogue's order."""
+    readers: tuple[Reader, ...]
+    """The reports, digests and pages that read it or one of these marts."""
+
+
+def dependants_of(name: str) -> Dependants:
+    """Return what depends on a table, a mart or a DAG; nothing for anything else, such as a service.
+
+    A mart that reports on the state of everything is not computed from a single table, so it is left out.
+    """
+    own = {mart.name for mart in marts_of(name)} if name in ANALYSES else {name}
+    failed = set(SOURCE_TABLES) if name == INGESTION else own
+    affected = set(failed)
+    for mart in MARTS.values():
+        if not mart.tolerant and affected & set(mart.inputs):
+            affected.add(mart.name)
+    marts = tuple(mart for mart in MARTS if mart in affected - {name})
+    return Dependants(marts, tuple(reader for reader in READERS if affected & reader.reads.keys()))

@@ -1,0 +1,1 @@
+"""Data contracts as documents: what they promise, how two revisions differ, and their export to the open standard."""

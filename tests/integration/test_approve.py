@@ -1,0 +1,125 @@
+"""`adventureworks approve`: what was refused passes the checks that it failed, once, with a reason that is recorded."""
+
+from __future__ import annotations
+
+import json
+
+import psycopg
+import pytest
+
+from adventureworks.cli.approve import approve
+from adventureworks.due import Plan
+from adventureworks.errors import PlatformError
+from adventureworks.gate import detect
+from adventureworks.marts.gate import MartRefused
+from adventureworks.marts.plan import decide_now
+from adventureworks.messaging.wording import words
+from tests.integration.pipeline import Pipeline
+from tests.integration.test_judge import HEADER, UNIT, delete_orders
+
+DAG = "daily_sales_etl"
+LOST = '"SalesOrderID" % 3 = 0'
+
+
+def approvals(pipeline: Pipeline) -> list[tuple[object, ...]]:
+    """Return asset, person, reason, rules and whether it is still in force, by approval."""
+    found = pipeline.published(
+        "select asset, who, reason, detail, ended_at is null from ops.intervention"
+        " where kind = 'approval' order by number"
+    )
+    return [(*row[:3], tuple(json.loads(row[3])["rules"]), row[4]) for row in found]
+
+
+def orders(pipeline: Pipeline) -> int:
+    [(count,)] = pipeline.published(f'select count(*) from raw."{HEADER}"')
+    return int(count)
+
+
+def test_a_blocked_delivery_passes_once_with_its_publish_unit(pipeline: Pipeline) -> None:
+    before = orders(pipeline)
+    deleted = delete_orders(pipeline, LOST)
+    refused = pipeline.ingest()
+    incident = next(one for one in refused.conclusion.opened if one.asset == HEADER)
+    assert f"adventureworks approve {HEADER} --reason" in words(incident).next_step
+    assert detect.difference(pipeline.settings) is None
+
+    approve(pipeline.settings, HEADER, "archived on purpose", "ann")
+    assert detect.difference(pipeline.settings) is not None, "the watcher starts an ingestion"
+    passed = pipeline.ingest()
+    assert {*UNIT} <= {*passed.published}
+    assert passed.published[HEADER].verdict == "passed with warnings"
+    assert passed.resolved == refused.opened
+    assert orders(pipeline) == before - deleted
+    assert approvals(pipeline) == [(HEADER, "ann", "archived on purpose", ("keeps_most_of_its_rows",), False)]
+
+    delete_orders(pipeline, '"SalesOrderID" % 3 = 1')
+    assert pipeline.ingest().opened[HEADER] == "keeps_most_of_its_rows", "the next delivery is judged as usual"
+
+
+def test_an_approval_ends_when_the_source_has_changed_since(pipeline: Pipeline) -> None:
+    before = orders(pipeline)
+    delete_orders(pipeline, LOST)
+    pipeline.ingest()
+    approve(pipeline.settings, HEADER, "archived on purpose", "ann")
+    delete_orders(pipeline, '"SalesOrderID" % 3 = 1')
+    assert not {*UNIT} & {*pipeline.ingest().published}
+    assert orders(pipeline) == before
+    assert [in_force for *_, in_force in approvals(pipeline)] == [False]
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ('alter table "Sales"."Currency" rename column "Name" to "Label"', "cannot be approved"),
+        ('select 1 from "Sales"."Currency" limit 1', "Sales_Currency is not blocked."),
+    ],
+)
+def test_what_cannot_be_read_and_what_is_not_blocked_cannot_be_approved(
+    pipeline: Pipeline, statement: str, message: str
+) -> None:
+    pipeline.change(statement)
+    pipeline.ingest()
+    with pytest.raises(PlatformError, match=message):
+        approve(pipeline.settings, "Sales_Currency", "it is urgent", "ann")
+    assert approvals(pipeline) == []
+
+
+def test_an_approval_needs_a_reason(pipeline: Pipeline) -> None:
+    with pytest.raises(PlatformError, match="An approval needs a reason"):
+        approve(pipeline.settings, HEADER, " ", "ann")
+
+
+def test_what_was_refused_of_a_mart_passes_once(pipeline: Pipeline) -> None:
+    make_due = "update ops.publication set model = 'another' where asset = 'fact_sales'"
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(make_due)
+        # A fault that the gate of the source cannot detect.
+        connection.execute('update raw."Sales_SalesOrderHeader" set "SubTotal" = "SubTotal" + 5')
+    with pytest.raises(MartRefused) as refused:
+        pipeline.analyse()
+    assert "adventureworks approve fact_sales --reason" in words(refused.value.opened[0]).next_step
+    with pipeline.session() as session:
+        assert DAG not in decide_now(pipeline.settings, session).runnable
+    with pytest.raises(PlatformError, match="Nothing that was computed of territory_sales is refused"):
+        approve(pipeline.settings, "territory_sales", "wrong mart", "ann")
+    approve(pipeline.settings, "fact_sales", "the totals are corrected tomorrow", "ann")
+    with pipeline.session() as session:
+        assert DAG in decide_now(pipeline.settings, session).runnable
+    assert isinstance(pipeline.analyse(), Plan)
+    newest = "select verdict from ops.publication where asset = 'fact_sales' order by version desc limit 1"
+    assert pipeline.published(newest) == [("passed with warnings",)]
+    assert approvals(pipeline) == [
+        (
+            "fact_sales",
+            "ann",
+            "the totals are corrected tomorrow",
+            ("fact_sales: revenue_of_an_order_is_its_subtotal",),
+            False,
+        )
+    ]
+    assert pipeline.published("select count(*) from ops.incident where status <> 'resolved'") == [(0,)]
+
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(make_due)
+    with pytest.raises(MartRefused):
+        pipeline.analyse()

@@ -1,0 +1,23 @@
+"""The generated pages are up to date, and the documentation has no broken link."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from adventureworks.reference import FOLDER, PAGES, rewritten
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(FOLDER).as_posix())
+def test_a_page_says_what_the_code_says(page: Path) -> None:
+    assert page.read_text(encoding="utf-8") == rewritten(page), "run: make docs"
+
+
+def test_every_page_is_part_of_the_site_and_every_link_leads_somewhere(tmp_path: Path) -> None:
+    options = f"-q -W --keep-going -b dummy -d {tmp_path}".split()
+    command = [sys.executable, "-m", "sphinx", *options, str(FOLDER), str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
