@@ -45,7 +45,8 @@ test: $(READY) programs ## run every check and every test: WORKERS=N (tests in p
 	trap "kill $$lint 2>/dev/null; exit 130" INT TERM; \
 	failed=; \
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder || failed=1; \
-	wait $$lint || { failed=1; cat "$$checks" >&2; echo "make lint failed: see above." >&2; }; \
+	wait $$lint || { failed=1; echo "make lint failed:" >&2; }; \
+	cat "$$checks" >&2; \
 	rm "$$checks"; \
 	test -z "$$failed"
 
@@ -71,6 +72,7 @@ lint: $(READY) ## check style, types, the direction of imports, the SQL of the m
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/python -m adventureworks.marts.lint
 	@$(BIN)/adventureworks contract diff
+	@$(BIN)/python deploy/images.py
 	@if $(TOOL) --from $(HADOLINT) hadolint --version >/dev/null 2>&1; then \
 		$(TOOL) --from $(HADOLINT) hadolint --failure-threshold warning Dockerfile deploy/superset/Dockerfile; \
 	else echo "hadolint is not available here, so the Dockerfiles are not checked." >&2; fi

@@ -7,5 +7,5 @@ html_title = project
 html_show_copyright = False
 exclude_patterns = ["_site"]
 myst_heading_anchors = 4
-# The pages are also read on GitHub, where a level may be skipped and a link may lead to a folder of the repository.
+# The pages are also read on GitHub, where a level of headings may be skipped.
 suppress_warnings = ["myst.header"]

@@ -180,8 +180,8 @@ def fresh_database(postgres: EmbeddedPostgres) -> Iterator[FreshDatabase]:
 
 
 @pytest.fixture
-def warehouse_url(fresh_database: FreshDatabase) -> str:
-    """The URL of an empty warehouse, as its owner."""
+def empty_warehouse_url(fresh_database: FreshDatabase) -> str:
+    """The URL of a warehouse without any table, as its owner."""
     return fresh_database("warehouse")
 
 

@@ -158,9 +158,10 @@ def pending_events(airflow: Connection) -> int:
 def has_work(airflow: Connection) -> bool:
     """Return whether the scheduler has something to do: an active run, an event, or a run that its calendar starts."""
     row = airflow.execute(
-        "select exists (select from dag_run where state in ('queued', 'running'))"
-        " or exists (select from asset_dag_run_queue)"
-        " or exists (select from dag where next_dagrun_create_after <= now() and not is_paused and not is_stale)"
+        "select exists (select from dag left join dag_run as run using (dag_id)"
+        " left join asset_dag_run_queue as event on event.target_dag_id = dag.dag_id"
+        " where not dag.is_paused and not dag.is_stale and (run.state in ('queued', 'running')"
+        " or event.target_dag_id is not null or dag.next_dagrun_create_after <= now()))"
     ).fetchone()
     return bool(row and row[0])
 

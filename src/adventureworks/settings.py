@@ -15,7 +15,7 @@ import contracts
 PROJECT_ROOT = Path(contracts.__file__).resolve().parent.parent
 """The folder that holds `dags`, `contracts` and `checks`."""
 WATCH_HEARTBEAT = "watch.beat"
-"""A file in the home that every round of the watch touches. What counts is its age, not its content."""
+"""A file in the home that the watch touches every second while it works. What counts is its age, not its content."""
 
 
 class Settings(BaseSettings):

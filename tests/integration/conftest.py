@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -16,10 +15,12 @@ from adventureworks.catalog import ANALYSES
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
+from adventureworks.warehouse import layout, open_warehouse
 from adventureworks.warehouse import postgres as warehouse
 from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks_sample import generate
-from tests.conftest import WORKER, Once, create_database
+from tests import command_line
+from tests.conftest import WORKER, FreshDatabase, Once, create_database
 from tests.integration.channels import inbox, webhook
 from tests.integration.pipeline import Pipeline
 
@@ -82,17 +83,31 @@ def adventureworks(tmp_path: Path) -> Adventureworks:
     """A function that runs the command line on a separate home, as a user would."""
 
     def call(*arguments: str, home: Path = tmp_path / "home", timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "adventureworks.cli", *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=timeout,
-            env={**os.environ, "ADVENTUREWORKS_HOME": str(home)},
-        )
+        environment = {**os.environ, "ADVENTUREWORKS_HOME": str(home)}
+        return command_line.run(*arguments, environment=environment, timeout=timeout)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def laid_out(postgres: EmbeddedPostgres, once: Once) -> str:
+    """The name of a warehouse with all tables and no rows; tests get copies."""
+    name = "laid_out_warehouse"
+
+    def make() -> None:
+        create_database(postgres, "warehouse", name=name)
+        settings = Settings(warehouse_url=SecretStr(postgres.url(name, "warehouse")))
+        with open_warehouse(settings).connect("test") as session:
+            layout.prepare(session)
+
+    once(name, make)
+    return name
+
+
+@pytest.fixture
+def warehouse_url(fresh_database: FreshDatabase, laid_out: str) -> str:
+    """The URL of a warehouse with all tables and no rows, as its owner."""
+    return fresh_database("warehouse", laid_out)
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,7 @@ def snowflake_double(patch: pytest.MonkeyPatch) -> Iterator[None]:
     )
     # The double casts summed values to DOUBLE in case they are text, whereas Snowflake sums a NUMBER exactly.
     patch.setattr(fakesnow.transforms, "numeric_agg_implicit_cast", divided_as_snowflake)
+    patch.setattr(fakesnow.cursor.FakeSnowflakeCursor, "_describe_last_sql", _described)
     # For its telemetry, the connector inspects every file of the call stack at each sign-in, which is slow.
     patch.setattr("snowflake.connector.auth._auth.get_application_path", lambda: "tests")
     connect = snowflake.connector.connect
@@ -127,6 +128,11 @@ def _with_sql_errors(execute: Any) -> Any:
             raise ProgrammingError(msg=str(error), errno=1003, sqlstate="42000") from error
 
     return execute_or_report
+
+
+def _described(cursor: Any) -> Any:
+    """Return the columns of a cursor's result. The double would parse the statement, which is DuckDB's already."""
+    return cursor._duck_conn.execute(f"describe {cursor._last_sql}", cursor._last_params).fetchall()
 
 
 @contextmanager

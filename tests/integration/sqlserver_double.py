@@ -49,8 +49,8 @@ REWRITES = [
         r"string_agg(\1, '|')",
     ),
     (
-        re.compile(r"changetable\(changes \[\w+\]\.\[(\w+)\], (\d+)\) as c"),
-        r"(select * from changes_\1 where sys_change_version > \2) as c",
+        re.compile(r"changetable\(changes \[\w+\]\.\[(\w+)\], (\d+)\) as (\w)"),
+        r"(select * from changes_\1 where sys_change_version > \2) as \3",
     ),
     (re.compile(r"convert\(varchar\(max\), cast\((t\.\[\w+\]) as varbinary\(\w+\)\), 2\)"), r"\1"),
     (re.compile(r"convert\(varchar\(max\), convert\(varbinary\(max\), (t\.\[\w+\])\), 2\)"), r"\1"),

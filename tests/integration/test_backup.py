@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from cryptography.fernet import Fernet
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
 from adventureworks.embedded import airflow
@@ -31,6 +32,7 @@ from adventureworks.recovery import reconcile
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_records, open_warehouse
 from adventureworks.warehouse.state import asset_states
+from tests import command_line
 from tests.conftest import create_database, drop_database
 from tests.integration.conftest import Adventureworks
 from tests.integration.pipeline import Pipeline
@@ -53,8 +55,12 @@ def used_home(
             drop_database(postgres, copy)
         variables = airflow_environment(home, server)
         airflow.prepare_database(Home(home), endpoints(server, Settings(home=home)), variables)
-        connection = json.dumps({"conn_type": "smtp", "host": "mail.example.org", "password": "v3ry secret"})
-        run_airflow(variables, "connections", "add", "smtp_default", "--conn-json", connection)
+        with psycopg.connect(server.url("airflow")) as metadata:
+            metadata.execute(
+                "insert into connection (conn_id, conn_type, password, is_encrypted, is_extra_encrypted)"
+                " values ('smtp_default', 'smtp', %s, true, false)",
+                (key_of(variables).encrypt(b"v3ry secret").decode(),),
+            )
         (home / "reports").mkdir()
         (home / "reports" / "2014-05.pdf").write_bytes(b"%PDF-")
         with psycopg.connect(server.url("warehouse")) as warehouse:
@@ -70,13 +76,7 @@ def used_home(
 def saved(used_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backup of that home."""
     folder = tmp_path_factory.mktemp("saved") / "monday"
-    done = subprocess.run(
-        [sys.executable, "-m", "adventureworks.cli", "backup", str(folder)],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "ADVENTUREWORKS_HOME": str(used_home)},
-    )
+    done = command_line.run("backup", str(folder), environment={**os.environ, "ADVENTUREWORKS_HOME": str(used_home)})
     assert done.returncode == 0, done.stderr
     assert f"{folder}," in done.stdout
     return folder
@@ -92,9 +92,9 @@ def airflow_environment(home: Path, server: EmbeddedPostgres) -> dict[str, str]:
     return airflow.environment(Home(home), settings, endpoints(server, settings), {}, 8080)
 
 
-def run_airflow(variables: dict[str, str], *arguments: str) -> str:
-    command = [sys.executable, "-m", "airflow", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=variables).stdout
+def key_of(variables: dict[str, str]) -> Fernet:
+    """Return the key with which Airflow encrypts connections."""
+    return Fernet(variables["AIRFLOW__CORE__FERNET_KEY"])
 
 
 def platform_of(home: Path, server: EmbeddedPostgres) -> Pipeline:
@@ -134,8 +134,13 @@ def test_restored_platform_is_complete_and_continues(
     assert (home / "reports" / "2014-05.pdf").read_bytes() == b"%PDF-"
 
     with EmbeddedPostgres(home) as server:
-        shown = run_airflow(airflow_environment(home, server), "connections", "get", "smtp_default", "--output", "json")
-        assert json.loads(shown)[0]["password"] == "v3ry secret", "the key came with the data"
+        with psycopg.connect(server.url("airflow")) as metadata:
+            [(password,)] = metadata.execute(
+                "select password from connection where conn_id = 'smtp_default'"
+            ).fetchall()
+        assert key_of(airflow_environment(home, server)).decrypt(password) == b"v3ry secret", (
+            "the key came with the data"
+        )
         pipeline = platform_of(home, server)
         assert sent_from(pipeline) == []
         pipeline.change('update "Production"."Product" set "ListPrice" = "ListPrice" + 1 where "ListPrice" > 0')

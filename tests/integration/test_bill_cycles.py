@@ -14,14 +14,12 @@ import pytest
 import snowflake.connector
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from adventureworks.catalog import MARTS
 from adventureworks.marts import models
 from adventureworks.marts.gate import MartRefused
-from adventureworks.warehouse import layout
 from adventureworks.warehouse.dialect import rewritten, types_of
-from adventureworks.warehouse.postgres import PostgresWarehouse, Records, rows_of
+from adventureworks.warehouse.postgres import rows_of
 from tests.integration.pipeline import Pipeline
 from tests.integration.snowflake_double import OWN_SCHEMAS
 from tests.models import tables_read
@@ -54,8 +52,6 @@ def compute(
     tmp_path: Path,
 ) -> Iterator[Compute]:
     """A function that computes the mart from a bill (assembly, component, quantity) on one of the engines."""
-    with PostgresWarehouse(Records(SecretStr(warehouse_url))).connect() as session:
-        layout.prepare(session)
     with psycopg.connect(warehouse_url) as connection:
         for product, cost in COSTS.items():
             connection.execute(

@@ -102,7 +102,8 @@ def test_viewers_can_read_but_not_acknowledge(warehouse: Pipeline, monkeypatch: 
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/data")
     assert editor.get("incidents").text.count("<form") == 1
     url = f"incidents/{incident.incident_id}/acknowledge"
-    assert editor.post(url, origin="http://evil.example").status_code == 403
+    for other in ("http://evil.example", "http://[evil"):
+        assert editor.post(url, origin=other).status_code == 403, other
     assert warehouse.published("select status from ops.incident") == [("open",)]
     assert editor.post(url, origin="http://ui.test").status_code == 303
     assert warehouse.published("select status, acknowledged_by from ops.incident") == [("acknowledged", "ann")]
@@ -245,10 +246,10 @@ def test_every_column_has_an_origin_including_counts() -> None:
 
 
 def test_empty_and_unreachable_warehouses_are_reported(
-    warehouse_url: str, monkeypatch: pytest.MonkeyPatch, warehouse: Pipeline
+    empty_warehouse_url: str, monkeypatch: pytest.MonkeyPatch, warehouse: Pipeline
 ) -> None:
     viewer = User("VIEWER")
-    monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", warehouse_url)
+    monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", empty_warehouse_url)
     settings.cache_clear()
     for page in ("overview", "forecast", "quality", "incidents", "reports"):
         assert "Nothing is published yet" in viewer.get(page).text

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +23,7 @@ from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse, publication
 from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.snowflake import SnowflakeData
+from tests import command_line
 from tests.integration.pipeline import Pipeline
 from tests.integration.snowflake_double import snowflake_double
 
@@ -47,8 +47,7 @@ def adventureworks(
         "ADVENTUREWORKS_ENVIRONMENT": environment,
         **variables,
     }
-    command = [sys.executable, "-m", "adventureworks.cli", *arguments]
-    return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=400, check=False)
+    return command_line.run(*arguments, environment=settings, timeout=400)
 
 
 def fingerprint(pipeline: Pipeline, schema: str) -> list[tuple[object, ...]]:
@@ -211,8 +210,8 @@ def test_a_mart_with_a_new_column_and_its_readers_are_computed_in_an_environment
     assert rows == filled == pipeline.published("select count(*) from marts.fact_sales")[0][0]
 
 
-def test_views_of_an_environment_do_not_change_production_and_production_may_be_empty(warehouse_url: str) -> None:
-    empty = Settings(warehouse_url=SecretStr(warehouse_url))
+def test_views_of_an_environment_do_not_change_production_and_production_may_be_empty(empty_warehouse_url: str) -> None:
+    empty = Settings(warehouse_url=SecretStr(empty_warehouse_url))
     here = empty.model_copy(update={"environment": "pr_9"})
     environment.reuse_published(empty, here)
     with open_warehouse(empty).connect() as production:
@@ -231,16 +230,16 @@ def test_views_of_an_environment_do_not_change_production_and_production_may_be_
             model="x",
         )
     environment.reuse_published(empty, here)
-    with psycopg.connect(warehouse_url) as connection:
+    with psycopg.connect(empty_warehouse_url) as connection:
         assert connection.execute("select count(*) from pr_9_marts.exchange_rates").fetchone() == (0,)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("delete from pr_9_marts.exchange_rates")
 
 
 def test_environment_in_snowflake_is_dropped_on_both_sides(
-    warehouse_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    empty_warehouse_url: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    settings = Settings(warehouse="snowflake", warehouse_url=SecretStr(warehouse_url), source=str(tmp_path))
+    settings = Settings(warehouse="snowflake", warehouse_url=SecretStr(empty_warehouse_url), source=str(tmp_path))
     environments = {name: settings.model_copy(update={"environment": name}) for name in ("pr_4", "pr_42")}
     with pytest.MonkeyPatch.context() as patch, snowflake_double(patch):
         for one in environments.values():
@@ -253,7 +252,7 @@ def test_environment_in_snowflake_is_dropped_on_both_sides(
         assert "pr_42" in (left := capsys.readouterr().out)
         assert "pr_4 " not in left.split("\n", 1)[1]
         # Deleting a home deletes the records, but leaves the schemas in Snowflake, which cost money.
-        with psycopg.connect(warehouse_url) as records:
+        with psycopg.connect(empty_warehouse_url) as records:
             records.execute("drop schema pr_42_ops cascade")
         with pytest.raises(PlatformError, match="The records of the environment pr_42 are not here"):
             environment.drop(settings, "pr_42", force=False)
@@ -265,9 +264,9 @@ def test_environment_in_snowflake_is_dropped_on_both_sides(
 
 
 def test_leftovers_of_an_interrupted_build_in_snowflake_are_found_and_dropped(
-    warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty_warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings(warehouse="snowflake", warehouse_url=SecretStr(warehouse_url), source=str(tmp_path))
+    settings = Settings(warehouse="snowflake", warehouse_url=SecretStr(empty_warehouse_url), source=str(tmp_path))
     here = settings.model_copy(update={"environment": "pr_9"})
     with pytest.MonkeyPatch.context() as patch, snowflake_double(patch):
         send = SnowflakeData._send

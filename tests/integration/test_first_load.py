@@ -128,16 +128,16 @@ def verdicts(pipeline: Pipeline) -> dict[str, str]:
         return {state.asset: state.verdict for state in asset_states(session.records, {})}
 
 
-def test_one_invalid_value_sets_only_its_row_aside(folder: Path, warehouse_url: str) -> None:
-    path = folder / "Sales_Currency.parquet"
-    table = pq.read_table(path)
+def test_one_invalid_value_sets_only_its_row_aside(generated: Path, tmp_path: Path, warehouse_url: str) -> None:
+    path = tmp_path / "Sales_Currency.parquet"
+    table = pq.read_table(generated / path.name)
     names = table["Name"].to_pylist()
     names[-1] = "Nothing\x00ness"
     index = table.column_names.index("Name")
     pq.write_table(table.set_column(index, "Name", pa.array(names)), path)
-    pipeline = Pipeline(Settings(source=str(folder), warehouse_url=SecretStr(warehouse_url), set_aside_limit=0.02))
+    pipeline = Pipeline(Settings(source=str(tmp_path), warehouse_url=SecretStr(warehouse_url), set_aside_limit=0.02))
     ingested = pipeline.ingest()
-    assert "Sales_Currency" in ingested.published
+    assert {*ingested.published} == {"Sales_Currency"}
     assert ingested.opened["Sales_Currency"] == "Name_is_text"
     assert pipeline.published('select "Name" from quarantine."Sales_Currency"') == [("Nothing\ufffdness",)]
 
@@ -189,3 +189,32 @@ def test_a_column_without_select_permission_blocks_only_its_table_until_it_is_gr
     assert "Sales_SpecialOffer" in second.published
     assert len({*first.published, *second.published}) == 71
     assert detect.difference(settings) is None
+
+
+def test_references_to_a_table_that_arrives_are_checked_even_if_the_first_reading_with_it_fails(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.settings = pipeline.settings.model_copy(update={"allow_missing": True})
+    with psycopg.connect(pipeline.url) as connection:
+        # A source that never offered the table.
+        for records in ("publication", "watermark", "change"):
+            connection.execute(f"delete from ops.{records} where asset = 'Sales_Currency'".encode())
+        connection.execute('delete from raw."Sales_Currency"')
+    pipeline.change('alter table "Sales"."Currency" rename to hidden')
+    pipeline.change(
+        'update "Sales"."CurrencyRate" set "ToCurrencyCode" = \'QQQ\''
+        ' where "CurrencyRateID" = (select min("CurrencyRateID") from "Sales"."CurrencyRate")'
+    )
+    assert "Sales_CurrencyRate" in pipeline.ingest().published, "the reference cannot be checked"
+
+    pipeline.change('alter table "Sales".hidden rename to "Currency"')
+    pipeline.change('alter table "Sales"."CurrencyRate" rename column "AverageRate" to hidden')
+    arrived = pipeline.ingest()
+    assert "Sales_Currency" in arrived.published
+    assert arrived.opened == {"Sales_CurrencyRate": "columns_are_there"}
+
+    pipeline.change('alter table "Sales"."CurrencyRate" rename column hidden to "AverageRate"')
+    pipeline.ingest()
+    assert pipeline.published("select asset, rule from ops.quarantined_row") == [
+        ("Sales_CurrencyRate", "to_currency_exists")
+    ]

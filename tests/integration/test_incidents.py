@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from importlib import resources
 from typing import Any
 
 import psycopg
@@ -13,8 +12,7 @@ from pydantic import SecretStr
 from adventureworks.errors import PlatformError
 from adventureworks.gate import quarantine
 from adventureworks.incidents import Finding, events, open_incidents, report, resolve
-from adventureworks.warehouse.migrations import migrate
-from adventureworks.warehouse.postgres import PostgresData, PostgresWarehouse, Records
+from adventureworks.warehouse.postgres import PostgresWarehouse, Records
 
 SET_ASIDE = Finding(
     asset="Sales_SalesOrderDetail",
@@ -38,18 +36,8 @@ BLOCKED = replace(
 
 
 @pytest.fixture
-def ops_url(warehouse_url: str) -> str:
-    with Records(SecretStr(warehouse_url)).connect() as records:
-        records.make_schemas(["ops"])
-        migrate(records)
-        table = resources.files("adventureworks.warehouse").joinpath("quarantined_row.sql")
-        PostgresData(records).execute(table.read_text(encoding="utf-8"))
-    return warehouse_url
-
-
-@pytest.fixture
-def connection(ops_url: str) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(ops_url) as connection:
+def connection(warehouse_url: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(warehouse_url) as connection:
         yield connection
 
 
@@ -93,16 +81,16 @@ def test_duplicate_cause_in_one_report_is_one_incident_with_the_worse_severity(
     assert (incident.severity, incident.seen_count) == ("error", 1)
 
 
-def test_concurrent_reports_open_one_incident_per_cause(ops_url: str) -> None:
+def test_concurrent_reports_open_one_incident_per_cause(warehouse_url: str) -> None:
     findings = [replace(SET_ASIDE, rule=f"rule_{number}") for number in range(5)]
 
     def report_once(number: int) -> int:
-        with psycopg.connect(ops_url) as connection:
+        with psycopg.connect(warehouse_url) as connection:
             return len(report(connection, findings if number % 2 else findings[::-1]))
 
     with ThreadPoolExecutor(8) as pool:
         reported = sum(pool.map(report_once, range(8)))
-    with psycopg.connect(ops_url) as connection:
+    with psycopg.connect(warehouse_url) as connection:
         assert reported == 5
         assert [incident.seen_count for incident in open_incidents(connection)] == [8] * 5
 
@@ -123,8 +111,8 @@ def test_incident_contains_no_personal_data_and_no_secrets(connection: psycopg.C
         assert hidden not in stored
 
 
-def test_quarantine_lists_open_rows_by_table_and_rule(ops_url: str) -> None:
-    with PostgresWarehouse(Records(SecretStr(ops_url))).connect() as session:
+def test_quarantine_lists_open_rows_by_table_and_rule(warehouse_url: str) -> None:
+    with PostgresWarehouse(Records(SecretStr(warehouse_url))).connect() as session:
         for key, rule, status in (("1", "a", "open"), ("2", "b", "open"), ("3", "b", "open"), ("4", "b", "repaired")):
             session.data.execute(
                 "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"

@@ -18,7 +18,7 @@ from adventureworks.messaging.wording import words
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
 from adventureworks.source.postgres import PostgresSource
-from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.warehouse import open_warehouse
 from adventureworks.warehouse.state import asset_states, summary_of_marts
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_pipeline import any_order
@@ -106,7 +106,7 @@ def test_a_nearly_vanished_month_is_refused(pipeline: Pipeline, fault: str) -> N
         if fault == "one row remains"
         else f'update {table} set "TransactionDate" = "TransactionDate" + interval \'70 days\' where {of_month}'
     )
-    refused = pipeline.ingest(everything=True)
+    refused = pipeline.ingest()
     assert refused.opened["Production_TransactionHistory"] == "keeps_its_months"
     [incident] = [one for one in refused.conclusion.opened if one.rule == "keeps_its_months"]
     assert f"{month} ({rows - (fault == 'one row remains'):,} rows)" in words(incident).summary
@@ -173,7 +173,6 @@ def measures(tmp_path: Path, warehouse_url: str) -> Settings:
     """Return settings with an empty warehouse, and a source folder for the units of measure."""
     prepared = Settings(source=str(tmp_path), warehouse_url=SecretStr(warehouse_url), file_rest_seconds=0)
     with open_warehouse(prepared).connect() as session:
-        layout.prepare(session)
         session.records.execute(
             "insert into ops.change (run_id, asset, fingerprint, status, source, whole)"
             " values ('r', %s, '', 'detected', '', true)",

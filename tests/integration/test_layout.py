@@ -16,9 +16,9 @@ from adventureworks.warehouse.postgres import WarehouseConnection
 
 
 @pytest.fixture
-def connection(warehouse_url: str) -> Iterator[WarehouseConnection]:
+def connection(empty_warehouse_url: str) -> Iterator[WarehouseConnection]:
     """Yield a connection to a warehouse that was just laid out."""
-    with open_warehouse(Settings(warehouse_url=SecretStr(warehouse_url))).connect("test") as session:
+    with open_warehouse(Settings(warehouse_url=SecretStr(empty_warehouse_url))).connect("test") as session:
         layout.prepare(session)
         yield session.records
 

@@ -25,13 +25,13 @@ FIRST_TABLES = resources.files(migrations) / "versions" / "0001_first_tables.sql
 
 
 @pytest.fixture
-def known(warehouse_url: str) -> Settings:
+def known(empty_warehouse_url: str) -> Settings:
     """Return settings that name an empty warehouse."""
-    return Settings(warehouse_url=SecretStr(warehouse_url))
+    return Settings(warehouse_url=SecretStr(empty_warehouse_url))
 
 
-def test_records_from_before_the_migrations_survive_the_upgrade(known: Settings, warehouse_url: str) -> None:
-    with psycopg.connect(warehouse_url) as connection:
+def test_records_from_before_the_migrations_survive_the_upgrade(known: Settings, empty_warehouse_url: str) -> None:
+    with psycopg.connect(empty_warehouse_url) as connection:
         connection.execute("create schema ops")
         connection.execute(FIRST_TABLES.read_bytes())
         connection.execute("insert into ops.letter values ('c', 'Subject', '<p>1</p>', 'Text', '', '[]')")

@@ -18,7 +18,6 @@ from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.incidents import Finding, Incident, events
 from adventureworks.messaging.wording import words
 from adventureworks.settings import settings
-from adventureworks.warehouse.migrations import migrate
 from adventureworks.warehouse.postgres import connected
 from tests.integration.channels import SECRET, Inbox, Webhook, use_mail, use_slack
 
@@ -49,9 +48,6 @@ def platform(
     warehouse_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Return the URL of a warehouse with the platform's own tables, set in the settings; no channel is configured."""
-    with connected(SecretStr(warehouse_url)) as records:
-        records.make_schemas(["ops"])
-        migrate(records)
     # Airflow writes its configuration there on first import.
     os.environ.setdefault("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
     monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", warehouse_url)

@@ -135,6 +135,8 @@ def in_transit(url: str) -> int:
 def test_sender_killed_while_sending_a_mail_causes_no_loss_and_no_duplicate(
     platform: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from adventureworks.orchestration.notify import send_pending
+
     with psycopg.connect(platform) as connection:
         incidents.report(connection, [replace(other(number), owner=f"owner{number}") for number in range(9)])
     use_mail(monkeypatch, inbox.port)
@@ -153,7 +155,7 @@ def test_sender_killed_while_sending_a_mail_causes_no_loss_and_no_duplicate(
         else:
             assert (len(inbox.mails), in_transit(platform)) == (taken + 1, 0), "the current mail is sent first"
     inbox.reading_seconds = 0
-    start_sender().wait(60)
+    send_pending()
     assert sorted(str(mail["To"]) for mail in inbox.mails) == sorted(f"owner{n}@localhost" for n in range(9))
     assert in_transit(platform) == 0
     maybe_sent = [when is not None for (when,) in outbox(platform, "maybe_sent_at")]
@@ -163,6 +165,8 @@ def test_sender_killed_while_sending_a_mail_causes_no_loss_and_no_duplicate(
 def test_mail_accepted_before_its_sender_died_is_sent_again_with_the_same_message_id(
     platform: str, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from adventureworks.orchestration.notify import send_pending
+
     use_mail(monkeypatch, inbox.port)
     report(platform, FINDING)
     inbox.answers_after_seconds = 5
@@ -172,7 +176,7 @@ def test_mail_accepted_before_its_sender_died_is_sent_again_with_the_same_messag
     sender.wait(60)
     inbox.answers_after_seconds = 0
     for _ in range(2):
-        start_sender().wait(60)
+        send_pending()
     assert [mail["Message-ID"] for mail in inbox.mails] == [inbox.mails[0]["Message-ID"]] * 2
     ((sent, maybe_sent, error),) = outbox(platform, "sent_at, maybe_sent_at, last_error")
     assert maybe_sent < sent

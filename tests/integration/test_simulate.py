@@ -21,7 +21,6 @@ from adventureworks.settings import PROJECT_ROOT
 from adventureworks.source import embedded
 from adventureworks.source.postgres import PostgresSource
 from adventureworks.source.postgres_columns import relation
-from adventureworks.warehouse import layout
 from adventureworks.warehouse.postgres import PostgresWarehouse, Records
 from adventureworks_sample import generate, simulate
 from adventureworks_sample.business import market
@@ -75,8 +74,6 @@ def problems(source_url: str, warehouse_url: str) -> list[str]:
     """Return the broken contract rules and the table checks that do not pass, including warnings."""
     found = []
     engine = PostgresWarehouse(Records(SecretStr(warehouse_url)))
-    with engine.connect() as session:
-        layout.prepare(session)
     with PostgresSource(SecretStr(source_url), 100_000).snapshot() as snapshot, engine.bulk_loader() as append:
         for asset, entry in SOURCE_TABLES.items():
             for batch in snapshot.rows(entry):

@@ -74,6 +74,11 @@ def source_of(server, **options):
     return SqlServerSource(SecretStr(server.url(**options)), batch_rows=2)
 
 
+def sent(wire):
+    """Return the queries that passed the proxy; they may begin at an odd byte."""
+    return wire.sent.decode("utf-16-le", errors="ignore") + wire.sent[1:].decode("utf-16-le", errors="ignore")
+
+
 def numbers(batches):
     return sorted(value for batch in batches for value in batch["SpecialOfferID"].to_pylist())
 
@@ -134,9 +139,8 @@ def test_change_tracking_finds_changes_without_a_date_and_reads_no_unchanged_tab
     server.track(OFFER.asset, oldest=10, current=50)
     wire.sent = b""
     assert source.state(OFFER, known).fingerprint == known, "only other tables changed"
-    sent = wire.sent.decode("utf-16-le", errors="ignore") + wire.sent[1:].decode("utf-16-le", errors="ignore")
-    assert "changetable(changes [Sales].[SpecialOffer], 40)" in sent
-    assert "count_big" not in sent
+    assert "changetable(changes [Sales].[SpecialOffer], 40)" in sent(wire)
+    assert "count_big" not in sent(wire)
 
     server.track(OFFER.asset, 10, 60, [(39, "U", 1), (55, "U", 2), (58, "D", 7)])
     now = source.state(OFFER, known).fingerprint
@@ -144,8 +148,10 @@ def test_change_tracking_finds_changes_without_a_date_and_reads_no_unchanged_tab
     assert source.state(OFFER, now).fingerprint == now
     with source.snapshot() as snapshot:
         assert snapshot.tracks(OFFER)
-        assert numbers([snapshot.changed_keys(OFFER, known, most=10)]) == [2]
-        assert snapshot.changed_keys(OFFER, known, most=0) is None, "too many"
+        changed = snapshot.changed_keys(OFFER, known, most=2)
+        assert changed is not None
+        assert (numbers([changed.present]), numbers([changed.deleted])) == ([2], [7])
+        assert snapshot.changed_keys(OFFER, known, most=1) is None, "too many"
 
 
 @pytest.mark.parametrize(
@@ -363,17 +369,28 @@ def offers_in(pipeline):
     return pipeline.published('select "SpecialOfferID", "MinQty" from raw."Sales_SpecialOffer" order by 1')
 
 
-def test_only_tracked_changes_are_read_and_published(server, warehouse_url):
+def held_in(pipeline):
+    return pipeline.published(
+        "select row_key::jsonb ->> 'SpecialOfferID', status from ops.quarantined_row order by row_key"
+    )
+
+
+def test_only_tracked_changes_are_read_and_published(server, wire, warehouse_url):
     server.track(OFFER.asset, oldest=1, current=10)
-    settings = Settings(source_url=SecretStr(server.url()), warehouse_url=SecretStr(warehouse_url), batch_rows=2)
+    url = SecretStr(server.url(wire.port, tls="off", tls_ca=""))
+    settings = Settings(source_url=url, warehouse_url=SecretStr(warehouse_url), batch_rows=2)
     pipeline = Pipeline(settings)
     assert ingest(settings, "ingest_source/first") == {OFFER.asset: 3}
+    assert sent(wire).count("from [Sales].[SpecialOffer] as t") == 1
 
     # One row changes but keeps its date, one is deleted, one is inserted.
     server.put(OFFER.asset, OFFERS, [offer(1), offer(2, minimum=15), offer(4)])
     server.track(OFFER.asset, 1, 13, [(11, "U", 2), (12, "D", 3), (13, "I", 4)])
+    wire.sent = b""
     assert ingest(settings, "ingest_source/second") == {OFFER.asset: 2}
     assert offers_in(pipeline) == [(1, 11), (2, 15), (4, 11)]
+    read = re.findall(r"from \[Sales\]\.\[SpecialOffer\] as t( join \(values)?", sent(wire))
+    assert read == [" join (values"], "neither the keys nor all rows of the table are read"
     assert detect.detect(settings, "ingest_source/third") == []
 
     # The changes are no longer known, so the whole table is read.
@@ -381,6 +398,50 @@ def test_only_tracked_changes_are_read_and_published(server, warehouse_url):
     server.track(OFFER.asset, oldest=30, current=40)
     assert ingest(settings, "ingest_source/fourth") == {OFFER.asset: 3}
     assert offers_in(pipeline) == [(1, 11), (2, 20), (4, 11)]
+
+
+def test_rows_of_a_tracked_table_leave_quarantine_when_they_are_repaired_or_deleted(server, warehouse_url):
+    server.track(OFFER.asset, oldest=1, current=10)
+    settings = Settings(source_url=SecretStr(server.url()), warehouse_url=SecretStr(warehouse_url), batch_rows=2)
+    pipeline = Pipeline(settings)
+    good = [offer(number) for number in range(1, 8)]
+    server.put(OFFER.asset, OFFERS, good)
+    ingest(settings, "ingest_source/first")
+
+    # The last good version of a row stays, and a row without one is not published.
+    server.put(OFFER.asset, OFFERS, [*good[:-1], offer(7, minimum=-1), offer(8, minimum=-1)])
+    server.track(OFFER.asset, 1, 12, [(11, "U", 7), (12, "I", 8)])
+    ingest(settings, "ingest_source/second")
+    assert held_in(pipeline) == [("7", "open"), ("8", "open")]
+
+    server.put(OFFER.asset, OFFERS, [*good[1:-1], offer(7, minimum=-1), offer(8, minimum=-1)])
+    server.track(OFFER.asset, 1, 13, [(11, "U", 7), (12, "I", 8), (13, "D", 1)])
+    ingest(settings, "ingest_source/third")
+    assert held_in(pipeline) == [("7", "open"), ("8", "open")]
+    assert offers_in(pipeline) == [(number, 11) for number in range(2, 8)]
+
+    server.put(OFFER.asset, OFFERS, [*good[1:-1], offer(7, minimum=12)])
+    server.track(OFFER.asset, 1, 15, [(13, "D", 1), (14, "U", 7), (15, "D", 8)])
+    ingest(settings, "ingest_source/fourth")
+    assert held_in(pipeline) == [("7", "repaired"), ("8", "gone")]
+    assert offers_in(pipeline) == [*((number, 11) for number in range(2, 7)), (7, 12)]
+
+
+def test_a_tracked_text_key_that_changes_its_case_is_compared_as_in_a_full_comparison(server, warehouse_url):
+    server.tables.clear()
+    kinds = {"CountryRegionCode": ("nvarchar", 6, 0, 0, False), "Name": ("nvarchar", 100, 0, 0, False)}
+    kinds["ModifiedDate"] = OFFERS["ModifiedDate"]
+    server.put("Person_CountryRegion", kinds, [(code, f"country {code}", LOADED) for code in ("DE", "FR", "US")])
+    server.track("Person_CountryRegion", oldest=1, current=10)
+    settings = Settings(source_url=SecretStr(server.url()), warehouse_url=SecretStr(warehouse_url))
+    pipeline = Pipeline(settings)
+    ingest(settings, "ingest_source/first")
+    server.put("Person_CountryRegion", kinds, [(code, f"country {code}", LOADED) for code in ("DE", "FR", "us")])
+    server.track("Person_CountryRegion", 1, 11, [(11, "U", "us")])
+    ingest(settings, "ingest_source/second")
+    codes = pipeline.published('select "CountryRegionCode" from raw."Person_CountryRegion" order by 1')
+    assert codes == [("DE",), ("FR",)], "a code is in upper case"
+    assert pipeline.published("select row_key::jsonb ->> 'CountryRegionCode' from ops.quarantined_row") == [("us",)]
 
 
 def test_a_blocked_table_is_read_whole_once_it_passes_again(server, warehouse_url):

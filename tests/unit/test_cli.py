@@ -16,6 +16,7 @@ from adventureworks.embedded import home
 from adventureworks.embedded.home import Home, unusable_home
 from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
+from tests import command_line
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -24,15 +25,12 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.setenv("ADVENTUREWORKS_HOME", str(tmp_path / "home"))
 
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        program = [sys.executable, "-m", "adventureworks.cli", *arguments]
-        return subprocess.run(program, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-
-    return call
+    return command_line.run
 
 
-def test_help_names_every_command(command: Command) -> None:
-    shown = command("--help")
+def test_help_names_every_command() -> None:
+    program = [sys.executable, "-m", "adventureworks.cli", "--help"]
+    shown = subprocess.run(program, check=True, capture_output=True, text=True)
     names = ("run", "sql", "status", "source", "shell", "quarantine", "doctor", "backup", "restore")
     assert all(name in shown.stdout for name in names)
 

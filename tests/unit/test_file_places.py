@@ -385,8 +385,9 @@ def test_stores_need_their_libraries_and_keys_belong_in_a_connection(
     with pytest.raises(PlatformError, match="contains a key or a password") as error:
         opened("s3://AKIA:s3cret@bucket/aw", home)
     assert "s3cret" not in str(error.value)
-    with pytest.raises(PlatformError, match="abfss://connection@lake/aw"):
-        opened("abfss://lake@account.dfs.core.windows.net/aw", home)
+    for cloud in ("core.windows.net", "core.chinacloudapi.cn", "core.usgovcloudapi.net", "fabric.microsoft.com"):
+        with pytest.raises(PlatformError, match=f"account.dfs.{cloud}, which belongs.*abfss://connection@lake/aw"):
+            opened(f"abfss://lake@account.dfs.{cloud}/aw", home)
 
 
 def test_a_bracket_in_a_password_does_not_matter() -> None:

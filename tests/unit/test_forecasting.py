@@ -3,13 +3,24 @@
 from datetime import date
 from decimal import Decimal
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adventureworks.marts.sales.forecast_accuracy import published
-from adventureworks.marts.sales.forecasting import BANDS, HORIZONS, MODELS, backtest, evaluate, evaluations, forecasts
+from adventureworks.marts.sales.forecasting import (
+    BANDS,
+    HORIZONS,
+    MIN_WEIGHT,
+    MODELS,
+    _smoothed,
+    backtest,
+    evaluate,
+    evaluations,
+    forecasts,
+)
 from adventureworks.marts.sales.sales_forecast import compute
 
 few = settings(max_examples=10, deadline=None)
@@ -55,6 +66,24 @@ def test_a_constant_series_is_forecast_to_stay_constant(model: str) -> None:
     assert forecasts(model, (250.0,) * 20) == (250.0,) * 3
 
 
+@few
+@given(series, st.floats(MIN_WEIGHT, 1))
+def test_no_other_smoothing_weight_forecasts_the_past_better(past: tuple[float, ...], other: float) -> None:
+    def squares(weight: float) -> float:
+        level, total = past[0], 0.0
+        for value in past:
+            total += (value - level) ** 2
+            level += weight * (value - level)
+        return total
+
+    assert squares(_smoothed(past)[0]) <= squares(other) * (1 + 1e-9)
+
+
+def test_theta_adds_half_the_drift_of_the_trend() -> None:
+    # On a straight line, the whole weight is on the last month.
+    assert forecasts("theta", tuple(range(100, 340, 10))) == pytest.approx((335, 340, 345))
+
+
 def test_a_short_series_uses_the_naive_model_without_intervals() -> None:
     found = evaluate((5.0, 90.0, 7.0, 80.0, 6.0, 90.0, 5.0, 85.0, 6.0, 90.0, 5.0, 88.0, 7.0, 91.0))
     assert found.chosen == "naive"
@@ -91,3 +120,18 @@ def test_a_published_forecast_is_scored_when_its_month_is_over() -> None:
     scores = published(kept, sold([date(2013, 2, 1), date(2013, 4, 1)], [100, 100]), date(2013, 3, 1))
     # Off by 20 in February, and by 100 in March, when nothing was sold.
     assert scores.select("model", "published_wape", "published_months").rows() == [("naive", 1.2, 2)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_smoothing_and_theta_agree_with_statsmodels(seed: int) -> None:
+    from statsmodels.tsa.forecasting.theta import ThetaModel
+    from statsmodels.tsa.holtwinters import SimpleExpSmoothing
+
+    random = np.random.default_rng(seed)
+    past = tuple(
+        float(value) for value in 50_000 + np.cumsum(random.normal(0, 2_000, 30)) + random.normal(0, 4_000, 30)
+    )
+    smoothing = SimpleExpSmoothing(past, initialization_method="legacy-heuristic").fit()
+    drifting = ThetaModel(np.array(past), period=12, deseasonalize=False).fit(use_mle=False)
+    assert MODELS["ses"](past) == pytest.approx(smoothing.forecast(3), rel=1e-3)
+    assert MODELS["theta"](past) == pytest.approx(drifting.forecast(3), rel=1e-3)

@@ -58,6 +58,11 @@ def test_all_pods_use_the_image_of_this_version() -> None:
     assert f"apache-airflow=={VALUES['airflowVersion']} " in (REPOSITORY / "requirements.lock").read_text()
 
 
+def test_the_queue_has_the_image_of_the_compose_file() -> None:
+    image = VALUES["images"]["redis"]
+    assert f"image: {image['repository']}:{image['tag']}\n" in COMPOSE_FILE.read_text()
+
+
 def test_guide_names_every_secret() -> None:
     [container] = WATCH["spec"]["template"]["spec"]["containers"]
     references = [entry["valueFrom"]["secretKeyRef"] for entry in container["env"] if "valueFrom" in entry]

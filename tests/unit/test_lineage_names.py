@@ -29,6 +29,7 @@ STORE = SOURCE_TABLES["Sales_Store"]
         ({"source_url": "postgresql:///aw?host=/run/socket"}, Name("postgres://localhost:5432", "aw.Sales.Store")),
         ({"source_url": "mssql+pymssql://u:s3cret@host/AW"}, Name("mssql://host:1433", "AW.Sales.Store")),
         ({"source": "mssql://u:s3cret@host/AW"}, Name("mssql://host:1433", "AW.Sales.Store")),
+        ({"source": "mssql://u:s3[cret@host/AW"}, Name("unknown", ".Sales.Store")),
         ({"source": "postgresql://u:s3cret@db/aw"}, Name("postgres://db:5432", "aw.Sales.Store")),
         ({"source": "airflow:mssql_default"}, Name("unknown", ".Sales.Store")),
         ({"source": "oracle://u:s3cret@db/aw"}, Name("unknown", ".Sales.Store")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import SecretStr
 
@@ -60,6 +62,19 @@ def test_the_tls_option_of_asyncpg_is_understood() -> None:
 def test_what_cannot_be_honoured_is_refused_without_the_password(url: str, message: str) -> None:
     with pytest.raises(PlatformError, match=message) as error:
         PostgresAddress.of(SecretStr(url))
+    assert "s3cret" not in f"{error.value}{error.value.__cause__}"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://host[/s3cret.zip", "https://host:s3cret/aw.zip", "s3://lake@s3cret]/aw", "file://[s3cret/aw"],
+)
+def test_a_malformed_url_of_files_is_refused_without_its_text(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adventureworks.source.files_addresses._is_installed", lambda _: True)
+    with pytest.raises(PlatformError, match="The source's URL is malformed") as error:
+        open_source(Settings(source=address, source_url=None, home=tmp_path))
     assert "s3cret" not in f"{error.value}{error.value.__cause__}"
 
 

@@ -52,8 +52,8 @@ def _readers(base: str, folder: Path, found: list[Changed]) -> Readers:
         return {}
     try:
         names = printed_by(_READERS, base, [folder / "src", folder], json.dumps(asked))
-    except PlatformError:
-        # The revision is older than the list of readers.
+    except PlatformError as error:
+        print(f"The readers in {base} cannot be determined: {error}", file=sys.stderr)
         return {}
     return dict(zip(asked, json.loads(names), strict=True))
 

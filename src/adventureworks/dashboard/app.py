@@ -217,7 +217,7 @@ def acknowledge(request: Request, incident_id: str, user: GetUserDep) -> Respons
     origin = request.headers.get("origin")
     # Behind a proxy, the browser uses the host of Airflow's base_url.
     own = {request.headers.get("host"), urlsplit(conf.get("api", "base_url", fallback="")).netloc}
-    if origin and urlsplit(origin).netloc not in own - {""}:
+    if origin and origin.partition("://")[2] not in own - {""}:
         raise HTTPException(403, "The request comes from another site.")
     with open_records(settings()).connect("acknowledge incident") as records:
         incident = ledger.acknowledge(records, incident_id, user.get_name())

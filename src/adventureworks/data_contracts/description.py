@@ -10,7 +10,8 @@ import inspect
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
+from decimal import Decimal
 from importlib import import_module
 from textwrap import dedent
 from typing import Any, Literal
@@ -31,7 +32,7 @@ _BOUNDS: Mapping[str, tuple[RuleKind, bool]] = {
     "less_than_or_equal_to": ("maximum", False),
 }
 """The rules that set one bound of a column, and whether they exclude the bound itself."""
-_CONSTANTS = (pl.Expr, str, int, date, list)
+_CONSTANTS = (pl.Expr, str, int, float, Decimal, date, timedelta, list, tuple)
 """The types of constants that a rule between columns may use."""
 
 
@@ -162,12 +163,20 @@ def _column_rule(check: Any) -> tuple[str, Rule]:
 
 
 def _row_rule(model: type[DataFrameModel], name: str) -> Rule:
-    """Return a rule between columns; its code and the constants that it names define it, its docstring words it."""
+    """Return a rule between columns; its docstring words it, and what it computes defines it."""
     function: Any = inspect.unwrap(getattr(model, name))
+    text = " ".join((inspect.getdoc(function) or name).split())
+    return Rule("other", text, tuple(_computed_by(function)))
+
+
+def _computed_by(function: Any) -> Iterator[str]:
+    """Yield the code of a function and the constants and functions of `contracts` that it names."""
     definition: Any = ast.parse(dedent(inspect.getsource(function))).body[0]
-    text = " ".join((ast.get_docstring(definition) or name).split())
-    code = ast.unparse(definition.body[1:] if ast.get_docstring(definition) else definition.body)
+    yield ast.unparse(definition.body[1:] if ast.get_docstring(definition) else definition.body)
     named = {node.id for node in ast.walk(definition) if isinstance(node, ast.Name)}
-    constants = {name: function.__globals__.get(name) for name in sorted(named)}
-    used = tuple(f"{name}={value}" for name, value in constants.items() if isinstance(value, _CONSTANTS))
-    return Rule("other", text, (code, *used))
+    for name in sorted(named & function.__globals__.keys()):
+        value = function.__globals__[name]
+        if inspect.isfunction(value) and value.__module__.startswith("contracts") and value is not function:
+            yield from _computed_by(value)
+        elif isinstance(value, _CONSTANTS):
+            yield f"{name}={value}"

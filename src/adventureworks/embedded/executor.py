@@ -53,7 +53,8 @@ class _Work:
             if self._connection is None or self._connection.closed:
                 self._connection = psycopg.connect(self._url, autocommit=True, application_name="scheduler's rest")
             return airflow_tables.has_work(self._connection)
-        except psycopg.OperationalError:
+        except psycopg.Error:
+            self._connection = None
             return True
 
 

@@ -122,6 +122,7 @@ class Supervisor:
             elif service.hangs():
                 self._say(f"The {service.name} does not respond and will be killed.")
                 service.process.kill()
+                service.process.wait()
         if time.monotonic() - self._logs_checked > LOG_CHECK_SECONDS:
             self._logs_checked = time.monotonic()
             for log in (self._postgres.log, *(service.log for service in self._services.values())):

@@ -18,6 +18,7 @@ from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.gate.containment import NO_ANSWER, concerns_every_table, contained
 from adventureworks.gate.contract import Verdict, read_column, validate, without_null_keys
+from adventureworks.gate.conversion import parsed
 from adventureworks.gate.corrections import Corrections
 from adventureworks.gate.reading import SourceLost, TableReading
 from adventureworks.gate.row_text import as_json, as_text, row_key
@@ -53,9 +54,6 @@ FIXED_ELSEWHERE = frozenset(
     }
 )
 """Rules fixed by a grant, a disk or a release: while one is broken, the table is read again at growing intervals."""
-
-# Later than any modification date, so that the comparison of keys covers all rows.
-_END_OF_TIME = datetime(9999, 12, 31)  # noqa: DTZ001
 
 _NUMBER_OR_DATE = re.compile(r"-?\d{1,10}(?:[-: T.]\d{1,6})*")
 
@@ -146,6 +144,17 @@ class _Reading:
     """None if the recorded fingerprint is that of a later state, which could not be published."""
 
 
+@dataclass(frozen=True)
+class _TrackedChanges:
+    """The changes of a table since it was last published, as the source tracks them; keys in the contract's types."""
+
+    present: pl.DataFrame
+    """Keys of rows to read: they changed, or they are in quarantine and were not deleted."""
+    deleted: pl.DataFrame
+    wanted: pa.Table
+    """The keys of `present` in the source's types."""
+
+
 class _TableLoad:
     """The loading of one table's changes from a snapshot of the source."""
 
@@ -179,10 +188,14 @@ class _TableLoad:
             latest = self._note_latest_change(session.records)
             last = None if self.snapshot.complete else self._last_reading(session.records, latest)
             corrections = Corrections(self.entry, decisions.corrections(session.records, self.entry.asset))
+        tracked = None
+        if last and self.reading.tracks():
+            tracked = self._tracked_changes(last.fingerprint)
+            last = last if tracked else None
         since = last.newest_change - timedelta(minutes=self.settings.overlap_minutes) if last else None
         read = bad = 0
         keys_unknown = False
-        for batch in self._batches(since, last.fingerprint if last else None):
+        for batch in self._batches(since, tracked):
             with self._contained("read", partial(self._unreadable_column, batch)):
                 verdict = validate(self.entry, batch)
             read += batch.num_rows
@@ -199,6 +212,8 @@ class _TableLoad:
                         raise TableBlocked(self.entry.asset, "few_rows_are_set_aside", cause)
         with self.warehouse.connect("load") as session:
             require_rows(session.data, self.staged_rows)
+            if tracked:
+                self.staged.add_unchanged_keys(session.data)
             self.staged.set_aside_modified_later(session.data, latest, self.run_id)
             self.staged.set_aside_duplicates(session.data, self.run_id)
             self.staged.settle(session.data, whole=since is None, find_gone=not keys_unknown)
@@ -265,34 +280,57 @@ class _TableLoad:
         columns = ", ".join(found)
         return f"the warehouse refuses values of column {columns}. See the task's log for details." if found else ""
 
-    def _batches(self, since: datetime | None, known: str | None) -> Iterator[pa.RecordBatch]:
+    def _tracked_changes(self, known: str | None) -> _TrackedChanges | None:
+        """Return the changes since the fingerprint `known`, or None if the whole table must be read."""
+        changed = self.reading.changed_keys(known, MOST_LATE_ROWS) if known is not None else None
+        if changed is None:
+            return None
+        with self.warehouse.connect("load") as session:
+            held = quarantine.open_keys(session.data, self.entry, MOST_LATE_ROWS)
+        texts = pl.DataFrame(held, schema=dict.fromkeys(self.staged.key, pl.String), orient="row")
+        typed = pl.DataFrame([_parsed_key(texts[column.name], column.dtype) for column in self.staged.key_columns])
+        if len(held) > MOST_LATE_ROWS or len(typed.drop_nulls()) < len(held):
+            return None
+        deleted = self._keys(pl.DataFrame(changed.deleted))
+        present = pl.concat([self._keys(pl.DataFrame(changed.present)), typed]).unique()
+        present = present.join(deleted, on=list(self.staged.key), how="anti")
+        wanted = present.select(changed.present.column_names).to_arrow().cast(changed.present.schema)
+        return _TrackedChanges(present, deleted, wanted)
+
+    def _batches(self, since: datetime | None, tracked: _TrackedChanges | None) -> Iterator[pa.RecordBatch]:
         """Yield all rows, or only the changed ones.
 
-        Changed are the rows that the source tracks as changed, or else those modified since `since`, and the rows that
-        the comparison of keys finds in addition. `known` is the fingerprint of the published state.
+        Changed are the rows that the source tracks as changed, or else those modified since `since` and those that the
+        comparison of keys finds in addition.
         """
         if since is None:
             yield from self.reading.rows()
             return
+        if tracked is not None:
+            self._stage(self.staged.keys_table, tracked.present)
+            self._stage(self.staged.gone_table, tracked.deleted)
+            if tracked.wanted.num_rows:
+                yield from self.reading.rows_by_key(tracked.wanted)
+            return
         for batch in self.reading.key_batches():
             with self._contained("read", partial(self._unreadable_column, batch)):
-                self._stage(self.staged.keys_table, self._keys(pl.DataFrame(batch)))
-        tracks = self.reading.tracks()
-        changed = self.reading.changed_keys(known, MOST_LATE_ROWS) if tracks and known is not None else None
-        before = _END_OF_TIME if tracks else since
+                self._stage(self.staged.keys_table, self._dated_keys(pl.DataFrame(batch)))
         with self.warehouse.connect("load") as session:
-            late = self.staged.keys_to_read(session.data, before.isoformat(sep=" "), MOST_LATE_ROWS)
-        if late is None or (tracks and changed is None):
+            late = self.staged.keys_to_read(session.data, since.isoformat(sep=" "), MOST_LATE_ROWS)
+        if late is None:
             yield from self.reading.rows()
             return
-        if not tracks:
-            yield from self.reading.rows(since)
-        wanted = _combined_keys(changed, late)
-        if wanted.num_rows:
-            yield from self.reading.rows_by_key(wanted)
+        yield from self.reading.rows(since)
+        if late.num_rows:
+            yield from self.reading.rows_by_key(late)
+
+    def _dated_keys(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return keys and modification dates in the contract's types. Raises TableBlocked if a key has another type."""
+        keys = self._keys(frame).with_columns(frame[self.entry.modified].alias("__modified"))
+        return without_null_keys(self.entry, keys)
 
     def _keys(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return keys and modification dates in the contract's types. Raises TableBlocked if a key has another type."""
+        """Return the keys in the contract's types. Raises TableBlocked if a key has another type."""
         columns = []
         for column in self.staged.key_columns:
             series = frame[column.name]
@@ -301,8 +339,7 @@ class _TableLoad:
                 cause = f"the key column {column.name} is now {series.dtype}."
                 raise TableBlocked(self.entry.asset, "column_types_are_kept", cause)
             columns.append(values)
-        keys = pl.DataFrame([*columns, frame[self.entry.modified].alias("__modified")])
-        return without_null_keys(self.entry, keys)
+        return pl.DataFrame(columns)
 
     def _put_in_quarantine(self, data: Data, verdict: Verdict) -> bool:
         """Write the bad rows of a batch to quarantine; return whether the key of any of them is unknown."""
@@ -354,11 +391,8 @@ def _succeeds(trial: Callable[[], object]) -> bool:
     return True
 
 
-def _combined_keys(changed: pa.Table | None, late: pa.Table) -> pa.Table:
-    """Return the keys of both tables, with the types of `changed`, which are those of the source."""
-    if changed is None or not late.num_rows:
-        return late if changed is None else changed
-    return pa.concat_tables([changed, late.select(changed.column_names).cast(changed.schema)])
+def _parsed_key(texts: pl.Series, dtype: pl.DataType) -> pl.Series:
+    return texts if dtype == pl.String else parsed(texts, dtype)
 
 
 def protected(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:

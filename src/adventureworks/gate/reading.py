@@ -11,7 +11,7 @@ import pyarrow as pa
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.gate.containment import NO_ANSWER, NoAnswer, with_timeout
-from adventureworks.source import Snapshot
+from adventureworks.source import ChangedKeys, Snapshot
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class TableReading:
         """Return whether the source itself tracks which rows changed."""
         return self._snapshot.tracks(self._entry)
 
-    def changed_keys(self, known: str, most: int) -> pa.Table | None:
+    def changed_keys(self, known: str, most: int) -> ChangedKeys | None:
         """Return the keys of rows changed since the fingerprint `known`, or None if the source does not know."""
         return self._with_timeout(lambda: self._snapshot.changed_keys(self._entry, known, most))
 

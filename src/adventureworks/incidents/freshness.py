@@ -30,7 +30,7 @@ class Freshness:
 
 
 def promises(settings: Settings) -> dict[str, timedelta]:
-    """Return how soon a change of each table and mart is published; the setting replaces the catalogue for marts."""
+    """Return how soon each table and mart should be published; the setting replaces the catalogue for marts."""
     found = {asset: fresh_within(asset) for asset in (*SOURCE_TABLES, *MARTS)}
     if settings.late_after_minutes is not None:
         found.update(dict.fromkeys(MARTS, timedelta(minutes=settings.late_after_minutes)))
@@ -56,5 +56,5 @@ def freshness(
     for asset, within in promised.items():
         since = waiting.get(asset) or (watched_since if asset in waiting else None)
         start = max(filter(None, (since, watched_since))) if since else now
-        found[asset] = Freshness(within, since, missed=now - start > within or asset in late)
+        found[asset] = Freshness(within, since, missed=now - start > within or (asset in waiting and asset in late))
     return found

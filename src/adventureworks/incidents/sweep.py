@@ -7,8 +7,8 @@ would then stop together with the services that it monitors.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from adventureworks import airflow_tables
 from adventureworks.catalog import INGESTION, MARTS, feeds_of, marts_of, unit_of
@@ -31,6 +31,7 @@ REPORT_GRACE = timedelta(seconds=30)
 LOOKBACK = timedelta(days=1)
 MISSED_INGESTIONS = 3
 """The ingestion is late after this many intervals of its calendar."""
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,20 @@ class Sweep:
     ) -> SweepResult:
         stopped = list(self._stopped(airflow, now))
         findings = [*stopped, *_silent_failures(records, airflow, now)]
-        resolved = _resolve(records, AIRFLOW, keep={finding.rule for finding in stopped})
+        # Incidents end when their cause does, not because the watch was started again.
+        ever = replace(self, since=_EVER)
+        resolved = _resolve(records, AIRFLOW, keep={finding.rule for finding in ever._stopped(airflow, now)})
         if not stopped:
             # While an Airflow service is stopped everything is late, and the platform's owner has been notified.
             late = [*self._ingestion(airflow, now), *self._assets(records, airflow, behind, now)]
             findings += late
-            found = {finding.asset for finding in late}
-            for incident in ledger.open_incidents(records):
-                if incident.rule in {NOT_RUN, LATE} and incident.asset not in found:
-                    resolved += _resolve(records, incident.asset, only=incident.rule)
+            reported = [one for one in ledger.open_incidents(records) if one.rule in {NOT_RUN, LATE}]
+            if reported:
+                lasting = {finding.asset for finding in ever._ingestion(airflow, now)}
+                lasting |= {finding.asset for finding in ever._assets(records, airflow, behind, now)}
+                for incident in reported:
+                    if incident.asset not in lasting:
+                        resolved += _resolve(records, incident.asset, only=incident.rule)
         return SweepResult(tuple(ledger.report(records, findings)), tuple(resolved))
 
     def _stopped(self, airflow: Connection, now: datetime) -> Iterator[Finding]:

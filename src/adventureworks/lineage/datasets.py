@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -13,13 +12,13 @@ from adventureworks.errors import PlatformError
 from adventureworks.postgres_address import parts_of
 from adventureworks.settings import Settings
 from adventureworks.source import Kind, address_of, files_address_of, kind_of
-from adventureworks.source.files_addresses import is_local, local_path
+from adventureworks.source.addresses import SqlServerAddress
+from adventureworks.source.files_addresses import is_local, local_path, parts_of_url
 from adventureworks.warehouse.environments import schema_of
 from adventureworks.warehouse.layout import published_schema
 from adventureworks.warehouse.snowflake import schemas_of
 from adventureworks.warehouse.snowflake_login import account_of
 
-_MSSQL_PORT = 1433
 _UNKNOWN = ("unknown", "")
 
 
@@ -82,7 +81,7 @@ def _folder(address: str) -> tuple[str, str]:
     """Return the namespace of files (`file`, or the store's bucket) and the path in it."""
     if is_local(address):
         return "file", str(local_path(address))
-    parts = urlsplit(address)
+    parts = parts_of_url(address)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", parts.path.strip("/")
 
 
@@ -98,5 +97,8 @@ def _server(url: SecretStr) -> tuple[str, str]:
         host, port = (str(parts.get(name) or "").split(",")[0] for name in ("host", "port"))
         host = "localhost" if not host or host.startswith(("/", "@")) else host
         return f"postgres://{host}:{port or 5432}", str(parts.get("dbname") or parts.get("user") or "")
-    of_url = urlsplit(address)
-    return f"mssql://{of_url.hostname or 'localhost'}:{of_url.port or _MSSQL_PORT}", unquote(of_url.path.strip("/"))
+    try:
+        server = SqlServerAddress.of(url)
+    except PlatformError:
+        return _UNKNOWN
+    return f"mssql://{server.host}:{server.port}", server.database

@@ -135,7 +135,9 @@ def _table(code: str) -> Mapping[str, Words]:
             state=text("late"),
         ),
         "promise_missed": Words(
-            text("A change of {asset} has not been published since {since}; {minutes} minutes were promised."),
+            text(
+                "A change of {asset} has been waiting for publication since {since}; {minutes} minutes were promised."
+            ),
             state=text("late"),
         ),
         "not_run": Words(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from airflow.sdk import ObjectStoragePath
 
 from adventureworks.errors import PlatformError
 from adventureworks.settings import Settings
-from adventureworks.source.files_addresses import require_libraries
+from adventureworks.source.files_addresses import parts_of_url, require_libraries
 
 SETTING = "ADVENTUREWORKS_REPORTS_URL"
 
@@ -17,10 +15,10 @@ def report_folder(settings: Settings) -> ObjectStoragePath:
     """Return the folder of all reports: `ADVENTUREWORKS_REPORTS_URL`, for example `s3://aws_default@bucket/reports`.
 
     A named environment has its own folder in it.
-    Raises PlatformError if the address is not a URL, or the libraries for the store are not installed.
+    Raises PlatformError if the address is not a valid URL, or the libraries for the store are not installed.
     """
     address = settings.reports_url or f"file://{settings.home.absolute() / 'reports'}"
-    if not urlsplit(address).scheme:
+    if not parts_of_url(address, SETTING).scheme:
         raise PlatformError(f"{SETTING} is not a URL: {address}.", "Write it as file:///folder or s3://bucket/folder.")
     require_libraries(address, SETTING)
     folder = ObjectStoragePath(address)

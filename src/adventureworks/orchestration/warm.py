@@ -30,8 +30,6 @@ _HEAVY = (
     "sqlglot.dialects.snowflake",
     "sqlglot.optimizer.annotate_types",
     "sqlglot.optimizer.simplify",
-    "statsmodels.tsa.forecasting.theta",
-    "statsmodels.tsa.holtwinters",
     "typst",
     "vl_convert",
     "adventureworks.gate.detect",

@@ -35,8 +35,8 @@ METRICS_MAX_AGE_SECONDS = 300.0
 DISPATCH_SECONDS = 1.0
 """Interval at which the dispatcher checks what is due."""
 PAUSE_AFTER_FAILURE_SECONDS = 5.0
-HANGS_AFTER_SECONDS = 120.0
-"""A dispatcher without a round for this long counts as hanging, and the watch stops its heartbeat."""
+HANGS_AFTER_SECONDS = 1800.0
+"""A round that takes longer than this hangs. One that sends messages may wait ten minutes for a slow mail server."""
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +70,7 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
             log.warning("%s", error)
         except Exception:
             log.exception("This round of the watch failed.")
-        if dispatch.is_healthy():
-            _touch_heartbeat(settings)
+        dispatch.note_round()
         telemetry.refresh(*readers)
         end.wait(every)
     telemetry.close()
@@ -97,17 +96,23 @@ class DispatchThread(threading.Thread):
     def __init__(self, settings: Settings, metadata_url: str, end: threading.Event) -> None:
         super().__init__(name="dispatch", daemon=True)
         self._settings, self._metadata_url, self._end = settings, metadata_url, end
-        self._last_round = time.monotonic()
+        self._last_round_of_watch = time.monotonic()
 
-    def is_healthy(self) -> bool:
-        """Return whether a round ended or was attempted recently, even if a database did not answer."""
-        return self.is_alive() and time.monotonic() - self._last_round < HANGS_AFTER_SECONDS
+    def note_round(self) -> None:
+        """Note that the main thread has completed a round."""
+        self._last_round_of_watch = time.monotonic()
+
+    def _beat(self) -> None:
+        """Touch the heartbeat, unless the main thread hangs. It goes on while a database does not answer."""
+        if time.monotonic() - self._last_round_of_watch < HANGS_AFTER_SECONDS:
+            self._settings.home.mkdir(parents=True, exist_ok=True)
+            (self._settings.home / WATCH_HEARTBEAT).touch()
 
     def run(self) -> None:
         """Run a round every `DISPATCH_SECONDS`; reconnect after a failure."""
         dispatcher, logged = Dispatcher(self._settings), ""
         while not self._end.is_set():
-            self._last_round = time.monotonic()
+            self._beat()
             try:
                 with open_warehouse(self._settings).connect("dispatch") as session:
                     layout.prepare(session)
@@ -119,18 +124,14 @@ class DispatchThread(threading.Thread):
                         dispatcher.round(session, airflow, datetime.now(UTC))
                         session.rollback()
                         airflow.rollback()
-                        self._last_round, logged = time.monotonic(), ""
+                        self._beat()
+                        logged = ""
             except Exception as error:
                 failure = f"Runs that are due cannot be started: {notify.cause_of(error)}"
                 if failure != logged:
                     log.warning("%s", failure)
                 logged = failure
                 self._end.wait(PAUSE_AFTER_FAILURE_SECONDS)
-
-
-def _touch_heartbeat(settings: Settings) -> None:
-    settings.home.mkdir(parents=True, exist_ok=True)
-    (settings.home / WATCH_HEARTBEAT).touch()
 
 
 def _run_round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:

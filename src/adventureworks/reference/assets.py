@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from adventureworks import dictionary, texts
-from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable, entry
+from adventureworks.catalog import ANALYSES, INGESTION, MARTS, SOURCE_TABLES, Mart, SourceTable, entry
 from adventureworks.columns import Column, columns_of, key_of
 from adventureworks.gate.check_files import declared_checks
 from adventureworks.lineage.origins import columns as lineage_of
@@ -15,7 +15,6 @@ from adventureworks.reference.markdown import code, codes, table
 from adventureworks.settings import PROJECT_ROOT
 
 _ENGLISH = texts.language("en")
-_INGESTION = "ingest_source"
 
 
 def dags() -> str:
@@ -25,7 +24,7 @@ def dags() -> str:
 
 def _dags() -> Iterator[str]:
     files = {path.stem: path for path in (PROJECT_ROOT / "dags").rglob("*.py")}
-    for name in (_INGESTION, *ANALYSES):
+    for name in (INGESTION, *ANALYSES):
         text = ast.get_docstring(ast.parse(files[name].read_text(encoding="utf-8"))) or ""
         yield f"## {name}"
         yield text.replace("### ", "**", 1).replace("\n", "**\n", 1)
@@ -93,7 +92,10 @@ def checks(folder: Path) -> str:
         f"## {asset}\n\n"
         + table(
             ("Rule", "Kind", "Check"),
-            ((code(found.rule), found.kind, code(found.line)) for found in declared_checks(folder / kind, asset)),
+            (
+                (code(found.rule), found.kind, found.meaning or code(found.line))
+                for found in declared_checks(folder / kind, asset)
+            ),
         )
         for kind, assets in (("source", SOURCE_TABLES), ("marts", MARTS))
         for asset in assets
@@ -105,7 +107,7 @@ def graph() -> str:
     return table(
         ("Asset", "DAG", "Inputs", "Read by"),
         (
-            (code(name), code(_INGESTION if name in SOURCE_TABLES else MARTS[name].dag), _inputs(name), _readers(name))
+            (code(name), code(INGESTION if name in SOURCE_TABLES else MARTS[name].dag), _inputs(name), _readers(name))
             for name in (*SOURCE_TABLES, *MARTS)
         ),
     )

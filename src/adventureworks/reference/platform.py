@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args, get_origin
@@ -54,7 +55,14 @@ def _names(annotation: object) -> Iterator[str]:
     arguments = get_args(annotation)
     if not arguments or get_origin(annotation) in (dict, tuple):
         name = getattr(annotation, "__name__", str(annotation))
-        yield {"NoneType": "none", "SecretStr": "secret", "str": "text", "Path": "path", "dict": "JSON"}.get(name, name)
+        yield {
+            "NoneType": "none",
+            "SecretStr": "secret",
+            "str": "text",
+            "Path": "path",
+            "dict": "JSON",
+            "tuple": "JSON",
+        }.get(name, name)
         return
     for argument in arguments:
         if isinstance(argument, str):
@@ -69,5 +77,5 @@ def _default(field: FieldInfo) -> str:
     if isinstance(field.default, Path):
         return field.default.relative_to(PROJECT_ROOT).as_posix()
     if isinstance(field.default, tuple):
-        return ", ".join(field.default)
+        return json.dumps(field.default)
     return str(field.default)

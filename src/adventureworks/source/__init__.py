@@ -39,6 +39,15 @@ class TableState:
     newest_change: datetime | None
 
 
+@dataclass(frozen=True)
+class ChangedKeys:
+    """The keys of the rows that changed, typed as in `Snapshot.keys()`. No other row changed."""
+
+    present: pa.Table
+    """Of rows that were inserted or updated."""
+    deleted: pa.Table
+
+
 class Snapshot(Protocol):
     """One consistent view of the source, for the tables that are read together.
 
@@ -73,8 +82,8 @@ class Snapshot(Protocol):
         """Return whether the source itself tracks which rows changed, independently of their modification dates."""
         ...
 
-    def changed_keys(self, table: SourceTable, known: str, most: int) -> pa.Table | None:
-        """Return the keys, typed as in `keys()`, of rows inserted or updated since the fingerprint `known`.
+    def changed_keys(self, table: SourceTable, known: str, most: int) -> ChangedKeys | None:
+        """Return the keys of the rows that changed since the fingerprint `known`.
 
         None if the source does not know, or if there are more than `most`: read the whole table. Only if `tracks()`.
         """

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote
 
 from pydantic import SecretStr
 
 from adventureworks.errors import PlatformError
 from adventureworks.postgres_address import conninfo, parts_of
+from adventureworks.source.files_addresses import parts_of_url
 
 CHECK = "Check ADVENTUREWORKS_SOURCE_URL with: adventureworks doctor"
 
@@ -110,19 +111,12 @@ class SqlServerAddress:
 
 
 def _split(url: str) -> SplitResult:
-    malformed = PlatformError("The source's URL is not a SQL Server URL.", f"Use the form {FORM}")
     dialect, _, driver = url.partition("://")[0].lower().partition("+")
     if dialect != "mssql":
-        raise malformed
+        raise PlatformError("The source's URL is not a SQL Server URL.", f"Use the form {FORM}")
     if driver not in DRIVERS:
         raise PlatformError("The source's URL names a driver that is not supported.", f"Use the form {FORM}")
-    try:
-        split = urlsplit(url)
-        _ = split.port
-    except ValueError:
-        # The error's text may quote the URL.
-        raise malformed from None
-    return split
+    return parts_of_url(url)
 
 
 _ENCRYPT, _TRUST = "encrypt", "trustservercertificate"

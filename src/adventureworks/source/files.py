@@ -27,7 +27,7 @@ import pyarrow as pa
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
-from adventureworks.source import TableState, files_csv, files_installer, files_parquet
+from adventureworks.source import ChangedKeys, TableState, files_csv, files_installer, files_parquet
 from adventureworks.source.files_archives import LimitExceeded, decompress
 from adventureworks.source.files_copies import Copies
 from adventureworks.source.files_kind import require_kind
@@ -436,7 +436,7 @@ class FilesSnapshot:
         """Return False: files do not record their changes."""
         return False
 
-    def changed_keys(self, table: SourceTable, known: str, most: int) -> pa.Table | None:
+    def changed_keys(self, table: SourceTable, known: str, most: int) -> ChangedKeys | None:
         """Raise `TypeError`: files are always read whole."""
         raise TypeError("A snapshot of files is complete: use rows().")
 

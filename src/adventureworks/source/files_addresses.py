@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from adventureworks.errors import PlatformError
 
@@ -22,8 +22,21 @@ STORES = {
     "adl": _AZURE,
 }
 """URL scheme -> the project's extra for this store, and what it installs: the file system and the Airflow provider."""
-_AZURE_HOST = ".core.windows.net"
-"""How the host names of Azure's storage accounts end, as in `abfss://container@account.dfs.core.windows.net`."""
+
+
+def parts_of_url(url: str, what: str = "The source's URL") -> SplitResult:
+    """Return the parts of a URL. Raises `PlatformError`, without any part of the URL, if it is malformed."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        # The error's text may quote the URL.
+        raise PlatformError(
+            f"{what} is malformed: its host or its port is not valid.",
+            "Write @ / : ? [ ] and % in a user or a password as %40 %2F %3A %3F %5B %5D and %25. Brackets may only"
+            " enclose an IPv6 address, and a port is a number.",
+        ) from None
+    return parts
 
 
 def names_connection(address: str) -> bool:
@@ -45,7 +58,8 @@ def require_store(address: str) -> None:
             f"The {scheme}:// address contains a key or a password.",
             f"Keep it in an Airflow connection: {scheme}://connection@bucket/folder",
         )
-    if place.endswith(_AZURE_HOST):
+    if STORES[scheme] is _AZURE and "." in place:
+        # A container's name has no dots: this is Azure's own form, `abfss://container@account.dfs.core.windows.net`.
         container, path = connection.rpartition("@")[2] or "container", _rest(address).partition("/")[2]
         raise PlatformError(
             f"The {scheme}:// address names the storage account {place}, which belongs in an Airflow connection.",
@@ -75,7 +89,7 @@ def is_local(address: str) -> bool:
 def local_path(address: str) -> Path:
     """Return the absolute path that a path or a `file://` URL names. Raises `PlatformError` if it names a host."""
     if address.lower().startswith("file://"):
-        parts = urlsplit(address)
+        parts = parts_of_url(address)
         if parts.netloc not in ("", "localhost"):
             raise PlatformError(
                 f"The address {address} names a file on another machine.", "Use three slashes: file:///folder"
@@ -89,16 +103,20 @@ def open_store(address: str) -> tuple[Any, str]:
 
     Raises `PlatformError` if there is no such Airflow connection.
     """
-    from airflow.sdk import ObjectStoragePath
+    from airflow.sdk import BaseHook, ObjectStoragePath
     from airflow.sdk.exceptions import AirflowNotFoundException
 
     path = ObjectStoragePath(address)
     try:
+        if path.conn_id:
+            # Amazon's provider would go on without a connection that does not exist, with the machine's identity.
+            BaseHook.get_connection(path.conn_id)
         return path.fs, path.path
     except AirflowNotFoundException:
         raise PlatformError(
             f"There is no Airflow connection {path.conn_id}.",
-            f"Add it, or set AIRFLOW_CONN_{str(path.conn_id).upper()}: docs/operate/files.md#object-stores",
+            f"Add it, set AIRFLOW_CONN_{str(path.conn_id).upper()}, or leave it out to use this machine's"
+            " identity: docs/operate/files.md#object-stores",
         ) from None
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.source.files import FileSource
-from adventureworks.source.files_addresses import is_in_store, local_path, open_store, require_store
+from adventureworks.source.files_addresses import is_in_store, local_path, open_store, parts_of_url, require_store
 from adventureworks.source.files_archives import Archive, archive_kind
 from adventureworks.source.files_copies import Copies
 from adventureworks.source.files_kind import kind_of_file
@@ -63,7 +62,7 @@ def place_at(address: str, copies: Copies, rest_seconds: float) -> Place:
 
 def _store(address: str, copies: Copies) -> Store:
     require_store(address)
-    parts = urlsplit(address)
+    parts = parts_of_url(address)
     place = parts.netloc.rpartition("@")[2]
     files, root = open_store(address)
     return Store(files, root.rstrip("/"), f"{parts.scheme}://{place}{parts.path.rstrip('/')}", copies)

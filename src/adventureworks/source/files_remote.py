@@ -11,10 +11,10 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.source.files_addresses import parts_of_url
 from adventureworks.source.files_archives import MOST_BYTES
 from adventureworks.source.files_copies import CHUNK_BYTES, FULL, Copies, require_space
 from adventureworks.source.files_places import FileState, Wanted
@@ -123,7 +123,7 @@ class Download:
     @property
     def address(self) -> str:
         """The URL without its query."""
-        parts = urlsplit(self.url)
+        parts = parts_of_url(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     def state(self) -> FileState:
@@ -150,7 +150,7 @@ class Download:
 
     @contextmanager
     def _requested(self) -> Iterator[http.client.HTTPResponse]:
-        if "@" in urlsplit(self.url).netloc:
+        if "@" in parts_of_url(self.url).netloc:
             raise PlatformError(
                 "The source's URL contains a user or a password, which http sources do not support.",
                 "Use a URL that is signed in its query, or an object store: docs/operate/files.md",

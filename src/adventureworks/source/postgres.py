@@ -24,7 +24,7 @@ from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.postgres_address import LATER_TIMEOUTS, WITHOUT_TIMEOUTS
 from adventureworks.postgres_arrow import connect_arrow
 from adventureworks.postgres_sql import literal, quoted
-from adventureworks.source import TableState
+from adventureworks.source import ChangedKeys, TableState
 from adventureworks.source.addresses import PostgresAddress
 from adventureworks.source.declared import digest_of
 from adventureworks.source.postgres_columns import (
@@ -215,7 +215,7 @@ class PostgresSnapshot:
         """Return False: PostgreSQL has no list of changed rows that an ordinary login can read."""
         return False
 
-    def changed_keys(self, table: SourceTable, known: str, most: int) -> pa.Table | None:
+    def changed_keys(self, table: SourceTable, known: str, most: int) -> ChangedKeys | None:
         """Raise `TypeError`: see `tracks`."""
         raise TypeError("A PostgreSQL source does not track changes: compare keys() instead.")
 

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import key_of, source_columns_of
 from adventureworks.errors import TableBlocked
-from adventureworks.source import TableState
+from adventureworks.source import ChangedKeys, TableState
 from adventureworks.source import sqlserver_queries as queries
 from adventureworks.source.addresses import SqlServerAddress
 from adventureworks.source.declared import digest_of
@@ -264,8 +264,8 @@ class SqlServerSnapshot:
         found = self._found.get(table.asset)
         return found is not None and found.tracked
 
-    def changed_keys(self, table: SourceTable, known: str, most: int) -> pa.Table | None:
-        """Return the keys of rows inserted or updated since the fingerprint `known`.
+    def changed_keys(self, table: SourceTable, known: str, most: int) -> ChangedKeys | None:
+        """Return the keys of rows inserted, updated or deleted since the fingerprint `known`.
 
         None if the database no longer knows, or if there are more than `most`: then read the whole table.
         """
@@ -275,10 +275,14 @@ class SqlServerSnapshot:
         if fingerprint is None or not self._found[table.asset].knows_changes_since(fingerprint, digest):
             return None
         key = present_columns(table, self._columns, key_of(table))
-        query = queries.changed_keys_query(table, self._columns, fingerprint.version, most)
         schema = pa.schema([(column.name, column.arrow_type) for column in key])
-        changed = pa.Table.from_batches(self._stream(table, key, query), schema)
-        return changed if changed.num_rows <= most else None
+        present, deleted = (
+            pa.Table.from_batches(
+                self._stream(table, key, query(table, self._columns, fingerprint.version, most)), schema
+            )
+            for query in (queries.changed_keys_query, queries.deleted_keys_query)
+        )
+        return ChangedKeys(present, deleted) if present.num_rows + deleted.num_rows <= most else None
 
     def _stream(self, table: SourceTable, selected: Sequence[SqlServerColumn], query: str) -> Iterator[pa.RecordBatch]:
         """Run the query and yield its rows as they arrive."""

@@ -139,6 +139,18 @@ def changed_keys_query(table: SourceTable, columns: Columns, version: int, most:
     )
 
 
+def deleted_keys_query(table: SourceTable, columns: Columns, version: int, most: int) -> str:
+    """Return the query for keys of rows deleted after a version; at most one more than `most`."""
+    # Change tracking has the key's columns under their own names, so that they are selected as from the table itself.
+    selected = ", ".join(
+        f"{column.expression} as {quoted(column.name)}" for column in present_columns(table, columns, key_of(table))
+    )
+    return (
+        f"select top ({most + 1}) {selected} from changetable(changes {relation(table)}, {version}) as t"
+        " where t.SYS_CHANGE_OPERATION = 'D'"
+    )
+
+
 def rows_query(
     table: SourceTable, selected: Sequence[SqlServerColumn], columns: Columns, since: datetime | None = None
 ) -> str:

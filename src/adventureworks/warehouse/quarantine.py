@@ -43,6 +43,11 @@ def matches_key(entry: SourceTable, kept: str, row: str) -> str:
     return " and ".join(f"{kept}.{quoted(name)} = {row}.{quoted(name)}::varchar" for name in key_of(entry))
 
 
+def open_keys(data: Data, entry: SourceTable, most: int) -> list[tuple[str | None, ...]]:
+    """Return the keys of the open rows as text, in the order of `key_of`; at most one more than `most`."""
+    return data.execute(f"select * from {keys(entry, 'open')} as q limit {int(most) + 1}").fetchall()
+
+
 def discard_unpublished(data: Data, asset: str, keep_days: int) -> None:
     """Delete the rows that an unfinished or blocked run set aside, because their table is read again.
 

@@ -96,6 +96,21 @@ class StagedTable:
             return None
         return pa.table({name: [row[place] for row in rows] for place, name in enumerate(self.key)})
 
+    def add_unchanged_keys(self, data: Data) -> None:
+        """Complete `T__keys` with the keys of the published rows that did not change, so that it holds every key.
+
+        `T__keys` must hold the changed rows that exist, and `T__gone`, which is emptied, those that were deleted. Text
+        is compared as in the AdventureWorks database: a key that now differs in case replaces the published one.
+        """
+        folded = " and ".join(f"{_folded(column, 'c')} = {_folded(column, 'p')}" for column in self.key_columns)
+        data.execute(
+            f'insert into {self.keys} ({names(self.key)}, "__modified")'
+            f" select {names(self.key, 'p')}, p.{quoted(self.entry.modified)} from {self.published} as p"
+            f" where not exists (select 1 from {self.keys} as c where {folded})"
+            f" and not exists (select 1 from {self.gone} as c where {folded})"
+        )
+        data.execute(f"delete from {self.gone}")
+
     def settle(self, data: Data, *, whole: bool, find_gone: bool) -> None:
         """Mark the staged rows that equal the published ones, and find the keys that vanished.
 

@@ -6,7 +6,6 @@ forecasts the next three. Errors, intervals and coverage come from these forecas
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,6 +21,8 @@ FIRST_ORIGIN = 12
 """Months of history at the first origin; the seasonal naive model needs a year."""
 MIN_ERRORS = 8
 """The minimum number of scored forecasts of a horizon for an interval, and of origins for any but the naive model."""
+MIN_WEIGHT = 0.0001
+"""The minimum weight of the newest month: with zero, only the first month would count."""
 BANDS = {80: (0.1, 0.9), 95: (0.025, 0.975)}
 
 Series = tuple[float, ...]
@@ -53,28 +54,37 @@ def ses(past: Series) -> list[float]:
 
 
 def theta(past: Series) -> list[float]:
-    """Forecast by Theta (Assimakopoulos and Nikolopoulos 2000): smoothing, and half the drift of the linear trend."""
-    from statsmodels.tsa.forecasting.theta import ThetaModel
+    """Forecast by Theta (Assimakopoulos and Nikolopoulos 2000): smoothing, and half the drift of the linear trend.
 
+    In the form of Hyndman and Billah (2003).
+    """
     if len(set(past)) == 1:
         return naive(past)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fitted = ThetaModel(np.array(past), period=SEASON, deseasonalize=False).fit(use_mle=False)
-        return [float(value) for value in fitted.forecast(len(HORIZONS))]
+    weight, level = _smoothed(past)
+    months = np.arange(len(past)) - (len(past) - 1) / 2
+    drift = float(months @ past / (months @ months))
+    # The level lags behind the trend by this many months.
+    lag = (1 - (1 - weight) ** len(past)) / weight
+    return [level + drift / 2 * (h - 1 + lag) for h in HORIZONS]
 
 
 def _smoothed(past: Series) -> tuple[float, float]:
-    """Return the smoothing parameter and the last level."""
-    from statsmodels.tsa.holtwinters import SimpleExpSmoothing
+    """Return the smoothing weight with the least squared errors one month ahead, to eight digits, and the last level.
 
-    if len(set(past)) == 1:
-        return 1.0, past[-1]
-    with warnings.catch_warnings():
-        # A parameter at its bound is a valid result, not worth a warning.
-        warnings.simplefilter("ignore")
-        fitted = SimpleExpSmoothing(np.array(past), initialization_method="legacy-heuristic").fit()
-    return float(fitted.params["smoothing_level"]), float(fitted.forecast(1)[0])
+    The first level is the first month. The sum of squares is smooth in the weight, so a grid that is refined around
+    the best weight finds the minimum.
+    """
+    low, high = MIN_WEIGHT, 1.0
+    for _ in range(5):
+        weights = np.linspace(low, high, 101)
+        levels, squares = np.full_like(weights, past[0]), np.zeros_like(weights)
+        for value in past:
+            errors = value - levels
+            squares += errors**2
+            levels += weights * errors
+        best = int(squares.argmin())
+        low, high = weights[max(best - 1, 0)], weights[min(best + 1, len(weights) - 1)]
+    return float(weights[best]), float(levels[best])
 
 
 MODELS: dict[str, Callable[[Series], list[float]]] = {
@@ -88,7 +98,7 @@ MODELS: dict[str, Callable[[Series], list[float]]] = {
 
 
 # When one month changes, the forecasts from the history before it are reused.
-@memoized("numpy", "scipy", "statsmodels")
+@memoized("numpy")
 def forecasts(model: str, past: Series) -> tuple[float, ...]:
     """Return the forecast revenue of the next three months, never below zero."""
     return tuple(max(0.0, value) for value in MODELS[model](past))
