@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ TABLE = "Production_TransactionHistory"
 SOURCE = '"Production"."TransactionHistory"'
 KEY = "TransactionID"
 RULE = "TransactionType_is_one_of"
+_open = os.open
 
 
 @pytest.fixture
@@ -232,6 +234,85 @@ def test_discarded_rows_do_not_block_their_table(pipeline: Pipeline, row: int) -
     assert {status for _, status in held(pipeline)} == {"discarded"}
 
 
+def test_discarding_rows_of_a_blocked_table_withholds_no_published_order(pipeline: Pipeline) -> None:
+    lines = "Sales_SalesOrderDetail"
+    pipeline.settings.set_aside_floor, pipeline.settings.set_aside_limit = 0, 0
+    [(order, line)] = pipeline.at_source(
+        'insert into "Sales"."SalesOrderDetail" ("SalesOrderID", "CarrierTrackingNumber", "OrderQty", "ProductID",'
+        ' "SpecialOfferID", "UnitPrice", "UnitPriceDiscount", "rowguid", "ModifiedDate")'
+        ' select "SalesOrderID", "CarrierTrackingNumber", -1, "ProductID", "SpecialOfferID", "UnitPrice",'
+        ' "UnitPriceDiscount", \'aaaaaaaa-0000-0000-0000-000000000001\', "ModifiedDate"'
+        ' from "Sales"."SalesOrderDetail" order by "SalesOrderDetailID" desc limit 1'
+        ' returning "SalesOrderID", "SalesOrderDetailID"'
+    )
+    withheld = "select sales_order_id from staging.withheld_order"
+    status = "select row_key::jsonb ->> 'SalesOrderDetailID', status from ops.quarantined_row"
+    assert pipeline.ingest().opened == {lines: "few_rows_are_set_aside"}
+    commands.discard(pipeline.settings, lines, "", "", True, "ann", "test line")
+    assert (pipeline.published(status), pipeline.published(withheld)) == ([(str(line), "blocked_discarded")], [])
+
+    pipeline.ingest()
+    assert (pipeline.published(status), pipeline.published(withheld)) == ([(str(line), "discarded")], [(order,)])
+
+
+def test_rows_of_a_blocked_reading_replace_open_rows_in_every_count(
+    pipeline: Pipeline, row: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline.settings.set_aside_floor, pipeline.settings.set_aside_limit = 0, 0
+    spoil(pipeline, row, cost="9.5")
+    assert pipeline.ingest().opened == {TABLE: "few_rows_are_set_aside"}
+    assert sorted(held(pipeline)) == [(RULE, "blocked"), (RULE, "open")]
+    [found] = listed(pipeline, capsys)["rows"]
+    assert found["rows"] == 1
+    with pipeline.session() as session:
+        assert [one.values["ActualCost"] for one in quarantine.rows(session.data, TABLE)] == ["9.5000"]
+
+
+def test_a_row_that_an_ingestion_publishes_at_the_same_time_is_not_discarded(
+    pipeline: Pipeline, row: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = quarantine.rows
+
+    def repaired_after_it_was_read(*arguments: Any) -> list[quarantine.QuarantinedRow]:
+        found = rows(*arguments)
+        with pipeline.session() as session:
+            session.data.execute("update ops.quarantined_row set status = 'repaired'")
+        return found
+
+    monkeypatch.setattr(quarantine, "rows", repaired_after_it_was_read)
+    with pytest.raises(PlatformError, match="an ingestion is publishing this table"):
+        commands.discard(pipeline.settings, TABLE, str(row), "", False, "ann", "test booking")
+    assert listed(pipeline, capsys)["decisions"] == []
+
+
+def test_an_export_that_cannot_be_written_leaves_no_file(
+    pipeline: Pipeline, row: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(PlatformError, match="cannot be written: No such file or directory"):
+        commands.export(pipeline.settings, TABLE, tmp_path / "missing" / "rows.csv", None)
+    with pytest.raises(PlatformError, match="is not named as a JSON file"):
+        commands.export(pipeline.settings, TABLE, tmp_path / "rows.csv", "json")
+
+    monkeypatch.setattr(commands.os, "open", _on_a_full_disk)
+    with pytest.raises(PlatformError, match="cannot be written: No space left on device"):
+        commands.export(pipeline.settings, TABLE, tmp_path / "rows.csv", None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _on_a_full_disk(path: Path, *_: int) -> int:
+    """Create a file, and return a descriptor to which nothing can be written."""
+    path.touch()
+    return _open("/dev/full", os.O_WRONLY)
+
+
+def test_a_dry_run_of_a_replay_migrates_nothing(pipeline: Pipeline, row: int, tmp_path: Path) -> None:
+    file = exported(pipeline, tmp_path / "rows.csv", TransactionType="S")
+    with pipeline.session() as session:
+        layout.set_revision(session.records, "0005")
+    replay(pipeline, file, dry_run=True)
+    assert pipeline.published("select version_num from ops.migration") == [("0005",)]
+
+
 def test_a_replay_survives_a_crash_between_stage_and_publish(
     pipeline: Pipeline, row: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,3 +387,14 @@ def test_discarded_rows_and_published_keys_are_recognised_in_snowflake(
         session.data.execute(f'insert into raw."{TABLE}" ("{KEY}") values (5)')
         keys = [row_key({KEY: key}) for key in ("5", "6")]
         assert StagedTable(SOURCE_TABLES[TABLE]).published_keys(session.data, keys) == {keys[0]}
+
+        staged = StagedTable(SOURCE_TABLES[TABLE])
+        staged.start(session.data)
+        session.data.execute(
+            f'insert into staging."{TABLE}__rows" ("{KEY}", "TransactionDate", "ModifiedDate", "__same")'
+            " values (6, timestamp '2013-05-01 10:00:00.5', timestamp '2013-05-01 10:00:00', false)"
+        )
+        assert staged.set_aside(session.data, f'r."{KEY}" = 6', "some_rule", "a message", "r") == 1
+        [(values,)] = session.data.execute("select row_data from ops.quarantined_row where rule = 'some_rule'")
+        dates = {name: value for name, value in json.loads(values).items() if name.endswith("Date")}
+        assert dates == {"TransactionDate": "2013-05-01 10:00:00.5", "ModifiedDate": "2013-05-01 10:00:00"}

@@ -88,29 +88,44 @@ def show(settings: Settings, asset: str, key: str, limit: int) -> None:
 def export(settings: Settings, asset: str, to: Path | None, kind: Format | None) -> None:
     """Write a table's rows in quarantine to a new file, or to standard output.
 
-    Raises `PlatformError` if there are none, if their values are not kept, or if the file exists.
+    Raises `PlatformError` if there are none, if their values are not kept, or if the file exists, cannot be written or
+    has the suffix of another format.
     """
     entry = quarantine.source_table(asset)
+    if to and kind and quarantine_file.format_of(to) != kind:
+        raise PlatformError(f"{to.name} is not named as a {kind.upper()} file.", f"Name it *.{kind}.")
     chosen = kind or (quarantine_file.format_of(to) if to else "csv")
     with reading(settings) as session:
         found = quarantine.rows(session.data, asset) if is_laid_out(session.records) else []
     if not found:
-        raise PlatformError(f"{asset}: {EMPTY.lower()}", "List them: adventureworks quarantine list")
+        raise PlatformError(f"{asset}: {EMPTY.lower()}", replay.LIST)
     content = quarantine_file.written(replay.columns(entry), replay.export(found, entry), chosen)
     if to is None:
         sys.stdout.buffer.write(content)
         return
-    try:
-        # Only for this user, because the rows may hold personal data. An export that somebody edited is not replaced.
-        with open(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-    except FileExistsError:
-        raise PlatformError(f"{to} exists already.", "Choose another name.") from None
+    _write(to, content)
     console().print(
         f"Rows written to {to}: {len(found):,}. Edit them, but not the keys, then:"
         f" adventureworks quarantine replay {asset} --file {to}",
         markup=False,
     )
+
+
+def _write(to: Path, content: bytes) -> None:
+    """Write a new file. Raises `PlatformError` if it exists or cannot be written; nothing is left of it then."""
+    try:
+        # Only for this user, because the rows may hold personal data. An export that somebody edited is not replaced.
+        with open(os.open(to, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            try:
+                file.write(content)
+                file.flush()
+            except OSError:
+                to.unlink()
+                raise
+    except FileExistsError:
+        raise PlatformError(f"{to} exists already.", "Choose another name.") from None
+    except OSError as error:
+        raise PlatformError(f"{to} cannot be written: {error.strerror}.", "Choose another place.") from None
 
 
 def run_replay(settings: Settings, asset: str, file: Path | None, rule: str, by: str | None, dry_run: bool) -> None:
@@ -120,7 +135,9 @@ def run_replay(settings: Settings, asset: str, file: Path | None, rule: str, by:
     """
     entry = quarantine.source_table(asset)
     edited = quarantine_file.read(file) if file else None
-    with changing(settings) as session:
+    with reading(settings) if dry_run else changing(settings) as session:
+        if not is_laid_out(session.records):
+            raise PlatformError(f"{asset}: {EMPTY.lower()}", replay.LIST)
         found = replay.plan(session, entry, rule, edited)
         if not dry_run:
             replay.start(session.records, entry, found, who(by))
@@ -138,8 +155,9 @@ def run_replay(settings: Settings, asset: str, file: Path | None, rule: str, by:
         out.print(f"{asset}: nothing was changed. A replay reads these rows again: {rules}.", markup=False)
     else:
         out.print(
-            f"{asset}: the next ingestion reads these rows again: {rules}. It starts within seconds if the platform is"
-            f" running. Then: adventureworks quarantine list {asset}",
+            f"{asset}: the next ingestion reads these rows again: {rules}. If the platform is running, it starts"
+            " within seconds, or after the quiet time if changes are batched."
+            f" Then: adventureworks quarantine list {asset}",
             markup=False,
         )
 
@@ -166,8 +184,7 @@ def discard(settings: Settings, asset: str, key: str, rule: str, everything: boo
 
 
 def _decisions(session: Session, asset: str) -> list[Decisions]:
-    # A warehouse that an older version used last has no such table yet.
-    return decisions.in_force(session.records, asset) if session.records.has_table("ops", "row_decision") else []
+    return decisions.in_force(session.records, asset) if decisions.are_recorded(session.records) else []
 
 
 def _row(decided: Decisions) -> tuple[str, ...]:

@@ -243,7 +243,9 @@ def _fingerprint(state: TableState | TableBlocked) -> str:
 
 def _waiting_for_parents(settings: Settings, data: Data, changed: set[str]) -> set[str]:
     """Return tables that have rows in quarantine because of a missing parent that may now have arrived."""
-    rows = data.execute("select distinct asset, rule from ops.quarantined_row where status = 'open'").fetchall()
+    rows = data.execute(
+        "select distinct asset, rule from ops.quarantined_row where status in ('open', 'discarded')"
+    ).fetchall()
     waiting = set()
     for asset, rule in rows:
         parents = {r.parent for r in readable_references(settings.checks_folder / "source", asset) if r.rule == rule}

@@ -286,7 +286,7 @@ class _TableLoad:
         if changed is None:
             return None
         with self.warehouse.connect("load") as session:
-            held = quarantine.open_keys(session.data, self.entry, MOST_LATE_ROWS)
+            held = quarantine.held_keys(session.data, self.entry, MOST_LATE_ROWS)
         texts = pl.DataFrame(held, schema=dict.fromkeys(self.staged.key, pl.String), orient="row")
         typed = pl.DataFrame([_parsed_key(texts[column.name], column.dtype) for column in self.staged.key_columns])
         if len(held) > MOST_LATE_ROWS or len(typed.drop_nulls()) < len(held):

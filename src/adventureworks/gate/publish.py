@@ -242,7 +242,7 @@ def _waiting_rows(session: Session, folder: Path, run_id: str) -> Mapping[str, M
     """Return by table how many rows of which other tables are held back because they refer to rows that it lacks."""
     waiting: dict[str, dict[str, int]] = {}
     held = session.data.execute(
-        "select asset, rule, count(*) from ops.quarantined_row where status in ('open', 'blocked') group by asset, rule"
+        f"select asset, rule, count(*) from ops.quarantined_row as q where {quarantine.SET_ASIDE} group by asset, rule"
     ).fetchall()
     for child, broken, rows in held:
         for parent in {r.parent for r in readable_references(folder, child) if r.rule == broken}:

@@ -64,8 +64,7 @@ def rows(data: Data, asset: str, rule: str = "", limit: int | None = None) -> li
     found = data.execute(
         "select q.asset, q.row_key, q.rule, q.message, q.row_data, q.run_id, q.first_seen, q.last_seen"
         " from ops.quarantined_row as q where q.asset = %(asset)s and (%(rule)s = '' or q.rule = %(rule)s)"
-        " and (q.status = 'blocked' or q.status = 'open' and not exists (select 1 from ops.quarantined_row as b"
-        " where b.asset = q.asset and b.status = 'blocked' and b.row_key = q.row_key))"
+        f" and {quarantine.SET_ASIDE}"
         f" order by q.last_seen desc, q.rule, q.row_key{'' if limit is None else f' limit {int(limit)}'}",
         {"asset": asset, "rule": rule},
     ).fetchall()
@@ -94,7 +93,7 @@ def summary(data: Data, asset: str = "", rule: str = "") -> list[QuarantineCount
     """
     found = data.execute(
         "select asset, rule, min(message) as message, count(*) as rows, min(first_seen) as first_seen,"
-        " max(last_seen) as last_seen from ops.quarantined_row where status in ('open', 'blocked')"
+        f" max(last_seen) as last_seen from ops.quarantined_row as q where {quarantine.SET_ASIDE}"
         " and (%(asset)s = '' or asset = %(asset)s) and (%(rule)s = '' or rule = %(rule)s)"
         " group by asset, rule order by asset, rows desc, rule",
         {"asset": asset, "rule": rule},
@@ -111,21 +110,22 @@ def discard(session: Session, asset: str, *, key: str, rule: str, by: str, reaso
 
     The last good version of a discarded row, if there is one, stays published. The row stays discarded for as long as
     the source delivers it with the same values. The next ingestion reads the table again, which resolves the incidents.
-    Raises `PlatformError` if there is no such row.
+    Raises `PlatformError` if there is no such row, or if an ingestion publishes the table at the same time.
     """
     found = [row for row in rows(session.data, asset, rule) if not key or row.is_named(key)]
     if not found:
         what = f" with the key {key}" if key else f" that break {rule}" if rule else ""
         raise PlatformError(f"{asset}: there are no rows{what} in quarantine.", "List: adventureworks quarantine list")
     keys = sorted({row_key(row.key) for row in found})
+    discarded = sum(quarantine.discard(session.data, asset, one, rule) for one in (keys if key else [""]))
+    if discarded != len(found):
+        raise PlatformError(f"{asset}: an ingestion is publishing this table.", "Try again.")
     decisions.discard(session.records, asset, keys, by, reason)
     decisions.request_replay(session.records, asset, by)
     if session.commits_twice:
         # A record of a row that was not discarded ends with the next version. The reverse would leave no record.
         session.records.commit()
-    for one in keys if key else [""]:
-        quarantine.discard(session.data, asset, one, rule)
-    return len(found)
+    return discarded
 
 
 def _row(

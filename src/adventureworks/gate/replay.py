@@ -64,8 +64,8 @@ def export(found: Sequence[QuarantinedRow], entry: SourceTable) -> list[RowText]
 def plan(session: Session, entry: SourceTable, rule: str, edited: Sequence[RowText] | None) -> Replay:
     """Return what a replay would do; `edited`: the rows of a file. `rule`: only rows that break this rule, if given.
 
-    Raises `PlatformError` if there are no such rows. A file is refused as a whole, because nobody could tell later
-    which of its rows counted. Reasons are unknown or missing columns, keys that are not in quarantine or not unique
+    Raises `PlatformError` if there are no such rows. A file is refused as a whole, because it would be unclear which of
+    its rows were applied. Reasons are unknown or missing columns, keys that are not in quarantine or not unique
     there, and rows that have changed since the export.
     """
     found = quarantine.rows(session.data, entry.asset)
@@ -80,7 +80,8 @@ def plan(session: Session, entry: SourceTable, rule: str, edited: Sequence[RowTe
     known = {row_key(row.key): (row, mark) for row, mark in zip(found, _marks(entry, found), strict=True)}
     texts = canonical(entry, edited)
     _refuse_rows(entry, edited, texts, found, known)
-    in_force = decisions.corrections(session.records, entry.asset)
+    records = session.records
+    in_force = decisions.corrections(records, entry.asset) if decisions.are_recorded(records) else {}
     corrections, unchanged = {}, 0
     for text in texts:
         key = key_text(entry, text)

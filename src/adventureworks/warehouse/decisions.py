@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 
 CORRECTED, DISCARDED = "corrected", "discarded"
 """The kinds of decisions."""
@@ -39,6 +39,11 @@ class Decisions:
     rows: int
     decided_at: datetime
     """The time of the last one."""
+
+
+def are_recorded(records: WarehouseConnection) -> bool:
+    """Return whether the table of decisions exists. A warehouse that an older version used last lacks it."""
+    return records.has_table("ops", "row_decision")
 
 
 def correct(records: Connection, asset: str, found: Mapping[str, Correction], by: str) -> None:

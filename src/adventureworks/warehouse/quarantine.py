@@ -3,7 +3,8 @@
 A run sets rows aside as `staged`. When the run publishes their table they become `open`, and rows that were open before
 may become `repaired` (a good row with their key arrived) or `gone` (their key vanished at the source). Until then they
 affect nothing that readers see. If the table is blocked, they are kept as `blocked` for inspection. A row that a person
-discarded is `discarded`, and so is the same row whenever it is set aside again with the same values.
+discarded is `discarded`, and so is the same row whenever it is set aside again with the same values. A discarded row of
+a blocked table is `blocked_discarded` until its table is published, because readers must not be affected before.
 """
 
 from __future__ import annotations
@@ -26,9 +27,23 @@ _SEEN_AGAIN = (
 )
 # A person has discarded the same row with the same values.
 _DISCARDED = (
-    "exists (select 1 from ops.quarantined_row as d where d.asset = q.asset and d.status = 'discarded'"
-    " and d.row_key = q.row_key and d.row_data = q.row_data)"
+    "exists (select 1 from ops.quarantined_row as d where d.asset = q.asset"
+    " and d.status in ('discarded', 'blocked_discarded') and d.row_key = q.row_key and d.row_data = q.row_data)"
 )
+# The rows that are open once the current run publishes their table.
+_EXPECTED = (
+    "(select q.message from ops.quarantined_row as q"
+    f" where q.asset = %(asset)s and q.status = 'staged' and not {_DISCARDED} union all"
+    " select q.message from ops.quarantined_row as q"
+    f" where q.asset = %(asset)s and {_STAYS} and not {_SEEN_AGAIN})"
+)
+# An open row that no row of a blocked reading replaces.
+_STILL_OPEN = (
+    "q.status = 'open' and not exists (select 1 from ops.quarantined_row as b where b.asset = q.asset"
+    " and b.status in ('blocked', 'blocked_discarded') and b.row_key = q.row_key)"
+)
+SET_ASIDE = f"(q.status = 'blocked' or {_STILL_OPEN})"
+"""The SQL condition that a row `q` is set aside now. A row of a blocked reading replaces the open row with its key."""
 
 
 def keys(entry: SourceTable, *statuses: str) -> str:
@@ -43,9 +58,9 @@ def matches_key(entry: SourceTable, kept: str, row: str) -> str:
     return " and ".join(f"{kept}.{quoted(name)} = {row}.{quoted(name)}::varchar" for name in key_of(entry))
 
 
-def open_keys(data: Data, entry: SourceTable, most: int) -> list[tuple[str | None, ...]]:
-    """Return the keys of the open rows as text, in the order of `key_of`; at most one more than `most`."""
-    return data.execute(f"select * from {keys(entry, 'open')} as q limit {int(most) + 1}").fetchall()
+def held_keys(data: Data, entry: SourceTable, most: int) -> list[tuple[str | None, ...]]:
+    """Return the keys of open and discarded rows as text, in the order of `key_of`; at most one more than `most`."""
+    return data.execute(f"select * from {keys(entry, 'open', 'discarded')} as q limit {int(most) + 1}").fetchall()
 
 
 def discard_unpublished(data: Data, asset: str, keep_days: int) -> None:
@@ -90,10 +105,17 @@ def _same_key(entry: SourceTable) -> str:
 
 def expected(data: Data, asset: str) -> int:
     """Return the number of rows that will be open if the table is published now."""
-    row = data.execute(
-        f"select count(*) from ops.quarantined_row as q where q.asset = %s and {_STAYS} and not {_SEEN_AGAIN}", (asset,)
-    ).fetchone()
-    return staged(data, asset) + (int(row[0]) if row else 0)
+    row = data.execute(f"select count(*) from {_EXPECTED} as e", {"asset": asset}).fetchone()
+    return int(row[0]) if row else 0
+
+
+def expected_messages(data: Data, asset: str, most: int) -> list[tuple[str, int]]:
+    """Return the most frequent messages of the rows that `expected` counts, with their numbers of rows."""
+    return data.execute(
+        f"select message, count(*) as n from {_EXPECTED} as e group by message order by n desc, message"
+        f" limit {int(most)}",
+        {"asset": asset},
+    ).fetchall()
 
 
 def staged(data: Data, asset: str) -> int:
@@ -109,11 +131,11 @@ def staged(data: Data, asset: str) -> int:
 def example_keys(data: Data, asset: str, status: str, rule: str = "", most: int = 3) -> tuple[str, ...]:
     """Return keys of some rows with this status, such as `SalesOrderID=43659`; only rows that broke `rule`, if given.
 
-    Personal data is left out of the keys.
+    Discarded rows, and personal data in the keys, are left out.
     """
     rows = data.execute(
-        "select row_key from ops.quarantined_row where asset = %(asset)s and status = %(status)s"
-        f" and (%(rule)s = '' or rule = %(rule)s) order by row_key limit {int(most)}",
+        "select q.row_key from ops.quarantined_row as q where q.asset = %(asset)s and q.status = %(status)s"
+        f" and not {_DISCARDED} and (%(rule)s = '' or q.rule = %(rule)s) order by q.row_key limit {int(most)}",
         {"asset": asset, "status": status, "rule": rule},
     ).fetchall()
     hidden = SOURCE_TABLES[asset].personal
@@ -148,6 +170,7 @@ def publish(data: Data, asset: str) -> tuple[int, int]:
         f"delete from ops.quarantined_row as q where q.asset = %s and q.status = 'discarded' and {_SEEN_AGAIN}",
         (asset,),
     )
+    data.execute("delete from ops.quarantined_row where asset = %s and status = 'blocked_discarded'", (asset,))
     data.execute(
         "update ops.quarantined_row set status = 'discarded', next_status = null, last_seen = current_timestamp"
         " where asset = %s and status = 'staged' and next_status = 'discarded'",
@@ -189,11 +212,16 @@ def row_keys(data: Data, asset: str, *statuses: str) -> set[str]:
     return {key for (key,) in rows}
 
 
-def discard(data: Data, asset: str, row_key: str, rule: str) -> None:
-    """Discard a table's rows in quarantine with this key, or with this rule, or (both are empty) all of them."""
-    data.execute(
-        "update ops.quarantined_row set status = 'discarded', next_status = null where asset = %(asset)s"
-        " and status in ('open', 'blocked') and (%(key)s = '' or row_key = %(key)s)"
-        " and (%(rule)s = '' or rule = %(rule)s)",
-        {"asset": asset, "key": row_key, "rule": rule},
+def discard(data: Data, asset: str, row_key: str, rule: str) -> int:
+    """Discard a table's rows in quarantine with this key, or with this rule, or (both are empty) all of them.
+
+    Returns how many.
+    """
+    return sum(
+        data.execute(
+            f"update ops.quarantined_row as q set status = '{status}', next_status = null where q.asset = %(asset)s"
+            f" and {condition} and (%(key)s = '' or q.row_key = %(key)s) and (%(rule)s = '' or q.rule = %(rule)s)",
+            {"asset": asset, "key": row_key, "rule": rule},
+        ).rowcount
+        for status, condition in (("discarded", _STILL_OPEN), ("blocked_discarded", "q.status = 'blocked'"))
     )

@@ -190,7 +190,7 @@ class StagedTable:
         """Move the staged rows (alias `r`) that meet a condition into quarantine; return how many."""
         moved = data.execute(
             "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
-            f" select %s, {_key_as_json(self.key)}, %s, %s, {_as_json(self.column_names)}, %s, 'staged'"
+            f" select %s, {_key_as_json(self.key)}, %s, %s, {_as_json(self.columns)}, %s, 'staged'"
             f" from {self.rows} as r where {condition}",
             (self.asset, rule, message, run_id),
         ).rowcount
@@ -227,9 +227,18 @@ def _folded(column: Column, alias: str) -> str:
     return f"lower(rtrim({name}))" if column.dtype == pl.String else name
 
 
-def _as_json(columns: list[str]) -> str:
-    fields = ", ".join(f"'{name}', r.{quoted(name)}::varchar" for name in columns)
+def _as_json(columns: Sequence[Column]) -> str:
+    fields = ", ".join(f"'{column.name}', {_as_text(column)}" for column in columns)
     return f"jsonb_build_object({fields})::varchar"
+
+
+def _as_text(column: Column) -> str:
+    """Return the SQL for a value of a staged row as `gate.row_text` writes it."""
+    value = f"r.{quoted(column.name)}"
+    if column.dtype == pl.Datetime:
+        # Snowflake's cast drops the fraction of a second, and the format alone would write zeros.
+        return f"rtrim(rtrim(to_char({value}, 'YYYY-MM-DD HH24:MI:SS.US'), '0'), '.')"
+    return f"{value}::varchar"
 
 
 def _key_as_json(key: tuple[str, ...]) -> str:

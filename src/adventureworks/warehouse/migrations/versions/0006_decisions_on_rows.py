@@ -1,6 +1,8 @@
 """What people decide about rows in quarantine: corrections, discarded rows, and requests to read rows again."""
 
-from alembic import op
+from alembic import context, op
+
+from adventureworks.warehouse.migrations import HAS_QUARANTINE
 
 revision = "0006"
 down_revision = "0005"
@@ -34,6 +36,12 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables. Rows that were corrected or discarded are judged as the source delivers them."""
+    """Drop the tables. Rows that were corrected or discarded are judged as the source delivers them.
+
+    Discarded rows are open again, if the rows in quarantine are in this database.
+    """
+    if context.config.attributes[HAS_QUARANTINE]:
+        op.execute("update ops.quarantined_row set status = 'open', next_status = null where status = 'discarded'")
+        op.execute("update ops.quarantined_row set status = 'blocked' where status = 'blocked_discarded'")
     op.execute("drop table ops.replay")
     op.execute("drop table ops.row_decision")
