@@ -238,9 +238,9 @@ def test_discarding_rows_of_a_blocked_table_withholds_no_published_order(pipelin
     lines = "Sales_SalesOrderDetail"
     pipeline.settings.set_aside_floor, pipeline.settings.set_aside_limit = 0, 0
     [(order, line)] = pipeline.at_source(
-        'insert into "Sales"."SalesOrderDetail" ("SalesOrderID", "CarrierTrackingNumber", "OrderQty", "ProductID",'
+        'insert into "Sales"."SalesOrderDetail" ("SalesOrderID", "SalesOrderDetailID", "OrderQty", "ProductID",'
         ' "SpecialOfferID", "UnitPrice", "UnitPriceDiscount", "rowguid", "ModifiedDate")'
-        ' select "SalesOrderID", "CarrierTrackingNumber", -1, "ProductID", "SpecialOfferID", "UnitPrice",'
+        ' select "SalesOrderID", "SalesOrderDetailID" + 1, -1, "ProductID", "SpecialOfferID", "UnitPrice",'
         ' "UnitPriceDiscount", \'aaaaaaaa-0000-0000-0000-000000000001\', "ModifiedDate"'
         ' from "Sales"."SalesOrderDetail" order by "SalesOrderDetailID" desc limit 1'
         ' returning "SalesOrderID", "SalesOrderDetailID"'
@@ -301,7 +301,7 @@ def test_an_export_that_cannot_be_written_leaves_no_file(
 
 def _on_a_full_disk(path: Path, *_: int) -> int:
     """Create a file, and return a descriptor to which nothing can be written."""
-    path.touch()
+    os.close(_open(path, os.O_CREAT))
     return _open("/dev/full", os.O_WRONLY)
 
 

@@ -236,8 +236,8 @@ def _as_text(column: Column) -> str:
     """Return the SQL for a value of a staged row as `gate.row_text` writes it."""
     value = f"r.{quoted(column.name)}"
     if column.dtype == pl.Datetime:
-        # Snowflake's cast drops the fraction of a second, and the format alone would write zeros.
-        return f"rtrim(rtrim(to_char({value}, 'YYYY-MM-DD HH24:MI:SS.US'), '0'), '.')"
+        # Snowflake's cast to text drops the fraction of a second, and the format alone would write trailing zeros.
+        return f"regexp_replace(to_char({value}::timestamp, 'YYYY-MM-DD HH24:MI:SS.US'), '[.]?0+$', '')"
     return f"{value}::varchar"
 
 
