@@ -2,8 +2,8 @@
 ### Ingestion of the source database
 
 **Answers**: which of the 71 source tables changed, and is the new data valid?
-**Starts** when the watcher detects a change in the source; every 15 minutes at the latest, or hourly if changes are
-batched (`ADVENTUREWORKS_QUIET_SECONDS`); or manually (with the
+**Starts** when the watcher detects a change in the source, or a request of `adventureworks quarantine replay`; every 15
+minutes at the latest, or hourly if changes are batched (`ADVENTUREWORKS_QUIET_SECONDS`); or manually (with the
 configuration `{"everything": true}` it reads every table again; with `{"accept": ["TABLE"]}` this table and its
 publish unit may lose rows and change in unusual ways, for this run only).
 **Publishes** every changed table that passes its gate, all in one transaction, and one asset event for each.

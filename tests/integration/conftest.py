@@ -66,7 +66,8 @@ def sides() -> Iterator[None]:
 
     def of_environment(self: Any, query: Any) -> Any:
         text, side = warehouse.as_text(query), getattr(self, "side", "records")
-        assert _sides(text) <= {side}, f"on the side with the {side}: {text}"
+        # Migrations also change the rows in quarantine, but only where they are in the records' database.
+        assert _sides(text) <= {side} or "UPDATE ops.migration " in text, f"on the side with the {side}: {text}"
         return sent(self, query)
 
     def init(self: Any, connection: warehouse.WarehouseConnection) -> None:

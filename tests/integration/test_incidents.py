@@ -130,5 +130,5 @@ def test_quarantine_lists_open_rows_by_table_and_rule(warehouse_url: str) -> Non
         ]
         assert shown[0].values == {"Name": None, "BusinessEntityID": "1"}
         assert quarantine.rows(session.data, "Sales_Customer") == []
-        with pytest.raises(PlatformError, match="There is no table Nonsense"):
+        with pytest.raises(PlatformError, match="There is no source table Nonsense"):
             quarantine.rows(session.data, "Nonsense")

@@ -140,6 +140,20 @@ def _records(connection: WarehouseConnection) -> dict[str, list[list[object]]]:
     }
 
 
+def test_discarded_rows_are_open_or_blocked_for_the_version_before(known: Settings) -> None:
+    with open_warehouse(known).connect("test") as session:
+        layout.prepare(session)
+        for status in ("open", "discarded", "blocked_discarded"):
+            session.data.execute(
+                "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
+                " values ('Person_Person', '{}', 'r', 'm', '{}', 'r', %s)",
+                (status,),
+            )
+        assert layout.set_revision(session.records, "0005") == "0005"
+        rows = session.data.execute("select status from ops.quarantined_row order by status").fetchall()
+        assert rows == [("blocked",), ("open",), ("open",)]
+
+
 def test_going_back_and_forth_loses_no_record(known: Settings) -> None:
     with open_warehouse(known).connect("test") as session:
         records = session.records

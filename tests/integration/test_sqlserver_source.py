@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.columns import source_columns_of
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
-from adventureworks.gate import detect, judge, load, publish
+from adventureworks.gate import detect, judge, load, publish, quarantine
 from adventureworks.settings import Settings
 from adventureworks.source import open_source
 from adventureworks.source.sqlserver import SqlServerSource
@@ -425,6 +425,28 @@ def test_rows_of_a_tracked_table_leave_quarantine_when_they_are_repaired_or_dele
     ingest(settings, "ingest_source/fourth")
     assert held_in(pipeline) == [("7", "repaired"), ("8", "gone")]
     assert offers_in(pipeline) == [*((number, 11) for number in range(2, 7)), (7, 12)]
+
+
+def test_a_discarded_row_of_a_tracked_table_stays_discarded_when_another_row_changes(server, warehouse_url):
+    server.track(OFFER.asset, oldest=1, current=10)
+    settings = Settings(source_url=SecretStr(server.url()), warehouse_url=SecretStr(warehouse_url), batch_rows=2)
+    pipeline = Pipeline(settings)
+    good = [offer(number) for number in range(1, 8)]
+    server.put(OFFER.asset, OFFERS, good)
+    ingest(settings, "ingest_source/first")
+    server.put(OFFER.asset, OFFERS, [*good, offer(8, minimum=-1)])
+    server.track(OFFER.asset, 1, 11, [(11, "I", 8)])
+    ingest(settings, "ingest_source/second")
+    with pipeline.session() as session:
+        quarantine.discard(session, OFFER.asset, key="8", rule="", by="ann", reason="test offer")
+    ingest(settings, "ingest_source/third")
+    assert held_in(pipeline) == [("8", "discarded")]
+
+    server.put(OFFER.asset, OFFERS, [offer(1, minimum=12), *good[1:], offer(8, minimum=-1)])
+    server.track(OFFER.asset, 1, 12, [(11, "I", 8), (12, "U", 1)])
+    ingest(settings, "ingest_source/fourth")
+    assert held_in(pipeline) == [("8", "discarded")]
+    assert offers_in(pipeline) == [(1, 12), *((number, 11) for number in range(2, 8))]
 
 
 def test_a_tracked_text_key_that_changes_its_case_is_compared_as_in_a_full_comparison(server, warehouse_url):

@@ -41,6 +41,8 @@ def test_help_names_every_command() -> None:
         (("sql", "select 1"), "There is no warehouse yet. Start: adventureworks run"),
         (("status", "Sales_Nothing"), "There is no table or mart Sales_Nothing."),
         (("quarantine", "show", "Nothing"), "There is no source table Nothing."),
+        (("quarantine", "replay", "Person_Person", "--file", "rows.txt"), "rows.txt is not a CSV, JSON or Parquet"),
+        (("quarantine", "discard", "Person_Person", "--reason", "x"), "Say which rows: with one of --key, --rule"),
         (("run", "--source", "/nowhere"), "The source /nowhere does not exist."),
         (("run", "--source", "postgresql:/u:secret@h/d"), "The source is neither a path nor a valid URL."),
         (("run", "--source", "mysql://u:secret@h/d"), "A source with a mysql:// URL is not supported."),

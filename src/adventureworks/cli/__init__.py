@@ -25,7 +25,9 @@ app = typer.Typer(
     help="Run, query and monitor the AdventureWorks data platform.",
 )
 source_app = typer.Typer(no_args_is_help=True, help="Fill or change the embedded source database.")
-quarantine_app = typer.Typer(no_args_is_help=True, help="Inspect the rows that were set aside.")
+quarantine_app = typer.Typer(
+    no_args_is_help=True, help="List, show, export, replay and discard the rows that were set aside."
+)
 incident_app = typer.Typer(no_args_is_help=True, help="List, acknowledge and resolve incidents.")
 app.add_typer(source_app, name="source")
 app.add_typer(quarantine_app, name="quarantine")
@@ -397,23 +399,92 @@ def contract_export(
     export(configuration(), name, to)
 
 
+QuarantinedTable = Annotated[str, typer.Argument(help="A source table, such as Person_Person.")]
+
+
 @quarantine_app.command("list")
-def quarantine_list() -> None:
-    """Count the rows in quarantine by table and rule."""
+def quarantine_list(
+    table: Annotated[str, typer.Argument(help="A source table. Default: all of them.")] = "",
+    rule: Annotated[str, typer.Option(help="Only rows that break this rule.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Count the rows in quarantine by table and rule, and list who corrected or discarded rows.
+
+    Example: adventureworks quarantine list Sales_SalesOrderDetail
+    """
     from adventureworks.cli.quarantine import count
 
-    count(configuration())
+    count(configuration(), table, rule, as_json)
 
 
 @quarantine_app.command("show")
 def quarantine_show(
-    table: Annotated[str, typer.Argument(help="A source table, for example Sales_SalesOrderDetail.")],
+    table: QuarantinedTable,
+    key: Annotated[str, typer.Argument(help="The row's key, or its number in the list of the table's rows.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows, newest first.")] = 20,
 ) -> None:
-    """Show a table's rows in quarantine, each with the rule that it breaks."""
+    """Show a table's rows in quarantine, each with the rule that it breaks.
+
+    Example: adventureworks quarantine show Sales_SalesOrderDetail 43659,17
+    """
     from adventureworks.cli.quarantine import show
 
-    show(configuration(), table, limit)
+    show(configuration(), table, key, limit)
+
+
+@quarantine_app.command("export")
+def quarantine_export(
+    table: QuarantinedTable,
+    to: Annotated[Path | None, typer.Option(help="A new file. Default: standard output.")] = None,
+    kind: Annotated[
+        Literal["csv", "json", "parquet"] | None,
+        typer.Option("--format", help="Default: that of the file's name, else csv."),
+    ] = None,
+) -> None:
+    """Write a table's rows in quarantine to a file that can be edited and replayed.
+
+    Example: adventureworks quarantine export Sales_SalesOrderDetail --to lines.csv
+    """
+    from adventureworks.cli.quarantine import export
+
+    export(configuration(), table, to, kind)
+
+
+@quarantine_app.command("replay")
+def quarantine_replay(
+    table: QuarantinedTable,
+    file: Annotated[Path | None, typer.Option(help="An export with corrected rows.")] = None,
+    rule: Annotated[str, typer.Option(help="Only if rows break this rule; with --file, only these rows.")] = "",
+    by: By = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
+    """Put a table's rows in quarantine through the gate again, as they are at the source or with corrections.
+
+    A correction stays until the source row changes.
+
+    Example: adventureworks quarantine replay Sales_SalesOrderDetail --file lines.csv
+    """
+    from adventureworks.cli.quarantine import run_replay
+
+    run_replay(configuration(), table, file, rule, by, dry_run)
+
+
+@quarantine_app.command("discard")
+def quarantine_discard(
+    table: QuarantinedTable,
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
+    key: Annotated[str, typer.Option(help="Only the row with this key.")] = "",
+    rule: Annotated[str, typer.Option(help="Only rows that break this rule.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="All rows of the table.")] = False,
+    by: By = None,
+) -> None:
+    """Discard rows in quarantine until the source changes them. Their last good version stays published.
+
+    Example: adventureworks quarantine discard Sales_SalesOrderDetail --key 43659,17 --reason "test order"
+    """
+    from adventureworks.cli.quarantine import discard
+
+    discard(configuration(), table, key, rule, everything, by, reason)
 
 
 Incident = Annotated[str, typer.Argument(help="The incident's id, or its first characters as the list shows them.")]

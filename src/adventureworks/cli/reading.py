@@ -12,6 +12,7 @@ from adventureworks.embedded.home import Home
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.settings import Settings
+from adventureworks.warehouse import layout, open_warehouse
 from adventureworks.warehouse.postgres import PostgresData, Records, WarehouseConnection, connected
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.snowflake import SnowflakeWarehouse
@@ -42,6 +43,16 @@ def writing(settings: Settings) -> Iterator[WarehouseConnection]:
     """Provide a connection for the platform's own records; changes are committed if the block raises no error."""
     with _address(settings) as url, _connected(url, settings.environment) as connection:
         yield connection
+
+
+@contextmanager
+def changing(settings: Settings) -> Iterator[Session]:
+    """Provide a session with the warehouse; changes are committed if the block raises no error."""
+    with _address(settings) as url:
+        warehouse = open_warehouse(settings.model_copy(update={"warehouse_url": url}))
+        with warehouse.connect("quarantine") as session:
+            layout.prepare(session)
+            yield session
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, with_timeout
 from adventureworks.settings import Settings
 from adventureworks.source import ABSENT, Source, TableState, open_source
-from adventureworks.warehouse import layout, open_records, open_warehouse, publication
+from adventureworks.warehouse import decisions, layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.session import Data
 
@@ -62,6 +62,7 @@ def detect(
             or asset not in known
             or _fingerprint(state) != known[asset].fingerprint
         }
+        changed |= decisions.take_replays(session.records, run_id)
         recorded = publication.not_offered(session.records)
         changed |= recorded ^ not_offered
         if changed:
@@ -107,16 +108,18 @@ def _with_units(assets: Collection[str]) -> frozenset[str]:
 def difference(settings: Settings) -> str | None:
     """Return a digest of what there is to ingest, or None if there is nothing; used by the watcher.
 
-    That is how the source differs from its last reading, and approvals that no run has used yet.
+    That is how the source differs from its last reading, approvals that no run has used yet, and requests to read rows
+    in quarantine again.
     """
     source = open_source(settings)
     with open_warehouse(settings).connect("watch") as session:
         layout.prepare(session)
         known = _known(session.records, with_timeout(source.identity, settings.table_timeout_minutes * 60))
+        replays = [f"{asset} {when}" for asset, when in decisions.requested_replays(session.records).items()]
         approved = [f"approval {one.number}" for one in approval.waiting(session.records)]
     found = [f"{asset} {_fingerprint(state)}" for asset, state in _states(source, known, settings).items()]
     seen = {f"{asset} {last.fingerprint}" for asset, last in known.items()}
-    news = sorted(set(found) - seen) + approved
+    news = sorted({*found, *replays, *approved} - seen)
     return hashlib.sha256("\n".join(news).encode()).hexdigest() if news else None
 
 
@@ -240,7 +243,9 @@ def _fingerprint(state: TableState | TableBlocked) -> str:
 
 def _waiting_for_parents(settings: Settings, data: Data, changed: set[str]) -> set[str]:
     """Return tables that have rows in quarantine because of a missing parent that may now have arrived."""
-    rows = data.execute("select distinct asset, rule from ops.quarantined_row where status = 'open'").fetchall()
+    rows = data.execute(
+        "select distinct asset, rule from ops.quarantined_row where status in ('open', 'discarded')"
+    ).fetchall()
     waiting = set()
     for asset, rule in rows:
         parents = {r.parent for r in readable_references(settings.checks_folder / "source", asset) if r.rule == rule}

@@ -326,12 +326,8 @@ def _orphan(reference: Reference, alias: str) -> str:
 
 
 def _rules_broken(data: Data, asset: str) -> str:
-    rows = data.execute(
-        "select message, count(*) as n from ops.quarantined_row where asset = %s and status in ('staged', 'open')"
-        " group by message order by n desc, message limit 3",
-        (asset,),
-    ).fetchall()
-    return ", ".join(f"{message} ({number:,})" for message, number in rows)
+    found = quarantine.expected_messages(data, asset, EXAMPLES)
+    return ", ".join(f"{message} ({number:,})" for message, number in found)
 
 
 def _orphaned(data: Data, staged: StagedTable, reference: Reference) -> CheckOutcome | None:

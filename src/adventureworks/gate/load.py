@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +19,14 @@ from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.gate.containment import NO_ANSWER, concerns_every_table, contained
 from adventureworks.gate.contract import Verdict, read_column, validate, without_null_keys
 from adventureworks.gate.conversion import parsed
+from adventureworks.gate.corrections import Corrections
 from adventureworks.gate.reading import SourceLost, TableReading
+from adventureworks.gate.row_text import as_json, as_text, row_key
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
-from adventureworks.warehouse import Warehouse, candidate, open_warehouse, quarantine
+from adventureworks.warehouse import Warehouse, candidate, decisions, open_warehouse, quarantine
 from adventureworks.warehouse.postgres import Append, Connection, reuse_connections
 from adventureworks.warehouse.session import Data
-from adventureworks.warehouse.sql import in_order
 from adventureworks.warehouse.staging import SAME, StagedTable, require_rows
 
 # With more rows than this in quarantine the table is blocked anyway, and further rows would only fill the disk.
@@ -187,6 +187,7 @@ class _TableLoad:
             self.staged.start(session.data)
             latest = self._note_latest_change(session.records)
             last = None if self.snapshot.complete else self._last_reading(session.records, latest)
+            corrections = Corrections(self.entry, decisions.corrections(session.records, self.entry.asset))
         tracked = None
         if last and self.reading.tracks():
             tracked = self._tracked_changes(last.fingerprint)
@@ -197,17 +198,18 @@ class _TableLoad:
         for batch in self._batches(since, tracked):
             with self._contained("read", partial(self._unreadable_column, batch)):
                 verdict = validate(self.entry, batch)
-            good = protected(self.entry, verdict.good).with_columns(pl.lit(False).alias(SAME))
-            with self._contained("stored", partial(self._refused_column, good)):
-                self._stage(self.staged.rows_table, good)
             read += batch.num_rows
-            bad += verdict.bad.height
-            if verdict.rejections:
-                with self.warehouse.connect("load") as session:
-                    keys_unknown |= self._put_in_quarantine(session.data, verdict)
-                if bad > MOST_BAD_ROWS:
-                    cause = f"{bad:,} of {read:,} rows break the contract."
-                    raise TableBlocked(self.entry.asset, "few_rows_are_set_aside", cause)
+            for part in corrections.applied(verdict, batch.schema.names):
+                good = protected(self.entry, part.good).with_columns(pl.lit(False).alias(SAME))
+                with self._contained("stored", partial(self._refused_column, good)):
+                    self._stage(self.staged.rows_table, good)
+                bad += part.bad.height
+                if part.rejections:
+                    with self.warehouse.connect("load") as session:
+                        keys_unknown |= self._put_in_quarantine(session.data, part)
+                    if bad > MOST_BAD_ROWS:
+                        cause = f"{bad:,} of {read:,} rows break the contract."
+                        raise TableBlocked(self.entry.asset, "few_rows_are_set_aside", cause)
         with self.warehouse.connect("load") as session:
             require_rows(session.data, self.staged_rows)
             if tracked:
@@ -217,6 +219,8 @@ class _TableLoad:
             self.staged.settle(session.data, whole=since is None, find_gone=not keys_unknown)
             quarantine.set_next_status(session.data, self.entry, whole=since is None, keys_unknown=keys_unknown)
             candidate.record(session, self.run_id, self.entry)
+            outdated = corrections.outdated
+            decisions.end(session.records, self.entry.asset, decisions.CORRECTED, outdated, "source changed")
             session.records.execute(
                 "update ops.change set status = 'staged', rows_read = %s, blocked_rule = null, blocked_cause = null"
                 " where run_id = %s and asset = %s",
@@ -282,7 +286,7 @@ class _TableLoad:
         if changed is None:
             return None
         with self.warehouse.connect("load") as session:
-            held = quarantine.open_keys(session.data, self.entry, MOST_LATE_ROWS)
+            held = quarantine.held_keys(session.data, self.entry, MOST_LATE_ROWS)
         texts = pl.DataFrame(held, schema=dict.fromkeys(self.staged.key, pl.String), orient="row")
         typed = pl.DataFrame([_parsed_key(texts[column.name], column.dtype) for column in self.staged.key_columns])
         if len(held) > MOST_LATE_ROWS or len(typed.drop_nulls()) < len(held):
@@ -353,7 +357,7 @@ class _TableLoad:
             }
             unknown |= any(value is None for value in typed.values())
             values = {name: self._shown(value, readable[name]) for name, value in row.items()}
-            key, content = row_key(identity), _json(values)
+            key, content = row_key(identity), as_json(values)
             if (key, content) not in self.seen:
                 self.seen.add((key, content))
                 rows.append((self.entry.asset, key, rejection.rule, rejection.message, content, self.run_id, "staged"))
@@ -399,30 +403,3 @@ def protected(entry: SourceTable, frame: pl.DataFrame) -> pl.DataFrame:
         shown = pl.concat_str(pl.lit("…"), text.str.tail(4)) if protection == "last_four" else pl.lit("withheld")
         columns.append(pl.when(text.is_null()).then(None).otherwise(shown).alias(name))
     return frame.with_columns(columns) if columns else frame
-
-
-def as_text(value: Any) -> str | None:
-    """Return a value as text the way the warehouse casts it, so that keys can be compared."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        text = value.isoformat(sep=" ")
-        return text.rstrip("0") if "." in text else text
-    return str(value)
-
-
-def row_key(identity: dict[str, str | None]) -> str:
-    """Return a row's key as the warehouse writes it (`jsonb`: short names first), so that keys compare as text."""
-    return _json({name: identity[name] for name in in_order(identity)})
-
-
-def _json(values: dict[str, str | None]) -> str:
-    # PostgreSQL text cannot contain NUL characters.
-    return json.dumps(
-        {name: value and value.replace("\x00", "\N{REPLACEMENT CHARACTER}") for name, value in values.items()},
-        ensure_ascii=False,
-    )

@@ -23,7 +23,7 @@ from adventureworks.gate.profiling import publish_profiles
 from adventureworks.gate.verdict import CONSEQUENCES
 from adventureworks.incidents import Finding, Incident, events
 from adventureworks.settings import Settings
-from adventureworks.warehouse import candidate, layout, open_warehouse, publication, quarantine
+from adventureworks.warehouse import candidate, decisions, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import reuse_connections
 from adventureworks.warehouse.publication import NOT_OFFERED, Publication
 from adventureworks.warehouse.session import Session
@@ -84,6 +84,7 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
             "select asset from ops.change where run_id = %s and status in ('published', 'unchanged'))",
             (run_id,),
         )
+        decisions.finish_replays(session.records, run_id)
         unannounced = publication.unannounced(session.records, list(SOURCE_TABLES))
     # Views are created after the commit, because creating a view commits on some engines; until then, the candidates
     # show the same rows. If a reader's lock prevents the creation of a view, the next run creates it.
@@ -109,11 +110,13 @@ class _TablePublication:
         staged = StagedTable(self.entry)
         layout.own(self.data, self.entry)
         effect, months = publication.merge(self.data, staged)
-        first = publication.newest(self.records, self.asset) is None
-        is_new = effect.any or first or interrupted
+        self._end_decisions(staged)
+        newest = publication.newest(self.records, self.asset)
+        set_aside = quarantine.open_rows(self.data, self.asset)
+        # Rows may have been discarded since the last version.
+        is_new = effect.any or interrupted or newest is None or newest.set_aside != set_aside
         is_approved = approval.end(self.records, self.run_id, self.asset)
         if is_new:
-            set_aside = quarantine.open_rows(self.data, self.asset)
             has_warnings = is_approved or set_aside > 0 or self._has_warnings()
             publication.record(
                 self.records,
@@ -154,6 +157,18 @@ class _TablePublication:
             " end, source = excluded.source",
             {"newest": newest, "blocked": status == "blocked", "run": self.run_id, "asset": self.asset},
         )
+
+    def _end_decisions(self, staged: StagedTable) -> None:
+        """End the decisions on rows that are no longer at the source, or no longer discarded."""
+        discarded = decisions.keys(self.records, self.asset, decisions.DISCARDED)
+        if discarded:
+            left = discarded - quarantine.row_keys(self.data, self.asset, "discarded")
+            decisions.end(self.records, self.asset, decisions.DISCARDED, left, "left quarantine")
+        corrected = decisions.keys(self.records, self.asset, decisions.CORRECTED)
+        if corrected:
+            published = staged.published_keys(self.data, sorted(corrected))
+            gone = corrected - published - quarantine.row_keys(self.data, self.asset, "open", "discarded")
+            decisions.end(self.records, self.asset, decisions.CORRECTED, gone, "gone")
 
     def _latest_change(self) -> datetime | None:
         return publication.latest_change(self.records, self.run_id, self.asset)
@@ -227,7 +242,7 @@ def _waiting_rows(session: Session, folder: Path, run_id: str) -> Mapping[str, M
     """Return by table how many rows of which other tables are held back because they refer to rows that it lacks."""
     waiting: dict[str, dict[str, int]] = {}
     held = session.data.execute(
-        "select asset, rule, count(*) from ops.quarantined_row where status in ('open', 'blocked') group by asset, rule"
+        f"select asset, rule, count(*) from ops.quarantined_row as q where {quarantine.SET_ASIDE} group by asset, rule"
     ).fetchall()
     for child, broken, rows in held:
         for parent in {r.parent for r in readable_references(folder, child) if r.rule == broken}:

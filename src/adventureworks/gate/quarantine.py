@@ -1,20 +1,17 @@
-"""Reading the quarantine: which rows are set aside, and by which rule; `warehouse/quarantine.py` writes it."""
+"""Which rows are set aside, and by which rule; discarding them. `warehouse/quarantine.py` has their life cycle."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import psycopg
-
-from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.errors import PlatformError
-from adventureworks.warehouse.session import Data
-
-Connection = psycopg.Connection[Any]
+from adventureworks.gate.row_text import row_key, shown_key
+from adventureworks.warehouse import decisions, quarantine
+from adventureworks.warehouse.session import Data, Session
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,11 @@ class QuarantinedRow:
     first_seen: datetime
     last_seen: datetime
 
+    def is_named(self, key: str) -> bool:
+        """Return whether `key` is this row's key: its values, or `column=value`, separated by commas."""
+        values = [str(value) for value in self.key.values()]
+        return key.replace(", ", ",") in {",".join(values), shown_key(self.key).replace(", ", ",")}
+
 
 @dataclass(frozen=True)
 class QuarantineCount:
@@ -41,33 +43,89 @@ class QuarantineCount:
     rows: int
     first_seen: datetime
     last_seen: datetime
+    examples: tuple[str, ...]
+    """The keys of some of the rows, without personal data."""
 
 
-def rows(data: Data, table: str, limit: int = 20) -> list[QuarantinedRow]:
-    """Return the rows of a table that are set aside, including those of a blocked reading, newest first.
+def source_table(name: str) -> SourceTable:
+    """Return a table of the catalogue. Raises `PlatformError` for an unknown one."""
+    if name not in SOURCE_TABLES:
+        raise PlatformError(f"There is no source table {name}.", "See the tables: adventureworks status")
+    return SOURCE_TABLES[name]
 
-    Raises PlatformError if there is no such table.
+
+def rows(data: Data, asset: str, rule: str = "", limit: int | None = None) -> list[QuarantinedRow]:
+    """Return the rows of a table that are set aside, newest first; only those that break `rule`, if given.
+
+    They include the rows of a blocked reading, which replace the open rows with the same keys. Raises `PlatformError`
+    for an unknown table.
     """
-    if table not in SOURCE_TABLES and table not in MARTS:
-        raise PlatformError(f"There is no table {table}.", "See the tables: adventureworks status")
-    query = (
-        "select asset, row_key, rule, message, row_data, run_id, first_seen, last_seen from ops.quarantined_row"
-        f" where asset = %s and status in ('open', 'blocked') order by last_seen desc, rule, row_key limit {int(limit)}"
-    )
-    return [_row(*found) for found in data.execute(query, (table,)).fetchall()]
+    source_table(asset)
+    found = data.execute(
+        "select q.asset, q.row_key, q.rule, q.message, q.row_data, q.run_id, q.first_seen, q.last_seen"
+        " from ops.quarantined_row as q where q.asset = %(asset)s and (%(rule)s = '' or q.rule = %(rule)s)"
+        f" and {quarantine.SET_ASIDE}"
+        f" order by q.last_seen desc, q.rule, q.row_key{'' if limit is None else f' limit {int(limit)}'}",
+        {"asset": asset, "rule": rule},
+    ).fetchall()
+    return [_row(*row) for row in found]
 
 
-def summary(data: Data) -> list[QuarantineCount]:
+def named(found: Sequence[QuarantinedRow], asset: str, key: str) -> dict[int, QuarantinedRow]:
+    """Return the rows with this key, or else the row with this number, by number (1, 2, 3 …).
+
+    Raises `PlatformError` if there is none.
+    """
+    chosen = {number: row for number, row in enumerate(found, 1) if row.is_named(key)}
+    if not chosen and key.isdecimal() and 0 < int(key) <= len(found):
+        chosen = {int(key): found[int(key) - 1]}
+    if not chosen:
+        raise PlatformError(
+            f"{asset}: no row with the key {key} is in quarantine.", f"See them: adventureworks quarantine show {asset}"
+        )
+    return chosen
+
+
+def summary(data: Data, asset: str = "", rule: str = "") -> list[QuarantineCount]:
     """Count the rows that are set aside, including those of blocked readings, by table and rule.
 
-    Sorted by table, then by number of rows, largest first.
+    `asset`, `rule`: only these, if given. Sorted by table, then by number of rows, largest first.
     """
-    query = (
+    found = data.execute(
         "select asset, rule, min(message) as message, count(*) as rows, min(first_seen) as first_seen,"
-        " max(last_seen) as last_seen from ops.quarantined_row where status in ('open', 'blocked')"
-        " group by asset, rule order by asset, rows desc, rule"
-    )
-    return [QuarantineCount(*found) for found in data.execute(query).fetchall()]
+        f" max(last_seen) as last_seen from ops.quarantined_row as q where {quarantine.SET_ASIDE}"
+        " and (%(asset)s = '' or asset = %(asset)s) and (%(rule)s = '' or rule = %(rule)s)"
+        " group by asset, rule order by asset, rows desc, rule",
+        {"asset": asset, "rule": rule},
+    ).fetchall()
+    return [QuarantineCount(*(*row, _examples(data, row[0], row[1]))) for row in found]
+
+
+def _examples(data: Data, asset: str, rule: str) -> tuple[str, ...]:
+    return quarantine.example_keys(data, asset, "open", rule) or quarantine.example_keys(data, asset, "blocked", rule)
+
+
+def discard(session: Session, asset: str, *, key: str, rule: str, by: str, reason: str) -> int:
+    """Discard rows in quarantine: those with this key, with this rule, or (both are empty) all. Return how many.
+
+    The last good version of a discarded row, if there is one, stays published. The row stays discarded for as long as
+    the source delivers it with the same values. The next ingestion reads the table again, which resolves the incidents.
+    Raises `PlatformError` if there is no such row, or if an ingestion publishes the table at the same time.
+    """
+    found = [row for row in rows(session.data, asset, rule) if not key or row.is_named(key)]
+    if not found:
+        what = f" with the key {key}" if key else f" that break {rule}" if rule else ""
+        raise PlatformError(f"{asset}: there are no rows{what} in quarantine.", "List: adventureworks quarantine list")
+    keys = sorted({row_key(row.key) for row in found})
+    discarded = sum(quarantine.discard(session.data, asset, one, rule) for one in (keys if key else [""]))
+    if discarded != len(found):
+        raise PlatformError(f"{asset}: an ingestion is publishing this table.", "Try again.")
+    decisions.discard(session.records, asset, keys, by, reason)
+    decisions.request_replay(session.records, asset, by)
+    if session.commits_twice:
+        # A record of a row that was not discarded ends with the next version. The reverse would leave no record.
+        session.records.commit()
+    return discarded
 
 
 def _row(

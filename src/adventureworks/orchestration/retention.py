@@ -24,7 +24,7 @@ from adventureworks.marts import plan
 from adventureworks.messaging import notices, store
 from adventureworks.orchestration import notify
 from adventureworks.settings import Settings
-from adventureworks.warehouse import intervention, layout, memo, open_warehouse, publication, use
+from adventureworks.warehouse import decisions, intervention, layout, memo, open_warehouse, publication, use
 from adventureworks.warehouse.kept import clear as clear_versions
 from adventureworks.warehouse.postgres import Connection
 
@@ -80,9 +80,16 @@ RECORDS: Mapping[str, Bound] = {
         "the versions of `keep_days`, the newest ones, and those that some mart has yet to consume", _clear_publications
     ),
     "quarantined_row": Bound(
-        "the rows in quarantine, and, until their table is next loaded, those that left it within `keep_days`"
+        "the rows in quarantine, discarded ones too, and, until their table is next loaded, those that left it within"
+        " `keep_days`"
     ),
+    "replay": Bound("one row for each source table"),
     "report_file": Bound("one row for each file of each month with orders"),
+    "row_decision": Bound(
+        "the decisions in force: up to 10,000 corrections of each table, and one for each discarded row; and those that"
+        " ended within `keep_days`",
+        decisions.clear,
+    ),
     "warehouse_use": Bound("the sessions of `keep_days`", use.clear),
     "watermark": Bound("one row for each source table"),
 }

@@ -302,7 +302,7 @@ def _month_queries_of_set_aside(staged: StagedTable, month: MonthOf) -> list[str
     """
     moving = (
         "from ops.quarantined_row as q where q.asset = %(asset)s"
-        " and (q.status = 'staged' or q.status = 'open' and q.next_status is not null)"
+        " and (q.status = 'staged' or q.status in ('open', 'discarded') and q.next_status is not null)"
     )
     if month.parent is None:
         same_key = " and ".join(f"q.row_key::jsonb ->> '{name}' = p.{quoted(name)}::varchar" for name in staged.key)

@@ -2,7 +2,9 @@
 
 A run sets rows aside as `staged`. When the run publishes their table they become `open`, and rows that were open before
 may become `repaired` (a good row with their key arrived) or `gone` (their key vanished at the source). Until then they
-affect nothing that readers see. If the table is blocked, they are kept as `blocked` for inspection.
+affect nothing that readers see. If the table is blocked, they are kept as `blocked` for inspection. A row that a person
+discarded is `discarded`, and so is the same row whenever it is set aside again with the same values. A discarded row of
+a blocked table is `blocked_discarded` until its table is published, because readers must not be affected before.
 """
 
 from __future__ import annotations
@@ -15,18 +17,40 @@ from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import table
 
-# Conditions on an open row, once the current run publishes its table.
+# The row is at the source, and belongs to the published version of its table.
+_HELD = "q.status in ('open', 'discarded')"
+# Conditions on a row that is held, once the current run publishes its table.
 _STAYS = "q.status = 'open' and q.next_status is null"
 _SEEN_AGAIN = (
     "exists (select 1 from ops.quarantined_row as s where s.asset = q.asset and s.status = 'staged'"
     " and s.row_key = q.row_key)"
 )
+# A person has discarded the same row with the same values.
+_DISCARDED = (
+    "exists (select 1 from ops.quarantined_row as d where d.asset = q.asset"
+    " and d.status in ('discarded', 'blocked_discarded') and d.row_key = q.row_key and d.row_data = q.row_data)"
+)
+# The rows that are open once the current run publishes their table.
+_EXPECTED = (
+    "(select q.message from ops.quarantined_row as q"
+    f" where q.asset = %(asset)s and q.status = 'staged' and not {_DISCARDED} union all"
+    " select q.message from ops.quarantined_row as q"
+    f" where q.asset = %(asset)s and {_STAYS} and not {_SEEN_AGAIN})"
+)
+# An open row that no row of a blocked reading replaces.
+_STILL_OPEN = (
+    "q.status = 'open' and not exists (select 1 from ops.quarantined_row as b where b.asset = q.asset"
+    " and b.status in ('blocked', 'blocked_discarded') and b.row_key = q.row_key)"
+)
+SET_ASIDE = f"(q.status = 'blocked' or {_STILL_OPEN})"
+"""The SQL condition that a row `q` is set aside now. A row of a blocked reading replaces the open row with its key."""
 
 
-def keys(entry: SourceTable, status: str) -> str:
-    """Return a subquery for the keys of the rows with this status, as text; join it with `matches_key`."""
+def keys(entry: SourceTable, *statuses: str) -> str:
+    """Return a subquery for the keys of the rows with one of these statuses, as text; join it with `matches_key`."""
+    among = ", ".join(f"'{status}'" for status in statuses)
     texts = ", ".join(f"row_key::jsonb ->> '{name}' as {quoted(name)}" for name in key_of(entry))
-    return f"(select distinct {texts} from ops.quarantined_row where asset = '{entry.asset}' and status = '{status}')"
+    return f"(select distinct {texts} from ops.quarantined_row where asset = '{entry.asset}' and status in ({among}))"
 
 
 def matches_key(entry: SourceTable, kept: str, row: str) -> str:
@@ -34,9 +58,9 @@ def matches_key(entry: SourceTable, kept: str, row: str) -> str:
     return " and ".join(f"{kept}.{quoted(name)} = {row}.{quoted(name)}::varchar" for name in key_of(entry))
 
 
-def open_keys(data: Data, entry: SourceTable, most: int) -> list[tuple[str | None, ...]]:
-    """Return the keys of the open rows as text, in the order of `key_of`; at most one more than `most`."""
-    return data.execute(f"select * from {keys(entry, 'open')} as q limit {int(most) + 1}").fetchall()
+def held_keys(data: Data, entry: SourceTable, most: int) -> list[tuple[str | None, ...]]:
+    """Return the keys of open and discarded rows as text, in the order of `key_of`; at most one more than `most`."""
+    return data.execute(f"select * from {keys(entry, 'open', 'discarded')} as q limit {int(most) + 1}").fetchall()
 
 
 def discard_unpublished(data: Data, asset: str, keep_days: int) -> None:
@@ -70,7 +94,7 @@ def set_next_status(data: Data, entry: SourceTable, *, whole: bool, keys_unknown
 def _set_next(data: Data, entry: SourceTable, status: str, condition: str) -> None:
     data.execute(
         f"update ops.quarantined_row as q set next_status = '{status}'"
-        f" where q.asset = %s and q.status = 'open' and not {_SEEN_AGAIN} and {condition}",
+        f" where q.asset = %s and {_HELD} and not {_SEEN_AGAIN} and {condition}",
         (entry.asset,),
     )
 
@@ -80,19 +104,26 @@ def _same_key(entry: SourceTable) -> str:
 
 
 def expected(data: Data, asset: str) -> int:
-    """Return the number of rows that will be in quarantine if the table is published now."""
-    counts = data.execute(
-        "select count(*) from ops.quarantined_row as q where q.asset = %(asset)s and q.status = 'staged' union all"
-        f" select count(*) from ops.quarantined_row as q where q.asset = %(asset)s and {_STAYS} and not {_SEEN_AGAIN}",
+    """Return the number of rows that will be open if the table is published now."""
+    row = data.execute(f"select count(*) from {_EXPECTED} as e", {"asset": asset}).fetchone()
+    return int(row[0]) if row else 0
+
+
+def expected_messages(data: Data, asset: str, most: int) -> list[tuple[str, int]]:
+    """Return the most frequent messages of the rows that `expected` counts, with their numbers of rows."""
+    return data.execute(
+        f"select message, count(*) as n from {_EXPECTED} as e group by message order by n desc, message"
+        f" limit {int(most)}",
         {"asset": asset},
     ).fetchall()
-    return sum(int(count) for (count,) in counts)
 
 
 def staged(data: Data, asset: str) -> int:
-    """Return the number of rows that the current run set aside."""
+    """Return the number of rows that the current run set aside, without those that a person has discarded."""
     row = data.execute(
-        "select count(*) from ops.quarantined_row where asset = %s and status = 'staged'", (asset,)
+        "select count(*) from ops.quarantined_row as q"
+        f" where q.asset = %s and q.status = 'staged' and not {_DISCARDED}",
+        (asset,),
     ).fetchone()
     return int(row[0]) if row else 0
 
@@ -100,11 +131,11 @@ def staged(data: Data, asset: str) -> int:
 def example_keys(data: Data, asset: str, status: str, rule: str = "", most: int = 3) -> tuple[str, ...]:
     """Return keys of some rows with this status, such as `SalesOrderID=43659`; only rows that broke `rule`, if given.
 
-    Personal data is left out of the keys.
+    Discarded rows, and personal data in the keys, are left out.
     """
     rows = data.execute(
-        "select row_key from ops.quarantined_row where asset = %(asset)s and status = %(status)s"
-        f" and (%(rule)s = '' or rule = %(rule)s) order by row_key limit {int(most)}",
+        "select q.row_key from ops.quarantined_row as q where q.asset = %(asset)s and q.status = %(status)s"
+        f" and not {_DISCARDED} and (%(rule)s = '' or q.rule = %(rule)s) order by q.row_key limit {int(most)}",
         {"asset": asset, "status": status, "rule": rule},
     ).fetchall()
     hidden = SOURCE_TABLES[asset].personal
@@ -113,24 +144,38 @@ def example_keys(data: Data, asset: str, status: str, rule: str = "", most: int 
 
 
 def publish(data: Data, asset: str) -> tuple[int, int]:
-    """Open the staged rows of a table that is published, and close the repaired and vanished ones.
+    """Open the staged rows of a table that is published unless they are discarded; close repaired and vanished ones.
 
     Returns the number of rows newly set aside, and the number of rows closed.
     """
     closed = data.execute(
         "update ops.quarantined_row as q set status = next_status, next_status = null"
-        f" where q.asset = %s and q.status = 'open' and q.next_status is not null and not {_SEEN_AGAIN}",
+        f" where q.asset = %s and {_HELD} and q.next_status is not null and not {_SEEN_AGAIN}",
         (asset,),
     ).rowcount
     data.execute(
         "update ops.quarantined_row as s set first_seen = q.first_seen from ops.quarantined_row as q"
-        " where s.asset = %s and s.status = 'staged' and q.asset = s.asset and q.status = 'open'"
-        " and q.row_key = s.row_key",
+        f" where s.asset = %s and s.status = 'staged' and q.asset = s.asset and {_HELD} and q.row_key = s.row_key",
+        (asset,),
+    )
+    data.execute(
+        "update ops.quarantined_row as q set next_status = 'discarded'"
+        f" where q.asset = %s and q.status = 'staged' and {_DISCARDED}",
         (asset,),
     )
     again = data.execute(
         f"delete from ops.quarantined_row as q where q.asset = %s and q.status = 'open' and {_SEEN_AGAIN}", (asset,)
     ).rowcount
+    data.execute(
+        f"delete from ops.quarantined_row as q where q.asset = %s and q.status = 'discarded' and {_SEEN_AGAIN}",
+        (asset,),
+    )
+    data.execute("delete from ops.quarantined_row where asset = %s and status = 'blocked_discarded'", (asset,))
+    data.execute(
+        "update ops.quarantined_row set status = 'discarded', next_status = null, last_seen = current_timestamp"
+        " where asset = %s and status = 'staged' and next_status = 'discarded'",
+        (asset,),
+    )
     opened = data.execute(
         "update ops.quarantined_row set status = 'open', last_seen = current_timestamp"
         " where asset = %s and status = 'staged'",
@@ -140,7 +185,10 @@ def publish(data: Data, asset: str) -> tuple[int, int]:
 
 
 def block(data: Data, asset: str) -> None:
-    """Keep the staged rows of a blocked table for inspection, and leave its open rows open."""
+    """Keep the staged rows of a blocked table for inspection, and leave its open and discarded rows as they are."""
+    data.execute(
+        f"delete from ops.quarantined_row as q where q.asset = %s and q.status = 'staged' and {_DISCARDED}", (asset,)
+    )
     data.execute("update ops.quarantined_row set status = 'blocked' where asset = %s and status = 'staged'", (asset,))
     data.execute("update ops.quarantined_row set next_status = null where asset = %s", (asset,))
 
@@ -153,3 +201,27 @@ def open_rows(data: Data, asset: str, run_id: str = "") -> int:
         {"asset": asset, "run": run_id},
     ).fetchone()
     return int(row[0]) if row else 0
+
+
+def row_keys(data: Data, asset: str, *statuses: str) -> set[str]:
+    """Return the keys of a table's rows with one of these statuses, as quarantine stores them."""
+    among = ", ".join(f"'{status}'" for status in statuses)
+    rows = data.execute(
+        f"select distinct row_key from ops.quarantined_row where asset = %s and status in ({among})", (asset,)
+    ).fetchall()
+    return {key for (key,) in rows}
+
+
+def discard(data: Data, asset: str, row_key: str, rule: str) -> int:
+    """Discard a table's rows in quarantine with this key, or with this rule, or (both are empty) all of them.
+
+    Returns how many.
+    """
+    return sum(
+        data.execute(
+            f"update ops.quarantined_row as q set status = '{status}', next_status = null where q.asset = %(asset)s"
+            f" and {condition} and (%(key)s = '' or q.row_key = %(key)s) and (%(rule)s = '' or q.rule = %(rule)s)",
+            {"asset": asset, "key": row_key, "rule": rule},
+        ).rowcount
+        for status, condition in (("discarded", _STILL_OPEN), ("blocked_discarded", "q.status = 'blocked'"))
+    )

@@ -6,10 +6,10 @@ create table if not exists ops.quarantined_row (
     message    varchar not null,
     row_data   varchar not null,      -- JSON map column -> value as text; secret columns are masked
     run_id     varchar not null,      -- the run that last saw it
-    -- 'staged' (by a run in progress), 'open', 'blocked' (its table could not be published), 'repaired' (a good version
-    -- arrived) or 'gone' (deleted at the source)
+    -- 'staged' (by a run in progress), 'open', 'blocked' (its table could not be published), 'discarded' (by a person),
+    -- 'blocked_discarded' (both), 'repaired' (a good version arrived) or 'gone' (deleted at the source)
     status     varchar not null default 'open',
-    next_status varchar,              -- of an open row, once the current run publishes its table
+    next_status varchar,              -- of a row, once the current run publishes its table
     first_seen timestamptz not null default current_timestamp,
     last_seen  timestamptz not null default current_timestamp
 );

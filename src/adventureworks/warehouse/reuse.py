@@ -31,11 +31,12 @@ _RECORDS = {
     " (select 1 from {own} as n where n.asset = p.asset and n.run_id = p.run_id)",
     "column_profile": "p.asset = any(%(copied)s) and p.version is not null and not exists"
     " (select 1 from {own} as n where n.asset = p.asset and n.run_id = p.run_id)",
-    "quarantined_row": "p.asset = any(%(reused)s) and p.status = 'open'",
+    "quarantined_row": "p.asset = any(%(reused)s) and p.status in ('open', 'discarded')",
+    "row_decision": "p.asset = any(%(reused)s) and p.ended_at is null",
     "memo": "not exists (select 1 from {own} as n where n.key = p.key)",
 }
 """The records that are copied, with the condition on those (`p`) that this environment does not have yet."""
-_REPLACED = ("watermark", "quarantined_row")
+_REPLACED = ("watermark", "quarantined_row", "row_decision")
 """The tables in which the records of reused assets are replaced."""
 
 

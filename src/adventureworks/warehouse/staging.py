@@ -8,7 +8,7 @@ contain the run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import polars as pl
@@ -84,7 +84,8 @@ class StagedTable:
         rows = data.execute(
             f"select {names(self.key, 'k')} from {self.keys} as k"
             f" left join {self.published} as p on {equal(self.key, 'k', 'p')}"
-            f" left join {quarantine.keys(self.entry, 'open')} as q on {quarantine.matches_key(self.entry, 'q', 'k')}"
+            f" left join {quarantine.keys(self.entry, 'open', 'discarded')} as q"
+            f" on {quarantine.matches_key(self.entry, 'q', 'k')}"
             f" where (p.{quoted(self.key[0])} is null"
             f' or p.{quoted(self.entry.modified)} is distinct from k."__modified"'
             f" or q.{quoted(self.key[0])} is not null)"
@@ -189,13 +190,21 @@ class StagedTable:
         """Move the staged rows (alias `r`) that meet a condition into quarantine; return how many."""
         moved = data.execute(
             "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id, status)"
-            f" select %s, {_key_as_json(self.key)}, %s, %s, {_as_json(self.column_names)}, %s, 'staged'"
+            f" select %s, {_key_as_json(self.key)}, %s, %s, {_as_json(self.columns)}, %s, 'staged'"
             f" from {self.rows} as r where {condition}",
             (self.asset, rule, message, run_id),
         ).rowcount
         if moved:
             data.execute(f"delete from {self.rows} as r where {condition}")
         return moved
+
+    def published_keys(self, data: Data, keys: Sequence[str]) -> set[str]:
+        """Return those of these keys, in the form in which quarantine stores them, that are in the published table."""
+        key, places = _key_as_json(self.key), ", ".join(["%s"] * len(keys))
+        rows = data.execute(
+            f"select {key} from {self.published} as r where {key} in ({places})", tuple(keys)
+        ).fetchall()
+        return {found for (found,) in rows}
 
 
 def require_rows(data: Data, staged: Mapping[str, int]) -> None:
@@ -218,12 +227,21 @@ def _folded(column: Column, alias: str) -> str:
     return f"lower(rtrim({name}))" if column.dtype == pl.String else name
 
 
-def _as_json(columns: list[str]) -> str:
-    fields = ", ".join(f"'{name}', r.{quoted(name)}::varchar" for name in columns)
+def _as_json(columns: Sequence[Column]) -> str:
+    fields = ", ".join(f"'{column.name}', {_as_text(column)}" for column in columns)
     return f"jsonb_build_object({fields})::varchar"
 
 
+def _as_text(column: Column) -> str:
+    """Return the SQL for a value of a staged row as `gate.row_text` writes it."""
+    value = f"r.{quoted(column.name)}"
+    if column.dtype == pl.Datetime:
+        # Snowflake's cast to text drops the fraction of a second, and the format alone would write trailing zeros.
+        return f"regexp_replace(to_char({value}::timestamp, 'YYYY-MM-DD HH24:MI:SS.US'), '[.]?0+$', '')"
+    return f"{value}::varchar"
+
+
 def _key_as_json(key: tuple[str, ...]) -> str:
-    """Return the SQL for a key exactly as `gate.load` writes it, because keys in quarantine are compared as text."""
+    """Return the SQL for a key as `gate.row_text` writes it, because keys in quarantine are compared as text."""
     fields = (f"'\"{name}\": ' || to_json(r.{quoted(name)}::varchar)::varchar" for name in in_order(key))
     return "'{' || " + " || ', ' || ".join(fields) + " || '}'"

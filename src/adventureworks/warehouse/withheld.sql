@@ -1,13 +1,13 @@
 -- Orders withheld from all marts, because one of their rows is in quarantine and they are incomplete without it.
 -- If the broken row has a last good version and the lines add up to the SubTotal, the order is complete and is shown.
--- Only open rows count, which belong to the published version of their table.
+-- Only open and discarded rows count, which belong to the published version of their table.
 create or replace view staging.withheld_order as
 with broken as (
     select
         row_key::jsonb ->> 'SalesOrderID' as order_id,
         row_key::jsonb ->> 'SalesOrderDetailID' as line_id
     from ops.quarantined_row
-    where asset in ('Sales_SalesOrderHeader', 'Sales_SalesOrderDetail') and status = 'open'
+    where asset in ('Sales_SalesOrderHeader', 'Sales_SalesOrderDetail') and status in ('open', 'discarded')
 ),
 suspect as (
     select h."SalesOrderID", h."SubTotal", b.line_id

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TABLE = "migration"
 """Holds the revision of the `ops` schema, in that schema."""
+HAS_QUARANTINE = "has_quarantine"
+"""The attribute that tells a migration whether the rows in quarantine are in the same database as the records."""
 
 
 def migrate(records: WarehouseConnection, to: str = "") -> str:
@@ -33,6 +35,7 @@ def migrate(records: WarehouseConnection, to: str = "") -> str:
     config = Config(output_buffer=statements)
     # In a configuration file, % would begin a reference to another option.
     config.set_main_option("script_location", str(resources.files(__package__)).replace("%", "%%"))
+    config.attributes[HAS_QUARANTINE] = records.has_table("ops", "quarantined_row")
     known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
     current, wanted = _revision(records), to or known[0]
     if current is not None and current not in known:

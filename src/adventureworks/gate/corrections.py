@@ -1,0 +1,90 @@
+"""Corrections: rows that a person put in place of rows in quarantine.
+
+A correction is applied when its row is read, before the gate, for as long as the source delivers the very row that it
+replaces. When the source row changes, the source counts again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from adventureworks.catalog import SourceTable
+from adventureworks.columns import key_of, source_columns_of
+from adventureworks.gate.contract import Verdict, validate
+from adventureworks.gate.row_text import RowText, as_text, canonical, digest
+from adventureworks.warehouse.decisions import Correction
+
+
+def as_batch(entry: SourceTable, rows: Sequence[RowText]) -> pa.RecordBatch:
+    """Return rows of text as a batch of the columns that come from the source."""
+    schema = pa.schema([(column.name, pa.string()) for column in source_columns_of(entry)])
+    return pa.RecordBatch.from_pylist([dict(row) for row in rows], schema=schema)
+
+
+class Corrections:
+    """The corrections of one table, applied to the batches of one reading."""
+
+    def __init__(self, entry: SourceTable, found: Mapping[str, Correction]) -> None:
+        """`found`: the corrections in force, by the row's key as quarantine stores it."""
+        self._entry = entry
+        self._found = found
+        self._key = key_of(entry)
+        # Compared as tuples, because every row that is read is looked up.
+        self._keys = {tuple(json.loads(key)[name] for name in self._key): key for key in found}
+        self._applied: set[str] = set()
+        self.outdated: set[str] = set()
+        """The keys whose source row is no longer the one that was corrected."""
+
+    def applied(self, verdict: Verdict, delivered: Collection[str]) -> list[Verdict]:
+        """Return the verdict on a batch without the rows that are corrected, and the verdict on their corrections.
+
+        `delivered`: the columns of the batch.
+        """
+        if not self._found:
+            return [verdict]
+        # A bad row is known by the key that quarantine would store.
+        identities = [
+            tuple(row[name] if typed[name] is None else typed[name] for name in self._key)
+            for row, typed in zip(verdict.bad.iter_rows(named=True), verdict.keys.iter_rows(named=True), strict=True)
+        ]
+        good = self._replaced(verdict.good, verdict.good.select(self._key).iter_rows(), delivered)
+        bad = self._replaced(verdict.bad, identities, delivered)
+        if not good and not bad:
+            return [verdict]
+        kept = [place for place in range(verdict.bad.height) if place not in bad]
+        rest = Verdict(
+            verdict.good[[place for place in range(verdict.good.height) if place not in good]],
+            verdict.bad[kept],
+            verdict.keys[kept],
+            tuple(verdict.rejections[place] for place in kept),
+        )
+        # A row may be read twice, by date and by key.
+        keys = sorted({*good.values(), *bad.values()} - self._applied)
+        self._applied.update(keys)
+        rows = [self._found[key].row for key in keys]
+        return [rest, validate(self._entry, as_batch(self._entry, rows))] if rows else [rest]
+
+    def _replaced(
+        self, frame: pl.DataFrame, identities: Iterable[tuple[Any, ...]], delivered: Collection[str]
+    ) -> dict[int, str]:
+        """Return the places of the rows that a correction replaces, with their keys; note the outdated corrections."""
+        looked_up = enumerate(self._keys.get(tuple(map(as_text, identity))) for identity in identities)
+        keys = {place: key for place, key in looked_up if key is not None}
+        if not keys:
+            return {}
+        rows = [
+            {name: as_text(value) for name, value in row.items() if name in delivered}
+            for row in frame[list(keys)].iter_rows(named=True)
+        ]
+        replaced = {}
+        for (place, key), row in zip(keys.items(), canonical(self._entry, rows), strict=True):
+            if digest(row) == self._found[key].replaces:
+                replaced[place] = key
+            else:
+                self.outdated.add(key)
+        return replaced

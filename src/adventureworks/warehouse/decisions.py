@@ -1,0 +1,136 @@
+"""What people decided about rows in quarantine (`ops.row_decision`), and what is to be read again (`ops.replay`).
+
+A decision concerns one row of a table, by its key, and ends when the source changes or deletes that row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from adventureworks.warehouse.postgres import Connection, WarehouseConnection
+
+CORRECTED, DISCARDED = "corrected", "discarded"
+"""The kinds of decisions."""
+MOST_CORRECTIONS = 10_000
+"""The most corrections of a table that may be in force; a fault of more rows has to be fixed at the source."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A row that takes the place of a row of the source."""
+
+    row: Mapping[str, str | None]
+    """Its values as text, by column."""
+    replaces: str
+    """The digest of the source row (`gate.row_text.digest`)."""
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The decisions in force that one person took on rows of a table for one reason."""
+
+    asset: str
+    kind: str
+    decided_by: str
+    reason: str
+    rows: int
+    decided_at: datetime
+    """The time of the last one."""
+
+
+def are_recorded(records: WarehouseConnection) -> bool:
+    """Return whether the table of decisions exists. A warehouse that an older version used last lacks it."""
+    return records.has_table("ops", "row_decision")
+
+
+def correct(records: Connection, asset: str, found: Mapping[str, Correction], by: str) -> None:
+    """Record corrections, by the row's key. They replace earlier ones."""
+    end(records, asset, CORRECTED, found, "replaced")
+    rows = [json.dumps(one.row, ensure_ascii=False) for one in found.values()]
+    records.execute(
+        "insert into ops.row_decision (asset, row_key, kind, decided_by, replaces, row_data)"
+        " select %s, n.row_key, %s, %s, n.replaces, n.row_data"
+        " from unnest(%s::varchar[], %s::varchar[], %s::varchar[]) as n (row_key, replaces, row_data)",
+        (asset, CORRECTED, by, list(found), [one.replaces for one in found.values()], rows),
+    )
+
+
+def discard(records: Connection, asset: str, keys: Collection[str], by: str, reason: str) -> None:
+    """Record that rows with these keys are discarded, who decided it, and why."""
+    end(records, asset, DISCARDED, keys, "replaced")
+    records.execute(
+        "insert into ops.row_decision (asset, row_key, kind, decided_by, reason)"
+        " select %s, n.row_key, %s, %s, %s from unnest(%s::varchar[]) as n (row_key)",
+        (asset, DISCARDED, by, reason, list(keys)),
+    )
+
+
+def corrections(records: Connection, asset: str) -> dict[str, Correction]:
+    """Return the corrections in force, by the row's key."""
+    rows = records.execute(
+        "select row_key, row_data, replaces from ops.row_decision where asset = %s and kind = %s and ended_at is null",
+        (asset, CORRECTED),
+    ).fetchall()
+    return {key: Correction(json.loads(row), replaces) for key, row, replaces in rows}
+
+
+def keys(records: Connection, asset: str, kind: str) -> set[str]:
+    """Return the keys of the rows with a decision of this kind in force."""
+    rows = records.execute(
+        "select row_key from ops.row_decision where asset = %s and kind = %s and ended_at is null", (asset, kind)
+    ).fetchall()
+    return {key for (key,) in rows}
+
+
+def end(records: Connection, asset: str, kind: str, keys: Collection[str], because: str) -> None:
+    """End the decisions of this kind on rows with these keys."""
+    if keys:
+        records.execute(
+            "update ops.row_decision set ended_at = current_timestamp, ended_because = %s"
+            " where asset = %s and kind = %s and row_key = any(%s) and ended_at is null",
+            (because, asset, kind, list(keys)),
+        )
+
+
+def in_force(records: Connection, asset: str = "") -> list[Decisions]:
+    """Return the decisions in force, of all tables or one, by table, kind, person and reason."""
+    rows = records.execute(
+        "select asset, kind, decided_by, reason, count(*), max(decided_at) from ops.row_decision"
+        " where ended_at is null and (%(asset)s = '' or asset = %(asset)s)"
+        " group by asset, kind, decided_by, reason order by asset, kind, max(decided_at) desc",
+        {"asset": asset},
+    ).fetchall()
+    return [Decisions(*row) for row in rows]
+
+
+def clear(records: Connection, before: datetime) -> None:
+    """Delete the decisions that ended before a moment."""
+    records.execute("delete from ops.row_decision where ended_at < %s", (before,))
+
+
+def request_replay(records: Connection, asset: str, by: str) -> None:
+    """Ask the next ingestion to read a table's rows in quarantine again."""
+    records.execute(
+        "insert into ops.replay (asset, requested_by) values (%s, %s) on conflict (asset) do update set"
+        " requested_by = excluded.requested_by, requested_at = current_timestamp, run_id = null",
+        (asset, by),
+    )
+
+
+def requested_replays(records: Connection) -> dict[str, datetime]:
+    """Return the tables whose rows in quarantine are to be read again, with the time of the request."""
+    return dict(records.execute("select asset, requested_at from ops.replay").fetchall())
+
+
+def take_replays(records: Connection, run_id: str) -> set[str]:
+    """Return the tables whose rows in quarantine are to be read again, and note that this run reads them."""
+    rows = records.execute("update ops.replay set run_id = %s returning asset", (run_id,)).fetchall()
+    return {asset for (asset,) in rows}
+
+
+def finish_replays(records: Connection, run_id: str) -> None:
+    """Delete the requests that a run took and that nobody has repeated since."""
+    records.execute("delete from ops.replay where run_id = %s", (run_id,))
