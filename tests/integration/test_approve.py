@@ -10,12 +10,13 @@ import pytest
 from adventureworks.cli.approve import approve
 from adventureworks.due import Plan
 from adventureworks.errors import PlatformError
-from adventureworks.gate import detect
+from adventureworks.gate import approval, detect
 from adventureworks.marts.gate import MartRefused
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging.wording import words
+from adventureworks.warehouse import intervention
 from tests.integration.pipeline import Pipeline
-from tests.integration.test_judge import HEADER, UNIT, delete_orders
+from tests.integration.test_judge import HEADER, LINES, UNIT, delete_orders
 
 DAG = "daily_sales_etl"
 LOST = '"SalesOrderID" % 3 = 0'
@@ -45,12 +46,16 @@ def test_a_blocked_delivery_passes_once_with_its_publish_unit(pipeline: Pipeline
 
     approve(pipeline.settings, HEADER, "archived on purpose", "ann")
     assert detect.difference(pipeline.settings) is not None, "the watcher starts an ingestion"
+    detect.detect(pipeline.settings, "ingest_source/dies")
+    assert detect.difference(pipeline.settings) is not None, "and another one if that does not reach a verdict"
     passed = pipeline.ingest()
     assert {*UNIT} <= {*passed.published}
     assert passed.published[HEADER].verdict == "passed with warnings"
     assert passed.resolved == refused.opened
     assert orders(pipeline) == before - deleted
-    assert approvals(pipeline) == [(HEADER, "ann", "archived on purpose", ("keeps_most_of_its_rows",), False)]
+    assert approvals(pipeline) == [
+        (asset, "ann", "archived on purpose", ("keeps_most_of_its_rows",), False) for asset in UNIT
+    ]
 
     delete_orders(pipeline, '"SalesOrderID" % 3 = 1')
     assert pipeline.ingest().opened[HEADER] == "keeps_most_of_its_rows", "the next delivery is judged as usual"
@@ -64,7 +69,49 @@ def test_an_approval_ends_when_the_source_has_changed_since(pipeline: Pipeline) 
     delete_orders(pipeline, '"SalesOrderID" % 3 = 1')
     assert not {*UNIT} & {*pipeline.ingest().published}
     assert orders(pipeline) == before
-    assert [in_force for *_, in_force in approvals(pipeline)] == [False]
+    assert not any(in_force for *_, in_force in approvals(pipeline))
+
+
+def test_an_approval_does_not_cover_other_rules_or_a_table_of_the_unit_that_has_changed_since(
+    pipeline: Pipeline,
+) -> None:
+    before = orders(pipeline)
+    delete_orders(pipeline, LOST)
+    pipeline.change('update "Sales"."SalesOrderHeader" set "AccountNumber" = null')
+    pipeline.ingest()
+    approve(pipeline.settings, HEADER, "archived on purpose", "ann")
+    second = pipeline.ingest()
+    assert second.opened[HEADER] == "columns_stay_filled"
+    assert not {*UNIT} & {*second.published}
+
+    approve(pipeline.settings, HEADER, "account numbers are no longer recorded", "ann")
+    pipeline.change("""delete from "Sales"."SalesOrderDetail" where "SalesOrderDetailID" % 3 = 0""")
+    assert not {*UNIT} & {*pipeline.ingest().published}
+    assert orders(pipeline) == before
+    assert {(asset, in_force) for asset, *_, in_force in approvals(pipeline)} == {
+        *((asset, True) for asset in UNIT if asset != LINES),
+        (LINES, False),
+    }
+
+
+def test_an_approval_waits_for_a_table_that_cannot_be_read(pipeline: Pipeline) -> None:
+    detail = {"rules": ["rows_stay"], "fingerprint": "as of today"}
+    with pipeline.session() as session:
+        intervention.record(session.records, "approval", HEADER, "ann", "on purpose", detail, in_force=True)
+        assert approval.use(session.records, "ingest_source/blind", {LINES: "another"}) == frozenset()
+        assert [one.asset for one in approval.waiting(session.records)] == [HEADER]
+
+
+def test_a_delivery_with_a_check_that_could_not_be_evaluated_cannot_be_approved(pipeline: Pipeline) -> None:
+    delete_orders(pipeline, LOST)
+    pipeline.ingest()
+    with pipeline.session() as session:
+        assert approval.offer(session.records, HEADER)
+        session.records.execute("update ops.check_result set outcome = 'error' where asset = %s", (LINES,))
+        assert approval.offer(session.records, HEADER) == ""
+    with pytest.raises(PlatformError, match=f"{LINES} fails keeps_most_of_its_rows, which cannot be approved"):
+        approve(pipeline.settings, HEADER, "it is urgent", "ann")
+    assert approvals(pipeline) == []
 
 
 @pytest.mark.parametrize(

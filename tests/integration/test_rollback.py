@@ -19,7 +19,7 @@ from adventureworks.marts import publish as publishing
 from adventureworks.marts import rollback as rolling_back
 from adventureworks.marts.plan import decide_now
 from adventureworks.orchestration import retention
-from adventureworks.warehouse import kept, publication
+from adventureworks.warehouse import intervention, kept, publication
 from adventureworks.warehouse.sql import names
 from adventureworks.warehouse.staging import StagedTable, count
 from tests.integration.candidates import AS_OF
@@ -116,29 +116,31 @@ def test_readers_see_any_earlier_version_of_the_whole_analysis_and_readers_of_it
     assert pipeline.published(total.format("territory_sales")) == pipeline.published(total.format("fact_sales"))
     capsys.readouterr()
     show(pipeline.settings, "daily_sales", False)
-    assert "rolled back to version 1 of fact_sales by ann, because wrong quantities" in capsys.readouterr().out
+    assert "rolled back to version 1 of fact_sales by ann: wrong quantities" in capsys.readouterr().out
 
 
 def test_nothing_newer_is_published_until_the_release_and_then_everything_that_was_missed(
-    pipeline: Pipeline, history: History
+    pipeline: Pipeline, history: History, capsys: pytest.CaptureFixture[str]
 ) -> None:
     roll_back(pipeline, 1)
     sell_more(pipeline)
     step = pipeline.analyse(DAG)
     assert isinstance(step, NothingToDo)
-    assert step.reason == "rolled back to version 1 of fact_sales by ann, because wrong quantities"
+    assert step.reason == "rolled back to version 1 of fact_sales by ann: wrong quantities"
     with pipeline.session() as session:
         assert DAG not in decide_now(pipeline.settings, session).runnable
     assert rows(pipeline, "fact_sales") == history[1]["fact_sales"]
 
-    command.release(pipeline.settings, "daily_sales")
+    command.release(pipeline.settings, "daily_sales", "corrected", "bob")
+    show(pipeline.settings, "daily_sales", False)
+    assert "release by bob: corrected" in capsys.readouterr().out
     assert pipeline.settle(DAG) == [DAG]
     in_tables = f"""select sum("OrderQty"), min("SalesOrderID") from raw."{LINES}"
     where "SalesOrderDetailID" in (select sales_order_detail_id from marts.fact_sales)"""
     in_mart = "select sum(quantity), min(sales_order_id) from marts.fact_sales"
     assert pipeline.published(in_mart) == pipeline.published(in_tables)
     with pytest.raises(PlatformError, match="daily_sales is not rolled back"):
-        command.release(pipeline.settings, "daily_sales")
+        command.release(pipeline.settings, "daily_sales", "", "bob")
 
 
 def test_a_build_that_was_under_way_is_not_published_over_a_rollback(pipeline: Pipeline, history: History) -> None:
@@ -148,6 +150,28 @@ def test_a_build_that_was_under_way_is_not_published_over_a_rollback(pipeline: P
     roll_back(pipeline, 1)
     assert isinstance(publishing.publish(pipeline.settings, DAG, run), NothingToDo)
     assert rows(pipeline, "fact_sales") == history[1]["fact_sales"]
+
+
+def test_a_build_is_not_published_over_a_rollback_that_left_its_marts_as_they_were(pipeline: Pipeline) -> None:
+    sell_more(pipeline)
+    run = f"{DAG}/slow"
+    building.build(pipeline.settings, DAG, run)
+    before = versions(pipeline)
+    with pipeline.session() as session:
+        detail = {"versions": {"fact_sales": before["fact_sales"]}}
+        intervention.record(session.records, "rollback", "fact_sales", "ann", "wrong", detail, in_force=True)
+    assert isinstance(publishing.publish(pipeline.settings, DAG, run), NothingToDo)
+    assert versions(pipeline) == before
+
+
+def test_versions_without_their_kept_rows_cannot_be_restored(pipeline: Pipeline, history: History) -> None:
+    with pipeline.session() as session:
+        # As in a backup without the schema staging.
+        session.data.execute("drop table staging.daily_sales__kept")
+        session.records.execute("delete from ops.layout")
+    with pytest.raises(PlatformError, match="No earlier version of daily_sales is kept"):
+        roll_back(pipeline, 1)
+    assert rows(pipeline, "fact_sales") == history[max(history)]["fact_sales"]
 
 
 def test_a_rollback_that_fails_between_two_statements_changes_nothing(
@@ -185,9 +209,20 @@ def test_versions_are_kept_in_bounded_number_and_time(pipeline: Pipeline, histor
         f"Version 1 of fact_sales is not kept any more."
         f" Versions of fact_sales that are kept: {newest - 2} to {newest - 1}."
     )
+    with pipeline.session() as session:
+        # A release may remove or rename a mart.
+        session.records.execute(
+            "insert into ops.publication (asset, version, rows, changed_rows, verdict, run_id, kept)"
+            " values ('sales_by_moon', 1, 1, 1, 'passed', 'test', true)"
+        )
+        intervention.record(
+            session.records, "rollback", "sales_by_moon", "ann", "", {"versions": {"sales_by_moon": 1}}, in_force=True
+        )
     retention.drop_records(pipeline.settings, datetime.now(UTC) + timedelta(days=15))
+    assert pipeline.published("select count(*) from ops.publication where kept") == [(0,)]
+    assert pipeline.settle(DAG) == []
     assert pipeline.published("select count(*) from staging.fact_sales__kept") == [(0,)]
-    with pytest.raises(PlatformError, match="Versions of fact_sales that are kept: none"):
+    with pytest.raises(PlatformError, match="No earlier version of fact_sales is kept"):
         roll_back(pipeline, newest - 1)
 
 

@@ -135,7 +135,9 @@ By = Annotated[str | None, typer.Option("--by", help="Your name, for the record.
 def rollback_command(
     asset: Asset,
     to: Annotated[int | None, typer.Option("--to", min=1, help="The version that readers are to see again.")] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the owner and for the record.")] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, for the owner and for the record. Required with --to.")
+    ] = "",
     by: By = None,
     release: Annotated[bool, typer.Option("--release", help="End the rollback: publish what is due.")] = False,
 ) -> None:
@@ -152,7 +154,7 @@ def rollback_command(
     if to is not None:
         rollback.rollback(configuration(), asset, to, reason, by)
     else:
-        rollback.release(configuration(), asset)
+        rollback.release(configuration(), asset, reason, by)
 
 
 @app.command("approve")

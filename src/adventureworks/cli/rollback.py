@@ -5,6 +5,7 @@ from __future__ import annotations
 from adventureworks.catalog import MARTS, upstream_of
 from adventureworks.cli.environment import published
 from adventureworks.cli.output import console, table, who
+from adventureworks.errors import PlatformError
 from adventureworks.incidents.privacy import plain_line
 from adventureworks.marts import rollback as rolling_back
 from adventureworks.settings import Settings
@@ -12,6 +13,10 @@ from adventureworks.settings import Settings
 
 def rollback(settings: Settings, asset: str, to: int, reason: str, by: str | None) -> None:
     """Give readers an earlier version of a mart. Raises `PlatformError` if that is not possible."""
+    if not reason.strip():
+        raise PlatformError(
+            "A rollback needs a reason.", f'Give it: adventureworks rollback {asset} --to {to} --reason "…"'
+        )
     with published(settings, "rollback") as here:
         versions = rolling_back.roll_back(here, asset, to, who(by), plain_line(reason))
     out = console()
@@ -30,8 +35,8 @@ def rollback(settings: Settings, asset: str, to: int, reason: str, by: str | Non
     )
 
 
-def release(settings: Settings, asset: str) -> None:
+def release(settings: Settings, asset: str, reason: str, by: str | None) -> None:
     """End a rollback. Raises `PlatformError` if the mart is not rolled back."""
     with published(settings, "rollback") as here:
-        rolling_back.release(here, asset)
+        rolling_back.release(here, asset, who(by), plain_line(reason))
     console().print(f"{asset} is released: the platform publishes what is due.", markup=False)

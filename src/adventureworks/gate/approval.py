@@ -1,18 +1,18 @@
 """Approvals: a person lets the present delivery of a blocked table through the checks that it failed, once.
 
-An approval holds for the delivery with this fingerprint and for these rules. It ends when the delivery is published or
-the source has changed since. What cannot be read or staged, and single rows that break their contract, stay out.
+An approval of a table includes the blocked tables of its publish unit. For each of them, it holds for the delivery with
+this fingerprint and for the rules that it failed. It ends when the delivery is published, or when the table has changed
+at the source. What cannot be read or staged, and single rows that break their contract, stay out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adventureworks.catalog import unit_of
+from adventureworks.catalog import SOURCE_TABLES, unit_of
 from adventureworks.errors import PlatformError
-from adventureworks.gate.losses import RULES
+from adventureworks.gate.contract import KEY_IS_UNIQUE
 from adventureworks.gate.verdict import CONSEQUENCES, FAILED
-from adventureworks.incidents.ledger import SHAPE_RULES
 from adventureworks.settings import Settings
 from adventureworks.warehouse import intervention, layout, open_warehouse
 from adventureworks.warehouse.intervention import Intervention
@@ -24,61 +24,100 @@ def command_for(asset: str) -> str:
     return f'adventureworks approve {asset} --reason "…"'
 
 
-def approve(settings: Settings, asset: str, who: str, reason: str) -> tuple[str, ...]:
-    """Approve the blocked delivery of a source table and return the rules that it may break.
+def offer(records: Connection, asset: str) -> str:
+    """Return the command that approves the blocked delivery of a source table; empty if it cannot be approved."""
+    try:
+        _failed_rules(records, asset)
+    except PlatformError:
+        return ""
+    return command_for(asset)
 
-    Raises `PlatformError` if the table is not blocked, or for a reason that cannot be approved.
+
+def approve(settings: Settings, asset: str, who: str, reason: str) -> tuple[str, ...]:
+    """Approve the blocked deliveries of a source table and its publish unit; return the failed rules as `table: rule`.
+
+    Raises `PlatformError` if the table is not blocked, or one of them for a reason that cannot be approved.
     """
     with open_warehouse(settings).connect(f"approve {asset}") as session:
         layout.prepare(session)
-        records = session.records
-        row = records.execute(
-            "select run_id, status, judged, blocked_rule, blocked_cause, fingerprint from ops.change where asset = %s"
-            " order by detected_at desc limit 1",
-            (asset,),
-        ).fetchone()
-        details = f"Details: adventureworks status {asset}"
-        if row is None or row[1] != "blocked":
-            raise PlatformError(f"{asset} is not blocked.", details)
-        run_id, _, judged, rule, cause, fingerprint = row
-        if rule in CONSEQUENCES:
-            raise PlatformError(f"{asset} itself is not at fault: it {cause}", "Approve what it waits for.")
-        found = records.execute(
-            "select rule, outcome from ops.check_result where run_id = %s and asset = %s", (run_id, asset)
+        failed = _failed_rules(session.records, asset)
+        for table, (fingerprint, rules) in failed.items():
+            detail = {"rules": rules, "fingerprint": fingerprint}
+            intervention.record(session.records, "approval", table, who, reason, detail, in_force=True)
+    return tuple(f"{table}: {rule}" for table, (_, rules) in failed.items() for rule in rules)
+
+
+def _failed_rules(records: Connection, asset: str) -> dict[str, tuple[str, list[str]]]:
+    """Return the fingerprint and the failed rules of each table that was blocked in one run of a publish unit.
+
+    Raises `PlatformError` as `approve` does.
+    """
+    details = f"Details: adventureworks status {asset}"
+    newest = records.execute(
+        "select run_id, status, blocked_rule, blocked_cause from ops.change where asset = %s"
+        " order by detected_at desc limit 1",
+        (asset,),
+    ).fetchone()
+    if newest is None or newest[1] != "blocked":
+        raise PlatformError(f"{asset} is not blocked.", details)
+    run_id, _, blocked_by, why = newest
+    if blocked_by in CONSEQUENCES:
+        raise PlatformError(f"{asset} itself is not at fault: it {why}", "Approve what it waits for.")
+    blocked = records.execute(
+        "select asset, judged, blocked_rule, blocked_cause, fingerprint from ops.change"
+        " where run_id = %s and status = 'blocked' and asset = any(%s) order by asset",
+        (run_id, sorted(unit_of(asset))),
+    ).fetchall()
+    found: dict[str, tuple[str, list[str]]] = {}
+    for table, judged, rule, cause, fingerprint in blocked:
+        rows = records.execute(
+            "select rule, outcome, message from ops.check_result"
+            " where run_id = %s and asset = %s and outcome = any(%s) order by rule",
+            (run_id, table, sorted(FAILED)),
         ).fetchall()
-        outcomes: dict[str, str] = dict(found)
+        for name, outcome, message in rows:
+            if outcome == "error" or name == KEY_IS_UNIQUE:
+                raise PlatformError(f"{table} fails {name}, which cannot be approved: {message}", details)
         # A fault outside the data has no fingerprint.
-        if not judged or not fingerprint or outcomes.get(rule) == "error":
-            raise PlatformError(f"{asset} is blocked by {rule}, which cannot be approved: {cause}", details)
-        rules = sorted({rule, *(name for name, outcome in found if outcome in FAILED)})
-        detail = {"rules": rules, "fingerprint": fingerprint}
-        intervention.record(records, "approval", asset, who, reason, detail, in_force=True)
-        return tuple(rules)
+        if not judged or not fingerprint:
+            raise PlatformError(f"{table} is blocked by {rule}, which cannot be approved: {cause}", details)
+        rules = sorted({rule, *(name for name, *_ in rows)} - CONSEQUENCES)
+        if rules:
+            found[table] = (fingerprint, rules)
+    return found
 
 
 def waiting(records: Connection) -> list[Intervention]:
-    """Return the approvals of tables that no run has used yet."""
-    return [one for one in intervention.approvals(records) if "fingerprint" in one.detail and not one.run_id]
+    """Return the approvals of tables that no run has used to reach a verdict yet."""
+    found = _of_tables(records)
+    judged = records.execute(
+        "select run_id, asset from ops.change where status in ('published', 'unchanged', 'blocked')"
+        " and run_id = any(%s)",
+        ([one.run_id for one in found],),
+    ).fetchall()
+    return [one for one in found if (one.run_id, one.asset) not in judged]
 
 
-def use(records: Connection, run_id: str, fingerprints: Mapping[str, str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Let a run use the approvals of the deliveries that are still there, and end the others.
+def use(records: Connection, run_id: str, fingerprints: Mapping[str, str]) -> frozenset[str]:
+    """Let a run use the approvals of the deliveries that are still there, and end those of deliveries that are not.
 
-    `fingerprints`: the state of each table at the source. Return the approved tables, and those of them, with their
-    publish units, whose losses and unusual changes are accepted.
+    `fingerprints`: the state at the source of each table that could be read; the approvals of others wait. Return the
+    approved tables.
     """
-    approved, accepted = set[str](), set[str]()
-    for one in intervention.approvals(records):
-        if "fingerprint" not in one.detail:
+    approved = set[str]()
+    for one in _of_tables(records):
+        if one.asset not in fingerprints:
             continue
-        if fingerprints.get(one.asset) != one.detail["fingerprint"]:
+        if fingerprints[one.asset] == one.detail["fingerprint"]:
+            intervention.use(records, one.number, run_id)
+            approved.add(one.asset)
+        else:
             intervention.end(records, one.number)
-            continue
-        intervention.use(records, one.number, run_id)
-        approved.add(one.asset)
-        if (RULES | SHAPE_RULES).intersection(one.detail["rules"]):
-            accepted |= unit_of(one.asset)
-    return frozenset(approved), frozenset(accepted)
+    return frozenset(approved)
+
+
+def _of_tables(records: Connection) -> list[Intervention]:
+    return [one for one in intervention.approvals(records) if one.asset in SOURCE_TABLES]
 
 
 def rules_of(records: Connection, run_id: str) -> dict[str, frozenset[str]]:

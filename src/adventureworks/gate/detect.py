@@ -48,10 +48,8 @@ def detect(
         layout.prepare(session)
         known = _known(session.records, identity)
         states = _states(source, known, settings)
-        approved, accepted_by_approval = approval.use(
-            session.records, run_id, {asset: _fingerprint(state) for asset, state in states.items()}
-        )
-        accepted |= accepted_by_approval
+        read = {asset: state.fingerprint for asset, state in states.items() if isinstance(state, TableState)}
+        approved = approval.use(session.records, run_id, read)
         published = publication.newest_versions(session.records, list(SOURCE_TABLES)).keys()
         not_offered = _not_offered(settings, session.records, identity, states, published)
         changed = {
@@ -108,8 +106,8 @@ def _with_units(assets: Collection[str]) -> frozenset[str]:
 def difference(settings: Settings) -> str | None:
     """Return a digest of what there is to ingest, or None if there is nothing; used by the watcher.
 
-    That is how the source differs from its last reading, approvals that no run has used yet, and requests to read rows
-    in quarantine again.
+    That is how the source differs from its last reading, approvals that no run has used to reach a verdict yet, and
+    requests to read rows in quarantine again.
     """
     source = open_source(settings)
     with open_warehouse(settings).connect("watch") as session:

@@ -13,9 +13,6 @@ from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import equal, names, table
 from adventureworks.warehouse.staging import SAME, StagedTable, count
 
-RULES = frozenset({"keeps_its_months", "keeps_most_of_its_rows", "is_fresh"})
-"""The rules that a deliberate deletion of rows may break."""
-
 FEW_ROWS = 20
 """Number of rows that may vanish at once, however small the table is."""
 

@@ -203,21 +203,21 @@ def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked
     """Open and resolve incidents; `faults` are the tables whose verdict could not be looked up, and why."""
     with open_warehouse(settings).connect("notify") as session:
         rows = session.records.execute(
-            "select asset, status, blocked_rule, blocked_cause, judged and fingerprint <> '' from ops.change"
-            " where run_id = %s order by asset",
+            "select asset, status, blocked_rule, blocked_cause from ops.change where run_id = %s order by asset",
             (run_id,),
         ).fetchall()
         waiting = _waiting_rows(session, settings.checks_folder / "source", run_id)
         findings: list[Finding] = []
         resolved: list[Incident] = []
         states: dict[str, Mapping[str, Any]] = {}
-        for asset, status, rule, cause, can_be_approved in rows:
+        for asset, status, rule, cause in rows:
             if asset in faults:
                 findings.append(_unknown_verdict(faults[asset], run_id))
                 continue
             with contained(asset, "verdict_is_told", "looked up"):
                 result = _TableResult(session, run_id, asset, status, rule, cause)
-                found = result.findings(waiting.get(asset, {}), approval.command_for(asset) if can_be_approved else "")
+                command = approval.offer(session.records, asset) if status == "blocked" else ""
+                found = result.findings(waiting.get(asset, {}), command)
                 findings += found
                 if rule not in CONSEQUENCES:
                     keep = {finding.rule for finding in found} | result.rules_with_open_rows()

@@ -21,11 +21,12 @@ from adventureworks.marts import models
 from adventureworks.marts.plan import plan_now
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.warehouse import candidate, layout, open_warehouse, publication
+from adventureworks.warehouse import candidate, intervention, layout, open_warehouse, publication
 from adventureworks.warehouse.memo import memoizing
 from adventureworks.warehouse.postgres import (
     Connection,
     PostgresWarehouse,
+    WarehouseConnection,
     column_type,
     reuse_connections,
     rows_of,
@@ -212,12 +213,15 @@ def build_of(records: Connection, dag: str, run_id: str) -> Build:
     return Build(json.loads(inputs), _months(months), _months(changed), json.loads(replaces), digests, as_of)
 
 
-def unpublished(records: Connection, dag: str, run_id: str) -> Build:
+def unpublished(records: WarehouseConnection, dag: str, run_id: str) -> Build:
     """Return what a run computed but has not published.
 
-    Raises `CandidateLost` as `build_of` does, and if another run has published one of the marts since.
+    Raises `CandidateLost` as `build_of` does, and if the analysis was rolled back or one of its marts published since.
     """
     built = build_of(records, dag, run_id)
+    if any(mart.name in intervention.rolled_back(records) for mart in marts_of(dag)):
+        # A rollback need not have published a new version of every mart of the analysis.
+        raise CandidateLost(f"{dag} was rolled back after this run was built.")
     newest = publication.newest_versions(records, list(built.replaces))
     replaced_since = sorted(name for name, version in built.replaces.items() if newest.get(name, 0) != version)
     if replaced_since:

@@ -7,6 +7,7 @@ it follow as after any other. Until the release, `due` finds nothing to compute 
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import uuid4
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, marts_of
@@ -41,13 +42,29 @@ def roll_back(settings: Settings, asset: str, version: int, who: str, reason: st
         return {one.asset: one for one in publication.of_run(records, run_id)}
 
 
-def release(settings: Settings, asset: str) -> None:
+def release(settings: Settings, asset: str, who: str, reason: str) -> None:
     """End the rollback of a mart, so that its analysis is computed again. Raises `PlatformError` if there is none."""
     mart = _mart(settings, asset)
     with open_warehouse(settings).connect(f"rollback {asset}") as session:
         layout.prepare(session)
         if not _release(session.records, mart):
             raise PlatformError(f"{asset} is not rolled back.", f"See: adventureworks status {asset}")
+        intervention.record(session.records, "release", asset, who, reason, {}, in_force=False)
+
+
+def clear(session: Session, before: datetime) -> None:
+    """Drop the kept rows of versions that were replaced before a moment, and the records of those of former marts."""
+    records = session.records
+    known = [mart.name for mart in MARTS.values() if kept.has_versions(mart)]
+    records.execute("update ops.publication set kept = false where kept and asset <> all(%s)", (known,))
+    rows = records.execute(
+        "select asset, max(version) from ops.publication where kept and published_at < %s group by asset", (before,)
+    ).fetchall()
+    # A rollback must not restore a version of which only some rows are left.
+    for dag in sorted({MARTS[asset].dag for asset, _ in rows}):
+        publication.lock(records, dag)
+    for asset, version in rows:
+        kept.drop(session, MARTS[asset], int(version))
 
 
 def _mart(settings: Settings, asset: str) -> Mart:
@@ -74,7 +91,7 @@ def _targets(records: WarehouseConnection, mart: Mart, version: int) -> dict[str
     newest = publication.newest_versions(records, [one.name for one in marts_of(mart.dag)])
     if not 0 < version < newest.get(mart.name, 0):
         shown = f"has version {newest[mart.name]}" if mart.name in newest else "was never published"
-        raise PlatformError(f"{mart.name} {shown}.", f"Name an earlier version: {_range(records, mart.name, newest)}")
+        raise PlatformError(f"{mart.name} {shown}.", _kept_versions(records, mart.name, newest))
     rows = records.execute(
         "select asset, max(version) from ops.publication where asset = any(%s) and published_at <"
         " (select published_at from ops.publication where asset = %s and version = %s) group by asset",
@@ -84,15 +101,18 @@ def _targets(records: WarehouseConnection, mart: Mart, version: int) -> dict[str
     for name, target in {mart.name: version, **targets}.items():
         if target < kept.oldest(records, name):
             raise PlatformError(
-                f"Version {target} of {name} is not kept any more.",
-                f"Versions of {name} that are kept: {_range(records, name, newest)}",
+                f"Version {target} of {name} is not kept any more.", _kept_versions(records, name, newest)
             )
     return targets
 
 
-def _range(records: WarehouseConnection, name: str, newest: dict[str, int]) -> str:
+def _kept_versions(records: WarehouseConnection, name: str, newest: dict[str, int]) -> str:
+    """Return which earlier versions of a mart are kept, as a sentence."""
     first, last = kept.oldest(records, name), newest.get(name, 0) - 1
-    return "none." if first > last else f"{first}." if first == last else f"{first} to {last}."
+    if first > last:
+        return f"No earlier version of {name} is kept."
+    shown = f"{first}" if first == last else f"{first} to {last}"
+    return f"Versions of {name} that are kept: {shown}."
 
 
 def _restore(session: Session, mart: Mart, target: int, run_id: str, most: int) -> None:

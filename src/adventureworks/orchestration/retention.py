@@ -20,12 +20,11 @@ from adventureworks.airflow_tables import CLEANED_TABLES, has_old_runs
 from adventureworks.errors import PlatformError
 from adventureworks.gate import detect, results
 from adventureworks.incidents import ledger
-from adventureworks.marts import plan
+from adventureworks.marts import plan, rollback
 from adventureworks.messaging import notices, store
 from adventureworks.orchestration import notify
 from adventureworks.settings import Settings
 from adventureworks.warehouse import decisions, intervention, layout, memo, open_warehouse, publication, use
-from adventureworks.warehouse.kept import clear as clear_versions
 from adventureworks.warehouse.postgres import Connection
 
 FIRST_SECONDS, EVERY_SECONDS = 60.0, 86_400.0
@@ -133,8 +132,10 @@ def drop_records(settings: Settings, now: datetime) -> None:
         for bound in RECORDS.values():
             if bound.clear:
                 bound.clear(session.records, now - min(kept, bound.at_most))
+    # In a transaction of its own, because it waits for publications, which may wait for the records deleted above.
+    with open_warehouse(settings).connect("retention") as session:
         if not session.commits_twice:
-            clear_versions(session, now - min(kept, timedelta(days=settings.keep_versions_days)))
+            rollback.clear(session, now - min(kept, timedelta(days=settings.keep_versions_days)))
 
 
 def drop_runs(settings: Settings, metadata_url: str, now: datetime) -> None:

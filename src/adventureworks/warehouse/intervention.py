@@ -14,7 +14,7 @@ from typing import Any, Literal
 from adventureworks.catalog import MARTS, marts_of
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 
-Kind = Literal["backfill", "rollback", "approval"]
+Kind = Literal["backfill", "rollback", "release", "approval"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Intervention:
     @property
     def as_rollback(self) -> str:
         """The state of the marts that a rollback concerns, as a phrase."""
-        because = f", because {self.reason}" if self.reason else ""
-        return f"rolled back to version {self.version} of {self.asset} by {self.who}{because}"
+        reason = f": {self.reason}" if self.reason else ""
+        return f"rolled back to version {self.version} of {self.asset} by {self.who}{reason}"
 
 
 _COLUMNS = "number, kind, asset, who, reason, run_id, detail, begun_at, ended_at"
@@ -64,7 +64,8 @@ def rolled_back(records: WarehouseConnection) -> dict[str, Intervention]:
     if not _has_table(records):
         return {}
     found = _select(records, "kind = 'rollback' and ended_at is null")
-    return {mart.name: one for one in found for mart in marts_of(MARTS[one.asset].dag)}
+    # A mart may have been renamed or removed since.
+    return {mart.name: one for one in found if one.asset in MARTS for mart in marts_of(MARTS[one.asset].dag)}
 
 
 def end(records: Connection, number: int) -> None:

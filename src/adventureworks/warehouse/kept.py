@@ -10,9 +10,8 @@ Only PostgreSQL keeps rows.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 
-from adventureworks.catalog import MARTS, Mart
+from adventureworks.catalog import Mart
 from adventureworks.columns import columns_of, key_of
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse.postgres import Connection, column_type
@@ -42,7 +41,8 @@ def make_table(session: Session, mart: Mart, present: Mapping[str, Collection[st
         return
     if found:
         session.data.execute(f"drop table {table('staging', name)}")
-        session.records.execute("update ops.publication set kept = false where kept and asset = %s", (mart.name,))
+    # A restored backup may lack the table, too.
+    session.records.execute("update ops.publication set kept = false where kept and asset = %s", (mart.name,))
     definitions = ", ".join(f"{quoted(column.name)} {column_type(column.dtype)}" for column in columns)
     session.data.execute(
         f"create table {table('staging', name)} ({quoted(VERSION)} bigint not null,"
@@ -126,15 +126,6 @@ def drop(session: Session, mart: Mart, version: int) -> None:
     session.records.execute(
         "update ops.publication set kept = false where kept and asset = %s and version <= %s", (mart.name, version)
     )
-
-
-def clear(session: Session, before: datetime) -> None:
-    """Drop what was changed before a moment."""
-    rows = session.records.execute(
-        "select asset, max(version) from ops.publication where kept and published_at < %s group by asset", (before,)
-    ).fetchall()
-    for asset, version in rows:
-        drop(session, MARTS[asset], int(version))
 
 
 def _name(mart: Mart) -> str:

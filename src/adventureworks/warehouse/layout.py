@@ -1,7 +1,8 @@
 """The tables and views of the warehouse, created from the catalogue and the contracts.
 
-`prepare` is safe to call at any time: it does nothing if the contracts have not changed since the last call, and it
-only ever adds, such as a new column of a contract; it never drops anything that holds data.
+`prepare` is safe to call at any time: it does nothing if the contracts have not changed since the last call. It only
+adds, such as a new column of a contract, and never drops published rows. When the columns of a mart change, it drops
+the kept rows of the mart's earlier versions, which can no longer be restored.
 """
 
 from __future__ import annotations

@@ -205,6 +205,9 @@ def promote(
             f"{environment} read changes of {', '.join(tables[:3])} itself. Production has to read them first.", again
         )
     marts = [MARTS[name] for name in MARTS if name in own and not MARTS[name].tolerant]
+    # What follows must not be outdated by a publication or a rollback in the meantime.
+    for dag in sorted({mart.dag for mart in marts}):
+        publication.lock(base.records, dag)
     computed = {mart.name: found for mart in marts if (found := publication.newest(here.records, mart.name))}
     newest = publication.newest_versions(base.records, [*SOURCE_TABLES, *MARTS])
     read = {asset: number for one in computed.values() for asset, number in one.inputs.items() if asset not in computed}
