@@ -152,7 +152,7 @@ def foresee(facts: Facts, requested: Mapping[str, Months]) -> dict[str, Plan | N
     """Return what follows if requested months of one analysis are computed again and all their rows change.
 
     The steps are in the order in which the analyses have to run: the requested one, then those that read from it and
-    have something to compute or must wait.
+    have something to compute, must wait or are rolled back.
     """
     [first] = {MARTS[name].dag for name in requested}
     producers = {dag: {MARTS[name].dag for name in outside_inputs(dag) if name in MARTS} for dag in ANALYSES}
@@ -163,7 +163,7 @@ def foresee(facts: Facts, requested: Mapping[str, Months]) -> dict[str, Plan | N
         step = decide(replace(facts, requested=requested if dag == first else {})).steps[dag]
         if isinstance(step, Plan):
             facts = replace(facts, versions={**facts.versions, **_published(facts, step)})
-        if isinstance(step, Plan) or step.waits or dag == first:
+        if isinstance(step, Plan) or step.waits or dag == first or dag in facts.rolled_back:
             steps[dag] = step
     return steps
 

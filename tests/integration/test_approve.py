@@ -11,6 +11,7 @@ from adventureworks.cli.approve import approve
 from adventureworks.due import Plan
 from adventureworks.errors import PlatformError
 from adventureworks.gate import approval, detect
+from adventureworks.marts import approval as of_marts
 from adventureworks.marts.gate import MartRefused
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging.wording import words
@@ -136,15 +137,39 @@ def test_an_approval_needs_a_reason(pipeline: Pipeline) -> None:
         approve(pipeline.settings, HEADER, " ", "ann")
 
 
-def test_what_was_refused_of_a_mart_passes_once(pipeline: Pipeline) -> None:
-    make_due = "update ops.publication set model = 'another' where asset = 'fact_sales'"
+MAKE_DUE = "update ops.publication set model = 'another' where asset = 'fact_sales'"
+
+
+def refused_mart(pipeline: Pipeline) -> MartRefused:
+    """Let the gate refuse `fact_sales`, for a fault that the gate of the source cannot detect."""
     with psycopg.connect(pipeline.url) as connection:
-        connection.execute(make_due)
-        # A fault that the gate of the source cannot detect.
+        connection.execute(MAKE_DUE)
         connection.execute('update raw."Sales_SalesOrderHeader" set "SubTotal" = "SubTotal" + 5')
     with pytest.raises(MartRefused) as refused:
         pipeline.analyse()
-    assert "adventureworks approve fact_sales --reason" in words(refused.value.opened[0]).next_step
+    return refused.value
+
+
+def test_a_mart_with_a_check_that_could_not_be_evaluated_or_a_repeated_key_cannot_be_approved(
+    pipeline: Pipeline,
+) -> None:
+    refused_mart(pipeline)
+    for change in ("outcome = 'error'", "outcome = 'fail', rule = 'key_is_unique'"):
+        with pipeline.session() as session:
+            run = session.records.execute("select run_id from ops.build where refused").fetchone()
+            assert run is not None
+            assert of_marts.can_be_approved(session.records, DAG, run[0]) == (change == "outcome = 'error'")
+            session.records.execute(
+                f"update ops.check_result set {change} where run_id = %s and outcome <> 'pass'".encode(), run
+            )
+        with pytest.raises(PlatformError, match="which cannot be approved"):
+            approve(pipeline.settings, "fact_sales", "it is urgent", "ann")
+    assert approvals(pipeline) == []
+
+
+def test_what_was_refused_of_a_mart_passes_once(pipeline: Pipeline) -> None:
+    refused = refused_mart(pipeline)
+    assert "adventureworks approve fact_sales --reason" in words(refused.opened[0]).next_step
     with pipeline.session() as session:
         assert DAG not in decide_now(pipeline.settings, session).runnable
     with pytest.raises(PlatformError, match="Nothing that was computed of territory_sales is refused"):
@@ -153,8 +178,9 @@ def test_what_was_refused_of_a_mart_passes_once(pipeline: Pipeline) -> None:
     with pipeline.session() as session:
         assert DAG in decide_now(pipeline.settings, session).runnable
     assert isinstance(pipeline.analyse(), Plan)
-    newest = "select verdict from ops.publication where asset = 'fact_sales' order by version desc limit 1"
-    assert pipeline.published(newest) == [("passed with warnings",)]
+    newest = "select verdict from ops.publication where asset = %s order by version desc limit 1"
+    assert pipeline.published(newest, ("fact_sales",)) == [("passed with warnings",)]
+    assert pipeline.published(newest, ("daily_sales",)) == [("passed",)], "it failed no check"
     assert approvals(pipeline) == [
         (
             "fact_sales",
@@ -167,6 +193,6 @@ def test_what_was_refused_of_a_mart_passes_once(pipeline: Pipeline) -> None:
     assert pipeline.published("select count(*) from ops.incident where status <> 'resolved'") == [(0,)]
 
     with psycopg.connect(pipeline.url) as connection:
-        connection.execute(make_due)
+        connection.execute(MAKE_DUE)
     with pytest.raises(MartRefused):
         pipeline.analyse()

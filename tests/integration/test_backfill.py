@@ -9,11 +9,13 @@ import psycopg
 import pytest
 
 from adventureworks.cli import backfill as command
+from adventureworks.cli.approve import approve
 from adventureworks.due import Months, NothingToDo
 from adventureworks.errors import PlatformError
 from adventureworks.marts import build as building
 from adventureworks.marts import gate as gating
 from adventureworks.settings import Settings
+from adventureworks.warehouse import intervention
 from tests.integration.pipeline import Pipeline
 
 MONTH = "2014-03"
@@ -73,6 +75,30 @@ def test_months_of_a_mart_and_its_readers_are_repaired_and_a_repetition_publishe
     assert pipeline.published("select kind, asset, detail from ops.intervention order by number") == [
         ("backfill", mart, json.dumps({"months": [MONTH]})) for mart in spoilt
     ]
+
+
+def test_a_reader_that_cannot_be_computed_is_reported(pipeline: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    with pipeline.session() as session:
+        detail = {"versions": {"territory_sales": 1}}
+        intervention.record(session.records, "rollback", "territory_sales", "ann", "wrong", detail, in_force=True)
+    assert backfill(pipeline, "fact_sales") == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "sales_territory_analysis was not computed: rolled back to version 1 of territory_sales by ann" in printed
+
+
+def test_a_refused_backfill_is_published_if_it_is_approved_and_repeated(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = versions(pipeline)["fact_sales"]
+    spoil(pipeline, "fact_sales")
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute('update raw."Sales_SalesOrderHeader" set "SubTotal" = "SubTotal" + 5')
+    assert backfill(pipeline, "fact_sales") == 1
+    approve(pipeline.settings, "fact_sales", "the totals are corrected tomorrow", "ann")
+    assert "If a backfill was refused, repeat it." in " ".join(capsys.readouterr().out.split())
+    assert versions(pipeline)["fact_sales"] == before
+    backfill(pipeline, "fact_sales")
+    assert versions(pipeline)["fact_sales"] == before + 1
 
 
 def test_months_that_cannot_be_computed_are_refused(pipeline: Pipeline) -> None:

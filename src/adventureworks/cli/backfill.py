@@ -9,14 +9,17 @@ from adventureworks.catalog import ANALYSES
 from adventureworks.cli.environment import published, send_lineage
 from adventureworks.cli.output import console, table, who
 from adventureworks.cli.plan import seconds_of_last_runs, shown_months, shown_seconds
+from adventureworks.cli.reading import reading
 from adventureworks.cli.run import Progress
-from adventureworks.due import NothingToDo, Plan
+from adventureworks.due import Months, NothingToDo, Plan
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.marts.backfill import steps
 from adventureworks.marts.gate import MartRefused
 from adventureworks.pipeline import analyse
 from adventureworks.settings import Settings
 from adventureworks.warehouse import intervention, layout, open_records, open_warehouse, publication, reuse
+from adventureworks.warehouse.session import Session
+from adventureworks.warehouse.state import is_laid_out
 
 _AGAIN = "Repeating the command is safe: months with the same rows are not published again."
 
@@ -27,24 +30,30 @@ def backfill(settings: Settings, mart: str, first: str, last: str, dry_run: bool
     Raises `PlatformError` if the mart cannot be computed for these months, or another command is changing what is
     published.
     """
-    with published(settings, "backfill", changes=not dry_run) as here:
+    if dry_run:
+        with reading(settings) as session:
+            if not is_laid_out(session.records):
+                raise PlatformError("Nothing is published yet.", "Start: adventureworks run")
+            _, planned = _steps(settings, session, mart, first, last)
+            _print_plan(planned, seconds_of_last_runs(session.records))
+        return 0
+    with published(settings, "backfill") as here:
         with open_warehouse(here).connect("backfill") as session:
             layout.prepare(session)
-            reuse.require_own_tables(session.records)
-            months, planned = steps(here, session, mart, first, last)
-            seconds = seconds_of_last_runs(session.records)
-            first_step = next(iter(planned.values()))
-            if isinstance(first_step, NothingToDo):
-                raise PlatformError(
-                    f"{mart} cannot be computed: {first_step.reason}.", f"See: adventureworks status {mart}"
-                )
-            if not dry_run:
-                detail = {"months": months}
-                intervention.record(session.records, "backfill", mart, who(), "", detail, in_force=False)
-        if dry_run:
-            _print_plan(planned, seconds)
-            return 0
-        return _compute(here, {dag: step for dag, step in planned.items() if isinstance(step, Plan)})
+            months, planned = _steps(here, session, mart, first, last)
+            intervention.record(session.records, "backfill", mart, who(), "", {"months": months}, in_force=False)
+        return _compute(here, planned)
+
+
+def _steps(
+    settings: Settings, session: Session, mart: str, first: str, last: str
+) -> tuple[Months, dict[str, Plan | NothingToDo]]:
+    reuse.require_own_tables(session.records)
+    months, planned = steps(settings, session, mart, first, last)
+    first_step = next(iter(planned.values()))
+    if isinstance(first_step, NothingToDo):
+        raise PlatformError(f"{mart} cannot be computed: {first_step.reason}.", f"See: adventureworks status {mart}")
+    return months, planned
 
 
 def _print_plan(planned: dict[str, Plan | NothingToDo], seconds: dict[str, float | None]) -> None:
@@ -60,23 +69,31 @@ def _print_plan(planned: dict[str, Plan | NothingToDo], seconds: dict[str, float
     out.print(f"About {total:.0f} seconds, if each analysis takes as long as its last run. Nothing was computed.")
 
 
-def _compute(here: Settings, planned: dict[str, Plan]) -> int:
+def _compute(here: Settings, planned: dict[str, Plan | NothingToDo]) -> int:
     failed = False
     with Progress() as progress:
         try:
-            for number, (dag, plan) in enumerate(planned.items(), 1):
-                progress.show(f"{number} of {len(planned)}: computing {', '.join(plan.months)}")
+            for number, (dag, step) in enumerate(planned.items(), 1):
+                if isinstance(step, NothingToDo):
+                    failed = True
+                    _print_not_computed(dag, step)
+                    continue
+                progress.show(f"{number} of {len(planned)}: computing {', '.join(step.months)}")
                 begin = time.monotonic()
-                lines = _analyse(here, dag, plan)
+                lines = _analyse(here, dag, step)
                 failed |= lines is None
                 for line in lines or ():
                     progress.note(f"{line} ({time.monotonic() - begin:.1f} s)")
         except SystemExit:
             progress.note(f"Interrupted: what was published is complete. {_AGAIN}")
             raise
-    if any(ANALYSES[dag].reports for dag in planned):
+    if any(ANALYSES[dag].reports for dag, step in planned.items() if isinstance(step, Plan)):
         console().print("The next run of financial_reporting files the reports of changed months.")
     return 1 if failed else 0
+
+
+def _print_not_computed(dag: str, step: NothingToDo) -> None:
+    console().print(f"{dag} was not computed: {step.reason}.", markup=False, style="red")
 
 
 def _analyse(here: Settings, dag: str, plan: Plan) -> list[str] | None:
@@ -92,7 +109,7 @@ def _analyse(here: Settings, dag: str, plan: Plan) -> list[str] | None:
     except ServiceUnavailable as error:
         raise PlatformError(error.cause, f"What was published is complete. {_AGAIN}") from None
     if isinstance(outcome, NothingToDo):
-        out.print(f"{dag} was not computed: {outcome.reason}.", markup=False, style="red")
+        _print_not_computed(dag, outcome)
         return None
     send_lineage(here, run_id)
     with open_records(here).connect("backfill") as records:

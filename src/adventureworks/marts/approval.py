@@ -6,9 +6,11 @@ An approval holds for what is computed from the same inputs with the same models
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from adventureworks.catalog import MARTS, marts_of
 from adventureworks.errors import PlatformError
+from adventureworks.gate.contract import KEY_IS_UNIQUE
 from adventureworks.gate.verdict import FAILED
 from adventureworks.marts.build import Build
 from adventureworks.settings import Settings
@@ -21,7 +23,7 @@ def approve(settings: Settings, mart: str, who: str, reason: str) -> tuple[str, 
     """Approve what was refused of a mart's analysis; return the failed checks as `mart: rule`.
 
     The marts of an analysis are published together, so the failed checks of all of them are approved. Raises
-    `PlatformError` if nothing was refused, or rows break a contract, or a check could not be evaluated.
+    `PlatformError` if nothing was refused, or rows break a contract or share a key, or a check could not be evaluated.
     """
     dag = MARTS[mart].dag
     with open_warehouse(settings).connect(f"approve {mart}") as session:
@@ -34,20 +36,50 @@ def approve(settings: Settings, mart: str, who: str, reason: str) -> tuple[str, 
         if row is None:
             raise PlatformError(f"Nothing that was computed of {mart} is refused.", details)
         run_id, inputs, model, as_of = row
-        found = records.execute(
-            "select asset, rule, kind, outcome from ops.check_result"
-            " where run_id = %s and asset = any(%s) and outcome = any(%s) order by asset, rule",
-            (run_id, [one.name for one in marts_of(dag)], sorted(FAILED)),
-        ).fetchall()
-        for asset, rule, kind, outcome in found:
-            if kind == "contract" or outcome == "error":
-                raise PlatformError(f"{asset} is refused by {rule}, which cannot be approved.", details)
-        rules = [f"{asset}: {rule}" for asset, rule, _, _ in found]
+        failed = _failed(records, dag, run_id)
+        for one in failed:
+            if not one.can_be_approved:
+                raise PlatformError(f"{one.asset} is refused by {one.rule}, which cannot be approved.", details)
+        rules = [f"{one.asset}: {one.rule}" for one in failed]
         detail = {"rules": rules, "inputs": json.loads(inputs), "models": model, "as_of": as_of.isoformat()}
         intervention.record(records, "approval", mart, who, reason, detail, in_force=True)
         # So the analysis is due again.
         records.execute("update ops.build set refused = false where dag = %s and run_id = %s", (dag, run_id))
         return tuple(rules)
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """A check or a rule of a contract that a mart failed."""
+
+    asset: str
+    rule: str
+    kind: str
+    outcome: str
+
+    @property
+    def can_be_approved(self) -> bool:
+        """Return whether a person may overrule it: the table of the mart itself rejects rows with the same key."""
+        return self.kind != "contract" and self.outcome != "error" and self.rule != KEY_IS_UNIQUE
+
+
+def _failed(records: Connection, dag: str, run_id: str) -> list[_Failed]:
+    rows = records.execute(
+        "select asset, rule, kind, outcome from ops.check_result"
+        " where run_id = %s and asset = any(%s) and outcome = any(%s) order by asset, rule",
+        (run_id, [mart.name for mart in marts_of(dag)], sorted(FAILED)),
+    ).fetchall()
+    return [_Failed(*row) for row in rows]
+
+
+def can_be_approved(records: Connection, dag: str, run_id: str) -> bool:
+    """Return whether a person may approve everything that a run of an analysis failed."""
+    return all(one.can_be_approved for one in _failed(records, dag, run_id))
+
+
+def failing(records: Connection, dag: str, run_id: str) -> frozenset[str]:
+    """Return the marts that failed checks in a run."""
+    return frozenset(one.asset for one in _failed(records, dag, run_id))
 
 
 def rules_of(records: Connection, dag: str, built: Build) -> frozenset[str]:

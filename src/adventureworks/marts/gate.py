@@ -17,6 +17,7 @@ from adventureworks.gate import results
 from adventureworks.gate.approval import command_for
 from adventureworks.gate.checks import CheckOutcome, run_checks
 from adventureworks.gate.contract import EXAMPLES, validate
+from adventureworks.gate.verdict import FAILED
 from adventureworks.incidents import Finding, Incident, events
 from adventureworks.marts import approval
 from adventureworks.marts.build import Build, build, refuse, replaced, require_staged, unpublished
@@ -53,17 +54,17 @@ def gate(
 
 def _gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
     warehouse = open_warehouse(settings)
-    broken: list[Finding] = []
+    broken: list[CheckOutcome] = []
     with warehouse.connect(f"gate {dag}") as session:
         results.delete(session.records, run_id)
         built = unpublished(session.records, dag, run_id)
         for mart in built.marts:
-            broken += _contract_findings(settings, session, mart, run_id, built)
-    broken += _check_findings(settings, warehouse, dag, run_id, built)
+            broken += _broken_contract(settings, session, mart, run_id, built)
+    broken += _failed_checks(settings, warehouse, dag, run_id, built)
     with warehouse.connect(f"gate {dag}") as session:
         require_staged(session, run_id, built)
         approved = approval.rules_of(session.records, dag, built)
-        broken = [finding for finding in broken if f"{finding.asset}: {finding.rule}" not in approved]
+        broken = [one for one in broken if f"{one.table}: {one.rule}" not in approved]
         if not broken:
             return None
         if _inputs_moved_on(settings, session, dag, built):
@@ -71,8 +72,9 @@ def _gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
             return NothingToDo("the inputs changed while the marts were computed; they will be computed again")
         refuse(session.records, dag, run_id)
         approval.end(session.records, dag, run_id)
-        opened = incidents.report(session.records, broken)
-    raise MartRefused(tuple(broken), tuple(opened))
+        findings = _findings(session.records, broken, dag, run_id)
+        opened = incidents.report(session.records, findings)
+    raise MartRefused(tuple(findings), tuple(opened))
 
 
 class MartRefused(TableBlocked):
@@ -84,7 +86,7 @@ class MartRefused(TableBlocked):
         super().__init__(first.asset, first.rule, str(first.event.parameters["cause"]))
 
 
-def _contract_findings(settings: Settings, session: Session, mart: Mart, run_id: str, built: Build) -> list[Finding]:
+def _broken_contract(settings: Settings, session: Session, mart: Mart, run_id: str, built: Build) -> list[CheckOutcome]:
     """Validate staged rows against the mart's contract, in bounded memory; skip those that are already published."""
     columns = columns_of(mart)
     listed = names(c.name for c in columns)
@@ -112,13 +114,12 @@ def _contract_findings(settings: Settings, session: Session, mart: Mart, run_id:
         message = f"{'one row breaks' if count == 1 else f'{count:,} rows break'} the contract ({messages[rule]})."
         outcomes.append(CheckOutcome(mart.name, rule, "fail", count, message, tuple(keys), "validity"))
     results.record(session.records, run_id, outcomes, kind="contract")
-    return _findings(session.records, outcomes, run_id, can_be_approved=False)
+    return outcomes
 
 
-def _findings(
-    records: Connection, broken: Sequence[CheckOutcome], run_id: str, *, can_be_approved: bool
-) -> list[Finding]:
+def _findings(records: Connection, broken: Sequence[CheckOutcome], dag: str, run_id: str) -> list[Finding]:
     published = publication.newest_versions(records, sorted({outcome.table for outcome in broken}))
+    can_be_approved = approval.can_be_approved(records, dag, run_id)
     return [
         Finding(
             asset=outcome.table,
@@ -126,7 +127,7 @@ def _findings(
             event=events.refused(
                 outcome.message,
                 has_version=outcome.table in published,
-                accept=command_for(outcome.table) if can_be_approved and outcome.outcome == "fail" else "",
+                accept=command_for(outcome.table) if can_be_approved else "",
             ),
             failed=outcome.failed,
             examples=outcome.examples[:EXAMPLES],
@@ -136,7 +137,7 @@ def _findings(
     ]
 
 
-def _check_findings(settings: Settings, warehouse: Warehouse, dag: str, run_id: str, built: Build) -> list[Finding]:
+def _failed_checks(settings: Settings, warehouse: Warehouse, dag: str, run_id: str, built: Build) -> list[CheckOutcome]:
     variables = {"as_of": built.as_of.isoformat()}
     with warehouse.connect(f"gate {dag}") as session:
         for mart in built.marts:
@@ -154,8 +155,7 @@ def _check_findings(settings: Settings, warehouse: Warehouse, dag: str, run_id: 
     )
     with warehouse.connect(f"gate {dag}") as session:
         results.record(session.records, run_id, outcomes)
-        broken = [one for one in outcomes if one.outcome in {"fail", "error"}]
-        return _findings(session.records, broken, run_id, can_be_approved=True)
+    return [one for one in outcomes if one.outcome in FAILED]
 
 
 def _stale_before(settings: Settings, data: Data, mart: Mart) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -65,7 +65,8 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
         resolved: list[Incident] = []
         if done is None:
             built = unpublished(session.records, dag, run_id)
-            is_approved = bool(approval.rules_of(session.records, dag, built))
+            # These marts passed the gate only because their failures were approved.
+            failing = approval.failing(session.records, dag, run_id)
             if session.commits_twice:
                 replaced_marts = [mart.name for mart in built.marts if built.changed[mart.name] != ()]
                 # If this run dies between the two commits, the next run must not trust the published rows.
@@ -74,11 +75,11 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
             for mart in built.marts:
                 if built.changed[mart.name] == ():
                     publication.confirm(
-                        session.records, mart.name, run_id, **_provenance(session.data, mart, built, is_approved)
+                        session.records, mart.name, run_id, **_provenance(session.data, mart, built, failing)
                     )
                 else:
                     _announce(session, mart, run_id)
-                    _publish_mart(session, mart, run_id, built, is_approved, settings.keep_versions)
+                    _publish_mart(session, mart, run_id, built, failing, settings.keep_versions)
                 resolved += incidents.resolve(session.records, mart.name, run_id=run_id)
             approval.end(session.records, dag, run_id)
             require_staged(session, run_id, built)
@@ -103,7 +104,7 @@ def _announce(session: Session, mart: Mart, run_id: str) -> None:
 
 
 def _publish_mart(
-    session: Session, mart: Mart, run_id: str, built: Build, is_approved: bool, keep_versions: int
+    session: Session, mart: Mart, run_id: str, built: Build, failing: Collection[str], keep_versions: int
 ) -> None:
     layout.own(session.data, mart)
     columns = [column.name for column in columns_of(mart)]
@@ -135,15 +136,15 @@ def _publish_mart(
         months=months,
         run_id=run_id,
         is_kept=is_kept,
-        **_provenance(session.data, mart, built, is_approved),
+        **_provenance(session.data, mart, built, failing),
     )
 
 
-def _provenance(data: Data, mart: Mart, built: Build, is_approved: bool) -> Provenance:
+def _provenance(data: Data, mart: Mart, built: Build, failing: Collection[str]) -> Provenance:
     orders = _withheld_orders(data) if reads_orders(mart) else 0
     return Provenance(
         set_aside=orders,
-        verdict="passed with warnings" if orders or is_approved else "passed",
+        verdict="passed with warnings" if orders or mart.name in failing else "passed",
         inputs={asset: built.inputs[asset] for asset in feeds_of(mart) if asset in built.inputs},
         model=built.models[mart.name],
         as_of=built.as_of,
