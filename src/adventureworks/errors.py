@@ -1,16 +1,32 @@
 """Errors that are shown to users. Each says in one line what happened and what to do next."""
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do next: a sentence, a command or SQL statement to type, or a sentence that introduces a command."""
+
+    sentence: str = ""
+    command: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.command}".strip()
+
+    def __bool__(self) -> bool:
+        return bool(self.sentence or self.command)
+
 
 class PlatformError(Exception):
     """A problem that a user can fix.
 
-    `cause` says what is wrong, `next_step` what to do about it; neither ever contains a secret. A command comes last in
-    `next_step`, after a colon, because messages show it as code (`messaging.steps.step_of`).
+    `cause` says what is wrong, `next_step` what to do about it; neither ever contains a secret. Messages show the
+    command of a step as code.
     """
 
-    def __init__(self, cause: str, next_step: str = "") -> None:
+    def __init__(self, cause: str, next_step: str | Step = "") -> None:
         self.cause = cause.strip()
-        self.next_step = next_step.strip()
+        self.next_step = next_step if isinstance(next_step, Step) else Step(next_step.strip())
         super().__init__(f"{self.cause} {self.next_step}".strip())
 
 
@@ -20,14 +36,14 @@ class TableBlocked(PlatformError):
     Never retried: it is final until the source changes.
     """
 
-    def __init__(self, table: str, rule: str, cause: str, next_step: str = "") -> None:
+    def __init__(self, table: str, rule: str, cause: str, next_step: str | Step = "") -> None:
         self.table = table
         self.rule = rule
         self.detail = cause.strip()
         super().__init__(f"{table}: {cause}", next_step)
 
     def __str__(self) -> str:
-        return f"{self.cause} {self.next_step or f'For details: adventureworks status {self.table}'}"
+        return f"{self.cause} {self.next_step or Step('For details:', f'adventureworks status {self.table}')}"
 
 
 class CandidateLost(PlatformError):

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from adventureworks import airflow_tables
+from adventureworks.errors import Step
 from adventureworks.incidents import Finding, events
 from adventureworks.incidents.ledger import PER_MONTH, report, resolve_rules, task_rule
 from adventureworks.marts.plan import decide_now
@@ -141,7 +142,7 @@ def test_failed_report_deliveries_are_retried(airflow: Airflow, started: list[St
         asset="financial_reporting",
         rule=task_rule(PER_MONTH, "2014-05"),
         severity="error",
-        event=events.report_not_delivered("2014-05", "No space left on device.", "Free some space."),
+        event=events.report_not_delivered("2014-05", "No space left on device.", Step("Free some space.")),
         run_id="financial_reporting/x",
         owner="finance",
     )

@@ -124,7 +124,7 @@ def test_records_of_a_newer_version_are_left_alone(known: Settings) -> None:
         open_warehouse(known).connect("test") as session,
     ):
         layout.prepare(session)
-    assert "adventureworks migrate" in refused.value.next_step
+    assert "adventureworks migrate" in refused.value.next_step.command
 
 
 def _records(connection: WarehouseConnection) -> dict[str, list[list[object]]]:

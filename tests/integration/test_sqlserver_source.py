@@ -228,7 +228,7 @@ def test_states_distinguish_blocked_tables_from_readable_ones(server):
         "Sales_Currency": "table_is_readable",
         "Sales_Customer": "table_is_there",
     }
-    assert "GRANT SELECT ON [Sales].[Currency]" in states["Sales_Currency"].next_step
+    assert "GRANT SELECT ON [Sales].[Currency]" in states["Sales_Currency"].next_step.command
 
 
 @pytest.mark.parametrize(

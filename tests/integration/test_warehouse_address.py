@@ -85,4 +85,4 @@ def test_an_invalid_url_is_not_shown(url: str) -> None:
         pass
     assert "s3cret" not in str(raised.value)
     assert raised.value.__cause__ is None
-    assert "%40" in raised.value.next_step
+    assert "%40" in str(raised.value.next_step)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from adventureworks import texts
+from adventureworks.errors import Step
 from adventureworks.incidents import Event, Incident, events
 from adventureworks.incidents.privacy import plain_line, shown_key
 from adventureworks.messaging import incident_messages, notice_wording, wording
@@ -87,7 +88,10 @@ def assert_valid_blocks(blocks: Sequence[dict[str, Any]]) -> None:
         ),
         (
             replace(
-                BLOCKED, asset="reports", rule="digest_daily_sales", event=events.digest_failed("daily_sales", "x", "")
+                BLOCKED,
+                asset="reports",
+                rule="digest_daily_sales",
+                event=events.digest_failed("daily_sales", "x", Step()),
             ),
             "[AdventureWorks] reports failed: digest_daily_sales",
         ),
@@ -228,9 +232,11 @@ def sample(function: Callable[..., Event], filled: bool) -> Event:
                 "bool": filled,
                 "datetime": SINCE,
                 "Mapping[str, int] | None": {"Sales_Store": 7},
+                "Step": Step("the sentence", "the command"),
+                "Step | None": Step("the sentence", "the command"),
             }[parameter.annotation]
-        elif name == "next_step":
-            values[name] = ""
+        elif parameter.annotation == "Step":
+            values[name] = Step()
     return function(**values)
 
 
@@ -285,7 +291,7 @@ def test_table_of_words_has_exactly_the_codes_of_the_events() -> None:
             "adventureworks quarantine show Sales_SalesOrderDetail",
         ),
         (
-            replace(TASK, event=events.task_failed("build", "ValueError: x", "http://x/log", "")),
+            replace(TASK, event=events.task_failed("build", "ValueError: x", "http://x/log", Step())),
             "La tâche build a échoué : « ValueError: x »",
             "Consultez le journal de la tâche : http://x/log Corrigez la cause",
         ),
@@ -293,7 +299,7 @@ def test_table_of_words_has_exactly_the_codes_of_the_events() -> None:
             replace(
                 TASK,
                 event=events.task_failed(
-                    "build", "The disk is full.", "http://x/log", "Make room, then: adventureworks run"
+                    "build", "The disk is full.", "http://x/log", Step("Make room, then:", "adventureworks run")
                 ),
             ),
             "La tâche build a échoué : « The disk is full. »",
@@ -304,7 +310,7 @@ def test_table_of_words_has_exactly_the_codes_of_the_events() -> None:
                 TASK,
                 asset="financial_reporting",
                 rule="task_deliver:2014-05",
-                event=events.report_not_delivered("2014-05", "pdf (fr): the disk is full.", ""),
+                event=events.report_not_delivered("2014-05", "pdf (fr): the disk is full.", Step()),
             ),
             "Rapports non livrés (mai 2014) : « pdf (fr): the disk is full. »",
             "Corrigez la cause, puis : airflow dags trigger financial_reporting",
@@ -314,7 +320,7 @@ def test_table_of_words_has_exactly_the_codes_of_the_events() -> None:
                 BLOCKED,
                 asset="reports",
                 rule="digest_daily_sales",
-                event=events.digest_failed("daily_sales", "UndefinedTable.", ""),
+                event=events.digest_failed("daily_sales", "UndefinedTable.", Step()),
             ),
             "La synthèse daily_sales n’a pas pu être générée ; les autres messages sont envoyés. « UndefinedTable. »",
             "adventureworks watch --once",
@@ -354,7 +360,7 @@ def test_table_of_words_has_exactly_the_codes_of_the_events() -> None:
                 BLOCKED,
                 asset="messages",
                 rule="routes_are_right",
-                event=events.routes_invalid("7 is not a time of day.", ""),
+                event=events.routes_invalid("7 is not a time of day.", Step()),
             ),
             "« 7 is not a time of day. »",
             "adventureworks watch --once",
@@ -388,26 +394,20 @@ def test_slack_shows_commands_as_code_and_the_sentences_before_them_as_text() ->
 
 
 @pytest.mark.parametrize(
-    ("advice", "sentence", "command"),
+    "advice",
     [
-        ("Check it: adventureworks doctor", "Check it:", "adventureworks doctor"),
-        ("Create it again: airflow dags trigger a.", "Create it again:", "airflow dags trigger a"),
-        (
-            "Have an administrator run: GRANT SELECT ON [a].[b] TO c;",
-            "Have an administrator run:",
-            "GRANT SELECT ON [a].[b] TO c;",
-        ),
-        ("adventureworks doctor", "", "adventureworks doctor"),
-        ("Give the folder that adventureworks backup wrote.", "Give the folder that adventureworks backup wrote.", ""),
+        Step("Have an administrator run:", "GRANT SELECT ON [a].[b] TO c;"),
+        Step(command="adventureworks doctor"),
+        Step("Give the folder that adventureworks backup wrote."),
     ],
 )
-def test_slack_and_mail_show_the_command_in_an_errors_advice_as_code(advice: str, sentence: str, command: str) -> None:
+def test_slack_and_mail_show_the_command_in_an_errors_advice_as_code(advice: Step) -> None:
     incident = replace(BLOCKED, event=events.blocked("It failed.", has_version=True, next_step=advice))
     message = incident_messages.incident_message([incident], "opened", UI)
-    markup = f"{sentence} `{command}`".strip() if command else sentence
+    markup = f"{advice.sentence} `{advice.command}`".strip() if advice.command else advice.sentence
     assert f"*Next*\n{markup}" in [block["text"]["text"] for block in message.blocks if "text" in block]
     shown_as_code = re.findall(r'<p class="command"[^>]*>(.*?)</p>', message.html, re.DOTALL)
-    assert [text.strip() for text in shown_as_code] == ([command] if command else [])
+    assert [text.strip() for text in shown_as_code] == ([advice.command] if advice.command else [])
 
 
 def stock(code: str) -> tuple[str, str]:
@@ -446,7 +446,7 @@ def test_sentences_of_older_versions_are_shown_as_they_are() -> None:
     message = incident_messages.notice_message(notice, UI, "fr")
     assert message.subject.endswith("Stock: 1 low")
     assert "Worse than before (1)" in message.text
-    incident = replace(BLOCKED, event=events.recorded("It failed: {x} & more.", "Start it {again}."))
+    incident = replace(BLOCKED, event=events.recorded("It failed: {x} & more.", Step("Start it {again}.")))
     worded = words(incident, texts.language("fr"))
     assert (worded.summary, worded.next_step) == ("It failed: {x} & more.", "Start it {again}.")
 
@@ -463,7 +463,7 @@ def test_subjects_distinguish_new_worse_and_still_open_incidents() -> None:
 def test_text_from_the_data_is_escaped(code: str) -> None:
     hostile = replace(
         BLOCKED,
-        event=events.blocked(HOSTILE, has_version=True, accept=HOSTILE, next_step=HOSTILE),
+        event=events.blocked(HOSTILE, has_version=True, accept=HOSTILE, next_step=Step(HOSTILE, HOSTILE)),
         examples=(HOSTILE,),
         rule=HOSTILE,
         asset="two\nlines: x",

@@ -6,7 +6,7 @@ from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.cli.environment import published
 from adventureworks.cli.output import console, who
 from adventureworks.due import NothingToDo
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.gate import approval as of_tables
 from adventureworks.incidents.privacy import plain_line
 from adventureworks.marts import approval as of_marts
@@ -18,9 +18,11 @@ from adventureworks.warehouse import open_warehouse
 def approve(settings: Settings, asset: str, reason: str, by: str | None) -> None:
     """Approve what was refused of an asset. Raises `PlatformError` if there is nothing that can be approved."""
     if asset not in SOURCE_TABLES and asset not in MARTS:
-        raise PlatformError(f"There is no table or mart {asset}.", "List all of them: adventureworks status")
+        raise PlatformError(f"There is no table or mart {asset}.", Step("List all of them:", "adventureworks status"))
     if not reason.strip():
-        raise PlatformError("An approval needs a reason.", f'Give it: adventureworks approve {asset} --reason "…"')
+        raise PlatformError(
+            "An approval needs a reason.", Step("Give it:", f'adventureworks approve {asset} --reason "…"')
+        )
     let_through = of_marts.approve if asset in MARTS else of_tables.approve
     with published(settings, "approve") as here:
         rules = let_through(here, asset, who(by), plain_line(reason))

@@ -12,7 +12,7 @@ from adventureworks.cli.plan import seconds_of_last_runs, shown_months, shown_se
 from adventureworks.cli.reading import reading
 from adventureworks.cli.run import Progress
 from adventureworks.due import Months, NothingToDo, Plan
-from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.errors import PlatformError, ServiceUnavailable, Step
 from adventureworks.marts.backfill import steps
 from adventureworks.marts.gate import MartRefused
 from adventureworks.pipeline import analyse
@@ -33,7 +33,7 @@ def backfill(settings: Settings, mart: str, first: str, last: str, dry_run: bool
     if dry_run:
         with reading(settings) as session:
             if not is_laid_out(session.records):
-                raise PlatformError("Nothing is published yet.", "Start: adventureworks run")
+                raise PlatformError("Nothing is published yet.", Step("Start:", "adventureworks run"))
             _, planned = _steps(settings, session, mart, first, last)
             _print_plan(planned, seconds_of_last_runs(session.records))
         return 0
@@ -52,7 +52,9 @@ def _steps(
     months, planned = steps(settings, session, mart, first, last)
     first_step = next(iter(planned.values()))
     if isinstance(first_step, NothingToDo):
-        raise PlatformError(f"{mart} cannot be computed: {first_step.reason}.", f"See: adventureworks status {mart}")
+        raise PlatformError(
+            f"{mart} cannot be computed: {first_step.reason}.", Step("See:", f"adventureworks status {mart}")
+        )
     return months, planned
 
 

@@ -13,7 +13,7 @@ from adventureworks.cli.revision import NoBase, base_revision, checked_out, prin
 from adventureworks.data_contracts import odcs
 from adventureworks.data_contracts.description import ADAPTER, describe
 from adventureworks.data_contracts.difference import Changed, Difference, compare
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.settings import PROJECT_ROOT, Settings
 
 Readers = dict[tuple[str, str], list[str]]
@@ -67,7 +67,7 @@ def export(settings: Settings, name: str, to: Path | None) -> None:
 
     contracts = describe().current
     if name and name not in contracts:
-        raise PlatformError(f"There is no table or mart {name}.", "List all of them: adventureworks status")
+        raise PlatformError(f"There is no table or mart {name}.", Step("List all of them:", "adventureworks status"))
     documents = {one: odcs.document(settings, one, contracts[one]) for one in ([name] if name else contracts)}
     options: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 120}
     if to is None:

@@ -17,7 +17,7 @@ from adventureworks.cli.output import console, table
 from adventureworks.cli.reading import has_warehouse
 from adventureworks.cli.run import SAMPLE, choose_source
 from adventureworks.embedded.services import services
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.marts import models
 from adventureworks.marts.gate import MartRefused
 from adventureworks.marts.plan import decide_now
@@ -42,7 +42,7 @@ def build(settings: Settings, name: str) -> int:
         if _is_kept_by_airflow(here):
             raise PlatformError(
                 f"Airflow keeps the environment {name} fresh.",
-                "Choose another name. The names in use: adventureworks environment list",
+                Step("Choose another name. The names in use:", "adventureworks environment list"),
             )
         reuse_published(base, here)
         refused = _ingest(here) + analyse(here, out.print)
@@ -96,7 +96,7 @@ def _require(here: Settings) -> None:
     with open_warehouse(here).connect("environment") as session:
         if here.environment not in _environments(session):
             raise PlatformError(
-                f"There is no environment {here.environment}.", "List them: adventureworks environment list"
+                f"There is no environment {here.environment}.", Step("List them:", "adventureworks environment list")
             )
 
 
@@ -121,19 +121,19 @@ def _refuse_if_needed(here: Settings) -> None:
     if _is_kept_by_airflow(here):
         raise PlatformError(
             f"Airflow keeps the environment {name} fresh; its history and its rows in quarantine would be lost.",
-            f"Stop its Airflow, then: adventureworks environment drop {name} --force",
+            Step("Stop its Airflow, then:", f"adventureworks environment drop {name} --force"),
         )
     with open_records(here).connect("environment") as records:
         readers = sorted(one for one in records.environments() if one != name and _base_of(here, one) == name)
         if readers:
             raise PlatformError(
                 f"The environments {', '.join(readers)} read tables of {name}, and would lose them.",
-                f"Drop them first, or: adventureworks environment drop {name} --force",
+                Step("Drop them first, or:", f"adventureworks environment drop {name} --force"),
             )
         if name not in records.environments():
             raise PlatformError(
                 f"The records of the environment {name} are not here, so it is unknown whether Airflow keeps it fresh.",
-                f"If it does not: adventureworks environment drop {name} --force",
+                Step("If it does not:", f"adventureworks environment drop {name} --force"),
             )
 
 
@@ -170,7 +170,9 @@ def environment(settings: Settings, name: str, *, needs_source: bool = True) -> 
     Raises `PlatformError` if the name is not valid.
     """
     if not name:
-        raise PlatformError("An environment needs a name.", "For example: adventureworks environment build pr_42")
+        raise PlatformError(
+            "An environment needs a name.", Step("For example:", "adventureworks environment build pr_42")
+        )
     named(settings, name)
     with databases(settings, needs_source=needs_source) as found:
         base = "" if found.environment == name else found.environment
@@ -191,7 +193,7 @@ def published(settings: Settings, command: str, *, changes: bool = True) -> Iter
     Raises `PlatformError` if nothing is published, or another command is changing it.
     """
     if not has_warehouse(settings):
-        raise PlatformError("Nothing is published yet.", "Start: adventureworks run")
+        raise PlatformError("Nothing is published yet.", Step("Start:", "adventureworks run"))
     with databases(settings, needs_source=False) as here, locked(here, command) if changes else nullcontext():
         yield here
 

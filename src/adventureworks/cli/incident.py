@@ -10,7 +10,7 @@ from dataclasses import asdict
 from adventureworks.catalog.readers import dependants_of
 from adventureworks.cli.output import as_text, console, moment, table, who
 from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading, writing
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.incidents import Incident, ledger, open_incidents
 from adventureworks.messaging.dependants import affected, shortened
 from adventureworks.messaging.routes import routes
@@ -19,7 +19,7 @@ from adventureworks.settings import Settings
 from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.state import is_laid_out
 
-LIST_ALL = "List all incidents: adventureworks incident list --all"
+LIST_ALL = Step("List all incidents:", "adventureworks incident list --all")
 MOST_IN_LIST = 2
 """The number of marts that the list names for each incident."""
 

@@ -15,7 +15,7 @@ from adventureworks.cli.output import console, table
 from adventureworks.cli.reading import reading
 from adventureworks.cli.revision import checked_out, printed_by
 from adventureworks.due import Decisions, Facts, Months, Plan, Version, decide
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.marts import models
 from adventureworks.marts.difference import Difference, difference
 from adventureworks.marts.plan import decide_now
@@ -62,7 +62,9 @@ def plan(settings: Settings, name: str, against: str, diff: bool, output: str) -
                 where = settings.environment
                 raise PlatformError(
                     f"There is no environment {where}." if where else "Nothing is published yet.",
-                    f"Build it: adventureworks environment build {where}" if where else "Start: adventureworks run",
+                    Step("Build it:", f"adventureworks environment build {where}")
+                    if where
+                    else Step("Start:", "adventureworks run"),
                 )
             seconds = seconds_of_last_runs(session.records)
             planned = [
@@ -122,7 +124,7 @@ def _with_differences(settings: Settings, planned: list[Planned]) -> tuple[list[
     """Compute the marts in a temporary environment; return the plan with differences, and why marts were refused."""
     if settings.warehouse != "postgres":
         raise PlatformError(
-            "--diff needs PostgreSQL as the warehouse.", "In Snowflake: adventureworks environment build pr_42"
+            "--diff needs PostgreSQL as the warehouse.", Step("In Snowflake:", "adventureworks environment build pr_42")
         )
     name = f"plan_{uuid4().hex[:8]}"
     with environment(settings, name, needs_source=False) as (base, here), locked(here, "plan"):

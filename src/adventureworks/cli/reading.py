@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.services import services
-from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.errors import PlatformError, ServiceUnavailable, Step
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_warehouse
 from adventureworks.warehouse.postgres import PostgresData, Records, WarehouseConnection, connected
@@ -62,7 +62,7 @@ def _address(settings: Settings, reader: bool = False) -> Iterator[SecretStr]:
         yield settings.warehouse_url
         return
     if not has_warehouse(settings):
-        raise PlatformError("There is no warehouse yet.", "Start: adventureworks run")
+        raise PlatformError("There is no warehouse yet.", Step("Start:", "adventureworks run"))
     with services(settings) as addresses:
         yield addresses.reader_url if reader else addresses.warehouse_url
 
@@ -84,6 +84,6 @@ def _connected(url: SecretStr, environment: str) -> Iterator[WarehouseConnection
         except psycopg.OperationalError as error:
             reason = str(error).strip().splitlines()[0].rstrip(".")
             raise ServiceUnavailable(
-                f"The warehouse does not answer: {reason}.", "Check: adventureworks doctor"
+                f"The warehouse does not answer: {reason}.", Step("Check:", "adventureworks doctor")
             ) from None
         yield connection

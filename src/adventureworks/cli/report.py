@@ -6,7 +6,7 @@ from pathlib import Path
 
 from adventureworks.cli.output import console
 from adventureworks.cli.reading import reading
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.reports import month as months
 from adventureworks.reports.delivery import KINDS, file_name, render_file, write_atomically
 from adventureworks.settings import Settings
@@ -23,7 +23,9 @@ def make(settings: Settings, key: str, language: str, folder: Path) -> None:
     months.first_day(key)
     with reading(settings) as session:
         if not is_laid_out(session.records):
-            raise PlatformError("Nothing is published yet, so there is nothing to report.", "Start: adventureworks run")
+            raise PlatformError(
+                "Nothing is published yet, so there is nothing to report.", Step("Start:", "adventureworks run")
+            )
         # All figures are read from one snapshot, which begins here.
         session.commit()
         found = months.figures(session, key)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.settings import PROJECT_ROOT
 
 FOLDERS = ("src", "contracts", "checks")
@@ -70,7 +70,9 @@ def base_revision() -> str:
     before = _commit("HEAD~1")
     if not before:
         reason = "there is no earlier commit, as in a shallow clone" if head else "this is not a Git repository"
-        raise NoBase(f"Nothing to compare with: {reason}.", "Name a revision: adventureworks contract diff REV")
+        raise NoBase(
+            f"Nothing to compare with: {reason}.", Step("Name a revision:", "adventureworks contract diff REV")
+        )
     return before
 
 

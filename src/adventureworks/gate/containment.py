@@ -21,6 +21,7 @@ from adventureworks.errors import (
     PlatformError,
     ServiceUnavailable,
     StatementTimeout,
+    Step,
     TableBlocked,
     is_failure,
 )
@@ -43,7 +44,7 @@ class NoAnswer(ServiceUnavailable):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(
-            f"The source did not answer within {seconds / 60:g} minutes.", "Check it: adventureworks doctor"
+            f"The source did not answer within {seconds / 60:g} minutes.", Step("Check it:", "adventureworks doctor")
         )
 
 

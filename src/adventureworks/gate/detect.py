@@ -9,7 +9,7 @@ from datetime import datetime
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable, needed_tables, unit_of
 from adventureworks.columns import digest_of_columns
-from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
+from adventureworks.errors import PlatformError, ServiceUnavailable, Step, TableBlocked
 from adventureworks.gate import approval
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, with_timeout
@@ -98,7 +98,7 @@ def _with_units(assets: Collection[str]) -> frozenset[str]:
     unknown = sorted(set(assets) - SOURCE_TABLES.keys())
     if unknown:
         raise PlatformError(
-            f"accept names no source table: {', '.join(unknown)}.", "See the tables: adventureworks status"
+            f"accept names no source table: {', '.join(unknown)}.", Step("See the tables:", "adventureworks status")
         )
     return frozenset().union(*(unit_of(asset) for asset in assets))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.gate.row_text import row_key, shown_key
 from adventureworks.warehouse import decisions, quarantine
 from adventureworks.warehouse.session import Data, Session
@@ -50,7 +50,7 @@ class QuarantineCount:
 def source_table(name: str) -> SourceTable:
     """Return a table of the catalogue. Raises `PlatformError` for an unknown one."""
     if name not in SOURCE_TABLES:
-        raise PlatformError(f"There is no source table {name}.", "See the tables: adventureworks status")
+        raise PlatformError(f"There is no source table {name}.", Step("See the tables:", "adventureworks status"))
     return SOURCE_TABLES[name]
 
 
@@ -81,7 +81,8 @@ def named(found: Sequence[QuarantinedRow], asset: str, key: str) -> dict[int, Qu
         chosen = {int(key): found[int(key) - 1]}
     if not chosen:
         raise PlatformError(
-            f"{asset}: no row with the key {key} is in quarantine.", f"See them: adventureworks quarantine show {asset}"
+            f"{asset}: no row with the key {key} is in quarantine.",
+            Step("See them:", f"adventureworks quarantine show {asset}"),
         )
     return chosen
 
@@ -115,7 +116,9 @@ def discard(session: Session, asset: str, *, key: str, rule: str, by: str, reaso
     found = [row for row in rows(session.data, asset, rule) if not key or row.is_named(key)]
     if not found:
         what = f" with the key {key}" if key else f" that break {rule}" if rule else ""
-        raise PlatformError(f"{asset}: there are no rows{what} in quarantine.", "List: adventureworks quarantine list")
+        raise PlatformError(
+            f"{asset}: there are no rows{what} in quarantine.", Step("List:", "adventureworks quarantine list")
+        )
     keys = sorted({row_key(row.key) for row in found})
     discarded = sum(quarantine.discard(session.data, asset, one, rule) for one in (keys if key else [""]))
     if discarded != len(found):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import source_columns_of
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.gate import quarantine
 from adventureworks.gate.contract import EXAMPLES, validate
 from adventureworks.gate.corrections import as_batch
@@ -28,7 +28,7 @@ from adventureworks.warehouse.session import Session
 RULE, REASON, ROW = "quarantine_rule", "quarantine_reason", "quarantine_row"
 """The additional columns of an export: the broken rule, the rule in words, and a digest of the exported row."""
 
-LIST = "List them: adventureworks quarantine list"
+LIST = Step("List them:", "adventureworks quarantine list")
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _require_values(entry: SourceTable) -> None:
     if entry.protected:
         raise PlatformError(
             f"The quarantine does not hold the values of {entry.asset}, because it has secret columns.",
-            f"Fix the rows at the source, then: adventureworks quarantine replay {entry.asset}",
+            Step("Fix the rows at the source, then:", f"adventureworks quarantine replay {entry.asset}"),
         )
 
 
@@ -133,7 +133,7 @@ def _require_columns(entry: SourceTable, edited: Sequence[RowText]) -> None:
             faults += [f"no column {name}" for name in sorted(missing)]
             raise PlatformError(
                 f"The file has {', '.join(faults[:EXAMPLES])}.",
-                f"Edit an export: adventureworks quarantine export {entry.asset}",
+                Step("Edit an export:", f"adventureworks quarantine export {entry.asset}"),
             )
 
 
@@ -146,7 +146,7 @@ def _refuse_rows(
 ) -> None:
     keys = [key_text(entry, text) for text in texts]
     in_file, held = Counter(keys), Counter(row_key(row.key) for row in found)
-    again = f"Export the rows again: adventureworks quarantine export {entry.asset}"
+    again = Step("Export the rows again:", f"adventureworks quarantine export {entry.asset}")
     _refuse([key for key in keys if key not in known], "not in quarantine: keys cannot be corrected", again)
     _refuse([key for key in keys if in_file[key] > 1], "twice in the file", "Keep one row for each key.")
     _refuse(
@@ -158,7 +158,7 @@ def _refuse_rows(
     _refuse(changed, "no longer in quarantine as they were exported, because the source or a correction changed", again)
 
 
-def _refuse(keys: Collection[str], why: str, next_step: str) -> None:
+def _refuse(keys: Collection[str], why: str, next_step: str | Step) -> None:
     if keys:
         examples = "; ".join(shown_key(json.loads(key)) for key in sorted(set(keys))[:EXAMPLES])
         rows = "One row of the file is" if len(keys) == 1 else f"{len(keys):,} rows of the file are"

@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 from soda.common import env_helper
 from soda.common.config_helper import ConfigHelper
 
-from adventureworks.errors import ServiceUnavailable
+from adventureworks.errors import ServiceUnavailable, Step
 from adventureworks.warehouse.dialect import in_environment
 from adventureworks.warehouse.environments import schema_of
 from adventureworks.warehouse.postgres import PostgresWarehouse
@@ -208,7 +208,7 @@ def _upper(line: str) -> str:
 
 
 def _no_answer(reason: str) -> ServiceUnavailable:
-    return ServiceUnavailable(f"The warehouse does not answer: {reason}.", "Check it: adventureworks status")
+    return ServiceUnavailable(f"The warehouse does not answer: {reason}.", Step("Check it:", "adventureworks status"))
 
 
 def _is_closed(connection: Any) -> bool:

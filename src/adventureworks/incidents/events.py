@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from adventureworks.errors import Step
+
 Parameter = str | int | Mapping[str, int]
 """A value that JSON can hold. Times are in ISO format, months are 'YYYY-MM'."""
 
@@ -18,29 +20,34 @@ Parameter = str | int | Mapping[str, int]
 class Event:
     """What happened: a code and the parameters of its sentences.
 
-    Causes are technical texts, quoted as they are in every language. A parameter `next_step` is advice of the same
-    kind: if it is not empty, it replaces the next step that belongs to the code.
+    Causes are technical texts, quoted as they are in every language. `next_step` and `command`, the two parts of an
+    error's advice, are of the same kind: unless both are empty, they replace the next steps that belong to the code.
     """
 
     code: str
     parameters: Mapping[str, Parameter]
 
 
-def recorded(summary: str, next_step: str) -> Event:
+def recorded(summary: str, next_step: Step) -> Event:
     """An event of a version that stored finished sentences."""
-    return Event("recorded", {"summary": summary, "next_step": next_step})
+    return Event("recorded", {"summary": summary, **_parts(next_step)})
 
 
 def blocked(
-    cause: str, *, has_version: bool, waiting: Mapping[str, int] | None = None, accept: str = "", next_step: str = ""
+    cause: str,
+    *,
+    has_version: bool,
+    waiting: Mapping[str, int] | None = None,
+    accept: str = "",
+    next_step: Step | None = None,
 ) -> Event:
     """A table that may not be published.
 
     `has_version`: whether an older version stays published. `waiting`: rows of other tables that wait for it, by table.
-    `accept`: the command that publishes it all the same, if there is one.
+    `accept`: the command that publishes it anyway, if there is one.
     """
     held: dict[str, Parameter] = {"waiting": waiting or {}, "has_version": has_version}
-    return Event("blocked", {"cause": cause, **held, "accept": accept, "next_step": next_step})
+    return Event("blocked", {"cause": cause, **held, "accept": accept, **_parts(next_step or Step())})
 
 
 def refused(cause: str, *, has_version: bool, accept: str = "") -> Event:
@@ -48,9 +55,9 @@ def refused(cause: str, *, has_version: bool, accept: str = "") -> Event:
     return Event("refused", {"cause": cause, "has_version": has_version, "accept": accept})
 
 
-def verdict_unknown(cause: str, next_step: str) -> Event:
+def verdict_unknown(cause: str, next_step: Step) -> Event:
     """A table whose verdict could not be looked up."""
-    return Event("verdict_unknown", {"cause": cause, "next_step": next_step})
+    return Event("verdict_unknown", {"cause": cause, **_parts(next_step)})
 
 
 def rows_set_aside(cause: str, published_rows: int, waiting: Mapping[str, int] | None = None) -> Event:
@@ -63,9 +70,9 @@ def unusual_change(cause: str) -> Event:
     return Event("unusual_change", {"cause": cause})
 
 
-def task_failed(task: str, cause: str, log: str, next_step: str) -> Event:
+def task_failed(task: str, cause: str, log: str, next_step: Step) -> Event:
     """A task that failed permanently; `log` is the address of its log."""
-    return Event("task_failed", {"task": task, "cause": cause, "log": log, "next_step": next_step})
+    return Event("task_failed", {"task": task, "cause": cause, "log": log, **_parts(next_step)})
 
 
 def task_killed(task: str, since: datetime) -> Event:
@@ -109,44 +116,48 @@ def triggerer_stopped(since: datetime) -> Event:
     return Event("triggerer_stopped", {"since": since.isoformat()})
 
 
-def report_not_delivered(month: str, cause: str, next_step: str) -> Event:
+def report_not_delivered(month: str, cause: str, next_step: Step) -> Event:
     """The reports for a month ('YYYY-MM') that could not be rendered or filed."""
-    return Event("report_not_delivered", {"month": month, "cause": cause, "next_step": next_step})
+    return Event("report_not_delivered", {"month": month, "cause": cause, **_parts(next_step)})
 
 
-def digest_failed(digest: str, cause: str, next_step: str) -> Event:
+def digest_failed(digest: str, cause: str, next_step: Step) -> Event:
     """A digest that could not be created."""
-    return Event("digest_failed", {"digest": digest, "cause": cause, "next_step": next_step})
+    return Event("digest_failed", {"digest": digest, "cause": cause, **_parts(next_step)})
 
 
-def announcement_failed(month: str, cause: str, next_step: str) -> Event:
+def announcement_failed(month: str, cause: str, next_step: Step) -> Event:
     """The message about the reports for a month ('YYYY-MM') that could not be created."""
-    return Event("announcement_failed", {"month": month, "cause": cause, "next_step": next_step})
+    return Event("announcement_failed", {"month": month, "cause": cause, **_parts(next_step)})
 
 
-def announcements_failed(cause: str, next_step: str) -> Event:
+def announcements_failed(cause: str, next_step: Step) -> Event:
     """The message about the reports for several months that could not be created."""
-    return Event("announcements_failed", {"cause": cause, "next_step": next_step})
+    return Event("announcements_failed", {"cause": cause, **_parts(next_step)})
 
 
-def routes_invalid(cause: str, next_step: str) -> Event:
+def routes_invalid(cause: str, next_step: Step) -> Event:
     """The routes name no valid recipients."""
-    return Event("routes_invalid", {"cause": cause, "next_step": next_step})
+    return Event("routes_invalid", {"cause": cause, **_parts(next_step)})
 
 
-def incident_messages_failed(cause: str, next_step: str) -> Event:
+def incident_messages_failed(cause: str, next_step: Step) -> Event:
     """Messages about incidents that could not be created."""
-    return Event("incident_messages_failed", {"cause": cause, "next_step": next_step})
+    return Event("incident_messages_failed", {"cause": cause, **_parts(next_step)})
 
 
-def reader_messages_failed(cause: str, next_step: str) -> Event:
+def reader_messages_failed(cause: str, next_step: Step) -> Event:
     """Digests or report announcements that could not be created."""
-    return Event("reader_messages_failed", {"cause": cause, "next_step": next_step})
+    return Event("reader_messages_failed", {"cause": cause, **_parts(next_step)})
 
 
-def sweep_failed(cause: str, next_step: str) -> Event:
+def sweep_failed(cause: str, next_step: Step) -> Event:
     """A watch that could not check for unreported failures."""
-    return Event("sweep_failed", {"cause": cause, "next_step": next_step})
+    return Event("sweep_failed", {"cause": cause, **_parts(next_step)})
+
+
+def _parts(next_step: Step) -> Mapping[str, str]:
+    return {"next_step": next_step.sentence, "command": next_step.command}
 
 
 def _start(dag: str, paused: bool) -> str:

@@ -16,6 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from adventureworks.catalog import owner_of
+from adventureworks.errors import Step
 from adventureworks.incidents import events
 from adventureworks.incidents.events import Event
 from adventureworks.incidents.privacy import plain_line, shown_key
@@ -376,4 +377,4 @@ def _event(row: Mapping[str, Any], detail: Mapping[str, Any]) -> Event:
     if "code" in row:
         return Event(row["code"], json.loads(row["parameters"]))
     # The records are migrated with the next ingestion, analysis or round of the watch.
-    return events.recorded(row["summary"], detail["next_step"])
+    return events.recorded(row["summary"], Step(detail["next_step"]))

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 
 from adventureworks.catalog import MARTS, marts_of
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.gate.contract import KEY_IS_UNIQUE
 from adventureworks.gate.verdict import FAILED
 from adventureworks.marts.build import Build
@@ -32,7 +32,7 @@ def approve(settings: Settings, mart: str, who: str, reason: str) -> tuple[str, 
         row = records.execute(
             "select run_id, inputs, model, as_of from ops.build where dag = %s and refused", (dag,)
         ).fetchone()
-        details = f"Details: adventureworks status {mart}"
+        details = Step("Details:", f"adventureworks status {mart}")
         if row is None:
             raise PlatformError(f"Nothing that was computed of {mart} is refused.", details)
         run_id, inputs, model, as_of = row

@@ -6,7 +6,7 @@ from datetime import date
 
 from adventureworks.catalog import MARTS, Mart, entry
 from adventureworks.due import Facts, Months, NothingToDo, Plan, foresee
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.marts.plan import read_facts
 from adventureworks.months import between, key_of
 from adventureworks.postgres_sql import quoted
@@ -31,11 +31,11 @@ def steps(
 
 def _mart(name: str) -> Mart:
     if name not in MARTS:
-        raise PlatformError(f"There is no mart {name}.", "List them: adventureworks status")
+        raise PlatformError(f"There is no mart {name}.", Step("List them:", "adventureworks status"))
     if MARTS[name].tolerant:
         raise PlatformError(
             f"{name} reports on the present state and keeps a record of each run.",
-            f"Start a new run: airflow dags trigger {MARTS[name].dag}",
+            Step("Start a new run:", f"airflow dags trigger {MARTS[name].dag}"),
         )
     return MARTS[name]
 
@@ -44,13 +44,14 @@ def _months(facts: Facts, data: Data, mart: Mart, first: str, last: str) -> Mont
     if not mart.incremental:
         if first or last:
             raise PlatformError(
-                f"{mart.name} is always computed whole.", f"Leave out the months: adventureworks backfill {mart.name}"
+                f"{mart.name} is always computed whole.",
+                Step("Leave out the months:", f"adventureworks backfill {mart.name}"),
             )
         return None
     if not (first and last):
         raise PlatformError(
             f"{mart.name} is computed by month.",
-            f"Give the months: adventureworks backfill {mart.name} --from 2014-01 --to 2014-03",
+            Step("Give the months:", f"adventureworks backfill {mart.name} --from 2014-01 --to 2014-03"),
         )
     begin, end = _day(first), _day(last)
     if begin > end:

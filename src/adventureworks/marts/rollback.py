@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, marts_of
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.settings import Settings
 from adventureworks.warehouse import intervention, kept, layout, open_warehouse, publication, reuse
 from adventureworks.warehouse.postgres import WarehouseConnection
@@ -48,7 +48,7 @@ def release(settings: Settings, asset: str, who: str, reason: str) -> None:
     with open_warehouse(settings).connect(f"rollback {asset}") as session:
         layout.prepare(session)
         if not _release(session.records, mart):
-            raise PlatformError(f"{asset} is not rolled back.", f"See: adventureworks status {asset}")
+            raise PlatformError(f"{asset} is not rolled back.", Step("See:", f"adventureworks status {asset}"))
         intervention.record(session.records, "release", asset, who, reason, {}, in_force=False)
 
 
@@ -74,7 +74,7 @@ def _mart(settings: Settings, asset: str) -> Mart:
             "Correct the rows at the source, or roll back the marts that read them.",
         )
     if asset not in MARTS:
-        raise PlatformError(f"There is no mart {asset}.", "List them: adventureworks status")
+        raise PlatformError(f"There is no mart {asset}.", Step("List them:", "adventureworks status"))
     mart = MARTS[asset]
     if not kept.has_versions(mart):
         raise PlatformError(f"{asset} reports on the present state; it has no earlier versions.")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from adventureworks.charts.rendering import png
 from adventureworks.charts.theme import Spec
+from adventureworks.errors import Step
 from adventureworks.messaging.rendered import Attachment, RenderedMessage
-from adventureworks.messaging.steps import Step, as_text
+from adventureworks.messaging.steps import as_text
 from adventureworks.texts import Language
 from adventureworks.texts.plain import cut, map_texts, plain
 

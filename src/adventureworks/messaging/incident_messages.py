@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from adventureworks import texts
+from adventureworks.errors import Step
 from adventureworks.incidents.ledger import TASK_RULE, Incident, task_of
 from adventureworks.messaging import notice_wording
 from adventureworks.messaging.bulletin import (
@@ -26,7 +27,6 @@ from adventureworks.messaging.dependants import affected
 from adventureworks.messaging.notices import Notice
 from adventureworks.messaging.rendered import RenderedMessage
 from adventureworks.messaging.routes import Routes
-from adventureworks.messaging.steps import Step
 from adventureworks.messaging.wording import ENGLISH, moment, words
 from adventureworks.texts import Language
 

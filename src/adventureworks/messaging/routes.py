@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.messaging.addresses import addresses
 from adventureworks.settings import Settings
 from adventureworks.texts import LANGUAGES
@@ -212,9 +212,5 @@ def _merged(defaults: dict[str, Any], overrides: dict[str, Any]) -> dict[str, An
     return {name: value for name, value in merged.items() if value is not None}
 
 
-def _how_to_correct(settings: Settings) -> str:
-    return (
-        f"Correct {settings.routes}, then: adventureworks doctor"
-        if settings.routes
-        else "Correct ADVENTUREWORKS_OWNER_EMAILS, then: adventureworks doctor"
-    )
+def _how_to_correct(settings: Settings) -> Step:
+    return Step(f"Correct {settings.routes or 'ADVENTUREWORKS_OWNER_EMAILS'}, then:", "adventureworks doctor")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adventureworks.errors import Step
 from adventureworks.incidents import events, ledger
 from adventureworks.incidents.ledger import Connection, Finding
 
@@ -15,10 +16,10 @@ _EVENTS = {
 }
 
 
-def record(records: Connection, rule: str, cause: str, next_step: str = "") -> bool:
+def record(records: Connection, rule: str, cause: str, next_step: Step | None = None) -> bool:
     """Open or count the incident of this rule, or resolve it if `cause` is empty. Return whether its state changed."""
     known = {incident.rule for incident in ledger.open_incidents(records, ASSET)}
     if not cause:
         return rule in known and bool(ledger.resolve(records, ASSET, keep=known - {rule}))
-    finding = Finding(asset=ASSET, rule=rule, event=_EVENTS[rule](cause, next_step))
+    finding = Finding(asset=ASSET, rule=rule, event=_EVENTS[rule](cause, next_step or Step()))
     return bool(ledger.report(records, [finding]))

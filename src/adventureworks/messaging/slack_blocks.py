@@ -19,8 +19,8 @@ from adventureworks.texts import Language
 from adventureworks.texts.plain import cut
 
 if TYPE_CHECKING:
+    from adventureworks.errors import Step
     from adventureworks.messaging.bulletin import Bulletin, Listing
-    from adventureworks.messaging.steps import Step
 
 _MAX_LISTINGS = 4
 _MAX_ROWS = 40

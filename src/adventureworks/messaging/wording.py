@@ -9,9 +9,10 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from adventureworks import texts
+from adventureworks.errors import Step
 from adventureworks.incidents import Incident
 from adventureworks.incidents.events import Parameter
-from adventureworks.messaging.steps import Step, as_text, step_of
+from adventureworks.messaging.steps import as_text
 from adventureworks.texts import Language
 
 ENGLISH = texts.language("en")
@@ -49,8 +50,8 @@ def words(incident: Incident, language: Language = ENGLISH, zone: str = "UTC") -
     summary = template.singular if template.singular and incident.failed == 1 else template.summary
     added = [remarks[name][0 if value else 1] for name, value in parameters.items() if name in remarks]
     steps = tuple(Step(step.sentence.format_map(values), step.command.format_map(values)) for step in template.steps)
-    if parameters.get("next_step"):
-        steps = (step_of(values["next_step"]),)
+    if advice := Step(values.get("next_step", ""), values.get("command", "")):
+        steps = (advice,)
     if parameters.get("accept"):
         steps += (Step(language.text("If this is intended:"), values["accept"]),)
     by_severity = language.text("failed") if incident.severity == "error" else language.text("warning")

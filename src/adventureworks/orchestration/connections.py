@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import SecretStr
 
-from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.errors import PlatformError, ServiceUnavailable, Step
 from adventureworks.settings import Settings
 from adventureworks.source import AIRFLOW
 
@@ -33,11 +33,11 @@ def with_source(settings: Settings) -> Settings:
     except AirflowNotFoundException:
         raise PlatformError(
             f"There is no Airflow connection {name}.",
-            f"Set AIRFLOW_CONN_{name.upper()}, or add it: airflow connections add {name} --conn-type mssql …",
+            Step(f"Set AIRFLOW_CONN_{name.upper()}, or add it:", f"airflow connections add {name} --conn-type mssql …"),
         ) from None
     except AirflowException as error:
         reason = f"The Airflow connection {name} cannot be looked up: {type(error).__name__}."
-        raise ServiceUnavailable(reason, "Check: adventureworks doctor") from None
+        raise ServiceUnavailable(reason, Step("Check:", "adventureworks doctor")) from None
     return settings.model_copy(update={"source_url": SecretStr(url_of(connection, name))})
 
 

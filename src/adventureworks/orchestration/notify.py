@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from adventureworks import incidents
-from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
+from adventureworks.errors import PlatformError, ServiceUnavailable, Step, TableBlocked
 from adventureworks.incidents import Finding, Incident, events
 from adventureworks.incidents.ledger import resolve_rules, task_rule
 from adventureworks.incidents.privacy import plain_line
@@ -138,7 +138,7 @@ def _fill_outbox(warehouse: Warehouse, known: Settings, reachable: Sequence[str]
     with warehouse.connect("compose messages") as session:
         changed = [
             self_incidents.record(
-                session.records, rule, cause_of(error) if error else "", getattr(error, "next_step", "")
+                session.records, rule, cause_of(error) if error else "", getattr(error, "next_step", None)
             )
             for rule, error in failures.items()
         ]
@@ -193,7 +193,7 @@ def _finding(context: Mapping[str, Any], records: Connection) -> Finding:
     cause = plain_line(error.cause if error else _first_line(context.get("exception")), _secrets(settings()))
     name = getattr(instance, "rendered_map_index", None)
     task = f"{instance.task_id} [{name}]" if name else instance.task_id
-    event = events.task_failed(task, cause, instance.log_url, error.next_step if error else "")
+    event = events.task_failed(task, cause, instance.log_url, error.next_step if error else Step())
     return Finding(asset=instance.dag_id, rule=task_rule(instance.task_id), event=event, run_id=_run_id(instance))
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import psycopg
 
 from adventureworks.airflow_tables import CLEANED_TABLES, has_old_runs
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.gate import detect, results
 from adventureworks.incidents import ledger
 from adventureworks.marts import plan, rollback
@@ -161,7 +161,7 @@ def drop_runs(settings: Settings, metadata_url: str, now: datetime) -> None:
     )
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise PlatformError(f"`airflow db clean` failed: {last}", "Check: adventureworks doctor")
+        raise PlatformError(f"`airflow db clean` failed: {last}", Step("Check:", "adventureworks doctor"))
 
 
 def drop_logs(settings: Settings, now: datetime) -> None:

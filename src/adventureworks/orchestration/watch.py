@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.errors import PlatformError, ServiceUnavailable, Step
 from adventureworks.incidents.freshness import promises
 from adventureworks.incidents.sweep import Sweep, SweepResult
 from adventureworks.marts.plan import decide_now
@@ -188,7 +188,7 @@ def _figure_readers(settings: Settings, metadata_url: str, since: datetime) -> t
 
 @contextmanager
 def _airflow(url: str) -> Iterator[psycopg.Connection]:
-    unreachable = _AirflowUnreachable("Airflow's database does not answer.", "Check: adventureworks doctor")
+    unreachable = _AirflowUnreachable("Airflow's database does not answer.", Step("Check:", "adventureworks doctor"))
     try:
         connection = psycopg.connect(
             url, connect_timeout=10, application_name="adventureworks watch", tcp_user_timeout=60_000

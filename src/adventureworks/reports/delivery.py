@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol
 from psycopg.rows import dict_row
 
 from adventureworks.catalog import ANALYSES
-from adventureworks.errors import PlatformError, ServiceUnavailable, is_failure
+from adventureworks.errors import PlatformError, ServiceUnavailable, Step, is_failure
 from adventureworks.incidents import Finding, events, ledger
 from adventureworks.reports import month as months
 from adventureworks.reports.month import Line, Month
@@ -142,12 +142,12 @@ def _report_failure(settings: Settings, key: str, run_id: str, error: BaseExcept
     known = error if isinstance(error, PlatformError) else None
     failure = PlatformError(
         known.cause if known else describe_error(error),
-        (known and known.next_step) or f"Fix the cause, then: airflow dags trigger {dag}",
+        (known and known.next_step) or Step("Fix the cause, then:", f"airflow dags trigger {dag}"),
     )
     finding = Finding(
         asset=dag,
         rule=ledger.task_rule(ledger.PER_MONTH, key),
-        event=events.report_not_delivered(key, failure.cause, known.next_step if known else ""),
+        event=events.report_not_delivered(key, failure.cause, known.next_step if known else Step()),
         run_id=run_id,
     )
     with open_records(settings).connect("report failure") as records:

@@ -19,7 +19,7 @@ from typing import Any
 from psycopg.rows import dict_row
 
 from adventureworks import incidents
-from adventureworks.errors import PlatformError, is_failure
+from adventureworks.errors import PlatformError, Step, is_failure
 from adventureworks.incidents import Event, Finding, events
 from adventureworks.messaging import Attachment, RenderedMessage, incident_messages, store
 from adventureworks.messaging.recipients import EMAIL, SLACK, Recipients
@@ -246,7 +246,7 @@ def _attachment(folder: Folder, file: File) -> Attachment:
     except OSError:
         raise PlatformError(
             f"{folder / file.path} cannot be read.",
-            "Create it again: airflow dags trigger financial_reporting.",
+            Step("Create it again:", "airflow dags trigger financial_reporting"),
         ) from None
     return Attachment(file.name, MEDIA_TYPES[file.kind], content)
 

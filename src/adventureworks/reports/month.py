@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg import sql
 
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.months import key_of, shifted
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
@@ -220,7 +220,7 @@ def _version(records: Connection) -> _Version | None:
 
 def _no_month(key: str, known: Sequence[date]) -> PlatformError:
     if not known:
-        return PlatformError("There are no published figures to report yet.", "Start: adventureworks run")
+        return PlatformError("There are no published figures to report yet.", Step("Start:", "adventureworks run"))
     return NoSales(f"There are no sales in {key}.", f"There are sales from {known[0]:%Y-%m} to {known[-1]:%Y-%m}.")
 
 
@@ -350,5 +350,5 @@ def _mismatch(key: str, other: str, total: Decimal, difference: Decimal) -> Plat
     return PlatformError(
         f"Rule totals_agree: the revenue of {key} in monthly_profit is {total}, but {other}, a difference of"
         f" {difference}.",
-        "Nothing is delivered. Check: adventureworks status monthly_profit",
+        Step("Nothing is delivered. Check:", "adventureworks status monthly_profit"),
     )

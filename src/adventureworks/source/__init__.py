@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import SecretStr
 
 from adventureworks.catalog import SourceTable
-from adventureworks.errors import PlatformError, TableBlocked
+from adventureworks.errors import PlatformError, Step, TableBlocked
 from adventureworks.settings import Settings
 from adventureworks.source.files_addresses import STORES
 
@@ -208,7 +208,9 @@ def open_source(settings: Settings) -> Source:
         return open_files(files, settings.home, settings.batch_rows, settings.file_rest_seconds)
     address = _address(settings)
     if not address:
-        raise PlatformError("No source is configured.", "Set ADVENTUREWORKS_SOURCE_URL, or run: adventureworks run")
+        raise PlatformError(
+            "No source is configured.", Step("Set ADVENTUREWORKS_SOURCE_URL, or run:", "adventureworks run")
+        )
     if kind_of(address) is Kind.CONNECTION:
         raise PlatformError(
             f"The Airflow connection {address.removeprefix(AIRFLOW)} is only available inside Airflow.",

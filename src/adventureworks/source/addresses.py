@@ -10,11 +10,11 @@ from urllib.parse import SplitResult, parse_qsl, unquote
 
 from pydantic import SecretStr
 
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.postgres_address import conninfo, parts_of
 from adventureworks.source.files_addresses import parts_of_url
 
-CHECK = "Check ADVENTUREWORKS_SOURCE_URL with: adventureworks doctor"
+CHECK = Step("Check ADVENTUREWORKS_SOURCE_URL with:", "adventureworks doctor")
 
 DRIVERS = ("", "pymssql", "pyodbc")
 """Drivers that a URL may name, as in `mssql+pyodbc://`. The connection is made by pymssql in any case."""

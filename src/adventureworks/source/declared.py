@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import source_columns_of
-from adventureworks.errors import TableBlocked
+from adventureworks.errors import Step, TableBlocked
 
 
 class DeclaredColumn(Protocol):
@@ -33,7 +33,7 @@ Column = TypeVar("Column", bound=DeclaredColumn)
 class ColumnLookup(Generic[Column]):
     """Finds the columns of a table in the catalogue of one kind of server."""
 
-    def __init__(self, relation: Callable[[SourceTable], str], restore: Callable[[SourceTable], str]) -> None:
+    def __init__(self, relation: Callable[[SourceTable], str], restore: Callable[[SourceTable], Step]) -> None:
         """`relation`: the table's quoted name; `restore`: what to do if the login sees no such table."""
         self._relation = relation
         self._restore = restore

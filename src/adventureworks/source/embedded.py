@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import source_columns_of, with_computed
-from adventureworks.errors import PlatformError, TableBlocked
+from adventureworks.errors import PlatformError, Step, TableBlocked
 from adventureworks.postgres_sql import quoted
 from adventureworks.source.addresses import PostgresAddress
 from adventureworks.source.embedded_schema import missing_columns_script, schema_script
@@ -37,7 +37,7 @@ _BATCH_ROWS = 50_000
 _LAYOUT_LOCK = 0x41_57_53  # serializes processes that create the tables at the same time
 _COPY_LOCATION = re.compile(r"line (\d+)(?:, column (.+?)(?::|$))?")
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-_NOTHING_CHANGED = "Nothing was changed. Fix it and load again: adventureworks source load DIR"
+_NOTHING_CHANGED = Step("Nothing was changed. Fix it and load again:", "adventureworks source load DIR")
 
 
 def prepare(url: SecretStr) -> None:
@@ -83,7 +83,7 @@ def load_folder(
     if missing and not (allow_missing and files):
         raise PlatformError(
             f"{folder} has no file for {len(missing)} tables: {', '.join(missing)}.",
-            "Add them, or load only the other tables: adventureworks source load DIR --allow-missing",
+            Step("Add them, or load only the other tables:", "adventureworks source load DIR --allow-missing"),
         )
     with source.snapshot() as snapshot:
         sources = ((table, file, snapshot.rows(table)) for table, file in files)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.errors import PlatformError, ServiceUnavailable, Step
 from adventureworks.source.files import FileSource
 from adventureworks.source.files_addresses import is_in_store, local_path, open_store, parts_of_url, require_store
 from adventureworks.source.files_archives import Archive, archive_kind
@@ -56,7 +56,7 @@ def place_at(address: str, copies: Copies, rest_seconds: float) -> Place:
     except OSError as error:
         raise PlatformError(
             f"The source {path} is neither a folder nor an archive: {reason_of(error)}.",
-            "Choose a folder of files or an archive: adventureworks run --source DIR",
+            Step("Choose a folder of files or an archive:", "adventureworks run --source DIR"),
         ) from error
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import source_columns_of
-from adventureworks.errors import TableBlocked
+from adventureworks.errors import Step, TableBlocked
 from adventureworks.postgres_sql import literal, quoted
 from adventureworks.source.columns import matched
 from adventureworks.source.declared import ColumnLookup
@@ -204,7 +204,7 @@ def relation(table: SourceTable) -> str:
 
 _LOOKUP: ColumnLookup[PostgresColumn] = ColumnLookup(
     relation,
-    lambda table: f"Restore the table, or have its owner run: GRANT SELECT ON {relation(table)} TO the login;",
+    lambda table: Step("Restore the table, or have its owner run:", f"GRANT SELECT ON {relation(table)} TO the login;"),
 )
 present_columns = _LOOKUP.present
 contract_columns = _LOOKUP.of_contract

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from adventureworks.catalog import ANALYSES, SOURCE_TABLES, marts_of, needed_tables, required_tables
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.source import Source
 from adventureworks.source.columns import matched
 from adventureworks.source.files_names import without_suffix
@@ -47,7 +47,10 @@ def require_tables(source: Source, *, allow_missing: bool = False) -> int:
         raise PlatformError(
             f"The source ({source.description}) does not offer {len(missing)} of the tables that marts need:"
             f" {', '.join(sorted(missing))}. These marts would stay empty: {', '.join(marts_without(missing))}.",
-            "Add the tables or grant SELECT on them; or do without these marts: adventureworks run --allow-missing",
+            Step(
+                "Add the tables or grant SELECT on them; or do without these marts:",
+                "adventureworks run --allow-missing",
+            ),
         )
     return len(found)
 

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import key_of, source_columns_of
-from adventureworks.errors import TableBlocked
+from adventureworks.errors import Step, TableBlocked
 from adventureworks.source import ChangedKeys, TableState
 from adventureworks.source import sqlserver_queries as queries
 from adventureworks.source.addresses import SqlServerAddress
@@ -331,7 +331,7 @@ def _require(table: SourceTable, found: Mapping[str, _Table], columns: Columns) 
             table.asset,
             "table_is_readable",
             "the login has no permission to read this table.",
-            f"Have an administrator run: GRANT SELECT ON {relation(table)} TO the login's user;",
+            Step("Have an administrator run:", f"GRANT SELECT ON {relation(table)} TO the login's user;"),
         )
     present = columns[table.asset]
     masked = [c.name for c in source_columns_of(table) if c.name in present and present[c.name].masked]

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adventureworks.catalog import SourceTable
-from adventureworks.errors import TableBlocked
+from adventureworks.errors import Step, TableBlocked
 from adventureworks.source.declared import ColumnLookup
 
 _LONGEST_NVARCHAR = 4000
@@ -207,7 +207,9 @@ def _is_hexadecimal(text: str) -> bool:
 
 _LOOKUP: ColumnLookup[SqlServerColumn] = ColumnLookup(
     relation,
-    lambda table: f"Restore it, or have an administrator run: GRANT SELECT ON {relation(table)} TO the login's user;",
+    lambda table: Step(
+        "Restore it, or have an administrator run:", f"GRANT SELECT ON {relation(table)} TO the login's user;"
+    ),
 )
 present_columns = _LOOKUP.present
 contract_columns = _LOOKUP.of_contract

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pymssql
 
 from adventureworks.catalog import SourceTable
-from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
+from adventureworks.errors import PlatformError, ServiceUnavailable, Step, TableBlocked
 from adventureworks.source.addresses import CHECK, SqlServerAddress
 
 _RULES = {
@@ -131,10 +131,12 @@ def how_to_allow_snapshots(database: str) -> str:
     )
 
 
-def _next_step(table: SourceTable, rule: str) -> str:
+def _next_step(table: SourceTable, rule: str) -> Step:
     if rule == "table_is_readable":
-        return f"Have an administrator run: GRANT SELECT ON [{table.schema}].[{table.name}] TO the login's user;"
-    return ""
+        return Step(
+            "Have an administrator run:", f"GRANT SELECT ON [{table.schema}].[{table.name}] TO the login's user;"
+        )
+    return Step()
 
 
 def _number_and_text(error: pymssql.Error) -> tuple[int, str]:

@@ -8,7 +8,7 @@ data and one for the platform's records, which are always in PostgreSQL; code na
 
 from __future__ import annotations
 
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.settings import Settings
 from adventureworks.warehouse import postgres, snowflake
 from adventureworks.warehouse.postgres import PostgresWarehouse, Records
@@ -27,7 +27,7 @@ def open_records(settings: Settings) -> Records:
     """Return the database with the platform's records, wherever the data is."""
     if settings.warehouse_url is None:
         raise PlatformError(
-            "No warehouse is configured.", "Set ADVENTUREWORKS_WAREHOUSE_URL, or run: adventureworks run"
+            "No warehouse is configured.", Step("Set ADVENTUREWORKS_WAREHOUSE_URL, or run:", "adventureworks run")
         )
     return Records(settings.warehouse_url, settings.environment)
 

@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import TupleRow
 from pydantic import SecretStr
 
-from adventureworks.errors import ServiceUnavailable, StatementTimeout
+from adventureworks.errors import ServiceUnavailable, StatementTimeout, Step
 from adventureworks.postgres_address import (
     LATER_TIMEOUTS,
     TIMEOUT_STATES,
@@ -282,7 +282,9 @@ class Records:
                 yield connection
         except psycopg.OperationalError as error:
             kind = ServiceUnavailable if is_unavailable(error) else StatementTimeout
-            raise kind(f"The warehouse does not answer: {_reason(error)}.", "Check it: adventureworks status") from None
+            raise kind(
+                f"The warehouse does not answer: {_reason(error)}.", Step("Check it:", "adventureworks status")
+            ) from None
 
 
 class PostgresData:
@@ -443,7 +445,7 @@ def _lost_is_unavailable(driver_error: type[Exception]) -> Iterator[None]:
             f"refused rows while they were loaded (SQLSTATE {state})" if state else "was lost while rows were loaded"
         )
         kind = StatementTimeout if state in TIMEOUT_STATES else ServiceUnavailable
-        raise kind(f"The warehouse {cause}.", "Check it: adventureworks status") from None
+        raise kind(f"The warehouse {cause}.", Step("Check it:", "adventureworks status")) from None
 
 
 def _reason(error: psycopg.OperationalError) -> str:

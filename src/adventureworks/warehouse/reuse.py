@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import columns_of, digest_of_columns
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.postgres_sql import literal, quoted
 from adventureworks.warehouse import intervention, kept, layout, publication
 from adventureworks.warehouse.environments import SCHEMAS, schema_of
@@ -181,7 +181,7 @@ def require_own_tables(records: WarehouseConnection) -> None:
     if base_of(records) is not None:
         raise PlatformError(
             f"The environment {records.environment} reuses what another one has published.",
-            f"To compute what differs: adventureworks environment build {records.environment}",
+            Step("To compute what differs:", f"adventureworks environment build {records.environment}"),
         )
 
 
@@ -195,7 +195,9 @@ def promote(
     `base` has published newer versions since or rolled a mart back, or if the last build of a mart was not published.
     """
     environment = here.records.environment
-    again = f"Run: adventureworks environment drop {environment}, then: adventureworks environment build {environment}"
+    again = Step(
+        f"Run: adventureworks environment drop {environment}, then:", f"adventureworks environment build {environment}"
+    )
     _remember_base(base.records, here.records)
     layout.prepare(base)
     own = published_by_builds(here.records)
@@ -221,13 +223,13 @@ def promote(
     if held:
         raise PlatformError(
             f"In production, {held[0]} is rolled back to an earlier version.",
-            f"Release it: adventureworks rollback {held[0]} --release",
+            Step("Release it:", f"adventureworks rollback {held[0]} --release"),
         )
     outdated = sorted(name for name, found in computed.items() if found.model != models[name])
     if outdated:
         raise PlatformError(
             f"{environment} holds {', '.join(outdated[:3])} of another version of the code, or the gate refused it.",
-            f"Run: adventureworks environment build {environment}",
+            Step("Run:", f"adventureworks environment build {environment}"),
         )
     numbers = {name: newest.get(name, 0) + 1 for name in computed}
     for mart in marts:

@@ -22,7 +22,7 @@ from pyarrow import parquet
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import columns_of
-from adventureworks.errors import ServiceUnavailable
+from adventureworks.errors import ServiceUnavailable, Step
 from adventureworks.postgres_sql import literal
 from adventureworks.settings import Settings
 from adventureworks.warehouse import use
@@ -370,5 +370,5 @@ def _lost_is_unavailable() -> Iterator[None]:
         if not is_unavailable(error):
             raise
         raise ServiceUnavailable(
-            f"Snowflake does not answer: {first_line(error)}.", "Check it: adventureworks doctor"
+            f"Snowflake does not answer: {first_line(error)}.", Step("Check it:", "adventureworks doctor")
         ) from None

@@ -9,7 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.errors import PlatformError, ServiceUnavailable, Step
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -58,7 +58,8 @@ def sign_in(settings: Settings, purpose: str) -> SnowflakeConnection:
         ) from None
     except DatabaseError as error:
         raise PlatformError(
-            f"Snowflake refuses the login of {connection_id}: {first_line(error)}.", "Check: adventureworks doctor"
+            f"Snowflake refuses the login of {connection_id}: {first_line(error)}.",
+            Step("Check:", "adventureworks doctor"),
         ) from None
     except Error as error:
         raise ServiceUnavailable(

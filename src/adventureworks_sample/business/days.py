@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.source.addresses import PostgresAddress
 from adventureworks.source.postgres_errors import translated
 from adventureworks_sample.business import market, plant, shop
@@ -54,7 +54,9 @@ def simulate(
 def _newest_order(connection: psycopg.Connection[Row]) -> date:
     row = connection.execute('select max("OrderDate")::date as day from "Sales"."SalesOrderHeader"').fetchone()
     if row is None or row["day"] is None:
-        raise PlatformError("The source has no orders to continue from.", "Fill it: adventureworks source generate")
+        raise PlatformError(
+            "The source has no orders to continue from.", Step("Fill it:", "adventureworks source generate")
+        )
     newest: date = row["day"]
     return newest
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.messaging import RenderedMessage
 from adventureworks.messaging.bulletin import Bulletin, render
 from adventureworks.texts import Language
@@ -54,5 +54,5 @@ def check_names(names: Iterable[str]) -> None:
     if unknown:
         raise PlatformError(
             f"The routes name an unknown digest: {', '.join(unknown)}. Known digests: {', '.join(DIGESTS)}.",
-            "Correct the file that ADVENTUREWORKS_ROUTES names, then: adventureworks doctor",
+            Step("Correct the file that ADVENTUREWORKS_ROUTES names, then:", "adventureworks doctor"),
         )

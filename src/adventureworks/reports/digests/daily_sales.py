@@ -9,8 +9,8 @@ from typing import Any
 
 from adventureworks.charts.mails import daily_revenue
 from adventureworks.dictionary import definition, label
+from adventureworks.errors import Step
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
-from adventureworks.messaging.steps import Step
 from adventureworks.texts import Language
 from adventureworks.warehouse.session import Session
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from adventureworks.errors import Step
 from adventureworks.incidents import open_incidents
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
-from adventureworks.messaging.steps import Step
 from adventureworks.texts import Language
 from adventureworks.texts.terms import dimension_name
 from adventureworks.warehouse.session import Session

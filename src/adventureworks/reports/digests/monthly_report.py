@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adventureworks.dictionary import label
+from adventureworks.errors import Step
 from adventureworks.messaging import Attachment, RenderedMessage
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing, render
-from adventureworks.messaging.steps import Step
 from adventureworks.reports.delivery import KINDS, Change, Delivery
 from adventureworks.reports.month import Month, first_day
 from adventureworks.texts import Language

@@ -10,7 +10,7 @@ from importlib import resources
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 
 if TYPE_CHECKING:
     from adventureworks.warehouse.postgres import WarehouseConnection
@@ -42,7 +42,7 @@ def migrate(records: WarehouseConnection, to: str = "") -> str:
         raise PlatformError(
             f"The warehouse was last used by a newer version of the platform: its records have revision {current},"
             f" this version knows them up to {known[0]}.",
-            f"Install that version again and run: adventureworks migrate {known[0]}",
+            Step("Install that version again and run:", f"adventureworks migrate {known[0]}"),
         )
     if wanted not in known:
         raise PlatformError(f"There is no revision {wanted}.", f"The revisions: {', '.join(reversed(known))}.")
