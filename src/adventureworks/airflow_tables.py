@@ -96,7 +96,7 @@ def knows_dag(airflow: Connection, dag: str) -> bool:
 def import_errors(airflow: Connection) -> list[str]:
     """Return the DAG files that cannot be read, each with the last line of its error."""
     rows = airflow.execute("select filename, stacktrace from import_error order by filename").fetchall()
-    return [f"{name}: {(trace or '').strip().splitlines()[-1:] or ['?']}" for name, trace in rows]
+    return [f"{name}: {((trace or '').strip() or '?').splitlines()[-1]}" for name, trace in rows]
 
 
 def dag_states(airflow: Connection, dags: Collection[str], run_id_prefix: str) -> Mapping[str, DagState]:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from datetime import date
 
 
+def first_day(key: str) -> date:
+    """Return the month with this key. Raises `ValueError` if the key is malformed."""
+    return date.fromisoformat(f"{key}-01")
+
+
 def shifted(month: date, by: int) -> date:
     """Return the month that is `by` months later, or earlier if `by` is negative."""
     return _month(_number(month) + by)
@@ -12,7 +17,7 @@ def shifted(month: date, by: int) -> date:
 
 def shifted_key(key: str, by: int) -> str:
     """Return the key of the month that is `by` months after the month with this key."""
-    return key_of(shifted(date.fromisoformat(f"{key}-01"), by))
+    return key_of(shifted(first_day(key), by))
 
 
 def between(one: date, other: date) -> tuple[str, ...]:

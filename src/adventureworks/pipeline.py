@@ -1,7 +1,7 @@
 """The steps of an ingestion and of an analysis, in order, in this process and without Airflow.
 
-Environments, the bench and the tests run them here. Airflow runs the same steps as one task each, so that a person sees
-where a run failed: `orchestration.ingestion` and `orchestration.analyses`.
+Environments, backfills, the bench and the tests run them here. Airflow runs the same steps as one task each, so that a
+person sees where a run failed: `orchestration.ingestion` and `orchestration.analyses`.
 """
 
 from __future__ import annotations

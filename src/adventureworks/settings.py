@@ -92,10 +92,10 @@ class Settings(BaseSettings):
     keep_versions: int = Field(
         default=10,
         ge=1,
-        description="How many versions of a mart are kept, so that readers can be given one of them again.",
+        description="Number of earlier versions of a mart that are kept for a rollback.",
     )
     keep_versions_days: int = Field(
-        default=14, ge=1, description="How many days after it was replaced a version of a mart is kept at most."
+        default=14, ge=1, description="Maximum number of days that a replaced version of a mart is kept."
     )
     overlap_minutes: int = Field(
         default=60,

@@ -109,7 +109,7 @@ def test_months_that_cannot_be_computed_are_refused(pipeline: Pipeline) -> None:
         ("fact_sales", "2014-13", "2014-13", "2014-13 is not a month."),
         ("fact_sales", "", "", "fact_sales is computed by month."),
         ("customer_value", MONTH, MONTH, "customer_value is always computed whole."),
-        ("data_quality", "", "", "data_quality reports on the present state"),
+        ("data_quality", "", "", "data_quality reports on the current state"),
         ("nothing", "", "", "There is no mart nothing."),
     ):
         with pytest.raises(PlatformError) as refused:

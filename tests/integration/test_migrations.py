@@ -178,7 +178,7 @@ def test_going_back_and_forth_loses_no_record(known: Settings) -> None:
         )
         before = _records(records)
         assert layout.set_revision(records, "0001") == "0001"
-        # What the version before does when it starts.
+        # What the previous release does when it starts.
         records.execute(FIRST_TABLES.read_bytes())
         assert records.execute("select told, letter_id is null from ops.outbox").fetchall() == [("once", False)]
         assert records.execute("select fingerprint from ops.watermark").fetchall() == [("a b c",)]

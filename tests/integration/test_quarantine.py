@@ -359,7 +359,7 @@ def test_tables_with_secrets_are_replayed_but_not_exported(pipeline: Pipeline, t
     assert pipeline.ingest().loaded == [asset]
 
 
-def test_discarded_rows_and_published_keys_are_recognised_in_snowflake(
+def test_discarded_rows_and_published_keys_are_recognized_in_snowflake(
     warehouse_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(warehouse="snowflake", warehouse_url=SecretStr(warehouse_url))

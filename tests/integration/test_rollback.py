@@ -234,7 +234,7 @@ def test_changes_are_kept_instead_of_whole_marts(pipeline: Pipeline, history: Hi
 def test_what_cannot_be_rolled_back_is_refused(pipeline: Pipeline) -> None:
     for asset, cause in (
         ("Sales_Currency", "Sales_Currency is a source table, and only marts can be rolled back."),
-        ("data_quality", "data_quality reports on the present state"),
+        ("data_quality", "data_quality reports on the current state"),
         ("fact_sales", "fact_sales has version 1."),
         ("nothing", "There is no mart nothing."),
     ):

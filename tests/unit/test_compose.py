@@ -209,7 +209,7 @@ def test_set_up_writes_a_private_random_env_and_never_overwrites_it(tmp_path: Pa
         "mssql://reader:word@127.0.1.1:1433/AdventureWorks",
     ],
 )
-def test_set_up_refuses_a_source_that_only_the_container_would_be(tmp_path: Path, source: str) -> None:
+def test_set_up_refuses_a_source_on_localhost(tmp_path: Path, source: str) -> None:
     refused = set_up(tmp_path, source)
     assert refused.returncode == 1
     assert "host.docker.internal" in refused.stderr

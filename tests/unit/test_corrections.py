@@ -1,4 +1,4 @@
-"""Corrections take the place of the very rows that were corrected, and of no others."""
+"""Corrections replace exactly the rows that were corrected."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_a_month_is_not_compared_with_itself() -> None:
         assert anomalous_months(events) == [date(2012, 5, 1)]
 
 
-def test_the_first_and_last_month_are_ignored_and_few_months_prove_nothing() -> None:
+def test_the_first_and_last_month_are_ignored_and_too_few_months_are_not_judged() -> None:
     events = seasonal(30)
     events[months(30)[0]] = events[months(30)[-1]] = 1
     assert anomalous_months(events) == []

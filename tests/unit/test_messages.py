@@ -271,7 +271,7 @@ def test_table_of_words_has_exactly_the_codes_of_the_events() -> None:
     [
         (
             BLOCKED,
-            "Sales_SalesOrderDetail est bloqué : « the column OrderQty is missing. » La dernière bonne version",
+            "Sales_SalesOrderDetail est bloqué : « the column OrderQty is missing. » La dernière version valide",
             "adventureworks status Sales_SalesOrderDetail",
         ),
         (
@@ -333,7 +333,7 @@ def test_table_of_words_has_exactly_the_codes_of_the_events() -> None:
         (
             LATE,
             "exchange_rates est en retard depuis le 23 nov. 2026, 01:15 CET (« Sales_CurrencyRate is newer »)",
-            "À lancer : airflow dags trigger currency_exchange_rates. Pour voir ce qu’il attend : adventureworks",
+            "Lancez-le : airflow dags trigger currency_exchange_rates. Pour voir ce qu’il attend : adventureworks",
         ),
         (
             replace(
@@ -343,7 +343,7 @@ def test_table_of_words_has_exactly_the_codes_of_the_events() -> None:
                 event=events.not_run(SINCE, "ingest_source", paused=True),
             ),
             "La source n’a pas été interrogée depuis le 23 nov. 2026, 01:15 CET. Le DAG est en pause.",
-            "À lancer : airflow dags unpause ingest_source",
+            "Lancez-le : airflow dags unpause ingest_source",
         ),
         (
             STOPPED,

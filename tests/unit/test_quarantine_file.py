@@ -1,4 +1,4 @@
-"""Exports of the quarantine: nothing is lost on the way through a file, and spreadsheets run none of it."""
+"""Exports survive a round trip through a file, and spreadsheets execute none of their content."""
 
 from __future__ import annotations
 

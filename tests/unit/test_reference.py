@@ -12,7 +12,7 @@ from adventureworks.reference import FOLDER, PAGES, rewritten
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(FOLDER).as_posix())
-def test_a_page_says_what_the_code_says(page: Path) -> None:
+def test_a_generated_page_is_up_to_date(page: Path) -> None:
     assert page.read_text(encoding="utf-8") == rewritten(page), "run: make docs"
 
 

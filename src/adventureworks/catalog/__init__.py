@@ -13,6 +13,7 @@ from functools import cache
 
 from adventureworks.catalog import marts, source
 from adventureworks.catalog.entries import Analysis, Mart, MonthOf, Protection, SourceTable
+from adventureworks.errors import PlatformError, Step
 
 __all__ = [
     "ANALYSES",
@@ -26,9 +27,11 @@ __all__ = [
     "Protection",
     "SourceTable",
     "entry",
+    "entry_named",
     "feeds_of",
     "fresh_within",
     "is_tolerant",
+    "mart_named",
     "marts_of",
     "needed_tables",
     "outside_inputs",
@@ -38,6 +41,7 @@ __all__ = [
     "reads_orders",
     "required_tables",
     "starting_inputs",
+    "table_named",
     "unit_of",
     "upstream_of",
     "upstream_tables",
@@ -57,6 +61,27 @@ ANALYSES: Mapping[str, Analysis] = {analysis.dag: analysis for analysis in marts
 def entry(asset: str) -> SourceTable | Mart:
     """Return the catalogue entry of an asset. Raises `KeyError` if there is none."""
     return SOURCE_TABLES[asset] if asset in SOURCE_TABLES else MARTS[asset]
+
+
+def table_named(name: str) -> SourceTable:
+    """Return the source table with this name. Raises `PlatformError` if there is none."""
+    if name not in SOURCE_TABLES:
+        raise PlatformError(f"There is no source table {name}.", Step("List the tables:", "adventureworks status"))
+    return SOURCE_TABLES[name]
+
+
+def mart_named(name: str) -> Mart:
+    """Return the mart with this name. Raises `PlatformError` if there is none."""
+    if name not in MARTS:
+        raise PlatformError(f"There is no mart {name}.", Step("List the marts:", "adventureworks status"))
+    return MARTS[name]
+
+
+def entry_named(name: str) -> SourceTable | Mart:
+    """Return the source table or mart with this name. Raises `PlatformError` if there is none."""
+    if name not in SOURCE_TABLES and name not in MARTS:
+        raise PlatformError(f"There is no table or mart {name}.", Step("List them:", "adventureworks status"))
+    return entry(name)
 
 
 def fresh_within(asset: str) -> timedelta:

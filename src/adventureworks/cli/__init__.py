@@ -134,14 +134,14 @@ By = Annotated[str | None, typer.Option("--by", help="Your name, for the record.
 @app.command("rollback")
 def rollback_command(
     asset: Asset,
-    to: Annotated[int | None, typer.Option("--to", min=1, help="The version that readers are to see again.")] = None,
+    to: Annotated[int | None, typer.Option("--to", min=1, help="The version to restore.")] = None,
     reason: Annotated[
         str, typer.Option("--reason", help="Why, for the owner and for the record. Required with --to.")
     ] = "",
     by: By = None,
     release: Annotated[bool, typer.Option("--release", help="End the rollback: publish what is due.")] = False,
 ) -> None:
-    """Give readers an earlier version of a mart at once, until it is released.
+    """Restore an earlier version of a mart at once, until the rollback is released.
 
     The marts of its analysis are rolled back with it, and the marts that read it are computed from that version.
 
@@ -163,7 +163,7 @@ def approve_command(
     reason: Annotated[str, typer.Option("--reason", help="Why it may be published, for the record.")],
     by: By = None,
 ) -> None:
-    """Let the present content of a blocked table or a refused mart through the checks that it failed, once.
+    """Publish a blocked table or a refused mart once, despite its failed checks.
 
     Example: adventureworks approve Sales_SalesOrderHeader --reason "2011 was archived on purpose"
     """
@@ -197,10 +197,10 @@ def watch_command(
     once: Annotated[bool, typer.Option("--once", help="Run one round, then stop.")] = False,
     every: Annotated[float, typer.Option(min=1, help="Seconds between rounds.")] = 15,
 ) -> None:
-    """Start what is due, report what nothing else reports, and send waiting messages.
+    """Start due analyses, detect unreported failures, and send waiting messages.
 
     It reports dead tasks, late marts and a stopped scheduler, for example. The local platform runs it automatically.
-    Elsewhere, run it as one more service, beside Airflow's.
+    Elsewhere, run it as an additional service beside Airflow's.
     """
     from adventureworks.cli.watch import watch
 
@@ -260,7 +260,7 @@ def migrate_command(
         str, typer.Argument(help="Revision of the records, for example 0001; default: the newest.")
     ] = "",
 ) -> None:
-    """Migrate the platform's records: before going back to an older version. Stop everything first."""
+    """Migrate the platform's records, for example before going back to an older version. Stop everything first."""
     from adventureworks.cli.backup import migrate
 
     migrate(configuration(), revision)

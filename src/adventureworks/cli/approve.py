@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.catalog import MARTS, SOURCE_TABLES, entry_named
 from adventureworks.cli.environment import published
 from adventureworks.cli.output import console, who
 from adventureworks.due import NothingToDo
@@ -17,8 +17,7 @@ from adventureworks.warehouse import open_warehouse
 
 def approve(settings: Settings, asset: str, reason: str, by: str | None) -> None:
     """Approve what was refused of an asset. Raises `PlatformError` if there is nothing that can be approved."""
-    if asset not in SOURCE_TABLES and asset not in MARTS:
-        raise PlatformError(f"There is no table or mart {asset}.", Step("List all of them:", "adventureworks status"))
+    entry_named(asset)
     if not reason.strip():
         raise PlatformError(
             "An approval needs a reason.", Step("Give it:", f'adventureworks approve {asset} --reason "…"')
@@ -27,9 +26,9 @@ def approve(settings: Settings, asset: str, reason: str, by: str | None) -> None
     with published(settings, "approve") as here:
         rules = let_through(here, asset, who(by), plain_line(reason))
         not_due = _why_no_run_computes(here, asset)
-    follows = not_due or f"The platform publishes {asset} with its next run, unless its content changes before."
+    follows = not_due or f"The platform publishes {asset} with its next run, unless its content changes first."
     console().print(
-        f"Approved once, although these rules are broken: {', '.join(rules)}. {follows}"
+        f"Approved for one publication despite these failed rules: {', '.join(rules)}. {follows}"
         f" See: adventureworks status {asset}",
         markup=False,
     )

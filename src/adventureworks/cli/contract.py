@@ -8,13 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from adventureworks.catalog import entry_named
 from adventureworks.cli.output import console
 from adventureworks.cli.revision import NoBase, base_revision, checked_out, printed_by
 from adventureworks.data_contracts import odcs
 from adventureworks.data_contracts.description import ADAPTER, describe
 from adventureworks.data_contracts.difference import Changed, Difference, compare
-from adventureworks.errors import PlatformError, Step
+from adventureworks.errors import PlatformError
 from adventureworks.settings import PROJECT_ROOT, Settings
+from adventureworks.texts.plain import listed
 
 Readers = dict[tuple[str, str], list[str]]
 """By table or mart, and column (empty: any column): the names of its readers."""
@@ -66,8 +68,8 @@ def export(settings: Settings, name: str, to: Path | None) -> None:
     import yaml
 
     contracts = describe().current
-    if name and name not in contracts:
-        raise PlatformError(f"There is no table or mart {name}.", Step("List all of them:", "adventureworks status"))
+    if name:
+        entry_named(name)
     documents = {one: odcs.document(settings, one, contracts[one]) for one in ([name] if name else contracts)}
     options: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 120}
     if to is None:
@@ -132,16 +134,11 @@ def _sentence(one: Changed, difference: Difference, readers: Readers) -> str:
     broken = [name for name, breaks in zip(("its readers", "its producer"), difference.breaks, strict=True) if breaks]
     effect = f"; breaks {' and '.join(broken)}" if broken and one.breaking else ""
     names = _read_by(one, difference, readers)
-    return f"{where}{difference.change}{detail}{effect}" + (f". Read by {_listed(names)}" if names else "")
+    return f"{where}{difference.change}{detail}{effect}" + (f". Read by {listed(names, _MAX_READERS)}" if names else "")
 
 
 def _read_by(one: Changed, difference: Difference, readers: Readers) -> list[str]:
     return readers.get((one.name, difference.column), [])
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _MAX_READERS
-    return ", ".join(names[:_MAX_READERS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _advice(one: Changed) -> str:

@@ -20,6 +20,7 @@ from adventureworks.marts import models
 from adventureworks.marts.difference import Difference, difference
 from adventureworks.marts.plan import decide_now
 from adventureworks.settings import Settings
+from adventureworks.texts.plain import listed
 from adventureworks.warehouse import open_records, open_warehouse, reuse
 from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.postgres import WarehouseConnection
@@ -91,7 +92,7 @@ def _planned(decisions: Decisions) -> list[Planned]:
 def seconds_of_last_runs(records: WarehouseConnection) -> dict[str, float | None]:
     """Return how long the last run of each analysis took from build to publication; None or absent if unknown."""
     if "started_at" not in records.columns_in("ops")["build"]:
-        # The records are those of the version before.
+        # The records are those of the previous release.
         return {}
     rows = records.execute(
         "select b.dag, extract(epoch from max(p.published_at) - max(b.started_at))::double precision"
@@ -198,9 +199,7 @@ def shown_months(months: Months) -> str:
     """Return the months of a plan as a short text."""
     if months is None:
         return "all"
-    shown = list(months[:_MAX_MONTHS])
-    more = len(months) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "") or "none, only its versions"
+    return listed(months, _MAX_MONTHS) or "none, only its versions"
 
 
 def shown_seconds(seconds: float | None) -> str:

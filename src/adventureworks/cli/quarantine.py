@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from adventureworks.catalog import table_named
 from adventureworks.cli.output import as_text, console, moment, table, who
 from adventureworks.cli.reading import changing, reading
 from adventureworks.errors import PlatformError
@@ -31,7 +32,7 @@ def count(settings: Settings, asset: str, rule: str, as_json: bool) -> None:
     Raises `PlatformError` for an unknown table.
     """
     if asset:
-        quarantine.source_table(asset)
+        table_named(asset)
     with reading(settings) as session:
         found = quarantine.summary(session.data, asset, rule) if is_laid_out(session.records) else []
         decided = _decisions(session, asset)
@@ -69,7 +70,7 @@ def show(settings: Settings, asset: str, key: str, limit: int) -> None:
 
     Raises `PlatformError` for an unknown table or key.
     """
-    quarantine.source_table(asset)
+    table_named(asset)
     with reading(settings) as session:
         most = None if key else limit
         found = quarantine.rows(session.data, asset, limit=most) if is_laid_out(session.records) else []
@@ -91,7 +92,7 @@ def export(settings: Settings, asset: str, to: Path | None, kind: Format | None)
     Raises `PlatformError` if there are none, if their values are not kept, or if the file exists, cannot be written or
     has the suffix of another format.
     """
-    entry = quarantine.source_table(asset)
+    entry = table_named(asset)
     if to and kind and quarantine_file.format_of(to) != kind:
         raise PlatformError(f"{to.name} is not named as a {kind.upper()} file.", f"Name it *.{kind}.")
     chosen = kind or (quarantine_file.format_of(to) if to else "csv")
@@ -133,7 +134,7 @@ def run_replay(settings: Settings, asset: str, file: Path | None, rule: str, by:
 
     Raises `PlatformError` if there are no such rows, or if the file is refused.
     """
-    entry = quarantine.source_table(asset)
+    entry = table_named(asset)
     edited = quarantine_file.read(file) if file else None
     with reading(settings) if dry_run else changing(settings) as session:
         if not is_laid_out(session.records):
@@ -167,7 +168,7 @@ def discard(settings: Settings, asset: str, key: str, rule: str, everything: boo
 
     Raises `PlatformError` unless exactly one of these is given, or if there are no such rows.
     """
-    quarantine.source_table(asset)
+    table_named(asset)
     if sum((bool(key), bool(rule), everything)) != 1:
         raise PlatformError("Say which rows: with one of --key, --rule and --all.")
     if not reason.strip():

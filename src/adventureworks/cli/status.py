@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.catalog import entry_named
 from adventureworks.cli.output import as_text, console, moment, table
 from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading
-from adventureworks.errors import PlatformError, Step
 from adventureworks.incidents.freshness import Freshness, freshness, promises
 from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.marts.plan import decide_now
@@ -32,8 +31,8 @@ MAX_INTERVENTIONS = 3
 
 def show(settings: Settings, asset: str | None, as_json: bool) -> None:
     """Print the state of one or all assets and the open incidents. Raises `PlatformError` for an unknown asset."""
-    if asset is not None and asset not in SOURCE_TABLES and asset not in MARTS:
-        raise PlatformError(f"There is no table or mart {asset}.", Step("List all of them:", "adventureworks status"))
+    if asset is not None:
+        entry_named(asset)
     states, incidents, promised, done = _read(settings, asset)
     if asset is not None:
         states = [state for state in states if state.asset == asset]

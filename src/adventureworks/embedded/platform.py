@@ -1,4 +1,4 @@
-"""The complete local platform of a home: PostgreSQL and Airflow together, at most one per home."""
+"""The local platform of a home, PostgreSQL and Airflow together: its first start and every later one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Approvals: a person lets the present delivery of a blocked table through the checks that it failed, once.
+"""Approvals: one-time permission from a person to publish a blocked delivery despite its failed checks.
 
 An approval of a table includes the blocked tables of its publish unit. For each of them, it holds for the delivery with
 this fingerprint and for the rules that it failed. It ends when the delivery is published, or when the table has changed

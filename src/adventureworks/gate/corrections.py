@@ -1,7 +1,7 @@
 """Corrections: rows that a person put in place of rows in quarantine.
 
-A correction is applied when its row is read, before the gate, for as long as the source delivers the very row that it
-replaces. When the source row changes, the source counts again.
+A correction is applied when its row is read, before the gate, for as long as the source delivers exactly the row that
+it replaces. When the source row changes, the correction ends.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from adventureworks.columns import keys_as_text
 from adventureworks.gate.checks import CheckOutcome
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.postgres_sql import quoted
+from adventureworks.texts.plain import listed
 from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import equal, names, table
 from adventureworks.warehouse.staging import SAME, StagedTable, count
@@ -35,9 +36,8 @@ def find_loss(data: Data, staged: StagedTable, limit: float) -> CheckOutcome | N
     months = _lost_months(data, staged, month.column) if month.parent is None else []
     if months:
         rows = sum(lost for _, lost in months)
-        named = ", ".join(f"{name} ({lost:,} rows)" for name, lost in months[:EXAMPLES])
-        more = f" and {len(months) - EXAMPLES} more" if len(months) > EXAMPLES else ""
-        message = f"{len(months)} published {_months(len(months))} of {month.column} would vanish: {named}{more}."
+        named = listed([f"{name} ({lost:,} rows)" for name, lost in months], EXAMPLES)
+        message = f"{len(months)} published {_months(len(months))} of {month.column} would vanish: {named}."
         return CheckOutcome(staged.asset, "keeps_its_months", "fail", rows, message, _gone(data, staged), "volume")
     published, candidate = count(data, staged.published), count(data, staged.candidate)
     candidate += archived(data, staged)

@@ -1,4 +1,7 @@
-"""Which rows are set aside, and by which rule; discarding them. `warehouse/quarantine.py` has their life cycle."""
+"""Rows in quarantine: list, find and discard them.
+
+`contract`, `load` and `judge` decide which rows are set aside; `warehouse/quarantine.py` has their life cycle.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from adventureworks.catalog import SOURCE_TABLES, SourceTable
+from adventureworks.catalog import table_named
 from adventureworks.errors import PlatformError, Step
 from adventureworks.gate.row_text import row_key, shown_key
 from adventureworks.warehouse import decisions, quarantine
@@ -47,20 +50,13 @@ class QuarantineCount:
     """The keys of some of the rows, without personal data."""
 
 
-def source_table(name: str) -> SourceTable:
-    """Return a table of the catalogue. Raises `PlatformError` for an unknown one."""
-    if name not in SOURCE_TABLES:
-        raise PlatformError(f"There is no source table {name}.", Step("See the tables:", "adventureworks status"))
-    return SOURCE_TABLES[name]
-
-
 def rows(data: Data, asset: str, rule: str = "", limit: int | None = None) -> list[QuarantinedRow]:
     """Return the rows of a table that are set aside, newest first; only those that break `rule`, if given.
 
     They include the rows of a blocked reading, which replace the open rows with the same keys. Raises `PlatformError`
     for an unknown table.
     """
-    source_table(asset)
+    table_named(asset)
     found = data.execute(
         "select q.asset, q.row_key, q.rule, q.message, q.row_data, q.run_id, q.first_seen, q.last_seen"
         " from ops.quarantined_row as q where q.asset = %(asset)s and (%(rule)s = '' or q.rule = %(rule)s)"

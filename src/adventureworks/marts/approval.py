@@ -34,7 +34,7 @@ def approve(settings: Settings, mart: str, who: str, reason: str) -> tuple[str, 
         ).fetchone()
         details = Step("Details:", f"adventureworks status {mart}")
         if row is None:
-            raise PlatformError(f"Nothing that was computed of {mart} is refused.", details)
+            raise PlatformError(f"{mart} has no refused result.", details)
         run_id, inputs, model, as_of = row
         failed = _failed(records, dag, run_id)
         for one in failed:
@@ -43,7 +43,7 @@ def approve(settings: Settings, mart: str, who: str, reason: str) -> tuple[str, 
         rules = [f"{one.asset}: {one.rule}" for one in failed]
         detail = {"rules": rules, "inputs": json.loads(inputs), "models": model, "as_of": as_of.isoformat()}
         intervention.record(records, "approval", mart, who, reason, detail, in_force=True)
-        # So the analysis is due again.
+        # This makes the analysis due again.
         records.execute("update ops.build set refused = false where dag = %s and run_id = %s", (dag, run_id))
         return tuple(rules)
 

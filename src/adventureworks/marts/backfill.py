@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 
-from adventureworks.catalog import MARTS, Mart, entry
+from adventureworks.catalog import Mart, entry, mart_named
 from adventureworks.due import Facts, Months, NothingToDo, Plan, foresee
 from adventureworks.errors import PlatformError, Step
 from adventureworks.marts.plan import read_facts
-from adventureworks.months import between, key_of
+from adventureworks.months import between, first_day, key_of
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse.layout import published_schema
@@ -30,14 +30,13 @@ def steps(
 
 
 def _mart(name: str) -> Mart:
-    if name not in MARTS:
-        raise PlatformError(f"There is no mart {name}.", Step("List them:", "adventureworks status"))
-    if MARTS[name].tolerant:
+    mart = mart_named(name)
+    if mart.tolerant:
         raise PlatformError(
-            f"{name} reports on the present state and keeps a record of each run.",
-            Step("Start a new run:", f"airflow dags trigger {MARTS[name].dag}"),
+            f"{name} reports on the current state and keeps a record of each run.",
+            Step("Start a new run:", f"airflow dags trigger {mart.dag}"),
         )
-    return MARTS[name]
+    return mart
 
 
 def _months(facts: Facts, data: Data, mart: Mart, first: str, last: str) -> Months:
@@ -66,7 +65,7 @@ def _months(facts: Facts, data: Data, mart: Mart, first: str, last: str) -> Mont
 def _day(month: str) -> date:
     """Return the first day of a month."""
     try:
-        return date.fromisoformat(f"{month}-01")
+        return first_day(month)
     except ValueError:
         raise PlatformError(f"{month} is not a month.", "Write months like 2014-05.") from None
 

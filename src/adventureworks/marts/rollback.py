@@ -1,4 +1,4 @@
-"""Rollback: readers are given an earlier version of an analysis's marts, until it is released.
+"""Rollback of an analysis: readers see an earlier version of its marts until the rollback is released.
 
 The marts of an analysis are published together, so they are rolled back together: each to the version that readers saw
 together with the requested one. A rollback is a publication with a version number of its own, so the marts that read
@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import uuid4
 
-from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, marts_of
+from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, mart_named, marts_of
 from adventureworks.errors import PlatformError, Step
 from adventureworks.settings import Settings
 from adventureworks.warehouse import intervention, kept, layout, open_warehouse, publication, reuse
@@ -73,11 +73,9 @@ def _mart(settings: Settings, asset: str) -> Mart:
             f"{asset} is a source table, and only marts can be rolled back.",
             "Correct the rows at the source, or roll back the marts that read them.",
         )
-    if asset not in MARTS:
-        raise PlatformError(f"There is no mart {asset}.", Step("List them:", "adventureworks status"))
-    mart = MARTS[asset]
+    mart = mart_named(asset)
     if not kept.has_versions(mart):
-        raise PlatformError(f"{asset} reports on the present state; it has no earlier versions.")
+        raise PlatformError(f"{asset} reports on the current state; it has no earlier versions.")
     if settings.warehouse != "postgres":
         raise PlatformError(
             "In Snowflake, the platform keeps no earlier versions.",

@@ -1,4 +1,4 @@
-"""What a Slack message says: a bulletin as blocks of Slack's Block Kit, within its limits."""
+"""How a message looks in Slack: a bulletin as blocks of Slack's Block Kit, within its limits."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ from adventureworks.errors import Step
 from adventureworks.incidents import Incident
 from adventureworks.incidents.events import Parameter
 from adventureworks.messaging.steps import as_text
+from adventureworks.months import first_day
 from adventureworks.texts import Language
 
 ENGLISH = texts.language("en")
@@ -81,7 +82,7 @@ def _shown(name: str, value: Parameter, language: Language, zone: str) -> str:
         return language.number(int(value))
     if name == "since":
         return moment(datetime.fromisoformat(value), language, zone)
-    return language.month(date.fromisoformat(f"{value}-01")) if name == "month" else value
+    return language.month(first_day(value)) if name == "month" else value
 
 
 @lru_cache

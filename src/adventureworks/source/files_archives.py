@@ -244,7 +244,7 @@ def _safe_name(member: _Member) -> str:
 
 
 def _is_utf8(name: str) -> bool:
-    """Return whether a name was UTF-8 in the archive; tar's library replaces other bytes by surrogates."""
+    """Return whether a name was UTF-8 in the archive; tar's library replaces other bytes with surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:

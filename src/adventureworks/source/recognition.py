@@ -9,6 +9,7 @@ from adventureworks.errors import PlatformError, Step
 from adventureworks.source import Source
 from adventureworks.source.columns import matched
 from adventureworks.source.files_names import without_suffix
+from adventureworks.texts.plain import listed
 
 _OTHERS = {
     "saleslt.salesorderheader": (
@@ -74,8 +75,7 @@ def _without_tables(description: str, names: Sequence[str]) -> PlatformError:
             f"The source ({description}) has no tables that this login can see.",
             "Fill it, grant SELECT on its tables to the login, or name another source.",
         )
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    shown = ", ".join(sorted(names)[:_SHOWN]) + more
+    shown = listed(sorted(names), _SHOWN)
     return PlatformError(
         f"The source ({description}) has none of the {len(SOURCE_TABLES)} AdventureWorks tables. What it has: {shown}.",
         "Name a source with AdventureWorks' own tables, such as Sales.SalesOrderHeader or sales.salesorderheader.",

@@ -15,6 +15,7 @@ from adventureworks.source.addresses import SqlServerAddress
 from adventureworks.source.sqlserver_columns import Columns, columns_from, quoted, relation
 from adventureworks.source.sqlserver_connection import connected, fetch_all
 from adventureworks.source.sqlserver_errors import how_to_allow_snapshots, translated
+from adventureworks.texts.plain import listed
 
 _QUERY_TIMEOUT_S = 60
 _MAX_NAMES = 5
@@ -130,8 +131,7 @@ def _grants(permission: str, tables: Iterable[SourceTable], user: str) -> str:
 
 
 def _named(tables: list[SourceTable]) -> str:
-    names = ", ".join(relation(table) for table in tables[:_MAX_NAMES])
-    return f"{names} and {len(tables) - _MAX_NAMES} more" if len(tables) > _MAX_NAMES else names
+    return listed([relation(table) for table in tables], _MAX_NAMES)
 
 
 def _are(tables: list[SourceTable]) -> str:

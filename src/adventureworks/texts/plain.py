@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -31,6 +31,12 @@ def plain(text: str) -> str:
 def cut(text: str, longest: int) -> str:
     """Truncate a text to a number of characters, the last of which is an ellipsis."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return at most this many names as an English text, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def map_texts(value: T, change: Callable[[str], str]) -> T:

@@ -60,7 +60,7 @@ def record(
 
 
 def rolled_back(records: WarehouseConnection) -> dict[str, Intervention]:
-    """Return the rollbacks in force, by mart: with the requested one, all marts of its analysis are rolled back."""
+    """Return the rollbacks in force, by mart. A rollback covers all marts of its analysis."""
     if not _has_table(records):
         return {}
     found = _select(records, "kind = 'rollback' and ended_at is null")
@@ -89,7 +89,7 @@ def of_asset(records: WarehouseConnection, asset: str, most: int) -> list[Interv
 
 
 def _has_table(records: WarehouseConnection) -> bool:
-    """Return whether there are such records; a command may read those of the version before."""
+    """Return whether there are such records; a command may read those of the previous release."""
     return records.has_table("ops", "intervention")
 
 

@@ -1,8 +1,8 @@
 """Rows of earlier versions of the marts, kept so that a mart can be rolled back.
 
-`staging."X__kept"` holds, for each version of mart X, the rows that publishing it changed, as they were before: a row
-that was changed or removed in full, of a row that was added only its key. So it grows with the changes, not with the
-mart. Version N can be restored if each later version has its rows here (`ops.publication.kept`).
+`staging."X__kept"` holds, for each version of mart X, the previous content of each row that it changed or removed, and
+only the key of each row that it added. It therefore grows with the changes, not with the mart. Version N can be
+restored if each later version has its rows here (`ops.publication.kept`).
 
 Only PostgreSQL keeps rows.
 """
@@ -25,12 +25,12 @@ EXISTED = "__existed"
 
 
 def has_versions(mart: Mart) -> bool:
-    """Return whether earlier versions of a mart are kept: not those of a report on the present state."""
+    """Return whether earlier versions of a mart are kept: not those of a report on the current state."""
     return not mart.tolerant
 
 
 def make_table(session: Session, mart: Mart, present: Mapping[str, Collection[str]]) -> None:
-    """Create the table of kept rows; if it has other columns than the contract, replace it by an empty one.
+    """Create the table of kept rows; if it has other columns than the contract, replace it with an empty one.
 
     `present`: the columns of each table in `staging`. Rows with other columns cannot be restored.
     """
@@ -68,14 +68,14 @@ def keep(session: Session, mart: Mart, version: int, rows: str, replaced: str, m
 
 
 def restore(session: Session, mart: Mart, target: int, version: int, most: int) -> tuple[int, tuple[str, ...]]:
-    """Replace the published rows by those of an earlier version, and keep them as what `version` changed.
+    """Replace the published rows with those of an earlier version, and keep them as what `version` changed.
 
     Return the number of changed rows and their months. `most`: see `keep`.
     """
     data = session.data
     columns, key = [column.name for column in columns_of(mart)], key_of(mart)
     kept, published = table("staging", _name(mart)), table("marts", mart.name)
-    # The first change after the target found a row as it was then.
+    # The first change after the target version kept the row as it was then.
     earlier = (
         f"(select distinct on ({names(key)}) * from {kept}"
         f" where {quoted(VERSION)} > {target} and {quoted(VERSION)} < {version}"
@@ -121,7 +121,7 @@ def oldest(records: Connection, asset: str) -> int:
 
 
 def drop(session: Session, mart: Mart, version: int) -> None:
-    """Drop what this version of a mart and those before it changed."""
+    """Delete the rows that were kept for this version and earlier ones."""
     session.data.execute(f"delete from {table('staging', _name(mart))} where {quoted(VERSION)} <= {version}")
     session.records.execute(
         "update ops.publication set kept = false where kept and asset = %s and version <= %s", (mart.name, version)

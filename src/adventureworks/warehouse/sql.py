@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, timedelta
 
+from adventureworks.months import first_day, shifted
 from adventureworks.postgres_sql import quoted
 
 
@@ -37,9 +37,8 @@ def in_months(column: str, months: Iterable[str]) -> str:
     """
     ranges = []
     for month in months:
-        first = date.fromisoformat(f"{month}-01")
-        after = (first + timedelta(days=31)).replace(day=1)
-        ranges.append(f"{column} >= date '{first}' and {column} < date '{after}'")
+        first = first_day(month)
+        ranges.append(f"{column} >= date '{first}' and {column} < date '{shifted(first, 1)}'")
     return f"({' or '.join(ranges)})" if ranges else "false"
 
 

@@ -45,7 +45,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Give the version before its columns back, with codes and causes in place of sentences.
+    """Give the previous release its columns back, with codes and causes in place of sentences.
 
     It ignores the event in `detail`, which makes the next upgrade complete.
     """
