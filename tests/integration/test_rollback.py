@@ -115,7 +115,7 @@ def test_readers_see_any_earlier_version_of_the_whole_analysis_and_readers_of_it
     total = "select sum(revenue) from marts.{}"
     assert pipeline.published(total.format("territory_sales")) == pipeline.published(total.format("fact_sales"))
     capsys.readouterr()
-    show(pipeline.settings, "daily_sales", False)
+    show(pipeline.settings, "daily_sales", everything=False, as_json=False)
     assert "rolled back to version 1 of fact_sales by ann: wrong quantities" in capsys.readouterr().out
 
 
@@ -132,7 +132,7 @@ def test_nothing_newer_is_published_until_the_release_and_then_everything_that_w
     assert rows(pipeline, "fact_sales") == history[1]["fact_sales"]
 
     command.release(pipeline.settings, "daily_sales", "corrected", "bob")
-    show(pipeline.settings, "daily_sales", False)
+    show(pipeline.settings, "daily_sales", everything=False, as_json=False)
     assert "release by bob: corrected" in capsys.readouterr().out
     assert pipeline.settle(DAG) == [DAG]
     in_tables = f"""select sum("OrderQty"), min("SalesOrderID") from raw."{LINES}"

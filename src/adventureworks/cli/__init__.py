@@ -22,8 +22,26 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Run, query and monitor the AdventureWorks data platform.",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"adventureworks {version('adventureworks')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Run, query and monitor the AdventureWorks data platform."""
+
+
 source_app = typer.Typer(no_args_is_help=True, help="Fill or change the embedded source database.")
 quarantine_app = typer.Typer(
     no_args_is_help=True, help="List, show, export, replay and discard the rows that were set aside."
@@ -81,13 +99,17 @@ def sql_command(
 
 @app.command("status")
 def status_command(
-    asset: Annotated[str | None, typer.Argument(help="A table or mart. Default: all of them.")] = None,
+    asset: Annotated[str | None, typer.Argument(help="A table or mart. Default: a summary.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="List every table and mart.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show how fresh tables and marts are, how many rows were set aside, and which incidents are open."""
+    """Show what is fresh, what needs attention and why, and which incidents are open.
+
+    Example: adventureworks status territory_sales
+    """
     from adventureworks.cli.status import show
 
-    show(configuration(), asset, as_json)
+    show(configuration(), asset, everything, as_json)
 
 
 @app.command("plan")

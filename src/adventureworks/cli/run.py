@@ -18,8 +18,8 @@ from rich.markup import escape
 from adventureworks import airflow_tables
 from adventureworks.airflow_tables import FailedTask
 from adventureworks.catalog import INGESTION
-from adventureworks.cli.output import console, table
-from adventureworks.cli.status import incident_line
+from adventureworks.cli.output import console
+from adventureworks.cli.status import print_summary
 from adventureworks.embedded import airflow
 from adventureworks.embedded.airflow_api import Metadata
 from adventureworks.embedded.home import Home
@@ -40,8 +40,6 @@ from adventureworks.warehouse.state import (
     AssetState,
     asset_states,
     is_laid_out,
-    summary_of_marts,
-    summary_of_missing_tables,
 )
 
 SAMPLE = "sample"
@@ -335,18 +333,13 @@ def _reading(platform: Platform) -> AbstractContextManager[Session]:
 
 def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, stays_up: bool) -> None:
     out = console()
-    headings = ("published", "version", "rows", "set aside", "verdict")
-    out.print(table(headings, _published(outcome), right=("version", "rows", "set aside")))
     for task in outcome.failed:
         log = task.log_in(platform.home.logs / "airflow")
         out.print(f"{task.dag}: the task {task.task} failed. Its log: {log}", style="red", markup=False)
-    for incident in outcome.incidents:
-        out.print(incident_line(incident), style="red" if incident.severity == "error" else "yellow", markup=False)
     if outcome.stale:
         out.print(f"Not fresh: {', '.join(outcome.stale)}.", style="red", markup=False)
-    out.print(f"{summary_of_marts(outcome.states)}, after {seconds:.0f} seconds.", markup=False)
-    if missing := summary_of_missing_tables(outcome.states):
-        out.print(missing, markup=False)
+    print_summary(outcome.states, outcome.incidents)
+    out.print(f"This took {seconds:.0f} seconds.", markup=False)
     if stays_up:
         shown = f"{airflow.password(platform.home)}, kept in " if out.is_terminal else "in "
         file = platform.home.secrets / airflow.PASSWORDS_FILE
@@ -357,20 +350,6 @@ def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, stays_u
     )
     if stays_up:
         out.print("Up and following the source. Press Ctrl-C to stop.", markup=False)
-
-
-def _published(outcome: Outcome) -> list[tuple[str, ...]]:
-    return [
-        (
-            state.asset,
-            str(state.version),
-            f"{state.rows:,}",
-            f"{state.set_aside:,}" if state.set_aside else "",
-            state.verdict,
-        )
-        for state in outcome.states
-        if state.version is not None
-    ]
 
 
 def _keep_running(platform: Platform) -> None:
