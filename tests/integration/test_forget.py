@@ -143,7 +143,12 @@ def test_a_forgotten_person_is_found_nowhere_and_is_not_read_again(
     )
     assert read == 1, "the fact is visible"
 
-    # The source changes the person, and adds an address.
+    # The source changes the person and somebody else's telephone number, so that all keys are compared, and adds an
+    # address.
+    pipeline.change(
+        'update "Person"."PersonPhone" set "ModifiedDate" = now() where "BusinessEntityID" ='
+        f' (select max("BusinessEntityID") from "Person"."PersonPhone" where "BusinessEntityID" <> {person})'
+    )
     change_person(pipeline, person, "LastName", f"{LAST}-New")
     pipeline.change(
         'insert into "Person"."Address" select 999999, \'18 Nowhere Crescent\', null, "City", "StateProvinceID",'
@@ -155,8 +160,8 @@ def test_a_forgotten_person_is_found_nowhere_and_is_not_read_again(
         f' where "BusinessEntityID" = {person} limit 1'
     )
     changed = pipeline.ingest()
-    assert "Person_BusinessEntityAddress" in changed.published
-    assert found(pipeline, FIRST, LAST, "Nowhere Crescent") == set()
+    assert changed.published.keys() >= {"Person_BusinessEntityAddress", "Person_PersonPhone"}
+    assert found(pipeline, FIRST, LAST, PHONE, "Nowhere Crescent") == set()
 
 
 def quote(pipeline: Pipeline, person: int, folder: Path) -> None:
@@ -250,6 +255,22 @@ def test_forgetting_again_changes_nothing(pipeline: Pipeline, person: int, capsy
     assert f"Nothing is found that identifies person {person}." in shown
     assert pipeline.published("select asset, version from ops.publication order by 1, 2") == before
     assert pipeline.published("select * from ops.forgotten_person") == record
+
+
+def test_a_person_is_forgotten_in_every_environment(pipeline: Pipeline, person: int) -> None:
+    def environment(name: str) -> Pipeline:
+        settings = pipeline.settings.model_copy(update={"environment": name})
+        here = Pipeline(settings, pipeline._source_url)
+        assert len(here.ingest().published) == len(SOURCE_TABLES)
+        return here
+
+    environment("pr_1")
+    assert "pr_1_raw.Person_Person" in found(pipeline)
+    run(pipeline, person)
+    assert found(pipeline) == set()
+    # A new environment has no list of its own yet.
+    environment("pr_2")
+    assert found(pipeline) == set()
 
 
 def test_an_unknown_person_or_a_missing_reason_is_refused(pipeline: Pipeline) -> None:

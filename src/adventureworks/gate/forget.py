@@ -25,7 +25,7 @@ from adventureworks.gate.pseudonyms import PREFIX, belongs, id_column, identifyi
 from adventureworks.gate.row_text import as_json
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.warehouse import forgotten, layout, open_warehouse, publication, quarantine
+from adventureworks.warehouse import decisions, forgotten, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.forgotten import PEOPLE, Forgotten
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
@@ -182,7 +182,8 @@ def erase(session: Session, listed: Forgotten, *, changes: bool) -> Erasure:
                 for name in {staged.keys_table, staged.gone_table} & present["staging"]:
                     erasing.erase("staging", name, staged.key)
             erasing.erase_set_aside()
-            erasing.erase_corrections()
+            if decisions.are_recorded(session.records):
+                erasing.erase_corrections()
     return done
 
 

@@ -23,8 +23,8 @@ PEOPLE = "Person_Person"
 Forgotten = Mapping[str, frozenset[int]]
 """By table, the values of the column that identifies the rows of forgotten people; under `PEOPLE`, their ids."""
 
-_OWN_TABLES = ("forgotten_person", "forgotten_row", "layout", "migration", "quarantined_row")
-"""Tables of `ops` without texts from other sources, and the rows in quarantine, which are on the side with the data."""
+_NOT_SEARCHED = ("forgotten_row", "layout", "migration", "quarantined_row")
+"""Tables of `ops` with texts of the platform only, and the rows in quarantine, which are on the side with the data."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _text_columns(records: WarehouseConnection) -> dict[str, list[str]]:
         " join information_schema.tables as t using (table_schema, table_name)"
         " where c.table_schema = %s and t.table_type = 'BASE TABLE' and c.table_name <> all(%s)"
         " and c.data_type in ('character varying', 'text') order by 1, 2",
-        (schema_of(records.environment, "ops"), list(_OWN_TABLES)),
+        (schema_of(records.environment, "ops"), list(_NOT_SEARCHED)),
     ).fetchall()
     found: dict[str, list[str]] = {}
     for name, column in rows:
