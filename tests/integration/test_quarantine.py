@@ -224,6 +224,64 @@ def test_a_discarded_row_stays_away_until_the_source_changes_it(
     assert (held(pipeline), listed(pipeline, capsys)["decisions"]) == ([(RULE, "open")], [])
 
 
+def test_a_discard_that_is_taken_back_is_judged_again(
+    pipeline: Pipeline, row: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands.discard(pipeline.settings, TABLE, str(row), "", False, "ann", "test booking")
+    pipeline.ingest()
+    commands.undo(pipeline.settings, TABLE, str(row), False, "bob", "no test")
+    assert held(pipeline) == [(RULE, "open")]
+    [decision] = listed(pipeline, capsys)["decisions"]
+    assert (decision["kind"], decision["decided_by"], decision["reason"]) == ("withdrawn", "bob", "no test")
+
+    again = pipeline.ingest()
+    assert (again.opened, again.published[TABLE].set_aside) == ({TABLE: RULE}, 1)
+    assert (held(pipeline), listed(pipeline, capsys)["decisions"]) == ([(RULE, "open")], [])
+    with pytest.raises(PlatformError, match="there is no correction or discard of the row with the key"):
+        commands.undo(pipeline.settings, TABLE, str(row), False, "bob", "no test")
+
+
+@pytest.mark.parametrize(
+    ("edits", "rule"),
+    [({"TransactionType": "S"}, RULE), ({"ActualCost": "8.25"}, "product_exists")],
+)
+def test_the_values_of_a_correction_that_is_taken_back_are_not_published(
+    pipeline: Pipeline, row: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], edits: dict[str, str], rule: str
+) -> None:
+    if rule == "product_exists":
+        # Good as far as the contract goes: a later check sets the row aside.
+        bad = f'update {SOURCE} set "TransactionType" = \'S\', "ProductID" = 99999 where "{KEY}" = %s'
+        pipeline.change(bad, (row,))
+        [(product,)] = pipeline.at_source(f'select min("ProductID") from {SOURCE}')
+        edits = {**edits, "ProductID": str(product)}
+        pipeline.ingest()
+    replay(pipeline, exported(pipeline, tmp_path / "rows.csv", **edits))
+    pipeline.ingest()
+    assert published(pipeline, row)[0] == "S"
+
+    commands.undo(pipeline.settings, TABLE, "", True, "bob", "wrong row")
+    assert detect.difference(pipeline.settings) is not None, "the watcher starts the ingestion"
+    again = pipeline.ingest()
+    assert (again.opened, published(pipeline, row), held(pipeline)) == ({TABLE: rule}, (), [(rule, "open")])
+    assert listed(pipeline, capsys)["decisions"] == []
+    assert detect.difference(pipeline.settings) is None
+
+
+def test_a_correction_that_is_taken_back_while_it_is_published_is_taken_back_by_the_next_run(
+    pipeline: Pipeline, row: int, tmp_path: Path
+) -> None:
+    replay(pipeline, exported(pipeline, tmp_path / "rows.csv", TransactionType="S"))
+    run_id = "ingest_source/in_progress"
+    for group in detect.detect(pipeline.settings, run_id):
+        load.load(pipeline.settings, run_id, group)
+    judge.judge(pipeline.settings, run_id)
+    commands.undo(pipeline.settings, TABLE, str(row), False, "bob", "wrong row")
+    publish.publish(pipeline.settings, run_id)
+    assert published(pipeline, row)[0] == "S"
+    pipeline.ingest()
+    assert (published(pipeline, row), held(pipeline)) == ((), [(RULE, "open")])
+
+
 def test_discarded_rows_do_not_block_their_table(pipeline: Pipeline, row: int) -> None:
     pipeline.settings.set_aside_floor, pipeline.settings.set_aside_limit = 0, 0
     [(other,)] = pipeline.at_source(f'select min("{KEY}") from {SOURCE}')

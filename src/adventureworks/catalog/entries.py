@@ -27,6 +27,16 @@ class MonthOf:
 
 
 @dataclass(frozen=True)
+class PersonOf:
+    """How a row of a table with personal data leads to the person whose data it holds."""
+
+    column: str
+    """The column with the person's id (`BusinessEntityID` of Person.Person), or the column shared with `through`."""
+    through: str | None = None
+    """A table whose rows with the same value of `column` lead to the person; None: `column` holds the id."""
+
+
+@dataclass(frozen=True)
 class SourceTable:
     """One of the 71 tables of the AdventureWorks database."""
 
@@ -41,6 +51,8 @@ class SourceTable:
     protected: Mapping[str, Protection] = field(default_factory=dict)
     personal: tuple[str, ...] = ()
     """Columns with data about a natural person; protected columns are personal too."""
+    person: PersonOf | None = None
+    """Whose data a row holds. None in a table with personal columns: only their values can say it."""
     archive: str | None = None
     """The table, with the same key, to which the source moves old rows; such rows do not count as lost."""
     fresh_within: timedelta | None = None

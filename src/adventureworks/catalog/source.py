@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from adventureworks.catalog.entries import MonthOf, SourceTable
+from adventureworks.catalog.entries import MonthOf, PersonOf, SourceTable
 
 FRESH_WITHIN = timedelta(hours=1)
 """How soon a change is published after it was detected at the source, unless a table promises something else."""
@@ -11,6 +11,11 @@ ORDER_MONTH = MonthOf("OrderDate")
 ORDER_LINE_MONTH = MonthOf("OrderDate", parent="Sales_SalesOrderHeader", parent_key="SalesOrderID")
 PURCHASE_LINE_MONTH = MonthOf("OrderDate", parent="Purchasing_PurchaseOrderHeader", parent_key="PurchaseOrderID")
 ROUTING_MONTH = MonthOf("StartDate", parent="Production_WorkOrder", parent_key="WorkOrderID")
+
+BY_ID = PersonOf("BusinessEntityID")
+BY_ADDRESS = PersonOf("AddressID", through="Person_BusinessEntityAddress")
+BY_CARD = PersonOf("CreditCardID", through="Sales_PersonCreditCard")
+BY_CUSTOMER = PersonOf("CustomerID", through="Sales_Customer")
 
 TABLES = (
     SourceTable("dbo", "AWBuildVersion", "platform"),
@@ -22,28 +27,39 @@ TABLES = (
         "Employee",
         "people",
         personal=("NationalIDNumber", "LoginID", "BirthDate", "MaritalStatus", "Gender"),
+        person=BY_ID,
     ),
     SourceTable("HumanResources", "EmployeeDepartmentHistory", "people"),
-    SourceTable("HumanResources", "EmployeePayHistory", "people", personal=("Rate",)),
-    SourceTable("HumanResources", "JobCandidate", "people", personal=("Resume",)),
+    SourceTable("HumanResources", "EmployeePayHistory", "people", personal=("Rate",), person=BY_ID),
+    SourceTable("HumanResources", "JobCandidate", "people", personal=("Resume",), person=BY_ID),
     SourceTable("HumanResources", "Shift", "people"),
-    SourceTable("Person", "Address", "people", personal=("AddressLine1", "AddressLine2", "SpatialLocation")),
+    SourceTable(
+        "Person", "Address", "people", personal=("AddressLine1", "AddressLine2", "SpatialLocation"), person=BY_ADDRESS
+    ),
     SourceTable("Person", "AddressType", "people"),
     SourceTable("Person", "BusinessEntity", "people"),
-    SourceTable("Person", "BusinessEntityAddress", "people"),
+    SourceTable("Person", "BusinessEntityAddress", "people", person=BY_ID),
     SourceTable("Person", "BusinessEntityContact", "people"),
     SourceTable("Person", "ContactType", "people"),
     SourceTable("Person", "CountryRegion", "people"),
-    SourceTable("Person", "EmailAddress", "people", personal=("EmailAddress",)),
-    SourceTable("Person", "Password", "people", protected={"PasswordHash": "withheld", "PasswordSalt": "withheld"}),
+    SourceTable("Person", "EmailAddress", "people", personal=("EmailAddress",), person=BY_ID),
+    SourceTable(
+        "Person",
+        "Password",
+        "people",
+        protected={"PasswordHash": "withheld", "PasswordSalt": "withheld"},
+        person=BY_ID,
+    ),
     SourceTable(
         "Person",
         "Person",
         "people",
         personal=(
+            "Title",
             "FirstName",
             "MiddleName",
             "LastName",
+            "Suffix",
             "AdditionalContactInfo",
             "Demographics",
             "SurveyTotalPurchaseYTD",
@@ -60,8 +76,9 @@ TABLES = (
             "SurveyNumberCarsOwned",
             "SurveyCommuteDistance",
         ),
+        person=BY_ID,
     ),
-    SourceTable("Person", "PersonPhone", "people", personal=("PhoneNumber",)),
+    SourceTable("Person", "PersonPhone", "people", personal=("PhoneNumber",), person=BY_ID),
     SourceTable("Person", "PhoneNumberType", "people"),
     SourceTable("Person", "StateProvince", "people"),
     SourceTable("Production", "BillOfMaterials", "production"),
@@ -81,7 +98,7 @@ TABLES = (
     SourceTable("Production", "ProductModelProductDescriptionCulture", "production"),
     SourceTable("Production", "ProductPhoto", "production"),
     SourceTable("Production", "ProductProductPhoto", "production"),
-    SourceTable("Production", "ProductReview", "production", personal=("ReviewerName", "EmailAddress")),
+    SourceTable("Production", "ProductReview", "production", personal=("ReviewerName", "EmailAddress", "Comments")),
     SourceTable("Production", "ProductSubcategory", "production"),
     SourceTable("Production", "ScrapReason", "production"),
     SourceTable(
@@ -101,13 +118,21 @@ TABLES = (
     SourceTable("Purchasing", "ShipMethod", "purchasing"),
     SourceTable("Purchasing", "Vendor", "purchasing"),
     SourceTable("Sales", "CountryRegionCurrency", "sales"),
-    SourceTable("Sales", "CreditCard", "sales", protected={"CardNumber": "last_four"}),
+    SourceTable("Sales", "CreditCard", "sales", protected={"CardNumber": "last_four"}, person=BY_CARD),
     SourceTable("Sales", "Currency", "sales"),
     SourceTable("Sales", "CurrencyRate", "sales", month=MonthOf("CurrencyRateDate")),
-    SourceTable("Sales", "Customer", "sales"),
-    SourceTable("Sales", "PersonCreditCard", "sales"),
+    SourceTable("Sales", "Customer", "sales", person=PersonOf("PersonID")),
+    SourceTable("Sales", "PersonCreditCard", "sales", person=BY_ID),
     SourceTable("Sales", "SalesOrderDetail", "sales", unit="sales order", month=ORDER_LINE_MONTH),
-    SourceTable("Sales", "SalesOrderHeader", "sales", unit="sales order", month=ORDER_MONTH),
+    SourceTable(
+        "Sales",
+        "SalesOrderHeader",
+        "sales",
+        unit="sales order",
+        month=ORDER_MONTH,
+        personal=("CreditCardApprovalCode", "Comment"),
+        person=BY_CUSTOMER,
+    ),
     SourceTable("Sales", "SalesOrderHeaderSalesReason", "sales", unit="sales order", month=ORDER_LINE_MONTH),
     SourceTable("Sales", "SalesPerson", "sales"),
     SourceTable("Sales", "SalesPersonQuotaHistory", "sales"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.garbage import collect_rarely
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def main_options(
 
 source_app = typer.Typer(no_args_is_help=True, help="Fill or change the embedded source database.")
 quarantine_app = typer.Typer(
-    no_args_is_help=True, help="List, show, export, replay and discard the rows that were set aside."
+    no_args_is_help=True, help="List, show, export, replay and discard the rows that were set aside, and undo it."
 )
 incident_app = typer.Typer(no_args_is_help=True, help="List, acknowledge and resolve incidents.")
 app.add_typer(source_app, name="source")
@@ -172,7 +172,7 @@ def rollback_command(
     from adventureworks.cli import rollback
 
     if release == (to is not None):
-        raise PlatformError("Give either --to VERSION or --release.", "See: adventureworks rollback --help")
+        raise PlatformError("Give either --to VERSION or --release.", Step("See:", "adventureworks rollback --help"))
     if to is not None:
         rollback.rollback(configuration(), asset, to, reason, by)
     else:
@@ -192,6 +192,25 @@ def approve_command(
     from adventureworks.cli.approve import approve
 
     approve(configuration(), asset, reason, by)
+
+
+@app.command("forget")
+def forget_command(
+    person: Annotated[int, typer.Argument(min=1, help="The person's BusinessEntityID.")],
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, for the record; without personal data. Required unless --dry-run.")
+    ] = "",
+    by: By = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be erased.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+) -> None:
+    """Erase what identifies a person, and keep it away from then on. Orders and revenue stay. It cannot be taken back.
+
+    Example: adventureworks forget 291 --reason "request 17"
+    """
+    from adventureworks.cli.forget import forget
+
+    forget(configuration(), person, by, reason, dry_run, yes)
 
 
 @app.command("report")
@@ -509,6 +528,23 @@ def quarantine_discard(
     from adventureworks.cli.quarantine import discard
 
     discard(configuration(), table, key, rule, everything, by, reason)
+
+
+@quarantine_app.command("undo")
+def quarantine_undo(
+    table: QuarantinedTable,
+    reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
+    key: Annotated[str, typer.Option(help="Only the row with this key.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="All corrections and discards of the table.")] = False,
+    by: By = None,
+) -> None:
+    """Take back corrections and discards. The next ingestion judges the rows again, as the source delivers them.
+
+    Example: adventureworks quarantine undo Sales_SalesOrderDetail --key 43659,17 --reason "wrong line"
+    """
+    from adventureworks.cli.quarantine import undo
+
+    undo(configuration(), table, key, everything, by, reason)
 
 
 Incident = Annotated[str, typer.Argument(help="The incident's id, or its first characters as the list shows them.")]

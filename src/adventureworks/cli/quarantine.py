@@ -1,4 +1,4 @@
-"""`adventureworks quarantine …`: rows that were set aside: list, show, export, replay and discard them."""
+"""`adventureworks quarantine …`: rows that were set aside: list, show, export, replay, discard, and undo."""
 
 from __future__ import annotations
 
@@ -180,6 +180,27 @@ def discard(settings: Settings, asset: str, key: str, rule: str, everything: boo
     console().print(
         f"{asset}: {rows:,} {noun} discarded by {name}, until the source changes them."
         " The next ingestion resolves the incidents.",
+        markup=False,
+    )
+
+
+def undo(settings: Settings, asset: str, key: str, everything: bool, by: str | None, reason: str) -> None:
+    """Take back the corrections and discards of the row with a key, or of all rows of a table.
+
+    Raises `PlatformError` unless exactly one of these is given, or if there is nothing to take back.
+    """
+    table_named(asset)
+    if bool(key) == everything:
+        raise PlatformError("Say which decisions: with either --key or --all.")
+    if not reason.strip():
+        raise PlatformError("A reason is needed.", 'For example: --reason "wrong row"')
+    name = who(by)
+    with changing(settings) as session:
+        corrected, discarded = quarantine.undo(session, asset, key=key, by=name, reason=reason.strip())
+    console().print(
+        f"{asset}: taken back by {name}: corrections {corrected:,}, discarded rows {discarded:,}."
+        " The next ingestion judges the rows again, as the source delivers them."
+        f" Then: adventureworks quarantine list {asset}",
         markup=False,
     )
 

@@ -31,7 +31,7 @@ from adventureworks.warehouse.state import (
 )
 
 MAX_INTERVENTIONS = 3
-MAX_MONTHS = 6
+MAX_IN_LINE = 6
 MAX_NAMED = 20
 """The number of tables and marts that a summary names."""
 
@@ -136,6 +136,11 @@ def print_summary(
     out.print(f"{summary_of_marts(states)}.", markup=False)
     if missing := summary_of_missing_tables(states):
         out.print(missing, markup=False)
+    waiting = [
+        state.asset for state in states if state.version is None and not state.blocked_since and state.is_obtainable
+    ]
+    if waiting:
+        out.print(f"Not published yet: {listed(waiting, MAX_IN_LINE)}.", markup=False)
     notable = [(state, why) for state in states if (why := _why_notable(state, promised))]
     for state, why in notable[:MAX_NAMED]:
         out.print(f"{state.asset}: {why}", markup=False, style="red" if not state.fresh else "yellow")
@@ -161,10 +166,9 @@ def _why_notable(state: AssetState, promised: Mapping[str, Freshness] | None) ->
     rows = f"{state.set_aside:,} {'row' if state.set_aside == 1 else 'rows'} set aside"
     facts = (
         f"blocked since {moment(state.blocked_since)}: {'; '.join(state.broken_rules)}" if state.blocked_since else "",
-        "never published" if state.version is None else "",
         rows if state.kind == "source" and state.set_aside else "",
         state.rolled_back.as_rollback if state.rolled_back else "",
-        state.behind,
+        state.behind if state.version is not None else "",
         f"reads {', '.join(state.reads_blocked)} (blocked)" if state.reads_blocked else "",
         f"not published within the promised {_minutes(known)} minutes" if known and known.missed else "",
     )
@@ -219,7 +223,7 @@ def _changed_months(newest: Publication) -> str:
     months = newest.months
     if months is None:
         return ""
-    return f"{listed(months, MAX_MONTHS)} changed with this version" if months else ""
+    return f"{listed(months, MAX_IN_LINE)} changed with this version" if months else ""
 
 
 def _input(name: str, found: _Found) -> str:

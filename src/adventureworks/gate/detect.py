@@ -60,7 +60,8 @@ def detect(
             or asset not in known
             or _fingerprint(state) != known[asset].fingerprint
         }
-        changed |= decisions.take_replays(session.records, run_id)
+        replays = decisions.take_replays(session.records, run_id)
+        changed |= replays.keys()
         recorded = publication.not_offered(session.records)
         changed |= recorded ^ not_offered
         if changed:
@@ -75,7 +76,8 @@ def detect(
         interrupted = publication.interrupted(session.records)
         # A table that has since been read again and blocked waits for a change, like other blocked tables.
         changed |= {asset for asset in interrupted if not _is_known_as_blocked(states[asset], known.get(asset))}
-        whole = {asset for asset in changed if everything or asset not in known or asset in interrupted | unchecked}
+        unread = interrupted | unchecked | {asset for asset, is_whole in replays.items() if is_whole}
+        whole = {asset for asset in changed if everything or asset not in known or asset in unread}
         session.records.execute("delete from ops.change where run_id = %s", (run_id,))
         for asset in sorted(changed):
             _record_change(

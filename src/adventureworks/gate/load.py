@@ -14,17 +14,18 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from adventureworks.catalog import SOURCE_TABLES, SourceTable
+from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
 from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.gate.containment import NO_ANSWER, concerns_every_table, contained
 from adventureworks.gate.contract import Verdict, read_column, validate, without_null_keys
 from adventureworks.gate.conversion import parsed
 from adventureworks.gate.corrections import Corrections
+from adventureworks.gate.pseudonyms import belongs, is_left_out, pseudonymised
 from adventureworks.gate.reading import SourceLost, TableReading
 from adventureworks.gate.row_text import as_json, as_text, row_key
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
-from adventureworks.warehouse import Warehouse, candidate, decisions, open_warehouse, quarantine
+from adventureworks.warehouse import Warehouse, candidate, decisions, forgotten, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import Append, Connection, reuse_connections
 from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.staging import SAME, StagedTable, require_rows
@@ -179,6 +180,9 @@ class _TableLoad:
         """By staging table: the number of rows appended so far."""
         self.seen: set[tuple[str, str]] = set()
         """The keys and values of the rows set aside so far: a row that is read twice is set aside once."""
+        self.forgotten_ids: frozenset[int] = frozenset()
+        self.of_forgotten = 0
+        """The number of rows read so far that belong to forgotten people."""
 
     def run(self) -> int:
         """Stage the changes, and return the number of rows read."""
@@ -188,6 +192,7 @@ class _TableLoad:
             latest = self._note_latest_change(session.records)
             last = None if self.snapshot.complete else self._last_reading(session.records, latest)
             corrections = Corrections(self.entry, decisions.corrections(session.records, self.entry.asset))
+            self.forgotten_ids = forgotten.ids_in(forgotten.of_anyone(session.records), self.entry)
         tracked = None
         if last and self.reading.tracks():
             tracked = self._tracked_changes(last.fingerprint)
@@ -195,10 +200,11 @@ class _TableLoad:
         since = last.newest_change - timedelta(minutes=self.settings.overlap_minutes) if last else None
         read = bad = 0
         keys_unknown = False
-        for batch in self._batches(since, tracked):
-            with self._contained("read", partial(self._unreadable_column, batch)):
+        for delivered in self._batches(since, tracked):
+            with self._contained("read", partial(self._unreadable_column, delivered)):
+                batch = self._without_forgotten(delivered)
                 verdict = validate(self.entry, batch)
-            read += batch.num_rows
+            read += delivered.num_rows
             for part in corrections.applied(verdict, batch.schema.names):
                 good = protected(self.entry, part.good).with_columns(pl.lit(False).alias(SAME))
                 with self._contained("stored", partial(self._refused_column, good)):
@@ -211,22 +217,35 @@ class _TableLoad:
                         cause = f"{bad:,} of {read:,} rows break the contract."
                         raise TableBlocked(self.entry.asset, "few_rows_are_set_aside", cause)
         with self.warehouse.connect("load") as session:
+            publication.lock(session.records, INGESTION, shared=True)
+            if forgotten.ids_in(forgotten.of_anyone(session.records), self.entry) != self.forgotten_ids:
+                raise ServiceUnavailable(f"A person was forgotten while {self.entry.asset} was read.", "Try again.")
             require_rows(session.data, self.staged_rows)
             if tracked:
                 self.staged.add_unchanged_keys(session.data)
             self.staged.set_aside_modified_later(session.data, latest, self.run_id)
             self.staged.set_aside_duplicates(session.data, self.run_id)
             self.staged.settle(session.data, whole=since is None, find_gone=not keys_unknown)
+            self.staged.take_back(session.data, decisions.keys(session.records, self.entry.asset, decisions.WITHDRAWN))
             quarantine.set_next_status(session.data, self.entry, whole=since is None, keys_unknown=keys_unknown)
             candidate.record(session, self.run_id, self.entry)
             outdated = corrections.outdated
             decisions.end(session.records, self.entry.asset, decisions.CORRECTED, outdated, "source changed")
             session.records.execute(
-                "update ops.change set status = 'staged', rows_read = %s, blocked_rule = null, blocked_cause = null"
-                " where run_id = %s and asset = %s",
-                (read, self.run_id, self.entry.asset),
+                "update ops.change set status = 'staged', rows_read = %s, forgotten = %s, blocked_rule = null,"
+                " blocked_cause = null where run_id = %s and asset = %s",
+                (read, self.of_forgotten, self.run_id, self.entry.asset),
             )
         return read
+
+    def _without_forgotten(self, batch: pa.RecordBatch) -> pa.RecordBatch | pa.Table:
+        """Return a batch without what identifies forgotten people, and count their rows."""
+        if not self.forgotten_ids:
+            return batch
+        frame = pl.DataFrame(batch)
+        whose = belongs(self.entry, frame, self.forgotten_ids)
+        self.of_forgotten += int(whose.sum())
+        return pseudonymised(self.entry, frame, whose).to_arrow() if whose.any() else batch
 
     def _contained(self, step: str, details: Callable[[], str]) -> AbstractContextManager[None]:
         return contained(self.entry.asset, "can_be_loaded", step, details)
@@ -291,8 +310,8 @@ class _TableLoad:
         typed = pl.DataFrame([_parsed_key(texts[column.name], column.dtype) for column in self.staged.key_columns])
         if len(held) > MOST_LATE_ROWS or len(typed.drop_nulls()) < len(held):
             return None
-        deleted = self._keys(pl.DataFrame(changed.deleted))
-        present = pl.concat([self._keys(pl.DataFrame(changed.present)), typed]).unique()
+        deleted = self._kept_keys(self._keys(pl.DataFrame(changed.deleted)))
+        present = self._kept_keys(pl.concat([self._keys(pl.DataFrame(changed.present)), typed]).unique())
         present = present.join(deleted, on=list(self.staged.key), how="anti")
         wanted = present.select(changed.present.column_names).to_arrow().cast(changed.present.schema)
         return _TrackedChanges(present, deleted, wanted)
@@ -327,7 +346,11 @@ class _TableLoad:
     def _dated_keys(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return keys and modification dates in the contract's types. Raises TableBlocked if a key has another type."""
         keys = self._keys(frame).with_columns(frame[self.entry.modified].alias("__modified"))
-        return without_null_keys(self.entry, keys)
+        return self._kept_keys(without_null_keys(self.entry, keys))
+
+    def _kept_keys(self, keys: pl.DataFrame) -> pl.DataFrame:
+        """Return keys in the contract's types, without those that identify forgotten people."""
+        return keys.filter(~belongs(self.entry, keys, self.forgotten_ids)) if is_left_out(self.entry) else keys
 
     def _keys(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the keys in the contract's types. Raises TableBlocked if a key has another type."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from adventureworks import incidents
-from adventureworks.catalog import SOURCE_TABLES, SourceTable
+from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
 from adventureworks.errors import CandidateLost, TableBlocked
-from adventureworks.gate import approval
+from adventureworks.gate import approval, forget
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.judge import judge
@@ -56,6 +56,7 @@ def publish(settings: Settings, run_id: str) -> list[Publication]:
 
 def _publish(settings: Settings, run_id: str) -> list[Publication]:
     with open_warehouse(settings).connect("publish") as session:
+        publication.lock(session.records, INGESTION, shared=True)
         rows = session.records.execute(
             "select asset, status, publishing or resumes from ops.change where run_id = %s order by asset", (run_id,)
         ).fetchall()
@@ -67,6 +68,7 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
                 "update ops.change set publishing = true where run_id = %s and status = 'staged'", (run_id,)
             )
             session.commit()
+            publication.lock(session.records, INGESTION, shared=True)
         for entry, status, interrupted in changes:
             with contained(entry.asset, "can_be_published", "published"):
                 publishing = _TablePublication(session, run_id, entry)
@@ -79,6 +81,7 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
         lost = candidate.lost(session, run_id, [entry for entry, status, _ in changes if status == "staged"])
         if lost:
             raise CandidateLost(f"The staged rows of {', '.join(lost)} differ from those that were judged.")
+        forget.follow(session)
         session.records.execute(
             "update ops.change set publishing = false where publishing and asset in ("
             "select asset from ops.change where run_id = %s and status in ('published', 'unchanged'))",
@@ -169,6 +172,7 @@ class _TablePublication:
             published = staged.published_keys(self.data, sorted(corrected))
             gone = corrected - published - quarantine.row_keys(self.data, self.asset, "open", "discarded")
             decisions.end(self.records, self.asset, decisions.CORRECTED, gone, "gone")
+        decisions.end_withdrawn(self.records, self.asset, self.run_id)
 
     def _latest_change(self) -> datetime | None:
         return publication.latest_change(self.records, self.run_id, self.asset)
@@ -289,6 +293,11 @@ class _TableResult:
             (self.run_id, self.asset),
         ).fetchall()
         verdict["checks"] = {str(outcome): int(number) for outcome, number in outcomes}
+        row = self.records.execute(
+            "select forgotten from ops.change where run_id = %s and asset = %s", (self.run_id, self.asset)
+        ).fetchone()
+        if row and row[0]:
+            verdict["rows_of_forgotten_people"] = int(row[0])
         row = self.records.execute("select newest_change from ops.watermark where asset = %s", (self.asset,)).fetchone()
         watermark = row[0].isoformat(sep=" ") if row and row[0] else None
         return {"verdict": verdict, "watermark": {"newest_change": watermark}}

@@ -1,4 +1,4 @@
-"""Rows in quarantine: list, find and discard them.
+"""Rows in quarantine: list, find and discard them, and take decisions back.
 
 `contract`, `load` and `judge` decide which rows are set aside; `warehouse/quarantine.py` has their life cycle.
 """
@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from adventureworks.catalog import table_named
+from adventureworks.catalog import INGESTION, table_named
 from adventureworks.errors import PlatformError, Step
 from adventureworks.gate.row_text import row_key, shown_key
-from adventureworks.warehouse import decisions, quarantine
+from adventureworks.warehouse import decisions, publication, quarantine
 from adventureworks.warehouse.session import Data, Session
 
 
@@ -31,9 +31,8 @@ class QuarantinedRow:
     last_seen: datetime
 
     def is_named(self, key: str) -> bool:
-        """Return whether `key` is this row's key: its values, or `column=value`, separated by commas."""
-        values = [str(value) for value in self.key.values()]
-        return key.replace(", ", ",") in {",".join(values), shown_key(self.key).replace(", ", ",")}
+        """Return whether `key` is this row's key: see `is_key`."""
+        return is_key(self.key, key)
 
 
 @dataclass(frozen=True)
@@ -125,6 +124,37 @@ def discard(session: Session, asset: str, *, key: str, rule: str, by: str, reaso
         # A record of a row that was not discarded ends with the next version. The reverse would leave no record.
         session.records.commit()
     return discarded
+
+
+def undo(session: Session, asset: str, *, key: str, by: str, reason: str) -> tuple[int, int]:
+    """Take back the corrections and discards of a table: those of the row with this key, or (it is empty) all.
+
+    Return their numbers. The next ingestion judges the rows again, as the source delivers them. If a corrected row then
+    breaks a rule, its corrected values are no longer published. Raises `PlatformError` if nothing can be taken back.
+    """
+    publication.lock(session.records, INGESTION)
+    corrected, discarded = (
+        {one for one in decisions.keys(session.records, asset, kind) if not key or is_key(json.loads(one), key)}
+        for kind in (decisions.CORRECTED, decisions.DISCARDED)
+    )
+    if not corrected and not discarded:
+        what = f" of the row with the key {key}" if key else ""
+        raise PlatformError(
+            f"{asset}: there is no correction or discard{what} in force.",
+            Step("List:", f"adventureworks quarantine list {asset}"),
+        )
+    for one in sorted(discarded) if key else [""]:
+        quarantine.reopen(session.data, asset, one)
+    decisions.withdraw(session.records, asset, sorted(corrected | discarded), by, reason)
+    # A row with a correction is published, so only a whole reading finds it again.
+    decisions.request_replay(session.records, asset, by, whole=bool(corrected))
+    return len(corrected), len(discarded)
+
+
+def is_key(key: Mapping[str, str | None], text: str) -> bool:
+    """Return whether a text is this key: its values, or `column=value`, separated by commas."""
+    values = [str(value) for value in key.values()]
+    return text.replace(", ", ",") in {",".join(values), shown_key(key).replace(", ", ",")}
 
 
 def _row(

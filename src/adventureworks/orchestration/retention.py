@@ -64,6 +64,8 @@ RECORDS: Mapping[str, Bound] = {
     "check_result": Bound("the results of `keep_days`, and the newest of each rule", results.clear),
     "column_profile": Bound("the profiles of the last versions of each source table"),
     "in_transit": Bound("the messages that are being sent"),
+    "forgotten_person": Bound("one row for each forgotten person"),
+    "forgotten_row": Bound("one row for each forgotten person, and for each of their addresses, cards and customers"),
     "incident": Bound("the unresolved incidents, and those resolved within `keep_days`", ledger.clear),
     "intervention": Bound("those in force, and those that ended within `keep_days`", intervention.clear),
     "layout": Bound("one row"),

@@ -43,6 +43,9 @@ def _source_table(known: SourceTable) -> Iterator[str]:
     unit = f" Publish unit: `{known.unit}`." if known.unit else ""
     yield f"{dictionary.grain(known, _ENGLISH)}"
     yield f"Owner: {known.owner}. Key: {codes(key_of(known))}.{unit} Read by: {_readers(known.asset)}."
+    if known.person:
+        through = f" through {code(known.person.through)}" if known.person.through else ""
+        yield f"Whose data a row holds: {code(known.person.column)}{through}."
     yield table(
         ("Column", "Type", "Empty", "Meaning", "Protection"),
         (

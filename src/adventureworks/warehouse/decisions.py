@@ -12,8 +12,8 @@ from datetime import datetime
 
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 
-CORRECTED, DISCARDED = "corrected", "discarded"
-"""The kinds of decisions."""
+CORRECTED, DISCARDED, WITHDRAWN = "corrected", "discarded", "withdrawn"
+"""The kinds of decisions. What is withdrawn is one of the others, until the row is judged again."""
 MOST_CORRECTIONS = 10_000
 """The most corrections of a table that may be in force; a fault of more rows has to be fixed at the source."""
 
@@ -61,10 +61,31 @@ def correct(records: Connection, asset: str, found: Mapping[str, Correction], by
 def discard(records: Connection, asset: str, keys: Collection[str], by: str, reason: str) -> None:
     """Record that rows with these keys are discarded, who decided it, and why."""
     end(records, asset, DISCARDED, keys, "replaced")
+    _add(records, asset, DISCARDED, keys, by, reason)
+
+
+def withdraw(records: Connection, asset: str, keys: Collection[str], by: str, reason: str) -> None:
+    """End the decisions on rows with these keys, and record who takes them back, and why."""
+    for kind in (CORRECTED, DISCARDED, WITHDRAWN):
+        end(records, asset, kind, keys, "withdrawn")
+    _add(records, asset, WITHDRAWN, keys, by, reason)
+
+
+def end_withdrawn(records: Connection, asset: str, run_id: str) -> None:
+    """End what was withdrawn before a run began: the run has judged the rows again."""
+    records.execute(
+        "update ops.row_decision set ended_at = current_timestamp, ended_because = 'judged again'"
+        " where asset = %(asset)s and kind = %(kind)s and ended_at is null and decided_at <"
+        " (select detected_at from ops.change where run_id = %(run)s and asset = %(asset)s)",
+        {"asset": asset, "kind": WITHDRAWN, "run": run_id},
+    )
+
+
+def _add(records: Connection, asset: str, kind: str, keys: Collection[str], by: str, reason: str) -> None:
     records.execute(
         "insert into ops.row_decision (asset, row_key, kind, decided_by, reason)"
         " select %s, n.row_key, %s, %s, %s from unnest(%s::varchar[]) as n (row_key)",
-        (asset, DISCARDED, by, reason, list(keys)),
+        (asset, kind, by, reason, list(keys)),
     )
 
 
@@ -111,12 +132,13 @@ def clear(records: Connection, before: datetime) -> None:
     records.execute("delete from ops.row_decision where ended_at < %s", (before,))
 
 
-def request_replay(records: Connection, asset: str, by: str) -> None:
-    """Ask the next ingestion to read a table's rows in quarantine again."""
+def request_replay(records: Connection, asset: str, by: str, *, whole: bool = False) -> None:
+    """Ask the next ingestion to read a table's rows in quarantine again; `whole`: all of its rows."""
     records.execute(
-        "insert into ops.replay (asset, requested_by) values (%s, %s) on conflict (asset) do update set"
-        " requested_by = excluded.requested_by, requested_at = current_timestamp, run_id = null",
-        (asset, by),
+        "insert into ops.replay as r (asset, requested_by, whole) values (%s, %s, %s) on conflict (asset) do update set"
+        " requested_by = excluded.requested_by, requested_at = current_timestamp, run_id = null,"
+        " whole = r.whole or excluded.whole",
+        (asset, by, whole),
     )
 
 
@@ -125,10 +147,9 @@ def requested_replays(records: Connection) -> dict[str, datetime]:
     return dict(records.execute("select asset, requested_at from ops.replay").fetchall())
 
 
-def take_replays(records: Connection, run_id: str) -> set[str]:
-    """Return the tables whose rows in quarantine are to be read again, and note that this run reads them."""
-    rows = records.execute("update ops.replay set run_id = %s returning asset", (run_id,)).fetchall()
-    return {asset for (asset,) in rows}
+def take_replays(records: Connection, run_id: str) -> dict[str, bool]:
+    """Return the tables to read again, and whether all rows of each, and note that this run reads them."""
+    return dict(records.execute("update ops.replay set run_id = %s returning asset, whole", (run_id,)).fetchall())
 
 
 def finish_replays(records: Connection, run_id: str) -> None:

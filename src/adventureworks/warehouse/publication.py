@@ -167,10 +167,14 @@ def version_of(records: Connection, asset: str, version: int) -> Publication | N
     return _publication(row) if row else None
 
 
-def lock(records: WarehouseConnection, dag: str) -> None:
-    """Wait until no other transaction is publishing marts of an analysis, and keep others out until this one ends."""
+def lock(records: WarehouseConnection, dag: str, *, shared: bool = False) -> None:
+    """Wait until no other transaction is publishing assets of a DAG, and keep others out until this one ends.
+
+    Transactions that share the lock only wait for those that do not.
+    """
     key = f"adventureworks publish {records.environment} {dag}"
-    records.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (key,))
+    mode = "_shared" if shared else ""
+    records.execute(f"select pg_advisory_xact_lock{mode}(hashtextextended(%s, 0))".encode(), (key,))
 
 
 def of_run(records: Connection, run_id: str) -> list[Publication]:

@@ -212,6 +212,18 @@ def row_keys(data: Data, asset: str, *statuses: str) -> set[str]:
     return {key for (key,) in rows}
 
 
+def reopen(data: Data, asset: str, row_key: str) -> int:
+    """Take a table's discarded rows with this key, or (it is empty) all of them, as not discarded; return how many."""
+    return sum(
+        data.execute(
+            f"update ops.quarantined_row set status = '{after}', next_status = null where asset = %(asset)s"
+            f" and status = '{before}' and (%(key)s = '' or row_key = %(key)s)",
+            {"asset": asset, "key": row_key},
+        ).rowcount
+        for before, after in (("discarded", "open"), ("blocked_discarded", "blocked"))
+    )
+
+
 def discard(data: Data, asset: str, row_key: str, rule: str) -> int:
     """Discard a table's rows in quarantine with this key, or with this rule, or (both are empty) all of them.
 

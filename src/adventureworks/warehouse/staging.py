@@ -8,7 +8,7 @@ contain the run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import polars as pl
@@ -197,6 +197,23 @@ class StagedTable:
         if moved:
             data.execute(f"delete from {self.rows} as r where {condition}")
         return moved
+
+    def take_back(self, data: Data, keys: Collection[str]) -> int:
+        """Delete the published rows with these keys whose rows at the source are set aside; return how many.
+
+        Their values came from corrections that were taken back. `keys` are in the form in which quarantine stores them.
+        """
+        if not keys:
+            return 0
+        places = ", ".join(["%s"] * len(keys))
+        return data.execute(
+            f"insert into {self.gone} ({names(self.key)}) select {names(self.key, 'r')} from {self.published} as r"
+            f" where {_key_as_json(self.key)} in ({places})"
+            f" and exists (select 1 from {quarantine.keys(self.entry, 'staged')} as q"
+            f" where {quarantine.matches_key(self.entry, 'q', 'r')})"
+            f" and not exists (select 1 from {self.gone} as g where {equal(self.key, 'g', 'r')})",
+            tuple(sorted(keys)),
+        ).rowcount
 
     def published_keys(self, data: Data, keys: Sequence[str]) -> set[str]:
         """Return those of these keys, in the form in which quarantine stores them, that are in the published table."""

@@ -1,0 +1,392 @@
+"""Forgetting a person: in the published and staged tables, in quarantine, and in the platform's records.
+
+The list of forgotten rows is recorded first, in a transaction of its own. From then on, no reading of the source stages
+what identifies the person, and what was staged before is loaded again before it is published. Erasing may be repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from io import BytesIO
+from typing import Any
+from uuid import uuid4
+
+import polars as pl
+
+from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
+from adventureworks.columns import Column, key_of
+from adventureworks.gate.load import protected
+from adventureworks.gate.pseudonyms import PREFIX, belongs, id_column, identifying, is_left_out, pseudonymised
+from adventureworks.gate.row_text import as_json
+from adventureworks.postgres_sql import quoted
+from adventureworks.settings import Settings
+from adventureworks.warehouse import decisions, forgotten, layout, open_warehouse, publication, quarantine
+from adventureworks.warehouse.forgotten import PEOPLE, Forgotten
+from adventureworks.warehouse.session import Data, Session
+from adventureworks.warehouse.sql import names, table
+from adventureworks.warehouse.staging import StagedTable, count
+
+SHORTEST_VALUE, LONGEST_VALUE = 7, 200
+"""Lengths of the values that are searched for in texts: shorter ones would be found by chance."""
+
+ENTRIES = tuple(entry for entry in SOURCE_TABLES.values() if identifying(entry))
+"""The tables with columns that identify people."""
+
+_NAME = ("FirstName", "LastName")
+
+
+@dataclass
+class Erasure:
+    """What identifies forgotten people, as it was found or erased."""
+
+    places: Counter[str] = field(default_factory=Counter)
+    """The number of rows by place: a table with its schema."""
+    values: set[str] = field(default_factory=set)
+    """Values that occur nowhere else by chance, such as e-mail addresses."""
+    names: set[str] = field(default_factory=set)
+    """First and last names together. Somebody else may have the same."""
+    changed: dict[str, pl.DataFrame] = field(default_factory=dict)
+    """The changed rows of the published tables, as they were."""
+
+    def add(self, entry: SourceTable, place: str, rows: pl.DataFrame) -> None:
+        """Count rows of a source table, and note the personal texts in them."""
+        if not rows.height:
+            return
+        self.places[place] += rows.height
+        texts = rows.select(column.name for column in _texts(entry) if column.name in rows.columns)
+        self.values.update(text for column in texts for text in column.drop_nulls() if _is_telling(text))
+        if set(_NAME) <= set(texts.columns):
+            full = (" ".join(name) for name in texts.select(_NAME).drop_nulls().iter_rows())
+            self.names.update(name for name in full if _has_length(name))
+
+    def replacements(self, person: int) -> dict[str, str]:
+        """Return what takes the place of each text in records, in each way in which it may be written there."""
+        found: dict[str, str] = {}
+        for number, text in enumerate(sorted(self.values | self.names), 1):
+            for spelling in {text, text.lower(), json.dumps(text)[1:-1], escape(text)}:
+                found[spelling] = f"{PREFIX}{person}-{number}"
+        # A text may be a part of another one.
+        return dict(sorted(found.items(), key=lambda one: (-len(one[0]), one[0])))
+
+
+def _texts(entry: SourceTable) -> tuple[Column, ...]:
+    """Return the columns with texts that only one person has: not masked ones, and no answers to a survey."""
+    return tuple(
+        column
+        for column in identifying(entry)
+        if column.dtype == pl.String and column.derivation is None and not entry.protected
+    )
+
+
+def _is_telling(text: str) -> bool:
+    return _has_length(text) and not text.replace(" ", "").isalpha()
+
+
+def _has_length(text: str) -> bool:
+    return SHORTEST_VALUE <= len(text) <= LONGEST_VALUE and not text.startswith(PREFIX)
+
+
+def is_known(session: Session, person: int) -> bool:
+    """Return whether there is a person with this id: published, in quarantine, or forgotten."""
+    entry, wanted = SOURCE_TABLES[PEOPLE], frozenset({person})
+    listed = forgotten.of_anyone(session.records).get(PEOPLE, frozenset())
+    return bool(wanted & listed or _values(session.data, entry, id_column(entry), wanted))
+
+
+def find(session: Session, person: int) -> Forgotten:
+    """Return the list of forgotten rows with a person added."""
+    data, listed = session.data, forgotten.of_anyone(session.records)
+    found = reached(data, {**listed, PEOPLE: listed.get(PEOPLE, frozenset()) | {person}})
+    return {**found, **_with_same_values(data, found, erase(session, found, changes=False).values)}
+
+
+def reached(data: Data, listed: Forgotten) -> Forgotten:
+    """Return the list with the rows to which rows of forgotten people lead, unless they are somebody else's too."""
+    found = dict(listed)
+    for entry in ENTRIES:
+        if entry.person is None or entry.person.through is None:
+            continue
+        through, column = SOURCE_TABLES[entry.person.through], entry.person.column
+        leading = forgotten.ids_in(found, through)
+        mine = _values(data, through, column, leading)
+        if mine:
+            shared = data.execute(
+                f"select distinct {quoted(column)} from {table('raw', through.asset)}"
+                f" where {quoted(column)} in ({_listed(mine)})"
+                f" and {quoted(id_column(through))} not in ({_listed(leading)})"
+            ).fetchall()
+            found[entry.asset] = found.get(entry.asset, frozenset()) | (mine - {int(one) for (one,) in shared})
+    return found
+
+
+def _values(data: Data, entry: SourceTable, column: str, ids: Collection[int]) -> frozenset[int]:
+    """Return the values of a column with ids in the rows of these people, published or in quarantine."""
+    if not ids:
+        return frozenset()
+    rows = data.execute(
+        f"select distinct {quoted(column)} from {table('raw', entry.asset)}"
+        f" where {quoted(id_column(entry))} in ({_listed(ids)}) and {quoted(column)} is not null"
+    ).fetchall()
+    held = _set_aside(data, entry)
+    texts = held.filter(belongs(entry, held, ids))
+    numbers = texts[column].str.to_integer(strict=False).drop_nulls() if column in texts.columns else ()
+    return frozenset({*(int(value) for (value,) in rows), *(int(value) for value in numbers)})
+
+
+def _with_same_values(data: Data, listed: Forgotten, values: Collection[str]) -> Forgotten:
+    """Return the keys of rows of tables in which only a value, such as an e-mail address, says whose they are."""
+    found: dict[str, frozenset[int]] = {}
+    for entry in ENTRIES:
+        if entry.person is not None or not values:
+            continue
+        listed_values = ", ".join(f"%(v{number})s" for number in range(len(values)))
+        same = " or ".join(f"lower({quoted(column.name)}) in ({listed_values})" for column in _texts(entry))
+        rows = data.execute(
+            f"select {quoted(id_column(entry))} from {table('raw', entry.asset)} where {same}",
+            {f"v{number}": value.lower() for number, value in enumerate(sorted(values))},
+        ).fetchall()
+        found[entry.asset] = listed.get(entry.asset, frozenset()) | {int(key) for (key,) in rows}
+    return found
+
+
+def _listed(ids: Collection[int]) -> str:
+    return ", ".join(map(str, sorted(ids)))
+
+
+def erase(session: Session, listed: Forgotten, *, changes: bool) -> Erasure:
+    """Erase what identifies the people of a list in tables, quarantine and corrections, and return what it was.
+
+    Only looks for it unless `changes`. Tables of another environment that this one reads are left out.
+    """
+    done = Erasure()
+    reused = session.data.views_in("raw")
+    present = {
+        "raw": session.data.columns_in("raw").keys() - reused,
+        "staging": session.data.columns_in("staging").keys(),
+    }
+    for entry in ENTRIES:
+        ids = forgotten.ids_in(listed, entry)
+        if ids:
+            erasing = _TableErasure(session, entry, ids, changes, done)
+            staged = StagedTable(entry)
+            if entry.asset in present["raw"]:
+                erasing.erase("raw", entry.asset, staged.column_names)
+            if staged.rows_table in present["staging"]:
+                erasing.erase("staging", staged.rows_table, staged.column_names)
+            if is_left_out(entry):
+                for name in {staged.keys_table, staged.gone_table} & present["staging"]:
+                    erasing.erase("staging", name, staged.key)
+            erasing.erase_set_aside()
+            if decisions.are_recorded(session.records):
+                erasing.erase_corrections()
+    return done
+
+
+def forget(settings: Settings, person: int, by: str, reason: str) -> Erasure:
+    """Forget a person in this environment, and return what was erased. May be repeated if the process dies."""
+    with open_warehouse(settings).connect("forget") as session:
+        layout.prepare(session)
+    with open_warehouse(settings).connect("forget") as session:
+        publication.lock(session.records, INGESTION)
+        listed = find(session, person)
+        forgotten.add(session.records, listed)
+        forgotten.withdraw_candidates(session.records, [one.asset for one in ENTRIES])
+    with open_warehouse(settings).connect("forget") as session:
+        publication.lock(session.records, INGESTION)
+        done = erase(session, listed, changes=True)
+        _erase_texts(session, person, done, changes=True)
+        _publish(session, done)
+        for old, new in done.replacements(person).items():
+            reason = reason.replace(old, new)
+        forgotten.record(session.records, person, by, reason, done.places)
+        if session.commits_twice:
+            # After a crash, rows are found again, but texts cannot be: the rows say what to search for.
+            session.records.commit()
+    return done
+
+
+def look(session: Session, person: int) -> Erasure:
+    """Return what `forget` would erase."""
+    done = erase(session, find(session, person), changes=False)
+    _erase_texts(session, person, done, changes=False)
+    return done
+
+
+def follow(session: Session) -> None:
+    """Erase what newly published rows link to forgotten people, such as a new address, before readers see it."""
+    listed = forgotten.of_anyone(session.records)
+    if not listed:
+        return
+    found = reached(session.data, listed)
+    new = {asset: ids - listed.get(asset, frozenset()) for asset, ids in found.items()}
+    if any(new.values()):
+        forgotten.add(session.records, new)
+        _publish(session, erase(session, new, changes=True))
+
+
+def _erase_texts(session: Session, person: int, done: Erasure, *, changes: bool) -> None:
+    """Replace the texts of an erasure wherever else the warehouse has them: in quarantine, messages and incidents."""
+    values = done.replacements(person)
+    if not values:
+        return
+    found = {
+        **forgotten.replace_in_quarantine(session.data, values, changes=changes),
+        **forgotten.replace_in_records(session.records, values, changes=changes),
+    }
+    for place, rows in found.items():
+        # Unless they were erased, rows that were recognized by their ids are found once more.
+        done.places[place] = done.places[place] + rows if changes else max(done.places[place], rows)
+    attached = [
+        (content_id, position)
+        for content_id, position, content in session.records.execute(
+            "select content_id, position, content from ops.attachment where not is_image"
+        ).fetchall()
+        if mentions(content, values)
+    ]
+    if attached:
+        done.places["ops.attachment"] += len(attached)
+    if changes:
+        for one in attached:
+            session.records.execute("delete from ops.attachment where content_id = %s and position = %s", one)
+
+
+def mentions(content: bytes, values: Collection[str]) -> bool:
+    """Return whether a file holds one of these texts, plain or in the parts of an archive, as a workbook is one."""
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            parts = [archive.read(name) for name in archive.namelist()]
+    except zipfile.BadZipFile:
+        parts = [content]
+    return any(value.encode() in part for part in parts for value in values)
+
+
+def _publish(session: Session, done: Erasure) -> None:
+    """Record new versions of the changed tables, so that the marts that read them are computed again."""
+    run_id = f"{INGESTION}/forget_{uuid4().hex[:8]}"
+    for asset, rows in done.changed.items():
+        newest = publication.newest(session.records, asset)
+        if newest is None:
+            continue
+        month = SOURCE_TABLES[asset].month
+        publication.record(
+            session.records,
+            asset=asset,
+            rows=count(session.data, table("raw", asset)),
+            changed_rows=rows.height,
+            months=sorted({f"{day:%Y-%m}" for day in rows[month.column].drop_nulls()}) if month else None,
+            set_aside=quarantine.open_rows(session.data, asset),
+            verdict=newest.verdict,
+            run_id=run_id,
+            as_of=newest.as_of,
+        )
+
+
+class _TableErasure:
+    """The erasure of the rows of one source table, wherever they are."""
+
+    def __init__(
+        self, session: Session, entry: SourceTable, ids: Collection[int], changes: bool, done: Erasure
+    ) -> None:
+        self.data = session.data
+        self.records = session.records
+        self.entry = entry
+        self.ids = ids
+        self.changes = changes
+        self.done = done
+
+    def erase(self, schema: str, name: str, columns: Sequence[str]) -> None:
+        """Erase the people in a table with these columns of the source table."""
+        relation, key = table(schema, name), key_of(self.entry)
+        of_people = f"{quoted(id_column(self.entry))} in ({_listed(self.ids)})"
+        before = self.data.frame(f"select {names(columns)} from {relation} where {of_people}", {})
+        if is_left_out(self.entry):
+            if self.changes and before.height:
+                self.data.execute(f"delete from {relation} where {of_people}")
+        else:
+            whose = pl.repeat(True, before.height, dtype=pl.Boolean, eager=True)
+            after = protected(self.entry, pseudonymised(self.entry, before, whose))
+            cleared = [column.name for column in identifying(self.entry)]
+            differs = pl.Series(
+                [one != other for one, other in zip(before[cleared].rows(), after[cleared].rows(), strict=True)],
+                dtype=pl.Boolean,
+            )
+            before, after = before.filter(differs), after.filter(differs)
+            assigned = ", ".join(f"{quoted(column)} = %({column})s" for column in cleared)
+            condition = " and ".join(f"{quoted(column)} = %({column})s" for column in key)
+            if self.changes:
+                for row in after.select([*cleared, *key]).iter_rows(named=True):
+                    self.data.execute(f"update {relation} set {assigned} where {condition}", row)
+        self.done.add(self.entry, f"{schema}.{name}", before)
+        if schema == "raw" and before.height:
+            self.done.changed[self.entry.asset] = before
+
+    def erase_set_aside(self) -> None:
+        """Erase the people in quarantine, whatever the status of the row."""
+        held = _set_aside(self.data, self.entry)
+        held = held.filter(belongs(self.entry, held, self.ids))
+        if not held.height:
+            return
+        whose = pl.repeat(True, held.height, dtype=pl.Boolean, eager=True)
+        after = pseudonymised(self.entry, held, whose)
+        kept: list[dict[str, Any] | None] = [*after.rows(named=True)] or [None] * held.height
+        changed = []
+        for place, (before, row) in enumerate(zip(held.rows(named=True), kept, strict=True)):
+            old = json.loads(before[_ROW])
+            new = {name: row[name] for name in old} if row else None
+            if new != old:
+                changed.append(place)
+                if self.changes:
+                    self._replace_set_aside(before[_KEY], before[_ROW], None if new is None else as_json(new))
+        self.done.add(self.entry, "ops.quarantined_row", held[changed])
+
+    def _replace_set_aside(self, key: str, before: str, after: str | None) -> None:
+        change = (
+            "delete from ops.quarantined_row"
+            if after is None
+            else "update ops.quarantined_row set row_data = %(after)s"
+        )
+        self.data.execute(
+            f"{change} where asset = %(asset)s and row_key = %(key)s and row_data = %(before)s",
+            {"asset": self.entry.asset, "key": key, "before": before, "after": after},
+        )
+
+    def erase_corrections(self) -> None:
+        """Delete the corrections of the people's rows, and what was decided on rows whose key identifies them."""
+        rows = self.records.execute(
+            "select row_key, coalesce(row_data, '{}') from ops.row_decision"
+            " where asset = %s and (row_data is not null or %s)",
+            (self.entry.asset, is_left_out(self.entry)),
+        ).fetchall()
+        found = _as_frame(rows)
+        found = found.filter(belongs(self.entry, found, self.ids))
+        if self.changes and found.height:
+            self.records.execute(
+                "delete from ops.row_decision where asset = %s and row_key = any(%s) and (row_data is not null or %s)",
+                (self.entry.asset, found[_KEY].to_list(), is_left_out(self.entry)),
+            )
+        self.done.add(self.entry, "ops.row_decision", found)
+
+
+_KEY, _ROW = "__key", "__row"
+"""Columns with the key and the values of a row as they are stored."""
+
+
+def _set_aside(data: Data, entry: SourceTable) -> pl.DataFrame:
+    """Return a table's rows in quarantine as text, each only once."""
+    return _as_frame(
+        data.execute(
+            "select distinct row_key, row_data from ops.quarantined_row where asset = %s", (entry.asset,)
+        ).fetchall()
+    )
+
+
+def _as_frame(rows: Iterable[tuple[str, str]]) -> pl.DataFrame:
+    """Return rows that are stored as JSON, with the columns that any of them has."""
+    found = [{**json.loads(key), **json.loads(row), _KEY: key, _ROW: row} for key, row in rows]
+    columns = dict.fromkeys(name for row in found for name in row) or {_KEY: None, _ROW: None}
+    return pl.DataFrame(found, schema=dict.fromkeys(columns, pl.String))

@@ -1,0 +1,154 @@
+"""Who is forgotten: `ops.forgotten_row`, which every reading of the source consults, and `ops.forgotten_person`.
+
+The first holds ids only: of people, and of the rows that lead to them through another table, such as addresses. The
+second says who decided it, why, when, and what was found where. Every function runs in the caller's transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from adventureworks.catalog import SourceTable
+from adventureworks.postgres_sql import quoted
+from adventureworks.warehouse.environments import schema_of
+from adventureworks.warehouse.postgres import Connection, WarehouseConnection
+from adventureworks.warehouse.session import Data, Rows
+from adventureworks.warehouse.sql import table
+
+PEOPLE = "Person_Person"
+
+Forgotten = Mapping[str, frozenset[int]]
+"""By table, the values of the column that identifies the rows of forgotten people; under `PEOPLE`, their ids."""
+
+_NOT_SEARCHED = ("forgotten_row", "layout", "migration", "quarantined_row")
+"""Tables of `ops` with texts of the platform only, and the rows in quarantine, which are on the side with the data."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """The record of a forgotten person."""
+
+    person: int
+    forgotten_by: str
+    forgotten_at: datetime
+
+
+def ids_in(forgotten: Forgotten, entry: SourceTable) -> frozenset[int]:
+    """Return the values by which a table's rows of forgotten people are recognized."""
+    is_direct = entry.person is not None and entry.person.through is None
+    return forgotten.get(PEOPLE if is_direct else entry.asset, frozenset())
+
+
+def of_anyone(records: WarehouseConnection) -> Forgotten:
+    """Return the rows of everyone who is forgotten in this environment or in production."""
+    found: dict[str, set[int]] = {}
+    here = records.environment
+    for environment in {here, ""}:
+        records.environment = environment
+        try:
+            # A warehouse that an older version used last lacks the table; a database may lack production.
+            if records.has_table("ops", "forgotten_row"):
+                for asset, row_id in records.execute("select asset, row_id from ops.forgotten_row"):
+                    found.setdefault(asset, set()).add(int(row_id))
+        finally:
+            records.environment = here
+    return {asset: frozenset(ids) for asset, ids in found.items()}
+
+
+def add(records: Connection, forgotten: Forgotten) -> None:
+    """Add rows of forgotten people, so that no reading of the source brings them back."""
+    for asset, ids in forgotten.items():
+        records.execute(
+            "insert into ops.forgotten_row (asset, row_id) select %s, n.row_id from unnest(%s::bigint[]) as n (row_id)"
+            " on conflict do nothing",
+            (asset, sorted(ids)),
+        )
+
+
+def record_of(records: WarehouseConnection, person: int) -> Record | None:
+    """Return the record of a forgotten person; None if the person is not forgotten here."""
+    if not records.has_table("ops", "forgotten_person"):
+        return None
+    row = records.execute(
+        "select person_id, forgotten_by, forgotten_at from ops.forgotten_person where person_id = %s", (person,)
+    ).fetchone()
+    return Record(*row) if row else None
+
+
+def record(records: Connection, person: int, by: str, reason: str, places: Mapping[str, int]) -> None:
+    """Record that a person is forgotten; if there is a record, add what was found since."""
+    row = records.execute("select places from ops.forgotten_person where person_id = %s", (person,)).fetchone()
+    before: dict[str, int] = json.loads(row[0]) if row else {}
+    total = {place: before.get(place, 0) + places.get(place, 0) for place in sorted({*before, *places})}
+    records.execute(
+        "insert into ops.forgotten_person (person_id, forgotten_by, reason, places) values (%s, %s, %s, %s)"
+        " on conflict (person_id) do update set places = excluded.places",
+        (person, by, reason, json.dumps(total)),
+    )
+
+
+def withdraw_candidates(records: Connection, assets: Collection[str]) -> None:
+    """Have the run in progress, if there is one, load these tables again before it publishes them."""
+    records.execute("delete from ops.candidate where asset = any(%s)", (list(assets),))
+
+
+def replace_in_quarantine(data: Data, values: Mapping[str, str], *, changes: bool) -> dict[str, int]:
+    """Replace values in the texts of the rows in quarantine; return the number of rows, by table."""
+    changed = _replace(data.execute, "quarantined_row", ["message", "row_data", "row_key"], values, changes)
+    return {"ops.quarantined_row": changed} if changed else {}
+
+
+def replace_in_records(records: WarehouseConnection, values: Mapping[str, str], *, changes: bool) -> dict[str, int]:
+    """Replace values in the platform's records; return the number of rows by table. Only count unless `changes`.
+
+    `values`: what takes the place of each value.
+    """
+
+    def execute(query: str, parameters: Mapping[str, str]) -> Rows:
+        return records.execute(query.encode(), parameters)
+
+    found = {
+        name: _replace(execute, name, columns, values, changes) for name, columns in _text_columns(records).items()
+    }
+    return {f"ops.{name}": rows for name, rows in found.items() if rows}
+
+
+def _replace(
+    execute: Callable[[str, Mapping[str, str]], Rows],
+    name: str,
+    columns: Iterable[str],
+    values: Mapping[str, str],
+    changes: bool,
+) -> int:
+    relation, results = table("ops", name), {}
+    for column in columns:
+        results[column] = quoted(column)
+        for number in range(len(values)):
+            results[column] = f"replace({results[column]}, %(old{number})s, %(new{number})s)"
+    condition = " or ".join(f"{quoted(column)} <> {result}" for column, result in results.items())
+    parameters: dict[str, str] = {}
+    for number, (old, new) in enumerate(values.items()):
+        parameters |= {f"old{number}": old, f"new{number}": new}
+    if changes:
+        assigned = ", ".join(f"{quoted(column)} = {result}" for column, result in results.items())
+        return execute(f"update {relation} set {assigned} where {condition}", parameters).rowcount
+    row = execute(f"select count(*) from {relation} where {condition}", parameters).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _text_columns(records: WarehouseConnection) -> dict[str, list[str]]:
+    """Return the text columns of the platform's records, by table."""
+    rows = records.execute(
+        "select c.table_name, c.column_name from information_schema.columns as c"
+        " join information_schema.tables as t using (table_schema, table_name)"
+        " where c.table_schema = %s and t.table_type = 'BASE TABLE' and c.table_name <> all(%s)"
+        " and c.data_type in ('character varying', 'text') order by 1, 2",
+        (schema_of(records.environment, "ops"), list(_NOT_SEARCHED)),
+    ).fetchall()
+    found: dict[str, list[str]] = {}
+    for name, column in rows:
+        found.setdefault(name, []).append(column)
+    return found
