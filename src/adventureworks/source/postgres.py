@@ -125,7 +125,7 @@ class PostgresSource:
                 except TableBlocked as blocked:
                     states[table.asset] = blocked
                 else:
-                    if columns[table.asset].is_stored:
+                    if all(column.is_stored for column in columns[table.asset].values()):
                         unchanged[table.asset] = state
         return {table.asset: states.get(table.asset) or unchanged[table.asset] for table in wanted}
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from adventureworks.catalog import ANALYSES, SOURCE_TABLES, marts_of, needed_tables, required_tables
 from adventureworks.errors import PlatformError
 from adventureworks.source import Source
-from adventureworks.source.columns import matched
+from adventureworks.source.columns import standing_for
 from adventureworks.source.files_names import without_suffix
 
 _OTHERS = {
@@ -34,7 +34,8 @@ def require_tables(source: Source, *, allow_missing: bool = False) -> int:
     """
     names = source.relations()
     stored = {f"{table.schema}.{table.name}": asset for asset, table in SOURCE_TABLES.items()}
-    found = {stored[name] for name in matched(stored, names)}
+    # A table for which several names stand is there. It is blocked when it is read, and the message names them.
+    found = {stored[name] for name in standing_for(stored, names)}
     missing = needed_tables() - found
     # The other databases share a table or two with this one, such as dbo.ErrorLog.
     other = None if missing < needed_tables() else _other_database(names)
