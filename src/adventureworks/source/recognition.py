@@ -43,12 +43,12 @@ def require_tables(source: Source, *, allow_missing: bool = False) -> int:
         what, next_step = other
         raise PlatformError(f"The source ({source.description}) {what}.", next_step)
     if not found:
-        raise _without_tables(source.description, names)
+        raise _without_tables(source, names)
     if missing and not allow_missing:
         raise PlatformError(
             f"The source ({source.description}) does not offer {len(missing)} of the tables that marts need:"
             f" {', '.join(sorted(missing))}. These marts would stay empty: {', '.join(marts_without(missing))}.",
-            "Add the tables or grant SELECT on them; or do without these marts: adventureworks run --allow-missing",
+            f"{source.how_to_offer}; or do without these marts: adventureworks run --allow-missing",
         )
     return len(found)
 
@@ -66,15 +66,15 @@ def _other_database(names: Collection[str]) -> tuple[str, str] | None:
     return next((known for sign, known in _OTHERS.items() if sign in simple), None)
 
 
-def _without_tables(description: str, names: Sequence[str]) -> PlatformError:
+def _without_tables(source: Source, names: Sequence[str]) -> PlatformError:
     if not names:
         return PlatformError(
-            f"The source ({description}) has no tables that this login can see.",
-            "Fill it, grant SELECT on its tables to the login, or name another source.",
+            f"The source ({source.description}) has no tables.", f"{source.how_to_offer}; or name another source."
         )
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
     shown = ", ".join(sorted(names)[:_SHOWN]) + more
     return PlatformError(
-        f"The source ({description}) has none of the {len(SOURCE_TABLES)} AdventureWorks tables. What it has: {shown}.",
+        f"The source ({source.description}) has none of the {len(SOURCE_TABLES)} AdventureWorks tables. What it has:"
+        f" {shown}.",
         "Name a source with AdventureWorks' own tables, such as Sales.SalesOrderHeader or sales.salesorderheader.",
     )

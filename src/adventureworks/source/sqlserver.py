@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import key_of, source_columns_of
 from adventureworks.errors import TableBlocked
-from adventureworks.source import ChangedKeys, TableState
+from adventureworks.source import GRANT, ChangedKeys, TableState
 from adventureworks.source import sqlserver_queries as queries
 from adventureworks.source.addresses import SqlServerAddress
 from adventureworks.source.declared import digest_of
@@ -93,6 +93,8 @@ class _Table:
 
 class SqlServerSource:
     """The AdventureWorks tables in a SQL Server database, version 2016 or newer, or Azure SQL. Never written to."""
+
+    how_to_offer = GRANT
 
     def __init__(self, url: SecretStr, batch_rows: int, password: SecretStr | None = None) -> None:
         """Parse the URL without connecting. Raises `PlatformError` if `url` is not a SQL Server URL."""
