@@ -482,10 +482,10 @@ def test_after_a_lost_connection_each_row_is_published_exactly_once(
     held = load.validate
     batches = count(1)
 
-    def cut(entry, batch):
+    def cut(entry, batch, **options):
         if next(batches) == 3:
             terminate_reader_sessions(postgres, source_reader_url)
-        return held(entry, batch)
+        return held(entry, batch, **options)
 
     monkeypatch.setattr(load, "validate", cut)
     with pytest.raises(ServiceUnavailable, match="does not answer"):
