@@ -1,7 +1,7 @@
 # The image of every service of the platform: Airflow, the workers, the watch, the command line.
 #     docker build --tag adventureworks:0.1.0 .
 
-FROM python:3.12.13-slim-bookworm AS build
+FROM python:3.12.13-slim-bookworm@sha256:8a7e7cc04fd3e2bd787f7f24e22d5d119aa590d429b50c95dfe12b3abe52f48b AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /opt/adventureworks
 RUN python -m venv /opt/venv
@@ -18,7 +18,7 @@ RUN /opt/venv/bin/python -m pip install --no-deps --no-index --no-build-isolatio
     && xargs /opt/venv/bin/python -m pip uninstall --yes --quiet < /tmp/unneeded \
     && /opt/venv/bin/python -m compileall -q src contracts
 
-FROM python:3.12.13-slim-bookworm
+FROM python:3.12.13-slim-bookworm@sha256:8a7e7cc04fd3e2bd787f7f24e22d5d119aa590d429b50c95dfe12b3abe52f48b
 # tini passes signals on and buries orphans: a worker may finish its tasks when it is asked to end.
 # Debian removes a version of a package when it publishes the next, so tini is not pinned.
 # hadolint ignore=DL3008

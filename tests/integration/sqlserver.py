@@ -76,6 +76,8 @@ class SqlServer:
     """Whether it is a read-only replica, which rejects every question about tracked changes."""
     admits_readers_only: bool = False
     """Whether it is a replica that refuses logins that do not declare that they only read."""
+    lower_case: bool = False
+    """Whether all names of schemas, tables and columns are in lower case."""
     made: str = "2014-07-08 00:00:00.000"
     group_id: str = ""
     """The database's identifier in its availability group, if it is in one."""
@@ -89,8 +91,12 @@ class SqlServer:
     def put(self, asset: str, columns: Columns, rows: Sequence[Sequence[Any]]) -> None:
         """Create or replace a table."""
         self.tables[asset] = columns
-        write_csv(self.folder / f"{SOURCE_TABLES[asset].name}.csv", list(columns), rows)
+        header = [self._stored(name) for name in columns]
+        write_csv(self.folder / f"{SOURCE_TABLES[asset].name}.csv", header, rows)
         self.describe()
+
+    def _stored(self, name: str) -> str:
+        return name.lower() if self.lower_case else name
 
     def track(
         self, asset: str, oldest: int, current: int, changes: Sequence[Sequence[Any]] = (), begin: int = 1
@@ -101,7 +107,7 @@ class SqlServer:
         """
         self.tracked[asset] = (oldest, begin, current)
         key = SOURCE_TABLES[asset].contract.to_schema().unique or []
-        header = ["sys_change_version", "sys_change_operation", *key]
+        header = ["sys_change_version", "sys_change_operation", *map(self._stored, key)]
         placeholder = [0, "I", *[0] * len(key)]
         write_csv(self.folder / f"changes_{SOURCE_TABLES[asset].name}.csv", header, [placeholder, *changes])
         self.describe()
@@ -113,9 +119,10 @@ class SqlServer:
             entry = SOURCE_TABLES[asset]
             versions = self.tracked.get(asset, ("", "", ""))
             readable = int(asset not in self.unreadable)
-            tables.append([entry.schema, entry.name, readable, readable, *versions, 3, int(asset in self.filtered)])
+            named = [self._stored(entry.schema), self._stored(entry.name)]
+            tables.append([*named, readable, readable, *versions, 3, int(asset in self.filtered)])
             columns += [
-                [entry.schema, entry.name, name, *map(_cell, kind), int(name in self.masked)]
+                [*named, self._stored(name), *map(_cell, kind), int(name in self.masked)]
                 for name, kind in described.items()
             ]
         header = ["schema_name", "table_name", "readable", "tracking_visible"]

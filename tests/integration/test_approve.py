@@ -62,6 +62,27 @@ def test_a_blocked_delivery_passes_once_with_its_publish_unit(pipeline: Pipeline
     assert pipeline.ingest().opened[HEADER] == "keeps_most_of_its_rows", "the next delivery is judged as usual"
 
 
+def test_texts_that_were_decoded_wrongly_pass_as_they_are_if_a_person_approves_them(pipeline: Pipeline) -> None:
+    damaged = pipeline.change(
+        'update "Person"."Address" set "AddressLine1" = \'BergstraÃŸe \' || "AddressID", "ModifiedDate" = now()'
+        ' where "AddressID" % 20 = 0'
+    )
+    unreadable = pipeline.change(
+        'update "Person"."Address" set "City" = \'[NULL]\', "ModifiedDate" = now()'
+        ' where "AddressID" = (select max("AddressID") from "Person"."Address" where "AddressID" % 20 <> 0)'
+    )
+    count = 'select count(*) from raw."Person_Address" where "AddressLine1" like \'Bergstra%%\''
+    blocked = pipeline.ingest()
+    assert blocked.opened == {"Person_Address": "few_rows_are_set_aside"}
+    assert pipeline.published(count) == [(0,)]
+
+    approve(pipeline.settings, "Person_Address", "the source has it so", "ann")
+    assert pipeline.ingest().published["Person_Address"].verdict == "passed with warnings"
+    assert pipeline.published(count) == [(damaged,)]
+    held = "select count(*) from ops.quarantined_row where asset = 'Person_Address' and status = 'open'"
+    assert pipeline.published(held) == [(unreadable,)], "other damage stays out"
+
+
 def test_an_approval_ends_when_the_source_has_changed_since(pipeline: Pipeline) -> None:
     before = orders(pipeline)
     delete_orders(pipeline, LOST)

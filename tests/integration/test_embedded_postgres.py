@@ -163,7 +163,9 @@ def test_random_passwords_are_hashed_once_except_that_of_the_role_for_users(serv
 def test_texts_are_ordered_by_their_codes(server: EmbeddedPostgres) -> None:
     with psycopg.connect(server.url("warehouse")) as connection:
         found = connection.execute("select t from unnest(array['é', 'a', 'Z', 'z', 'A']) as t order by t").fetchall()
+        in_lower_case = connection.execute("select lower('ÉÜ')").fetchone()
     assert [text for (text,) in found] == ["A", "Z", "a", "z", "é"]
+    assert in_lower_case == ("éü",)
 
 
 def test_readers_see_present_and_future_tables_and_change_nothing(server: EmbeddedPostgres) -> None:

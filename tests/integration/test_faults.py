@@ -69,7 +69,7 @@ Step = tuple[Any, str, Callable[..., str]]
 STEPS: dict[str, Step] = {
     "state": (PostgresSource, "_state", lambda _self, _connection, entry, *_: entry.asset),
     "rows": (PostgresSnapshot, "_stream", lambda _self, entry, *_: entry.asset),
-    "contract": (load, "validate", lambda entry, _batch: entry.asset),
+    "contract": (load, "validate", lambda entry, _batch, **_: entry.asset),
     "secrets": (load, "protected", lambda entry, _rows: entry.asset),
     "staging": (StagedTable, "settle", lambda staged, _connection, **_: staged.asset),
     "quarantine": (quarantine, "set_next_status", lambda _connection, entry, **_: entry.asset),

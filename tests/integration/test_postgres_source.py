@@ -264,11 +264,21 @@ def test_lower_case_names_are_read_and_exact_names_take_precedence(database, sou
         assert [row for batch in snapshot.rows_by_key(OFFER, key) for row in batch.to_pylist()] == [offer(2)]
 
     database.execute('alter table sales.specialoffer add column "MINQTY" integer')
-    with source.snapshot() as snapshot, pytest.raises(TableBlocked, match="MinQty"):
+    with source.snapshot() as snapshot, pytest.raises(TableBlocked, match="columns minqty and MINQTY for MinQty"):
         rows(snapshot)
     database.execute('alter table sales.specialoffer rename column "MINQTY" to "MinQty"')
     with source.snapshot() as snapshot:
         assert rows(snapshot) == [offer(n, MinQty=None) for n in (1, 2, 3)]
+
+    database.execute('create table sales."SPECIALOFFER" (like sales.specialoffer)')
+    state = source.states([OFFER])[OFFER.asset]
+    assert isinstance(state, TableBlocked)
+    assert (state.rule, state.next_step) == ("table_is_unambiguous", "Drop or rename all but one.")
+    assert "sales.SPECIALOFFER" in state.cause
+    assert "sales.specialoffer" in state.cause
+    database.execute('alter table sales."SPECIALOFFER" rename to "SpecialOffer"')
+    database.execute('alter schema sales rename to "Sales"')
+    assert source.state(OFFER).rows == 0, "the exact name takes precedence"
 
 
 def test_types_of_other_databases_are_converted(database, source):
@@ -472,10 +482,10 @@ def test_after_a_lost_connection_each_row_is_published_exactly_once(
     held = load.validate
     batches = count(1)
 
-    def cut(entry, batch):
+    def cut(entry, batch, **options):
         if next(batches) == 3:
             terminate_reader_sessions(postgres, source_reader_url)
-        return held(entry, batch)
+        return held(entry, batch, **options)
 
     monkeypatch.setattr(load, "validate", cut)
     with pytest.raises(ServiceUnavailable, match="does not answer"):

@@ -21,7 +21,7 @@ from tests.integration.conftest import Adventureworks
 @pytest.mark.parametrize(
     ("tables", "expected"),
     [
-        ([], "has no tables that this login can see"),
+        ([], "has no tables."),
         (['"SalesLT"."Customer"', '"SalesLT"."SalesOrderHeader"', 'dbo."ErrorLog"'], "is AdventureWorksLT"),
         (["dbo.dimdate", "dbo.factinternetsales", "dbo.databaselog"], "is AdventureWorksDW"),
         (["public.one", "public.two"], "none of the 71 AdventureWorks tables. What it has: public.one, public.two."),
@@ -45,6 +45,10 @@ def test_tables_count_whatever_their_case_and_files_count_too(source_url: str, t
     (tmp_path / "notes.txt").touch()
     with pytest.raises(PlatformError, match="none of the 71"):
         require_tables(FileSource(tmp_path, batch_rows=1), allow_missing=True)
+    (tmp_path / "notes.txt").unlink()
+    with pytest.raises(PlatformError, match=r"has no tables\. Add their files") as refused:
+        require_tables(FileSource(tmp_path, batch_rows=1), allow_missing=True)
+    assert "SELECT" not in str(refused.value.next_step)
     (tmp_path / "Sales_Currency.csv").touch()
     assert require_tables(FileSource(tmp_path, batch_rows=1), allow_missing=True) == 1
 

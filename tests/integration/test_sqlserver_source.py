@@ -57,7 +57,7 @@ def server(running: SqlServer) -> SqlServer:
     running.filtered.clear()
     running.masked.clear()
     running.snapshots = True
-    running.is_read_only = running.admits_readers_only = False
+    running.is_read_only = running.admits_readers_only = running.lower_case = False
     running.made, running.group_id = "2014-07-08 00:00:00.000", ""
     running.put(OFFER.asset, OFFERS, [offer(1), offer(2), offer(3)])
     return running
@@ -92,6 +92,25 @@ def test_rows_arrive_in_batches_with_the_types_of_the_contract(server):
         assert first["StartDate"] == datetime(2011, 5, 31)
         assert (first["MaxQty"], first["rowguid"]) == (None, guid(1).lower())
         assert numbers(snapshot.keys(OFFER)) == [1, 2, 3]
+
+
+def test_tables_whose_names_differ_in_case_are_read_by_their_own_names(server, wire):
+    server.lower_case = True
+    server.put(OFFER.asset, OFFERS, [offer(1), offer(2), offer(3)])
+    server.track(OFFER.asset, oldest=1, current=10)
+    source = SqlServerSource(SecretStr(server.url(wire.port, tls="off", tls_ca="")), batch_rows=2)
+    known = source.state(OFFER).fingerprint
+    server.track(OFFER.asset, 1, 12, [(11, "U", 2), (12, "D", 7)])
+    assert source.state(OFFER, known).fingerprint != known
+    with source.snapshot() as snapshot:
+        rows = list(snapshot.rows(OFFER))
+        assert rows[0].schema.names == list(OFFERS)
+        assert numbers(rows) == [1, 2, 3]
+        changed = snapshot.changed_keys(OFFER, known, most=2)
+        assert changed is not None
+        assert (numbers([changed.present]), numbers([changed.deleted])) == ([2], [7])
+        assert numbers(snapshot.rows_by_key(OFFER, changed.present)) == [2]
+    assert "SpecialOffer]" not in sent(wire).replace("as [SpecialOfferID]", "")
 
 
 def test_rows_are_selected_by_date_and_by_key(server):
@@ -336,7 +355,7 @@ def test_examine_names_what_is_missing_and_the_statement_that_fixes_it(server):
     findings = " ".join([*bad.faults, *bad.advice])
     for words in (
         "[Sales].[Store] is missing, or the login cannot see it. GRANT SELECT ON SCHEMA::[Sales] TO [reader];",
-        "[Sales].[Customer] has no column TerritoryID.",
+        "[Sales].[Customer]: the source table has no column TerritoryID.",
         "no permission to read [HumanResources].[Shift]. GRANT SELECT ON SCHEMA::[HumanResources] TO [reader];",
         "ALTER DATABASE [AdventureWorks] SET ALLOW_SNAPSHOT_ISOLATION ON;",
         "ALTER TABLE [Sales].[Currency] ENABLE CHANGE_TRACKING;",

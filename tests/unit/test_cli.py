@@ -45,6 +45,10 @@ def test_help_names_every_command() -> None:
         (("quarantine", "discard", "Person_Person", "--reason", "x"), "Say which rows: with one of --key, --rule"),
         (("run", "--source", "/nowhere"), "The source /nowhere does not exist."),
         (("run", "--source", "postgresql:/u:secret@h/d"), "The source is neither a path nor a valid URL."),
+        (
+            ("run", "--source", "Server=h;Password=secret"),
+            "The source is a connection string, not a URL. For SQL Server,",
+        ),
         (("run", "--source", "mysql://u:secret@h/d"), "A source with a mysql:// URL is not supported."),
     ],
 )

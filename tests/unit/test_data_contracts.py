@@ -310,6 +310,21 @@ def test_document_names_the_server_without_its_login(documents: dict[str, Any]) 
     assert "s3cret" not in yaml.safe_dump_all(documents.values())
 
 
+def test_document_has_the_names_and_types_of_a_snowflake_warehouse(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = {"conn_type": "snowflake", "login": "me", "password": "s3cret", "extra": {"account": "org-account"}}
+    monkeypatch.setenv("AIRFLOW_CONN_SNOWFLAKE_DEFAULT", json.dumps(connection))
+    document = odcs.document(Settings(warehouse="snowflake"), "Sales_CreditCard", CURRENT.current["Sales_CreditCard"])
+    [server] = document["servers"]
+    assert (server["account"], server["database"], server["schema"]) == ("org-account", "DBT_DB", "DBT_SCHEMA")
+    [table] = document["schema"]
+    assert (table["name"], table["physicalName"]) == ("Sales_CreditCard", "SALES_CREDITCARD")
+    types = {column["physicalName"]: column["physicalType"] for column in table["properties"]}
+    assert types["CREDITCARDID"] == "NUMBER(10, 0)"
+    assert types["CARDNUMBER"] == "VARCHAR"
+    assert types["MODIFIEDDATE"] == "TIMESTAMP_NTZ"
+    assert "s3cret" not in yaml.safe_dump(document)
+
+
 def test_export_writes_one_file_for_each_contract(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command.export(SETTINGS, "", tmp_path / "new")
     assert {file.name for file in (tmp_path / "new").iterdir()} == {f"{name}.odcs.yaml" for name in CURRENT.current}

@@ -249,8 +249,16 @@ def test_a_member_that_is_longer_than_stated_is_refused(home: Path, tmp_path: Pa
 
 def test_a_file_that_is_not_an_archive_is_named(folder: Path, home: Path, tmp_path: Path) -> None:
     write_parquet(folder)
-    with pytest.raises(PlatformError, match=r"\.parquet is a Parquet file, not an archive\. Name a zip or tar"):
+    with pytest.raises(PlatformError, match=r"\.parquet is a Parquet file\. Name a zip or tar"):
         opened(folder / "Sales_SpecialOffer.parquet", home)
+    for head, reason in (
+        (b"TAPE", r"is a backup of SQL Server\. Restore it in SQL Server"),
+        (b"PGDMP", r"is a dump of PostgreSQL\. Restore it with pg_restore"),
+        (b"Rar!", r"is a RAR archive\. Name a zip or tar"),
+    ):
+        (tmp_path / "AdventureWorks").write_bytes(head + bytes(600))
+        with pytest.raises(PlatformError, match=reason):
+            opened(tmp_path / "AdventureWorks", home)
     with pytest.raises(PlatformError, match="neither a folder nor an archive: No such file"):
         opened(tmp_path / "gone.zip", home)
 

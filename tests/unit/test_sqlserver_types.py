@@ -22,6 +22,7 @@ from adventureworks.gate.contract import validate
 from adventureworks.settings import PROJECT_ROOT
 from adventureworks.source import sqlserver_queries as queries
 from adventureworks.source.addresses import SqlServerAddress
+from adventureworks.source.declared import StoredTable
 from adventureworks.source.files import FileSource
 from adventureworks.source.sqlserver_columns import SqlServerColumn, contract_columns, literal
 from adventureworks.source.sqlserver_errors import translate
@@ -54,7 +55,7 @@ def column(declared: str, name: str = "Value", nullable: bool = True) -> SqlServ
         precision, scale = numbers
     length = -1 if size == "max" or plain == "xml" else numbers[0] if numbers else 8
     wide = 2 if plain in {"nchar", "nvarchar"} and length > 0 else 1
-    return SqlServerColumn(name, plain, length * wide, precision, scale, nullable)
+    return SqlServerColumn(name, name, plain, length * wide, precision, scale, nullable)
 
 
 def converted(declared, *values):
@@ -159,7 +160,7 @@ def _schema(real_data):
         for entry in table["columns"]:
             declared = COMPUTED[f"{plain}.{entry['name']}"] if entry["type"] == "COMPUTED" else entry["type"]
             columns[entry["name"]] = column(declared, entry["name"], entry["nullable"])
-        tables[f"{schema}_{plain}"] = columns
+        tables[f"{schema}_{plain}"] = StoredTable(f"[{schema}].[{plain}]", columns)
     return tables
 
 
@@ -203,7 +204,7 @@ def test_every_query_on_every_table_is_valid_tsql(real_data):
         queries.tables_query(every, tracks=False),
         queries.columns_query(every),
     ]
-    statements.append(queries.changed_tables_query(versions))
+    statements.append(queries.changed_tables_query(versions, tables))
     for table in every:
         selected = contract_columns(table, tables)
         key = [tables[table.asset][name] for name in key_of(table)]
@@ -211,7 +212,7 @@ def test_every_query_on_every_table_is_valid_tsql(real_data):
         statements += [
             queries.state_query(table, tables),
             queries.rows_query(table, selected, tables, datetime(2014, 1, 1)),
-            queries.rows_by_key_query(table, selected, key, wanted),
+            queries.rows_by_key_query(tables[table.asset].relation, selected, key, wanted),
             queries.changed_keys_query(table, tables, 41, 100),
             queries.deleted_keys_query(table, tables, 41, 100),
         ]
@@ -228,12 +229,11 @@ def test_every_query_on_every_table_is_valid_tsql(real_data):
 
 def test_rows_by_key_are_queried_with_typed_key_values():
     kinds = {"BusinessEntityID": "int", "RateChangeDate": "datetime", "Rate": "money", "PayFrequency": "tinyint"}
-    pay = SOURCE_TABLES["HumanResources_EmployeePayHistory"]
     columns = {name: column(kind, name, nullable=False) for name, kind in kinds.items()}
     key = [columns["BusinessEntityID"], columns["RateChangeDate"]]
     moments = pa.array([datetime(2009, 1, 14, 9, 17, 8, 637000)], pa.timestamp("us"))
     wanted = pa.table({"BusinessEntityID": pa.array([7], pa.int32()), "RateChangeDate": moments})
-    query = queries.rows_by_key_query(pay, key, key, wanted)
+    query = queries.rows_by_key_query("[HumanResources].[EmployeePayHistory]", key, key, wanted)
     assert "(values (cast(N'7' as int), cast(N'2009-01-14T09:17:08.637' as datetime)))" in query
     assert query.endswith("on t.[BusinessEntityID] = w.k0 and t.[RateChangeDate] = w.k1")
 

@@ -31,6 +31,7 @@ from adventureworks.marts.plan import decide_now
 from adventureworks.messaging.routes import routes
 from adventureworks.settings import Settings
 from adventureworks.source import CHOICES, Kind, Source, kind_of, open_source, unsupported
+from adventureworks.source.addresses import FORM
 from adventureworks.source.files_addresses import is_in_store, is_local, local_path, names_connection, require_store
 from adventureworks.source.recognition import require_tables
 from adventureworks.starts import next_starts, states_of
@@ -119,7 +120,9 @@ def choose_source(settings: Settings, wanted: str | None) -> str:
     path = local_path(chosen)
     if path.exists():
         return str(path)
-    if "@" in chosen or "password=" in chosen:
+    if "=" in chosen and ";" in chosen:
+        raise PlatformError("The source is a connection string, not a URL.", f"For SQL Server, write {FORM}. {CHOICES}")
+    if "@" in chosen or "=" in chosen:
         # It may hold a password, so it is not shown.
         raise PlatformError("The source is neither a path nor a valid URL.", CHOICES)
     raise PlatformError(f"The source {chosen} does not exist.", CHOICES)

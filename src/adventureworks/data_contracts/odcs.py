@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,7 @@ from adventureworks.data_contracts.description import Column, Contract, Rule
 from adventureworks.gate.check_files import declared_checks
 from adventureworks.postgres_address import parts_of
 from adventureworks.settings import Settings
+from adventureworks.warehouse.dialect import snowflake_type
 from adventureworks.warehouse.environments import schema_of
 from adventureworks.warehouse.layout import published_schema
 from adventureworks.warehouse.postgres import column_type
@@ -28,6 +29,12 @@ _DIMENSIONS = {
     "validity": "conformity",
 }
 """The dimensions of checks that have another name in the standard."""
+_PHYSICAL: Mapping[str, tuple[Callable[[str], str], Callable[[str], str]]] = {
+    "postgres": (str, str),
+    # Unquoted names are stored in upper case.
+    "snowflake": (str.upper, snowflake_type),
+}
+"""By kind of warehouse: how a name, and a type of PostgreSQL, appear in it."""
 _LIMITS = {
     ("minimum", False): "minimum",
     ("minimum", True): "exclusiveMinimum",
@@ -40,8 +47,14 @@ def document(settings: Settings, asset: str, contract: Contract) -> dict[str, An
     """Return the contract of a table or mart as a document of the standard."""
     known = entry(asset)
     purpose, _, remarks = contract.meaning.partition("\n\n")
+    physical_name, physical_type = _PHYSICAL[settings.warehouse]
     columns = [
-        _property(known, column.name, column_type(column.dtype), contract.columns[column.name], contract.key)
+        {
+            "name": column.name,
+            "physicalName": physical_name(column.name),
+            "physicalType": physical_type(column_type(column.dtype)),
+            **_property(known, column.name, contract.columns[column.name], contract.key),
+        }
         for column in columns_of(known)
     ]
     text = {"purpose": _line(purpose), "limitations": _line(remarks)}
@@ -59,7 +72,7 @@ def document(settings: Settings, asset: str, contract: Contract) -> dict[str, An
         "schema": [
             {
                 "name": asset,
-                "physicalName": asset,
+                "physicalName": physical_name(asset),
                 "logicalType": "object",
                 "physicalType": "table",
                 "description": _line(contract.meaning),
@@ -78,18 +91,15 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _property(known: SourceTable | Mart, name: str, physical: str, column: Column, key: tuple[str, ...]) -> Any:
+def _property(known: SourceTable | Mart, name: str, column: Column, key: tuple[str, ...]) -> dict[str, Any]:
     options = dict(_options(column))
     quality = [_allowed(rule) if rule.kind == "values" else _text(name, rule) for name, rule in _quality(column)]
     unit = [{"property": "unit", "value": column.unit}] if column.unit else []
     protection = known.protected.get(name) if isinstance(known, SourceTable) else None
     stored = [{"property": "storedAs", "value": protection}] if protection else []
     found = {
-        "name": name,
-        "physicalName": name,
         "logicalType": _logical_type(column.type),
         "logicalTypeOptions": options,
-        "physicalType": physical,
         "description": column.meaning,
         "required": not column.nullable,
         "unique": column.unique or key == (name,),

@@ -79,9 +79,10 @@ def without_padding(frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFr
     return frame.with_columns(pl.col(padded).str.strip_chars_end(" ")) if padded else frame
 
 
-def validate(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
+def validate(entry: SourceTable | Mart, batch: pa.RecordBatch, *, admits_wrong_decoding: bool = False) -> Verdict:
     """Split a batch into rows that satisfy the contract and rows that do not.
 
+    `admits_wrong_decoding`: texts that were decoded wrongly satisfy it, because a person approved them as they are.
     Raises TableBlocked if a column is missing or has another type, because then no row of the table can be trusted.
     """
     frame = _frame(entry, batch)
@@ -95,7 +96,7 @@ def validate(entry: SourceTable | Mart, batch: pa.RecordBatch) -> Verdict:
     # A CSV file contains only text, so a value that does not parse makes only its row bad. In any other source, text
     # in place of a number is a changed type, which blocks the table.
     parses_text = _is_all_text(frame)
-    typed, unreadable = _typed(entry, frame, columns, parses_text)
+    typed, unreadable = _typed(entry, frame, columns, parses_text, admits_wrong_decoding=admits_wrong_decoding)
     typed = with_computed(entry, without_null_keys(entry, typed))
     derived, underivable = _derived(entry, typed)
     typed = typed.hstack(derived).select(column.name for column in columns_of(entry))
@@ -143,7 +144,12 @@ def _is_all_text(frame: pl.DataFrame) -> bool:
 
 
 def _typed(
-    entry: SourceTable | Mart, frame: pl.DataFrame, columns: tuple[Column, ...], parses_text: bool
+    entry: SourceTable | Mart,
+    frame: pl.DataFrame,
+    columns: tuple[Column, ...],
+    parses_text: bool,
+    *,
+    admits_wrong_decoding: bool = False,
 ) -> tuple[pl.DataFrame, list[Rejection]]:
     """Return the frame in the contract's types, NULL where a value does not fit its type, and the rows affected."""
     typed: list[pl.Series] = []
@@ -164,18 +170,19 @@ def _typed(
             with_nul = values.str.contains("\x00", literal=True).fill_null(False)
             unreadable += _rejections(column, "is_text", "contains no NUL character", with_nul)
             if isinstance(entry, SourceTable):
-                unreadable += _damaged(column, values)
+                unreadable += _damaged(column, values, admits_wrong_decoding)
     return pl.DataFrame(typed), unreadable
 
 
-def _damaged(column: Column, texts: pl.Series) -> list[Rejection]:
+def _damaged(column: Column, texts: pl.Series, admits_wrong_decoding: bool) -> list[Rejection]:
     """Return the rows whose text a program has altered on the way from its author."""
     if column.is_guid or column.is_hex:
         return []
     undamaged = "contains no characters produced by a wrong encoding (such as Ã© or U+FFFD)"
     no_null_word = "contains no word such as NULL or \\N in place of a missing value"
+    wrongly_decoded = _rejections(column, "is_undamaged", undamaged, damage.is_wrongly_decoded(texts))
     return [
-        *_rejections(column, "is_undamaged", undamaged, damage.is_wrongly_decoded(texts)),
+        *([] if admits_wrong_decoding else wrongly_decoded),
         *_rejections(
             column,
             "is_as_written",

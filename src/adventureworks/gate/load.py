@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
 from adventureworks.errors import ServiceUnavailable, TableBlocked
+from adventureworks.gate import approval
 from adventureworks.gate.containment import NO_ANSWER, concerns_every_table, contained
 from adventureworks.gate.contract import Verdict, read_column, validate, without_null_keys
 from adventureworks.gate.conversion import parsed
@@ -23,6 +24,7 @@ from adventureworks.gate.corrections import Corrections
 from adventureworks.gate.pseudonyms import belongs, is_left_out, pseudonymised
 from adventureworks.gate.reading import SourceLost, TableReading
 from adventureworks.gate.row_text import as_json, as_text, row_key
+from adventureworks.gate.verdict import FEW_ROWS_ARE_SET_ASIDE
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
 from adventureworks.warehouse import Warehouse, candidate, decisions, forgotten, open_warehouse, publication, quarantine
@@ -193,6 +195,7 @@ class _TableLoad:
             last = None if self.snapshot.complete else self._last_reading(session.records, latest)
             corrections = Corrections(self.entry, decisions.corrections(session.records, self.entry.asset))
             self.forgotten_ids = forgotten.ids_in(forgotten.of_anyone(session.records), self.entry)
+            is_admitted = approval.admits_wrong_decoding(session.records, self.run_id, self.entry.asset)
         tracked = None
         if last and self.reading.tracks():
             tracked = self._tracked_changes(last.fingerprint)
@@ -203,7 +206,7 @@ class _TableLoad:
         for delivered in self._batches(since, tracked):
             with self._contained("read", partial(self._unreadable_column, delivered)):
                 batch = self._without_forgotten(delivered)
-                verdict = validate(self.entry, batch)
+                verdict = validate(self.entry, batch, admits_wrong_decoding=is_admitted)
             read += delivered.num_rows
             for part in corrections.applied(verdict, batch.schema.names):
                 good = protected(self.entry, part.good).with_columns(pl.lit(False).alias(SAME))
@@ -215,7 +218,7 @@ class _TableLoad:
                         keys_unknown |= self._put_in_quarantine(session.data, part)
                     if bad > MOST_BAD_ROWS:
                         cause = f"{bad:,} of {read:,} rows break the contract."
-                        raise TableBlocked(self.entry.asset, "few_rows_are_set_aside", cause)
+                        raise TableBlocked(self.entry.asset, FEW_ROWS_ARE_SET_ASIDE, cause)
         with self.warehouse.connect("load") as session:
             publication.lock(session.records, INGESTION, shared=True)
             if forgotten.ids_in(forgotten.of_anyone(session.records), self.entry) != self.forgotten_ids:

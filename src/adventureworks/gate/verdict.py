@@ -16,6 +16,9 @@ FAILED = frozenset({"fail", "error"})
 CONSEQUENCES = frozenset({"unit_is_whole", "parent_is_published"})
 """Rules that a table breaks only because another table is blocked."""
 
+FEW_ROWS_ARE_SET_ASIDE = "few_rows_are_set_aside"
+"""The rule that a table breaks if too large a share of its rows is set aside."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -136,7 +139,7 @@ def _stages(batch: Batch, found: Findings, limits: Limits) -> Iterator[list[Reas
 
 def _too_many_set_aside(asset: str, aside: SetAside, limits: Limits) -> Reason:
     share = f"{aside.bad:,} of {aside.delivered:,} rows break a rule, more than {limits.share:.1%}"
-    return Reason(asset, "few_rows_are_set_aside", f"{share}: {aside.cause}.{_for_example(aside.examples)}")
+    return Reason(asset, FEW_ROWS_ARE_SET_ASIDE, f"{share}: {aside.cause}.{_for_example(aside.examples)}")
 
 
 def _blamed(batch: Batch, found: Findings) -> Iterator[Reason]:

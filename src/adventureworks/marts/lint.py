@@ -28,6 +28,7 @@ _FUNCTIONS = frozenset(
 )
 """Functions that do the same on both engines."""
 
+_BITWISE = "only PostgreSQL has bitwise operators"
 _FORBIDDEN: dict[type[exp.Expr], str] = {
     exp.Interval: "use dateadd to move a date",
     exp.Qualify: "only Snowflake has QUALIFY",
@@ -40,6 +41,10 @@ _FORBIDDEN: dict[type[exp.Expr], str] = {
     exp.Pivot: "only Snowflake has PIVOT",
     exp.Lateral: "LATERAL differs between the engines",
     exp.Concat: "CONCAT treats NULL differently on each engine: use ||",
+    exp.Mod: "a remainder has a different type on each engine",
+    exp.BitwiseAnd: _BITWISE,
+    exp.BitwiseOr: _BITWISE,
+    exp.BitwiseXor: _BITWISE,
 }
 _EXACT = (exp.DataType.Type.DECIMAL, exp.DataType.Type.BIGINT, exp.DataType.Type.INT)
 _FLOATING = (exp.DataType.Type.DOUBLE, exp.DataType.Type.FLOAT)

@@ -48,6 +48,10 @@ class ChangedKeys:
     deleted: pa.Table
 
 
+GRANT = "Add the tables, or grant SELECT on them to the login"
+"""What a user does so that a database offers tables that it lacks."""
+
+
 class Snapshot(Protocol):
     """One consistent view of the source, for the tables that are read together.
 
@@ -95,6 +99,11 @@ class Source(Protocol):
 
     description: str
     """For users and logs; never contains a secret."""
+
+    @property
+    def how_to_offer(self) -> str:
+        """What a user does so that the source offers tables that it lacks, as a clause without a full stop."""
+        ...
 
     def identity(self) -> str:
         """Return an identifier of this source. Fingerprints from a different source do not apply to this one.

@@ -13,19 +13,23 @@ from adventureworks.errors import TableBlocked
 log = logging.getLogger(__name__)
 
 
-def matched(wanted: Iterable[str], present: Sequence[str]) -> dict[str, str]:
-    """Return the wanted names that are present, each mapped to its name in `present`.
+def standing_for(wanted: Iterable[str], present: Iterable[str]) -> dict[str, list[str]]:
+    """Map each wanted name that is present to the names that stand for it. If they are several, it is ambiguous.
 
-    An exact match comes first; failing that, the only name that differs just in case or in surrounding blanks.
+    An exact match comes first; failing that, every name that differs just in case or in surrounding blanks.
     """
-    found = {}
-    for name in wanted:
-        candidates = [other for other in present if other == name] or [
-            other for other in present if _normalized(other) == _normalized(name)
-        ]
-        if len(candidates) == 1:
-            found[name] = candidates[0]
-    return found
+    exact: dict[str, list[str]] = {}
+    alike: dict[str, list[str]] = {}
+    for name in present:
+        exact.setdefault(name, []).append(name)
+        alike.setdefault(_normalized(name), []).append(name)
+    found = {name: exact.get(name) or alike.get(_normalized(name), []) for name in wanted}
+    return {name: names for name, names in found.items() if names}
+
+
+def matched(wanted: Iterable[str], present: Iterable[str]) -> dict[str, str]:
+    """Return the wanted names that are present and not ambiguous, each mapped to the name that stands for it."""
+    return {name: names[0] for name, names in standing_for(wanted, present).items() if len(names) == 1}
 
 
 def require_columns(table: SourceTable, present: Sequence[str], where: str) -> dict[str, str]:
@@ -34,12 +38,11 @@ def require_columns(table: SourceTable, present: Sequence[str], where: str) -> d
     Raises `TableBlocked` if one is missing or occurs more than once.
     """
     wanted = [column.name for column in source_columns_of(table)]
-    found = matched(wanted, present)
-    repeated = [name for name in wanted if name not in found and _normalized(name) in map(_normalized, present)]
-    if repeated:
-        raise TableBlocked(
-            table.asset, "columns_are_there", f"{where} has column {', '.join(repeated)} more than once."
-        )
+    candidates = standing_for(wanted, present)
+    ambiguous = [f"{' and '.join(names)} for column {name}" for name, names in candidates.items() if len(names) > 1]
+    if ambiguous:
+        raise TableBlocked(table.asset, "columns_are_there", f"{where} has {', '.join(ambiguous)}.")
+    found = {name: names[0] for name, names in candidates.items()}
     computed = {column.name for column in source_columns_of(table) if column.computed is not None}
     missing = [name for name in wanted if name not in found and name not in computed]
     if missing:

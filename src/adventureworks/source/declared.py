@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import source_columns_of
 from adventureworks.errors import Step, TableBlocked
+from adventureworks.source.columns import matched, standing_for
 
 
 class DeclaredColumn(Protocol):
@@ -30,6 +32,65 @@ class DeclaredColumn(Protocol):
 Column = TypeVar("Column", bound=DeclaredColumn)
 
 
+@dataclass(frozen=True)
+class StoredTable(Mapping[str, Column]):
+    """A table of the source: its quoted name, and its columns under their names in the contract."""
+
+    relation: str
+    columns: Mapping[str, Column]
+    rivals: tuple[str, ...] = ()
+    """The names that stand for the table, if they are several; then nothing else is known about it."""
+
+    def __getitem__(self, name: str) -> Column:
+        return self.columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+
+def stored_names(tables: Iterable[SourceTable], present: Iterable[str]) -> dict[str, list[str]]:
+    """Return the present names (`schema.name`) that stand for these tables, by asset, as `standing_for` finds them.
+
+    A database that was created with unquoted names may have all of them in lower case.
+    """
+    wanted = {f"{table.schema}.{table.name}": table.asset for table in tables}
+    return {wanted[name]: found for name, found in standing_for(wanted, present).items()}
+
+
+def stored_tables(
+    rows: Iterable[Mapping[str, Any]],
+    tables: Iterable[SourceTable],
+    quoted: Callable[[str], str],
+    column_of: Callable[[str, Mapping[str, Any]], Column],
+) -> dict[str, StoredTable[Column]]:
+    """Return the stored tables from the rows of a query on the server's catalogue, by asset.
+
+    The rows have `schema_name`, `table_name` and `column_name`. `column_of` makes a column from its name in the
+    contract and its row. Columns are matched as tables are.
+    """
+    entries = {table.asset: table for table in tables}
+    described: dict[str, dict[str, Mapping[str, Any]]] = {}
+    relations: dict[str, str] = {}
+    for row in rows:
+        name = f"{row['schema_name']}.{row['table_name']}"
+        relations[name] = f"{quoted(row['schema_name'])}.{quoted(row['table_name'])}"
+        described.setdefault(name, {})[row["column_name"]] = row
+    found = {}
+    for asset, names in stored_names(entries.values(), described).items():
+        if len(names) > 1:
+            found[asset] = StoredTable[Column]("", {}, tuple(names))
+            continue
+        (name,) = names
+        wanted = (column.name for column in source_columns_of(entries[asset]))
+        contracted = {there: known for known, there in matched(wanted, described[name]).items()}
+        columns = [(contracted.get(there, there), row) for there, row in described[name].items()]
+        found[asset] = StoredTable(relations[name], {known: column_of(known, row) for known, row in columns})
+    return found
+
+
 class ColumnLookup(Generic[Column]):
     """Finds the columns of a table in the catalogue of one kind of server."""
 
@@ -39,34 +100,52 @@ class ColumnLookup(Generic[Column]):
         self._restore = restore
 
     def present(
-        self, table: SourceTable, columns: Mapping[str, Mapping[str, Column]], names: Iterable[str]
+        self, table: SourceTable, columns: Mapping[str, StoredTable[Column]], names: Iterable[str]
     ) -> list[Column]:
-        """Return the named columns of the table. Raises `TableBlocked` if the table or one of them is missing."""
+        """Return the named columns of the table.
+
+        Raises `TableBlocked` if the table or one of them is missing, or if several names stand for it.
+        """
         present = columns.get(table.asset)
-        if not present:
+        if present is None:
             raise TableBlocked(
                 table.asset,
                 "table_is_there",
                 f"the source has no table {self._relation(table)} that this login can see.",
                 self._restore(table),
             )
+        if present.rivals:
+            raise TableBlocked(
+                table.asset,
+                "table_is_unambiguous",
+                f"the source has {' and '.join(present.rivals)}, and none is spelled {self._relation(table)}.",
+                "Drop or rename all but one.",
+            )
         wanted = list(names)
         missing = [name for name in wanted if name not in present]
+        rivals = [f"{' and '.join(found)} for {name}" for name, found in standing_for(missing, present).items()]
+        if rivals:
+            raise TableBlocked(
+                table.asset,
+                "columns_are_there",
+                f"the source table has columns {', '.join(rivals)}.",
+                "Drop or rename all but one.",
+            )
         if missing:
             raise TableBlocked(
-                table.asset, "columns_are_there", f"the source table no longer has column {', '.join(missing)}."
+                table.asset, "columns_are_there", f"the source table has no column {', '.join(missing)}."
             )
         return [present[name] for name in wanted]
 
-    def of_contract(self, table: SourceTable, columns: Mapping[str, Mapping[str, Column]]) -> list[Column]:
+    def of_contract(self, table: SourceTable, columns: Mapping[str, StoredTable[Column]]) -> list[Column]:
         """Return the columns that the contract names, as the source has them; others are ignored."""
-        present = columns.get(table.asset, {})
+        contracted = source_columns_of(table)
         # Two columns that differ only in case are ambiguous, not absent.
-        folded = {name.casefold() for name in present}
-        wanted = [c.name for c in source_columns_of(table) if c.computed is None or c.name.casefold() in folded]
+        found = standing_for((column.name for column in contracted), columns.get(table.asset, {}))
+        wanted = [column.name for column in contracted if column.computed is None or column.name in found]
         return self.present(table, columns, wanted)
 
-    def modified(self, table: SourceTable, columns: Mapping[str, Mapping[str, Column]]) -> Column:
+    def modified(self, table: SourceTable, columns: Mapping[str, StoredTable[Column]]) -> Column:
         """Return the column with a row's modification date. Raises `TableBlocked` if it is missing or not a date."""
         (column,) = self.present(table, columns, [table.modified])
         if not column.is_date:

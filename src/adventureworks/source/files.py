@@ -112,6 +112,8 @@ class _Listing(NamedTuple):
 class FileSource:
     """All or some of the 71 tables as files. Files are never written to."""
 
+    how_to_offer = "Add their files, under names that are recognized (docs/operate/files.md#file-names)"
+
     def __init__(
         self, place: Place | Path, batch_rows: int, rest_seconds: float = 0.0, copies: Copies | None = None
     ) -> None:

@@ -75,7 +75,7 @@ def require_libraries(address: str, setting: str) -> None:
     missing = [module for module in modules if not _is_installed(module)]
     if missing:
         raise PlatformError(
-            f"{setting} begins with {scheme}://, but {' and '.join(missing)} is not installed.",
+            f"{setting} begins with {scheme}://, but {' and '.join(missing)} {_is(missing)} not installed.",
             f"In the project's folder: .venv/bin/python -m pip install -e '.[{extra}]'."
             " In containers, build another image: docs/operate/kubernetes.md#another-provider",
         )
@@ -131,6 +131,10 @@ def _authority(address: str) -> str:
 
 def _rest(address: str) -> str:
     return address.partition("://")[2]
+
+
+def _is(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def _is_installed(module: str) -> bool:

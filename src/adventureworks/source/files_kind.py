@@ -9,6 +9,8 @@ from adventureworks.catalog import SourceTable
 from adventureworks.errors import TableBlocked
 
 PARQUET = "a Parquet file"
+SQL_SERVER_BACKUP = "a backup of SQL Server"
+POSTGRESQL_DUMP = "a dump of PostgreSQL"
 
 _HEAD_BYTES = 512
 _KINDS = {
@@ -20,6 +22,10 @@ _KINDS = {
     b"\xfd7zXZ": "a file compressed with xz",
     b"\x28\xb5\x2f\xfd": "a file compressed with zstd",
     b"7z\xbc\xaf": "a 7z archive",
+    b"Rar!": "a RAR archive",
+    b"TAPE": SQL_SERVER_BACKUP,
+    b"MSSQLBAK": SQL_SERVER_BACKUP,
+    b"PGDMP": POSTGRESQL_DUMP,
     b"\xd0\xcf\x11\xe0": "an Excel workbook (.xls)",
     b"%PDF": "a PDF",
     b"ORC": "an ORC file",

@@ -14,6 +14,7 @@ from functools import cache
 from typing import NamedTuple
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.source.columns import standing_for
 
 SUFFIXES = (".parquet", ".csv.gz", ".csv")
 
@@ -44,8 +45,9 @@ class Candidate:
 
     asset: str
     path: str
+    exact: str
+    """The path, spelled as in AdventureWorks."""
     suffix: str
-    is_exact: bool
     is_bare: bool
     parts: tuple[str, ...]
     is_folder: bool = False
@@ -149,7 +151,7 @@ def _is_part(rest: list[str]) -> bool:
 def _candidate(path: str, spelling: _Spelling, suffix: str, rest: list[str]) -> Candidate:
     exact = spelling.exact + suffix
     if rest == [""]:
-        return Candidate(spelling.asset, path, suffix, path == exact, spelling.is_bare, (path,))
+        return Candidate(spelling.asset, path, exact, suffix, spelling.is_bare, (path,))
     inside = [name.removeprefix("/") for name in rest]
     parts = [name for name in inside if name and "/" not in name and not _is_hidden(name)]
     others = [] if suffix else [name for name in parts if not _PART.fullmatch(name)]
@@ -176,8 +178,8 @@ def _candidate(path: str, spelling: _Spelling, suffix: str, rest: list[str]) -> 
     return Candidate(
         spelling.asset,
         path,
+        exact,
         min(suffixes, default=suffix),
-        path == exact,
         spelling.is_bare,
         tuple(f"{path}/{part}" for part in parts),
         is_folder=True,
@@ -189,8 +191,8 @@ def _candidate(path: str, spelling: _Spelling, suffix: str, rest: list[str]) -> 
 
 def _preferred(candidates: list[Candidate]) -> tuple[Candidate, ...]:
     """Leave out names that differ only in case from an exact one."""
-    exact = {candidate.path.casefold() for candidate in candidates if candidate.is_exact}
-    return tuple(one for one in candidates if one.is_exact or one.path.casefold() not in exact)
+    standing = standing_for({one.exact for one in candidates}, [one.path for one in candidates])
+    return tuple(one for one in candidates if one.path in standing[one.exact])
 
 
 def _is_hidden(name: str) -> bool:

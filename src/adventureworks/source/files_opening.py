@@ -11,13 +11,18 @@ from adventureworks.source.files import FileSource
 from adventureworks.source.files_addresses import is_in_store, local_path, open_store, parts_of_url, require_store
 from adventureworks.source.files_archives import Archive, archive_kind
 from adventureworks.source.files_copies import Copies
-from adventureworks.source.files_kind import kind_of_file
+from adventureworks.source.files_kind import POSTGRESQL_DUMP, SQL_SERVER_BACKUP, kind_of_file
 from adventureworks.source.files_places import FileState, Folder, Place, reason_of, state_of
 from adventureworks.source.files_remote import Download, Store
 
 COPIES_FOLDER = "source-files"
 """The folder of a home that holds copies of files from archives and object stores."""
 WEB_SCHEMES = ("https://", "http://")
+_RESTORED = {
+    SQL_SERVER_BACKUP: "Restore it in SQL Server, and name that database: docs/operate/sql-server.md",
+    POSTGRESQL_DUMP: "Restore it with pg_restore, and name that database: docs/operate/local.md#sources",
+}
+"""What to do with files that only a database server can read."""
 
 
 def open_files(address: str, home: Path, batch_rows: int, rest_seconds: float) -> FileSource:
@@ -72,10 +77,8 @@ def _archive(path: Path, state: FileState, address: str, copies: Copies) -> Arch
     kind = archive_kind(path)
     if kind is None:
         found = kind_of_file(path) or "a file of an unknown format"
-        raise PlatformError(
-            f"The source {address} is {found}, not an archive.",
-            "Name a zip or tar archive, or the folder that contains the file.",
-        )
+        next_step = _RESTORED.get(found, "Name a zip or tar archive, or the folder that contains the file.")
+        raise PlatformError(f"The source {address} is {found}.", next_step)
     return Archive(path, state.stamp, kind, address, copies)
 
 

@@ -24,7 +24,7 @@ from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.postgres_address import LATER_TIMEOUTS, WITHOUT_TIMEOUTS
 from adventureworks.postgres_arrow import connect_arrow
 from adventureworks.postgres_sql import literal, quoted
-from adventureworks.source import ChangedKeys, TableState
+from adventureworks.source import GRANT, ChangedKeys, TableState
 from adventureworks.source.addresses import PostgresAddress
 from adventureworks.source.declared import digest_of
 from adventureworks.source.postgres_columns import (
@@ -68,6 +68,8 @@ _EARLIEST, _LATEST = "0001-01-01", "9999-12-31"
 
 class PostgresSource:
     """The AdventureWorks tables in a PostgreSQL database, version 11 or newer. Never written to."""
+
+    how_to_offer = GRANT
 
     def __init__(self, url: SecretStr, batch_rows: int) -> None:
         """Parse the URL without connecting. Raises `PlatformError` if `url` is not a PostgreSQL URL."""
@@ -125,7 +127,7 @@ class PostgresSource:
                 except TableBlocked as blocked:
                     states[table.asset] = blocked
                 else:
-                    if columns[table.asset].is_stored:
+                    if all(column.is_stored for column in columns[table.asset].values()):
                         unchanged[table.asset] = state
         return {table.asset: states.get(table.asset) or unchanged[table.asset] for table in wanted}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adventureworks.catalog import SourceTable
-from adventureworks.columns import source_columns_of
 from adventureworks.errors import Step, TableBlocked
 from adventureworks.postgres_sql import literal, quoted
-from adventureworks.source.columns import matched
-from adventureworks.source.declared import ColumnLookup
+from adventureworks.source.declared import ColumnLookup, StoredTable, stored_tables
 from adventureworks.source.values import within_calendar
 
 CATALOGUE_QUERY = """
@@ -60,6 +58,8 @@ class PostgresColumn:
     modifier: int
     declared: str
     nullable: bool
+    is_stored: bool
+    """Whether its values are in the table itself: views and partitions may show rows of another database."""
 
     @property
     def reference(self) -> str:
@@ -139,26 +139,7 @@ _DECLARED: Mapping[str, frozenset[str]] = {
 """How `format_type` spells each type, up to the parenthesis."""
 
 
-@dataclass(frozen=True)
-class StoredTable(Mapping[str, PostgresColumn]):
-    """A table of the source: its quoted name, and its columns under their names in the contract."""
-
-    relation: str
-    columns: Mapping[str, PostgresColumn]
-    is_stored: bool
-    """Whether its rows are in the table itself: views and partitions may show rows of another database."""
-
-    def __getitem__(self, name: str) -> PostgresColumn:
-        return self.columns[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.columns)
-
-    def __len__(self) -> int:
-        return len(self.columns)
-
-
-Columns = Mapping[str, StoredTable]
+Columns = Mapping[str, StoredTable[PostgresColumn]]
 """The tables of the source, by asset."""
 
 
@@ -168,33 +149,23 @@ def catalogue_query(tables: Iterable[SourceTable]) -> str:
     return CATALOGUE_QUERY.format(schemas=", ".join(literal(schema) for schema in schemas))
 
 
-def columns_from(rows: Iterable[Mapping[str, Any]], tables: Iterable[SourceTable]) -> dict[str, StoredTable]:
-    """Return the stored tables from the catalogue query's rows, by asset.
-
-    Tables and columns are matched by exact name or, failing that, by the only name that differs just in case: a
-    database that was created with unquoted names has all of them in lower case.
-    """
-    stored: dict[str, tuple[str, dict[str, Mapping[str, Any]]]] = {}
-    for row in rows:
-        schema, name = row["schema_name"], row["table_name"]
-        _, described = stored.setdefault(f"{schema}.{name}", (f"{quoted(schema)}.{quoted(name)}", {}))
-        described[row["column_name"]] = row
-    wanted = {f"{table.schema}.{table.name}": table for table in tables}
-    found = {}
-    for name, present in matched(wanted, [*stored]).items():
-        table = wanted[name]
-        stored_name, described = stored[present]
-        names = {
-            there: name for name, there in matched((c.name for c in source_columns_of(table)), [*described]).items()
-        }
-        columns = [_column(names.get(there, there), row) for there, row in described.items()]
-        is_stored = all(row["is_stored"] for row in described.values())
-        found[table.asset] = StoredTable(stored_name, {column.name: column for column in columns}, is_stored)
-    return found
+def columns_from(
+    rows: Iterable[Mapping[str, Any]], tables: Iterable[SourceTable]
+) -> dict[str, StoredTable[PostgresColumn]]:
+    """Return the stored tables from the catalogue query's rows, by asset."""
+    return stored_tables(rows, tables, quoted, _column)
 
 
 def _column(name: str, row: Mapping[str, Any]) -> PostgresColumn:
-    return PostgresColumn(name, row["column_name"], row["type_name"], row["modifier"], row["declared"], row["nullable"])
+    return PostgresColumn(
+        name,
+        row["column_name"],
+        row["type_name"],
+        row["modifier"],
+        row["declared"],
+        row["nullable"],
+        row["is_stored"],
+    )
 
 
 def relation(table: SourceTable) -> str:

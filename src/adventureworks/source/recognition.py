@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from adventureworks.catalog import ANALYSES, SOURCE_TABLES, marts_of, needed_tables, required_tables
 from adventureworks.errors import PlatformError, Step
 from adventureworks.source import Source
-from adventureworks.source.columns import matched
+from adventureworks.source.columns import standing_for
 from adventureworks.source.files_names import without_suffix
 from adventureworks.texts.plain import listed
 
@@ -35,7 +35,8 @@ def require_tables(source: Source, *, allow_missing: bool = False) -> int:
     """
     names = source.relations()
     stored = {f"{table.schema}.{table.name}": asset for asset, table in SOURCE_TABLES.items()}
-    found = {stored[name] for name in matched(stored, names)}
+    # A table for which several names stand is there. It is blocked when it is read, and the message names them.
+    found = {stored[name] for name in standing_for(stored, names)}
     missing = needed_tables() - found
     # The other databases share a table or two with this one, such as dbo.ErrorLog.
     other = None if missing < needed_tables() else _other_database(names)
@@ -43,15 +44,12 @@ def require_tables(source: Source, *, allow_missing: bool = False) -> int:
         what, next_step = other
         raise PlatformError(f"The source ({source.description}) {what}.", next_step)
     if not found:
-        raise _without_tables(source.description, names)
+        raise _without_tables(source, names)
     if missing and not allow_missing:
         raise PlatformError(
             f"The source ({source.description}) does not offer {len(missing)} of the tables that marts need:"
             f" {', '.join(sorted(missing))}. These marts would stay empty: {', '.join(marts_without(missing))}.",
-            Step(
-                "Add the tables or grant SELECT on them; or do without these marts:",
-                "adventureworks run --allow-missing",
-            ),
+            Step(f"{source.how_to_offer}; or do without these marts:", "adventureworks run --allow-missing"),
         )
     return len(found)
 
@@ -69,14 +67,14 @@ def _other_database(names: Collection[str]) -> tuple[str, str] | None:
     return next((known for sign, known in _OTHERS.items() if sign in simple), None)
 
 
-def _without_tables(description: str, names: Sequence[str]) -> PlatformError:
+def _without_tables(source: Source, names: Sequence[str]) -> PlatformError:
     if not names:
         return PlatformError(
-            f"The source ({description}) has no tables that this login can see.",
-            "Fill it, grant SELECT on its tables to the login, or name another source.",
+            f"The source ({source.description}) has no tables.", f"{source.how_to_offer}; or name another source."
         )
     shown = listed(sorted(names), _SHOWN)
     return PlatformError(
-        f"The source ({description}) has none of the {len(SOURCE_TABLES)} AdventureWorks tables. What it has: {shown}.",
+        f"The source ({source.description}) has none of the {len(SOURCE_TABLES)} AdventureWorks tables. What it has:"
+        f" {shown}.",
         "Name a source with AdventureWorks' own tables, such as Sales.SalesOrderHeader or sales.salesorderheader.",
     )

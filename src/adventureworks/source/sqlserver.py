@@ -19,18 +19,18 @@ from pydantic import SecretStr
 from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import key_of, source_columns_of
 from adventureworks.errors import Step, TableBlocked
-from adventureworks.source import ChangedKeys, TableState
+from adventureworks.source import GRANT, ChangedKeys, TableState
 from adventureworks.source import sqlserver_queries as queries
 from adventureworks.source.addresses import SqlServerAddress
 from adventureworks.source.declared import digest_of
 from adventureworks.source.sqlserver_columns import (
     Columns,
     SqlServerColumn,
+    by_asset,
     columns_from,
     contract_columns,
     modified_column,
     present_columns,
-    relation,
 )
 from adventureworks.source.sqlserver_connection import connected, fetch_all, read_transaction
 from adventureworks.source.sqlserver_errors import translated
@@ -94,6 +94,8 @@ class _Table:
 class SqlServerSource:
     """The AdventureWorks tables in a SQL Server database, version 2016 or newer, or Azure SQL. Never written to."""
 
+    how_to_offer = GRANT
+
     def __init__(self, url: SecretStr, batch_rows: int, password: SecretStr | None = None) -> None:
         """Parse the URL without connecting. Raises `PlatformError` if `url` is not a SQL Server URL."""
         self._address = SqlServerAddress.of(url, password)
@@ -139,7 +141,7 @@ class SqlServerSource:
             for table in wanted:
                 try:
                     _require(table, found, columns)
-                    self._require_whole(connection, table, found[table.asset])
+                    self._require_whole(connection, table, found[table.asset], columns)
                     readable.append(table)
                 except TableBlocked as blocked:
                     states[table.asset] = blocked
@@ -159,12 +161,12 @@ class SqlServerSource:
             clock = datetime.fromisoformat(moment) if moment else None
             yield SqlServerSnapshot(connection, found, columns, self._address, self._batch_rows, clock)
 
-    def _require_whole(self, connection: Any, table: SourceTable, found: _Table) -> None:
+    def _require_whole(self, connection: Any, table: SourceTable, found: _Table, columns: Columns) -> None:
         """Raise `TableBlocked` if a security policy hides rows from this login."""
         if not found.filtered or found.rows is None:
             return
         with translated(self._address, table):
-            (row,) = fetch_all(connection, queries.count_query(table))
+            (row,) = fetch_all(connection, queries.count_query(table, columns))
         seen = int(row["row_count"])
         if seen < found.rows:
             raise TableBlocked(
@@ -194,7 +196,9 @@ class SqlServerSource:
         changed: set[str] = set()
         if versions:
             with translated(self._address):
-                changed = {row["asset"] for row in fetch_all(connection, queries.changed_tables_query(versions))}
+                changed = {
+                    row["asset"] for row in fetch_all(connection, queries.changed_tables_query(versions, columns))
+                }
         states = {}
         for asset, fingerprint in earlier.items():
             entry = found[asset]
@@ -254,10 +258,11 @@ class SqlServerSnapshot:
         """Yield the rows with these keys, each once; keys that are not in the table are ignored."""
         selected = contract_columns(table, self._columns)
         key = present_columns(table, self._columns, key_of(table))
+        stored = self._columns[table.asset].relation
         distinct = keys.select(list(key_of(table))).group_by(list(key_of(table))).aggregate([])
         for start in range(0, distinct.num_rows, _KEYS_AT_A_TIME):
             wanted = distinct.slice(start, _KEYS_AT_A_TIME)
-            yield from self._stream(table, selected, queries.rows_by_key_query(table, selected, key, wanted))
+            yield from self._stream(table, selected, queries.rows_by_key_query(stored, selected, key, wanted))
 
     def tracks(self, table: SourceTable) -> bool:
         """Return whether the database tracks changes to this table and this login may see them."""
@@ -299,12 +304,13 @@ class SqlServerSnapshot:
 
 def _catalogue(
     connection: Any, address: SqlServerAddress, tables: Iterable[SourceTable]
-) -> tuple[dict[str, _Table], dict[str, dict[str, SqlServerColumn]]]:
+) -> tuple[dict[str, _Table], Columns]:
     wanted = list(tables)
     with translated(address):
         tracks = _database(connection).get("updateability") != "READ_ONLY"
+        described = by_asset(fetch_all(connection, queries.tables_query(wanted, tracks=tracks)), wanted)
         found = {
-            f"{row['schema_name']}_{row['table_name']}": _Table(
+            asset: _Table(
                 bool(row["readable"]),
                 row["row_count"],
                 row["oldest_version"],
@@ -312,9 +318,9 @@ def _catalogue(
                 row["current_version"],
                 bool(row.get("filters")),
             )
-            for row in fetch_all(connection, queries.tables_query(wanted, tracks=tracks))
+            for asset, row in described.items()
         }
-        return found, columns_from(fetch_all(connection, queries.columns_query(wanted)))
+        return found, columns_from(fetch_all(connection, queries.columns_query(wanted)), wanted)
 
 
 def _database(connection: Any) -> dict[str, Any]:
@@ -331,7 +337,10 @@ def _require(table: SourceTable, found: Mapping[str, _Table], columns: Columns) 
             table.asset,
             "table_is_readable",
             "the login has no permission to read this table.",
-            Step("Have an administrator run:", f"GRANT SELECT ON {relation(table)} TO the login's user;"),
+            Step(
+                "Have an administrator run:",
+                f"GRANT SELECT ON {columns[table.asset].relation} TO the login's user;",
+            ),
         )
     present = columns[table.asset]
     masked = [c.name for c in source_columns_of(table) if c.name in present and present[c.name].masked]

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import Step, TableBlocked
-from adventureworks.source.declared import ColumnLookup
+from adventureworks.source.declared import ColumnLookup, StoredTable, stored_names, stored_tables
 
 _LONGEST_NVARCHAR = 4000
 _CLR_BYTES = {"hierarchyid": "varbinary(892)", "geography": "varbinary(max)", "geometry": "varbinary(max)"}
@@ -48,6 +48,9 @@ class SqlServerColumn:
     """A column of the source; `type_name` is the system type behind an alias such as `dbo.Name`."""
 
     name: str
+    """The name in the contract."""
+    stored: str
+    """The name in the source, which may differ in case."""
     type_name: str
     max_length: int
     """In bytes; -1 if unlimited."""
@@ -74,9 +77,14 @@ class SqlServerColumn:
         return self.max_length // 2 if self.type_name.startswith("n") else self.max_length
 
     @property
+    def reference(self) -> str:
+        """The column of table `t`, quoted."""
+        return f"t.{quoted(self.stored)}"
+
+    @property
     def expression(self) -> str:
         """The expression to select."""
-        column = f"t.{quoted(self.name)}"
+        column = self.reference
         render = _EXPRESSIONS.get(self.type_name)
         if render is not None:
             return render(column)
@@ -165,29 +173,38 @@ _EXPRESSIONS: Mapping[str, Callable[[str], str]] = {
     **dict.fromkeys(_BYTES, _bytes_expression),
 }
 
-Columns = Mapping[str, Mapping[str, SqlServerColumn]]
-"""The columns of each table, by asset and column name."""
+Columns = Mapping[str, StoredTable[SqlServerColumn]]
+"""The tables of the source, by asset."""
 
 
-def columns_from(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, SqlServerColumn]]:
-    """Return the columns from the catalogue query's rows, by asset and column name."""
-    tables: dict[str, dict[str, SqlServerColumn]] = {}
-    for row in rows:
-        column = SqlServerColumn(
-            row["column_name"],
-            row["type_name"],
-            int(row["max_length"]),
-            int(row["precision"]),
-            int(row["scale"]),
-            bool(row["is_nullable"]),
-            bool(row.get("is_masked")),
-        )
-        tables.setdefault(f"{row['schema_name']}_{row['table_name']}", {})[column.name] = column
-    return tables
+def by_asset(rows: Iterable[Mapping[str, Any]], tables: Iterable[SourceTable]) -> dict[str, Mapping[str, Any]]:
+    """Return the rows of the query for tables by the asset for which they stand; ambiguous ones are left out."""
+    stored = {f"{row['schema_name']}.{row['table_name']}": row for row in rows}
+    return {asset: stored[names[0]] for asset, names in stored_names(tables, stored).items() if len(names) == 1}
+
+
+def columns_from(
+    rows: Iterable[Mapping[str, Any]], tables: Iterable[SourceTable]
+) -> dict[str, StoredTable[SqlServerColumn]]:
+    """Return the stored tables from the catalogue query's rows, by asset."""
+    return stored_tables(rows, tables, quoted, _column)
+
+
+def _column(name: str, row: Mapping[str, Any]) -> SqlServerColumn:
+    return SqlServerColumn(
+        name,
+        row["column_name"],
+        row["type_name"],
+        int(row["max_length"]),
+        int(row["precision"]),
+        int(row["scale"]),
+        bool(row["is_nullable"]),
+        bool(row.get("is_masked")),
+    )
 
 
 def relation(table: SourceTable) -> str:
-    """Return the table's quoted name with its schema, so that the login's default schema does not matter."""
+    """Return the table's quoted name with its schema, as in the original AdventureWorks."""
     return f"{quoted(table.schema)}.{quoted(table.name)}"
 
 

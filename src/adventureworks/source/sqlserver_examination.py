@@ -9,10 +9,17 @@ from typing import Any
 from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES, SourceTable, needed_tables
-from adventureworks.columns import source_columns_of
+from adventureworks.errors import TableBlocked
 from adventureworks.source import sqlserver_queries as queries
 from adventureworks.source.addresses import SqlServerAddress
-from adventureworks.source.sqlserver_columns import Columns, columns_from, quoted, relation
+from adventureworks.source.sqlserver_columns import (
+    Columns,
+    by_asset,
+    columns_from,
+    contract_columns,
+    quoted,
+    relation,
+)
 from adventureworks.source.sqlserver_connection import connected, fetch_all
 from adventureworks.source.sqlserver_errors import how_to_allow_snapshots, translated
 from adventureworks.texts.plain import listed
@@ -47,14 +54,11 @@ def examine(url: SecretStr, password: SecretStr | None = None, *, allow_missing:
     with connected(address, _QUERY_TIMEOUT_S) as connection, translated(address):
         (database,) = fetch_all(connection, queries.DATABASE)
         tracks = database["updateability"] != "READ_ONLY"
-        tables = {
-            f"{row['schema_name']}_{row['table_name']}": row
-            for row in fetch_all(connection, queries.tables_query(wanted, tracks=tracks))
-        }
-        columns = columns_from(fetch_all(connection, queries.columns_query(wanted)))
+        tables = by_asset(fetch_all(connection, queries.tables_query(wanted, tracks=tracks)), wanted)
+        columns = columns_from(fetch_all(connection, queries.columns_query(wanted)), wanted)
     user = quoted(str(database["user_name"]))
     present = [table for table in wanted if table.asset in tables]
-    absent = [table for table in wanted if table.asset not in tables]
+    absent = [table for table in wanted if table.asset not in columns]
     tracked = [table for table in present if tables[table.asset]["oldest_version"] is not None]
     needed = frozenset() if allow_missing else needed_tables()
     snapshots = address.isolation == "snapshot"
@@ -87,11 +91,12 @@ def _missing(absent: list[SourceTable], user: str) -> Iterable[str]:
 
 def _incomplete(wanted: Iterable[SourceTable], columns: Columns) -> Iterable[str]:
     for table in wanted:
-        present = columns.get(table.asset)
-        required = [column.name for column in source_columns_of(table) if column.computed is None]
-        missing = [name for name in required if present and name not in present]
-        if missing:
-            yield f"{relation(table)} has no column {', '.join(missing)}. Restore it in the source."
+        if table.asset not in columns:
+            continue
+        try:
+            contract_columns(table, columns)
+        except TableBlocked as blocked:
+            yield f"{relation(table)}: {blocked.detail} {blocked.next_step}".strip()
 
 
 def _unreadable(tables: list[SourceTable], user: str) -> Iterable[str]:

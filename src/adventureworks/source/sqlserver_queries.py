@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adventureworks.catalog import SOURCE_TABLES, SourceTable
+from adventureworks.catalog import SourceTable
 from adventureworks.columns import key_of
 from adventureworks.source.sqlserver_columns import (
     Columns,
@@ -17,7 +17,6 @@ from adventureworks.source.sqlserver_columns import (
     modified_column,
     present_columns,
     quoted,
-    relation,
 )
 
 DATABASE = (
@@ -44,7 +43,7 @@ select s.name as schema_name, o.name as table_name,
         where f.target_object_id = o.object_id and f.predicate_type = 0 and y.is_enabled = 1) as filters
 from sys.objects as o
 join sys.schemas as s on s.schema_id = o.schema_id
-where o.type in ('U', 'V') and s.name in ({schemas})
+where o.type in ('U', 'V') and lower(s.name) in ({schemas})
 """
 
 _VERSIONS = (
@@ -67,7 +66,7 @@ join sys.objects as o on o.object_id = c.object_id
 join sys.schemas as s on s.schema_id = o.schema_id
 join sys.types as u on u.user_type_id = c.user_type_id
 left join sys.types as b on b.user_type_id = c.system_type_id
-where o.type in ('U', 'V') and s.name in ({schemas})
+where o.type in ('U', 'V') and lower(s.name) in ({schemas})
 """
 
 _SEPARATOR = "nchar(31)"
@@ -99,7 +98,7 @@ def columns_query(tables: Iterable[SourceTable]) -> str:
 
 
 def _schemas(tables: Iterable[SourceTable]) -> str:
-    return ", ".join(literal(schema) for schema in sorted({table.schema for table in tables}))
+    return ", ".join(literal(schema) for schema in sorted({table.schema.lower() for table in tables}))
 
 
 def state_query(table: SourceTable, columns: Columns) -> str:
@@ -110,20 +109,20 @@ def state_query(table: SourceTable, columns: Columns) -> str:
     hashed = f"cast(substring(hashbytes('SHA2_256', concat({parts})), 1, 8) as bigint)"
     return (
         f"select count_big(*) as row_count, convert(varchar(40), sum(cast({hashed} as decimal(38, 0)))) as digest, "
-        f"convert(varchar(26), max(t.{quoted(modified.name)}), 121) as newest from {relation(table)} as t"
+        f"convert(varchar(26), max({modified.reference}), 121) as newest from {columns[table.asset].relation} as t"
     )
 
 
-def count_query(table: SourceTable) -> str:
+def count_query(table: SourceTable, columns: Columns) -> str:
     """Return the query for the number of rows that the login sees."""
-    return f"select count_big(*) as row_count from {relation(table)}"
+    return f"select count_big(*) as row_count from {columns[table.asset].relation}"
 
 
-def changed_tables_query(versions: Mapping[str, int]) -> str:
+def changed_tables_query(versions: Mapping[str, int], columns: Columns) -> str:
     """Return the query for the assets that changed since the given versions; it reads only change tracking data."""
     return " union all ".join(
         f"select {literal(asset)} as asset where exists ("
-        f"select 1 from changetable(changes {relation(SOURCE_TABLES[asset])}, {version}) as c)"
+        f"select 1 from changetable(changes {columns[asset].relation}, {version}) as c)"
         for asset, version in versions.items()
     )
 
@@ -132,10 +131,11 @@ def changed_keys_query(table: SourceTable, columns: Columns, version: int, most:
     """Return the query for keys of existing rows inserted or updated after a version; at most one more than `most`."""
     key = present_columns(table, columns, key_of(table))
     expressions = ", ".join(f"{column.expression} as {quoted(column.name)}" for column in key)
-    same = " and ".join(f"t.{quoted(column.name)} = c.{quoted(column.name)}" for column in key)
+    same = " and ".join(f"{column.reference} = c.{quoted(column.stored)}" for column in key)
+    stored = columns[table.asset].relation
     return (
-        f"select top ({most + 1}) {expressions} from changetable(changes {relation(table)}, {version}) as c"
-        f" join {relation(table)} as t on {same} where c.SYS_CHANGE_OPERATION <> 'D'"
+        f"select top ({most + 1}) {expressions} from changetable(changes {stored}, {version}) as c"
+        f" join {stored} as t on {same} where c.SYS_CHANGE_OPERATION <> 'D'"
     )
 
 
@@ -146,7 +146,7 @@ def deleted_keys_query(table: SourceTable, columns: Columns, version: int, most:
         f"{column.expression} as {quoted(column.name)}" for column in present_columns(table, columns, key_of(table))
     )
     return (
-        f"select top ({most + 1}) {selected} from changetable(changes {relation(table)}, {version}) as t"
+        f"select top ({most + 1}) {selected} from changetable(changes {columns[table.asset].relation}, {version}) as t"
         " where t.SYS_CHANGE_OPERATION = 'D'"
     )
 
@@ -157,16 +157,19 @@ def rows_query(
     """Return the query for rows changed at or after `since` and rows without a date, or for all if `since` is None."""
     condition = ""
     if since is not None:
-        modified = f"t.{quoted(modified_column(table, columns).name)}"
+        modified = modified_column(table, columns).reference
         moment = (since - _ROUNDING).isoformat(sep=" ", timespec="milliseconds")
         condition = f" where {modified} >= cast('{moment}' as datetime2(3)) or {modified} is null"
-    return f"{_select(table, selected)}{condition}"
+    return f"{_select(columns[table.asset].relation, selected)}{condition}"
 
 
 def rows_by_key_query(
-    table: SourceTable, selected: Sequence[SqlServerColumn], key: Sequence[SqlServerColumn], wanted: pa.Table
+    stored: str, selected: Sequence[SqlServerColumn], key: Sequence[SqlServerColumn], wanted: pa.Table
 ) -> str:
-    """Return the query for the rows with the wanted keys, which are part of the query."""
+    """Return the query for the rows of a table with the wanted keys, which are part of the query.
+
+    `stored`: the table's quoted name.
+    """
     names = [f"k{index}" for index in range(len(key))]
     texts = [_texts(wanted[column.name]) for column in key]
     rows = ", ".join(
@@ -174,12 +177,12 @@ def rows_by_key_query(
         for row in zip(*texts, strict=True)
     )
     conditions = " and ".join(_equal(column, f"w.{name}") for column, name in zip(key, names, strict=True))
-    return f"{_select(table, selected)} join (values {rows}) as w ({', '.join(names)}) on {conditions}"
+    return f"{_select(stored, selected)} join (values {rows}) as w ({', '.join(names)}) on {conditions}"
 
 
-def _select(table: SourceTable, selected: Sequence[SqlServerColumn]) -> str:
+def _select(stored: str, selected: Sequence[SqlServerColumn]) -> str:
     expressions = ", ".join(f"{column.expression} as {quoted(column.name)}" for column in selected)
-    return f"select {expressions} from {relation(table)} as t"
+    return f"select {expressions} from {stored} as t"
 
 
 def _texts(values: pa.ChunkedArray) -> list[str | None]:
@@ -201,6 +204,5 @@ def _with_milliseconds(moment: str) -> str:
 
 def _equal(column: SqlServerColumn, wanted: str) -> str:
     """Return a test for equality; in a nullable column, NULL equals NULL."""
-    stored = f"t.{quoted(column.name)}"
-    equal = f"{stored} = {wanted}"
-    return f"({equal} or ({stored} is null and {wanted} is null))" if column.nullable else equal
+    equal = f"{column.reference} = {wanted}"
+    return f"({equal} or ({column.reference} is null and {wanted} is null))" if column.nullable else equal

@@ -38,6 +38,8 @@ _DIGITS = {exp.DataType.Type.SMALLINT: 5, exp.DataType.Type.INT: 10, exp.DataTyp
 _BOUND_AS = {date: "DATE", datetime: "TIMESTAMP_NTZ"}
 _UNSCALED = "NUMBER(38, 12)"
 """The type of a decimal without a scale: Snowflake would give it no decimal places."""
+_SHOWN_AS = {"DECIMAL": "NUMBER", "TIMESTAMPNTZ": "TIMESTAMP_NTZ"}
+"""Types under the names that statements use, and under those that Snowflake shows."""
 
 _Place = tuple[int, int]
 """The first and the last character of a schema's name in a statement."""
@@ -216,6 +218,13 @@ def _rewrite_date_arithmetic(node: exp.Binary) -> None:
         number = times.copy() if count == 1 else exp.Mul(this=exp.Paren(this=times.copy()), expression=number)
     unit = exp.var(interval.args["unit"].name.upper().removesuffix("S"))
     node.replace(exp.DateAdd(this=node.this, expression=number, unit=unit))
+
+
+def snowflake_type(declared: str) -> str:
+    """Return the type of a column declared with this type of PostgreSQL, as Snowflake shows it."""
+    sent = _type(exp.DataType.build(declared, dialect="postgres")).sql(dialect="snowflake")
+    name, parenthesis, size = sent.partition("(")
+    return f"{_SHOWN_AS.get(name, name)}{parenthesis}{size}"
 
 
 def _type(node: exp.DataType) -> exp.DataType:
