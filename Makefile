@@ -24,11 +24,11 @@ WORKERS := 3
 unexport PYTHONDONTWRITEBYTECODE
 
 # The shell reads these from its environment, so that a path may contain any character.
-export SOURCE PORT ONCE PEERS CMD
+export SOURCE PORT ONCE PEERS CMD ROUNDS SEED TABLE
 RUN_OPTIONS = $${SOURCE:+--source "$$SOURCE"} $${PORT:+--port "$$PORT"} $(if $(filter-out 0 no false,$(ONCE)),--once)
 
 .DEFAULT_GOAL := help
-.PHONY: help run shell test programs lint audit docs validation bench lock clean
+.PHONY: help run shell test programs lint audit docs validation chaos bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name text; do printf 'make %-10s %s\n' "$$name" "$$text"; done
@@ -92,6 +92,9 @@ docs: $(READY) ## rewrite the generated pages of docs from the code, and build t
 
 validation: $(READY) ## run the acceptance suite on the real data and rewrite docs/validation.md
 	@WRITE_VALIDATION=1 $(BIN)/python -m pytest -q tests/acceptance
+
+chaos: $(READY) ## change and break a small platform at random: ROUNDS=N (default 200), SEED=N (of the first), TABLE=1 (rewrite docs/chaos.md)
+	@$(BIN)/python -m tests.chaos $${ROUNDS:+--rounds "$$ROUNDS"} $${SEED:+--seed "$$SEED"} $(if $(filter-out 0 no false,$(TABLE)),--table)
 
 bench: $(READY) ## compare the platform with its peers: PEERS=DIR (see bench/against_peers.py); writes docs/performance.md
 	@PYTHONPATH=. $(BIN)/python bench/against_peers.py "$${PEERS:?a folder with run.sh: see bench/against_peers.py}"

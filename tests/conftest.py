@@ -65,6 +65,7 @@ SECONDS = {
     "tests/integration/test_crashes.py": 50,
     "tests/integration/test_first_load.py": 50,
     "tests/integration/test_watch.py": 50,
+    "tests/chaos/test_chaos.py": 40,
     "tests/integration/test_change_profiles.py": 40,
     "tests/integration/test_outbox.py": 40,
     "tests/integration/test_simulate.py": 40,

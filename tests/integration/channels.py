@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -71,15 +71,24 @@ class Webhook:
         return [post["blocks"][0]["text"]["text"] for post in self.posts]
 
 
-@pytest.fixture
-def inbox() -> Iterator[Inbox]:
+@contextmanager
+def receiving() -> Iterator[Inbox]:
+    """Run a mail server, and yield what it receives."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         inbox = Inbox(port=free.getsockname()[1])
     controller = Controller(inbox, hostname="127.0.0.1", port=inbox.port)
     controller.start()
-    yield inbox
-    controller.stop()
+    try:
+        yield inbox
+    finally:
+        controller.stop()
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    with receiving() as inbox:
+        yield inbox
 
 
 @pytest.fixture

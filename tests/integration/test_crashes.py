@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -23,10 +20,10 @@ from adventureworks.marts import build, gate
 from adventureworks.marts import publish as publishing_marts
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
-from adventureworks.warehouse import postgres as engine
 from adventureworks_sample import generate
 from tests.conftest import NOT_DURABLE
 from tests.integration.pipeline import Pipeline
+from tests.interception import before_each_use, crash
 
 DAGS = ("daily_sales_etl", "currency_exchange_rates")
 RUN = "ingest_source/crashing"
@@ -97,19 +94,7 @@ class Killer:
             self.kill() if len(self.killed) % ONE_REAL_CRASH_IN == 0 else self.empty()
 
     def kill(self) -> None:
-        """Kill a process that serves a client, whereupon PostgreSQL ends all others and recovers."""
-        with psycopg.connect(self._server.url("postgres", SUPERUSER), autocommit=True) as connection:
-            # PostgreSQL cannot recover if the record of an aborted `create unlogged table` is lost, but not its files.
-            connection.execute("select pg_logical_emit_message(false, 'crash', '', true)")
-            os.kill(connection.info.backend_pid, signal.SIGKILL)
-            while not connection.closed:
-                with suppress(psycopg.OperationalError):
-                    connection.execute("select 1")
-        while True:
-            with suppress(psycopg.OperationalError):
-                psycopg.connect(self._server.url("postgres", SUPERUSER)).close()
-                return
-            time.sleep(0.01)
+        crash(self._server)
 
     def empty(self) -> None:
         """End all sessions and empty all unlogged tables, as recovery does."""
@@ -136,26 +121,7 @@ def _place() -> tuple[str, int]:
 @pytest.fixture
 def killer(server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> Killer:
     killer = Killer(server, "crashing")
-
-    def before(function: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*arguments: Any, **options: Any) -> Any:
-            killer.before()
-            return function(*arguments, **options)
-
-        return wrapped
-
-    monkeypatch.setattr(engine._Cursor, "execute", before(engine._Cursor.execute))
-    monkeypatch.setattr(engine._ServerCursor, "execute", before(engine._ServerCursor.execute))
-    monkeypatch.setattr(engine.Records, "connect", before(engine.Records.connect))
-    monkeypatch.setattr(engine.Records, "address", before(engine.Records.address))
-    original = engine.PostgresWarehouse.bulk_loader
-
-    @contextmanager
-    def bulk_loader(warehouse: engine.PostgresWarehouse) -> Iterator[engine.Append]:
-        with original(warehouse) as append:
-            yield before(append)
-
-    monkeypatch.setattr(engine.PostgresWarehouse, "bulk_loader", bulk_loader)
+    before_each_use(monkeypatch, killer.before)
     return killer
 
 

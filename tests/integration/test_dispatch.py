@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import psycopg
 import pytest
 
-from adventureworks import airflow_tables
+from adventureworks.airflow_tables import has_work
 from adventureworks.errors import Step
 from adventureworks.incidents import Finding, events
 from adventureworks.incidents.ledger import PER_MONTH, report, resolve_rules, task_rule
@@ -17,32 +16,20 @@ from adventureworks.marts.plan import decide_now
 from adventureworks.orchestration import dispatch
 from adventureworks.orchestration.dispatch import GRACE, GRACE_WHILE_INPUTS_RUN, Dispatcher, Start
 from adventureworks.starts import FIRST_PAUSE
+from tests import airflow_tables
 from tests.conftest import FreshDatabase
 from tests.integration.pipeline import Pipeline
 
 DAG = "currency_exchange_rates"
-READ = {
-    "dag": ("dag_id", "is_paused", "is_stale", "next_dagrun_create_after"),
-    "dag_run": ("id", "dag_id", "run_id", "state", "queued_at", "end_date"),
-    "asset_dag_run_queue": ("target_dag_id",),
-}
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
 class Airflow:
-    """The tables of Airflow's database that are read here, with the column types of Airflow's models."""
+    """The tables of Airflow's database, and the warehouse of a pipeline."""
 
     def __init__(self, url: str, pipeline: Pipeline) -> None:
-        from airflow.models import DagModel, DagRun
-        from airflow.models.asset import AssetDagRunQueue
-        from sqlalchemy.dialects.postgresql import dialect
-
         self.url, self.pipeline = url, pipeline
-        models: list[Any] = [DagModel, DagRun, AssetDagRunQueue]
-        for model in models:
-            table = model.__table__
-            types = {name: table.columns[name].type.compile(dialect=dialect()) for name in READ[table.name]}
-            self.run(f"create table {table.name} ({', '.join(f'{name} {kind}' for name, kind in types.items())})")
+        airflow_tables.create(url)
         self.run("insert into dag values (%s, false, false), ('daily_sales_etl', false, false)", DAG)
 
     def run(self, query: str, *values: object) -> None:
@@ -158,7 +145,7 @@ def test_failed_report_deliveries_are_retried(airflow: Airflow, started: list[St
 
 
 @pytest.mark.parametrize(
-    ("change", "has_work"),
+    ("change", "expected"),
     [
         ("select 1", False),
         ("insert into dag_run (dag_id, state) values ('daily_sales_etl', 'queued')", True),
@@ -169,7 +156,7 @@ def test_failed_report_deliveries_are_retried(airflow: Airflow, started: list[St
         ("update dag set next_dagrun_create_after = now() - interval '1 second', is_paused = true", False),
     ],
 )
-def test_an_idle_scheduler_is_woken_by_runs_events_and_calendars(airflow: Airflow, change: str, has_work: bool) -> None:
+def test_an_idle_scheduler_is_woken_by_runs_events_and_calendars(airflow: Airflow, change: str, expected: bool) -> None:
     airflow.run(change)
     with psycopg.connect(airflow.url) as connection:
-        assert airflow_tables.has_work(connection) is has_work
+        assert has_work(connection) is expected

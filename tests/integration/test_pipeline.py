@@ -648,6 +648,31 @@ def test_changes_of_a_run_that_died_before_announcing_them_are_announced_once(pi
     assert sorted(pipeline.ingest().published) == ORDER_TABLES
 
 
+def test_incidents_of_a_batch_that_died_before_its_notify_task_are_recorded_by_the_next_one(pipeline: Pipeline) -> None:
+    from adventureworks.gate import detect, judge, load, publish
+
+    _order, line, _ = any_order(pipeline)
+
+    def die(run: str) -> None:
+        for group in detect.detect(pipeline.settings, run):
+            load.load(pipeline.settings, run, group)
+        judge.judge(pipeline.settings, run)
+        publish.publish(pipeline.settings, run)
+
+    bad_row = 'update "Sales"."SalesOrderDetail" set "OrderQty" = -"OrderQty" where "SalesOrderDetailID" = %s'
+    renamed = 'alter table "Purchasing"."Vendor" rename column "{}" to "{}"'
+    found = {"Sales_SalesOrderDetail": "OrderQty_greater_than", "Purchasing_Vendor": "columns_are_there"}
+    pipeline.change(bad_row, (line,))
+    pipeline.change(renamed.format("CreditRating", "Rating"))
+    die("ingest_source/broken")
+    assert pipeline.ingest().opened == found
+    pipeline.change(bad_row, (line,))
+    pipeline.change(renamed.format("Rating", "CreditRating"))
+    die("ingest_source/repaired")
+    assert pipeline.ingest().resolved == found
+    assert not detect.has_work(pipeline.settings, "ingest_source/next")
+
+
 def test_rows_set_aside_while_a_table_was_blocked_count_once_it_is_published(pipeline: Pipeline) -> None:
     broken = pipeline.change('update "Sales"."SalesOrderDetail" set "OrderQty" = 0 where "SalesOrderDetailID" % 20 = 0')
     assert pipeline.ingest().published == {}

@@ -23,6 +23,9 @@ from adventureworks.warehouse.session import Data
 ROWS_PER_TASK = 60_000
 ROWS_OF_UNKNOWN_TABLE = 20_000
 
+NOT_CONCLUDED = "not concluded and status not in ('detected', 'staged')"
+"""The SQL condition that a batch reached a verdict on a change, but ended before its incidents were recorded."""
+
 
 @dataclass(frozen=True)
 class _Known:
@@ -168,9 +171,14 @@ def _state(
 
 
 def has_work(settings: Settings, run_id: str) -> bool:
-    """Return whether a run found anything to do, including an unreadable table or an unannounced version."""
+    """Return whether a run found anything to do.
+
+    That includes an unreadable table, an unannounced version, and a change that an earlier run did not conclude.
+    """
     with open_records(settings).connect("detect") as records:
-        batch = records.execute("select 1 from ops.change where run_id = %s limit 1", (run_id,)).fetchone()
+        batch = records.execute(
+            f"select 1 from ops.change where run_id = %s or {NOT_CONCLUDED} limit 1", (run_id,)
+        ).fetchone()
         return batch is not None or bool(publication.unannounced(records, list(SOURCE_TABLES)))
 
 

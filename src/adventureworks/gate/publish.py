@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from typing import Any
 from adventureworks import incidents
 from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
 from adventureworks.errors import CandidateLost, TableBlocked
-from adventureworks.gate import approval, forget
+from adventureworks.gate import approval, detect, forget
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.judge import judge
@@ -24,7 +24,7 @@ from adventureworks.gate.verdict import CONSEQUENCES
 from adventureworks.incidents import Finding, Incident, events
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, decisions, layout, open_warehouse, publication, quarantine
-from adventureworks.warehouse.postgres import reuse_connections
+from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.publication import NOT_OFFERED, Publication
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.sql import table
@@ -196,7 +196,10 @@ class Conclusion:
 
 @reuse_connections()
 def conclude(settings: Settings, run_id: str) -> Conclusion:
-    """Open and resolve incidents, and record that the batch was announced. Call it after the events are emitted."""
+    """Open and resolve incidents, and record that the batch was announced. Call it after the events are emitted.
+
+    Earlier batches that ended before they were concluded are concluded, too.
+    """
     faults: dict[str, TableBlocked] = {}
     return retry_without_faulty(
         lambda: _conclude(settings, run_id, faults), lambda fault: faults.update({fault.table: fault})
@@ -206,31 +209,38 @@ def conclude(settings: Settings, run_id: str) -> Conclusion:
 def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked]) -> Conclusion:
     """Open and resolve incidents; `faults` are the tables whose verdict could not be looked up, and why."""
     with open_warehouse(settings).connect("notify") as session:
-        rows = session.records.execute(
-            "select asset, status, blocked_rule, blocked_cause from ops.change where run_id = %s order by asset",
-            (run_id,),
-        ).fetchall()
-        waiting = _waiting_rows(session, settings.checks_folder / "source", run_id)
+        rows = _to_conclude(session.records, run_id)
+        waiting = _waiting_rows(session, settings.checks_folder / "source", rows)
         findings: list[Finding] = []
         resolved: list[Incident] = []
         states: dict[str, Mapping[str, Any]] = {}
-        for asset, status, rule, cause in rows:
+        for of_run, asset, status, rule, cause, _ in rows:
             if asset in faults:
-                findings.append(_unknown_verdict(faults[asset], run_id))
+                findings.append(_unknown_verdict(faults[asset], of_run))
                 continue
             with contained(asset, "verdict_is_told", "looked up"):
-                result = _TableResult(session, run_id, asset, status, rule, cause)
+                result = _TableResult(session, of_run, asset, status, rule, cause)
                 command = approval.offer(session.records, asset) if status == "blocked" else ""
                 found = result.findings(waiting.get(asset, {}), command)
                 findings += found
                 if rule not in CONSEQUENCES:
                     keep = {finding.rule for finding in found} | result.rules_with_open_rows()
-                    resolved += incidents.resolve(session.records, asset, keep=keep, run_id=run_id)
+                    resolved += incidents.resolve(session.records, asset, keep=keep, run_id=of_run)
                 states[asset] = result.state()
         opened = incidents.report(session.records, findings)
         # Only one ingestion runs at a time, so the publish task of this run announced the newest versions.
         publication.mark_announced(session.records, publication.newest_versions(session.records, list(SOURCE_TABLES)))
+        session.records.execute(f"update ops.change set concluded = true where {detect.NOT_CONCLUDED}")
     return Conclusion(tuple(opened), tuple(resolved), states)
+
+
+def _to_conclude(records: Connection, run_id: str) -> list[tuple[str, str, str, str | None, str | None, int]]:
+    """Return the changes to conclude, one for each table: run, table, status, blocking rule, its cause, rows read."""
+    return records.execute(
+        "select distinct on (asset) run_id, asset, status, blocked_rule, blocked_cause, rows_read from ops.change"
+        f" where run_id = %s or {detect.NOT_CONCLUDED} order by asset, detected_at desc",
+        (run_id,),
+    ).fetchall()
 
 
 def _unknown_verdict(fault: TableBlocked, run_id: str) -> Finding:
@@ -242,7 +252,9 @@ def _unknown_verdict(fault: TableBlocked, run_id: str) -> Finding:
     )
 
 
-def _waiting_rows(session: Session, folder: Path, run_id: str) -> Mapping[str, Mapping[str, int]]:
+def _waiting_rows(
+    session: Session, folder: Path, changes: Sequence[tuple[str, str, str, str | None, str | None, int]]
+) -> Mapping[str, Mapping[str, int]]:
     """Return by table how many rows of which other tables are held back because they refer to rows that it lacks."""
     waiting: dict[str, dict[str, int]] = {}
     held = session.data.execute(
@@ -252,9 +264,7 @@ def _waiting_rows(session: Session, folder: Path, run_id: str) -> Mapping[str, M
         for parent in {r.parent for r in readable_references(folder, child) if r.rule == broken}:
             of_parent = waiting.setdefault(parent, {})
             of_parent[child] = of_parent.get(child, 0) + int(rows)
-    blocked = session.records.execute(
-        "select asset, blocked_rule, rows_read from ops.change where run_id = %s and status = 'blocked'", (run_id,)
-    ).fetchall()
+    blocked = [(asset, rule, rows) for _, asset, status, rule, _, rows in changes if status == "blocked"]
     missing = {asset for asset, *_ in blocked} - publication.newest_versions(
         session.records, list(SOURCE_TABLES)
     ).keys()

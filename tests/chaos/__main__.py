@@ -1,0 +1,70 @@
+"""Plays rounds of the chaos suite: python -m tests.chaos [--rounds N] [--seed N] [--table]."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.chaos.faults import Kind
+from tests.chaos.platform import Platform
+from tests.chaos.report import write
+from tests.chaos.rounds import Result, draw, play
+from tests.conftest import TEMPORARY
+from tests.integration.channels import receiving
+
+
+def main() -> int:
+    """Play the rounds, print one line for each, and return 1 if one of them failed."""
+    parser = argparse.ArgumentParser(prog="make chaos")
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1, help="of the first round; the others have the numbers after it")
+    parser.add_argument("--table", action="store_true", help="write the results to docs/chaos.md")
+    options = parser.parse_args()
+    results: list[Result] = []
+    begun = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory(prefix="chaos-", dir=TEMPORARY) as folder, receiving() as inbox:
+            # PostgreSQL's account passes through the folder.
+            Path(folder).chmod(0o711)
+            # Airflow writes its configuration there when it is imported.
+            os.environ["AIRFLOW_HOME"] = f"{folder}/airflow"
+            platform = Platform(Path(folder), inbox, shows_tasks=options.rounds == 1)
+            with platform.running():
+                logging.getLogger("mail.log").setLevel(logging.WARNING)
+                print(f"prepared in {time.monotonic() - begun:.0f} s", flush=True)
+                if not platform.has_disk:
+                    print("No disk can be made full here: that takes the right to mount a file system.")
+                for seed in range(options.seed, options.seed + options.rounds):
+                    results.append(play(platform, draw(seed), print if options.rounds == 1 else lambda line: None))
+                    _tell(results[-1], len(results), options.rounds)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+    failed = [result for result in results if result.violations]
+    struck = sum((result.struck for result in results), Counter[Kind]())
+    print("".join(f"{count:6}  {kind}\n" for kind, count in struck.most_common()), end="")
+    print(f"{len(results)} rounds in {time.monotonic() - begun:.0f} s, {len(failed)} failed")
+    if options.table and results:
+        write(results, time.monotonic() - begun)
+    return 1 if failed else 0
+
+
+def _tell(result: Result, number: int, rounds: int) -> None:
+    state = "FAILED" if result.violations else "ok"
+    print(
+        f"round {number}/{rounds}, seed {result.seed}: {state} in {result.seconds:.1f} s,"
+        f" {sum(result.struck.values())} faults, {result.versions} versions, {result.reads} reads",
+        flush=True,
+    )
+    if result.violations and rounds > 1:
+        print("\n".join(result.log))
+        print(f"Replay: make chaos ROUNDS=1 SEED={result.seed}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
