@@ -20,7 +20,7 @@ from tests.integration.channels import receiving
 
 
 def main() -> int:
-    """Play the rounds, print one line for each, and return 1 if one of them failed."""
+    """Play the rounds, print one line for each, and return 1 if one of them failed, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="make chaos")
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1, help="of the first round; the others have the numbers after it")
@@ -44,12 +44,13 @@ def main() -> int:
                     results.append(play(platform, draw(seed), print if options.rounds == 1 else lambda line: None))
                     _tell(results[-1], len(results), options.rounds)
     except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
+        print(f"Stopped after {len(results)} rounds.", file=sys.stderr)
+        return 130
     failed = [result for result in results if result.violations]
     struck = sum((result.struck for result in results), Counter[Kind]())
     print("".join(f"{count:6}  {kind}\n" for kind, count in struck.most_common()), end="")
     print(f"{len(results)} rounds in {time.monotonic() - begun:.0f} s, {len(failed)} failed")
-    if options.table and results:
+    if options.table:
         write(results, time.monotonic() - begun)
     return 1 if failed else 0
 

@@ -20,7 +20,7 @@ class Kind(StrEnum):
     OVERLAP = "a second batch runs during a step"
     CHANGE = "the source changes during a step"
     DEPLOY = "a new release is deployed during a step"
-    CLOCK = "the platform's clock is moved by up to a day"
+    CLOCK = "the clock of a notification or of the watch is moved by up to a day"
     EVENT_LOST = "events are lost"
     EVENT_DOUBLED = "events arrive twice"
 
@@ -68,7 +68,7 @@ def draw(chance: random.Random, kind: Kind) -> Fault:
     elif kind in {Kind.EVENT_LOST, Kind.EVENT_DOUBLED}:
         tasks = [*PUBLISHING]
     elif kind is Kind.CLOCK:
-        tasks = [*STATEMENTS]
+        tasks = ["notify", "watch"]
     task = chance.choice(tasks)
     amounts = {
         Kind.OUTAGE: chance.randint(1, LONGEST_ATTEMPTS),

@@ -38,7 +38,7 @@ class Phase:
     changes: tuple[tuple[str, int], ...]
     """Name, and the number from which it is drawn what the change hits."""
     bad: str
-    """The name of a bad delivery, which is repaired at the begin of the next phase; empty: there is none."""
+    """The name of a bad delivery, which is repaired at the beginning of the next phase; empty: there is none."""
     faults: tuple[Fault, ...]
 
 
@@ -107,9 +107,7 @@ def draw(seed: int) -> Plan:
     dags = (PRODUCER, *sorted(chance.sample(others, ANALYSES_IN_ROUND)))
     phases = tuple(
         Phase(
-            tuple(
-                (chance.choice([*CHANGES]), chance.randrange(10**6)) for _ in range(chance.randint(*CHANGES_IN_PHASE))
-            ),
+            tuple(_drawn_change(chance) for _ in range(chance.randint(*CHANGES_IN_PHASE))),
             chance.choice([*BAD]) if chance.random() < BAD_SHARE else "",
             tuple(faults.draw(chance, chance.choice([*Kind])) for _ in range(chance.randint(*FAULTS_IN_PHASE))),
         )
@@ -148,14 +146,17 @@ class _Round:
             reader.start()
         try:
             self._play_phases()
-        except (ChaosFailure, PlatformError, psycopg.Error) as error:
+        except Exception as error:
             self._violated(repr(error))
         finally:
             self._calm()
             for reader in reading:
                 reader.stop()
         if not self._result.violations:
-            self._judge(reading, since)
+            try:
+                self._judge(reading, since)
+            except Exception as error:
+                self._violated(repr(error))
         self._result.struck = self._scheduler.struck
         self._result.seconds = time.monotonic() - self._begun
         return self._result
@@ -190,7 +191,7 @@ class _Round:
         try:
             self._platform.start()
             self._scheduler.calm()
-        except (ChaosFailure, PlatformError, psycopg.Error) as error:
+        except Exception as error:
             self._violated(repr(error))
 
     def _change(self, name: str, chance: int) -> None:

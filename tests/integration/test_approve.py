@@ -76,7 +76,8 @@ def test_texts_that_were_decoded_wrongly_pass_as_they_are_if_a_person_approves_t
     assert blocked.opened == {"Person_Address": "few_rows_are_set_aside"}
     assert pipeline.published(count) == [(0,)]
 
-    approve(pipeline.settings, "Person_Address", "the source has it so", "ann")
+    named = approve(pipeline.settings, "Person_Address", "the source has it so", "ann")
+    assert named == ("Person_Address: few_rows_are_set_aside", "Person_Address: AddressLine1_is_undamaged")
     assert pipeline.ingest().published["Person_Address"].verdict == "passed with warnings"
     assert pipeline.published(count) == [(damaged,)]
     held = "select count(*) from ops.quarantined_row where asset = 'Person_Address' and status = 'open'"

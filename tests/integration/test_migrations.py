@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.incidents import Finding, events, open_incidents, report
 from adventureworks.messaging import RenderedMessage, notice_wording, notices, store
 from adventureworks.messaging.notices import Digest, Listing
@@ -177,6 +177,8 @@ def test_going_back_and_forth_loses_no_record(known: Settings) -> None:
             " values ('Person_Person', 'a b', 'c', false, 's')"
         )
         before = _records(records)
+        blocked = events.blocked("x", has_version=True, next_step=Step("Check:", "adventureworks doctor"))
+        report(records, [Finding(asset="Sales_Store", rule="blocked", event=blocked)])
         assert layout.set_revision(records, "0001") == "0001"
         # What the previous release does when it starts.
         records.execute(FIRST_TABLES.read_bytes())
@@ -186,6 +188,8 @@ def test_going_back_and_forth_loses_no_record(known: Settings) -> None:
         assert records.execute(summaries).fetchall() == [
             ("daily_sales: refused: 2 rows break it.", "adventureworks status daily_sales")
         ]
+        advice = "delete from ops.incident where rule = 'blocked' returning detail::json ->> 'next_step'"
+        assert records.execute(advice).fetchall() == [("Check: adventureworks doctor",)]
         layout.prepare(session)
         assert _records(records) == before
         # A new version that changes a contract finds the records as they should be.

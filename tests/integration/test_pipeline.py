@@ -653,9 +653,12 @@ def test_incidents_of_a_batch_that_died_before_its_notify_task_are_recorded_by_t
 
     _order, line, _ = any_order(pipeline)
 
-    def die(run: str) -> None:
+    def read(run: str) -> None:
         for group in detect.detect(pipeline.settings, run):
             load.load(pipeline.settings, run, group)
+
+    def die(run: str) -> None:
+        read(run)
         judge.judge(pipeline.settings, run)
         publish.publish(pipeline.settings, run)
 
@@ -671,6 +674,10 @@ def test_incidents_of_a_batch_that_died_before_its_notify_task_are_recorded_by_t
     die("ingest_source/repaired")
     assert pipeline.ingest().resolved == found
     assert not detect.has_work(pipeline.settings, "ingest_source/next")
+    pipeline.change(renamed.format("CreditRating", "Rating"))
+    read("ingest_source/died before it decided")
+    pipeline.change(renamed.format("Rating", "CreditRating"))
+    assert pipeline.ingest().opened == {}, "the table is as it was"
 
 
 def test_rows_set_aside_while_a_table_was_blocked_count_once_it_is_published(pipeline: Pipeline) -> None:

@@ -44,6 +44,8 @@ FRAGMENTS = (
     ("m.orders % 2", "a remainder"),
     ("mod(m.orders, 2)", "a remainder"),
     ("m.orders & 2", "bitwise"),
+    ("m.orders << 2", "bitwise"),
+    ("~m.orders", "bitwise"),
     ("m.*", "name the columns"),
     (":today", "as_of"),
 )

@@ -18,6 +18,7 @@ from adventureworks.errors import PlatformError, Step
 __all__ = [
     "ANALYSES",
     "INGESTION",
+    "LIST",
     "MARTS",
     "PLATFORM",
     "SOURCE_TABLES",
@@ -52,6 +53,8 @@ PLATFORM = "platform"
 """The owner of everything that is not an asset: DAGs of the platform, its services and its messages."""
 
 INGESTION = "ingest_source"
+LIST = Step("List tables and marts:", "adventureworks status --all")
+"""What to do after naming an unknown asset."""
 """The DAG that publishes the source tables."""
 
 SOURCE_TABLES: Mapping[str, SourceTable] = {table.asset: table for table in source.TABLES}
@@ -67,21 +70,21 @@ def entry(asset: str) -> SourceTable | Mart:
 def table_named(name: str) -> SourceTable:
     """Return the source table with this name. Raises `PlatformError` if there is none."""
     if name not in SOURCE_TABLES:
-        raise PlatformError(f"There is no source table {name}.", Step("List the tables:", "adventureworks status"))
+        raise PlatformError(f"There is no source table {name}.", LIST)
     return SOURCE_TABLES[name]
 
 
 def mart_named(name: str) -> Mart:
     """Return the mart with this name. Raises `PlatformError` if there is none."""
     if name not in MARTS:
-        raise PlatformError(f"There is no mart {name}.", Step("List the marts:", "adventureworks status"))
+        raise PlatformError(f"There is no mart {name}.", LIST)
     return MARTS[name]
 
 
 def entry_named(name: str) -> SourceTable | Mart:
     """Return the source table or mart with this name. Raises `PlatformError` if there is none."""
     if name not in SOURCE_TABLES and name not in MARTS:
-        raise PlatformError(f"There is no table or mart {name}.", Step("List them:", "adventureworks status"))
+        raise PlatformError(f"There is no table or mart {name}.", LIST)
     return entry(name)
 
 

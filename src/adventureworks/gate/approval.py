@@ -3,8 +3,8 @@
 An approval of a table includes the blocked tables of its publish unit. For each of them, it holds for the delivery with
 this fingerprint and for the rules that it failed. It ends when the delivery is published, or when the table has changed
 at the source. What cannot be read or staged, and single rows that break their contract, stay out. Texts that were
-decoded wrongly are an exception: if they blocked the table, they are published as they are, since the source has no
-others.
+decoded wrongly are an exception: if a table is blocked by too many bad rows, approving it publishes such texts as they
+are, in the columns in which they were found, since the source has no others.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from collections.abc import Mapping
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
 from adventureworks.errors import PlatformError, Step
-from adventureworks.gate.contract import KEY_IS_UNIQUE
+from adventureworks.gate.contract import KEY_IS_UNIQUE, is_about_decoding
 from adventureworks.gate.verdict import CONSEQUENCES, FAILED, FEW_ROWS_ARE_SET_ASIDE
 from adventureworks.settings import Settings
-from adventureworks.warehouse import intervention, layout, open_warehouse
+from adventureworks.warehouse import intervention, layout, open_warehouse, quarantine
 from adventureworks.warehouse.intervention import Intervention
 from adventureworks.warehouse.postgres import Connection
+from adventureworks.warehouse.session import Data
 
 
 def command_for(asset: str) -> str:
@@ -43,10 +44,20 @@ def approve(settings: Settings, asset: str, who: str, reason: str) -> tuple[str,
     with open_warehouse(settings).connect(f"approve {asset}") as session:
         layout.prepare(session)
         failed = _failed_rules(session.records, asset)
-        for table, (fingerprint, rules) in failed.items():
-            detail = {"rules": rules, "fingerprint": fingerprint}
+        rules = {
+            table: [*broken, *_of_damaged_texts(session.data, table, broken)] for table, (_, broken) in failed.items()
+        }
+        for table, (fingerprint, _) in failed.items():
+            detail = {"rules": rules[table], "fingerprint": fingerprint}
             intervention.record(session.records, "approval", table, who, reason, detail, in_force=True)
-    return tuple(f"{table}: {rule}" for table, (_, rules) in failed.items() for rule in rules)
+    return tuple(f"{table}: {rule}" for table, broken in rules.items() for rule in broken)
+
+
+def _of_damaged_texts(data: Data, table: str, broken: list[str]) -> list[str]:
+    """Return the rules on the decoding of texts that rows break, if too many bad rows blocked the table."""
+    if FEW_ROWS_ARE_SET_ASIDE not in broken:
+        return []
+    return sorted(filter(is_about_decoding, quarantine.blocked_rules(data, table)))
 
 
 def _failed_rules(records: Connection, asset: str) -> dict[str, tuple[str, list[str]]]:
@@ -131,9 +142,9 @@ def rules_of(records: Connection, run_id: str) -> dict[str, frozenset[str]]:
     return found
 
 
-def admits_wrong_decoding(records: Connection, run_id: str, asset: str) -> bool:
-    """Return whether a run may publish texts of this table that were decoded wrongly, as they are."""
-    return FEW_ROWS_ARE_SET_ASIDE in rules_of(records, run_id).get(asset, ())
+def admitted_rules(records: Connection, run_id: str, asset: str) -> frozenset[str]:
+    """Return the approved rules that single rows of this table may break in a run: those on the decoding of texts."""
+    return frozenset(rule for rule in rules_of(records, run_id).get(asset, ()) if is_about_decoding(rule))
 
 
 def end(records: Connection, run_id: str, asset: str) -> bool:

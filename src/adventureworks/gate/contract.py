@@ -6,7 +6,7 @@ whole table (keys across batches, references, volume) are not checked here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ EXAMPLES = 3
 """Number of keys that a message names."""
 
 KEY_IS_UNIQUE = "key_is_unique"
+_UNDAMAGED = "is_undamaged"
 """The rule broken by every row whose key occurs more than once."""
 
 _COMPARISONS = {
@@ -79,10 +80,15 @@ def without_padding(frame: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFr
     return frame.with_columns(pl.col(padded).str.strip_chars_end(" ")) if padded else frame
 
 
-def validate(entry: SourceTable | Mart, batch: pa.RecordBatch, *, admits_wrong_decoding: bool = False) -> Verdict:
+def is_about_decoding(rule: str) -> bool:
+    """Return whether a rule of a contract says that a text was decoded as it was encoded."""
+    return rule.endswith(f"_{_UNDAMAGED}")
+
+
+def validate(entry: SourceTable | Mart, batch: pa.RecordBatch, *, admitted: Collection[str] = ()) -> Verdict:
     """Split a batch into rows that satisfy the contract and rows that do not.
 
-    `admits_wrong_decoding`: texts that were decoded wrongly satisfy it, because a person approved them as they are.
+    `admitted`: rules on the decoding of texts that rows may break, because a person approved these texts as they are.
     Raises TableBlocked if a column is missing or has another type, because then no row of the table can be trusted.
     """
     frame = _frame(entry, batch)
@@ -96,7 +102,7 @@ def validate(entry: SourceTable | Mart, batch: pa.RecordBatch, *, admits_wrong_d
     # A CSV file contains only text, so a value that does not parse makes only its row bad. In any other source, text
     # in place of a number is a changed type, which blocks the table.
     parses_text = _is_all_text(frame)
-    typed, unreadable = _typed(entry, frame, columns, parses_text, admits_wrong_decoding=admits_wrong_decoding)
+    typed, unreadable = _typed(entry, frame, columns, parses_text, admitted)
     typed = with_computed(entry, without_null_keys(entry, typed))
     derived, underivable = _derived(entry, typed)
     typed = typed.hstack(derived).select(column.name for column in columns_of(entry))
@@ -148,8 +154,7 @@ def _typed(
     frame: pl.DataFrame,
     columns: tuple[Column, ...],
     parses_text: bool,
-    *,
-    admits_wrong_decoding: bool = False,
+    admitted: Collection[str] = (),
 ) -> tuple[pl.DataFrame, list[Rejection]]:
     """Return the frame in the contract's types, NULL where a value does not fit its type, and the rows affected."""
     typed: list[pl.Series] = []
@@ -170,19 +175,19 @@ def _typed(
             with_nul = values.str.contains("\x00", literal=True).fill_null(False)
             unreadable += _rejections(column, "is_text", "contains no NUL character", with_nul)
             if isinstance(entry, SourceTable):
-                unreadable += _damaged(column, values, admits_wrong_decoding)
+                unreadable += _damaged(column, values, admitted)
     return pl.DataFrame(typed), unreadable
 
 
-def _damaged(column: Column, texts: pl.Series, admits_wrong_decoding: bool) -> list[Rejection]:
+def _damaged(column: Column, texts: pl.Series, admitted: Collection[str]) -> list[Rejection]:
     """Return the rows whose text a program has altered on the way from its author."""
     if column.is_guid or column.is_hex:
         return []
     undamaged = "contains no characters produced by a wrong encoding (such as Ã© or U+FFFD)"
     no_null_word = "contains no word such as NULL or \\N in place of a missing value"
-    wrongly_decoded = _rejections(column, "is_undamaged", undamaged, damage.is_wrongly_decoded(texts))
+    wrongly_decoded = _rejections(column, _UNDAMAGED, undamaged, damage.is_wrongly_decoded(texts))
     return [
-        *([] if admits_wrong_decoding else wrongly_decoded),
+        *(one for one in wrongly_decoded if one.rule not in admitted),
         *_rejections(
             column,
             "is_as_written",

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from adventureworks.catalog import SOURCE_TABLES, SourceTable, needed_tables, unit_of
+from adventureworks.catalog import LIST, SOURCE_TABLES, SourceTable, needed_tables, unit_of
 from adventureworks.columns import digest_of_columns
-from adventureworks.errors import PlatformError, ServiceUnavailable, Step, TableBlocked
+from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.gate import approval
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, with_timeout
@@ -22,9 +22,6 @@ from adventureworks.warehouse.session import Data
 # Starting a load task takes about as long as loading this many rows.
 ROWS_PER_TASK = 60_000
 ROWS_OF_UNKNOWN_TABLE = 20_000
-
-NOT_CONCLUDED = "not concluded and status not in ('detected', 'staged')"
-"""The SQL condition that a batch reached a verdict on a change, but ended before its incidents were recorded."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +99,7 @@ def _with_units(assets: Collection[str]) -> frozenset[str]:
     """Return these tables and those that are published together with them."""
     unknown = sorted(set(assets) - SOURCE_TABLES.keys())
     if unknown:
-        raise PlatformError(
-            f"accept names no source table: {', '.join(unknown)}.", Step("See the tables:", "adventureworks status")
-        )
+        raise PlatformError(f"accept names no source table: {', '.join(unknown)}.", LIST)
     return frozenset().union(*(unit_of(asset) for asset in assets))
 
 
@@ -177,7 +172,7 @@ def has_work(settings: Settings, run_id: str) -> bool:
     """
     with open_records(settings).connect("detect") as records:
         batch = records.execute(
-            f"select 1 from ops.change where run_id = %s or {NOT_CONCLUDED} limit 1", (run_id,)
+            "select 1 from ops.change where run_id = %s or to_conclude limit 1", (run_id,)
         ).fetchone()
         return batch is not None or bool(publication.unannounced(records, list(SOURCE_TABLES)))
 

@@ -195,7 +195,7 @@ class _TableLoad:
             last = None if self.snapshot.complete else self._last_reading(session.records, latest)
             corrections = Corrections(self.entry, decisions.corrections(session.records, self.entry.asset))
             self.forgotten_ids = forgotten.ids_in(forgotten.of_anyone(session.records), self.entry)
-            is_admitted = approval.admits_wrong_decoding(session.records, self.run_id, self.entry.asset)
+            admitted = approval.admitted_rules(session.records, self.run_id, self.entry.asset)
         tracked = None
         if last and self.reading.tracks():
             tracked = self._tracked_changes(last.fingerprint)
@@ -206,7 +206,7 @@ class _TableLoad:
         for delivered in self._batches(since, tracked):
             with self._contained("read", partial(self._unreadable_column, delivered)):
                 batch = self._without_forgotten(delivered)
-                verdict = validate(self.entry, batch, admits_wrong_decoding=is_admitted)
+                verdict = validate(self.entry, batch, admitted=admitted)
             read += delivered.num_rows
             for part in corrections.applied(verdict, batch.schema.names):
                 good = protected(self.entry, part.good).with_columns(pl.lit(False).alias(SAME))

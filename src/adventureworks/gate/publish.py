@@ -14,7 +14,7 @@ from typing import Any
 from adventureworks import incidents
 from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
 from adventureworks.errors import CandidateLost, TableBlocked
-from adventureworks.gate import approval, detect, forget
+from adventureworks.gate import approval, forget
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.judge import judge
@@ -87,6 +87,8 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
             "select asset from ops.change where run_id = %s and status in ('published', 'unchanged'))",
             (run_id,),
         )
+        # The next batch concludes this one if it ends before it does so itself.
+        session.records.execute("update ops.change set to_conclude = true where run_id = %s", (run_id,))
         decisions.finish_replays(session.records, run_id)
         unannounced = publication.unannounced(session.records, list(SOURCE_TABLES))
     # Views are created after the commit, because creating a view commits on some engines; until then, the candidates
@@ -230,7 +232,7 @@ def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked
         opened = incidents.report(session.records, findings)
         # Only one ingestion runs at a time, so the publish task of this run announced the newest versions.
         publication.mark_announced(session.records, publication.newest_versions(session.records, list(SOURCE_TABLES)))
-        session.records.execute(f"update ops.change set concluded = true where {detect.NOT_CONCLUDED}")
+        session.records.execute("update ops.change set to_conclude = false where to_conclude")
     return Conclusion(tuple(opened), tuple(resolved), states)
 
 
@@ -238,7 +240,7 @@ def _to_conclude(records: Connection, run_id: str) -> list[tuple[str, str, str, 
     """Return the changes to conclude, one for each table: run, table, status, blocking rule, its cause, rows read."""
     return records.execute(
         "select distinct on (asset) run_id, asset, status, blocked_rule, blocked_cause, rows_read from ops.change"
-        f" where run_id = %s or {detect.NOT_CONCLUDED} order by asset, detected_at desc",
+        " where run_id = %s or to_conclude order by asset, detected_at desc",
         (run_id,),
     ).fetchall()
 

@@ -45,6 +45,9 @@ _FORBIDDEN: dict[type[exp.Expr], str] = {
     exp.BitwiseAnd: _BITWISE,
     exp.BitwiseOr: _BITWISE,
     exp.BitwiseXor: _BITWISE,
+    exp.BitwiseNot: _BITWISE,
+    exp.BitwiseLeftShift: _BITWISE,
+    exp.BitwiseRightShift: _BITWISE,
 }
 _EXACT = (exp.DataType.Type.DECIMAL, exp.DataType.Type.BIGINT, exp.DataType.Type.INT)
 _FLOATING = (exp.DataType.Type.DOUBLE, exp.DataType.Type.FLOAT)

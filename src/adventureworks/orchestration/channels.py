@@ -17,7 +17,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.error import URLError
 
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step
 from adventureworks.messaging.addresses import addresses
 from adventureworks.messaging.recipients import EMAIL, SLACK
 from adventureworks.messaging.sending import Channel, NotSent
@@ -105,8 +105,10 @@ class Email:
         except Exception as error:
             raise PlatformError(
                 f"The mail server of the connection {self._connection_id} cannot be used: {reason(error)}.",
-                f"Correct the connection (docs/operate/local.md, AIRFLOW_CONN_{self._connection_id.upper()}), then:"
-                " adventureworks doctor",
+                Step(
+                    f"Correct AIRFLOW_CONN_{self._connection_id.upper()} (docs/operate/local.md), then:",
+                    "adventureworks doctor",
+                ),
             ) from None
 
 

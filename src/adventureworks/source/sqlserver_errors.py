@@ -122,12 +122,12 @@ def translate(error: pymssql.Error, address: SqlServerAddress, table: SourceTabl
     return ServiceUnavailable(f"The source {address.name} does not answer: {_reason(text, address)}.", CHECK)
 
 
-def how_to_allow_snapshots(database: str) -> str:
+def how_to_allow_snapshots(database: str) -> Step:
     """Return the statement that allows snapshot isolation, after the alternative without it."""
     name = "[" + database.replace("]", "]]") + "]"
-    return (
-        "Add isolation=read_committed to the URL (docs/operate/sql-server.md), or have an administrator run:"
-        f" ALTER DATABASE {name} SET ALLOW_SNAPSHOT_ISOLATION ON;"
+    return Step(
+        "Add isolation=read_committed to the URL (docs/operate/sql-server.md), or have an administrator run:",
+        f"ALTER DATABASE {name} SET ALLOW_SNAPSHOT_ISOLATION ON;",
     )
 
 

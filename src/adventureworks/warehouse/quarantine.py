@@ -76,6 +76,14 @@ def discard_unpublished(data: Data, asset: str, keep_days: int) -> None:
     data.execute("update ops.quarantined_row set next_status = null where asset = %s", (asset,))
 
 
+def blocked_rules(data: Data, asset: str) -> set[str]:
+    """Return the rules that rows of the newest, blocked delivery of a table break."""
+    rows = data.execute(
+        "select distinct rule from ops.quarantined_row where asset = %s and status = 'blocked'", (asset,)
+    ).fetchall()
+    return {str(rule) for (rule,) in rows}
+
+
 def set_next_status(data: Data, entry: SourceTable, *, whole: bool, keys_unknown: bool) -> None:
     """Record the status that each open row will have once the staged rows are published.
 
