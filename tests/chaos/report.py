@@ -27,7 +27,8 @@ def table(results: Sequence[Result], seconds: float) -> str:
     lines = [
         f"{len(results)} rounds with the seeds {results[0].seed} to {results[-1].seed}, {struck.total():,} faults,"
         f" {sum(result.versions for result in results):,} versions, {sum(result.reads for result in results):,} reads:"
-        f" {len(failed)} rounds failed. {seconds / 60:.0f} minutes on a machine with {os.cpu_count()} processors.",
+        f" {len(failed)} round{'s' * (len(failed) != 1)} failed."
+        f" {seconds / 60:.0f} minutes on a machine with {os.cpu_count()} processors.",
         "",
         "| fault | struck | in rounds | of these failed |",
         "|---|---:|---:|---:|",
