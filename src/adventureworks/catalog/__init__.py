@@ -53,9 +53,10 @@ PLATFORM = "platform"
 """The owner of everything that is not an asset: DAGs of the platform, its services and its messages."""
 
 INGESTION = "ingest_source"
+"""The DAG that publishes the source tables."""
+
 LIST = Step("List tables and marts:", "adventureworks status --all")
 """What to do after naming an unknown asset."""
-"""The DAG that publishes the source tables."""
 
 SOURCE_TABLES: Mapping[str, SourceTable] = {table.asset: table for table in source.TABLES}
 MARTS: Mapping[str, Mart] = {mart.name: mart for mart in marts.TABLES}

@@ -13,7 +13,7 @@ from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading
 from adventureworks.errors import PlatformError, Step
 from adventureworks.incidents import Incident, ledger, open_incidents
 from adventureworks.messaging.dependants import affected, shortened
-from adventureworks.messaging.routes import routes
+from adventureworks.messaging.routes import routes_if_valid
 from adventureworks.messaging.wording import ENGLISH, words
 from adventureworks.settings import Settings
 from adventureworks.warehouse.postgres import WarehouseConnection
@@ -74,7 +74,10 @@ def show(settings: Settings, name: str) -> None:
         "rows": "" if incident.failed is None else f"{incident.failed:,}",
         "of": "" if incident.total is None else f"{incident.total:,}",
         "for example": "; ".join(incident.examples),
-        **{heading.lower(): names for heading, names in _affected(settings, incident).items()},
+        **{
+            heading.lower(): names
+            for heading, names in affected(incident.asset, ENGLISH, routes_if_valid(settings)).items()
+        },
         "first seen": moment(incident.first_seen),
         "last seen": f"{moment(incident.last_seen)}, {seen}",
         "resolved": moment(incident.resolved_at) if incident.resolved_at else "",
@@ -88,14 +91,6 @@ def show(settings: Settings, name: str) -> None:
     for fact, value in facts.items():
         if value:
             out.print(f"  {fact:<{width}}  {value}", markup=False)
-
-
-def _affected(settings: Settings, incident: Incident) -> dict[str, str]:
-    try:
-        return affected(incident.asset, ENGLISH, routes(settings))
-    except PlatformError:
-        # `doctor` reports routes that are wrong; the incident is shown all the same.
-        return affected(incident.asset, ENGLISH)
 
 
 def acknowledge(settings: Settings, name: str, by: str | None) -> None:

@@ -15,7 +15,7 @@ from adventureworks.incidents.freshness import Freshness, freshness, promises
 from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging.dependants import affected
-from adventureworks.messaging.routes import routes
+from adventureworks.messaging.routes import routes_if_valid
 from adventureworks.messaging.wording import ENGLISH, words
 from adventureworks.settings import Settings
 from adventureworks.texts.plain import listed
@@ -211,7 +211,7 @@ def _details(state: AssetState, found: _Found, settings: Settings) -> Iterator[t
     yield "Set aside", f"{state.set_aside:,}" if state.set_aside else ""
     if isinstance(known, Mart):
         yield "Reads", ", ".join(_input(name, found) for name in sorted(feeds_of(known)))
-    yield from affected(state.asset, ENGLISH, routes(settings)).items()
+    yield from affected(state.asset, ENGLISH, routes_if_valid(settings)).items()
 
 
 def _kind(state: AssetState) -> str:

@@ -159,6 +159,14 @@ def routes(settings: Settings) -> Routes:
     return found
 
 
+def routes_if_valid(settings: Settings) -> Routes | None:
+    """Return the configured routes, or None if they are invalid, which `doctor` reports."""
+    try:
+        return routes(settings)
+    except PlatformError:
+        return None
+
+
 def last_time(at: time, zone: str, now: datetime) -> datetime:
     """Return the last time, up to `now`, at which it was this time of day in a time zone."""
     local = now.astimezone(ZoneInfo(zone))
