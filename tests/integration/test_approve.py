@@ -76,7 +76,7 @@ def test_texts_that_were_decoded_wrongly_pass_as_they_are_if_a_person_approves_t
     assert blocked.opened == {"Person_Address": "few_rows_are_set_aside"}
     assert pipeline.published(count) == [(0,)]
 
-    named = approve(pipeline.settings, "Person_Address", "the source has it so", "ann")
+    named = approval.approve(pipeline.settings, "Person_Address", "ann", "the source has it so")
     assert named == ("Person_Address: few_rows_are_set_aside", "Person_Address: AddressLine1_is_undamaged")
     assert pipeline.ingest().published["Person_Address"].verdict == "passed with warnings"
     assert pipeline.published(count) == [(damaged,)]
