@@ -5,6 +5,7 @@ from itertools import pairwise
 import polars as pl
 
 from contracts.columns import (
+    BOOKING_MONTH,
     CHANNEL,
     CHANNELS,
     COGS,
@@ -39,6 +40,7 @@ class FactSales(MartTable):
     sales_order_id: Int = described("Order")
     sales_order_detail_id: Int = described("Line of the order")
     order_date: Date = described("Day of the order")
+    booking_month: Date = described(BOOKING_MONTH)
     channel: Text = described(CHANNEL, isin=CHANNELS)
     territory_id: Int = described("Territory of the order; 0: no territory", ge=0)
     sales_person_id: Int = described("Sales person of the order; empty for online orders", nullable=True)
@@ -60,7 +62,7 @@ class FactSales(MartTable):
         """The key."""
 
         name = "fact_sales"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "1.1"}
         unique = ["sales_order_id", "sales_order_detail_id"]
 
     @rule
@@ -96,15 +98,16 @@ class DailySales(MartTable):
 
 
 class TerritorySales(MartTable):
-    """One month, territory and channel with at least one order.
+    """One booking month, territory and channel with at least one order.
 
-    Resellers order on about 40 days, near the end of a month, so some calendar months really are almost empty.
-    Territories are those of the orders, not the current ones of the customers or sales people.
+    A cell also exists if its calendar month has orders that count towards another month; then orders, customers,
+    revenue and profit are 0. Territories are those of the orders, not the current ones of the customers or sales
+    people.
 
     revenue_share and margin are ratios of sums; margin is NULL where the revenue of a cell is 0.
     """
 
-    month: Date = described("First day of the month")
+    month: Date = described(BOOKING_MONTH)
     territory_id: Int = described(TERRITORY, ge=0)
     channel: Text = described(CHANNEL, isin=CHANNELS)
     territory: Text = described("Name of the territory; Unassigned: no territory")
@@ -113,9 +116,12 @@ class TerritorySales(MartTable):
     fiscal_year: Int = described(
         "Fiscal year; it starts on 1 July and is named after the year in which it ends", unit="year"
     )
-    orders: BigInt = described("Number of orders", gt=0)
-    customers: BigInt = described("Number of distinct customers of these orders", gt=0)
+    orders: BigInt = described("Number of orders", ge=0)
+    customers: BigInt = described("Number of distinct customers of these orders", ge=0)
     revenue: LineAmount = described(REVENUE, ge=0)
+    calendar_revenue: LineAmount = described(
+        "Revenue of the orders dated in the calendar month; over all months it has the same sum as revenue", ge=0
+    )
     profit: LineAmount = described(PROFIT)
     margin: Ratio = described(MARGIN, unit="ratio", le=1, nullable=True)
     revenue_share: Ratio = described(
@@ -143,7 +149,7 @@ class TerritorySales(MartTable):
         """The key."""
 
         name = "territory_sales"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "2.0"}
         unique = ["month", "territory_id", "channel"]
 
 

@@ -97,6 +97,8 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
         " where sales_order_id = 43659",
         "lines_are_those_of_the_orders": "update candidate set channel = 'online' where territory_id = 1",
         "cost_is_that_of_the_day": "update candidate set cost_source = 'history'",
+        "resellers_order_in_one_wave_a_month": "delete from candidate where channel = 'reseller'"
+        " and booking_month = '2012-06-01'",
     },
     "forecast_accuracy": {
         "the_chosen_model_is_the_published_one": "update candidate set model = 'another' where is_chosen",
@@ -141,6 +143,7 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
     },
     "territory_sales": {
         "sums_are_those_of_the_lines": "update candidate set customers = orders",
+        "calendar_revenue_is_that_of_the_lines": "update candidate set calendar_revenue = revenue",
         "names_and_ratios_follow_from_the_sums": "update candidate set revenue_growth = null where territory_id = 1",
     },
 }

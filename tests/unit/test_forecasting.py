@@ -97,12 +97,14 @@ def sold(months: list[date], revenue: list[int]) -> pl.DataFrame:
     )
 
 
-def test_a_month_without_orders_counts_as_zero_and_all_series_end_in_the_same_month() -> None:
+def test_a_month_without_orders_counts_as_zero_and_all_series_of_a_channel_end_in_the_same_month() -> None:
     other = sold([date(2013, 4, 1)], [70]).with_columns(territory_id=pl.lit(2, dtype=pl.Int32))
-    found, last = evaluations(pl.concat([sold([date(2013, 1, 1), date(2013, 3, 1)], [10, 30]), other]))
-    assert last == date(2013, 4, 1)
+    resellers = sold([date(2013, 2, 1)], [90]).with_columns(channel=pl.lit("reseller"))
+    found, last = evaluations(pl.concat([sold([date(2013, 1, 1), date(2013, 3, 1)], [10, 30]), other, resellers]))
+    assert last == {"online": date(2013, 4, 1), "reseller": date(2013, 2, 1)}
     assert found["online", 1].past == (10.0, 0.0, 30.0, 0.0)
     assert found["online", 2].past == (70.0,)
+    assert found["reseller", 1].past == (90.0,)
 
 
 def test_forecasts_start_after_the_last_complete_month() -> None:
@@ -117,7 +119,7 @@ def test_forecasts_start_after_the_last_complete_month() -> None:
 def test_a_published_forecast_is_scored_when_its_month_is_over() -> None:
     kept = sold([date(2013, 2, 1), date(2013, 3, 1), date(2013, 4, 1)], [80, 100, 100]).rename({"revenue": "forecast"})
     kept = kept.with_columns(model=pl.lit("naive"))
-    scores = published(kept, sold([date(2013, 2, 1), date(2013, 4, 1)], [100, 100]), date(2013, 3, 1))
+    scores = published(kept, sold([date(2013, 2, 1), date(2013, 4, 1)], [100, 100]), {"online": date(2013, 3, 1)})
     # Off by 20 in February, and by 100 in March, when nothing was sold.
     assert scores.select("model", "published_wape", "published_months").rows() == [("naive", 1.2, 2)]
 

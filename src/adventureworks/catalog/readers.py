@@ -22,7 +22,7 @@ class Reader:
     """The tables and marts that it reads, each with the columns."""
 
 
-_SALES_MONTH = ("order_date", "channel")
+_SALES_MONTH = ("order_date", "booking_month", "channel")
 """The columns of `fact_sales` behind the view `staging.sales_month`."""
 _PRODUCT = {"Production_Product": ("ProductID", "Name")}
 _TERRITORY = {"Sales_SalesTerritory": ("TerritoryID", "Name")}
@@ -118,7 +118,16 @@ READERS = (
                 "model",
                 "trained_until",
             ),
-            "forecast_accuracy": ("channel", "territory_id", "model", "wape", "coverage_80", "origins", "is_chosen"),
+            "forecast_accuracy": (
+                "channel",
+                "territory_id",
+                "model",
+                "wape",
+                "coverage_80",
+                "origins",
+                "is_chosen",
+                "trained_until",
+            ),
             "territory_sales": ("month", "channel", "territory_id", "revenue", "is_partial"),
             **_TERRITORY,
         },

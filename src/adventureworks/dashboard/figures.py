@@ -107,8 +107,8 @@ _MONTHLY = """
         select month, sum(revenue) as revenue, sum(orders) as orders from marts.territory_sales group by month
     ) as t on t.month = s.month
     left join (
-        select cast(date_trunc('month', order_date) as date) as month, count(distinct customer_id) as customers
-        from marts.fact_sales group by cast(date_trunc('month', order_date) as date)
+        select booking_month as month, count(distinct customer_id) as customers
+        from marts.fact_sales group by booking_month
     ) as c on c.month = s.month
     left join (
         select month, sum(units) as units, count(*) as products,
@@ -129,7 +129,7 @@ class _Month:
     """From `monthly_profit`, like `profit`."""
     profit: Decimal | None
     sales: Decimal | None
-    """From `territory_sales`, like `orders`; equal to `revenue` once both marts are computed."""
+    """From `territory_sales`, like `orders`: by booking month, as `customers` is."""
     orders: int | None
     customers: int | None
     units: int | None
@@ -213,7 +213,8 @@ def series_names(data: Data) -> list[tuple[str, int, str]]:
     rows = data.execute(
         'select f.channel, f.territory_id, coalesce(max(t."Name"), f.territory_id::varchar) from marts.sales_forecast'
         ' as f left join raw."Sales_SalesTerritory" as t on t."TerritoryID" = f.territory_id'
-        " where f.trained_until = (select max(trained_until) from marts.sales_forecast)"
+        " join (select distinct channel, trained_until from marts.forecast_accuracy) as n"
+        " on n.channel = f.channel and n.trained_until = f.trained_until"
         " group by f.channel, f.territory_id order by sum(f.forecast) desc, 1, 2"
     ).fetchall()
     return [(row[0], row[1], row[2]) for row in rows]
@@ -228,7 +229,8 @@ def series(data: Data, channel: str, territory_id: int, name: str) -> Series:
     ).fetchall()
     ahead = data.execute(
         "select month, forecast, lower_80, upper_80, lower_95, upper_95, model, trained_until from marts.sales_forecast"
-        f" where {where} and trained_until = (select max(trained_until) from marts.sales_forecast) order by month",
+        f" where {where} and trained_until ="
+        " (select max(trained_until) from marts.forecast_accuracy where channel = %(channel)s) order by month",
         parameters,
     ).fetchall()
     accuracy = data.execute(
@@ -270,7 +272,7 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
 
     if whole:
         yield Group(
-            text("Sales"),
+            text("Sales by booking month"),
             ("territory_sales",),
             (
                 column("territory_sales", "revenue", lambda one: one.sales, money),
@@ -279,7 +281,7 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
             ),
         )
         yield Group(
-            text("Finance"),
+            text("Finance by calendar month"),
             ("monthly_profit",),
             (
                 column("monthly_profit", "profit", lambda one: one.profit, money),

@@ -253,8 +253,8 @@ def refuse(records: Connection, dag: str, run_id: str) -> None:
 def replaced(mart: Mart, months: Months) -> str:
     """Return the SQL condition for the published rows that the staged ones replace."""
     if mart.history:
-        column = quoted(mart.history.column)
-        return f"{column} in (select {column} from {table('staging', f'{mart.name}__rows')})"
+        columns = names(mart.history.columns)
+        return f"({columns}) in (select {columns} from {table('staging', f'{mart.name}__rows')})"
     return "true" if months is None else in_months(quoted(mart.dated), months)
 
 

@@ -1,18 +1,18 @@
--- Validates: errors of the simple models over all rolling origins, from the thirteenth month of each series
+-- Validates: errors of the simple models over all rolling origins, from the thirteenth booking month of each series
 -- Among: model in ('naive', 'mean_3', 'seasonal_naive') and origins > 0
-with whole as (select max(month) as last from sold where month not in (from partial_month)),
-begun as (
-    select channel, territory_id, min(month) as first from sold where month not in (from partial_month) group by all
+with kept as (
+    select channel, territory_id, booking_month as month, revenue from sold
+    where (booking_month, channel) not in (select month, channel from partial_channel_month)
 ),
+begun as (select channel, territory_id, min(month) as first from kept group by all),
 series as (
     select b.channel, b.territory_id, date_diff('month', first, m.month) + 1 as n,
         coalesce((
-            select sum(s.revenue)::double from sold as s
+            select sum(s.revenue)::double from kept as s
             where s.channel = b.channel and s.territory_id = b.territory_id and s.month = m.month
         ), 0) as y
-    from begun as b cross join whole
-    join (select distinct month from sold where month not in (from partial_month)) as m
-        on m.month between b.first and last
+    from begun as b
+    join (select distinct channel, month from kept) as m on m.channel = b.channel and m.month >= b.first
 ),
 scored as (
     select o.channel, o.territory_id, o.n as origin, a.y as actual, o.y as naive,

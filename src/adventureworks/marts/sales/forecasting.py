@@ -199,23 +199,22 @@ def evaluate(series: Series) -> Evaluation:
     return Evaluation(series, backtests, min(scores, key=scores.__getitem__) if scores else "naive")
 
 
-def evaluations(actuals: pl.DataFrame) -> tuple[dict[Cell, Evaluation], date | None]:
-    """Return every cell's evaluation, and the last complete month (None if there is none).
+def evaluations(actuals: pl.DataFrame) -> tuple[dict[Cell, Evaluation], dict[str, date]]:
+    """Return every cell's evaluation, and the last complete month of each channel.
 
-    `actuals`: month, channel, territory_id, revenue; complete months with orders. Months without orders in between
-    count as zero; a series begins with its first order.
+    `actuals`: month, channel, territory_id, revenue; complete booking months with orders. Months without orders in
+    between count as zero; a series begins with its first order and ends with the channel's last complete month.
     """
-    if actuals.is_empty():
-        return {}, None
     rows = actuals.select("channel", "territory_id", "month", pl.col("revenue").cast(pl.Float64)).sort(
         "channel", "territory_id", "month"
     )
     cells: dict[Cell, dict[date, float]] = {}
+    last: dict[str, date] = {}
     for channel, territory, month, revenue in rows.iter_rows():
         cells.setdefault((channel, territory), {})[month] = revenue
-    last = max(month for revenues in cells.values() for month in revenues)
+        last[channel] = max(month, last.get(channel, month))
     found = {}
     for cell, revenues in cells.items():
-        months = pl.date_range(min(revenues), last, "1mo", eager=True).to_list()
+        months = pl.date_range(min(revenues), last[cell[0]], "1mo", eager=True).to_list()
         found[cell] = evaluate(tuple(revenues.get(month, 0.0) for month in months))
     return found, last

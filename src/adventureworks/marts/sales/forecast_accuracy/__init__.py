@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 import polars as pl
@@ -26,7 +27,7 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
             "coverage_80": test.coverage_80,
             "origins": test.origins,
             "is_chosen": model == evaluation.chosen,
-            "trained_until": last,
+            "trained_until": last[channel],
         }
         for (channel, territory), evaluation in found.items()
         for model, test in evaluation.backtests.items()
@@ -40,13 +41,15 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
     )
 
 
-def published(kept: pl.DataFrame, actuals: pl.DataFrame, last: date | None) -> pl.DataFrame:
+def published(kept: pl.DataFrame, actuals: pl.DataFrame, last: Mapping[str, date]) -> pl.DataFrame:
     """Return the accuracy of the published forecasts, by cell and model, over the complete months since.
 
-    `published_wape`: the sum of the absolute errors divided by the sum of the actuals; NULL if that is 0.
-    `published_months`: the number of scored forecasts. A month without orders in the cell counts as zero.
+    `last`: the last complete month of each channel. `published_wape`: the sum of the absolute errors divided by the sum
+    of the actuals; NULL if that is 0. `published_months`: the number of scored forecasts. A month without orders in the
+    cell counts as zero.
     """
-    scored = kept.filter(pl.col("month") <= last).join(actuals, on=["month", *_CELL], how="left")
+    over = pl.col("month") <= pl.col("channel").replace_strict(last, default=None, return_dtype=pl.Date)
+    scored = kept.filter(over).join(actuals, on=["month", *_CELL], how="left")
     actual, forecast = pl.col("revenue").fill_null(0).cast(pl.Float64), pl.col("forecast").cast(pl.Float64)
     return scored.group_by(*_CELL, "model").agg(
         pl.when(actual.sum() > 0).then((actual - forecast).abs().sum() / actual.sum()).alias("published_wape"),

@@ -1,4 +1,4 @@
-"""The revenue forecast for the three months after the last complete one, by channel and territory."""
+"""The revenue forecast for the three months after a channel's last complete one, by channel and territory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from adventureworks.months import shifted
 
 
 def compute(read: Read, as_of: date) -> pl.DataFrame:
-    """Return the forecasts from the last complete month; earlier forecasts stay published."""
+    """Return the forecasts from each channel's last complete month; earlier forecasts stay published."""
     found, last = evaluations(read("actuals"))
-    rows = [row for cell, evaluation in found.items() if last for row in _rows(cell, evaluation, last)]
+    rows = [row for cell, evaluation in found.items() for row in _rows(cell, evaluation, last[cell[0]])]
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
