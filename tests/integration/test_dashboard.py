@@ -360,6 +360,16 @@ def test_months_without_orders_are_zero_and_errors_are_relative_to_the_naive_mod
     assert all(against[model] == error / wape["naive"] for model, error in wape.items())
 
 
+def test_a_page_without_a_forecast_says_why(warehouse: Pipeline) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute(
+            "update marts.sales_forecast set forecast = null, channel_forecast = null,"
+            " withheld_because = 'no_better_than_constant'"
+        )
+    shown = words(User("VIEWER").get("forecast").text)
+    assert "No forecast is shown, because in the past it was no better than the mean of all earlier months." in shown
+
+
 @pytest.mark.parametrize(("now", "then", "growth"), [(3, 2, "0.5"), (3, -2, None), (3, 0, None), (-1, 2, "-1.5")])
 def test_growth_is_undefined_for_a_base_of_zero_or_less(now: int, then: int, growth: str | None) -> None:
     assert figures._growth(Decimal(now), Decimal(then)) == (None if growth is None else Decimal(growth))

@@ -18,7 +18,6 @@ from adventureworks.due import NothingToDo, Plan
 from adventureworks.marts import build as building
 from adventureworks.marts import publish as publishing
 from adventureworks.marts.gate import MartRefused
-from adventureworks.marts.sales.forecasting import MODELS, Series, forecasts
 from adventureworks.messaging.wording import words
 from tests.integration.pipeline import Pipeline
 
@@ -862,25 +861,3 @@ def test_a_changed_model_makes_its_readers_due(pipeline: Pipeline) -> None:
     assert (waiting.waits, waiting.reason) == (True, "territory_sales is due and will be published first")
     assert pipeline.analyse("sales_territory_analysis").months == {"territory_sales": None}  # type: ignore[union-attr]
     assert set(pipeline.settle()) == {"sales_forecasting", "data_quality_control"}
-
-
-def test_a_model_whose_training_data_did_not_change_is_not_fitted_again(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    forecast = (
-        "select month, channel, territory_id, forecast, lower_80, model from marts.sales_forecast order by 1, 2, 3"
-    )
-    before = pipeline.published(forecast)
-    assert before
-    with psycopg.connect(pipeline.url) as connection:
-        connection.execute("update ops.publication set model = 'another' where asset like '%forecast%'")
-
-    def fitted(past: Series) -> list[float]:
-        raise AssertionError(f"fitted again for {len(past)} months")
-
-    # As if in another process.
-    forecasts.__wrapped__.cache_clear()  # type: ignore[attr-defined]
-    for model in MODELS:
-        monkeypatch.setitem(MODELS, model, fitted)
-    assert isinstance(pipeline.analyse("sales_forecasting"), Plan)
-    assert pipeline.published(forecast) == before
