@@ -318,6 +318,9 @@ def unit_of(name: str, dtype: pl.DataType) -> Unit | None:
 # The meanings of columns that several marts have.
 CHANNEL = "online: orders of individuals; reseller: orders of shops, placed by a sales person"
 TERRITORY = "Territory of the orders; 0: no territory"
+BOOKING_MONTH = (
+    "First day of the month that the orders count towards: of the order date; for resellers, of three days before"
+)
 REVENUE = "Sales after discounts, excluding tax and freight"
 COGS = "Quantity × standard cost of the product on the day of the order"
 PROFIT = "Revenue minus cost of goods sold; the source has no operating expenses"

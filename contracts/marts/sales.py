@@ -5,6 +5,7 @@ from itertools import pairwise
 import polars as pl
 
 from contracts.columns import (
+    BOOKING_MONTH,
     CHANNEL,
     CHANNELS,
     COGS,
@@ -30,7 +31,19 @@ from contracts.columns import (
     rule,
 )
 
-FORECAST_MODELS = ["naive", "mean_3", "seasonal_naive", "ses", "theta"]
+FORECAST_MODELS = ["naive", "mean_3", "seasonal_naive", "ses", "theta", "mean_3_season"]
+REASONS = ["nothing_to_compare", "no_better_than_baseline", "no_better_than_constant", "total_is_off"]
+
+LOWER_80 = "Lower bound of the interval that should contain the revenue in four of five cases; empty if unknown"
+UPPER_80 = "Upper bound of the interval that should contain the revenue in four of five cases; empty if unknown"
+LOWER_95 = "Lower bound of the interval that should contain the revenue in nineteen of twenty cases; empty if unknown"
+UPPER_95 = "Upper bound of the interval that should contain the revenue in nineteen of twenty cases; empty if unknown"
+COVERAGE_80 = (
+    "Share of past forecasts whose 80 % interval, as known at the time, contained the revenue; empty without intervals"
+)
+COVERAGE_95 = (
+    "Share of past forecasts whose 95 % interval, as known at the time, contained the revenue; empty without intervals"
+)
 
 
 class FactSales(MartTable):
@@ -39,6 +52,7 @@ class FactSales(MartTable):
     sales_order_id: Int = described("Order")
     sales_order_detail_id: Int = described("Line of the order")
     order_date: Date = described("Day of the order")
+    booking_month: Date = described(BOOKING_MONTH)
     channel: Text = described(CHANNEL, isin=CHANNELS)
     territory_id: Int = described("Territory of the order; 0: no territory", ge=0)
     sales_person_id: Int = described("Sales person of the order; empty for online orders", nullable=True)
@@ -60,7 +74,7 @@ class FactSales(MartTable):
         """The key."""
 
         name = "fact_sales"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "1.1"}
         unique = ["sales_order_id", "sales_order_detail_id"]
 
     @rule
@@ -96,15 +110,16 @@ class DailySales(MartTable):
 
 
 class TerritorySales(MartTable):
-    """One month, territory and channel with at least one order.
+    """One booking month, territory and channel with at least one order.
 
-    Resellers order on about 40 days, near the end of a month, so some calendar months really are almost empty.
-    Territories are those of the orders, not the current ones of the customers or sales people.
+    A cell also exists if its calendar month has orders that count towards another month; then orders, customers,
+    revenue and profit are 0. Territories are those of the orders, not the current ones of the customers or sales
+    people.
 
     revenue_share and margin are ratios of sums; margin is NULL where the revenue of a cell is 0.
     """
 
-    month: Date = described("First day of the month")
+    month: Date = described(BOOKING_MONTH)
     territory_id: Int = described(TERRITORY, ge=0)
     channel: Text = described(CHANNEL, isin=CHANNELS)
     territory: Text = described("Name of the territory; Unassigned: no territory")
@@ -113,9 +128,12 @@ class TerritorySales(MartTable):
     fiscal_year: Int = described(
         "Fiscal year; it starts on 1 July and is named after the year in which it ends", unit="year"
     )
-    orders: BigInt = described("Number of orders", gt=0)
-    customers: BigInt = described("Number of distinct customers of these orders", gt=0)
+    orders: BigInt = described("Number of orders", ge=0)
+    customers: BigInt = described("Number of distinct customers of these orders", ge=0)
     revenue: LineAmount = described(REVENUE, ge=0)
+    calendar_revenue: LineAmount = described(
+        "Revenue of the orders dated in the calendar month; over all months it has the same sum as revenue", ge=0
+    )
     profit: LineAmount = described(PROFIT)
     margin: Ratio = described(MARGIN, unit="ratio", le=1, nullable=True)
     revenue_share: Ratio = described(
@@ -143,7 +161,7 @@ class TerritorySales(MartTable):
         """The key."""
 
         name = "territory_sales"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "2.0"}
         unique = ["month", "territory_id", "channel"]
 
 
@@ -251,52 +269,66 @@ class CurrencySales(MartTable):
 
 
 class SalesForecast(MartTable):
-    """One forecast month, channel, territory and horizon, as of the last complete month (trained_until).
+    """One forecast booking month, channel, territory and horizon, from the channel's last complete one (trained_until).
 
-    Totals are sums of these rows over channels and territories, at one horizon; there are no rows with totals, and the
-    bounds of the intervals cannot be added up. Forecasts of earlier origins stay as published, so one month may have
-    forecasts at three horizons: read those with the newest trained_until. While its origin is the newest, a forecast
-    is updated when past data is corrected.
+    The totals of a channel are beside each of its territories: their forecast is the sum, but their intervals follow
+    from the errors of the total, since bounds cannot be added up. Forecasts of earlier origins stay as published, so
+    one month may have forecasts at three horizons: read those with the trained_until of forecast_accuracy. While its
+    origin is the newest, a forecast is updated when past data is corrected.
 
-    The model of each series is chosen by the error of rolling origins, from naive, mean_3, seasonal_naive, ses and
-    theta. Intervals are the quantiles of its relative errors (actual over forecast) at the same horizon, widened to
-    hold the forecast; NULL if fewer than 8 forecasts could be scored, or the forecast is 0. Resellers order on few
-    days, so the intervals of their series are really that wide.
+    All territories of a channel use one model, chosen by its error at rolling origins, from naive, mean_3,
+    seasonal_naive, ses, theta and mean_3_season. Forecasts are NULL if such choices were no better in the past than a
+    constant, or far off in total (withheld_because; the errors are in forecast_accuracy).
+
+    80 % intervals are quantiles of the relative errors of the series at the same horizon, from 8 errors on. 95 %
+    intervals are conformal: they use the errors of all territories of the channel, and are NULL with fewer than 39.
     """
 
-    month: Date = described("First day of the forecast month")
+    month: Date = described("First day of the booking month that is forecast")
     channel: Text = described(CHANNEL, isin=CHANNELS)
     territory_id: Int = described(TERRITORY, ge=0)
     horizon: Int = described("Months after trained_until, from 1 to 3", unit="months", ge=1, le=3)
-    forecast: LineAmount = described("Expected revenue", ge=0)
-    lower_80: LineAmount = described(
-        "Lower bound of the interval that should contain the revenue in four of five cases; empty if unknown",
-        nullable=True,
-        ge=0,
+    forecast: LineAmount = described("Expected revenue; empty if withheld", nullable=True, ge=0)
+    lower_80: LineAmount = described(LOWER_80, nullable=True, ge=0)
+    upper_80: LineAmount = described(UPPER_80, nullable=True, ge=0)
+    lower_95: LineAmount = described(LOWER_95, nullable=True, ge=0)
+    upper_95: LineAmount = described(UPPER_95, nullable=True, ge=0)
+    channel_forecast: LineAmount = described(
+        "Expected revenue of all territories of the channel; empty if withheld", nullable=True, ge=0
     )
-    upper_80: LineAmount = described(
-        "Upper bound of the interval that should contain the revenue in four of five cases; empty if unknown",
-        nullable=True,
-        ge=0,
-    )
-    lower_95: LineAmount = described(
-        "Lower bound of the interval that should contain the revenue in nineteen of twenty cases; empty if unknown",
-        nullable=True,
-        ge=0,
-    )
-    upper_95: LineAmount = described(
-        "Upper bound of the interval that should contain the revenue in nineteen of twenty cases; empty if unknown",
-        nullable=True,
-        ge=0,
-    )
+    channel_lower_80: LineAmount = described(f"Channel total: {LOWER_80}", nullable=True, ge=0)
+    channel_upper_80: LineAmount = described(f"Channel total: {UPPER_80}", nullable=True, ge=0)
+    channel_lower_95: LineAmount = described(f"Channel total: {LOWER_95}", nullable=True, ge=0)
+    channel_upper_95: LineAmount = described(f"Channel total: {UPPER_95}", nullable=True, ge=0)
     model: Text = described("Model of the forecast", isin=FORECAST_MODELS)
-    trained_until: Date = described("First day of the last complete month used by the model")
+    withheld_because: Text = described(
+        "Why there is no forecast: at past origins, its model was no better than a constant, or its total was less than"
+        " half or more than twice what came; empty if there is one",
+        nullable=True,
+        isin=REASONS,
+    )
+    trained_until: Date = described("First day of the last complete booking month of the channel")
 
     @rule
     def bands_hold_the_forecast(cls):
-        """lower_95 <= lower_80 <= forecast <= upper_80 <= upper_95."""
-        ends = [pl.col(name) for name in ("lower_95", "lower_80", "forecast", "upper_80", "upper_95")]
-        return pl.all_horizontal(low <= high for low, high in pairwise(ends))
+        """lower_95 <= lower_80 <= forecast <= upper_80 <= upper_95, of the territory and of the channel."""
+        return pl.all_horizontal(
+            low <= high
+            for prefix in ("", "channel_")
+            for kept in (
+                ("lower_95", "lower_80", "forecast", "upper_80", "upper_95"),
+                ("lower_95", "forecast", "upper_95"),
+            )
+            for low, high in pairwise(pl.col(f"{prefix}{name}") for name in kept)
+        )
+
+    @rule
+    def a_missing_forecast_has_a_reason(cls):
+        """Forecast and channel_forecast are NULL if and only if withheld_because is not."""
+        return pl.all_horizontal(
+            pl.col(name).is_null() == pl.col("withheld_because").is_not_null()
+            for name in ("forecast", "channel_forecast")
+        )
 
     @rule
     def month_is_the_horizon_after_the_origin(cls):
@@ -310,18 +342,24 @@ class SalesForecast(MartTable):
         """The key."""
 
         name = "sales_forecast"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "2.0"}
         unique = ["month", "channel", "territory_id", "horizon"]
 
 
 class ForecastAccuracy(MartTable):
     """One channel, territory and model, with its accuracy at rolling origins in the past.
 
-    At each month from the thirteenth of a series on, the model is given the data before it and forecasts the next three
-    months. wape and mase are over all these forecasts; the model with the lowest wape is chosen (the simplest one if
-    equal), so a model that does not beat the best naive one is never chosen. A series with fewer than 8 such months is
-    too short to judge and keeps the naive model. coverage_80 is the share of forecasts whose actual was in the interval
-    that was known at that time.
+    At each month from the thirteenth of a series on, the model is given the data before it and forecasts the next
+    three months. wape and mase are over all these forecasts of the territory, channel_wape over those of all
+    territories. coverage_80 and coverage_95 are the shares of forecasts whose actual was in the interval that was known
+    at that time.
+
+    The model of a channel is chosen by channel_wape. An error by which a model was chosen is too small, so nested_wape
+    repeats the choice at each origin, from months that were over by then, and counts the errors of these choices from
+    the ninth origin on. baseline_wape and constant_wape are the errors on the same origins of a choice between the two
+    naive models, and of the mean of all earlier months. If nested choices are not better than the baseline, the choice
+    is between the naive models only. Forecasts are published if nested_wape is below constant_wape and
+    nested_total_ratio between 0.5 and 2.
 
     published_wape is the same error for the published forecasts of complete months since then.
     """
@@ -337,30 +375,55 @@ class ForecastAccuracy(MartTable):
         ge=0,
     )
     mase: Statistic = described(
-        "Mean absolute error divided by the mean absolute change from month to month; empty if there was no change",
+        "Mean absolute error divided by the mean absolute change from month to month before each origin; empty if there"
+        " was no change",
         unit="ratio",
         nullable=True,
         ge=0,
     )
-    coverage_80: Statistic = described(
-        "Share of past forecasts whose 80 % interval, as known at the time, contained the revenue; empty"
-        " without intervals",
-        unit="share",
+    coverage_80: Statistic = described(COVERAGE_80, unit="share", nullable=True, ge=0, le=1)
+    coverage_95: Statistic = described(COVERAGE_95, unit="share", nullable=True, ge=0, le=1)
+    origins: BigInt = described("Number of past months from which the model forecast the next three", ge=0)
+    channel_wape: Statistic = described(
+        "wape over all territories of the channel, by which the model is chosen; empty if none could be scored",
+        unit="ratio",
         nullable=True,
         ge=0,
-        le=1,
     )
-    origins: BigInt = described("Number of past months from which the model forecast the next three", ge=0)
-    is_chosen: Bit = described("Whether the published forecast uses this model")
+    channel_coverage_80: Statistic = described(f"Channel total: {COVERAGE_80}", unit="share", nullable=True, ge=0, le=1)
+    channel_coverage_95: Statistic = described(f"Channel total: {COVERAGE_95}", unit="share", nullable=True, ge=0, le=1)
+    is_chosen: Bit = described("Whether the channel's forecasts use this model")
+    nested_wape: Statistic = described(
+        "Error of the choice itself over the channel, from months after each choice; empty with too few months",
+        unit="ratio",
+        nullable=True,
+        ge=0,
+    )
+    baseline_wape: Statistic = described(
+        "Error of the naive models on the same months; empty with too few months", unit="ratio", nullable=True, ge=0
+    )
+    constant_wape: Statistic = described(
+        "Error of the mean of all earlier months on the same months; empty with too few months",
+        unit="ratio",
+        nullable=True,
+        ge=0,
+    )
+    nested_total_ratio: Statistic = described(
+        "Sum of the forecasts of the choice divided by the revenue that came; empty with too few months",
+        unit="ratio",
+        nullable=True,
+        ge=0,
+    )
+    nested_origins: BigInt = described("Number of past months at which the choice itself was tested", ge=0)
     published_wape: Statistic = described(
         "wape of this model's published forecasts; empty if none could be scored yet", unit="ratio", nullable=True, ge=0
     )
     published_months: BigInt = described("Number of published forecasts of this model that could be scored", ge=0)
-    trained_until: Date = described("First day of the last complete month")
+    trained_until: Date = described("First day of the last complete booking month of the channel")
 
     class Config:
         """The key."""
 
         name = "forecast_accuracy"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "2.0"}
         unique = ["channel", "territory_id", "model"]

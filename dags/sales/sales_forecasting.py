@@ -1,14 +1,16 @@
 """
 ### Sales forecast
 
-**Answers**: how much will be sold in each of the next three months, by channel and territory, and how certain is that?
+**Answers**: how much will be sold in each of the next three booking months, by channel and territory, and how certain
+is that?
 **Reads** `territory_sales`.
 **Starts** when it changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `sales_forecast` (with 80 % and 95 % intervals) and `forecast_accuracy` (how well each model would have
 forecast the past, and how well the published forecasts did).
-**Note**: for totals, add up the rows of one horizon; the bounds of the intervals cannot be added up. Each series uses
-the model with the lowest past error; a model that does not beat "same as last month" or "same as a year ago" is never
-used. Every published forecast is kept, so that it can be scored when the month is over.
+**Note**: the total of a channel and its intervals are in columns of their own, because bounds cannot be added up. All
+territories of a channel use one model. A channel has no forecast (`withheld_because`) if, in months after each choice
+of a model, it was no better than the mean of all earlier months, or far off in total. Every published forecast is kept,
+so that it can be scored when the month is over.
 **If it fails**: the last good version stays. `adventureworks status sales_forecast` shows the broken rule.
 """
 

@@ -1,13 +1,15 @@
 """
 ### Sales by territory
 
-**Answers**: what does each territory sell and earn, by month and channel, what is its share, and how does it grow?
+**Answers**: what does each territory sell and earn, by booking month and channel, what is its share, and how does it
+grow?
 **Reads** `fact_sales` and `Sales_SalesTerritory`.
 **Starts** when one of them changes; weekly, on Monday at 06:00 UTC, at the latest.
-**Publishes** `territory_sales`. Only changed months are computed, and the same months a year later, whose growth is
-relative to them.
-**Note**: resellers order on about 40 days, near the end of a month, so some of their months are almost empty. A month
-that is only partly covered by orders (`is_partial`) has no growth.
+**Publishes** `territory_sales`. Only changed months are computed, the months before them, towards which their first
+days may count, and the same months a year later, whose growth is relative to them.
+**Note**: resellers order in one wave at the end of a month or on the first day of the next. `revenue` counts a wave
+towards one booking month; `calendar_revenue` is the revenue of the calendar month. A month that is not complete for the
+channel (`is_partial`) has no growth.
 **If it fails**: the last good version stays. `adventureworks status territory_sales` shows the broken rule.
 """
 

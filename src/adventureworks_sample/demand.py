@@ -59,7 +59,10 @@ def booking_days(company: Company) -> Days:
 
 
 def reseller_bookings(company: Company, first_months: Integers) -> tuple[Integers, Integers]:
-    """Return the reseller and month of each booking, sorted by month: every third month until a reseller stops."""
+    """Return the reseller and month of each booking, sorted by month: every third month until a reseller stops.
+
+    However small the company, each month from the first booking on has one.
+    """
     draw = Draw(company.seed, "bookings")
     number = len(first_months)
     phase = draw.below(number, 3)
@@ -69,5 +72,9 @@ def reseller_bookings(company: Company, first_months: Integers) -> tuple[Integer
     months = np.arange(LAST_MONTH)[:, None]
     due = (months >= start) & (months <= last) & ((months - start) % 3 == 0)
     skipped = draw.chance(due.size, 300).reshape(due.shape) & (months > start)
-    month, reseller = np.nonzero(due & ~skipped)
+    booked = due & ~skipped
+    begun = months >= start
+    without = np.flatnonzero(begun.any(axis=1) & ~booked.any(axis=1))
+    booked[without, begun[without].argmax(axis=1)] = True
+    month, reseller = np.nonzero(booked)
     return reseller, month

@@ -97,11 +97,15 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
         " where sales_order_id = 43659",
         "lines_are_those_of_the_orders": "update candidate set channel = 'online' where territory_id = 1",
         "cost_is_that_of_the_day": "update candidate set cost_source = 'history'",
+        "resellers_order_in_one_wave_a_month": "delete from candidate where channel = 'reseller'"
+        " and booking_month = '2012-06-01'",
     },
     "forecast_accuracy": {
-        "the_chosen_model_is_the_published_one": "update candidate set model = 'another' where is_chosen",
-        "one_model_is_chosen_and_none_did_better": "update candidate set is_chosen = false where territory_id = 1",
-        "errors_are_those_of_the_series": "update candidate set wape = wape * 1.1 where model = 'theta'",
+        "the_choice_follows_the_rule": "update candidate set is_chosen = false where territory_id = 1",
+        "errors_are_those_of_the_series": "update candidate set wape = wape * 1.1 where model = 'naive'",
+        "intervals_covered_what_is_stated": "update candidate set coverage_95 = 0.9 where model = 'naive'",
+        "errors_of_a_channel_are_those_of_its_territories": "update candidate set channel_wape = channel_wape * 1.1"
+        " where model = 'theta'",
         "published_forecasts_are_scored": "update candidate set published_months = published_months + 1",
     },
     "inventory_status": {
@@ -130,7 +134,7 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
     },
     "sales_forecast": {
         "every_series_is_forecast": "delete from candidate where horizon = 3",
-        "plain_models_come_out_again": "update candidate set forecast = forecast * 1.1 where model = 'naive'",
+        "plain_models_come_out_again": "update candidate set lower_95 = lower_95 * 0.9",
         "forecasts_of_a_series_agree": "update candidate set lower_80 = null where horizon = 1",
     },
     "sales_person_performance": {
@@ -141,6 +145,7 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
     },
     "territory_sales": {
         "sums_are_those_of_the_lines": "update candidate set customers = orders",
+        "calendar_revenue_is_that_of_the_lines": "update candidate set calendar_revenue = revenue",
         "names_and_ratios_follow_from_the_sums": "update candidate set revenue_growth = null where territory_id = 1",
     },
 }

@@ -11,13 +11,12 @@ from datetime import datetime
 
 import psycopg
 
-from adventureworks.errors import PlatformError
 from tests.chaos import faults, invariants, readers
 from tests.chaos.business import BAD, CHANGES
 from tests.chaos.faults import Fault, Kind
 from tests.chaos.platform import DAGS, SOURCE, WAREHOUSE, Platform, published_tables
 from tests.chaos.readers import READERS, Reader, Version
-from tests.chaos.scheduler import ChaosFailure, Scheduler
+from tests.chaos.scheduler import Scheduler
 
 PHASES = (2, 3)
 """Least and greatest number of phases."""

@@ -115,13 +115,13 @@ def test_viewers_can_read_but_not_acknowledge(warehouse: Pipeline, monkeypatch: 
 def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
     language = texts.language(code)
     shown = words(User("VIEWER").get(f"overview?lang={code}").text)
-    [(month, revenue, profit)] = warehouse.published(
-        "select month, sum(revenue), sum(profit) from marts.monthly_profit where not is_partial"
+    [(month, profit)] = warehouse.published(
+        "select month, sum(profit) from marts.monthly_profit where not is_partial"
         " group by month order by month desc limit 1"
     )
-    [(orders, buyers)] = warehouse.published(
-        "select count(distinct sales_order_id), count(distinct customer_id) from marts.fact_sales"
-        " where date_trunc('month', order_date) = %s",
+    [(revenue, orders, buyers)] = warehouse.published(
+        "select sum(revenue), count(distinct sales_order_id), count(distinct customer_id) from marts.fact_sales"
+        " where booking_month = %s",
         (month,),
     )
     [(out,)] = warehouse.published("select count(*) from marts.inventory_status where state = 'out'")
@@ -217,7 +217,9 @@ def test_columns_are_traced_back_to_the_source() -> None:
     assert columns["revenue"].from_source == (("Sales_SalesOrderDetail", "LineTotal"),)
     assert ("Production_ProductCostHistory", "StandardCost") in columns["profit"].from_source
     assert columns["territory"].from_source == (("Sales_SalesTerritory", "Name"),)
-    assert columns["is_partial"].made_of == (("fact_sales", "channel"), ("fact_sales", "order_date"))
+    assert columns["is_partial"].made_of == tuple(
+        ("fact_sales", name) for name in ("booking_month", "channel", "order_date")
+    )
     first, *_, last = origins.levels("sales_forecast")
     assert first == ("sales_forecast",)
     assert "Sales_SalesOrderDetail" in last
@@ -326,8 +328,8 @@ def test_outdated_figures_are_marked(warehouse: Pipeline) -> None:
         connection.execute("delete from ops.publication where asset = 'monthly_profit'")
         connection.execute("update ops.publication set version = version + 1 where asset = 'Production_Product'")
     shown = words(User("VIEWER").get("overview").text)
-    assert "Sales blocked" in shown
-    assert "Finance being computed" in shown
+    assert "Sales by booking month blocked" in shown
+    assert "Finance by calendar month being computed" in shown
     assert "Products out of date" in shown
     assert f"{len(MARTS)} of {len(MARTS)} marts are fresh" not in shown
     assert "1 open incident" in shown
@@ -356,6 +358,16 @@ def test_months_without_orders_are_zero_and_errors_are_relative_to_the_naive_mod
     wape = {model: error for model, error, *_ in whole.accuracy}
     assert against["naive"] == 1
     assert all(against[model] == error / wape["naive"] for model, error in wape.items())
+
+
+def test_a_page_without_a_forecast_says_why(warehouse: Pipeline) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute(
+            "update marts.sales_forecast set forecast = null, channel_forecast = null,"
+            " withheld_because = 'no_better_than_constant'"
+        )
+    shown = words(User("VIEWER").get("forecast").text)
+    assert "No forecast is shown, because in the past it was no better than the mean of all earlier months." in shown
 
 
 @pytest.mark.parametrize(("now", "then", "growth"), [(3, 2, "0.5"), (3, -2, None), (3, 0, None), (-1, 2, "-1.5")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from datetime import date
 from decimal import Decimal
 
 import psycopg
@@ -17,7 +18,6 @@ from adventureworks.due import NothingToDo, Plan
 from adventureworks.marts import build as building
 from adventureworks.marts import publish as publishing
 from adventureworks.marts.gate import MartRefused
-from adventureworks.marts.sales.forecasting import MODELS, Series, forecasts
 from adventureworks.messaging.wording import words
 from tests.integration.pipeline import Pipeline
 
@@ -738,28 +738,76 @@ def test_a_lost_warehouse_connection_is_not_mistaken_for_bad_rows(pipeline: Pipe
                 append("staging", "numbers", pl.DataFrame({"n": [2]}, schema={"n": pl.Int32}))
 
 
-def test_a_month_becomes_complete_because_of_its_neighbour(pipeline: Pipeline) -> None:
-    """The last month is partial if it lacks reseller orders and the previous month has some, and complete otherwise."""
-    partial = "select distinct month from marts.territory_sales where is_partial and month > '2012-01-01'"
-    [(newest,)] = pipeline.published("select max(month) from staging.sales_month")
+def test_a_month_becomes_partial_because_of_its_neighbour(pipeline: Pipeline) -> None:
+    """Without the orders of the first month, the next month is the first one, and its first order is after the 1st."""
+    partial = "select distinct to_char(month, 'YYYY-MM') from marts.territory_sales where is_partial and channel = %s"
+    assert pipeline.published(f"{partial} and month < '2012-01-01'", ("online",)) == [("2011-05",)]
+    pipeline.change(
+        'update "Sales"."SalesOrderHeader" set "Status" = 6 where "OnlineOrderFlag" and "OrderDate" < \'2011-06-01\''
+    )
+    assert pipeline.ingest().published["Sales_SalesOrderHeader"].months == ("2011-05",)
+    pipeline.settle("daily_sales_etl", "sales_territory_analysis")
+    assert pipeline.published(f"{partial} and month < '2012-01-01'", ("online",)) == [("2011-06",)]
+    assert pipeline.published(
+        "select count(revenue_growth) from marts.territory_sales where channel = 'online' and month = '2012-06-01'"
+    ) == [(0,)]
+
+
+def test_a_booking_month_of_resellers_is_whole_once_later_orders_cannot_belong_to_it(pipeline: Pipeline) -> None:
+    whole = "select to_char(max(month), 'YYYY-MM') from marts.territory_sales where channel = %s and not is_partial"
+    assert pipeline.published(whole, ("reseller",)) == [("2014-05",)]
+    for day, expected in ((date(2014, 6, 3), "2014-04"), (date(2014, 6, 4), "2014-05")):
+        pipeline.settings = pipeline.settings.model_copy(update={"as_of": day})
+        pipeline.change(
+            'update "Sales"."SalesOrderHeader" set "OrderDate" = %s where "SalesOrderID" ='
+            ' (select min("SalesOrderID") from "Sales"."SalesOrderHeader" where "OnlineOrderFlag"'
+            " and \"OrderDate\" >= '2014-06-01')",
+            (day,),
+        )
+        pipeline.ingest()
+        pipeline.settle("daily_sales_etl", "sales_territory_analysis")
+        assert pipeline.published(whole, ("reseller",)) == [(expected,)]
+        assert pipeline.published(whole, ("online",)) == [("2014-05",)]
+
+
+def test_an_order_that_moves_to_another_month_changes_one_booking_month_and_one_calendar_month(
+    pipeline: Pipeline,
+) -> None:
+    """An order of resellers on the first of July counts towards June; three weeks later it counts towards July."""
+    cells = "select to_char(month, 'YYYY-MM'), sum(revenue), sum(calendar_revenue) from marts.territory_sales"
+    cells += " where channel = 'reseller' and month between '2011-06-01' and '2011-08-01' group by 1"
+    before = {month: (revenue, calendar) for month, revenue, calendar in pipeline.published(cells)}
+    [(order, revenue)] = pipeline.published(
+        "select sales_order_id, sum(revenue) from marts.fact_sales where channel = 'reseller'"
+        " and order_date = '2011-07-01' group by 1 order by 1 limit 1"
+    )
+    pipeline.change(
+        'update "Sales"."SalesOrderHeader" set "OrderDate" = \'2011-07-20\', "ShipDate" = \'2011-07-27\','
+        ' "DueDate" = \'2011-08-01\' where "SalesOrderID" = %s',
+        (order,),
+    )
+    assert pipeline.ingest().published["Sales_SalesOrderHeader"].months == ("2011-07",)
+    pipeline.settle("daily_sales_etl", "sales_territory_analysis")
+    after = {month: (revenue, calendar) for month, revenue, calendar in pipeline.published(cells)}
+    assert after.get("2011-06", (0, 0)) == (before["2011-06"][0] - revenue, before["2011-06"][1])
+    assert after["2011-07"] == (before["2011-07"][0] + revenue, before["2011-07"][1])
+    assert after["2011-08"] == before["2011-08"]
+
+
+def test_a_month_without_a_wave_of_resellers_is_published_with_a_warning(pipeline: Pipeline) -> None:
+    verdict = "select verdict from ops.publication where asset = 'fact_sales' order by version desc limit 1"
+    assert pipeline.published(verdict) == [("passed",)]
     pipeline.change(
         'update "Sales"."SalesOrderHeader" set "Status" = 6 where not "OnlineOrderFlag"'
-        " and date_trunc('month', \"OrderDate\") = %s::date",
-        (newest,),
+        " and \"OrderDate\" between '2012-06-04' and '2012-07-03'"
     )
     pipeline.ingest()
-    pipeline.settle("daily_sales_etl", "sales_territory_analysis")
-    assert pipeline.published(partial) == [(newest,)]
-    before = newest.replace(month=newest.month - 1)
-    pipeline.change(
-        'update "Sales"."SalesOrderHeader" set "Status" = 6 where not "OnlineOrderFlag"'
-        " and date_trunc('month', \"OrderDate\") = %s::date",
-        (before,),
-    )
-    ingested = pipeline.ingest()
-    assert ingested.published["Sales_SalesOrderHeader"].months == (f"{before:%Y-%m}",)
-    pipeline.settle("daily_sales_etl", "sales_territory_analysis")
-    assert pipeline.published(partial) == []
+    pipeline.settle("daily_sales_etl")
+    assert pipeline.published(verdict) == [("passed with warnings",)]
+    assert pipeline.published(
+        "select outcome, failed, examples::json ->> 0 from ops.check_result where asset = 'fact_sales'"
+        " and rule = 'resellers_order_in_one_wave_a_month' order by checked_at desc limit 1"
+    ) == [("warn", 1, "booking_month=2012-05-01, order_days=1, next_month=2012-07-01")]
 
 
 def test_readers_of_a_refused_mart_run_unless_they_would_mix_versions(pipeline: Pipeline) -> None:
@@ -845,25 +893,3 @@ def test_a_changed_model_makes_its_readers_due(pipeline: Pipeline) -> None:
     assert (waiting.waits, waiting.reason) == (True, "territory_sales is due and will be published first")
     assert pipeline.analyse("sales_territory_analysis").months == {"territory_sales": None}  # type: ignore[union-attr]
     assert set(pipeline.settle()) == {"sales_forecasting", "data_quality_control"}
-
-
-def test_a_model_whose_training_data_did_not_change_is_not_fitted_again(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    forecast = (
-        "select month, channel, territory_id, forecast, lower_80, model from marts.sales_forecast order by 1, 2, 3"
-    )
-    before = pipeline.published(forecast)
-    assert before
-    with psycopg.connect(pipeline.url) as connection:
-        connection.execute("update ops.publication set model = 'another' where asset like '%forecast%'")
-
-    def fitted(past: Series) -> list[float]:
-        raise AssertionError(f"fitted again for {len(past)} months")
-
-    # As if in another process.
-    forecasts.__wrapped__.cache_clear()  # type: ignore[attr-defined]
-    for model in MODELS:
-        monkeypatch.setitem(MODELS, model, fitted)
-    assert isinstance(pipeline.analyse("sales_forecasting"), Plan)
-    assert pipeline.published(forecast) == before

@@ -89,8 +89,8 @@ class Newest:
 class History:
     """Rows of earlier builds that stay published."""
 
-    column: str
-    """A build replaces only rows with its own value of this column, such as the run of a check."""
+    columns: tuple[str, ...]
+    """A build replaces only rows with its own values of these columns, such as the run of a check."""
     keeps: Newest | Literal["months"]
     """The builds whose rows stay; `months`: all, one for each month, so they grow only with the source."""
 
@@ -108,10 +108,10 @@ class Mart:
     dated: str
     """The date column that shows how far the mart goes; in an incremental mart, also the month of a row."""
     by_month: tuple[str, ...] = ()
-    """The inputs for which a changed month changes only rows of that month; any other input may change every row. If
-    empty, the mart is always computed in full."""
+    """The inputs for which a changed month changes only rows of that month and its `echoes`; any other input may change
+    every row. If empty, the mart is always computed in full."""
     echoes: tuple[int, ...] = ()
-    """Offsets, in months, of the later months that a changed month affects too (12: growth against last year)."""
+    """Offsets, in months, of the other months that a changed month affects (12: growth against last year)."""
     tolerant: bool = False
     """Whether the mart is computed even while some inputs were never published or were refused by their gate, and again
     whenever anything is checked, even if nothing is published. Meant for a report on the state of everything."""

@@ -22,7 +22,7 @@ class Reader:
     """The tables and marts that it reads, each with the columns."""
 
 
-_SALES_MONTH = ("order_date", "channel")
+_SALES_MONTH = ("order_date", "booking_month", "channel")
 """The columns of `fact_sales` behind the view `staging.sales_month`."""
 _PRODUCT = {"Production_Product": ("ProductID", "Name")}
 _TERRITORY = {"Sales_SalesTerritory": ("TerritoryID", "Name")}
@@ -115,10 +115,29 @@ READERS = (
                 "upper_80",
                 "lower_95",
                 "upper_95",
+                "channel_forecast",
+                "channel_lower_80",
+                "channel_upper_80",
+                "channel_lower_95",
+                "channel_upper_95",
                 "model",
+                "withheld_because",
                 "trained_until",
             ),
-            "forecast_accuracy": ("channel", "territory_id", "model", "wape", "coverage_80", "origins", "is_chosen"),
+            "forecast_accuracy": (
+                "channel",
+                "territory_id",
+                "model",
+                "wape",
+                "coverage_80",
+                "coverage_95",
+                "origins",
+                "is_chosen",
+                "nested_wape",
+                "baseline_wape",
+                "constant_wape",
+                "trained_until",
+            ),
             "territory_sales": ("month", "channel", "territory_id", "revenue", "is_partial"),
             **_TERRITORY,
         },

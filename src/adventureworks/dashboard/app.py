@@ -39,7 +39,7 @@ from adventureworks.reports.delivery import KINDS, MEDIA_TYPES
 from adventureworks.reports.delivery import files as filed
 from adventureworks.settings import settings
 from adventureworks.texts import LANGUAGES, Language
-from adventureworks.texts.terms import dimension_name, verdict_name
+from adventureworks.texts.terms import dimension_name, reason_withheld, verdict_name
 from adventureworks.warehouse import open_records, open_warehouse
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Session
@@ -176,7 +176,14 @@ def forecast_page(request: Request, language: ChosenLanguage, channel: str = "",
     charts = {"forecast": lambda scheme: forecast(series.past, series.ahead, language, scheme)}
     accuracy = definitions(MARTS["forecast_accuracy"], language)
     return _page(
-        request, "forecast", language, series=series, names=names, accuracy=accuracy, charts=_charts_json(charts)
+        request,
+        "forecast",
+        language,
+        series=series,
+        withheld=reason_withheld(series.withheld, language),
+        names=names,
+        accuracy=accuracy,
+        charts=_charts_json(charts),
     )
 
 

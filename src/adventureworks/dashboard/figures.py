@@ -87,8 +87,14 @@ class Series:
     model: str
     past: tuple[tuple[date, Decimal], ...]
     ahead: tuple[Forecast, ...]
+    total: tuple[Forecast, ...]
+    """The forecast of all territories of the channel."""
+    withheld: str
+    """The rule by which there is no forecast; empty if there is one."""
+    choice: tuple[Decimal | None, ...]
+    """Errors on months after each choice of a model: of these choices, of the naive models, of a constant."""
     accuracy: tuple[tuple[Any, ...], ...]
-    """Per model: name, WAPE, WAPE relative to the naive model, share in the 80 % interval, origins, is chosen."""
+    """Per model: name, WAPE, WAPE relative to the naive model, shares in both intervals, origins, is chosen."""
 
 
 def versions(records: Connection) -> int:
@@ -107,8 +113,8 @@ _MONTHLY = """
         select month, sum(revenue) as revenue, sum(orders) as orders from marts.territory_sales group by month
     ) as t on t.month = s.month
     left join (
-        select cast(date_trunc('month', order_date) as date) as month, count(distinct customer_id) as customers
-        from marts.fact_sales group by cast(date_trunc('month', order_date) as date)
+        select booking_month as month, count(distinct customer_id) as customers
+        from marts.fact_sales group by booking_month
     ) as c on c.month = s.month
     left join (
         select month, sum(units) as units, count(*) as products,
@@ -129,7 +135,7 @@ class _Month:
     """From `monthly_profit`, like `profit`."""
     profit: Decimal | None
     sales: Decimal | None
-    """From `territory_sales`, like `orders`; equal to `revenue` once both marts are computed."""
+    """From `territory_sales`, like `orders`: by booking month, as `customers` is."""
     orders: int | None
     customers: int | None
     units: int | None
@@ -213,8 +219,9 @@ def series_names(data: Data) -> list[tuple[str, int, str]]:
     rows = data.execute(
         'select f.channel, f.territory_id, coalesce(max(t."Name"), f.territory_id::varchar) from marts.sales_forecast'
         ' as f left join raw."Sales_SalesTerritory" as t on t."TerritoryID" = f.territory_id'
-        " where f.trained_until = (select max(trained_until) from marts.sales_forecast)"
-        " group by f.channel, f.territory_id order by sum(f.forecast) desc, 1, 2"
+        " join (select distinct channel, trained_until from marts.forecast_accuracy) as n"
+        " on n.channel = f.channel and n.trained_until = f.trained_until"
+        " group by f.channel, f.territory_id order by sum(f.forecast) desc nulls last, 1, 2"
     ).fetchall()
     return [(row[0], row[1], row[2]) for row in rows]
 
@@ -227,24 +234,30 @@ def series(data: Data, channel: str, territory_id: int, name: str) -> Series:
         f"select month, revenue from marts.territory_sales where {where} and not is_partial order by month", parameters
     ).fetchall()
     ahead = data.execute(
-        "select month, forecast, lower_80, upper_80, lower_95, upper_95, model, trained_until from marts.sales_forecast"
-        f" where {where} and trained_until = (select max(trained_until) from marts.sales_forecast) order by month",
+        "select month, forecast, lower_80, upper_80, lower_95, upper_95, channel_forecast, channel_lower_80,"
+        " channel_upper_80, channel_lower_95, channel_upper_95, model, withheld_because, trained_until"
+        f" from marts.sales_forecast where {where} and trained_until ="
+        " (select max(trained_until) from marts.forecast_accuracy where channel = %(channel)s) order by month",
         parameters,
     ).fetchall()
     accuracy = data.execute(
-        f"select model, wape, coverage_80, origins, is_chosen from marts.forecast_accuracy where {where}"
-        " order by is_chosen desc, wape, model",
+        "select model, wape, coverage_80, coverage_95, origins, is_chosen, nested_wape, baseline_wape, constant_wape"
+        f" from marts.forecast_accuracy where {where} order by is_chosen desc, wape, model",
         parameters,
     ).fetchall()
+    *_, model, withheld, until = ahead[0] if ahead else ("", None, None)
     naive = next((row[1] for row in accuracy if row[0] == "naive"), None)
     return Series(
         channel,
         territory_id,
         name,
-        model=ahead[0][6] if ahead else "",
-        past=_without_gaps(dict(past), ahead[0][7] if ahead else None),
-        ahead=tuple((row[0], row[1], row[2], row[3], row[4], row[5]) for row in ahead),
-        accuracy=tuple((model, wape, _ratio(wape, naive), *rest) for model, wape, *rest in accuracy),
+        model=model,
+        past=_without_gaps(dict(past), until),
+        ahead=tuple(row[:6] for row in ahead if withheld is None),
+        total=tuple((row[0], *row[6:11]) for row in ahead if withheld is None),
+        withheld=withheld or "",
+        choice=accuracy[0][6:9] if accuracy else (),
+        accuracy=tuple((row[0], row[1], _ratio(row[1], naive), *row[2:6]) for row in accuracy),
     )
 
 
@@ -270,7 +283,7 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
 
     if whole:
         yield Group(
-            text("Sales"),
+            text("Sales by booking month"),
             ("territory_sales",),
             (
                 column("territory_sales", "revenue", lambda one: one.sales, money),
@@ -279,7 +292,7 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
             ),
         )
         yield Group(
-            text("Finance"),
+            text("Finance by calendar month"),
             ("monthly_profit",),
             (
                 column("monthly_profit", "profit", lambda one: one.profit, money),

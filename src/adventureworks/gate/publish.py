@@ -14,7 +14,7 @@ from typing import Any
 from adventureworks import incidents
 from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
 from adventureworks.errors import CandidateLost, TableBlocked
-from adventureworks.gate import approval, forget
+from adventureworks.gate import approval, forget, results
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.judge import judge
@@ -122,7 +122,7 @@ class _TablePublication:
         is_new = effect.any or interrupted or newest is None or newest.set_aside != set_aside
         is_approved = approval.end(self.records, self.run_id, self.asset)
         if is_new:
-            has_warnings = is_approved or set_aside > 0 or self._has_warnings()
+            has_warnings = is_approved or set_aside > 0 or self.asset in results.warned(self.records, self.run_id)
             publication.record(
                 self.records,
                 asset=self.asset,
@@ -178,13 +178,6 @@ class _TablePublication:
 
     def _latest_change(self) -> datetime | None:
         return publication.latest_change(self.records, self.run_id, self.asset)
-
-    def _has_warnings(self) -> bool:
-        row = self.records.execute(
-            "select 1 from ops.check_result where run_id = %s and asset = %s and outcome = 'warn' limit 1",
-            (self.run_id, self.asset),
-        ).fetchone()
-        return row is not None
 
 
 @dataclass(frozen=True)

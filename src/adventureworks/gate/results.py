@@ -53,3 +53,11 @@ def record(records: Connection, run_id: str, outcomes: Sequence[CheckOutcome], k
                 outcome.dimension,
             ),
         )
+
+
+def warned(records: Connection, run_id: str) -> frozenset[str]:
+    """Return the tables and marts of which a run broke a rule that only warns."""
+    rows = records.execute(
+        "select distinct asset from ops.check_result where run_id = %s and outcome = 'warn'", (run_id,)
+    ).fetchall()
+    return frozenset(asset for (asset,) in rows)

@@ -21,12 +21,15 @@ from adventureworks.marts import models
 Origin = tuple[str, str]
 """A table or mart and one of its columns."""
 
+_MONTH: tuple[Origin, ...] = (("fact_sales", "booking_month"), ("fact_sales", "order_date"))
+_SALES_MONTH: dict[str, tuple[Origin, ...]] = {
+    "month": _MONTH,
+    "fiscal_year": _MONTH,
+    "is_partial": (*_MONTH, ("fact_sales", "channel")),
+}
 _VIEWS: dict[str, dict[str, tuple[Origin, ...]]] = {
-    "sales_month": {
-        "month": (("fact_sales", "order_date"),),
-        "fiscal_year": (("fact_sales", "order_date"),),
-        "is_partial": (("fact_sales", "channel"), ("fact_sales", "order_date")),
-    }
+    "sales_month": _SALES_MONTH,
+    "channel_month": {**_SALES_MONTH, "channel": (("fact_sales", "channel"),)},
 }
 """Views of the warehouse -> their columns -> the origins of each column."""
 
@@ -189,8 +192,9 @@ def _asset(reference: exp.Table) -> str | None:
 
 
 def _key_of(reference: exp.Table) -> tuple[str, ...]:
-    if reference.name.lower() in _VIEWS:
-        return ("month",)
+    view = _VIEWS.get(reference.name.lower())
+    if view:
+        return tuple(name for name in ("month", "channel") if name in view)
     asset = _asset(reference)
     return tuple(key_of(entry(asset))) if asset else ()
 

@@ -22,7 +22,6 @@ from adventureworks.marts.plan import plan_now
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, intervention, layout, open_warehouse, publication
-from adventureworks.warehouse.memo import memoizing
 from adventureworks.warehouse.postgres import (
     Connection,
     PostgresWarehouse,
@@ -187,8 +186,7 @@ def _stage_computed(session: Session, mart: Mart, parameters: Mapping[str, Any],
         return rows_of(session.records, query, parameters)
 
     columns = columns_of(mart)
-    with memoizing(session.records):
-        frame = models.compute(mart, read, parameters["as_of"])
+    frame = models.compute(mart, read, parameters["as_of"])
     if frame.is_empty():
         frame = pl.DataFrame(schema={column.name: column.dtype for column in columns})
     frame = frame.select(pl.col(column.name).cast(column.dtype) for column in columns)
@@ -253,8 +251,8 @@ def refuse(records: Connection, dag: str, run_id: str) -> None:
 def replaced(mart: Mart, months: Months) -> str:
     """Return the SQL condition for the published rows that the staged ones replace."""
     if mart.history:
-        column = quoted(mart.history.column)
-        return f"{column} in (select {column} from {table('staging', f'{mart.name}__rows')})"
+        columns = names(mart.history.columns)
+        return f"({columns}) in (select {columns} from {table('staging', f'{mart.name}__rows')})"
     return "true" if months is None else in_months(quoted(mart.dated), months)
 
 

@@ -21,7 +21,7 @@ from adventureworks.settings import Settings
 from adventureworks.warehouse import intervention, layout, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
-from adventureworks.warehouse.sql import table
+from adventureworks.warehouse.sql import equal, table
 
 ORDERS = "Sales_SalesOrderHeader"
 _COLUMNS = "p.asset, p.version, p.published_at, p.months, p.inputs, p.model, p.as_of"
@@ -173,10 +173,12 @@ def _last_checked_at(records: Connection) -> datetime | None:
 
 def _months_with_changed_completeness(data: Data, mart: Mart) -> frozenset[str]:
     """Return the months that became partial or complete because their neighbours or the business date changed."""
-    if not any(column.name == "is_partial" for column in columns_of(mart)):
+    columns = {column.name for column in columns_of(mart)}
+    if "is_partial" not in columns:
         return frozenset()
+    view, key = ("channel_month", ("month", "channel")) if "channel" in columns else ("sales_month", ("month",))
     rows = data.execute(
-        f"select distinct to_char(m.month, 'YYYY-MM') from {table('marts', mart.name)} as m"
-        " left join staging.sales_month as s on s.month = m.month where m.is_partial is distinct from s.is_partial"
+        f"select distinct to_char(m.month, 'YYYY-MM') from {table('marts', mart.name)} as m left join"
+        f" {table('staging', view)} as s on {equal(key, 's', 'm')} where m.is_partial is distinct from s.is_partial"
     ).fetchall()
     return frozenset(row[0] for row in rows)

@@ -11,6 +11,7 @@ from adventureworks import incidents
 from adventureworks.catalog import MARTS, Mart, feeds_of, marts_of, reads_orders
 from adventureworks.columns import columns_of
 from adventureworks.due import Months, NothingToDo
+from adventureworks.gate import results
 from adventureworks.incidents import Incident
 from adventureworks.marts import approval
 from adventureworks.marts.build import Build, replaced, require_staged, unpublished
@@ -65,8 +66,8 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
         resolved: list[Incident] = []
         if done is None:
             built = unpublished(session.records, dag, run_id)
-            # These marts passed the gate only because their failures were approved.
-            failing = approval.failing(session.records, dag, run_id)
+            # These marts passed the gate with warnings, or only because their failures were approved.
+            imperfect = results.warned(session.records, run_id) | approval.failing(session.records, dag, run_id)
             if session.commits_twice:
                 replaced_marts = [mart.name for mart in built.marts if built.changed[mart.name] != ()]
                 # If this run dies between the two commits, the next run must not trust the published rows.
@@ -75,11 +76,11 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
             for mart in built.marts:
                 if built.changed[mart.name] == ():
                     publication.confirm(
-                        session.records, mart.name, run_id, **_provenance(session.data, mart, built, failing)
+                        session.records, mart.name, run_id, **_provenance(session.data, mart, built, imperfect)
                     )
                 else:
                     _announce(session, mart, run_id)
-                    _publish_mart(session, mart, run_id, built, failing, settings.keep_versions)
+                    _publish_mart(session, mart, run_id, built, imperfect, settings.keep_versions)
                 resolved += incidents.resolve(session.records, mart.name, run_id=run_id)
             approval.end(session.records, dag, run_id)
             require_staged(session, run_id, built)
@@ -104,7 +105,7 @@ def _announce(session: Session, mart: Mart, run_id: str) -> None:
 
 
 def _publish_mart(
-    session: Session, mart: Mart, run_id: str, built: Build, failing: Collection[str], keep_versions: int
+    session: Session, mart: Mart, run_id: str, built: Build, imperfect: Collection[str], keep_versions: int
 ) -> None:
     layout.own(session.data, mart)
     columns = [column.name for column in columns_of(mart)]
@@ -136,15 +137,15 @@ def _publish_mart(
         months=months,
         run_id=run_id,
         is_kept=is_kept,
-        **_provenance(session.data, mart, built, failing),
+        **_provenance(session.data, mart, built, imperfect),
     )
 
 
-def _provenance(data: Data, mart: Mart, built: Build, failing: Collection[str]) -> Provenance:
+def _provenance(data: Data, mart: Mart, built: Build, imperfect: Collection[str]) -> Provenance:
     orders = _withheld_orders(data) if reads_orders(mart) else 0
     return Provenance(
         set_aside=orders,
-        verdict="passed with warnings" if orders or mart.name in failing else "passed",
+        verdict="passed with warnings" if orders or mart.name in imperfect else "passed",
         inputs={asset: built.inputs[asset] for asset in feeds_of(mart) if asset in built.inputs},
         model=built.models[mart.name],
         as_of=built.as_of,

@@ -24,7 +24,7 @@ from adventureworks.marts import plan, rollback
 from adventureworks.messaging import notices, store
 from adventureworks.orchestration import notify
 from adventureworks.settings import Settings
-from adventureworks.warehouse import decisions, intervention, layout, memo, open_warehouse, publication, use
+from adventureworks.warehouse import decisions, intervention, layout, open_warehouse, publication, use
 from adventureworks.warehouse.postgres import Connection
 
 FIRST_SECONDS, EVERY_SECONDS = 60.0, 86_400.0
@@ -69,7 +69,6 @@ RECORDS: Mapping[str, Bound] = {
     "incident": Bound("the unresolved incidents, and those resolved within `keep_days`", ledger.clear),
     "intervention": Bound("those in force, and those that ended within `keep_days`", intervention.clear),
     "layout": Bound("one row"),
-    "memo": Bound("the results that were used within `keep_days`", memo.clear),
     "message_content": Bound(
         "the contents of 30 days, and those of pending messages", store.drop_contents, timedelta(days=30)
     ),

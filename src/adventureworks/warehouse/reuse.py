@@ -33,7 +33,6 @@ _RECORDS = {
     " (select 1 from {own} as n where n.asset = p.asset and n.run_id = p.run_id)",
     "quarantined_row": "p.asset = any(%(reused)s) and p.status in ('open', 'discarded')",
     "row_decision": "p.asset = any(%(reused)s) and p.ended_at is null",
-    "memo": "not exists (select 1 from {own} as n where n.key = p.key)",
 }
 """The records that are copied, with the condition on those (`p`) that this environment does not have yet."""
 _REPLACED = ("watermark", "quarantined_row", "row_decision")

@@ -5,6 +5,7 @@ select
     d.SalesOrderDetailID as sales_order_detail_id,
     h.OrderDate::date as order_date,
     date_trunc('month', h.OrderDate)::date as month,
+    date_trunc('month', if(h.OnlineOrderFlag, h.OrderDate, h.OrderDate - interval 3 day))::date as booking_month,
     if(h.OnlineOrderFlag, 'online', 'reseller') as channel,
     coalesce(h.TerritoryID, 0) as territory_id,
     h.SalesPersonID as sales_person_id,
@@ -33,20 +34,21 @@ select
     if(history_cost is null, 'fallback', 'history') as cost_source
 from line;
 
-create view partial_month as
-select month from (
-    select month, min(order_date) over () as first_day, max(order_date) over () as last_day from sold
+create view partial_channel_month as
+with span as (
+    select channel, min(booking_month) as first, min(order_date) as first_day from sold group by channel
+),
+place as (
+    select channel, first, first_day, unnest(generate_series(first, last_day(newest), interval 1 month))::date as month, newest
+    from span cross join (select max(order_date) as newest from sold)
 )
-where month = date_trunc('month', first_day) and day(first_day) > 1
-    or month = date_trunc('month', last_day) and last_day < last_day(last_day)
-union
-select date_trunc('month', max(s.order_date))::date
-from sold as s
-having exists (
-    select channel from sold where month = (select date_trunc('month', max(order_date)) - interval 1 month from sold)
-    except
-    select channel from sold where month = (select date_trunc('month', max(order_date)) from sold)
-);
+select month, channel
+from place
+where (month, channel) not in (select distinct booking_month, channel from sold)
+    or newest <= last_day(month) + if(channel = 'reseller', 3, 0)
+    or channel = 'online' and month = first and day(first_day) > 1;
+
+create view partial_month as select distinct month from partial_channel_month;
 
 create view product_place as
 select p.ProductID as product_id, coalesce(c.Name, 'Unassigned') as category

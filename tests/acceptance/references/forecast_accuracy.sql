@@ -1,37 +1,53 @@
--- Validates: errors of the simple models over all rolling origins, from the thirteenth month of each series
--- Among: model in ('naive', 'mean_3', 'seasonal_naive') and origins > 0
-with whole as (select max(month) as last from sold where month not in (from partial_month)),
-begun as (
-    select channel, territory_id, min(month) as first from sold where month not in (from partial_month) group by all
+-- Validates: errors of the models other than smoothing and Theta from the thirteenth booking month of each series on, and those of a constant
+-- Among: model in ('naive', 'mean_3', 'seasonal_naive', 'mean_3_season') and origins > 0
+with kept as (
+    select channel, territory_id, booking_month as month, revenue from sold
+    where (booking_month, channel) not in (select month, channel from partial_channel_month)
 ),
-series as (
-    select b.channel, b.territory_id, date_diff('month', first, m.month) + 1 as n,
-        coalesce((
-            select sum(s.revenue)::double from sold as s
-            where s.channel = b.channel and s.territory_id = b.territory_id and s.month = m.month
-        ), 0) as y
-    from begun as b cross join whole
-    join (select distinct month from sold where month not in (from partial_month)) as m
-        on m.month between b.first and last
-),
-scored as (
-    select o.channel, o.territory_id, o.n as origin, a.y as actual, o.y as naive,
-        (select avg(p.y) from series as p
-         where p.channel = o.channel and p.territory_id = o.territory_id and p.n between o.n - 2 and o.n) as mean_3,
-        s.y as seasonal_naive
-    from series as o
-    join series as a on a.channel = o.channel and a.territory_id = o.territory_id and a.n - o.n between 1 and 3
-    join series as s on s.channel = o.channel and s.territory_id = o.territory_id and s.n = a.n - 12
-    where o.n >= 12
-),
-scale as (
-    select channel, territory_id, avg(abs(y - before)) as step
-    from (select *, lag(y) over (partition by channel, territory_id order by n) as before from series)
+cell as (select channel, territory_id, min(month) as began from kept group by all),
+past as (
+    select c.channel, c.territory_id, m.month, began, coalesce(sum(k.revenue), 0)::double as y
+    from cell as c
+    join (select distinct channel, month from kept) as m on m.channel = c.channel and m.month >= c.began
+    left join kept as k on k.month = m.month and k.channel = c.channel and k.territory_id = c.territory_id
     group by all
 ),
-long as (unpivot scored on naive, mean_3, seasonal_naive into name model value forecast)
+changed as (
+    select *, abs(y - lag(y) over (partition by channel, territory_id order by month)) as step from past
+),
+total as (select channel, month, sum(y) as y from past group by all),
+scored as (
+    select p.channel, p.territory_id, p.month, a.y as actual, p.y as naive, s.y as seasonal_naive,
+        date_diff('month', (select min(month) from total as t where t.channel = p.channel), p.month) + 1 as known,
+        (select avg(q.y) from past as q where q.channel = p.channel and q.territory_id = p.territory_id
+            and q.month between p.month - interval 2 month and p.month) as mean_3,
+        (select avg(q.y) from past as q where q.channel = p.channel and q.territory_id = p.territory_id
+            and q.month <= p.month) as always,
+        (select avg(q.step) from changed as q where q.channel = p.channel and q.territory_id = p.territory_id
+            and q.month <= p.month) as step,
+        (select t.y from total as t where t.channel = p.channel and t.month = s.month)
+        / (select if(count(*) = 3 and avg(t.y) > 0, avg(t.y), null) from total as t where t.channel = p.channel
+            and t.month between p.month - interval 14 month and p.month - interval 12 month) as season
+    from past as p
+    join past as a on a.channel = p.channel and a.territory_id = p.territory_id
+        and a.month in (p.month + to_months(1), p.month + to_months(2), p.month + to_months(3))
+    join past as s on s.channel = p.channel and s.territory_id = p.territory_id and s.month = a.month - interval 1 year
+    where date_diff('month', p.began, p.month) >= 11
+),
+constant as (
+    select channel, sum(abs(actual - always)) / nullif(sum(actual), 0) as constant_wape, count(distinct month) as nested_origins
+    from scored where known >= 20 group by all
+),
+long as (
+    unpivot (select *, mean_3 * sqrt(coalesce(season, 1)) as mean_3_season from scored)
+    on naive, mean_3, seasonal_naive, mean_3_season into name model value forecast
+),
+channel as (
+    select channel, model, sum(abs(actual - forecast)) / nullif(sum(actual), 0) as channel_wape from long group by all
+)
 select
     channel, territory_id, model, sum(abs(actual - forecast)) / nullif(sum(actual), 0) as wape,
-    avg(abs(actual - forecast)) / nullif(any_value(step), 0) as mase, count(distinct origin) as origins
-from long join scale using (channel, territory_id)
+    avg(abs(actual - forecast) / step) as mase, count(distinct month) as origins, any_value(channel_wape) as channel_wape,
+    any_value(constant_wape) as constant_wape, any_value(nested_origins) as nested_origins
+from long join channel using (channel, model) left join constant using (channel)
 group by all

@@ -3,7 +3,6 @@
 with line as (
     select
         h.OrderDate::date as day,
-        h.OnlineOrderFlag as is_online,
         d.ProductID as product_id,
         d.OrderQty as units,
         d.LineTotal as revenue,
@@ -21,17 +20,6 @@ with line as (
     join Sales_SalesOrderHeader as h using (SalesOrderID)
     join Production_Product as p using (ProductID)
     where h.Status not in (4, 6) and h.OrderDate::date <= $as_of
-),
-
-bounds as (
-    select
-        min(day) as first_day,
-        max(day) as last_day,
-        (
-            select count(distinct is_online) from line
-            where date_trunc('month', day) = date_trunc('month', $as_of) - interval 1 month
-        ) as channels
-    from line
 ),
 
 cell as (
@@ -87,21 +75,10 @@ select
         else 'C'
     end as abc_class,
     place.rank,
-    cell.month = date_trunc('month', bounds.first_day) and day(bounds.first_day) > 1
-    or cell.month = date_trunc('month', bounds.last_day) and (
-        bounds.last_day < last_day(bounds.last_day)
-        or (
-            select count(distinct before.is_online) from line as before
-            where date_trunc('month', before.day) = date_trunc('month', bounds.last_day) - interval 1 month
-                and before.is_online not in (
-                    select now.is_online from line as now where date_trunc('month', now.day) = cell.month
-                )
-        ) > 0
-    ) as is_partial
+    cell.month in (from partial_month) as is_partial
 from cell
 join place using (month, product_id)
 join whole using (month)
 join Production_Product as p on p.ProductID = cell.product_id
 left join Production_ProductSubcategory as s using (ProductSubcategoryID)
 left join Production_ProductCategory as c using (ProductCategoryID)
-cross join bounds

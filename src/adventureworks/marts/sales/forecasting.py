@@ -1,221 +1,391 @@
-"""Forecasts of monthly revenue: the candidate models, their backtests, and the choice between them.
+"""Forecasts of monthly revenue: candidate models, their errors at rolling origins, the choice between them, intervals.
 
-All models are evaluated on rolling origins: at each past month a model sees the months up to it and nothing later, and
-forecasts the next three. Errors, intervals and coverage come from these forecasts alone.
+At each origin, a model sees the months before it and nothing later, and forecasts the next three. All territories of a
+channel use one model, because a choice per territory from so few origins is mostly chance. Every error, interval and
+choice of an origin follows from months that were over by then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from adventureworks.warehouse.memo import memoized
+from adventureworks.marts.prediction import Reason, Unseen, why_withheld
 
 HORIZONS = (1, 2, 3)
 SEASON = 12
 FIRST_ORIGIN = 12
-"""Months of history at the first origin; the seasonal naive model needs a year."""
+"""Months of history of a series at its first scored origin; the seasonal naive model needs a year."""
+MIN_ORIGINS = 8
+"""The minimum number of scored origins from which a model is chosen; before that, the naive model is used."""
 MIN_ERRORS = 8
-"""The minimum number of scored forecasts of a horizon for an interval, and of origins for any but the naive model."""
-MIN_WEIGHT = 0.0001
-"""The minimum weight of the newest month: with zero, only the first month would count."""
-BANDS = {80: (0.1, 0.9), 95: (0.025, 0.975)}
+"""The minimum number of errors of a series and horizon for an 80 % interval."""
+PERCENTS = (80, 95)
+WEIGHTS = np.linspace(0.0001, 1.0, 2001)
+"""The smoothing weights that are tried. With a weight of zero, only the first month would count."""
 
-Series = tuple[float, ...]
-"""Revenue of consecutive months, USD."""
-Cell = tuple[str, int]
-"""Channel and territory."""
-Band = tuple[float, float]
-"""Lower and upper end of an interval, USD."""
+Array = npt.NDArray[np.float64]
 
 
-def naive(past: Series) -> list[float]:
+def naive(months: Months) -> Array:
     """Forecast the last month again."""
-    return [past[-1]] * len(HORIZONS)
+    return _repeated(months, lambda past: past[-1])
 
 
-def mean_3(past: Series) -> list[float]:
+def mean_3(months: Months) -> Array:
     """Forecast the mean of the last three months."""
-    return [float(np.mean(past[-3:]))] * len(HORIZONS)
+    return _repeated(months, lambda past: float(past[-3:].mean()))
 
 
-def seasonal_naive(past: Series) -> list[float]:
+def seasonal_naive(months: Months) -> Array:
     """Forecast the same month a year before, or the last month if the history is shorter than a year."""
-    return [past[h - 1 - SEASON] if len(past) >= SEASON else past[-1] for h in HORIZONS]
+    found = naive(months)
+    for place, origin, past in months.pasts():
+        if len(past) >= SEASON:
+            found[origin, place] = past[-SEASON:][: len(HORIZONS)]
+    return found
 
 
-def ses(past: Series) -> list[float]:
+def ses(months: Months) -> Array:
     """Forecast the last level of simple exponential smoothing."""
-    return [_smoothed(past)[1]] * len(HORIZONS)
+    found = months.empty()
+    for place, begin in enumerate(months.begins):
+        found[begin + 1 :, place] = smoothed(months.revenue[place, begin:])[1][:, None]
+    return found
 
 
-def theta(past: Series) -> list[float]:
+def theta(months: Months) -> Array:
     """Forecast by Theta (Assimakopoulos and Nikolopoulos 2000): smoothing, and half the drift of the linear trend.
 
     In the form of Hyndman and Billah (2003).
     """
-    if len(set(past)) == 1:
-        return naive(past)
-    weight, level = _smoothed(past)
-    months = np.arange(len(past)) - (len(past) - 1) / 2
-    drift = float(months @ past / (months @ months))
-    # The level lags behind the trend by this many months.
-    lag = (1 - (1 - weight) ** len(past)) / weight
-    return [level + drift / 2 * (h - 1 + lag) for h in HORIZONS]
+    found = months.empty()
+    for place, begin in enumerate(months.begins):
+        weights, levels = smoothed(months.revenue[place, begin:])
+        for length in range(2, len(levels) + 1):
+            time = np.arange(length) - (length - 1) / 2
+            drift = time @ months.revenue[place, begin : begin + length] / (time @ time)
+            # The level lags behind the trend by this many months.
+            lag = (1 - (1 - weights[length - 1]) ** length) / weights[length - 1]
+            found[begin + length, place] = levels[length - 1] + drift / 2 * (np.array(HORIZONS) - 1 + lag)
+        found[begin + 1, place] = levels[0]
+    return found
 
 
-def _smoothed(past: Series) -> tuple[float, float]:
-    """Return the smoothing weight with the least squared errors one month ahead, to eight digits, and the last level.
+def mean_3_season(months: Months) -> Array:
+    """Forecast the mean of the last three months times the square root of the channel's season.
 
-    The first level is the first month. The sum of squares is smooth in the weight, so a grid that is refined around
-    the best weight finds the minimum.
+    The season is the channel's revenue in the same month a year before, over its mean in the three months before the
+    same origin a year before; 1 if these are not known or empty. The root halves its effect on the logarithmic scale,
+    since one year is little evidence.
     """
-    low, high = MIN_WEIGHT, 1.0
-    for _ in range(5):
-        weights = np.linspace(low, high, 101)
-        levels, squares = np.full_like(weights, past[0]), np.zeros_like(weights)
-        for value in past:
-            errors = value - levels
-            squares += errors**2
-            levels += weights * errors
-        best = int(squares.argmin())
-        low, high = weights[max(best - 1, 0)], weights[min(best + 1, len(weights) - 1)]
-    return float(weights[best]), float(levels[best])
+    total, season = months.revenue.sum(axis=0), np.ones((months.number + 1, len(HORIZONS)))
+    for origin in range(SEASON + 3, months.number + 1):
+        before = total[origin - SEASON - 3 : origin - SEASON].mean()
+        if before > 0:
+            season[origin] = np.sqrt(total[origin - SEASON : origin - SEASON + len(HORIZONS)] / before)
+    return mean_3(months) * season[:, None, :]
 
 
-MODELS: dict[str, Callable[[Series], list[float]]] = {
+def constant(months: Months) -> Array:
+    """Forecast the mean of all months; not a candidate, but every published forecast has to be better."""
+    return _repeated(months, lambda past: float(past.mean()))
+
+
+MODELS: dict[str, Callable[[Months], Array]] = {
     "naive": naive,
     "mean_3": mean_3,
     "seasonal_naive": seasonal_naive,
     "ses": ses,
     "theta": theta,
+    "mean_3_season": mean_3_season,
 }
 """The candidates, simplest first: of two models that do equally well, the simpler one is chosen."""
+NAIVE = ("naive", "seasonal_naive")
 
 
-# When one month changes, the forecasts from the history before it are reused.
-@memoized("numpy")
-def forecasts(model: str, past: Series) -> tuple[float, ...]:
-    """Return the forecast revenue of the next three months, never below zero."""
-    return tuple(max(0.0, value) for value in MODELS[model](past))
+def smoothed(series: Array) -> tuple[Array, Array]:
+    """Return, after each month, the weight with the least squared errors one month ahead, and the level.
+
+    The first level is the first month. One pass tries all weights for all origins.
+    """
+    levels, squares = np.full_like(WEIGHTS, series[0]), np.zeros_like(WEIGHTS)
+    found = np.empty((2, len(series)))
+    for place, value in enumerate(series):
+        errors = value - levels
+        squares += errors**2
+        levels += WEIGHTS * errors
+        best = squares.argmin()
+        found[:, place] = WEIGHTS[best], levels[best]
+    return found[0], found[1]
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A past forecast and the actual value; `origin` is the number of months that the model had seen."""
+class Months:
+    """The revenue of a channel in consecutive booking months, the last of which is its last complete one."""
 
-    origin: int
-    horizon: int
-    forecast: float
-    actual: float
+    last: date
+    territories: tuple[int, ...]
+    revenue: Array
+    """Territory × month, USD; 0 in months without orders."""
+    begins: tuple[int, ...]
+    """By territory: the place of its first month with orders."""
+
+    @property
+    def number(self) -> int:
+        """The number of months. An origin is the number of months that are known: from 0 to this."""
+        return self.revenue.shape[1]
+
+    def empty(self) -> Array:
+        """Return an array for forecasts, origin × territory × horizon, without any."""
+        return np.full((self.number + 1, len(self.territories), len(HORIZONS)), np.nan)
+
+    def pasts(self) -> Iterator[tuple[int, int, Array]]:
+        """Yield each territory's place and each origin after its beginning, with the months known by then."""
+        for place, begin in enumerate(self.begins):
+            for origin in range(begin + 1, self.number + 1):
+                yield place, origin, self.revenue[place, begin:origin]
+
+
+def _repeated(months: Months, level: Callable[[Array], float]) -> Array:
+    """Return the same forecast at all horizons: the level of the months known at each origin."""
+    found = months.empty()
+    for place, origin, past in months.pasts():
+        found[origin, place] = level(past)
+    return found
 
 
 @dataclass(frozen=True)
 class Backtest:
-    """The performance of a model on past data of a series."""
+    """The forecasts of a model at every origin, and what came. All arrays: origin × series × horizon."""
 
-    scored: tuple[Scored, ...]
-    scale: float
-    """Mean absolute change from one month to the next, USD; the unit in which MASE measures errors."""
+    forecasts: Array
+    actuals: Array
+    """NaN where the month is not over, or the series is too short at the origin to be scored."""
+    scales: Array
+    """What errors are relative to: the forecast, or for a forecast of 0 the monthly mean of the trailing year; NaN if
+    both are 0."""
+
+    @cached_property
+    def errors(self) -> Array:
+        """Actual − forecast."""
+        return self.actuals - self.forecasts
+
+    def until(self, origin: int) -> Backtest:
+        """Return it without the months that were not over at an origin."""
+        over = np.add.outer(np.arange(len(self.actuals)), HORIZONS) <= origin
+        return replace(self, actuals=np.where(over[:, None, :], self.actuals, np.nan))
+
+    def since(self, origin: int) -> Backtest:
+        """Return it with only the forecasts of an origin and later ones scored."""
+        actuals = self.actuals.copy()
+        actuals[:origin] = np.nan
+        return replace(self, actuals=actuals)
+
+    def of(self, place: int) -> Backtest:
+        """Return the part of one series."""
+        part = slice(place, place + 1)
+        return Backtest(self.forecasts[:, part], self.actuals[:, part], self.scales[:, part])
+
+    @property
+    def scored(self) -> npt.NDArray[np.bool_]:
+        """Whether a forecast can be compared with what came."""
+        return ~np.isnan(self.errors)
 
     @property
     def origins(self) -> int:
-        """The number of past months from which the model forecast."""
-        return len({one.origin for one in self.scored})
+        """The number of origins with a scored forecast."""
+        return int(self.scored.any(axis=(1, 2)).sum())
+
+    @property
+    def unseen(self) -> Unseen:
+        """The sum of the absolute errors, and the sums of the forecasts and of what came."""
+        return Unseen(
+            error=float(np.abs(self.errors[self.scored]).sum()),
+            predicted=float(self.forecasts[self.scored].sum()),
+            actual=float(self.actuals[self.scored].sum()),
+        )
 
     @property
     def wape(self) -> float | None:
         """The sum of the absolute errors divided by the sum of the actuals; None if that is zero."""
-        actual = sum(one.actual for one in self.scored)
-        return sum(abs(one.actual - one.forecast) for one in self.scored) / actual if actual else None
+        unseen = self.unseen
+        return unseen.error / unseen.actual if unseen.actual else None
 
-    @property
-    def mase(self) -> float | None:
-        """The mean absolute error divided by `scale` (Hyndman and Koehler 2006); None if the series never changed."""
-        if not self.scored or not self.scale:
-            return None
-        return float(np.mean([abs(one.actual - one.forecast) for one in self.scored])) / self.scale
+    def bands(self, origin: int) -> dict[int, tuple[Array, Array]]:
+        """Return the lower and upper ends of the intervals of an origin's forecasts, by percent; NaN where unknown.
 
-    def band(self, horizon: int, forecast: float, percent: int, origin: int | None = None) -> Band | None:
-        """Return the interval around a forecast, from the relative errors of its horizon that were known at `origin`.
-
-        None with too few errors, or for a forecast of zero, to which no error is relative.
+        Both use relative errors that were known at the origin. 80 %: their quantiles, by series and horizon. 95 %:
+        their conformal ranks, by horizon over all series, so that even a finite sample covers 95 % of exchangeable
+        errors; at least the 80 % interval. The forecast itself is always possible, and revenue is never negative.
         """
-        ratios = [
-            one.actual / one.forecast
-            for one in self.scored
-            if one.horizon == horizon and one.forecast and (origin is None or one.origin + one.horizon <= origin)
-        ]
-        if len(ratios) < MIN_ERRORS or not forecast:
-            return None
-        low, high = (float(value) for value in np.quantile(ratios, BANDS[percent]))
-        # The forecast itself is always possible.
-        return forecast * min(low, 1.0), forecast * max(high, 1.0)
+        relative = self.until(origin).errors / self.scales
+        own = np.full((2, *self.forecasts.shape[1:]), np.nan)
+        pooled = np.full((2, 1, len(HORIZONS)), np.nan)
+        for horizon in range(len(HORIZONS)):
+            for place in range(relative.shape[1]):
+                known = _known(relative[:, place, horizon])
+                if len(known) >= MIN_ERRORS:
+                    own[:, place, horizon] = np.quantile(known, (0.1, 0.9))
+            pooled[:, 0, horizon] = _conformal(_known(relative[:, :, horizon]))
+        forecasts, scales = self.forecasts[origin], self.scales[origin]
+        low, high = np.minimum(own[0], 0) * scales, np.maximum(own[1], 0) * scales
+        # fmin and fmax ignore NaN: an interval of 95 % does not depend on whether there is one of 80 %.
+        far_low = np.fmin(np.minimum(pooled[0], 0) * scales, low + 0 * pooled[0])
+        far_high = np.fmax(np.maximum(pooled[1], 0) * scales, high + 0 * pooled[1])
+        return {
+            80: (np.maximum(forecasts + low, 0), forecasts + high),
+            95: (np.maximum(forecasts + far_low, 0), forecasts + far_high),
+        }
 
-    @property
-    def coverage_80(self) -> float | None:
-        """The share of actuals inside the 80 % interval known at the time of the forecast; None if there was none."""
-        inside = [
-            band[0] <= one.actual <= band[1]
-            for one in self.scored
-            if (band := self.band(one.horizon, one.forecast, 80, one.origin))
-        ]
-        return sum(inside) / len(inside) if inside else None
+    @cached_property
+    def covered(self) -> dict[int, Array]:
+        """Whether each actual was inside the interval known at the time of the forecast, by percent: 1, 0 or NaN."""
+        found = {percent: np.full_like(self.actuals, np.nan) for percent in PERCENTS}
+        for origin in np.flatnonzero(self.scored.any(axis=(1, 2))):
+            actuals = self.actuals[origin]
+            for percent, (low, high) in self.bands(int(origin)).items():
+                inside = (low <= actuals) & (actuals <= high)
+                found[percent][origin] = np.where(np.isnan(actuals) | np.isnan(low), np.nan, inside)
+        return found
+
+
+def _known(values: Array) -> Array:
+    return values[~np.isnan(values)]
+
+
+def _conformal(errors: Array) -> tuple[float, float]:
+    """Return the errors between which the next one lies with a probability of at least 95 %; NaN with fewer than 39."""
+    rank = (len(errors) + 1) // 40
+    if not rank:
+        return np.nan, np.nan
+    ordered = np.sort(errors)
+    return float(ordered[rank - 1]), float(ordered[-rank])
+
+
+def backtest(months: Months, forecasts: Array) -> Backtest:
+    """Return the forecasts of the territories, never below zero, with what came in the months that are over."""
+    forecasts, actuals, trailing = np.maximum(forecasts, 0), months.empty(), months.empty()
+    for place, origin, past in months.pasts():
+        trailing[origin, place] = past[-SEASON:].mean()
+        if len(past) >= FIRST_ORIGIN:
+            came = months.revenue[place, origin : origin + len(HORIZONS)]
+            actuals[origin, place, : len(came)] = came
+    scales = np.where(forecasts > 0, forecasts, trailing)
+    return Backtest(forecasts, actuals, np.where(scales > 0, scales, np.nan))
+
+
+def of_total(months: Months, territories: Backtest) -> Backtest:
+    """Return the backtest of the channel's total: the sums of the territories' forecasts, and the channel's revenue."""
+    total = Months(months.last, (0,), months.revenue.sum(axis=0, keepdims=True), (min(months.begins),))
+    return backtest(total, np.nansum(territories.forecasts, axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A series, the backtests of all models, and the chosen model."""
+    """A channel's months, the backtest of each candidate, and the choice between them."""
 
-    past: Series
-    backtests: dict[str, Backtest] = field(hash=False)
+    months: Months
+    backtests: dict[str, Backtest]
+    """By candidate: the forecasts of the territories."""
+    totals: dict[str, Backtest]
+    """By candidate: the sums over the territories."""
     chosen: str
+    nested: Backtest
+    """The forecasts of the model that would have been chosen at each origin, scored where enough earlier ones were."""
+    baseline: Backtest
+    """The same, if only the naive models were candidates."""
+    constant: Backtest
+    """The mean of all earlier months, on the same origins."""
+    withheld: Reason | None
+    """Why its forecasts must not be published."""
 
 
-def backtest(model: str, series: Series) -> Backtest:
-    """Return the forecasts from every origin that leaves at least one month to score."""
-    scored = []
-    for origin in range(FIRST_ORIGIN, len(series)):
-        ahead = forecasts(model, series[:origin])
-        scored += [
-            Scored(origin, h, ahead[h - 1], series[origin + h - 1]) for h in HORIZONS if origin + h <= len(series)
-        ]
-    changes = np.abs(np.diff(series))
-    return Backtest(tuple(scored), float(changes.mean()) if len(changes) else 0.0)
+def evaluate(months: Months) -> Evaluation:
+    """Backtest all candidates and choose one, by the error at origins whose months were over, as at each past origin.
 
-
-def evaluate(series: Series) -> Evaluation:
-    """Backtest all models and choose the one with the lowest WAPE, or the naive one with fewer than 8 origins."""
-    backtests = {model: backtest(model, series) for model in MODELS}
-    scores = {
-        model: test.wape
-        for model, test in backtests.items()
-        if test.wape is not None and (test.origins >= MIN_ERRORS or model == "naive")
-    }
-    return Evaluation(series, backtests, min(scores, key=scores.__getitem__) if scores else "naive")
-
-
-def evaluations(actuals: pl.DataFrame) -> tuple[dict[Cell, Evaluation], date | None]:
-    """Return every cell's evaluation, and the last complete month (None if there is none).
-
-    `actuals`: month, channel, territory_id, revenue; complete months with orders. Months without orders in between
-    count as zero; a series begins with its first order.
+    If such choices did no better in the past than a choice between the naive models, it is one of these.
     """
-    if actuals.is_empty():
-        return {}, None
-    rows = actuals.select("channel", "territory_id", "month", pl.col("revenue").cast(pl.Float64)).sort(
-        "channel", "territory_id", "month"
+    backtests = {name: backtest(months, model(months)) for name, model in MODELS.items()}
+    first = FIRST_ORIGIN + MIN_ORIGINS
+    nested, baseline = (nested_choice(backtests, names).since(first) for names in (tuple(MODELS), NAIVE))
+    fixed = backtest(months, constant(months)).since(first)
+    is_better = nested.unseen.error < baseline.unseen.error
+    candidates = tuple(MODELS) if is_better else NAIVE
+    used = nested if is_better else baseline
+    # The naive models are the baseline; they are published if they are better than a constant.
+    to_beat = baseline.unseen.error if is_better else np.inf
+    return Evaluation(
+        months,
+        backtests,
+        {name: of_total(months, found) for name, found in backtests.items()},
+        choice(backtests, candidates, months.number),
+        used,
+        baseline,
+        fixed,
+        why_withheld(used.unseen, to_beat, fixed.unseen.error),
     )
-    cells: dict[Cell, dict[date, float]] = {}
-    for channel, territory, month, revenue in rows.iter_rows():
-        cells.setdefault((channel, territory), {})[month] = revenue
-    last = max(month for revenues in cells.values() for month in revenues)
-    found = {}
-    for cell, revenues in cells.items():
-        months = pl.date_range(min(revenues), last, "1mo", eager=True).to_list()
-        found[cell] = evaluate(tuple(revenues.get(month, 0.0) for month in months))
-    return found, last
+
+
+def choice(backtests: Mapping[str, Backtest], names: Sequence[str], origin: int) -> str:
+    """Return the model with the lowest WAPE over the months that were over at an origin.
+
+    The first of `names`, if fewer than 8 origins can be scored; the simplest one of several that do equally well.
+    """
+    known = {name: backtests[name].until(origin) for name in names}
+    wapes = {name: test.wape for name, test in known.items() if test.origins >= MIN_ORIGINS}
+    scores = {name: wape for name, wape in wapes.items() if wape is not None}
+    return min(scores, key=scores.__getitem__) if scores else names[0]
+
+
+def nested_choice(backtests: Mapping[str, Backtest], names: Sequence[str]) -> Backtest:
+    """Return, for each origin, the forecasts of the model chosen from the months that were over by then."""
+    chosen = [backtests[choice(backtests, names, origin)] for origin in range(len(backtests[names[0]].forecasts))]
+    return Backtest(
+        np.stack([test.forecasts[origin] for origin, test in enumerate(chosen)]),
+        backtests[names[0]].actuals,
+        np.stack([test.scales[origin] for origin, test in enumerate(chosen)]),
+    )
+
+
+def mase(months: Months, test: Backtest, place: int) -> float | None:
+    """Return the mean absolute error of a territory, scaled by the mean absolute change of months before each origin.
+
+    As in Hyndman and Koehler (2006). None if nothing was scored, or the series had not changed before any origin.
+    """
+    errors = []
+    for origin in np.flatnonzero(test.scored[:, place].any(axis=1)):
+        scale = np.abs(np.diff(months.revenue[place, months.begins[place] : origin])).mean()
+        if scale > 0:
+            errors.append(np.abs(_known(test.errors[origin, place])) / scale)
+    return float(np.concatenate(errors).mean()) if errors else None
+
+
+def evaluations(actuals: pl.DataFrame) -> dict[str, Evaluation]:
+    """Return every channel's evaluation.
+
+    `actuals`: month, channel, territory_id, revenue; complete booking months with orders. Months without orders in
+    between count as zero; a series begins with its first order and ends with the channel's last complete month.
+    """
+    cells: dict[str, dict[int, dict[date, float]]] = {}
+    rows = actuals.select("channel", "territory_id", "month", pl.col("revenue").cast(pl.Float64))
+    for channel, territory, month, revenue in rows.sort("channel", "territory_id", "month").iter_rows():
+        cells.setdefault(channel, {}).setdefault(territory, {})[month] = revenue
+    return {channel: evaluate(_months(territories)) for channel, territories in cells.items()}
+
+
+def _months(territories: Mapping[int, Mapping[date, float]]) -> Months:
+    known = {month for revenues in territories.values() for month in revenues}
+    places = pl.date_range(min(known), max(known), "1mo", eager=True).to_list()
+    return Months(
+        max(known),
+        tuple(territories),
+        np.array([[revenues.get(month, 0.0) for month in places] for revenues in territories.values()]),
+        tuple(places.index(min(revenues)) for revenues in territories.values()),
+    )

@@ -1,8 +1,8 @@
--- Grain: one month, territory and channel with at least one order.
+-- Grain: one booking month, territory and channel with at least one order that counts towards it or is dated in it.
 -- Growth compares with the same cell a year before, if both months are complete.
-with cells as (
+with booked as (
     select
-        cast(date_trunc('month', order_date) as date) as month,
+        booking_month as month,
         territory_id,
         channel,
         count(distinct sales_order_id) as orders,
@@ -10,7 +10,32 @@ with cells as (
         cast(sum(cast(revenue as decimal(38, 6))) as decimal(38, 6)) as revenue,
         cast(sum(cast(revenue - cogs as decimal(38, 6))) as decimal(38, 6)) as profit
     from marts.fact_sales
+    group by booking_month, territory_id, channel
+),
+dated as (
+    select
+        cast(date_trunc('month', order_date) as date) as month,
+        territory_id,
+        channel,
+        cast(sum(cast(revenue as decimal(38, 6))) as decimal(38, 6)) as revenue
+    from marts.fact_sales
     group by cast(date_trunc('month', order_date) as date), territory_id, channel
+),
+cells as (
+    select
+        coalesce(b.month, d.month) as month,
+        coalesce(b.territory_id, d.territory_id) as territory_id,
+        coalesce(b.channel, d.channel) as channel,
+        coalesce(b.orders, 0) as orders,
+        coalesce(b.customers, 0) as customers,
+        coalesce(b.revenue, 0) as revenue,
+        coalesce(d.revenue, 0) as calendar_revenue,
+        coalesce(b.profit, 0) as profit
+    from booked as b
+    full join dated as d
+        on b.month = d.month
+        and b.territory_id = d.territory_id
+        and b.channel = d.channel
 ),
 months as (
     select
@@ -30,6 +55,7 @@ select
     c.orders,
     c.customers,
     c.revenue,
+    c.calendar_revenue,
     c.profit,
     cast(cast(c.profit as decimal(38, 6)) / nullif(c.revenue, 0) as decimal(38, 10)) as margin,
     cast(cast(c.revenue as decimal(38, 6)) / nullif(a.revenue, 0) as decimal(38, 10)) as revenue_share,
@@ -39,15 +65,17 @@ select
     end as revenue_growth,
     m.is_partial
 from cells as c
-inner join staging.sales_month as m
+inner join staging.channel_month as m
     on c.month = m.month
+    and c.channel = m.channel
 inner join months as a
     on c.month = a.month
 left join cells as y
     on y.month = cast(dateadd(month, -12, c.month) as date)
     and c.territory_id = y.territory_id
     and c.channel = y.channel
-left join staging.sales_month as b
+left join staging.channel_month as b
     on y.month = b.month
+    and y.channel = b.channel
 left join raw.Sales_SalesTerritory as t
     on c.territory_id = t.TerritoryID

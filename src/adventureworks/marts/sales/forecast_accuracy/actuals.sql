@@ -1,4 +1,4 @@
--- Grain: one complete month, channel and territory with orders.
+-- Grain: one complete booking month, channel and territory with orders.
 select
     t.month,
     t.channel,

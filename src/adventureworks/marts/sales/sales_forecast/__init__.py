@@ -1,42 +1,54 @@
-"""The revenue forecast for the three months after the last complete one, by channel and territory."""
+"""The revenue forecast for the three booking months after a channel's last complete one, by channel and territory."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from adventureworks.marts.models import Read
-from adventureworks.marts.sales.forecasting import BANDS, HORIZONS, Cell, Evaluation, evaluations, forecasts
+from adventureworks.marts.sales.forecasting import HORIZONS, Backtest, Evaluation, evaluations
 from adventureworks.months import shifted
 
 
 def compute(read: Read, as_of: date) -> pl.DataFrame:
-    """Return the forecasts from the last complete month; earlier forecasts stay published."""
-    found, last = evaluations(read("actuals"))
-    rows = [row for cell, evaluation in found.items() if last for row in _rows(cell, evaluation, last)]
+    """Return the forecasts from each channel's last complete month; earlier forecasts stay published."""
+    found = evaluations(read("actuals"))
+    rows = [row for channel, evaluation in found.items() for row in _rows(channel, evaluation)]
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _rows(cell: Cell, evaluation: Evaluation, last: date) -> list[dict[str, Any]]:
-    test = evaluation.backtests[evaluation.chosen]
-    ahead = forecasts(evaluation.chosen, evaluation.past)
-    rows = []
-    for horizon in HORIZONS:
-        forecast = ahead[horizon - 1]
-        bands = {percent: test.band(horizon, forecast, percent) for percent in BANDS}
-        rows.append(
-            {
-                "month": shifted(last, horizon),
-                "channel": cell[0],
-                "territory_id": cell[1],
+def _rows(channel: str, evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+    months, is_published = evaluation.months, evaluation.withheld is None
+    territories = _figures(evaluation.backtests[evaluation.chosen], months.number)
+    total = _figures(evaluation.totals[evaluation.chosen], months.number)
+    for place, territory in enumerate(months.territories):
+        for horizon in HORIZONS:
+            own = {name: values[place, horizon - 1] for name, values in territories.items()}
+            whole = {f"channel_{name}": values[0, horizon - 1] for name, values in total.items()}
+            yield {
+                "month": shifted(months.last, horizon),
+                "channel": channel,
+                "territory_id": territory,
                 "horizon": horizon,
-                "forecast": forecast,
-                **{f"lower_{percent}": band[0] if band else None for percent, band in bands.items()},
-                **{f"upper_{percent}": band[1] if band else None for percent, band in bands.items()},
+                **{
+                    name: float(value) if is_published and not np.isnan(value) else None
+                    for name, value in (own | whole).items()
+                },
                 "model": evaluation.chosen,
-                "trained_until": last,
+                "withheld_because": evaluation.withheld,
+                "trained_until": months.last,
             }
-        )
-    return rows
+
+
+def _figures(test: Backtest, origin: int) -> dict[str, Any]:
+    """Return the forecasts of an origin and their intervals, each series × horizon."""
+    ends = {
+        f"{name}_{percent}": values
+        for percent, band in test.bands(origin).items()
+        for name, values in zip(("lower", "upper"), band, strict=True)
+    }
+    return {"forecast": test.forecasts[origin], **ends}

@@ -1,0 +1,29 @@
+-- One row per booking month and channel, from the channel's first order on: the fiscal year (starts on 1 July, named
+-- after the year in which it ends) and whether the month is partial. A month is whole once the channel has orders in it
+-- and a later order day, of any channel, can no longer belong to it. The first online month is also partial if its first
+-- order is after the 1st; resellers order in one wave, so their first month is whole. The only place of this rule.
+create or replace view staging.channel_month as
+with sold as (
+    select channel, booking_month, min(order_date) as first_day, max(order_date) as last_day
+    from marts.fact_sales
+    group by channel, booking_month
+),
+months as (
+    select booking_month as month from sold
+    union
+    select cast(date_trunc('month', last_day) as date) as month from sold
+),
+channels as (select channel, min(booking_month) as first_month from sold group by channel),
+newest as (select max(last_day) as day from sold)
+select
+    m.month,
+    c.channel,
+    cast(extract(year from m.month + interval '6 months') as integer) as fiscal_year,
+    s.booking_month is null
+    or n.day < cast(m.month + interval '1 month' as date) + d.days
+    or d.days = 0 and m.month = c.first_month and s.first_day > m.month as is_partial
+from channels as c
+cross join newest as n
+join months as m on m.month >= c.first_month
+join staging.booking_delay as d on d.channel = c.channel
+left join sold as s on s.channel = c.channel and s.booking_month = m.month;
