@@ -28,8 +28,8 @@ PROPERTIES = {
     "production_costs": "quantities multiply down every path; a cycle in the bill is rejected, on both engines",
     "marketing_campaigns": "the interval contains a planted effect as often as it states; without a comparison the"
     " result is NULL",
-    "data_quality_control": "a planted spike is found, and seasonality is not reported as one; equal names alone do not"
-    " make a duplicate",
+    "data_quality_control": "only business rules count in the overall score; a planted spike is found, and seasonality"
+    " is not reported as one; equal names alone do not make a duplicate",
 }
 """By analysis: what is tested beyond the comparison with a second computation."""
 
@@ -51,6 +51,8 @@ class Report:
     as_of: date | None = None
     results: dict[str, Result] = field(default_factory=dict)
     figures: list[tuple[str, str, str]] = field(default_factory=list)
+    changes: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """Figures that a changed definition moved: name, value before, value now, query."""
     faults: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By mart: the number of random faults that its gate found, and the number of faults tried."""
 
@@ -81,6 +83,9 @@ class Report:
         table = ["## Known figures", "", "| figure | expected | found |", "|---|---:|---:|"]
         table += [f"| {what} | {expected} | {found} |" for what, expected, found in self.figures]
         parts.append("\n".join(table))
+        table = [_CHANGES, "", "| figure | before | now | query |", "|---|---:|---:|---|"]
+        table += [f"| {what} | {before} | {now} | `{query}` |" for what, before, now, query in self.changes]
+        parts.append("\n".join(table))
         return "\n\n".join(parts) + "\n"
 
 
@@ -105,3 +110,8 @@ Every mart is validated in these ways:
 
 `(some)`: the reference covers only some of the mart's rows. A statistical model has no second computation; it is tested
 by the properties listed below the table."""
+
+_CHANGES = """## Changed definitions
+
+Some definitions were correct as written, but misleading on this data, and were changed. `adventureworks sql "QUERY"`
+prints the figure of the present definition."""
