@@ -291,6 +291,7 @@ Unit = Literal[
     "ratio",
     "score",
     "ordinal",
+    "hours",
     "days",
     "months",
     "year",

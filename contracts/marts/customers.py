@@ -256,29 +256,38 @@ class CustomerDemographics(MartTable):
     they are not listed; income is a band, never a number. The answers of an attribute do not cover all customers:
     customers who did not answer are not counted.
 
-    A cell of fewer than five customers has no row; if that would hide only one cell of an attribute in a territory, the
-    next smallest cell is hidden, too. A customer who ordered in two territories counts in both.
+    A cell of fewer than five customers has no row. If the hidden cells of an attribute in a territory have fewer than
+    five customers together, the next smallest cell is hidden, too, because these customers could be found by
+    subtraction. A customer who ordered in two territories counts in both.
+
+    Counts are rounded to the nearest multiple of 5, so that two versions do not reveal a single customer. Shares and
+    averages are computed from the exact counts.
     """
 
     attribute: Text = described("Survey question, by the name of its element")
     band: Text = described("Answer, as in the survey")
     territory_id: Int = described(TERRITORY, ge=0)
     customers: BigInt = described(
-        "Number of customers with an order in the territory who gave the answer; groups of fewer than five"
-        " are not published",
+        "Number of customers with an order in the territory who gave the answer, to the nearest multiple of 5; groups"
+        " of fewer than five are not published",
         ge=5,
     )
-    orders: BigInt = described("Number of their orders in the territory", gt=0)
+    orders: BigInt = described("Number of their orders in the territory, to the nearest multiple of 5", ge=5)
     revenue: LineAmount = described("Revenue of these orders", ge=0)
-    average_order_value: Ratio = described("Revenue divided by orders", unit="USD", ge=0)
+    average_order_value: Ratio = described("Revenue divided by the exact number of orders", unit="USD", ge=0)
     bike_buyer_share: Ratio = described(
         "Share of these customers who have ever bought a bike", unit="share", ge=0, le=1
     )
     as_of: Date = described("Business date of the figures")
 
+    @rule
+    def counts_are_multiples_of_five(cls):
+        """Customers and orders are multiples of 5."""
+        return (pl.col("customers") % 5 == 0) & (pl.col("orders") % 5 == 0)
+
     class Config:
         """The key."""
 
         name = "customer_demographics"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "1.1"}
         unique = ["attribute", "band", "territory_id"]

@@ -3,6 +3,8 @@
 import polars as pl
 
 from contracts.columns import (
+    CHANNEL,
+    CHANNELS,
     COGS,
     IS_PARTIAL,
     MARGIN,
@@ -17,6 +19,7 @@ from contracts.columns import (
     Money,
     Ratio,
     SmallInt,
+    Statistic,
     Text,
     Total,
     described,
@@ -161,6 +164,62 @@ class ProductPerformance(MartTable):
         unique = ["month", "product_id"]
 
 
+class ProductAffinity(MartTable):
+    """One channel and pair of products that at least 20 orders of the last twelve months contain together.
+
+    The last twelve months end at as_of. A pair is listed once; the product with the smaller number comes first. The
+    lift compares the orders with both products with the number to be expected if the two were bought independently. Its
+    lower bound comes from a normal approximation of its logarithm, pair by pair: of many pairs without a connection,
+    2.5 % have a bound above 1 by chance.
+
+    A lift above 1 does not say why. Resellers order many products at once, and products that were on sale in the same
+    months, or fit the same bike, are found in the same orders.
+    """
+
+    product_id: Int = described("First product of the pair")
+    other_product_id: Int = described("Second product of the pair; its number is greater")
+    channel: Text = described(CHANNEL, isin=CHANNELS)
+    product: Text = described("Name of the first product")
+    other_product: Text = described("Name of the second product")
+    orders_together: BigInt = described("Number of orders with both products", ge=20)
+    support: Statistic = described(
+        "Orders with both products divided by all orders of the channel", unit="share", gt=0, le=1
+    )
+    confidence: Statistic = described(
+        "Share of the orders with the first product that contain the second one, too", unit="share", gt=0, le=1
+    )
+    other_confidence: Statistic = described(
+        "Share of the orders with the second product that contain the first one, too", unit="share", gt=0, le=1
+    )
+    lift: Statistic = described(
+        "Orders with both products divided by the number to be expected if they were bought independently; above 1"
+        " they are bought together more often",
+        unit="ratio",
+        gt=0,
+    )
+    lift_lower_95: Statistic = described(
+        "Lower bound of the 95 % interval of the lift; above 1 chance is an unlikely explanation", unit="ratio", gt=0
+    )
+    as_of: Date = described("Business date at which the twelve months end")
+
+    @rule
+    def the_product_with_the_smaller_number_comes_first(cls):
+        """product_id < other_product_id."""
+        return pl.col("product_id") < pl.col("other_product_id")
+
+    @rule
+    def the_bound_is_below_the_lift(cls):
+        """lift_lower_95 <= lift."""
+        return pl.col("lift_lower_95") <= pl.col("lift")
+
+    class Config:
+        """The key."""
+
+        name = "product_affinity"
+        metadata = {"version": "1.0"}
+        unique = ["product_id", "other_product_id", "channel"]
+
+
 class ProductionCosts(MartTable):
     """One month (in which work orders started) and product with at least one work order.
 
@@ -172,6 +231,8 @@ class ProductionCosts(MartTable):
     meaningful.
 
     An order is late if it ended after its due date; an order without an end is not counted as late.
+
+    Most scrapped parts have a standard cost of 0 in the source, so read scrap_cost together with scrap_cost_coverage.
     """
 
     month: Date = described("First day of the month in which the work orders started")
@@ -181,7 +242,10 @@ class ProductionCosts(MartTable):
     stocked: BigInt = described("Pieces that passed inspection", unit="pieces", ge=0)
     scrapped: BigInt = described("Pieces that failed inspection", unit="pieces", ge=0)
     scrap_rate: Ratio = described("Scrapped pieces divided by ordered pieces", unit="share", ge=0, le=1)
-    scrap_cost: Total = described("Scrapped pieces × standard cost on the start day of the work order", ge=0)
+    scrap_cost: Total = described(
+        "Scrapped pieces × standard cost on the start day of the work order; read it together with scrap_cost_coverage",
+        ge=0,
+    )
     routing_cost_planned: Total = described(
         "Planned cost of the operations of the work orders with a routing; empty if none has one, which means"
         " unknown, not zero",
@@ -196,6 +260,13 @@ class ProductionCosts(MartTable):
     variance: Total = described("Actual cost minus planned cost; empty if one of them is unknown", nullable=True)
     late_orders: BigInt = described("Number of work orders that ended after their due date", ge=0)
     unrouted_orders: BigInt = described("Number of work orders without a routing, whose cost is unknown", ge=0)
+    scrap_cost_coverage: Ratio = described(
+        "Share of the scrapped pieces with a standard cost above 0; empty without scrap",
+        unit="share",
+        ge=0,
+        le=1,
+        nullable=True,
+    )
 
     @rule
     def orders_are_at_least_their_parts(cls):
@@ -217,8 +288,56 @@ class ProductionCosts(MartTable):
         """The key."""
 
         name = "production_costs"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "1.1"}
         unique = ["month", "product_id"]
+
+
+class LateWorkOrders(MartTable):
+    """One month (in which work orders started), location and product with at least one operation.
+
+    An operation is a step of a work order at a location. Only routed work orders have operations; a work order without
+    a routing is in production_costs only. An operation is late if it ended on a later day than scheduled; an operation
+    without an end is not counted as late.
+
+    In the source's history all operations of a work order have the same scheduled and actual dates. The figures of a
+    location therefore show which late orders it worked on, not where the time was lost.
+
+    The source plans an operation by its cost, so hours_planned is the planned cost divided by the hourly rate that the
+    location has now. In the source's history the hours worked equal the planned ones, so a difference of 0 is not
+    meaningful.
+    """
+
+    month: Date = described("First day of the month in which the work orders started")
+    location_id: SmallInt = described("Location of the operations")
+    product_id: Int = described("Product made")
+    location: Text = described("Name of the location")
+    operations: BigInt = described("Number of operations of routed work orders", gt=0)
+    late: BigInt = described("Number of operations that ended on a later day than scheduled", ge=0)
+    late_share: Ratio = described("Operations that ended late divided by all operations", unit="share", ge=0, le=1)
+    mean_days_late: Ratio = described(
+        "Average delay of the late operations; empty if none is late", unit="days", ge=1, nullable=True
+    )
+    hours_planned: Ratio = described(
+        "Planned cost of the operations divided by the current hourly rate of the location; empty if the rate is 0",
+        unit="hours",
+        ge=0,
+        nullable=True,
+    )
+    hours_actual: Total = described(
+        "Hours worked on the operations; empty while one of them has none yet", unit="hours", ge=0, nullable=True
+    )
+
+    @rule
+    def days_are_known_exactly_where_operations_are_late(cls):
+        """mean_days_late IS NULL exactly where late = 0."""
+        return pl.col("mean_days_late").is_null() == (pl.col("late") == 0)
+
+    class Config:
+        """The key."""
+
+        name = "late_work_orders"
+        metadata = {"version": "1.0"}
+        unique = ["month", "location_id", "product_id"]
 
 
 class BillOfMaterialsCost(MartTable):

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from contracts.columns import BigInt, Date, Discount, Int, LineAmount, MartTable, Statistic, Text, described, rule
+from contracts.columns import BigInt, Bit, Date, Discount, Int, LineAmount, MartTable, Statistic, Text, described, rule
 
 
 class CampaignPerformance(MartTable):
@@ -102,9 +102,16 @@ class DataQuality(MartTable):
     scale, from the two months before and after and the same month of other years; the first and last months are left
     out).
 
-    A check that does not count rows (volume, freshness) counts as one. Scores are weighted means of pass rates: error
-    5, warning 2, info 0, which is only recorded. In the real data all cards had expired when they were used, and every
-    product's reorder point is below its safety stock: the source is like that.
+    A check that does not count rows (volume, freshness) counts as one. Rules of severity info are only recorded and
+    affect no score. The overall score is the share of business rules that pass: nothing breaks them. Business rules are
+    those of source tables about what the data says: completeness, validity, consistency, duplicate persons and unusual
+    months. The other rules are technical (types, keys, empty values, freshness, size, reconciliations of marts). They
+    would hide the rules that fail, because nearly all of them always pass: nothing that breaks them is published.
+
+    A systematic rule fails for everything that it checked. In the real data all cards had expired when they were used,
+    and every product's reorder point is below its safety stock. Then the source works in another way, or the rule is
+    wrong. Runs before version 1.1 of this contract have no is_business_rule and no systematic, and their scores are
+    weighted means of pass rates.
     """
 
     # Declared before the columns, because one of them is also named `rule`.
@@ -138,22 +145,25 @@ class DataQuality(MartTable):
     change: Statistic = described(
         "pass_rate minus previous_pass_rate; below 0 is worse", unit="ratio", nullable=True, ge=-1, le=1
     )
+    is_business_rule: Bit = described(
+        "Whether the rule is about what the source's data says, beyond types, keys and empty values, and counts in the"
+        " overall score; empty in old runs",
+        nullable=True,
+    )
+    systematic: Bit = described(
+        "Whether everything that was checked, and it was more than one, breaks the rule; empty in old runs",
+        nullable=True,
+    )
     dimension_score: Statistic = described(
-        "Weighted pass rate of the table's rules of this dimension; empty if they are only recorded",
+        "Lowest pass rate of the table's rules of this dimension; empty if they are only recorded",
         unit="share",
         nullable=True,
         ge=0,
         le=1,
     )
-    table_score: Statistic = described(
-        "Weighted pass rate of all rules of the table", unit="share", nullable=True, ge=0, le=1
-    )
+    table_score: Statistic = described("Lowest pass rate of the table's rules", unit="share", nullable=True, ge=0, le=1)
     overall_score: Statistic = described(
-        "Weighted pass rate of all rules of the run; errors count more than warnings",
-        unit="share",
-        nullable=True,
-        ge=0,
-        le=1,
+        "Share of the business rules of the run that pass", unit="share", nullable=True, ge=0, le=1
     )
     run_number: BigInt = described("Number of the run, from 1; the greatest is the newest", unit="ordinal", gt=0)
     as_of: Date = described("Business date of the run")
@@ -162,5 +172,5 @@ class DataQuality(MartTable):
         """The key."""
 
         name = "data_quality"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "1.1"}
         unique = ["run_id", "table_name", "rule"]

@@ -212,8 +212,10 @@ class ExchangeRates(MartTable):
     end with the introduction of the euro. Gaps of up to three days are filled with the last rate before them
     (is_gap_filled); after a longer gap the first return is NULL. Rates are indicative daily averages, not offers.
 
-    is_outlier marks returns more than 6 robust standard deviations (1.4826 × median absolute deviation) from the
-    currency's median; a currency whose returns do not vary has no outliers.
+    is_outlier marks probable errors of the source: returns more than 6 robust standard deviations (1.4826 × median
+    absolute deviation, which is taken as at least 0.0005) from the currency's median, if the return of the next day
+    reverses at least half of the move. A rate that stays at its new level is not an outlier, nor is the last day before
+    a gap, and the newest day can only become one when the next day is known.
     """
 
     currency_code: Text = described("Currency, ISO 4217")
@@ -237,13 +239,16 @@ class ExchangeRates(MartTable):
     is_gap_filled: Bit = described(
         "Whether the source has no rate for this day, so that the last one before it is used"
     )
-    is_outlier: Bit = described("Whether the daily return is far outside the currency's usual range")
+    is_outlier: Bit = described(
+        "Whether the daily return is far outside the currency's usual range, and the next day reversed at least half"
+        " of it"
+    )
 
     class Config:
         """The key."""
 
         name = "exchange_rates"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "1.1"}
         unique = ["currency_code", "rate_date"]
 
 

@@ -117,9 +117,15 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
         "an_order_fills_up_to_the_level_within_the_limits": "update candidate set suggested_order = needed + 1",
         "a_state_follows_from_stock_and_dates": "update candidate set state = 'low' where state = 'ok'",
     },
+    "late_work_orders": {
+        "operations_are_those_of_the_routing": "update candidate set mean_days_late = mean_days_late + 1",
+    },
     "monthly_profit": {
         "sums_are_those_of_the_lines": "update candidate set fallback_cost_revenue = 0",
         "category_and_margin_are_those_of_the_product_and_the_sums": "update candidate set category = 'Bikes'",
+    },
+    "product_affinity": {
+        "pairs_are_those_of_the_orders": "update candidate set lift = lift * 1.1",
     },
     "product_performance": {
         "list_prices_are_those_of_the_month_s_end": "update candidate set list_price = list_price + 1",

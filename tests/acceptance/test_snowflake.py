@@ -94,7 +94,8 @@ def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
         elif of == "the dashboard":
             yield figures.overview(session, english)
             # Rounded, because the double divides in floating point.
-            yield [(name, score and round(float(score), 9)) for name, score in figures.scores(session)[2]]
+            quality = figures.quality(session)
+            yield [(name, round(float(score), 9)) for name, score in quality.dimensions], quality.systematic
             names = figures.series_names(session.data)
             yield names
             yield figures.series(session.data, *names[0])
@@ -103,7 +104,7 @@ def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
                 for asset in figures.assets(pipeline.settings, session)
             ]
         else:
-            for name in ("daily_sales", "low_stock", "customer_value"):
+            for name in ("daily_sales", "low_stock", "late_work_orders", "product_affinity", "customer_value"):
                 rendered = DIGESTS[name].message(session, english, "http://localhost")
                 yield rendered and rendered.text
 

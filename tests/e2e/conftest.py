@@ -16,10 +16,11 @@ import psutil
 import pytest
 from aiosmtpd.controller import Controller
 
+from adventureworks.reports.digests import DIGESTS
 from tests.e2e.running import START_TIMEOUT_SECONDS, Inbox, RunningPlatform
 
-NO_DIGESTS = """
-digests: {daily_sales: null, low_stock: null, data_quality: null, customer_value: null}
+NO_DIGESTS = f"""
+digests: {{{", ".join(f"{name}: null" for name in DIGESTS)}}}
 monthly_report: []
 """
 """Scheduled digests and reports are tested elsewhere; here they would disturb the number of mails."""

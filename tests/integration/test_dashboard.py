@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from adventureworks import dashboard, incidents, texts
-from adventureworks.catalog import MARTS
+from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.dashboard import figures
 from adventureworks.dictionary import definition
 from adventureworks.lineage import origins
@@ -125,6 +125,10 @@ def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
         (month,),
     )
     [(out,)] = warehouse.published("select count(*) from marts.inventory_status where state = 'out'")
+    [(operations, late, days)] = warehouse.published(
+        "select sum(operations), sum(late), sum(late * mean_days_late) from marts.late_work_orders where month = %s",
+        (month,),
+    )
     [(units, products, class_a)] = warehouse.published(
         "select sum(units), count(*), count(*) filter (where abc_class = 'A') from marts.product_performance"
         " where month = %s",
@@ -140,6 +144,8 @@ def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
         f"{language.text('Units sold')} {language.number(units)}",
         f"{language.text('Products sold')} {language.number(products)}",
         f"{language.text('Products in class A')} {language.number(class_a)}",
+        f"{language.text('Share of late operations')} {language.percent(late / operations)}",
+        f"{language.text('Mean delay')} {language.number(days / late, 1)}",
         f"{language.text('Out of stock')} {language.number(out)}",
     ):
         assert " ".join(expected.split()) in shown
@@ -161,9 +167,39 @@ def test_new_publications_are_shown_at_once(warehouse: Pipeline) -> None:
 def test_the_quality_page_lists_every_asset_with_blocked_ones_first(warehouse: Pipeline) -> None:
     open_incident(warehouse)
     rows = re.findall(r"<tr>\s*<th scope=\"row\">(.*?)</tr>", User("VIEWER").get("quality").text, re.DOTALL)
-    assert len(rows) == 91
+    assert len(rows) == len(SOURCE_TABLES) + len(MARTS)
     assert "Sales_SalesOrderDetail" in rows[0]
     assert "blocked" in rows[0]
+
+
+def test_the_quality_page_shows_the_share_of_business_rules_that_pass_and_the_systematic_rules(
+    warehouse: Pipeline,
+) -> None:
+    shown = words(User("VIEWER").get("quality").text)
+    newest = "run_number = (select max(run_number) from marts.data_quality)"
+    [(rules, passed)] = warehouse.published(
+        "select count(*), count(*) filter (where failed = 0) from marts.data_quality"
+        f" where {newest} and is_business_rule and checked > 0"
+    )
+    assert 0 < passed < rules
+    assert f"{texts.language('en').percent(passed / rules)} of the business rules pass" in shown
+    for table, rule in warehouse.published(
+        f"select table_name, rule from marts.data_quality where {newest} and systematic"
+    ):
+        assert f"{table} {rule}" in shown
+
+
+@pytest.mark.parametrize(("late", "expected"), [("0", "worse"), ("operations", "better")])
+def test_more_late_operations_than_a_year_before_are_bad_news(warehouse: Pipeline, late: str, expected: str) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute(
+            f"update marts.late_work_orders set late = {late} where month = (select cast(max(month) - interval '1 year'"
+            " as date) from staging.sales_month where not is_partial)".encode()
+        )
+    with warehouse.session() as session:
+        shown = figures.overview(session, texts.language("en"))
+    [kpi] = [kpi for group in shown.groups for kpi in group.kpis if kpi.name == "Share of late operations"]
+    assert kpi.trend == expected
 
 
 def test_pages_load_nothing_from_other_hosts_and_forbid_eval(warehouse: Pipeline) -> None:
@@ -235,6 +271,7 @@ def test_every_column_has_an_origin_including_counts() -> None:
         ("currency_sales", "orders"): ("fact_sales", "sales_order_id"),
         ("card_usage", "order_share"): ("fact_sales", "sales_order_id"),
         ("production_costs", "work_orders"): ("Production_WorkOrder", "WorkOrderID"),
+        ("late_work_orders", "operations"): ("Production_WorkOrderRouting", "WorkOrderID"),
         ("customer_retention", "cohort_size"): ("fact_sales", "customer_id"),
         ("customer_retention", "retained"): ("fact_sales", "customer_id"),
         ("customer_demographics", "customers"): ("Sales_Customer", "CustomerID"),

@@ -36,6 +36,18 @@ def rendered(pipeline: Pipeline, name: str, code: str = "en") -> RenderedMessage
         return DIGESTS[name].message(session, language(code), "http://ui.test")
 
 
+def add_pairs(pipeline: Pipeline, count: int = 1) -> None:
+    """Publish pairs of products that are often bought together; the sample has too few orders for one."""
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(
+            "insert into marts.product_affinity (product_id, other_product_id, channel, product, other_product,"
+            " orders_together, support, confidence, other_confidence, lift, lift_lower_95, as_of)"
+            " select n, n + 1, 'online', 'Mountain bottle cage ' || n, 'Water bottle ' || n, 20 + n, 0.07, 0.38, 0.82,"
+            " 5.3, 4.9, date '2014-06-30' from generate_series(1, %s) as n",
+            (count,),
+        )
+
+
 def flat(text: str) -> str:
     return " ".join(text.split())
 
@@ -43,6 +55,7 @@ def flat(text: str) -> str:
 @pytest.mark.parametrize("code", ["en", "fr"])
 @pytest.mark.parametrize("name", list(DIGESTS))
 def test_digest_is_readable_in_any_mail_client(pipeline: Pipeline, name: str, code: str) -> None:
+    add_pairs(pipeline)
     found = rendered(pipeline, name, code)
     assert found is not None
     assert f'<html lang="{code}"' in found.html
@@ -103,8 +116,49 @@ def test_quality_digest_shows_failing_rules_and_quarantine(pipeline: Pipeline) -
     )
     assert failing
     assert all(rule in found.text for rule, _ in failing)
+    [(score,)] = pipeline.published(
+        "select min(overall_score) from marts.data_quality"
+        " where run_number = (select max(run_number) from marts.data_quality)"
+    )
+    assert f"Overall score: {language('en').percent(score)} (business rules that pass)" in flat(found.text)
+    assert "reorder_point_reaches_the_safety_stock (systematic)" in found.text
     assert "Rows in quarantine" in found.text
     assert "Open incidents" in found.text
+
+
+def test_late_operations_digest_compares_with_the_month_and_the_year_before(pipeline: Pipeline) -> None:
+    found = rendered(pipeline, "late_work_orders")
+    assert found is not None
+    english = language("en")
+    months = pipeline.published(
+        "select l.month, sum(l.late), sum(l.operations), sum(l.late * l.mean_days_late)"
+        " from marts.late_work_orders as l join staging.sales_month as s on s.month = l.month"
+        " where not s.is_partial group by l.month order by 1 desc"
+    )
+    (month, late, operations, days), before, *_ = months
+    [year_before] = [row for row in months if row[0] == month.replace(year=month.year - 1)]
+    shown = flat(found.text)
+    assert english.month(month) in found.subject
+    assert (
+        f"{english.percent(late / operations)} ({english.percent(before[1] / before[2])} in the month before,"
+        f" {english.percent(year_before[1] / year_before[2])} a year before)" in shown
+    )
+    assert f"Mean delay: {english.number(days / late, 1)}" in shown
+    for (location,) in pipeline.published(
+        "select distinct location from marts.late_work_orders where month = %s", (month,)
+    ):
+        assert location in shown
+
+
+def test_affinity_digest_lists_the_most_frequent_pairs_that_chance_does_not_explain(pipeline: Pipeline) -> None:
+    assert rendered(pipeline, "product_affinity") is None, "the sample has no frequent pairs"
+    add_pairs(pipeline, 3)
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("update marts.product_affinity set lift_lower_95 = 0.9 where product_id = 2")
+    found = rendered(pipeline, "product_affinity")
+    assert found is not None
+    assert "Online: 2 (of 3 frequent pairs)" in flat(found.text)
+    assert re.findall(r"Mountain bottle cage \d", found.text) == ["Mountain bottle cage 3", "Mountain bottle cage 1"]
 
 
 def test_customer_digest_contains_no_names(pipeline: Pipeline) -> None:
@@ -180,6 +234,7 @@ def test_files_too_large_for_a_mail_are_not_attached(pipeline: Pipeline, ui_url:
 
 
 def test_every_digest_is_short_enough_for_mail_clients(pipeline: Pipeline) -> None:
+    add_pairs(pipeline, 300)
     with psycopg.connect(pipeline.url) as connection:
         connection.execute(
             "insert into marts.data_quality select (jsonb_populate_record(null::marts.data_quality, to_jsonb(d)"
@@ -222,6 +277,7 @@ def test_failing_message_does_not_stop_others_and_has_an_incident_until_fixed(
     done = deliver(pipeline.settings, tmp_path, key, "financial_reporting/test")
     for file in done.files:
         (tmp_path / file.path).unlink()
+    add_pairs(pipeline)
     with psycopg.connect(pipeline.url) as connection:
         connection.execute("alter table marts.customer_value rename to away")
 
@@ -242,11 +298,11 @@ def test_failing_message_does_not_stop_others_and_has_an_incident_until_fixed(
     assert f"monthly/{key}" in broken[f"month_{key}"]
     assert "airflow dags trigger financial_reporting" in broken[f"month_{key}"]
     queued = pipeline.published("select distinct split_part(dedup_key, '/', 2) from ops.outbox order by 1")
-    assert queued == [("daily_sales",), ("data_quality",), ("low_stock",)]
+    assert queued == [("daily_sales",), ("data_quality",), ("late_work_orders",), ("low_stock",), ("product_affinity",)]
 
     with psycopg.connect(pipeline.url) as connection:
         connection.execute("alter table marts.away rename to customer_value")
     deliver(pipeline.settings, tmp_path, key, "financial_reporting/test")
     assert compose(digests=given.digests) == {}
     queued = pipeline.published("select distinct split_part(dedup_key, '/', 2) from ops.outbox order by 1")
-    assert queued == [(key,), ("customer_value",), ("daily_sales",), ("data_quality",), ("low_stock",)]
+    assert queued == [(key,), *((name,) for name in sorted(DIGESTS))]

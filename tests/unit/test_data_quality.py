@@ -1,4 +1,4 @@
-"""Data quality: real anomalies and duplicates are found, false ones are not, and scores are weighted by severity."""
+"""Data quality: real anomalies and duplicates are found, false ones are not, and scores show the rules that fail."""
 
 import math
 from datetime import date
@@ -91,18 +91,50 @@ def test_a_shared_company_number_does_not_make_duplicates() -> None:
     assert duplicates(*(person(number, "Jon Yang", "shared phone") for number in range(30))) == []
 
 
-def test_scores_weigh_errors_more_than_warnings_and_ignore_info() -> None:
-    rules = pl.DataFrame(
-        [
-            ("T", "a", "validity", "error", 1.0),
-            ("T", "b", "validity", "warning", 0.5),
-            ("T", "c", "volume", "info", 0.0),
-            ("U", "d", "volume", "error", None),
-        ],
-        schema=["table_name", "rule", "dimension", "severity", "pass_rate"],
-        orient="row",
+def scored(*rules: tuple[str, str, str, str, int, int]) -> pl.DataFrame:
+    """Return rules, given as table, rule, dimension, severity, checked and failed, with their scores."""
+    names = ["table_name", "rule", "dimension", "severity", "checked", "failed"]
+    frame = pl.DataFrame(rules, schema=names, orient="row")
+    rate = 1 - pl.col("failed") / pl.col("checked")
+    return _with_scores(frame.with_columns(pass_rate=pl.when(pl.col("checked") > 0).then(rate)))
+
+
+def test_the_overall_score_is_the_share_of_business_rules_that_pass() -> None:
+    found = scored(
+        ("Sales_Customer", "is_a_person_or_a_store", "completeness", "warning", 10, 1),
+        ("Sales_SalesOrderHeader", "subtotal_is_the_sum_of_the_lines", "consistency", "error", 10, 0),
+        ("Sales_SalesOrderHeader", "monthly_volume_is_usual", "volume", "warning", 36, 0),
+        ("Person_Person", "person_is_there_once", "uniqueness", "warning", 10, 0),
+        # Technical, of a mart, only recorded, or with nothing to check.
+        ("Sales_Customer", "rows_keep_the_contract", "validity", "error", 10, 0),
+        ("Sales_Customer", "key_is_unique", "uniqueness", "error", 10, 0),
+        ("Sales_Customer", "is_fresh", "freshness", "error", 1, 1),
+        ("daily_sales", "sums_are_those_of_the_lines", "consistency", "error", 10, 0),
+        ("Production_Product", "finished_product_has_a_weight", "completeness", "info", 10, 10),
+        ("Production_Product", "list_price_covers_the_cost", "validity", "warning", 0, 0),
     )
-    scored = _with_scores(rules)
-    assert scored["table_score"].to_list() == [6 / 7, 6 / 7, 6 / 7, None]
-    assert scored["dimension_score"].to_list() == [6 / 7, 6 / 7, None, None]
-    assert set(scored["overall_score"]) == {6 / 7}
+    assert set(found["overall_score"]) == {3 / 4}
+    assert found["is_business_rule"].to_list() == [True] * 4 + [False] * 5 + [True]
+
+
+def test_the_score_of_a_table_is_that_of_its_worst_rule_that_counts() -> None:
+    found = scored(
+        ("T", "a", "validity", "error", 100, 0),
+        ("T", "b", "validity", "warning", 100, 10),
+        ("T", "c", "volume", "warning", 100, 25),
+        ("T", "d", "volume", "info", 100, 100),
+        ("U", "e", "volume", "error", 0, 0),
+    )
+    assert found["table_score"].to_list() == [0.75, 0.75, 0.75, 0.75, None]
+    assert found["dimension_score"].to_list() == [0.9, 0.9, 0.75, 0.75, None]
+    assert found["overall_score"].to_list() == [None] * 5, "there is no business rule"
+
+
+def test_a_rule_is_systematic_if_everything_that_was_checked_breaks_it() -> None:
+    found = scored(
+        ("T", "all of many", "validity", "warning", 30_334, 30_334),
+        ("T", "all but one", "validity", "warning", 30_334, 30_333),
+        ("T", "not a count of rows", "freshness", "error", 1, 1),
+        ("T", "nothing to check", "validity", "warning", 0, 0),
+    )
+    assert found["systematic"].to_list() == [True, False, False, False]

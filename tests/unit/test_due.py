@@ -150,7 +150,7 @@ def test_a_refused_analysis_is_not_started_again_until_something_changes() -> No
 def test_the_data_quality_report_does_not_wait_for_analyses_that_do_not_run() -> None:
     facts = changed(settled(), 5, "Production_WorkOrderRouting")
     assert "data_quality_control" in waiting(decide(facts))
-    for trouble in ("production_costs", "bill_of_materials_cost"):
+    for trouble in (mart.name for mart in marts_of("production_costs")):
         assert "data_quality_control" in decide(replace(facts, in_trouble=frozenset({trouble}))).runnable
 
 
@@ -285,7 +285,7 @@ def test_requested_months_are_computed_and_then_the_months_in_which_readers_show
         "orders may count towards the month before, and growth is shown a year later"
     )
     assert months["customer_value"] is None
-    assert months.keys() == MARTS.keys() - {"exchange_rates", "production_costs", "bill_of_materials_cost"}
+    assert months.keys() == MARTS.keys() - {"exchange_rates", *(mart.name for mart in marts_of("production_costs"))}
     order = list(steps)
     assert (
         order.index("sales_territory_analysis") < order.index("sales_forecasting") < order.index("data_quality_control")

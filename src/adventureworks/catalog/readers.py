@@ -26,7 +26,19 @@ _SALES_MONTH = ("order_date", "booking_month", "channel")
 """The columns of `fact_sales` behind the view `staging.sales_month`."""
 _PRODUCT = {"Production_Product": ("ProductID", "Name")}
 _TERRITORY = {"Sales_SalesTerritory": ("TerritoryID", "Name")}
-_SCORES = {"data_quality": ("run_number", "dimension", "failed", "checked", "overall_score")}
+_SCORES = {
+    "data_quality": (
+        "run_number",
+        "table_name",
+        "rule",
+        "dimension",
+        "severity",
+        "failed",
+        "checked",
+        "systematic",
+        "overall_score",
+    )
+}
 
 READERS = (
     Reader(
@@ -78,8 +90,45 @@ READERS = (
     ),
     Reader(
         "digest",
+        "late_work_orders",
+        {
+            "late_work_orders": (
+                "month",
+                "location_id",
+                "location",
+                "product_id",
+                "operations",
+                "late",
+                "mean_days_late",
+                "hours_actual",
+            ),
+            "fact_sales": _SALES_MONTH,
+            **_PRODUCT,
+        },
+    ),
+    Reader(
+        "digest",
+        "product_affinity",
+        {
+            "product_affinity": (
+                "product_id",
+                "other_product_id",
+                "channel",
+                "product",
+                "other_product",
+                "orders_together",
+                "confidence",
+                "other_confidence",
+                "lift",
+                "lift_lower_95",
+                "as_of",
+            )
+        },
+    ),
+    Reader(
+        "digest",
         "data_quality",
-        {"data_quality": (*_SCORES["data_quality"], "as_of", "table_name", "rule", "change", "pass_rate")},
+        {"data_quality": (*_SCORES["data_quality"], "as_of", "change", "pass_rate")},
     ),
     Reader(
         "digest",
@@ -100,6 +149,17 @@ READERS = (
             "customer_value": ("clv_52w",),
             "customer_churn": ("status", "counts_in_churn_rate"),
             "inventory_status": ("state",),
+            "late_work_orders": ("month", "operations", "late", "mean_days_late"),
+            "product_affinity": (
+                "product_id",
+                "other_product_id",
+                "channel",
+                "product",
+                "other_product",
+                "orders_together",
+                "lift",
+                "lift_lower_95",
+            ),
         },
     ),
     Reader(

@@ -193,11 +193,11 @@ def quality(request: Request, language: ChosenLanguage) -> Response:
     with _read_only() as session:
         if session is None:
             return _nothing_published(request, language)
-        overall, at, scores = figures.scores(session)
+        found = figures.quality(session)
         assets = figures.assets(settings(), session)
-    named = [(dimension_name(name, language), score) for name, score in scores]
+    scores = [(dimension_name(name, language), score) for name, score in found.dimensions]
     verdicts = {asset.state.verdict: verdict_name(asset.state.verdict, language) for asset in assets}
-    return _page(request, "quality", language, assets=assets, verdicts=verdicts, overall=overall, at=at, scores=named)
+    return _page(request, "quality", language, assets=assets, verdicts=verdicts, quality=found, scores=scores)
 
 
 @app.get("/incidents")

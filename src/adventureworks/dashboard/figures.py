@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Literal
 
 from adventureworks.catalog import entry, producer_of
@@ -21,6 +22,7 @@ from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.state import AssetState, asset_states
 
 MONTHS = 13
+PAIRS = 8
 
 Direction = Literal["better", "worse", ""]
 
@@ -64,6 +66,18 @@ class Overview:
     history: tuple[tuple[date, Decimal, Decimal, bool], ...]
     """Month, revenue, profit, whether it is partial."""
     territories: tuple[tuple[str, Decimal], ...]
+    pairs: tuple[Pair, ...]
+    """The pairs of products that individuals buy together most often."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two products that are bought together more often than chance would explain."""
+
+    product: str
+    other: str
+    orders: int
+    lift: Decimal
 
 
 @dataclass(frozen=True)
@@ -97,6 +111,19 @@ class Series:
     """Per model: name, WAPE, WAPE relative to the naive model, shares in both intervals, origins, is chosen."""
 
 
+@dataclass(frozen=True)
+class Quality:
+    """The result of a data quality run."""
+
+    overall: Decimal | None
+    """The share of business rules that pass."""
+    at: datetime | None
+    dimensions: tuple[tuple[str, Decimal], ...]
+    """By dimension, the lowest first: the share of rules that pass, technical ones included."""
+    systematic: tuple[tuple[str, str], ...]
+    """Table and rule of those that fail for everything that was checked."""
+
+
 def versions(records: Connection) -> int:
     """Return a number that grows with every publication; while it is unchanged, cached data is current."""
     row = records.execute("select count(*) from ops.publication").fetchone()
@@ -104,7 +131,8 @@ def versions(records: Connection) -> int:
 
 
 _MONTHLY = """
-    select s.month, s.is_partial, p.revenue, p.profit, t.revenue, t.orders, c.customers, u.units, u.products, u.class_a
+    select s.month, s.is_partial, p.revenue, p.profit, t.revenue, t.orders, c.customers, u.units, u.products, u.class_a,
+        w.operations, w.late, w.days_late
     from staging.sales_month as s
     left join (
         select month, sum(revenue) as revenue, sum(profit) as profit from marts.monthly_profit group by month
@@ -121,6 +149,10 @@ _MONTHLY = """
             sum(case when abc_class = 'A' then 1 else 0 end) as class_a
         from marts.product_performance group by month
     ) as u on u.month = s.month
+    left join (
+        select month, sum(operations) as operations, sum(late) as late, sum(late * mean_days_late) as days_late
+        from marts.late_work_orders group by month
+    ) as w on w.month = s.month
     order by s.month
 """
 
@@ -141,6 +173,11 @@ class _Month:
     units: int | None
     products: int | None
     class_a: int | None
+    operations: Decimal | None
+    """Operations of the work orders that started in the month; from `late_work_orders`, like the next two."""
+    late: Decimal | None
+    days_late: Decimal | None
+    """Sum of the delays of the late operations."""
 
 
 def overview(session: Session, language: Language) -> Overview:
@@ -159,6 +196,7 @@ def overview(session: Session, language: Language) -> Overview:
             if one.revenue is not None
         ),
         territories=tuple(_territories(session.data, whole[-1].month)) if whole else (),
+        pairs=tuple(_pairs(session.data)),
     )
 
 
@@ -200,18 +238,26 @@ def warning(
     return "", ""
 
 
-def scores(session: Session) -> tuple[Decimal | None, datetime | None, list[tuple[str, Decimal | None]]]:
-    """Return the overall score of the newest quality run, its time, and the share of passed rows by dimension."""
+def quality(session: Session) -> Quality:
+    """Return the scores of the newest quality run; the overall score is None before the first one."""
     newest = "run_number = (select max(run_number) from marts.data_quality)"
     overall = session.data.execute(f"select min(overall_score) from marts.data_quality where {newest}").fetchone()
     at = session.records.execute(
         "select max(published_at) from ops.publication where asset = 'data_quality'"
     ).fetchone()
-    rows = session.data.execute(
-        "select dimension, 1 - sum(failed)::numeric / nullif(sum(checked), 0) from marts.data_quality"
-        f" where {newest} group by dimension order by 2 nulls last, 1"
+    dimensions = session.data.execute(
+        "select dimension, sum(case when failed = 0 then 1 else 0 end)::numeric / count(*) from marts.data_quality"
+        f" where {newest} and checked > 0 and severity <> 'info' group by dimension order by 2, 1"
     ).fetchall()
-    return overall[0] if overall else None, at[0] if at else None, [(row[0], row[1]) for row in rows]
+    systematic = session.data.execute(
+        f"select table_name, rule from marts.data_quality where {newest} and systematic order by checked desc, 1, 2"
+    ).fetchall()
+    return Quality(
+        overall=overall[0] if overall else None,
+        at=at[0] if at else None,
+        dimensions=tuple((row[0], row[1]) for row in dimensions),
+        systematic=tuple((row[0], row[1]) for row in systematic),
+    )
 
 
 def series_names(data: Data) -> list[tuple[str, int, str]]:
@@ -277,9 +323,16 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
     def monthly(name: str, figure: Callable[[_Month], Any], shown: Any) -> Kpi:
         return _monthly(name, whole, figure, shown, language)
 
-    def column(mart: str, name: str, figure: Callable[[_Month], Any], shown: Any, share: bool = False) -> Kpi:
+    def column(
+        mart: str,
+        name: str,
+        figure: Callable[[_Month], Any],
+        shown: Any,
+        share: bool = False,
+        more_is_better: bool = True,
+    ) -> Kpi:
         found = definition(mart, name, language)
-        return replace(_monthly(found.label, whole, figure, shown, language, share), definition=found)
+        return replace(_monthly(found.label, whole, figure, shown, language, share, more_is_better), definition=found)
 
     if whole:
         yield Group(
@@ -320,6 +373,28 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
                 monthly(text("Products in class A"), lambda one: one.class_a, number),
             ),
         )
+        if any(one.operations for one in whole):
+            yield Group(
+                text("Production"),
+                ("late_work_orders",),
+                (
+                    column(
+                        "late_work_orders",
+                        "late_share",
+                        lambda one: _ratio(one.late, one.operations),
+                        language.percent,
+                        share=True,
+                        more_is_better=False,
+                    ),
+                    column(
+                        "late_work_orders",
+                        "mean_days_late",
+                        lambda one: _ratio(one.days_late, one.late),
+                        partial(number, digits=1),
+                        more_is_better=False,
+                    ),
+                ),
+            )
     stock = tuple(_stock(data, language))
     if stock:
         yield Group(text("Stock"), ("inventory_status",), stock)
@@ -332,6 +407,7 @@ def _monthly(
     shown: Any,
     language: Language,
     share: bool = False,
+    more_is_better: bool = True,
 ) -> Kpi:
     """Return a KPI of the last complete month; shares are compared by their difference in percentage points."""
     by_month = {one.month: one for one in whole}
@@ -351,7 +427,7 @@ def _monthly(
         value=shown(now),
         before=formatted(compare(now, before)),
         year_before=formatted(yearly),
-        trend="" if not yearly else "better" if yearly > 0 else "worse",
+        trend="" if not yearly else "better" if (yearly > 0) == more_is_better else "worse",
         spark=sparkline(values),
     )
 
@@ -411,3 +487,13 @@ def _territories(data: Data, month: date) -> Iterator[tuple[str, Decimal]]:
         (month,),
     ).fetchall()
     yield from ((row[0], row[1]) for row in rows)
+
+
+def _pairs(data: Data) -> Iterator[Pair]:
+    rows = data.execute(
+        "select product, other_product, orders_together, lift from marts.product_affinity"
+        " where channel = 'online' and lift_lower_95 > 1"
+        " order by orders_together desc, lift desc, product_id, other_product_id limit %s",
+        (PAIRS,),
+    ).fetchall()
+    yield from (Pair(*row) for row in rows)

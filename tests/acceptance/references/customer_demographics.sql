@@ -1,4 +1,4 @@
--- Validates: answers parsed from the XML in a different way; small cells, and cells that would reveal them, left out
+-- Validates: answers parsed from the XML in a different way; small cells, and cells that would reveal them, left out; counts rounded to 5
 with asked as (
     select unnest([
         'YearlyIncome', 'Education', 'Occupation', 'MaritalStatus', 'Gender', 'CommuteDistance', 'HomeOwnerFlag',
@@ -39,12 +39,14 @@ cell as (
     group by all
 ),
 placed as (
-    select *, count(*) filter (customers < 5) over (partition by attribute, territory_id) as small,
-        row_number() over (partition by attribute, territory_id order by customers, band) as place
+    select *, coalesce(sum(customers) over smaller, 0) as withheld_before
     from cell
+    window smaller as (
+        partition by attribute, territory_id order by customers, band rows between unbounded preceding and 1 preceding
+    )
 )
 select
-    attribute, band, territory_id, customers, orders, revenue, revenue::double / orders as average_order_value,
-    bikers / customers as bike_buyer_share
+    attribute, band, territory_id, (round(customers / 5) * 5)::bigint as customers, (round(orders / 5) * 5)::bigint as orders,
+    revenue, revenue::double / orders as average_order_value, bikers / customers as bike_buyer_share
 from placed
-where customers >= 5 and (small <> 1 or place <> 2)
+where customers >= 5 and (withheld_before = 0 or withheld_before >= 5)

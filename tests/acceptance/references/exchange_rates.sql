@@ -1,4 +1,4 @@
--- Validates: daily returns, their volatility over thirty days, and outliers by median and median absolute deviation
+-- Validates: daily returns, their volatility over thirty days, and outliers: far from the median, and reversed the next day
 with rate as (
     select ToCurrencyCode as currency_code, CurrencyRateDate::date as rate_date, AverageRate as average_rate,
         EndOfDayRate as end_of_day_rate
@@ -18,12 +18,14 @@ back as (
     from filled as t left join filled as y on y.currency_code = t.currency_code and y.rate_date = t.rate_date - 1
 ),
 middle as (select currency_code, median(r) as m from back group by all),
-spread as (select currency_code, any_value(m) as m, mad(r) as d from back join middle using (currency_code) group by all)
+spread as (select currency_code, any_value(m) as m, greatest(mad(r), 0.0005) as d from back join middle using (currency_code) group by all)
 select
     currency_code, rate_date, average_rate, end_of_day_rate, r as daily_return,
     if(
         count(r) over last_30 = 30, stddev_samp(r) over last_30 * sqrt(365), null
     ) as volatility_30d,
-    is_gap_filled, coalesce(d > 0 and abs(r - m) / (1.4826 * d) > 6, false) as is_outlier
+    is_gap_filled,
+    coalesce(abs(r - m) / (1.4826 * d) > 6 and -lead(r) over by_day / r >= 0.5, false) as is_outlier
 from back join spread using (currency_code)
-window last_30 as (partition by currency_code order by rate_date rows between 29 preceding and current row)
+window last_30 as (partition by currency_code order by rate_date rows between 29 preceding and current row),
+    by_day as (partition by currency_code order by rate_date)

@@ -1,4 +1,4 @@
--- Validates: work orders, scrap and its cost; routing costs, NULL without a routing
+-- Validates: work orders, scrap, its cost and the share of it that has one; routing costs, NULL without a routing
 -- One row per work order first, with its routing and its cost; then the cells.
 with routed as (
     from Production_WorkOrderRouting
@@ -15,7 +15,7 @@ made as (
         r.WorkOrderID is not null as is_routed,
         r.planned,
         r.actual,
-        w.ScrappedQty * coalesce(c.StandardCost, p.StandardCost) as scrap_cost
+        coalesce(c.StandardCost, p.StandardCost) as unit_cost
     from Production_WorkOrder as w
     join Production_Product as p using (ProductID)
     left join routed as r using (WorkOrderID)
@@ -34,10 +34,11 @@ select
     sum(StockedQty)::bigint as stocked,
     sum(ScrappedQty)::bigint as scrapped,
     sum(ScrappedQty) / nullif(sum(OrderQty), 0) as scrap_rate,
-    sum(scrap_cost) as scrap_cost,
+    sum(ScrappedQty * unit_cost) as scrap_cost,
     sum(planned) as routing_cost_planned,
     if(count(*) filter (is_routed) = count(actual), sum(actual), null) as routing_cost_actual,
     routing_cost_actual - routing_cost_planned as variance,
     count_if(coalesce(EndDate > DueDate, false)) as late_orders,
-    count_if(not is_routed) as unrouted_orders
+    count_if(not is_routed) as unrouted_orders,
+    sum(if(unit_cost > 0, ScrappedQty, 0)) / nullif(sum(ScrappedQty), 0) as scrap_cost_coverage
 group by all

@@ -1,6 +1,6 @@
 -- Grain: one question of a customer survey, answer and territory of the orders, with at least five customers.
--- If only one cell of a question in a territory would be left out, the next smallest is left out too: otherwise the
--- missing one could be found by subtraction.
+-- If the cells left out of a question in a territory have fewer than five customers together, the next smallest cell is
+-- left out, too: otherwise these few customers could be found by subtraction. That cell has at least five customers.
 with persons as (
     select
         c.CustomerID as customer_id,
@@ -111,6 +111,9 @@ ranked as (
         sum(cast(case when c.customers < 5 then 1 else 0 end as bigint)) over (
             partition by c.attribute, c.territory_id
         ) as small_cells,
+        sum(cast(case when c.customers < 5 then c.customers else 0 end as bigint)) over (
+            partition by c.attribute, c.territory_id
+        ) as customers_of_small_cells,
         row_number() over (partition by c.attribute, c.territory_id order by c.customers, c.band) as size_place
     from cells as c
 )
@@ -118,8 +121,9 @@ select
     r.attribute,
     r.band,
     r.territory_id,
-    r.customers,
-    r.orders,
+    -- Rounded, so that the difference of two versions does not reveal a single customer.
+    cast(cast(cast(r.customers as decimal(38, 4)) / 5 as decimal(38, 0)) * 5 as bigint) as customers,
+    cast(cast(cast(r.orders as decimal(38, 4)) / 5 as decimal(38, 0)) * 5 as bigint) as orders,
     r.revenue,
     cast(cast(r.revenue as decimal(38, 6)) / nullif(r.orders, 0) as decimal(38, 10)) as average_order_value,
     cast(cast(r.bike_buyers as decimal(38, 4)) / nullif(r.customers, 0) as decimal(38, 10)) as bike_buyer_share,
@@ -127,4 +131,4 @@ select
 from ranked as r
 where
     r.customers >= 5
-    and not (r.small_cells = 1 and r.size_place = 2)
+    and not (r.customers_of_small_cells between 1 and 4 and r.size_place = r.small_cells + 1)

@@ -17,6 +17,7 @@ orders as (
         w.StockedQty as stocked,
         w.ScrappedQty as scrapped,
         cast(w.ScrappedQty * coalesce(c.StandardCost, p.StandardCost) as decimal(38, 4)) as scrap_cost,
+        case when coalesce(c.StandardCost, p.StandardCost) > 0 then w.ScrappedQty else 0 end as scrapped_with_cost,
         case when w.EndDate > w.DueDate then 1 else 0 end as is_late,
         case when r.work_order_id is null then 1 else 0 end as is_unrouted,
         r.planned,
@@ -42,6 +43,7 @@ cells as (
         cast(sum(cast(stocked as bigint)) as bigint) as stocked,
         cast(sum(cast(scrapped as bigint)) as bigint) as scrapped,
         cast(sum(cast(scrap_cost as decimal(38, 4))) as decimal(38, 4)) as scrap_cost,
+        cast(sum(cast(scrapped_with_cost as bigint)) as bigint) as scrapped_with_cost,
         cast(sum(cast(planned as decimal(38, 4))) as decimal(38, 4)) as routing_cost_planned,
         case when max(is_open) = 0 then cast(sum(cast(actual as decimal(38, 4))) as decimal(38, 4)) end
             as routing_cost_actual,
@@ -63,5 +65,6 @@ select
     routing_cost_actual,
     cast(routing_cost_actual - routing_cost_planned as decimal(38, 4)) as variance,
     late_orders,
-    unrouted_orders
+    unrouted_orders,
+    cast(cast(scrapped_with_cost as decimal(38, 4)) / nullif(scrapped, 0) as decimal(38, 10)) as scrap_cost_coverage
 from cells

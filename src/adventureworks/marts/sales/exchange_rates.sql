@@ -59,7 +59,7 @@ medians as (
     where daily_return is not null
     group by currency_code
 ),
-spreads as (
+deviations as (
     select
         f.currency_code,
         m.median_return,
@@ -73,6 +73,14 @@ spreads as (
     where f.daily_return is not null
     group by f.currency_code, m.median_return
 ),
+-- A currency whose rate hardly moves would otherwise have an outlier whenever its last digit changes.
+spreads as (
+    select
+        currency_code,
+        median_return,
+        case when absolute_deviation > 0.0005 then absolute_deviation else 0.0005 end as absolute_deviation
+    from deviations
+),
 measured as (
     select
         f.currency_code,
@@ -81,6 +89,8 @@ measured as (
         f.end_of_day_rate,
         f.daily_return,
         f.is_gap_filled,
+        -- NULL if the next row is not the next day, because that row has no return.
+        lead(f.daily_return) over (partition by f.currency_code order by f.rate_date) as next_return,
         stddev_samp(f.daily_return) over (
             partition by f.currency_code order by f.rate_date rows between 29 preceding and current row
         ) as deviation_30d,
@@ -98,8 +108,11 @@ select
     case when m.returns_30d = 30 then cast(m.deviation_30d * sqrt(365) as decimal(38, 12)) end as volatility_30d,
     m.is_gap_filled,
     coalesce(
-        s.absolute_deviation > 0
-        and abs(m.daily_return - s.median_return) > cast(6 * 1.4826 * s.absolute_deviation as decimal(38, 12)),
+        abs(m.daily_return - s.median_return) > cast(6 * 1.4826 * s.absolute_deviation as decimal(38, 12))
+        and case
+            when m.daily_return > 0 then m.daily_return + m.next_return <= -m.next_return
+            when m.daily_return < 0 then m.daily_return + m.next_return >= -m.next_return
+        end,
         false
     ) as is_outlier
 from measured as m

@@ -14,11 +14,12 @@ MAX_RULES, MAX_OTHERS = 50, 25
 
 _NEWEST = "run_number = (select max(run_number) from marts.data_quality)"
 _SCORES = f"""
-    select dimension, 1 - sum(failed)::numeric / nullif(sum(checked), 0) as score, min(overall_score)
-    from marts.data_quality where {_NEWEST} group by dimension order by score nulls last, dimension
+    select dimension, sum(case when failed = 0 then 1 else 0 end)::numeric / count(*) as score, min(overall_score)
+    from marts.data_quality where {_NEWEST} and checked > 0 and severity <> 'info'
+    group by dimension order by score, dimension
 """
 _FAILING = f"""
-    select table_name, rule, failed, checked, change from marts.data_quality
+    select table_name, rule, failed, checked, change, systematic from marts.data_quality
     where {_NEWEST} and failed > 0 order by pass_rate, failed desc, table_name, rule
 """
 _WAITING = """
@@ -41,8 +42,8 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
     listings = [
         Listing(
             text("Scores"),
-            (text("Dimension"), text("Share of checks passed")),
-            tuple((dimension_name(name, language), language.percent(score, 2)) for name, score, _ in scores),
+            (text("Dimension"), text("Share of rules that pass")),
+            tuple((dimension_name(name, language), language.percent(score, 1)) for name, score, _ in scores),
         ),
         Listing(
             text("Failing rules"),
@@ -50,12 +51,12 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             tuple(
                 (
                     table,
-                    rule,
+                    text("{rule} (systematic)", rule=rule) if systematic else rule,
                     language.number(failed),
                     language.number(checked),
                     language.percent(change, 2, signed=True) if change else "",
                 )
-                for table, rule, failed, checked, change in failing
+                for table, rule, failed, checked, change, systematic in failing
             ),
             text_columns=2,
             max_rows=MAX_RULES,
@@ -79,7 +80,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         title=text("Data quality on {day}", day=language.day(as_of[0] if as_of else None)),
         about=text("Results of the checks on all tables, the worst first."),
         figures=(
-            Figure(text("Overall score"), language.percent(scores[0][2], 2)),
+            Figure(text("Overall score"), language.percent(scores[0][2], 1), text("business rules that pass")),
             Figure(
                 text("Failing rules"),
                 language.number(len(failing)),

@@ -15,8 +15,10 @@ from adventureworks.marts.quality.data_quality.duplicates import probable_duplic
 
 DEFECTS = ("sales_defects", "product_defects", "person_defects")
 MAX_KEYS = 3
-WEIGHTS = {"error": 5, "warning": 2, "info": 0}
-"""The weight of a rule in a score. Rules of severity `info` do not affect it."""
+CONTRACT = "rows_keep_the_contract"
+VOLUME, DUPLICATES = "monthly_volume_is_usual", "person_is_there_once"
+CONTENT = ("completeness", "validity", "consistency")
+"""The dimensions of business rules: rules about what the data says, beyond types, keys and empty values."""
 
 _RULE = ("table_name", "rule", "dimension", "severity", "checked", "failed", "sample_keys")
 
@@ -34,35 +36,34 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
         rules += [_defect(row) for row in read(name).iter_rows(named=True)]
     frame = pl.DataFrame(rules, schema={name: _TYPES.get(name, pl.String()) for name in _RULE})
     rate = 1 - pl.col("failed") / pl.col("checked")
-    found = frame.with_columns(pass_rate=pl.when(pl.col("checked") > 0).then(rate)).join(
-        read("previous"), on=["table_name", "rule"], how="left"
-    )
     return (
-        _with_scores(found)
+        _with_scores(frame.with_columns(pass_rate=pl.when(pl.col("checked") > 0).then(rate)))
+        .join(read("previous"), on=["table_name", "rule"], how="left")
         .with_columns(change=pl.col("pass_rate") - pl.col("previous_pass_rate").cast(pl.Float64), as_of=pl.lit(as_of))
         .join(read("run"), how="cross")
     )
 
 
 def _with_scores(rules: pl.DataFrame) -> pl.DataFrame:
-    """Return the rules with three weighted pass rates: of their dimension in the table, of their table, and overall."""
-    weight = pl.col("severity").replace_strict(WEIGHTS, return_dtype=pl.Int64) * pl.col("pass_rate").is_not_null()
+    """Return the rules with what they are, and three scores. Rules of severity `info` affect none of these.
+
+    The scores of a table and of its dimensions are the lowest pass rates of their rules. The overall score is the share
+    of business rules that pass.
+    """
+    counts = pl.col("severity") != "info"
+    is_about_content = pl.col("dimension").is_in(CONTENT) & (pl.col("rule") != CONTRACT)
+    rate = pl.when(counts).then(pl.col("pass_rate"))
     return rules.with_columns(
-        dimension_score=_score(weight, "table_name", "dimension"),
-        table_score=_score(weight, "table_name"),
-        overall_score=_score(weight),
-    )
+        is_business_rule=counts
+        & pl.col("table_name").is_in(list(SOURCE_TABLES))
+        & (is_about_content | pl.col("rule").is_in([VOLUME, DUPLICATES])),
+        systematic=(pl.col("failed") == pl.col("checked")) & (pl.col("checked") > 1),
+        dimension_score=rate.min().over("table_name", "dimension"),
+        table_score=rate.min().over("table_name"),
+    ).with_columns(overall_score=(pl.col("pass_rate").filter(pl.col("is_business_rule")) == 1).mean())
 
 
 _TYPES = {"checked": pl.Int64(), "failed": pl.Int64()}
-
-
-def _score(weight: pl.Expr, *group: str) -> pl.Expr:
-    """Return the weighted mean of the pass rates over a group of rules, or over all; NULL if none has a weight."""
-    total, passed = weight.sum(), (weight * pl.col("pass_rate").fill_null(0)).sum()
-    if group:
-        total, passed = total.over(group), passed.over(group)
-    return pl.when(total > 0).then(passed / total)
 
 
 def _checks(checks: pl.DataFrame) -> list[dict[str, Any]]:
@@ -91,7 +92,7 @@ def _contracts(published: pl.DataFrame, set_aside: pl.DataFrame) -> list[dict[st
     return [
         _rule(
             row["table_name"],
-            "rows_keep_the_contract",
+            CONTRACT,
             "validity",
             "error",
             row["published_rows"] + row["failed"],
@@ -123,7 +124,7 @@ def _volumes(volumes: pl.DataFrame) -> list[dict[str, Any]]:
         unusual = anomalous_months(dict(months.select("month", "events").iter_rows()))
         keys = [f"month={month:%Y-%m}" for month in unusual]
         checked = max(months.height - 2, 0)
-        rows.append(_rule(str(table), "monthly_volume_is_usual", "volume", "warning", checked, len(unusual), keys))
+        rows.append(_rule(str(table), VOLUME, "volume", "warning", checked, len(unusual), keys))
     return rows
 
 
@@ -132,7 +133,7 @@ def _duplicates(persons: pl.DataFrame) -> dict[str, Any]:
     keys = [f"BusinessEntityID={one} and {other}" for one, other in pairs]
     # Three records of one person make three pairs, but only two duplicates.
     people, duplicates = persons["person_id"].n_unique(), len({other for _, other in pairs})
-    return _rule("Person_Person", "person_is_there_once", "uniqueness", "warning", people, duplicates, keys)
+    return _rule("Person_Person", DUPLICATES, "uniqueness", "warning", people, duplicates, keys)
 
 
 def _defect(row: dict[str, Any]) -> dict[str, Any]:
