@@ -260,8 +260,8 @@ class CustomerDemographics(MartTable):
     five customers together, the next smallest cell is hidden, too, because these customers could be found by
     subtraction. A customer who ordered in two territories counts in both.
 
-    Counts are rounded to the nearest multiple of 5, so that two versions do not reveal a single customer. Shares and
-    averages are computed from the exact counts.
+    Counts are rounded to the nearest multiple of 5. Shares and averages are computed from the exact counts, so they
+    allow the exact counts to be computed: give them only to readers who may know these.
     """
 
     attribute: Text = described("Survey question, by the name of its element")

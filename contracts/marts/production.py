@@ -167,10 +167,10 @@ class ProductPerformance(MartTable):
 class ProductAffinity(MartTable):
     """One channel and pair of products that at least 20 orders of the last twelve months contain together.
 
-    The last twelve months end at as_of. A pair is listed once; the product with the smaller number comes first. The
-    lift compares the orders with both products with the number to be expected if the two were bought independently. Its
-    lower bound comes from a normal approximation of its logarithm, pair by pair: of many pairs without a connection,
-    2.5 % have a bound above 1 by chance.
+    The months are the channel's last twelve complete booking months. A pair is listed once; the product with the
+    smaller number comes first. The lift compares the orders with both products with the number to be expected if the
+    two were bought independently. Its lower bound comes from a normal approximation of its logarithm, pair by pair: of
+    many pairs without a connection, 2.5 % have a bound above 1 by chance.
 
     A lift above 1 does not say why. Resellers order many products at once, and products that were on sale in the same
     months, or fit the same bike, are found in the same orders.

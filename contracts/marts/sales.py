@@ -307,8 +307,9 @@ class SalesForecast(MartTable):
     channel_upper_95: LineAmount = described(f"Channel total: {UPPER_95}", nullable=True, ge=0)
     model: Text = described("Model of the forecast", isin=FORECAST_MODELS)
     withheld_because: Text = described(
-        "Why there is no forecast: at past origins, its model was no better than a constant, or its total was less than"
-        " half or more than twice what came; empty if there is one",
+        "Why there is no forecast: there are too few months to test it; or at past origins, its model was no better"
+        " than a constant, or its total was less than half or more than twice the actual revenue; empty if there is"
+        " one",
         nullable=True,
         isin=REASONS,
     )
@@ -414,7 +415,7 @@ class ForecastAccuracy(MartTable):
         ge=0,
     )
     nested_total_ratio: Statistic = described(
-        "Sum of the forecasts of the choice divided by the revenue that came; empty with too few months",
+        "Sum of the forecasts of the choice divided by the actual revenue; empty with too few months",
         unit="ratio",
         nullable=True,
         ge=0,

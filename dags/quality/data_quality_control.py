@@ -7,7 +7,7 @@
 **Publishes** `data_quality`: one row per rule and run, with the worst result by table and dimension, and overall the
 share of business rules that pass. Earlier runs are kept.
 **Note**: it counts what the gate found, and also oddities that the source allows: lines sold after the end of sale,
-expired cards, duplicate persons. Known defects are counted, not hidden. A rule that everything breaks is marked as
+expired cards, duplicate persons. Known defects are counted, not hidden. A rule that fails for every row is marked as
 systematic.
 **If it fails**: the last good version stays. `adventureworks status data_quality` shows the broken rule.
 """

@@ -149,6 +149,6 @@ from 23 known months on. Before: by calendar month, a choice per series. After: 
 
 Command: `.venv/bin/python bench/forecast_error.py FOLDER`. Over all series and from the ninth origin on, as in
 `forecast_accuracy`: online 0.222 (a constant: 0.518), with the naive model; resellers 0.284 (naive models 0.359, a
-constant 0.324), with `mean_3_season`. The 80 % intervals of these models covered 0.81 and 0.82 of what came, the 95 %
-intervals 0.94 and 0.96."""
+constant 0.324), with `mean_3_season`. The 80 % intervals of these models covered 0.81 and 0.82 of the actual
+revenues, the 95 % intervals 0.94 and 0.96."""
 """Figures before and after a change of definitions that the tests do not compute again."""

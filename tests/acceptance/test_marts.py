@@ -141,7 +141,7 @@ FIGURES: dict[str, tuple[str, Decimal | int | str]] = {
         "select round(sum(scrapped * scrap_cost_coverage)) from marts.production_costs",
         2_282,
     ),
-    "pairs of products bought together": ("select count(*) from marts.product_affinity", 5_709),
+    "pairs of products bought together": ("select count(*) from marts.product_affinity", 6_273),
     "operations of work orders": ("select sum(operations) from marts.late_work_orders", 67_131),
     "operations that ended late": ("select sum(late) from marts.late_work_orders", 39_212),
     "online buyers": ("select count(*) from marts.customer_value where channel = 'online'", 18_484),

@@ -7,6 +7,7 @@ import json
 import random
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from psycopg.types.json import Jsonb
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
 from adventureworks.columns import key_of
 from adventureworks.due import NothingToDo, Plan
+from adventureworks.errors import ServiceUnavailable
 from adventureworks.marts import build as building
 from adventureworks.marts import publish as publishing
 from adventureworks.marts.gate import MartRefused
@@ -678,6 +680,29 @@ def test_incidents_of_a_batch_that_died_before_its_notify_task_are_recorded_by_t
     read("ingest_source/died before it decided")
     pipeline.change(renamed.format("Rating", "CreditRating"))
     assert pipeline.ingest().opened == {}, "the table is as it was"
+
+
+def test_an_attempt_that_airflow_gave_up_does_not_record_the_changes_of_its_run_again(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks import pipeline as steps
+    from adventureworks.gate import detect
+
+    _order, line, _ = any_order(pipeline)
+    pipeline.change('update "Sales"."SalesOrderDetail" set "OrderQty" = 9 where "SalesOrderDetailID" = %s', (line,))
+    read_states = detect._states
+
+    def held_up(*arguments: Any) -> Any:
+        found = read_states(*arguments)
+        monkeypatch.setattr(detect, "_states", read_states)
+        assert "Sales_SalesOrderDetail" in steps.ingest(pipeline.settings, "ingest_source/retried").published
+        return found
+
+    monkeypatch.setattr(detect, "_states", held_up)
+    with pytest.raises(ServiceUnavailable, match="Another attempt"):
+        detect.detect(pipeline.settings, "ingest_source/retried")
+    statuses = "select distinct status from ops.change where run_id = 'ingest_source/retried'"
+    assert pipeline.published(statuses) == [("published",)]
 
 
 def test_rows_set_aside_while_a_table_was_blocked_count_once_it_is_published(pipeline: Pipeline) -> None:

@@ -241,7 +241,10 @@ def warning(
 def quality(session: Session) -> Quality:
     """Return the scores of the newest quality run; the overall score is None before the first one."""
     newest = "run_number = (select max(run_number) from marts.data_quality)"
-    overall = session.data.execute(f"select min(overall_score) from marts.data_quality where {newest}").fetchone()
+    # Scores from before the column `is_business_rule` are of another kind.
+    overall = session.data.execute(
+        f"select min(overall_score) from marts.data_quality where {newest} and is_business_rule is not null"
+    ).fetchone()
     at = session.records.execute(
         "select max(published_at) from ops.publication where asset = 'data_quality'"
     ).fetchone()

@@ -46,6 +46,7 @@ def detect(
     identity = with_timeout(source.identity, settings.table_timeout_minutes * 60)
     with open_warehouse(settings).connect("detect") as session:
         layout.prepare(session)
+        before = _recorded(session.records, run_id)
         known = _known(session.records, identity)
         states = _states(source, known, settings)
         read = {asset: state.fingerprint for asset, state in states.items() if isinstance(state, TableState)}
@@ -78,6 +79,12 @@ def detect(
         changed |= {asset for asset in interrupted if not _is_known_as_blocked(states[asset], known.get(asset))}
         unread = interrupted | unchecked | {asset for asset, is_whole in replays.items() if is_whole}
         whole = {asset for asset in changed if everything or asset not in known or asset in unread}
+        if _recorded(session.records, run_id) != before:
+            # Airflow gave this attempt up while it was still running, and its retry may have published the batch.
+            raise ServiceUnavailable(
+                f"Another attempt of {run_id} has recorded what changed.",
+                "Nothing has to be done: that attempt goes on.",
+            )
         session.records.execute("delete from ops.change where run_id = %s", (run_id,))
         for asset in sorted(changed):
             _record_change(
@@ -255,6 +262,13 @@ def _waiting_for_parents(settings: Settings, data: Data, changed: set[str]) -> s
         if parents & changed:
             waiting.add(asset)
     return waiting
+
+
+def _recorded(records: Connection, run_id: str) -> list[tuple[str, str, datetime]]:
+    """Return the changes that a run has recorded: table, status, time of detection."""
+    return records.execute(
+        "select asset, status, detected_at from ops.change where run_id = %s order by asset", (run_id,)
+    ).fetchall()
 
 
 def _record_change(

@@ -23,6 +23,7 @@ from sqlglot import exp
 import contracts
 from adventureworks.catalog import MARTS, Mart
 from adventureworks.errors import PlatformError
+from adventureworks.marts import prediction
 from adventureworks.warehouse import dialect, layout
 
 DIALECT = "snowflake"
@@ -95,7 +96,8 @@ def _stamped(mart: Mart, checks: Path) -> tuple[tuple[str, int], ...]:
     """Return the files that define a mart, other than its contract, each with the time of its last change."""
     home = _home(mart)
     # Any Python of the domain may be part of what a package computes.
-    model = [home / f"{mart.name}.sql"] if is_sql(mart) else [*home.rglob("*.py"), *(home / mart.name).glob("*.sql")]
+    packages = [*home.rglob("*.py"), *(home / mart.name).glob("*.sql"), Path(prediction.__file__)]
+    model = [home / f"{mart.name}.sql"] if is_sql(mart) else packages
     files = [str(file) for file in (*sorted(model), checks / f"{mart.name}.yml")]
     return tuple((file, os.stat(file).st_mtime_ns) for file in files if os.path.exists(file))
 

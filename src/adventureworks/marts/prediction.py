@@ -6,15 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 MIN_TOTAL, MAX_TOTAL = 0.5, 2.0
-"""The total of the predictions, divided by the total of what came, has to lie between these."""
+"""The total of the predictions, divided by the actual total, has to lie between these."""
 
 Reason = Literal["nothing_to_compare", "no_better_than_baseline", "no_better_than_constant", "total_is_off"]
-REASONS: tuple[Reason, ...] = (
-    "nothing_to_compare",
-    "no_better_than_baseline",
-    "no_better_than_constant",
-    "total_is_off",
-)
 
 
 @dataclass(frozen=True)

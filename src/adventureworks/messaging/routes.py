@@ -135,7 +135,12 @@ def routes(settings: Settings) -> Routes:
     """Return the configured routes. Raises PlatformError, which names the wrong entry, if they are invalid."""
     given = yaml.safe_load(files("adventureworks.messaging").joinpath("routes.yaml").read_text(encoding="utf-8"))
     if settings.routes:
-        given = _merged(given, _read(settings.routes))
+        own = _read(settings.routes)
+        groups = _merged(given["groups"], own.get("groups") or {})
+        # The default digests go to the groups that are left. A file that names a digest says itself who receives it.
+        left = {name: [group for group in digest["to"] if group in groups] for name, digest in given["digests"].items()}
+        given["digests"] = {name: {**given["digests"][name], "to": to} for name, to in left.items() if to}
+        given = _merged(given, own)
     for owner, text in settings.owner_emails.items():
         try:
             given["groups"] = _merged(given["groups"], {owner: {"emails": list(addresses(text))}})

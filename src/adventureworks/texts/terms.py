@@ -26,7 +26,7 @@ def reason_withheld(code: str, language: Language) -> str:
         "nothing_to_compare": text("there are too few months to test it"),
         "no_better_than_baseline": text("in the past it was no better than repeating earlier months"),
         "no_better_than_constant": text("in the past it was no better than the mean of all earlier months"),
-        "total_is_off": text("in the past its total was less than half, or more than twice, what came"),
+        "total_is_off": text("in the past its total was less than half, or more than twice, the actual revenue"),
     }.get(code, code)
 
 

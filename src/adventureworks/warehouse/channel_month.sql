@@ -1,11 +1,21 @@
 -- One row per booking month and channel, from the channel's first order on: the fiscal year (starts on 1 July, named
--- after the year in which it ends) and whether the month is partial. A month is whole once the channel has orders in it
--- and a later order day, of any channel, can no longer belong to it. The first online month is also partial if its first
--- order is after the 1st; resellers order in one wave, so their first month is whole. The only place of this rule.
+-- after the year in which it ends) and whether the month is partial. A month is whole once a later order day, of any
+-- channel, can no longer belong to it. After a channel's last order, a month stays partial until two later ones are
+-- over: orders may still come, or the channel has ended. The first online month is also partial if its first order is after
+-- the 1st; resellers order in one wave, so their first month is whole. The only place of this rule.
 create or replace view staging.channel_month as
-with sold as (
+with lines as (
+    -- From the order date, because lines that an earlier release published have no booking month.
+    select
+        f.channel,
+        f.order_date,
+        cast(date_trunc('month', f.order_date - d.days) as date) as booking_month
+    from marts.fact_sales as f
+    join staging.booking_delay as d on d.channel = f.channel
+),
+sold as (
     select channel, booking_month, min(order_date) as first_day, max(order_date) as last_day
-    from marts.fact_sales
+    from lines
     group by channel, booking_month
 ),
 months as (
@@ -13,13 +23,15 @@ months as (
     union
     select cast(date_trunc('month', last_day) as date) as month from sold
 ),
-channels as (select channel, min(booking_month) as first_month from sold group by channel),
+channels as (
+    select channel, min(booking_month) as first_month, max(booking_month) as last_month from sold group by channel
+),
 newest as (select max(last_day) as day from sold)
 select
     m.month,
     c.channel,
     cast(extract(year from m.month + interval '6 months') as integer) as fiscal_year,
-    s.booking_month is null
+    m.month > c.last_month and n.day < cast(m.month + interval '3 months' as date)
     or n.day < cast(m.month + interval '1 month' as date) + d.days
     or d.days = 0 and m.month = c.first_month and s.first_day > m.month as is_partial
 from channels as c

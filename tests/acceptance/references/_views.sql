@@ -36,15 +36,15 @@ from line;
 
 create view partial_channel_month as
 with span as (
-    select channel, min(booking_month) as first, min(order_date) as first_day from sold group by channel
+    select channel, min(booking_month) as first, max(booking_month) as last, min(order_date) as first_day from sold group by channel
 ),
 place as (
-    select channel, first, first_day, unnest(generate_series(first, last_day(newest), interval 1 month))::date as month, newest
+    select channel, first, last, first_day, unnest(generate_series(first, last_day(newest), interval 1 month))::date as month, newest
     from span cross join (select max(order_date) as newest from sold)
 )
 select month, channel
 from place
-where (month, channel) not in (select distinct booking_month, channel from sold)
+where month > last and newest < month + interval 3 month
     or newest <= last_day(month) + if(channel = 'reseller', 3, 0)
     or channel = 'online' and month = first and day(first_day) > 1;
 

@@ -1,4 +1,4 @@
--- Validates: the known defects of the data, each with the correct counts, and which of them everything has
+-- Validates: the known defects of the data, each with the correct counts, and which of them affect every row
 -- Among: rule in ('sold_before_the_end_of_sale', 'volume_offer_has_its_quantity', 'discount_is_that_of_the_offer', 'card_was_valid_when_used', 'has_an_inventory_row', 'name_is_the_customers_alone', 'work_order_has_a_routing')
 with line as (
     from Sales_SalesOrderDetail join Sales_SalesOrderHeader using (SalesOrderID)

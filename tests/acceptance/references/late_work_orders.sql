@@ -1,4 +1,4 @@
--- Validates: operations that ended after their schedule, by place, with the days and the hours that the planned cost stands for
+-- Validates: operations that ended after their schedule, by location, with the delay and the hours implied by the planned cost
 from Production_WorkOrderRouting as r
 join Production_WorkOrder as w using (WorkOrderID)
 join Production_Location as l using (LocationID)

@@ -1,7 +1,11 @@
--- Validates: pairs of products in the orders of the last year, their lift, and its lower bound from the four counts
+-- Validates: pairs of products in the orders of the last twelve complete booking months, their lift, and its lower bound from the four counts
 with basket as (
     select channel, sales_order_id, list_sort(list(distinct product_id)) as products
-    from sold where order_date > $as_of - interval 12 month
+    from sold join (
+        select channel, max(booking_month) as last from sold
+        where (booking_month, channel) not in (select month, channel from partial_channel_month) group by channel
+    ) as whole using (channel)
+    where booking_month between last - interval 11 month and last
     group by all
 ),
 line as (select channel, sales_order_id, unnest(products) as product from basket),

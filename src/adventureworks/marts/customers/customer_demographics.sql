@@ -121,7 +121,7 @@ select
     r.attribute,
     r.band,
     r.territory_id,
-    -- Rounded, so that the difference of two versions does not reveal a single customer.
+    -- Rounded, so that two versions cannot be compared at a glance for a single customer.
     cast(cast(cast(r.customers as decimal(38, 4)) / 5 as decimal(38, 0)) * 5 as bigint) as customers,
     cast(cast(cast(r.orders as decimal(38, 4)) / 5 as decimal(38, 0)) * 5 as bigint) as orders,
     r.revenue,

@@ -1,12 +1,23 @@
--- Grain: one channel and pair of products that at least 20 orders of the last twelve months contain. The product with
--- the smaller number comes first.
-with baskets as (
-    select distinct
+-- Grain: one channel and pair of products that at least 20 orders of the channel's last twelve whole booking months
+-- contain. The product with the smaller number comes first.
+with windows as (
+    select
         channel,
-        sales_order_id,
-        product_id
-    from marts.fact_sales
-    where order_date > cast(dateadd(month, -12, cast(:as_of as date)) as date)
+        max(month) as last_month
+    from staging.channel_month
+    where not is_partial
+    group by channel
+),
+baskets as (
+    select distinct
+        f.channel,
+        f.sales_order_id,
+        f.product_id
+    from marts.fact_sales as f
+    inner join windows as w
+        on f.channel = w.channel
+        and f.booking_month <= w.last_month
+        and f.booking_month > cast(dateadd(month, -12, w.last_month) as date)
 ),
 totals as (
     select

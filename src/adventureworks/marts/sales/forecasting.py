@@ -163,7 +163,7 @@ def _repeated(months: Months, level: Callable[[Array], float]) -> Array:
 
 @dataclass(frozen=True)
 class Backtest:
-    """The forecasts of a model at every origin, and what came. All arrays: origin × series × horizon."""
+    """The forecasts of a model at every origin, and the actual revenue. All arrays: origin × series × horizon."""
 
     forecasts: Array
     actuals: Array
@@ -195,7 +195,7 @@ class Backtest:
 
     @property
     def scored(self) -> npt.NDArray[np.bool_]:
-        """Whether a forecast can be compared with what came."""
+        """Whether a forecast can be compared with actual revenue."""
         return ~np.isnan(self.errors)
 
     @property
@@ -205,7 +205,7 @@ class Backtest:
 
     @property
     def unseen(self) -> Unseen:
-        """The sum of the absolute errors, and the sums of the forecasts and of what came."""
+        """The sum of the absolute errors, and the sums of the forecasts and of the actual revenue."""
         return Unseen(
             error=float(np.abs(self.errors[self.scored]).sum()),
             predicted=float(self.forecasts[self.scored].sum()),
@@ -270,7 +270,7 @@ def _conformal(errors: Array) -> tuple[float, float]:
 
 
 def backtest(months: Months, forecasts: Array) -> Backtest:
-    """Return the forecasts of the territories, never below zero, with what came in the months that are over."""
+    """Return the forecasts of the territories, never below zero, and the actual revenue of months that are over."""
     forecasts, actuals, trailing = np.maximum(forecasts, 0), months.empty(), months.empty()
     for place, origin, past in months.pasts():
         trailing[origin, place] = past[-SEASON:].mean()

@@ -14,7 +14,8 @@ MAX_RULES, MAX_OTHERS = 50, 25
 
 _NEWEST = "run_number = (select max(run_number) from marts.data_quality)"
 _SCORES = f"""
-    select dimension, sum(case when failed = 0 then 1 else 0 end)::numeric / count(*) as score, min(overall_score)
+    select dimension, sum(case when failed = 0 then 1 else 0 end)::numeric / count(*) as score,
+        min(case when is_business_rule is not null then overall_score end)
     from marts.data_quality where {_NEWEST} and checked > 0 and severity <> 'info'
     group by dimension order by score, dimension
 """

@@ -22,7 +22,8 @@ _TOTALS = """
     select sum(operations), sum(late), sum(late * mean_days_late) from marts.late_work_orders where month = %s
 """
 _LOCATIONS = """
-    select location, sum(operations), sum(late), sum(late * mean_days_late), sum(hours_actual)
+    select location, sum(operations), sum(late), sum(late * mean_days_late),
+        case when count(hours_actual) = count(*) then sum(hours_actual) end
     from marts.late_work_orders where month = %s
     group by location_id, location order by sum(late) desc, location_id
 """

@@ -1,4 +1,4 @@
-"""Products that customers buy together more often than chance would have it, by channel."""
+"""Products that customers buy together more often than chance would explain, by channel."""
 
 from __future__ import annotations
 

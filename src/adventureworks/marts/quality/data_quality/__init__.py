@@ -19,6 +19,18 @@ CONTRACT = "rows_keep_the_contract"
 VOLUME, DUPLICATES = "monthly_volume_is_usual", "person_is_there_once"
 CONTENT = ("completeness", "validity", "consistency")
 """The dimensions of business rules: rules about what the data says, beyond types, keys and empty values."""
+TECHNICAL = (
+    CONTRACT,
+    "checks_are_readable",
+    "checks_are_evaluated",
+    "change_can_be_compared",
+    "columns_stay_filled",
+    "columns_keep_their_places",
+    "columns_stay_diverse",
+    "values_stay_in_range",
+    "values_keep_their_form",
+)
+"""Other rules of these dimensions: about types, checks and the shape of a change. Most are recorded only if broken."""
 
 _RULE = ("table_name", "rule", "dimension", "severity", "checked", "failed", "sample_keys")
 
@@ -51,7 +63,7 @@ def _with_scores(rules: pl.DataFrame) -> pl.DataFrame:
     of business rules that pass.
     """
     counts = pl.col("severity") != "info"
-    is_about_content = pl.col("dimension").is_in(CONTENT) & (pl.col("rule") != CONTRACT)
+    is_about_content = pl.col("dimension").is_in(CONTENT) & ~pl.col("rule").is_in(TECHNICAL)
     rate = pl.when(counts).then(pl.col("pass_rate"))
     return rules.with_columns(
         is_business_rule=counts

@@ -1,4 +1,4 @@
--- Grain: one published forecast.
+-- Grain: one published forecast. Forecasts without a total of the channel are by calendar month, from earlier releases.
 select
     f.month,
     f.channel,
@@ -6,3 +6,4 @@ select
     f.model,
     f.forecast
 from marts.sales_forecast as f
+where f.channel_forecast is not null

@@ -1,4 +1,7 @@
-"""No cache of fitted models: fitting all forecasts takes less time than reading the cache."""
+"""No cache of fitted models: fitting all forecasts takes less time than reading the cache.
+
+Earlier versions of `customer_demographics` have exact counts, and more cells: a rollback must not show them again.
+"""
 
 from alembic import op
 
@@ -7,8 +10,9 @@ down_revision = "0009"
 
 
 def upgrade() -> None:
-    """Remove the table; its rows can be computed again."""
+    """Remove the table, whose rows can be computed again, and forbid rollbacks to exact counts."""
     op.drop_table("memo", schema="ops")
+    op.execute("update ops.publication set kept = false where kept and asset = 'customer_demographics'")
 
 
 def downgrade() -> None:
