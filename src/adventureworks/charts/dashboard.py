@@ -17,6 +17,8 @@ SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 Forecast = tuple[date, Decimal, Decimal | None, Decimal | None, Decimal | None, Decimal | None]
 """Month, forecast, then lower and upper bounds of the 80 % and the 95 % interval; None: too few backtests."""
 
+_OPACITY = {95: 0.15, 80: 0.25}
+
 
 def forecast(
     past: Sequence[tuple[date, Decimal]], ahead: Sequence[Forecast], language: Language, scheme: Scheme = "light"
@@ -31,15 +33,17 @@ def forecast(
         {"month": month.isoformat(), **dict(zip(fields, map(_number, figures), strict=True))}
         for month, *figures in ahead
     ]
+    # A layer without values has nothing that a screen reader could name.
+    levels = [level for level in (95, 80) if any(row[f"lower_{level}"] is not None for row in future)]
     if history and future:
         # The bands start at the last known month.
         last = history[-1]
         future.insert(0, {"month": last["month"], **dict.fromkeys(fields, last["revenue"])})
 
-    def band(level: int, opacity: float) -> Spec:
+    def band(level: int) -> Spec:
         return {
             "data": {"values": future},
-            "mark": {"type": "area", "opacity": opacity, "color": colour("second", scheme)},
+            "mark": {"type": "area", "opacity": _OPACITY[level], "color": colour("second", scheme)},
             "encoding": {
                 "x": x,
                 "y": {"field": f"lower_{level}", "type": "quantitative", "title": None, "axis": money_axis()},
@@ -62,10 +66,9 @@ def forecast(
         **frame(language, 0, 280, scheme),
         "width": "container",
         "layer": [
-            band(95, 0.15),
-            band(80, 0.25),
+            *map(band, levels),
             line(history, "revenue", known, []),
-            line(future, "forecast", expected, [4, 3]),
+            *([line(future, "forecast", expected, [4, 3])] if future else []),
         ],
     }
 
