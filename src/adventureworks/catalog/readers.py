@@ -37,6 +37,7 @@ _SCORES = {
         "checked",
         "systematic",
         "overall_score",
+        "is_business_rule",
     )
 }
 
