@@ -17,13 +17,32 @@ from adventureworks.catalog import SourceTable
 from adventureworks.columns import key_of, source_columns_of
 from adventureworks.gate.contract import Verdict, validate
 from adventureworks.gate.row_text import RowText, as_text, canonical, digest
+from adventureworks.warehouse import decisions
 from adventureworks.warehouse.decisions import Correction
+from adventureworks.warehouse.session import Session
+from adventureworks.warehouse.staging import StagedTable
 
 
 def as_batch(entry: SourceTable, rows: Sequence[RowText]) -> pa.RecordBatch:
     """Return rows of text as a batch of the columns that come from the source."""
     schema = pa.schema([(column.name, pa.string()) for column in source_columns_of(entry)])
     return pa.RecordBatch.from_pylist([dict(row) for row in rows], schema=schema)
+
+
+def take_back(session: Session, staged: StagedTable) -> int:
+    """Delete the published values of corrections that were taken back; return the number of rows.
+
+    Only if the row of the source is set aside, and only if these values are published: a good version of the source
+    stays.
+    """
+    withdrawn = decisions.corrections(session.records, staged.asset, decisions.WITHDRAWN)
+    if not withdrawn:
+        return 0
+    versions = staged.published_versions(session.data, withdrawn)
+    published = canonical(staged.entry, [json.loads(version) for version in versions.values()])
+    corrected = canonical(staged.entry, [withdrawn[key].row for key in versions])
+    same = [key for key, one, other in zip(versions, published, corrected, strict=True) if one == other]
+    return staged.take_back(session.data, same)
 
 
 class Corrections:

@@ -20,7 +20,7 @@ from adventureworks.gate import approval
 from adventureworks.gate.containment import NO_ANSWER, concerns_every_table, contained
 from adventureworks.gate.contract import Verdict, read_column, validate, without_null_keys
 from adventureworks.gate.conversion import parsed
-from adventureworks.gate.corrections import Corrections
+from adventureworks.gate.corrections import Corrections, take_back
 from adventureworks.gate.pseudonyms import belongs, is_left_out, pseudonymised
 from adventureworks.gate.reading import SourceLost, TableReading
 from adventureworks.gate.row_text import as_json, as_text, row_key
@@ -229,7 +229,7 @@ class _TableLoad:
             self.staged.set_aside_modified_later(session.data, latest, self.run_id)
             self.staged.set_aside_duplicates(session.data, self.run_id)
             self.staged.settle(session.data, whole=since is None, find_gone=not keys_unknown)
-            self.staged.take_back(session.data, decisions.keys(session.records, self.entry.asset, decisions.WITHDRAWN))
+            take_back(session, self.staged)
             quarantine.set_next_status(session.data, self.entry, whole=since is None, keys_unknown=keys_unknown)
             candidate.record(session, self.run_id, self.entry)
             outdated = corrections.outdated
