@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.cli import forget as command
+from adventureworks.cli import quarantine
+from adventureworks.cli.environment import reuse_published
 from adventureworks.cli.forget import forget
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.gate import detect, judge, load, publish
@@ -130,6 +135,10 @@ def test_a_forgotten_person_is_found_nowhere_and_is_not_read_again(
     [(who, why, where)] = pipeline.published("select forgotten_by, reason, places from ops.forgotten_person")
     assert (who, why.startswith("letter of forgotten-")) == ("ann", True)
     assert json.loads(where)["raw.Person_PersonPhone"] == 1
+    assert pipeline.published("select content_id, name from ops.attachment order by 1, 2") == [
+        ("1", "logo.png"),
+        ("2", "other.pdf"),
+    ], "a PDF is deleted with the file beside it"
     assert list(tmp_path.rglob("*.xlsx")) == [], "they are rendered anew"
     assert "2014-05" in delivery.stale_months(pipeline.settings, tmp_path)
 
@@ -182,6 +191,12 @@ def quote(pipeline: Pipeline, person: int, folder: Path) -> None:
             (f"<p>{FIRST} {LAST}</p>", MAIL, json.dumps([PHONE])),
         )
         session.records.execute(
+            "insert into ops.attachment (content_id, position, name, media_type, is_image, content)"
+            " values ('1', 0, 'r.csv', 'text/csv', false, %s), ('1', 1, 'r.pdf', 'application/pdf', false, 'packed'),"
+            " ('1', 2, 'logo.png', 'image/png', true, 'x'), ('2', 0, 'other.pdf', 'application/pdf', false, 'packed')",
+            (f"{FIRST} {LAST}".encode(),),
+        )
+        session.records.execute(
             "insert into ops.check_result (run_id, asset, rule, kind, outcome, message)"
             " values ('r', 'Person_Person', 'rule', 'check', 'warn', %s)",
             (f"Unusual: {FIRST} {LAST}, {LINE}",),
@@ -215,10 +230,10 @@ def test_a_person_who_is_forgotten_while_the_table_is_read_is_not_staged(
     settings, run_id, validate = pipeline.settings, "ingest_source/in_progress", load.validate
     groups = detect.detect(settings, run_id)
 
-    def forget_first(*arguments: Any) -> Any:
+    def forget_first(*arguments: Any, **options: Any) -> Any:
         monkeypatch.setattr(load, "validate", validate)
         run(pipeline, person)
-        return validate(*arguments)
+        return validate(*arguments, **options)
 
     monkeypatch.setattr(load, "validate", forget_first)
     with pytest.raises(ServiceUnavailable, match="A person was forgotten while Person_Person was read"):
@@ -240,8 +255,133 @@ def test_an_address_of_somebody_else_too_stays(pipeline: Pipeline, person: int) 
     run(pipeline, person)
     assert found(pipeline, FIRST, MAIL) == set()
     assert found(pipeline, LINE) == {"raw.Person_Address"} | {one for one in found(pipeline, LINE) if "staging" in one}
+    defects = (
+        "select checked, failed from marts.data_quality where rule = 'has_a_telephone'"
+        " and run_number = (select max(run_number) from marts.data_quality)"
+    )
+    [(checked, failed)] = pipeline.published(defects)
     run(pipeline, other)
     assert found(pipeline, LINE) == set()
+    pipeline.settle()
+    assert pipeline.published(defects) == [(checked - 2, failed)], "their quality is not judged"
+
+
+def test_somebody_elses_rows_with_the_same_values_stay(pipeline: Pipeline, person: int) -> None:
+    """Somebody else has the telephone number, and a row of a table that leads to nobody has the e-mail address."""
+    [(other,)] = pipeline.at_source(
+        f'select max("BusinessEntityID") from "Person"."PersonPhone" where "BusinessEntityID" <> {person}'
+    )
+    phone, review = "Person_PersonPhone", "Production_ProductReview"
+    key = row_key({"BusinessEntityID": str(other), "PhoneNumber": PHONE, "PhoneNumberTypeID": "1"})
+    correction = Correction(json.loads(key), "digest")
+    rows = [(phone, key, key), (review, row_key({"ProductReviewID": "999"}), json.dumps({"EmailAddress": MAIL}))]
+    with pipeline.session() as session:
+        session.data.executemany(
+            "insert into ops.quarantined_row (asset, row_key, rule, message, row_data, run_id)"
+            " values (%s, %s, 'rule', 'message', %s, 'r')",
+            rows,
+        )
+        decisions.correct(session.records, phone, {key: correction}, "ann")
+    run(pipeline, person)
+    held = pipeline.published("select asset, row_key, row_data from ops.quarantined_row")
+    assert rows[0] in held
+    assert found(pipeline, MAIL) == set(), "a review leads to nobody, so it may be the person's"
+    with pipeline.session() as session:
+        assert decisions.corrections(session.records, phone) == {key: correction}
+
+
+def test_a_correction_does_not_bring_a_forgotten_person_back(pipeline: Pipeline, person: int, tmp_path: Path) -> None:
+    change_person(pipeline, person, "EmailPromotion", 7)
+    pipeline.ingest()
+    run(pipeline, person)
+    file = tmp_path / "rows.json"
+    quarantine.export(pipeline.settings, "Person_Person", file, None)
+    [row] = json.loads(file.read_text())
+    file.write_text(json.dumps([{**row, "EmailPromotion": "2", "LastName": LAST}]))
+    quarantine.run_replay(pipeline.settings, "Person_Person", file, "", "ann", False)
+    assert found(pipeline) == set(), "the correction is not recorded with the name"
+
+    # Recorded by a process that had read the list before.
+    with pipeline.session() as session:
+        [(key, correction)] = decisions.corrections(session.records, "Person_Person").items()
+        named = Correction({**correction.row, "FirstName": FIRST, "LastName": LAST}, correction.replaces)
+        decisions.correct(session.records, "Person_Person", {key: named}, "ann")
+    assert pipeline.ingest().resolved.keys() == {"Person_Person"}
+    assert found(pipeline) == {"ops.row_decision"}
+    assert pipeline.published(
+        'select "LastName", "EmailPromotion" from raw."Person_Person" where "BusinessEntityID" = %s', (person,)
+    ) == [(f"forgotten-{person}", 2)]
+
+
+def test_the_orders_of_a_store_stay_when_its_contact_is_forgotten(pipeline: Pipeline, person: int) -> None:
+    comment = "leave at the gate"
+    [(contact,)] = pipeline.at_source(
+        'select min(c."PersonID") from "Sales"."Customer" as c'
+        ' join "Sales"."SalesOrderHeader" as o on o."CustomerID" = c."CustomerID" where c."StoreID" is not null'
+    )
+    pipeline.change(
+        f'update "Sales"."SalesOrderHeader" set "Comment" = \'{comment}\', "ModifiedDate" = now()'
+        f' where "CustomerID" in (select "CustomerID" from "Sales"."Customer" where "PersonID" = {contact})'
+    )
+    pipeline.ingest()
+    written = 'select count(*) from raw."Sales_SalesOrderHeader" where "Comment" = %s'
+    before = pipeline.published(written, (comment,))
+    assert before[0][0] > 0
+    run(pipeline, contact)
+    pipeline.ingest(everything=True)
+    assert pipeline.published(written, (comment,)) == before
+
+
+def test_texts_are_replaced_although_the_command_dies_and_an_ingestion_follows(
+    pipeline: Pipeline, person: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quote(pipeline, person, tmp_path)
+    erase = forgetting.erase
+
+    def die(*arguments: Any, changes: bool) -> Any:
+        assert not changes, "dies"
+        return erase(*arguments, changes=changes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(forgetting, "erase", die)
+        with pytest.raises(AssertionError, match="dies"):
+            run(pipeline, person)
+    pipeline.ingest(everything=True)
+    assert {place for place in found(pipeline, f"{FIRST} {LAST}", MAIL, PHONE) if place.startswith("ops.")} <= {
+        "ops.quarantined_row", "ops.row_decision",
+    }  # fmt: skip
+    run(pipeline, person)
+    assert found(pipeline) == set()
+
+
+def test_a_staging_table_with_other_columns_does_not_stop_the_command(pipeline: Pipeline, person: int) -> None:
+    """A run of another version left it behind."""
+    for change in (
+        'drop view staging."Person_Person" cascade',
+        'alter table staging."Person_Person__rows" drop column "Suffix"',
+    ):
+        with pipeline.session() as session:
+            session.data.execute(change)
+    run(pipeline, person)
+    assert found(pipeline) == set()
+
+
+def test_an_environment_whose_records_are_elsewhere_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In Snowflake, the data of an environment may be there without its records."""
+    data = SimpleNamespace(environments=lambda: {"pr_9"}, columns_in=lambda schema: {"Person_Person": {"FirstName"}})
+    records = SimpleNamespace(environments=set, has_table=lambda schema, name: False)
+    session = nullcontext(SimpleNamespace(data=data, records=records))
+    monkeypatch.setattr(command, "open_warehouse", lambda settings: SimpleNamespace(connect=lambda name: session))
+    assert list(command._environments(Settings())) == []
+    assert "The environment pr_9 is not searched" in " ".join(capsys.readouterr().out.split())
+
+
+def test_reports_in_a_store_are_reached_through_the_airflow_of_the_home(tmp_path: Path) -> None:
+    with pytest.raises(PlatformError, match="The reports are in an object store") as refused:
+        forget(Settings(home=tmp_path, reports_url="s3://aws@bucket/r"), 7, "ann", "request 17", False, yes=True)
+    assert refused.value.next_step.command.startswith("adventureworks shell adventureworks forget 7")
 
 
 def test_forgetting_again_changes_nothing(pipeline: Pipeline, person: int, capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,6 +406,16 @@ def test_a_person_is_forgotten_in_every_environment(pipeline: Pipeline, person: 
 
     environment("pr_1")
     assert "pr_1_raw.Person_Person" in found(pipeline)
+    # This one reads the tables of production, and has messages of its own about them.
+    reading = pipeline.settings.model_copy(update={"environment": "pr_0"})
+    reuse_published(pipeline.settings, reading)
+    with open_warehouse(reading).connect() as session:
+        session.records.execute(
+            "insert into ops.message_content (content_id, subject, html, text, summary, blocks)"
+            " values ('1', 'News', '', %s, '', '[]')",
+            (f"{FIRST} {LAST}, {MAIL}",),
+        )
+    assert "pr_0_ops.message_content" in found(pipeline)
     run(pipeline, person)
     assert found(pipeline) == set()
     # A new environment has no list of its own yet.

@@ -233,15 +233,18 @@ def change_another_row(pipeline: Pipeline, row: int) -> None:
 def test_a_discard_that_is_taken_back_is_judged_again(
     pipeline: Pipeline, row: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    good = published(pipeline, row)
+    assert good
     commands.discard(pipeline.settings, TABLE, str(row), "", False, "ann", "test booking")
     pipeline.ingest()
     commands.undo(pipeline.settings, TABLE, str(row), False, "bob", "no test")
     assert held(pipeline) == [(RULE, "open")]
     [decision] = listed(pipeline, capsys)["decisions"]
-    assert (decision["kind"], decision["decided_by"], decision["reason"]) == ("withdrawn", "bob", "no test")
+    assert (decision["kind"], decision["decided_by"], decision["reason"]) == ("reopened", "bob", "no test")
 
     again = pipeline.ingest()
     assert (again.opened, again.published[TABLE].set_aside) == ({TABLE: RULE}, 1)
+    assert published(pipeline, row) == good, "the last good version stays"
     assert (held(pipeline), listed(pipeline, capsys)["decisions"]) == ([(RULE, "open")], [])
     with pytest.raises(PlatformError, match="there is no correction or discard of the row with the key"):
         commands.undo(pipeline.settings, TABLE, str(row), False, "bob", "no test")
@@ -288,6 +291,18 @@ def test_a_correction_that_is_taken_back_while_it_is_published_is_taken_back_by_
     change_another_row(pipeline, row)
     pipeline.ingest()
     assert (published(pipeline, row), held(pipeline)) == ((), [(RULE, "open")])
+
+
+def test_a_correction_that_was_never_published_leaves_the_good_version_when_it_is_taken_back(
+    pipeline: Pipeline, row: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = published(pipeline, row)
+    replay(pipeline, exported(pipeline, tmp_path / "rows.csv", TransactionType="Y"))
+    pipeline.ingest()
+    commands.undo(pipeline.settings, TABLE, str(row), False, "bob", "wrong row")
+    pipeline.ingest()
+    assert (published(pipeline, row), held(pipeline)) == (good, [(RULE, "open")])
+    assert listed(pipeline, capsys)["decisions"] == []
 
 
 def test_discarded_rows_do_not_block_their_table(pipeline: Pipeline, row: int) -> None:

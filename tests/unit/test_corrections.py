@@ -11,7 +11,7 @@ import pytest
 
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.gate.contract import validate
-from adventureworks.gate.corrections import Corrections
+from adventureworks.gate.corrections import Corrections, as_batch
 from adventureworks.gate.row_text import as_text, canonical, digest, key_text
 from adventureworks.warehouse.decisions import Correction
 
@@ -47,6 +47,27 @@ def costs(corrections: Corrections, *rows: dict[str, Any]) -> tuple[dict[int, De
     found = corrections.applied(validate(ENTRY, batch), batch.schema.names)
     good = [row for part in found for row in part.good.select("TransactionID", "ActualCost").rows()]
     return dict(good), [rejection.rule for part in found for rejection in part.rejections]
+
+
+def test_a_correction_does_not_name_a_forgotten_person() -> None:
+    entry = SOURCE_TABLES["Person_EmailAddress"]
+    [text] = canonical(
+        entry,
+        [
+            {
+                "BusinessEntityID": "7",
+                "EmailAddressID": "1",
+                "EmailAddress": "old",
+                "rowguid": "aaaaaaaa-0000-0000-0000-000000000001",
+                "ModifiedDate": "2014-06-30 00:00:00",
+            }
+        ],
+    )
+    found = {key_text(entry, text): Correction({**text, "EmailAddress": "ann@example.com"}, digest(text))}
+    for ids, mail in ((), "ann@example.com"), ({7}, None):
+        batch = as_batch(entry, [text])
+        parts = Corrections(entry, found, ids).applied(validate(entry, batch), batch.schema.names)
+        assert [one for part in parts for one in part.good["EmailAddress"]] == [mail]
 
 
 @pytest.mark.parametrize("kind", ["X", "S"])

@@ -87,6 +87,11 @@ def test_neither_a_name_nor_an_address_alone_makes_a_duplicate() -> None:
     )
 
 
+def test_a_missing_contact_is_not_shared() -> None:
+    rows = [(number, "Jon Yang", None) for number in (1, 2)]
+    assert probable_duplicates(pl.DataFrame(rows, schema=["person_id", "full_name", "contact"], orient="row")) == []
+
+
 def test_a_shared_company_number_does_not_make_duplicates() -> None:
     assert duplicates(*(person(number, "Jon Yang", "shared phone") for number in range(30))) == []
 

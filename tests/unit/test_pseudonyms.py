@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import json
+
+import markupsafe
 import polars as pl
 import pytest
 
@@ -9,7 +13,7 @@ from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.columns import columns_of, key_of
 from adventureworks.gate.check_files import references
 from adventureworks.gate.contract import validate
-from adventureworks.gate.forget import ENTRIES
+from adventureworks.gate.forget import ENTRIES, Erasure
 from adventureworks.gate.pseudonyms import belongs, identifying, is_left_out, pseudonymised
 from adventureworks.settings import Settings
 from adventureworks_sample import generate
@@ -49,6 +53,14 @@ def _as_text(rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows as a file delivers them."""
     numbers_for_booleans = rows.with_columns(pl.col(pl.Boolean).cast(pl.Int8))
     return numbers_for_booleans.with_columns(pl.all().cast(pl.String))
+
+
+def test_a_text_is_found_however_a_mail_a_workbook_or_json_writes_it() -> None:
+    text = 'O\'Brien "R&D" <ann@example.com>'
+    found = Erasure(values={text}).replacements(7)
+    written = (text, text.lower(), str(markupsafe.escape(text)), html.escape(text), json.dumps(text)[1:-1])
+    assert {*written, 'O\'Brien "R&amp;D" &lt;ann@example.com&gt;'} <= found.keys()
+    assert set(found.values()) == {"forgotten-7-1"}
 
 
 def test_only_the_rows_of_forgotten_people_change() -> None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from adventureworks.cli.doctor import _reports
 from adventureworks.errors import PlatformError
 from adventureworks.orchestration.storage import report_folder
+from adventureworks.reports.delivery import local_folder
 from adventureworks.settings import Settings
 from adventureworks.source import files_addresses
 from adventureworks.source.files_addresses import STORES
@@ -21,6 +22,13 @@ def test_reports_are_stored_in_the_home_by_default(tmp_path: Path) -> None:
     folder = report_folder(Settings(home=tmp_path))
     (folder / "monthly").mkdir(parents=True)
     assert (tmp_path / "reports" / "monthly").is_dir()
+
+
+def test_a_local_folder_is_the_same_with_and_without_airflow(tmp_path: Path) -> None:
+    for address in ("", f"file://{tmp_path}/filed reports"):
+        known = Settings(home=tmp_path, reports_url=address, environment="pr_1")
+        assert str(local_folder(known)) == report_folder(known).path
+    assert local_folder(Settings(home=tmp_path, reports_url="s3://aws@bucket/reports")) is None
 
 
 @pytest.mark.parametrize("address", ["", "memory://bucket/reports"])

@@ -34,6 +34,8 @@ class PersonOf:
     """The column with the person's id (`BusinessEntityID` of Person.Person), or the column shared with `through`."""
     through: str | None = None
     """A table whose rows with the same value of `column` lead to the person; None: `column` holds the id."""
+    unless: str | None = None
+    """A column of `through`: rows in which it has a value lead to an organization, not to the person."""
 
 
 @dataclass(frozen=True)

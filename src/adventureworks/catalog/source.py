@@ -15,7 +15,8 @@ ROUTING_MONTH = MonthOf("StartDate", parent="Production_WorkOrder", parent_key="
 BY_ID = PersonOf("BusinessEntityID")
 BY_ADDRESS = PersonOf("AddressID", through="Person_BusinessEntityAddress")
 BY_CARD = PersonOf("CreditCardID", through="Sales_PersonCreditCard")
-BY_CUSTOMER = PersonOf("CustomerID", through="Sales_Customer")
+# A store is a customer with a person as its contact. Its orders are not that person's.
+BY_CUSTOMER = PersonOf("CustomerID", through="Sales_Customer", unless="StoreID")
 
 TABLES = (
     SourceTable("dbo", "AWBuildVersion", "platform"),

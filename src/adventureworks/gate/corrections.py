@@ -16,8 +16,12 @@ import pyarrow as pa
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import key_of, source_columns_of
 from adventureworks.gate.contract import Verdict, validate
+from adventureworks.gate.pseudonyms import without_forgotten
 from adventureworks.gate.row_text import RowText, as_text, canonical, digest
+from adventureworks.warehouse import decisions
 from adventureworks.warehouse.decisions import Correction
+from adventureworks.warehouse.session import Session
+from adventureworks.warehouse.staging import StagedTable
 
 
 def as_batch(entry: SourceTable, rows: Sequence[RowText]) -> pa.RecordBatch:
@@ -26,12 +30,34 @@ def as_batch(entry: SourceTable, rows: Sequence[RowText]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([dict(row) for row in rows], schema=schema)
 
 
+def take_back(session: Session, staged: StagedTable) -> int:
+    """Delete the published values of corrections that were taken back; return the number of rows.
+
+    Only if the row of the source is set aside, and only if these values are published: a good version of the source
+    stays.
+    """
+    withdrawn = decisions.corrections(session.records, staged.asset, decisions.WITHDRAWN)
+    if not withdrawn:
+        return 0
+    versions = staged.published_versions(session.data, withdrawn)
+    published = canonical(staged.entry, [json.loads(version) for version in versions.values()])
+    corrected = canonical(staged.entry, [withdrawn[key].row for key in versions])
+    same = [key for key, one, other in zip(versions, published, corrected, strict=True) if one == other]
+    return staged.take_back(session.data, same)
+
+
 class Corrections:
     """The corrections of one table, applied to the batches of one reading."""
 
-    def __init__(self, entry: SourceTable, found: Mapping[str, Correction]) -> None:
-        """`found`: the corrections in force, by the row's key as quarantine stores it."""
+    def __init__(
+        self, entry: SourceTable, found: Mapping[str, Correction], forgotten_ids: Collection[int] = ()
+    ) -> None:
+        """`found`: the corrections in force, by the row's key as quarantine stores it.
+
+        `forgotten_ids`: the ids of forgotten people, whom corrections do not bring back.
+        """
         self._entry = entry
+        self._forgotten_ids = forgotten_ids
         self._found = found
         self._key = key_of(entry)
         # Compared as tuples, because every row that is read is looked up.
@@ -66,8 +92,11 @@ class Corrections:
         # A row may be read twice, by date and by key.
         keys = sorted({*good.values(), *bad.values()} - self._applied)
         self._applied.update(keys)
-        rows = [self._found[key].row for key in keys]
-        return [rest, validate(self._entry, as_batch(self._entry, rows))] if rows else [rest]
+        if not keys:
+            return [rest]
+        rows = as_batch(self._entry, [self._found[key].row for key in keys])
+        batch, _ = without_forgotten(self._entry, rows, self._forgotten_ids)
+        return [rest, validate(self._entry, batch)]
 
     def _replaced(
         self, frame: pl.DataFrame, identities: Iterable[tuple[Any, ...]], delivered: Collection[str]

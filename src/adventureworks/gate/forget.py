@@ -64,11 +64,20 @@ class Erasure:
             full = (" ".join(name) for name in texts.select(_NAME).drop_nulls().iter_rows())
             self.names.update(name for name in full if _has_length(name))
 
+    def learn(self, other: Erasure) -> None:
+        """Add the texts that were found elsewhere."""
+        self.values |= other.values
+        self.names |= other.names
+
     def replacements(self, person: int) -> dict[str, str]:
         """Return what takes the place of each text in records, in each way in which it may be written there."""
         found: dict[str, str] = {}
         for number, text in enumerate(sorted(self.values | self.names), 1):
-            for spelling in {text, text.lower(), json.dumps(text)[1:-1], escape(text)}:
+            # A workbook escapes no quotes, and Jinja writes them as decimal numbers.
+            in_html = escape(text)
+            in_mail = in_html.replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
+            written = {text, json.dumps(text)[1:-1], escape(text, quote=False), in_html, in_mail}
+            for spelling in written | {text.lower()}:
                 found[spelling] = f"{PREFIX}{person}-{number}"
         # A text may be a part of another one.
         return dict(sorted(found.items(), key=lambda one: (-len(one[0]), one[0])))
@@ -113,7 +122,7 @@ def reached(data: Data, listed: Forgotten) -> Forgotten:
             continue
         through, column = SOURCE_TABLES[entry.person.through], entry.person.column
         leading = forgotten.ids_in(found, through)
-        mine = _values(data, through, column, leading)
+        mine = _values(data, through, column, leading, entry.person.unless)
         if mine:
             shared = data.execute(
                 f"select distinct {quoted(column)} from {table('raw', through.asset)}"
@@ -124,16 +133,24 @@ def reached(data: Data, listed: Forgotten) -> Forgotten:
     return found
 
 
-def _values(data: Data, entry: SourceTable, column: str, ids: Collection[int]) -> frozenset[int]:
-    """Return the values of a column with ids in the rows of these people, published or in quarantine."""
+def _values(
+    data: Data, entry: SourceTable, column: str, ids: Collection[int], unless: str | None = None
+) -> frozenset[int]:
+    """Return the values of a column with ids in the rows of these people, published or in quarantine.
+
+    `unless`: a column that must be NULL, if given.
+    """
     if not ids:
         return frozenset()
+    empty = f" and {quoted(unless)} is null" if unless else ""
     rows = data.execute(
         f"select distinct {quoted(column)} from {table('raw', entry.asset)}"
-        f" where {quoted(id_column(entry))} in ({_listed(ids)}) and {quoted(column)} is not null"
+        f" where {quoted(id_column(entry))} in ({_listed(ids)}) and {quoted(column)} is not null{empty}"
     ).fetchall()
     held = _set_aside(data, entry)
     texts = held.filter(belongs(entry, held, ids))
+    if unless in texts.columns:
+        texts = texts.filter(texts[unless].is_null())
     numbers = texts[column].str.to_integer(strict=False).drop_nulls() if column in texts.columns else ()
     return frozenset({*(int(value) for (value,) in rows), *(int(value) for value in numbers)})
 
@@ -165,30 +182,33 @@ def erase(session: Session, listed: Forgotten, *, changes: bool) -> Erasure:
     """
     done = Erasure()
     reused = session.data.views_in("raw")
-    present = {
-        "raw": session.data.columns_in("raw").keys() - reused,
-        "staging": session.data.columns_in("staging").keys(),
-    }
+    present = {"raw": session.data.columns_in("raw"), "staging": session.data.columns_in("staging")}
     for entry in ENTRIES:
         ids = forgotten.ids_in(listed, entry)
         if ids:
             erasing = _TableErasure(session, entry, ids, changes, done)
             staged = StagedTable(entry)
-            if entry.asset in present["raw"]:
-                erasing.erase("raw", entry.asset, staged.column_names)
-            if staged.rows_table in present["staging"]:
-                erasing.erase("staging", staged.rows_table, staged.column_names)
-            if is_left_out(entry):
-                for name in {staged.keys_table, staged.gone_table} & present["staging"]:
-                    erasing.erase("staging", name, staged.key)
+            # Tables that an older version made, or that a run left behind, may lack columns.
+            for schema, name, columns in (
+                ("raw", entry.asset, staged.column_names),
+                ("staging", staged.rows_table, staged.column_names),
+                ("staging", staged.keys_table, staged.key),
+                ("staging", staged.gone_table, staged.key),
+            ):
+                there = [column for column in columns if column in present[schema].get(name, ())]
+                if {id_column(entry), *staged.key} <= {*there} and not (schema == "raw" and name in reused):
+                    erasing.erase(schema, name, there)
             erasing.erase_set_aside()
             if decisions.are_recorded(session.records):
                 erasing.erase_corrections()
     return done
 
 
-def forget(settings: Settings, person: int, by: str, reason: str) -> Erasure:
-    """Forget a person in this environment, and return what was erased. May be repeated if the process dies."""
+def forget(settings: Settings, person: int, by: str, reason: str, known: Erasure | None = None) -> Erasure:
+    """Forget a person in this environment, and return what was erased. May be repeated if the process dies.
+
+    `known`: what was found in production. An environment that reads its tables has copies of the texts about them.
+    """
     with open_warehouse(settings).connect("forget") as session:
         layout.prepare(session)
     with open_warehouse(settings).connect("forget") as session:
@@ -196,24 +216,33 @@ def forget(settings: Settings, person: int, by: str, reason: str) -> Erasure:
         listed = find(session, person)
         forgotten.add(session.records, listed)
         forgotten.withdraw_candidates(session.records, [one.asset for one in ENTRIES])
+        # In this transaction, because afterwards nothing may say which texts to search for: an ingestion may erase the
+        # rows while the command is repeated after a crash.
+        places = _erase_texts(session, person, _with(known, erase(session, listed, changes=False)), changes=True)
     with open_warehouse(settings).connect("forget") as session:
         publication.lock(session.records, INGESTION)
-        done = erase(session, listed, changes=True)
-        _erase_texts(session, person, done, changes=True)
+        done = _with(known, erase(session, listed, changes=True))
+        done.places |= places | _erase_texts(session, person, done, changes=True)
         _publish(session, done)
         for old, new in done.replacements(person).items():
             reason = reason.replace(old, new)
         forgotten.record(session.records, person, by, reason, done.places)
         if session.commits_twice:
-            # After a crash, rows are found again, but texts cannot be: the rows say what to search for.
+            # After a crash, the rows are found again. The reverse would leave changed tables without a new version.
             session.records.commit()
     return done
 
 
-def look(session: Session, person: int) -> Erasure:
+def look(session: Session, person: int, known: Erasure | None = None) -> Erasure:
     """Return what `forget` would erase."""
-    done = erase(session, find(session, person), changes=False)
-    _erase_texts(session, person, done, changes=False)
+    done = _with(known, erase(session, find(session, person), changes=False))
+    done.places |= _erase_texts(session, person, done, changes=False)
+    return done
+
+
+def _with(known: Erasure | None, done: Erasure) -> Erasure:
+    if known is not None:
+        done.learn(known)
     return done
 
 
@@ -229,30 +258,26 @@ def follow(session: Session) -> None:
         _publish(session, erase(session, new, changes=True))
 
 
-def _erase_texts(session: Session, person: int, done: Erasure, *, changes: bool) -> None:
-    """Replace the texts of an erasure wherever else the warehouse has them: in quarantine, messages and incidents."""
+def _erase_texts(session: Session, person: int, done: Erasure, *, changes: bool) -> Counter[str]:
+    """Replace the texts of an erasure wherever else the warehouse has them, and return the number of rows by place.
+
+    They are in quarantine, messages and incidents. Rows that are recognized by their ids may be counted, too.
+    """
     values = done.replacements(person)
     if not values:
-        return
-    found = {
-        **forgotten.replace_in_quarantine(session.data, values, changes=changes),
-        **forgotten.replace_in_records(session.records, values, changes=changes),
-    }
-    for place, rows in found.items():
-        # Unless they were erased, rows that were recognized by their ids are found once more.
-        done.places[place] = done.places[place] + rows if changes else max(done.places[place], rows)
-    attached = [
-        (content_id, position)
-        for content_id, position, content in session.records.execute(
-            "select content_id, position, content from ops.attachment where not is_image"
-        ).fetchall()
-        if mentions(content, values)
-    ]
-    if attached:
-        done.places["ops.attachment"] += len(attached)
-    if changes:
-        for one in attached:
-            session.records.execute("delete from ops.attachment where content_id = %s and position = %s", one)
+        return Counter()
+    found = Counter(forgotten.replace_in_quarantine(session.data, values, changes=changes))
+    found.update(forgotten.replace_in_records(session.records, values, changes=changes))
+    attached = session.records.execute("select content_id, content from ops.attachment where not is_image").fetchall()
+    # The texts of a PDF are compressed. It has the same content as the workbook beside it.
+    mails = {content_id for content_id, content in attached if mentions(content, values)}
+    if mails:
+        found["ops.attachment"] = sum(content_id in mails for content_id, _ in attached)
+    if changes and mails:
+        session.records.execute(
+            "delete from ops.attachment where not is_image and content_id = any(%s)", (sorted(mails),)
+        )
+    return found
 
 
 def mentions(content: bytes, values: Collection[str]) -> bool:
@@ -308,9 +333,11 @@ class _TableErasure:
             if self.changes and before.height:
                 self.data.execute(f"delete from {relation} where {of_people}")
         else:
+            cleared = [column.name for column in identifying(self.entry) if column.name in columns]
+            if not cleared:
+                return
             whose = pl.repeat(True, before.height, dtype=pl.Boolean, eager=True)
             after = protected(self.entry, pseudonymised(self.entry, before, whose))
-            cleared = [column.name for column in identifying(self.entry)]
             differs = pl.Series(
                 [one != other for one, other in zip(before[cleared].rows(), after[cleared].rows(), strict=True)],
                 dtype=pl.Boolean,

@@ -24,12 +24,13 @@ from adventureworks.gate.check_files import DeclaredCheck, declared_checks
 from adventureworks.gate.checks import CheckOutcome, Reference, readable_references, run_checks
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.contract import EXAMPLES
+from adventureworks.gate.corrections import take_back
 from adventureworks.gate.load import load, mark_blocked, note_blocked
 from adventureworks.gate.profiling import judge_changes
 from adventureworks.gate.verdict import Batch, Findings, Limits, SetAside, decide, failed_elsewhere, too_many
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.warehouse import Warehouse, candidate, decisions, layout, open_warehouse, publication, quarantine
+from adventureworks.warehouse import Warehouse, candidate, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
@@ -177,8 +178,7 @@ class _Judge:
                     removed = staged.set_aside(session.data, orphans, reference.rule, message, self.run_id)
                     if removed:
                         candidate.shrink(session, self.run_id, staged.entry, removed)
-                        withdrawn = decisions.keys(session.records, staged.asset, decisions.WITHDRAWN)
-                        if staged.take_back(session.data, withdrawn):
+                        if take_back(session, staged):
                             candidate.record(session, self.run_id, staged.entry)
                         changed.add(staged.asset)
         return changed

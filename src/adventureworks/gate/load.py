@@ -20,8 +20,8 @@ from adventureworks.gate import approval
 from adventureworks.gate.containment import NO_ANSWER, concerns_every_table, contained
 from adventureworks.gate.contract import Verdict, read_column, validate, without_null_keys
 from adventureworks.gate.conversion import parsed
-from adventureworks.gate.corrections import Corrections
-from adventureworks.gate.pseudonyms import belongs, is_left_out, pseudonymised
+from adventureworks.gate.corrections import Corrections, take_back
+from adventureworks.gate.pseudonyms import belongs, is_left_out, without_forgotten
 from adventureworks.gate.reading import SourceLost, TableReading
 from adventureworks.gate.row_text import as_json, as_text, row_key
 from adventureworks.gate.verdict import FEW_ROWS_ARE_SET_ASIDE
@@ -193,8 +193,9 @@ class _TableLoad:
             self.staged.start(session.data)
             latest = self._note_latest_change(session.records)
             last = None if self.snapshot.complete else self._last_reading(session.records, latest)
-            corrections = Corrections(self.entry, decisions.corrections(session.records, self.entry.asset))
             self.forgotten_ids = forgotten.ids_in(forgotten.of_anyone(session.records), self.entry)
+            found = decisions.corrections(session.records, self.entry.asset)
+            corrections = Corrections(self.entry, found, self.forgotten_ids)
             admitted = approval.admitted_rules(session.records, self.run_id, self.entry.asset)
         tracked = None
         if last and self.reading.tracks():
@@ -205,9 +206,10 @@ class _TableLoad:
         keys_unknown = False
         for delivered in self._batches(since, tracked):
             with self._contained("read", partial(self._unreadable_column, delivered)):
-                batch = self._without_forgotten(delivered)
+                batch, of_forgotten = without_forgotten(self.entry, delivered, self.forgotten_ids)
                 verdict = validate(self.entry, batch, admitted=admitted)
             read += delivered.num_rows
+            self.of_forgotten += of_forgotten
             for part in corrections.applied(verdict, batch.schema.names):
                 good = protected(self.entry, part.good).with_columns(pl.lit(False).alias(SAME))
                 with self._contained("stored", partial(self._refused_column, good)):
@@ -229,7 +231,7 @@ class _TableLoad:
             self.staged.set_aside_modified_later(session.data, latest, self.run_id)
             self.staged.set_aside_duplicates(session.data, self.run_id)
             self.staged.settle(session.data, whole=since is None, find_gone=not keys_unknown)
-            self.staged.take_back(session.data, decisions.keys(session.records, self.entry.asset, decisions.WITHDRAWN))
+            take_back(session, self.staged)
             quarantine.set_next_status(session.data, self.entry, whole=since is None, keys_unknown=keys_unknown)
             candidate.record(session, self.run_id, self.entry)
             outdated = corrections.outdated
@@ -240,15 +242,6 @@ class _TableLoad:
                 (read, self.of_forgotten, self.run_id, self.entry.asset),
             )
         return read
-
-    def _without_forgotten(self, batch: pa.RecordBatch) -> pa.RecordBatch | pa.Table:
-        """Return a batch without what identifies forgotten people, and count their rows."""
-        if not self.forgotten_ids:
-            return batch
-        frame = pl.DataFrame(batch)
-        whose = belongs(self.entry, frame, self.forgotten_ids)
-        self.of_forgotten += int(whose.sum())
-        return pseudonymised(self.entry, frame, whose).to_arrow() if whose.any() else batch
 
     def _contained(self, step: str, details: Callable[[], str]) -> AbstractContextManager[None]:
         return contained(self.entry.asset, "can_be_loaded", step, details)

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import Column, columns_of, key_of
@@ -46,6 +47,17 @@ def belongs(entry: SourceTable, frame: pl.DataFrame, ids: Collection[int]) -> pl
     if values is None:
         return pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
     return values.cast(pl.Int64).is_in(sorted(ids)).fill_null(False)
+
+
+def without_forgotten(
+    entry: SourceTable, batch: pa.RecordBatch, ids: Collection[int]
+) -> tuple[pa.RecordBatch | pa.Table, int]:
+    """Return a batch without what identifies the people with these ids, and the number of their rows."""
+    if not ids:
+        return batch, 0
+    frame = pl.DataFrame(batch)
+    whose = belongs(entry, frame, ids)
+    return (pseudonymised(entry, frame, whose).to_arrow() if whose.any() else batch), int(whose.sum())
 
 
 def pseudonymised(entry: SourceTable, frame: pl.DataFrame, whose: pl.Series) -> pl.DataFrame:

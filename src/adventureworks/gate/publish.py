@@ -174,7 +174,7 @@ class _TablePublication:
             published = staged.published_keys(self.data, sorted(corrected))
             gone = corrected - published - quarantine.row_keys(self.data, self.asset, "open", "discarded")
             decisions.end(self.records, self.asset, decisions.CORRECTED, gone, "gone")
-        decisions.end_withdrawn(self.records, self.asset, self.run_id)
+        decisions.end_judged_again(self.records, self.asset, self.run_id)
 
     def _latest_change(self) -> datetime | None:
         return publication.latest_change(self.records, self.run_id, self.asset)

@@ -130,7 +130,8 @@ def undo(session: Session, asset: str, *, key: str, by: str, reason: str) -> tup
     """Take back the corrections and discards of a table: those of the row with this key, or (it is empty) all.
 
     Return their numbers. The next ingestion judges the rows again, as the source delivers them. If a corrected row then
-    breaks a rule, its corrected values are no longer published. Raises `PlatformError` if nothing can be taken back.
+    breaks a rule, its corrected values are no longer published. The last good version of a discarded row stays
+    published. Raises `PlatformError` if nothing can be taken back.
     """
     publication.lock(session.records, INGESTION)
     corrected, discarded = (
@@ -145,7 +146,8 @@ def undo(session: Session, asset: str, *, key: str, by: str, reason: str) -> tup
         )
     for one in sorted(discarded) if key else [""]:
         quarantine.reopen(session.data, asset, one)
-    decisions.withdraw(session.records, asset, sorted(corrected | discarded), by, reason)
+    decisions.withdraw(session.records, asset, sorted(corrected), by, reason)
+    decisions.reopen(session.records, asset, sorted(discarded), by, reason)
     # A row with a correction is published, so only a whole reading finds it again.
     decisions.request_replay(session.records, asset, by, whole=bool(corrected))
     return len(corrected), len(discarded)

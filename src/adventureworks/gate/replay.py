@@ -18,9 +18,10 @@ from adventureworks.errors import PlatformError, Step
 from adventureworks.gate import quarantine
 from adventureworks.gate.contract import EXAMPLES, validate
 from adventureworks.gate.corrections import as_batch
+from adventureworks.gate.pseudonyms import without_forgotten
 from adventureworks.gate.quarantine import QuarantinedRow
 from adventureworks.gate.row_text import RowText, canonical, digest, key_text, row_key, shown_key
-from adventureworks.warehouse import decisions
+from adventureworks.warehouse import decisions, forgotten
 from adventureworks.warehouse.decisions import MOST_CORRECTIONS, Correction
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Session
@@ -81,6 +82,11 @@ def plan(session: Session, entry: SourceTable, rule: str, edited: Sequence[RowTe
     texts = canonical(entry, edited)
     _refuse_rows(entry, edited, texts, found, known)
     records = session.records
+    # An edited row must not record again what was erased.
+    ids = forgotten.ids_in(forgotten.of_anyone(records), entry)
+    batch, erased = without_forgotten(entry, as_batch(entry, texts), ids)
+    if erased:
+        texts = canonical(entry, batch.to_pylist())
     in_force = decisions.corrections(records, entry.asset) if decisions.are_recorded(records) else {}
     corrections, unchanged = {}, 0
     for text in texts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.sdk import ObjectStoragePath
 
 from adventureworks.errors import PlatformError
+from adventureworks.reports.delivery import folder_address
 from adventureworks.settings import Settings
 from adventureworks.source.files_addresses import parts_of_url, require_libraries
 
@@ -17,7 +18,7 @@ def report_folder(settings: Settings) -> ObjectStoragePath:
     A named environment has its own folder in it.
     Raises PlatformError if the address is not a valid URL, or the libraries for the store are not installed.
     """
-    address = settings.reports_url or f"file://{settings.home.absolute() / 'reports'}"
+    address = folder_address(settings)
     if not parts_of_url(address, SETTING).scheme:
         raise PlatformError(f"{SETTING} is not a URL: {address}.", "Write it as file:///folder or s3://bucket/folder.")
     require_libraries(address, SETTING)

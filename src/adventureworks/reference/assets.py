@@ -45,6 +45,7 @@ def _source_table(known: SourceTable) -> Iterator[str]:
     yield f"Owner: {known.owner}. Key: {codes(key_of(known))}.{unit} Read by: {_readers(known.asset)}."
     if known.person:
         through = f" through {code(known.person.through)}" if known.person.through else ""
+        through += f", unless {code(known.person.unless)} is set there" if known.person.unless else ""
         yield f"Whose data a row holds: {code(known.person.column)}{through}."
     yield table(
         ("Column", "Type", "Empty", "Meaning", "Protection"),

@@ -15,6 +15,7 @@ from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import product
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from psycopg.rows import dict_row
@@ -54,6 +55,17 @@ class Folder(Protocol):
     def __truediv__(self, name: str) -> Any:
         """Return the path of an entry."""
         ...
+
+
+def folder_address(settings: Settings) -> str:
+    """Return the address of the folder of all reports, by default in the platform's home."""
+    return settings.reports_url or f"file://{settings.home.absolute() / 'reports'}"
+
+
+def local_folder(settings: Settings) -> Path | None:
+    """Return the environment's folder of reports if it is on this machine: then Airflow is not needed to reach it."""
+    kind, _, path = folder_address(settings).partition("://")
+    return Path(path) / settings.environment if kind == "file" else None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from datetime import datetime
 
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 
-CORRECTED, DISCARDED, WITHDRAWN = "corrected", "discarded", "withdrawn"
-"""The kinds of decisions. What is withdrawn is one of the others, until the row is judged again."""
+CORRECTED, DISCARDED, WITHDRAWN, REOPENED = "corrected", "discarded", "withdrawn", "reopened"
+"""The kinds of decisions. Until the row is judged again, a correction that was taken back is `withdrawn`, with its
+values, and a discarded row is `reopened`."""
 MOST_CORRECTIONS = 10_000
 """The most corrections of a table that may be in force; a fault of more rows has to be fixed at the source."""
 
@@ -60,40 +61,58 @@ def correct(records: Connection, asset: str, found: Mapping[str, Correction], by
 
 def discard(records: Connection, asset: str, keys: Collection[str], by: str, reason: str) -> None:
     """Record that rows with these keys are discarded, who decided it, and why."""
-    end(records, asset, DISCARDED, keys, "replaced")
+    for kind in (DISCARDED, REOPENED):
+        end(records, asset, kind, keys, "replaced")
     _add(records, asset, DISCARDED, keys, by, reason)
 
 
 def withdraw(records: Connection, asset: str, keys: Collection[str], by: str, reason: str) -> None:
-    """End the decisions on rows with these keys, and record who takes them back, and why."""
-    for kind in (CORRECTED, DISCARDED, WITHDRAWN):
-        end(records, asset, kind, keys, "withdrawn")
-    _add(records, asset, WITHDRAWN, keys, by, reason)
-
-
-def end_withdrawn(records: Connection, asset: str, run_id: str) -> None:
-    """End what was withdrawn before a run began: the run has judged the rows again."""
+    """End the corrections of rows with these keys, and record who takes them back, and why."""
+    end(records, asset, WITHDRAWN, keys, "replaced")
     records.execute(
-        "update ops.row_decision set ended_at = current_timestamp, ended_because = 'judged again'"
-        " where asset = %(asset)s and kind = %(kind)s and ended_at is null and decided_at <"
-        " (select detected_at from ops.change where run_id = %(run)s and asset = %(asset)s)",
-        {"asset": asset, "kind": WITHDRAWN, "run": run_id},
+        # Not `current_timestamp`, the start of a transaction that may have waited for an ingestion.
+        "insert into ops.row_decision (asset, row_key, kind, decided_by, decided_at, reason, replaces, row_data)"
+        " select asset, row_key, %s, %s, clock_timestamp(), %s, replaces, row_data from ops.row_decision"
+        " where asset = %s and kind = %s and row_key = any(%s) and ended_at is null",
+        (WITHDRAWN, by, reason, asset, CORRECTED, list(keys)),
+    )
+    end(records, asset, CORRECTED, keys, "withdrawn")
+
+
+def reopen(records: Connection, asset: str, keys: Collection[str], by: str, reason: str) -> None:
+    """End the discards of rows with these keys, and record who takes them back, and why."""
+    end(records, asset, DISCARDED, keys, "withdrawn")
+    end(records, asset, REOPENED, keys, "replaced")
+    _add(records, asset, REOPENED, keys, by, reason)
+
+
+def end_judged_again(records: Connection, asset: str, run_id: str) -> None:
+    """End what was taken back before a run began that has judged the rows again.
+
+    Corrected rows are published, so only a whole reading judges them again.
+    """
+    records.execute(
+        "update ops.row_decision as d set ended_at = current_timestamp, ended_because = 'judged again'"
+        " from ops.change as c where c.run_id = %(run)s and c.asset = %(asset)s and d.asset = %(asset)s"
+        " and (d.kind = %(withdrawn)s and c.whole or d.kind = %(reopened)s)"
+        " and d.ended_at is null and d.decided_at < c.detected_at",
+        {"asset": asset, "withdrawn": WITHDRAWN, "reopened": REOPENED, "run": run_id},
     )
 
 
 def _add(records: Connection, asset: str, kind: str, keys: Collection[str], by: str, reason: str) -> None:
     records.execute(
-        "insert into ops.row_decision (asset, row_key, kind, decided_by, reason)"
-        " select %s, n.row_key, %s, %s, %s from unnest(%s::varchar[]) as n (row_key)",
+        "insert into ops.row_decision (asset, row_key, kind, decided_by, decided_at, reason)"
+        " select %s, n.row_key, %s, %s, clock_timestamp(), %s from unnest(%s::varchar[]) as n (row_key)",
         (asset, kind, by, reason, list(keys)),
     )
 
 
-def corrections(records: Connection, asset: str) -> dict[str, Correction]:
-    """Return the corrections in force, by the row's key."""
+def corrections(records: Connection, asset: str, kind: str = CORRECTED) -> dict[str, Correction]:
+    """Return the corrections in force, or those that are `withdrawn`, by the row's key."""
     rows = records.execute(
         "select row_key, row_data, replaces from ops.row_decision where asset = %s and kind = %s and ended_at is null",
-        (asset, CORRECTED),
+        (asset, kind),
     ).fetchall()
     return {key: Correction(json.loads(row), replaces) for key, row, replaces in rows}
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from adventureworks.catalog import SourceTable
+from adventureworks.catalog import SOURCE_TABLES, SourceTable
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse.environments import schema_of
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
@@ -25,6 +25,8 @@ Forgotten = Mapping[str, frozenset[int]]
 
 _NOT_SEARCHED = ("forgotten_row", "layout", "migration", "quarantined_row")
 """Tables of `ops` with texts of the platform only, and the rows in quarantine, which are on the side with the data."""
+_ROWS = ("row_data", "row_key")
+"""Columns with rows of the source. Those of forgotten people are erased by id, and the others are not theirs."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,13 @@ def withdraw_candidates(records: Connection, assets: Collection[str]) -> None:
 
 
 def replace_in_quarantine(data: Data, values: Mapping[str, str], *, changes: bool) -> dict[str, int]:
-    """Replace values in the texts of the rows in quarantine; return the number of rows, by table."""
-    changed = _replace(data.execute, "quarantined_row", ["message", "row_data", "row_key"], values, changes)
+    """Replace values in the messages of the rows in quarantine; return the number of rows, by table.
+
+    In rows of tables that lead to nobody, which cannot be another person's, they are replaced, too.
+    """
+    attributed = ", ".join(f"'{entry.asset}'" for entry in SOURCE_TABLES.values() if entry.person)
+    kept = dict.fromkeys(_ROWS, f"asset in ({attributed})")
+    changed = _replace(data.execute, "quarantined_row", ["message", *_ROWS], values, changes, kept)
     return {"ops.quarantined_row": changed} if changed else {}
 
 
@@ -122,12 +129,16 @@ def _replace(
     columns: Iterable[str],
     values: Mapping[str, str],
     changes: bool,
+    kept: Mapping[str, str] | None = None,
 ) -> int:
+    """Replace values in columns of a table; `kept`: by column, the condition of the rows in which it stays."""
     relation, results = table("ops", name), {}
     for column in columns:
         results[column] = quoted(column)
         for number in range(len(values)):
             results[column] = f"replace({results[column]}, %(old{number})s, %(new{number})s)"
+        if kept and column in kept:
+            results[column] = f"case when {kept[column]} then {quoted(column)} else {results[column]} end"
     condition = " or ".join(f"{quoted(column)} <> {result}" for column, result in results.items())
     parameters: dict[str, str] = {}
     for number, (old, new) in enumerate(values.items()):
@@ -145,8 +156,8 @@ def _text_columns(records: WarehouseConnection) -> dict[str, list[str]]:
         "select c.table_name, c.column_name from information_schema.columns as c"
         " join information_schema.tables as t using (table_schema, table_name)"
         " where c.table_schema = %s and t.table_type = 'BASE TABLE' and c.table_name <> all(%s)"
-        " and c.data_type in ('character varying', 'text') order by 1, 2",
-        (schema_of(records.environment, "ops"), list(_NOT_SEARCHED)),
+        " and c.column_name <> all(%s) and c.data_type in ('character varying', 'text') order by 1, 2",
+        (schema_of(records.environment, "ops"), list(_NOT_SEARCHED), list(_ROWS)),
     ).fetchall()
     found: dict[str, list[str]] = {}
     for name, column in rows:

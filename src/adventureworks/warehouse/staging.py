@@ -199,9 +199,9 @@ class StagedTable:
         return moved
 
     def take_back(self, data: Data, keys: Collection[str]) -> int:
-        """Delete the published rows with these keys whose rows at the source are set aside; return how many.
+        """Delete the published rows with these keys; return how many. Needs the settled `T__gone`.
 
-        Their values came from corrections that were taken back. `keys` are in the form in which quarantine stores them.
+        `keys` are in the form in which quarantine stores them.
         """
         if not keys:
             return 0
@@ -209,11 +209,21 @@ class StagedTable:
         return data.execute(
             f"insert into {self.gone} ({names(self.key)}) select {names(self.key, 'r')} from {self.published} as r"
             f" where {_key_as_json(self.key)} in ({places})"
-            f" and exists (select 1 from {quarantine.keys(self.entry, 'staged')} as q"
-            f" where {quarantine.matches_key(self.entry, 'q', 'r')})"
             f" and not exists (select 1 from {self.gone} as g where {equal(self.key, 'g', 'r')})",
             tuple(sorted(keys)),
         ).rowcount
+
+    def published_versions(self, data: Data, keys: Collection[str]) -> dict[str, str]:
+        """Return the published rows with these keys whose rows at the source are set aside, as JSON, by key."""
+        places = ", ".join(["%s"] * len(keys))
+        rows = data.execute(
+            f"select {_key_as_json(self.key)}, {_as_json(self.columns)} from {self.published} as r"
+            f" where {_key_as_json(self.key)} in ({places})"
+            f" and exists (select 1 from {quarantine.keys(self.entry, 'staged')} as q"
+            f" where {quarantine.matches_key(self.entry, 'q', 'r')})",
+            tuple(sorted(keys)),
+        ).fetchall()
+        return dict(rows)
 
     def published_keys(self, data: Data, keys: Sequence[str]) -> set[str]:
         """Return those of these keys, in the form in which quarantine stores them, that are in the published table."""

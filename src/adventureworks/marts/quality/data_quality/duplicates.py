@@ -20,7 +20,11 @@ def probable_duplicates(persons: pl.DataFrame) -> list[tuple[int, int]]:
     `persons`: person_id, full_name, contact; a person may have several contacts. Similar names alone do not make a
     duplicate, and neither does a shared address, which families have.
     """
-    shared = persons.group_by("contact").agg(pl.struct("person_id", "full_name").unique().alias("persons"))
+    shared = (
+        persons.drop_nulls("contact")
+        .group_by("contact")
+        .agg(pl.struct("person_id", "full_name").unique().alias("persons"))
+    )
     shared = shared.filter(pl.col("persons").list.len().is_between(2, MAX_SHARING))
     pairs = {
         (min(one["person_id"], other["person_id"]), max(one["person_id"], other["person_id"]))

@@ -30,5 +30,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Remove the columns. The tables stay, so that a later upgrade still knows who is forgotten."""
+    # An older version would list these decisions forever.
+    op.execute("delete from ops.row_decision where kind in ('withdrawn', 'reopened') and ended_at is null")
     op.drop_column("replay", "whole", schema="ops")
     op.drop_column("change", "forgotten", schema="ops")
