@@ -31,7 +31,7 @@ REPORT_GRACE = timedelta(seconds=30)
 LOOKBACK = timedelta(days=1)
 MISSED_INGESTIONS = 3
 """The ingestion is late after this many intervals of its calendar."""
-_EVER = datetime.min.replace(tzinfo=UTC)
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Sweep:
         stopped = list(self._stopped(airflow, now))
         findings = [*stopped, *_silent_failures(records, airflow, now)]
         # Incidents end when their cause does, not because the watch was started again.
-        ever = replace(self, since=_EVER)
+        ever = replace(self, since=_ALWAYS)
         resolved = _resolve(records, AIRFLOW, keep={finding.rule for finding in ever._stopped(airflow, now)})
         if not stopped:
             # While an Airflow service is stopped everything is late, and the platform's owner has been notified.

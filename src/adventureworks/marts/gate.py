@@ -31,7 +31,7 @@ from adventureworks.warehouse.sql import names, table
 
 FEW_MONTHS = 12
 """If more months than this were computed, rules that can be checked by month are checked for all months."""
-_EVER = "0001-01-01 00:00:00"
+_NEVER_STALE = "0001-01-01 00:00:00"
 
 
 @reuse_connections()
@@ -146,7 +146,7 @@ def _failed_checks(settings: Settings, warehouse: Warehouse, dag: str, run_id: s
             rows = last.rows if last and comparable else 0
             variables[f"least_rows_{mart.name}"] = str(int(rows * settings.least_share_of_rows))
             # An earlier business date legitimately removes rows.
-            stale = _stale_before(settings, session.data, mart) if comparable else _EVER
+            stale = _stale_before(settings, session.data, mart) if comparable else _NEVER_STALE
             variables[f"stale_before_{mart.name}"] = stale
     # Includes months that came out the same, because their inputs changed.
     months = {name: found for name, found in built.months.items() if found is not None and len(found) <= FEW_MONTHS}
@@ -161,7 +161,7 @@ def _failed_checks(settings: Settings, warehouse: Warehouse, dag: str, run_id: s
 def _stale_before(settings: Settings, data: Data, mart: Mart) -> str:
     row = data.execute(f"select max({quoted(mart.dated)}) from {table('marts', mart.name)}").fetchone()
     if row is None or row[0] is None or row[0] - date.min < timedelta(days=settings.stale_after_days):
-        return _EVER
+        return _NEVER_STALE
     return f"{row[0] - timedelta(days=settings.stale_after_days)} 00:00:00"
 
 
