@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from adventureworks.dictionary import definition, label
+from adventureworks.errors import Step
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
-from adventureworks.messaging.steps import Step
 from adventureworks.months import shifted
 from adventureworks.texts import Language
 from adventureworks.warehouse.session import Session

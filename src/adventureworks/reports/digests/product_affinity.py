@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from adventureworks.dictionary import definition, label
+from adventureworks.errors import Step
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
-from adventureworks.messaging.steps import Step
 from adventureworks.texts import Language
 from adventureworks.warehouse.session import Session
 
