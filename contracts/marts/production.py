@@ -296,8 +296,8 @@ class LateWorkOrders(MartTable):
     """One month (in which work orders started), location and product with at least one operation.
 
     An operation is a step of a work order at a location. Only routed work orders have operations; a work order without
-    a routing is in production_costs only. An operation is late if it ended on a later day than scheduled; an operation
-    without an end is not counted as late.
+    a routing is in production_costs only. An operation is late if it ended on a later day than scheduled. An operation
+    without an end is not counted as late, so the delays of a month are final only once none is unfinished.
 
     In the source's history all operations of a work order have the same scheduled and actual dates. The figures of a
     location therefore show which late orders it worked on, not where the time was lost.
@@ -313,6 +313,7 @@ class LateWorkOrders(MartTable):
     location: Text = described("Name of the location")
     operations: BigInt = described("Number of operations of routed work orders", gt=0)
     late: BigInt = described("Number of operations that ended on a later day than scheduled", ge=0)
+    unfinished: BigInt = described("Number of operations that have not ended yet", ge=0)
     late_share: Ratio = described("Operations that ended late divided by all operations", unit="share", ge=0, le=1)
     mean_days_late: Ratio = described(
         "Average delay of the late operations; empty if none is late", unit="days", ge=1, nullable=True

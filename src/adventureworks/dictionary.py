@@ -88,6 +88,7 @@ _LABELS: Mapping[str, str] = {
     "sales_order_id": "Order number",
     "table_name": "Table",
     "threshold_days": "Churn threshold",
+    "unfinished": "Not ended yet",
     "units": "Units sold",
     "unrouted_orders": "Orders without a routing",
     "upper_80": "80 % interval, upper bound",

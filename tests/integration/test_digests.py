@@ -148,6 +148,11 @@ def test_late_operations_digest_compares_with_the_month_and_the_year_before(pipe
         "select distinct location from marts.late_work_orders where month = %s", (month,)
     ):
         assert location in shown
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("update marts.late_work_orders set unfinished = 1 where month = %s", (month,))
+    earlier = rendered(pipeline, "late_work_orders")
+    assert earlier is not None
+    assert english.month(before[0]) in earlier.subject, "more operations of the newest month may end late"
 
 
 def test_affinity_digest_lists_the_most_frequent_pairs_that_chance_does_not_explain(pipeline: Pipeline) -> None:

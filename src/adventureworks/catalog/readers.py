@@ -100,6 +100,7 @@ READERS = (
                 "product_id",
                 "operations",
                 "late",
+                "unfinished",
                 "mean_days_late",
                 "hours_actual",
             ),
@@ -150,7 +151,7 @@ READERS = (
             "customer_value": ("clv_52w",),
             "customer_churn": ("status", "counts_in_churn_rate"),
             "inventory_status": ("state",),
-            "late_work_orders": ("month", "operations", "late", "mean_days_late"),
+            "late_work_orders": ("month", "operations", "late", "unfinished", "mean_days_late"),
             "product_affinity": (
                 "product_id",
                 "other_product_id",

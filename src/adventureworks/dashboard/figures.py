@@ -151,7 +151,7 @@ _MONTHLY = """
     ) as u on u.month = s.month
     left join (
         select month, sum(operations) as operations, sum(late) as late, sum(late * mean_days_late) as days_late
-        from marts.late_work_orders group by month
+        from marts.late_work_orders group by month having sum(unfinished) = 0
     ) as w on w.month = s.month
     order by s.month
 """

@@ -9,6 +9,7 @@ select
     any_value(l.Name) as location,
     count(*) as operations,
     count_if(coalesce(ActualEndDate::date > ScheduledEndDate::date, false)) as late,
+    count_if(ActualEndDate is null) as unfinished,
     late / operations as late_share,
     avg(date_diff('day', ScheduledEndDate, ActualEndDate)) filter (ActualEndDate::date > ScheduledEndDate::date) as mean_days_late,
     sum(PlannedCost::double / nullif(CostRate, 0)) as hours_planned,

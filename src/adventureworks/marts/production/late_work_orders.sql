@@ -8,6 +8,7 @@ with operations as (
         l.CostRate as cost_rate,
         r.PlannedCost as planned_cost,
         r.ActualResourceHrs as hours,
+        case when r.ActualEndDate is null then 1 else 0 end as is_unfinished,
         case
             when cast(r.ActualEndDate as date) > cast(r.ScheduledEndDate as date)
                 then cast(r.ActualEndDate as date) - cast(r.ScheduledEndDate as date)
@@ -28,6 +29,7 @@ cells as (
         cost_rate,
         count(*) as operations,
         count(days_late) as late,
+        cast(sum(cast(is_unfinished as bigint)) as bigint) as unfinished,
         sum(cast(days_late as bigint)) as days_late,
         sum(cast(planned_cost as decimal(38, 4))) as planned_cost,
         case when count(hours) = count(*) then cast(sum(cast(hours as decimal(38, 4))) as decimal(38, 4)) end
@@ -42,6 +44,7 @@ select
     location,
     operations,
     late,
+    unfinished,
     cast(cast(late as decimal(38, 4)) / nullif(operations, 0) as decimal(38, 10)) as late_share,
     cast(cast(days_late as decimal(38, 4)) / nullif(late, 0) as decimal(38, 10)) as mean_days_late,
     -- The source plans an operation by its cost, which is the location's hourly rate times the hours.

@@ -1,4 +1,4 @@
-"""Late operations of work orders in the last complete month, by location and product."""
+"""Late operations of work orders in the last complete month without unfinished ones, by location and product."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from adventureworks.warehouse.session import Session
 MAX_PRODUCTS = 20
 
 _MONTH = """
-    select max(l.month) from marts.late_work_orders as l
+    select l.month from marts.late_work_orders as l
     join staging.sales_month as s on s.month = l.month where not s.is_partial
+    group by l.month having sum(l.unfinished) = 0 order by l.month desc limit 1
 """
+"""Delays of later months are not final."""
 _TOTALS = """
     select sum(operations), sum(late), sum(late * mean_days_late) from marts.late_work_orders where month = %s
 """
@@ -36,7 +38,7 @@ _PRODUCTS = """
 
 
 def bulletin(session: Session, language: Language) -> Bulletin | None:
-    """Return the digest, or None if no complete month has operations."""
+    """Return the digest, or None if no complete month has only finished operations."""
     text, data = language.text, session.data
     newest = data.execute(_MONTH).fetchone()
     month = newest[0] if newest else None
