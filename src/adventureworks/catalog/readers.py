@@ -198,6 +198,8 @@ READERS = (
                 "nested_wape",
                 "baseline_wape",
                 "constant_wape",
+                "channel_coverage_80",
+                "channel_coverage_95",
                 "trained_until",
             ),
             "territory_sales": ("month", "channel", "territory_id", "revenue", "is_partial"),

@@ -107,6 +107,8 @@ class Series:
     """The rule by which there is no forecast; empty if there is one."""
     choice: tuple[Decimal | None, ...]
     """Errors on months after each choice of a model: of these choices, of the naive models, of a constant."""
+    total_coverage: tuple[Decimal | None, ...]
+    """Shares of past totals of the channel within their 80 % and 95 % intervals."""
     accuracy: tuple[tuple[Any, ...], ...]
     """Per model: name, WAPE, WAPE relative to the naive model, shares in both intervals, origins, is chosen."""
 
@@ -290,7 +292,8 @@ def series(data: Data, channel: str, territory_id: int, name: str) -> Series:
         parameters,
     ).fetchall()
     accuracy = data.execute(
-        "select model, wape, coverage_80, coverage_95, origins, is_chosen, nested_wape, baseline_wape, constant_wape"
+        "select model, wape, coverage_80, coverage_95, origins, is_chosen, nested_wape, baseline_wape, constant_wape,"
+        " channel_coverage_80, channel_coverage_95"
         f" from marts.forecast_accuracy where {where} order by is_chosen desc, wape, model",
         parameters,
     ).fetchall()
@@ -306,6 +309,7 @@ def series(data: Data, channel: str, territory_id: int, name: str) -> Series:
         total=tuple((row[0], *row[6:11]) for row in ahead if withheld is None),
         withheld=withheld or "",
         choice=accuracy[0][6:9] if accuracy else (),
+        total_coverage=accuracy[0][9:11] if accuracy else (None, None),
         accuracy=tuple((row[0], row[1], _ratio(row[1], naive), *row[2:6]) for row in accuracy),
     )
 
