@@ -381,9 +381,10 @@ def test_months_without_orders_are_zero_and_errors_are_relative_to_the_naive_mod
     warehouse: Pipeline,
 ) -> None:
     with warehouse.session() as session:
-        channel, territory, name = figures.series_names(session.data)[0]
-        whole = figures.series(session.data, channel, territory, name)
-        month = whole.past[-3][0]
+        every = [figures.series(session.data, *found) for found in figures.series_names(session.data)]
+        # In the sample, resellers have too few booking months for a comparison.
+        whole = next(one for one in every if all(error is not None for _, error, *_ in one.accuracy))
+        channel, territory, name, month = whole.channel, whole.territory_id, whole.territory, whole.past[-3][0]
         session.data.execute(
             "delete from marts.territory_sales where channel = %s and territory_id = %s and month = %s",
             (channel, territory, month),

@@ -28,6 +28,8 @@ from tests.models import tables_read
 QUERIES = [(mart, name) for mart in MARTS.values() for name in models.queries_of(mart)]
 READ = sorted({reference for mart, name in QUERIES for reference in tables_read(mart, name)})
 PARAMETERS = {"as_of": date(2014, 6, 30), "run_id": "data_quality_control/compared"}
+EMPTY = {"product_affinity"}
+"""Marts without rows on the sample, which has too few orders. The acceptance tests compare them on real data."""
 ROUNDING = Decimal("0.0000000001")
 """Snowflake divides to twelve places and PostgreSQL to sixteen digits, before both round to ten."""
 
@@ -83,7 +85,7 @@ def test_a_select_returns_the_same_rows_on_both_engines(
     found = sorted((_row(row) for row in cursor.fetchall()), key=repr)
     wanted = sorted((_row(row) for row in expected.rows()), key=repr)
     assert len(found) == len(wanted)
-    assert wanted, "there must be rows to compare"
+    assert wanted or mart.name in EMPTY, "there must be rows to compare"
     unequal = [(one, other) for one, other in zip(found, wanted, strict=True) if not _agree(one, other)]
     assert unequal[:3] == []
 
