@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -42,7 +43,7 @@ def unit_with(asset: str) -> tuple[str, ...]:
     return tuple(sorted(together))
 
 
-class Reader(threading.Thread):
+class Reader(ABC, threading.Thread):
     """A user's tool with a connection of its own, which it opens again when it is lost."""
 
     def __init__(self, name: str, url: str, tables: Mapping[str, str], seed: int) -> None:
@@ -70,9 +71,9 @@ class Reader(threading.Thread):
         self._end.set()
         self.join()
 
+    @abstractmethod
     def read(self, connection: psycopg.Connection) -> list[Seen]:
         """Read something and return what was there."""
-        raise NotImplementedError
 
     def any_unit(self) -> tuple[str, ...]:
         return self._chance.choice(self._units)
