@@ -47,6 +47,8 @@ LAST_DAY = date(2099, 12, 31)
 """Last valid business date. Placeholder dates such as 0001, 1900, 1970 and 9999 are outside these bounds."""
 
 CHANNELS = ["online", "reseller"]
+REASONS = ["nothing_to_compare", "no_better_than_baseline", "no_better_than_constant", "total_is_off"]
+"""Why predictions are withheld: the rules of `adventureworks.marts.prediction`."""
 
 GUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 HEX_PATTERN = r"^(0x|\\x)?[0-9A-Fa-f]*$"

@@ -5,9 +5,9 @@ import polars as pl
 from contracts.columns import (
     CHANNEL,
     CHANNELS,
+    REASONS,
     TERRITORY,
     BigInt,
-    Bit,
     Date,
     Int,
     LineAmount,
@@ -137,31 +137,20 @@ class CustomerValue(MartTable):
 class CustomerRetention(MartTable):
     """One channel, cohort and month since: how many of a month's new customers bought again.
 
-    The cohort is the month of the first order in the channel. Every cohort has a cell for each number of months that
-    the data spans. After the last complete month, retained, retention and revenue_retention are NULL, not 0, because
-    the month is not over. A month without any order of the cohort is 0. The first cohort includes all customers whose
-    earlier orders are not in the data. Resellers order quarterly: compare every third month.
+    Months are booking months. The cohort is the month of the first order in the channel. A cohort has a cell for each
+    number of months up to the channel's last complete month; later ones are absent, because their months are not over.
+    A month without any order of the cohort is 0. The first cohort includes all customers whose earlier orders are not
+    in the data. Resellers order quarterly: compare every third month.
     """
 
     channel: Text = described(CHANNEL, isin=CHANNELS)
-    cohort_month: Date = described("First day of the month of the first order in the channel")
+    cohort_month: Date = described("First day of the booking month of the first order in the channel")
     months_since: Int = described("Months after the month of the cohort, which is 0", unit="months", ge=0)
     cohort_size: BigInt = described("Number of customers of the cohort", gt=0)
-    retained: BigInt = described(
-        "Number of customers of the cohort who ordered in that month; empty while the month is not over",
-        nullable=True,
-        ge=0,
-    )
-    retention: Ratio = described(
-        "Share of the cohort that ordered in that month; empty while the month is not over",
-        unit="share",
-        nullable=True,
-        ge=0,
-        le=1,
-    )
+    retained: BigInt = described("Number of customers of the cohort who ordered in that booking month", ge=0)
+    retention: Ratio = described("Share of the cohort that ordered in that booking month", unit="share", ge=0, le=1)
     revenue_retention: Ratio = described(
-        "Revenue of the cohort in that month divided by its revenue in month 0; empty while the month is not"
-        " over, or if month 0 has no revenue",
+        "Revenue of the cohort in that month divided by its revenue in month 0; empty if month 0 has no revenue",
         unit="ratio",
         nullable=True,
         ge=0,
@@ -176,19 +165,30 @@ class CustomerRetention(MartTable):
         """The key."""
 
         name = "customer_retention"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "2.0"}
         unique = ["channel", "cohort_month", "months_since"]
 
 
 class CustomerChurn(MartTable):
-    """One customer with at least one order: the time since the last order, compared with usual gaps in the channel.
+    """One customer with at least one order: the time since the last order, and how probable another one is.
 
-    threshold_days and risk_days are the 90th and 75th percentiles (linear interpolation) of all gaps between
-    consecutive order days of the channel's customers. status is the first that applies: churned (no order for more than
-    threshold_days), reactivated (the last gap was longer than that), at_risk (no order for more than risk_days),
-    active; NULL if no customer of the channel has ordered twice. The churn rate is the number of churned customers over
-    the number of customers with counts_in_churn_rate: a customer known for less than threshold_days cannot have
-    churned. A customer of both channels belongs to that of the last order.
+    threshold_days is the 90th percentile (linear interpolation) of all gaps between consecutive order days of the
+    channel's customers. A customer of both channels belongs to that of the last order.
+
+    silence_band is the number of days since the last order (online: 0-91, 92-182, 183-365, 366-702, 703+), or the
+    number of cycles that a reseller has missed (0, 1, 2, 3+). A cycle is the median gap between the reseller's booking
+    months with orders, or that of the channel if there is only one such month. missed_cycles is the number of months
+    from the last order to the channel's last complete booking month, divided by cycle_months and rounded down.
+
+    reorder_probability_52w is the share of the customers in the same band who ordered within 52 weeks, from the origin
+    one year before the channel's last complete booking month (observed_customers is their number). It is published
+    only if the same computation a year earlier predicted that year: its mean squared error (error_model) must be below
+    those of the assumption that everyone does the same as in the year before (error_baseline) and of one share for all
+    (error_constant), and the predicted total must be between half and twice the actual one. Otherwise
+    withheld_because says why not. These figures are equal in all rows of the channel.
+
+    status is the first that applies: lapsed (two missed cycles or more), likely (probability of at least 0.5), unlikely
+    (below 0.2), open. Online customers are never lapsed.
     """
 
     customer_id: Int = described("Customer")
@@ -201,49 +201,136 @@ class CustomerChurn(MartTable):
         nullable=True,
         ge=0,
     )
-    status: Text = described(
-        "churned: no order for longer than threshold_days; reactivated: ordered again after such a gap;"
-        " at_risk: no order for longer than risk_days; active: none of these; empty if unknown",
-        isin=["churned", "reactivated", "at_risk", "active"],
+    cycle_months: Ratio = described(
+        "Usual number of months between the reseller's orders: the median; empty online, or if unknown",
+        unit="months",
         nullable=True,
+        gt=0,
     )
-    counts_in_churn_rate: Bit = described(
-        "Whether the customer has been known for at least threshold_days, and so counts in the churn rate"
-    )
-    risk_days: Ratio = described(
-        "Three of four gaps between orders in the channel are no longer than this (75th percentile); empty"
-        " without gaps",
-        unit="days",
+    missed_cycles: Int = described(
+        "Number of such cycles from the last order to the last complete booking month; empty online, or if unknown",
         nullable=True,
         ge=0,
     )
-    last_gap_days: Int = described(
-        "Days between the last two days with an order; empty if there is only one", unit="days", nullable=True, gt=0
+    silence_band: Text = described(
+        "Group of customers who have not ordered for as long: days online, missed cycles of resellers; empty if"
+        " unknown",
+        nullable=True,
+        isin=["0-91", "92-182", "183-365", "366-702", "703+", "0", "1", "2", "3+"],
+    )
+    reorder_probability_52w: Statistic = described(
+        "Share of customers in the same band a year before who ordered within 52 weeks; empty if withheld",
+        unit="share",
+        nullable=True,
+        ge=0,
+        le=1,
+    )
+    reorder_lower_95: Statistic = described(
+        "Lower bound of the 95 % interval (Wilson) of that share; empty if withheld",
+        unit="share",
+        nullable=True,
+        ge=0,
+        le=1,
+    )
+    reorder_upper_95: Statistic = described(
+        "Upper bound of the 95 % interval (Wilson) of that share; empty if withheld",
+        unit="share",
+        nullable=True,
+        ge=0,
+        le=1,
+    )
+    observed_customers: BigInt = described("Number of customers who were in the same band a year before", ge=0)
+    status: Text = described(
+        "lapsed: a reseller who has missed two cycles or more; likely: probability of at least 0.5; unlikely: below"
+        " 0.2; open: between them; otherwise empty",
+        isin=["lapsed", "likely", "open", "unlikely"],
+        nullable=True,
+    )
+    withheld_because: Text = described(
+        "Why there is no probability: there is too little data to test it or to observe it; or in the year before, it"
+        " was no better than a repetition of the past or than one share for all, or its total was less than half or"
+        " more than twice the actual one; empty if there is one",
+        nullable=True,
+        isin=REASONS,
+    )
+    tested_customers: BigInt = described("Number of customers of the channel for whom it was tested", ge=0)
+    error_model: Statistic = described(
+        "Mean squared error of such probabilities in a year that they had not seen; empty if not tested",
+        unit="ratio",
+        nullable=True,
+        ge=0,
+    )
+    error_baseline: Statistic = described(
+        "The same error if everyone does what they did in the year before; empty if not tested",
+        unit="ratio",
+        nullable=True,
+        ge=0,
+    )
+    error_constant: Statistic = described(
+        "The same error of one share for all customers of the channel; empty if not tested",
+        unit="ratio",
+        nullable=True,
+        ge=0,
+    )
+    predicted_over_actual: Statistic = described(
+        "Number of customers who should have ordered in that year divided by the number who did; empty if unknown",
+        unit="ratio",
+        nullable=True,
+        ge=0,
     )
     as_of: Date = described("Business date of the figures")
 
     @rule
-    def status_is_what_the_days_say(cls):
-        """Status = churned, else reactivated, else at_risk, else active, according to days_silent and last_gap_days."""
-        exact = pl.Decimal(38, 10)
-        silent, gap = pl.col("days_silent").cast(exact), pl.col("last_gap_days").cast(exact)
+    def status_follows_from_silence_and_probability(cls):
+        """Status = lapsed if missed_cycles >= 2, else likely, open or unlikely, according to the probability."""
+        probability = pl.col("reorder_probability_52w")
         expected = (
-            pl.when(silent > pl.col("threshold_days"))
-            .then(pl.lit("churned"))
-            .when(gap > pl.col("threshold_days"))
-            .then(pl.lit("reactivated"))
-            .when(silent > pl.col("risk_days"))
-            .then(pl.lit("at_risk"))
-            .when(pl.col("threshold_days").is_not_null())
-            .then(pl.lit("active"))
+            pl.when(pl.col("missed_cycles") >= 2)
+            .then(pl.lit("lapsed"))
+            .when(probability >= 0.5)
+            .then(pl.lit("likely"))
+            .when(probability < 0.2)
+            .then(pl.lit("unlikely"))
+            .when(probability.is_not_null())
+            .then(pl.lit("open"))
         )
         return pl.col("status").eq_missing(expected)
+
+    @rule
+    def a_missing_probability_has_a_reason(cls):
+        """The probability and its bounds are NULL if and only if withheld_because is not."""
+        return pl.all_horizontal(
+            pl.col(name).is_null() == pl.col("withheld_because").is_not_null()
+            for name in ("reorder_probability_52w", "reorder_lower_95", "reorder_upper_95")
+        )
+
+    @rule
+    def bounds_hold_the_probability(cls):
+        """reorder_lower_95 <= reorder_probability_52w <= reorder_upper_95."""
+        probability = pl.col("reorder_probability_52w")
+        return (pl.col("reorder_lower_95") <= probability) & (probability <= pl.col("reorder_upper_95"))
+
+    @rule
+    def only_a_tested_probability_is_published(cls):
+        """A probability has an error below both others, and a total between half and twice the actual one."""
+        passed = (
+            (pl.col("error_model") < pl.col("error_baseline"))
+            & (pl.col("error_model") < pl.col("error_constant"))
+            & pl.col("predicted_over_actual").is_between(0.5, 2)
+        )
+        return pl.col("reorder_probability_52w").is_null() | passed.fill_null(False)
+
+    @rule
+    def only_resellers_have_cycles(cls):
+        """An online customer has no cycle_months and no missed_cycles."""
+        unknown = pl.col("cycle_months").is_null() & pl.col("missed_cycles").is_null()
+        return (pl.col("channel") == "reseller") | unknown
 
     class Config:
         """The key."""
 
         name = "customer_churn"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "2.0"}
         unique = ["customer_id"]
 
 

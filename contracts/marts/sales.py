@@ -12,6 +12,7 @@ from contracts.columns import (
     IS_PARTIAL,
     MARGIN,
     PROFIT,
+    REASONS,
     REVENUE,
     TERRITORY,
     BigInt,
@@ -32,7 +33,6 @@ from contracts.columns import (
 )
 
 FORECAST_MODELS = ["naive", "mean_3", "seasonal_naive", "ses", "theta", "mean_3_season"]
-REASONS = ["nothing_to_compare", "no_better_than_baseline", "no_better_than_constant", "total_is_off"]
 
 LOWER_80 = "Lower bound of the interval that should contain the revenue in four of five cases; empty if unknown"
 UPPER_80 = "Upper bound of the interval that should contain the revenue in four of five cases; empty if unknown"

@@ -49,15 +49,20 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
         "sums_are_those_of_the_orders": "update candidate set revenue_local = revenue_usd where currency_code = 'EUR'",
     },
     "customer_churn": {
-        "customers_are_those_of_the_orders": "update candidate set counts_in_churn_rate = not counts_in_churn_rate",
-        "thresholds_divide_the_gaps": "update candidate set threshold_days = null, status = null"
-        " where channel = 'reseller'",
+        "customers_are_those_of_the_orders": "update candidate set days_silent = days_silent + 1",
+        "threshold_divides_the_gaps": "update candidate set threshold_days = null where channel = 'reseller'",
+        "bands_follow_from_the_silence": "update candidate set silence_band = '703+' where silence_band = '0-91'",
+        "cycles_are_the_medians_of_the_gaps": "update candidate set cycle_months = cycle_months * 1.001",
+        "online_customers_of_a_band_did_what_is_stated": "update candidate"
+        " set observed_customers = observed_customers + 1 where channel = 'online'",
+        "a_channel_has_one_test_and_a_band_one_share": "update candidate set tested_customers = tested_customers + 1"
+        " where customer_id = 11000",
     },
     "customer_demographics": {
         "cells_are_those_of_the_surveys": "delete from candidate where attribute = 'Gender' and band = 'M'",
     },
     "customer_retention": {
-        "cells_are_those_of_the_orders": "update candidate set retained = coalesce(retained, 0)",
+        "cells_are_those_of_the_orders": "delete from candidate where months_since = 0",
     },
     "customer_value": {
         "customers_are_those_of_the_orders": "update candidate set frequency = frequency + 1",

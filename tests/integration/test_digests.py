@@ -176,6 +176,18 @@ def test_customer_digest_contains_no_names(pipeline: Pipeline) -> None:
     assert language("en").short_money(value) in found.text
 
 
+def test_customer_digest_says_why_no_probability_is_shown(pipeline: Pipeline) -> None:
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(
+            "update marts.customer_churn set reorder_probability_52w = null, status = null,"
+            " withheld_because = 'no_better_than_constant' where channel = 'online'"
+        )
+    found = rendered(pipeline, "customer_value")
+    assert found is not None
+    expected = "Online: no probability of another order, because in the year before it was no better than one share"
+    assert expected in flat(found.text)
+
+
 def test_names_from_the_data_are_escaped(pipeline: Pipeline) -> None:
     with psycopg.connect(pipeline.url) as connection:
         connection.execute("update marts.inventory_status set product = '<script>alert(1)</script> & <!channel>'")

@@ -137,7 +137,14 @@ READERS = (
         "customer_value",
         {
             "customer_value": ("as_of", "customer_id", "channel", "segment", "monetary", "clv_52w"),
-            "customer_churn": ("customer_id", "channel", "status", "counts_in_churn_rate", "days_silent"),
+            "customer_churn": (
+                "customer_id",
+                "channel",
+                "status",
+                "reorder_probability_52w",
+                "withheld_because",
+                "days_silent",
+            ),
         },
     ),
     Reader(
@@ -149,7 +156,7 @@ READERS = (
             "fact_sales": (*_SALES_MONTH, "customer_id"),
             "product_performance": ("month", "units", "abc_class"),
             "customer_value": ("clv_52w",),
-            "customer_churn": ("status", "counts_in_churn_rate"),
+            "customer_churn": ("status", "reorder_probability_52w", "withheld_because"),
             "inventory_status": ("state",),
             "late_work_orders": ("month", "operations", "late", "unfinished", "mean_days_late"),
             "product_affinity": (

@@ -462,15 +462,15 @@ def _customers(data: Data, language: Language) -> Iterator[Kpi]:
     row = data.execute("select sum(clv_52w) from marts.customer_value").fetchone()
     expected = definition("customer_value", "clv_52w", language)
     yield Kpi(expected.label, language.short_money(row[0] if row else None), definition=expected)
-    churn = data.execute(
-        "select count(*) filter (where status = 'churned' and counts_in_churn_rate),"
-        " count(*) filter (where counts_in_churn_rate) from marts.customer_churn"
-    ).fetchone()
-    yield Kpi(
-        text("Lost customers"),
-        language.percent(_ratio(Decimal(churn[0]), churn[1]) if churn else None),
-        definition=definition("customer_churn", "status", language),
-    )
+    status = definition("customer_churn", "status", language)
+    lapsed, probability, withheld = data.execute(
+        "select count(*) filter (where status = 'lapsed'), avg(reorder_probability_52w), min(withheld_because)"
+        " from marts.customer_churn"
+    ).fetchone() or (0, None, None)
+    yield Kpi(text("Lapsed resellers"), language.number(lapsed), definition=status)
+    if withheld is None:
+        shown = definition("customer_churn", "reorder_probability_52w", language)
+        yield Kpi(text("Expected to order again"), language.percent(probability), definition=shown)
 
 
 def _stock(data: Data, language: Language) -> Iterator[Kpi]:

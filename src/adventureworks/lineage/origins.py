@@ -34,7 +34,7 @@ _VIEWS: dict[str, dict[str, tuple[Origin, ...]]] = {
 """Views of the warehouse -> their columns -> the origins of each column."""
 
 _GENERATED: dict[Origin, tuple[Origin, ...]] = {
-    ("customer_retention", "months_since"): (("fact_sales", "order_date"),),
+    ("customer_retention", "months_since"): (("fact_sales", "booking_month"),),
     ("exchange_rates", "is_gap_filled"): (("Sales_CurrencyRate", "CurrencyRateDate"),),
 }
 """Columns derived from a series that the query generates -> the columns that determine its range."""

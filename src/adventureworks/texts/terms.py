@@ -30,6 +30,32 @@ def reason_withheld(code: str, language: Language) -> str:
     }.get(code, code)
 
 
+def reorder_status(code: str, language: Language) -> str:
+    """Return the name of a status of `customer_churn`."""
+    text = language.text
+    return {
+        "lapsed": text("Lapsed"),
+        "likely": text("Likely to order again"),
+        "open": text("Uncertain"),
+        "unlikely": text("Unlikely to order again"),
+    }.get(code, code)
+
+
+def reorder_withheld(code: str, language: Language) -> str:
+    """Return why probabilities of another order are not published, from the code of the rule that they broke."""
+    text = language.text
+    return {
+        "nothing_to_compare": text("there is too little data to test it"),
+        "no_better_than_baseline": text(
+            "in the year before it was no better than assuming that all customers do the same as a year earlier"
+        ),
+        "no_better_than_constant": text("in the year before it was no better than one share for all customers"),
+        "total_is_off": text(
+            "in the year before it foresaw less than half, or more than twice, as many customers as ordered"
+        ),
+    }.get(code, code)
+
+
 def verdict_name(verdict: str, language: Language) -> str:
     """Return the name of a verdict on a table or mart."""
     text = language.text

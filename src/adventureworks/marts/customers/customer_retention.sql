@@ -1,13 +1,24 @@
--- Grain: one channel, cohort (month of a customer's first order in the channel) and number of months since.
--- Cells after the last complete month are not over, so their counts are NULL.
-with recursive bought as (
+-- Grain: one channel, cohort (booking month of a customer's first order in the channel) and number of months since.
+-- Cells after the channel's last complete booking month are absent: their months are not over.
+with recursive last_months as (
     select
         channel,
-        customer_id,
-        cast(date_trunc('month', order_date) as date) as month,
-        sum(cast(revenue as decimal(38, 6))) as revenue
-    from marts.fact_sales
-    group by channel, customer_id, cast(date_trunc('month', order_date) as date)
+        max(month) as last_month
+    from staging.channel_month
+    where not is_partial
+    group by channel
+),
+bought as (
+    select
+        f.channel,
+        f.customer_id,
+        f.booking_month as month,
+        sum(cast(f.revenue as decimal(38, 6))) as revenue
+    from marts.fact_sales as f
+    inner join last_months as l
+        on f.channel = l.channel
+        and f.booking_month <= l.last_month
+    group by f.channel, f.customer_id, f.booking_month
 ),
 began as (
     select
@@ -44,7 +55,7 @@ span as (
             (extract(year from max(month)) - extract(year from min(month))) * 12
             + extract(month from max(month)) - extract(month from min(month)) as integer
         ) as months
-    from staging.sales_month
+    from bought
 ),
 places as (
     select cast(0 as integer) as place
@@ -54,7 +65,6 @@ places as (
     cross join span as s
     where p.place < s.months
 ),
-whole as (select max(month) as last_month from staging.sales_month where not is_partial),
 cells as (
     select
         c.channel,
@@ -70,17 +80,15 @@ select
     c.cohort_month,
     c.months_since,
     c.cohort_size,
-    case when c.month <= w.last_month then coalesce(a.retained, 0) end as retained,
-    case
-        when c.month <= w.last_month
-            then cast(cast(coalesce(a.retained, 0) as decimal(38, 4)) / nullif(c.cohort_size, 0) as decimal(38, 10))
-    end as retention,
-    case
-        when c.month <= w.last_month
-            then cast(cast(coalesce(a.revenue, 0) as decimal(38, 6)) / nullif(f.revenue, 0) as decimal(38, 10))
-    end as revenue_retention
+    coalesce(a.retained, 0) as retained,
+    cast(cast(coalesce(a.retained, 0) as decimal(38, 4)) / nullif(c.cohort_size, 0) as decimal(38, 10)) as retention,
+    cast(
+        cast(coalesce(a.revenue, 0) as decimal(38, 6)) / nullif(f.revenue, 0) as decimal(38, 10)
+    ) as revenue_retention
 from cells as c
-cross join whole as w
+inner join last_months as l
+    on c.channel = l.channel
+    and c.month <= l.last_month
 inner join active as f
     on c.channel = f.channel
     and c.cohort_month = f.cohort_month

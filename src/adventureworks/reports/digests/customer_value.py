@@ -1,14 +1,13 @@
-"""Customer value and churn. The digest contains no personal names."""
+"""Customer value, and who may be lost. The digest contains no personal names."""
 
 from __future__ import annotations
-
-from decimal import Decimal
 
 from adventureworks.charts.monthly import bars
 from adventureworks.dictionary import definition, label
 from adventureworks.errors import Step
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
+from adventureworks.texts.terms import reorder_status, reorder_withheld
 from adventureworks.warehouse.session import Session
 
 MAX_CUSTOMERS = 10
@@ -18,15 +17,16 @@ _SEGMENTS = """
     group by segment order by sum(clv_52w) desc nulls last, segment
 """
 _CHANNELS = "select channel, count(*), sum(clv_52w) from marts.customer_value group by channel order by channel"
-_CHURN = """
-    select channel, count(*) filter (where status = 'churned' and counts_in_churn_rate),
-        count(*) filter (where counts_in_churn_rate), count(*) filter (where status = 'at_risk')
+_REORDERS = """
+    select channel, avg(reorder_probability_52w), count(*) filter (where status = 'unlikely'),
+        count(*) filter (where status = 'lapsed'),
+        case when count(reorder_probability_52w) = 0 then min(withheld_because) end
     from marts.customer_churn group by channel order by channel
 """
-_AT_RISK = """
-    select v.customer_id, v.channel, v.clv_52w, c.days_silent from marts.customer_value as v
+_LOST = """
+    select v.customer_id, v.channel, c.status, v.clv_52w, c.days_silent from marts.customer_value as v
     join marts.customer_churn as c using (customer_id)
-    where c.status = 'at_risk' order by v.clv_52w desc nulls last, v.customer_id limit %s
+    where c.status in ('lapsed', 'unlikely') order by v.clv_52w desc nulls last, v.customer_id limit %s
 """
 
 
@@ -46,14 +46,28 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         )
         for channel, count, value in session.data.execute(_CHANNELS).fetchall()
     ]
-    for channel, churned, counted, at_risk in session.data.execute(_CHURN).fetchall():
+    notes = []
+    for channel, probability, unlikely, lapsed, withheld in session.data.execute(_REORDERS).fetchall():
         figures.append(
             Figure(
-                text("Churn, {channel}", channel=channels[channel].lower()),
-                language.percent(Decimal(churned) / counted if counted else None),
-                text("{count} more at risk", count=language.number(at_risk)),
+                text("Expected to order again, {channel}", channel=channels[channel].lower()),
+                language.percent(probability),
+                text(
+                    "{lapsed} lapsed, {unlikely} unlikely to order again",
+                    lapsed=language.number(lapsed),
+                    unlikely=language.number(unlikely),
+                ),
             )
         )
+        if withheld:
+            reason = reorder_withheld(withheld, language)
+            notes.append(
+                text(
+                    "{channel}: no probability of another order, because {reason}.",
+                    channel=channels[channel],
+                    reason=reason,
+                )
+            )
     names: dict[str, str] = _segment_names(language)
     expected = definition("customer_value", "clv_52w", language)
     return Bulletin(
@@ -75,22 +89,35 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                 ),
             ),
             Listing(
-                text("Most valuable customers at risk"),
-                (text("Customer"), label("channel", language), expected.label, label("days_silent", language)),
-                tuple(
-                    (str(customer), channels[channel], language.money(value), language.number(silent))
-                    for customer, channel, value, silent in session.data.execute(_AT_RISK, (MAX_CUSTOMERS,)).fetchall()
+                text("Most valuable customers who may be lost"),
+                (
+                    text("Customer"),
+                    label("channel", language),
+                    label("status", language),
+                    expected.label,
+                    label("days_silent", language),
                 ),
-                text_columns=2,
+                tuple(
+                    (
+                        str(customer),
+                        channels[channel],
+                        reorder_status(status, language),
+                        language.money(value),
+                        language.number(silent),
+                    )
+                    for customer, channel, status, value, silent in session.data.execute(
+                        _LOST, (MAX_CUSTOMERS,)
+                    ).fetchall()
+                ),
+                text_columns=3,
             ),
         ),
+        notes=tuple(notes),
         chart=bars(
             [(names.get(s) or str(s), value) for s, _, _, value in segments if value is not None], language, width=380
         ),
         chart_text=text("Expected margin by segment."),
-        next_steps=(
-            Step(command="adventureworks sql \"select * from marts.customer_churn where status = 'at_risk'\""),
-        ),
+        next_steps=(Step(command="adventureworks sql \"select * from marts.customer_churn where status = 'lapsed'\""),),
         page="dashboard/overview",
     )
 
