@@ -32,6 +32,7 @@ _LABELS: Mapping[str, str] = {
     "constant_wape": "Error of a constant",
     "coverage_80": "Within 80 %",
     "coverage_95": "Within 95 %",
+    "customer_cohort_value.margin": "Cumulative margin",
     "days_silent": "Days since last order",
     "discount_amount": "Discount",
     "expected_orders_52w": "Expected orders, 52 weeks",
@@ -70,6 +71,7 @@ _LABELS: Mapping[str, str] = {
     "own_part_path": "Path to itself",
     "probability_alive": "Probability of being a customer",
     "profit": "Gross profit",
+    "profit_year_before": "Gross profit, year before",
     "published_months": "Published forecasts scored",
     "published_wape": "Error of published forecasts",
     "r_score": "Recency score",
@@ -98,7 +100,8 @@ _LABELS: Mapping[str, str] = {
     "wape": "Error",
     "withheld_because": "Reason for no forecast",
 }
-"""Labels of columns whose name is not plain English. Columns with the same name have the same label."""
+"""Labels of columns whose name is not plain English. Columns with the same name have the same label, unless one of them
+means something else: then its key names the mart, too."""
 
 
 @dataclass(frozen=True)
@@ -145,15 +148,15 @@ def _definition(asset: str, column: Column, language: Language) -> Definition:
     # Further clauses say when the column is empty, for example. The unit belongs to the first.
     quantity, clause, rest = text.partition("; " if language.code == "en" else " ; ")
     meaning = text if column.unit in _WITHOUT_UNIT else f"{quantity} ({unit}){clause}{rest}"
-    return Definition(asset, column.name, label(column.name, language), text, unit, meaning)
+    return Definition(asset, column.name, label(column.name, language, asset), text, unit, meaning)
 
 
-def label(column: str, language: Language) -> str:
-    """Return the short name of a mart's column."""
+def label(column: str, language: Language, asset: str = "") -> str:
+    """Return the short name of a mart's column; without `asset`, the one that the column has in most marts."""
     words = column.removeprefix("is_").replace("_", " ")
     if words.endswith(" id"):
         words = f"{words.removesuffix(' id')} number"
-    return language.text(_LABELS.get(column, words.capitalize()))
+    return language.text(_LABELS.get(f"{asset}.{column}") or _LABELS.get(column, words.capitalize()))
 
 
 def grain(entry: SourceTable | Mart, language: Language) -> str:
