@@ -197,7 +197,7 @@ class CustomerCohortValue(MartTable):
     customers: BigInt = described("Number of customers of the cohort", gt=0)
     margin: LineAmount = described("Gross profit on all orders of the cohort from its first month to this one")
     margin_per_customer: Ratio = described(
-        "This gross profit divided by the customers of the cohort, also those who never ordered again", unit="USD"
+        "Cumulative gross profit divided by the customers of the cohort, also those who never ordered again", unit="USD"
     )
 
     class Config:

@@ -139,7 +139,7 @@ def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
         " where channel = 'online' and months_since = 11 order by cohort_month desc limit 12) as newest"
     )
     [amounts] = warehouse.published(
-        f"select {', '.join(f'sum({name})' for name in figures.EFFECTS)} from marts.profit_bridge"
+        f"select {', '.join(f'sum({name})' for name in figures.BRIDGE_COLUMNS)} from marts.profit_bridge"
         " where channel = 'reseller' and month = %s",
         (month,),
     )

@@ -25,7 +25,7 @@ MONTHS = 13
 PAIRS = 8
 COHORTS = 12
 """Cohorts, the newest ones known for twelve months, whose margin per customer is shown."""
-EFFECTS = (
+BRIDGE_COLUMNS = (
     "profit_year_before",
     "volume_effect",
     "mix_effect",
@@ -91,7 +91,7 @@ class Bridge:
 
     channel: str
     amounts: tuple[Decimal, ...]
-    """In the order of `EFFECTS`."""
+    """In the order of `BRIDGE_COLUMNS`."""
 
 
 @dataclass(frozen=True)
@@ -534,7 +534,7 @@ def _territories(data: Data, month: date) -> Iterator[tuple[str, Decimal]]:
 
 
 def _bridge(data: Data, month: date) -> Iterator[Bridge]:
-    sums = ", ".join(f"sum({name})" for name in EFFECTS)
+    sums = ", ".join(f"sum({name})" for name in BRIDGE_COLUMNS)
     rows = data.execute(
         f"select channel, {sums} from marts.profit_bridge where month = %s and profit_year_before is not null"
         " group by channel order by channel",

@@ -1,6 +1,7 @@
 -- Grain: one booking month, territory, channel and category with sales in the month or, where the two are compared, in the
 -- same month a year before. They are compared if both are complete.
 -- Every effect is a difference of amounts that are rounded before they are subtracted, so the effects add up exactly.
+-- Quotients are first rounded to ten places, which both engines compute alike.
 with months as (
     select
         m.month,
@@ -69,10 +70,12 @@ valued as (
         p.revenue - p.cogs as profit,
         p.revenue_before - p.cogs_before as profit_before,
         cast(
-            cast(p.units * p.revenue_before as decimal(38, 12)) / nullif(p.units_before, 0) as decimal(38, 6)
+            cast(cast(p.units * p.revenue_before as decimal(38, 10)) / nullif(p.units_before, 0) as decimal(38, 10))
+            as decimal(38, 6)
         ) as revenue_at_old_price,
         cast(
-            cast(p.units * p.cogs_before as decimal(38, 12)) / nullif(p.units_before, 0) as decimal(38, 6)
+            cast(cast(p.units * p.cogs_before as decimal(38, 10)) / nullif(p.units_before, 0) as decimal(38, 10))
+            as decimal(38, 6)
         ) as cogs_at_old_cost
     from products as p
     inner join months as m
@@ -122,8 +125,10 @@ averaged as (
         kept_profit_at_old_values,
         coalesce(
             cast(
-                cast(kept_units * kept_profit_before as decimal(38, 12)) / nullif(kept_units_before, 0)
-                as decimal(38, 6)
+                cast(
+                    cast(kept_units * kept_profit_before as decimal(38, 10)) / nullif(kept_units_before, 0)
+                    as decimal(38, 10)
+                ) as decimal(38, 6)
             ),
             0
         ) as kept_profit_at_old_average,
