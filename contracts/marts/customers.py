@@ -169,6 +169,34 @@ class CustomerRetention(MartTable):
         unique = ["channel", "cohort_month", "months_since"]
 
 
+class CustomerCohortValue(MartTable):
+    """One channel, cohort and month since: the gross profit that a month's new customers have brought so far.
+
+    Months are booking months. The cohort is the month of the first order in the channel. It has a cell for each month
+    up to the channel's last complete one; a month without any order of the cohort repeats the margin. Later months have
+    no cells. The first cohort includes all customers whose earlier orders are not in the data.
+
+    To compare cohorts, use the same months_since: a younger cohort had less time. Over several cohorts, divide the sum
+    of margin by that of customers.
+    """
+
+    channel: Text = described(CHANNEL, isin=CHANNELS)
+    cohort_month: Date = described("First day of the booking month of the first order in the channel")
+    months_since: Int = described("Months after the month of the cohort, which is 0", unit="months", ge=0)
+    customers: BigInt = described("Number of customers of the cohort", gt=0)
+    margin: LineAmount = described("Gross profit on all orders of the cohort from its first month to this one")
+    margin_per_customer: Ratio = described(
+        "Cumulative gross profit divided by the customers of the cohort, also those who never ordered again", unit="USD"
+    )
+
+    class Config:
+        """The key."""
+
+        name = "customer_cohort_value"
+        metadata = {"version": "1.0"}
+        unique = ["channel", "cohort_month", "months_since"]
+
+
 class CustomerChurn(MartTable):
     """One customer with at least one order: the time since the last order, and how probable another one is.
 

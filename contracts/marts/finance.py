@@ -3,6 +3,9 @@
 import polars as pl
 
 from contracts.columns import (
+    BOOKING_MONTH,
+    CHANNEL,
+    CHANNELS,
     COGS,
     IS_PARTIAL,
     MARGIN,
@@ -62,6 +65,70 @@ class MonthlyProfit(MartTable):
         name = "monthly_profit"
         metadata = {"version": "1.0"}
         unique = ["month", "territory_id", "category", "product_id"]
+
+
+_EMPTY = "; empty unless both months are complete"
+"""When there is no comparison with the year before."""
+
+
+class ProfitBridge(MartTable):
+    """One booking month, territory, channel and category with sales in the month, or in the same month a year before.
+
+    The effects explain the change of the gross profit from the year before, and add up to it exactly. Products of the
+    cell that were sold in both months have four effects. Volume: more or fewer units, at last year's profit per unit of
+    the cell. Mix: other shares of the products in these units, at last year's profit per unit of each. Price: other net
+    prices, and cost: other costs per unit, both at this year's units. Products that were sold in only one of the months
+    count with their whole profit, as new_products or gone_products.
+
+    Over several cells the effects can be added. A shift between categories or territories is then part of the volume
+    effects, because mix_effect is about the products within a cell.
+    """
+
+    month: Date = described(BOOKING_MONTH)
+    territory_id: Int = described(TERRITORY, ge=0)
+    channel: Text = described(CHANNEL, isin=CHANNELS)
+    category: Text = described("Category of the product; Unassigned: no category")
+    profit: LineAmount = described(PROFIT)
+    profit_year_before: LineAmount = described("Gross profit of the same month a year before" + _EMPTY, nullable=True)
+    volume_effect: LineAmount = described(
+        "Change of units sold × last year's profit per unit of the cell" + _EMPTY, nullable=True
+    )
+    mix_effect: LineAmount = described(
+        "Effect of other shares of the products in the units of the cell" + _EMPTY, nullable=True
+    )
+    price_effect: LineAmount = described(
+        "Change of the net price per unit × this year's units, per product" + _EMPTY, nullable=True
+    )
+    cost_effect: LineAmount = described(
+        "Change of the cost per unit × this year's units, per product, negative if costs rose" + _EMPTY, nullable=True
+    )
+    new_products: LineAmount = described(
+        "Gross profit of the products that were not sold in the month a year before" + _EMPTY, nullable=True
+    )
+    gone_products: LineAmount = described(
+        "Last year's gross profit of the products that were not sold this year, with the opposite sign" + _EMPTY,
+        nullable=True,
+    )
+
+    @rule
+    def effects_add_up_to_the_change(cls):
+        """The sum of the effects = profit - profit_year_before."""
+        effects = (
+            pl.col("volume_effect")
+            + pl.col("mix_effect")
+            + pl.col("price_effect")
+            + pl.col("cost_effect")
+            + pl.col("new_products")
+            + pl.col("gone_products")
+        )
+        return effects.eq_missing(pl.col("profit") - pl.col("profit_year_before"))
+
+    class Config:
+        """The key."""
+
+        name = "profit_bridge"
+        metadata = {"version": "1.0"}
+        unique = ["month", "territory_id", "channel", "category"]
 
 
 class CardUsage(MartTable):

@@ -1,11 +1,12 @@
 """
 ### Retention and churn
 
-**Answers**: how many new customers buy again, after how many months, and who is likely to order again?
+**Answers**: how many new customers buy again, after how many months, with how much margin, and who is likely to
+order again?
 **Reads** `fact_sales`.
 **Starts** when it changes; weekly, on Monday at 06:00 UTC, at the latest.
-**Publishes** `customer_retention` (one row per channel, cohort and month since) and `customer_churn` (one row per
-customer).
+**Publishes** `customer_retention` and `customer_cohort_value` (each one row per channel, cohort and month since) and
+`customer_churn` (one row per customer).
 **Note**: cohorts are by booking month, and months that are not over are absent. The probability of another order is the
 share of customers as silent a year before who ordered again. It is published only if such shares were right in a year
 that they had not seen (`withheld_because`). A reseller has lapsed after missing two order cycles.

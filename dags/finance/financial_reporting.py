@@ -1,13 +1,15 @@
 """
 ### Monthly profit
 
-**Answers**: what did each product earn in each month and territory, after discounts and the cost of the goods?
+**Answers**: what did each product earn in each month and territory, after discounts and the cost of the goods,
+and what changed the profit since the year before?
 **Reads** `fact_sales`, `Production_Product`, `Production_ProductSubcategory` and `Production_ProductCategory`.
 **Starts** when one of them changes; daily at 05:00 UTC at the latest.
-**Publishes** `monthly_profit`, then stores a workbook and a PDF in every language in the reports folder, for each month
-with new figures. If newer data arrives in the meantime, it is computed first.
+**Publishes** `monthly_profit` and `profit_bridge`, then stores a workbook and a PDF in every language in the reports
+folder, for each month with new figures. If newer data arrives in the meantime, it is computed first.
 **Note**: profit is gross profit, since the source has no operating expenses. If no cost was valid on the day of an
 order, the product's current cost is used, and `fallback_cost_revenue` says for how much revenue.
+`profit_bridge` compares complete booking months, `monthly_profit` is by calendar month.
 **If it fails**: the last good version stays. `adventureworks status monthly_profit` shows the broken rule.
 """
 

@@ -33,6 +33,7 @@ _LABELS: Mapping[str, str] = {
     "coverage_80": "Within 80 %",
     "coverage_95": "Within 95 %",
     "cycle_months": "Usual cycle",
+    "customer_cohort_value.margin": "Cumulative margin",
     "days_silent": "Days since last order",
     "discount_amount": "Discount",
     "error_baseline": "Error of a repetition",
@@ -75,6 +76,7 @@ _LABELS: Mapping[str, str] = {
     "predicted_over_actual": "Predicted over actual",
     "probability_alive": "Probability of being a customer",
     "profit": "Gross profit",
+    "profit_year_before": "Gross profit, year before",
     "published_months": "Published forecasts scored",
     "published_wape": "Error of published forecasts",
     "r_score": "Recency score",
@@ -107,7 +109,8 @@ _LABELS: Mapping[str, str] = {
     "wape": "Error",
     "withheld_because": "Reason for withholding",
 }
-"""Labels of columns whose name is not plain English. Columns with the same name have the same label."""
+"""Labels of columns whose name is not plain English. Columns with the same name have the same label, unless one of them
+means something else: then its key names the mart, too."""
 
 
 @dataclass(frozen=True)
@@ -154,15 +157,15 @@ def _definition(asset: str, column: Column, language: Language) -> Definition:
     # Further clauses say when the column is empty, for example. The unit belongs to the first.
     quantity, clause, rest = text.partition("; " if language.code == "en" else " ; ")
     meaning = text if column.unit in _WITHOUT_UNIT else f"{quantity} ({unit}){clause}{rest}"
-    return Definition(asset, column.name, label(column.name, language), text, unit, meaning)
+    return Definition(asset, column.name, label(column.name, language, asset), text, unit, meaning)
 
 
-def label(column: str, language: Language) -> str:
-    """Return the short name of a mart's column."""
+def label(column: str, language: Language, asset: str = "") -> str:
+    """Return the short name of a mart's column; without `asset`, the one that the column has in most marts."""
     words = column.removeprefix("is_").replace("_", " ")
     if words.endswith(" id"):
         words = f"{words.removesuffix(' id')} number"
-    return language.text(_LABELS.get(column, words.capitalize()))
+    return language.text(_LABELS.get(f"{asset}.{column}") or _LABELS.get(column, words.capitalize()))
 
 
 def grain(entry: SourceTable | Mart, language: Language) -> str:

@@ -58,6 +58,9 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
         "a_channel_has_one_test_and_a_band_one_share": "update candidate set tested_customers = tested_customers + 1"
         " where customer_id = 11000",
     },
+    "customer_cohort_value": {
+        "cells_are_those_of_the_orders": "update candidate set margin = margin + 1 where months_since > 0",
+    },
     "customer_demographics": {
         "cells_are_those_of_the_surveys": "delete from candidate where attribute = 'Gender' and band = 'M'",
     },
@@ -142,6 +145,10 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
         "counts_are_those_of_the_work_orders": "update candidate set late_orders = late_orders + 1",
         "routing_costs_are_those_of_the_operations": "update candidate set variance = variance + 1",
         "scrap_costs_what_the_products_cost": "update candidate set scrap_cost = scrap_cost + 1",
+    },
+    "profit_bridge": {
+        "effects_are_those_of_the_lines": "update candidate set volume_effect = volume_effect + mix_effect,"
+        " mix_effect = 0",
     },
     "sales_forecast": {
         "every_series_is_forecast": "delete from candidate where horizon = 3",

@@ -144,6 +144,41 @@ FIGURES: dict[str, tuple[str, Decimal | int | str]] = {
     "pairs of products bought together": ("select count(*) from marts.product_affinity", 6_273),
     "operations of work orders": ("select sum(operations) from marts.late_work_orders", 67_131),
     "operations that ended late": ("select sum(late) from marts.late_work_orders", 39_212),
+    **{
+        f"margin of new {kind} in their first twelve months, USD per customer": (
+            "select round(sum(margin) / sum(customers), 2) from marts.customer_cohort_value"
+            f" where channel = '{channel}' and months_since = 11",
+            found,
+        )
+        for kind, channel, found in (
+            ("online customers", "online", Decimal("1111.03")),
+            ("resellers", "reseller", Decimal("1060.82")),
+        )
+    },
+    **{
+        f"{effect} on the profit from resellers, fiscal year 2014, USD": (
+            f"select round(sum({column}), 2) from marts.profit_bridge"
+            " where channel = 'reseller' and month >= '2013-07-01'",
+            found,
+        )
+        for effect, column, found in (
+            ("volume effect", "volume_effect", Decimal("-75404.11")),
+            ("mix effect", "mix_effect", Decimal("9426.83")),
+            ("price effect", "price_effect", Decimal("1156082.41")),
+            ("cost effect", "cost_effect", Decimal("-1472442.66")),
+            ("effect of new products", "new_products", Decimal("-571623.81")),
+            ("effect of gone products", "gone_products", Decimal("-247890.51")),
+        )
+    },
+    "profit from resellers, fiscal year 2014, USD": (
+        "select round(sum(profit), 2) from marts.profit_bridge where channel = 'reseller' and month >= '2013-07-01'",
+        Decimal("-236460.72"),
+    ),
+    "profit from resellers a year before, USD": (
+        "select round(sum(profit_year_before), 2) from marts.profit_bridge"
+        " where channel = 'reseller' and month >= '2013-07-01'",
+        Decimal("965391.13"),
+    ),
     "online buyers": ("select count(*) from marts.customer_value where channel = 'online'", 18_484),
     "reseller buyers": ("select count(*) from marts.customer_value where channel = 'reseller'", 635),
     "online buyers with orders on two days or more": (

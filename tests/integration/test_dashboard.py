@@ -134,6 +134,15 @@ def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
         " where month = %s",
         (month,),
     )
+    [(per_customer,)] = warehouse.published(
+        "select sum(margin) / sum(customers) from (select margin, customers from marts.customer_cohort_value"
+        " where channel = 'online' and months_since = 11 order by cohort_month desc limit 12) as newest"
+    )
+    [amounts] = warehouse.published(
+        f"select {', '.join(f'sum({name})' for name in figures.BRIDGE_COLUMNS)} from marts.profit_bridge"
+        " where channel = 'reseller' and month = %s",
+        (month,),
+    )
     for expected in (
         language.month(month),
         f"{language.text('Revenue')} {language.short_money(revenue)}",
@@ -147,6 +156,8 @@ def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
         f"{language.text('Share of late operations')} {language.percent(late / operations)}",
         f"{language.text('Mean delay')} {language.number(days / late, 1)}",
         f"{language.text('Out of stock')} {language.number(out)}",
+        f"{language.text('Margin per new online customer, first twelve months')} {language.short_money(per_customer)}",
+        f"{language.text('Resellers')} {' '.join(map(language.money, amounts))}",
     ):
         assert " ".join(expected.split()) in shown
 
@@ -274,6 +285,7 @@ def test_every_column_has_an_origin_including_counts() -> None:
         ("late_work_orders", "operations"): ("Production_WorkOrderRouting", "WorkOrderID"),
         ("customer_retention", "cohort_size"): ("fact_sales", "customer_id"),
         ("customer_retention", "retained"): ("fact_sales", "customer_id"),
+        ("customer_cohort_value", "customers"): ("fact_sales", "customer_id"),
         ("customer_demographics", "customers"): ("Sales_Customer", "CustomerID"),
         ("customer_demographics", "attribute"): ("Sales_Customer", "CustomerID"),
         ("bill_of_materials_cost", "levels"): ("Production_BillOfMaterials", "ComponentID"),

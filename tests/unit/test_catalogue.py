@@ -223,7 +223,7 @@ def test_dependants_are_everything_computed_from_a_table_and_its_readers() -> No
 
 
 def test_dependants_of_a_dag_include_its_own_marts_and_those_of_the_ingestion_are_all() -> None:
-    assert dependants_of("financial_reporting").marts == ("monthly_profit",)
+    assert dependants_of("financial_reporting").marts == ("monthly_profit", "profit_bridge")
     assert set(dependants_of(catalog.INGESTION).marts) == MARTS.keys() - {"data_quality"}
     assert dependants_of("airflow") == dependants_of("messages")
     assert dependants_of("airflow").marts == ()

@@ -102,6 +102,14 @@ _CUSTOMERS: tuple[Mart, ...] = (
         dated="cohort_month",
     ),
     Mart(
+        "customer_cohort_value",
+        domain="customers",
+        dag="customer_retention",
+        owner="marketing",
+        inputs=("fact_sales",),
+        dated="cohort_month",
+    ),
+    Mart(
         "customer_churn",
         domain="customers",
         dag="customer_retention",
@@ -218,6 +226,14 @@ _FINANCE = (
         inputs=("fact_sales", "Production_Product", "Production_ProductSubcategory", "Production_ProductCategory"),
         dated="month",
         by_month=("fact_sales",),
+    ),
+    Mart(
+        "profit_bridge",
+        domain="finance",
+        dag="financial_reporting",
+        owner="finance",
+        inputs=("fact_sales", "Production_Product", "Production_ProductSubcategory", "Production_ProductCategory"),
+        dated="month",
     ),
     Mart(
         "card_usage",

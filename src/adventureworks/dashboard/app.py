@@ -153,6 +153,7 @@ def overview(request: Request, language: ChosenLanguage) -> Response:
         "overview",
         language,
         shown=shown,
+        bridge_columns=figures.BRIDGE_COLUMNS,
         warnings={group.name: figures.warning(group.marts, assets, language) for group in shown.groups},
         fresh=sum(asset.state.fresh and asset.state.verdict != "blocked" for asset in marts),
         marts=len(marts),

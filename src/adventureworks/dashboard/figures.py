@@ -23,6 +23,19 @@ from adventureworks.warehouse.state import AssetState, asset_states
 
 MONTHS = 13
 PAIRS = 8
+COHORTS = 12
+"""Cohorts, the newest ones known for twelve months, whose margin per customer is shown."""
+BRIDGE_COLUMNS = (
+    "profit_year_before",
+    "volume_effect",
+    "mix_effect",
+    "price_effect",
+    "cost_effect",
+    "new_products",
+    "gone_products",
+    "profit",
+)
+"""Columns of `profit_bridge`, from the profit of a year before to this year's."""
 
 Direction = Literal["better", "worse", ""]
 
@@ -66,8 +79,19 @@ class Overview:
     history: tuple[tuple[date, Decimal, Decimal, bool], ...]
     """Month, revenue, profit, whether it is partial."""
     territories: tuple[tuple[str, Decimal], ...]
+    bridge: tuple[Bridge, ...]
+    """By channel, what changed the gross profit of the month since the year before."""
     pairs: tuple[Pair, ...]
     """The pairs of products that individuals buy together most often."""
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """The gross profit of a channel and what changed it since the year before."""
+
+    channel: str
+    amounts: tuple[Decimal, ...]
+    """In the order of `BRIDGE_COLUMNS`."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +222,7 @@ def overview(session: Session, language: Language) -> Overview:
             if one.revenue is not None
         ),
         territories=tuple(_territories(session.data, whole[-1].month)) if whole else (),
+        bridge=tuple(_bridge(session.data, whole[-1].month)) if whole else (),
         pairs=tuple(_pairs(session.data)),
     )
 
@@ -368,7 +393,7 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
         buyers = monthly(text("Customers who ordered"), lambda one: one.customers, number)
         yield Group(
             text("Customers"),
-            ("customer_value", "customer_churn", "fact_sales"),
+            ("customer_value", "customer_churn", "customer_cohort_value", "fact_sales"),
             (buyers, *_customers(data, language)),
         )
         yield Group(
@@ -462,6 +487,18 @@ def _customers(data: Data, language: Language) -> Iterator[Kpi]:
     row = data.execute("select sum(clv_52w) from marts.customer_value").fetchone()
     expected = definition("customer_value", "clv_52w", language)
     yield Kpi(expected.label, language.short_money(row[0] if row else None), definition=expected)
+    per_customer = definition("customer_cohort_value", "margin_per_customer", language)
+    names = {
+        "online": text("Margin per new online customer, first twelve months"),
+        "reseller": text("Margin per new reseller, first twelve months"),
+    }
+    for channel, name in names.items():
+        cohorts = data.execute(
+            "select sum(margin), sum(customers) from (select margin, customers from marts.customer_cohort_value"
+            " where channel = %s and months_since = 11 order by cohort_month desc limit %s) as newest",
+            (channel, COHORTS),
+        ).fetchone()
+        yield Kpi(name, language.short_money(_ratio(*cohorts) if cohorts else None), definition=per_customer)
     status = definition("customer_churn", "status", language)
     lapsed, probability, withheld = data.execute(
         "select count(*) filter (where status = 'lapsed'), avg(reorder_probability_52w), min(withheld_because)"
@@ -494,6 +531,16 @@ def _territories(data: Data, month: date) -> Iterator[tuple[str, Decimal]]:
         (month,),
     ).fetchall()
     yield from ((row[0], row[1]) for row in rows)
+
+
+def _bridge(data: Data, month: date) -> Iterator[Bridge]:
+    sums = ", ".join(f"sum({name})" for name in BRIDGE_COLUMNS)
+    rows = data.execute(
+        f"select channel, {sums} from marts.profit_bridge where month = %s and profit_year_before is not null"
+        " group by channel order by channel",
+        (month,),
+    ).fetchall()
+    yield from (Bridge(row[0], tuple(row[1:])) for row in rows)
 
 
 def _pairs(data: Data) -> Iterator[Pair]:
