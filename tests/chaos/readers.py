@@ -127,7 +127,7 @@ class JoiningReader(Reader):
         return [Seen(self.name, unit, tuple(zip(row[::2], row[1::2], strict=True)))]
 
 
-READERS = (PlainReader, PlainReader, SnapshotReader, JoiningReader)
+READERS: tuple[type[Reader], ...] = (PlainReader, PlainReader, SnapshotReader, JoiningReader)
 
 
 @dataclass(frozen=True)
