@@ -173,7 +173,7 @@ class CustomerCohortValue(MartTable):
     """One channel, cohort and month since: the gross profit that a month's new customers have brought so far.
 
     Months are booking months. The cohort is the month of the first order in the channel. It has a cell for each month
-    up to the channel's last complete one; a month without any order of the cohort repeats the margin. Later months have
+    up to the channel's last complete one; a month without any order repeats the margin. Later months have
     no cells. The first cohort includes all customers whose earlier orders are not in the data.
 
     To compare cohorts, use the same months_since: a younger cohort had less time. Over several cohorts, divide the sum
@@ -283,7 +283,7 @@ class CustomerChurn(MartTable):
     )
     tested_customers: BigInt = described("Number of customers of the channel for whom it was tested", ge=0)
     error_model: Statistic = described(
-        "Mean squared error of such probabilities in a year that they had not seen; empty if not tested",
+        "Mean squared error of such probabilities in a year that was not used to compute them; empty if not tested",
         unit="ratio",
         nullable=True,
         ge=0,
@@ -301,7 +301,7 @@ class CustomerChurn(MartTable):
         ge=0,
     )
     predicted_over_actual: Statistic = described(
-        "Number of customers who should have ordered in that year divided by the number who did; empty if unknown",
+        "Predicted number of customers who ordered in that year, divided by the actual number; empty if unknown",
         unit="ratio",
         nullable=True,
         ge=0,
@@ -339,14 +339,35 @@ class CustomerChurn(MartTable):
         return (pl.col("reorder_lower_95") <= probability) & (probability <= pl.col("reorder_upper_95"))
 
     @rule
-    def only_a_tested_probability_is_published(cls):
-        """A probability has an error below both others, and a total between half and twice the actual one."""
-        passed = (
-            (pl.col("error_model") < pl.col("error_baseline"))
-            & (pl.col("error_model") < pl.col("error_constant"))
-            & pl.col("predicted_over_actual").is_between(0.5, 2)
+    def bounds_are_those_of_wilson(cls):
+        """(bound - probability)² = 1.96² × bound × (1 - bound) / observed_customers, for both bounds."""
+        probability, lower, upper = (
+            pl.col(name).cast(pl.Float64)
+            for name in ("reorder_probability_52w", "reorder_lower_95", "reorder_upper_95")
         )
-        return pl.col("reorder_probability_52w").is_null() | passed.fill_null(False)
+        return pl.all_horizontal(
+            ((bound - probability) ** 2 - 3.841458820694124 * bound * (1 - bound) / pl.col("observed_customers")).abs()
+            < 1e-9
+            for bound in (lower, upper)
+        )
+
+    @rule
+    def withheld_because_follows_from_the_test(cls):
+        """A reason is given if the error is not below both others, the total is off, or no customers were observed."""
+        model, ratio = pl.col("error_model"), pl.col("predicted_over_actual")
+        expected = (
+            pl.when(ratio.is_null())
+            .then(pl.lit("nothing_to_compare"))
+            .when(model >= pl.col("error_baseline"))
+            .then(pl.lit("no_better_than_baseline"))
+            .when(model >= pl.col("error_constant"))
+            .then(pl.lit("no_better_than_constant"))
+            .when(~ratio.is_between(0.5, 2))
+            .then(pl.lit("total_is_off"))
+            .when(pl.col("observed_customers") == 0)
+            .then(pl.lit("nothing_to_compare"))
+        )
+        return pl.col("withheld_because").eq_missing(expected)
 
     @rule
     def only_resellers_have_cycles(cls):

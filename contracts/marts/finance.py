@@ -91,10 +91,11 @@ class ProfitBridge(MartTable):
     profit: LineAmount = described(PROFIT)
     profit_year_before: LineAmount = described("Gross profit of the same month a year before" + _EMPTY, nullable=True)
     volume_effect: LineAmount = described(
-        "Change of units sold × last year's profit per unit of the cell" + _EMPTY, nullable=True
+        "Change of units sold × last year's profit per unit, of the products sold in both months" + _EMPTY,
+        nullable=True,
     )
     mix_effect: LineAmount = described(
-        "Effect of other shares of the products in the units of the cell" + _EMPTY, nullable=True
+        "Effect of other shares of the products sold in both months in their units" + _EMPTY, nullable=True
     )
     price_effect: LineAmount = described(
         "Change of the net price per unit × this year's units, per product" + _EMPTY, nullable=True

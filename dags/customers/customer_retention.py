@@ -1,5 +1,5 @@
 """
-### Retention and churn
+### Retention and reorders
 
 **Answers**: how many new customers buy again, after how many months, with how much margin, and who is likely to
 order again?
@@ -9,7 +9,7 @@ order again?
 `customer_churn` (one row per customer).
 **Note**: cohorts are by booking month, and months that are not over are absent. The probability of another order is the
 share of customers as silent a year before who ordered again. It is published only if such shares were right in a year
-that they had not seen (`withheld_because`). A reseller has lapsed after missing two order cycles.
+that was not used to compute them (`withheld_because`). A reseller has lapsed after missing two order cycles.
 **If it fails**: the last good version stays. `adventureworks status customer_churn` shows the broken rule.
 """
 

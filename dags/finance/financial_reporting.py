@@ -2,7 +2,7 @@
 ### Monthly profit
 
 **Answers**: what did each product earn in each month and territory, after discounts and the cost of the goods,
-and what changed the profit since the year before?
+and what changed the profit compared with a year earlier?
 **Reads** `fact_sales`, `Production_Product`, `Production_ProductSubcategory` and `Production_ProductCategory`.
 **Starts** when one of them changes; daily at 05:00 UTC at the latest.
 **Publishes** `monthly_profit` and `profit_bridge`, then stores a workbook and a PDF in every language in the reports

@@ -59,7 +59,8 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
         " where customer_id = 11000",
     },
     "customer_cohort_value": {
-        "cells_are_those_of_the_orders": "update candidate set margin = margin + 1 where months_since > 0",
+        "margins_are_those_of_the_orders": "update candidate set margin = margin + 1 where months_since > 0",
+        "cohorts_reach_the_last_complete_month": "delete from candidate where months_since = 11",
     },
     "customer_demographics": {
         "cells_are_those_of_the_surveys": "delete from candidate where attribute = 'Gender' and band = 'M'",

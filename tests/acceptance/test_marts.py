@@ -234,11 +234,6 @@ CHANGED = {
         277,
         166,
     ),
-    "online customers who are lost (before: churned, now: unlikely)": (
-        "select count(*) from marts.customer_churn where channel = 'online' and status = 'unlikely'",
-        313,
-        0,
-    ),
     "cells of customer_demographics": ("select count(*) from marts.customer_demographics", 484, 481),
     "overall score of data quality, %": (
         "select round(100 * min(overall_score), 2) from marts.data_quality where run_number = (select max(run_number)"

@@ -111,6 +111,23 @@ def test_viewers_can_read_but_not_acknowledge(warehouse: Pipeline, monkeypatch: 
         assert editor.post(url, origin=own).status_code == 409, own
 
 
+def test_a_withheld_probability_is_explained_and_does_not_hide_that_of_the_other_channel(warehouse: Pipeline) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute(
+            "update marts.customer_churn set reorder_probability_52w = case channel when 'reseller' then 0.625 end,"
+            " withheld_because = case channel when 'online' then 'total_is_off' end"
+        )
+        # One of the resellers is in a band without customers a year before.
+        connection.execute(
+            "update marts.customer_churn set reorder_probability_52w = null, withheld_because = 'nothing_to_compare'"
+            " where customer_id = (select min(customer_id) from marts.customer_churn where channel = 'reseller')"
+        )
+    shown = words(User("VIEWER").get("overview").text)
+    assert "Resellers expected to order again 62.5%" in shown
+    withheld = "not published, because in the year before it predicted less than half"
+    assert f"Online customers expected to order again {texts.MISSING} {withheld}" in shown
+
+
 @pytest.mark.parametrize("code", ["en", "fr"])
 def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
     language = texts.language(code)
@@ -285,7 +302,7 @@ def test_every_column_has_an_origin_including_counts() -> None:
         ("late_work_orders", "operations"): ("Production_WorkOrderRouting", "WorkOrderID"),
         ("customer_retention", "cohort_size"): ("fact_sales", "customer_id"),
         ("customer_retention", "retained"): ("fact_sales", "customer_id"),
-        ("customer_cohort_value", "customers"): ("fact_sales", "customer_id"),
+        ("customer_cohort_value", "customers"): ("customer_retention", "cohort_size"),
         ("customer_demographics", "customers"): ("Sales_Customer", "CustomerID"),
         ("customer_demographics", "attribute"): ("Sales_Customer", "CustomerID"),
         ("bill_of_materials_cost", "levels"): ("Production_BillOfMaterials", "ComponentID"),

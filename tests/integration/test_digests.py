@@ -184,7 +184,7 @@ def test_customer_digest_says_why_no_probability_is_shown(pipeline: Pipeline) ->
         )
     found = rendered(pipeline, "customer_value")
     assert found is not None
-    expected = "Online: no probability of another order, because in the year before it was no better than one share"
+    expected = "Online: the probability of another order is not published, because in the year before it was no better"
     assert expected in flat(found.text)
 
 

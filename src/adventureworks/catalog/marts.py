@@ -106,7 +106,7 @@ _CUSTOMERS: tuple[Mart, ...] = (
         domain="customers",
         dag="customer_retention",
         owner="marketing",
-        inputs=("fact_sales",),
+        inputs=("fact_sales", "customer_retention"),
         dated="cohort_month",
     ),
     Mart(

@@ -17,6 +17,7 @@ from adventureworks.marts.plan import decide_now
 from adventureworks.months import shifted
 from adventureworks.settings import Settings
 from adventureworks.texts import Language
+from adventureworks.texts.terms import reorder_withheld
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.state import AssetState, asset_states
@@ -54,6 +55,8 @@ class Kpi:
     """Points of its sparkline, SVG `points` of the last months."""
     definition: Definition | None = None
     """The column that the figure is computed from, if it is a single one."""
+    note: str = ""
+    """Why there is no value."""
 
 
 @dataclass(frozen=True)
@@ -499,15 +502,30 @@ def _customers(data: Data, language: Language) -> Iterator[Kpi]:
             (channel, COHORTS),
         ).fetchone()
         yield Kpi(name, language.short_money(_ratio(*cohorts) if cohorts else None), definition=per_customer)
-    status = definition("customer_churn", "status", language)
-    lapsed, probability, withheld = data.execute(
-        "select count(*) filter (where status = 'lapsed'), avg(reorder_probability_52w), min(withheld_because)"
-        " from marts.customer_churn"
-    ).fetchone() or (0, None, None)
-    yield Kpi(text("Lapsed resellers"), language.number(lapsed), definition=status)
-    if withheld is None:
-        shown = definition("customer_churn", "reorder_probability_52w", language)
-        yield Kpi(text("Expected to order again"), language.percent(probability), definition=shown)
+    lapsed = data.execute("select count(*) from marts.customer_churn where status = 'lapsed'").fetchone()
+    yield Kpi(
+        text("Lapsed resellers"),
+        language.number(lapsed[0] if lapsed else None),
+        definition=definition("customer_churn", "status", language),
+    )
+    names = {
+        "online": text("Online customers expected to order again"),
+        "reseller": text("Resellers expected to order again"),
+    }
+    for channel, name in names.items():
+        found = data.execute(
+            "select avg(reorder_probability_52w), min(withheld_because) from marts.customer_churn where channel = %s",
+            (channel,),
+        ).fetchone()
+        probability, withheld = found or (None, None)
+        yield Kpi(
+            name,
+            language.percent(probability),
+            note=text("not published, because {reason}", reason=reorder_withheld(withheld, language))
+            if withheld and probability is None
+            else "",
+            definition=definition("customer_churn", "reorder_probability_52w", language),
+        )
 
 
 def _stock(data: Data, language: Language) -> Iterator[Kpi]:

@@ -142,11 +142,9 @@ def _failed_checks(settings: Settings, warehouse: Warehouse, dag: str, run_id: s
     with warehouse.connect(f"gate {dag}") as session:
         for mart in built.marts:
             last = publication.newest(session.records, mart.name)
-            comparable = last is not None and last.as_of is not None and last.as_of <= built.as_of
-            rows = last.rows if last and comparable else 0
-            variables[f"least_rows_{mart.name}"] = str(int(rows * settings.least_share_of_rows))
-            # An earlier business date legitimately removes rows.
-            stale = _stale_before(settings, session.data, mart) if comparable else _NEVER_STALE
+            least = least_rows(last, built.models[mart.name], built.as_of, settings.least_share_of_rows)
+            variables[f"least_rows_{mart.name}"] = str(least)
+            stale = _stale_before(settings, session.data, mart) if is_comparable(last, built.as_of) else _NEVER_STALE
             variables[f"stale_before_{mart.name}"] = stale
     # Includes months that came out the same, because their inputs changed.
     months = {name: found for name, found in built.months.items() if found is not None and len(found) <= FEW_MONTHS}
@@ -156,6 +154,22 @@ def _failed_checks(settings: Settings, warehouse: Warehouse, dag: str, run_id: s
     with warehouse.connect(f"gate {dag}") as session:
         results.record(session.records, run_id, outcomes)
     return [one for one in outcomes if one.outcome in FAILED]
+
+
+def is_comparable(last: publication.Publication | None, as_of: date) -> bool:
+    """Return whether what is computed for a business date can be judged by the last version of the mart.
+
+    An earlier business date legitimately removes rows.
+    """
+    return last is not None and last.as_of is not None and last.as_of <= as_of
+
+
+def least_rows(last: publication.Publication | None, model: str, as_of: date, share: float) -> int:
+    """Return the number of rows that a mart must keep: a share of those of its last version.
+
+    It is 0 if that version is not comparable, or comes from another model (a digest), which may well have more rows.
+    """
+    return int(last.rows * share) if last and last.model == model and is_comparable(last, as_of) else 0
 
 
 def _stale_before(settings: Settings, data: Data, mart: Mart) -> str:

@@ -1,4 +1,4 @@
-"""The rule by which predictions are published: only what was better than guessing, on data that it had not seen."""
+"""The rule by which predictions are published: only what was better than guessing, on data not used to fit it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Reason = Literal["nothing_to_compare", "no_better_than_baseline", "no_better_tha
 
 @dataclass(frozen=True)
 class Unseen:
-    """The error of predictions on data that their model had not seen, in any measure, and the two totals."""
+    """The error of predictions on data that was not used to fit their model, in any measure, and the two totals."""
 
     error: float
     predicted: float

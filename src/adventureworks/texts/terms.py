@@ -51,7 +51,7 @@ def reorder_withheld(code: str, language: Language) -> str:
         ),
         "no_better_than_constant": text("in the year before it was no better than one share for all customers"),
         "total_is_off": text(
-            "in the year before it foresaw less than half, or more than twice, as many customers as ordered"
+            "in the year before it predicted less than half, or more than twice, the number of customers who ordered"
         ),
     }.get(code, code)
 

@@ -71,8 +71,8 @@ verdict as (
 ),
 joined as (
     select p.*, b.ninety, coalesce(s.n, 0) as n, v.* exclude (channel),
-        coalesce(v.reason, if(s.n is null, 'nothing_to_compare', null)) as withheld,
-        if(v.reason is null, s.share, null) as share, 1.959963984540054 ** 2 as z2
+        coalesce(v.reason, if(v.tested is null or s.n is null, 'nothing_to_compare', null)) as withheld,
+        if(v.reason is null and v.tested is not null, s.share, null) as share, 1.959963984540054 ** 2 as z2
     from placed as p
     join bound as b on b.channel = p.channel
     left join share as s on s.channel = p.channel and s.band = p.band and s.ago = 1
@@ -89,6 +89,6 @@ select
         when missed >= 2 then 'lapsed' when share >= 0.5 then 'likely' when share < 0.2 then 'unlikely'
         when share is not null then 'open'
     end as status,
-    withheld as withheld_because, tested as tested_customers, model as error_model, baseline as error_baseline,
+    withheld as withheld_because, coalesce(tested, 0) as tested_customers, model as error_model, baseline as error_baseline,
     constant as error_constant, ratio as predicted_over_actual
 from joined

@@ -1,14 +1,5 @@
--- Grain: one channel, cohort (booking month of a customer's first order in the channel) and number of months since, up to
--- the channel's last complete booking month. The margin is cumulative.
-with windows as (
-    select
-        channel,
-        max(month) as last_month
-    from staging.channel_month
-    where not is_partial
-    group by channel
-),
-bought as (
+-- Grain: one cell of customer_retention: a channel, a cohort and a number of months since. The margin is cumulative.
+with bought as (
     select
         channel,
         customer_id,
@@ -25,19 +16,14 @@ began as (
     from bought
     group by channel, customer_id
 ),
-cohorts as (
-    select
-        channel,
-        cohort_month,
-        count(*) as customers
-    from began
-    group by channel, cohort_month
-),
 earned as (
     select
         b.channel,
         g.cohort_month,
-        b.month,
+        cast(
+            (extract(year from b.month) - extract(year from g.cohort_month)) * 12
+            + extract(month from b.month) - extract(month from g.cohort_month) as integer
+        ) as months_since,
         sum(cast(b.margin as decimal(38, 6))) as margin
     from bought as b
     inner join began as g
@@ -47,30 +33,21 @@ earned as (
 ),
 cells as (
     select
-        c.channel,
-        c.cohort_month,
-        cast(
-            (extract(year from m.month) - extract(year from c.cohort_month)) * 12
-            + extract(month from m.month) - extract(month from c.cohort_month) as integer
-        ) as months_since,
-        c.customers,
+        r.channel,
+        r.cohort_month,
+        r.months_since,
+        r.cohort_size as customers,
         cast(
             sum(cast(coalesce(e.margin, 0) as decimal(38, 6))) over (
-                partition by c.channel, c.cohort_month
-                order by m.month rows between unbounded preceding and current row
+                partition by r.channel, r.cohort_month
+                order by r.months_since rows between unbounded preceding and current row
             ) as decimal(38, 6)
         ) as margin
-    from cohorts as c
-    inner join windows as w
-        on c.channel = w.channel
-    inner join staging.channel_month as m
-        on c.channel = m.channel
-        and c.cohort_month <= m.month
-        and w.last_month >= m.month
+    from marts.customer_retention as r
     left join earned as e
-        on c.channel = e.channel
-        and c.cohort_month = e.cohort_month
-        and m.month = e.month
+        on r.channel = e.channel
+        and r.cohort_month = e.cohort_month
+        and r.months_since = e.months_since
 )
 select
     channel,

@@ -28,6 +28,7 @@ _LOST = """
     join marts.customer_churn as c using (customer_id)
     where c.status in ('lapsed', 'unlikely') order by v.clv_52w desc nulls last, v.customer_id limit %s
 """
+_ALL_LOST = "select * from marts.customer_churn where status in ('lapsed', 'unlikely')"
 
 
 def bulletin(session: Session, language: Language) -> Bulletin | None:
@@ -48,22 +49,21 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
     ]
     notes = []
     for channel, probability, unlikely, lapsed, withheld in session.data.execute(_REORDERS).fetchall():
+        silent = [text("{count} lapsed", count=language.number(lapsed))]
+        if not withheld:
+            silent.append(text("{count} unlikely to order again", count=language.number(unlikely)))
         figures.append(
             Figure(
                 text("Expected to order again, {channel}", channel=channels[channel].lower()),
                 language.percent(probability),
-                text(
-                    "{lapsed} lapsed, {unlikely} unlikely to order again",
-                    lapsed=language.number(lapsed),
-                    unlikely=language.number(unlikely),
-                ),
+                ", ".join(silent),
             )
         )
         if withheld:
             reason = reorder_withheld(withheld, language)
             notes.append(
                 text(
-                    "{channel}: no probability of another order, because {reason}.",
+                    "{channel}: the probability of another order is not published, because {reason}.",
                     channel=channels[channel],
                     reason=reason,
                 )
@@ -117,7 +117,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             [(names.get(s) or str(s), value) for s, _, _, value in segments if value is not None], language, width=380
         ),
         chart_text=text("Expected margin by segment."),
-        next_steps=(Step(command="adventureworks sql \"select * from marts.customer_churn where status = 'lapsed'\""),),
+        next_steps=(Step(command=f'adventureworks sql "{_ALL_LOST}"'),),
         page="dashboard/overview",
     )
 

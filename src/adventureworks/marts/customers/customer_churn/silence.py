@@ -7,8 +7,9 @@ from datetime import date
 
 import polars as pl
 
-_EDGES = (91, 182, 365, 702)
-_DAYS = ("0-91", "92-182", "183-365", "366-702", "703+")
+_BANDS = {"0-91": 91, "92-182": 182, "183-365": 365, "366-702": 702}
+"""The longest silence of each band of online customers, in days, but for the last band."""
+_LONGEST_BAND = "703+"
 _CYCLES = ("0", "1", "2", "3+")
 
 
@@ -38,7 +39,7 @@ def silences(days: pl.DataFrame, channel: str, origin: Origin) -> pl.DataFrame:
         return silent.drop("booking_month").with_columns(
             cycle_months=pl.lit(None, dtype=pl.Float64),
             missed_cycles=pl.lit(None, dtype=pl.Int64),
-            silence_band=pl.col("days_silent").cut(_EDGES, labels=_DAYS).cast(pl.String),
+            silence_band=_band(pl.col("days_silent")),
         )
     months = _number(pl.lit(origin.month, dtype=pl.Date)) - _number(pl.col("booking_month"))
     # An order of a month that is not over lies after the origin's month.
@@ -50,6 +51,12 @@ def silences(days: pl.DataFrame, channel: str, origin: Origin) -> pl.DataFrame:
             silence_band=pl.col("missed_cycles").clip(0, 3).replace_strict(dict(enumerate(_CYCLES)), default=None)
         )
         .drop("booking_month")
+    )
+
+
+def _band(days: pl.Expr) -> pl.Expr:
+    return pl.coalesce(
+        *(pl.when(days <= longest).then(pl.lit(band)) for band, longest in _BANDS.items()), pl.lit(_LONGEST_BAND)
     )
 
 
