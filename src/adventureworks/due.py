@@ -24,11 +24,13 @@ from adventureworks.catalog import (
     upstream_of,
 )
 from adventureworks.months import between, shifted_key
+from adventureworks.texts import Phrases, phrase, verbatim
 
 Months = tuple[str, ...] | None
 """The months of a mart to compute ('YYYY-MM'); None: all months."""
 MAX_NAMED = 3
 """The number of newer inputs that a reason names."""
+NO_REASON = Phrases()
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class NothingToDo:
     `waits`: it waits for an input that is due itself. `stuck`: that input needs a change or a person to proceed.
     """
 
-    reason: str
+    reason: Phrases
     waits: bool = False
     stuck: bool = False
 
@@ -63,7 +65,7 @@ class NothingToDo:
 class Behind:
     """Why a mart is out of date."""
 
-    reason: str
+    reason: Phrases
     since: datetime | None
     """When it went out of date; None if unknown, as for a changed model."""
 
@@ -200,18 +202,24 @@ class _Change:
     since: datetime | None
     newer: tuple[str, ...] = ()
     """The inputs that are newer than the versions it was computed from."""
-    other: str = ""
-    """Any other reason."""
+    other: Phrases = NO_REASON
+    """Any other reasons."""
 
     @property
-    def reason(self) -> str:
-        """A short text, however many inputs are newer."""
-        shown = list(self.newer[:MAX_NAMED])
-        if len(self.newer) > MAX_NAMED:
-            shown = [*shown[:-1], f"{len(self.newer) - MAX_NAMED + 1} more"]
-        listed = " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
-        newer = listed and f"{listed} {'is' if len(self.newer) == 1 else 'are'} newer"
-        return "; ".join(filter(None, [newer, self.other]))
+    def reason(self) -> Phrases:
+        """All reasons: a short text, however many inputs are newer."""
+        return _newer(self.newer) + self.other
+
+
+def _newer(inputs: tuple[str, ...]) -> Phrases:
+    if not inputs:
+        return NO_REASON
+    if len(inputs) == 1:
+        return phrase("{input} is newer", input=inputs[0])
+    if len(inputs) > MAX_NAMED:
+        named = inputs[: MAX_NAMED - 1]
+        return phrase("{inputs} and {number} more are newer", inputs=", ".join(named), number=len(inputs) - len(named))
+    return phrase("{inputs} and {last} are newer", inputs=", ".join(inputs[:-1]), last=inputs[-1])
 
 
 class _Decider:
@@ -243,18 +251,19 @@ class _Decider:
 
     def _decide(self, dag: str) -> Plan | NothingToDo:
         if dag in self._facts.rolled_back:
-            return NothingToDo(self._facts.rolled_back[dag])
+            return NothingToDo(verbatim(self._facts.rolled_back[dag]))
         inputs, versions = outside_inputs(dag), self.versions_for(dag)
         tolerant = is_tolerant(dag)
         missing = [asset for asset in inputs if asset not in versions]
         changes = self._changes_of(dag)
         if missing and not (tolerant and versions):
             lacking = sorted(name for name in required_tables(dag) & self._facts.not_offered if name not in versions)
-            reason = (
-                f"the source does not offer {', '.join(lacking)}"
-                if lacking
-                else f"{', '.join(missing)} {'was' if len(missing) == 1 else 'were'} never published"
-            )
+            if lacking:
+                reason = phrase("the source does not offer {tables}", tables=", ".join(lacking))
+            elif len(missing) == 1:
+                reason = phrase("{input} was never published", input=missing[0])
+            else:
+                reason = phrase("{inputs} were never published", inputs=", ".join(missing))
             # A mart that was published before the missing input was added counts as behind, like any other.
             stuck = any(self._facts.newest(name) for name in changes)
             return NothingToDo(reason, waits=stuck, stuck=stuck)
@@ -262,10 +271,10 @@ class _Decider:
         if tolerant:
             waits = [wait for wait in waits if not wait.stuck]
         if waits:
-            reasons = "; ".join(dict.fromkeys(wait.reason for wait in waits))
+            reasons = sum((wait.reason for wait in waits), NO_REASON)
             return NothingToDo(reasons, waits=True, stuck=all(wait.stuck for wait in waits))
         if not changes:
-            return NothingToDo("no input changed since the last run")
+            return NothingToDo(phrase("no input changed since the last run"))
         months = {name: change.months for name, change in changes.items()}
         models = digest_of(dag, self._facts.models)
         refused = self._facts.refusals.get(dag) == Refusal(versions, models, self._facts.as_of)
@@ -281,12 +290,15 @@ class _Decider:
         elif mart.name not in step.months:
             return None
         elif step.refused:
-            reason = f"{mart.name} was refused by its gate, and would be inconsistent with newer inputs"
+            reason = phrase(
+                "{mart} was refused by its gate, and would be inconsistent with newer inputs", mart=mart.name
+            )
             wait = NothingToDo(reason, waits=True, stuck=True)
         else:
             names = {mart.dag, *(one.name for one in marts_of(mart.dag))}
             stuck = bool(names & self._facts.in_trouble)
-            wait = NothingToDo(f"{mart.name} is due and will be published first", waits=True, stuck=stuck)
+            reason = phrase("{mart} is due and will be published first", mart=mart.name)
+            wait = NothingToDo(reason, waits=True, stuck=stuck)
         # If it is stuck, there will be no new version until something else changes. Until then its last good version
         # may be read, unless it would be combined with something computed from newer inputs.
         return None if wait.stuck and self._is_consistent(mart, reader) else wait
@@ -315,11 +327,11 @@ class _Decider:
         """Return why a mart has to be computed, or None; `own`: the changes of earlier marts of its analysis."""
         facts, last = self._facts, self._facts.newest(mart.name)
         if last is None:
-            return _Change(None, None, other="it was never published")
+            return _Change(None, None, other=phrase("it was never published"))
         if last.model is None:
-            return _Change(None, None, other="its rows may not be those of its version")
+            return _Change(None, None, other=phrase("its rows may not be those of its version"))
         if last.model != facts.models[mart.name]:
-            return _Change(None, None, other="its model, contract or checks changed")
+            return _Change(None, None, other=phrase("its model, contract or checks changed"))
         causes = [own[name] for name in mart.inputs if name in own]
         for asset in mart.inputs:
             if asset in MARTS and MARTS[asset].dag == mart.dag:
@@ -332,15 +344,17 @@ class _Decider:
         if facts.as_of != last.as_of:
             # A new business date adds or removes the days in between.
             moved = between(facts.as_of, last.as_of) if last.as_of else None
-            causes.append(_Change(moved, facts.as_of_since, other=f"the business date moved to {facts.as_of}"))
+            reason = phrase("the business date moved to {day}", day=facts.as_of)
+            causes.append(_Change(moved, facts.as_of_since, other=reason))
         if mart.name in facts.requested:
-            causes.append(_Change(facts.requested[mart.name], None, other="it was requested"))
+            causes.append(_Change(facts.requested[mart.name], None, other=phrase("it was requested")))
         if mart.tolerant and facts.last_checked_at and facts.last_checked_at > last.published_at:
-            causes.append(_Change(None, facts.last_checked_at, other="tables or marts were checked since then"))
+            reason = phrase("tables or marts were checked since then")
+            causes.append(_Change(None, facts.last_checked_at, other=reason))
         if not causes:
             return None
         newer = tuple(dict.fromkeys(name for cause in causes for name in cause.newer))
-        other = "; ".join(dict.fromkeys(cause.other for cause in causes if cause.other))
+        other = sum((cause.other for cause in causes), NO_REASON)
         since = min((cause.since for cause in causes if cause.since), default=None)
         if not mart.incremental or any(cause.months is None for cause in causes):
             return _Change(None, since, newer, other)
@@ -354,8 +368,8 @@ class _Decider:
         """Return why a mart is behind, or None if it is fresh or cannot be computed yet."""
         change = self._changes_of(mart.dag).get(mart.name) if isinstance(step, Plan) or step.waits else None
         if isinstance(step, Plan) and change:
-            refused = "; its gate refused what was computed" if step.refused else ""
-            return Behind(f"{change.reason}{refused}", change.since)
+            refused = phrase("its gate refused what was computed") if step.refused else NO_REASON
+            return Behind(change.reason + refused, change.since)
         if isinstance(step, NothingToDo) and step.waits:
             awaited = [
                 cause

@@ -19,6 +19,7 @@ from adventureworks.incidents.ledger import LATE
 from adventureworks.incidents.sweep import SERVICES, Sweep, SweepResult
 from adventureworks.messaging.wording import words
 from adventureworks.settings import settings
+from adventureworks.texts import verbatim
 from tests.conftest import FreshDatabase
 from tests.integration.channels import Inbox, use_mail
 from tests.integration.test_notify import FINDING, SET_ASIDE, failed_task, platform, report, still_open, succeeded
@@ -157,10 +158,10 @@ def test_blocked_mart_covers_the_gate_task_but_no_other_task_of_its_run(platform
 
 
 def test_late_mart_is_reported_once_and_recovers_when_computed(platform: str, airflow: Airflow) -> None:
-    recent = {"exchange_rates": Behind("Sales_CurrencyRate is newer", minutes_ago(29))}
+    recent = {"exchange_rates": Behind(verbatim("Sales_CurrencyRate is newer"), minutes_ago(29))}
     assert names(sweep(platform, airflow, 100, recent))[0] == [(INGESTION, "runs_in_time")]
     airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
-    behind = {"exchange_rates": Behind("Sales_CurrencyRate is newer", minutes_ago(31))}
+    behind = {"exchange_rates": Behind(verbatim("Sales_CurrencyRate is newer"), minutes_ago(31))}
     assert names(sweep(platform, airflow, 0, behind))[0] == [], "the timeout begins with the watch"
     late = sweep(platform, airflow, 100, behind)
     assert names(late)[0] == [("exchange_rates", LATE)]
@@ -173,7 +174,7 @@ def test_late_mart_is_reported_once_and_recovers_when_computed(platform: str, ai
 
 def test_mart_with_a_changed_model_is_late_after_the_watchs_timeout(platform: str, airflow: Airflow) -> None:
     airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
-    behind = {"exchange_rates": Behind("its model, contract or checks changed", None)}
+    behind = {"exchange_rates": Behind(verbatim("its model, contract or checks changed"), None)}
 
     def is_missed() -> bool:
         with psycopg.connect(platform) as connection:
@@ -190,7 +191,7 @@ def test_a_mart_is_late_after_what_the_catalogue_promises_or_the_setting_says(
     platform: str, airflow: Airflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
-    behind = {"territory_sales": Behind("fact_sales is newer", minutes_ago(119))}
+    behind = {"territory_sales": Behind(verbatim("fact_sales is newer"), minutes_ago(119))}
     assert names(sweep(platform, airflow, 200, behind)) == NOTHING, "its calendar is weekly: two hours"
     monkeypatch.setenv("ADVENTUREWORKS_LATE_AFTER_MINUTES", "118")
     settings.cache_clear()
@@ -229,7 +230,7 @@ def test_a_refused_change_that_nothing_reports_misses_its_promise_and_an_idle_ta
 def test_incident_of_a_late_mart_says_that_its_dag_is_paused(platform: str, airflow: Airflow) -> None:
     airflow.run("insert into dag_run values (%s, 'r1', now(), now())", INGESTION)
     airflow.run("insert into dag values ('currency_exchange_rates', true)")
-    behind = {"exchange_rates": Behind("Sales_CurrencyRate is newer", minutes_ago(31))}
+    behind = {"exchange_rates": Behind(verbatim("Sales_CurrencyRate is newer"), minutes_ago(31))}
     [late] = sweep(platform, airflow, 100, behind).opened
     assert "The DAG is paused." in words(late).summary
     assert "airflow dags unpause currency_exchange_rates" in words(late).next_step

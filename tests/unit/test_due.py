@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, feeds_of, marts_of, outside_inputs, required_tables
 from adventureworks.due import Decisions, Facts, NothingToDo, Plan, Refusal, Version, decide, digest_of, foresee
+from adventureworks.texts import language, phrase, verbatim
 
 ORDERS, LINES = "Sales_SalesOrderHeader", "Sales_SalesOrderDetail"
 DAY = date(2014, 6, 30)
@@ -87,7 +88,7 @@ def test_an_analysis_names_the_tables_that_the_source_does_not_offer() -> None:
         not_offered=frozenset({territories}),
     )
     decisions = decide(facts)
-    reason = f"the source does not offer {territories}"
+    reason = phrase("the source does not offer {tables}", tables=territories)
     assert dependent
     assert {dag: decisions.steps[dag] for dag in dependent} == dict.fromkeys(dependent, NothingToDo(reason))
     assert decisions.behind == {}
@@ -99,7 +100,8 @@ def test_a_new_business_date_makes_marts_due_even_without_changed_inputs() -> No
     assert decisions.runnable.keys() == {"daily_sales_etl", "production_costs"}
     assert decisions.behind.keys() == MARTS.keys()
     cause = decisions.behind["bill_of_materials_cost"]
-    assert (cause.reason, cause.since) == ("the business date moved to 2014-07-01", minute(5))
+    assert (str(cause.reason), cause.since) == ("the business date moved to 2014-07-01", minute(5))
+    assert cause.reason.shown(language("fr")) == "la date de référence est passée au 2014-07-01"
     plan = decisions.runnable["daily_sales_etl"]
     assert plan.months["fact_sales"] == ("2014-06", "2014-07"), "and the days between the two business dates"
 
@@ -133,7 +135,7 @@ def test_a_refused_analysis_is_not_started_again_until_something_changes() -> No
     assert decisions.runnable.keys() == {"data_quality_control"} | {
         dag for dag in ANALYSES if {ORDERS, LINES} & set(outside_inputs(dag)) and isinstance(decisions.steps[dag], Plan)
     } - {"daily_sales_etl"}
-    assert "refused" in decisions.behind["fact_sales"].reason
+    assert "refused" in str(decisions.behind["fact_sales"].reason)
     step = decisions.steps["sales_person_performance"]
     assert isinstance(step, NothingToDo)
     assert step.stuck, "it would combine newer orders with sales computed from older ones"
@@ -161,7 +163,7 @@ def test_an_input_that_was_never_published_blocks_only_its_readers() -> None:
     )
     step = decide(facts).steps["credit_card_analysis"]
     assert isinstance(step, NothingToDo)
-    assert (step.reason, step.waits) == ("Sales_CreditCard was never published", False)
+    assert (str(step.reason), step.waits) == ("Sales_CreditCard was never published", False)
     assert decide(changed(facts, 5, "Production_WorkOrder")).runnable.keys() == {
         "production_costs",
         "inventory_management",
@@ -170,7 +172,7 @@ def test_an_input_that_was_never_published_blocks_only_its_readers() -> None:
 
 def test_a_reason_names_only_some_of_many_inputs() -> None:
     facts = computed(changed(settled(), 5, *SOURCE_TABLES), "daily_sales_etl", 6)
-    reason = decide(facts).behind["inventory_status"].reason
+    reason = str(decide(facts).behind["inventory_status"].reason)
     assert reason == "fact_sales, Production_Product and 7 more are newer"
 
 
@@ -252,7 +254,7 @@ def test_a_mart_without_a_new_input_is_behind_and_its_readers_never_mix_versions
         versions={name: found for name, found in facts.versions.items() if name != "Production_ProductCostHistory"},
     )
     decisions = decide(facts)
-    assert "was never published" in decisions.behind["fact_sales"].reason
+    assert "was never published" in str(decisions.behind["fact_sales"].reason)
     step = decisions.steps["sales_person_performance"]
     assert isinstance(step, NothingToDo), "its orders would be newer than its sales"
     assert step.waits
@@ -298,6 +300,6 @@ def test_an_analysis_that_is_rolled_back_is_not_due_and_its_readers_go_on() -> N
         rolled_back={"daily_sales_etl": "fact_sales is rolled back"},
     )
     decisions = decide(facts)
-    assert decisions.steps["daily_sales_etl"] == NothingToDo("fact_sales is rolled back")
+    assert decisions.steps["daily_sales_etl"] == NothingToDo(verbatim("fact_sales is rolled back"))
     assert "credit_card_analysis" in decisions.runnable, "it also reads the orders"
     assert not decisions.behind.keys() & {"fact_sales", "daily_sales"}

@@ -45,7 +45,7 @@ def _texts(path: Path, method: str) -> list[str]:
     with path.open("rb") as file:
         return [
             str(message)
-            for _, message, _, _ in extract(name, file, keywords={"text": None, "t": None})
+            for _, message, _, _ in extract(name, file, keywords={"text": None, "t": None, "phrase": None})
             if isinstance(message, str)
         ]
 

@@ -85,7 +85,7 @@ def _planned(decisions: Decisions) -> list[Planned]:
         readers = [one.name for one in MARTS.values() if name in one.inputs]
         reports = ["monthly reports"] if ANALYSES[mart.dag].reports else []
         months = step.months.get(name) if isinstance(step, Plan) else None
-        found.append(Planned(name, mart.dag, behind.reason, months, not direct, (*readers, *reports)))
+        found.append(Planned(name, mart.dag, str(behind.reason), months, not direct, (*readers, *reports)))
     return found
 
 

@@ -168,7 +168,7 @@ def _why_notable(state: AssetState, promised: Mapping[str, Freshness] | None) ->
         f"blocked since {moment(state.blocked_since)}: {'; '.join(state.broken_rules)}" if state.blocked_since else "",
         rows if state.kind == "source" and state.set_aside else "",
         state.rolled_back.as_rollback if state.rolled_back else "",
-        state.behind if state.version is not None else "",
+        str(state.behind) if state.version is not None else "",
         f"reads {', '.join(state.reads_blocked)} (blocked)" if state.reads_blocked else "",
         f"not published within the promised {_minutes(known)} minutes" if known and known.missed else "",
     )

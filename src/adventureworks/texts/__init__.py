@@ -7,6 +7,7 @@ without a translation.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
@@ -126,6 +127,38 @@ class Language:
         day = dates.format_date(value, format="medium", locale=self._locale)
         clock = dates.format_time(value, format="short", tzinfo=value.tzinfo, locale=self._locale)
         return f"{day}, {clock} {value.tzname() or ''}".rstrip()
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """Texts that are put into a language only where they are shown; `str` gives them in English."""
+
+    parts: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    """English texts, each with the names and values of its placeholders."""
+
+    def __add__(self, other: Phrases) -> Phrases:
+        """Return both, without repetitions."""
+        return Phrases(tuple(dict.fromkeys(self.parts + other.parts)))
+
+    def __bool__(self) -> bool:
+        return bool(self.parts)
+
+    def __str__(self) -> str:
+        return self.shown(language("en"))
+
+    def shown(self, language: Language) -> str:
+        """Return the texts in a language, separated by semicolons."""
+        return "; ".join(language.text(english, **dict(values)) for english, values in self.parts)
+
+
+def phrase(english: str, **values: object) -> Phrases:
+    """Return a text that is put into a language later. Its values are shown as they are in every language."""
+    return Phrases(((english, tuple((name, str(value)) for name, value in values.items())),))
+
+
+def verbatim(text: str) -> Phrases:
+    """Return a text that is the same in every language."""
+    return Phrases(((text, ()),))
 
 
 @lru_cache(maxsize=len(LANGUAGES))

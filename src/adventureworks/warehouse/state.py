@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, required_tables, upstream_tables
-from adventureworks.due import Behind
+from adventureworks.due import NO_REASON, Behind
+from adventureworks.texts import Phrases
 from adventureworks.warehouse import intervention
 from adventureworks.warehouse.intervention import Intervention
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
@@ -33,7 +34,7 @@ class AssetState:
     """`passed`, `passed with warnings`, `blocked`, `never published`, or `not offered` (by the source)."""
     fresh: bool
     """Whether a mart is up to date, or a source table is not blocked."""
-    behind: str
+    behind: Phrases
     """Why a mart has to be recomputed; empty if it is fresh."""
     blocked_since: datetime | None
     """None if it is not blocked."""
@@ -83,7 +84,7 @@ def asset_states(records: WarehouseConnection, behind: Mapping[str, Behind]) -> 
                 set_aside=set_aside,
                 verdict="blocked" if asset in blocked else verdict,
                 fresh=fresh,
-                behind=behind[asset].reason if asset in behind else "",
+                behind=behind[asset].reason if asset in behind else NO_REASON,
                 blocked_since=blocked.get(asset),
                 reads_blocked=tuple(sorted(upstream_tables(asset) & blocked.keys())) if is_mart else (),
                 lacks=tuple(sorted(required_tables(MARTS[asset].dag) & absent - published.keys())) if is_mart else (),
