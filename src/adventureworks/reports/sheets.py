@@ -69,7 +69,9 @@ class Sheets:
         self.heading = heading
         base = {"font_name": FONT, "font_size": 10, "valign": "top"}
         formats = {**FORMATS, "money": MONEY[language.code]}
-        shown = {style: {"num_format": pattern} if pattern else {} for style, pattern in formats.items()}
+        shown: dict[str, dict[str, object]] = {
+            style: {"num_format": pattern} if pattern else {} for style, pattern in formats.items()
+        }
         shown["wrapped"] = {"text_wrap": True}
         self.styles = {
             **{style: book.add_format({**base, **look}) for style, look in shown.items()},
