@@ -288,6 +288,7 @@ Unit = Literal[
     "local currency per USD",
     "pieces",
     "pieces per day",
+    "order units",
     "count",
     "share",
     "ratio",

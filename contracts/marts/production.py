@@ -27,6 +27,32 @@ from contracts.columns import (
 )
 
 STATES = ["ok", "low", "reorder", "out", "unknown", "discontinued"]
+LIMITS = ["none", "minimum", "maximum"]
+STATE = (
+    "The first that applies: discontinued (no longer sold); unknown (no inventory row); out (none on hand); reorder (at"
+    " or below the reorder point); low (below the safety stock); ok"
+)
+DAYS_OF_SUPPLY = (
+    "Stock on hand divided by average daily sales and use; empty if the stock is unknown, or nothing was used"
+)
+ON_ORDER = (
+    "Quantity ordered from vendors up to as_of and not received yet; a unit of unknown content counts as one piece"
+)
+ORDER_UNIT = (
+    "Unit of the quantity to order, as in the source: EA (piece, also if made in house), DZ (dozen), CS (case), CTN"
+    " (container), CAN (canister), GAL (gallon), PAK (pack); empty without a vendor"
+)
+ORDER_PIECES = "Pieces in the quantity to order; empty if the source does not say how many pieces the unit holds"
+LIMITED_BY = (
+    "What limits the quantity to order: maximum (the vendor's largest order is smaller than what is needed), minimum"
+    " (the vendor's smallest order is larger), none; empty if the quantity is unknown"
+)
+
+
+def _pieces(quantity: str) -> pl.Expr:
+    """Return how many pieces a quantity of `order_unit` holds; NULL if the unit's content is unknown."""
+    content = pl.col("order_unit").replace_strict({"EA": 1, "DZ": 12}, default=None, return_dtype=pl.Int64)
+    return pl.col(quantity) * content
 
 
 class InventoryStatus(MartTable):
@@ -36,18 +62,21 @@ class InventoryStatus(MartTable):
     reorder point of every product is below its safety stock; both are kept as given, so a product is low before it
     reaches its reorder point. A product without an inventory row has an unknown stock, not an empty one.
 
-    velocity_90d counts the pieces sold and the pieces used as components by work orders, over the 90 days that end at
-    as_of. A work order uses its whole quantity times the bill of materials valid at its start, including scrapped
-    pieces, since they used up their components too.
+    velocity_90d counts the pieces sold and the pieces used as components by work orders, over the last three booking
+    months that are complete in all channels (89 to 92 days); work orders count by their start. Resellers order once a
+    month, so a period of 90 days may contain two of their waves, or four. A work order uses its whole quantity times
+    the bill of materials valid at its start, including scrapped pieces, since they used up their components too.
 
-    suggested_order fills the stock up to the safety stock plus the use during the lead time and one week until the next
-    review, less the stock on hand and on order. The lead time is the vendor's for bought products and the days to
-    manufacture for made ones. The vendor is an active one: preferred vendors first, then the cheapest, then the
-    quickest. The suggestion is a single order, so it is raised to the vendor's smallest and limited to the vendor's
-    largest order; needed is the quantity without these limits. Vendors also sell in cartons, cases and dozens, and the
-    source does not say how many pieces these contain: like the source's own ledger, the mart counts one ordered unit as
-    one piece. Compare needed with suggested_order before ordering such products, and products that a bill of materials
-    measures in inches or ounces.
+    needed fills the stock up to the safety stock plus the use during the lead time and one week until the next review,
+    less the stock on hand and on order. The lead time is the vendor's for bought products and the days to manufacture
+    for made ones. The vendor is the active one with the lowest last price, ties by credit rating.
+
+    suggested_order is a single order for what is needed, in the vendor's unit, raised to the vendor's smallest or
+    limited to the vendor's largest order; limited_by says which. Besides single pieces and dozens, vendors sell in
+    cases, containers, canisters, gallons and packs, and the source does not say how many pieces these hold. For such a
+    unit suggested_pieces is empty. The unit is counted as one piece, the least that it can hold, so suggested_order is
+    the largest order that can be necessary: check the content before ordering. A bill of materials measures some
+    products in inches or ounces, so what they need is not in pieces either.
     """
 
     product_id: Int = described("Product")
@@ -62,15 +91,14 @@ class InventoryStatus(MartTable):
         gt=0,
     )
     velocity_90d: Ratio = described(
-        "Average daily sales and use by work orders over the last 90 days", unit="pieces per day", ge=0
-    )
-    days_of_supply: Ratio = described(
-        "Stock on hand divided by average daily sales and use over the last 90 days; empty if the stock is"
-        " unknown, or nothing was used",
-        unit="days",
+        "Average daily sales and use by work orders in the last three complete booking months; empty while no month is"
+        " complete",
+        unit="pieces per day",
+        ge=0,
         nullable=True,
     )
-    on_order: Total = described("Quantity ordered from vendors up to as_of and not received yet", unit="pieces", ge=0)
+    days_of_supply: Ratio = described(DAYS_OF_SUPPLY, unit="days", nullable=True)
+    on_order: Total = described(ON_ORDER, unit="pieces", ge=0)
     lead_time_days: Int = described(
         "Days from order to receipt, or days to manufacture; empty without an active vendor",
         unit="days",
@@ -88,21 +116,26 @@ class InventoryStatus(MartTable):
         nullable=True,
     )
     suggested_order: BigInt = described(
-        "Quantity to order or make now: what is needed, within the vendor's limits; empty if unknown",
-        unit="pieces",
+        "Quantity to order or make now: what is needed, in the vendor's unit and within the vendor's limits; empty if"
+        " unknown",
+        unit="order units",
         ge=0,
         nullable=True,
     )
-    state: Text = described(
-        "The first that applies: discontinued (no longer sold); unknown (no inventory row); out (none on"
-        " hand); reorder (at or below the reorder point); low (below the safety stock); ok",
-        isin=STATES,
-    )
+    order_unit: Text = described(ORDER_UNIT, nullable=True)
+    suggested_pieces: BigInt = described(ORDER_PIECES, unit="pieces", ge=0, nullable=True)
+    limited_by: Text = described(LIMITED_BY, isin=LIMITS, nullable=True)
+    state: Text = described(STATE, isin=STATES)
 
     @rule
     def nothing_is_ordered_without_need(cls):
         """suggested_order > 0 exactly where needed > 0."""
         return (pl.col("suggested_order") > 0) == (pl.col("needed") > 0)
+
+    @rule
+    def pieces_are_known_of_pieces_and_dozens(cls):
+        """suggested_pieces = suggested_order × 1 (EA) or 12 (DZ), NULL for any other unit."""
+        return _pieces("suggested_order").eq_missing(pl.col("suggested_pieces"))
 
     @rule
     def stock_is_unknown_only_where_the_state_says_so(cls):
@@ -113,8 +146,94 @@ class InventoryStatus(MartTable):
         """The key."""
 
         name = "inventory_status"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "2.0"}
         unique = ["product_id"]
+
+
+class PurchaseProposal(MartTable):
+    """One bought product that is running out, and one active vendor of it, with what to order there.
+
+    A product is listed if it is out of stock, at its reorder point or below its safety stock, or if its stock lasts no
+    longer than the lead time of its preferred vendor and two weeks. Discontinued products, and products without an
+    active vendor, are not listed; inventory_status has all products.
+
+    Every active vendor of a product has a row, for comparison: order from one of them. preferred marks the one that
+    inventory_status suggests. All rows of a product have the same needed_pieces, which covers the lead time of the
+    preferred vendor.
+
+    The last price is that of the last receipt, or the vendor's standard price if there was none; it is per unit of
+    order_unit, and so are the smallest, the largest and the proposed order. The source does not say how many pieces a
+    case, a container, a canister, a gallon or a pack holds: order_pieces is empty for them, and order_quantity is the
+    largest order that can be necessary, since such a unit holds at least one piece.
+
+    On order_by the stock lasts exactly for the lead time, at the present velocity and without what is on order. A day
+    before as_of means that the order is late.
+    """
+
+    product_id: Int = described("Product to order")
+    vendor_id: Int = described("Active vendor of the product")
+    as_of: Date = described("Business date up to which use and orders are counted")
+    product: Text = described("Name of the product")
+    vendor: Text = described("Name of the vendor")
+    preferred: Bit = described(
+        "Whether the vendor has the lowest last price among the active ones; of equally cheap ones, the one with the"
+        " better credit rating"
+    )
+    state: Text = described(STATE, isin=["ok", "low", "reorder", "out"])
+    on_hand: BigInt = described("Stock at all locations", unit="pieces")
+    days_of_supply: Ratio = described(DAYS_OF_SUPPLY, unit="days", nullable=True)
+    lead_time_days: Int = described("Days from order to receipt, on average", unit="days", ge=0)
+    order_by: Date = described(
+        "Last day to order so that the delivery arrives before the stock is used up, without what is on order; empty if"
+        " nothing was used",
+        nullable=True,
+    )
+    on_order: Total = described(ON_ORDER, unit="pieces", ge=0)
+    needed_pieces: BigInt = described(
+        "Safety stock plus the use during the lead time of the preferred vendor and one week, minus what is on hand and"
+        " on order; empty while no month is complete",
+        unit="pieces",
+        ge=0,
+        nullable=True,
+    )
+    order_unit: Text = described(ORDER_UNIT)
+    minimum_order: Int = described("Smallest order that the vendor accepts", unit="order units", ge=1)
+    maximum_order: Int = described("Largest order that the vendor accepts", unit="order units", ge=1)
+    order_quantity: BigInt = described(
+        "Quantity to order: what is needed, in the vendor's unit and within the vendor's limits; empty if unknown",
+        unit="order units",
+        ge=0,
+        nullable=True,
+    )
+    order_pieces: BigInt = described(ORDER_PIECES, unit="pieces", ge=0, nullable=True)
+    limited_by: Text = described(LIMITED_BY, isin=LIMITS, nullable=True)
+    last_price: Money = described("Price of the last receipt; the standard price if there was none", gt=0)
+    amount: Total = described("Quantity to order × last price; empty if the quantity is unknown", ge=0, nullable=True)
+    rejected_share: Ratio = described(
+        "Rejected pieces divided by received pieces of the product from the vendor, in the orders of the last twelve"
+        " months; empty if none were received",
+        unit="share",
+        ge=0,
+        le=1,
+        nullable=True,
+    )
+
+    @rule
+    def amount_is_quantity_times_price(cls):
+        """Amount = order_quantity × last_price."""
+        return pl.col("amount").eq_missing((pl.col("order_quantity") * pl.col("last_price")).cast(pl.Decimal(38, 4)))
+
+    @rule
+    def pieces_are_known_of_pieces_and_dozens(cls):
+        """order_pieces = order_quantity × 1 (EA) or 12 (DZ), NULL for any other unit."""
+        return _pieces("order_quantity").eq_missing(pl.col("order_pieces"))
+
+    class Config:
+        """The key."""
+
+        name = "purchase_proposal"
+        metadata = {"version": "1.0"}
+        unique = ["product_id", "vendor_id"]
 
 
 class ProductPerformance(MartTable):

@@ -62,18 +62,22 @@ _LABELS: Mapping[str, str] = {
     "lower_95": "95 % interval, lower bound",
     "m_score": "Revenue score",
     "mase": "Scaled error",
+    "maximum_order": "Largest order",
     "mean_days_late": "Mean delay",
     "method_reason": "Reason for the method",
+    "minimum_order": "Smallest order",
     "monetary": "Revenue so far",
     "nested_origins": "Choices tested",
     "nested_total_ratio": "Forecast over revenue",
     "nested_wape": "Error of the choice",
     "observed_customers": "Customers observed",
+    "order_pieces": "Pieces in the order",
     "orders_together": "Orders with both",
     "origins": "Months tested",
     "other_confidence": "Confidence, other way",
     "own_part_path": "Path to itself",
     "predicted_over_actual": "Predicted over actual",
+    "preferred": "Preferred vendor",
     "probability_alive": "Probability of being a customer",
     "profit": "Gross profit",
     "profit_year_before": "Gross profit, year before",
@@ -82,6 +86,7 @@ _LABELS: Mapping[str, str] = {
     "r_score": "Recency score",
     "recency_days": "Recency",
     "region_group": "Group",
+    "rejected_share": "Share of rejects",
     "reorder_lower_95": "Reorder, lower bound",
     "reorder_probability_52w": "Reorder probability, 52 weeks",
     "reorder_upper_95": "Reorder, upper bound",
@@ -96,6 +101,7 @@ _LABELS: Mapping[str, str] = {
     "sales_order_detail_id": "Line number",
     "sales_order_id": "Order number",
     "silence_band": "Band of silence",
+    "suggested_pieces": "Pieces in the order",
     "table_name": "Table",
     "tested_customers": "Customers tested",
     "threshold_days": "Long gap (90th percentile)",
@@ -171,3 +177,24 @@ def label(column: str, language: Language, asset: str = "") -> str:
 def grain(entry: SourceTable | Mart, language: Language) -> str:
     """Return what one row of a table or mart is. That of a source table is only in English."""
     return language.text((entry.contract.__doc__ or "").strip().split("\n")[0])
+
+
+def unit_text(unit: str | None, language: Language) -> str:
+    """Return the word for a value of `order_unit`; a unit that is not known here as it is, and no unit as empty."""
+    text = language.text
+    words = {
+        "EA": text("piece"),
+        "DZ": text("dozen"),
+        "CS": text("case"),
+        "CTN": text("container"),
+        "CAN": text("canister"),
+        "GAL": text("gallon"),
+        "PAK": text("pack"),
+    }
+    return words.get(unit or "", unit or "")
+
+
+def limit_text(limit: str | None, language: Language) -> str:
+    """Return the words for a value of `limited_by`; empty if nothing limits the order, or it is unknown."""
+    text = language.text
+    return {"maximum": text("vendor's maximum"), "minimum": text("vendor's minimum")}.get(limit or "", "")

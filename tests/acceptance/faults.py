@@ -76,7 +76,9 @@ class Faults:
         return rows.row(self._random.randrange(rows.height), named=True)
 
     def _is(self, row: dict[str, Any], names: tuple[str, ...]) -> str:
-        return " and ".join(f"{quoted(name)} = {_literal(row[name])}" for name in names)
+        return " and ".join(
+            f"{quoted(name)} {'is null' if row[name] is None else f'= {_literal(row[name])}'}" for name in names
+        )
 
     def _segment(self, but: str = "", one_row: bool = True) -> str:
         """Return a condition for one row, or for all rows with a value of a dimension, in one month or in all."""

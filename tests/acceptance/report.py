@@ -26,8 +26,8 @@ PROPERTIES = {
     " digit; the model is published only where it predicts better",
     "customer_demographics": "rows whose XML has a document type, or is too deep, too long or not well-formed, are set"
     " aside",
-    "inventory_management": "a worse state is reported once, in one digest, and a recovery in one line; a mail server"
-    " that was down gets the message later",
+    "inventory_management": "a worse state is reported once, in one digest, and a recovery in one line; a first version"
+    " causes no notice; a mail server that was down gets the message later; the workbook has every proposal",
     "production_costs": "quantities multiply down every path; a cycle in the bill is rejected, on both engines",
     "marketing_campaigns": "the interval contains a planted effect as often as it states; without a comparison the"
     " result is NULL",

@@ -123,7 +123,8 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
         "on_order_is_what_open_orders_miss": "update candidate set on_order = on_order + 1",
         "products_are_those_of_the_source": "delete from candidate where product_id = 1",
         "supply_follows_from_stock_and_use": "update candidate set days_of_supply = null where state = 'low'",
-        "an_order_fills_up_to_the_level_within_the_limits": "update candidate set suggested_order = needed + 1",
+        "an_order_fills_up_to_the_level_within_the_limits": "update candidate set limited_by = 'maximum'"
+        " where limited_by = 'minimum'",
         "a_state_follows_from_stock_and_dates": "update candidate set state = 'low' where state = 'ok'",
     },
     "late_work_orders": {
@@ -150,6 +151,12 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
     "profit_bridge": {
         "effects_are_those_of_the_lines": "update candidate set volume_effect = volume_effect + mix_effect,"
         " mix_effect = 0",
+    },
+    "purchase_proposal": {
+        "products_are_those_that_run_out": "delete from candidate where not preferred",
+        "terms_are_those_of_the_vendor": "update candidate set preferred = not preferred",
+        "orders_cover_the_need_within_the_limits": "update candidate set order_by = as_of",
+        "rejects_are_those_of_the_last_year": "update candidate set rejected_share = 0",
     },
     "sales_forecast": {
         "every_series_is_forecast": "delete from candidate where horizon = 3",
@@ -197,9 +204,12 @@ class Trial:
 
     def broken_by(self, *statements: str) -> str | None:
         """Return the first rule that these statements break; empty if none; None if they change nothing."""
-        with self._connection.transaction(force_rollback=True):
-            self._run(statements)
-            return self._broken() or ("" if self._differs() else None)
+        try:
+            with self._connection.transaction(force_rollback=True):
+                self._run(statements)
+                return self._broken() or ("" if self._differs() else None)
+        except psycopg.errors.NumericValueOutOfRange:
+            return "the column's type"
 
     def rows_by_month(self, *statements: str) -> Iterator[tuple[str, set[Any], set[Any]]]:
         """Yield, for each rule that can be checked by month, its findings after these statements.

@@ -142,6 +142,16 @@ FIGURES: dict[str, tuple[str, Decimal | int | str]] = {
         2_282,
     ),
     "pairs of products bought together": ("select count(*) from marts.product_affinity", 6_273),
+    "proposals to order, of all active vendors": ("select count(*) from marts.purchase_proposal", 211),
+    "bought products that run out": ("select count(*) from marts.purchase_proposal where preferred", 134),
+    "value of the orders from preferred vendors, USD": (
+        "select sum(amount) from marts.purchase_proposal where preferred",
+        Decimal("1724171.7601"),
+    ),
+    "products ordered in a unit of unknown content": (
+        "select count(*) from marts.inventory_status where suggested_order > 0 and suggested_pieces is null",
+        54,
+    ),
     "operations of work orders": ("select sum(operations) from marts.late_work_orders", 67_131),
     "operations that ended late": ("select sum(late) from marts.late_work_orders", 39_212),
     **{
@@ -233,6 +243,17 @@ CHANGED = {
         "select count(*) from marts.customer_churn where channel = 'reseller' and status = 'lapsed'",
         277,
         166,
+    ),
+    "use of all products a day, pieces": (
+        "select round(sum(velocity_90d), 1) from marts.inventory_status",
+        Decimal("46355.0"),
+        Decimal("58660.5"),
+    ),
+    "needed, pieces": ("select sum(needed) from marts.inventory_status", 1_019_671, 1_293_758),
+    "suggested orders (before: units of any kind added up, now: pieces where the content is known)": (
+        "select sum(suggested_pieces) from marts.inventory_status",
+        84_942,
+        113_911,
     ),
     "cells of customer_demographics": ("select count(*) from marts.customer_demographics", 484, 481),
     "overall score of data quality, %": (

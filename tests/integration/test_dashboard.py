@@ -151,6 +151,11 @@ def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
         " where month = %s",
         (month,),
     )
+    [(ordered,)] = warehouse.published("select sum(amount) from marts.purchase_proposal where preferred")
+    [proposal] = warehouse.published(
+        "select product, vendor, order_by, needed_pieces from marts.purchase_proposal where preferred"
+        " and order_quantity > 0 order by order_by nulls last, product_id limit 1"
+    )
     [(per_customer,)] = warehouse.published(
         "select sum(margin) / sum(customers) from (select margin, customers from marts.customer_cohort_value"
         " where channel = 'online' and months_since = 11 order by cohort_month desc limit 12) as newest"
@@ -173,6 +178,8 @@ def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
         f"{language.text('Share of late operations')} {language.percent(late / operations)}",
         f"{language.text('Mean delay')} {language.number(days / late, 1)}",
         f"{language.text('Out of stock')} {language.number(out)}",
+        f"{language.text('Value of the proposed orders')} {language.short_money(ordered)}",
+        f"{proposal[0]} {proposal[1]} {language.day(proposal[2])} {language.number(proposal[3])}",
         f"{language.text('Margin per new online customer, first twelve months')} {language.short_money(per_customer)}",
         f"{language.text('Resellers')} {' '.join(map(language.money, amounts))}",
     ):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import psycopg
 import pytest
+from openpyxl import load_workbook
 
 from adventureworks import incidents
+from adventureworks.dictionary import unit_text
 from adventureworks.incidents import Finding, events
 from adventureworks.messaging import Attachment, RenderedMessage
 from adventureworks.messaging.recipients import Recipients
@@ -19,7 +22,7 @@ from adventureworks.messaging.wording import words
 from adventureworks.orchestration.channels import compose_mail
 from adventureworks.reports import mailing, month
 from adventureworks.reports.delivery import Delivery, deliver
-from adventureworks.reports.digests import DIGESTS, monthly_report
+from adventureworks.reports.digests import DIGESTS, low_stock, monthly_report
 from adventureworks.reports.digests.monthly_report import ReportFiles
 from adventureworks.settings import Settings
 from adventureworks.texts import language
@@ -67,7 +70,8 @@ def test_digest_is_readable_in_any_mail_client(pipeline: Pipeline, name: str, co
         assert re.search(r'<img[^>]+alt="[^"]{10,}"', found.html)
     assert found.html.partition("<body")[2].count("style=") > 20, "the layout does not depend on a style sheet"
     assert "http://ui.test/dashboard/" in found.text
-    assert ": adventureworks " in found.text
+    # The buyer's mail has a workbook with the rest, the others a command that shows it.
+    assert (": adventureworks " in found.text) is (not found.attachments)
     assert_valid_blocks(found.blocks)
 
 
@@ -92,16 +96,43 @@ def test_daily_digest_shows_sales(pipeline: Pipeline) -> None:
             assert f"Orders: {english.number(orders)}, average {english.money(of_channel / orders)}" in text
 
 
-def test_stock_digest_lists_the_most_urgent_products_first(pipeline: Pipeline) -> None:
+def test_stock_digest_lists_ten_orders_and_has_all_of_them_in_the_workbook(pipeline: Pipeline) -> None:
     found = rendered(pipeline, "low_stock")
     assert found is not None
-    rows = pipeline.published(
-        "select product, state from marts.inventory_status where state in ('out', 'reorder', 'low')"
+    english = language("en")
+    orders = pipeline.published(
+        "select product, vendor, order_quantity, order_unit, order_by from marts.purchase_proposal"
+        " where preferred and order_quantity > 0 order by order_by nulls last, product_id"
     )
-    assert rows
-    assert all(product in found.text for product, _ in rows)
-    order = [found.text.find(words) for words in ("): Out of stock", "): To reorder", "): Below safety stock")]
-    assert sorted(place for place in order if place >= 0) == [place for place in order if place >= 0]
+    assert len(orders) > low_stock.MAX_ROWS
+    shown = flat(found.text)
+    for product, vendor, quantity, unit, order_by in orders[: low_stock.MAX_ROWS]:
+        assert f"{product} (" in shown
+        assert f"{vendor}; " in shown
+        assert f"order quantity {english.number(quantity)} × {unit_text(unit, english)}" in shown
+        assert f"order by {english.day(order_by)}" in shown
+    assert f"And {len(orders) - low_stock.MAX_ROWS:,} more." in shown
+    (file,) = found.attachments
+    book = load_workbook(BytesIO(file.content))
+    assert book.sheetnames == ["Orders", "Other vendors", "Not bought", "Definitions"]
+    rows = list(book["Orders"].iter_rows(values_only=True))
+    names = pipeline.published("select product from marts.purchase_proposal where preferred")
+    assert sorted(row[1] for row in rows[1:]) == sorted(name for (name,) in names)
+    assert [row[1] for row in rows[1:4]] == [product for product, *_ in orders[:3]]
+    assert rows[1][rows[0].index("Order unit")] == unit_text(orders[0][3], english)
+    not_bought = list(book["Not bought"].iter_rows(values_only=True))[1:]
+    others = pipeline.published(
+        "select product from marts.inventory_status where state in ('out', 'reorder', 'low')"
+        " and product_id not in (select product_id from marts.purchase_proposal)"
+    )
+    assert sorted(row[1] for row in not_bought) == sorted(name for (name,) in others)
+
+
+def test_workbook_of_the_same_proposals_is_the_same_file(pipeline: Pipeline) -> None:
+    one, other = rendered(pipeline, "low_stock"), rendered(pipeline, "low_stock")
+    assert one is not None
+    assert other is not None
+    assert one.attachments == other.attachments
 
 
 def test_quality_digest_shows_failing_rules_and_quarantine(pipeline: Pipeline) -> None:
@@ -190,7 +221,7 @@ def test_customer_digest_says_why_no_probability_is_shown(pipeline: Pipeline) ->
 
 def test_names_from_the_data_are_escaped(pipeline: Pipeline) -> None:
     with psycopg.connect(pipeline.url) as connection:
-        connection.execute("update marts.inventory_status set product = '<script>alert(1)</script> & <!channel>'")
+        connection.execute("update marts.purchase_proposal set product = '<script>alert(1)</script> & <!channel>'")
     found = rendered(pipeline, "low_stock")
     assert found is not None
     assert "<script>" not in found.html

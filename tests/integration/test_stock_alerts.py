@@ -10,8 +10,10 @@ from datetime import date
 import psycopg
 import pytest
 
+from adventureworks.dictionary import unit_text
 from adventureworks.marts import build, gate, publish
 from adventureworks.settings import settings
+from adventureworks.texts import language
 from tests.integration.channels import Inbox, Webhook, use_mail, use_slack
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_notify import time_passes
@@ -28,7 +30,7 @@ def stock(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Pipeline]:
-    """Return a platform with both channels, whose first digest has not been sent yet."""
+    """Return a platform with both channels and a first version of the stock."""
     os.environ.setdefault("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
     monkeypatch.setenv("ADVENTUREWORKS_WAREHOUSE_URL", pipeline.url)
     monkeypatch.setenv("ADVENTUREWORKS_OWNER_EMAILS", '{"production": "plant@example.org"}')
@@ -39,15 +41,6 @@ def stock(
     settings.cache_clear()
     yield pipeline
     settings.cache_clear()
-
-
-def send_first_digest(stock: Pipeline, inbox: Inbox, webhook: Webhook) -> None:
-    """Send the first digest and clear the inboxes."""
-    from adventureworks.orchestration.notify import send_pending
-
-    send_pending()
-    inbox.mails.clear()
-    webhook.posts.clear()
 
 
 def run(stock: Pipeline, name: str) -> None:
@@ -89,33 +82,18 @@ def plain(inbox: Inbox) -> str:
     return str(part.get_content())
 
 
-def test_first_publication_causes_one_digest_of_all_low_products(
-    stock: Pipeline, inbox: Inbox, webhook: Webhook
-) -> None:
+def test_first_publication_causes_no_notice(stock: Pipeline, inbox: Inbox, webhook: Webhook) -> None:
     from adventureworks.orchestration.notify import send_pending
 
     send_pending()
-    send_pending()
-    alarming = {name for state in ALARMS for _, name in products(stock, state)}
-    assert alarming
-    (mail,) = inbox.mails
-    assert mail["To"] == "plant@example.org"
-    text, (post,) = plain(inbox), webhook.posts
-    html = mail.get_body(preferencelist=("html",))
-    assert html is not None
-    assert f"Worse than before ({len(alarming)})" in text
-    assert all(name in text for name in alarming)
-    assert all(name in html.get_content() for name in alarming)
-    assert post["blocks"][0]["text"]["text"].startswith("Stock: ")
-    assert stock.published("select count(*) from ops.incident where status = 'open'") == [(0,)], (
-        "a notice is not an incident"
-    )
+    assert [name for state in ALARMS for name in products(stock, state)]
+    assert stock.published("select count(*) from ops.notice") == [(0,)]
+    assert inbox.mails == webhook.posts == []
 
 
 def test_changes_are_reported_once_and_unchanged_states_are_not(
     stock: Pipeline, inbox: Inbox, webhook: Webhook
 ) -> None:
-    send_first_digest(stock, inbox, webhook)
     (first, first_name), (second, second_name), *_ = products(stock, "ok")
     put(stock, first, 0)
     [(reorder_point,)] = stock.published(
@@ -123,15 +101,18 @@ def test_changes_are_reported_once_and_unchanged_states_are_not(
     )
     put(stock, second, reorder_point)
     run(stock, "worse")
-    [(days, order)] = stock.published(
-        "select days_of_supply, suggested_order from marts.inventory_status where product_id = %s", (second,)
+    [(days, order, unit)] = stock.published(
+        "select days_of_supply, suggested_order, order_unit from marts.inventory_status where product_id = %s",
+        (second,),
     )
     text = plain(inbox)
     assert inbox.subjects() == ["[AdventureWorks] Stock: 1 out of stock, 1 to reorder"]
     assert text.index(first_name) < text.index(second_name), "the worst comes first"
     supply = "not used" if days is None else f"{days:,.1f}"
     figures = f"on hand {reorder_point}; reorder point {reorder_point}; days of supply {supply}"
-    assert f"{second_name} ({second}): to reorder; {figures}; suggested order {order:,}" in text
+    ordered = f"suggested order {order:,} × {unit_text(unit, language('en'))}"
+    assert f"{second_name} ({second}): to reorder; {figures}; {ordered}" in text
+    assert "Worse than before (2)" in text
     assert webhook.headers() == ["Stock: 1 out of stock, 1 to reorder"]
     assert f"*{first_name} ({first})* out of stock; on hand 0" in json.dumps(webhook.posts[0]["blocks"])
 
@@ -152,7 +133,6 @@ def test_digest_is_sent_once_after_a_server_was_down(
 ) -> None:
     from adventureworks.orchestration.notify import send_pending
 
-    send_first_digest(stock, inbox, webhook)
     [(product, _), *_] = products(stock, "ok")
     webhook.answer = 500
     use_mail(monkeypatch, 1)
@@ -180,8 +160,12 @@ def test_old_notices_and_earlier_business_dates_are_not_reported(
 ) -> None:
     from adventureworks.orchestration.notify import send_pending
 
+    [(product, _), *_] = products(stock, "ok")
+    put(stock, product, 0)
+    stock.ingest()
+    stock.analyse(DAG)
     with psycopg.connect(stock.url) as connection:
-        connection.execute("update ops.notice set created = created - interval '8 days'")
+        assert connection.execute("update ops.notice set created = created - interval '8 days'").rowcount == 1
     send_pending()
     stock.settings.as_of = date(2012, 6, 30)
     stock.analyse("daily_sales_etl")
@@ -194,7 +178,6 @@ def test_old_notices_and_earlier_business_dates_are_not_reported(
 def test_long_digest_is_truncated_with_a_count(stock: Pipeline, inbox: Inbox, webhook: Webhook) -> None:
     from adventureworks.orchestration.notify import send_pending
 
-    send_first_digest(stock, inbox, webhook)
     fine = products(stock, "ok")
     assert len(fine) > 50
     for product, _ in fine:

@@ -77,6 +77,8 @@ def test_a_mart_has_an_analysis_and_declares_its_inputs(mart: Mart) -> None:
     read = {name for text in queries.values() for name in re.findall(r"\b(?:raw|marts)\.(\w+)", text)}
     if any(re.search(r"staging\.(sales|channel)_month", text) for text in queries.values()):
         read.add("fact_sales")
+    if any("staging.vendor_offer" in text for text in queries.values()):
+        read |= {"Purchasing_ProductVendor", "Purchasing_Vendor"}
     if any("ops.check_result" in text for text in queries.values()):
         # Check results cover every table and mart.
         read |= SOURCE_TABLES.keys() | MARTS.keys()
@@ -161,6 +163,7 @@ def test_only_marts_computed_from_orders_can_lack_withheld_ones() -> None:
 READING = {
     "monthly_report": ("reports/month.py",),
     **{name: (f"reports/digests/{name}.py",) for name in DIGESTS},
+    "low_stock": ("reports/digests/low_stock.py", "reports/purchase_list.py"),
     **dict.fromkeys(("overview", "forecast", "quality"), ("dashboard/figures.py",)),
 }
 """The modules with the queries of each reader."""

@@ -411,7 +411,10 @@ def test_slack_and_mail_show_the_command_in_an_errors_advice_as_code(advice: Ste
 
 
 def stock(code: str) -> tuple[str, str]:
-    worse = ("Chain (3)", "out", "low", "0", "1200", "", "1500"), ("Bolt (4)", "low", "", "9", "5", "12.25", "")
+    worse = (
+        ("Chain (3)", "out", "low", "0", "1200", "", "1500", "CS"),
+        ("Bolt (4)", "low", "", "9", "5", "12.25", "", ""),
+    )
     digest = Digest(
         "stock",
         (
@@ -430,7 +433,7 @@ def test_stock_digest_is_in_the_recipients_language() -> None:
     subject, text = stock("en")
     assert subject == "[AdventureWorks] Stock: 1 out of stock, 1 low, 1 back to normal"
     assert "Worse than before (2) - Chain (3): out of stock, was low; on hand 0; reorder point 1,200; days" in text
-    assert "days of supply not used; suggested order 1,500" in text
+    assert "days of supply not used; suggested order 1,500 × case" in text
     assert "Bolt (4): low; on hand 9; reorder point 5; days of supply 12.2; suggested order unknown" in text
     assert "Back to normal (1) - Nut (5): back to normal; on hand 30,000" in text
     subject, text = stock("fr")

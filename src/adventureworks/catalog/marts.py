@@ -156,6 +156,20 @@ _PRODUCTION = (
         announces="adventureworks.marts.production.stock_alerts",
     ),
     Mart(
+        "purchase_proposal",
+        domain="production",
+        dag="inventory_management",
+        owner="purchasing",
+        inputs=(
+            "inventory_status",
+            "Purchasing_ProductVendor",
+            "Purchasing_Vendor",
+            "Purchasing_PurchaseOrderHeader",
+            "Purchasing_PurchaseOrderDetail",
+        ),
+        dated="as_of",
+    ),
+    Mart(
         "product_performance",
         domain="production",
         dag="product_performance",

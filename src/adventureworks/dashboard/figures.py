@@ -24,6 +24,7 @@ from adventureworks.warehouse.state import AssetState, asset_states
 
 MONTHS = 13
 PAIRS = 8
+PROPOSALS = 8
 COHORTS = 12
 """Cohorts, the newest ones known for twelve months, whose margin per customer is shown."""
 BRIDGE_COLUMNS = (
@@ -84,6 +85,8 @@ class Overview:
     territories: tuple[tuple[str, Decimal], ...]
     bridge: tuple[Bridge, ...]
     """By channel, what changed the gross profit of the month since the year before."""
+    proposals: tuple[Proposal, ...]
+    """The orders from preferred vendors that should be placed first."""
     pairs: tuple[Pair, ...]
     """The pairs of products that individuals buy together most often."""
 
@@ -95,6 +98,20 @@ class Bridge:
     channel: str
     amounts: tuple[Decimal, ...]
     """In the order of `BRIDGE_COLUMNS`."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What to order from a vendor."""
+
+    product: str
+    vendor: str
+    needed_pieces: int
+    order_quantity: int
+    order_unit: str
+    limited_by: str
+    amount: Decimal
+    order_by: date | None
 
 
 @dataclass(frozen=True)
@@ -226,6 +243,7 @@ def overview(session: Session, language: Language) -> Overview:
         ),
         territories=tuple(_territories(session.data, whole[-1].month)) if whole else (),
         bridge=tuple(_bridge(session.data, whole[-1].month)) if whole else (),
+        proposals=tuple(_proposals(session.data)),
         pairs=tuple(_pairs(session.data)),
     )
 
@@ -432,7 +450,7 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
             )
     stock = tuple(_stock(data, language))
     if stock:
-        yield Group(text("Stock"), ("inventory_status",), stock)
+        yield Group(text("Stock"), ("inventory_status", "purchase_proposal"), stock)
 
 
 def _monthly(
@@ -540,6 +558,19 @@ def _stock(data: Data, language: Language) -> Iterator[Kpi]:
             count = counts.get(state, 0)
             trend: Direction = "worse" if count and state != "low" else ""
             yield Kpi(name, language.number(count), trend=trend, definition=column)
+        amount, late = data.execute(
+            "select sum(amount), count(case when order_by < as_of then 1 end) from marts.purchase_proposal"
+            " where preferred and order_quantity > 0"
+        ).fetchone() or (None, 0)
+        order_by = definition("purchase_proposal", "order_by", language)
+        yield Kpi(
+            text("Value of the proposed orders"),
+            language.short_money(amount),
+            definition=definition("purchase_proposal", "amount", language),
+        )
+        yield Kpi(
+            text("Orders that are late"), language.number(late), trend="worse" if late else "", definition=order_by
+        )
 
 
 def _territories(data: Data, month: date) -> Iterator[tuple[str, Decimal]]:
@@ -559,6 +590,16 @@ def _bridge(data: Data, month: date) -> Iterator[Bridge]:
         (month,),
     ).fetchall()
     yield from (Bridge(row[0], tuple(row[1:])) for row in rows)
+
+
+def _proposals(data: Data) -> Iterator[Proposal]:
+    rows = data.execute(
+        "select product, vendor, needed_pieces, order_quantity, order_unit, limited_by, amount, order_by"
+        " from marts.purchase_proposal where preferred and order_quantity > 0"
+        " order by order_by nulls last, product_id limit %s",
+        (PROPOSALS,),
+    ).fetchall()
+    yield from (Proposal(*row) for row in rows)
 
 
 def _pairs(data: Data) -> Iterator[Pair]:

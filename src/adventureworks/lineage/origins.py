@@ -27,11 +27,33 @@ _SALES_MONTH: dict[str, tuple[Origin, ...]] = {
     "fiscal_year": _MONTH,
     "is_partial": (*_MONTH, ("fact_sales", "channel")),
 }
+_OFFER: Mapping[str, Origin] = {
+    "product_id": ("Purchasing_ProductVendor", "ProductID"),
+    "vendor_id": ("Purchasing_ProductVendor", "BusinessEntityID"),
+    "vendor": ("Purchasing_Vendor", "Name"),
+    "is_active": ("Purchasing_Vendor", "ActiveFlag"),
+    "order_unit": ("Purchasing_ProductVendor", "UnitMeasureCode"),
+    "pieces_per_unit": ("Purchasing_ProductVendor", "UnitMeasureCode"),
+    "minimum_order": ("Purchasing_ProductVendor", "MinOrderQty"),
+    "maximum_order": ("Purchasing_ProductVendor", "MaxOrderQty"),
+    "lead_time_days": ("Purchasing_ProductVendor", "AverageLeadTime"),
+}
+_PRICE: tuple[Origin, ...] = (
+    ("Purchasing_ProductVendor", "LastReceiptCost"),
+    ("Purchasing_ProductVendor", "StandardPrice"),
+)
 _VIEWS: dict[str, dict[str, tuple[Origin, ...]]] = {
     "sales_month": _SALES_MONTH,
     "channel_month": {**_SALES_MONTH, "channel": (("fact_sales", "channel"),)},
+    "vendor_offer": {
+        **{column: (origin,) for column, origin in _OFFER.items()},
+        "last_price": _PRICE,
+        "preferred": (*_PRICE, ("Purchasing_Vendor", "ActiveFlag"), ("Purchasing_Vendor", "CreditRating")),
+    },
 }
 """Views of the warehouse -> their columns -> the origins of each column."""
+_KEYS = {"sales_month": ("month",), "channel_month": ("month", "channel"), "vendor_offer": ("product_id", "vendor_id")}
+"""Views of the warehouse -> the columns that identify their rows."""
 
 _GENERATED: dict[Origin, tuple[Origin, ...]] = {
     ("customer_retention", "months_since"): (("fact_sales", "booking_month"),),
@@ -188,13 +210,13 @@ def _asset(reference: exp.Table) -> str | None:
     if reference.db.lower() not in ("raw", "marts", "staging"):
         return None
     known = {asset.lower(): asset for asset in (*SOURCE_TABLES, *MARTS)}
-    return _VIEWS[name]["month"][0][0] if name in _VIEWS else known.get(name)
+    return _VIEWS[name][_KEYS[name][0]][0][0] if name in _VIEWS else known.get(name)
 
 
 def _key_of(reference: exp.Table) -> tuple[str, ...]:
-    view = _VIEWS.get(reference.name.lower())
-    if view:
-        return tuple(name for name in ("month", "channel") if name in view)
+    view_key = _KEYS.get(reference.name.lower())
+    if view_key:
+        return view_key
     asset = _asset(reference)
     return tuple(key_of(entry(asset))) if asset else ()
 

@@ -74,11 +74,11 @@ class Bulletin:
     subject: str = ""
     """Subject of the mail; default: the title."""
     colour: str = MAIN_COLOUR
+    attachments: tuple[Attachment, ...] = ()
+    """Files for the mail; Slack has no files."""
 
 
-def render(
-    bulletin: Bulletin, language: Language, ui_url: str = "", *, attachments: Sequence[Attachment] = ()
-) -> RenderedMessage:
+def render(bulletin: Bulletin, language: Language, ui_url: str = "") -> RenderedMessage:
     """Render a bulletin. Characters that a medium cannot carry are replaced."""
     import css_inline
 
@@ -105,7 +105,7 @@ def render(
         html=css_inline.inline(page, keep_style_tags=True, load_remote_stylesheets=False),
         text=environment.get_template("bulletin.txt").render(values),
         images=(Attachment(CHART, "image/png", png(bulletin.chart)),) if bulletin.chart else (),
-        attachments=tuple(attachments),
+        attachments=bulletin.attachments,
         summary=bulletin.title,
         blocks=slack_blocks.blocks(bulletin, language, address, link),
     )

@@ -6,11 +6,11 @@ The stock digest, written by `adventureworks.marts.production.stock_alerts`, hol
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from adventureworks.dictionary import label
+from adventureworks.dictionary import label, unit_text
 from adventureworks.messaging.notices import Digest, Listing
 from adventureworks.texts import Language
 
@@ -19,7 +19,16 @@ RECORDED = "recorded"
 """Kind of a notice that an older version stored as finished sentences."""
 WORSE, RECOVERED = "worse", "recovered"
 COLUMNS = {
-    WORSE: ("product", "state", "before", "on_hand", "reorder_point", "days_of_supply", "suggested_order"),
+    WORSE: (
+        "product",
+        "state",
+        "before",
+        "on_hand",
+        "reorder_point",
+        "days_of_supply",
+        "suggested_order",
+        "order_unit",
+    ),
     RECOVERED: ("product", "state", "before", "on_hand"),
 }
 ALARMS = ("out", "reorder", "low")
@@ -88,10 +97,15 @@ def _row(cells: dict[str, str], language: Language) -> tuple[str, ...]:
     if cells["state"] in ALARMS and before in ALARMS:
         state = text("{state}, was {before}", state=state, before=states[before])
     figures = ("on_hand", "reorder_point", "days_of_supply", "suggested_order")
-    return (cells["product"], state, *(_figure(name, cells[name], language) for name in figures if name in cells))
+    return (cells["product"], state, *(_figure(name, cells, language) for name in figures if name in cells))
 
 
-def _figure(name: str, cell: str, language: Language) -> str:
+def _figure(name: str, cells: Mapping[str, str], language: Language) -> str:
+    cell = cells[name]
     if name == "days_of_supply":
         return language.number(Decimal(cell), 1) if cell else language.text("not used")
-    return language.number(int(cell)) if cell else language.text("unknown")
+    if not cell:
+        return language.text("unknown")
+    # Notices from before the column `order_unit` have no unit.
+    unit = unit_text(cells.get("order_unit"), language) if name == "suggested_order" else ""
+    return f"{language.number(int(cell))} × {unit}" if unit else language.number(int(cell))

@@ -27,7 +27,7 @@ from adventureworks.warehouse.sql import names, table
 
 PUBLISHED = ("raw", "marts")
 """The schemas of the published tables."""
-SHARED_VIEWS = ("withheld.sql", "booking_delay.sql", "channel_month.sql", "sales_month.sql")
+SHARED_VIEWS = ("withheld.sql", "booking_delay.sql", "channel_month.sql", "sales_month.sql", "vendor_offer.sql")
 """The files of the views that several marts read, each after those that it reads."""
 
 # Only one ingestion or analysis at a time may change the layout.

@@ -1,6 +1,26 @@
--- Grain: one product, with its current stock and its use over the 90 days that end at as_of.
+-- Grain: one product, with its current stock and its use in the last three complete booking months.
 -- Use is the quantity sold plus the components of work orders, for the full order quantity, as scrap consumes them too.
-with stock as (
+with complete as (
+    select
+        month,
+        cast(dateadd(month, 1, month) as date) - month as days,
+        row_number() over (order by month desc) as place
+    from staging.channel_month
+    group by month
+    having max(case when is_partial then 1 else 0 end) = 0
+),
+recent as (
+    select
+        month,
+        days
+    from complete
+    where place <= 3
+),
+period as (
+    select cast(sum(cast(days as bigint)) as bigint) as days
+    from recent
+),
+stock as (
     select
         ProductID as product_id,
         cast(sum(cast(Quantity as bigint)) as bigint) as on_hand
@@ -9,30 +29,27 @@ with stock as (
 ),
 uses as (
     select
-        product_id,
-        cast(quantity as decimal(38, 4)) as quantity
-    from marts.fact_sales
-    where
-        order_date > cast(dateadd(day, -90, :as_of) as date)
-        and order_date <= :as_of
+        f.product_id,
+        cast(f.quantity as decimal(38, 4)) as quantity
+    from marts.fact_sales as f
+    inner join recent as r
+        on f.booking_month = r.month
     union all
     select
         b.ComponentID,
         cast(w.OrderQty * b.PerAssemblyQty as decimal(38, 4))
     from raw.Production_WorkOrder as w
+    inner join recent as r
+        on cast(date_trunc('month', w.StartDate) as date) = r.month
     inner join raw.Production_BillOfMaterials as b
         on w.ProductID = b.ProductAssemblyID
         and cast(b.StartDate as date) <= cast(w.StartDate as date)
         and (b.EndDate is null or cast(b.EndDate as date) >= cast(w.StartDate as date))
-    where
-        cast(w.StartDate as date) > cast(dateadd(day, -90, :as_of) as date)
-        and cast(w.StartDate as date) <= :as_of
 ),
 used as (
     select
         product_id,
-        cast(sum(cast(quantity as decimal(38, 4))) as decimal(38, 4)) as used_90d,
-        cast(cast(sum(cast(quantity as decimal(38, 4))) as decimal(38, 4)) / 90 as decimal(38, 10)) as velocity_90d
+        cast(sum(cast(quantity as decimal(38, 4))) as decimal(38, 4)) as quantity
     from uses
     group by product_id
 ),
@@ -40,36 +57,23 @@ ordered as (
     select
         d.ProductID as product_id,
         cast(
-            sum(cast(case when d.OrderQty > d.ReceivedQty then d.OrderQty - d.ReceivedQty else 0 end as decimal(38, 4)))
-            as decimal(38, 4)
+            sum(
+                cast(
+                    case when d.OrderQty > d.ReceivedQty then d.OrderQty - d.ReceivedQty else 0 end
+                    * coalesce(v.pieces_per_unit, 1) as decimal(38, 4)
+                )
+            ) as decimal(38, 4)
         ) as on_order
     from raw.Purchasing_PurchaseOrderHeader as h
     inner join raw.Purchasing_PurchaseOrderDetail as d
         on h.PurchaseOrderID = d.PurchaseOrderID
+    left join staging.vendor_offer as v
+        on d.ProductID = v.product_id
+        and h.VendorID = v.vendor_id
     where
         h.Status in (1, 2)
         and cast(h.OrderDate as date) <= :as_of
     group by d.ProductID
-),
-vendors as (
-    select
-        o.ProductID as product_id,
-        o.BusinessEntityID as vendor_id,
-        o.AverageLeadTime as lead_time_days,
-        o.MinOrderQty as least_order,
-        o.MaxOrderQty as largest_order,
-        row_number() over (
-            partition by o.ProductID
-            order by
-                case when v.PreferredVendorStatus then 0 else 1 end,
-                o.StandardPrice,
-                o.AverageLeadTime,
-                o.BusinessEntityID
-        ) as place
-    from raw.Purchasing_ProductVendor as o
-    inner join raw.Purchasing_Vendor as v
-        on o.BusinessEntityID = v.BusinessEntityID
-    where v.ActiveFlag
 ),
 levels as (
     select
@@ -79,13 +83,16 @@ levels as (
         s.on_hand,
         p.SafetyStockLevel as safety_stock_level,
         p.ReorderPoint as reorder_point,
-        u.used_90d,
-        coalesce(u.velocity_90d, 0) as velocity_90d,
+        u.quantity as used,
+        r.days,
+        cast(cast(coalesce(u.quantity, 0) as decimal(38, 4)) / nullif(r.days, 0) as decimal(38, 10)) as velocity_90d,
         coalesce(o.on_order, 0) as on_order,
         v.vendor_id,
         case when p.MakeFlag then p.DaysToManufacture else v.lead_time_days end as lead_time_days,
-        case when p.MakeFlag then null else v.least_order end as least_order,
-        case when p.MakeFlag then null else v.largest_order end as largest_order,
+        case when p.MakeFlag then 'EA' else v.order_unit end as order_unit,
+        case when p.MakeFlag then 1 else v.pieces_per_unit end as pieces_per_unit,
+        v.minimum_order,
+        v.maximum_order,
         case
             when cast(p.DiscontinuedDate as date) < :as_of or cast(p.SellEndDate as date) < :as_of then 'discontinued'
             when s.product_id is null then 'unknown'
@@ -95,15 +102,16 @@ levels as (
             else 'ok'
         end as state
     from raw.Production_Product as p
+    cross join period as r
     left join stock as s
         on p.ProductID = s.product_id
     left join used as u
         on p.ProductID = u.product_id
     left join ordered as o
         on p.ProductID = o.product_id
-    left join vendors as v
+    left join staging.vendor_offer as v
         on p.ProductID = v.product_id
-        and v.place = 1
+        and v.preferred
         and not p.MakeFlag
 ),
 needs as (
@@ -122,6 +130,41 @@ needs as (
                 )
         end as needed
     from levels
+),
+units as (
+    select
+        n.product_id,
+        case when n.needed < 0 then 0 else n.needed end as needed,
+        cast(
+            ceil(cast(cast(n.needed as decimal(38, 10)) / nullif(coalesce(l.pieces_per_unit, 1), 0) as decimal(38, 10)))
+            as bigint
+        ) as units
+    from needs as n
+    inner join levels as l
+        on n.product_id = l.product_id
+),
+orders as (
+    select
+        l.product_id,
+        n.needed,
+        cast(
+            case
+                when n.needed = 0 then 0
+                when n.units < l.minimum_order then l.minimum_order
+                when n.units > l.maximum_order then l.maximum_order
+                else n.units
+            end as bigint
+        ) as suggested_order,
+        case
+            when n.units is null then null
+            when n.needed = 0 then 'none'
+            when n.units < l.minimum_order then 'minimum'
+            when n.units > l.maximum_order then 'maximum'
+            else 'none'
+        end as limited_by
+    from levels as l
+    inner join units as n
+        on l.product_id = n.product_id
 )
 select
     l.product_id,
@@ -132,20 +175,16 @@ select
     l.safety_stock_level,
     l.reorder_point,
     l.velocity_90d,
-    cast(cast(l.on_hand * 90 as decimal(38, 4)) / nullif(l.used_90d, 0) as decimal(38, 10)) as days_of_supply,
+    cast(cast(l.on_hand * l.days as decimal(38, 4)) / nullif(l.used, 0) as decimal(38, 10)) as days_of_supply,
     l.on_order,
     l.lead_time_days,
     l.vendor_id,
-    case when n.needed < 0 then 0 else n.needed end as needed,
-    cast(
-        case
-            when n.needed <= 0 then 0
-            when n.needed < l.least_order then l.least_order
-            when n.needed > l.largest_order then l.largest_order
-            else n.needed
-        end as bigint
-    ) as suggested_order,
+    o.needed,
+    o.suggested_order,
+    l.order_unit,
+    cast(o.suggested_order * l.pieces_per_unit as bigint) as suggested_pieces,
+    o.limited_by,
     l.state
 from levels as l
-inner join needs as n
-    on l.product_id = n.product_id
+inner join orders as o
+    on l.product_id = o.product_id

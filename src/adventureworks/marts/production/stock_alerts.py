@@ -1,8 +1,8 @@
 """The notice about a new version of `inventory_status`: products that got worse, and products that recovered.
 
-The states from best to worst: ok, low, reorder, out. A product that is new, or whose state was not an alarm (unknown,
-discontinued), counts as having been ok. A product that stays the same, improves without being ok, or whose state is no
-longer known is not listed.
+The states from best to worst: ok, low, reorder, out. A product whose state was not an alarm (unknown, discontinued)
+counts as having been ok. A product that is new, stays the same, improves without being ok, or whose state is no longer
+known is not listed. The first version has nothing to compare with; the daily digest lists its products.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ class _Change:
     product_id: int
     product: str
     state: str
-    before: str | None
+    before: str
     on_hand: int | None
     reorder_point: int
     days_of_supply: Decimal | None
     suggested_order: int | None
+    order_unit: str | None
 
     @property
     def severity(self) -> int:
@@ -39,7 +40,7 @@ class _Change:
 
     @property
     def severity_before(self) -> int:
-        return _SEVERITY.get(self.before or "", 0)
+        return _SEVERITY.get(self.before, 0)
 
     @property
     def name(self) -> str:
@@ -63,9 +64,10 @@ def _changes(data: Data) -> list[_Change]:
     """Return the products whose state changes. Going back to an earlier business date does not count as a change."""
     query = (
         "select now.product_id, now.product, now.state, before.state as before, now.on_hand, now.reorder_point,"
-        f" now.days_of_supply, now.suggested_order from {table('staging', 'inventory_status')} as now"
-        f" left join {table('marts', 'inventory_status')} as before on before.product_id = now.product_id"
-        " where now.state is distinct from before.state and (before.as_of is null or now.as_of >= before.as_of)"
+        " now.days_of_supply, now.suggested_order, now.order_unit"
+        f" from {table('staging', 'inventory_status')} as now"
+        f" join {table('marts', 'inventory_status')} as before on before.product_id = now.product_id"
+        " where now.state <> before.state and now.as_of >= before.as_of"
     )
     return [_Change(*row) for row in data.execute(query).fetchall()]
 

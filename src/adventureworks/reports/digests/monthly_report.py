@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adventureworks.dictionary import label
 from adventureworks.errors import Step
@@ -52,7 +52,7 @@ def message(
         *_refreshed(refreshed, language),
     ]
     bulletin = _bulletin(delivery, found, language, notes)
-    return render(bulletin, language, ui_url, attachments=filed.files if fits else ())
+    return render(replace(bulletin, attachments=filed.files if fits else ()), language, ui_url)
 
 
 def withdrawal(
