@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import NamedTuple
+
 from adventureworks import dictionary
 from adventureworks.catalog import MARTS
-from adventureworks.reports.month import Month
+from adventureworks.dictionary import label
+from adventureworks.reports.month import Month, growth
 from adventureworks.texts import Language
 
-_COLUMNS = ("revenue", "discount_amount", "cogs", "profit", "margin", "fallback_cost_revenue", "is_partial")
+_COLUMNS = ("revenue", "discount_amount", "cogs", "profit", "margin", "fallback_cost_revenue")
 
 
 def definitions(language: Language) -> list[tuple[str, str]]:
@@ -22,15 +27,21 @@ def report_terms(language: Language) -> list[tuple[str, str]]:
     return [
         (
             text("Change from the month before"),
-            text("Revenue compared with the month before. Empty if there is none, or if either month is partial."),
+            text("Compared with the month before. Empty unless the data has all days of both months."),
         ),
         (
             text("Change from the year before"),
-            text("Revenue compared with the same month of the year before. Empty in the same cases."),
+            text("Compared with the same month of the year before. Empty in the same cases."),
         ),
         (
             text("Year to date"),
             text("From 1 July, the start of the fiscal year, to the end of the month."),
+        ),
+        (
+            text("Partial month"),
+            text(
+                "By booking month, orders of the month are missing or may still come. The report is by calendar month."
+            ),
         ),
         (
             text("Excluded"),
@@ -39,13 +50,55 @@ def report_terms(language: Language) -> list[tuple[str, str]]:
     ]
 
 
+class Kpi(NamedTuple):
+    """A figure of the summary: this month, the month before, the year before, year to date."""
+
+    name: str
+    now: Decimal | None
+    before: Decimal | None
+    change: Decimal | None
+    """From the month before: a fraction of an amount, a difference of margins."""
+    year_before: Decimal | None
+    yearly_change: Decimal | None
+    to_date: Decimal | None
+    is_share: bool = False
+
+
+def kpis(found: Month, language: Language) -> Iterator[Kpi]:
+    """Yield revenue, gross profit and margin with their comparisons."""
+    total = found.total
+    periods = (total.now, total.before, total.year_before, total.to_date)
+    for name in ("revenue", "profit", "margin"):
+        now, before, year_before, to_date = (getattr(amounts, name, None) for amounts in periods)
+        change = _difference if name == "margin" else growth
+        yield Kpi(
+            label(name, language),
+            now,
+            before,
+            change(now, before),
+            year_before,
+            change(now, year_before),
+            to_date,
+            is_share=name == "margin",
+        )
+
+
+def _difference(now: Decimal | None, then: Decimal | None) -> Decimal | None:
+    return None if now is None or then is None else now - then
+
+
 def notes(found: Month, language: Language) -> list[str]:
     """Return the caveats that apply to the month's figures."""
     text = language.text
     caveats = []
-    if found.is_partial:
+    if not found.is_over:
+        caveats.append(text("This month is not over. It is not compared with other months."))
+    elif found.is_partial:
         caveats.append(
-            text("This month is partial: its orders are not complete yet. It is not compared with other months.")
+            text(
+                "This month is partial: by booking month, orders are missing or may still come. The report is by"
+                " calendar month."
+            )
         )
     if found.total.now.estimated:
         share = found.total.now.estimated / found.total.now.revenue if found.total.now.revenue else None

@@ -12,6 +12,7 @@ from adventureworks.dictionary import definition, label
 from adventureworks.errors import Step
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
+from adventureworks.texts.terms import channel_name
 from adventureworks.warehouse.session import Session
 
 WEEKS = 4
@@ -97,7 +98,7 @@ def _figure(days: Sequence[tuple[Any, ...]], day: date, channel: str, language: 
     usual = sum((sold.get(day - timedelta(weeks=week), (0, Decimal(0)))[1] for week in range(1, WEEKS + 1)), Decimal(0))
     mean = usual / WEEKS
     text = language.text
-    name = {"online": text("Online"), "reseller": text("Resellers")}[channel]
+    name = channel_name(channel, language)
     if not orders:
         return Figure(name, language.short_money(revenue), text("No orders"))
     note = text(
