@@ -265,6 +265,29 @@ def test_only_changed_months_are_delivered_again_with_their_changes(pipeline: Pi
     assert [path for path in tmp_path.rglob("*") if path.name.startswith(".")] == []
 
 
+def test_a_month_whose_profit_bridge_changed_is_delivered_again(pipeline: Pipeline, tmp_path: Path) -> None:
+    [(key,)] = pipeline.published(
+        "select to_char(max(month), 'YYYY-MM') from marts.profit_bridge where profit_year_before is not null"
+    )
+    delivery.deliver(pipeline.settings, tmp_path, key, RUN)
+    assert key not in delivery.stale_months(pipeline.settings)
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(
+            "update marts.profit_bridge set volume_effect = volume_effect + 1, mix_effect = mix_effect - 1"
+            " where month = %s",
+            (f"{key}-01",),
+        )
+    assert key in delivery.stale_months(pipeline.settings)
+    delivery.deliver(pipeline.settings, tmp_path, key, RUN)
+    assert key not in delivery.stale_months(pipeline.settings)
+    bridge = load_workbook(BytesIO(filed(tmp_path, key)), data_only=True)["Bridge"]
+    shown = [row[3] for row in bridge.iter_rows(min_row=2, values_only=True) if isinstance(row[3], (int, float))]
+    [(volume,)] = pipeline.published(
+        "select sum(volume_effect) from marts.profit_bridge where month = %s", (f"{key}-01",)
+    )
+    assert shown[-1] == pytest.approx(float(volume))
+
+
 def test_missing_file_is_created_again(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
     done = delivery.deliver(pipeline.settings, tmp_path, key, RUN)

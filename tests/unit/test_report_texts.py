@@ -47,7 +47,6 @@ def month(names: list[str]) -> Month:
         fiscal_year=2014,
         as_of=date(2014, 6, 30),
         version=1,
-        bridge_version=1,
         total=Line("", "", AMOUNTS, None, None, AMOUNTS),
         regions=lines,
         categories=lines,

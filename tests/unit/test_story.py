@@ -56,7 +56,6 @@ def month(
         fiscal_year=2014,
         as_of=as_of,
         version=1,
-        bridge_version=1,
         total=line("", now or (0, 0), before if is_over else None, year_before if is_over else None),
         regions=(),
         categories=(),

@@ -154,8 +154,12 @@ READERS = (
                 "status",
                 "reorder_probability_52w",
                 "withheld_because",
-                "days_silent",
+                "last_order_date",
             ),
+            "fact_sales": ("customer_id", "cogs"),
+            "Sales_Customer": ("CustomerID", "StoreID"),
+            "Sales_Store": ("BusinessEntityID", "Name", "SalesPersonID"),
+            "Person_Person": ("BusinessEntityID", "FirstName", "LastName"),
         },
     ),
     Reader(

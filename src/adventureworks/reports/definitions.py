@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from decimal import Decimal
-from typing import NamedTuple
-
 from adventureworks import dictionary
 from adventureworks.catalog import MARTS
-from adventureworks.dictionary import label
-from adventureworks.reports.month import Month, growth
+from adventureworks.reports.month import Month
 from adventureworks.texts import Language
 
 _COLUMNS = ("revenue", "discount_amount", "cogs", "profit", "margin", "fallback_cost_revenue")
@@ -48,43 +43,6 @@ def report_terms(language: Language) -> list[tuple[str, str]]:
             text("Orders that were rejected or cancelled, and orders withheld by the quality checks."),
         ),
     ]
-
-
-class Kpi(NamedTuple):
-    """A figure of the summary: this month, the month before, the year before, year to date."""
-
-    name: str
-    now: Decimal | None
-    before: Decimal | None
-    change: Decimal | None
-    """From the month before: a fraction of an amount, a difference of margins."""
-    year_before: Decimal | None
-    yearly_change: Decimal | None
-    to_date: Decimal | None
-    is_share: bool = False
-
-
-def kpis(found: Month, language: Language) -> Iterator[Kpi]:
-    """Yield revenue, gross profit and margin with their comparisons."""
-    total = found.total
-    periods = (total.now, total.before, total.year_before, total.to_date)
-    for name in ("revenue", "profit", "margin"):
-        now, before, year_before, to_date = (getattr(amounts, name, None) for amounts in periods)
-        change = _difference if name == "margin" else growth
-        yield Kpi(
-            label(name, language),
-            now,
-            before,
-            change(now, before),
-            year_before,
-            change(now, year_before),
-            to_date,
-            is_share=name == "margin",
-        )
-
-
-def _difference(now: Decimal | None, then: Decimal | None) -> Decimal | None:
-    return None if now is None or then is None else now - then
 
 
 def notes(found: Month, language: Language) -> list[str]:

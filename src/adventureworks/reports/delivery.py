@@ -24,7 +24,7 @@ from adventureworks.catalog import ANALYSES
 from adventureworks.errors import PlatformError, ServiceUnavailable, Step, is_failure
 from adventureworks.incidents import Finding, events, ledger
 from adventureworks.reports import month as months
-from adventureworks.reports.month import Line, Month, first_day
+from adventureworks.reports.month import Bridge, Line, Month, first_day
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
@@ -47,7 +47,7 @@ Failures = dict[tuple[str, Kind], BaseException]
 
 Figures = Mapping[str, Any]
 """Part -> name -> revenue and profit, as text; `own`: digest of the month's own sales; `partial` and `over`: whether it
-is; `profit_bridge`: its version."""
+is; `profit_bridge`: digest of the month's rows."""
 
 
 class Folder(Protocol):
@@ -250,13 +250,8 @@ def _keep(
     _file(records, folder, found, known["revision"], wanted, failures)
     has_control = has_control or (found.control_total is not None and not failures)
     records.execute(
-        "update ops.monthly_report set mart_version = %s, figures = %s, has_control = %s where month = %s",
-        (
-            found.version,
-            json.dumps({**json.loads(known["figures"]), BRIDGE: found.bridge_version}),
-            has_control,
-            found.key,
-        ),
+        "update ops.monthly_report set mart_version = %s, has_control = %s where month = %s",
+        (found.version, has_control, found.key),
     )
     filed = tuple(files(records, found.key))
     return Delivery(found.key, "unchanged", known["revision"], found.is_partial, (), filed)
@@ -323,17 +318,16 @@ def stale_months(settings: Settings, folder: Folder | None = None) -> tuple[str,
         reported: dict[str, int] = {month: version for month, version, *_ in filed_now}
         newer = publication.since(session.records, "monthly_profit", min(reported.values(), default=0))
         shown: dict[str, Figures] = {month: json.loads(figures) for month, *_, figures in filed_now}
-        # Reports of earlier releases do not show the bridge.
-        bridges: dict[str, int] = {month: figures.get(BRIDGE, 0) for month, figures in shown.items()}
+        bridges = months.bridges(session.data)
         newest = publication.newest(session.records, "monthly_profit")
-        newer_bridges = publication.since(session.records, "profit_bridge", min(bridges.values(), default=0))
         incomplete = {*_without_control(session.records), *_not_delivered(session.records)}
         filed = tuple(files(session.records)) if folder else ()
     changed = {
         month
         for month, version in reported.items()
         if any(one.version > version and (one.months is None or months.shows_any(month, one.months)) for one in newer)
-        or any(one.version > bridges[month] and (one.months is None or month in one.months) for one in newer_bridges)
+        # Reports of earlier releases do not show the bridge.
+        or shown[month].get(BRIDGE) != _bridge_digest(bridges.get(month, ()))
     }
     existing = {
         (file.month, file.revision, file.language, file.kind)
@@ -526,7 +520,11 @@ def _stored_figures(found: Month) -> Figures:
 
 
 def _own_figures(found: Month) -> Figures:
-    return {OWN: _own(found), PARTIAL: found.is_partial, OVER: found.is_over, BRIDGE: found.bridge_version}
+    return {OWN: _own(found), PARTIAL: found.is_partial, OVER: found.is_over, BRIDGE: _bridge_digest(found.bridge)}
+
+
+def _bridge_digest(bridge: Sequence[Bridge]) -> str:
+    return hashlib.sha256(json.dumps([asdict(one) for one in bridge], default=str).encode()).hexdigest()
 
 
 def _own(found: Month) -> str:
@@ -541,7 +539,7 @@ def _as_json(changes: Sequence[Change]) -> str:
 
 def _digest(found: Month) -> str:
     figures = {**asdict(found), OVER: found.is_over}
-    for name in ("version", "bridge_version", "sources", "as_of", "control_total"):
+    for name in ("version", "sources", "as_of", "control_total"):
         # These describe the origin of the figures, not the figures.
         del figures[name]
     return hashlib.sha256(json.dumps(figures, default=str, sort_keys=True).encode()).hexdigest()

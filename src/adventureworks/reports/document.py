@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from importlib.resources import files
 from typing import Any
@@ -14,7 +14,8 @@ from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.rendering import svg
 from adventureworks.charts.theme import FONTS
 from adventureworks.dictionary import label
-from adventureworks.reports.definitions import Kpi, definitions, kpis, notes
+from adventureworks.reports.definitions import definitions, notes
+from adventureworks.reports.headlines import change_shown, headlines, kpis
 from adventureworks.reports.month import EFFECTS, ZERO, Bridge, Line, Month
 from adventureworks.reports.story import story
 from adventureworks.texts import Language
@@ -58,7 +59,9 @@ def _data(found: Month, language: Language) -> dict[str, Any]:
         # The date of the figures, not today's: the same figures produce the same file.
         "date": [found.month.year, found.month.month, last_day],
         "language": language.code,
-        "cover": _cover(found, language),
+        "cover": [
+            {"name": one.name, "value": one.value, "note": "\n".join(one.notes)} for one in headlines(found, language)
+        ],
         "story": {"title": text("What changed"), "sentences": story(found, language)},
         "kpis": _kpis(found, language),
         "best": _ranked(text("Best products by gross profit"), found.best, language),
@@ -106,48 +109,12 @@ def _data(found: Month, language: Language) -> dict[str, Any]:
     }
 
 
-def _cover(found: Month, language: Language) -> list[dict[str, str]]:
-    text, to_date = language.text, found.total.to_date
-    return [
-        *(
-            {
-                "name": kpi.name,
-                "value": language.percent(kpi.now) if kpi.is_share else language.short_money(kpi.now),
-                "note": "\n".join(_comparisons(kpi, language)),
-            }
-            for kpi in kpis(found, language)
-        ),
-        {
-            "name": text("Year to date"),
-            "value": language.short_money(to_date.revenue),
-            "note": "\n".join(
-                (
-                    text("Gross profit {amount}", amount=language.short_money(to_date.profit)),
-                    text("Margin {share}", share=language.percent(to_date.margin)),
-                )
-            ),
-        },
-    ]
-
-
-def _comparisons(kpi: Kpi, language: Language) -> Iterator[str]:
-    text = language.text
-    if kpi.change is not None:
-        yield text("{change} from the month before", change=_change(kpi, kpi.change, language))
-    if kpi.yearly_change is not None:
-        yield text("{change} from the year before", change=_change(kpi, kpi.yearly_change, language))
-
-
-def _change(kpi: Kpi, change: Decimal | None, language: Language) -> str:
-    return language.points(change, signed=True) if kpi.is_share else language.change(change)
-
-
 def _kpis(found: Month, language: Language) -> dict[str, Any]:
     text = language.text
     shown = []
     for kpi in kpis(found, language):
         amount = language.percent if kpi.is_share else language.money
-        changes = (_change(kpi, change, language) for change in (kpi.change, kpi.yearly_change))
+        changes = (change_shown(kpi, change, language) for change in (kpi.change, kpi.yearly_change))
         shown.append(
             [
                 kpi.name,

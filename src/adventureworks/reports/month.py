@@ -134,8 +134,6 @@ class Month:
     """The business date: later orders do not count."""
     version: int
     """Version of `monthly_profit`."""
-    bridge_version: int
-    """Version of `profit_bridge`; 0 before the first one."""
     total: Line
     regions: tuple[Line, ...]
     categories: tuple[Line, ...]
@@ -207,7 +205,6 @@ def read(session: Session, key: str) -> Month:
         fiscal_year=periods.fiscal_year,
         as_of=version.as_of,
         version=version.number,
-        bridge_version=version.bridge,
         total=total,
         regions=tuple(periods.lines(session.data, _PROFIT, ("t.name", "t.region_group"), ("revenue desc", "t.name"))),
         categories=tuple(periods.lines(session.data, _PROFIT, ("p.category",), ("revenue desc", "p.category"))),
@@ -220,7 +217,7 @@ def read(session: Session, key: str) -> Month:
             )
         ),
         channels=_agreeing(periods.channels(session.data), total),
-        bridge=tuple(_bridge(session.data, first)),
+        bridge=bridges(session.data, first).get(key, ()),
         sales=tuple(_sales(session.data, first)),
         history=tuple(_history(session.data, first, known)),
         control_total=_control_total(session.data, first, version.as_of) if version.is_newest else None,
@@ -262,7 +259,6 @@ def growth(now: Decimal | None, then: Decimal | None) -> Decimal | None:
 @dataclass(frozen=True)
 class _Version:
     number: int
-    bridge: int
     as_of: date
     sources: tuple[tuple[str, int], ...]
     is_newest: bool
@@ -286,7 +282,6 @@ def _version(records: Connection) -> _Version | None:
     orders = ("Sales_SalesOrderHeader", "Sales_SalesOrderDetail")
     return _Version(
         number,
-        versions.get("profit_bridge", 0),
         as_of,
         tuple(sorted(sources.items())),
         all(versions.get(name) == sources.get(name) for name in orders),
@@ -416,15 +411,19 @@ def _agreeing(channels: Iterable[Line], total: Line) -> tuple[Line, ...]:
     return found if (now, to_date) == (total.now.revenue, total.to_date.revenue) else ()
 
 
-def _bridge(data: Data, first: date) -> Iterator[Bridge]:
+def bridges(data: Data, month: date | None = None) -> dict[str, tuple[Bridge, ...]]:
+    """Return the bridge of a month, or of every month, by month ('YYYY-MM')."""
     sums = ", ".join(f"sum({column})" for column in ("profit_year_before", *EFFECTS, "profit"))
     rows = data.execute(
-        f"select channel, category, {sums} from marts.profit_bridge where month = %s"
-        " and profit_year_before is not null group by channel, category order by channel, category",
-        (first,),
+        f"select to_char(month, 'YYYY-MM'), channel, category, {sums} from marts.profit_bridge"
+        f" where profit_year_before is not null {'and month = %(month)s' if month else ''}"
+        " group by month, channel, category order by month, channel, category",
+        {"month": month},
     ).fetchall()
-    for channel, category, before, *effects, after in rows:
-        yield Bridge(channel, category, before, tuple(effects), after)
+    found: dict[str, tuple[Bridge, ...]] = {}
+    for key, channel, category, before, *effects, after in rows:
+        found[key] = (*found.get(key, ()), Bridge(channel, category, before, tuple(effects), after))
+    return found
 
 
 def _name(keys: Row) -> str:

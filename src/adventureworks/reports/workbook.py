@@ -14,7 +14,8 @@ import xlsxwriter
 from xlsxwriter.utility import xl_range, xl_rowcol_to_cell
 
 from adventureworks.dictionary import label
-from adventureworks.reports.definitions import definitions, kpis, notes
+from adventureworks.reports.definitions import definitions, notes
+from adventureworks.reports.headlines import kpis
 from adventureworks.reports.month import EFFECTS, Amounts, Line, Month
 from adventureworks.reports.story import story
 from adventureworks.texts import Language
