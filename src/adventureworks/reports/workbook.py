@@ -261,8 +261,8 @@ class _Writer:
 
     def _bridge(self) -> None:
         """Write what changed the gross profit since the year before, by booking month, channel and category."""
-        label = self._label
-        sheet = self._sheet(self._text("Bridge"))
+        text, label = self._text, self._label
+        sheet = self._sheet(text("Bridge"))
         columns = [
             _Column(label("channel"), width=18),
             _Column(label("category"), width=18),
@@ -272,9 +272,9 @@ class _Writer:
             (channel_name(one.channel, self._language), one.category, *one.amounts) for one in self._found.bridge
         ]
         sums = [sum(amounts, Decimal(0)) for amounts in zip(*(one.amounts for one in self._found.bridge), strict=True)]
-        total = (self._text("Total"), None, *sums) if rows else None
+        total = (text("Total"), None, *sums) if rows else None
         last = self._table(sheet, 0, columns, rows, total=total)
-        note = self._text("By booking month, so the profit differs from the one by calendar month.")
+        note = text("By booking month, so the profit differs from the one by calendar month.")
         sheet.write_string(last + 2, 0, note, self._styles["quiet"])
         sheet.freeze_panes(1, 2)
 
@@ -332,7 +332,8 @@ class _Writer:
         sheet.freeze_panes(1, 4)
 
     def _product_columns(self) -> list[_Column]:
-        return [_Column(self._label("product"), width=34), _Column(self._text("Product number"), width=16)]
+        text, label = self._text, self._label
+        return [_Column(label("product"), width=34), _Column(text("Product number"), width=16)]
 
     def _amount_columns(self, first: int) -> list[_Column]:
         """Return the columns of `_AMOUNTS`, which begin at column `first`."""
