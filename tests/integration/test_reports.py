@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from openpyxl import load_workbook
+from openpyxl.utils import get_column_letter
 from pypdf import PdfReader
 
 from adventureworks.errors import PlatformError
@@ -131,7 +133,8 @@ def without_documents(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_workbook_matches_the_warehouse_to_the_cent(pipeline: Pipeline) -> None:
     key = last_whole(pipeline)
-    book = load_workbook(BytesIO(delivery.render_file(figures(pipeline, key), "en", "workbook")))
+    content = delivery.render_file(figures(pipeline, key), "en", "workbook")
+    book, shown = load_workbook(BytesIO(content)), load_workbook(BytesIO(content), data_only=True)
     first = f"{key}-01"
     [(revenue, profit, control)] = pipeline.published(
         'select sum(revenue), sum(profit), (select sum("SubTotal") from raw."Sales_SalesOrderHeader"'
@@ -139,16 +142,22 @@ def test_workbook_matches_the_warehouse_to_the_cent(pipeline: Pipeline) -> None:
         (first, first),
     )
     assert abs(revenue - control) <= Decimal("0.01")
-    detail = list(book["Detail"].iter_rows(min_row=2, values_only=True))
+    detail = list(shown["Detail"].iter_rows(min_row=2, values_only=True))
     *rows, total = [row for row in detail if row[0]]
     published = pipeline.published(
-        "select product_id, revenue, profit, fallback_cost_revenue from marts.monthly_profit where month = %s", (first,)
+        'select "ProductNumber", revenue, profit, fallback_cost_revenue from marts.monthly_profit'
+        ' join raw."Production_Product" on "ProductID" = product_id where month = %s',
+        (first,),
     )
-    read = [(row[2], *(round(Decimal(str(row[place])), 6) for place in (4, 7, 9))) for row in rows]
+    read = [(row[3], *(round(Decimal(str(row[place])), 6) for place in (4, 7, 9))) for row in rows]
     assert sorted(read) == sorted((product, *(round(x, 6) for x in figures_)) for product, *figures_ in published)
-    for sheet, place in (("Regions", 2), ("Categories", 1), ("Products", 2), ("Detail", 4)):
-        lines = [row for row in book[sheet].iter_rows(min_row=2, values_only=True) if row[0]]
+    for sheet, place in (("Channels", 1), ("Regions", 2), ("Categories", 1), ("Products", 3), ("Detail", 4)):
+        lines = [row for row in shown[sheet].iter_rows(min_row=2, values_only=True) if row[0]]
         stop = next(number for number, row in enumerate(lines) if row[0] == "Total")
+        column = get_column_letter(place + 1)
+        assert book[sheet].cell(stop + 2, place + 1).value == f"=SUM({column}2:{column}{stop + 1})"
+        assert book[sheet].print_title_rows == "$1:$1"
+        assert (book[sheet].page_setup.fitToWidth or 1, book[sheet].page_setup.fitToHeight) == (1, 0)
         assert sum(Decimal(str(row[place])) for row in lines[:stop]) == pytest.approx(revenue, abs=Decimal("0.01"))
         assert Decimal(str(lines[stop][place])) == pytest.approx(revenue, abs=Decimal("0.001"))
         assert book[sheet].freeze_panes
@@ -165,13 +174,15 @@ def test_names_never_become_formulas_or_markup(pipeline: Pipeline) -> None:
     found = figures(pipeline, next(key for key, _ in pipeline.published(MONTHS)[::-1] if sold(pipeline, key, hostile)))
     book = load_workbook(BytesIO(delivery.render_file(found, "fr", "workbook")))
     cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row if cell.value is not None]
-    assert [cell for cell in cells if cell.data_type == "f"] == []
+    formulas = [str(cell.value) for cell in cells if cell.data_type == "f"]
+    total = re.compile(r'=SUM\([A-Z]+\d+(:[A-Z]+\d+)?\)|=IF\([A-Z]+\d+=0,"",[A-Z]+\d+/[A-Z]+\d+\)')
+    assert [formula for formula in formulas if not total.fullmatch(formula)] == []
     assert {cell.value for cell in cells} & set(hostile)
     assert all(cell.hyperlink is None for cell in cells)
     text = "".join(
         page.extract_text() for page in PdfReader(BytesIO(delivery.render_file(found, "fr", "document"))).pages
     )
-    names = {line.name for line in found.products} & set(hostile)
+    names = {line.name for line in found.sold} & set(hostile)
     assert names
     assert all(name.replace(" ", "") in text.replace(" ", "").replace("\n", "") for name in names)
 
@@ -252,6 +263,29 @@ def test_only_changed_months_are_delivered_again_with_their_changes(pipeline: Pi
     assert {path.parent.name for path in changed} == {key}
     assert len(changed) == 4
     assert [path for path in tmp_path.rglob("*") if path.name.startswith(".")] == []
+
+
+def test_a_month_whose_profit_bridge_changed_is_delivered_again(pipeline: Pipeline, tmp_path: Path) -> None:
+    [(key,)] = pipeline.published(
+        "select to_char(max(month), 'YYYY-MM') from marts.profit_bridge where profit_year_before is not null"
+    )
+    delivery.deliver(pipeline.settings, tmp_path, key, RUN)
+    assert key not in delivery.stale_months(pipeline.settings)
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(
+            "update marts.profit_bridge set volume_effect = volume_effect + 1, mix_effect = mix_effect - 1"
+            " where month = %s",
+            (f"{key}-01",),
+        )
+    assert key in delivery.stale_months(pipeline.settings)
+    delivery.deliver(pipeline.settings, tmp_path, key, RUN)
+    assert key not in delivery.stale_months(pipeline.settings)
+    bridge = load_workbook(BytesIO(filed(tmp_path, key)), data_only=True)["Bridge"]
+    shown = [row[3] for row in bridge.iter_rows(min_row=2, values_only=True) if isinstance(row[3], (int, float))]
+    [(volume,)] = pipeline.published(
+        "select sum(volume_effect) from marts.profit_bridge where month = %s", (f"{key}-01",)
+    )
+    assert shown[-1] == pytest.approx(float(volume))
 
 
 def test_missing_file_is_created_again(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -512,7 +546,7 @@ def test_pdf_has_a_similar_layout_in_every_language(pipeline: Pipeline, tmp_path
             for page in reader.pages
             for line in page.extract_text(extraction_mode="layout").splitlines()
         ]
-        for line in (*found.products, *found.regions):
+        for line in (*found.sold, *found.regions):
             shown = f"{line.name} {' '.join(language(code).money(line.now.revenue).split())}"
             assert any(row.startswith(shown) for row in rows), f"{shown} is not in one row"
     assert max(pages.values()) - min(pages.values()) <= 1, pages

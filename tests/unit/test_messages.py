@@ -117,9 +117,28 @@ def test_message_contains_all_details_for_the_owner(code: str) -> None:
         ):
             assert needed in text
         assert "adventureworks incident ack 4c4ef1a4" in text
-        assert (
-            "https://airflow.example.org/base/dags/ingest_source/runs/scheduled__2026-11-23T00%3A15%3A00%2B00%3A00"
-        ) in text
+        assert "https://airflow.example.org/base/dashboard/incidents#incident-4c4ef1a4" in text
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+@pytest.mark.parametrize("batch", [[BLOCKED], [RECOVERED], [BLOCKED] * 3], ids=["one", "resolved", "several"])
+def test_business_users_get_a_link_and_rules_in_words_instead_of_commands(batch: list[Incident], code: str) -> None:
+    rendered = incident_messages.incident_message(batch, "opened", UI, code, for_operators=False)
+    assert_valid_blocks(rendered.blocks)
+    for text in (rendered.html, rendered.text, json.dumps(rendered.blocks, ensure_ascii=False)):
+        assert "columns are there" in text
+        assert f"{UI}dashboard/incidents" in text
+        assert not re.search(r"columns_are_there|\b(adventureworks|airflow) [a-z]", text)
+    assert "_are_" not in rendered.subject
+
+
+def test_everybody_gets_the_commands_if_there_is_no_page_to_link_to() -> None:
+    text = incident_messages.incident_message([BLOCKED], "opened", for_operators=False).text
+    assert "adventureworks status Sales_SalesOrderDetail" in text
+
+
+def test_only_operators_groups_get_commands_by_default() -> None:
+    assert [name for name, group in ROUTES.groups.items() if group.operators] == ["platform"]
 
 
 ROUTES = routes(Settings())
@@ -519,11 +538,11 @@ def test_message_has_no_link_without_a_ui_address() -> None:
     assert "<http" not in json.dumps(rendered.blocks)
 
 
-def test_message_about_a_failed_task_links_to_the_task() -> None:
+def test_an_incident_of_a_failed_task_leads_to_the_task() -> None:
     failed = replace(BLOCKED, asset="daily_sales_etl", rule="task_build", run_id="daily_sales_etl/asset__1")
-    assert incident_messages.page_of(failed) == "dags/daily_sales_etl/runs/asset__1/tasks/build"
+    assert incident_messages.run_page_of(failed) == "dags/daily_sales_etl/runs/asset__1/tasks/build"
     month = replace(failed, rule="task_deliver:2014-05")
-    assert incident_messages.page_of(month) == "dags/daily_sales_etl/runs/asset__1/tasks/deliver"
+    assert incident_messages.run_page_of(month) == "dags/daily_sales_etl/runs/asset__1/tasks/deliver"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,16 @@ class Reader:
 
 _SALES_MONTH = ("order_date", "booking_month", "channel")
 """The columns of `fact_sales` behind the view `staging.sales_month`."""
+_BRIDGE = (
+    "profit",
+    "profit_year_before",
+    "volume_effect",
+    "mix_effect",
+    "price_effect",
+    "cost_effect",
+    "new_products",
+    "gone_products",
+)
 _PRODUCT = {"Production_Product": ("ProductID", "Name")}
 _TERRITORY = {"Sales_SalesTerritory": ("TerritoryID", "Name")}
 _SCORES = {
@@ -56,10 +66,11 @@ READERS = (
                 "cogs",
                 "fallback_cost_revenue",
             ),
-            "fact_sales": _SALES_MONTH,
+            "fact_sales": (*_SALES_MONTH, "revenue", "discount_amount", "cogs", "cost_source"),
+            "profit_bridge": ("month", "channel", "category", *_BRIDGE),
             "Sales_SalesTerritory": ("TerritoryID", "Name", "Group"),
             "Sales_SalesOrderHeader": ("SalesOrderID", "Status", "OrderDate", "SubTotal"),
-            **_PRODUCT,
+            "Production_Product": ("ProductID", "Name", "ProductNumber"),
         },
     ),
     Reader(
@@ -168,8 +179,12 @@ READERS = (
                 "status",
                 "reorder_probability_52w",
                 "withheld_because",
-                "days_silent",
+                "last_order_date",
             ),
+            "fact_sales": ("customer_id", "cogs"),
+            "Sales_Customer": ("CustomerID", "StoreID"),
+            "Sales_Store": ("BusinessEntityID", "Name", "SalesPersonID"),
+            "Person_Person": ("BusinessEntityID", "FirstName", "LastName"),
         },
     ),
     Reader(
@@ -183,18 +198,7 @@ READERS = (
             "customer_value": ("clv_52w",),
             "customer_churn": ("status", "reorder_probability_52w", "withheld_because"),
             "customer_cohort_value": ("channel", "cohort_month", "months_since", "customers", "margin"),
-            "profit_bridge": (
-                "month",
-                "channel",
-                "profit",
-                "profit_year_before",
-                "volume_effect",
-                "mix_effect",
-                "price_effect",
-                "cost_effect",
-                "new_products",
-                "gone_products",
-            ),
+            "profit_bridge": ("month", "channel", *_BRIDGE),
             "inventory_status": ("state",),
             "purchase_proposal": (
                 "product_id",

@@ -46,7 +46,7 @@ def forecast(
             "mark": {"type": "area", "opacity": _OPACITY[level], "color": colour("second", scheme)},
             "encoding": {
                 "x": x,
-                "y": {"field": f"lower_{level}", "type": "quantitative", "title": None, "axis": money_axis()},
+                "y": {"field": f"lower_{level}", "type": "quantitative", "title": None, "axis": money_axis(language)},
                 "y2": {"field": f"upper_{level}"},
             },
         }
@@ -57,7 +57,7 @@ def forecast(
             "mark": {"type": "line", "point": {"size": 24}, "strokeDash": dash},
             "encoding": {
                 "x": x,
-                "y": {"field": field, "type": "quantitative", "title": None, "axis": money_axis()},
+                "y": {"field": field, "type": "quantitative", "title": None, "axis": money_axis(language)},
                 "color": {"datum": name, "type": "nominal", "scale": scale},
             },
         }

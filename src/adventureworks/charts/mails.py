@@ -8,12 +8,14 @@ from decimal import Decimal
 
 from adventureworks.charts.monthly import frame, money_axis
 from adventureworks.charts.theme import Spec
+from adventureworks.dictionary import label
 from adventureworks.texts import Language
+from adventureworks.texts.terms import channel_name
 
 
 def daily_revenue(rows: Sequence[tuple[date, str, Decimal]], language: Language) -> Spec:
     """Return a chart of daily revenue in USD, stacked by channel. `rows`: day, channel, revenue."""
-    names = {"online": language.text("Online"), "reseller": language.text("Resellers")}
+    names = {channel: channel_name(channel, language) for channel in ("online", "reseller")}
     values = [
         {"day": day.isoformat(), "channel": names[channel], "revenue": float(revenue)} for day, channel, revenue in rows
     ]
@@ -29,7 +31,12 @@ def daily_revenue(rows: Sequence[tuple[date, str, Decimal]], language: Language)
                 "title": None,
                 "axis": {"format": "%-d/%-m" if language.code == "fr" else "%-m/%-d", "tickCount": 8},
             },
-            "y": {"field": "revenue", "type": "quantitative", "title": None, "axis": money_axis()},
+            "y": {
+                "field": "revenue",
+                "type": "quantitative",
+                "title": label("revenue", language),
+                "axis": money_axis(language),
+            },
             "color": {"field": "channel", "type": "nominal", "sort": list(names.values())},
         },
     }

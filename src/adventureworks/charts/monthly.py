@@ -36,7 +36,7 @@ def columns_and_line(
         "field": "month",
         "type": "ordinal",
         "sort": None,
-        "title": None,
+        "title": label("month", language),
         "axis": {"labelAngle": 0, "labelExpr": "split(datum.label, ' ')"},
     }
     scale = {"domain": [revenue, profit], "range": [colour("main", scheme), colour("second", scheme)]}
@@ -48,7 +48,12 @@ def columns_and_line(
                 "mark": {"type": "bar", "width": {"band": 0.7}},
                 "encoding": {
                     "x": x,
-                    "y": {"field": "revenue", "type": "quantitative", "title": None, "axis": money_axis()},
+                    "y": {
+                        "field": "revenue",
+                        "type": "quantitative",
+                        "title": f"{revenue}, {profit}",
+                        "axis": money_axis(language),
+                    },
                     "color": {"datum": revenue, "type": "nominal", "scale": scale},
                     "opacity": {"condition": {"test": "datum.partial", "value": 0.4}, "value": 1},
                 },
@@ -66,15 +71,26 @@ def columns_and_line(
 
 
 def bars(
-    rows: Sequence[Named], language: Language, *, width: int = 200, step: int = 18, scheme: Scheme = "light"
+    rows: Sequence[Named],
+    language: Language,
+    *,
+    title: str | None = None,
+    width: int = 200,
+    step: int = 18,
+    scheme: Scheme = "light",
 ) -> Spec:
-    """Return a chart with one bar per name, in the given order, labelled in USD; losses have another colour."""
+    """Return a chart with one bar per name, in the given order, labelled in USD; losses have another colour.
+
+    `title` is that of the axis of the amounts, for charts without a heading of their own.
+    """
     values = [
         {"name": name, "amount": float(amount), "label": language.short_money(amount), "loss": amount < 0}
         for name, amount in rows
     ]
     y = {"field": "name", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 150, "ticks": False}}
-    x = {"field": "amount", "type": "quantitative", "title": None, "axis": None}
+    # The bars have labels, so that the axis needs none.
+    axis = {"labels": False, "ticks": False, "grid": False} if title else None
+    x = {"field": "amount", "type": "quantitative", "title": title, "axis": axis}
     paint = {"condition": {"test": "datum.loss", "value": colour("bad", scheme)}, "value": colour("main", scheme)}
     return {
         **frame(language, width, {"step": step}, scheme),
@@ -104,6 +120,18 @@ def frame(language: Language, width: int, height: object, scheme: Scheme = "ligh
     }
 
 
-def money_axis() -> Spec:
-    """Return the settings of an axis with US dollars in short form."""
-    return {"format": "$.2~s", "tickCount": 4}
+def money_axis(language: Language) -> Spec:
+    """Return the settings of an axis with US dollars in short form, written as `Language.short_money` does."""
+    sample = language.money(1)
+    symbol = sample.replace("1", "").strip()
+
+    def amount(divisor: int, unit: str) -> str:
+        number = f"format(datum.value / {divisor}, '$,.2~f')"
+        # The unit follows the number, wherever the language puts the currency symbol.
+        if sample.startswith(symbol):
+            return f"{number} + '{unit}'"
+        return f"replace({number}, '{symbol}', '{unit}{symbol}')"
+
+    size = "abs(datum.value)"
+    shown = f"{size} >= 1e6 ? {amount(1_000_000, 'M')} : {size} >= 1e3 ? {amount(1_000, 'k')} : {amount(1, '')}"
+    return {"labelExpr": shown, "tickCount": 4}

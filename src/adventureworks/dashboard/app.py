@@ -34,6 +34,7 @@ from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
 from adventureworks.lineage import origins
 from adventureworks.messaging.dependants import affected
+from adventureworks.messaging.incident_messages import run_page_of
 from adventureworks.messaging.wording import words
 from adventureworks.reports.delivery import KINDS, MEDIA_TYPES
 from adventureworks.reports.delivery import files as filed
@@ -216,6 +217,7 @@ def incidents_page(request: Request, language: ChosenLanguage, user: GetUserDep)
         language,
         incidents=found,
         worded={incident.incident_id: words(incident, language) for incident in found},
+        runs={incident.incident_id: run_page_of(incident) for incident in found},
         affected={asset: affected(asset, language) for asset in {incident.asset for incident in found}},
         may_acknowledge=_may_edit(request, user),
     )

@@ -104,7 +104,13 @@ def _queue_news(
             store.add(
                 records,
                 incident_messages.incident_message(
-                    bundle, kind, recipients.ui_url, recipient.language, recipient.time_zone, recipients.routes
+                    bundle,
+                    kind,
+                    recipients.ui_url,
+                    recipient.language,
+                    recipient.time_zone,
+                    recipients.routes,
+                    for_operators=recipient.is_operator,
                 ),
                 channel=recipient.channel,
                 recipient=recipient.address,
@@ -128,7 +134,13 @@ def _queue_reminder(
         store.add(
             records,
             incident_messages.incident_message(
-                overdue, "reminder", recipients.ui_url, recipient.language, recipient.time_zone, recipients.routes
+                overdue,
+                "reminder",
+                recipients.ui_url,
+                recipient.language,
+                recipient.time_zone,
+                recipients.routes,
+                for_operators=recipient.is_operator,
             ),
             channel=recipient.channel,
             recipient=recipient.address,

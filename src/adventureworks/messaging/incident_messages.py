@@ -7,6 +7,7 @@ of one message are either all unresolved or all resolved.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 from urllib.parse import quote
 
@@ -41,16 +42,23 @@ def incident_message(
     code: str = "en",
     zone: str = "UTC",
     routes: Routes | None = None,
+    *,
+    for_operators: bool = True,
 ) -> RenderedMessage:
     """Render one message about these incidents, in the language `code`, with times in the time zone `zone`.
 
-    `routes`: to name the groups that receive what depends on a failed asset.
+    `routes`: to name the groups that receive what depends on a failed asset. `for_operators`: with shell commands and
+    the names of rules; otherwise rules are in words, and the linked page says what to do. Without the UI's address,
+    there is no such page, and everybody gets the commands.
     """
     language = texts.language(code)
+    for_operators = for_operators or not ui_url
+    if not for_operators:
+        incidents = [replace(incident, rule=rule_in_words(incident.rule)) for incident in incidents]
     bulletin = (
-        _one(incidents[0], kind, language, zone, routes)
+        _one(incidents[0], kind, language, zone, routes, for_operators)
         if len(incidents) == 1
-        else _several(incidents, kind, language, zone)
+        else _several(incidents, kind, language, zone, for_operators)
     )
     return render(bulletin, language, ui_url)
 
@@ -112,12 +120,20 @@ def counts(incident: Incident, language: Language) -> str:
     )
 
 
+def rule_in_words(rule: str) -> str:
+    """Return the name of a rule for business users."""
+    return rule.replace("_", " ")
+
+
 def page_of(incident: Incident) -> str:
-    """Return the page of the run (or its task) in Airflow's UI, or the dashboard's incidents if there is no run."""
+    """Return the place of an incident on the dashboard."""
+    return f"dashboard/incidents#incident-{incident.short_id}"
+
+
+def run_page_of(incident: Incident) -> str:
+    """Return the page of the run (or its task) in Airflow's UI, or an empty string if there is no run."""
     run = _run_page(incident.run_id)
-    if not run:
-        return "dashboard/incidents"
-    if not incident.rule.startswith(TASK_RULE):
+    if not run or not incident.rule.startswith(TASK_RULE):
         return run
     return f"{run}/tasks/{quote(task_of(incident.rule)[0], safe='')}"
 
@@ -127,7 +143,9 @@ def _run_page(run_id: str) -> str:
     return f"dags/{quote(dag, safe='')}/runs/{quote(run, safe='')}" if run else ""
 
 
-def _one(incident: Incident, kind: Kind, language: Language, zone: str, routes: Routes | None) -> Bulletin:
+def _one(
+    incident: Incident, kind: Kind, language: Language, zone: str, routes: Routes | None, for_operators: bool
+) -> Bulletin:
     text = language.text
     resolved = incident.status == "resolved"
     facts = {
@@ -140,23 +158,29 @@ def _one(incident: Incident, kind: Kind, language: Language, zone: str, routes: 
     title = _labelled(f"{incident.asset} {outcome(incident, language)}", kind, language)
     worded = words(incident, language, zone)
     recap = text("The incident: {summary}", summary=worded.summary)
-    acknowledge = text(
-        "To acknowledge it and stop reminders: {command}", command=f"adventureworks incident ack {incident.short_id}"
+    acknowledge = (
+        text(
+            "To acknowledge it and stop reminders: {command}",
+            command=f"adventureworks incident ack {incident.short_id}",
+        )
+        if for_operators
+        else text("Its page says what to do. Acknowledge it there to stop reminders.")
     )
+    steps = (Step(command=f"adventureworks incident show {incident.short_id}"),) if resolved else worded.steps
     return Bulletin(
         title=title,
         subject=f"{title}: {incident.rule}",
         about=f"{duration(incident, language, zone)} {recap}" if resolved else worded.summary,
         figures=tuple(Figure(name, value) for name, value in facts.items() if value),
         notes=(acknowledge,) if incident.status == "open" else (),
-        next_steps=((Step(command=f"adventureworks incident show {incident.short_id}"),) if resolved else worded.steps),
+        next_steps=tuple(step for step in steps if for_operators or not step.command),
         page=page_of(incident),
-        link=text("Open the run in Airflow") if "/" in incident.run_id else "",
+        link=text("Open the incident"),
         colour=_colour(incident),
     )
 
 
-def _several(incidents: Sequence[Incident], kind: Kind, language: Language, zone: str) -> Bulletin:
+def _several(incidents: Sequence[Incident], kind: Kind, language: Language, zone: str, for_operators: bool) -> Bulletin:
     text = language.text
     count = language.number(len(incidents))
     resolved = incidents[0].status == "resolved"
@@ -184,9 +208,14 @@ def _several(incidents: Sequence[Incident], kind: Kind, language: Language, zone
         about="",
         figures=(),
         listings=(Listing(text("Incidents"), columns, rows, text_columns=6),),
-        notes=(text("For details of one: {command}", command="adventureworks incident show ID"),),
-        next_steps=(Step(command=f"adventureworks incident list{' --all' if resolved else ''}"),),
+        notes=(text("For details of one: {command}", command="adventureworks incident show ID"),)
+        if for_operators
+        else (),
+        next_steps=(Step(command=f"adventureworks incident list{' --all' if resolved else ''}"),)
+        if for_operators
+        else (),
         page="dashboard/incidents",
+        link=text("Open the incidents"),
         colour=_colour(incidents[0]),
     )
 

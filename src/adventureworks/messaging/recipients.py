@@ -12,12 +12,13 @@ EMAIL, SLACK = "email", "slack"
 
 @dataclass(frozen=True)
 class Recipient:
-    """An address on a channel, with its language and time zone."""
+    """An address on a channel, with its language and time zone, and whether it is for operators."""
 
     channel: str
     address: str
     language: str
     time_zone: str
+    is_operator: bool
 
     @property
     def key(self) -> str:
@@ -43,4 +44,4 @@ class Recipients:
         """Yield a group's recipients on a channel."""
         addresses: Iterable[str] = group.emails if channel == EMAIL else [group.slack or self.slack_connection]
         for address in addresses:
-            yield Recipient(channel, address, group.language, group.time_zone)
+            yield Recipient(channel, address, group.language, group.time_zone, group.operators)

@@ -80,6 +80,9 @@ class Group(Part):
     slack: str = Field(default="", description="Airflow connection of their Slack channel; default: the platform's.")
     language: Annotated[str, AfterValidator(_language)] = "en"
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    operators: bool = Field(
+        default=False, description="Whether its messages about incidents contain shell commands and names of rules."
+    )
 
 
 class QuietHours(Part):

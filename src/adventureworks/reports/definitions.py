@@ -7,7 +7,7 @@ from adventureworks.catalog import MARTS
 from adventureworks.reports.month import Month
 from adventureworks.texts import Language
 
-_COLUMNS = ("revenue", "discount_amount", "cogs", "profit", "margin", "fallback_cost_revenue", "is_partial")
+_COLUMNS = ("revenue", "discount_amount", "cogs", "profit", "margin", "fallback_cost_revenue")
 
 
 def definitions(language: Language) -> list[tuple[str, str]]:
@@ -22,15 +22,21 @@ def report_terms(language: Language) -> list[tuple[str, str]]:
     return [
         (
             text("Change from the month before"),
-            text("Revenue compared with the month before. Empty if there is none, or if either month is partial."),
+            text("Compared with the month before. Empty unless the data has all days of both months."),
         ),
         (
             text("Change from the year before"),
-            text("Revenue compared with the same month of the year before. Empty in the same cases."),
+            text("Compared with the same month of the year before. Empty in the same cases."),
         ),
         (
             text("Year to date"),
             text("From 1 July, the start of the fiscal year, to the end of the month."),
+        ),
+        (
+            text("Partial month"),
+            text(
+                "By booking month, orders of the month are missing or may still come. The report is by calendar month."
+            ),
         ),
         (
             text("Excluded"),
@@ -43,9 +49,14 @@ def notes(found: Month, language: Language) -> list[str]:
     """Return the caveats that apply to the month's figures."""
     text = language.text
     caveats = []
-    if found.is_partial:
+    if not found.is_over:
+        caveats.append(text("This month is not over. It is not compared with other months."))
+    elif found.is_partial:
         caveats.append(
-            text("This month is partial: its orders are not complete yet. It is not compared with other months.")
+            text(
+                "This month is partial: by booking month, orders are missing or may still come. The report is by"
+                " calendar month."
+            )
         )
     if found.total.now.estimated:
         share = found.total.now.estimated / found.total.now.revenue if found.total.now.revenue else None

@@ -24,7 +24,7 @@ from adventureworks.catalog import ANALYSES
 from adventureworks.errors import PlatformError, ServiceUnavailable, Step, is_failure
 from adventureworks.incidents import Finding, events, ledger
 from adventureworks.reports import month as months
-from adventureworks.reports.month import Line, Month
+from adventureworks.reports.month import Bridge, Line, Month, first_day
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
@@ -38,7 +38,7 @@ MEDIA_TYPES: Mapping[Kind, str] = {
     "document": "application/pdf",
 }
 PARTS = ("total", "region", "category")
-OWN, PARTIAL = "own", "partial"
+OWN, PARTIAL, OVER, BRIDGE = "own", "partial", "over", "profit_bridge"
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,8 @@ Failures = dict[tuple[str, Kind], BaseException]
 """Errors that prevented a month's file from being rendered or filed, by language and kind."""
 
 Figures = Mapping[str, Any]
-"""Part -> name -> revenue and profit, as text; `own`: digest of the month's own sales; `partial`: whether it is."""
+"""Part -> name -> revenue and profit, as text; `own`: digest of the month's own sales; `partial` and `over`: whether it
+is; `profit_bridge`: digest of the month's rows."""
 
 
 class Folder(Protocol):
@@ -312,16 +313,21 @@ def stale_months(settings: Settings, folder: Folder | None = None) -> tuple[str,
         rows = session.data.execute("select distinct to_char(month, 'YYYY-MM') from marts.monthly_profit").fetchall()
         sold = {row[0] for row in rows}
         filed_now = session.records.execute(
-            "select month, mart_version, revision from ops.monthly_report where status <> 'withdrawn'"
+            "select month, mart_version, revision, figures from ops.monthly_report where status <> 'withdrawn'"
         ).fetchall()
-        reported: dict[str, int] = {month: version for month, version, _ in filed_now}
+        reported: dict[str, int] = {month: version for month, version, *_ in filed_now}
         newer = publication.since(session.records, "monthly_profit", min(reported.values(), default=0))
+        shown: dict[str, Figures] = {month: json.loads(figures) for month, *_, figures in filed_now}
+        bridges = months.bridges(session.data)
+        newest = publication.newest(session.records, "monthly_profit")
         incomplete = {*_without_control(session.records), *_not_delivered(session.records)}
         filed = tuple(files(session.records)) if folder else ()
     changed = {
         month
         for month, version in reported.items()
         if any(one.version > version and (one.months is None or months.shows_any(month, one.months)) for one in newer)
+        # Reports of earlier releases do not show the bridge.
+        or shown[month].get(BRIDGE) != _bridge_digest(bridges.get(month, ()))
     }
     existing = {
         (file.month, file.revision, file.language, file.kind)
@@ -330,9 +336,14 @@ def stale_months(settings: Settings, folder: Folder | None = None) -> tuple[str,
     }
     wanted = _wanted(settings) if folder else set()
     missing = {
-        month for month, _, revision in filed_now if any((month, revision, *one) not in existing for one in wanted)
+        month for month, _, revision, _ in filed_now if any((month, revision, *one) not in existing for one in wanted)
     }
-    return tuple(sorted((sold - set(reported)) | (set(reported) - sold) | changed | incomplete | missing))
+    ended = {
+        month
+        for month, figures in shown.items()
+        if newest and newest.as_of and not figures.get(OVER, True) and months.is_over(first_day(month), newest.as_of)
+    }
+    return tuple(sorted((sold - set(reported)) | (set(reported) - sold) | changed | ended | incomplete | missing))
 
 
 def _without_control(records: Connection) -> list[str]:
@@ -411,7 +422,7 @@ def _record(
     known: Mapping[str, Any] | None,
 ) -> None:
     is_news = _is_news(session.data, found, status, known)
-    figures = json.dumps({**_stored_figures(found), OWN: _own(found), PARTIAL: found.is_partial})
+    figures = json.dumps({**_stored_figures(found), **_own_figures(found)})
     session.records.execute(
         "insert into ops.monthly_report (month, revision, digest, figures, changes, status, is_partial, mart_version,"
         " run_id, announced, announced_figures, has_control)"
@@ -508,6 +519,14 @@ def _stored_figures(found: Month) -> Figures:
     return dict(zip(PARTS, map(of, ([found.total], found.regions, found.categories)), strict=True))
 
 
+def _own_figures(found: Month) -> Figures:
+    return {OWN: _own(found), PARTIAL: found.is_partial, OVER: found.is_over, BRIDGE: _bridge_digest(found.bridge)}
+
+
+def _bridge_digest(bridge: Sequence[Bridge]) -> str:
+    return hashlib.sha256(json.dumps([asdict(one) for one in bridge], default=str).encode()).hexdigest()
+
+
 def _own(found: Month) -> str:
     """Return a digest of the month's own sales, independent of other months and of product names."""
     rows = sorted((s.territory, s.category, s.product_id, *map(str, astuple(s.amounts))) for s in found.sales)
@@ -519,7 +538,7 @@ def _as_json(changes: Sequence[Change]) -> str:
 
 
 def _digest(found: Month) -> str:
-    figures = asdict(found)
+    figures = {**asdict(found), OVER: found.is_over}
     for name in ("version", "sources", "as_of", "control_total"):
         # These describe the origin of the figures, not the figures.
         del figures[name]

@@ -15,9 +15,12 @@ from adventureworks.charts.rendering import svg
 from adventureworks.charts.theme import FONTS
 from adventureworks.dictionary import label
 from adventureworks.reports.definitions import definitions, notes
-from adventureworks.reports.month import Line, Month
+from adventureworks.reports.headlines import change_shown, headlines, kpis
+from adventureworks.reports.month import EFFECTS, ZERO, Bridge, Line, Month
+from adventureworks.reports.story import story
 from adventureworks.texts import Language
 from adventureworks.texts.plain import map_texts
+from adventureworks.texts.terms import channel_name
 
 AUTHOR = "AdventureWorks DataOps"
 
@@ -56,7 +59,13 @@ def _data(found: Month, language: Language) -> dict[str, Any]:
         # The date of the figures, not today's: the same figures produce the same file.
         "date": [found.month.year, found.month.month, last_day],
         "language": language.code,
-        "cover": _cover(found, language),
+        "cover": [
+            {"name": one.name, "value": one.value, "note": "\n".join(one.notes)} for one in headlines(found, language)
+        ],
+        "story": {"title": text("What changed"), "sentences": story(found, language)},
+        "kpis": _kpis(found, language),
+        "best": _ranked(text("Best products by gross profit"), found.best, language),
+        "worst": _ranked(text("Worst products by gross profit"), found.worst, language),
         "notes": notes(found, language),
         "history": _history(found, language),
         "columns": [
@@ -69,6 +78,11 @@ def _data(found: Month, language: Language) -> dict[str, Any]:
             text("Year to date"),
         ],
         "total": _row(found.total, text("Total"), language),
+        "channels": {
+            "title": text("By channel"),
+            "rows": [_row(line, channel_name(line.name, language), language) for line in found.channels],
+        },
+        "bridge": _bridge(found, language),
         "regions": _regions(found, language),
         "categories": {
             "title": text("By category"),
@@ -77,51 +91,83 @@ def _data(found: Month, language: Language) -> dict[str, Any]:
         "products": {
             "title": text("By product"),
             "about": text(
-                "All {count} products sold this month or since the start of the fiscal year, by revenue.",
-                count=language.number(len(found.products)),
+                "The {count} products sold this month, by revenue. The total from the start of the fiscal year includes"
+                " products sold only earlier; the workbook lists them, too.",
+                count=language.number(len(found.sold)),
             ),
-            "rows": [_row(line, line.name, language) for line in found.products],
+            "rows": [_row(line, line.name, language) for line in found.sold],
         },
         "definitions": {"title": text("What the figures mean"), "rows": definitions(language)},
         "sources": {
             "title": text("Sources of the figures"),
-            "about": text("Version {version} of monthly_profit, from:", version=str(found.version)),
-            "columns": [text("Table"), text("Version")],
-            "rows": [[asset, str(version)] for asset, version in found.sources],
+            "about": text(
+                "Version {version} of monthly_profit, from: {sources}.",
+                version=str(found.version),
+                sources=", ".join(f"{asset} {version}" for asset, version in found.sources),
+            ),
         },
     }
 
 
-def _cover(found: Month, language: Language) -> list[dict[str, str]]:
-    text, total = language.text, found.total
-    change = text("{change} from the month before", change=language.change(total.growth))
-    yearly = text("{change} from the year before", change=language.change(total.yearly_growth))
-    profit_before = total.year_before.profit if total.year_before else None
-    return [
-        {
-            "name": label("revenue", language),
-            "value": language.short_money(total.now.revenue),
-            "note": f"{change}\n{yearly}",
-        },
-        {
-            "name": label("profit", language),
-            "value": language.short_money(total.now.profit),
-            "note": text("{amount} a year earlier", amount=language.short_money(profit_before)),
-        },
-        {
-            "name": label("margin", language),
-            "value": language.percent(total.now.margin),
-            "note": text(
-                "{share} a year earlier",
-                share=language.percent(total.year_before.margin if total.year_before else None),
-            ),
-        },
-        {
-            "name": text("Year to date"),
-            "value": language.short_money(total.to_date.revenue),
-            "note": text("Gross profit {amount}", amount=language.short_money(total.to_date.profit)),
-        },
-    ]
+def _kpis(found: Month, language: Language) -> dict[str, Any]:
+    text = language.text
+    shown = []
+    for kpi in kpis(found, language):
+        amount = language.percent if kpi.is_share else language.money
+        changes = (change_shown(kpi, change, language) for change in (kpi.change, kpi.yearly_change))
+        shown.append(
+            [
+                kpi.name,
+                amount(kpi.now),
+                amount(kpi.before),
+                next(changes),
+                amount(kpi.year_before),
+                next(changes),
+                amount(kpi.to_date),
+            ]
+        )
+    return {
+        "columns": [
+            text("Figure"),
+            language.month(found.month),
+            text("Month before"),
+            text("Change"),
+            text("Year before"),
+            text("Change"),
+            text("Year to date"),
+        ],
+        "rows": shown,
+    }
+
+
+def _ranked(title: str, lines: Sequence[Line], language: Language) -> dict[str, Any]:
+    return {
+        "title": title,
+        "columns": [label("product", language), label("profit", language), label("margin", language)],
+        "rows": [[line.name, language.money(line.now.profit), language.percent(line.now.margin)] for line in lines],
+    }
+
+
+def _bridge(found: Month, language: Language) -> dict[str, Any]:
+    text = language.text
+    by_channel: dict[str, list[Bridge]] = {}
+    for one in found.bridge:
+        by_channel.setdefault(one.channel, []).append(one)
+    return {
+        "title": text("What changed the gross profit since the year before"),
+        "about": text("By booking month, so the profit differs from the one by calendar month."),
+        "columns": [
+            label("channel", language),
+            *(label(column, language) for column in ("profit_year_before", *EFFECTS, "profit")),
+        ],
+        "rows": [
+            [
+                channel_name(channel, language),
+                *(language.money(sum(amounts, ZERO)) for amounts in zip(*(one.amounts for one in cells), strict=True)),
+            ]
+            for channel, cells in by_channel.items()
+        ],
+    }
 
 
 def _history(found: Month, language: Language) -> Section:
@@ -147,7 +193,7 @@ def _regions(found: Month, language: Language) -> Section:
     figures = "; ".join(f"{name} {language.short_money(amount)}" for name, amount in amounts)
     return {
         "title": language.text("By region"),
-        "chart": svg(bars(amounts, language, width=260)),
+        "chart": svg(bars(amounts, language, title=label("profit", language), width=260)),
         "alt": language.text("Bar chart of gross profit. {figures}", figures=figures),
         "rows": [_row(line, line.name, language) for line in found.regions],
     }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -22,6 +22,10 @@ TOLERANCE = Decimal("0.01")
 HISTORY_MONTHS = 13
 """Months in the chart, including the report's own. No other part of a report goes back further."""
 NO_TERRITORY = "No territory"
+RANKED = 10
+"""Number of the best and of the worst products in the summary."""
+EFFECTS = ("volume_effect", "mix_effect", "price_effect", "cost_effect", "new_products", "gone_products")
+"""Columns of `profit_bridge` that explain the change of the profit since the year before."""
 
 Row = tuple[Any, ...]
 
@@ -53,28 +57,31 @@ class Amounts:
 
 @dataclass(frozen=True)
 class Line:
-    """One region, category or product, or all of them together."""
+    """One channel, region, category or product, or all of them together."""
 
     name: str
     group: str
     """The region group of a region, the category of a product; otherwise empty."""
     now: Amounts
     before: Amounts | None
-    """The month before; None if it had no sales or if either month is partial."""
+    """The month before; None unless the data has all days of both months. While the month is running, its same days,
+    of a channel whose orders are spread over the month."""
     year_before: Amounts | None
     """The same month a year before; None in the same cases."""
     to_date: Amounts
     """From the start of the fiscal year (1 July) to the end of the month."""
+    number: str = ""
+    """The product number of a product; otherwise empty."""
 
     @property
     def growth(self) -> Decimal | None:
         """Change of revenue from the month before, as a fraction."""
-        return _growth(self.now, self.before)
+        return growth(self.now.revenue, self.before.revenue if self.before else None)
 
     @property
     def yearly_growth(self) -> Decimal | None:
         """Change of revenue from the same month a year before, as a fraction."""
-        return _growth(self.now, self.year_before)
+        return growth(self.now.revenue, self.year_before.revenue if self.year_before else None)
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,25 @@ class Sale:
     product_id: int
     product: str
     amounts: Amounts
+    number: str = ""
+    """The product number."""
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """The gross profit of a channel and category, and what changed it since the year before, by booking month."""
+
+    channel: str
+    category: str
+    before: Decimal
+    effects: tuple[Decimal, ...]
+    """In the order of `EFFECTS`; they add up to the change."""
+    after: Decimal
+
+    @property
+    def amounts(self) -> tuple[Decimal, ...]:
+        """The profit of the year before, the effects, and the profit."""
+        return self.before, *self.effects, self.after
 
 
 @dataclass(frozen=True)
@@ -113,6 +139,10 @@ class Month:
     categories: tuple[Line, ...]
     products: tuple[Line, ...]
     """All products by revenue, the largest first."""
+    channels: tuple[Line, ...]
+    """By revenue, the largest first; empty if newer orders have arrived since the other figures were computed."""
+    bridge: tuple[Bridge, ...]
+    """The channels of which this month and the same month a year before are complete."""
     sales: tuple[Sale, ...]
     history: tuple[Past, ...]
     """Up to 13 months, oldest first, this one last."""
@@ -125,6 +155,29 @@ class Month:
     def key(self) -> str:
         """`YYYY-MM`."""
         return f"{self.month:%Y-%m}"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the business date is after the month: it is then compared with other months."""
+        return is_over(self.month, self.as_of)
+
+    @property
+    def sold(self) -> tuple[Line, ...]:
+        """The products sold in the month, by revenue."""
+        return tuple(line for line in self.products if any(astuple(line.now)))
+
+    @property
+    def best(self) -> tuple[Line, ...]:
+        """The products with the highest gross profit, the highest first."""
+        return self._by_profit()[:RANKED]
+
+    @property
+    def worst(self) -> tuple[Line, ...]:
+        """The products with the lowest gross profit that are not among the best, the lowest first."""
+        return self._by_profit()[RANKED:][: -RANKED - 1 : -1]
+
+    def _by_profit(self) -> tuple[Line, ...]:
+        return tuple(sorted(self.sold, key=lambda line: -line.now.profit))
 
 
 def figures(session: Session, key: str) -> Month:
@@ -144,19 +197,27 @@ def read(session: Session, key: str) -> Month:
     version = _version(session.records)
     if first not in known or version is None:
         raise _no_month(key, sorted(known) if version else [])
-    periods = _Periods(first, known)
+    periods = _Periods(first, known, version.as_of)
+    total = next(periods.lines(session.data, _PROFIT, (), ()))
     found = Month(
         month=first,
         is_partial=known[first],
         fiscal_year=periods.fiscal_year,
         as_of=version.as_of,
         version=version.number,
-        total=next(periods.lines(session.data, (), ())),
-        regions=tuple(periods.lines(session.data, ("t.name", "t.region_group"), ("revenue desc", "t.name"))),
-        categories=tuple(periods.lines(session.data, ("p.category",), ("revenue desc", "p.category"))),
+        total=total,
+        regions=tuple(periods.lines(session.data, _PROFIT, ("t.name", "t.region_group"), ("revenue desc", "t.name"))),
+        categories=tuple(periods.lines(session.data, _PROFIT, ("p.category",), ("revenue desc", "p.category"))),
         products=tuple(
-            periods.lines(session.data, ("n.name", "p.category", "p.product_id"), ("revenue desc", "p.product_id"))
+            periods.lines(
+                session.data,
+                _PROFIT,
+                ("n.name", "p.category", "p.product_id", "n.number"),
+                ("revenue desc", "p.product_id"),
+            )
         ),
+        channels=_agreeing(periods.channels(session.data), total),
+        bridge=bridges(session.data, first).get(key, ()),
         sales=tuple(_sales(session.data, first)),
         history=tuple(_history(session.data, first, known)),
         control_total=_control_total(session.data, first, version.as_of) if version.is_newest else None,
@@ -185,8 +246,14 @@ def shows_any(key: str, changed: Collection[str]) -> bool:
     return any(key_of(shifted(first, -months)) in changed for months in range(HISTORY_MONTHS))
 
 
-def _growth(now: Amounts, then: Amounts | None) -> Decimal | None:
-    return now.revenue / then.revenue - 1 if then and then.revenue else None
+def is_over(month: date, as_of: date) -> bool:
+    """Return whether the business date is after the month."""
+    return as_of >= shifted(month, 1)
+
+
+def growth(now: Decimal | None, then: Decimal | None) -> Decimal | None:
+    """Return the change as a fraction; None if an amount is unknown, or if there was nothing, or a loss, before."""
+    return now / then - 1 if now is not None and then is not None and then > 0 else None
 
 
 @dataclass(frozen=True)
@@ -214,7 +281,10 @@ def _version(records: Connection) -> _Version | None:
     )
     orders = ("Sales_SalesOrderHeader", "Sales_SalesOrderDetail")
     return _Version(
-        number, as_of, tuple(sorted(sources.items())), all(versions.get(name) == sources.get(name) for name in orders)
+        number,
+        as_of,
+        tuple(sorted(sources.items())),
+        all(versions.get(name) == sources.get(name) for name in orders),
     )
 
 
@@ -224,70 +294,143 @@ def _no_month(key: str, known: Sequence[date]) -> PlatformError:
     return NoSales(f"There are no sales in {key}.", f"There are sales from {known[0]:%Y-%m} to {known[-1]:%Y-%m}.")
 
 
-_MEASURES = ("revenue", "discount_amount", "cogs", "fallback_cost_revenue")
-_FROM = """
+@dataclass(frozen=True)
+class _Table:
+    """Where sums come from: the rows, their date, and the expressions of the fields of `Amounts`."""
+
+    rows: str
+    day: str
+    measures: tuple[str, ...]
+
+
+_PROFIT = _Table(
+    """
     marts.monthly_profit as p
     left join (
         select "TerritoryID" as territory_id, "Name" as name, "Group" as region_group from raw."Sales_SalesTerritory"
     ) as t using (territory_id)
-    left join (select "ProductID" as product_id, "Name" as name from raw."Production_Product") as n using (product_id)
-"""
+    left join (
+        select "ProductID" as product_id, "Name" as name, "ProductNumber" as number from raw."Production_Product"
+    ) as n using (product_id)
+    """,
+    "p.month",
+    ("p.revenue", "p.discount_amount", "p.cogs", "p.fallback_cost_revenue"),
+)
+_SALES = _Table(
+    "marts.fact_sales as f",
+    "f.order_date",
+    ("f.revenue", "f.discount_amount", "f.cogs", "case when f.cost_source = 'fallback' then f.revenue else 0 end"),
+)
 
 
 class _Periods:
     """The report's month and the periods that it is compared with."""
 
-    def __init__(self, first: date, partial: Mapping[date, bool]) -> None:
+    def __init__(self, first: date, partial: Mapping[date, bool], as_of: date) -> None:
         self.fiscal_year = first.year + (first.month >= 7)
         before, year_before = shifted(first, -1), shifted(first, -12)
-        self._comparable = [not partial[first] and not partial.get(other, True) for other in (before, year_before)]
+        self._is_over = is_over(first, as_of)
+        # The data may begin within its first month.
+        whole = {month for month in partial if month > min(partial) or not partial[month]}
+        self._comparable = [first in whole and other in whole for other in (before, year_before)]
+        last = _last_day(first) if self._is_over else as_of
         self._bounds = {
-            "now": (first, first),
-            "before": (before, before),
-            "year_before": (year_before, year_before),
-            "to_date": (date(self.fiscal_year - 1, 7, 1), first),
+            "now": (first, last),
+            "before": (before, self._same_day(before, last)),
+            "year_before": (year_before, self._same_day(year_before, last)),
+            "to_date": (date(self.fiscal_year - 1, 7, 1), last),
         }
 
-    def lines(self, data: Data, names: tuple[str, ...], order: tuple[str, ...]) -> Iterator[Line]:
-        """Yield the sales per combination of `names`: name, group, and a key that distinguishes equal names."""
+    def _same_day(self, month: date, day: date) -> date:
+        last = _last_day(month)
+        return last if self._is_over else month.replace(day=min(day.day, last.day))
+
+    def channels(self, data: Data) -> Iterator[Line]:
+        """Yield the sales per channel. A running month is compared only for channels that order throughout a month."""
+        delays = dict(data.execute("select channel, days from staging.booking_delay").fetchall())
+        for line in self.lines(data, _SALES, ("f.channel",), ("revenue desc", "f.channel"), same_days=True):
+            waits = not self._is_over and delays[line.name]
+            yield replace(line, before=None, year_before=None) if waits else line
+
+    def lines(
+        self, data: Data, table: _Table, names: tuple[str, ...], order: tuple[str, ...], *, same_days: bool = False
+    ) -> Iterator[Line]:
+        """Yield the sales per combination of `names`: name, group, a key that distinguishes equal names, and number.
+
+        `same_days`: compare a running month, too.
+        """
         sums = [
-            sql.SQL("coalesce(sum(p.{}) filter (where p.month between {} and {}), 0)").format(
-                sql.Identifier(measure), *(sql.Literal(bound) for bound in bounds)
+            sql.SQL("coalesce(sum({}) filter (where {} between {} and {}), 0)").format(
+                sql.SQL(measure), sql.SQL(table.day), *(sql.Literal(bound) for bound in bounds)
             )
             for bounds in self._bounds.values()
-            for measure in _MEASURES
+            for measure in table.measures
         ]
         earliest = min(start for start, _ in self._bounds.values())
-        query = sql.SQL("select {} from {} where p.month between {} and {} {} {}").format(
+        query = sql.SQL("select {} from {} where {} between {} and {} {} {}").format(
             sql.SQL(", ").join([*(sql.SQL(name) for name in names), *sums]),
-            sql.SQL(_FROM),
+            sql.SQL(table.rows),
+            sql.SQL(table.day),
             sql.Literal(earliest),
-            sql.Literal(self._bounds["now"][0]),
+            sql.Literal(self._bounds["now"][1]),
             sql.SQL("group by " + ", ".join(names) if names else ""),
             sql.SQL(_order(order, len(names))),
         )
+        is_compared = self._is_over or same_days
         for row in data.execute(query.as_string()).fetchall():
             keys, values = row[: len(names)], row[len(names) :]
             now, before, year_before, to_date = (
-                Amounts(*values[place : place + len(_MEASURES)]) for place in range(0, len(values), len(_MEASURES))
+                Amounts(*values[place : place + len(table.measures)])
+                for place in range(0, len(values), len(table.measures))
             )
-            if not any((*astuple(now), *astuple(to_date))) and names:
+            # A channel without sales in the month is of interest, a product is not.
+            if table is _PROFIT and names and not any((*astuple(now), *astuple(to_date))):
                 continue
             yield Line(
                 name=_name(keys),
                 group=str(keys[1] or "") if len(names) > 1 else "",
                 now=now,
-                before=before if self._comparable[0] else None,
-                year_before=year_before if self._comparable[1] else None,
+                before=before if is_compared and self._comparable[0] else None,
+                year_before=year_before if is_compared and self._comparable[1] else None,
                 to_date=to_date,
+                number=str(keys[3] or "") if len(names) > 3 else "",
             )
 
 
+def _last_day(month: date) -> date:
+    return shifted(month, 1) - timedelta(days=1)
+
+
+def _agreeing(channels: Iterable[Line], total: Line) -> tuple[Line, ...]:
+    """Return the channels, or nothing if they do not add up to the total: orders have changed since it was computed."""
+    found = tuple(channels)
+    now, to_date = (
+        sum((amounts.revenue for amounts in period), ZERO)
+        for period in ((line.now for line in found), (line.to_date for line in found))
+    )
+    return found if (now, to_date) == (total.now.revenue, total.to_date.revenue) else ()
+
+
+def bridges(data: Data, month: date | None = None) -> dict[str, tuple[Bridge, ...]]:
+    """Return the bridge of a month, or of every month, by month ('YYYY-MM')."""
+    sums = ", ".join(f"sum({column})" for column in ("profit_year_before", *EFFECTS, "profit"))
+    rows = data.execute(
+        f"select to_char(month, 'YYYY-MM'), channel, category, {sums} from marts.profit_bridge"
+        f" where profit_year_before is not null {'and month = %(month)s' if month else ''}"
+        " group by month, channel, category order by month, channel, category",
+        {"month": month},
+    ).fetchall()
+    found: dict[str, tuple[Bridge, ...]] = {}
+    for key, channel, category, before, *effects, after in rows:
+        found[key] = (*found.get(key, ()), Bridge(channel, category, before, tuple(effects), after))
+    return found
+
+
 def _name(keys: Row) -> str:
-    """Return the name of a line; a product without a name is identified by its id, the last of its keys."""
+    """Return the name of a line; a product without a name is identified by its id, the third of its keys."""
     if not keys:
         return ""
-    return str(keys[0] or (keys[-1] if len(keys) > 2 else NO_TERRITORY))
+    return str(keys[0] or (keys[2] if len(keys) > 2 else NO_TERRITORY))
 
 
 def _order(order: tuple[str, ...], names: int) -> str:
@@ -298,12 +441,13 @@ def _order(order: tuple[str, ...], names: int) -> str:
 
 def _sales(data: Data, first: date) -> Iterator[Sale]:
     query = f"""
-        select coalesce(t.name, %s), p.category, p.product_id, n.name,
-            p.revenue, p.discount_amount, p.cogs, p.fallback_cost_revenue
-        from {_FROM} where p.month = %s order by 1, 2, 3
+        select coalesce(t.name, %s), p.category, p.product_id, n.name, n.number, {", ".join(_PROFIT.measures)}
+        from {_PROFIT.rows} where p.month = %s order by 1, 2, 3
     """
-    for territory, category, product_id, product, *amounts in data.execute(query, (NO_TERRITORY, first)).fetchall():
-        yield Sale(territory, category, product_id, product or str(product_id), Amounts(*amounts))
+    for territory, category, product_id, product, number, *amounts in data.execute(
+        query, (NO_TERRITORY, first)
+    ).fetchall():
+        yield Sale(territory, category, product_id, product or str(product_id), Amounts(*amounts), number or "")
 
 
 def _history(data: Data, first: date, partial: Mapping[date, bool]) -> Iterator[Past]:
@@ -316,6 +460,9 @@ def _history(data: Data, first: date, partial: Mapping[date, bool]) -> Iterator[
         yield Past(month, Amounts(*amounts), partial.get(month, True))
 
 
+_WITHHELD = 'exists (select 1 from staging.withheld_order as w where w.sales_order_id = h."SalesOrderID")'
+
+
 def _control_total(data: Data, first: date, as_of: date) -> Decimal:
     """Return the total of the month's SubTotals, without withheld, rejected and cancelled orders.
 
@@ -324,7 +471,7 @@ def _control_total(data: Data, first: date, as_of: date) -> Decimal:
     row = data.execute(
         'select coalesce(sum("SubTotal"), 0) from raw."Sales_SalesOrderHeader" as h'
         """ where "Status" not in (4, 6) and "OrderDate" >= %(first)s and "OrderDate" < %(next)s"""
-        ' and not exists (select 1 from staging.withheld_order as w where w.sales_order_id = h."SalesOrderID")',
+        f" and not {_WITHHELD}",
         {"first": first, "next": min(shifted(first, 1), as_of + timedelta(days=1))},
     ).fetchone()
     return Decimal(row[0]) if row else ZERO

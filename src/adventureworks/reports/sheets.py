@@ -20,8 +20,20 @@ MONEY = {
     "en": "[$$-409]#,##0.00;[Red]-[$$-409]#,##0.00",
     "fr": "#,##0.00\u00a0[$$US-C0C];[Red]-#,##0.00\u00a0[$$US-C0C]",
 }
-SHARE = "0.0%;[Red]-0.0%"
-FORMATS = {"text": "", "wrapped": "", "whole": "#,##0", "decimal": "#,##0.0", "date": "yyyy-mm-dd", "share": SHARE}
+SHARE = {"en": "0.0%;[Red]-0.0%", "fr": "0.0\u00a0%;[Red]-0.0\u00a0%"}
+CHANGE = {
+    # Like Language.change.
+    "en": '[>=10]"> +999%";[Red][<0]-0.0%;+0.0%',
+    "fr": '[>=10]"> +999\u00a0%";[Red][<0]-0.0\u00a0%;+0.0\u00a0%',
+}
+FORMATS = {
+    "text": "@",
+    "wrapped": "@",
+    "whole": "#,##0",
+    "decimal": "#,##0.0",
+    "date": "yyyy-mm-dd",
+    "points": '+0.0" points";[Red]-0.0" points"',
+}
 
 MAX_CELL_LENGTH = 32_767
 """Excel's limit, in UTF-16 units. XlsxWriter leaves a cell with a longer text empty."""
@@ -36,6 +48,8 @@ class Column:
     heading: str
     style: str = "text"
     width: int = 16
+    total: Callable[[int, int, int], str] | None = None
+    """The formula of the total, from the first row, the last row and the column of the cells above; None: a value."""
 
 
 def make_workbook(heading: str, day: date, language: Language, write: Callable[[Sheets], None]) -> bytes:
@@ -68,11 +82,9 @@ class Sheets:
         self.book = book
         self.heading = heading
         base = {"font_name": FONT, "font_size": 10, "valign": "top"}
-        formats = {**FORMATS, "money": MONEY[language.code]}
-        shown: dict[str, dict[str, object]] = {
-            style: {"num_format": pattern} if pattern else {} for style, pattern in formats.items()
-        }
-        shown["wrapped"] = {"text_wrap": True}
+        code = language.code
+        formats = {**FORMATS, "money": MONEY[code], "share": SHARE[code], "change": CHANGE[code]}
+        shown = {style: {"num_format": pattern, "text_wrap": style == "wrapped"} for style, pattern in formats.items()}
         self.styles = {
             **{style: book.add_format({**base, **look}) for style, look in shown.items()},
             **{
@@ -113,8 +125,8 @@ class Sheets:
         *,
         total: Sequence[Cell] | None = None,
         widths: bool = True,
-    ) -> None:
-        """Write a native table, with totals below it as values, so that filters do not change the reported totals."""
+    ) -> int:
+        """Write a native table with totals below it, which filters do not change; return the last row."""
         bottom = top + max(len(rows), 1)
         sheet.add_table(
             top,
@@ -132,24 +144,29 @@ class Sheets:
                 sheet.set_column(place, place, min(column.width, 90))
             for row, values in enumerate(rows, start=top + 1):
                 self.write_cell(sheet, row, place, values[place], column.style)
-            if total is not None:
+            if total is not None and column.total is not None and total[place] is not None:
+                formula = column.total(top + 1, bottom, place)
+                sheet.write_formula(bottom + 1, place, formula, self.styles[f"total {column.style}"], total[place])
+            elif total is not None:
                 self.write_cell(sheet, bottom + 1, place, total[place], f"total {column.style}")
         sheet.set_row(top, 30)
-        sheet.repeat_rows(top)
+        if top == 0:
+            sheet.repeat_rows(0)
+        return bottom if total is None else bottom + 1
 
     def write_cell(self, sheet: Any, row: int, column: int, value: Cell, style: str) -> None:
         """Write one cell in a style."""
         if value is None:
             sheet.write_blank(row, column, None, self.styles[style])
         elif isinstance(value, str):
-            sheet.write_string(row, column, _fit(value), self.styles[style])
+            sheet.write_string(row, column, fit(value), self.styles[style])
         elif isinstance(value, date):
             sheet.write_datetime(row, column, value, self.styles[style])
         else:
             sheet.write_number(row, column, value, self.styles[style])
 
 
-def _fit(text: str) -> str:
+def fit(text: str) -> str:
     """Return the text without unsupported characters, truncated to the length of a cell."""
     text = plain(text)
     units = text.encode("utf-16-le")

@@ -57,10 +57,12 @@ class Language:
         amount = _rounded(value, digits)
         return str(pattern.apply(amount, self._locale, currency=CURRENCY, currency_digits=False))
 
-    def short_money(self, value: Number | None) -> str:
-        """Return US dollars with two or three digits, for charts and headlines: $5.4M."""
+    def short_money(self, value: Number | None, signed: bool = False) -> str:
+        """Return US dollars with two or three digits, for charts and headlines: $5.4M; `signed`: +$5.4M."""
         if value is None:
             return MISSING
+        if signed and _rounded(value, 0) > 0:
+            return f"+{self.short_money(value)}"
         if abs(_rounded(value, 0)) < 1_000:
             return self.money(value)
         # The unit depends on the rounded amount: 999,950 is shown as $1.0M, not as $1000k.
@@ -107,6 +109,16 @@ class Language:
         if share is not None and share >= 10:
             return f"> +{self.percent(Decimal('9.99'), 0)}"
         return self.percent(share, signed=True)
+
+    def points(self, change: Number | None, signed: bool = False) -> str:
+        """Return a difference of two shares in percentage points; `signed` adds a plus sign if positive."""
+        if change is None:
+            return MISSING
+        amount = _rounded(Decimal(str(change)) * 100, 1)
+        number = self.number(amount, 1, signed)
+        # French uses the singular below 2: 1,5 point.
+        is_one = self._locale.plural_form(abs(amount)) == "one"
+        return self.text("{number} point", number=number) if is_one else self.text("{number} points", number=number)
 
     def language_name(self, code: str) -> str:
         """Return the name of another language in this one."""

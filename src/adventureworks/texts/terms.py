@@ -5,6 +5,11 @@ from __future__ import annotations
 from adventureworks.texts import Language
 
 
+def channel_name(code: str, language: Language) -> str:
+    """Return the name of a channel."""
+    return {"online": language.text("Online"), "reseller": language.text("Resellers")}[code]
+
+
 def dimension_name(name: str, language: Language) -> str:
     """Return the name of a data quality dimension."""
     text = language.text

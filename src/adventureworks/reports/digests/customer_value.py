@@ -1,20 +1,28 @@
-"""Customer value, and who may be lost. The digest contains no personal names."""
+"""Customer value: the resellers at risk, to be called, and online customers by segment.
+
+A customer is at risk if they have lapsed or are unlikely to order again (`customer_churn`); the segments of
+`customer_value` say how recently and often customers ordered. The digest contains no names of private persons.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from adventureworks.charts.monthly import bars
 from adventureworks.dictionary import definition, label
-from adventureworks.errors import Step
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
-from adventureworks.texts.terms import reorder_status, reorder_withheld
+from adventureworks.texts.terms import channel_name, reorder_status, reorder_withheld
 from adventureworks.warehouse.session import Session
 
-MAX_CUSTOMERS = 10
+MAX_RESELLERS = 25
 
-_SEGMENTS = """
-    select segment, count(*), sum(monetary), sum(clv_52w) from marts.customer_value
-    group by segment order by sum(clv_52w) desc nulls last, segment
+_AT_RISK = "c.status in ('lapsed', 'unlikely')"
+_SEGMENTS = f"""
+    select v.segment, count(*), sum(v.monetary), sum(v.clv_52w), count(*) filter (where {_AT_RISK})
+    from marts.customer_value as v left join marts.customer_churn as c using (customer_id)
+    where v.channel = 'online' group by v.segment order by sum(v.clv_52w) desc nulls last, v.segment
 """
 _CHANNELS = "select channel, count(*), sum(clv_52w) from marts.customer_value group by channel order by channel"
 _REORDERS = """
@@ -23,22 +31,29 @@ _REORDERS = """
         case when count(reorder_probability_52w) = 0 then min(withheld_because) end
     from marts.customer_churn group by channel order by channel
 """
-_LOST = """
-    select v.customer_id, v.channel, c.status, v.clv_52w, c.days_silent from marts.customer_value as v
+_RESELLERS = f"""
+    select v.customer_id, s."Name", e."FirstName", e."LastName", c.status, c.last_order_date, v.monetary,
+        v.monetary - f.cogs
+    from marts.customer_value as v
     join marts.customer_churn as c using (customer_id)
-    where c.status in ('lapsed', 'unlikely') order by v.clv_52w desc nulls last, v.customer_id limit %s
+    join (select customer_id, sum(cogs) as cogs from marts.fact_sales group by customer_id) as f using (customer_id)
+    left join raw."Sales_Customer" as k on k."CustomerID" = v.customer_id
+    left join raw."Sales_Store" as s on s."BusinessEntityID" = k."StoreID"
+    left join raw."Person_Person" as e on e."BusinessEntityID" = s."SalesPersonID"
+    where v.channel = 'reseller' and {_AT_RISK} order by v.monetary desc, v.customer_id
 """
-_ALL_LOST = "select * from marts.customer_churn where status in ('lapsed', 'unlikely')"
+"""Stores with their sales persons, the largest first."""
 
 
 def bulletin(session: Session, language: Language) -> Bulletin | None:
     """Return the digest, or None if there are no customers."""
     text = language.text
-    segments = session.data.execute(_SEGMENTS).fetchall()
-    if not segments:
-        return None
-    channels = {"online": text("Online"), "reseller": text("Resellers")}
     as_of = session.data.execute("select max(as_of) from marts.customer_value").fetchone()
+    if as_of is None or as_of[0] is None:
+        return None
+    segments = session.data.execute(_SEGMENTS).fetchall()
+    resellers = session.data.execute(_RESELLERS).fetchall()
+    channels = {channel: channel_name(channel, language) for channel in ("online", "reseller")}
     figures = [
         Figure(
             channels[channel],
@@ -47,7 +62,8 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         )
         for channel, count, value in session.data.execute(_CHANNELS).fetchall()
     ]
-    notes = []
+    notes = [text("At risk: resellers who have missed two order cycles, and customers unlikely to order again.")]
+    untested = set()
     for channel, probability, unlikely, lapsed, withheld in session.data.execute(_REORDERS).fetchall():
         silent = [text("{count} lapsed", count=language.number(lapsed))]
         if not withheld:
@@ -60,6 +76,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             )
         )
         if withheld:
+            untested.add(channel)
             reason = reorder_withheld(withheld, language)
             notes.append(
                 text(
@@ -71,54 +88,67 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
     names: dict[str, str] = _segment_names(language)
     expected = definition("customer_value", "clv_52w", language)
     return Bulletin(
-        title=text("Customers as of {day}", day=language.day(as_of[0] if as_of else None)),
+        title=text("Customers as of {day}", day=language.day(as_of[0])),
         about=expected.line,
         figures=tuple(figures),
         listings=(
             Listing(
-                text("Segments"),
-                (label("segment", language), label("customers", language), label("monetary", language), expected.label),
+                text("Resellers at risk: whom to call first"),
+                (
+                    label("store", language),
+                    label("sales_person", language),
+                    label("status", language),
+                    text("Last order"),
+                    label("monetary", language),
+                    label("profit", language),
+                    label("margin", language),
+                ),
+                tuple(_reseller(row, language) for row in resellers),
+                text_columns=4,
+                max_rows=MAX_RESELLERS,
+            ),
+            Listing(
+                text("Online customers by segment"),
+                (
+                    label("segment", language),
+                    label("customers", language),
+                    label("monetary", language),
+                    expected.label,
+                    text("At risk"),
+                ),
                 tuple(
                     (
                         names.get(segment) or str(segment),
                         language.number(count),
                         language.money(so_far),
                         language.money(value),
+                        language.number(None if "online" in untested else at_risk),
                     )
-                    for segment, count, so_far, value in segments
+                    for segment, count, so_far, value, at_risk in segments
                 ),
-            ),
-            Listing(
-                text("Most valuable customers who may be lost"),
-                (
-                    text("Customer"),
-                    label("channel", language),
-                    label("status", language),
-                    expected.label,
-                    label("days_silent", language),
-                ),
-                tuple(
-                    (
-                        str(customer),
-                        channels[channel],
-                        reorder_status(status, language),
-                        language.money(value),
-                        language.number(silent),
-                    )
-                    for customer, channel, status, value, silent in session.data.execute(
-                        _LOST, (MAX_CUSTOMERS,)
-                    ).fetchall()
-                ),
-                text_columns=3,
             ),
         ),
         notes=tuple(notes),
         chart=bars(
-            [(names.get(s) or str(s), value) for s, _, _, value in segments if value is not None], language, width=380
+            [(names.get(s) or str(s), value) for s, _, _, value, _ in segments if value is not None],
+            language,
+            width=380,
         ),
-        chart_text=text("Expected margin by segment."),
-        next_steps=(Step(command=f'adventureworks sql "{_ALL_LOST}"'),),
+        chart_text=text("Expected margin of online customers by segment."),
         page="dashboard/overview",
+    )
+
+
+def _reseller(row: Sequence[Any], language: Language) -> tuple[str, ...]:
+    customer, store, first_name, last_name, status, last_order, revenue, profit = row
+    return (
+        store or str(customer),
+        f"{first_name} {last_name}" if last_name else "",
+        reorder_status(status, language),
+        language.day(last_order),
+        language.money(revenue),
+        language.money(profit),
+        language.percent(profit / revenue if revenue else None),
     )
 
 
@@ -127,7 +157,7 @@ def _segment_names(language: Language) -> dict[str, str]:
     return {
         "champions": text("Champions"),
         "loyal": text("Loyal"),
-        "at_risk": text("At risk"),
+        "at_risk": text("Used to order often"),
         "new": text("New"),
         "promising": text("Promising"),
         "hibernating": text("Hibernating"),

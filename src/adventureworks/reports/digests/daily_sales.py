@@ -9,9 +9,9 @@ from typing import Any
 
 from adventureworks.charts.mails import daily_revenue
 from adventureworks.dictionary import definition, label
-from adventureworks.errors import Step
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
+from adventureworks.texts.terms import channel_name
 from adventureworks.warehouse.session import Session
 
 WEEKS = 4
@@ -23,10 +23,12 @@ _DAYS = """
     where order_date between %(since)s and %(day)s group by order_date, channel
 """
 _TO_DATE = """
-    select coalesce(sum(revenue) filter (where order_date >= %(start)s), 0),
-        coalesce(sum(revenue) filter (where order_date between %(before)s and %(same_day)s), 0)
-    from marts.daily_sales where order_date <= %(day)s
+    select d.channel, b.days > 0, coalesce(sum(d.revenue) filter (where d.order_date >= %(start)s), 0),
+        coalesce(sum(d.revenue) filter (where d.order_date between %(before)s and %(same_day)s), 0)
+    from marts.daily_sales as d join staging.booking_delay as b on b.channel = d.channel
+    where d.order_date <= %(day)s group by d.channel, b.days order by d.channel
 """
+"""By channel: whether it orders in waves, revenue of the month to date and of the same days of the month before."""
 _TERRITORIES = """
     select coalesce(t."Name", '–'), sum(d.orders), sum(d.revenue) from marts.daily_sales as d
     left join raw."Sales_SalesTerritory" as t on t."TerritoryID" = d.territory_id
@@ -49,15 +51,14 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
     text = language.text
     values = {"day": day, "since": day - timedelta(days=CHART_DAYS - 1), "most": MAX_PRODUCTS, **_to_date(day)}
     days = session.data.execute(_DAYS, values).fetchall()
-    to_date, before = session.data.execute(_TO_DATE, values).fetchone() or (Decimal(0), Decimal(0))
+    to_date = session.data.execute(_TO_DATE, values).fetchall()
     withheld = session.data.execute("select count(*) from staging.withheld_order").fetchone()
     figures = [_figure(days, day, channel, language) for channel in ("online", "reseller")]
-    change = language.change(to_date / before - 1 if before else None)
     figures.append(
         Figure(
             text("Month to date"),
-            language.short_money(to_date),
-            text("{change} from the same days of the month before", change=change),
+            language.short_money(sum((revenue for _, _, revenue, _ in to_date), Decimal(0))),
+            " ".join(_so_far(*channel, language) for channel in to_date),
         )
     )
     total = sum((revenue for when, _, _, revenue in days if when == day), Decimal(0))
@@ -83,9 +84,6 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         notes=tuple(notes),
         chart=daily_revenue([(when, channel, revenue) for when, channel, _, revenue in days], language),
         chart_text=text("Daily revenue of the last {count} days, by channel.", count=str(CHART_DAYS)),
-        next_steps=(
-            Step(command=f"adventureworks sql \"select * from marts.daily_sales where order_date = '{day}'\""),
-        ),
         page="dashboard/overview",
     )
 
@@ -97,7 +95,7 @@ def _figure(days: Sequence[tuple[Any, ...]], day: date, channel: str, language: 
     usual = sum((sold.get(day - timedelta(weeks=week), (0, Decimal(0)))[1] for week in range(1, WEEKS + 1)), Decimal(0))
     mean = usual / WEEKS
     text = language.text
-    name = {"online": text("Online"), "reseller": text("Resellers")}[channel]
+    name = channel_name(channel, language)
     if not orders:
         return Figure(name, language.short_money(revenue), text("No orders"))
     note = text(
@@ -108,6 +106,21 @@ def _figure(days: Sequence[tuple[Any, ...]], day: date, channel: str, language: 
         weeks=str(WEEKS),
     )
     return Figure(name, language.short_money(revenue), note)
+
+
+def _so_far(channel: str, is_in_waves: bool, revenue: Decimal, before: Decimal, language: Language) -> str:
+    """Return a channel's month to date; only a channel that orders throughout the month has comparable days."""
+    text, name = language.text, channel_name(channel, language)
+    if not revenue:
+        return text("{channel}: no orders yet.", channel=name)
+    if is_in_waves or not before:
+        return text("{channel}: {revenue}.", channel=name, revenue=language.short_money(revenue))
+    return text(
+        "{channel}: {revenue}, {change} from the same days of the month before.",
+        channel=name,
+        revenue=language.short_money(revenue),
+        change=language.change(revenue / before - 1),
+    )
 
 
 def _to_date(day: date) -> dict[str, date]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from adventureworks.errors import Step
 from adventureworks.incidents import open_incidents
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
+from adventureworks.messaging.incident_messages import rule_in_words
 from adventureworks.texts import Language
 from adventureworks.texts.terms import dimension_name
 from adventureworks.warehouse.session import Session
@@ -52,7 +52,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             tuple(
                 (
                     table,
-                    text("{rule} (systematic)", rule=rule) if systematic else rule,
+                    text("{rule} (systematic)", rule=rule_in_words(rule)) if systematic else rule_in_words(rule),
                     language.number(failed),
                     language.number(checked),
                     language.percent(change, 2, signed=True) if change else "",
@@ -64,7 +64,10 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         ),
     ]
     if incidents:
-        rows = tuple((one.asset, one.rule, one.owner, one.status, language.moment(one.first_seen)) for one in incidents)
+        rows = tuple(
+            (one.asset, rule_in_words(one.rule), one.owner, one.status, language.moment(one.first_seen))
+            for one in incidents
+        )
         columns = (text("Table"), text("Rule"), text("Owner"), text("Status"), text("Since"))
         listings.append(Listing(text("Open incidents"), columns, rows, text_columns=5, max_rows=MAX_OTHERS))
     if waiting:
@@ -72,7 +75,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             Listing(
                 text("Rows in quarantine"),
                 (text("Table"), text("Rule"), text("Rows")),
-                tuple((asset, rule, language.number(count)) for asset, rule, count in waiting),
+                tuple((asset, rule_in_words(rule), language.number(count)) for asset, rule, count in waiting),
                 text_columns=2,
                 max_rows=MAX_OTHERS,
             )
@@ -90,6 +93,6 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             Figure(text("Open incidents"), language.number(len(incidents))),
         ),
         listings=tuple(listings),
-        next_steps=(Step(command="adventureworks incident list"),),
         page="dashboard/quality",
+        link=text("Open freshness and quality"),
     )

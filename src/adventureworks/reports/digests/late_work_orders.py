@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 from adventureworks.dictionary import definition, label
-from adventureworks.errors import Step
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.months import shifted
 from adventureworks.texts import Language
@@ -87,9 +86,6 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                 "All operations of a work order have the same dates in the source. The figures of a location show which"
                 " late orders it worked on, not where the time was lost."
             ),
-        ),
-        next_steps=(
-            Step(command=f"adventureworks sql \"select * from marts.late_work_orders where month = '{month}'\""),
         ),
         page="dashboard/overview",
     )

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from adventureworks.dictionary import label
-from adventureworks.errors import Step
 from adventureworks.messaging import Attachment, RenderedMessage
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing, render
 from adventureworks.reports.delivery import KINDS, Change, Delivery
+from adventureworks.reports.headlines import headlines
 from adventureworks.reports.month import Month, first_day
+from adventureworks.reports.story import story
 from adventureworks.texts import Language
 
 MAX_MAIL_BYTES = 10_000_000
@@ -18,7 +19,6 @@ MAX_MAIL_BYTES = 10_000_000
 MAX_NAMED = 3
 """More months than this are given as a range."""
 PAGE = "dashboard/reports"
-STATUS_OF_SALES = "adventureworks status fact_sales"
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ def message(
         language.text("A file of this report could not be created yet; it will be filed as soon as possible.")
     ]
     notes = [
+        *story(found, language),
         _where(filed, language, fits, ui_url),
         *(incomplete if len(filed.files) < len(KINDS) else []),
         *_refreshed(refreshed, language),
@@ -66,8 +67,8 @@ def withdrawal(
         figures=(),
         listings=(_changed(delivery, language),),
         notes=tuple(_refreshed(refreshed, language)),
-        next_steps=(Step(command=STATUS_OF_SALES),),
         page=PAGE,
+        link=text("Open the reports"),
     )
     return render(bulletin, language, ui_url)
 
@@ -88,21 +89,20 @@ def summary(
             )
         )
     columns = (label("month", language), label("revenue", language), label("profit", language))
-    restated = [delivery.month for delivery in deliveries if delivery.status != "withdrawn"]
     bulletin = Bulletin(
         title=text("{count} months were restated", count=language.number(len(deliveries))),
         about=text("Their figures changed after they were reported. The new reports replace the old ones."),
         figures=(),
         listings=(Listing(text("What changed"), columns, tuple(rows)),),
         notes=tuple(_refreshed(refreshed, language)),
-        next_steps=(Step(command=_report_command(restated[-1], language) if restated else STATUS_OF_SALES),),
         page=PAGE,
+        link=text("Open the reports"),
     )
     return render(bulletin, language, ui_url)
 
 
 def _bulletin(delivery: Delivery, found: Month, language: Language, notes: Sequence[str]) -> Bulletin:
-    text, total = language.text, found.total
+    text = language.text
     month = language.month(found.month)
     restated = delivery.status == "restated"
     title = text("{month} was restated", month=month) if restated else text("Report for {month}", month=month)
@@ -114,23 +114,11 @@ def _bulletin(delivery: Delivery, found: Month, language: Language, notes: Seque
     return Bulletin(
         title=title,
         about=about,
-        figures=(
-            Figure(
-                label("revenue", language),
-                language.short_money(total.now.revenue),
-                text("{change} from the year before", change=language.change(total.yearly_growth)),
-            ),
-            Figure(
-                label("profit", language),
-                language.short_money(total.now.profit),
-                text("Margin {share}", share=language.percent(total.now.margin)),
-            ),
-            Figure(text("Year to date"), language.short_money(total.to_date.revenue)),
-        ),
+        figures=tuple(Figure(one.name, one.value, "; ".join(one.notes)) for one in headlines(found, language)),
         listings=(_changed(delivery, language) if restated else _regions(found, language),),
         notes=tuple(notes),
-        next_steps=(Step(command=_report_command(delivery.month, language)),),
-        page=PAGE,
+        page=f"{PAGE}#{delivery.month}",
+        link=text("Open the report"),
     )
 
 
@@ -211,7 +199,3 @@ def _measure(change: Change, language: Language) -> str:
 
 def _moved(change: Change | None, language: Language) -> str:
     return "" if change is None else f"{language.money(change.before, 2)} → {language.money(change.after, 2)}"
-
-
-def _report_command(month: str, language: Language) -> str:
-    return f"adventureworks report {month} --lang {language.code}"

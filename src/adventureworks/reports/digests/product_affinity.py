@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from adventureworks.dictionary import definition, label
-from adventureworks.errors import Step
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
 from adventureworks.warehouse.session import Session
@@ -65,8 +64,5 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             for channel, _, _ in channels
         ),
         notes=tuple(definition("product_affinity", measure, language).line for measure in measures),
-        next_steps=(
-            Step(command='adventureworks sql "select * from marts.product_affinity order by lift_lower_95 desc"'),
-        ),
-        page="dashboard/overview",
+        page="dashboard/overview#pairs",
     )
