@@ -25,6 +25,8 @@ from tests.integration.test_notify import FINDING
 
 PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
 VERDICTS = ("bloqué", "conforme", "jamais publié")
+ENGLISH = re.compile(r"(?i)\b(?:and|are|by|from|has|have|is|not|of|rows|since|than|the|was|were|with)\b")
+"""Words that no French sentence contains."""
 OTHER_HOST = re.compile(r"""(?:src|href|action)=["'](?:https?:)?//|@import|url\(["']?(?:https?:)?//""")
 
 
@@ -389,6 +391,20 @@ def test_before_the_first_marts_a_page_says_that_figures_are_being_computed(ware
     for page in ("overview", "forecast"):
         assert "The figures are being computed" in viewer.get(page).text
     assert "en cours de calcul" in viewer.get("overview?lang=fr").text
+
+
+def test_french_pages_are_french_throughout(warehouse: Pipeline) -> None:
+    open_incident(warehouse)
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute("update ops.publication set model = 'another' where asset = 'fact_sales'")
+        connection.execute("update marts.sales_forecast set forecast = null, withheld_because = 'total_is_off'")
+    viewer = User("VIEWER")
+    lineage = [f"lineage?mart={mart}" for mart in MARTS]
+    for page in (*PAGES, *lineage):
+        html = viewer.get(f"{page}{'&' if '?' in page else '?'}lang=fr").text
+        shown = re.sub(r"(?s)<(script|style|code)\b.*?</\1>|«.*?»", " ", html)
+        found = words(shown)
+        assert [found[max(match.start() - 40, 0) : match.end() + 40] for match in ENGLISH.finditer(found)] == [], page
 
 
 def test_outdated_figures_are_marked(warehouse: Pipeline) -> None:

@@ -58,7 +58,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         Figure(
             text("Month to date"),
             language.short_money(sum((revenue for _, _, revenue, _ in to_date), Decimal(0))),
-            " ".join(_so_far(*channel, language) for channel in to_date),
+            " ".join(_so_far(channel, waves, now, before, language) for channel, waves, now, before in to_date),
         )
     )
     total = sum((revenue for when, _, _, revenue in days if when == day), Decimal(0))
