@@ -54,7 +54,7 @@ class _Column:
     """The formula of the total, from the first row, the last row and the column of the cells above; None: a value."""
 
 
-_Name = tuple[_Column, Callable[[Line], Cell]]
+_Key = tuple[_Column, Callable[[Line], Cell]]
 """A column that identifies the lines of a table, with its value."""
 
 _AMOUNTS: tuple[tuple[str, str, int, Callable[[Amounts], Cell]], ...] = (
@@ -126,11 +126,11 @@ class _Writer:
         found, text, label = self._found, self._text, self._label
         self._summary()
         self._history()
-        channel: _Name = (_Column(label("channel"), width=34), lambda line: channel_name(line.name, self._language))
+        channel: _Key = (_Column(label("channel"), width=34), lambda line: channel_name(line.name, self._language))
         self._lines(text("Channels"), found.channels, [channel])
         self._bridge()
         territory, category = (_Column(label(name), width=34) for name in ("territory", "category"))
-        region_group: _Name = (_Column(label("region_group"), width=18), _group)
+        region_group: _Key = (_Column(label("region_group"), width=18), _group)
         self._lines(text("Regions"), found.regions, [(territory, _name), region_group], chart=True)
         self._lines(text("Categories"), found.categories, [(category, _name)], chart=True)
         product, number = self._product_columns()
@@ -278,7 +278,7 @@ class _Writer:
         sheet.write_string(last + 2, 0, note, self._styles["quiet"])
         sheet.freeze_panes(1, 2)
 
-    def _lines(self, title: str, lines: Sequence[Line], names: Sequence[_Name], *, chart: bool = False) -> None:
+    def _lines(self, title: str, lines: Sequence[Line], names: Sequence[_Key], *, chart: bool = False) -> None:
         text, label = self._text, self._label
         sheet = self._sheet(title)
         profit = len(names) + [name for name, *_ in _AMOUNTS].index("profit")
