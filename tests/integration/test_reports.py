@@ -288,6 +288,22 @@ def test_a_month_whose_profit_bridge_changed_is_delivered_again(pipeline: Pipeli
     assert shown[-1] == pytest.approx(float(volume))
 
 
+def test_a_month_is_delivered_again_when_it_is_over(pipeline: Pipeline, tmp_path: Path) -> None:
+    key = pipeline.published(MONTHS)[-1][0]
+    assert not figures(pipeline, key).is_over
+    delivery.deliver(pipeline.settings, tmp_path, key, RUN)
+    assert key not in delivery.stale_months(pipeline.settings)
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("update ops.publication set as_of = as_of + 31 where asset = 'monthly_profit'")
+    assert key in delivery.stale_months(pipeline.settings)
+    assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).revision == 2
+    assert key not in delivery.stale_months(pipeline.settings)
+    total = figures(pipeline, key).total
+    assert total.before is not None
+    summary = load_workbook(BytesIO(filed(tmp_path, key)))["Summary"]
+    assert any(str(row[0]).startswith("The margin") for row in summary.iter_rows(values_only=True))
+
+
 def test_missing_file_is_created_again(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
     done = delivery.deliver(pipeline.settings, tmp_path, key, RUN)

@@ -50,7 +50,7 @@ def notes(found: Month, language: Language) -> list[str]:
     text = language.text
     caveats = []
     if not found.is_over:
-        caveats.append(text("This month is not over. It is not compared with other months."))
+        caveats.append(text("This month is not over. Its totals are not compared with other months."))
     elif found.is_partial:
         caveats.append(
             text(

@@ -193,7 +193,9 @@ def figures(session: Session, key: str) -> Month:
 def read(session: Session, key: str) -> Month:
     """Return a month's figures within a transaction that has already begun; for uses other than filing a report."""
     first = first_day(key)
-    known: dict[date, bool] = dict(session.data.execute("select month, is_partial from staging.sales_month").fetchall())
+    known: dict[date, bool] = dict(
+        session.data.execute("select distinct month, is_partial from marts.monthly_profit").fetchall()
+    )
     version = _version(session.records)
     if first not in known or version is None:
         raise _no_month(key, sorted(known) if version else [])

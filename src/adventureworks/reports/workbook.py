@@ -22,7 +22,7 @@ from adventureworks.texts.terms import channel_name
 SECOND = "#BC4C00"
 SHORT_MONEY = {"en": "[$$-409]#,##0", "fr": "#,##0\u00a0[$$US-C0C]"}
 
-_Name = tuple[Column, Callable[[Line], Cell]]
+_Key = tuple[Column, Callable[[Line], Cell]]
 """A column that identifies the lines of a table, with its value."""
 
 _AMOUNTS: tuple[tuple[str, str, int, Callable[[Amounts], Cell]], ...] = (
@@ -55,11 +55,11 @@ class _Writer:
         found, text, label = self._found, self._text, self._label
         self._summary()
         self._history()
-        channel: _Name = (Column(label("channel"), width=34), lambda line: channel_name(line.name, self._language))
+        channel: _Key = (Column(label("channel"), width=34), lambda line: channel_name(line.name, self._language))
         self._lines(text("Channels"), found.channels, [channel])
         self._bridge()
         territory, category = (Column(label(name), width=34) for name in ("territory", "category"))
-        region_group: _Name = (Column(label("region_group"), width=18), _group)
+        region_group: _Key = (Column(label("region_group"), width=18), _group)
         self._lines(text("Regions"), found.regions, [(territory, _name), region_group], chart=True)
         self._lines(text("Categories"), found.categories, [(category, _name)], chart=True)
         product, number = self._product_columns()
@@ -194,7 +194,7 @@ class _Writer:
         sheet.write_string(last + 2, 0, note, self._sheets.styles["quiet"])
         sheet.freeze_panes(1, 2)
 
-    def _lines(self, title: str, lines: Sequence[Line], names: Sequence[_Name], *, chart: bool = False) -> None:
+    def _lines(self, title: str, lines: Sequence[Line], names: Sequence[_Key], *, chart: bool = False) -> None:
         text, label = self._text, self._label
         sheet = self._sheets.add(title)
         profit = len(names) + [name for name, *_ in _AMOUNTS].index("profit")
