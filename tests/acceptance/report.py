@@ -23,7 +23,8 @@ PROPERTIES = {
     "customer_retention": "bands and cycles; orders on the first and last day of the 52 weeks; shares that are worse"
     " than a constant or a repetition of the past, or absurd in total, are withheld",
     "customer_analytics": "segments are complete and disjoint; the published CDNOW fits are reproduced to the printed"
-    " digit; the model is published only where it predicts better",
+    " digit; no method sees what comes after its date; expectations that are worse than a constant or a repetition of"
+    " the past, or absurd in total, are withheld",
     "customer_demographics": "rows whose XML has a document type, or is too deep, too long or not well-formed, are set"
     " aside",
     "inventory_management": "a worse state is reported once, in one digest, and a recovery in one line; a mail server"

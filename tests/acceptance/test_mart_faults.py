@@ -72,11 +72,10 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
         "scores_and_segment_follow_from_the_customer": "update candidate set f_score = 1 where segment = 'loyal'",
         "resellers_are_valued_by_the_trailing_year": "update candidate set clv_52w = clv_52w * 2"
         " where channel = 'reseller'",
-        "customers_of_a_cell_are_expected_what_its_customers_did": "update candidate set clv_52w = clv_52w * 1.1"
-        " where r_score = 5",
-        "a_channel_has_one_method_and_one_comparison": "update candidate set method_reason = ''"
+        "expectations_and_their_test_are_those_of_the_cells": "update candidate"
+        " set holdout_rmse_constant = holdout_rmse_constant * 1.1 where channel = 'online'",
+        "a_channel_has_one_method_and_one_test": "update candidate set withheld_because = 'total_is_off'"
         " where customer_id = 11000",
-        "the_comparison_is_that_of_the_last_year": "update candidate set holdout_customers = holdout_customers + 1",
     },
     "daily_sales": {
         "tax_and_freight_are_those_of_the_orders": "update candidate set tax = freight, freight = tax",

@@ -239,6 +239,16 @@ CHANGED = {
         313,
         0,
     ),
+    "online customers with an expected margin": (
+        "select count(clv_52w) from marts.customer_value where channel = 'online'",
+        18_484,
+        0,
+    ),
+    "margin of resellers in the trailing year, USD": (
+        "select round(sum(clv_52w)) from marts.customer_value where channel = 'reseller'",
+        -236_461,
+        -667_313,
+    ),
     "cells of customer_demographics": ("select count(*) from marts.customer_demographics", 484, 481),
     "overall score of data quality, %": (
         "select round(100 * min(overall_score), 2) from marts.data_quality where run_number = (select max(run_number)"

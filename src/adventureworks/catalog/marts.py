@@ -90,7 +90,12 @@ _CUSTOMERS: tuple[Mart, ...] = (
         domain="customers",
         dag="customer_analytics",
         owner="marketing",
-        inputs=("fact_sales",),
+        inputs=(
+            "fact_sales",
+            "Production_Product",
+            "Production_ProductSubcategory",
+            "Production_ProductCategory",
+        ),
         dated="as_of",
     ),
     Mart(

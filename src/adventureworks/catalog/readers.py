@@ -136,7 +136,15 @@ READERS = (
         "digest",
         "customer_value",
         {
-            "customer_value": ("as_of", "customer_id", "channel", "segment", "monetary", "clv_52w"),
+            "customer_value": (
+                "as_of",
+                "customer_id",
+                "channel",
+                "segment",
+                "monetary",
+                "clv_52w",
+                "withheld_because",
+            ),
             "customer_churn": (
                 "customer_id",
                 "channel",
@@ -155,7 +163,7 @@ READERS = (
             "territory_sales": ("month", "territory", "revenue", "orders"),
             "fact_sales": (*_SALES_MONTH, "customer_id"),
             "product_performance": ("month", "units", "abc_class"),
-            "customer_value": ("clv_52w",),
+            "customer_value": ("channel", "clv_52w"),
             "customer_churn": ("status", "reorder_probability_52w", "withheld_because"),
             "customer_cohort_value": ("channel", "cohort_month", "months_since", "customers", "margin"),
             "profit_bridge": (

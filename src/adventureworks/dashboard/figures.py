@@ -484,9 +484,17 @@ def _difference(now: Decimal | None, then: Decimal | None) -> Decimal | None:
 
 def _customers(data: Data, language: Language) -> Iterator[Kpi]:
     text = language.text
-    row = data.execute("select sum(clv_52w) from marts.customer_value").fetchone()
-    expected = definition("customer_value", "clv_52w", language)
-    yield Kpi(expected.label, language.short_money(row[0] if row else None), definition=expected)
+    margins = {
+        "online": text("Expected margin from online customers, 52 weeks"),
+        "reseller": text("Margin from resellers, last twelve booking months"),
+    }
+    values = data.execute(
+        "select channel, sum(clv_52w) from marts.customer_value where clv_52w is not null"
+        " group by channel order by channel"
+    ).fetchall()
+    for channel, value in values:
+        shown = definition("customer_value", "clv_52w", language)
+        yield Kpi(margins[channel], language.short_money(value), definition=shown)
     per_customer = definition("customer_cohort_value", "margin_per_customer", language)
     names = {
         "online": text("Margin per new online customer, first twelve months"),

@@ -7,16 +7,19 @@ from adventureworks.dictionary import definition, label
 from adventureworks.errors import Step
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
-from adventureworks.texts.terms import reorder_status, reorder_withheld
+from adventureworks.texts.terms import reorder_status, reorder_withheld, value_withheld
 from adventureworks.warehouse.session import Session
 
 MAX_CUSTOMERS = 10
 
 _SEGMENTS = """
-    select segment, count(*), sum(monetary), sum(clv_52w) from marts.customer_value
-    group by segment order by sum(clv_52w) desc nulls last, segment
+    select segment, count(*), sum(monetary) from marts.customer_value
+    group by segment order by sum(monetary) desc, segment
 """
-_CHANNELS = "select channel, count(*), sum(clv_52w) from marts.customer_value group by channel order by channel"
+_CHANNELS = """
+    select channel, count(*), sum(clv_52w), min(withheld_because) from marts.customer_value
+    group by channel order by channel
+"""
 _REORDERS = """
     select channel, avg(reorder_probability_52w), count(*) filter (where status = 'unlikely'),
         count(*) filter (where status = 'lapsed'),
@@ -24,9 +27,9 @@ _REORDERS = """
     from marts.customer_churn group by channel order by channel
 """
 _LOST = """
-    select v.customer_id, v.channel, c.status, v.clv_52w, c.days_silent from marts.customer_value as v
+    select v.customer_id, v.channel, c.status, v.monetary, c.days_silent from marts.customer_value as v
     join marts.customer_churn as c using (customer_id)
-    where c.status in ('lapsed', 'unlikely') order by v.clv_52w desc nulls last, v.customer_id limit %s
+    where c.status in ('lapsed', 'unlikely') order by v.monetary desc, v.customer_id limit %s
 """
 
 
@@ -38,15 +41,17 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         return None
     channels = {"online": text("Online"), "reseller": text("Resellers")}
     as_of = session.data.execute("select max(as_of) from marts.customer_value").fetchone()
-    figures = [
-        Figure(
-            channels[channel],
-            language.short_money(value),
-            text("expected from {count} customers in 52 weeks", count=language.number(count)),
+    figures, notes = [], []
+    for channel, count, value, withheld in session.data.execute(_CHANNELS).fetchall():
+        about = (
+            text("expected from {count} customers in 52 weeks", count=language.number(count))
+            if channel == "online"
+            else text("margin of {count} resellers in the last twelve booking months", count=language.number(count))
         )
-        for channel, count, value in session.data.execute(_CHANNELS).fetchall()
-    ]
-    notes = []
+        figures.append(Figure(channels[channel], language.short_money(value), about))
+        if withheld:
+            reason = value_withheld(withheld, language)
+            notes.append(text("{channel}: no margin, because {reason}.", channel=channels[channel], reason=reason))
     for channel, probability, unlikely, lapsed, withheld in session.data.execute(_REORDERS).fetchall():
         figures.append(
             Figure(
@@ -69,23 +74,17 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                 )
             )
     names: dict[str, str] = _segment_names(language)
-    expected = definition("customer_value", "clv_52w", language)
     return Bulletin(
         title=text("Customers as of {day}", day=language.day(as_of[0] if as_of else None)),
-        about=expected.line,
+        about=definition("customer_value", "clv_52w", language).line,
         figures=tuple(figures),
         listings=(
             Listing(
                 text("Segments"),
-                (label("segment", language), label("customers", language), label("monetary", language), expected.label),
+                (label("segment", language), label("customers", language), label("monetary", language)),
                 tuple(
-                    (
-                        names.get(segment) or str(segment),
-                        language.number(count),
-                        language.money(so_far),
-                        language.money(value),
-                    )
-                    for segment, count, so_far, value in segments
+                    (names.get(segment) or str(segment), language.number(count), language.money(so_far))
+                    for segment, count, so_far in segments
                 ),
             ),
             Listing(
@@ -94,7 +93,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                     text("Customer"),
                     label("channel", language),
                     label("status", language),
-                    expected.label,
+                    label("monetary", language),
                     label("days_silent", language),
                 ),
                 tuple(
@@ -102,10 +101,10 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                         str(customer),
                         channels[channel],
                         reorder_status(status, language),
-                        language.money(value),
+                        language.money(so_far),
                         language.number(silent),
                     )
-                    for customer, channel, status, value, silent in session.data.execute(
+                    for customer, channel, status, so_far, silent in session.data.execute(
                         _LOST, (MAX_CUSTOMERS,)
                     ).fetchall()
                 ),
@@ -114,9 +113,9 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         ),
         notes=tuple(notes),
         chart=bars(
-            [(names.get(s) or str(s), value) for s, _, _, value in segments if value is not None], language, width=380
+            [(names.get(segment) or str(segment), so_far) for segment, _, so_far in segments], language, width=380
         ),
-        chart_text=text("Expected margin by segment."),
+        chart_text=text("Revenue so far by segment."),
         next_steps=(Step(command="adventureworks sql \"select * from marts.customer_churn where status = 'lapsed'\""),),
         page="dashboard/overview",
     )

@@ -38,7 +38,7 @@ def silences(days: pl.DataFrame, channel: str, origin: Origin) -> pl.DataFrame:
         return silent.drop("booking_month").with_columns(
             cycle_months=pl.lit(None, dtype=pl.Float64),
             missed_cycles=pl.lit(None, dtype=pl.Int64),
-            silence_band=pl.col("days_silent").cut(_EDGES, labels=_DAYS).cast(pl.String),
+            silence_band=band_of_days(pl.col("days_silent")),
         )
     months = _number(pl.lit(origin.month, dtype=pl.Date)) - _number(pl.col("booking_month"))
     # An order of a month that is not over lies after the origin's month.
@@ -51,6 +51,11 @@ def silences(days: pl.DataFrame, channel: str, origin: Origin) -> pl.DataFrame:
         )
         .drop("booking_month")
     )
+
+
+def band_of_days(days: pl.Expr) -> pl.Expr:
+    """Return the band of a number of days without an order."""
+    return days.cut(_EDGES, labels=_DAYS).cast(pl.String)
 
 
 def cycles(days: pl.DataFrame) -> pl.DataFrame:
