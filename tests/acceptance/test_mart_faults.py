@@ -40,7 +40,7 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
     "campaign_performance": {
         "sums_are_those_of_the_lines": "delete from candidate where method = 'no_sales'",
         "effects_are_those_of_the_periods": "update candidate set baseline_units = baseline_units * 1.1",
-        "intervals_lie_evenly_around_the_effect": "update candidate set incremental_units_lower_95 = null",
+        "intervals_and_returns_follow_from_the_effect": "update candidate set incremental_units_lower_95 = null",
     },
     "card_usage": {
         "sums_are_those_of_the_orders": "update candidate set expired_at_order = 0 where card_type = 'Vista'",

@@ -23,6 +23,7 @@ from adventureworks.warehouse.state import AssetState, asset_states
 
 MONTHS = 13
 PAIRS = 8
+CAMPAIGNS = 6
 COHORTS = 12
 """Cohorts, the newest ones known for twelve months, whose margin per customer is shown."""
 BRIDGE_COLUMNS = (
@@ -83,6 +84,8 @@ class Overview:
     """By channel, what changed the gross profit of the month since the year before."""
     pairs: tuple[Pair, ...]
     """The pairs of products that individuals buy together most often."""
+    campaigns: tuple[Campaign, ...]
+    """The newest special offers that sold something."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,21 @@ class Pair:
     other: str
     orders: int
     lift: Decimal
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A special offer in a category of products; the effect is empty if there was nothing to compare with."""
+
+    name: str
+    category: str
+    cost: Decimal
+    units: Decimal | None
+    """Units above the baseline."""
+    units_interval: tuple[Decimal | None, Decimal | None]
+    profit: Decimal | None
+    roi: Decimal | None
+    roi_interval: tuple[Decimal | None, Decimal | None]
 
 
 @dataclass(frozen=True)
@@ -224,6 +242,7 @@ def overview(session: Session, language: Language) -> Overview:
         territories=tuple(_territories(session.data, whole[-1].month)) if whole else (),
         bridge=tuple(_bridge(session.data, whole[-1].month)) if whole else (),
         pairs=tuple(_pairs(session.data)),
+        campaigns=tuple(_campaigns(session.data)),
     )
 
 
@@ -559,3 +578,16 @@ def _pairs(data: Data) -> Iterator[Pair]:
         (PAIRS,),
     ).fetchall()
     yield from (Pair(*row) for row in rows)
+
+
+def _campaigns(data: Data) -> Iterator[Campaign]:
+    rows = data.execute(
+        'select o."Description", c.category, c.discount_cost, c.incremental_units, c.incremental_units_lower_95,'
+        " c.incremental_units_upper_95, c.incremental_profit, c.roi, c.roi_lower_95, c.roi_upper_95"
+        ' from marts.campaign_performance as c join raw."Sales_SpecialOffer" as o on o."SpecialOfferID" ='
+        " c.special_offer_id where c.method in ('difference_in_differences', 'no_comparison')"
+        " order by c.first_day desc, c.special_offer_id, c.category limit %s",
+        (CAMPAIGNS,),
+    ).fetchall()
+    for name, category, cost, units, lower, upper, profit, roi, roi_lower, roi_upper in rows:
+        yield Campaign(name, category, cost, units, (lower, upper), profit, roi, (roi_lower, roi_upper))
