@@ -40,6 +40,7 @@ _LABELS: Mapping[str, str] = {
     "error_constant": "Error of a constant",
     "error_model": "Error of the model",
     "expected_orders_52w": "Expected orders, 52 weeks",
+    "expected_sales": "Sales at the usual pace",
     "expired_at_order": "Expired cards",
     "f_score": "Frequency score",
     "fallback_cost_revenue": "Estimated",

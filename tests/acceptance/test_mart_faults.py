@@ -149,6 +149,9 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
         "effects_are_those_of_the_lines": "update candidate set volume_effect = volume_effect + mix_effect,"
         " mix_effect = 0",
     },
+    "quota_pace": {
+        "paces_are_those_of_the_waves": "update candidate set sales_to_date = sales_to_date + 1",
+    },
     "sales_forecast": {
         "every_series_is_forecast": "delete from candidate where horizon = 3",
         "plain_models_come_out_again": "update candidate set lower_95 = lower_95 * 0.9",

@@ -131,6 +131,14 @@ FIGURES: dict[str, tuple[str, Decimal | int | str]] = {
     ),
     "quotas": ("select count(*) from marts.sales_person_performance", 163),
     "sum of quotas, USD": ("select sum(quota) from marts.sales_person_performance", Decimal(95_714_000)),
+    "quotas of the last finished period, each after its three waves": (
+        "select count(*) from marts.quota_pace where is_finished and elapsed_waves = 3",
+        17,
+    ),
+    "sales of that period by booking month, USD": (
+        "select round(sum(sales_to_date), 2) from marts.quota_pace",
+        Decimal("8946346.69"),
+    ),
     "attainment, %": (
         "select round(100 * sum(sales) / sum(quota), 2) from marts.sales_person_performance",
         Decimal("84.09"),

@@ -49,6 +49,14 @@ _SALES = (
         dated="quota_date",
     ),
     Mart(
+        "quota_pace",
+        domain="sales",
+        dag="sales_person_performance",
+        owner="sales",
+        inputs=("fact_sales", "sales_person_performance", "Sales_SalesOrderHeader"),
+        dated="quota_date",
+    ),
+    Mart(
         "exchange_rates",
         domain="sales",
         dag="currency_exchange_rates",

@@ -193,6 +193,17 @@ READERS = (
                 "first_day",
             ),
             "Sales_SpecialOffer": ("SpecialOfferID", "Description"),
+            "quota_pace": (
+                "sales_person_id",
+                "quota_date",
+                "elapsed_waves",
+                "waves",
+                "quota",
+                "sales_to_date",
+                "pace",
+                "usual_pace",
+                "expected_sales",
+            ),
             "inventory_status": ("state",),
             "late_work_orders": ("month", "operations", "late", "unfinished", "mean_days_late"),
             "product_affinity": (

@@ -86,6 +86,8 @@ class Overview:
     """The pairs of products that individuals buy together most often."""
     campaigns: tuple[Campaign, ...]
     """The newest special offers that sold something."""
+    quotas: tuple[Quota, ...]
+    """The newest quotas, the furthest behind the usual pace first."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,21 @@ class Pair:
     other: str
     orders: int
     lift: Decimal
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How far a sales person is within a quota, compared with the same point of earlier ones."""
+
+    sales_person_id: int
+    quota_date: date
+    elapsed: int
+    waves: int
+    quota: Decimal
+    sales: Decimal
+    pace: Decimal | None
+    usual: Decimal | None
+    expected: Decimal | None
 
 
 @dataclass(frozen=True)
@@ -243,6 +260,7 @@ def overview(session: Session, language: Language) -> Overview:
         bridge=tuple(_bridge(session.data, whole[-1].month)) if whole else (),
         pairs=tuple(_pairs(session.data)),
         campaigns=tuple(_campaigns(session.data)),
+        quotas=tuple(_quotas(session.data)),
     )
 
 
@@ -591,3 +609,12 @@ def _campaigns(data: Data) -> Iterator[Campaign]:
     ).fetchall()
     for name, category, cost, units, lower, upper, profit, roi, roi_lower, roi_upper in rows:
         yield Campaign(name, category, cost, units, (lower, upper), profit, roi, (roi_lower, roi_upper))
+
+
+def _quotas(data: Data) -> Iterator[Quota]:
+    rows = data.execute(
+        "select sales_person_id, quota_date, elapsed_waves, waves, quota, sales_to_date, pace, usual_pace,"
+        " expected_sales from marts.quota_pace where quota_date = (select max(quota_date) from marts.quota_pace)"
+        " order by sales_to_date - expected_sales nulls last, sales_person_id"
+    ).fetchall()
+    yield from (Quota(*row) for row in rows)
