@@ -8,6 +8,7 @@ from contracts.columns import (
     REASONS,
     TERRITORY,
     BigInt,
+    Bit,
     Date,
     Int,
     LineAmount,
@@ -26,17 +27,27 @@ class CustomerValue(MartTable):
     """One customer with at least one order up to the business date.
 
     Scores are relative to the channel. r_score and m_score are 5 - floor(5 × better / customers), where better is the
-    number of the channel's customers who are strictly better (ordered later; more revenue), so ties get the better
-    score. f_score is the number of order days, at most 5. Segments, the first that applies: champions r >= 4 and
-    f >= 4; loyal r >= 3 and f >= 3; at_risk r <= 2 and f >= 3; new r = 5 and f = 1; promising r >= 3; hibernating. A
-    customer of both channels belongs to that of the last order.
+    number of the channel's customers who are strictly better (ordered later; more revenue, or for resellers more
+    margin in the last twelve booking months), so ties get the better score. f_score is the number of order days, at
+    most 5. Segments, the first that applies: champions r >= 4 and f >= 4; loyal r >= 3 and f >= 3; at_risk r <= 2 and
+    f >= 3; new r = 5 and f = 1; promising r >= 3; hibernating. A customer of both channels belongs to that of the last
+    order.
 
-    method says how the expectations were made. bg_nbd: the BG/NBD and Gamma-Gamma models, published only if they
-    predicted the orders of the last 52 weeks better than the mean of the RFM cell, by error and by rank. rfm_cell: the
-    mean of the last 52 weeks over the customers who were in the same cell before them (if there were none: with the
-    same recency and frequency; else all customers). The holdout columns hold the figures of that comparison, equal in
-    all rows of the channel, and method_reason its result in words. trailing_margin (resellers): the order days and the
-    margin of the last twelve months, not discounted.
+    Online, method says which expectations had the smaller error in the test. rfm_cell: the mean of the last 26 weeks
+    over the customers who were in the same cell before them, for two such periods: twice the orders; the margin plus
+    the same margin half a year later; 1 - (1 - share)² for the probability. A cell is the number of days since the last
+    order (0-91, 92-182, 183-365, 366-702, 703+), whether the last order had a bike, whether there were orders on more
+    than one day, and the revenue so far (below 50 USD, up to 1,000, above). If the cell was empty: the first two of
+    these, else all customers. bg_nbd: the BG/NBD and Gamma-Gamma models, unless their parameters degenerate.
+
+    The test makes the same expectations as of 52 weeks ago, and compares their margin with what came since. They are
+    published only if their root mean square error is below those of the assumption that all order the same as in the 52
+    weeks before (holdout_rmse_baseline) and of one margin for all (holdout_rmse_constant), and the predicted total is
+    between half and twice the actual one. Otherwise withheld_because says why not, and the expectations are NULL. These
+    figures are equal in all rows of the channel. All margins are discounted by 10 % a year.
+
+    trailing_margin (resellers): the order days and the margin of the channel's last twelve complete booking months, not
+    discounted. They are facts, not expectations, so they are not tested.
     """
 
     customer_id: Int = described("Customer")
@@ -49,7 +60,11 @@ class CustomerValue(MartTable):
     )
     f_score: BigInt = described("Frequency, from 1 to 5 (five days with an order, or more)", unit="score", ge=1, le=5)
     m_score: BigInt = described(
-        "Revenue compared with the channel's other customers, from 1 to 5 (most revenue)", unit="score", ge=1, le=5
+        "Revenue (of resellers: margin of the last twelve booking months) compared with the channel's other customers,"
+        " from 1 to 5 (most)",
+        unit="score",
+        ge=1,
+        le=5,
     )
     segment: Text = described(
         "By recency and frequency. champions: recent and frequent orders; loyal: fairly recent and fairly"
@@ -57,69 +72,97 @@ class CustomerValue(MartTable):
         " not frequent; hibernating: neither",
         isin=SEGMENTS,
     )
+    last_order_has_bike: Bit = described("Whether the orders of the customer's last order day included a bike")
     probability_alive: Statistic = described(
-        "Probability of still being a customer: from the model, or the share of similar customers who ordered"
-        " within 52 weeks; empty if unknown",
+        "Probability of still being a customer (model), or of an order within 52 weeks (similar customers); empty if"
+        " withheld, and for resellers",
         unit="share",
         nullable=True,
         ge=0,
         le=1,
     )
     expected_orders_52w: Statistic = described(
-        "Expected number of days with an order in the next 52 weeks; empty if unknown",
+        "Expected number of days with an order in the next 52 weeks; for resellers the number in the last twelve"
+        " booking months; empty if withheld",
         unit="count",
         nullable=True,
         ge=0,
     )
     clv_52w: LineAmount = described(
-        "Margin expected in the next 52 weeks, discounted by 10 % a year; for resellers the margin of the"
-        " last twelve months, not discounted; empty if unknown",
+        "Margin expected in the next 52 weeks, discounted by 10 % a year; for resellers the margin of the last twelve"
+        " booking months, which is no prediction; empty if withheld",
         nullable=True,
     )
     method: Text = described(
         "How the expectations were made: bg_nbd (by a model), rfm_cell (from the average of similar"
-        " customers) or trailing_margin (from the last twelve months)",
+        " customers) or trailing_margin (from the last twelve booking months)",
         isin=["bg_nbd", "rfm_cell", "trailing_margin"],
     )
-    method_reason: Text = described("Why this method was chosen")
-    holdout_customers: BigInt = described(
-        "Number of customers for whom the model was compared with the average of similar customers; empty if"
-        " not compared",
+    withheld_because: Text = described(
+        "Why there are no expectations: there is too little data to test them; or in the last 52 weeks, they were no"
+        " better than a repetition of the year before or than one margin for all, or their total was less than half or"
+        " more than twice the actual one; empty if there are some",
         nullable=True,
-        ge=0,
+        isin=REASONS,
+    )
+    holdout_customers: BigInt = described(
+        "Number of customers for whom the expectations were tested; 0 if not tested", ge=0
     )
     holdout_rmse_model: Statistic = described(
-        "Root mean square error of the model's orders in the holdout year; empty if not compared",
-        unit="count",
+        "Root mean square error of the margin that the model expected for the last 52 weeks; empty if not tested, or if"
+        " the model degenerates",
+        unit="USD",
         nullable=True,
         ge=0,
     )
     holdout_rmse_cell: Statistic = described(
-        "The same error for the average of similar customers; empty if not compared", unit="count", nullable=True, ge=0
+        "The same error for the average of similar customers; empty if not tested", unit="USD", nullable=True, ge=0
     )
-    holdout_rank_model: Statistic = described(
-        "Rank correlation (Spearman) of the model's orders with the actual ones; empty if not compared",
+    holdout_rmse_baseline: Statistic = described(
+        "The same error if everyone orders the same as in the 52 weeks before; empty if not tested",
+        unit="USD",
+        nullable=True,
+        ge=0,
+    )
+    holdout_rmse_constant: Statistic = described(
+        "The same error of one margin for all customers of the channel; empty if not tested",
+        unit="USD",
+        nullable=True,
+        ge=0,
+    )
+    predicted_over_actual: Statistic = described(
+        "Margin that the method expected for the last 52 weeks divided by the actual one; empty if unknown",
         unit="ratio",
         nullable=True,
-        ge=-1,
-        le=1,
-    )
-    holdout_rank_cell: Statistic = described(
-        "The same rank correlation for the average of similar customers; empty if not compared",
-        unit="ratio",
-        nullable=True,
-        ge=-1,
-        le=1,
     )
     as_of: Date = described("Business date of the figures")
 
     @rule
-    def only_a_better_model_is_published(cls):
-        """Method <> bg_nbd, or holdout_rmse_model < holdout_rmse_cell and holdout_rank_model > holdout_rank_cell."""
-        better = (pl.col("holdout_rmse_model") < pl.col("holdout_rmse_cell")) & (
-            pl.col("holdout_rank_model") > pl.col("holdout_rank_cell").fill_null(-1)
-        )
+    def only_a_better_model_is_chosen(cls):
+        """Method <> bg_nbd, or holdout_rmse_model < holdout_rmse_cell."""
+        better = pl.col("holdout_rmse_model") < pl.col("holdout_rmse_cell")
         return (pl.col("method") != "bg_nbd") | better.fill_null(False)
+
+    @rule
+    def only_tested_expectations_are_published(cls):
+        """Online expectations have an error below both others, and a total between half and twice the actual one."""
+        error = pl.when(pl.col("method") == "bg_nbd").then("holdout_rmse_model").otherwise("holdout_rmse_cell")
+        passed = (
+            (error < pl.col("holdout_rmse_baseline"))
+            & (error < pl.col("holdout_rmse_constant"))
+            & pl.col("predicted_over_actual").is_between(0.5, 2)
+        )
+        return (pl.col("channel") == "reseller") | pl.col("clv_52w").is_null() | passed.fill_null(False)
+
+    @rule
+    def missing_expectations_have_a_reason(cls):
+        """Orders and margin are NULL if and only if withheld_because is not; online, so is the probability."""
+        missing = pl.col("withheld_because").is_not_null()
+        return (
+            (pl.col("expected_orders_52w").is_null() == missing)
+            & (pl.col("clv_52w").is_null() == missing)
+            & (pl.col("probability_alive").is_null() == (missing | (pl.col("channel") == "reseller")))
+        )
 
     @rule
     def resellers_are_valued_apart(cls):
@@ -130,7 +173,7 @@ class CustomerValue(MartTable):
         """The key."""
 
         name = "customer_value"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "2.0"}
         unique = ["customer_id"]
 
 

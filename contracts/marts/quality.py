@@ -8,19 +8,23 @@ from contracts.columns import BigInt, Bit, Date, Discount, Int, LineAmount, Mart
 class CampaignPerformance(MartTable):
     """One special offer and category of the products that were sold under it.
 
-    The baseline is what the offer's products would have sold in its channel and period without the offer. It is
-    estimated by difference in differences on the logarithmic scale: the units of these products in the 8 weeks before
-    the offer, times the growth, from those weeks to the period of the offer, of the other products of the same
-    subcategory that had no offer of their own in either period. Incremental units are all units of the offer's products
-    in the channel and period, under this offer or not, less the baseline; incremental profit compares with the baseline
-    units at the profit per unit of the weeks before. The interval comes from a jackknife over products and is NULL if a
-    group has only one product.
+    The baseline is what the offer's products would have sold in its channel and period without the offer: their units
+    in a period before, times the growth, between the two periods, of the control products. The period before is 8
+    weeks online, and for resellers the three booking months before that of the offer's first day. Controls are the
+    other products of the subcategory that were on sale from the first day of the period before to the last of the
+    offer, sold in both periods, and had no offer of their own in either. Each channel and subcategory is compared by
+    itself, and needs three controls. Incremental units are all units of the offer's products in the channel and period,
+    under this offer or not, less the baseline; incremental profit compares with the baseline units at the profit per
+    unit of the period before.
+
+    Products of one model rise and fall together, so the interval comes from how much growth differs between the models
+    of the controls, with the t-quantile for their effective number. If they are all of one model, the interval is
+    unknown. The return on the discount (roi) is given only with its interval.
 
     method says how the baseline was made: none for offer 1 (no discount) and the volume tiers, which have no period
     before them; no_sales for an offer without lines (one row, category Unassigned); no_comparison if the products did
-    not sell before, or no other product of the subcategory did in both periods. In these cases the baseline and
-    everything after it is NULL: there is nothing to compare, which is not the same as no effect. Resellers order on a
-    few days only, so the intervals are wide.
+    not sell before, or there were fewer than three controls. In these cases the baseline and everything after it is
+    NULL: there is nothing to compare, which is not the same as no effect.
     """
 
     special_offer_id: Int = described("Special offer")
@@ -32,9 +36,15 @@ class CampaignPerformance(MartTable):
     profit: LineAmount = described(
         "Revenue minus cost of goods sold of these lines; empty without lines", nullable=True
     )
+    control_products: BigInt = described(
+        "Number of other products that the offer's were compared with, in the channel and subcategory with the fewest;"
+        " empty if there is nothing to compare",
+        nullable=True,
+        ge=3,
+    )
     baseline_units: Statistic = described(
         "Units that the products would have sold in the channel and period without the offer, estimated from"
-        " the weeks before and from similar products; empty if there is nothing to compare",
+        " the period before and from similar products; empty if there is nothing to compare",
         unit="pieces",
         nullable=True,
         ge=0,
@@ -51,10 +61,22 @@ class CampaignPerformance(MartTable):
     incremental_profit: Statistic = described(
         "Profit above that of the baseline units; empty without a baseline", unit="USD", nullable=True
     )
+    incremental_profit_lower_95: Statistic = described(
+        "Lower bound of the 95 % interval of the incremental profit; empty if unknown", unit="USD", nullable=True
+    )
+    incremental_profit_upper_95: Statistic = described(
+        "Upper bound of the 95 % interval of the incremental profit; empty if unknown", unit="USD", nullable=True
+    )
     roi: Statistic = described(
-        "Incremental profit divided by discount cost; empty if unknown, or without a discount",
+        "Incremental profit divided by discount cost; empty without an interval, or without a discount",
         unit="ratio",
         nullable=True,
+    )
+    roi_lower_95: Statistic = described(
+        "Lower bound of the 95 % interval of the return; empty if unknown", unit="ratio", nullable=True
+    )
+    roi_upper_95: Statistic = described(
+        "Upper bound of the 95 % interval of the return; empty if unknown", unit="ratio", nullable=True
     )
     method: Text = described(
         "How the baseline was made: difference_in_differences, none, no_sales or no_comparison",
@@ -66,23 +88,34 @@ class CampaignPerformance(MartTable):
 
     @rule
     def nothing_is_compared_without_a_baseline(cls):
-        """baseline_units and incremental figures are given exactly where method = difference_in_differences."""
+        """Controls, baseline and incremental figures are given exactly where method = difference_in_differences."""
         compared = pl.col("method") == "difference_in_differences"
-        given = [pl.col(name).is_not_null() for name in ("baseline_units", "incremental_units", "incremental_profit")]
-        return pl.all_horizontal(value == compared for value in given)
+        names = ("control_products", "baseline_units", "incremental_units", "incremental_profit")
+        return pl.all_horizontal(pl.col(name).is_not_null() == compared for name in names)
 
     @rule
-    def interval_holds_the_estimate(cls):
-        """incremental_units_lower_95 <= incremental_units <= incremental_units_upper_95."""
-        return pl.col("incremental_units").is_between(
-            pl.col("incremental_units_lower_95"), pl.col("incremental_units_upper_95")
+    def intervals_hold_the_estimates(cls):
+        """Lower bound <= figure <= upper bound, for incremental units, incremental profit and roi."""
+        return pl.all_horizontal(
+            pl.col(name).is_between(pl.col(f"{name}_lower_95"), pl.col(f"{name}_upper_95"))
+            for name in ("incremental_units", "incremental_profit", "roi")
+        )
+
+    @rule
+    def a_return_has_an_interval(cls):
+        """Roi and its bounds are given together, and only with bounds of the incremental profit."""
+        given = pl.col("roi").is_not_null()
+        return pl.all_horizontal(
+            pl.col("roi_lower_95").is_not_null() == given,
+            pl.col("roi_upper_95").is_not_null() == given,
+            ~given | pl.col("incremental_profit_lower_95").is_not_null(),
         )
 
     class Config:
         """The key."""
 
         name = "campaign_performance"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "2.0"}
         unique = ["special_offer_id", "category"]
 
 

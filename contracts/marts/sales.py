@@ -205,6 +205,61 @@ class SalesPersonPerformance(MartTable):
         unique = ["sales_person_id", "quota_date"]
 
 
+class QuotaPace(MartTable):
+    """One quota of a sales person that is running, or the newest one whose booking months are complete.
+
+    Resellers order in one wave a month, so the period is counted in booking months: from that of the quota date to the
+    one before that of the period's end. Only complete booking months count. An order of the last days before the quota
+    date that counts towards the first booking month is included, so sales_to_date can differ from the sales of
+    sales_person_performance, which go by order date.
+
+    usual_pace is the mean of the person's earlier periods after the same number of booking months, each divided by its
+    own quota. expected_sales is that share of this quota: what the person would have sold by now at the usual pace. It
+    is a comparison with the past, not a prediction of the sales at the end of the period.
+    """
+
+    sales_person_id: Int = described("Sales person")
+    quota_date: Date = described("First day on which the quota is valid")
+    period_end: Date = described("First day after the end of the quota period")
+    is_finished: Bit = described("Whether all booking months of the period are complete")
+    waves: Int = described("Number of booking months of the period, each with one wave of orders", ge=0)
+    elapsed_waves: Int = described("Number of these booking months that are complete", ge=0)
+    quota: Money = described("Sales expected in the period", ge=0)
+    sales_to_date: Total = described(
+        "Subtotals of the person's orders in the complete booking months of the period, excluding tax and freight", ge=0
+    )
+    pace: Ratio = described("Sales to date divided by quota; empty for a quota of 0", unit="ratio", nullable=True, ge=0)
+    earlier_periods: BigInt = described("Number of earlier quotas of the person that the pace is compared with", ge=0)
+    usual_pace: Ratio = described(
+        "Mean pace of these earlier quotas after the same number of booking months; empty without any",
+        unit="ratio",
+        nullable=True,
+        ge=0,
+    )
+    expected_sales: LineAmount = described(
+        "Usual pace × quota: the sales by now at the usual pace; empty without an earlier quota", nullable=True, ge=0
+    )
+
+    @rule
+    def waves_elapse_up_to_the_end(cls):
+        """elapsed_waves <= waves, and equal if and only if is_finished."""
+        elapsed, waves = pl.col("elapsed_waves"), pl.col("waves")
+        return (elapsed <= waves) & ((elapsed == waves) == pl.col("is_finished"))
+
+    @rule
+    def a_usual_pace_has_earlier_periods(cls):
+        """usual_pace and expected_sales are NULL if and only if earlier_periods = 0."""
+        none = pl.col("earlier_periods") == 0
+        return (pl.col("usual_pace").is_null() == none) & (pl.col("expected_sales").is_null() == none)
+
+    class Config:
+        """The key."""
+
+        name = "quota_pace"
+        metadata = {"version": "1.0"}
+        unique = ["sales_person_id", "quota_date"]
+
+
 class ExchangeRates(MartTable):
     """One currency and day: the price of one USD in the currency.
 

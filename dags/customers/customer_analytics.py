@@ -1,13 +1,13 @@
 """
 ### Customer value
 
-**Answers**: who are our best customers, who is likely to leave, and what can we expect of each in the next year?
-**Reads** `fact_sales`.
-**Starts** when it changes; weekly, on Monday at 06:00 UTC, at the latest.
+**Answers**: who are our best customers, and what can we expect of each in the next year?
+**Reads** `fact_sales`, `Production_Product`, `Production_ProductSubcategory` and `Production_ProductCategory`.
+**Starts** when one of them changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `customer_value`: scores, segment and expected value of every customer with an order.
-**Note**: a statistical model is published only if it predicted the last year better than the mean of similar customers;
-`method` and `method_reason` say which was used and why, and the holdout columns compare the two. Resellers are valued
-by the margin of their last twelve months.
+**Note**: what online customers are expected to bring comes from similar customers, or from a statistical model if that
+was better. It is published only if it passed a test on the last 52 weeks, which it had not seen; otherwise
+`withheld_because` says why not. The margin of resellers is that of their last twelve booking months, not a prediction.
 **If it fails**: the last good version stays. `adventureworks status customer_value` shows the broken rule.
 """
 

@@ -1,12 +1,15 @@
 """
 ### Quotas and sales people
 
-**Answers**: which sales people reach their quota, by how much, and what commission did they earn?
+**Answers**: which sales people reach their quota, by how much, what commission did they earn, and how far are they
+within the running period, compared with the same point of their earlier ones?
 **Reads** `fact_sales`, `Sales_SalesOrderHeader`, `Sales_SalesPerson` and `Sales_SalesPersonQuotaHistory`.
 **Starts** when one of them changes; weekly, on Monday at 06:00 UTC, at the latest.
-**Publishes** `sales_person_performance`: one row per quota, with sales, attainment, gap, commission and rank.
+**Publishes** `sales_person_performance` (one row per quota, with sales, attainment, gap, commission and rank) and
+`quota_pace` (running quotas and each person's last finished one, with the pace after each wave of orders).
 **Note**: quotas come from the quota history, since three managers have none in their own record. Sales are those of the
-orders assigned to the person. The last period may not be over: it counts the sales so far.
+orders assigned to the person. The last period may not be over: it counts the sales so far. `quota_pace` goes by booking
+month, and counts complete ones only.
 **If it fails**: the last good version stays. `adventureworks status sales_person_performance` shows the broken rule.
 """
 

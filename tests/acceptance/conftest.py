@@ -65,16 +65,25 @@ def mart_rows(platform: Pipeline) -> dict[str, pl.DataFrame]:
 
 
 @pytest.fixture(scope="session")
-def duck(
-    real_data: Path, platform: Pipeline, mart_rows: dict[str, pl.DataFrame]
-) -> Iterator[duckdb.DuckDBPyConnection]:
-    """DuckDB with the files as views named like their tables, and the platform's marts as tables `mart_<name>`."""
-    [(as_of,)] = platform.published("select max(order_date) from marts.fact_sales")
+def files(real_data: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """DuckDB with the files as views named like their tables, and the views of the second computations."""
     connection = duckdb.connect()
-    connection.execute("set variable as_of = ?", [as_of])
     for file in sorted((real_data / "parquet").glob("*.parquet")):
         connection.execute(f"create view {file.stem} as from '{file}'")
+    connection.execute("set variable as_of = (select max(OrderDate)::date from Sales_SalesOrderHeader)")
     connection.execute((REFERENCES / "_views.sql").read_text())
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def duck(
+    files: duckdb.DuckDBPyConnection, platform: Pipeline, mart_rows: dict[str, pl.DataFrame]
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The same files, with the platform's marts as tables `mart_<name>`."""
+    connection = files.cursor()
+    [(as_of,)] = platform.published("select max(order_date) from marts.fact_sales")
+    connection.execute("set variable as_of = ?", [as_of])
     for mart, rows in mart_rows.items():
         connection.register("rows", rows)
         connection.execute(f"create table mart_{mart} as from rows")

@@ -40,7 +40,7 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
     "campaign_performance": {
         "sums_are_those_of_the_lines": "delete from candidate where method = 'no_sales'",
         "effects_are_those_of_the_periods": "update candidate set baseline_units = baseline_units * 1.1",
-        "intervals_lie_evenly_around_the_effect": "update candidate set incremental_units_lower_95 = null",
+        "intervals_and_returns_follow_from_the_effect": "update candidate set incremental_units_lower_95 = null",
     },
     "card_usage": {
         "sums_are_those_of_the_orders": "update candidate set expired_at_order = 0 where card_type = 'Vista'",
@@ -73,11 +73,10 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
         "scores_and_segment_follow_from_the_customer": "update candidate set f_score = 1 where segment = 'loyal'",
         "resellers_are_valued_by_the_trailing_year": "update candidate set clv_52w = clv_52w * 2"
         " where channel = 'reseller'",
-        "customers_of_a_cell_are_expected_what_its_customers_did": "update candidate set clv_52w = clv_52w * 1.1"
-        " where r_score = 5",
-        "a_channel_has_one_method_and_one_comparison": "update candidate set method_reason = ''"
+        "expectations_and_their_test_are_those_of_the_cells": "update candidate"
+        " set holdout_rmse_constant = holdout_rmse_constant * 1.1 where channel = 'online'",
+        "a_channel_has_one_method_and_one_test": "update candidate set withheld_because = 'total_is_off'"
         " where customer_id = 11000",
-        "the_comparison_is_that_of_the_last_year": "update candidate set holdout_customers = holdout_customers + 1",
     },
     "daily_sales": {
         "tax_and_freight_are_those_of_the_orders": "update candidate set tax = freight, freight = tax",
@@ -157,6 +156,9 @@ RULE_FAULTS: dict[str, dict[str, str]] = {
         "terms_are_those_of_the_vendor": "update candidate set preferred = not preferred",
         "orders_cover_the_need_within_the_limits": "update candidate set order_by = as_of",
         "rejects_are_those_of_the_last_year": "update candidate set rejected_share = 0",
+    },
+    "quota_pace": {
+        "paces_are_those_of_the_waves": "update candidate set sales_to_date = sales_to_date + 1",
     },
     "sales_forecast": {
         "every_series_is_forecast": "delete from candidate where horizon = 3",

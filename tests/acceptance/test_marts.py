@@ -131,6 +131,14 @@ FIGURES: dict[str, tuple[str, Decimal | int | str]] = {
     ),
     "quotas": ("select count(*) from marts.sales_person_performance", 163),
     "sum of quotas, USD": ("select sum(quota) from marts.sales_person_performance", Decimal(95_714_000)),
+    "quotas of the last finished period, each after its three waves": (
+        "select count(*) from marts.quota_pace where is_finished and elapsed_waves = 3",
+        17,
+    ),
+    "sales of that period by booking month, USD": (
+        "select round(sum(sales_to_date), 2) from marts.quota_pace",
+        Decimal("8946346.69"),
+    ),
     "attainment, %": (
         "select round(100 * sum(sales) / sum(quota), 2) from marts.sales_person_performance",
         Decimal("84.09"),
@@ -254,6 +262,16 @@ CHANGED = {
         "select sum(suggested_pieces) from marts.inventory_status",
         84_942,
         113_911,
+    ),
+    "online customers with an expected margin": (
+        "select count(clv_52w) from marts.customer_value where channel = 'online'",
+        18_484,
+        0,
+    ),
+    "margin of resellers in the trailing year, USD": (
+        "select round(sum(clv_52w)) from marts.customer_value where channel = 'reseller'",
+        -236_461,
+        -667_313,
     ),
     "cells of customer_demographics": ("select count(*) from marts.customer_demographics", 484, 481),
     "overall score of data quality, %": (

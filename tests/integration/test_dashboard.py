@@ -167,6 +167,11 @@ def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
         " where channel = 'reseller' and month = %s",
         (month,),
     )
+    [(person, quota, sales, expected_sales)] = warehouse.published(
+        "select sales_person_id, quota, sales_to_date, expected_sales from marts.quota_pace"
+        " where quota_date = (select max(quota_date) from marts.quota_pace)"
+        " order by sales_to_date - expected_sales nulls last, sales_person_id limit 1"
+    )
     for expected in (
         language.month(month),
         f"{language.text('Revenue')} {language.short_money(revenue)}",
@@ -184,8 +189,21 @@ def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
         f"{proposal[0]} {proposal[1]} {language.day(proposal[2])} {language.number(proposal[3])}",
         f"{language.text('Margin per new online customer, first twelve months')} {language.short_money(per_customer)}",
         f"{language.text('Resellers')} {' '.join(map(language.money, amounts))}",
+        f"{person} {language.money(quota)} {language.money(sales)} {language.money(expected_sales)}",
     ):
         assert " ".join(expected.split()) in shown
+
+
+def test_an_offer_is_shown_with_the_intervals_of_its_effect(warehouse: Pipeline) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute(
+            "update marts.campaign_performance set method = 'difference_in_differences', discount_cost = 50,"
+            " incremental_units = 98, incremental_units_lower_95 = -56, incremental_units_upper_95 = 253,"
+            " incremental_profit = -100, roi = -2, roi_lower_95 = -2.5, roi_upper_95 = -1.5,"
+            " first_day = date '2098-01-01' where (special_offer_id, category) = (select special_offer_id, category"
+            " from marts.campaign_performance where lines > 0 order by 1, 2 limit 1)"
+        )
+    assert "$50 98 [-56; 253] -$100 -2.00 [-2.50; -1.50]" in words(User("VIEWER").get("overview").text)
 
 
 def test_new_publications_are_shown_at_once(warehouse: Pipeline) -> None:

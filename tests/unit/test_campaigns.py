@@ -2,23 +2,30 @@
 
 import math
 import random
+from datetime import date, timedelta
+from decimal import Decimal
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adventureworks.marts.quality.campaign_performance.uplift import NORMAL_95, Sold, baseline
+from adventureworks.marts.quality.campaign_performance import compute
+from adventureworks.marts.quality.campaign_performance.periods import Periods, compared
+from adventureworks.marts.quality.campaign_performance.uplift import Sold, baseline, half_width
 
-products = st.lists(st.builds(Sold, st.integers(1, 500), st.integers(1, 500)), min_size=2, max_size=8)
+products = st.lists(
+    st.builds(Sold, st.integers(1, 9), st.integers(1, 500), st.integers(1, 500)), min_size=3, max_size=8
+)
 
 
 @given(products, st.integers(2, 50))
 def test_the_baseline_follows_the_untreated_products(untreated: list[Sold], size: int) -> None:
     """If the treated products grow like the others, only at a larger size, there is no uplift."""
-    treated = [Sold(sold.before * size, sold.during * size) for sold in untreated]
+    treated = [Sold(one.model, one.before * size, one.during * size) for one in untreated]
     found = baseline(treated, untreated)
     assert found is not None
-    assert found.units == pytest.approx(sum(sold.during for sold in treated))
+    assert found.units == pytest.approx(sum(one.during for one in treated))
 
 
 @given(products, products, st.integers(2, 9))
@@ -26,12 +33,13 @@ def test_the_number_of_booking_days_does_not_affect_the_uplift(
     treated: list[Sold], untreated: list[Sold], days: int
 ) -> None:
     def busier(group: list[Sold]) -> list[Sold]:
-        return [Sold(sold.before, sold.during * days) for sold in group]
+        return [Sold(one.model, one.before, one.during * days) for one in group]
 
     once, more = baseline(treated, untreated), baseline(busier(treated), busier(untreated))
     assert once is not None
     assert more is not None
     assert more.units == pytest.approx(days * once.units)
+    assert more.error == pytest.approx(once.error)
 
 
 def test_the_interval_contains_the_true_effect_about_as_often_as_stated() -> None:
@@ -39,34 +47,152 @@ def test_the_interval_contains_the_true_effect_about_as_often_as_stated() -> Non
     for _ in range(cases):
         growth, effect = chance.uniform(0.5, 2), chance.uniform(0.6, 2.5)
 
-        def product(factor: float) -> Sold:
-            before = chance.randint(200, 900)
-            return Sold(before, round(before * factor * math.exp(chance.gauss(0, 0.2))))
+        def line(model: int, factor: float) -> list[Sold]:
+            """Return three products of a model, which vary together."""
+            change = factor * math.exp(chance.gauss(0, 0.2))
+            sizes = [chance.randint(200, 900) for _ in range(3)]
+            return [Sold(model, before, round(before * change)) for before in sizes]
 
-        treated = [product(growth * effect) for _ in range(9)]
-        found = baseline(treated, [product(growth) for _ in range(9)])
+        treated = line(0, growth * effect)
+        found = baseline(treated, [one for model in range(1, 6) for one in line(model, growth)])
         assert found is not None
-        assert found.variance is not None
-        true = sum(sold.before for sold in treated) * growth
-        covered += abs(found.units - true) <= NORMAL_95 * math.sqrt(found.variance)
+        assert found.error is not None
+        assert found.freedom is not None
+        more = sum(one.during for one in treated) - found.units * effect
+        covered += abs(more) <= effect * half_width([(found.units * found.error, found.freedom)])
     assert covered / cases > 0.9
 
 
 @pytest.mark.parametrize(
     ("treated", "untreated"),
     [
-        ([], [Sold(5, 5)]),
-        ([Sold(0, 9)], [Sold(5, 5)]),
-        ([Sold(5, 9)], []),
-        ([Sold(5, 9)], [Sold(0, 5)]),
-        ([Sold(5, 9)], [Sold(5, 0)]),
+        ([], [Sold(1, 5, 5), Sold(2, 5, 5), Sold(3, 5, 5)]),
+        ([Sold(0, 0, 9)], [Sold(1, 5, 5), Sold(2, 5, 5), Sold(3, 5, 5)]),
+        ([Sold(0, 5, 9)], []),
+        ([Sold(0, 5, 9)], [Sold(1, 5, 5), Sold(2, 5, 5)]),
     ],
 )
-def test_without_anything_to_compare_there_is_no_baseline(treated: list[Sold], untreated: list[Sold]) -> None:
+def test_without_three_products_to_compare_there_is_no_baseline(treated: list[Sold], untreated: list[Sold]) -> None:
     assert baseline(treated, untreated) is None
 
 
-def test_the_variance_of_a_single_product_is_unknown() -> None:
-    found = baseline([Sold(5, 9)], [Sold(5, 6), Sold(4, 4)])
+def test_the_error_of_products_of_one_model_is_unknown() -> None:
+    found = baseline([Sold(0, 5, 9)], [Sold(1, 5, 6), Sold(1, 4, 4), Sold(1, 4, 4)])
     assert found is not None
-    assert found.variance is None
+    assert (found.error, found.freedom) == (None, None)
+
+
+def test_the_error_is_that_between_models_with_the_t_quantile_of_their_effective_number() -> None:
+    untreated = [Sold(1, 50, 60), Sold(1, 50, 60), Sold(2, 100, 80), Sold(3, 100, 100)]
+    found = baseline([Sold(0, 10, 30)], untreated)
+    assert found is not None
+    # Growth of the models: 1.2, 0.8 and 1, together 1. The shares of three equal models: a third each.
+    assert found.units == pytest.approx(10)
+    assert found.error == pytest.approx(math.sqrt((0.2**2 + 0.2**2) / 2 * (1 + 1 / 3)))
+    assert found.freedom == pytest.approx(2)
+    assert half_width([(10 * 0.1, 2)]) == pytest.approx(4.302652729911275)
+
+
+def test_periods_are_weeks_online_and_booking_months_for_resellers() -> None:
+    first, last = date(2013, 5, 2), date(2013, 6, 30)
+    assert Periods.of("online", 0, first, last).before == (date(2013, 3, 7), date(2013, 5, 1))
+    # The second of May still belongs to the booking month of April.
+    assert Periods.of("reseller", 3, first, last).before == (date(2013, 1, 4), date(2013, 4, 3))
+    assert Periods.of("reseller", 3, date(2013, 5, 4), last).before == (date(2013, 2, 4), date(2013, 5, 3))
+
+
+FIRST, LAST = date(2014, 3, 1), date(2014, 3, 31)
+
+
+def sales(*rows: tuple[int, int, date, int], **changed: date | None) -> pl.DataFrame:
+    """Return online sales from rows of product, offer, day and units; `changed` are dates of product 4."""
+    begins, ends = date(2013, 1, 1), None
+    return pl.DataFrame(
+        [
+            {
+                "product_id": product,
+                "channel": "online",
+                "order_date": day,
+                "special_offer_id": offer,
+                "model_id": product,
+                "subcategory_id": 1,
+                "category": "Bikes",
+                "sell_start_day": changed.get("start", begins) if product == 4 else begins,
+                "sell_end_day": changed.get("end", ends) if product == 4 else ends,
+                "discontinued_day": changed.get("discontinued", ends) if product == 4 else ends,
+                "lines": 1,
+                "units": units,
+                "revenue": Decimal(10 * units),
+                "discount_cost": Decimal(2 * units if offer == 7 else 0),
+                "profit": Decimal((1 if offer == 7 else 3) * units),
+            }
+            for product, offer, day, units in rows
+        ],
+        schema_overrides={
+            "sell_end_day": pl.Date,
+            "discontinued_day": pl.Date,
+            "revenue": pl.Decimal(38, 6),
+            "discount_cost": pl.Decimal(38, 8),
+            "profit": pl.Decimal(38, 6),
+        },
+    )
+
+
+def sold_by(*products: int) -> list[tuple[int, int, date, int]]:
+    """Return ten units before the offer and some more during it, of products that are not on offer."""
+    return [
+        row
+        for product in products
+        for row in ((product, 1, FIRST - timedelta(7), 10), (product, 1, LAST, 10 + product))
+    ]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"start": FIRST - timedelta(55)}, {"end": LAST - timedelta(1)}, {"discontinued": LAST - timedelta(1)}],
+    ids=["launched", "withdrawn", "discontinued"],
+)
+def test_controls_are_on_sale_throughout(changed: dict[str, date]) -> None:
+    periods = Periods.of("online", 0, FIRST, LAST)
+    for dates, expected in (({}, [2, 3, 4]), (changed, [2, 3])):
+        rows = sales(*sold_by(2, 3, 4), (5, 1, LAST, 3), (6, 1, FIRST - timedelta(1), 3), **dates)
+        found = compared(rows.with_columns(is_promoted=False), periods)
+        assert found.filter("is_control")["product_id"].to_list() == expected
+
+
+def campaign(*rows: tuple[int, int, date, int]) -> dict[str, object]:
+    """Return the row of an online offer of product 1: 10 units before it, and 30 under it."""
+    offers = pl.DataFrame(
+        {
+            "special_offer_id": [1, 7],
+            "offer_type": ["No Discount", "Seasonal Discount"],
+            "first_day": [date(2011, 5, 1), FIRST],
+            "last_day": [date(2014, 11, 30), LAST],
+        }
+    )
+    inputs = {
+        "offers": offers,
+        "delays": pl.DataFrame({"channel": ["online"], "days": [0]}),
+        "sales": sales((1, 1, FIRST - timedelta(7), 10), (1, 7, FIRST, 30), *rows),
+    }
+    return compute(inputs.__getitem__, date(2014, 6, 30)).row(by_predicate=pl.col("special_offer_id") == 7, named=True)
+
+
+def test_a_return_is_given_with_its_interval() -> None:
+    row = campaign(*sold_by(2, 3, 4))
+    assert (row["method"], row["control_products"]) == ("difference_in_differences", 3)
+    assert row["baseline_units"] == pytest.approx(13)
+    assert row["incremental_units"] == pytest.approx(17)
+    # 30 units with a profit of 1, instead of 13 with a profit of 3; the discount was 2 a unit.
+    assert row["incremental_profit"] == pytest.approx(-9)
+    assert row["roi"] == pytest.approx(-9 / 60)
+    units = row["incremental_units_upper_95"] - row["incremental_units"]
+    assert units == pytest.approx(4.302652729911275 * 13 * math.sqrt((1 / 13) ** 2 * 4 / 3))
+    assert row["incremental_profit"] - row["incremental_profit_lower_95"] == pytest.approx(3 * units)
+    assert row["roi_upper_95"] - row["roi"] == pytest.approx(3 * units / 60)
+
+
+def test_two_controls_are_nothing_to_compare_with() -> None:
+    row = campaign(*sold_by(2, 3))
+    assert row["method"] == "no_comparison"
+    assert {row[name] for name in ("control_products", "baseline_units", "incremental_units", "roi")} == {None}

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from adventureworks.marts.customers.customer_churn import compute
-from adventureworks.marts.customers.customer_churn.reorder import BAND, interval, outcomes, trial
+from adventureworks.marts.customers.customer_churn.reorder import BAND, evaluated, interval, outcomes
 from adventureworks.marts.customers.customer_churn.silence import Origin, cycles, silences
 from adventureworks.months import shifted
 
@@ -164,7 +164,7 @@ EARLIER = [("0-91", True, True, 60), ("0-91", True, False, 40)]
 def test_probabilities_are_published_only_if_they_predicted_an_unseen_year(
     earlier: list[tuple[str, bool, bool, int]], later: list[tuple[str, bool, bool, int]], reason: str | None
 ) -> None:
-    assert trial(observed(earlier), observed(later)).withheld == reason
+    assert evaluated(observed(earlier), observed(later)).withheld == reason
 
 
 def test_interval_is_the_published_one_of_wilson() -> None:

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adventureworks.marts.customers.customer_value import bg_nbd, compute, gamma_gamma, holdout
-from adventureworks.marts.customers.customer_value.rfm import segment, snapshot
+from adventureworks.marts.customers.customer_value import METHODS, bg_nbd, compute, gamma_gamma
+from adventureworks.marts.customers.customer_value.expected import HALF_YEAR, YEAR, Expect, by_cell
+from adventureworks.marts.customers.customer_value.holdout import evaluated
+from adventureworks.marts.customers.customer_value.rfm import scored, segment, snapshot
 
 AS_OF = date(2014, 6, 30)
 
@@ -20,17 +22,26 @@ AS_OF = date(2014, 6, 30)
 def orders(rows: list[tuple[int, date, int]], channel: str = "online") -> pl.DataFrame:
     """Return orders from rows of customer id, day and revenue; the margin is two fifths of the revenue."""
     return pl.DataFrame(
-        [(customer, channel, day, 1, Decimal(revenue), Decimal(revenue) * 2 / 5) for customer, day, revenue in rows],
+        [
+            (customer, channel, day, Decimal(revenue), Decimal(revenue) * 2 / 5, revenue > 500)
+            for customer, day, revenue in rows
+        ],
         schema={
             "customer_id": pl.Int64,
             "channel": pl.String,
             "order_date": pl.Date,
-            "orders": pl.Int64,
             "revenue": pl.Decimal(38, 6),
             "margin": pl.Decimal(38, 6),
+            "has_bike": pl.Boolean,
         },
         orient="row",
     )
+
+
+def computed(sold: pl.DataFrame, trailing: list[tuple[int, int, int]] | None = None) -> pl.DataFrame:
+    """Return the mart. `trailing`: customer id, order days and margin of resellers' last twelve booking months."""
+    schema = {"customer_id": pl.Int64, "order_days": pl.Int64, "margin": pl.Decimal(38, 6)}
+    return compute({"orders": sold, "trailing": pl.DataFrame(trailing or [], schema, orient="row")}.__getitem__, AS_OF)
 
 
 def test_every_customer_has_exactly_one_segment() -> None:
@@ -50,8 +61,9 @@ def test_every_customer_has_exactly_one_segment() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 400), st.integers(1, 5)), min_size=1, max_size=60))
 def test_scores_follow_the_share_of_better_customers(bought: list[tuple[int, int, int]]) -> None:
-    rows = snapshot(orders([(customer, AS_OF - timedelta(days), value) for customer, days, value in bought]), AS_OF)
-    customers = list(rows.iter_rows(named=True))
+    days = {(customer, AS_OF - timedelta(days)): value for customer, days, value in bought}
+    rows = snapshot(orders([(*place, value) for place, value in days.items()]), AS_OF)
+    customers = list(scored(rows, "monetary").iter_rows(named=True))
     for one in customers:
         later = sum(other["recency_days"] < one["recency_days"] for other in customers)
         richer = sum(other["monetary"] > one["monetary"] for other in customers)
@@ -111,44 +123,97 @@ def steady_buyers(customers: int) -> pl.DataFrame:
 
 def test_a_model_that_predicts_better_is_published() -> None:
     sold = steady_buyers(3_000)
-    verdict = holdout.compare(sold, AS_OF)
-    assert verdict.model is not None
-    assert verdict.cell is not None
-    assert verdict.publishes_model, verdict
-    assert verdict.model.rmse < verdict.cell.rmse
-    found = compute(lambda _: sold, AS_OF)
+    found = computed(sold)
     assert found["method"].unique().to_list() == ["bg_nbd"]
+    assert found["withheld_because"].null_count() == found.height
+    for worse in ("holdout_rmse_cell", "holdout_rmse_baseline", "holdout_rmse_constant"):
+        assert (found["holdout_rmse_model"] < found[worse]).all(), worse
     assert found["probability_alive"].is_between(0, 1).all()
     assert found["expected_orders_52w"].is_finite().all()
 
 
-def test_snapshots_and_cell_means_ignore_the_evaluation_year() -> None:
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_no_method_sees_what_comes_after_its_date(method: Expect) -> None:
     sold = steady_buyers(600)
-    split = AS_OF - holdout.YEAR
-    known = snapshot(sold, split)
+    at = AS_OF - YEAR
     changed = sold.with_columns(
-        pl.when(pl.col("order_date") > split).then(pl.col("revenue") * 9).otherwise(pl.col("revenue")).alias("revenue")
+        pl.when(pl.col("order_date") > at).then(pl.col("margin") * 9).otherwise("margin").alias("margin")
     )
-    assert snapshot(changed, split).equals(known)
-    before = snapshot(sold, split - holdout.YEAR)
-    means = holdout.cell_means(holdout.outcomes(sold, before, split - holdout.YEAR), known)
-    later = sold.filter(pl.col("order_date") <= split)
-    assert holdout.cell_means(holdout.outcomes(later, before, split - holdout.YEAR), known).equals(means)
+    found = method(sold, at)
+    assert found is not None
+    for other in (changed, sold.filter(pl.col("order_date") <= at)):
+        same = method(other, at)
+        assert same is not None
+        assert same.equals(found)
 
 
-def test_a_cell_is_valued_by_its_customers_margin_of_the_last_year() -> None:
-    start = AS_OF - holdout.YEAR
+def multiplied(factor: float) -> Expect:
+    """Return a method that expects this multiple of what every customer brought in the year before."""
+
+    def expect(sold: pl.DataFrame, at: date) -> pl.DataFrame:
+        recent = (pl.col("order_date") > at - YEAR) & (pl.col("order_date") <= at)
+        margin = pl.when(recent).then(pl.col("margin").cast(pl.Float64)).otherwise(0.0)
+        known = sold.filter(pl.col("order_date") <= at).group_by("customer_id").agg(clv_52w=margin.sum() * factor)
+        return known.sort("customer_id")
+
+    return expect
+
+
+def repeaters(scale: float) -> pl.DataFrame:
+    """Return orders of customers who brought 100 to 1,090 USD each in one year, and a multiple of it in the next."""
+    start = AS_OF - 2 * YEAR + timedelta(30)
+    years = [(start, 1.0), (start + YEAR, scale)]
+    return orders(
+        [(customer, day, int((100 + 10 * customer) * part)) for customer in range(100) for day, part in years]
+    )
+
+
+@pytest.mark.parametrize(
+    ("factor", "scale", "reason"),
+    [
+        (2.0, 2.0, None),
+        (0.5, 2.0, "no_better_than_baseline"),
+        (0.8, 0.3, "no_better_than_constant"),
+        (2.2, 5.0, "total_is_off"),
+    ],
+)
+def test_expectations_are_withheld_if_the_last_year_contradicts_them(
+    factor: float, scale: float, reason: str | None
+) -> None:
+    trial = evaluated(repeaters(scale), AS_OF, {"any": multiplied(factor)})
+    assert trial.why_withheld("any") == reason
+
+
+def test_a_cell_is_valued_by_what_its_customers_did_in_the_last_half_year() -> None:
+    start = AS_OF - HALF_YEAR
     early = [(customer, start - timedelta(10), 100) for customer in range(1, 5)]
-    returned = [(1, start + timedelta(365 - 2), 50), (2, start + timedelta(1), 50)]
-    found = compute(lambda _: orders([*early, *returned, (9, AS_OF, 100)]), AS_OF).filter(customer_id=3)
-    [row] = found.iter_rows(named=True)
-    margin = 50 * 0.4 * (1.1 ** (-363 / 365) + 1.1 ** (-1 / 365))
-    assert (row["method"], row["probability_alive"], row["expected_orders_52w"]) == ("rfm_cell", 0.5, 0.5)
-    assert row["clv_52w"] == pytest.approx(margin / 4)
+    returned = [(1, AS_OF - timedelta(2), 50), (2, start + timedelta(1), 50)]
+    # The others are of another cell: a bike, and a second order.
+    others = [(8, start - timedelta(10), 600), (9, start - timedelta(200), 100), (9, start - timedelta(10), 100)]
+    later = (3, AS_OF - timedelta(10), 100)
+    found = by_cell(orders([*early, *returned, *others, later, (7, AS_OF - timedelta(10), 100)]), AS_OF)
+    assert found is not None
+    row = found.row(by_predicate=pl.col("customer_id") == 7, named=True)
+    half = (50 * 1.1 ** (-180 / 365) + 50 * 1.1 ** (-1 / 365) + 100 * 1.1 ** (-172 / 365)) * 0.4 / 4
+    assert row["probability_alive"] == pytest.approx(1 - 0.25**2)
+    assert row["expected_orders_52w"] == pytest.approx(1.5)
+    assert row["clv_52w"] == pytest.approx(half * (1 + 1.1 ** (-182 / 365)))
 
 
-def test_resellers_are_valued_by_their_last_twelve_months() -> None:
-    sold = orders([(1, date(2013, 6, 30), 900), (1, date(2013, 7, 1), 100), (1, AS_OF, 50)], "reseller")
-    [row] = compute(lambda _: sold, AS_OF).iter_rows(named=True)
-    assert (row["method"], row["expected_orders_52w"], row["clv_52w"]) == ("trailing_margin", 2.0, 60.0)
-    assert row["probability_alive"] is None
+def test_without_enough_customers_to_test_there_are_no_expectations() -> None:
+    [row] = computed(orders([(1, AS_OF - 2 * YEAR, 100)])).iter_rows(named=True)
+    assert (row["method"], row["withheld_because"], row["holdout_customers"]) == ("rfm_cell", "nothing_to_compare", 0)
+    assert {row[name] for name in ("probability_alive", "expected_orders_52w", "clv_52w")} == {None}
+
+
+def test_resellers_are_valued_and_scored_by_the_margin_of_their_last_twelve_booking_months() -> None:
+    sold = orders([(1, date(2013, 6, 30), 900), (1, AS_OF, 50), (2, AS_OF, 10)], "reseller")
+    rows = {row["customer_id"]: row for row in computed(sold, [(1, 1, -20), (2, 1, 4)]).iter_rows(named=True)}
+    assert (rows[1]["method"], rows[1]["expected_orders_52w"], rows[1]["clv_52w"]) == ("trailing_margin", 1.0, -20.0)
+    assert (rows[1]["m_score"], rows[2]["m_score"]) == (3, 5)
+    assert (rows[1]["probability_alive"], rows[1]["withheld_because"]) == (None, None)
+
+
+def test_resellers_without_a_complete_booking_month_have_no_value() -> None:
+    [row] = computed(orders([(1, AS_OF, 50)], "reseller")).iter_rows(named=True)
+    assert (row["clv_52w"], row["withheld_because"], row["m_score"]) == (None, "nothing_to_compare", 5)

@@ -49,6 +49,14 @@ _SALES = (
         dated="quota_date",
     ),
     Mart(
+        "quota_pace",
+        domain="sales",
+        dag="sales_person_performance",
+        owner="sales",
+        inputs=("fact_sales", "sales_person_performance", "Sales_SalesOrderHeader"),
+        dated="quota_date",
+    ),
+    Mart(
         "exchange_rates",
         domain="sales",
         dag="currency_exchange_rates",
@@ -90,7 +98,12 @@ _CUSTOMERS: tuple[Mart, ...] = (
         domain="customers",
         dag="customer_analytics",
         owner="marketing",
-        inputs=("fact_sales",),
+        inputs=(
+            "fact_sales",
+            "Production_Product",
+            "Production_ProductSubcategory",
+            "Production_ProductCategory",
+        ),
         dated="as_of",
     ),
     Mart(

@@ -25,6 +25,7 @@ from adventureworks.warehouse.state import AssetState, asset_states
 MONTHS = 13
 PAIRS = 8
 PROPOSALS = 8
+CAMPAIGNS = 6
 COHORTS = 12
 """Cohorts, the newest ones known for twelve months, whose margin per customer is shown."""
 BRIDGE_COLUMNS = (
@@ -89,6 +90,10 @@ class Overview:
     """The orders from preferred vendors that should be placed first."""
     pairs: tuple[Pair, ...]
     """The pairs of products that individuals buy together most often."""
+    campaigns: tuple[Campaign, ...]
+    """The newest special offers that sold something."""
+    quotas: tuple[Quota, ...]
+    """The newest quotas, the furthest behind the usual pace first."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,36 @@ class Pair:
     other: str
     orders: int
     lift: Decimal
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How far a sales person is within a quota, compared with the same point of earlier ones."""
+
+    sales_person_id: int
+    quota_date: date
+    elapsed: int
+    waves: int
+    quota: Decimal
+    sales: Decimal
+    pace: Decimal | None
+    usual: Decimal | None
+    expected: Decimal | None
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A special offer in a category of products; the effect is empty if there was nothing to compare with."""
+
+    name: str
+    category: str
+    cost: Decimal
+    units: Decimal | None
+    """Units above the baseline."""
+    units_interval: tuple[Decimal | None, Decimal | None]
+    profit: Decimal | None
+    roi: Decimal | None
+    roi_interval: tuple[Decimal | None, Decimal | None]
 
 
 @dataclass(frozen=True)
@@ -245,6 +280,8 @@ def overview(session: Session, language: Language) -> Overview:
         bridge=tuple(_bridge(session.data, whole[-1].month)) if whole else (),
         proposals=tuple(_proposals(session.data)),
         pairs=tuple(_pairs(session.data)),
+        campaigns=tuple(_campaigns(session.data)),
+        quotas=tuple(_quotas(session.data)),
     )
 
 
@@ -505,9 +542,17 @@ def _difference(now: Decimal | None, then: Decimal | None) -> Decimal | None:
 
 def _customers(data: Data, language: Language) -> Iterator[Kpi]:
     text = language.text
-    row = data.execute("select sum(clv_52w) from marts.customer_value").fetchone()
-    expected = definition("customer_value", "clv_52w", language)
-    yield Kpi(expected.label, language.short_money(row[0] if row else None), definition=expected)
+    margins = {
+        "online": text("Expected margin from online customers, 52 weeks"),
+        "reseller": text("Margin from resellers, last twelve booking months"),
+    }
+    values = data.execute(
+        "select channel, sum(clv_52w) from marts.customer_value where clv_52w is not null"
+        " group by channel order by channel"
+    ).fetchall()
+    for channel, value in values:
+        shown = definition("customer_value", "clv_52w", language)
+        yield Kpi(margins[channel], language.short_money(value), definition=shown)
     per_customer = definition("customer_cohort_value", "margin_per_customer", language)
     names = {
         "online": text("Margin per new online customer, first twelve months"),
@@ -610,3 +655,25 @@ def _pairs(data: Data) -> Iterator[Pair]:
         (PAIRS,),
     ).fetchall()
     yield from (Pair(*row) for row in rows)
+
+
+def _campaigns(data: Data) -> Iterator[Campaign]:
+    rows = data.execute(
+        'select o."Description", c.category, c.discount_cost, c.incremental_units, c.incremental_units_lower_95,'
+        " c.incremental_units_upper_95, c.incremental_profit, c.roi, c.roi_lower_95, c.roi_upper_95"
+        ' from marts.campaign_performance as c join raw."Sales_SpecialOffer" as o on o."SpecialOfferID" ='
+        " c.special_offer_id where c.method in ('difference_in_differences', 'no_comparison')"
+        " order by c.first_day desc, c.special_offer_id, c.category limit %s",
+        (CAMPAIGNS,),
+    ).fetchall()
+    for name, category, cost, units, lower, upper, profit, roi, roi_lower, roi_upper in rows:
+        yield Campaign(name, category, cost, units, (lower, upper), profit, roi, (roi_lower, roi_upper))
+
+
+def _quotas(data: Data) -> Iterator[Quota]:
+    rows = data.execute(
+        "select sales_person_id, quota_date, elapsed_waves, waves, quota, sales_to_date, pace, usual_pace,"
+        " expected_sales from marts.quota_pace where quota_date = (select max(quota_date) from marts.quota_pace)"
+        " order by sales_to_date - expected_sales nulls last, sales_person_id"
+    ).fetchall()
+    yield from (Quota(*row) for row in rows)

@@ -61,6 +61,21 @@ def reorder_withheld(code: str, language: Language) -> str:
     }.get(code, code)
 
 
+def value_withheld(code: str, language: Language) -> str:
+    """Return why margins of customers are not published, from the code of the rule that they broke."""
+    text = language.text
+    return {
+        "nothing_to_compare": text("there is too little data to test it"),
+        "no_better_than_baseline": text(
+            "in the last 52 weeks it was no better than assuming that all customers do the same as in the year before"
+        ),
+        "no_better_than_constant": text("in the last 52 weeks it was no better than one margin for all customers"),
+        "total_is_off": text(
+            "in the last 52 weeks its total was less than half, or more than twice, the actual margin"
+        ),
+    }.get(code, code)
+
+
 def verdict_name(verdict: str, language: Language) -> str:
     """Return the name of a verdict on a table or mart."""
     text = language.text

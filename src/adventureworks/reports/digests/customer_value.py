@@ -13,18 +13,21 @@ from adventureworks.charts.monthly import bars
 from adventureworks.dictionary import definition, label
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
-from adventureworks.texts.terms import channel_name, reorder_status, reorder_withheld
+from adventureworks.texts.terms import channel_name, reorder_status, reorder_withheld, value_withheld
 from adventureworks.warehouse.session import Session
 
 MAX_RESELLERS = 25
 
 _AT_RISK = "c.status in ('lapsed', 'unlikely')"
 _SEGMENTS = f"""
-    select v.segment, count(*), sum(v.monetary), sum(v.clv_52w), count(*) filter (where {_AT_RISK})
+    select v.segment, count(*), sum(v.monetary), count(*) filter (where {_AT_RISK})
     from marts.customer_value as v left join marts.customer_churn as c using (customer_id)
-    where v.channel = 'online' group by v.segment order by sum(v.clv_52w) desc nulls last, v.segment
+    where v.channel = 'online' group by v.segment order by sum(v.monetary) desc, v.segment
 """
-_CHANNELS = "select channel, count(*), sum(clv_52w) from marts.customer_value group by channel order by channel"
+_CHANNELS = """
+    select channel, count(*), sum(clv_52w), case when count(clv_52w) = 0 then min(withheld_because) end
+    from marts.customer_value group by channel order by channel
+"""
 _REORDERS = """
     select channel, avg(reorder_probability_52w), count(*) filter (where status = 'unlikely'),
         count(*) filter (where status = 'lapsed'),
@@ -54,16 +57,25 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
     segments = session.data.execute(_SEGMENTS).fetchall()
     resellers = session.data.execute(_RESELLERS).fetchall()
     channels = {channel: channel_name(channel, language) for channel in ("online", "reseller")}
-    figures = [
-        Figure(
-            channels[channel],
-            language.short_money(value),
-            text("expected from {count} customers in 52 weeks", count=language.number(count)),
-        )
-        for channel, count, value in session.data.execute(_CHANNELS).fetchall()
-    ]
+    figures = []
     notes = [text("At risk: resellers who have missed two order cycles, and customers unlikely to order again.")]
     untested = set()
+    for channel, count, value, withheld in session.data.execute(_CHANNELS).fetchall():
+        about = (
+            text("expected from {count} customers in 52 weeks", count=language.number(count))
+            if channel == "online"
+            else text("margin of {count} resellers in the last twelve booking months", count=language.number(count))
+        )
+        figures.append(Figure(channels[channel], language.short_money(value), about))
+        if withheld:
+            reason = value_withheld(withheld, language)
+            notes.append(
+                text(
+                    "{channel}: the margin is not published, because {reason}.",
+                    channel=channels[channel],
+                    reason=reason,
+                )
+            )
     for channel, probability, unlikely, lapsed, withheld in session.data.execute(_REORDERS).fetchall():
         silent = [text("{count} lapsed", count=language.number(lapsed))]
         if not withheld:
@@ -86,10 +98,9 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                 )
             )
     names: dict[str, str] = _segment_names(language)
-    expected = definition("customer_value", "clv_52w", language)
     return Bulletin(
         title=text("Customers as of {day}", day=language.day(as_of[0])),
-        about=expected.line,
+        about=definition("customer_value", "clv_52w", language).line,
         figures=tuple(figures),
         listings=(
             Listing(
@@ -113,7 +124,6 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                     label("segment", language),
                     label("customers", language),
                     label("monetary", language),
-                    expected.label,
                     text("At risk"),
                 ),
                 tuple(
@@ -121,20 +131,17 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                         names.get(segment) or str(segment),
                         language.number(count),
                         language.money(so_far),
-                        language.money(value),
                         language.number(None if "online" in untested else at_risk),
                     )
-                    for segment, count, so_far, value, at_risk in segments
+                    for segment, count, so_far, at_risk in segments
                 ),
             ),
         ),
         notes=tuple(notes),
         chart=bars(
-            [(names.get(s) or str(s), value) for s, _, _, value, _ in segments if value is not None],
-            language,
-            width=380,
+            [(names.get(segment) or str(segment), so_far) for segment, _, so_far, _ in segments], language, width=380
         ),
-        chart_text=text("Expected margin of online customers by segment."),
+        chart_text=text("Revenue of online customers so far, by segment."),
         page="dashboard/overview",
     )
 

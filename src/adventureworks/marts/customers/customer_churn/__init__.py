@@ -10,10 +10,10 @@ from adventureworks.marts.customers.customer_churn.reorder import (
     BAND,
     SHARE,
     Trial,
+    evaluated,
     interval,
     outcomes,
     shares,
-    trial,
 )
 from adventureworks.marts.customers.customer_churn.silence import Origin, silences
 from adventureworks.marts.models import Read
@@ -39,7 +39,7 @@ def _channel(days: pl.DataFrame, channel: str, whole: tuple[date, int] | None, a
     now = Origin(as_of, whole[0] if whole else None)
     origins = [_origin(*whole, years) for years in (1, 2)] if whole else []
     found = [outcomes(days, silences(days, channel, origin), origin.day) for origin in origins]
-    test = trial(found[1], found[0]) if found else Trial("nothing_to_compare")
+    test = evaluated(found[1], found[0]) if found else Trial("nothing_to_compare")
     customers = silences(days, channel, now).with_columns(threshold_days=_threshold(days))
     observed = shares(found[0]) if found else shares(outcomes(days, customers.clear(), as_of))
     return (

@@ -47,7 +47,7 @@ def shares(customers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def trial(earlier: pl.DataFrame, later: pl.DataFrame) -> Trial:
+def evaluated(earlier: pl.DataFrame, later: pl.DataFrame) -> Trial:
     """Test the shares of an earlier origin on the customers of a later one, at which their year was over.
 
     The error is the mean of (prediction − outcome)². The baseline predicts that everyone does what they did in the

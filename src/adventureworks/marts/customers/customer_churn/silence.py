@@ -39,7 +39,7 @@ def silences(days: pl.DataFrame, channel: str, origin: Origin) -> pl.DataFrame:
         return silent.drop("booking_month").with_columns(
             cycle_months=pl.lit(None, dtype=pl.Float64),
             missed_cycles=pl.lit(None, dtype=pl.Int64),
-            silence_band=_band(pl.col("days_silent")),
+            silence_band=band_of_days(pl.col("days_silent")),
         )
     months = _number(pl.lit(origin.month, dtype=pl.Date)) - _number(pl.col("booking_month"))
     # An order of a month that is not over lies after the origin's month.
@@ -54,7 +54,8 @@ def silences(days: pl.DataFrame, channel: str, origin: Origin) -> pl.DataFrame:
     )
 
 
-def _band(days: pl.Expr) -> pl.Expr:
+def band_of_days(days: pl.Expr) -> pl.Expr:
+    """Return the band of a number of days without an order."""
     return pl.coalesce(
         *(pl.when(days <= longest).then(pl.lit(band)) for band, longest in _BANDS.items()), pl.lit(_LONGEST_BAND)
     )

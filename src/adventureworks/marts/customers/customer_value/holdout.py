@@ -1,120 +1,81 @@
-"""The gate of the customer value model: does it predict a year better than the mean of the customer's RFM cell?
-
-Both are evaluated on the last 52 weeks. The model is fitted to the data before them, and the cell means come from the
-52 weeks before them, so neither has seen the data on which it is evaluated.
-"""
+"""The test of what online customers are expected to bring, on the last 52 weeks, which no method has seen."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 import polars as pl
-from scipy.stats import spearmanr
 
-from adventureworks.marts.customers.customer_value import bg_nbd
-from adventureworks.marts.customers.customer_value.likelihood import Fit
-from adventureworks.marts.customers.customer_value.rfm import CELL, snapshot
+from adventureworks.marts.customers.customer_value.expected import YEAR, Expect, constant, outcomes
+from adventureworks.marts.customers.customer_value.rfm import snapshot
+from adventureworks.marts.prediction import Reason, Unseen, why_withheld
 
-YEAR = timedelta(weeks=52)
-DISCOUNT = 1.10
-"""10 % a year: 1.10 USD in a year is worth 1 USD today."""
 MIN_CUSTOMERS = 100
 
-_PREDICTIONS = ("share_that_ordered", "expected_orders", "expected_margin")
-_MEANS = [
-    (pl.col("later_orders") > 0).mean().alias("share_that_ordered"),
-    pl.col("later_orders").mean().alias("expected_orders"),
-    pl.col("later_margin").mean().alias("expected_margin"),
-]
-
 
 @dataclass(frozen=True)
-class Score:
-    """Error of the predicted orders, and their rank correlation with the actual ones (None if either is constant)."""
+class Trial:
+    """The result of a test: root mean square errors of the margin in USD, and its totals."""
 
-    rmse: float
-    rank: float | None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Which of the two methods is published, and why."""
-
-    publishes_model: bool
-    reason: str
     customers: int = 0
-    model: Score | None = None
-    cell: Score | None = None
+    """The number of customers for whom it was tested; 0 if there were too few."""
+    methods: Mapping[str, Unseen] = field(default_factory=dict)
+    """By method, without those that had no expectations."""
+    baseline: float | None = None
+    constant: float | None = None
+
+    def ranking(self) -> list[str]:
+        """Return the methods, the one with the smallest error first."""
+        return sorted(self.methods, key=lambda name: self.methods[name].error)
+
+    def error(self, method: str) -> float | None:
+        """Return the error of a method, or None if it was not tested."""
+        return self.methods[method].error if method in self.methods else None
+
+    def ratio(self, method: str) -> float | None:
+        """Return the predicted total of a method divided by the actual one; None if unknown."""
+        unseen = self.methods.get(method)
+        return unseen.predicted / unseen.actual if unseen and unseen.actual else None
+
+    def why_withheld(self, method: str) -> Reason | None:
+        """Return why the expectations of a method must not be published, or None if they may."""
+        if method not in self.methods or self.baseline is None or self.constant is None:
+            return "nothing_to_compare"
+        return why_withheld(self.methods[method], self.baseline, self.constant)
 
 
-def history(customers: pl.DataFrame, at: date) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return repeat order days, weeks from first to last order, and weeks since the first, for a snapshot."""
-    first, last = pl.col("first_day"), pl.col("last_day")
-    frame = customers.select(
-        (pl.col("frequency") - 1).cast(pl.Float64),
-        ((last - first).dt.total_days() / 7).alias("recency"),
-        ((pl.lit(at) - first).dt.total_days() / 7).alias("age"),
-    )
-    x, t_x, age = frame.to_numpy().T
-    return x, t_x, age
+def evaluated(orders: pl.DataFrame, as_of: date, methods: Mapping[str, Expect]) -> Trial:
+    """Test methods on the margin of the last 52 weeks of a channel's orders.
 
-
-def outcomes(orders: pl.DataFrame, customers: pl.DataFrame, at: date) -> pl.DataFrame:
-    """Return each customer's order days in the year after a snapshot, and the margin discounted to its date."""
-    days = (pl.col("order_date") - pl.lit(at)).dt.total_days()
-    after = (
-        orders.filter((pl.col("order_date") > at) & (pl.col("order_date") <= at + YEAR))
-        .with_columns(worth=pl.col("margin").cast(pl.Float64) * DISCOUNT ** (-days / 365))
-        .group_by("customer_id")
-        .agg(later_orders=pl.col("order_date").n_unique().cast(pl.Float64), later_margin=pl.col("worth").sum())
-    )
-    joined = customers.join(after, on="customer_id", how="left").sort("customer_id")
-    return joined.with_columns(pl.col("later_orders", "later_margin").fill_null(0.0))
-
-
-def cell_means(training: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
-    """Return the customers with the mean outcome of their cell.
-
-    For an empty cell, the mean over customers with the same recency and frequency scores, or else over all customers.
+    The baseline is that all customers order the same again as in the 52 weeks before. The constant is one margin for
+    all, learned like the means of cells.
     """
-    found = customers
-    for level, keys in enumerate((CELL, CELL[:2])):
-        cells = training.group_by(*keys).agg(_MEANS).rename({name: f"{name}_{level}" for name in _PREDICTIONS})
-        found = found.join(cells, on=keys, how="left")
-    overall = training.select(_MEANS).row(0, named=True)
-    return found.select(
-        *customers.columns,
-        *(pl.coalesce(f"{name}_0", f"{name}_1").fill_null(overall[name]).alias(name) for name in _PREDICTIONS),
-    ).sort("customer_id")
+    origin = as_of - YEAR
+    known = snapshot(orders, origin)
+    of_all = constant(orders, origin)
+    if of_all is None or known.height < MIN_CUSTOMERS:
+        return Trial()
+    actual = _margin(orders, known, origin)
+    expected = {name: method(orders, origin) for name, method in methods.items()}
+    return Trial(
+        known.height,
+        {
+            name: Unseen(_rmse(found["clv_52w"].to_numpy(), actual), float(found["clv_52w"].sum()), float(actual.sum()))
+            for name, found in expected.items()
+            if found is not None
+        },
+        _rmse(_margin(orders, known, origin - YEAR), actual),
+        _rmse(of_all["clv_52w"].to_numpy(), actual),
+    )
 
 
-def compare(orders: pl.DataFrame, as_of: date) -> Verdict:
-    """Compare the two methods on the last 52 weeks of a channel's orders."""
-    split, earlier = as_of - YEAR, as_of - 2 * YEAR
-    known, before = snapshot(orders, split), snapshot(orders, earlier)
-    if min(known.height, before.height) < MIN_CUSTOMERS:
-        return Verdict(False, "too few customers two years ago to compare")
-    actual = outcomes(orders, known, split)["later_orders"].to_numpy()
-    cells = cell_means(outcomes(orders, before, earlier), known)["expected_orders"].to_numpy()
-    fitted = bg_nbd.fit(*history(known, split))
-    cell = _score(cells, actual)
-    predicted = bg_nbd.expected_purchases(fitted, YEAR.days / 7, *history(known, split))
-    model = _score(predicted, actual) if np.isfinite(predicted).all() else None
-    if model is None or fitted.is_degenerate:
-        return Verdict(False, f"the model degenerates ({_parameters(fitted)})", known.height, model, cell)
-    wins = model.rmse < cell.rmse and (model.rank or 0) > (cell.rank or 0)
-    reason = "the model predicts orders better" if wins else "the model does not predict orders better"
-    return Verdict(wins, reason, known.height, model, cell)
+def _margin(orders: pl.DataFrame, customers: pl.DataFrame, at: date) -> np.ndarray:
+    """Return the discounted margin of each customer in the 52 weeks after a date."""
+    return outcomes(orders, customers, at, YEAR)["later_margin"].to_numpy()
 
 
-def _score(predicted: np.ndarray, actual: np.ndarray) -> Score:
-    rmse = float(np.sqrt(np.mean((predicted - actual) ** 2)))
-    varies = len(np.unique(predicted)) > 1 and len(np.unique(actual)) > 1
-    return Score(rmse, float(spearmanr(predicted, actual).statistic) if varies else None)
-
-
-def _parameters(fitted: Fit) -> str:
-    named = zip(("r", "alpha", "a", "b"), fitted.parameters, strict=True)
-    return ", ".join(f"{name} = {value:.4g}" for name, value in named)
+def _rmse(predicted: np.ndarray, actual: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((predicted - actual) ** 2)))

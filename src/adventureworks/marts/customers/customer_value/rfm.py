@@ -6,31 +6,36 @@ from datetime import date
 
 import polars as pl
 
-CELL = ("r_score", "f_score", "m_score")
-
 
 def snapshot(orders: pl.DataFrame, at: date) -> pl.DataFrame:
-    """Return the customers of one channel as known at a date, with their scores.
+    """Return the customers as known at a date.
 
-    `orders`: customer_id, order_date, orders, revenue, margin, one row per customer and day. Returns customer_id,
-    first_day, last_day, recency_days, frequency (distinct order days), monetary, and the scores from 1 to 5.
+    `orders`: customer_id, order_date, revenue, margin, has_bike, one row per customer and day. Returns customer_id,
+    first_day, last_day, frequency (distinct order days), monetary, last_order_has_bike and recency_days.
     """
-    customers = (
+    return (
         orders.filter(pl.col("order_date") <= at)
+        .sort("order_date")
         .group_by("customer_id")
         .agg(
-            first_day=pl.col("order_date").min(),
-            last_day=pl.col("order_date").max(),
-            frequency=pl.col("order_date").n_unique().cast(pl.Int64),
+            first_day=pl.col("order_date").first(),
+            last_day=pl.col("order_date").last(),
+            frequency=pl.len().cast(pl.Int64),
             monetary=pl.col("revenue").sum(),
+            last_order_has_bike=pl.col("has_bike").last(),
         )
         .with_columns(recency_days=(pl.lit(at) - pl.col("last_day")).dt.total_days())
+        .sort("customer_id")
     )
+
+
+def scored(customers: pl.DataFrame, worth: str) -> pl.DataFrame:
+    """Add the scores from 1 to 5 of the customers of one channel; `worth` is the column that m_score compares."""
     return customers.with_columns(
         r_score=_quintile(pl.col("recency_days")),
         f_score=pl.col("frequency").clip(1, 5),
-        m_score=_quintile(-pl.col("monetary")),
-    ).sort("customer_id")
+        m_score=_quintile(-pl.col(worth).fill_null(0)),
+    )
 
 
 def _quintile(worse_when_larger: pl.Expr) -> pl.Expr:

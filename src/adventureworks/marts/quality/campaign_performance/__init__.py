@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from datetime import date, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import polars as pl
 
 from adventureworks.marts.models import Read
-from adventureworks.marts.quality.campaign_performance.uplift import NORMAL_95, Baseline, Sold, baseline
+from adventureworks.marts.quality.campaign_performance.periods import Periods, compared, sold
+from adventureworks.marts.quality.campaign_performance.uplift import Baseline, baseline, half_width
 
-BEFORE = timedelta(weeks=8)
 NO_CAMPAIGN = ("No Discount", "Volume Discount")
 """Types of offers without a period of their own, and so without a period before it."""
 
 SUMS = ("lines", "units", "revenue", "discount_cost", "profit")
+_FOUND = ("incremental_units", "incremental_profit", "roi")
 _NOTHING = dict.fromkeys(
     (
+        "control_products",
         "baseline_units",
-        "incremental_units",
-        "incremental_units_lower_95",
-        "incremental_units_upper_95",
-        "incremental_profit",
-        "roi",
+        *_FOUND,
+        *(f"{name}_{end}_95" for name in _FOUND for end in ("lower", "upper")),
     )
 )
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One channel and subcategory of a campaign: what was expected, and what its products sold and earned."""
+
+    expected: Baseline
+    controls: int
+    units: int
+    profit: float
+    unit_profit: float
+    """The profit of a unit in the period before."""
+
+
 def compute(read: Read, as_of: date) -> pl.DataFrame:
     """Return one row per offer and category of the products sold under it; an offer that sold nothing has one row."""
-    offers, sales = read("offers"), read("sales")
+    offers, delays = read("offers"), dict(read("delays").iter_rows())
     ordinary = offers.filter(pl.col("offer_type").is_in(NO_CAMPAIGN))["special_offer_id"]
-    promoted = sales.filter(~pl.col("special_offer_id").is_in(ordinary.implode()))
+    sales = read("sales").with_columns(is_promoted=~pl.col("special_offer_id").is_in(ordinary.implode()))
     rows: list[dict[str, Any]] = []
     for offer in offers.sort("special_offer_id").iter_rows(named=True):
         lines = sales.filter(special_offer_id=offer["special_offer_id"])
@@ -45,7 +56,7 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
             if offer["offer_type"] in NO_CAMPAIGN:
                 rows.append(_row(offer, category, sums, "none"))
             else:
-                rows.append(_campaign(offer, category, sums, of_category, sales, promoted, as_of))
+                rows.append(_campaign(offer, category, sums, of_category, sales, delays, as_of))
     return pl.DataFrame(rows, infer_schema_length=None).with_columns(as_of=pl.lit(as_of))
 
 
@@ -68,50 +79,54 @@ def _campaign(
     sums: dict[str, Any],
     lines: pl.DataFrame,
     sales: pl.DataFrame,
-    promoted: pl.DataFrame,
+    delays: Mapping[str, int],
     as_of: date,
 ) -> dict[str, Any]:
     """Return the offer's sales in a category, compared with what the same products would have sold without it."""
     first, last = offer["first_day"], min(offer["last_day"], as_of)
-    during = pl.col("order_date").is_between(first, last)
-    before = pl.col("order_date").is_between(first - BEFORE, first - timedelta(days=1))
-    busy = promoted.filter(before | during).select("product_id", "channel").unique()
     # The total is known only if every part is.
-    parts: list[tuple[Baseline, int, float]] = []
+    parts: list[_Part] = []
     for channel, subcategory in sorted(lines.select("channel", "subcategory_id").unique().rows()):
         here = pl.col("channel").eq(channel) & pl.col("subcategory_id").eq(subcategory)
-        around = sales.filter(here & (before | during))
-        treated = around.join(lines.filter(here).select("product_id").unique(), on="product_id", how="semi")
-        others = around.join(busy, on=["product_id", "channel"], how="anti")
-        found = baseline(_sold(treated, before, during), _sold(others, before, during))
+        products = compared(sales.filter(here), Periods.of(channel, delays[channel], first, last))
+        treated = products.join(lines.filter(here).select("product_id").unique(), on="product_id", how="semi")
+        controls = products.filter("is_control")
+        found = baseline(sold(treated), sold(controls))
         if found is None:
             return _row(offer, category, sums, "no_comparison")
-        past = treated.filter(before).select(pl.col("profit", "units").sum()).row(0)
-        actual = treated.filter(during).select(pl.col("units", "profit").sum()).row(0)
-        parts.append((found, actual[0], float(actual[1]) - found.units * float(past[0]) / past[1]))
-    expected = sum(found.units for found, _, _ in parts)
-    more = sum(units for _, units, _ in parts) - expected
-    profit = sum(gained for _, _, gained in parts)
-    variances = [found.variance for found, _, _ in parts]
-    spread = None if None in variances else NORMAL_95 * math.sqrt(sum(v for v in variances if v is not None))
-    cost = float(sums["discount_cost"])
-    return _row(
-        offer,
-        category,
-        sums,
-        "difference_in_differences",
-        baseline_units=expected,
-        incremental_units=more,
-        incremental_units_lower_95=None if spread is None else more - spread,
-        incremental_units_upper_95=None if spread is None else more + spread,
-        incremental_profit=profit,
-        roi=profit / cost if cost else None,
-    )
+        past, units, past_profit, profit = treated.select(
+            pl.col("units_before", "units_during", "profit_before", "profit_during").sum()
+        ).row(0)
+        parts.append(_Part(found, controls.height, units, float(profit), float(past_profit) / past))
+    return _row(offer, category, sums, "difference_in_differences", **_effect(parts, float(sums["discount_cost"])))
 
 
-def _sold(sales: pl.DataFrame, before: pl.Expr, during: pl.Expr) -> Sequence[Sold]:
-    """Return the units of each product in the two periods."""
-    products = sales.group_by("product_id").agg(
-        pl.col("units").filter(before).sum().alias("before"), pl.col("units").filter(during).sum().alias("during")
-    )
-    return [Sold(row["before"], row["during"]) for row in products.sort("product_id").iter_rows(named=True)]
+def _effect(parts: Sequence[_Part], cost: float) -> dict[str, float | None]:
+    """Return what the parts sold and earned beyond expectation, and what that is for each USD of discount.
+
+    An interval, and the return that is given only with one, is None if the error of a part is unknown.
+    """
+    expected = sum(part.expected.units for part in parts)
+    units = sum(part.units for part in parts) - expected
+    profit = sum(part.profit - part.expected.units * part.unit_profit for part in parts)
+    found: dict[str, float | None] = {
+        "control_products": min(part.controls for part in parts),
+        "baseline_units": expected,
+        "incremental_units": units,
+        "incremental_profit": profit,
+    }
+    errors = [
+        (part, part.expected.units * part.expected.error, part.expected.freedom)
+        for part in parts
+        if part.expected.error is not None and part.expected.freedom is not None
+    ]
+    if len(errors) < len(parts):
+        return found
+    found |= _around("incremental_units", units, half_width((error, freedom) for _, error, freedom in errors))
+    half = half_width((error * part.unit_profit, freedom) for part, error, freedom in errors)
+    found |= _around("incremental_profit", profit, half)
+    return found | {"roi": profit / cost} | _around("roi", profit / cost, half / cost) if cost else found
+
+
+def _around(name: str, value: float, half: float) -> dict[str, float | None]:
+    return {f"{name}_lower_95": value - half, f"{name}_upper_95": value + half}

@@ -4,8 +4,12 @@ select
     f.channel,
     f.order_date,
     f.special_offer_id,
+    coalesce(p.ProductModelID, -p.ProductID) as model_id,
     coalesce(s.ProductSubcategoryID, 0) as subcategory_id,
     coalesce(c.Name, 'Unassigned') as category,
+    cast(p.SellStartDate as date) as sell_start_day,
+    cast(p.SellEndDate as date) as sell_end_day,
+    cast(p.DiscontinuedDate as date) as discontinued_day,
     count(*) as lines,
     cast(sum(cast(f.quantity as bigint)) as bigint) as units,
     cast(sum(cast(f.revenue as decimal(38, 6))) as decimal(38, 6)) as revenue,
@@ -23,5 +27,9 @@ group by
     f.channel,
     f.order_date,
     f.special_offer_id,
+    coalesce(p.ProductModelID, -p.ProductID),
     coalesce(s.ProductSubcategoryID, 0),
-    coalesce(c.Name, 'Unassigned')
+    coalesce(c.Name, 'Unassigned'),
+    cast(p.SellStartDate as date),
+    cast(p.SellEndDate as date),
+    cast(p.DiscontinuedDate as date)
