@@ -43,7 +43,7 @@ def is_alarm(sales: pl.DataFrame, channel: str, chance: Random) -> bool | None:
 
     Offers are on all colours and sizes of a model, so events are, too. They last from four to thirteen weeks.
     """
-    start, end = sales["order_date"].min(), sales["order_date"].max()
+    start, end = sales.select(start=pl.col("order_date").min(), end=pl.col("order_date").max()).row(0)
     first = start + timedelta(days=chance.randrange((end - start).days))
     periods = Periods.of(channel, DELAY_DAYS[channel], first, first + timedelta(days=chance.randint(28, 91)))
     products = compared(sales, periods).filter("is_control")
@@ -55,7 +55,7 @@ def is_alarm(sales: pl.DataFrame, channel: str, chance: Random) -> bool | None:
     expected = baseline(sold(treated), sold(others))
     if expected is None or expected.error is None or expected.freedom is None:
         return None
-    more = treated["units_during"].sum() - expected.units
+    more = float(treated["units_during"].sum()) - expected.units
     return abs(more) > half_width([(expected.units * expected.error, expected.freedom)])
 
 

@@ -4,6 +4,7 @@ import math
 import random
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 import pytest
@@ -160,7 +161,7 @@ def test_controls_are_on_sale_throughout(changed: dict[str, date]) -> None:
         assert found.filter("is_control")["product_id"].to_list() == expected
 
 
-def campaign(*rows: tuple[int, int, date, int]) -> dict[str, object]:
+def campaign(*rows: tuple[int, int, date, int]) -> dict[str, Any]:
     """Return the row of an online offer of product 1: 10 units before it, and 30 under it."""
     offers = pl.DataFrame(
         {

@@ -40,7 +40,11 @@ def orders(rows: list[tuple[int, date, int]], channel: str = "online") -> pl.Dat
 
 def computed(sold: pl.DataFrame, trailing: list[tuple[int, int, int]] | None = None) -> pl.DataFrame:
     """Return the mart. `trailing`: customer id, order days and margin of resellers' last twelve booking months."""
-    schema = {"customer_id": pl.Int64, "order_days": pl.Int64, "margin": pl.Decimal(38, 6)}
+    schema: dict[str, pl.DataType | type[pl.DataType]] = {
+        "customer_id": pl.Int64,
+        "order_days": pl.Int64,
+        "margin": pl.Decimal(38, 6),
+    }
     return compute({"orders": sold, "trailing": pl.DataFrame(trailing or [], schema, orient="row")}.__getitem__, AS_OF)
 
 
