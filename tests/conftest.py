@@ -47,6 +47,10 @@ TEMPORARY = _memory_folder()
 if TEMPORARY:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", TEMPORARY)
 
+# The workers keep all processors busy, and most frames are small: validating them in two threads takes half as much
+# processor time again.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
 # Speed is measured in bench/: on a slow machine, a slow example is not a fault of the code.
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
@@ -55,25 +59,26 @@ SECONDS = {
     "tests/e2e": 450,
     "tests/acceptance": 400,
     "tests/production": 350,
-    "tests/integration/test_backup.py": 150,
     "tests/integration/test_pipeline.py": 130,
-    "tests/integration/test_environments.py": 120,
-    "tests/integration/test_reports.py": 120,
-    "tests/integration/test_embedded_platform.py": 90,
-    "tests/integration/test_judge.py": 60,
-    "tests/integration/test_faults.py": 60,
+    "tests/integration/test_backup.py": 110,
+    "tests/integration/test_environments.py": 90,
+    "tests/integration/test_first_load.py": 80,
+    "tests/integration/test_reports.py": 80,
+    "tests/integration/test_watch.py": 70,
+    "tests/integration/test_forget.py": 60,
     "tests/integration/test_crashes.py": 50,
-    "tests/integration/test_first_load.py": 50,
-    "tests/integration/test_watch.py": 50,
+    "tests/integration/test_change_profiles.py": 50,
+    "tests/integration/test_simulate.py": 50,
+    "tests/integration/test_embedded_platform.py": 40,
+    "tests/integration/test_judge.py": 40,
     "tests/chaos/test_chaos.py": 40,
-    "tests/integration/test_change_profiles.py": 40,
-    "tests/integration/test_outbox.py": 40,
-    "tests/integration/test_simulate.py": 40,
     "tests/integration/test_embedded_cli.py": 30,
+    "tests/integration/test_faults.py": 30,
     "tests/integration/test_load_memory.py": 30,
     "tests/integration/test_models_on_snowflake.py": 30,
-    "tests/integration/test_bill_cycles.py": 30,
-    "tests/integration/test_embedded_postgres.py": 30,
+    "tests/integration/test_outbox.py": 30,
+    "tests/integration/test_embedded_postgres.py": 20,
+    "tests/integration/test_bill_cycles.py": 10,
 }
 """Approximate processor time of the slowest. A folder's files share a platform, so one worker runs all of them."""
 DEFAULT_SECONDS = 5

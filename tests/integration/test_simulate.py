@@ -175,13 +175,9 @@ def test_the_error_for_an_empty_source_says_how_to_fill_it(source_url: str) -> N
 def test_real_data_can_be_simulated_too(source_url: str, warehouse_url: str, real_data: Path) -> None:
     embedded.prepare(SecretStr(source_url))
     embedded.load_folder(SecretStr(source_url), real_data / "parquet")
-    known = set(problems(source_url, warehouse_url))
     counted = simulate(source_url, days=3)
     assert {"Sales_SalesOrderHeader", "Sales_SalesOrderDetail", "Production_TransactionHistory"} <= counted.keys()
     assert newest_order(source_url) == LAST_ORDER + timedelta(days=3)
     modified = quoted(SOURCE_TABLES["Sales_SalesOrderHeader"].modified)
     assert value(source_url, f'select max({modified}) from "Sales"."SalesOrderHeader"') > datetime(2014, 7, 3)
-    with psycopg.connect(warehouse_url) as connection:
-        for asset in SOURCE_TABLES:
-            connection.execute(f"truncate raw.{quoted(asset)}".encode())
-    assert set(problems(source_url, warehouse_url)) <= known
+    assert problems(source_url, warehouse_url) == []

@@ -22,7 +22,7 @@ def test_statements_of_soda_are_counted(warehouse_url: str) -> None:
         with warehouse.connect("prepare") as session:
             layout.prepare(session)
         with recorded_statements() as sent, checked_schema(warehouse, "raw") as source:
-            assert scan_table(source, CHECKS, {}).checks["is_empty"].outcome == "pass"
+            assert scan_table(source, CHECKS).checks["is_empty"].outcome == "pass"
         with warehouse.connect("test") as session:
             counted = session.records.execute(
                 "select sum(statements) from ops.warehouse_use where purpose = 'check'"

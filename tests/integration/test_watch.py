@@ -181,43 +181,49 @@ def test_unreadable_figures_are_kept_for_a_while_and_their_age_is_reported(
     assert collector.resource["deployment.environment.name"] == "staging"
 
 
-@pytest.mark.parametrize("failure", ["nothing listens", "it hangs", "invalid URL"])
-def test_a_failing_collector_does_not_disturb_the_watch(
-    watch: Watch, pipeline: Pipeline, collector: Collector, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, failure: str
+@pytest.mark.parametrize("failure", ["nothing listens", "invalid URL"])
+def test_an_unreachable_collector_costs_only_log_lines(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failure: str
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{free.getsockname()[1]}"
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", {"nothing listens": closed}.get(failure, "no address"))
+        telemetry = Telemetry(LONG)
+        telemetry.refresh(lambda: [Figure(QUEUE_AGE, 2, {"queue": "runs"})])
+        telemetry.close()
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+
+
+def test_a_hanging_collector_does_not_disturb_the_watch(
+    watch: Watch, pipeline: Pipeline, collector: Collector, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_mail(monkeypatch, inbox.port)
     collector.hangs = True
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        endpoints = {
-            "nothing listens": f"http://127.0.0.1:{free.getsockname()[1]}",
-            "it hangs": collector.endpoint,
-            "invalid URL": "no address",
-        }
-        running = watch(
-            "--every",
-            "1",
-            OTEL_EXPORTER_OTLP_ENDPOINT=endpoints[failure],
-            OTEL_EXPORTER_OTLP_TIMEOUT=str(LONG),
-            OTEL_METRIC_EXPORT_INTERVAL="200",
-        )
-        try:
-            for number in range(2):
-                add_waiting_message(pipeline, timedelta())
-                deadline = time.monotonic() + LONG / 10
-                while not (late := [subject for subject in inbox.subjects() if subject == "Late"]):
-                    assert running.poll() is None, running.communicate()[1]
-                    assert time.monotonic() < deadline, number
-                    time.sleep(0.1)
-                inbox.mails.clear()
-                assert late == ["Late"], "rounds continue, and each message is sent once"
-                with psycopg.connect(pipeline.url) as connection:
-                    connection.execute("delete from ops.outbox")
-            running.send_signal(signal.SIGTERM)
-            assert running.wait(LONG / 10) == 0
-        finally:
-            running.kill()
-    assert collector.requests == (1 if failure == "it hangs" else 0)
+    running = watch(
+        "--every",
+        "1",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
+        OTEL_EXPORTER_OTLP_TIMEOUT=str(LONG),
+        OTEL_METRIC_EXPORT_INTERVAL="200",
+    )
+    try:
+        for number in range(2):
+            add_waiting_message(pipeline, timedelta())
+            deadline = time.monotonic() + LONG / 10
+            while not (late := [subject for subject in inbox.subjects() if subject == "Late"]):
+                assert running.poll() is None, running.communicate()[1]
+                assert time.monotonic() < deadline, number
+                time.sleep(0.1)
+            inbox.mails.clear()
+            assert late == ["Late"], "rounds continue, and each message is sent once"
+            with psycopg.connect(pipeline.url) as connection:
+                connection.execute("delete from ops.outbox")
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(LONG / 10) == 0
+    finally:
+        running.kill()
+    assert collector.requests == 1
 
 
 def test_without_a_collector_opentelemetry_is_not_imported() -> None:

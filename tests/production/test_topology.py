@@ -7,11 +7,13 @@ import secrets
 import signal
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
@@ -28,6 +30,8 @@ SERVICES = ("scheduler", "dag-processor", "triggerer", "watch")
 CHANGED = "Production_WorkOrderRouting"
 TASKS_TO_KILL = ("load", "check", "build", "gate")
 MONTHLY = "financial_reporting"
+RECENT = datetime(2013, 5, 1)
+"""The files contain no older orders, because the reports of every month are filed while the tests run."""
 TIMEOUT_SECONDS = 600
 
 pytestmark = pytest.mark.timeout(1500)
@@ -41,7 +45,7 @@ def topology(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
     folder = tmp_path_factory.mktemp("topology")
     source = folder / "source"
     source.mkdir()
-    for asset, table in generate(0.02, seed=9):
+    for asset, table in small_company():
         pq.write_table(table, source / f"{asset}.parquet")
     topology = Topology(folder, source)
     try:
@@ -57,6 +61,19 @@ def topology(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
         yield topology
     finally:
         topology.stop()
+
+
+def small_company() -> Iterator[tuple[str, pa.Table]]:
+    """Yield the tables of a generated company by asset, with its recent orders only."""
+    for asset, table in generate(0.02, seed=9):
+        if asset == "Sales_SalesOrderHeader":
+            kept = table.filter(pc.field("OrderDate") >= RECENT)
+            orders = kept["SalesOrderID"]
+        elif asset in ("Sales_SalesOrderDetail", "Sales_SalesOrderHeaderSalesReason"):
+            kept = table.filter(pc.is_in(table["SalesOrderID"], orders))
+        else:
+            kept = table
+        yield asset, kept
 
 
 def publish_everything(topology: Topology) -> None:

@@ -7,7 +7,7 @@ once per process, and again when it changes.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -167,6 +167,11 @@ def _month_condition(asset: str, months: Collection[str]) -> str:
 def variables_of(text: str) -> frozenset[str]:
     """Return the names of the variables used in checks, given as SodaCL."""
     return frozenset(_VARIABLE.findall(text))
+
+
+def with_values(text: str, values: Mapping[str, str]) -> str:
+    """Return checks, given as SodaCL, with their variables replaced by values."""
+    return _VARIABLE.sub(lambda variable: values[variable[1]], text)
 
 
 def references(folder: Path, asset: str) -> tuple[Reference, ...]:

@@ -149,8 +149,8 @@ def checked_schema(warehouse: Warehouse, schema: str) -> Iterator[CheckedSchema]
         yield CheckedSchema(schema, properties, connection, warehouse.rewritten, in_upper_case=True)
 
 
-def scan_table(source: CheckedSchema, text: str, variables: Mapping[str, str], newest_of: str = "") -> TableScan:
-    """Run the checks of one table, given as SodaCL, in a schema of the warehouse.
+def scan_table(source: CheckedSchema, text: str, newest_of: str = "") -> TableScan:
+    """Run the checks of one table, given as SodaCL without variables, in a schema of the warehouse.
 
     `newest_of` is a SELECT of one value that is run if a check fails. Raises ServiceUnavailable if the database does
     not answer.
@@ -161,7 +161,6 @@ def scan_table(source: CheckedSchema, text: str, variables: Mapping[str, str], n
     # Not passed as YAML, because Soda would put a password through its templates and into its error messages.
     scan._configuration.data_source_properties_by_name[_DATA_SOURCE] = dict(source.properties)
     scan._configuration.samples_limit = _SAMPLED_ROWS
-    scan.add_variables(dict(variables))
     if source.in_upper_case:
         text = in_upper_case(text, source.rewritten)
     elif source.rewritten is not str:

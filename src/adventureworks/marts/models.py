@@ -95,10 +95,12 @@ def digests(checks: Path) -> dict[str, str]:
 def _stamped(mart: Mart, checks: Path) -> tuple[tuple[str, int], ...]:
     """Return the files that define a mart, other than its contract, each with the time of its last change."""
     home = _home(mart)
-    # Any Python of the domain may be part of what a package computes.
-    packages = [*home.rglob("*.py"), *(home / mart.name).glob("*.sql"), Path(prediction.__file__)]
-    model = [home / f"{mart.name}.sql"] if is_sql(mart) else packages
-    files = [str(file) for file in (*sorted(model), checks / f"{mart.name}.yml")]
+    if is_sql(mart):
+        model = [home / f"{mart.name}.sql"]
+    else:
+        # Any Python of the domain may be part of what a package computes.
+        model = sorted([*home.rglob("*.py"), *(home / mart.name).glob("*.sql"), Path(prediction.__file__)])
+    files = [str(file) for file in (*model, checks / f"{mart.name}.yml")]
     return tuple((file, os.stat(file).st_mtime_ns) for file in files if os.path.exists(file))
 
 

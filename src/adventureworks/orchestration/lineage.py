@@ -14,9 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from adventureworks.catalog import ANALYSES, INGESTION, marts_of
-from adventureworks.incidents.ledger import BUILDING
 from adventureworks.settings import Settings, settings
-from adventureworks.warehouse.session import Session
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
 
     from adventureworks.lineage.events import Reporter
     from adventureworks.warehouse.postgres import Connection
+    from adventureworks.warehouse.session import Session
 
 TIMEOUT_SECONDS = 10.0
 """Timeout for the transport to accept the events of a task, in seconds."""
@@ -71,6 +70,8 @@ def run_ended(here: Settings, run_id: str, refusal: str = "") -> None:
 
 def task_failed(context: Mapping[str, Any]) -> None:
     """Report that a task failed permanently and its marts or tables are not published."""
+    from adventureworks.incidents.ledger import BUILDING
+
     instance = context["ti"]
     dag_id, task_id = instance.dag_id, instance.task_id
     cause = f"The task {task_id} failed: {type(context.get('exception')).__name__}"

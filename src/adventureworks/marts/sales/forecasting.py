@@ -226,13 +226,10 @@ class Backtest:
         errors; at least the 80 % interval. The forecast itself is always possible, and revenue is never negative.
         """
         relative = self.until(origin).errors / self.scales
-        own = np.full((2, *self.forecasts.shape[1:]), np.nan)
+        enough = (~np.isnan(relative)).sum(axis=0) >= MIN_ERRORS
+        own = [np.where(enough, _quantile(relative, share), np.nan) for share in (0.1, 0.9)]
         pooled = np.full((2, 1, len(HORIZONS)), np.nan)
         for horizon in range(len(HORIZONS)):
-            for place in range(relative.shape[1]):
-                known = _known(relative[:, place, horizon])
-                if len(known) >= MIN_ERRORS:
-                    own[:, place, horizon] = np.quantile(known, (0.1, 0.9))
             pooled[:, 0, horizon] = _conformal(_known(relative[:, :, horizon]))
         forecasts, scales = self.forecasts[origin], self.scales[origin]
         low, high = np.minimum(own[0], 0) * scales, np.maximum(own[1], 0) * scales
@@ -258,6 +255,18 @@ class Backtest:
 
 def _known(values: Array) -> Array:
     return values[~np.isnan(values)]
+
+
+def _quantile(values: Array, share: float) -> Array:
+    """Return the quantile of the known values along the first axis, interpolated linearly; NaN if none is known.
+
+    Calling `np.quantile` for each series, horizon and origin took most of the time of the backtests.
+    """
+    ordered = np.sort(values, axis=0)  # NaN comes last
+    place = share * np.maximum((~np.isnan(values)).sum(axis=0) - 1, 0)
+    below = np.floor(place).astype(int)
+    low, high = (np.take_along_axis(ordered, found[None], axis=0)[0] for found in (below, np.ceil(place).astype(int)))
+    return low + (high - low) * (place - below)
 
 
 def _conformal(errors: Array) -> tuple[float, float]:
