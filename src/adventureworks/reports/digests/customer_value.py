@@ -63,7 +63,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         for channel, count, value in session.data.execute(_CHANNELS).fetchall()
     ]
     notes = [text("At risk: resellers who have missed two order cycles, and customers unlikely to order again.")]
-    untested = set()
+    untested = set[str]()
     for channel, probability, unlikely, lapsed, withheld in session.data.execute(_REORDERS).fetchall():
         figures.append(
             Figure(
@@ -96,7 +96,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             Listing(
                 text("Resellers at risk: whom to call first"),
                 (
-                    label("store", language),
+                    text("Store"),
                     label("sales_person", language),
                     label("status", language),
                     text("Last order"),
