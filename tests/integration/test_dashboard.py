@@ -18,6 +18,7 @@ from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.dashboard import figures
 from adventureworks.dictionary import definition
 from adventureworks.lineage import origins
+from adventureworks.messaging.incident_messages import run_page_of
 from adventureworks.reports import delivery
 from adventureworks.settings import settings
 from tests.integration.pipeline import Pipeline
@@ -99,6 +100,9 @@ def test_viewers_can_read_but_not_acknowledge(warehouse: Pipeline, monkeypatch: 
     assert {viewer.get(page).status_code for page in PAGES} == {200}
     assert "<form" not in viewer.get("incidents").text
     assert "est bloqué : «" in viewer.get("incidents?lang=fr").text
+    shown = viewer.get("incidents").text
+    assert f'id="incident-{incident.short_id}"' in shown, "mails link to it"
+    assert f'href="/{run_page_of(incident)}"' in shown
     assert viewer.post(f"incidents/{incident.incident_id}/acknowledge").status_code == 403
     editor = User("USER")
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/data")

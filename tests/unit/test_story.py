@@ -141,6 +141,10 @@ def test_a_fall_by_the_mix_of_channels_is_explained_with_the_loss_and_the_bridge
             "The margin hardly changed: it was 16.7%, after 16.7% in April 2014.",
         ),
         (
+            month(((10000, 4004), (10000, 3997))),
+            "The margin hardly changed: it was 40.0%, after 40.0% in April 2014.",
+        ),
+        (
             month(((1000, 400),), ((2000, 100),)),
             "In May 2014, the margin was 16.7%; there is no complete earlier month to compare it with.",
         ),
@@ -151,7 +155,7 @@ def test_a_fall_by_the_mix_of_channels_is_explained_with_the_loss_and_the_bridge
     ],
     ids=[
         "own margin fell", "own margin rose", "channel ended", "channel is new", "only the year before", "one channel",
-        "unchanged", "no earlier month", "nothing sold before",
+        "unchanged", "same after rounding", "no earlier month", "nothing sold before",
     ],
 )  # fmt: skip
 def test_the_margin_is_compared_and_its_main_cause_is_named(found: Month, first: str) -> None:

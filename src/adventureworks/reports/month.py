@@ -174,7 +174,7 @@ class Month:
     @property
     def worst(self) -> tuple[Line, ...]:
         """The products with the lowest gross profit that are not among the best, the lowest first."""
-        return self._by_profit()[RANKED:][: -RANKED - 1 : -1]
+        return self._by_profit()[RANKED:][::-1][:RANKED]
 
     def _by_profit(self) -> tuple[Line, ...]:
         return tuple(sorted(self.sold, key=lambda line: -line.now.profit))

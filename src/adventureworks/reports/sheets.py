@@ -105,6 +105,7 @@ class Sheets:
         sheet.set_landscape()
         sheet.set_paper(9)
         sheet.fit_to_pages(1, 0)
+        sheet.set_margins(left=0.4, right=0.4, top=0.5, bottom=0.7)
         sheet.set_footer(f"&L{self.heading}&R&P / &N")
         return sheet
 

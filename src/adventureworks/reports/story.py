@@ -99,7 +99,7 @@ def _margin(found: Month, language: Language) -> Iterator[str]:
         "then": language.month(compared.month),
         "points": language.points(abs(change)),
     }
-    if round(change, 3) == 0:
+    if values["now"] == values["before"] or round(change, 3) == 0:
         yield text("The margin hardly changed: it was {now}, after {before} in {then}.", **values)
     else:
         fact = (

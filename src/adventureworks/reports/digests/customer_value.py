@@ -59,7 +59,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
     channels = {channel: channel_name(channel, language) for channel in ("online", "reseller")}
     figures = []
     notes = [text("At risk: resellers who have missed two order cycles, and customers unlikely to order again.")]
-    untested = set()
+    untested = set[str]()
     for channel, count, value, withheld in session.data.execute(_CHANNELS).fetchall():
         about = (
             text("expected from {count} customers in 52 weeks", count=language.number(count))
@@ -106,7 +106,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             Listing(
                 text("Resellers at risk: whom to call first"),
                 (
-                    label("store", language),
+                    text("Store"),
                     label("sales_person", language),
                     label("status", language),
                     text("Last order"),
