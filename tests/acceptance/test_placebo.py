@@ -43,7 +43,7 @@ def is_alarm(sales: pl.DataFrame, channel: str, chance: Random) -> bool | None:
 
     Offers are on all colours and sizes of a model, so events are, too. They last from four to thirteen weeks.
     """
-    start, end = sales.select(start=pl.col("order_date").min(), end=pl.col("order_date").max()).row(0)
+    start, end = sales.select(first=pl.col("order_date").min(), last=pl.col("order_date").max()).row(0)
     first = start + timedelta(days=chance.randrange((end - start).days))
     periods = Periods.of(channel, DELAY_DAYS[channel], first, first + timedelta(days=chance.randint(28, 91)))
     products = compared(sales, periods).filter("is_control")

@@ -155,7 +155,7 @@ def sold_by(*products: int) -> list[tuple[int, int, date, int]]:
 )
 def test_controls_are_on_sale_throughout(changed: dict[str, date]) -> None:
     periods = Periods.of("online", 0, FIRST, LAST)
-    for dates, expected in (({}, [2, 3, 4]), (changed, [2, 3])):
+    for dates, expected in ((dict[str, date](), [2, 3, 4]), (changed, [2, 3])):
         rows = sales(*sold_by(2, 3, 4), (5, 1, LAST, 3), (6, 1, FIRST - timedelta(1), 3), **dates)
         found = compared(rows.with_columns(is_promoted=False), periods)
         assert found.filter("is_control")["product_id"].to_list() == expected
