@@ -309,7 +309,7 @@ def test_a_month_is_delivered_again_when_a_channel_or_a_name_changed(
     with psycopg.connect(pipeline.url) as connection:
         connection.execute(change, {"first": f"{key}-01"})
     assert key in delivery.stale_months(pipeline.settings)
-    assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).status == "refreshed"
+    assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).revision == 2
     assert key not in delivery.stale_months(pipeline.settings)
 
 
