@@ -44,6 +44,7 @@ _LABELS: Mapping[str, str] = {
     "expired_at_order": "Expired cards",
     "f_score": "Frequency score",
     "fallback_cost_revenue": "Estimated",
+    "gone_products": "Discontinued products",
     "holdout_customers": "Customers tested",
     "holdout_rmse_baseline": "Error of a repetition",
     "holdout_rmse_cell": "Error of the average",

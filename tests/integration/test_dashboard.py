@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from adventureworks import dashboard, incidents, texts
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.dashboard import figures
 from adventureworks.dictionary import definition
+from adventureworks.incidents import events
 from adventureworks.lineage import origins
 from adventureworks.messaging.incident_messages import run_page_of
 from adventureworks.reports import delivery
+from adventureworks.reports.month import BRIDGE_COLUMNS
 from adventureworks.settings import settings
+from adventureworks.texts import phrase
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_notify import FINDING
 
@@ -167,7 +171,7 @@ def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
         " where channel = 'online' and months_since = 11 order by cohort_month desc limit 12) as newest"
     )
     [amounts] = warehouse.published(
-        f"select {', '.join(f'sum({name})' for name in figures.BRIDGE_COLUMNS)} from marts.profit_bridge"
+        f"select {', '.join(f'sum({name})' for name in BRIDGE_COLUMNS)} from marts.profit_bridge"
         " where channel = 'reseller' and month = %s",
         (month,),
     )
@@ -417,7 +421,10 @@ def test_before_the_first_marts_a_page_says_that_figures_are_being_computed(ware
 
 def test_french_pages_are_french_throughout(warehouse: Pipeline) -> None:
     open_incident(warehouse)
+    moved = phrase("the business date moved to {day}", day=date(2014, 7, 1))
+    late = events.late(datetime.now(UTC), moved, "daily_sales_etl", paused=True)
     with psycopg.connect(warehouse.url) as connection:
+        incidents.report(connection, [incidents.Finding(asset="daily_sales", rule="is_fresh_in_time", event=late)])
         connection.execute("update ops.publication set model = 'another' where asset = 'fact_sales'")
         connection.execute("update marts.sales_forecast set forecast = null, withheld_because = 'total_is_off'")
     viewer = User("VIEWER")

@@ -17,6 +17,7 @@ from adventureworks.messaging.notices import Digest, Listing
 from adventureworks.messaging.wording import ENGLISH, words
 from adventureworks.recovery import reconcile
 from adventureworks.settings import Settings
+from adventureworks.texts import verbatim
 from adventureworks.warehouse import layout, migrations, open_records, open_warehouse
 from adventureworks.warehouse.postgres import WarehouseConnection
 
@@ -159,7 +160,7 @@ def test_going_back_and_forth_loses_no_record(known: Settings) -> None:
         records = session.records
         layout.prepare(session)
         store.add(records, RENDERED, channel="email", recipient="a@x.org", dedup_key="once")
-        late = events.late(datetime.now(UTC), "fact_sales is newer", "daily_sales_etl", paused=True)
+        late = events.late(datetime.now(UTC), verbatim("fact_sales is newer"), "daily_sales_etl", paused=True)
         refused = events.refused("2 rows break it.", has_version=True)
         for event in (late, refused):
             report(records, [Finding(asset="daily_sales", rule=event.code, event=event, failed=2)])

@@ -288,6 +288,31 @@ def test_a_month_whose_profit_bridge_changed_is_delivered_again(pipeline: Pipeli
     assert shown[-1] == pytest.approx(float(volume))
 
 
+@pytest.mark.usefixtures("without_documents")
+@pytest.mark.parametrize(
+    "change",
+    [
+        """update marts.fact_sales set channel = case channel when 'online' then 'reseller' else 'online' end
+        where sales_order_id = (select max(sales_order_id) from marts.fact_sales
+            where order_date < %(first)s and order_date >= cast(%(first)s as date) - interval '1 month')""",
+        """update raw."Production_Product" set "ProductNumber" = 'new' where "ProductID" = (
+            select min(product_id) from marts.monthly_profit where month = %(first)s)""",
+    ],
+    ids=["channel in the month before", "product number"],
+)
+def test_a_month_is_delivered_again_when_a_channel_or_a_name_changed(
+    pipeline: Pipeline, tmp_path: Path, change: str
+) -> None:
+    key = last_whole(pipeline)
+    delivery.deliver(pipeline.settings, tmp_path, key, RUN)
+    assert key not in delivery.stale_months(pipeline.settings)
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(change, {"first": f"{key}-01"})
+    assert key in delivery.stale_months(pipeline.settings)
+    assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).revision == 2
+    assert key not in delivery.stale_months(pipeline.settings)
+
+
 def test_a_month_is_delivered_again_when_it_is_over(pipeline: Pipeline, tmp_path: Path) -> None:
     key = pipeline.published(MONTHS)[-1][0]
     assert not figures(pipeline, key).is_over

@@ -21,6 +21,7 @@ from adventureworks.messaging.notices import Digest, Listing, Notice
 from adventureworks.messaging.routes import routes
 from adventureworks.messaging.wording import words
 from adventureworks.settings import Settings
+from adventureworks.texts import phrase
 
 SINCE = datetime(2026, 11, 23, 0, 15, tzinfo=UTC)
 UI = "https://airflow.example.org/base/"
@@ -126,10 +127,10 @@ def test_business_users_get_a_link_and_rules_in_words_instead_of_commands(batch:
     rendered = incident_messages.incident_message(batch, "opened", UI, code, for_operators=False)
     assert_valid_blocks(rendered.blocks)
     for text in (rendered.html, rendered.text, json.dumps(rendered.blocks, ensure_ascii=False)):
-        assert "columns are there" in text
+        shown = {"en": "columns are there", "fr": "« columns_are_there »"}[code]
+        assert text.count("columns") == text.count(shown) > 0
         assert f"{UI}dashboard/incidents" in text
-        assert not re.search(r"columns_are_there|\b(adventureworks|airflow) [a-z]", text)
-    assert "_are_" not in rendered.subject
+        assert not re.search(r"\b(adventureworks|airflow) [a-z]", text)
 
 
 def test_everybody_gets_the_commands_if_there_is_no_page_to_link_to() -> None:
@@ -228,7 +229,9 @@ LATE = replace(
     BLOCKED,
     asset="exchange_rates",
     rule="is_fresh_in_time",
-    event=events.late(SINCE, "Sales_CurrencyRate is newer", "currency_exchange_rates", paused=False),
+    event=events.late(
+        SINCE, phrase("{input} is newer", input="Sales_CurrencyRate"), "currency_exchange_rates", paused=False
+    ),
 )
 STOPPED = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", event=events.scheduler_stopped(SINCE))
 
@@ -252,6 +255,7 @@ def sample(function: Callable[..., Event], filled: bool) -> Event:
                 "datetime": SINCE,
                 "Mapping[str, int] | None": {"Sales_Store": 7},
                 "Step": Step("the sentence", "the command"),
+                "Phrases": phrase("the business date moved to {day}", day=SINCE.date()),
                 "Step | None": Step("the sentence", "the command"),
             }[parameter.annotation]
         elif parameter.annotation == "Step":
@@ -351,7 +355,7 @@ def test_table_of_words_has_exactly_the_codes_of_the_events() -> None:
         ),
         (
             LATE,
-            "exchange_rates est en retard depuis le 23 nov. 2026, 01:15 CET (« Sales_CurrencyRate is newer »)",
+            "exchange_rates est en retard depuis le 23 nov. 2026, 01:15 CET (Sales_CurrencyRate est plus récent)",
             "Lancez-le : airflow dags trigger currency_exchange_rates. Pour voir ce qu’il attend : adventureworks",
         ),
         (
@@ -448,6 +452,30 @@ def stock(code: str) -> tuple[str, str]:
     return rendered.subject, " ".join(rendered.text.split())
 
 
+@pytest.mark.parametrize(("code", "button"), [("en", "Open the dashboard"), ("fr", "Ouvrir le tableau de bord")])
+def test_business_users_get_the_dashboard_instead_of_the_command_of_a_notice(code: str, button: str) -> None:
+    notice = Notice("n", "inventory_status", "production", "d/r", SINCE, Digest("stock", (), "adventureworks sql"), {})
+    rendered = incident_messages.notice_message(notice, UI, code, for_operators=False)
+    for text in (rendered.html, rendered.text, json.dumps(rendered.blocks, ensure_ascii=False)):
+        assert f"{UI}dashboard/overview#proposals" in text
+        assert not re.search("adventureworks sql|Airflow", text)
+    assert button in rendered.html
+    for operators in (
+        incident_messages.notice_message(notice, UI, code),
+        incident_messages.notice_message(notice, code=code, for_operators=False),
+    ):
+        assert "adventureworks sql" in operators.text
+
+
+def test_a_late_mart_is_explained_in_the_readers_language_with_dates() -> None:
+    moved = events.late(SINCE, phrase("the business date moved to {day}", day=SINCE.date()), "d", paused=False)
+    stored = Event("late", json.loads(json.dumps(moved.parameters)))
+    assert (
+        "(la date de référence est passée au 23 novembre 2026)"
+        in words(replace(LATE, event=stored), texts.language("fr")).summary
+    )
+
+
 def test_stock_digest_is_in_the_recipients_language() -> None:
     subject, text = stock("en")
     assert subject == "[AdventureWorks] Stock: 1 out of stock, 1 low, 1 back to normal"
@@ -471,6 +499,8 @@ def test_sentences_of_older_versions_are_shown_as_they_are() -> None:
     incident = replace(BLOCKED, event=events.recorded("It failed: {x} & more.", Step("Start it {again}.")))
     worded = words(incident, texts.language("fr"))
     assert (worded.summary, worded.next_step) == ("It failed: {x} & more.", "Start it {again}.")
+    late = replace(LATE, event=Event("late", {**LATE.event.parameters, "reason": "fact_sales is newer"}))
+    assert "AM UTC: fact_sales is newer." in words(late).summary
 
 
 def test_subjects_distinguish_new_worse_and_still_open_incidents() -> None:

@@ -38,9 +38,10 @@ from adventureworks.messaging.incident_messages import run_page_of
 from adventureworks.messaging.wording import words
 from adventureworks.reports.delivery import KINDS, MEDIA_TYPES
 from adventureworks.reports.delivery import files as filed
+from adventureworks.reports.month import BRIDGE_COLUMNS
 from adventureworks.settings import settings
 from adventureworks.texts import LANGUAGES, Language
-from adventureworks.texts.terms import dimension_name, reason_withheld, verdict_name
+from adventureworks.texts.terms import channel_name, dimension_name, incident_status, reason_withheld, verdict_name
 from adventureworks.warehouse import open_records, open_warehouse
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Session
@@ -154,9 +155,10 @@ def overview(request: Request, language: ChosenLanguage) -> Response:
         "overview",
         language,
         shown=shown,
-        bridge_columns=figures.BRIDGE_COLUMNS,
+        bridge_columns=BRIDGE_COLUMNS,
         unit_text=unit_text,
         limit_text=limit_text,
+        channel_name=channel_name,
         warnings={group.name: figures.warning(group.marts, assets, language) for group in shown.groups},
         fresh=sum(asset.state.fresh and asset.state.verdict != "blocked" for asset in marts),
         marts=len(marts),
@@ -220,6 +222,7 @@ def incidents_page(request: Request, language: ChosenLanguage, user: GetUserDep)
         runs={incident.incident_id: run_page_of(incident) for incident in found},
         affected={asset: affected(asset, language) for asset in {incident.asset for incident in found}},
         may_acknowledge=_may_edit(request, user),
+        incident_status=incident_status,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,7 +14,8 @@ from adventureworks.charts.dashboard import Forecast, sparkline
 from adventureworks.dictionary import Definition, definition
 from adventureworks.incidents.freshness import Freshness, freshness, promises
 from adventureworks.marts.plan import decide_now
-from adventureworks.months import shifted
+from adventureworks.months import key_of, shifted
+from adventureworks.reports.month import bridges, by_channel
 from adventureworks.settings import Settings
 from adventureworks.texts import Language
 from adventureworks.texts.terms import reorder_withheld
@@ -28,17 +29,6 @@ PROPOSALS = 8
 CAMPAIGNS = 6
 COHORTS = 12
 """Cohorts, the newest ones known for twelve months, whose margin per customer is shown."""
-BRIDGE_COLUMNS = (
-    "profit_year_before",
-    "volume_effect",
-    "mix_effect",
-    "price_effect",
-    "cost_effect",
-    "new_products",
-    "gone_products",
-    "profit",
-)
-"""Columns of `profit_bridge`, from the profit of a year before to this year's."""
 
 Direction = Literal["better", "worse", ""]
 
@@ -84,8 +74,8 @@ class Overview:
     history: tuple[tuple[date, Decimal, Decimal, bool], ...]
     """Month, revenue, profit, whether it is partial."""
     territories: tuple[tuple[str, Decimal], ...]
-    bridge: tuple[Bridge, ...]
-    """By channel, what changed the gross profit of the month since the year before."""
+    bridge: Mapping[str, tuple[Decimal, ...]]
+    """By channel, what changed the gross profit of the month since the year before: `month.BRIDGE_COLUMNS`."""
     proposals: tuple[Proposal, ...]
     """The orders from preferred vendors that should be placed first."""
     pairs: tuple[Pair, ...]
@@ -94,15 +84,6 @@ class Overview:
     """The newest special offers that sold something."""
     quotas: tuple[Quota, ...]
     """The newest quotas, the furthest behind the usual pace first."""
-
-
-@dataclass(frozen=True)
-class Bridge:
-    """The gross profit of a channel and what changed it since the year before."""
-
-    channel: str
-    amounts: tuple[Decimal, ...]
-    """In the order of `BRIDGE_COLUMNS`."""
 
 
 @dataclass(frozen=True)
@@ -277,7 +258,7 @@ def overview(session: Session, language: Language) -> Overview:
             if one.revenue is not None
         ),
         territories=tuple(_territories(session.data, whole[-1].month)) if whole else (),
-        bridge=tuple(_bridge(session.data, whole[-1].month)) if whole else (),
+        bridge=_bridge(session.data, whole[-1].month) if whole else {},
         proposals=tuple(_proposals(session.data)),
         pairs=tuple(_pairs(session.data)),
         campaigns=tuple(_campaigns(session.data)),
@@ -627,14 +608,8 @@ def _territories(data: Data, month: date) -> Iterator[tuple[str, Decimal]]:
     yield from ((row[0], row[1]) for row in rows)
 
 
-def _bridge(data: Data, month: date) -> Iterator[Bridge]:
-    sums = ", ".join(f"sum({name})" for name in BRIDGE_COLUMNS)
-    rows = data.execute(
-        f"select channel, {sums} from marts.profit_bridge where month = %s and profit_year_before is not null"
-        " group by channel order by channel",
-        (month,),
-    ).fetchall()
-    yield from (Bridge(row[0], tuple(row[1:])) for row in rows)
+def _bridge(data: Data, month: date) -> Mapping[str, tuple[Decimal, ...]]:
+    return by_channel(bridges(data, month).get(key_of(month), ()))
 
 
 def _proposals(data: Data) -> Iterator[Proposal]:

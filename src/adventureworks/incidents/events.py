@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from adventureworks.errors import Step
+from adventureworks.texts import Phrases
 
-Parameter = str | int | Mapping[str, int]
-"""A value that JSON can hold. Times are in ISO format, months are 'YYYY-MM'."""
+Parameter = str | int | Mapping[str, int] | list[Any]
+"""A value that JSON can hold. Times are in ISO format, months are 'YYYY-MM', a list is `Phrases.stored`."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,10 @@ def task_killed(task: str, since: datetime) -> Event:
     return Event("task_killed", {"task": task, "since": since.isoformat()})
 
 
-def late(since: datetime, reason: str, dag: str, *, paused: bool) -> Event:
+def late(since: datetime, reason: Phrases, dag: str, *, paused: bool) -> Event:
     """A mart that was not updated in time after its inputs; `reason`: why it is due."""
-    start = _start(dag, paused)
-    return Event("late", {"since": since.isoformat(), "reason": reason, "dag": dag, "paused": paused, "start": start})
+    held: dict[str, Parameter] = {"since": since.isoformat(), "reason": reason.stored}
+    return Event("late", {**held, "dag": dag, "paused": paused, "start": _start(dag, paused)})
 
 
 def promise_missed(since: datetime, minutes: int) -> Event:

@@ -321,10 +321,6 @@ def _values(finding: Finding) -> dict[str, Any]:
         "total": finding.total,
         "examples": examples,
     }
-    parameters = {
-        name: plain_line(value, longest=_MAX_PARAMETER_LENGTH) if isinstance(value, str) else value
-        for name, value in finding.event.parameters.items()
-    }
     return {
         "fingerprint": finding.fingerprint,
         "asset": finding.asset,
@@ -332,10 +328,19 @@ def _values(finding: Finding) -> dict[str, Any]:
         "owner": finding.owner,
         "severity": finding.severity,
         "code": finding.event.code,
-        "parameters": json.dumps(parameters, ensure_ascii=False),
+        "parameters": json.dumps(_plain(finding.event.parameters), ensure_ascii=False),
         "detail": json.dumps(detail, ensure_ascii=False),
         "run_id": finding.run_id,
     }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value for JSON whose texts are one line each, without secrets and of limited length."""
+    if isinstance(value, str):
+        return plain_line(value, longest=_MAX_PARAMETER_LENGTH)
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
 def _incidents(records: Connection, query: str, values: Mapping[str, Any]) -> list[Incident]:

@@ -135,7 +135,7 @@ class Sweep:
                 # Skip a mart that waits for a late one, or whose failure is already known.
                 if {asset, mart.dag, *feeds_of(mart)} & explained or any(feed in late for feed in feeds_of(mart)):
                     continue
-                event = events.late(since, str(behind[asset].reason), mart.dag, paused=mart.dag in paused)
+                event = events.late(since, behind[asset].reason, mart.dag, paused=mart.dag in paused)
             elif {INGESTION, *unit_of(asset)} & explained:
                 continue
             else:

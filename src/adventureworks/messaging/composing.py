@@ -197,15 +197,16 @@ def _compose_notices(records: Connection, recipients: Recipients) -> list[BaseEx
 
 
 def _queue_notice(records: Connection, recipients: Recipients, channel: str, notice: Notice) -> None:
-    rendered: dict[str, RenderedMessage] = {}
+    rendered: dict[tuple[str, bool], RenderedMessage] = {}
     for recipient in recipients.of_owner(notice.owner, channel):
-        if recipient.language not in rendered:
-            rendered[recipient.language] = incident_messages.notice_message(
-                notice, recipients.ui_url, recipient.language
+        variant = recipient.language, recipient.is_operator
+        if variant not in rendered:
+            rendered[variant] = incident_messages.notice_message(
+                notice, recipients.ui_url, recipient.language, for_operators=recipient.is_operator
             )
         store.add(
             records,
-            rendered[recipient.language],
+            rendered[variant],
             channel=channel,
             recipient=recipient.address,
             dedup_key=f"notice/{notice.notice_id}/{channel}/{recipient.address}",

@@ -54,7 +54,7 @@ def incident_message(
     language = texts.language(code)
     for_operators = for_operators or not ui_url
     if not for_operators:
-        incidents = [replace(incident, rule=rule_in_words(incident.rule)) for incident in incidents]
+        incidents = [replace(incident, rule=rule_in_words(incident.rule, language)) for incident in incidents]
     bulletin = (
         _one(incidents[0], kind, language, zone, routes, for_operators)
         if len(incidents) == 1
@@ -63,9 +63,12 @@ def incident_message(
     return render(bulletin, language, ui_url)
 
 
-def notice_message(notice: Notice, ui_url: str = "", code: str = "en") -> RenderedMessage:
-    """Render the message for a notice."""
+def notice_message(
+    notice: Notice, ui_url: str = "", code: str = "en", *, for_operators: bool = True
+) -> RenderedMessage:
+    """Render the message for a notice; `for_operators`: see `incident_message`."""
     language = texts.language(code)
+    for_operators = for_operators or not ui_url
     worded = notice_wording.words(notice.digest, language)
     bulletin = Bulletin(
         title=worded.subject,
@@ -74,9 +77,9 @@ def notice_message(notice: Notice, ui_url: str = "", code: str = "en") -> Render
         listings=tuple(
             Listing(listing.heading, listing.columns, listing.rows, text_columns=2) for listing in worded.listings
         ),
-        next_steps=(Step(command=notice.digest.command),),
-        page=_run_page(notice.run_id),
-        link=language.text("Open the run in Airflow"),
+        next_steps=(Step(command=notice.digest.command),) if for_operators else (),
+        page=_run_page(notice.run_id) if for_operators else notice_wording.STOCK_PAGE,
+        link=language.text("Open the run in Airflow") if for_operators else "",
     )
     return render(bulletin, language, ui_url)
 
@@ -120,9 +123,9 @@ def counts(incident: Incident, language: Language) -> str:
     )
 
 
-def rule_in_words(rule: str) -> str:
-    """Return the name of a rule for business users."""
-    return rule.replace("_", " ")
+def rule_in_words(rule: str, language: Language) -> str:
+    """Return the name of a rule for business users. Names are English, so other languages quote them."""
+    return rule.replace("_", " ") if language.code == ENGLISH.code else language.text("“{name}”", name=rule)
 
 
 def page_of(incident: Incident) -> str:
@@ -164,7 +167,7 @@ def _one(
             command=f"adventureworks incident ack {incident.short_id}",
         )
         if for_operators
-        else text("Its page says what to do. Acknowledge it there to stop reminders.")
+        else text("Its page says what to do. Reminders stop when it is acknowledged there.")
     )
     steps = (Step(command=f"adventureworks incident show {incident.short_id}"),) if resolved else worded.steps
     return Bulletin(

@@ -15,6 +15,8 @@ from adventureworks.messaging.notices import Digest, Listing
 from adventureworks.texts import Language
 
 STOCK = "stock"
+STOCK_PAGE = "dashboard/overview#proposals"
+"""Where the dashboard shows what to order."""
 RECORDED = "recorded"
 """Kind of a notice that an older version stored as finished sentences."""
 WORSE, RECOVERED = "worse", "recovered"

@@ -14,7 +14,7 @@ from adventureworks.incidents import Incident
 from adventureworks.incidents.events import Parameter
 from adventureworks.messaging.steps import as_text
 from adventureworks.months import first_day
-from adventureworks.texts import Language
+from adventureworks.texts import Language, Phrases
 
 ENGLISH = texts.language("en")
 """The language of the log and of the command line."""
@@ -78,6 +78,9 @@ def moment(when: datetime, language: Language, zone: str) -> str:
 def _shown(name: str, value: Parameter, language: Language, zone: str) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{table} ({language.number(rows)})" for table, rows in sorted(value.items()))
+    # Versions before stored a reason as an English text.
+    if isinstance(value, list):
+        return Phrases.restored(value).shown(language)
     if isinstance(value, int):
         return language.number(int(value))
     if name == "since":

@@ -22,7 +22,11 @@ def report_terms(language: Language) -> list[tuple[str, str]]:
     return [
         (
             text("Change from the month before"),
-            text("Compared with the month before. Empty unless the data has all days of both months."),
+            text(
+                "Compared with the month before. Empty unless the data has all days of both months. Until a month is"
+                " over, only online sales are compared: with the same days, or with the whole month before if the data"
+                " goes up to the month's last day."
+            ),
         ),
         (
             text("Change from the year before"),
@@ -30,7 +34,10 @@ def report_terms(language: Language) -> list[tuple[str, str]]:
         ),
         (
             text("Year to date"),
-            text("From 1 July, the start of the fiscal year, to the end of the month."),
+            text(
+                "From 1 July, the start of the fiscal year, to the end of the month, or to the business date if that is"
+                " earlier."
+            ),
         ),
         (
             text("Partial month"),
@@ -49,7 +56,11 @@ def notes(found: Month, language: Language) -> list[str]:
     """Return the caveats that apply to the month's figures."""
     text = language.text
     caveats = []
-    if not found.is_over:
+    if not found.is_over and found.is_covered:
+        caveats.append(
+            text("Later orders of this month may still come. Its totals are not compared with other months.")
+        )
+    elif not found.is_over:
         caveats.append(text("This month is not over. Its totals are not compared with other months."))
     elif found.is_partial:
         caveats.append(

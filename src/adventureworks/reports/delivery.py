@@ -23,8 +23,9 @@ from psycopg.rows import dict_row
 from adventureworks.catalog import ANALYSES
 from adventureworks.errors import PlatformError, ServiceUnavailable, Step, is_failure
 from adventureworks.incidents import Finding, events, ledger
+from adventureworks.months import key_of, shifted
 from adventureworks.reports import month as months
-from adventureworks.reports.month import Bridge, Line, Month, first_day
+from adventureworks.reports.month import Line, Month, first_day
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
@@ -38,7 +39,7 @@ MEDIA_TYPES: Mapping[Kind, str] = {
     "document": "application/pdf",
 }
 PARTS = ("total", "region", "category")
-OWN, PARTIAL, OVER, BRIDGE = "own", "partial", "over", "profit_bridge"
+OWN, PARTIAL, OVER, AS_OF, BRIDGE, OTHER = "own", "partial", "over", "as_of", "profit_bridge", "other"
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,8 @@ Failures = dict[tuple[str, Kind], BaseException]
 
 Figures = Mapping[str, Any]
 """Part -> name -> revenue and profit, as text; `own`: digest of the month's own sales; `partial` and `over`: whether it
-is; `profit_bridge`: digest of the month's rows."""
+is; `as_of`: the business date; `profit_bridge`: digest of the month's rows; `other`: digest of the sales per channel
+and the names."""
 
 
 class Folder(Protocol):
@@ -206,7 +208,7 @@ def _deliver(
     known = _known(session.records, key)
     digest = _digest(found)
     if known is not None and known["digest"] == digest:
-        return _keep(session.records, settings, folder, found, known, failures)
+        return _keep(session, settings, folder, found, known, failures)
     revision = known["revision"] + 1 if known else 1
     filed = _file(session.records, folder, found, revision, _wanted(settings), failures)
     if not filed:
@@ -232,7 +234,7 @@ def _incomplete(failures: Failures) -> PlatformError:
 
 
 def _keep(
-    records: Connection,
+    session: Session,
     settings: Settings,
     folder: Folder,
     found: Month,
@@ -240,7 +242,7 @@ def _keep(
     failures: Failures,
 ) -> Delivery:
     """Keep the filed reports, but render them again if a file is missing or a control total has become available."""
-    has_control, wanted = known["has_control"], _wanted(settings)
+    records, has_control, wanted = session.records, known["has_control"], _wanted(settings)
     if has_control or found.control_total is None:
         wanted -= {
             (file.language, file.kind)
@@ -250,8 +252,8 @@ def _keep(
     _file(records, folder, found, known["revision"], wanted, failures)
     has_control = has_control or (found.control_total is not None and not failures)
     records.execute(
-        "update ops.monthly_report set mart_version = %s, has_control = %s where month = %s",
-        (found.version, has_control, found.key),
+        "update ops.monthly_report set mart_version = %s, has_control = %s, figures = %s where month = %s",
+        (found.version, has_control, _figures(session.data, found), found.key),
     )
     filed = tuple(files(records, found.key))
     return Delivery(found.key, "unchanged", known["revision"], found.is_partial, (), filed)
@@ -305,8 +307,8 @@ def files(records: Connection, key: str | None = None) -> Iterator[File]:
 def stale_months(settings: Settings, folder: Folder | None = None) -> tuple[str, ...]:
     """Return the months whose reports must be delivered, oldest first.
 
-    Their figures have changed, they have no report yet, no sales any more, no control total yet, or an open incident.
-    With `folder`, also the months of which a file is missing.
+    Their figures or names have changed, they have no report yet, no sales any more, no control total yet, or an open
+    incident. With `folder`, also the months of which a file is missing.
     """
     with open_warehouse(settings).connect("stale reports") as session:
         layout.prepare(session)
@@ -318,7 +320,7 @@ def stale_months(settings: Settings, folder: Folder | None = None) -> tuple[str,
         reported: dict[str, int] = {month: version for month, version, *_ in filed_now}
         newer = publication.since(session.records, "monthly_profit", min(reported.values(), default=0))
         shown: dict[str, Figures] = {month: json.loads(figures) for month, *_, figures in filed_now}
-        bridges = months.bridges(session.data)
+        bridges, others = months.bridges(session.data), _digests(months.other_rows(session.data))
         newest = publication.newest(session.records, "monthly_profit")
         incomplete = {*_without_control(session.records), *_not_delivered(session.records)}
         filed = tuple(files(session.records)) if folder else ()
@@ -326,8 +328,9 @@ def stale_months(settings: Settings, folder: Folder | None = None) -> tuple[str,
         month
         for month, version in reported.items()
         if any(one.version > version and (one.months is None or months.shows_any(month, one.months)) for one in newer)
-        # Reports of earlier releases do not show the bridge.
-        or shown[month].get(BRIDGE) != _bridge_digest(bridges.get(month, ()))
+        # Reports of earlier releases do not have these.
+        or shown[month].get(BRIDGE) != _digest_of([asdict(one) for one in bridges.get(month, ())])
+        or shown[month].get(OTHER) != _other(month, others)
     }
     existing = {
         (file.month, file.revision, file.language, file.kind)
@@ -338,12 +341,13 @@ def stale_months(settings: Settings, folder: Folder | None = None) -> tuple[str,
     missing = {
         month for month, _, revision, _ in filed_now if any((month, revision, *one) not in existing for one in wanted)
     }
-    ended = {
+    # The report of a month that is not over names the business date.
+    moved = {
         month
         for month, figures in shown.items()
-        if newest and newest.as_of and not figures.get(OVER, True) and months.is_over(first_day(month), newest.as_of)
+        if newest and not figures.get(OVER, True) and figures.get(AS_OF) != f"{newest.as_of}"
     }
-    return tuple(sorted((sold - set(reported)) | (set(reported) - sold) | changed | ended | incomplete | missing))
+    return tuple(sorted((sold - set(reported)) | (set(reported) - sold) | changed | moved | incomplete | missing))
 
 
 def _without_control(records: Connection) -> list[str]:
@@ -422,7 +426,7 @@ def _record(
     known: Mapping[str, Any] | None,
 ) -> None:
     is_news = _is_news(session.data, found, status, known)
-    figures = json.dumps({**_stored_figures(found), **_own_figures(found)})
+    figures = _figures(session.data, found)
     session.records.execute(
         "insert into ops.monthly_report (month, revision, digest, figures, changes, status, is_partial, mart_version,"
         " run_id, announced, announced_figures, has_control)"
@@ -519,18 +523,39 @@ def _stored_figures(found: Month) -> Figures:
     return dict(zip(PARTS, map(of, ([found.total], found.regions, found.categories)), strict=True))
 
 
-def _own_figures(found: Month) -> Figures:
-    return {OWN: _own(found), PARTIAL: found.is_partial, OVER: found.is_over, BRIDGE: _bridge_digest(found.bridge)}
+def _figures(data: Data, found: Month) -> str:
+    """Return the `Figures` of a month, as JSON."""
+    figures: Figures = {
+        **_stored_figures(found),
+        OWN: _own(found),
+        PARTIAL: found.is_partial,
+        OVER: found.is_over,
+        AS_OF: f"{found.as_of}",
+        BRIDGE: _digest_of([asdict(one) for one in found.bridge]),
+        OTHER: _other(found.key, _digests(months.other_rows(data, found.month))),
+    }
+    return json.dumps(figures)
 
 
-def _bridge_digest(bridge: Sequence[Bridge]) -> str:
-    return hashlib.sha256(json.dumps([asdict(one) for one in bridge], default=str).encode()).hexdigest()
+def _digests(rows: Mapping[str, Sequence[months.Row]]) -> dict[str, str]:
+    """Return a digest of each month's rows."""
+    return {month: _digest_of(of_month) for month, of_month in rows.items()}
+
+
+def _other(key: str, digests: Mapping[str, str]) -> str:
+    """Combine the digests of the months in a month's report, of what comes from elsewhere than `monthly_profit`."""
+    first = first_day(key)
+    return _digest_of([digests.get(key_of(shifted(first, -ago))) for ago in range(months.HISTORY_MONTHS)])
+
+
+def _digest_of(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, default=str, sort_keys=True).encode()).hexdigest()
 
 
 def _own(found: Month) -> str:
     """Return a digest of the month's own sales, independent of other months and of product names."""
     rows = sorted((s.territory, s.category, s.product_id, *map(str, astuple(s.amounts))) for s in found.sales)
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return _digest_of(rows)
 
 
 def _as_json(changes: Sequence[Change]) -> str:
@@ -539,7 +564,7 @@ def _as_json(changes: Sequence[Change]) -> str:
 
 def _digest(found: Month) -> str:
     figures = {**asdict(found), OVER: found.is_over}
-    for name in ("version", "sources", "as_of", "control_total"):
-        # These describe the origin of the figures, not the figures.
+    # These describe the origin of the figures, not the figures; until the month is over, the story names its last day.
+    for name in ("version", "sources", "control_total", *(("as_of",) if found.is_over else ())):
         del figures[name]
-    return hashlib.sha256(json.dumps(figures, default=str, sort_keys=True).encode()).hexdigest()
+    return _digest_of(figures)

@@ -16,7 +16,7 @@ from adventureworks.charts.theme import FONTS
 from adventureworks.dictionary import label
 from adventureworks.reports.definitions import definitions, notes
 from adventureworks.reports.headlines import change_shown, headlines, kpis
-from adventureworks.reports.month import EFFECTS, ZERO, Bridge, Line, Month
+from adventureworks.reports.month import BRIDGE_COLUMNS, Line, Month, by_channel
 from adventureworks.reports.story import story
 from adventureworks.texts import Language
 from adventureworks.texts.plain import map_texts
@@ -73,8 +73,8 @@ def _data(found: Month, language: Language) -> dict[str, Any]:
             label("revenue", language),
             label("profit", language),
             label("margin", language),
-            text("Month before"),
-            text("Year before"),
+            text("Change from the month before"),
+            text("Change from the year before"),
             text("Year to date"),
         ],
         "total": _row(found.total, text("Total"), language),
@@ -150,22 +150,16 @@ def _ranked(title: str, lines: Sequence[Line], language: Language) -> dict[str, 
 
 def _bridge(found: Month, language: Language) -> dict[str, Any]:
     text = language.text
-    by_channel: dict[str, list[Bridge]] = {}
-    for one in found.bridge:
-        by_channel.setdefault(one.channel, []).append(one)
     return {
         "title": text("What changed the gross profit since the year before"),
         "about": text("By booking month, so the profit differs from the one by calendar month."),
         "columns": [
             label("channel", language),
-            *(label(column, language) for column in ("profit_year_before", *EFFECTS, "profit")),
+            *(label(column, language) for column in BRIDGE_COLUMNS),
         ],
         "rows": [
-            [
-                channel_name(channel, language),
-                *(language.money(sum(amounts, ZERO)) for amounts in zip(*(one.amounts for one in cells), strict=True)),
-            ]
-            for channel, cells in by_channel.items()
+            [channel_name(channel, language), *(language.money(amount) for amount in amounts)]
+            for channel, amounts in by_channel(found.bridge).items()
         ],
     }
 

@@ -26,6 +26,8 @@ RANKED = 10
 """Number of the best and of the worst products in the summary."""
 EFFECTS = ("volume_effect", "mix_effect", "price_effect", "cost_effect", "new_products", "gone_products")
 """Columns of `profit_bridge` that explain the change of the profit since the year before."""
+BRIDGE_COLUMNS = ("profit_year_before", *EFFECTS, "profit")
+"""Columns of `profit_bridge`, from the profit of a year before to this year's."""
 
 Row = tuple[Any, ...]
 
@@ -64,8 +66,9 @@ class Line:
     """The region group of a region, the category of a product; otherwise empty."""
     now: Amounts
     before: Amounts | None
-    """The month before; None unless the data has all days of both months. While the month is running, its same days,
-    of a channel whose orders are spread over the month."""
+    """The month before; None unless the data has all days of both months. Until the month is over: the same days of the
+    month before, or all of them once the figures go up to the last day; only for a channel whose orders are spread over
+    the month."""
     year_before: Amounts | None
     """The same month a year before; None in the same cases."""
     to_date: Amounts
@@ -160,6 +163,11 @@ class Month:
     def is_over(self) -> bool:
         """Whether the business date is after the month: it is then compared with other months."""
         return is_over(self.month, self.as_of)
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether the figures go up to the month's last day. Until the month is over, more of its orders may come."""
+        return self.as_of >= _last_day(self.month)
 
     @property
     def sold(self) -> tuple[Line, ...]:
@@ -335,7 +343,8 @@ class _Periods:
         # The data may begin within its first month.
         whole = {month for month in partial if month > min(partial) or not partial[month]}
         self._comparable = [first in whole and other in whole for other in (before, year_before)]
-        last = _last_day(first) if self._is_over else as_of
+        last = min(_last_day(first), as_of)
+        self._is_covered = last == _last_day(first)
         self._bounds = {
             "now": (first, last),
             "before": (before, self._same_day(before, last)),
@@ -345,7 +354,7 @@ class _Periods:
 
     def _same_day(self, month: date, day: date) -> date:
         last = _last_day(month)
-        return last if self._is_over else month.replace(day=min(day.day, last.day))
+        return last if self._is_covered else month.replace(day=min(day.day, last.day))
 
     def channels(self, data: Data) -> Iterator[Line]:
         """Yield the sales per channel. A running month is compared only for channels that order throughout a month."""
@@ -404,18 +413,42 @@ def _last_day(month: date) -> date:
 
 
 def _agreeing(channels: Iterable[Line], total: Line) -> tuple[Line, ...]:
-    """Return the channels, or nothing if they do not add up to the total: orders have changed since it was computed."""
+    """Return the channels, or nothing if they do not add up to the totals: orders have changed since these."""
     found = tuple(channels)
-    now, to_date = (
-        sum((amounts.revenue for amounts in period), ZERO)
-        for period in ((line.now for line in found), (line.to_date for line in found))
-    )
-    return found if (now, to_date) == (total.now.revenue, total.to_date.revenue) else ()
+    for period in ("now", "before", "year_before", "to_date"):
+        of_total = getattr(total, period)
+        parts = [getattr(line, period) for line in found]
+        if of_total and astuple(of_total) != tuple(
+            sum(amounts, ZERO) for amounts in zip(*(astuple(part) for part in parts), strict=True)
+        ):
+            return ()
+    return found
+
+
+def other_rows(data: Data, month: date | None = None) -> dict[str, list[Row]]:
+    """Return by month ('YYYY-MM') what the report of a month, or any report, shows from outside `monthly_profit`.
+
+    These are the sales per channel, and the names of the regions and products.
+    """
+    found: dict[str, list[Row]] = {}
+    for table, columns, group in (
+        (_SALES, ("f.channel", *(f"sum({measure})" for measure in _SALES.measures)), "2"),
+        (_PROFIT, ("t.name", "t.region_group", "p.product_id", "n.name", "n.number"), "2, 3, 4, 5, 6"),
+    ):
+        within = f"where {table.day} between %(first)s and %(last)s" if month else ""
+        rows = data.execute(
+            f"select to_char({table.day}, 'YYYY-MM'), {', '.join(columns)} from {table.rows} {within}"
+            f" group by 1, {group} order by 1, {group}",
+            {"first": shifted(month, 1 - HISTORY_MONTHS), "last": _last_day(month)} if month else {},
+        ).fetchall()
+        for key, *values in rows:
+            found.setdefault(key, []).append(tuple(values))
+    return found
 
 
 def bridges(data: Data, month: date | None = None) -> dict[str, tuple[Bridge, ...]]:
     """Return the bridge of a month, or of every month, by month ('YYYY-MM')."""
-    sums = ", ".join(f"sum({column})" for column in ("profit_year_before", *EFFECTS, "profit"))
+    sums = ", ".join(f"sum({column})" for column in BRIDGE_COLUMNS)
     rows = data.execute(
         f"select to_char(month, 'YYYY-MM'), channel, category, {sums} from marts.profit_bridge"
         f" where profit_year_before is not null {'and month = %(month)s' if month else ''}"
@@ -425,6 +458,15 @@ def bridges(data: Data, month: date | None = None) -> dict[str, tuple[Bridge, ..
     found: dict[str, tuple[Bridge, ...]] = {}
     for key, channel, category, before, *effects, after in rows:
         found[key] = (*found.get(key, ()), Bridge(channel, category, before, tuple(effects), after))
+    return found
+
+
+def by_channel(bridge: Iterable[Bridge]) -> dict[str, tuple[Decimal, ...]]:
+    """Return the sums of a bridge by channel, in the order of `BRIDGE_COLUMNS`."""
+    found: dict[str, tuple[Decimal, ...]] = {}
+    for one in bridge:
+        before = found.get(one.channel, (ZERO,) * len(BRIDGE_COLUMNS))
+        found[one.channel] = tuple(was + more for was, more in zip(before, one.amounts, strict=True))
     return found
 
 

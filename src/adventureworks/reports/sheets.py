@@ -22,9 +22,15 @@ MONEY = {
 }
 SHARE = {"en": "0.0%;[Red]-0.0%", "fr": "0.0\u00a0%;[Red]-0.0\u00a0%"}
 CHANGE = {
-    # Like Language.change.
-    "en": '[>=10]"> +999%";[Red][<0]-0.0%;+0.0%',
-    "fr": '[>=10]"> +999\u00a0%";[Red][<0]-0.0\u00a0%;+0.0\u00a0%',
+    # Like Language.change: a change that is rounded to zero has no sign.
+    "en": "[>0.0005]+0.0%;[Red][<-0.0005]-0.0%;0.0%",
+    "fr": "[>0.0005]+0.0\u00a0%;[Red][<-0.0005]-0.0\u00a0%;0.0\u00a0%",
+}
+LARGE_CHANGE = {"en": '"> +999%"', "fr": '"> +999\u00a0%"'}
+POINTS = {
+    "en": '[>0.05]+0.0" points";[Red][<-0.05]-0.0" points";0.0" points"',
+    # French has the singular below two.
+    "fr": '[>0.05]+0.0"\u00a0pt";[Red][<-0.05]-0.0"\u00a0pt";0.0"\u00a0pt"',
 }
 FORMATS = {
     "text": "@",
@@ -32,7 +38,6 @@ FORMATS = {
     "whole": "#,##0",
     "decimal": "#,##0.0",
     "date": "yyyy-mm-dd",
-    "points": '+0.0" points";[Red]-0.0" points"',
 }
 
 MAX_CELL_LENGTH = 32_767
@@ -83,7 +88,14 @@ class Sheets:
         self.heading = heading
         base = {"font_name": FONT, "font_size": 10, "valign": "top"}
         code = language.code
-        formats = {**FORMATS, "money": MONEY[code], "share": SHARE[code], "change": CHANGE[code]}
+        formats = {
+            **FORMATS,
+            "money": MONEY[code],
+            "share": SHARE[code],
+            "change": CHANGE[code],
+            "large change": LARGE_CHANGE[code],
+            "points": POINTS[code],
+        }
         shown = {style: {"num_format": pattern, "text_wrap": style == "wrapped"} for style, pattern in formats.items()}
         self.styles = {
             **{style: book.add_format({**base, **look}) for style, look in shown.items()},
@@ -157,6 +169,9 @@ class Sheets:
 
     def write_cell(self, sheet: Any, row: int, column: int, value: Cell, style: str) -> None:
         """Write one cell in a style."""
+        if isinstance(value, Decimal) and value >= 10:
+            # A number format has only two conditions.
+            style = {"change": "large change", "total change": "total large change"}.get(style, style)
         if value is None:
             sheet.write_blank(row, column, None, self.styles[style])
         elif isinstance(value, str):

@@ -59,11 +59,11 @@ _NOTHING = Amounts(ZERO, ZERO, ZERO, ZERO)
 
 def _so_far(found: Month, language: Language) -> Iterator[str]:
     text, before = language.text, language.month(shifted(found.month, -1))
-    yield text(
-        "{month} is not over: its figures go up to {day}.",
-        month=language.month(found.month),
-        day=language.day(found.as_of),
-    )
+    values = {"month": language.month(found.month), "day": language.day(found.as_of)}
+    if found.is_covered:
+        yield text("The data ends on {day}; later orders of {month} may still come.", **values)
+    else:
+        yield text("{month} is not over: its figures go up to {day}.", **values)
     for line in found.channels:
         channel, revenue = _customers(line.name, language), language.short_money(line.now.revenue)
         if not line.now.revenue:
@@ -71,12 +71,16 @@ def _so_far(found: Month, language: Language) -> Iterator[str]:
         elif line.before is None:
             yield text("Sales to {channel} have come to {revenue} so far.", channel=channel, revenue=revenue)
         else:
-            yield text(
-                "Sales to {channel} have come to {revenue} so far, after {before} on the same days of {month}.",
-                channel=channel,
-                revenue=revenue,
-                before=language.short_money(line.before.revenue),
-                month=before,
+            compared = {"channel": channel, "revenue": revenue, "month": before}
+            compared["before"] = language.short_money(line.before.revenue)
+            yield (
+                text("Sales to {channel} have come to {revenue} so far, compared with {before} in {month}.", **compared)
+                if found.is_covered
+                else text(
+                    "Sales to {channel} have come to {revenue} so far, compared with {before} on the same days of"
+                    " {month}.",
+                    **compared,
+                )
             )
 
 
@@ -167,7 +171,7 @@ def _share(grown: Line, channels: list[Line], found: Month, compared: _Compared,
     if not before:
         return text("{channel}, who had not ordered, accounted for {share} of revenue", channel=channel, share=share)
     return text(
-        "{channel} accounted for {share} of revenue, after {before}",
+        "{channel} accounted for {share} of revenue, up from {before}",
         channel=channel,
         share=share,
         before=language.percent(before / compared.total.revenue),
@@ -207,13 +211,13 @@ def _bridge(found: Month, language: Language) -> Iterator[str]:
     if not largest:
         return
     named = sorted(zip(sums, EFFECTS, strict=True), key=lambda effect: -abs(effect[0]))[:MAX_EFFECTS]
-    names = _effect_names(language)
+    named_by_sign = _effect_names(language)
     change = sum(sums, ZERO)
     values = {
         "then": language.month(shifted(found.month, -12)),
         "amount": language.short_money(abs(change)),
         "effects": ", ".join(
-            f"{names[effect]} {language.short_money(amount, signed=True)}"
+            f"{named_by_sign[effect][amount < 0]} ({language.short_money(amount, signed=True)})"
             for amount, effect in named
             if abs(amount) >= LEAST_EFFECT * largest
         ),
@@ -243,13 +247,14 @@ def _customers(channel: str, language: Language) -> str:
     return {"online": language.text("online customers"), "reseller": language.text("resellers")}[channel]
 
 
-def _effect_names(language: Language) -> Mapping[str, str]:
+def _effect_names(language: Language) -> Mapping[str, tuple[str, str]]:
+    """Return the words for an effect that raised the profit, and for one that lowered it."""
     text = language.text
     return {
-        "volume_effect": text("volume"),
-        "mix_effect": text("mix"),
-        "price_effect": text("price"),
-        "cost_effect": text("cost"),
-        "new_products": text("new products"),
-        "gone_products": text("products no longer sold"),
+        "volume_effect": (text("higher volume"), text("lower volume")),
+        "mix_effect": (text("a more profitable mix"), text("a less profitable mix")),
+        "price_effect": (text("higher prices"), text("lower prices")),
+        "cost_effect": (text("lower costs"), text("higher costs")),
+        "new_products": (text("new products"), text("new products sold at a loss")),
+        "gone_products": (text("discontinued products that made a loss"), text("discontinued products")),
     }

@@ -13,7 +13,7 @@ from xlsxwriter.utility import xl_range, xl_rowcol_to_cell
 from adventureworks.dictionary import label
 from adventureworks.reports.definitions import definitions, notes
 from adventureworks.reports.headlines import kpis
-from adventureworks.reports.month import EFFECTS, Amounts, Line, Month
+from adventureworks.reports.month import BRIDGE_COLUMNS, Amounts, Line, Month
 from adventureworks.reports.sheets import FONT, MAIN, Cell, Column, Sheets, fit, make_workbook
 from adventureworks.reports.story import story
 from adventureworks.texts import Language
@@ -56,7 +56,8 @@ class _Writer:
         self._summary()
         self._history()
         channel: _Key = (Column(label("channel"), width=34), lambda line: channel_name(line.name, self._language))
-        self._lines(text("Channels"), found.channels, [channel])
+        if found.channels:
+            self._lines(text("Channels"), found.channels, [channel])
         self._bridge()
         territory, category = (Column(label(name), width=34) for name in ("territory", "category"))
         region_group: _Key = (Column(label("region_group"), width=18), _group)
@@ -94,6 +95,8 @@ class _Writer:
             (text("Best products by gross profit"), found.best),
             (text("Worst products by gross profit"), found.worst),
         ):
+            if not lines:
+                continue
             sheet.write_string(row, 0, title, styles["heading"])
             columns = [Column(label("product")), Column(text("Product number"))]
             columns += [Column(label(name), style) for name, style, *_ in _AMOUNTS]
@@ -182,7 +185,7 @@ class _Writer:
         columns = [
             Column(label("channel"), width=18),
             Column(label("category"), width=18),
-            *(Column(label(name), "money", total=_sum) for name in ("profit_year_before", *EFFECTS, "profit")),
+            *(Column(label(name), "money", total=_sum) for name in BRIDGE_COLUMNS),
         ]
         rows: list[tuple[Cell, ...]] = [
             (channel_name(one.channel, self._language), one.category, *one.amounts) for one in self._found.bridge

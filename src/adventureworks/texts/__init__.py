@@ -145,8 +145,29 @@ class Language:
 class Phrases:
     """Texts that are put into a language only where they are shown; `str` gives them in English."""
 
-    parts: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    parts: tuple[tuple[str, tuple[tuple[str, str | date], ...]], ...] = ()
     """English texts, each with the names and values of its placeholders."""
+
+    @classmethod
+    def restored(cls, stored: list[Any]) -> Phrases:
+        """Return the texts that `stored` returned."""
+        return cls(
+            tuple(
+                (english, tuple((name, _restored(value)) for name, value in values.items()))
+                for english, values in stored
+            )
+        )
+
+    @property
+    def stored(self) -> list[Any]:
+        """The texts as JSON can hold them: [[text, {name: value}], ...], where a date is {"date": "2014-06-30"}."""
+        return [
+            [
+                english,
+                {name: {"date": f"{value}"} if isinstance(value, date) else value for name, value in values},
+            ]
+            for english, values in self.parts
+        ]
 
     def __add__(self, other: Phrases) -> Phrases:
         """Return both, without repetitions."""
@@ -160,12 +181,23 @@ class Phrases:
 
     def shown(self, language: Language) -> str:
         """Return the texts in a language, separated by semicolons."""
-        return "; ".join(language.text(english, **dict(values)) for english, values in self.parts)
+        return "; ".join(
+            language.text(
+                english, **{name: language.day(value) if isinstance(value, date) else value for name, value in values}
+            )
+            for english, values in self.parts
+        )
+
+
+def _restored(value: Any) -> str | date:
+    return date.fromisoformat(value["date"]) if isinstance(value, dict) else str(value)
 
 
 def phrase(english: str, **values: object) -> Phrases:
-    """Return a text that is put into a language later. Its values are shown as they are in every language."""
-    return Phrases(((english, tuple((name, str(value)) for name, value in values.items())),))
+    """Return a text that is put into a language later. Its values, except dates, are the same in every language."""
+    return Phrases(
+        ((english, tuple((name, value if isinstance(value, date) else str(value)) for name, value in values.items())),)
+    )
 
 
 def verbatim(text: str) -> Phrases:

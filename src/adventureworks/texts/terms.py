@@ -24,6 +24,12 @@ def dimension_name(name: str, language: Language) -> str:
     }.get(name, name)
 
 
+def incident_status(status: str, language: Language) -> str:
+    """Return the name of an incident's status."""
+    text = language.text
+    return {"open": text("open"), "acknowledged": text("acknowledged"), "resolved": text("resolved")}[status]
+
+
 def reason_withheld(code: str, language: Language) -> str:
     """Return why predictions are not published, from the code of the rule that they broke."""
     text = language.text
@@ -52,7 +58,7 @@ def reorder_withheld(code: str, language: Language) -> str:
     return {
         "nothing_to_compare": text("there is too little data to test it"),
         "no_better_than_baseline": text(
-            "in the year before it was no better than assuming that all customers do the same as a year earlier"
+            "tested on the year before, it did no better than assuming that every customer repeats the previous year"
         ),
         "no_better_than_constant": text("in the year before it was no better than one share for all customers"),
         "total_is_off": text(

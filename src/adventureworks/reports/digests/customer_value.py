@@ -56,6 +56,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         return None
     segments = session.data.execute(_SEGMENTS).fetchall()
     resellers = session.data.execute(_RESELLERS).fetchall()
+    largest = resellers[:MAX_RESELLERS]
     channels = {channel: channel_name(channel, language) for channel in ("online", "reseller")}
     figures = []
     notes = [text("At risk: resellers who have missed two order cycles, and customers unlikely to order again.")]
@@ -104,7 +105,13 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         figures=tuple(figures),
         listings=(
             Listing(
-                text("Resellers at risk: whom to call first"),
+                text("Resellers at risk: whom to call first")
+                if largest == resellers
+                else text(
+                    "Resellers at risk: whom to call first (the {shown} largest of {count})",
+                    shown=language.number(len(largest)),
+                    count=language.number(len(resellers)),
+                ),
                 (
                     text("Store"),
                     label("sales_person", language),
@@ -114,9 +121,8 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                     label("profit", language),
                     label("margin", language),
                 ),
-                tuple(_reseller(row, language) for row in resellers),
+                tuple(_reseller(row, language) for row in largest),
                 text_columns=4,
-                max_rows=MAX_RESELLERS,
             ),
             Listing(
                 text("Online customers by segment"),

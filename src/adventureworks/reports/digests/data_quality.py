@@ -6,7 +6,7 @@ from adventureworks.incidents import open_incidents
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.messaging.incident_messages import rule_in_words
 from adventureworks.texts import Language
-from adventureworks.texts.terms import dimension_name
+from adventureworks.texts.terms import dimension_name, incident_status
 from adventureworks.warehouse.session import Session
 
 MAX_RULES, MAX_OTHERS = 50, 25
@@ -52,7 +52,9 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             tuple(
                 (
                     table,
-                    text("{rule} (systematic)", rule=rule_in_words(rule)) if systematic else rule_in_words(rule),
+                    text("{rule} (systematic)", rule=rule_in_words(rule, language))
+                    if systematic
+                    else rule_in_words(rule, language),
                     language.number(failed),
                     language.number(checked),
                     language.percent(change, 2, signed=True) if change else "",
@@ -65,7 +67,13 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
     ]
     if incidents:
         rows = tuple(
-            (one.asset, rule_in_words(one.rule), one.owner, one.status, language.moment(one.first_seen))
+            (
+                one.asset,
+                rule_in_words(one.rule, language),
+                one.owner,
+                incident_status(one.status, language),
+                language.moment(one.first_seen),
+            )
             for one in incidents
         )
         columns = (text("Table"), text("Rule"), text("Owner"), text("Status"), text("Since"))
@@ -75,7 +83,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             Listing(
                 text("Rows in quarantine"),
                 (text("Table"), text("Rule"), text("Rows")),
-                tuple((asset, rule_in_words(rule), language.number(count)) for asset, rule, count in waiting),
+                tuple((asset, rule_in_words(rule, language), language.number(count)) for asset, rule, count in waiting),
                 text_columns=2,
                 max_rows=MAX_OTHERS,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from adventureworks.dictionary import definition, label, limit_text, unit_text
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
+from adventureworks.messaging.notice_wording import STOCK_PAGE
 from adventureworks.reports import purchase_list
 from adventureworks.texts import Language
 from adventureworks.warehouse.session import Data, Session
@@ -49,7 +50,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             text("The attached workbook contains all products, the other vendors, and what the figures mean."),
             definition("purchase_proposal", "order_by", language).line,
         ),
-        page="dashboard/overview#proposals",
+        page=STOCK_PAGE,
         attachments=(purchase_list.attachment(data, as_of, language),),
     )
 

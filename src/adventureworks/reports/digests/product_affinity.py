@@ -5,6 +5,7 @@ from __future__ import annotations
 from adventureworks.dictionary import definition, label
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
+from adventureworks.texts.terms import channel_name
 from adventureworks.warehouse.session import Session
 
 MAX_PAIRS = 20
@@ -26,7 +27,6 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
     channels = session.data.execute(_CHANNELS).fetchall()
     if not channels:
         return None
-    names = {"online": text("Online"), "reseller": text("Resellers")}
     as_of = session.data.execute("select max(as_of) from marts.product_affinity").fetchone()
     measures = ("orders_together", "confidence", "other_confidence", "lift", "lift_lower_95")
     return Bulletin(
@@ -34,7 +34,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         about=text("Pairs of products that more orders of the last twelve months contain than chance would explain."),
         figures=tuple(
             Figure(
-                names[channel],
+                channel_name(channel, language),
                 language.number(certain),
                 text("of {count} frequent pairs", count=language.number(pairs)),
             )
@@ -42,7 +42,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         ),
         listings=tuple(
             Listing(
-                names[channel],
+                channel_name(channel, language),
                 (label("product", language), label("other_product", language), *(label(m, language) for m in measures)),
                 tuple(
                     (
