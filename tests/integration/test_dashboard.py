@@ -22,7 +22,7 @@ from adventureworks.incidents import events
 from adventureworks.lineage import origins
 from adventureworks.messaging.incident_messages import run_page_of
 from adventureworks.reports import delivery
-from adventureworks.reports.month import BRIDGE_COLUMNS
+from adventureworks.reports.bridge import BRIDGE_COLUMNS
 from adventureworks.settings import settings
 from adventureworks.texts import phrase
 from tests.integration.pipeline import Pipeline

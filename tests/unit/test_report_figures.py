@@ -29,8 +29,8 @@ def sheets(language: str = "en", change: Decimal = Decimal(0)) -> Any:
 @pytest.mark.parametrize("figure", ["revenue", "discount", "cogs", "estimated"])
 def test_channels_that_do_not_add_up_in_any_figure_of_any_period_are_left_out(period: str, figure: str) -> None:
     assert _agreeing([ONE], ONE) == (ONE,)
-    other = replace(AMOUNTS, **{figure: getattr(AMOUNTS, figure) + 1})
-    assert _agreeing([ONE], replace(ONE, **{period: other})) == ()
+    periods: dict[str, Any] = {period: replace(AMOUNTS, **{figure: getattr(AMOUNTS, figure) + 1})}
+    assert _agreeing([ONE], replace(ONE, **periods)) == ()
 
 
 def test_channels_of_a_period_without_a_total_are_kept() -> None:

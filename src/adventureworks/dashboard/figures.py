@@ -15,7 +15,7 @@ from adventureworks.dictionary import Definition, definition
 from adventureworks.incidents.freshness import Freshness, freshness, promises
 from adventureworks.marts.plan import decide_now
 from adventureworks.months import key_of, shifted
-from adventureworks.reports.month import bridges, by_channel
+from adventureworks.reports.bridge import bridges, by_channel
 from adventureworks.settings import Settings
 from adventureworks.texts import Language
 from adventureworks.texts.terms import reorder_withheld
