@@ -227,13 +227,14 @@ def test_expectations_are_withheld_if_the_last_year_contradicts_them(
     assert trial.why_withheld("any") == reason
 
 
-@pytest.mark.parametrize(("scales", "method"), [((1, 1, 2), "rfm_cell"), ((1, 2, 2), "bg_nbd")])
+@pytest.mark.parametrize(("scales", "method"), [((1, 1, 2), "rfm_cell"), ((1, 2, 2), "bg_nbd"), ((1, 2), "rfm_cell")])
 def test_the_year_that_judges_a_method_does_not_choose_it(
     monkeypatch: pytest.MonkeyPatch, scales: tuple[float, ...], method: str
 ) -> None:
     monkeypatch.setattr(customer_value, "METHODS", {"bg_nbd": multiplied(2.0), "rfm_cell": multiplied(1.0)})
     found = computed(repeaters(*scales))
     assert set(found["method"]) == {method}
+    assert (found["clv_52w"].is_null() == found["withheld_because"].is_not_null()).all()
     # In the last year, the other method had the smaller error.
     assert ((found["holdout_rmse_model"] < found["holdout_rmse_cell"]) == (method == "rfm_cell")).all()
 
