@@ -33,9 +33,10 @@ class CustomerValue(MartTable):
     f >= 3; new r = 5 and f = 1; promising r >= 3; hibernating. A customer of both channels belongs to that of the last
     order.
 
-    Online, method says which expectations had the smaller error in the test. rfm_cell: the mean of the last 26 weeks
-    over the customers who were in the same cell before them, for two such periods: twice the orders; the margin plus
-    the same margin half a year later; 1 - (1 - share)² for the probability. A cell is the number of days since the last
+    Online, method says which expectations had the smaller error in the same test of a year earlier (rfm_cell if there
+    is none), so that the year that judges them does not choose them. rfm_cell: the mean of the last 26 weeks over the
+    customers who were in the same cell before them, for two such periods: twice the orders; the margin plus the same
+    margin half a year later; 1 - (1 - share)² for the probability. A cell is the number of days since the last
     order (0-91, 92-182, 183-365, 366-702, 703+), whether the last order had a bike, whether there were orders on more
     than one day, and the revenue so far (below 50 USD, up to 1,000, above). If the cell was empty: the first two of
     these, else all customers. bg_nbd: the BG/NBD and Gamma-Gamma models, unless their parameters degenerate.
@@ -101,9 +102,10 @@ class CustomerValue(MartTable):
     withheld_because: Text = described(
         "Why there are no expectations: there is too little data to test them; or in the last 52 weeks, they were no"
         " better than a repetition of the year before or than one margin for all, or their total was less than half or"
-        " more than twice the actual one; empty if there are some",
+        " more than twice the actual one; or no booking month of the resellers is complete yet; empty if there are"
+        " some",
         nullable=True,
-        isin=REASONS,
+        isin=[*REASONS, "no_complete_month"],
     )
     holdout_customers: BigInt = described(
         "Number of customers for whom the expectations were tested; 0 if not tested", ge=0
@@ -138,10 +140,9 @@ class CustomerValue(MartTable):
     as_of: Date = described("Business date of the figures")
 
     @rule
-    def only_a_better_model_is_chosen(cls):
-        """Method <> bg_nbd, or holdout_rmse_model < holdout_rmse_cell."""
-        better = pl.col("holdout_rmse_model") < pl.col("holdout_rmse_cell")
-        return (pl.col("method") != "bg_nbd") | better.fill_null(False)
+    def only_a_tested_model_is_chosen(cls):
+        """Method <> bg_nbd, or holdout_rmse_model IS NOT NULL."""
+        return (pl.col("method") != "bg_nbd") | pl.col("holdout_rmse_model").is_not_null()
 
     @rule
     def only_tested_expectations_are_published(cls):

@@ -44,8 +44,9 @@ ORDER_UNIT = (
 )
 ORDER_PIECES = "Pieces in the quantity to order; empty if the source does not say how many pieces the unit holds"
 LIMITED_BY = (
-    "What limits the quantity to order: maximum (the vendor's largest order is smaller than what is needed), minimum"
-    " (the vendor's smallest order is larger), none; empty if the quantity is unknown"
+    "What limits the quantity to order: maximum (the vendor's largest order is smaller than what is needed, at one"
+    " piece per unit if the unit's content is unknown), minimum (the vendor's smallest order is larger), none; empty if"
+    " the quantity is unknown"
 )
 
 
@@ -74,9 +75,9 @@ class InventoryStatus(MartTable):
     suggested_order is a single order for what is needed, in the vendor's unit, raised to the vendor's smallest or
     limited to the vendor's largest order; limited_by says which. Besides single pieces and dozens, vendors sell in
     cases, containers, canisters, gallons and packs, and the source does not say how many pieces these hold. For such a
-    unit suggested_pieces is empty. The unit is counted as one piece, the least that it can hold, so suggested_order is
-    the largest order that can be necessary: check the content before ordering. A bill of materials measures some
-    products in inches or ounces, so what they need is not in pieces either.
+    unit suggested_pieces is empty, and suggested_order is what is needed at one piece per unit. Where the vendor's
+    maximum applies, the need may or may not be covered: check the content before ordering. A bill of materials measures
+    some products in inches or ounces, so what they need is not in pieces either.
     """
 
     product_id: Int = described("Product")
@@ -163,8 +164,8 @@ class PurchaseProposal(MartTable):
 
     The last price is that of the last receipt, or the vendor's standard price if there was none; it is per unit of
     order_unit, and so are the smallest, the largest and the proposed order. The source does not say how many pieces a
-    case, a container, a canister, a gallon or a pack holds: order_pieces is empty for them, and order_quantity is the
-    largest order that can be necessary, since such a unit holds at least one piece.
+    case, a container, a canister, a gallon or a pack holds: order_pieces is empty for them, and order_quantity is what
+    is needed at one piece per unit. Where the vendor's maximum applies, the need may or may not be covered.
 
     On order_by the stock lasts exactly for the lead time, at the present velocity and without what is on order. A day
     before as_of means that the order is late.

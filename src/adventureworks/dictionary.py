@@ -6,7 +6,7 @@ warehouse, lineage events, the guide, reports, digests and the dashboard take th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from adventureworks.catalog import MARTS, Mart, SourceTable
@@ -204,3 +204,15 @@ def limit_text(limit: str | None, language: Language) -> str:
     """Return the words for a value of `limited_by`; empty if nothing limits the order, or it is unknown."""
     text = language.text
     return {"maximum": text("vendor's maximum"), "minimum": text("vendor's minimum")}.get(limit or "", "")
+
+
+def content_note(units: Iterable[str], language: Language) -> str:
+    """Return the note on orders in these units, whose content is unknown; empty without any."""
+    names = ", ".join(sorted({unit_text(unit, language) for unit in units}))
+    if not names:
+        return ""
+    return language.text(
+        "The content of these units is not in the source: {units}. The order counts one piece per unit, and the need"
+        " may or may not be covered where the vendor's maximum applies. Check the content before ordering.",
+        units=names,
+    )

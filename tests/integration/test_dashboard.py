@@ -138,6 +138,20 @@ def test_a_withheld_probability_is_explained_and_does_not_hide_that_of_the_other
     assert f"Online customers expected to order again {texts.MISSING} {withheld}" in shown
 
 
+def test_a_withheld_margin_is_explained(warehouse: Pipeline) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute(
+            "update marts.customer_value set clv_52w = null, withheld_because = 'no_better_than_constant'"
+        )
+        connection.execute(
+            "update marts.customer_value set withheld_because = 'no_complete_month' where channel = 'reseller'"
+        )
+    shown = words(User("VIEWER").get("overview").text)
+    withheld = f"{texts.MISSING} not published, because"
+    assert f"Expected margin from online customers, 52 weeks {withheld} in the last 52 weeks it was no better" in shown
+    assert f"Margin from resellers, last twelve booking months {withheld} no booking month is complete yet" in shown
+
+
 @pytest.mark.parametrize("code", ["en", "fr"])
 def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
     language = texts.language(code)

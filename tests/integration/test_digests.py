@@ -104,15 +104,16 @@ def test_stock_digest_lists_ten_orders_and_has_all_of_them_in_the_workbook(pipel
     assert found is not None
     english = language("en")
     orders = pipeline.published(
-        "select product, vendor, order_quantity, order_unit, order_by from marts.purchase_proposal"
-        " where preferred and order_quantity > 0 order by order_by nulls last, product_id"
+        "select product, vendor, order_quantity, order_unit, order_by, amount from marts.purchase_proposal"
+        " where preferred and order_quantity > 0 order by state <> 'out', order_by nulls last, product_id"
     )
     assert len(orders) > low_stock.MAX_ROWS
     shown = flat(found.text)
-    for product, vendor, quantity, unit, order_by in orders[: low_stock.MAX_ROWS]:
+    for product, vendor, quantity, unit, order_by, amount in orders[: low_stock.MAX_ROWS]:
         assert f"{product} (" in shown
         assert f"{vendor}; " in shown
         assert f"order quantity {english.number(quantity)} × {unit_text(unit, english)}" in shown
+        assert f"amount {english.money(amount)}" in shown
         assert f"order by {english.day(order_by)}" in shown
     assert f"And {len(orders) - low_stock.MAX_ROWS:,} more." in shown
     (file,) = found.attachments
@@ -129,6 +130,33 @@ def test_stock_digest_lists_ten_orders_and_has_all_of_them_in_the_workbook(pipel
         " and product_id not in (select product_id from marts.purchase_proposal)"
     )
     assert sorted(row[1] for row in not_bought) == sorted(name for (name,) in others)
+    explained = {row[0] for row in book["Definitions"].iter_rows(values_only=True)}
+    assert explained >= {cell.value for sheet in book.worksheets[:3] for cell in sheet[1]}
+
+
+def test_stock_digest_starts_with_what_is_out_of_stock_and_names_units_of_unknown_content(pipeline: Pipeline) -> None:
+    [(product,)] = pipeline.published(
+        "select product from marts.purchase_proposal where preferred and order_quantity > 0"
+        " order by order_by desc nulls first, product_id desc limit 1"
+    )
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute(
+            "update marts.purchase_proposal set state = 'low', order_unit = 'CS', order_pieces = null where preferred"
+        )
+        connection.execute(
+            "update marts.purchase_proposal set state = 'out', order_unit = 'CTN' where preferred and product = %s",
+            (product,),
+        )
+    found = rendered(pipeline, "low_stock")
+    assert found is not None
+    shown = flat(found.text)
+    assert f"To order, most urgent first - {product} (" in re.sub(r"\(\d+\) - ", "- ", shown)
+    assert "The content of these units is not in the source: case, container." in shown
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("update marts.purchase_proposal set order_unit = 'EA', order_pieces = order_quantity")
+    found = rendered(pipeline, "low_stock")
+    assert found is not None
+    assert "The content of these units" not in found.text
 
 
 def test_workbook_of_the_same_proposals_is_the_same_file(pipeline: Pipeline) -> None:
@@ -238,6 +266,8 @@ def test_customer_digest_says_why_no_probability_is_shown(pipeline: Pipeline) ->
     assert found is not None
     expected = "Online: the probability of another order is not published, because in the year before it was no better"
     assert expected in flat(found.text)
+    # Online customers have no cycle of orders, so none of them can lapse.
+    assert flat(found.text).count(" lapsed") == 1
 
 
 def test_names_from_the_data_are_escaped(pipeline: Pipeline) -> None:

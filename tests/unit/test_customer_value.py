@@ -5,18 +5,22 @@ from decimal import Decimal
 from itertools import product
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
+from adventureworks.marts.customers import customer_value
 from adventureworks.marts.customers.customer_value import METHODS, bg_nbd, compute, gamma_gamma
-from adventureworks.marts.customers.customer_value.expected import HALF_YEAR, YEAR, Expect, by_cell
+from adventureworks.marts.customers.customer_value.expected import EXPECTED, HALF_YEAR, YEAR, Expect, by_cell
 from adventureworks.marts.customers.customer_value.holdout import evaluated
 from adventureworks.marts.customers.customer_value.rfm import scored, segment, snapshot
 
 AS_OF = date(2014, 6, 30)
+REFERENCE = Path(__file__).parents[1] / "acceptance" / "references" / "customer_value.sql"
 
 
 def orders(rows: list[tuple[int, date, int]], channel: str = "online") -> pl.DataFrame:
@@ -136,6 +140,41 @@ def test_a_model_that_predicts_better_is_published() -> None:
     assert found["expected_orders_52w"].is_finite().all()
 
 
+def test_published_expectations_agree_with_the_second_computation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(customer_value, "METHODS", {"rfm_cell": by_cell})
+    # Every customer orders once a quarter. Half of them spend much, the others little, so their cells differ.
+    chance = np.random.default_rng(3)
+    sold = orders(
+        [
+            (
+                customer,
+                AS_OF - timedelta(91 * quarter + customer % 60),
+                int(chance.uniform(5, 15) * (1 + 39 * (customer % 2))),
+            )
+            for customer in range(200)
+            for quarter in range(12)
+        ]
+    )
+    found = computed(sold)
+    assert found["withheld_because"].null_count() == found.height
+    with duckdb.connect() as connection:
+        connection.register("orders", sold)
+        connection.execute(
+            """create view sold as select *, revenue - margin as cogs, order_date as booking_month,
+                has_bike::int as product_id from orders"""
+        )
+        connection.execute(
+            "create table product_place as from (values (0, 'Clothing'), (1, 'Bikes')) t (product_id, category)"
+        )
+        connection.execute("create table partial_channel_month (month date, channel text)")
+        reference = REFERENCE.read_text(encoding="utf-8")
+        other = pl.DataFrame(connection.sql(reference, params={"as_of": AS_OF}).to_arrow_table())
+    assert set(EXPECTED) < set(other.columns)
+    assert_frame_equal(
+        other.sort("customer_id"), found.select(other.columns).sort("customer_id"), check_dtypes=False, rel_tol=1e-9
+    )
+
+
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_no_method_sees_what_comes_after_its_date(method: Expect) -> None:
     sold = steady_buyers(600)
@@ -163,10 +202,10 @@ def multiplied(factor: float) -> Expect:
     return expect
 
 
-def repeaters(scale: float) -> pl.DataFrame:
-    """Return orders of customers who brought 100 to 1,090 USD each in one year, and a multiple of it in the next."""
-    start = AS_OF - 2 * YEAR + timedelta(30)
-    years = [(start, 1.0), (start + YEAR, scale)]
+def repeaters(*scales: float) -> pl.DataFrame:
+    """Return orders of customers who brought 100 to 1,090 USD each, times the scale of each of the last years."""
+    start = AS_OF - len(scales) * YEAR + timedelta(30)
+    years = [(start + year * YEAR, scale) for year, scale in enumerate(scales)]
     return orders(
         [(customer, day, int((100 + 10 * customer) * part)) for customer in range(100) for day, part in years]
     )
@@ -184,8 +223,20 @@ def repeaters(scale: float) -> pl.DataFrame:
 def test_expectations_are_withheld_if_the_last_year_contradicts_them(
     factor: float, scale: float, reason: str | None
 ) -> None:
-    trial = evaluated(repeaters(scale), AS_OF, {"any": multiplied(factor)})
+    trial = evaluated(repeaters(1.0, scale), AS_OF, {"any": multiplied(factor)})
     assert trial.why_withheld("any") == reason
+
+
+@pytest.mark.parametrize(("scales", "method"), [((1, 1, 2), "rfm_cell"), ((1, 2, 2), "bg_nbd"), ((1, 2), "rfm_cell")])
+def test_the_year_that_judges_a_method_does_not_choose_it(
+    monkeypatch: pytest.MonkeyPatch, scales: tuple[float, ...], method: str
+) -> None:
+    monkeypatch.setattr(customer_value, "METHODS", {"bg_nbd": multiplied(2.0), "rfm_cell": multiplied(1.0)})
+    found = computed(repeaters(*scales))
+    assert set(found["method"]) == {method}
+    assert (found["clv_52w"].is_null() == found["withheld_because"].is_not_null()).all()
+    # In the last year, the other method had the smaller error.
+    assert ((found["holdout_rmse_model"] < found["holdout_rmse_cell"]) == (method == "rfm_cell")).all()
 
 
 def test_a_cell_is_valued_by_what_its_customers_did_in_the_last_half_year() -> None:
@@ -220,4 +271,4 @@ def test_resellers_are_valued_and_scored_by_the_margin_of_their_last_twelve_book
 
 def test_resellers_without_a_complete_booking_month_have_no_value() -> None:
     [row] = computed(orders([(1, AS_OF, 50)], "reseller")).iter_rows(named=True)
-    assert (row["clv_52w"], row["withheld_because"], row["m_score"]) == (None, "nothing_to_compare", 5)
+    assert (row["clv_52w"], row["withheld_because"], row["m_score"]) == (None, "no_complete_month", 5)

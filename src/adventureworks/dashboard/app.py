@@ -29,7 +29,7 @@ from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.theme import FONTS, Spec
 from adventureworks.dashboard import PREFIX, figures
-from adventureworks.dictionary import definitions, label, limit_text, unit_text
+from adventureworks.dictionary import content_note, definitions, label, limit_text, unit_text
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
 from adventureworks.lineage import origins
@@ -159,6 +159,7 @@ def overview(request: Request, language: ChosenLanguage) -> Response:
         unit_text=unit_text,
         limit_text=limit_text,
         channel_name=channel_name,
+        content_note=content_note,
         warnings={group.name: figures.warning(group.marts, assets, language) for group in shown.groups},
         fresh=sum(asset.state.fresh and asset.state.verdict != "blocked" for asset in marts),
         marts=len(marts),

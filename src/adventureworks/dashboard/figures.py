@@ -16,9 +16,10 @@ from adventureworks.incidents.freshness import Freshness, freshness, promises
 from adventureworks.marts.plan import decide_now
 from adventureworks.months import key_of, shifted
 from adventureworks.reports.bridge import bridges, by_channel
+from adventureworks.reports.purchase_list import URGENCY
 from adventureworks.settings import Settings
 from adventureworks.texts import Language
-from adventureworks.texts.terms import reorder_withheld
+from adventureworks.texts.terms import reorder_withheld, value_withheld
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.state import AssetState, asset_states
@@ -98,6 +99,8 @@ class Proposal:
     limited_by: str
     amount: Decimal
     order_by: date | None
+    order_pieces: int | None
+    """None if the content of the unit is unknown."""
 
 
 @dataclass(frozen=True)
@@ -528,12 +531,18 @@ def _customers(data: Data, language: Language) -> Iterator[Kpi]:
         "reseller": text("Margin from resellers, last twelve booking months"),
     }
     values = data.execute(
-        "select channel, sum(clv_52w) from marts.customer_value where clv_52w is not null"
+        "select channel, sum(clv_52w), min(withheld_because) from marts.customer_value"
         " group by channel order by channel"
     ).fetchall()
-    for channel, value in values:
-        shown = definition("customer_value", "clv_52w", language)
-        yield Kpi(margins[channel], language.short_money(value), definition=shown)
+    for channel, value, withheld in values:
+        yield Kpi(
+            margins[channel],
+            language.short_money(value),
+            note=text("not published, because {reason}", reason=value_withheld(withheld, language))
+            if withheld and value is None
+            else "",
+            definition=definition("customer_value", "clv_52w", language),
+        )
     per_customer = definition("customer_cohort_value", "margin_per_customer", language)
     names = {
         "online": text("Margin per new online customer, first twelve months"),
@@ -614,9 +623,8 @@ def _bridge(data: Data, month: date) -> Mapping[str, tuple[Decimal, ...]]:
 
 def _proposals(data: Data) -> Iterator[Proposal]:
     rows = data.execute(
-        "select product, vendor, needed_pieces, order_quantity, order_unit, limited_by, amount, order_by"
-        " from marts.purchase_proposal where preferred and order_quantity > 0"
-        " order by order_by nulls last, product_id limit %s",
+        "select product, vendor, needed_pieces, order_quantity, order_unit, limited_by, amount, order_by, order_pieces"
+        f" from marts.purchase_proposal where preferred and order_quantity > 0 order by {URGENCY} limit %s",
         (PROPOSALS,),
     ).fetchall()
     yield from (Proposal(*row) for row in rows)

@@ -14,8 +14,8 @@ from adventureworks.reports.sheets import Cell, Column, Sheets, make_workbook
 from adventureworks.texts import Language
 from adventureworks.warehouse.session import Data
 
-URGENCY = "order_by nulls last, product_id, vendor_id"
-"""The order of proposals, the most urgent first."""
+URGENCY = "case when state = 'out' then 0 else 1 end, order_by nulls last, product_id"
+"""The order of proposals, the most urgent first: products that are out of stock, then by the day to order."""
 
 _ORDERS = (
     "product_id",
@@ -50,14 +50,13 @@ _NOT_BOUGHT = (
     "lead_time_days",
 )
 _STYLES: Mapping[str, tuple[str, int]] = {
-    "product": ("text", 34),
-    "vendor": ("text", 30),
+    **dict.fromkeys(("product", "vendor"), ("text", 34)),
     "order_by": ("date", 12),
     "last_price": ("money", 12),
     "amount": ("money", 16),
     "days_of_supply": ("decimal", 12),
     "rejected_share": ("share", 12),
-    **dict.fromkeys(("order_unit", "limited_by", "state"), ("text", 18)),
+    **dict.fromkeys(("order_unit", "limited_by", "state"), ("text", 26)),
 }
 """By column that is not a whole number: the style and width of its cells."""
 
@@ -91,15 +90,18 @@ def state_texts(language: Language) -> Mapping[str, str]:
 
 def _write(sheets: Sheets, data: Data, language: Language) -> None:
     text = language.text
-    orders = f"select {', '.join(_ORDERS)} from marts.purchase_proposal where preferred = %s order by {URGENCY}"
+    orders = (
+        f"select {', '.join(_ORDERS)} from marts.purchase_proposal where preferred = %s order by {URGENCY}, vendor_id"
+    )
     for title, preferred in ((text("Orders"), True), (text("Other vendors"), False)):
         _add(sheets, title, "purchase_proposal", _ORDERS, data.execute(orders, (preferred,)).fetchall(), language)
     low = data.execute(f"select {', '.join(_NOT_BOUGHT)} {NOT_BOUGHT}").fetchall()
     _add(sheets, text("Not bought"), "inventory_status", _NOT_BOUGHT, low, language)
-    meanings = definitions(MARTS["purchase_proposal"], language).values()
-    sheets.add_texts(
-        text("Definitions"), (text("Figure"), text("Meaning")), [(found.label, found.meaning) for found in meanings]
-    )
+    stock = definitions(MARTS["inventory_status"], language)
+    meanings = (*definitions(MARTS["purchase_proposal"], language).values(), *(stock[name] for name in _NOT_BOUGHT))
+    # A column that means the same in both marts is explained once.
+    rows = list(dict.fromkeys((found.label, found.meaning) for found in meanings))
+    sheets.add_texts(text("Definitions"), (text("Figure"), text("Meaning")), rows)
 
 
 def _add(

@@ -162,7 +162,7 @@ class Sheets:
                 sheet.write_formula(bottom + 1, place, formula, self.styles[f"total {column.style}"], total[place])
             elif total is not None:
                 self.write_cell(sheet, bottom + 1, place, total[place], f"total {column.style}")
-        sheet.set_row(top, 30)
+        sheet.set_row(top, 45)
         if top == 0:
             sheet.repeat_rows(0)
         return bottom if total is None else bottom + 1

@@ -79,6 +79,7 @@ def value_withheld(code: str, language: Language) -> str:
         "total_is_off": text(
             "in the last 52 weeks its total was less than half, or more than twice, the actual margin"
         ),
+        "no_complete_month": text("no booking month is complete yet"),
     }.get(code, code)
 
 

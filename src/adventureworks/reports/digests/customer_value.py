@@ -78,7 +78,8 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                 )
             )
     for channel, probability, unlikely, lapsed, withheld in session.data.execute(_REORDERS).fetchall():
-        silent = [text("{count} lapsed", count=language.number(lapsed))]
+        # Only resellers have cycles of orders that they can miss.
+        silent = [text("{count} lapsed", count=language.number(lapsed))] if channel == "reseller" else []
         if not withheld:
             silent.append(text("{count} unlikely to order again", count=language.number(unlikely)))
         figures.append(

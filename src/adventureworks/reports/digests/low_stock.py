@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from adventureworks.dictionary import definition, label, limit_text, unit_text
+from collections.abc import Sequence
+from typing import Any
+
+from adventureworks.dictionary import content_note, definition, label, limit_text, unit_text
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.messaging.notice_wording import STOCK_PAGE
 from adventureworks.reports import purchase_list
@@ -19,8 +22,8 @@ _TOTAL = """
     from marts.purchase_proposal where preferred and order_quantity > 0
 """
 _ORDERS = f"""
-    select product, product_id, vendor, needed_pieces, order_quantity, order_unit, limited_by, last_price,
-        lead_time_days, order_by
+    select product, product_id, vendor, needed_pieces, order_quantity, order_unit, limited_by, amount, lead_time_days,
+        order_by, order_pieces
     from marts.purchase_proposal where preferred and order_quantity > 0 order by {purchase_list.URGENCY}
 """
 _NOT_BOUGHT = f"select product, product_id, state, on_hand, days_of_supply, needed {purchase_list.NOT_BOUGHT}"
@@ -36,6 +39,14 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
     if as_of is None or not (low or orders):
         return None
     states = purchase_list.state_texts(language)
+    proposed = data.execute(_ORDERS).fetchall()
+    unknown = [order_unit for *_, order_unit, _, _, _, _, pieces in proposed[:MAX_ROWS] if pieces is None]
+    notes = (
+        content_note(unknown, language),
+        text("The attached workbook contains all products, the other vendors, and what the figures mean."),
+        definition("purchase_proposal", "order_by", language).line,
+    )
+    listings = (_orders(proposed, language), _not_bought(data, language))
     return Bulletin(
         title=text("Stock on {day}", day=language.day(as_of)),
         about=text("Products that need attention: {count}.", count=language.number(low)),
@@ -45,17 +56,14 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
             Figure(text("Value of the proposed orders"), language.short_money(amount)),
             Figure(text("Orders that are late"), language.number(late)),
         ),
-        listings=tuple(listing for listing in (_orders(data, language), _not_bought(data, language)) if listing.rows),
-        notes=(
-            text("The attached workbook contains all products, the other vendors, and what the figures mean."),
-            definition("purchase_proposal", "order_by", language).line,
-        ),
+        listings=tuple(listing for listing in listings if listing.rows),
+        notes=tuple(note for note in notes if note),
         page=STOCK_PAGE,
         attachments=(purchase_list.attachment(data, as_of, language),),
     )
 
 
-def _orders(data: Data, language: Language) -> Listing:
+def _orders(proposed: Sequence[Sequence[Any]], language: Language) -> Listing:
     number = language.number
     return Listing(
         language.text("To order, most urgent first"),
@@ -64,7 +72,7 @@ def _orders(data: Data, language: Language) -> Listing:
             label("vendor", language),
             label("needed_pieces", language),
             label("order_quantity", language),
-            label("last_price", language),
+            label("amount", language),
             label("lead_time_days", language),
             label("order_by", language),
         ),
@@ -74,13 +82,11 @@ def _orders(data: Data, language: Language) -> Listing:
                 vendor,
                 number(needed),
                 _order(quantity, unit, limit, language),
-                language.money(price, 2),
+                language.money(amount),
                 number(lead_time),
                 language.day(order_by),
             )
-            for product, product_id, vendor, needed, quantity, unit, limit, price, lead_time, order_by in data.execute(
-                _ORDERS
-            ).fetchall()
+            for product, product_id, vendor, needed, quantity, unit, limit, amount, lead_time, order_by, _ in proposed
         ),
         text_columns=2,
         max_rows=MAX_ROWS,

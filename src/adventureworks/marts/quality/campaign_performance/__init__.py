@@ -29,7 +29,7 @@ _NOTHING = dict.fromkeys(
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """One channel and subcategory of a campaign: what was expected, and what its products sold and earned."""
 
     expected: Baseline
@@ -38,6 +38,17 @@ class _Part:
     profit: float
     unit_profit: float
     """The profit of a unit in the period before."""
+
+    @classmethod
+    def of(cls, treated: pl.DataFrame, controls: pl.DataFrame) -> Part | None:
+        """Compare products with others, both as `compared` returns them; None if there is nothing to compare with."""
+        found = baseline(sold(treated), sold(controls))
+        if found is None:
+            return None
+        past, units, past_profit, profit = treated.select(
+            pl.col("units_before", "units_during", "profit_before", "profit_during").sum()
+        ).row(0)
+        return cls(found, controls.height, units, float(profit), float(past_profit) / past)
 
 
 def compute(read: Read, as_of: date) -> pl.DataFrame:
@@ -85,23 +96,19 @@ def _campaign(
     """Return the offer's sales in a category, compared with what the same products would have sold without it."""
     first, last = offer["first_day"], min(offer["last_day"], as_of)
     # The total is known only if every part is.
-    parts: list[_Part] = []
+    parts: list[Part] = []
     for channel, subcategory in sorted(lines.select("channel", "subcategory_id").unique().rows()):
         here = pl.col("channel").eq(channel) & pl.col("subcategory_id").eq(subcategory)
         products = compared(sales.filter(here), Periods.of(channel, delays[channel], first, last))
         treated = products.join(lines.filter(here).select("product_id").unique(), on="product_id", how="semi")
-        controls = products.filter("is_control")
-        found = baseline(sold(treated), sold(controls))
-        if found is None:
+        part = Part.of(treated, products.filter("is_control"))
+        if part is None:
             return _row(offer, category, sums, "no_comparison")
-        past, units, past_profit, profit = treated.select(
-            pl.col("units_before", "units_during", "profit_before", "profit_during").sum()
-        ).row(0)
-        parts.append(_Part(found, controls.height, units, float(profit), float(past_profit) / past))
-    return _row(offer, category, sums, "difference_in_differences", **_effect(parts, float(sums["discount_cost"])))
+        parts.append(part)
+    return _row(offer, category, sums, "difference_in_differences", **effect(parts, float(sums["discount_cost"])))
 
 
-def _effect(parts: Sequence[_Part], cost: float) -> dict[str, float | None]:
+def effect(parts: Sequence[Part], cost: float) -> dict[str, float | None]:
     """Return what the parts sold and earned beyond expectation, and what that is for each USD of discount.
 
     An interval, and the return that is given only with one, is None if the error of a part is unknown.
