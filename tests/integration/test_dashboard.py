@@ -21,7 +21,7 @@ from adventureworks.dictionary import definition
 from adventureworks.incidents import events
 from adventureworks.lineage import origins
 from adventureworks.reports import delivery
-from adventureworks.reports.month import BRIDGE_COLUMNS
+from adventureworks.reports.bridge import BRIDGE_COLUMNS
 from adventureworks.settings import settings
 from adventureworks.texts import phrase
 from tests.integration.pipeline import Pipeline

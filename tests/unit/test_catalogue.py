@@ -161,10 +161,10 @@ def test_only_marts_computed_from_orders_can_lack_withheld_ones() -> None:
 
 
 READING = {
-    "monthly_report": ("reports/month.py",),
+    "monthly_report": ("reports/month.py", "reports/bridge.py"),
     **{name: (f"reports/digests/{name}.py",) for name in DIGESTS},
     "low_stock": ("reports/digests/low_stock.py", "reports/purchase_list.py"),
-    **dict.fromkeys(("overview", "forecast", "quality"), ("dashboard/figures.py",)),
+    **dict.fromkeys(("overview", "forecast", "quality"), ("dashboard/figures.py", "reports/bridge.py")),
 }
 """The modules with the queries of each reader."""
 BEHIND_VIEW = {"order_date", "booking_month", "channel"}

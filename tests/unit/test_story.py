@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from adventureworks.months import shifted
-from adventureworks.reports.month import Amounts, Bridge, Line, Month
+from adventureworks.reports.bridge import Bridge
+from adventureworks.reports.month import Amounts, Line, Month
 from adventureworks.reports.story import story
 from adventureworks.texts import language
 

@@ -36,9 +36,9 @@ from adventureworks.lineage import origins
 from adventureworks.messaging.dependants import affected
 from adventureworks.messaging.incident_messages import run_page_of
 from adventureworks.messaging.wording import words
+from adventureworks.reports.bridge import BRIDGE_COLUMNS
 from adventureworks.reports.delivery import KINDS, MEDIA_TYPES
 from adventureworks.reports.delivery import files as filed
-from adventureworks.reports.month import BRIDGE_COLUMNS
 from adventureworks.settings import settings
 from adventureworks.texts import LANGUAGES, Language
 from adventureworks.texts.terms import channel_name, dimension_name, incident_status, reason_withheld, verdict_name

@@ -15,7 +15,7 @@ from adventureworks.dictionary import Definition, definition
 from adventureworks.incidents.freshness import Freshness, freshness, promises
 from adventureworks.marts.plan import decide_now
 from adventureworks.months import key_of, shifted
-from adventureworks.reports.month import bridges, by_channel
+from adventureworks.reports.bridge import bridges, by_channel
 from adventureworks.settings import Settings
 from adventureworks.texts import Language
 from adventureworks.texts.terms import reorder_withheld
@@ -75,7 +75,7 @@ class Overview:
     """Month, revenue, profit, whether it is partial."""
     territories: tuple[tuple[str, Decimal], ...]
     bridge: Mapping[str, tuple[Decimal, ...]]
-    """By channel, what changed the gross profit of the month since the year before: `month.BRIDGE_COLUMNS`."""
+    """By channel, what changed the gross profit of the month since the year before: `BRIDGE_COLUMNS`."""
     proposals: tuple[Proposal, ...]
     """The orders from preferred vendors that should be placed first."""
     pairs: tuple[Pair, ...]

@@ -25,6 +25,7 @@ from adventureworks.errors import PlatformError, ServiceUnavailable, Step, is_fa
 from adventureworks.incidents import Finding, events, ledger
 from adventureworks.months import key_of, shifted
 from adventureworks.reports import month as months
+from adventureworks.reports.bridge import bridges as all_bridges
 from adventureworks.reports.month import Line, Month, first_day
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_records, open_warehouse, publication
@@ -320,7 +321,7 @@ def stale_months(settings: Settings, folder: Folder | None = None) -> tuple[str,
         reported: dict[str, int] = {month: version for month, version, *_ in filed_now}
         newer = publication.since(session.records, "monthly_profit", min(reported.values(), default=0))
         shown: dict[str, Figures] = {month: json.loads(figures) for month, *_, figures in filed_now}
-        bridges, others = months.bridges(session.data), _digests(months.other_rows(session.data))
+        bridges, others = all_bridges(session.data), _digests(months.other_rows(session.data))
         newest = publication.newest(session.records, "monthly_profit")
         incomplete = {*_without_control(session.records), *_not_delivered(session.records)}
         filed = tuple(files(session.records)) if folder else ()

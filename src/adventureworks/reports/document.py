@@ -14,9 +14,10 @@ from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.rendering import svg
 from adventureworks.charts.theme import FONTS
 from adventureworks.dictionary import label
+from adventureworks.reports.bridge import BRIDGE_COLUMNS, by_channel
 from adventureworks.reports.definitions import definitions, notes
 from adventureworks.reports.headlines import change_shown, headlines, kpis
-from adventureworks.reports.month import BRIDGE_COLUMNS, Line, Month, by_channel
+from adventureworks.reports.month import Line, Month
 from adventureworks.reports.story import story
 from adventureworks.texts import Language
 from adventureworks.texts.plain import map_texts

@@ -13,7 +13,8 @@ from datetime import date
 from decimal import Decimal
 
 from adventureworks.months import shifted
-from adventureworks.reports.month import EFFECTS, ZERO, Amounts, Line, Month
+from adventureworks.reports.bridge import EFFECTS
+from adventureworks.reports.month import ZERO, Amounts, Line, Month
 from adventureworks.texts import Language
 
 MAX_EFFECTS = 3

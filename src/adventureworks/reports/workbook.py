@@ -11,9 +11,10 @@ from typing import Any
 from xlsxwriter.utility import xl_range, xl_rowcol_to_cell
 
 from adventureworks.dictionary import label
+from adventureworks.reports.bridge import BRIDGE_COLUMNS
 from adventureworks.reports.definitions import definitions, notes
 from adventureworks.reports.headlines import kpis
-from adventureworks.reports.month import BRIDGE_COLUMNS, Amounts, Line, Month
+from adventureworks.reports.month import Amounts, Line, Month
 from adventureworks.reports.sheets import FONT, MAIN, Cell, Column, Sheets, fit, make_workbook
 from adventureworks.reports.story import story
 from adventureworks.texts import Language
