@@ -207,7 +207,7 @@ READERS = (
             "customer_value": ("channel", "clv_52w", "withheld_because"),
             "customer_churn": ("channel", "status", "reorder_probability_52w", "withheld_because"),
             "customer_cohort_value": ("channel", "cohort_month", "months_since", "customers", "margin"),
-            "profit_bridge": ("month", "channel", *_BRIDGE),
+            "profit_bridge": ("month", "channel", "category", *_BRIDGE),
             "campaign_performance": (
                 "special_offer_id",
                 "category",

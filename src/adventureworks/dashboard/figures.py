@@ -76,7 +76,7 @@ class Overview:
     """Month, revenue, profit, whether it is partial."""
     territories: tuple[tuple[str, Decimal], ...]
     bridge: Mapping[str, tuple[Decimal, ...]]
-    """By channel, what changed the gross profit of the month since the year before: `month.BRIDGE_COLUMNS`."""
+    """By channel, what changed the gross profit of the month since the year before: `BRIDGE_COLUMNS`."""
     proposals: tuple[Proposal, ...]
     """The orders from preferred vendors that should be placed first."""
     pairs: tuple[Pair, ...]
