@@ -366,6 +366,6 @@ def test_invalid_routes_are_reported_to_the_platforms_owner_and_pending_messages
     file.write_text("")
     send_pending()
     assert [subject.partition("] ")[2] for subject in inbox.subjects()[2:]] == [
-        "Sales_Store blocked: columns_are_there",
+        "Sales_Store blocked: columns are there",
         "messages recovered: routes_are_right",
     ]
