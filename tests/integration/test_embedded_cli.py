@@ -38,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"{publish} values ('fact_sales', 2, 9, 9, '{{}}', %s, %s, 'passed', 'r/1', true)",
             (made["fact_sales"], date.min),
         )
-        for mart, version in (("customer_value", 1), ("customer_retention", 2), ("customer_churn", 2)):
+        for mart, version in (("customer_retention", 1), ("customer_churn", 2)):
             connection.execute(
                 f"{publish} values (%s, 1, 9, 9, %s, %s, %s, 'passed', 'r/1', true)",
                 (mart, json.dumps({"fact_sales": version}), made[mart], date.min),
@@ -100,21 +100,24 @@ def test_status_shows_what_is_stale_and_what_is_wrong(adventureworks: Adventurew
     status = json.loads(adventureworks("status", "--json", home=home).stdout)
     states = {state["asset"]: state for state in status["assets"]}
     assert (states["Sales_Store"]["version"], states["Sales_Store"]["verdict"]) == (2, "blocked")
-    assert (states["customer_value"]["fresh"], states["customer_value"]["behind"]) == (False, "fact_sales is newer")
+    assert (states["customer_retention"]["fresh"], states["customer_retention"]["behind"]) == (
+        False,
+        "fact_sales is newer",
+    )
     assert (states["customer_churn"]["fresh"], states["customer_churn"]["behind"]) == (True, "")
     assert states["Sales_Currency"]["verdict"] == "never published"
     assert status["incidents"][0]["next_step"] == "adventureworks status Sales_Store"
     shown = adventureworks("status", home=home)
     assert shown.returncode == 0
     assert "Sales_Store: rows_stay. Sales_Store is blocked: half the rows are gone." in shown.stdout
-    assert "customer_value: fact_sales is newer" in shown.stdout.splitlines()
+    assert "customer_retention: fact_sales is newer" in shown.stdout.splitlines()
     assert "Sales_Store: blocked since " in shown.stdout
     assert "customer_churn: " not in shown.stdout, "it is fresh"
     listed = adventureworks("status", "--all", home=home).stdout
     assert "passed, fact_sales is newer" in " ".join(listed.split())
     assert "customer_churn" in listed
-    details = " ".join(adventureworks("status", "customer_value", home=home).stdout.split())
-    assert "mart of customer_analytics" in details
+    details = " ".join(adventureworks("status", "customer_retention", home=home).stdout.split())
+    assert "mart of customer_retention" in details
     assert "State passed, fact_sales is newer" in details
 
 

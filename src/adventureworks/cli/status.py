@@ -111,6 +111,7 @@ def _print_json(found: _Found) -> None:
     assets = [
         {
             **asdict(state),
+            "behind": str(state.behind),
             "fresh_within_minutes": _minutes(known := found.promised[state.asset]),
             "missed": known.missed,
         }
