@@ -222,6 +222,8 @@ def main() -> None:
     """Measure the peers and the platform in turn, then print and write the page."""
     peers, count = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 3
     with tempfile.TemporaryDirectory(prefix="adventureworks-bench-") as folder:
+        # Started by root, the peers' server runs as another user.
+        os.chmod(folder, 0o755)
         home, work = Path(folder, "home"), Path(os.environ.get("PEER_WORK") or Path(folder, "peers"))
         print("The peers, from scratch", flush=True)
         whole = measure_peers(peers, work, "full")
