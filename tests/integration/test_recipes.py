@@ -14,6 +14,8 @@ import pytest
 import sqlglot
 import yaml
 
+from adventureworks.messaging.routes import routes
+from adventureworks.settings import Settings
 from tests.conftest import REPOSITORY
 
 COPIED = ("src", "contracts", "checks", "dags", "tests", "pyproject.toml")
@@ -54,11 +56,21 @@ def shell(copy: Path, commands: str) -> str:
     return done.stdout
 
 
-def blocks(page: str) -> list[str]:
-    """Return the commands of a page: its blocks marked `sh`."""
-    found = re.findall(r"^```sh\n(.*?)^```$", (REPOSITORY / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
+def blocks(page: str, heading: str = "") -> list[str]:
+    """Return the commands of a page, or of one of its sections: the blocks marked `sh`."""
+    text = (REPOSITORY / "docs" / page).read_text()
+    if heading:
+        [text] = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert found
     return found
+
+
+def query_of(checks: Path) -> str:
+    """Return the SELECT of the only rule with one in a check file."""
+    [items] = yaml.safe_load(checks.read_text()).values()
+    [query] = [body["fail query"] for check in items for body in check.values() if "fail query" in body]
+    return str(query)
 
 
 def assert_true(copy: Path, mart: str) -> int:
@@ -66,8 +78,7 @@ def assert_true(copy: Path, mart: str) -> int:
     model = next((copy / "src" / "adventureworks" / "marts").rglob(f"{mart}.sql")).read_text()
     reference = (copy / "tests" / "acceptance" / "references" / f"{mart}.sql").read_text()
     [fault] = re.findall(r"^-- Fault of \w+: (.+)$", reference, re.MULTILINE)
-    [checks] = yaml.safe_load((copy / "checks" / "marts" / f"{mart}.yml").read_text()).values()
-    [query] = [body["fail query"] for check in checks for body in check.values() if "fail query" in body]
+    query = query_of(copy / "checks" / "marts" / f"{mart}.yml").replace("date '${as_of}'", AS_OF)
     with duckdb.connect() as duck:
         duck.execute(ROWS)
         [select] = sqlglot.transpile(model.replace(":as_of", AS_OF), read="snowflake", write="duckdb")
@@ -75,7 +86,6 @@ def assert_true(copy: Path, mart: str) -> int:
         reference = reference.replace("$as_of", AS_OF)
         assert duck.execute(f"from {mart} except all ({reference})").fetchall() == []
         assert duck.execute(f"({reference}) except all from {mart}").fetchall() == []
-        query = query.replace("date '${as_of}'", AS_OF)
         assert duck.execute(query).fetchall() == []
         duck.execute(fault.replace("candidate", mart))
         assert duck.execute(query).fetchall(), "the rule finds its fault"
@@ -101,3 +111,46 @@ def test_a_mart_of_several_inputs_passes_every_policy_at_once(copy: Path) -> Non
     shell(copy, ".venv/bin/python -m adventureworks.marts.lint")
     shell(copy, f".venv/bin/python -m pytest -q -n 0 tests/unit -k '{name} or {dag} or translation'")
     assert assert_true(copy, name) == 3
+
+
+@pytest.mark.parametrize(("kinds", "is_broken"), [("('No Discount'), ('Seasonal')", False), ("('Seasonal')", True)])
+def test_the_recipe_for_a_check_leads_to_a_rule_that_finds_its_fault(copy: Path, kinds: str, is_broken: bool) -> None:
+    shell(copy, "\n".join(blocks("recipes.md", "A check")))
+    with duckdb.connect() as duck:
+        duck.execute(
+            f'create table "Sales_SpecialOffer" as select 1 as "SpecialOfferID", * from (values {kinds}) as o("Type")'
+        )
+        found = duck.execute(query_of(copy / "checks" / "source" / "Sales_SpecialOffer.yml")).fetchall()
+    assert bool(found) == is_broken
+
+
+def test_the_recipe_for_a_recipient_leads_to_valid_routes(copy: Path) -> None:
+    shell(copy, "\n".join(blocks("recipes.md", "A recipient")))
+    known = routes(Settings(routes=copy / "routes.yaml"))
+    assert [name for name, _ in known.groups_of("finance")] == ["finance", "controlling"]
+    assert known.groups["controlling"].language == "fr"
+    assert known.digests["daily_sales"].to == ("sales", "controlling")
+    assert known.digests["low_stock"].to == ("production", "purchasing"), "the others stay"
+
+
+RENDER = """
+from types import SimpleNamespace
+import duckdb
+from adventureworks.reports.digests import DIGESTS
+from adventureworks.texts import language
+duck = duckdb.connect()
+duck.execute("create schema marts")
+duck.execute("create table marts.card_usage as from (values (date '2014-04-01', 'Vista', 7, 70.0), (date '2014-05-01',"
+    " 'Vista', 3, 1234.5), (date '2014-05-01', 'No card', 5, 80.0)) as card(month, card_type, orders, revenue)")
+data = SimpleNamespace(execute=lambda query, values=(): duck.execute(query.replace("%s", "?"), values))
+print(DIGESTS["card_usage"].message(SimpleNamespace(data=data), language("fr")).text)
+"""
+
+
+def test_the_recipe_for_a_report_leads_to_a_message_with_the_newest_figures(copy: Path) -> None:
+    shell(copy, "\n".join(blocks("recipes.md", "A report")))
+    text = shell(copy, f".venv/bin/python - <<'END'\n{RENDER}\nEND")
+    assert "Cartes de paiement en mai 2014" in text
+    assert text.index("No card") < text.index("Vista"), "the most orders first"
+    assert "1\u202f23" in text
+    assert "70" not in text, "only the newest month"
