@@ -64,7 +64,7 @@ def test_outside_a_working_copy_nothing_is_written(tmp_path: Path, monkeypatch: 
 def test_a_file_that_exists_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "model.sql").write_text("select mine")
     (tmp_path / "catalogue.py").write_text("before")
-    with pytest.raises(PlatformError, match=r"model\.sql exists and is not overwritten"):
+    with pytest.raises(PlatformError, match=r"not overwritten: model\.sql\."):
         write(tmp_path, {Path("checks.yml"): "", Path("model.sql"): ""}, {Path("catalogue.py"): "after"})
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "model.sql": "select mine",

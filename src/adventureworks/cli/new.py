@@ -26,7 +26,6 @@ from adventureworks.cli.new_mart import (
     new_files,
     snake,
 )
-from adventureworks.cli.output import console
 from adventureworks.columns import Column, columns_of
 from adventureworks.errors import PlatformError, Step
 from adventureworks.settings import PROJECT_ROOT
@@ -51,22 +50,27 @@ def new_mart(name: str, dag: str, inputs: str, key: str) -> None:
     mart = planned(name, dag, inputs.split(","), key.split(","))
     created, changed = new_files(mart), changed_files(mart, PROJECT_ROOT)
     write(PROJECT_ROOT, created, changed)
-    out = console()
-    out.print(f"The mart {name} counts the rows of its inputs. Created:")
-    for path in created:
-        out.print(f"  {path}")
-    out.print("Changed:")
-    for path in changed:
-        out.print(f"  {path}")
-    out.print(_NEXT.format(name=name, untranslated=UNTRANSLATED.strip()), markup=False)
+    print(
+        _DONE.format(
+            name=name,
+            dag=dag,
+            created="\n  ".join(map(str, created)),
+            changed="\n  ".join(map(str, changed)),
+            untranslated=UNTRANSLATED.strip(),
+        )
+    )
 
 
-_NEXT = """\
+_DONE = """\
+The mart {name} counts the rows of its inputs. Created:
+  {created}
+Changed:
+  {changed}
 Next (docs/add-a-mart.md explains each step):
   1. Replace the counts by your figures, in the model, the contract, the check and the second computation.
   2. Translate the texts that begin with {untranslated} in columns.po, and describe the mart in the DAG's documentation.
   3. Check it:    .venv/bin/python -m adventureworks.marts.lint
-                  .venv/bin/python -m pytest -n 0 tests/unit -k "{name} or translation"
+                  .venv/bin/python -m pytest -n 0 tests/unit -k "{name} or {dag} or translation"
   4. Compute it:  .venv/bin/adventureworks environment build try_it
                   ADVENTUREWORKS_ENVIRONMENT=try_it .venv/bin/adventureworks sql "select * from marts.{name}"
   5. Before the pull request: make docs, make validation and make test"""
@@ -104,9 +108,7 @@ def write(root: Path, created: Mapping[Path, str], changed: Mapping[Path, str]) 
     """Write new and changed files, all of them or none. Raises `PlatformError` if a new one exists."""
     existing = [str(path) for path in created if (root / path).exists()]
     if existing:
-        raise PlatformError(
-            f"{', '.join(existing)} exists and is not overwritten.", "Choose another name, or remove it."
-        )
+        raise PlatformError(f"Files exist and are not overwritten: {', '.join(existing)}.", "Choose another name.")
     staged: dict[Path, Path] = {}
     try:
         for path, text in {**created, **changed}.items():
