@@ -76,6 +76,7 @@ SECONDS = {
     "tests/integration/test_faults.py": 30,
     "tests/integration/test_load_memory.py": 30,
     "tests/integration/test_models_on_snowflake.py": 30,
+    "tests/integration/test_recipes.py": 30,
     "tests/integration/test_outbox.py": 30,
     "tests/integration/test_embedded_postgres.py": 20,
     "tests/integration/test_bill_cycles.py": 10,

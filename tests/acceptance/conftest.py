@@ -16,11 +16,11 @@ from adventureworks.catalog import ANALYSES, MARTS
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.settings import Settings
 from adventureworks.warehouse.postgres import rows_of
+from tests.acceptance.reference import REFERENCES
 from tests.acceptance.report import Report
 from tests.conftest import WORKER, create_database, drop_database
 from tests.integration.pipeline import Ingested, Pipeline
 
-REFERENCES = Path(__file__).parent / "references"
 PLATFORM = f"real_warehouse_{WORKER}"
 
 

@@ -21,6 +21,7 @@ from adventureworks.gate.contract import validate
 from adventureworks.warehouse.postgres import rows_of
 from adventureworks.warehouse.sql import names
 from tests.acceptance.faults import Fault, Faults
+from tests.acceptance.reference import reference_of
 from tests.acceptance.report import ASKED, Report
 from tests.integration.candidates import AS_OF, MART, Warehouse, broken
 from tests.integration.pipeline import Pipeline
@@ -28,156 +29,6 @@ from tests.integration.pipeline import Pipeline
 MIN_SCORE = 0.95
 MANY, FEW = 20, 4
 """Random faults per mart, with and without writing docs/validation.md."""
-
-RULE_FAULTS: dict[str, dict[str, str]] = {
-    "bill_of_materials_cost": {
-        "no_assembly_is_part_of_itself": "update candidate set own_part_path = '749 > 749' where product_id = 749",
-        "material_of_an_assembly_is_that_of_its_components": "update candidate set material_cost = material_cost + 1",
-        "assemblies_are_those_with_a_valid_bill": "delete from candidate where product_id = 749",
-        "levels_and_leaves_are_those_below_the_assembly": "update candidate set leaves = leaves + 1",
-        "operations_cost_what_the_routing_says": "update candidate set routing_cost = routing_cost + 1",
-    },
-    "campaign_performance": {
-        "sums_are_those_of_the_lines": "delete from candidate where method = 'no_sales'",
-        "effects_are_those_of_the_periods": "update candidate set baseline_units = baseline_units * 1.1",
-        "intervals_and_returns_follow_from_the_effect": "update candidate set incremental_units_lower_95 = null",
-    },
-    "card_usage": {
-        "sums_are_those_of_the_orders": "update candidate set expired_at_order = 0 where card_type = 'Vista'",
-    },
-    "currency_sales": {
-        "sums_are_those_of_the_orders": "update candidate set revenue_local = revenue_usd where currency_code = 'EUR'",
-    },
-    "customer_churn": {
-        "customers_are_those_of_the_orders": "update candidate set days_silent = days_silent + 1",
-        "threshold_divides_the_gaps": "update candidate set threshold_days = null where channel = 'reseller'",
-        "bands_follow_from_the_silence": "update candidate set silence_band = '703+' where silence_band = '0-91'",
-        "cycles_are_the_medians_of_the_gaps": "update candidate set cycle_months = cycle_months * 1.001",
-        "online_customers_of_a_band_did_what_is_stated": "update candidate"
-        " set observed_customers = observed_customers + 1 where channel = 'online'",
-        "a_channel_has_one_test_and_a_band_one_share": "update candidate set tested_customers = tested_customers + 1"
-        " where customer_id = 11000",
-    },
-    "customer_cohort_value": {
-        "margins_are_those_of_the_orders": "update candidate set margin = margin + 1 where months_since > 0",
-        "cohorts_reach_the_last_complete_month": "delete from candidate where months_since = 11",
-    },
-    "customer_demographics": {
-        "cells_are_those_of_the_surveys": "delete from candidate where attribute = 'Gender' and band = 'M'",
-    },
-    "customer_retention": {
-        "cells_are_those_of_the_orders": "delete from candidate where months_since = 0",
-    },
-    "customer_value": {
-        "customers_are_those_of_the_orders": "update candidate set frequency = frequency + 1",
-        "scores_and_segment_follow_from_the_customer": "update candidate set f_score = 1 where segment = 'loyal'",
-        "resellers_are_valued_by_the_trailing_year": "update candidate set clv_52w = clv_52w * 2"
-        " where channel = 'reseller'",
-        "expectations_and_their_test_are_those_of_the_cells": "update candidate"
-        " set holdout_rmse_constant = holdout_rmse_constant * 1.1 where channel = 'online'",
-        "a_channel_has_one_method_and_one_test": "update candidate set withheld_because = 'total_is_off'"
-        " where customer_id = 11000",
-    },
-    "daily_sales": {
-        "tax_and_freight_are_those_of_the_orders": "update candidate set tax = freight, freight = tax",
-        "sums_are_those_of_the_lines": "update candidate set average_order_value = 0 where territory_id = 4",
-    },
-    "data_quality": {
-        "orders_are_all_checked": "update candidate set checked = checked - 1"
-        " where rule = 'discount_is_that_of_the_offer'",
-        "every_run_has_one_overall_score": "update candidate set overall_score = 0"
-        " where rule = 'discount_is_that_of_the_offer'",
-        "scores_follow_from_the_rules": "update candidate set table_score = table_score / 2",
-        "known_defects_are_looked_for": "update candidate set severity = 'info'"
-        " where rule = 'card_was_valid_when_used'",
-        "rules_of_the_gate_are_there": "delete from candidate where dimension = 'volume'",
-    },
-    "exchange_rates": {
-        "real_rates_are_those_of_the_source": "update candidate set average_rate = average_rate * 2",
-        "gaps_are_filled_with_the_last_rate": "insert into candidate select currency_code, rate_date + 1, average_rate,"
-        " end_of_day_rate, daily_return, volatility_30d, true, is_outlier from before"
-        " where rate_date = (select max(rate_date) from before)",
-        "returns_follow_from_the_rates": "update candidate set volatility_30d = volatility_30d * 1.1",
-        "outliers_lie_far_from_the_median": "update candidate set is_outlier = false",
-    },
-    "fact_sales": {
-        "revenue_of_an_order_is_its_subtotal": "update candidate set revenue = revenue + 1"
-        " where sales_order_id = 43659",
-        "lines_are_those_of_the_orders": "update candidate set channel = 'online' where territory_id = 1",
-        "cost_is_that_of_the_day": "update candidate set cost_source = 'history'",
-        "resellers_order_in_one_wave_a_month": "delete from candidate where channel = 'reseller'"
-        " and booking_month = '2012-06-01'",
-    },
-    "forecast_accuracy": {
-        "the_choice_follows_the_rule": "update candidate set is_chosen = false where territory_id = 1",
-        "errors_are_those_of_the_series": "update candidate set wape = wape * 1.1 where model = 'naive'",
-        "intervals_covered_what_is_stated": "update candidate set coverage_95 = 0.9 where model = 'naive'",
-        "errors_of_a_channel_are_those_of_its_territories": "update candidate set channel_wape = channel_wape * 1.1"
-        " where model = 'theta'",
-        "published_forecasts_are_scored": "update candidate set published_months = published_months + 1",
-    },
-    "inventory_status": {
-        "stock_is_that_of_all_locations": "update candidate set on_hand = on_hand + 1",
-        "use_is_that_of_sales_and_work_orders": "update candidate set velocity_90d = velocity_90d + 1",
-        "on_order_is_what_open_orders_miss": "update candidate set on_order = on_order + 1",
-        "products_are_those_of_the_source": "delete from candidate where product_id = 1",
-        "supply_follows_from_stock_and_use": "update candidate set days_of_supply = null where state = 'low'",
-        "an_order_fills_up_to_the_level_within_the_limits": "update candidate set limited_by = 'maximum'"
-        " where limited_by = 'minimum'",
-        "a_state_follows_from_stock_and_dates": "update candidate set state = 'low' where state = 'ok'",
-    },
-    "late_work_orders": {
-        "operations_are_those_of_the_routing": "update candidate set mean_days_late = mean_days_late + 1",
-    },
-    "monthly_profit": {
-        "sums_are_those_of_the_lines": "update candidate set fallback_cost_revenue = 0",
-        "category_and_margin_are_those_of_the_product_and_the_sums": "update candidate set category = 'Bikes'",
-    },
-    "product_affinity": {
-        "pairs_are_those_of_the_orders": "update candidate set lift = lift * 1.1",
-    },
-    "product_performance": {
-        "list_prices_are_those_of_the_month_s_end": "update candidate set list_price = list_price + 1",
-        "sums_are_those_of_the_lines": "update candidate set units = units + 1",
-        "names_are_those_of_the_product": "update candidate set subcategory = category",
-        "ranks_and_classes_follow_from_the_revenue": "update candidate set abc_class = 'C' where abc_class = 'B'",
-    },
-    "production_costs": {
-        "counts_are_those_of_the_work_orders": "update candidate set late_orders = late_orders + 1",
-        "routing_costs_are_those_of_the_operations": "update candidate set variance = variance + 1",
-        "scrap_costs_what_the_products_cost": "update candidate set scrap_cost = scrap_cost + 1",
-    },
-    "profit_bridge": {
-        "effects_are_those_of_the_lines": "update candidate set volume_effect = volume_effect + mix_effect,"
-        " mix_effect = 0",
-    },
-    "purchase_proposal": {
-        "products_are_those_that_run_out": "delete from candidate where not preferred",
-        "terms_are_those_of_the_vendor": "update candidate set preferred = not preferred",
-        "orders_cover_the_need_within_the_limits": "update candidate set order_by = as_of",
-        "rejects_are_those_of_the_last_year": "update candidate set rejected_share = 0",
-    },
-    "quota_pace": {
-        "paces_are_those_of_the_waves": "update candidate set sales_to_date = sales_to_date + 1",
-    },
-    "sales_forecast": {
-        "every_series_is_forecast": "delete from candidate where horizon = 3",
-        "plain_models_come_out_again": "update candidate set lower_95 = lower_95 * 0.9",
-        "forecasts_of_a_series_agree": "update candidate set lower_80 = null where horizon = 1",
-    },
-    "sales_person_performance": {
-        "every_quota_is_there": "update candidate set quota = quota + 1",
-        "sales_are_those_of_the_period": "update candidate set orders = orders + 1",
-        "a_period_ends_where_the_next_begins": "update candidate set period_end = period_end + 1",
-        "ratios_and_ranks_follow_from_the_sales": "update candidate set rank = 1",
-    },
-    "territory_sales": {
-        "sums_are_those_of_the_lines": "update candidate set customers = orders",
-        "calendar_revenue_is_that_of_the_lines": "update candidate set calendar_revenue = revenue",
-        "names_and_ratios_follow_from_the_sums": "update candidate set revenue_growth = null where territory_id = 1",
-    },
-}
-"""By mart and rule of its check file: a fault that the rule must find."""
 
 
 class Trial:
@@ -309,8 +160,9 @@ def test_nearly_every_random_fault_is_found(
 @pytest.mark.parametrize("mart", MARTS.values(), ids=lambda mart: mart.name)
 def test_each_rule_finds_the_fault_designed_for_it(platform: Pipeline, mart: Mart) -> None:
     with trial_of(platform.url, mart) as trial:
-        assert trial.rules.keys() == RULE_FAULTS[mart.name].keys()
-        assert [rule for rule, fault in RULE_FAULTS[mart.name].items() if not trial.breaks(rule, fault)] == []
+        faults = reference_of(mart).faults
+        assert trial.rules.keys() == faults.keys()
+        assert [rule for rule, fault in faults.items() if not trial.breaks(rule, fault)] == []
         assert trial.broken_by("delete from candidate"), "an empty mart must be found"
 
 

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 
 import duckdb
 import pytest
 
 from adventureworks.catalog import ANALYSES, MARTS, Mart
 from adventureworks.columns import columns_of, key_of
-from tests.acceptance.conftest import REFERENCES
+from tests.acceptance.reference import REFERENCES, reference_of
 from tests.acceptance.report import FILE, Report, Result
 from tests.integration.pipeline import Pipeline
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The second computation of a mart."""
-
-    select: str
-    validated: str
-    among: str
-    within: str
-
-    @classmethod
-    def read(cls, path: Path) -> Reference:
-        text = path.read_text(encoding="utf-8")
-        headers = dict(re.findall(r"^-- (Validates|Among|Within): (.+)$", text, re.MULTILINE))
-        select = text.replace("$as_of", "getvariable('as_of')")
-        return cls(select, headers["Validates"], headers.get("Among", ""), headers.get("Within", "1e-9"))
 
 
 def test_every_mart_has_a_reference_and_every_reference_a_mart() -> None:
@@ -42,7 +22,7 @@ def test_every_mart_has_a_reference_and_every_reference_a_mart() -> None:
 def test_a_second_computation_returns_the_same_rows(
     duck: duckdb.DuckDBPyConnection, report: Report, mart: Mart
 ) -> None:
-    reference = Reference.read(REFERENCES / f"{mart.name}.sql")
+    reference = reference_of(mart)
     duck.execute(f"create or replace temp table reference as {reference.select}")
     columns = [row[0] for row in duck.execute("describe reference").fetchall()]
     assert set(columns) <= {column.name for column in columns_of(mart)}
@@ -296,5 +276,5 @@ def test_the_validation_page_covers_every_analysis() -> None:
     page = FILE.read_text(encoding="utf-8")
     assert [name for name in (*ANALYSES, *MARTS) if f"`{name}`" not in page] == []
     assert [name for name in (*FIGURES, *CHANGED) if f"| {name} |" not in page] == []
-    stated = [Reference.read(REFERENCES / f"{name}.sql").validated for name in MARTS]
+    stated = [reference_of(mart).validated for mart in MARTS.values()]
     assert [text for text in stated if text not in page] == [], "regenerate it: make validation"

@@ -31,7 +31,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 def test_help_names_every_command() -> None:
     program = [sys.executable, "-m", "adventureworks.cli", "--help"]
     shown = subprocess.run(program, check=True, capture_output=True, text=True)
-    names = ("run", "sql", "status", "source", "shell", "quarantine", "doctor", "backup", "restore")
+    names = ("run", "sql", "status", "source", "shell", "quarantine", "doctor", "backup", "restore", "new")
     assert all(name in shown.stdout for name in names)
 
 

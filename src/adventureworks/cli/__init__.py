@@ -56,6 +56,8 @@ environment_app = typer.Typer(
 app.add_typer(environment_app, name="environment")
 contract_app = typer.Typer(no_args_is_help=True, help="Compare and export the contracts of tables and marts.")
 app.add_typer(contract_app, name="contract")
+new_app = typer.Typer(no_args_is_help=True, help="Add something to a working copy of the repository.")
+app.add_typer(new_app, name="new")
 
 USER_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR})
 """Errors of the file system that a user can fix. They are printed as one line, without a traceback."""
@@ -440,6 +442,22 @@ def contract_export(
     from adventureworks.cli.contract import export
 
     export(configuration(), name, to)
+
+
+@new_app.command("mart")
+def new_mart_command(
+    name: Annotated[str, typer.Argument(help="Name of the mart, for example order_counts.")],
+    dag: Annotated[str, typer.Option(help="The analysis that builds it, for example sales_territory_analysis.")],
+    inputs: Annotated[str, typer.Option(help="Tables and marts that it reads, separated by commas.")],
+    key: Annotated[str, typer.Option(help="Columns of its key, separated by commas: product_id for ProductID.")],
+) -> None:
+    """Add a mart that counts the rows of its inputs by key: a model with everything that a mart needs, to start from.
+
+    Example: adventureworks new mart order_counts --dag sales_territory_analysis --inputs fact_sales --key territory_id
+    """
+    from adventureworks.cli.new import new_mart
+
+    new_mart(name, dag, inputs, key)
 
 
 QuarantinedTable = Annotated[str, typer.Argument(help="A source table, such as Person_Person.")]

@@ -1,4 +1,9 @@
 -- Validates: quantities multiplied down every path of the bill, and the number of leaves that have a cost
+-- Fault of no_assembly_is_part_of_itself: update candidate set own_part_path = '749 > 749' where product_id = 749
+-- Fault of material_of_an_assembly_is_that_of_its_components: update candidate set material_cost = material_cost + 1
+-- Fault of assemblies_are_those_with_a_valid_bill: delete from candidate where product_id = 749
+-- Fault of levels_and_leaves_are_those_below_the_assembly: update candidate set leaves = leaves + 1
+-- Fault of operations_cost_what_the_routing_says: update candidate set routing_cost = routing_cost + 1
 -- Downwards from every assembly, one row per path; the mart could also be computed upwards.
 with recursive bill as (
     select ProductAssemblyID as assembly, ComponentID as part, PerAssemblyQty as pieces

@@ -1,4 +1,7 @@
 -- Validates: sales, cost and profit of each offer, and its uplift over at least three products on sale throughout; intervals have placebo tests
+-- Fault of sums_are_those_of_the_lines: delete from candidate where method = 'no_sales'
+-- Fault of effects_are_those_of_the_periods: update candidate set baseline_units = baseline_units * 1.1
+-- Fault of intervals_and_returns_follow_from_the_effect: update candidate set incremental_units_lower_95 = null
 with offer as (
     select SpecialOfferID as id, StartDate::date as first, EndDate::date as last,
         Type not in ('No Discount', 'Volume Discount') as is_campaign

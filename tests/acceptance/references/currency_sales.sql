@@ -1,4 +1,5 @@
 -- Validates: subtotals by currency, in USD and at each order's own rate
+-- Fault of sums_are_those_of_the_orders: update candidate set revenue_local = revenue_usd where currency_code = 'EUR'
 select
     date_trunc('month', h.OrderDate)::date as month, coalesce(r.ToCurrencyCode, 'USD') as currency_code,
     count(*) as orders, sum(h.SubTotal) as revenue_usd,

@@ -1,4 +1,10 @@
 -- Validates: thresholds, silence in days and in own cycles, and its shares a year before, tested on the year before that
+-- Fault of customers_are_those_of_the_orders: update candidate set days_silent = days_silent + 1
+-- Fault of threshold_divides_the_gaps: update candidate set threshold_days = null where channel = 'reseller'
+-- Fault of bands_follow_from_the_silence: update candidate set silence_band = '703+' where silence_band = '0-91'
+-- Fault of cycles_are_the_medians_of_the_gaps: update candidate set cycle_months = cycle_months * 1.001
+-- Fault of online_customers_of_a_band_did_what_is_stated: update candidate set observed_customers = observed_customers + 1 where channel = 'online'
+-- Fault of a_channel_has_one_test_and_a_band_one_share: update candidate set tested_customers = tested_customers + 1 where customer_id = 11000
 with day as (select distinct customer_id, channel, order_date, booking_month from sold),
 bound as (
     select channel, quantile_cont(days, 0.9) as ninety

@@ -1,4 +1,6 @@
 -- Validates: customers by the booking month of their first order, and their margin up to each complete month since
+-- Fault of margins_are_those_of_the_orders: update candidate set margin = margin + 1 where months_since > 0
+-- Fault of cohorts_reach_the_last_complete_month: delete from candidate where months_since = 11
 with buyer as (select channel, customer_id, min(booking_month) as cohort from sold group by all),
 size as (select channel, cohort, count(*) as n from buyer group by all),
 whole as (

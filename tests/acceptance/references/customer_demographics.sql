@@ -1,4 +1,5 @@
 -- Validates: answers parsed from the XML in a different way; small cells, and cells that would reveal them, left out; counts rounded to 5
+-- Fault of cells_are_those_of_the_surveys: delete from candidate where attribute = 'Gender' and band = 'M'
 with asked as (
     select unnest([
         'YearlyIncome', 'Education', 'Occupation', 'MaritalStatus', 'Gender', 'CommuteDistance', 'HomeOwnerFlag',

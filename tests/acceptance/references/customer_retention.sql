@@ -1,4 +1,5 @@
 -- Validates: cohorts by booking month, and customers who ordered again by number of months since; no month that is not over
+-- Fault of cells_are_those_of_the_orders: delete from candidate where months_since = 0
 with whole as (
     select channel, max(booking_month) as last from sold
     where (booking_month, channel) not in (select month, channel from partial_channel_month) group by channel

@@ -1,4 +1,9 @@
 -- Validates: scores and segments; the trailing margin of resellers by booking month; means of cells, tested on the last 52 weeks
+-- Fault of customers_are_those_of_the_orders: update candidate set frequency = frequency + 1
+-- Fault of scores_and_segment_follow_from_the_customer: update candidate set f_score = 1 where segment = 'loyal'
+-- Fault of resellers_are_valued_by_the_trailing_year: update candidate set clv_52w = clv_52w * 2 where channel = 'reseller'
+-- Fault of expectations_and_their_test_are_those_of_the_cells: update candidate set holdout_rmse_constant = holdout_rmse_constant * 1.1 where channel = 'online'
+-- Fault of a_channel_has_one_method_and_one_test: update candidate set withheld_because = 'total_is_off' where customer_id = 11000
 with day as (
     select customer_id, order_date, arg_max(channel, (order_date, channel)) as channel, sum(revenue) as revenue,
         sum(revenue - cogs) as margin, max(booking_month) as booking_month, bool_or(category = 'Bikes') as bike

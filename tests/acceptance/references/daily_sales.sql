@@ -1,4 +1,6 @@
 -- Validates: sums per day, with tax and freight of each order once
+-- Fault of tax_and_freight_are_those_of_the_orders: update candidate set tax = freight, freight = tax
+-- Fault of sums_are_those_of_the_lines: update candidate set average_order_value = 0 where territory_id = 4
 with headers as (
     select sales_order_id, any_value(order_date) as order_date, any_value(territory_id) as territory_id,
         any_value(channel) as channel, sum(quantity) as units, sum(gross_amount) as gross, sum(discount_amount) as discount,

@@ -1,5 +1,10 @@
 -- Validates: the known defects of the data, each with the correct counts, and which of them affect every row
 -- Among: rule in ('sold_before_the_end_of_sale', 'volume_offer_has_its_quantity', 'discount_is_that_of_the_offer', 'card_was_valid_when_used', 'has_an_inventory_row', 'name_is_the_customers_alone', 'work_order_has_a_routing')
+-- Fault of orders_are_all_checked: update candidate set checked = checked - 1 where rule = 'discount_is_that_of_the_offer'
+-- Fault of every_run_has_one_overall_score: update candidate set overall_score = 0 where rule = 'discount_is_that_of_the_offer'
+-- Fault of scores_follow_from_the_rules: update candidate set table_score = table_score / 2
+-- Fault of known_defects_are_looked_for: update candidate set severity = 'info' where rule = 'card_was_valid_when_used'
+-- Fault of rules_of_the_gate_are_there: delete from candidate where dimension = 'volume'
 with line as (
     from Sales_SalesOrderDetail join Sales_SalesOrderHeader using (SalesOrderID)
     join Production_Product using (ProductID) join Sales_SpecialOffer as o using (SpecialOfferID)

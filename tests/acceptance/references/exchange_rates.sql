@@ -1,4 +1,8 @@
 -- Validates: daily returns, their volatility over thirty days, and outliers: far from the median, and reversed the next day
+-- Fault of real_rates_are_those_of_the_source: update candidate set average_rate = average_rate * 2
+-- Fault of gaps_are_filled_with_the_last_rate: insert into candidate select currency_code, rate_date + 1, average_rate, end_of_day_rate, daily_return, volatility_30d, true, is_outlier from before where rate_date = (select max(rate_date) from before)
+-- Fault of returns_follow_from_the_rates: update candidate set volatility_30d = volatility_30d * 1.1
+-- Fault of outliers_lie_far_from_the_median: update candidate set is_outlier = false
 with rate as (
     select ToCurrencyCode as currency_code, CurrencyRateDate::date as rate_date, AverageRate as average_rate,
         EndOfDayRate as end_of_day_rate

@@ -1,4 +1,11 @@
 -- Validates: stock as a balance of movements: usage in complete months, incoming stock, days of supply, orders in the vendor's unit and states
+-- Fault of stock_is_that_of_all_locations: update candidate set on_hand = on_hand + 1
+-- Fault of use_is_that_of_sales_and_work_orders: update candidate set velocity_90d = velocity_90d + 1
+-- Fault of on_order_is_what_open_orders_miss: update candidate set on_order = on_order + 1
+-- Fault of products_are_those_of_the_source: delete from candidate where product_id = 1
+-- Fault of supply_follows_from_stock_and_use: update candidate set days_of_supply = null where state = 'low'
+-- Fault of an_order_fills_up_to_the_level_within_the_limits: update candidate set limited_by = 'maximum' where limited_by = 'minimum'
+-- Fault of a_state_follows_from_stock_and_dates: update candidate set state = 'low' where state = 'ok'
 -- Every product as a balance of signed movements: stock, incoming stock, usage.
 with whole as (
     select distinct booking_month as complete from sold

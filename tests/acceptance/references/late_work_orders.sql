@@ -1,4 +1,5 @@
 -- Validates: operations that ended after their schedule, by location, with the delay and the hours implied by the planned cost
+-- Fault of operations_are_those_of_the_routing: update candidate set mean_days_late = mean_days_late + 1
 from Production_WorkOrderRouting as r
 join Production_WorkOrder as w using (WorkOrderID)
 join Production_Location as l using (LocationID)

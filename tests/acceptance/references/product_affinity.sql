@@ -1,4 +1,5 @@
 -- Validates: pairs of products in the orders of the last twelve complete booking months, their lift, and its lower bound from the four counts
+-- Fault of pairs_are_those_of_the_orders: update candidate set lift = lift * 1.1
 with basket as (
     select channel, sales_order_id, list_sort(list(distinct product_id)) as products
     from sold join (

@@ -1,4 +1,8 @@
 -- Validates: sums per month, price on its last day, rank and class by revenue
+-- Fault of list_prices_are_those_of_the_month_s_end: update candidate set list_price = list_price + 1
+-- Fault of sums_are_those_of_the_lines: update candidate set units = units + 1
+-- Fault of names_are_those_of_the_product: update candidate set subcategory = category
+-- Fault of ranks_and_classes_follow_from_the_revenue: update candidate set abc_class = 'C' where abc_class = 'B'
 -- Costs and prices are looked up in the history by a correlated subquery, the cumulative share by a self-join.
 with line as (
     select

@@ -1,4 +1,7 @@
 -- Validates: work orders, scrap, its cost and the share of it that has one; routing costs, NULL without a routing
+-- Fault of counts_are_those_of_the_work_orders: update candidate set late_orders = late_orders + 1
+-- Fault of routing_costs_are_those_of_the_operations: update candidate set variance = variance + 1
+-- Fault of scrap_costs_what_the_products_cost: update candidate set scrap_cost = scrap_cost + 1
 -- One row per work order first, with its routing and its cost; then the cells.
 with routed as (
     from Production_WorkOrderRouting

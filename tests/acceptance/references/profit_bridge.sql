@@ -1,4 +1,5 @@
 -- Validates: profit against the same booking month a year before, split into effects in whole millionths of a dollar, so that rounding is exact
+-- Fault of effects_are_those_of_the_lines: update candidate set volume_effect = volume_effect + mix_effect, mix_effect = 0
 with product as (
     select
         booking_month as month, territory_id, channel, product_id, sum(quantity)::hugeint as q,

@@ -1,4 +1,8 @@
 -- Validates: the products that run out by their stock, each with all active vendors: terms, order in the vendor's unit, price, rejects and the day to order by
+-- Fault of products_are_those_that_run_out: delete from candidate where not preferred
+-- Fault of terms_are_those_of_the_vendor: update candidate set preferred = not preferred
+-- Fault of orders_cover_the_need_within_the_limits: update candidate set order_by = as_of
+-- Fault of rejects_are_those_of_the_last_year: update candidate set rejected_share = 0
 -- What a product needs comes from the mart inventory_status, which has a second computation of its own.
 with ranked as (
     select

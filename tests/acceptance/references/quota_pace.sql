@@ -1,4 +1,5 @@
 -- Validates: each running and last finished quota by booking month, and the person's earlier ones after as many waves
+-- Fault of paces_are_those_of_the_waves: update candidate set sales_to_date = sales_to_date + 1
 with whole as (
     select max(booking_month) as last from sold
     where channel = 'reseller' and (booking_month, channel) not in (select month, channel from partial_channel_month)

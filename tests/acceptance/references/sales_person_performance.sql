@@ -1,4 +1,8 @@
 -- Validates: each quota against the subtotals of the person's own orders in its period, commission and rank
+-- Fault of every_quota_is_there: update candidate set quota = quota + 1
+-- Fault of sales_are_those_of_the_period: update candidate set orders = orders + 1
+-- Fault of a_period_ends_where_the_next_begins: update candidate set period_end = period_end + 1
+-- Fault of ratios_and_ranks_follow_from_the_sales: update candidate set rank = 1
 with quota as (
     select q.BusinessEntityID as person, q.QuotaDate::date as quota_date, q.SalesQuota as quota,
         coalesce(

@@ -1,4 +1,7 @@
 -- Validates: sums per booking month and per calendar month, shares of the month, growth between complete months only
+-- Fault of sums_are_those_of_the_lines: update candidate set customers = orders
+-- Fault of calendar_revenue_is_that_of_the_lines: update candidate set calendar_revenue = revenue
+-- Fault of names_and_ratios_follow_from_the_sums: update candidate set revenue_growth = null where territory_id = 1
 with booked as (
     select booking_month as month, territory_id, channel, count(distinct sales_order_id) as orders,
         count(distinct customer_id) as customers, sum(revenue) as revenue, sum(revenue) - sum(cogs) as profit
