@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,6 @@ from adventureworks.cli.tour_steps import (
     LINES,
     RATES,
     STEPS,
-    Condition,
     Part,
     Place,
     Snapshot,
@@ -42,7 +42,7 @@ from adventureworks.settings import Settings
 from adventureworks.warehouse.state import AssetState
 
 
-def state(asset: str, **changes: object) -> AssetState:
+def state(asset: str, **changes: Any) -> AssetState:
     found = AssetState(
         asset=asset,
         kind="mart" if asset in MARTS else "source",
@@ -65,7 +65,7 @@ def state(asset: str, **changes: object) -> AssetState:
 SETTLED = Snapshot({asset: state(asset) for asset in (*SOURCE_TABLES, *MARTS)}, 0, {"2014-05": 2}, "")
 
 
-def changed(asset: str, before: Snapshot = SETTLED, **changes: object) -> Snapshot:
+def changed(asset: str, before: Snapshot = SETTLED, **changes: Any) -> Snapshot:
     return replace(before, states={**before.states, asset: replace(before.states[asset], **changes)})
 
 
@@ -139,9 +139,6 @@ class Fake:
         self.pauses += 1
 
 
-NEVER: Condition = lambda _before, _now: False  # noqa: E731
-
-
 def test_a_step_says_what_it_does_what_happened_and_where_to_look(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,7 +164,7 @@ def test_a_step_says_what_it_does_what_happened_and_where_to_look(
 def test_an_expectation_that_is_not_met_in_time_ends_the_tour(tmp_path: Path) -> None:
     fake = Fake(tmp_path)
     with pytest.raises(PlatformError) as raised:
-        wait_for(fake.stage, "the row is set aside", NEVER, SETTLED)
+        wait_for(fake.stage, "the row is set aside", lambda _before, _now: False, SETTLED)
     assert fake.now > LIMIT_SECONDS
     assert str(raised.value) == (
         "In 10 minutes, this did not happen: the row is set aside. Airflow: no run is active."
