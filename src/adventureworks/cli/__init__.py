@@ -88,6 +88,23 @@ def run_command(
     raise typer.Exit(start(configuration(), source, once, port, allow_missing))
 
 
+@app.command("tour")
+def tour_command(
+    step: Annotated[int | None, typer.Option("--step", min=1, help="Play only this step.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not wait for Enter between the steps.")] = False,
+) -> None:
+    """Show on sample data, in about ten minutes, how the platform reacts to changes and faults.
+
+    A change reaches every figure, a bad row is set aside and repaired, a table is blocked and released, and a month is
+    restated. The tour has a home of its own: your settings, source and connections are not used.
+
+    Example: adventureworks tour --step 2
+    """
+    from adventureworks.cli.tour import tour
+
+    tour(configuration(), step, yes)
+
+
 @app.command("sql")
 def sql_command(
     query: Annotated[str, typer.Argument(help="One SQL statement, or - to read it from standard input.")],

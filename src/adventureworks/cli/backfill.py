@@ -9,8 +9,8 @@ from adventureworks.catalog import ANALYSES
 from adventureworks.cli.environment import published, send_lineage
 from adventureworks.cli.output import console, table, who
 from adventureworks.cli.plan import seconds_of_last_runs, shown_months, shown_seconds
+from adventureworks.cli.progress import Progress
 from adventureworks.cli.reading import reading
-from adventureworks.cli.run import Progress
 from adventureworks.due import Months, NothingToDo, Plan
 from adventureworks.errors import PlatformError, ServiceUnavailable, Step
 from adventureworks.marts.backfill import steps

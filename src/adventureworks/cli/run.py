@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 from pydantic import SecretStr
-from rich.markup import escape
 
 from adventureworks import airflow_tables
 from adventureworks.airflow_tables import FailedTask
 from adventureworks.catalog import INGESTION
 from adventureworks.cli.output import console
-from adventureworks.cli.status import print_summary
+from adventureworks.cli.progress import Progress, Standing, loaded, seconds_left, shown_time, standing
+from adventureworks.cli.status import incident_line, print_summary
 from adventureworks.embedded import airflow
 from adventureworks.embedded.airflow_api import Metadata
 from adventureworks.embedded.home import Home
@@ -91,14 +91,14 @@ def run(settings: Settings, source: str | None, once: bool, port: int | None, al
         platform = Platform(settings, progress.note)
         try:
             retries_within = RETRIES_WITHIN if once else timedelta()
-            outcome = _bring_up_to_date(platform, chosen, port, progress, retries_within)
+            outcome = bring_up_to_date(platform, chosen, port, progress, retries_within)
             progress.clear()
             _print_outcome(platform, outcome, time.monotonic() - begin, stays_up=not once)
             if not once:
                 _keep_running(platform)
         finally:
             progress.clear()
-            _stop(platform, progress)
+            stop(platform, progress)
     return 0 if outcome.succeeded or not once else 1
 
 
@@ -184,14 +184,25 @@ def source_variables(settings: Settings, chosen: str, endpoints: Endpoints) -> d
     return {**allowed, "ADVENTUREWORKS_SOURCE": chosen}
 
 
-def _bring_up_to_date(
-    platform: Platform, source: str, port: int | None, progress: Progress, retries_within: timedelta
+def bring_up_to_date(
+    platform: Platform,
+    source: str,
+    port: int | None,
+    progress: Progress,
+    retries_within: timedelta,
+    scale: float = 1,
 ) -> Outcome:
+    """Start the platform, and return when nothing is left to do.
+
+    `retries_within`: how soon a retry must be due to be waited for. `scale`: the size of the sample data if the source
+    is the sample and still empty. Raises `PlatformError` if a service does not start, or if there is no progress.
+    """
     progress.show("Starting PostgreSQL")
     platform.start_postgres(port)
     platform.home.remember("source", source)
     platform.home.remember(ALLOW_MISSING, platform.settings.allow_missing)
-    filling = _fill_if_empty(platform, progress) if source == SAMPLE else None
+    progress.done("PostgreSQL")
+    filling = _fill_if_empty(platform, scale, progress) if source == SAMPLE else None
     progress.show("Preparing Airflow's database")
     platform.prepare_airflow(source_variables(platform.settings, source, platform.endpoints))
     metadata = platform.metadata()
@@ -201,12 +212,15 @@ def _bring_up_to_date(
     platform.start_airflow(only=_first_services(source_is_filled=filling is None, knows_dags=knows_dags))
     if filling is not None:
         _wait_for_sample(platform, filling, progress)
+        progress.done("sample data")
     unhealthy = platform.api().unhealthy
     _wait_until_up(platform, lambda: [service for service in unhealthy() if service == "api-server"], progress)
+    progress.note(login_line(platform))
     platform.start_airflow()
     _wait_for_dags(platform, metadata, progress)
     _start_ingestion(platform, metadata, before)
     _wait_until_up(platform, unhealthy, progress)
+    progress.done("Airflow")
     _wait_until_quiet(platform, metadata, progress, retries_within)
     return _outcome(platform, metadata, before)
 
@@ -216,7 +230,7 @@ def _first_services(*, source_is_filled: bool, knows_dags: bool) -> tuple[str, .
     return RUNNERS_OF_DAGS if source_is_filled and knows_dags else READERS_OF_DAGS
 
 
-def _fill_if_empty(platform: Platform, progress: Progress) -> subprocess.Popen[bytes] | None:
+def _fill_if_empty(platform: Platform, scale: float, progress: Progress) -> subprocess.Popen[bytes] | None:
     """Start to generate the sample data if the embedded source is empty."""
     from adventureworks.source.embedded import is_empty, prepare
 
@@ -224,7 +238,7 @@ def _fill_if_empty(platform: Platform, progress: Progress) -> subprocess.Popen[b
     prepare(platform.endpoints.source_owner_url)
     if not is_empty(platform.endpoints.source_owner_url):
         return None
-    return platform.command("source", "generate", "--scale", "1", "--seed", "1")
+    return platform.command("source", "generate", "--scale", f"{scale:g}", "--seed", "1")
 
 
 def _wait_for_sample(platform: Platform, filling: subprocess.Popen[bytes], progress: Progress) -> None:
@@ -274,11 +288,12 @@ def _start_ingestion(platform: Platform, metadata: Metadata, before: int) -> Non
 
 
 def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress, retries_within: timedelta) -> None:
-    """Show what runs until nothing is queued, running, or due to start within `retries_within`.
+    """Show what runs and what is published until nothing is queued, running, or due to start within `retries_within`.
 
-    Raises `PlatformError` if there is no progress.
+    Incidents are printed as they are opened. Raises `PlatformError` if there is no progress.
     """
     quiet_since: float | None = None
+    screen = _Screen(progress, platform.url)
     seen, progressed_at, retry = "", time.monotonic(), ""
     while True:
         platform.tick()
@@ -294,13 +309,14 @@ def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress
                 if not starts:
                     return
                 # The dispatcher will start them.
-                quiet_since, retry = None, f"Waiting for the next retry of {', '.join(starts)}"
+                quiet_since, retry = None, f"waiting for the next retry of {', '.join(starts)}"
+            published, incidents = _standing(platform)
         except (ServiceUnavailable, psycopg.OperationalError):
             time.sleep(1)
             continue
         now = " | ".join(str(run) for run in runs if run.started)
         retry = "" if runs else retry
-        progress.show(now or retry or "Waiting for the next step")
+        screen.show(published, incidents, loaded(runs), now or retry or "waiting for the next step")
         if now != seen:
             seen, progressed_at = now, time.monotonic()
         if time.monotonic() - progressed_at > STALLED_AFTER_SECONDS:
@@ -308,6 +324,37 @@ def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress
                 f"There was no progress for {STALLED_AFTER_SECONDS / 60:.0f} minutes: {now}.", f"UI: {platform.url}"
             )
         time.sleep(0.5)
+
+
+class _Screen:
+    """Shows the work, and prints at once what a user should know: problems, and that there are figures to look at."""
+
+    def __init__(self, progress: Progress, url: str) -> None:
+        self._progress = progress
+        self._url = url
+        self._begin = time.monotonic()
+        self._reported = set[str]()
+        self._has_figures = False
+
+    def show(self, published: Standing, incidents: list[Incident], loaded: int, text: str) -> None:
+        """Show how much is published, about how long the rest takes, and what is running (`text`)."""
+        for incident in incidents:
+            if incident.incident_id not in self._reported:
+                self._reported.add(incident.incident_id)
+                self._progress.note(incident_line(incident), "red" if incident.severity == "error" else "yellow")
+        if published.marts and not self._has_figures:
+            self._has_figures = True
+            self._progress.note(f"Figures can be looked at as they are published: {self._url}/dashboard/overview")
+        left = seconds_left(time.monotonic() - self._begin, published.share(loaded))
+        self._progress.show(f"{published} · {text}", left)
+
+
+def _standing(platform: Platform) -> tuple[Standing, list[Incident]]:
+    """Return how much is published, and the open incidents."""
+    with _reading(platform) as session:
+        if not is_laid_out(session.records):
+            return Standing(), []
+        return standing(session), open_incidents(session.records)
 
 
 def _next_starts(platform: Platform, metadata: Metadata, retries_within: timedelta) -> list[str]:
@@ -342,17 +389,22 @@ def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, stays_u
     if outcome.stale:
         out.print(f"Not fresh: {', '.join(outcome.stale)}.", style="red", markup=False)
     print_summary(outcome.states, outcome.incidents)
-    out.print(f"This took {seconds:.0f} seconds.", markup=False)
+    took = f"after {shown_time(seconds)}; logs: {platform.home.logs}."
     if stays_up:
-        shown = f"{airflow.password(platform.home)}, kept in " if out.is_terminal else "in "
-        file = platform.home.secrets / airflow.PASSWORDS_FILE
-        out.print(f"UI:    {platform.url}  user {airflow.USER}, password {shown}{file}", markup=False)
-    out.print(f"Logs:  {platform.home.logs}", markup=False)
+        out.print(login_line(platform), markup=False)
     out.print(
         'Try:   adventureworks status, adventureworks sql "select * from marts.daily_sales limit 5"', markup=False
     )
-    if stays_up:
-        out.print("Up and following the source. Press Ctrl-C to stop.", markup=False)
+    out.print(
+        f"Up and following the source {took} Press Ctrl-C to stop." if stays_up else f"Finished {took}", markup=False
+    )
+
+
+def login_line(platform: Platform) -> str:
+    """Return the address of the UI and how to log in. Only a terminal shows the password, other outputs its file."""
+    shown = f"{airflow.password(platform.home)}, kept in " if sys.stdout.isatty() else "in "
+    file = platform.home.secrets / airflow.PASSWORDS_FILE
+    return f"UI:    {platform.url}  user {airflow.USER}, password {shown}{file}"
 
 
 def _keep_running(platform: Platform) -> None:
@@ -365,7 +417,7 @@ def _keep_running(platform: Platform) -> None:
         return
 
 
-def _stop(platform: Platform, progress: Progress) -> None:
+def stop(platform: Platform, progress: Progress) -> None:
     """Stop in order. A second Ctrl-C stops everything at once; a third one is ignored."""
     progress.show("Stopping")
     try:
@@ -375,44 +427,3 @@ def _stop(platform: Platform, progress: Progress) -> None:
             signal.signal(number, signal.SIG_IGN)
         platform.kill()
     progress.clear()
-
-
-class Progress:
-    """A status line: updated in place on a terminal, printed as plain lines elsewhere."""
-
-    def __init__(self) -> None:
-        self._console = console()
-        self._live = self._console.is_terminal and "CI" not in os.environ
-        self._status = self._console.status("") if self._live else None
-        self._shown = ""
-        self._visible = False
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.clear()
-
-    def show(self, text: str) -> None:
-        """Show what is happening now."""
-        if text == self._shown:
-            return
-        self._shown = text
-        if self._status is None:
-            print(text, flush=True)
-            return
-        self._status.update(escape(text))
-        if not self._visible:
-            self._visible = True
-            self._status.start()
-
-    def note(self, text: str) -> None:
-        """Print a line that stays on the screen."""
-        self._console.print(text, markup=False)
-
-    def clear(self) -> None:
-        """Remove the status line."""
-        if self._status is not None and self._visible:
-            self._status.stop()
-            self._visible = False
-        self._shown = ""

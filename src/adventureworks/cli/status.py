@@ -30,6 +30,7 @@ from adventureworks.warehouse.state import (
     summary_of_missing_tables,
 )
 
+NO_INCIDENTS = "There are no open incidents."
 MAX_INTERVENTIONS = 3
 MAX_IN_LINE = 6
 MAX_NAMED = 20
@@ -134,7 +135,7 @@ def print_summary(
         f"{published} of {len(tables)} source tables are published, {blocked} blocked."
         f" Rows set aside: {sum(state.set_aside for state in tables):,}."
     )
-    out.print(f"{summary_of_marts(states)}.", markup=False)
+    out.print(f"{summary_of_marts(states)}.{'' if incidents else f' {NO_INCIDENTS}'}", markup=False)
     if missing := summary_of_missing_tables(states):
         out.print(missing, markup=False)
     waiting = [
@@ -147,16 +148,17 @@ def print_summary(
         out.print(f"{state.asset}: {why}", markup=False, style="red" if not state.fresh else "yellow")
     if len(notable) > MAX_NAMED:
         out.print(f"And {len(notable) - MAX_NAMED} more.")
-    print_incidents(incidents)
+    if incidents:
+        print_incidents(incidents)
 
 
 def print_incidents(incidents: list[Incident]) -> None:
     """Print a line for each open incident, or that there are none."""
     out = console()
     if not incidents:
-        out.print("There are no open incidents.")
+        out.print(NO_INCIDENTS)
     for incident in incidents:
-        out.print(_incident_line(incident), markup=False, style="red" if incident.severity == "error" else "yellow")
+        out.print(incident_line(incident), markup=False, style="red" if incident.severity == "error" else "yellow")
 
 
 def _why_notable(state: AssetState, promised: Mapping[str, Freshness] | None) -> str:
@@ -270,7 +272,7 @@ def _intervention_line(one: Intervention) -> str:
     return f"{moment(one.begun_at)}{until}: {one.kind} by {one.who}{because}"
 
 
-def _incident_line(incident: Incident) -> str:
+def incident_line(incident: Incident) -> str:
     """Return an open incident as one line: what is wrong, since when, and the next command."""
     since = f"Since {moment(incident.first_seen)}."
     worded = words(incident)
