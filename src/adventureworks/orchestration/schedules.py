@@ -41,11 +41,9 @@ INGESTION_CALENDARS = {timedelta(minutes=15): "*/15 * * * *", timedelta(hours=1)
 def asset(name: str) -> Asset:
     """Return the Airflow asset of a source table or mart."""
     known = entry(name)
-    extra = {"owner": known.owner}
-    if name in VIEWS:
-        # Below the address of the UI.
-        extra["page"] = f"dashboard/{address(name)}"
-    return Asset(name, group=known.group, extra=extra)
+    # Below the address of the UI.
+    page = {"page": f"dashboard/{address(name)}"} if name in VIEWS else {}
+    return Asset(name, group=known.group, extra={"owner": known.owner, **page})
 
 
 def changes(dag_id: str) -> AssetOrTimeSchedule:
