@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
+FISCAL_YEAR_STARTS = 7
+"""The month in which the fiscal year starts: July."""
+
 
 def first_day(key: str) -> date:
     """Return the month with this key. Raises `ValueError` if the key is malformed."""
@@ -24,6 +27,11 @@ def between(one: date, other: date) -> tuple[str, ...]:
     """Return the keys of the months from one day to the other, both included."""
     first, last = sorted((_number(one), _number(other)))
     return tuple(key_of(_month(number)) for number in range(first, last + 1))
+
+
+def fiscal_year(month: date) -> int:
+    """Return the fiscal year of a month, which is named after the year in which it ends."""
+    return month.year + (month.month >= FISCAL_YEAR_STARTS)
 
 
 def key_of(month: date) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -11,12 +13,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import psycopg
 import pytest
 
 from adventureworks import dashboard, incidents, texts
-from adventureworks.catalog import MARTS, SOURCE_TABLES
-from adventureworks.dashboard import figures
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
+from adventureworks.catalog.pages import VIEWS, address
+from adventureworks.dashboard import analysis, figures
 from adventureworks.dictionary import definition
 from adventureworks.incidents import events
 from adventureworks.lineage import origins
@@ -29,6 +33,7 @@ from tests.integration.pipeline import Pipeline
 from tests.integration.test_notify import FINDING
 
 PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
+ANALYSIS_PAGES = tuple(address(mart) for mart in VIEWS)
 VERDICTS = ("bloqué", "conforme", "jamais publié")
 ENGLISH = re.compile(r"(?i)\b(?:and|are|by|from|has|have|is|not|of|rows|since|than|the|was|were|with)\b")
 """Words that no French sentence contains."""
@@ -88,7 +93,8 @@ def words(html: str) -> str:
 def test_anonymous_users_see_no_data(warehouse: Pipeline) -> None:
     anonymous = User(None)
     incident = open_incident(warehouse)
-    for path in (*PAGES, "dag/daily_sales_etl", "reports/2014-05/en/workbook"):
+    page = "analysis/sales_territory_analysis"
+    for path in (*PAGES, page, f"{page}/csv", "dag/daily_sales_etl", "reports/2014-05/en/workbook"):
         answer = anonymous.get(path)
         assert answer.status_code == 401, path
         assert FINDING.asset not in answer.text
@@ -281,7 +287,7 @@ def test_more_late_operations_than_a_year_before_are_bad_news(warehouse: Pipelin
 
 def test_pages_load_nothing_from_other_hosts_and_forbid_eval(warehouse: Pipeline) -> None:
     viewer = User("VIEWER")
-    for page in PAGES:
+    for page in (*PAGES, *ANALYSIS_PAGES):
         answer = viewer.get(page)
         assert not OTHER_HOST.search(answer.text), page
         policy = answer.headers["content-security-policy"]
@@ -380,7 +386,7 @@ def test_empty_and_unreachable_warehouses_are_reported(
 
 def test_links_stay_under_the_path_of_the_base_url(warehouse: Pipeline) -> None:
     viewer = User("VIEWER", below="/data")
-    for page in PAGES:
+    for page in (*PAGES, ANALYSIS_PAGES[0]):
         found = re.findall(r"""(?:href|src|action)=["'](/[^"']*)""", viewer.get(page).text)
         assert found
         assert [link for link in found if not link.startswith("/data/")] == [], page
@@ -410,7 +416,7 @@ def test_figures_lead_to_the_definition_of_their_column_in_the_users_language(wa
 def test_every_error_is_shown_as_a_page(warehouse: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     viewer = User("VIEWER")
     assert viewer.get("forecast?channel=&territory=").status_code == 200
-    for path in ("nowhere", "lineage?mart=nothing", "static/nothing.css"):
+    for path in ("nowhere", "lineage?mart=nothing", "analysis/nothing", "static/nothing.css"):
         answer = viewer.get(path)
         assert answer.status_code == 404
         assert "Page not found" in answer.text, path
@@ -428,7 +434,7 @@ def test_before_the_first_marts_a_page_says_that_figures_are_being_computed(ware
             connection.execute(f"delete from marts.{mart}")
         connection.execute("delete from ops.publication where asset = any(%s)", (list(MARTS),))
     viewer = User("VIEWER")
-    for page in ("overview", "forecast"):
+    for page in ("overview", "forecast", "analysis/sales_territory_analysis"):
         assert "The figures are being computed" in viewer.get(page).text
     assert "en cours de calcul" in viewer.get("overview?lang=fr").text
 
@@ -443,7 +449,7 @@ def test_french_pages_are_french_throughout(warehouse: Pipeline) -> None:
         connection.execute("update marts.sales_forecast set forecast = null, withheld_because = 'total_is_off'")
     viewer = User("VIEWER")
     lineage = [f"lineage?mart={mart}" for mart in MARTS]
-    for page in (*PAGES, *lineage):
+    for page in (*PAGES, *lineage, *ANALYSIS_PAGES):
         html = viewer.get(f"{page}{'&' if '?' in page else '?'}lang=fr").text
         shown = re.sub(r"(?s)<(script|style|code)\b.*?</\1>|«.*?»", " ", html)
         found = words(shown)
@@ -506,3 +512,161 @@ def test_a_page_without_a_forecast_says_why(warehouse: Pipeline) -> None:
 @pytest.mark.parametrize(("now", "then", "growth"), [(3, 2, "0.5"), (3, -2, None), (3, 0, None), (-1, 2, "-1.5")])
 def test_growth_is_undefined_for_a_base_of_zero_or_less(now: int, then: int, growth: str | None) -> None:
     assert figures._growth(Decimal(now), Decimal(then)) == (None if growth is None else Decimal(growth))
+
+
+def rows_of(warehouse: Pipeline, mart: str, month: date) -> list[tuple[Any, ...]]:
+    """Return the columns that a page shows of a mart's rows in the quarter of a month, or of its newest rows."""
+    newest = {
+        "data_quality": "run_number = (select max(run_number) from marts.data_quality)",
+        "sales_forecast": "(channel, trained_until) in (select channel, trained_until from marts.forecast_accuracy)",
+    }
+    time = VIEWS[mart].time
+    quarter = f"date_trunc('quarter', {time}) = date_trunc('quarter', %s::date)"
+    where = quarter if time else newest.get(mart, "true")
+    columns = ", ".join(VIEWS[mart].columns)
+    return warehouse.published(f"select {columns} from marts.{mart} where {where}", (month,) if time else ())
+
+
+def month_in(warehouse: Pipeline, mart: str) -> date:
+    """Return a month in the middle of a mart."""
+    time = VIEWS[mart].time or "current_date"
+    months = warehouse.published(f"select distinct date_trunc('month', {time})::date from marts.{mart} order by 1")
+    found: date = months[len(months) // 2][0]
+    return found
+
+
+def exact(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def table_in(html: str) -> list[list[str]]:
+    """Return the cells of the table with a mart's rows."""
+    body = html.partition('id="rows"')[2].partition("<tbody>")[2].partition("</tbody>")[0]
+    return [[words(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)] for row in body.split("</tr>")[:-1]]
+
+
+def test_the_page_and_the_files_of_each_analysis_have_the_rows_of_its_mart_in_the_period(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
+    for mart in VIEWS:
+        month = month_in(warehouse, mart)
+        expected = rows_of(warehouse, mart, month)
+        assert expected, mart
+        choice = f"mart={mart}&period=quarter&month={month:%Y-%m}"
+        page = viewer.get(f"analysis/{MARTS[mart].dag}?{choice}")
+        assert page.status_code == 200, mart
+        file = viewer.get(f"analysis/{MARTS[mart].dag}/csv?{choice}")
+        header, *lines = csv.reader(io.StringIO(file.content.decode("utf-8-sig"), newline=""))
+        assert tuple(header) == VIEWS[mart].columns
+        assert sorted(lines) == sorted([exact(value) for value in row] for row in expected), mart
+        assert len(table_in(page.text)) == min(len(expected), analysis.ROWS), mart
+        assert page.text.count('data-chart="chart-') == 2 or "There are no figures to show here" in page.text, mart
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_the_table_shows_the_figures_of_the_mart_as_the_workbook_has_them(warehouse: Pipeline, code: str) -> None:
+    language = texts.language(code)
+    month = month_in(warehouse, "territory_sales")
+    rows = warehouse.published(
+        "select month, territory, channel, orders, customers, revenue, profit, margin, revenue_share, revenue_growth,"
+        " is_partial from marts.territory_sales where month = %s order by revenue desc, territory_id, channel",
+        (month,),
+    )
+    channels = {"online": language.text("Online"), "reseller": language.text("Resellers")}
+    flags = {True: language.text("yes"), False: language.text("no")}
+    path = "analysis/sales_territory_analysis"
+    choice = f"month={month:%Y-%m}&lang={code}"
+    viewer = User("VIEWER")
+    assert table_in(viewer.get(f"{path}?{choice}").text) == [
+        [
+            " ".join(cell.split())
+            for cell in (
+                language.month(row[0]),
+                row[1],
+                channels[row[2]],
+                language.number(row[3]),
+                language.number(row[4]),
+                language.money(row[5], 2),
+                language.money(row[6], 2),
+                *map(language.percent, row[7:10]),
+                flags[row[10]],
+            )
+        ]
+        for row in rows
+    ]
+    file = viewer.get(f"{path}/xlsx?{choice}")
+    assert f"territory_sales-month-{month:%Y-%m}.xlsx" in file.headers["content-disposition"]
+    book = openpyxl.load_workbook(io.BytesIO(file.content))
+    header, *cells = book.worksheets[0].iter_rows(values_only=True)
+    assert header[5] == definition("territory_sales", "revenue", language).label
+    assert [(row[1], row[2], row[5], row[10]) for row in cells] == [
+        (row[1], channels[row[2]], pytest.approx(float(row[5])), flags[row[10]]) for row in rows
+    ]
+    assert book.sheetnames[1] == language.text("Definitions")
+
+
+def test_a_page_without_a_choice_shows_the_last_complete_month_and_marks_partial_ones(warehouse: Pipeline) -> None:
+    [(complete, partial)] = warehouse.published(
+        "select max(month) filter (where not is_partial), max(month) from staging.sales_month"
+    )
+    assert complete < partial
+    viewer = User("VIEWER")
+    english = texts.language("en")
+    shown = viewer.get("analysis/financial_reporting").text
+    assert f'<option value="{complete:%Y-%m}" selected>' in shown
+    assert f"{english.month(partial)} is incomplete" not in words(shown)
+    whole = viewer.get(f"analysis/financial_reporting?period=trailing_twelve&month={partial:%Y-%m}").text
+    assert f"{english.month(partial)} is incomplete" in words(whole)
+    assert f"{english.month(partial)} incomplete" in {row[0] for row in table_in(whole)}
+
+
+def test_an_invalid_choice_in_the_address_is_explained(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
+    path = "analysis/sales_territory_analysis"
+    for choice, reason in {
+        "period=decade": "There is no period decade. Choose from month, quarter, fiscal_year, trailing_twelve.",
+        "month=1999-13": "There are no figures for the month 1999-13. Choose one from 20",
+        "mart=card_usage": "There is no mart card_usage on this page. Choose from territory_sales.",
+    }.items():
+        for page in (path, f"{path}/csv", f"{path}/xlsx"):
+            answer = viewer.get(f"{page}?{choice}")
+            assert answer.status_code == 400, page
+            assert "The address of this page has an invalid value" in answer.text
+            assert reason in words(answer.text)
+    assert "n’existe pas" in viewer.get(f"{path}?period=decade&lang=fr").text
+    assert viewer.get(f"{path}/pdf").status_code == 404
+    assert "<script>" not in viewer.get(f"{path}?month=<script>").text
+
+
+def test_withheld_predictions_say_why(warehouse: Pipeline) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute("update marts.customer_value set clv_52w = null, withheld_because = 'total_is_off'")
+    [(customers,)] = warehouse.published("select count(*) from marts.customer_value")
+    count = texts.language("en").number(customers)
+    shown = words(User("VIEWER").get("analysis/customer_analytics").text)
+    assert f"Predictions withheld for {count} of {count} rows Not published, because in the last 52 weeks" in shown
+
+
+def test_text_from_the_data_becomes_neither_markup_nor_a_formula(warehouse: Pipeline) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute("update marts.product_affinity set product = '=1+1', other_product = '<script>alert(1)'")
+    viewer = User("VIEWER")
+    path = "analysis/product_performance"
+    assert "<script>alert" not in viewer.get(f"{path}?mart=product_affinity").text
+    assert ",\\=1+1," in viewer.get(f"{path}/csv?mart=product_affinity").text
+    book = openpyxl.load_workbook(io.BytesIO(viewer.get(f"{path}/xlsx?mart=product_affinity").content))
+    assert book.worksheets[0]["B2"].data_type == "s"
+
+
+def test_analyses_are_linked_from_the_overview_the_lineage_and_the_list_of_assets(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
+    overview, assets = viewer.get("overview").text, viewer.get("quality").text
+    for dag in ANALYSES:
+        assert f'href="/dashboard/analysis/{dag}"' in overview
+    assert f'href="/dashboard/{address("territory_sales")}"' in overview, "from the group of figures"
+    for mart in VIEWS:
+        assert f'href="/dashboard/{address(mart)}"' in assets
+        assert f'href="/dashboard/{address(mart)}"' in viewer.get(f"lineage?mart={mart}").text
+    crumbs = words(viewer.get(address("late_work_orders")).text.partition('class="crumbs"')[2].partition("</nav>")[0])
+    assert crumbs.endswith("Overview Production Late operations")

@@ -12,6 +12,7 @@ import pytest
 from adventureworks import catalog
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.catalog.entries import Newest
+from adventureworks.catalog.pages import VIEWS, views_of
 from adventureworks.catalog.readers import READERS, Reader, dependants_of
 from adventureworks.columns import columns_of, key_of
 from adventureworks.marts import models
@@ -168,7 +169,7 @@ READING = {
     "low_stock": ("reports/digests/low_stock.py", "reports/purchase_list.py"),
     **dict.fromkeys(("overview", "forecast", "quality"), ("dashboard/figures.py", "reports/bridge.py")),
 }
-"""The modules with the queries of each reader."""
+"""The modules with the queries of each reader; those of the analyses' pages follow from `catalog.pages`."""
 BEHIND_VIEW = {"order_date", "booking_month", "channel"}
 """The columns of `fact_sales` behind the view `staging.sales_month`."""
 
@@ -181,7 +182,7 @@ def strings_in(module: str) -> list[str]:
 
 @pytest.mark.parametrize("modules", sorted(set(READING.values())))
 def test_readers_are_listed_with_the_columns_that_their_queries_name(modules: tuple[str, ...]) -> None:
-    readers = [reader for reader in READERS if READING[reader.name] == modules]
+    readers = [reader for reader in READERS if READING.get(reader.name) == modules]
     strings = [text for module in modules for text in strings_in(module)]
     queries = " ".join(
         text for text in strings if re.search(r"\b(select|from|where)\b.*\b(raw|marts)\.", text, re.DOTALL)
@@ -211,17 +212,22 @@ def test_readers_read_columns_that_exist(reader: Reader) -> None:
 
 def test_every_digest_and_page_with_figures_is_listed_as_a_reader() -> None:
     assert {reader.name for reader in READERS if reader.kind == "digest"} == DIGESTS.keys()
-    assert {reader.name for reader in READERS} == READING.keys()
+    assert {reader.name for reader in READERS} == READING.keys() | ANALYSES.keys()
+
+
+def test_every_mart_but_the_order_lines_is_on_the_page_of_its_analysis() -> None:
+    assert MARTS.keys() - VIEWS.keys() == {"fact_sales"}
+    assert all(views_of(dag) for dag in ANALYSES)
 
 
 def test_dependants_are_everything_computed_from_a_table_and_its_readers() -> None:
     rates = dependants_of("Sales_CurrencyRate")
     assert {"exchange_rates", "currency_sales"} <= set(rates.marts)
     assert not {"fact_sales", "monthly_profit", "data_quality"} & set(rates.marts)
-    assert rates.readers == ()
+    assert [reader.name for reader in rates.readers] == ["currency_exchange_rates"]
     profit = dependants_of("monthly_profit")
     assert not {"monthly_profit", "fact_sales"} & set(profit.marts)
-    assert [reader.name for reader in profit.readers] == ["monthly_report", "overview"]
+    assert [reader.name for reader in profit.readers] == ["monthly_report", "overview", "financial_reporting"]
     card = dependants_of("Sales_SalesOrderHeader")
     assert {"fact_sales", "monthly_profit", "forecast_accuracy"} <= set(card.marts)
     assert "data_quality" not in card.marts, "it reports on every table, and does not depend on one"

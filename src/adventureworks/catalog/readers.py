@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from adventureworks.catalog import ANALYSES, INGESTION, MARTS, SOURCE_TABLES, marts_of
+from adventureworks.catalog.pages import NAMED, VIEWS, columns_read, views_of
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,19 @@ _SCORES = {
         "is_business_rule",
     )
 }
+
+
+def _analysis_page(dag: str) -> Reader:
+    """Return the page of an analysis as a reader of what its views declare."""
+    marts = {mart: columns_read(mart) for mart in views_of(dag)}
+    names = {
+        found.table: (found.key, found.name)
+        for column, found in NAMED.items()
+        if any(column in columns for columns in marts.values())
+    }
+    months = {"fact_sales": _SALES_MONTH} if any(VIEWS[mart].time for mart in marts) else {}
+    return Reader("page", dag, {**marts, **names, **months})
+
 
 READERS = (
     Reader(
@@ -306,6 +320,7 @@ READERS = (
         },
     ),
     Reader("page", "quality", _SCORES),
+    *map(_analysis_page, ANALYSES),
 )
 
 

@@ -73,6 +73,35 @@ def forecast(
     }
 
 
+def columns(
+    rows: Sequence[tuple[str, Decimal, bool]],
+    language: Language,
+    *,
+    titles: tuple[str, str],
+    axis: Spec,
+    scheme: Scheme = "light",
+) -> Spec:
+    """Return a chart with one column per name, in the given order.
+
+    `rows` contain name, amount, and whether it is incomplete (shown in a paler colour). `titles` are those of the names
+    and of the amounts, `axis` has the settings of the axis of the amounts.
+    """
+    values = [{"name": name, "amount": float(amount), "pale": pale} for name, amount, pale in rows]
+    dimension, figure = titles
+    labels = {"labelAngle": 0, "labelExpr": "split(datum.label, ' ')", "labelOverlap": True}
+    return {
+        **frame(language, 0, 240, scheme),
+        "width": "container",
+        "data": {"values": values},
+        "mark": {"type": "bar", "width": {"band": 0.7}},
+        "encoding": {
+            "x": {"field": "name", "type": "ordinal", "sort": None, "title": dimension, "axis": labels},
+            "y": {"field": "amount", "type": "quantitative", "title": figure, "axis": axis},
+            "opacity": {"condition": {"test": "datum.pale", "value": 0.4}, "value": 1},
+        },
+    }
+
+
 def _number(value: Decimal | None) -> float | None:
     return None if value is None else float(value)
 

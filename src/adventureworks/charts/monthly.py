@@ -74,18 +74,21 @@ def bars(
     rows: Sequence[Named],
     language: Language,
     *,
+    labels: Sequence[str] | None = None,
     title: str | None = None,
     width: int = 200,
     step: int = 18,
     scheme: Scheme = "light",
 ) -> Spec:
-    """Return a chart with one bar per name, in the given order, labelled in USD; losses have another colour.
+    """Return a chart with one bar per name, in the given order; losses have another colour.
 
-    `title` is that of the axis of the amounts, for charts without a heading of their own.
+    `labels` are the amounts as texts; None: they are in USD. `title` is that of the axis of the amounts, for charts
+    without a heading of their own.
     """
+    shown = labels if labels is not None else [language.short_money(amount) for _, amount in rows]
     values = [
-        {"name": name, "amount": float(amount), "label": language.short_money(amount), "loss": amount < 0}
-        for name, amount in rows
+        {"name": name, "amount": float(amount), "label": text, "loss": amount < 0}
+        for (name, amount), text in zip(rows, shown, strict=True)
     ]
     y = {"field": "name", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 150, "ticks": False}}
     # The bars have labels, so that the axis needs none.

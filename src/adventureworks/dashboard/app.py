@@ -7,8 +7,10 @@ import logging
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -18,33 +20,36 @@ from airflow.api_fastapi.core_api.security import GetUserDep, get_user, requires
 from airflow.configuration import conf
 from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from adventureworks import texts
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, marts_of
+from adventureworks.catalog.pages import VIEWS, address, views_of
 from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.theme import FONTS, Spec
-from adventureworks.dashboard import PREFIX, figures
-from adventureworks.dictionary import content_note, definitions, label, limit_text, unit_text
+from adventureworks.dashboard import PREFIX, analysis, figures
+from adventureworks.dictionary import content_note, definitions, grain, label, limit_text, unit_text
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
 from adventureworks.lineage import origins
 from adventureworks.messaging.dependants import affected
 from adventureworks.messaging.incident_messages import run_page_of
 from adventureworks.messaging.wording import words
+from adventureworks.months import key_of
 from adventureworks.reports.bridge import BRIDGE_COLUMNS
 from adventureworks.reports.delivery import KINDS, MEDIA_TYPES
 from adventureworks.reports.delivery import files as filed
 from adventureworks.settings import settings
 from adventureworks.texts import LANGUAGES, Language
+from adventureworks.texts.analyses import analysis_name, view_meaning, view_name
 from adventureworks.texts.terms import channel_name, dimension_name, incident_status, reason_withheld, verdict_name
 from adventureworks.warehouse import open_records, open_warehouse
 from adventureworks.warehouse.postgres import Connection
-from adventureworks.warehouse.session import Session
+from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.state import is_laid_out
 
 STATIC = Path(str(files("adventureworks.dashboard"))) / "static"
@@ -107,6 +112,18 @@ async def _platform_error(request: Request, error: PlatformError) -> Response:
     )
 
 
+@app.exception_handler(analysis.InvalidParameter)
+async def _invalid_parameter(request: Request, error: analysis.InvalidParameter) -> Response:
+    language = texts.language(_language_code(request))
+    title = language.text("The address of this page has an invalid value")
+    return _page(request, "message", language, 400, title=title, error=PlatformError(error.reason.shown(language)))
+
+
+@app.exception_handler(analysis.NoRowsYet)
+async def _no_rows_yet(request: Request, error: analysis.NoRowsYet) -> Response:
+    return _computing(request, texts.language(_language_code(request)))
+
+
 @app.exception_handler(psycopg.Error)
 async def _database_error(request: Request, error: psycopg.Error) -> Response:
     _log.error("The dashboard could not read the warehouse", exc_info=error)
@@ -163,10 +180,99 @@ def overview(request: Request, language: ChosenLanguage) -> Response:
         warnings={group.name: figures.warning(group.marts, assets, language) for group in shown.groups},
         fresh=sum(asset.state.fresh and asset.state.verdict != "blocked" for asset in marts),
         marts=len(marts),
+        analyses={dag: analysis_name(dag, language) for dag in ANALYSES},
+        analysis_address=_analysis_address,
         reading_blocked=sum(bool(asset.state.reads_blocked) for asset in marts),
         incidents=incidents,
         charts=_charts_json(charts),
     )
+
+
+@dataclass(frozen=True)
+class _Selection:
+    """The choices in the address of an analysis' page and of its files."""
+
+    dag: str
+    mart: str
+    period: str
+    month: str
+
+    def in_period(self, data: Data) -> tuple[analysis.Period | None, analysis.Months]:
+        """Return the period and the months to choose from; neither if the mart has no month.
+
+        Raises `InvalidParameter` and `NoRowsYet`.
+        """
+        months = analysis.months_of(data, self.mart)
+        return (months.period(self.period, self.month) if VIEWS[self.mart].time else None), months
+
+
+def _selected(dag: str, mart: str = "", period: str = analysis.PERIODS[0], month: str = "") -> _Selection:
+    if dag not in ANALYSES:
+        raise HTTPException(404, f"There is no analysis {dag}.")
+    return _Selection(dag, analysis.chosen_mart(dag, mart), period, month)
+
+
+Selected = Annotated[_Selection, Depends(_selected)]
+
+
+@app.get("/analysis/{dag}")
+def analysis_page(request: Request, language: ChosenLanguage, selected: Selected) -> Response:
+    """Show a mart of an analysis in a period: two charts, a table, and what the figures mean."""
+    mart = selected.mart
+    with _read_only() as session:
+        if session is None:
+            return _nothing_published(request, language)
+        period, months = selected.in_period(session.data)
+        shown = analysis.shown(session.data, mart, period, months.partial, language)
+        warning = figures.warning((mart,), figures.assets(settings(), session), language)
+    charts = {f"chart-{place}": drawing.spec for place, drawing in enumerate(shown.drawings) if drawing.rows}
+    chosen = {"mart": mart, **({"period": period.kind, "month": key_of(period.month)} if period else {})}
+    return _page(
+        request,
+        "analysis",
+        language,
+        dag=selected.dag,
+        mart=mart,
+        views=[(name, view_name(name, language)) for name in views_of(selected.dag)],
+        analysis_name=analysis_name(selected.dag, language),
+        view_name=view_name(mart, language),
+        view_meaning=view_meaning(mart, language),
+        grain=grain(MARTS[mart], language),
+        shown=shown,
+        period=period,
+        periods=analysis.PERIODS,
+        months=[(key_of(month), language.month(month), month in months.partial) for month in reversed(months.known)],
+        partial=[language.month(month) for month in sorted(months.partial) if period and month in period],
+        warning=warning,
+        files=urlencode({**chosen, "lang": language.code}),
+        charts=_charts_json(charts) if charts else "",
+    )
+
+
+@app.get("/analysis/{dag}/{kind}")
+def download_analysis(language: ChosenLanguage, selected: Selected, kind: str) -> Response:
+    """Return the rows of an analysis' page as a file: all of them, in the same order."""
+    mart = selected.mart
+    with _read_only() as session:
+        as_of = figures.business_date(session.records) if session else None
+        if session is None or as_of is None or kind not in ("csv", "xlsx"):
+            raise HTTPException(404, "There is no such file.")
+        period, _ = selected.in_period(session.data)
+        headers = {"Content-Disposition": f'attachment; filename="{analysis.file_name(mart, period, kind)}"'}
+        if kind == "xlsx":
+            content = analysis.workbook(session.data, mart, period, as_of, language)
+            return Response(content, media_type=MEDIA_TYPES["workbook"], headers=headers)
+    parts = _csv_parts(mart, period)
+    # A failure before the first row is still shown as a page.
+    first = next(parts)
+    return StreamingResponse(chain([first], parts), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _csv_parts(mart: str, period: analysis.Period | None) -> Iterator[bytes]:
+    """Yield a CSV file in parts, with a session that is open until the last one."""
+    with _read_only() as session:
+        if session is not None:
+            yield from analysis.csv_parts(session.data, mart, period)
 
 
 @app.get("/forecast")
@@ -204,7 +310,16 @@ def quality(request: Request, language: ChosenLanguage) -> Response:
         assets = figures.assets(settings(), session)
     scores = [(dimension_name(name, language), score) for name, score in found.dimensions]
     verdicts = {asset.state.verdict: verdict_name(asset.state.verdict, language) for asset in assets}
-    return _page(request, "quality", language, assets=assets, verdicts=verdicts, quality=found, scores=scores)
+    return _page(
+        request,
+        "quality",
+        language,
+        assets=assets,
+        verdicts=verdicts,
+        quality=found,
+        scores=scores,
+        analysis_address=_analysis_address,
+    )
 
 
 @app.get("/incidents")
@@ -254,6 +369,7 @@ def lineage_page(request: Request, language: ChosenLanguage, mart: str = "territ
         mart=MARTS[mart],
         marts=list(MARTS),
         siblings=[other.name for other in marts_of(MARTS[mart].dag)],
+        analysis_page=_analysis_address(mart),
         columns=origins.columns(mart),
         meanings=definitions(MARTS[mart], language),
         by_column=origins.by_column(mart),
@@ -328,6 +444,11 @@ def _cached(records: Connection, name: str, read: Callable[[], Value]) -> Value:
         known = _cache[name] = (version, read())
     found: Value = known[1]
     return found
+
+
+def _analysis_address(mart: str) -> str:
+    """Return the address of the page with this mart, below the dashboard's; empty if no page shows it."""
+    return address(mart) if mart in VIEWS else ""
 
 
 def _charts_json(charts: dict[str, Callable[[Any], Spec]]) -> str:

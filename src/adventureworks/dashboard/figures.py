@@ -189,6 +189,12 @@ class Quality:
     """Table and rule of those that fail for everything that was checked."""
 
 
+def business_date(records: Connection) -> date | None:
+    """Return the business date of the newest figures; None before the first ones."""
+    row = records.execute("select max(as_of) from ops.publication").fetchone()
+    return row[0] if row else None
+
+
 def versions(records: Connection) -> int:
     """Return a number that grows with every publication; while it is unchanged, cached data is current."""
     row = records.execute("select count(*) from ops.publication").fetchone()
@@ -249,11 +255,10 @@ def overview(session: Session, language: Language) -> Overview:
     """Return the KPIs of the last complete month, compared with the month before and the year before."""
     months = [_Month(*row) for row in session.data.execute(_MONTHLY).fetchall()]
     whole = [month for month in months if not month.is_partial]
-    as_of = session.records.execute("select max(as_of) from ops.publication").fetchone()
     return Overview(
         month=whole[-1].month if whole else None,
         is_computed=bool(months),
-        as_of=as_of[0] if as_of else None,
+        as_of=business_date(session.records),
         groups=tuple(_groups(session.data, whole, language)),
         history=tuple(
             (one.month, one.revenue, one.profit or Decimal(0), one.is_partial)

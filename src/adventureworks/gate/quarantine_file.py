@@ -45,7 +45,7 @@ def written(columns: Sequence[str], rows: Sequence[RowText], kind: Format) -> by
     lines = io.StringIO()
     cells = csv.writer(lines, lineterminator="\r\n")
     cells.writerow(columns)
-    cells.writerows([_cell(row[column]) for column in columns] for row in rows)
+    cells.writerows([csv_cell(row[column]) for column in columns] for row in rows)
     # With the mark, spreadsheets know that the file is UTF-8.
     return lines.getvalue().encode("utf-8-sig")
 
@@ -86,7 +86,8 @@ def _read_csv(text: str) -> list[dict[str, str | None]]:
     return [dict(zip(columns, map(_value, line), strict=True)) for line in lines[1:] if any(line)]
 
 
-def _cell(value: str | None) -> str:
+def csv_cell(value: str | None) -> str:
+    """Return the cell of a CSV file for a value, which no spreadsheet takes for a formula."""
     if value is None:
         return ""
     is_plain = value and (value[0] not in FIRST_CHARACTERS or _NUMBER.fullmatch(value))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from adventureworks.catalog.readers import Reader, dependants_of
 from adventureworks.messaging.routes import Routes
 from adventureworks.texts import Language
+from adventureworks.texts.analyses import analysis_name
 
 MOST = 4
 """The number of names in a list; longer ones end with how many more there are."""
@@ -37,7 +38,7 @@ def _worded(reader: Reader, language: Language, routes: Routes | None) -> str:
     text = language.text
     if reader.kind == "page":
         pages = {"overview": text("Overview"), "forecast": text("Forecast"), "quality": text("Freshness and quality")}
-        return text("dashboard: {page}", page=pages[reader.name])
+        return text("dashboard: {page}", page=pages.get(reader.name) or analysis_name(reader.name, language))
     name = text("monthly report") if reader.kind == "report" else text("digest {name}", name=reader.name)
     groups = recipients_of(reader, routes) if routes else ()
     return f"{name} ({', '.join(groups)})" if groups else name

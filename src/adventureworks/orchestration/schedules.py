@@ -19,6 +19,7 @@ from airflow.sdk import (
 )
 
 from adventureworks.catalog import ANALYSES, entry, is_tolerant, marts_of, readers_of, starting_inputs
+from adventureworks.catalog.pages import VIEWS, address
 from adventureworks.orchestration.watcher import SourceChanged
 
 SOURCE_ALIAS = AssetAlias("source_tables", group="source")
@@ -40,7 +41,9 @@ INGESTION_CALENDARS = {timedelta(minutes=15): "*/15 * * * *", timedelta(hours=1)
 def asset(name: str) -> Asset:
     """Return the Airflow asset of a source table or mart."""
     known = entry(name)
-    return Asset(name, group=known.group, extra={"owner": known.owner})
+    # Below the address of the UI.
+    page = {"page": f"dashboard/{address(name)}"} if name in VIEWS else {}
+    return Asset(name, group=known.group, extra={"owner": known.owner, **page})
 
 
 def changes(dag_id: str) -> AssetOrTimeSchedule:

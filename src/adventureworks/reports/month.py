@@ -12,7 +12,7 @@ from typing import Any
 from psycopg import sql
 
 from adventureworks.errors import PlatformError, Step
-from adventureworks.months import key_of, shifted
+from adventureworks.months import FISCAL_YEAR_STARTS, fiscal_year, key_of, shifted
 from adventureworks.reports.bridge import Bridge, bridges
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
@@ -317,7 +317,7 @@ class _Periods:
     """The report's month and the periods that it is compared with."""
 
     def __init__(self, first: date, partial: Mapping[date, bool], as_of: date) -> None:
-        self.fiscal_year = first.year + (first.month >= 7)
+        self.fiscal_year = fiscal_year(first)
         before, year_before = shifted(first, -1), shifted(first, -12)
         self._is_over = is_over(first, as_of)
         # The data may begin within its first month.
@@ -329,7 +329,7 @@ class _Periods:
             "now": (first, last),
             "before": (before, self._same_day(before, last)),
             "year_before": (year_before, self._same_day(year_before, last)),
-            "to_date": (date(self.fiscal_year - 1, 7, 1), last),
+            "to_date": (date(self.fiscal_year - 1, FISCAL_YEAR_STARTS, 1), last),
         }
 
     def _same_day(self, month: date, day: date) -> date:

@@ -37,6 +37,9 @@ FORMATS = {
     "wrapped": "@",
     "whole": "#,##0",
     "decimal": "#,##0.0",
+    "factor": "#,##0.00",
+    "rate": "#,##0.0000",
+    "identifier": "0",
     "date": "yyyy-mm-dd",
 }
 

@@ -5,6 +5,17 @@ from __future__ import annotations
 from adventureworks.texts import Language
 
 
+def campaign_method(code: str, language: Language) -> str:
+    """Return how the effect of a special offer was estimated, or why there is no estimate, from its code."""
+    text = language.text
+    return {
+        "difference_in_differences": text("compared with products that were not on offer"),
+        "none": text("no offer"),
+        "no_sales": text("nothing was sold under it"),
+        "no_comparison": text("there is nothing to compare it with"),
+    }.get(code, code)
+
+
 def channel_name(code: str, language: Language) -> str:
     """Return the name of a channel."""
     return {"online": language.text("Online"), "reseller": language.text("Resellers")}[code]
@@ -64,6 +75,38 @@ def reorder_withheld(code: str, language: Language) -> str:
         "total_is_off": text(
             "in the year before it predicted less than half, or more than twice, the number of customers who ordered"
         ),
+    }.get(code, code)
+
+
+def segment_name(code: str, language: Language) -> str:
+    """Return the name of a segment of customers."""
+    text = language.text
+    return {
+        "champions": text("Champions"),
+        "loyal": text("Loyal"),
+        "at_risk": text("Used to order often"),
+        "new": text("New"),
+        "promising": text("Promising"),
+        "hibernating": text("Hibernating"),
+    }.get(code, code)
+
+
+def severity_name(code: str, language: Language) -> str:
+    """Return the name of the severity of a rule."""
+    text = language.text
+    return {"error": text("error"), "warning": text("warning"), "info": text("recorded only")}.get(code, code)
+
+
+def stock_state(code: str, language: Language) -> str:
+    """Return the name of a state of `inventory_status`."""
+    text = language.text
+    return {
+        "discontinued": text("No longer sold"),
+        "low": text("Below safety stock"),
+        "ok": text("Well stocked"),
+        "out": text("Out of stock"),
+        "reorder": text("To reorder"),
+        "unknown": text("Not in stock records"),
     }.get(code, code)
 
 

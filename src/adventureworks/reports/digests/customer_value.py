@@ -13,7 +13,7 @@ from adventureworks.charts.monthly import bars
 from adventureworks.dictionary import definition, label
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
 from adventureworks.texts import Language
-from adventureworks.texts.terms import channel_name, reorder_status, reorder_withheld, value_withheld
+from adventureworks.texts.terms import channel_name, reorder_status, reorder_withheld, segment_name, value_withheld
 from adventureworks.warehouse.session import Session
 
 MAX_RESELLERS = 25
@@ -99,7 +99,6 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                     reason=reason,
                 )
             )
-    names: dict[str, str] = _segment_names(language)
     return Bulletin(
         title=text("Customers as of {day}", day=language.day(as_of[0])),
         about=definition("customer_value", "clv_52w", language).line,
@@ -135,7 +134,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                 ),
                 tuple(
                     (
-                        names.get(segment) or str(segment),
+                        segment_name(segment, language),
                         language.number(count),
                         language.money(so_far),
                         language.number(None if "online" in untested else at_risk),
@@ -146,7 +145,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
         ),
         notes=tuple(notes),
         chart=bars(
-            [(names.get(segment) or str(segment), so_far) for segment, _, so_far, _ in segments], language, width=380
+            [(segment_name(segment, language), so_far) for segment, _, so_far, _ in segments], language, width=380
         ),
         chart_text=text("Revenue of online customers so far, by segment."),
         page="dashboard/overview",
@@ -164,15 +163,3 @@ def _reseller(row: Sequence[Any], language: Language) -> tuple[str, ...]:
         language.money(profit),
         language.percent(profit / revenue if revenue else None),
     )
-
-
-def _segment_names(language: Language) -> dict[str, str]:
-    text = language.text
-    return {
-        "champions": text("Champions"),
-        "loyal": text("Loyal"),
-        "at_risk": text("Used to order often"),
-        "new": text("New"),
-        "promising": text("Promising"),
-        "hibernating": text("Hibernating"),
-    }

@@ -1,0 +1,512 @@
+"""The page of an analysis: the rows of a mart in a period, as a table, two charts and files.
+
+`catalog.pages` declares what it shows.
+
+The table and the files come from one query. CSV has the values and column names of the mart, exactly; the page and the
+workbook have names, words and headings in the user's language.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Literal, get_args
+
+import polars as pl
+
+from adventureworks.catalog import MARTS
+from adventureworks.catalog.pages import NAMED, VIEWS, Chart, Figure, views_of
+from adventureworks.charts.dashboard import columns as column_chart
+from adventureworks.charts.monthly import bars, money_axis
+from adventureworks.charts.theme import Scheme, Spec
+from adventureworks.columns import Column, columns_of, key_of
+from adventureworks.dictionary import definition, label, limit_text, unit_text
+from adventureworks.gate.quarantine_file import csv_cell
+from adventureworks.months import FISCAL_YEAR_STARTS, shifted
+from adventureworks.months import key_of as month_key
+from adventureworks.reports.purchase_list import state_texts
+from adventureworks.reports.sheets import Cell, Sheets, make_workbook
+from adventureworks.reports.sheets import Column as SheetColumn
+from adventureworks.texts import MISSING, Language, Phrases, phrase
+from adventureworks.texts.analyses import chart_caption, counted_name, view_name
+from adventureworks.texts.terms import (
+    campaign_method,
+    channel_name,
+    dimension_name,
+    reason_withheld,
+    reorder_status,
+    reorder_withheld,
+    segment_name,
+    severity_name,
+    stock_state,
+    value_withheld,
+)
+from adventureworks.warehouse.session import Data
+
+ROWS = 200
+"""The number of rows on the page; files have all."""
+BATCH = 2_000
+"""The number of rows in a part of a CSV file."""
+BARS = 12
+HISTORY = 25
+"""The number of months in a chart, up to the end of the period."""
+
+PeriodKind = Literal["month", "quarter", "fiscal_year", "trailing_twelve"]
+PERIODS: tuple[PeriodKind, ...] = get_args(PeriodKind)
+
+_Words = Callable[[str, Language], str]
+
+_WORDS: Mapping[str, _Words] = {
+    "campaign_performance.method": campaign_method,
+    "channel": channel_name,
+    "customer_churn.withheld_because": reorder_withheld,
+    "customer_value.withheld_because": value_withheld,
+    "dimension": dimension_name,
+    "inventory_status.state": stock_state,
+    "limited_by": limit_text,
+    "order_unit": unit_text,
+    "purchase_proposal.state": lambda code, language: state_texts(language)[code],
+    "sales_forecast.withheld_because": reason_withheld,
+    "segment": segment_name,
+    "severity": severity_name,
+    "status": reorder_status,
+}
+"""How to put the codes of a column into words. A key may name the mart, too, as in `dictionary`."""
+_TECHNICAL = {"attribute", "band", "model", "rule", "table_name"}
+"""Columns with names from the code or the source, which are the same in every language."""
+_MONTHS = {"cohort_month", "month", "trained_until"}
+"""Dates that stand for their month."""
+_FACTORS = {"lift", "lift_lower_95", "mase", "roi"}
+"""Ratios that are not read as percentages."""
+
+
+class InvalidParameter(Exception):
+    """A value in the address of a page that the page does not have."""
+
+    def __init__(self, reason: Phrases) -> None:
+        self.reason = reason
+        super().__init__(str(reason))
+
+
+class NoRowsYet(Exception):
+    """A mart that was not computed yet, so there is no period to choose."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """A period by the month that it contains or, if it trails, ends with."""
+
+    kind: PeriodKind
+    month: date
+
+    @property
+    def first(self) -> date:
+        """The first month."""
+        before = {
+            "month": 0,
+            "quarter": (self.month.month - 1) % 3,
+            "fiscal_year": (self.month.month - FISCAL_YEAR_STARTS) % 12,
+            "trailing_twelve": 11,
+        }
+        return shifted(self.month, -before[self.kind])
+
+    @property
+    def end(self) -> date:
+        """The first month after it."""
+        return shifted(self.first, {"month": 1, "quarter": 3}.get(self.kind, 12))
+
+    def __contains__(self, month: date) -> bool:
+        return self.first <= month < self.end
+
+    def shown(self, language: Language) -> str:
+        """Return its first and last month, for display."""
+        first, last = language.month(self.first), language.month(shifted(self.end, -1))
+        return first if first == last else f"{first} – {last}"
+
+
+@dataclass(frozen=True)
+class Months:
+    """The months of a mart."""
+
+    known: tuple[date, ...]
+    """Those with rows, in order."""
+    partial: frozenset[date]
+
+    def period(self, kind: str, key: str) -> Period:
+        """Return a period; an empty `key` is the last complete month. Raises `InvalidParameter`."""
+        found = next((known for known in PERIODS if known == kind), None)
+        if found is None:
+            choices = ", ".join(PERIODS)
+            raise InvalidParameter(
+                phrase("There is no period {period}. Choose from {choices}.", period=kind, choices=choices)
+            )
+        if not key:
+            return Period(found, next((one for one in reversed(self.known) if one not in self.partial), self.known[-1]))
+        month = next((one for one in self.known if month_key(one) == key), None)
+        if month is None:
+            first, last = month_key(self.known[0]), month_key(self.known[-1])
+            raise InvalidParameter(
+                phrase(
+                    "There are no figures for the month {month}. Choose one from {first} to {last}.",
+                    month=key,
+                    first=first,
+                    last=last,
+                )
+            )
+        return Period(found, month)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How values of a kind are shown."""
+
+    style: str
+    """The style of a workbook's cell."""
+    show: Callable[[Language, Any], str]
+    short: Callable[[Language, Any], str]
+    """In the labels of a chart, which shows days by month."""
+    is_number: bool = True
+    axis: Callable[[Language], Spec] = lambda language: {"tickCount": 4}
+
+
+def _number(digits: int) -> Callable[[Language, Any], str]:
+    return lambda language, value: language.number(value, digits)
+
+
+def _text(language: Language, value: Any) -> str:
+    return str(value)
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "money": _Kind("money", lambda language, value: language.money(value, 2), Language.short_money, axis=money_axis),
+    "share": _Kind(
+        "share", Language.percent, Language.percent, axis=lambda language: {"format": ".0%", "tickCount": 4}
+    ),
+    "whole": _Kind("whole", _number(0), _number(0)),
+    "decimal": _Kind("decimal", _number(1), _number(1)),
+    "factor": _Kind("factor", _number(2), _number(2)),
+    "rate": _Kind("rate", _number(4), _number(4)),
+    "identifier": _Kind("identifier", _text, _text),
+    "month": _Kind("date", Language.month, Language.short_month, is_number=False),
+    "day": _Kind("date", Language.day, Language.short_month, is_number=False),
+    "text": _Kind("text", _text, _text, is_number=False),
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of the table, and how its values are shown."""
+
+    name: str
+    label: str
+    meaning: str
+    language: Language
+    kind: _Kind
+    translate: Callable[[Any], str] | None
+    """Returns the word or name for a value; None: values are shown as they are."""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the cells are aligned to the right."""
+        return self.kind.is_number and self.translate is None
+
+    @property
+    def is_technical(self) -> bool:
+        """Whether the values are names from the code or the source."""
+        return self.name in _TECHNICAL
+
+    def cell(self, value: Any) -> Cell:
+        """Return the value for a cell of a workbook."""
+        if value is None or self.translate is None:
+            found: Cell = value
+            return found
+        return self.translate(value)
+
+    def shown(self, value: Any) -> str:
+        """Return the value for display; a missing number as a dash, anything else that is missing as empty."""
+        if value is None:
+            return MISSING if self.is_number else ""
+        return self.translate(value) if self.translate else self.kind.show(self.language, value)
+
+    def short(self, value: Any) -> str:
+        """Return the value for the labels of a chart."""
+        return self.translate(value) if self.translate else self.kind.short(self.language, value)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table, formatted for display."""
+
+    cells: tuple[str, ...]
+    is_partial: bool
+    """Whether it belongs to a partial month."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A chart with its data."""
+
+    caption: str
+    headings: tuple[str, str]
+    rows: tuple[tuple[str, str], ...]
+    """Name and value, formatted for display; empty if there is nothing to show."""
+    spec: Callable[[Scheme], Spec]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a page shows of a mart in a period."""
+
+    fields: tuple[Field, ...]
+    rows: tuple[Row, ...]
+    """At most `ROWS`."""
+    count: int
+    """The number of all rows."""
+    drawings: tuple[Drawing, ...]
+    withheld: tuple[tuple[str, int], ...]
+    """Why predictions are withheld, and for how many rows."""
+
+
+def months_of(data: Data, mart: str) -> Months:
+    """Return the months of a mart; none if its page has no period. Raises `NoRowsYet`."""
+    time = VIEWS[mart].time
+    if not time:
+        return Months((), frozenset())
+    known = data.execute(f"select distinct cast(date_trunc('month', {time}) as date) from marts.{mart} order by 1")
+    found = tuple(row[0] for row in known.fetchall())
+    if not found:
+        raise NoRowsYet(mart)
+    partial = data.execute("select month from staging.sales_month where is_partial").fetchall()
+    return Months(found, frozenset(row[0] for row in partial))
+
+
+def shown(data: Data, mart: str, period: Period | None, partial: frozenset[date], language: Language) -> Shown:
+    """Return what the page shows. `period`: None if the mart has no month; `partial`: the partial months."""
+    view, fields = VIEWS[mart], fields_of(data, mart, language)
+    found = data.execute(f"{_query(mart, period)} limit {ROWS}").fetchall()
+    counted = data.execute(f"select count(*) from marts.{mart} where {_condition(mart, period)}").fetchone()
+    place = view.columns.index(view.time) if view.time else None
+    return Shown(
+        fields=fields,
+        rows=tuple(
+            Row(
+                tuple(field.shown(value) for field, value in zip(fields, row, strict=True)),
+                place is not None and row[place].replace(day=1) in partial,
+            )
+            for row in found
+        ),
+        count=counted[0] if counted else 0,
+        drawings=tuple(_drawing(data, mart, chart, period, partial, language) for chart in view.charts),
+        withheld=tuple(_withheld(data, mart, period, language)),
+    )
+
+
+def csv_parts(data: Data, mart: str, period: Period | None) -> Iterator[bytes]:
+    """Yield all rows as CSV: the mart's column names and exact values. An empty cell is NULL.
+
+    Texts that a spreadsheet could take for a formula have a backslash in front, as in an export of the quarantine.
+    """
+    # With the mark, spreadsheets know that the file is UTF-8.
+    head = f"\ufeff{_csv([VIEWS[mart].columns])}"
+    for rows in data.batches(_query(mart, period), BATCH):
+        yield (head + _csv([[csv_cell(_exact(value)) for value in row] for row in rows])).encode()
+        head = ""
+    yield head.encode()
+
+
+def workbook(data: Data, mart: str, period: Period | None, as_of: date, language: Language) -> bytes:
+    """Return all rows as a workbook, with a sheet of definitions. `as_of`: the business date."""
+    title, fields = view_name(mart, language), fields_of(data, mart, language)
+    rows = data.execute(_query(mart, period)).fetchall()
+
+    def write(sheets: Sheets) -> None:
+        sheet = sheets.add(title)
+        headings = [SheetColumn(field.label, "text" if field.translate else field.kind.style, 20) for field in fields]
+        cells = [[field.cell(value) for field, value in zip(fields, row, strict=True)] for row in rows]
+        sheets.write_table(sheet, 0, headings, cells)
+        sheet.freeze_panes(1, 1)
+        meanings = [(field.label, field.meaning) for field in fields]
+        sheets.add_texts(language.text("Definitions"), (language.text("Figure"), language.text("Meaning")), meanings)
+
+    heading = f"{title}, {period.shown(language)}" if period else title
+    return make_workbook(heading, as_of, language, write)
+
+
+def chosen_mart(dag: str, mart: str) -> str:
+    """Return the mart to show, by default the main one of the analysis. Raises `InvalidParameter`."""
+    known = views_of(dag)
+    if mart and mart not in known:
+        choices = ", ".join(known)
+        raise InvalidParameter(
+            phrase("There is no mart {mart} on this page. Choose from {choices}.", mart=mart, choices=choices)
+        )
+    return mart or known[0]
+
+
+def file_name(mart: str, period: Period | None, kind: str) -> str:
+    """Return the name of a file with a mart's rows."""
+    when = f"-{period.kind}-{month_key(period.month)}" if period else ""
+    return f"{mart}{when}.{kind}"
+
+
+def fields_of(data: Data, mart: str, language: Language) -> tuple[Field, ...]:
+    """Return the columns of a mart's table."""
+    return tuple(_field(data, mart, name, language) for name in VIEWS[mart].columns)
+
+
+def _field(data: Data, mart: str, name: str, language: Language) -> Field:
+    column, found, named = _column(mart, name), definition(mart, name, language), NAMED.get(name)
+    return Field(
+        name,
+        label(named.label, language, mart) if named else found.label,
+        found.meaning,
+        language,
+        _kind(column),
+        _translation(data, mart, column, language),
+    )
+
+
+def _column(mart: str, name: str) -> Column:
+    return next(column for column in columns_of(MARTS[mart]) if column.name == name)
+
+
+def _translation(data: Data, mart: str, column: Column, language: Language) -> Callable[[Any], str] | None:
+    words = _WORDS.get(f"{mart}.{column.name}") or _WORDS.get(column.name)
+    if words:
+        return lambda value: words(value, language)
+    if column.dtype == pl.Boolean:
+        return lambda value: language.text("yes") if value else language.text("no")
+    if named := NAMED.get(column.name):
+        rows = data.execute(f'select "{named.key}", "{named.name}" from raw."{named.table}"').fetchall()
+        names = dict(rows)
+        return lambda value: str(names.get(value, value))
+    return None
+
+
+def _kind(column: Column) -> _Kind:
+    unit, dtype = column.unit, column.dtype
+    if dtype == pl.Date:
+        return _KINDS["month" if column.name in _MONTHS else "day"]
+    if not dtype.is_numeric():
+        return _KINDS["text"]
+    if not unit:
+        return _KINDS["identifier"]
+    if unit in ("share", "ratio"):
+        return _KINDS["factor" if column.name in _FACTORS else "share"]
+    by_unit = {"USD": "money", "local currency per USD": "rate", "pieces per day": "factor"}
+    return _KINDS[by_unit.get(unit, "decimal" if dtype.is_decimal() else "whole")]
+
+
+def _query(mart: str, period: Period | None) -> str:
+    """Return the query for all rows of the page, in its order."""
+    view = VIEWS[mart]
+    order = [f"{name.removeprefix('-')} {'desc' if name[0] == '-' else 'asc'} nulls last" for name in view.order]
+    return (
+        f"select {', '.join(view.columns)} from marts.{mart} where {_condition(mart, period)}"
+        f" order by {', '.join([*order, *key_of(MARTS[mart])])}"
+    )
+
+
+def _condition(mart: str, period: Period | None) -> str:
+    """Return the condition for the rows of the page."""
+    view = VIEWS[mart]
+    if view.newest:
+        *groups, last = view.newest
+        groups_of_newest = f" group by {', '.join(groups)}" if groups else ""
+        newest = f"select {', '.join([*groups, f'max({last})'])} from marts.{mart}{groups_of_newest}"
+        return f"({', '.join(view.newest)}) in ({newest})"
+    return _between(view.time, period.first, period.end) if period else "1 = 1"
+
+
+def _between(column: str, first: date, end: date) -> str:
+    # A streamed query has no parameters. Dates are safe in its text.
+    return f"{column} >= date '{first}' and {column} < date '{end}'"
+
+
+def _drawing(
+    data: Data, mart: str, chart: Chart, period: Period | None, partial: frozenset[date], language: Language
+) -> Drawing:
+    time, by, column = VIEWS[mart].time, _field(data, mart, chart.by, language), _column(mart, chart.by)
+    is_date = column.dtype == pl.Date
+    # Texts and identifiers have no order of their own, so the largest figures come first.
+    is_ranked = not is_date and not column.unit
+    condition = _condition(mart, period)
+    if period and chart.by == time:
+        condition = _between(time, shifted(period.end, -HISTORY), period.end)
+    if chart.only:
+        condition = f"{condition} and {' '.join(chart.only)}"
+    group = f"cast(date_trunc('month', {chart.by}) as date)" if is_date else chart.by
+    found = data.execute(
+        f"select {group}, {_figure(chart.figure)} from marts.{mart} where {condition} group by 1"
+        f" order by {f'2 desc nulls last, 1 limit {BARS}' if is_ranked else '1'}"
+    ).fetchall()
+    rows = [(value, Decimal(amount)) for value, amount in found if value is not None and amount is not None]
+    kind = _KINDS["whole"] if chart.figure.how == "count" else _kind(_column(mart, chart.figure.column))
+    names = [by.short(value) for value, _ in rows]
+    amounts = [amount for _, amount in rows]
+    labels = [kind.short(language, amount) for amount in amounts]
+    # Days are shown by month, too.
+    dimension = label("month", language) if by.kind is _KINDS["day"] else by.label
+    titles = (dimension, _figure_name(mart, chart.figure, language))
+
+    def spec(scheme: Scheme) -> Spec:
+        if is_ranked:
+            named = list(zip(names, amounts, strict=True))
+            return bars(named, language, labels=labels, width=300, scheme=scheme)
+        pale = [is_date and value in partial for value, _ in rows]
+        ordered = list(zip(names, amounts, pale, strict=True))
+        return column_chart(ordered, language, titles=titles, axis=kind.axis(language), scheme=scheme)
+
+    return Drawing(_caption(chart, titles, language), titles, tuple(zip(names, labels, strict=True)), spec)
+
+
+def _caption(chart: Chart, titles: tuple[str, str], language: Language) -> str:
+    if chart.caption:
+        return chart_caption(chart.caption, language)
+    dimension, figure = titles
+    return language.text("{figure} by {dimension}", figure=figure, dimension=dimension[:1].lower() + dimension[1:])
+
+
+def _figure(figure: Figure) -> str:
+    """Return the SQL expression of a figure."""
+    if figure.of:
+        part, whole = figure.of
+        return f"cast(sum({part}) as decimal(38, 6)) / nullif(sum({whole}), 0)"
+    return {"count": "count(*)", "mean": f"avg({figure.column})", "sum": f"sum({figure.column})"}[figure.how]
+
+
+def _figure_name(mart: str, figure: Figure, language: Language) -> str:
+    if figure.how == "count":
+        return counted_name(figure.column, language)
+    name = definition(mart, figure.column, language).label
+    return language.text("{figure} (mean)", figure=name) if figure.how == "mean" else name
+
+
+def _withheld(data: Data, mart: str, period: Period | None, language: Language) -> Iterator[tuple[str, int]]:
+    """Yield each reason for withholding predictions in words, and the number of its rows."""
+    if "withheld_because" not in VIEWS[mart].columns:
+        return
+    reasons = data.execute(
+        f"select withheld_because, count(*) from marts.{mart} where {_condition(mart, period)}"
+        " and withheld_because is not null group by withheld_because order by 2 desc, 1"
+    ).fetchall()
+    words = _WORDS[f"{mart}.withheld_because"]
+    yield from ((words(code, language), count) for code, count in reasons)
+
+
+def _exact(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return None if value is None else str(value)
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\r\n").writerows(rows)
+    return lines.getvalue()

@@ -1,0 +1,47 @@
+"""The periods of the analyses' pages."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from adventureworks.dashboard.analysis import InvalidParameter, Months, Period, PeriodKind
+from adventureworks.texts import language
+
+MONTHS = Months(tuple(date(2014, month, 1) for month in range(1, 7)), frozenset({date(2014, 6, 1)}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "month", "first", "end"),
+    [
+        ("month", date(2014, 5, 1), date(2014, 5, 1), date(2014, 6, 1)),
+        ("quarter", date(2014, 5, 1), date(2014, 4, 1), date(2014, 7, 1)),
+        ("quarter", date(2013, 12, 1), date(2013, 10, 1), date(2014, 1, 1)),
+        ("fiscal_year", date(2014, 6, 1), date(2013, 7, 1), date(2014, 7, 1)),
+        ("fiscal_year", date(2014, 7, 1), date(2014, 7, 1), date(2015, 7, 1)),
+        ("trailing_twelve", date(2014, 5, 1), date(2013, 6, 1), date(2014, 6, 1)),
+    ],
+)
+def test_a_period_contains_the_chosen_month(kind: PeriodKind, month: date, first: date, end: date) -> None:
+    period = Period(kind, month)
+    assert (period.first, period.end) == (first, end)
+    assert month in period
+    assert end not in period
+
+
+def test_the_default_is_the_last_complete_month() -> None:
+    assert MONTHS.period("month", "").month == date(2014, 5, 1)
+    assert Months(MONTHS.known[:1], frozenset(MONTHS.known)).period("month", "").month == date(2014, 1, 1)
+    assert MONTHS.period("month", "2014-06").month == date(2014, 6, 1)
+
+
+@pytest.mark.parametrize(("kind", "key"), [("week", ""), ("month", "2014-13"), ("month", "2014-07"), ("month", "x")])
+def test_an_unknown_period_or_month_is_refused(kind: str, key: str) -> None:
+    with pytest.raises(InvalidParameter):
+        MONTHS.period(kind, key)
+
+
+def test_a_period_is_named_by_its_months() -> None:
+    assert Period("month", date(2014, 5, 1)).shown(language("en")) == "May 2014"
+    assert Period("quarter", date(2014, 5, 1)).shown(language("fr")) == "avril 2014 – juin 2014"
