@@ -12,7 +12,7 @@ import pytest
 from adventureworks import catalog
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.catalog.entries import Newest
-from adventureworks.catalog.pages import VIEWS, views_of
+from adventureworks.catalog.pages import view_of, views_of
 from adventureworks.catalog.readers import READERS, Reader, dependants_of
 from adventureworks.columns import columns_of, key_of
 from adventureworks.marts import models
@@ -216,8 +216,13 @@ def test_every_digest_and_page_with_figures_is_listed_as_a_reader() -> None:
 
 
 def test_every_mart_but_the_order_lines_is_on_the_page_of_its_analysis() -> None:
-    assert MARTS.keys() - VIEWS.keys() == {"fact_sales"}
-    assert all(views_of(dag) for dag in ANALYSES)
+    assert {mart for dag in ANALYSES for mart in views_of(dag)} == MARTS.keys() - {"fact_sales"}
+
+
+def test_a_mart_without_a_view_of_its_own_is_shown_with_all_its_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adventureworks.catalog.pages.VIEWS", {})
+    assert views_of("currency_exchange_rates") == ("exchange_rates", "currency_sales")
+    assert set(view_of("currency_sales").columns) == columns_in("currency_sales")
 
 
 def test_dependants_are_everything_computed_from_a_table_and_its_readers() -> None:

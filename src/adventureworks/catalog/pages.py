@@ -43,7 +43,8 @@ class View:
     """The columns of the table, from left to right."""
     order: tuple[str, ...]
     """The columns by which the rows are sorted, `-` in front for the greatest first. The key comes last."""
-    charts: tuple[Chart, Chart]
+    charts: tuple[Chart, ...] = ()
+    """Two, or none."""
     time: str = ""
     """The date column by which a period is chosen; empty: all rows are shown."""
     newest: tuple[str, ...] = ()
@@ -503,17 +504,35 @@ VIEWS: Mapping[str, View] = {
         newest=("run_number",),
     ),
 }
-"""By mart. The lines of `fact_sales` are left out: `daily_sales` has their sums."""
+"""By mart. Another mart is shown with all its columns and without charts; see `view_of`."""
+
+NOT_SHOWN = frozenset({"fact_sales"})
+"""Marts without a page: `daily_sales` has the sums of these lines."""
 
 
 def views_of(dag: str) -> tuple[str, ...]:
     """Return the marts that an analysis' page shows, the main one first."""
-    return tuple(mart for mart in VIEWS if MARTS[mart].dag == dag)
+    return tuple(mart for mart in dict.fromkeys([*VIEWS, *MARTS]) if MARTS[mart].dag == dag and has_page(mart))
+
+
+def has_page(name: str) -> bool:
+    """Return whether a page shows this asset: a mart, except for `NOT_SHOWN`."""
+    return name in MARTS and name not in NOT_SHOWN
+
+
+def view_of(mart: str) -> View:
+    """Return what the page shows of a mart: what `VIEWS` declares or, without an entry, all columns by key."""
+    if mart in VIEWS:
+        return VIEWS[mart]
+    # DAG files import this module, and contracts are slow to load.
+    from adventureworks.columns import columns_of
+
+    return View(columns=tuple(column.name for column in columns_of(MARTS[mart])), order=())
 
 
 def columns_read(mart: str) -> tuple[str, ...]:
     """Return the columns of a mart that its page shows, sorts by or filters by."""
-    view = VIEWS[mart]
+    view = view_of(mart)
     used = [*view.columns, *(name.removeprefix("-") for name in view.order), view.time, *view.newest]
     for chart in view.charts:
         counted = chart.figure.how == "count"

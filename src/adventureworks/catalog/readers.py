@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from adventureworks.catalog import ANALYSES, INGESTION, MARTS, SOURCE_TABLES, marts_of
-from adventureworks.catalog.pages import NAMED, VIEWS, columns_read, views_of
+from adventureworks.catalog.pages import NAMED, columns_read, view_of, views_of
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def _analysis_page(dag: str) -> Reader:
         for column, found in NAMED.items()
         if any(column in columns for columns in marts.values())
     }
-    months = {"fact_sales": _SALES_MONTH} if any(VIEWS[mart].time for mart in marts) else {}
+    months = {"fact_sales": _SALES_MONTH} if any(view_of(mart).time for mart in marts) else {}
     return Reader("page", dag, {**marts, **names, **months})
 
 

@@ -282,8 +282,8 @@ def _in_documentation(text: str, mart: NewMart) -> str:
 
 
 def _in_translations(text: str, mart: NewMart) -> str:
-    """Add what has no translation yet: what a row is, labels and meanings."""
-    labels = [label(name, language("en"), mart.name) for name in mart.meanings]
+    """Add what has no translation yet: what a row is, the mart's title, labels and meanings."""
+    labels = [label(name, language("en"), mart.name) for name in (mart.name, *mart.meanings)]
     known = translations("fr")
     missing = [english for english in (mart.grain, *labels, *mart.meanings.values()) if english not in known]
     entries = [

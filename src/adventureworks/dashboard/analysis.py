@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 import polars as pl
 
 from adventureworks.catalog import MARTS
-from adventureworks.catalog.pages import NAMED, VIEWS, Chart, Figure, views_of
+from adventureworks.catalog.pages import NAMED, Chart, Figure, view_of, views_of
 from adventureworks.charts.dashboard import columns as column_chart
 from adventureworks.charts.monthly import bars, money_axis
 from adventureworks.charts.theme import Scheme, Spec
@@ -252,6 +252,8 @@ class Drawing:
 
     caption: str
     headings: tuple[str, str]
+    is_technical: bool
+    """Whether the names of the rows are names from the code or the source."""
     rows: tuple[tuple[str, str], ...]
     """Name and value, formatted for display; empty if there is nothing to show."""
     spec: Callable[[Scheme], Spec]
@@ -273,7 +275,7 @@ class Shown:
 
 def months_of(data: Data, mart: str) -> Months:
     """Return the months of a mart; none if its page has no period. Raises `NoRowsYet`."""
-    time = VIEWS[mart].time
+    time = view_of(mart).time
     if not time:
         return Months((), frozenset())
     known = data.execute(f"select distinct cast(date_trunc('month', {time}) as date) from marts.{mart} order by 1")
@@ -286,7 +288,7 @@ def months_of(data: Data, mart: str) -> Months:
 
 def shown(data: Data, mart: str, period: Period | None, partial: frozenset[date], language: Language) -> Shown:
     """Return what the page shows. `period`: None if the mart has no month; `partial`: the partial months."""
-    view, fields = VIEWS[mart], fields_of(data, mart, language)
+    view, fields = view_of(mart), fields_of(data, mart, language)
     found = data.execute(f"{_query(mart, period)} limit {ROWS}").fetchall()
     counted = data.execute(f"select count(*) from marts.{mart} where {_condition(mart, period)}").fetchone()
     place = view.columns.index(view.time) if view.time else None
@@ -311,7 +313,7 @@ def csv_parts(data: Data, mart: str, period: Period | None) -> Iterator[bytes]:
     Texts that a spreadsheet could take for a formula have a backslash in front, as in an export of the quarantine.
     """
     # With the mark, spreadsheets know that the file is UTF-8.
-    head = f"\ufeff{_csv([VIEWS[mart].columns])}"
+    head = f"\ufeff{_csv([view_of(mart).columns])}"
     for rows in data.batches(_query(mart, period), BATCH):
         yield (head + _csv([[csv_cell(_exact(value)) for value in row] for row in rows])).encode()
         head = ""
@@ -355,7 +357,7 @@ def file_name(mart: str, period: Period | None, kind: str) -> str:
 
 def fields_of(data: Data, mart: str, language: Language) -> tuple[Field, ...]:
     """Return the columns of a mart's table."""
-    return tuple(_field(data, mart, name, language) for name in VIEWS[mart].columns)
+    return tuple(_field(data, mart, name, language) for name in view_of(mart).columns)
 
 
 def _field(data: Data, mart: str, name: str, language: Language) -> Field:
@@ -403,7 +405,7 @@ def _kind(column: Column) -> _Kind:
 
 def _query(mart: str, period: Period | None) -> str:
     """Return the query for all rows of the page, in its order."""
-    view = VIEWS[mart]
+    view = view_of(mart)
     order = [f"{name.removeprefix('-')} {'desc' if name[0] == '-' else 'asc'} nulls last" for name in view.order]
     return (
         f"select {', '.join(view.columns)} from marts.{mart} where {_condition(mart, period)}"
@@ -413,7 +415,7 @@ def _query(mart: str, period: Period | None) -> str:
 
 def _condition(mart: str, period: Period | None) -> str:
     """Return the condition for the rows of the page."""
-    view = VIEWS[mart]
+    view = view_of(mart)
     if view.newest:
         *groups, last = view.newest
         groups_of_newest = f" group by {', '.join(groups)}" if groups else ""
@@ -430,7 +432,7 @@ def _between(column: str, first: date, end: date) -> str:
 def _drawing(
     data: Data, mart: str, chart: Chart, period: Period | None, partial: frozenset[date], language: Language
 ) -> Drawing:
-    time, by, column = VIEWS[mart].time, _field(data, mart, chart.by, language), _column(mart, chart.by)
+    time, by, column = view_of(mart).time, _field(data, mart, chart.by, language), _column(mart, chart.by)
     is_date = column.dtype == pl.Date
     # Texts and identifiers have no order of their own, so the largest figures come first.
     is_ranked = not is_date and not column.unit
@@ -461,7 +463,8 @@ def _drawing(
         ordered = list(zip(names, amounts, pale, strict=True))
         return column_chart(ordered, language, titles=titles, axis=kind.axis(language), scheme=scheme)
 
-    return Drawing(_caption(chart, titles, language), titles, tuple(zip(names, labels, strict=True)), spec)
+    shown_rows = tuple(zip(names, labels, strict=True))
+    return Drawing(_caption(chart, titles, language), titles, by.is_technical, shown_rows, spec)
 
 
 def _caption(chart: Chart, titles: tuple[str, str], language: Language) -> str:
@@ -488,7 +491,7 @@ def _figure_name(mart: str, figure: Figure, language: Language) -> str:
 
 def _withheld(data: Data, mart: str, period: Period | None, language: Language) -> Iterator[tuple[str, int]]:
     """Yield each reason for withholding predictions in words, and the number of its rows."""
-    if "withheld_because" not in VIEWS[mart].columns:
+    if "withheld_because" not in view_of(mart).columns:
         return
     reasons = data.execute(
         f"select withheld_because, count(*) from marts.{mart} where {_condition(mart, period)}"

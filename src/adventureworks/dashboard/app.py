@@ -27,7 +27,7 @@ from starlette.staticfiles import StaticFiles
 
 from adventureworks import texts
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, marts_of
-from adventureworks.catalog.pages import VIEWS, address, views_of
+from adventureworks.catalog.pages import address, has_page, view_of, views_of
 from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.theme import FONTS, Spec
@@ -203,7 +203,7 @@ class _Selection:
         Raises `InvalidParameter` and `NoRowsYet`.
         """
         months = analysis.months_of(data, self.mart)
-        return (months.period(self.period, self.month) if VIEWS[self.mart].time else None), months
+        return (months.period(self.period, self.month) if view_of(self.mart).time else None), months
 
 
 def _selected(dag: str, mart: str = "", period: str = analysis.PERIODS[0], month: str = "") -> _Selection:
@@ -448,7 +448,7 @@ def _cached(records: Connection, name: str, read: Callable[[], Value]) -> Value:
 
 def _analysis_address(mart: str) -> str:
     """Return the address of the page with this mart, below the dashboard's; empty if no page shows it."""
-    return address(mart) if mart in VIEWS else ""
+    return address(mart) if has_page(mart) else ""
 
 
 def _charts_json(charts: dict[str, Callable[[Any], Spec]]) -> str:

@@ -19,7 +19,7 @@ from airflow.sdk import (
 )
 
 from adventureworks.catalog import ANALYSES, entry, is_tolerant, marts_of, readers_of, starting_inputs
-from adventureworks.catalog.pages import VIEWS, address
+from adventureworks.catalog.pages import address, has_page
 from adventureworks.orchestration.watcher import SourceChanged
 
 SOURCE_ALIAS = AssetAlias("source_tables", group="source")
@@ -42,7 +42,7 @@ def asset(name: str) -> Asset:
     """Return the Airflow asset of a source table or mart."""
     known = entry(name)
     # Below the address of the UI.
-    page = {"page": f"dashboard/{address(name)}"} if name in VIEWS else {}
+    page = {"page": f"dashboard/{address(name)}"} if has_page(name) else {}
     return Asset(name, group=known.group, extra={"owner": known.owner, **page})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from adventureworks.dictionary import label
 from adventureworks.texts import Language, Phrases, phrase
 
 _ANALYSES: Mapping[str, Phrases] = {
@@ -183,12 +184,12 @@ def analysis_name(dag: str, language: Language) -> str:
 
 def view_name(mart: str, language: Language) -> str:
     """Return the title of what a page shows of a mart."""
-    return _MARTS[mart][0].shown(language)
+    return _MARTS[mart][0].shown(language) if mart in _MARTS else label(mart, language)
 
 
 def view_meaning(mart: str, language: Language) -> str:
-    """Return how to read what a page shows of a mart."""
-    return _MARTS[mart][1].shown(language)
+    """Return how to read what a page shows of a mart; empty for a mart without an explanation here."""
+    return _MARTS[mart][1].shown(language) if mart in _MARTS else ""
 
 
 def chart_caption(key: str, language: Language) -> str:
