@@ -16,12 +16,21 @@ from axe_playwright_python.sync_playwright import Axe
 from openpyxl import load_workbook
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from adventureworks.catalog.pages import address
 from adventureworks.reports.month import shows_any
 from tests.conftest import REPOSITORY
 from tests.e2e.running import Inbox, RunningPlatform, wait_for
 from tests.e2e.test_events import any_order, sell_one_more
 
-PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
+PAGES = (
+    "overview",
+    "forecast",
+    "quality",
+    "incidents",
+    "lineage",
+    "reports",
+    *(address(mart) for mart in ("territory_sales", "customer_churn", "purchase_proposal")),
+)
 SIZES = {"desktop": (1280, 900), "phone": (360, 740)}
 SCREENSHOT_FOLDER = Path(os.environ.get("SCREENSHOTS", REPOSITORY / "build" / "screenshots"))
 
@@ -71,7 +80,7 @@ def test_every_page_is_accessible_and_fits_the_screen(
         for chart in page.locator("[data-chart]").all():
             chart.locator("svg").first.wait_for()
         assert page.locator("html").get_attribute("data-scheme") == scheme
-        page.screenshot(path=SCREENSHOT_FOLDER / f"{name}-{scheme}-{size}.png", full_page=True)
+        page.screenshot(path=SCREENSHOT_FOLDER / f"{name.rpartition('=')[2]}-{scheme}-{size}.png", full_page=True)
         found = Axe().run(page).response["violations"]
         serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
         assert serious == [], name

@@ -453,6 +453,7 @@ def test_french_pages_are_french_throughout(warehouse: Pipeline) -> None:
     lineage = [f"lineage?mart={mart}" for mart in MARTS]
     for page in (*PAGES, *lineage, *ANALYSIS_PAGES):
         html = viewer.get(f"{page}{'&' if '?' in page else '?'}lang=fr").text
+        assert not {"Unassigned", "No card"} & {cell for row in table_in(html) for cell in row}, page
         shown = re.sub(r"(?s)<(script|style|code)\b.*?</\1>|«.*?»", " ", html)
         found = words(shown)
         assert [found[max(match.start() - 40, 0) : match.end() + 40] for match in ENGLISH.finditer(found)] == [], page
@@ -519,8 +520,9 @@ def test_growth_is_undefined_for_a_base_of_zero_or_less(now: int, then: int, gro
 def rows_of(warehouse: Pipeline, mart: str, month: date) -> list[tuple[Any, ...]]:
     """Return the columns that a page shows of a mart's rows in the quarter of a month, or of its newest rows."""
     newest = {
-        "data_quality": "run_number = (select max(run_number) from marts.data_quality)",
-        "sales_forecast": "(channel, trained_until) in (select channel, trained_until from marts.forecast_accuracy)",
+        "data_quality": "run_id = (select run_id from marts.data_quality order by run_number desc limit 1)",
+        "sales_forecast": "trained_until = (select max(a.trained_until) from marts.forecast_accuracy as a"
+        " where a.channel = sales_forecast.channel)",
     }
     time = VIEWS[mart].time
     quarter = f"date_trunc('quarter', {time}) = date_trunc('quarter', %s::date)"
@@ -546,7 +548,17 @@ def exact(value: Any) -> str:
 def table_in(html: str) -> list[list[str]]:
     """Return the cells of the table with a mart's rows."""
     body = html.partition('id="rows"')[2].partition("<tbody>")[2].partition("</tbody>")[0]
-    return [[words(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)] for row in body.split("</tr>")[:-1]]
+    return [[words(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in body.split("</tr>")[:-1]]
+
+
+def charts_in(html: str) -> dict[str, dict[str, str]]:
+    """Return the figures of each chart by name, by the chart's caption."""
+    figures_of = {}
+    for drawn in re.findall(r"(?s)<figure>(.*?)</figure>", html):
+        caption = words(re.findall(r"(?s)<figcaption>(.*?)</figcaption>", drawn)[0])
+        rows = re.findall(r'<th scope="row">(.*?)</th><td class="number">(.*?)</td>', drawn)
+        figures_of[caption] = {words(name): words(value) for name, value in rows}
+    return figures_of
 
 
 def test_the_page_and_the_files_of_each_analysis_have_the_rows_of_its_mart_in_the_period(warehouse: Pipeline) -> None:
@@ -620,7 +632,58 @@ def test_a_page_without_a_choice_shows_the_last_complete_month_and_marks_partial
     assert f"{english.month(partial)} is incomplete" not in words(shown)
     whole = viewer.get(f"analysis/financial_reporting?period=trailing_twelve&month={partial:%Y-%m}").text
     assert f"{english.month(partial)} is incomplete" in words(whole)
-    assert f"{english.month(partial)} incomplete" in {row[0] for row in table_in(whole)}
+    assert english.text("yes") in {row[-1] for row in table_in(whole) if row[0] == english.month(partial)}
+
+
+def test_charts_show_what_an_independent_query_finds(warehouse: Pipeline) -> None:
+    english = texts.language("en")
+    viewer = User("VIEWER")
+
+    def found(query: str, *values: Any) -> list[tuple[Any, ...]]:
+        return warehouse.published(query, values)
+
+    month = month_in(warehouse, "territory_sales")
+    revenue = found(
+        "select month, sum(revenue) from marts.territory_sales where month <= %s group by month order by month", month
+    )
+    charts = charts_in(viewer.get(f"{address('territory_sales')}&month={month:%Y-%m}").text)
+    assert charts["Revenue by month"] == {
+        english.short_month(first): words(english.short_money(amount)) for first, amount in revenue[-25:]
+    }
+
+    month = month_in(warehouse, "product_performance")
+    products = found(
+        "select product, revenue from marts.product_performance where month = %s order by revenue desc", month
+    )
+    charts = charts_in(viewer.get(f"{address('product_performance')}&month={month:%Y-%m}").text)
+    [largest] = [caption for caption in charts if "product" in caption]
+    assert list(charts[largest]) == [name for name, _ in products[:12]]
+    assert largest == f"Revenue by product: the 12 largest of {len(products)}"
+
+    ages = found(
+        "select months_since, sum(retained), sum(cohort_size) from marts.customer_retention where channel = 'online'"
+        " and cohort_month = (select max(cohort_month) - interval '12 months' from marts.customer_retention"
+        " where channel = 'online') and months_since between 1 and 12 group by months_since order by months_since"
+    )
+    [cohort] = found(
+        "select max(cohort_month) - interval '12 months' from marts.customer_retention where channel = 'online'"
+    )
+    charts = charts_in(viewer.get(f"{address('customer_retention')}&month={cohort[0]:%Y-%m}").text)
+    [curve] = [figures for caption, figures in charts.items() if caption.endswith(", online")]
+    assert curve == {str(age): words(english.percent(Decimal(back) / size)) for age, back, size in ages}
+
+    states = found("select count(*) from marts.customer_churn where channel = 'reseller'")
+    charts = charts_in(viewer.get(address("customer_churn")).text)
+    [statuses] = [figures for caption, figures in charts.items() if caption.endswith(", resellers")]
+    assert sum(int(count.replace(",", "")) for count in statuses.values()) == states[0][0], "also those withheld"
+
+
+def test_an_empty_mart_is_shown_as_empty_and_not_as_being_computed(warehouse: Pipeline) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute("delete from marts.exchange_rates")
+    answer = User("VIEWER").get(address("exchange_rates"))
+    assert answer.status_code == 200
+    assert "No rows yet." in answer.text
 
 
 def test_an_invalid_choice_in_the_address_is_explained(warehouse: Pipeline) -> None:

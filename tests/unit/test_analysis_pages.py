@@ -31,9 +31,16 @@ def test_a_period_contains_the_chosen_month(kind: PeriodKind, month: date, first
 
 
 def test_the_default_is_the_last_complete_month() -> None:
-    assert MONTHS.period("month", "").month == date(2014, 5, 1)
-    assert Months(MONTHS.known[:1], frozenset(MONTHS.known)).period("month", "").month == date(2014, 1, 1)
-    assert MONTHS.period("month", "2014-06").month == date(2014, 6, 1)
+    assert MONTHS.period("month", "") == Period("month", date(2014, 5, 1))
+    assert Months(MONTHS.known[:1], frozenset(MONTHS.known)).period("month", "") == Period("month", date(2014, 1, 1))
+    assert MONTHS.period("month", "2014-06") == Period("month", date(2014, 6, 1))
+
+
+def test_the_default_is_the_newest_month_whose_rows_can_be_compared() -> None:
+    years = tuple(date(2013 + month // 12, month % 12 + 1, 1) for month in range(18))
+    assert Months(years, frozenset(years[-1:]), settled_after=12).period("month", "") == Period("month", years[4])
+    assert Months(years[:6], settled_after=12).period("month", "") == Period("month", years[5]), "none is old enough"
+    assert Months(()).period("month", "") is None
 
 
 @pytest.mark.parametrize(("kind", "key"), [("week", ""), ("month", "2014-13"), ("month", "2014-07"), ("month", "x")])

@@ -18,9 +18,19 @@ class Figure:
 
     column: str
     """The column that defines its meaning and unit; of a count, what one row is (`texts.analyses.counted_name`)."""
-    how: Literal["sum", "mean", "count"] = "sum"
+    how: Literal["sum", "mean", "count", "value"] = "sum"
+    """`value`: all rows of a name have the same value, which is the figure."""
     of: tuple[str, str] | None = None
     """Two columns: the figure is the sum of the first divided by that of the second. None: computed as `how` says."""
+
+
+@dataclass(frozen=True)
+class Only:
+    """A condition on rows, in SQL that PostgreSQL and Snowflake interpret alike."""
+
+    sql: str
+    columns: tuple[str, ...]
+    """The mart's columns in it."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +39,21 @@ class Chart:
 
     figure: Figure
     by: str
-    only: tuple[str, str] | None = None
-    """A column and an SQL condition on it: only these rows count."""
+    also_by: str = ""
+    """A second column, whose name follows that of the first."""
+    channel: Literal["", "online", "reseller"] = ""
+    """Only the rows of this channel count. The caption names it."""
+    only: Only | None = None
+    is_ordered: bool = False
+    """Whether the names of the dimension begin with a number, by which they are ordered."""
     caption: str = ""
     """The key of the chart's caption in `texts.analyses`; empty: the names of figure and dimension."""
+
+    @property
+    def conditions(self) -> tuple[Only, ...]:
+        """Which rows count."""
+        channel = Only(f"channel = '{self.channel}'", ("channel",)) if self.channel else None
+        return tuple(filter(None, (channel, self.only)))
 
 
 @dataclass(frozen=True)
@@ -47,8 +68,12 @@ class View:
     """Two, or none."""
     time: str = ""
     """The date column by which a period is chosen; empty: all rows are shown."""
-    newest: tuple[str, ...] = ()
-    """Only the rows with the greatest value of the last column are shown, for each value of the columns before it."""
+    follows_sales: bool = False
+    """Whether a month is partial while its sales are. A mart with `is_partial` says so itself."""
+    settled_after: int = 0
+    """The number of months after which a month's rows can be compared: the page opens with the newest such month."""
+    only: Only | None = None
+    """Which rows are shown; None: all."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +94,21 @@ NAMED: Mapping[str, Named] = {
 }
 """By column of a mart, where the names are that pages show in place of its ids."""
 
+_NEWEST_QUOTA = Only("quota_date = (select max(quota_date) from marts.quota_pace)", ("quota_date",))
+_CHOSEN_MODEL = Only("is_chosen", ("is_chosen",))
+_PREFERRED = Only("preferred", ("preferred",))
+_FINISHED = Only("month not in (select month from marts.late_work_orders where unfinished > 0)", ("unfinished",))
+_OFFERS = Only("method <> 'none'", ("method",))
+_FAILING = Only("failed > 0 and severity <> 'info'", ("failed", "severity"))
+
+
+def _first_year(mart: str, figure: Figure, channel: Literal["online", "reseller"]) -> Chart:
+    """Return a chart of the first twelve months of a channel's cohorts, without those that are younger."""
+    whole = f"select cohort_month from marts.{mart} where months_since = 12 and channel = '{channel}'"
+    only = Only(f"months_since between 1 and 12 and cohort_month in ({whole})", ("months_since", "cohort_month"))
+    return Chart(figure, "months_since", channel=channel, only=only)
+
+
 VIEWS: Mapping[str, View] = {
     "daily_sales": View(
         (
@@ -88,6 +128,7 @@ VIEWS: Mapping[str, View] = {
         ("-order_date", "-revenue"),
         (Chart(Figure("revenue"), "order_date"), Chart(Figure("revenue"), "territory_id")),
         time="order_date",
+        follows_sales=True,
     ),
     "territory_sales": View(
         (
@@ -142,8 +183,8 @@ VIEWS: Mapping[str, View] = {
         ),
         ("-quota_date", "-sales_to_date"),
         (
-            Chart(Figure("pace", of=("sales_to_date", "quota")), "sales_person_id"),
-            Chart(Figure("sales_to_date"), "sales_person_id"),
+            Chart(Figure("pace", of=("sales_to_date", "quota")), "sales_person_id", only=_NEWEST_QUOTA),
+            Chart(Figure("sales_to_date"), "sales_person_id", only=_NEWEST_QUOTA),
         ),
     ),
     "exchange_rates": View(
@@ -169,6 +210,7 @@ VIEWS: Mapping[str, View] = {
         ("-month", "-revenue_usd"),
         (Chart(Figure("revenue_usd"), "month"), Chart(Figure("revenue_usd"), "currency_code")),
         time="month",
+        follows_sales=True,
     ),
     "sales_forecast": View(
         (
@@ -185,8 +227,14 @@ VIEWS: Mapping[str, View] = {
             "withheld_because",
         ),
         ("month", "channel", "-forecast"),
-        (Chart(Figure("forecast"), "month"), Chart(Figure("forecast"), "territory_id")),
-        newest=("channel", "trained_until"),
+        (
+            Chart(Figure("channel_forecast", "value"), "month", channel="online"),
+            Chart(Figure("channel_forecast", "value"), "month", channel="reseller"),
+        ),
+        only=Only(
+            "(channel, trained_until) in (select channel, trained_until from marts.forecast_accuracy)",
+            ("channel", "trained_until"),
+        ),
     ),
     "forecast_accuracy": View(
         (
@@ -200,9 +248,13 @@ VIEWS: Mapping[str, View] = {
             "coverage_95",
             "origins",
             "channel_wape",
+            "trained_until",
         ),
         ("channel", "territory_id", "wape"),
-        (Chart(Figure("wape", "mean"), "model"), Chart(Figure("wape", "mean"), "territory_id")),
+        (
+            Chart(Figure("wape", "value"), "territory_id", channel="online", only=_CHOSEN_MODEL),
+            Chart(Figure("wape", "value"), "territory_id", channel="reseller", only=_CHOSEN_MODEL),
+        ),
     ),
     "customer_value": View(
         (
@@ -224,29 +276,23 @@ VIEWS: Mapping[str, View] = {
         ("channel", "cohort_month", "months_since", "cohort_size", "retained", "retention", "revenue_retention"),
         ("-cohort_month", "channel", "months_since"),
         (
-            Chart(
-                Figure("retention", of=("retained", "cohort_size")),
-                "cohort_month",
-                ("months_since", "between 1 and 12"),
-                "retention_of_first_year",
-            ),
-            Chart(Figure("retention", of=("retained", "cohort_size")), "months_since", ("months_since", "> 0")),
+            _first_year("customer_retention", Figure("retention", of=("retained", "cohort_size")), "online"),
+            _first_year("customer_retention", Figure("retention", of=("retained", "cohort_size")), "reseller"),
         ),
         time="cohort_month",
+        follows_sales=True,
+        settled_after=12,
     ),
     "customer_cohort_value": View(
         ("channel", "cohort_month", "months_since", "customers", "margin", "margin_per_customer"),
         ("-cohort_month", "channel", "months_since"),
         (
-            Chart(
-                Figure("margin_per_customer", of=("margin", "customers")),
-                "cohort_month",
-                ("months_since", "= 11"),
-                "margin_of_first_year",
-            ),
-            Chart(Figure("margin_per_customer", of=("margin", "customers")), "months_since"),
+            _first_year("customer_cohort_value", Figure("margin_per_customer", of=("margin", "customers")), "online"),
+            _first_year("customer_cohort_value", Figure("margin_per_customer", of=("margin", "customers")), "reseller"),
         ),
         time="cohort_month",
+        follows_sales=True,
+        settled_after=12,
     ),
     "customer_churn": View(
         (
@@ -263,8 +309,11 @@ VIEWS: Mapping[str, View] = {
             "reorder_upper_95",
             "withheld_because",
         ),
-        ("channel", "-missed_cycles", "-days_silent"),
-        (Chart(Figure("customers", "count"), "status"), Chart(Figure("customers", "count"), "silence_band")),
+        ("-channel", "-missed_cycles", "-days_silent"),
+        (
+            Chart(Figure("customers", "count"), "status", channel="reseller"),
+            Chart(Figure("customers", "count"), "silence_band", channel="online", is_ordered=True),
+        ),
     ),
     "customer_demographics": View(
         (
@@ -279,8 +328,19 @@ VIEWS: Mapping[str, View] = {
         ),
         ("attribute", "band", "-revenue"),
         (
-            Chart(Figure("revenue"), "band", ("attribute", "= 'Occupation'"), "revenue_by_occupation"),
-            Chart(Figure("revenue"), "band", ("attribute", "= 'YearlyIncome'"), "revenue_by_income"),
+            Chart(
+                Figure("revenue"),
+                "band",
+                only=Only("attribute = 'Occupation'", ("attribute",)),
+                caption="revenue_by_occupation",
+            ),
+            Chart(
+                Figure("revenue"),
+                "band",
+                only=Only("attribute = 'YearlyIncome'", ("attribute",)),
+                is_ordered=True,
+                caption="revenue_by_income",
+            ),
         ),
     ),
     "inventory_status": View(
@@ -324,8 +384,8 @@ VIEWS: Mapping[str, View] = {
         ),
         ("-preferred", "order_by"),
         (
-            Chart(Figure("amount"), "vendor", ("preferred", "= true"), "orders_by_vendor"),
-            Chart(Figure("amount"), "product", ("preferred", "= true"), "orders_by_product"),
+            Chart(Figure("amount"), "vendor", only=_PREFERRED, caption="orders_by_vendor"),
+            Chart(Figure("amount"), "product", only=_PREFERRED, caption="orders_by_product"),
         ),
     ),
     "product_performance": View(
@@ -363,7 +423,10 @@ VIEWS: Mapping[str, View] = {
             "lift_lower_95",
         ),
         ("channel", "-orders_together"),
-        (Chart(Figure("pairs", "count"), "channel"), Chart(Figure("pairs", "count"), "product")),
+        (
+            Chart(Figure("orders_together"), "product", also_by="other_product", channel="online"),
+            Chart(Figure("orders_together"), "product", also_by="other_product", channel="reseller"),
+        ),
     ),
     "production_costs": View(
         (
@@ -375,6 +438,7 @@ VIEWS: Mapping[str, View] = {
             "scrapped",
             "scrap_rate",
             "scrap_cost",
+            "scrap_cost_coverage",
             "routing_cost_planned",
             "routing_cost_actual",
             "variance",
@@ -400,8 +464,8 @@ VIEWS: Mapping[str, View] = {
         ),
         ("-month", "-late"),
         (
-            Chart(Figure("late_share", of=("late", "operations")), "month"),
-            Chart(Figure("late_share", of=("late", "operations")), "location"),
+            Chart(Figure("late_share", of=("late", "operations")), "month", only=_FINISHED),
+            Chart(Figure("late_share", of=("late", "operations")), "location", only=_FINISHED),
         ),
         time="month",
     ),
@@ -418,7 +482,7 @@ VIEWS: Mapping[str, View] = {
             "cost_coverage",
         ),
         ("-standard_cost",),
-        (Chart(Figure("material_cost"), "product"), Chart(Figure("standard_cost"), "product")),
+        (Chart(Figure("standard_cost"), "product"), Chart(Figure("routing_cost"), "product")),
     ),
     "monthly_profit": View(
         (
@@ -456,12 +520,14 @@ VIEWS: Mapping[str, View] = {
         ("-month", "-profit"),
         (Chart(Figure("profit"), "month"), Chart(Figure("price_effect"), "category")),
         time="month",
+        follows_sales=True,
     ),
     "card_usage": View(
         ("month", "card_type", "orders", "revenue", "average_order_value", "order_share", "expired_at_order"),
         ("-month", "-revenue"),
         (Chart(Figure("revenue"), "month"), Chart(Figure("revenue"), "card_type")),
         time="month",
+        follows_sales=True,
     ),
     "campaign_performance": View(
         (
@@ -477,13 +543,17 @@ VIEWS: Mapping[str, View] = {
             "incremental_units_lower_95",
             "incremental_units_upper_95",
             "incremental_profit",
+            "incremental_profit_lower_95",
+            "incremental_profit_upper_95",
             "roi",
+            "roi_lower_95",
+            "roi_upper_95",
             "method",
         ),
         ("-first_day", "-revenue"),
         (
-            Chart(Figure("discount_cost"), "special_offer_id"),
-            Chart(Figure("incremental_profit"), "special_offer_id"),
+            Chart(Figure("discount_cost"), "special_offer_id", only=_OFFERS),
+            Chart(Figure("revenue"), "special_offer_id", only=_OFFERS),
         ),
     ),
     "data_quality": View(
@@ -500,8 +570,11 @@ VIEWS: Mapping[str, View] = {
             "systematic",
         ),
         ("-failed", "table_name", "rule"),
-        (Chart(Figure("pass_rate", "mean"), "dimension"), Chart(Figure("failed"), "table_name")),
-        newest=("run_number",),
+        (
+            Chart(Figure("failing_rules", "count"), "dimension", only=_FAILING),
+            Chart(Figure("failing_rules", "count"), "table_name", only=_FAILING),
+        ),
+        only=Only("run_number = (select max(run_number) from marts.data_quality)", ("run_number",)),
     ),
 }
 """By mart. Another mart is shown with all its columns and without charts; see `view_of`."""
@@ -531,13 +604,14 @@ def view_of(mart: str) -> View:
 
 
 def columns_read(mart: str) -> tuple[str, ...]:
-    """Return the columns of a mart that its page shows, sorts by or filters by."""
+    """Return the columns of a mart that its page shows or filters by."""
     view = view_of(mart)
-    used = [*view.columns, *(name.removeprefix("-") for name in view.order), view.time, *view.newest]
+    used = [*view.columns, *(name.removeprefix("-") for name in view.order), view.time]
+    used += view.only.columns if view.only else ()
     for chart in view.charts:
         counted = chart.figure.how == "count"
-        used += [chart.by, *(chart.figure.of or (() if counted else (chart.figure.column,)))]
-        used += chart.only[:1] if chart.only else ()
+        used += [chart.by, chart.also_by, *(chart.figure.of or (() if counted else (chart.figure.column,)))]
+        used += [name for only in chart.conditions for name in only.columns]
     return tuple(dict.fromkeys(name for name in used if name))
 
 

@@ -61,7 +61,7 @@ def _analysis_page(dag: str) -> Reader:
         for column, found in NAMED.items()
         if any(column in columns for columns in marts.values())
     }
-    months = {"fact_sales": _SALES_MONTH} if any(view_of(mart).time for mart in marts) else {}
+    months = {"fact_sales": _SALES_MONTH} if any(view_of(mart).follows_sales for mart in marts) else {}
     return Reader("page", dag, {**marts, **names, **months})
 
 

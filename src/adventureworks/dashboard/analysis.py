@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -19,7 +21,7 @@ from typing import Any, Literal, get_args
 import polars as pl
 
 from adventureworks.catalog import MARTS
-from adventureworks.catalog.pages import NAMED, Chart, Figure, view_of, views_of
+from adventureworks.catalog.pages import NAMED, Chart, Figure, columns_read, view_of, views_of
 from adventureworks.charts.dashboard import columns as column_chart
 from adventureworks.charts.monthly import bars, money_axis
 from adventureworks.charts.theme import Scheme, Spec
@@ -34,9 +36,12 @@ from adventureworks.reports.sheets import Column as SheetColumn
 from adventureworks.texts import MISSING, Language, Phrases, phrase
 from adventureworks.texts.analyses import chart_caption, counted_name, view_name
 from adventureworks.texts.terms import (
+    UNASSIGNED,
     campaign_method,
+    card_type_name,
     channel_name,
     dimension_name,
+    name_or_unassigned,
     reason_withheld,
     reorder_status,
     reorder_withheld,
@@ -59,9 +64,13 @@ PeriodKind = Literal["month", "quarter", "fiscal_year", "trailing_twelve"]
 PERIODS: tuple[PeriodKind, ...] = get_args(PeriodKind)
 
 _Words = Callable[[str, Language], str]
+Names = Mapping[str, Mapping[int, str]]
+"""The names for ids, by column and id."""
 
 _WORDS: Mapping[str, _Words] = {
     "campaign_performance.method": campaign_method,
+    "card_type": card_type_name,
+    "category": name_or_unassigned,
     "channel": channel_name,
     "customer_churn.withheld_because": reorder_withheld,
     "customer_value.withheld_because": value_withheld,
@@ -74,14 +83,20 @@ _WORDS: Mapping[str, _Words] = {
     "segment": segment_name,
     "severity": severity_name,
     "status": reorder_status,
+    "subcategory": name_or_unassigned,
+    "territory": name_or_unassigned,
 }
 """How to put the codes of a column into words. A key may name the mart, too, as in `dictionary`."""
 _TECHNICAL = {"attribute", "band", "model", "rule", "table_name"}
 """Columns with names from the code or the source, which are the same in every language."""
 _MONTHS = {"cohort_month", "month", "trained_until"}
 """Dates that stand for their month."""
-_FACTORS = {"lift", "lift_lower_95", "mase", "roi"}
+_FACTORS = {"lift", "lift_lower_95", "mase", "roi", "roi_lower_95", "roi_upper_95"}
 """Ratios that are not read as percentages."""
+_SMALL = {"daily_return"}
+"""Shares of less than a percent."""
+_MISSING_NAMES: Mapping[str, Phrases] = {"status": phrase("Withheld")}
+"""How charts name rows without a value in a column; without an entry, as unknown."""
 
 
 class InvalidParameter(Exception):
@@ -92,8 +107,8 @@ class InvalidParameter(Exception):
         super().__init__(str(reason))
 
 
-class NoRowsYet(Exception):
-    """A mart that was not computed yet, so there is no period to choose."""
+class NotPublished(Exception):
+    """A mart that was never published, so there is nothing to show."""
 
 
 @dataclass(frozen=True)
@@ -133,19 +148,27 @@ class Months:
     """The months of a mart."""
 
     known: tuple[date, ...]
-    """Those with rows, in order."""
-    partial: frozenset[date]
+    """Those with rows, in order; none if the page has no period, or the mart no rows."""
+    partial: frozenset[date] = frozenset()
+    settled_after: int = 0
+    """The number of months after which a month's rows can be compared."""
 
-    def period(self, kind: str, key: str) -> Period:
-        """Return a period; an empty `key` is the last complete month. Raises `InvalidParameter`."""
+    def period(self, kind: str, key: str) -> Period | None:
+        """Return a period, or None if there are no months to choose from.
+
+        An empty `key` is the last complete month or, if rows need time to settle, the newest month that had it. Raises
+        `InvalidParameter`.
+        """
         found = next((known for known in PERIODS if known == kind), None)
         if found is None:
             choices = ", ".join(PERIODS)
             raise InvalidParameter(
                 phrase("There is no period {period}. Choose from {choices}.", period=kind, choices=choices)
             )
+        if not self.known:
+            return None
         if not key:
-            return Period(found, next((one for one in reversed(self.known) if one not in self.partial), self.known[-1]))
+            return Period(found, self._newest)
         month = next((one for one in self.known if month_key(one) == key), None)
         if month is None:
             first, last = month_key(self.known[0]), month_key(self.known[-1])
@@ -158,6 +181,12 @@ class Months:
                 )
             )
         return Period(found, month)
+
+    @property
+    def _newest(self) -> date:
+        complete = [month for month in self.known if month not in self.partial] or list(self.known)
+        limit = shifted(complete[-1], -self.settled_after)
+        return max((month for month in complete if month <= limit), default=complete[-1])
 
 
 @dataclass(frozen=True)
@@ -181,11 +210,18 @@ def _text(language: Language, value: Any) -> str:
     return str(value)
 
 
+def _fine_percent(language: Language, value: Any) -> str:
+    return language.percent(value, 2)
+
+
+def _percent_axis(language: Language) -> Spec:
+    return {"format": "~%", "tickCount": 4}
+
+
 _KINDS: Mapping[str, _Kind] = {
     "money": _Kind("money", lambda language, value: language.money(value, 2), Language.short_money, axis=money_axis),
-    "share": _Kind(
-        "share", Language.percent, Language.percent, axis=lambda language: {"format": ".0%", "tickCount": 4}
-    ),
+    "share": _Kind("share", Language.percent, Language.percent, axis=_percent_axis),
+    "small share": _Kind("share", _fine_percent, _fine_percent, axis=_percent_axis),
     "whole": _Kind("whole", _number(0), _number(0)),
     "decimal": _Kind("decimal", _number(1), _number(1)),
     "factor": _Kind("factor", _number(2), _number(2)),
@@ -238,15 +274,6 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of the table, formatted for display."""
-
-    cells: tuple[str, ...]
-    is_partial: bool
-    """Whether it belongs to a partial month."""
-
-
-@dataclass(frozen=True)
 class Drawing:
     """A chart with its data."""
 
@@ -264,8 +291,8 @@ class Shown:
     """What a page shows of a mart in a period."""
 
     fields: tuple[Field, ...]
-    rows: tuple[Row, ...]
-    """At most `ROWS`."""
+    rows: tuple[tuple[str, ...], ...]
+    """Cells, formatted for display; at most `ROWS`."""
     count: int
     """The number of all rows."""
     drawings: tuple[Drawing, ...]
@@ -274,35 +301,32 @@ class Shown:
 
 
 def months_of(data: Data, mart: str) -> Months:
-    """Return the months of a mart; none if its page has no period. Raises `NoRowsYet`."""
-    time = view_of(mart).time
-    if not time:
-        return Months((), frozenset())
-    known = data.execute(f"select distinct cast(date_trunc('month', {time}) as date) from marts.{mart} order by 1")
-    found = tuple(row[0] for row in known.fetchall())
-    if not found:
-        raise NoRowsYet(mart)
-    partial = data.execute("select month from staging.sales_month where is_partial").fetchall()
-    return Months(found, frozenset(row[0] for row in partial))
+    """Return the months of a mart; none if its page has no period."""
+    view = view_of(mart)
+    if not view.time:
+        return Months(())
+    months = f"select distinct cast(date_trunc('month', {view.time}) as date) from marts.{mart}"
+    partial = "select month from staging.sales_month where is_partial" if view.follows_sales else ""
+    if "is_partial" in view.columns:
+        partial = f"{months} where is_partial"
+    return Months(
+        tuple(month for (month,) in data.execute(f"{months} order by 1").fetchall()),
+        frozenset(month for (month,) in data.execute(partial).fetchall()) if partial else frozenset(),
+        view.settled_after,
+    )
 
 
 def shown(data: Data, mart: str, period: Period | None, partial: frozenset[date], language: Language) -> Shown:
     """Return what the page shows. `period`: None if the mart has no month; `partial`: the partial months."""
-    view, fields = view_of(mart), fields_of(data, mart, language)
+    view, names = view_of(mart), _names(data, mart)
+    fields = tuple(_field(mart, name, names, language) for name in view.columns)
     found = data.execute(f"{_query(mart, period)} limit {ROWS}").fetchall()
     counted = data.execute(f"select count(*) from marts.{mart} where {_condition(mart, period)}").fetchone()
-    place = view.columns.index(view.time) if view.time else None
     return Shown(
         fields=fields,
-        rows=tuple(
-            Row(
-                tuple(field.shown(value) for field, value in zip(fields, row, strict=True)),
-                place is not None and row[place].replace(day=1) in partial,
-            )
-            for row in found
-        ),
+        rows=tuple(tuple(field.shown(value) for field, value in zip(fields, row, strict=True)) for row in found),
         count=counted[0] if counted else 0,
-        drawings=tuple(_drawing(data, mart, chart, period, partial, language) for chart in view.charts),
+        drawings=tuple(_drawing(data, mart, chart, period, partial, names, language) for chart in view.charts),
         withheld=tuple(_withheld(data, mart, period, language)),
     )
 
@@ -322,7 +346,8 @@ def csv_parts(data: Data, mart: str, period: Period | None) -> Iterator[bytes]:
 
 def workbook(data: Data, mart: str, period: Period | None, as_of: date, language: Language) -> bytes:
     """Return all rows as a workbook, with a sheet of definitions. `as_of`: the business date."""
-    title, fields = view_name(mart, language), fields_of(data, mart, language)
+    title, names = view_name(mart, language), _names(data, mart)
+    fields = [_field(mart, name, names, language) for name in view_of(mart).columns]
     rows = data.execute(_query(mart, period)).fetchall()
 
     def write(sheets: Sheets) -> None:
@@ -355,12 +380,16 @@ def file_name(mart: str, period: Period | None, kind: str) -> str:
     return f"{mart}{when}.{kind}"
 
 
-def fields_of(data: Data, mart: str, language: Language) -> tuple[Field, ...]:
-    """Return the columns of a mart's table."""
-    return tuple(_field(data, mart, name, language) for name in view_of(mart).columns)
+def _names(data: Data, mart: str) -> Names:
+    """Return the names for the ids that the page of a mart shows."""
+    shown = {key: named for key, named in NAMED.items() if key in columns_read(mart)}
+    return {
+        key: dict(data.execute(f'select "{named.key}", "{named.name}" from raw."{named.table}"').fetchall())
+        for key, named in shown.items()
+    }
 
 
-def _field(data: Data, mart: str, name: str, language: Language) -> Field:
+def _field(mart: str, name: str, names: Names, language: Language) -> Field:
     column, found, named = _column(mart, name), definition(mart, name, language), NAMED.get(name)
     return Field(
         name,
@@ -368,7 +397,7 @@ def _field(data: Data, mart: str, name: str, language: Language) -> Field:
         found.meaning,
         language,
         _kind(column),
-        _translation(data, mart, column, language),
+        _translation(mart, column, names, language),
     )
 
 
@@ -376,16 +405,16 @@ def _column(mart: str, name: str) -> Column:
     return next(column for column in columns_of(MARTS[mart]) if column.name == name)
 
 
-def _translation(data: Data, mart: str, column: Column, language: Language) -> Callable[[Any], str] | None:
+def _translation(mart: str, column: Column, names: Names, language: Language) -> Callable[[Any], str] | None:
     words = _WORDS.get(f"{mart}.{column.name}") or _WORDS.get(column.name)
     if words:
         return lambda value: words(value, language)
     if column.dtype == pl.Boolean:
         return lambda value: language.text("yes") if value else language.text("no")
-    if named := NAMED.get(column.name):
-        rows = data.execute(f'select "{named.key}", "{named.name}" from raw."{named.table}"').fetchall()
-        names = dict(rows)
-        return lambda value: str(names.get(value, value))
+    if column.name in names:
+        # An id of 0 stands for none.
+        known = {0: name_or_unassigned(UNASSIGNED, language), **names[column.name]}
+        return lambda value: str(known.get(value, value))
     return None
 
 
@@ -398,7 +427,7 @@ def _kind(column: Column) -> _Kind:
     if not unit:
         return _KINDS["identifier"]
     if unit in ("share", "ratio"):
-        return _KINDS["factor" if column.name in _FACTORS else "share"]
+        return _KINDS["factor" if column.name in _FACTORS else "small share" if column.name in _SMALL else "share"]
     by_unit = {"USD": "money", "local currency per USD": "rate", "pieces per day": "factor"}
     return _KINDS[by_unit.get(unit, "decimal" if dtype.is_decimal() else "whole")]
 
@@ -416,12 +445,10 @@ def _query(mart: str, period: Period | None) -> str:
 def _condition(mart: str, period: Period | None) -> str:
     """Return the condition for the rows of the page."""
     view = view_of(mart)
-    if view.newest:
-        *groups, last = view.newest
-        groups_of_newest = f" group by {', '.join(groups)}" if groups else ""
-        newest = f"select {', '.join([*groups, f'max({last})'])} from marts.{mart}{groups_of_newest}"
-        return f"({', '.join(view.newest)}) in ({newest})"
-    return _between(view.time, period.first, period.end) if period else "1 = 1"
+    conditions = [view.only.sql] if view.only else []
+    if period:
+        conditions.append(_between(view.time, period.first, period.end))
+    return " and ".join(conditions) or "1 = 1"
 
 
 def _between(column: str, first: date, end: date) -> str:
@@ -430,26 +457,28 @@ def _between(column: str, first: date, end: date) -> str:
 
 
 def _drawing(
-    data: Data, mart: str, chart: Chart, period: Period | None, partial: frozenset[date], language: Language
+    data: Data,
+    mart: str,
+    chart: Chart,
+    period: Period | None,
+    partial: frozenset[date],
+    names: Names,
+    language: Language,
 ) -> Drawing:
-    time, by, column = view_of(mart).time, _field(data, mart, chart.by, language), _column(mart, chart.by)
+    by, column = _field(mart, chart.by, names, language), _column(mart, chart.by)
     is_date = column.dtype == pl.Date
     # Texts and identifiers have no order of their own, so the largest figures come first.
-    is_ranked = not is_date and not column.unit
-    condition = _condition(mart, period)
-    if period and chart.by == time:
-        condition = _between(time, shifted(period.end, -HISTORY), period.end)
-    if chart.only:
-        condition = f"{condition} and {' '.join(chart.only)}"
-    group = f"cast(date_trunc('month', {chart.by}) as date)" if is_date else chart.by
-    found = data.execute(
-        f"select {group}, {_figure(chart.figure)} from marts.{mart} where {condition} group by 1"
-        f" order by {f'2 desc nulls last, 1 limit {BARS}' if is_ranked else '1'}"
-    ).fetchall()
-    rows = [(value, Decimal(amount)) for value, amount in found if value is not None and amount is not None]
+    is_ranked = not (is_date or column.unit)
+    found = [row for row in data.execute(_charted(mart, chart, period, is_date)).fetchall() if row[-1] is not None]
+    if chart.is_ordered:
+        found.sort(key=lambda row: _leading_number(row[0]))
+    elif is_ranked:
+        found.sort(key=lambda row: -abs(row[-1]))
     kind = _KINDS["whole"] if chart.figure.how == "count" else _kind(_column(mart, chart.figure.column))
-    names = [by.short(value) for value, _ in rows]
-    amounts = [amount for _, amount in rows]
+    missing = _MISSING_NAMES.get(chart.by, phrase("Unknown")).shown(language)
+    drawn = found[:BARS] if is_ranked else found
+    labelled = [" + ".join(missing if name is None else by.short(name) for name in row[:-1]) for row in drawn]
+    amounts = [Decimal(row[-1]) for row in drawn]
     labels = [kind.short(language, amount) for amount in amounts]
     # Days are shown by month, too.
     dimension = label("month", language) if by.kind is _KINDS["day"] else by.label
@@ -457,21 +486,53 @@ def _drawing(
 
     def spec(scheme: Scheme) -> Spec:
         if is_ranked:
-            named = list(zip(names, amounts, strict=True))
+            named = list(zip(labelled, amounts, strict=True))
             return bars(named, language, labels=labels, width=300, scheme=scheme)
-        pale = [is_date and value in partial for value, _ in rows]
-        ordered = list(zip(names, amounts, pale, strict=True))
+        pale = [is_date and row[0] in partial for row in drawn]
+        ordered = list(zip(labelled, amounts, pale, strict=True))
         return column_chart(ordered, language, titles=titles, axis=kind.axis(language), scheme=scheme)
 
-    shown_rows = tuple(zip(names, labels, strict=True))
-    return Drawing(_caption(chart, titles, language), titles, by.is_technical, shown_rows, spec)
+    return Drawing(
+        _caption(chart, titles, len(drawn), len(found), language),
+        titles,
+        by.is_technical,
+        tuple(zip(labelled, labels, strict=True)),
+        spec,
+    )
 
 
-def _caption(chart: Chart, titles: tuple[str, str], language: Language) -> str:
-    if chart.caption:
-        return chart_caption(chart.caption, language)
+def _charted(mart: str, chart: Chart, period: Period | None, is_date: bool) -> str:
+    """Return the query for the names and figures of a chart, by name."""
+    view = view_of(mart)
+    condition = _condition(mart, period)
+    if period and chart.by == view.time:
+        condition = _between(view.time, shifted(period.end, -HISTORY), period.end)
+    condition = " and ".join([condition, *(only.sql for only in chart.conditions)])
+    group = f"cast(date_trunc('month', {chart.by}) as date)" if is_date else chart.by
+    groups = f"{group}, {chart.also_by}" if chart.also_by else group
+    places = "1, 2" if chart.also_by else "1"
+    figure = _figure(chart.figure)
+    return f"select {groups}, {figure} from marts.{mart} where {condition} group by {places} order by {places}"
+
+
+def _leading_number(name: str | None) -> float:
+    """Return the number with which a name begins; names without one come last."""
+    digits = re.match(r"\d+", name or "")
+    return int(digits[0]) if digits else math.inf
+
+
+def _caption(chart: Chart, titles: tuple[str, str], drawn: int, found: int, language: Language) -> str:
     dimension, figure = titles
-    return language.text("{figure} by {dimension}", figure=figure, dimension=dimension[:1].lower() + dimension[1:])
+    caption = (
+        chart_caption(chart.caption, language)
+        if chart.caption
+        else language.text("{figure} by {dimension}", figure=figure, dimension=dimension[:1].lower() + dimension[1:])
+    )
+    if chart.channel:
+        caption = f"{caption}, {channel_name(chart.channel, language).lower()}"
+    if drawn < found:
+        caption = language.text("{caption}: the {drawn} largest of {found}", caption=caption, drawn=drawn, found=found)
+    return caption
 
 
 def _figure(figure: Figure) -> str:
@@ -479,7 +540,9 @@ def _figure(figure: Figure) -> str:
     if figure.of:
         part, whole = figure.of
         return f"cast(sum({part}) as decimal(38, 6)) / nullif(sum({whole}), 0)"
-    return {"count": "count(*)", "mean": f"avg({figure.column})", "sum": f"sum({figure.column})"}[figure.how]
+    column = figure.column
+    expressions = {"count": "count(*)", "mean": f"avg({column})", "sum": f"sum({column})", "value": f"max({column})"}
+    return expressions[figure.how]
 
 
 def _figure_name(mart: str, figure: Figure, language: Language) -> str:

@@ -27,7 +27,7 @@ from starlette.staticfiles import StaticFiles
 
 from adventureworks import texts
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, marts_of
-from adventureworks.catalog.pages import address, has_page, view_of, views_of
+from adventureworks.catalog.pages import address, has_page, views_of
 from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.theme import FONTS, Spec
@@ -49,7 +49,8 @@ from adventureworks.texts.analyses import analysis_name, view_meaning, view_name
 from adventureworks.texts.terms import channel_name, dimension_name, incident_status, reason_withheld, verdict_name
 from adventureworks.warehouse import open_records, open_warehouse
 from adventureworks.warehouse.postgres import Connection
-from adventureworks.warehouse.session import Data, Session
+from adventureworks.warehouse.publication import newest
+from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import is_laid_out
 
 STATIC = Path(str(files("adventureworks.dashboard"))) / "static"
@@ -119,8 +120,8 @@ async def _invalid_parameter(request: Request, error: analysis.InvalidParameter)
     return _page(request, "message", language, 400, title=title, error=PlatformError(error.reason.shown(language)))
 
 
-@app.exception_handler(analysis.NoRowsYet)
-async def _no_rows_yet(request: Request, error: analysis.NoRowsYet) -> Response:
+@app.exception_handler(analysis.NotPublished)
+async def _not_published(request: Request, error: analysis.NotPublished) -> Response:
     return _computing(request, texts.language(_language_code(request)))
 
 
@@ -197,13 +198,15 @@ class _Selection:
     period: str
     month: str
 
-    def in_period(self, data: Data) -> tuple[analysis.Period | None, analysis.Months]:
-        """Return the period and the months to choose from; neither if the mart has no month.
+    def in_period(self, session: Session) -> tuple[analysis.Period | None, analysis.Months]:
+        """Return the period, None if the mart has no month, and the months to choose from.
 
-        Raises `InvalidParameter` and `NoRowsYet`.
+        Raises `InvalidParameter` and `NotPublished`.
         """
-        months = analysis.months_of(data, self.mart)
-        return (months.period(self.period, self.month) if view_of(self.mart).time else None), months
+        if newest(session.records, self.mart) is None:
+            raise analysis.NotPublished(self.mart)
+        months = _cached(session.records, f"months {self.mart}", lambda: analysis.months_of(session.data, self.mart))
+        return months.period(self.period, self.month), months
 
 
 def _selected(dag: str, mart: str = "", period: str = analysis.PERIODS[0], month: str = "") -> _Selection:
@@ -222,7 +225,7 @@ def analysis_page(request: Request, language: ChosenLanguage, selected: Selected
     with _read_only() as session:
         if session is None:
             return _nothing_published(request, language)
-        period, months = selected.in_period(session.data)
+        period, months = selected.in_period(session)
         shown = analysis.shown(session.data, mart, period, months.partial, language)
         warning = figures.warning((mart,), figures.assets(settings(), session), language)
     charts = {f"chart-{place}": drawing.spec for place, drawing in enumerate(shown.drawings) if drawing.rows}
@@ -257,7 +260,7 @@ def download_analysis(language: ChosenLanguage, selected: Selected, kind: str) -
         as_of = figures.business_date(session.records) if session else None
         if session is None or as_of is None or kind not in ("csv", "xlsx"):
             raise HTTPException(404, "There is no such file.")
-        period, _ = selected.in_period(session.data)
+        period, _ = selected.in_period(session)
         headers = {"Content-Disposition": f'attachment; filename="{analysis.file_name(mart, period, kind)}"'}
         if kind == "xlsx":
             content = analysis.workbook(session.data, mart, period, as_of, language)
@@ -380,10 +383,8 @@ def lineage_page(request: Request, language: ChosenLanguage, mart: str = "territ
 
 @app.get("/dag/{dag}")
 def of_dag(request: Request, dag: str) -> Response:
-    """Redirect from a DAG's page to its marts, or from the ingestion's page to the source tables."""
-    marts = marts_of(dag) if dag in ANALYSES else ()
-    page = f"lineage?mart={marts[0].name}" if marts else "quality"
-    return RedirectResponse(f"{_prefix(request)}/{page}")
+    """Redirect from a DAG's page to that of its analysis, or from the ingestion's page to the source tables."""
+    return RedirectResponse(f"{_prefix(request)}/{f'analysis/{dag}' if dag in ANALYSES else 'quality'}")
 
 
 @app.get("/reports")

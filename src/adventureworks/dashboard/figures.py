@@ -19,7 +19,7 @@ from adventureworks.reports.bridge import bridges, by_channel
 from adventureworks.reports.purchase_list import URGENCY
 from adventureworks.settings import Settings
 from adventureworks.texts import Language
-from adventureworks.texts.terms import reorder_withheld, value_withheld
+from adventureworks.texts.terms import reorder_withheld, stock_state, value_withheld
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.state import AssetState, asset_states
@@ -591,13 +591,12 @@ def _stock(data: Data, language: Language) -> Iterator[Kpi]:
     counts: dict[str, int] = dict(
         data.execute("select state, count(*) from marts.inventory_status group by state").fetchall()
     )
-    names = {"out": text("Out of stock"), "reorder": text("To reorder"), "low": text("Below safety stock")}
     if counts:
         column = definition("inventory_status", "state", language)
-        for state, name in names.items():
+        for state in ("out", "reorder", "low"):
             count = counts.get(state, 0)
             trend: Direction = "worse" if count and state != "low" else ""
-            yield Kpi(name, language.number(count), trend=trend, definition=column)
+            yield Kpi(stock_state(state, language), language.number(count), trend=trend, definition=column)
         amount, late = data.execute(
             "select sum(amount), count(case when order_by < as_of then 1 end) from marts.purchase_proposal"
             " where preferred and order_quantity > 0"

@@ -12,6 +12,7 @@ from adventureworks.messaging import Attachment
 from adventureworks.reports.delivery import MEDIA_TYPES
 from adventureworks.reports.sheets import Cell, Column, Sheets, make_workbook
 from adventureworks.texts import Language
+from adventureworks.texts.terms import stock_state
 from adventureworks.warehouse.session import Data
 
 URGENCY = "case when state = 'out' then 0 else 1 end, order_by nulls last, product_id"
@@ -79,13 +80,8 @@ def attachment(data: Data, as_of: date, language: Language) -> Attachment:
 
 def state_texts(language: Language) -> Mapping[str, str]:
     """Return the words for the states of products in the workbook, the worst first."""
-    text = language.text
-    return {
-        "out": text("Out of stock"),
-        "reorder": text("To reorder"),
-        "low": text("Below safety stock"),
-        "ok": text("Runs out soon"),
-    }
+    short = {code: stock_state(code, language) for code in ("out", "reorder", "low")}
+    return {**short, "ok": language.text("Runs out soon")}
 
 
 def _write(sheets: Sheets, data: Data, language: Language) -> None:

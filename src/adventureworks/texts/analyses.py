@@ -13,8 +13,8 @@ _ANALYSES: Mapping[str, Phrases] = {
     "sales_person_performance": phrase("Quotas and sales people"),
     "currency_exchange_rates": phrase("Currencies"),
     "sales_forecasting": phrase("Sales forecast"),
-    "customer_analytics": phrase("Value of customers"),
-    "customer_retention": phrase("Loyalty of customers"),
+    "customer_analytics": phrase("Customer value"),
+    "customer_retention": phrase("Customer loyalty"),
     "customer_demographics": phrase("Customer surveys"),
     "inventory_management": phrase("Stock and purchases"),
     "product_performance": phrase("Sales by product"),
@@ -59,7 +59,7 @@ _MARTS: Mapping[str, tuple[Phrases, Phrases]] = {
     ),
     "currency_sales": (
         phrase("Sales by currency"),
-        phrase("In which currencies orders were placed, and their amounts in US dollars and in the currency."),
+        phrase("The orders by currency, with their amounts in US dollars and in the currency itself."),
     ),
     "sales_forecast": (
         phrase("Forecast of the next months"),
@@ -122,7 +122,10 @@ _MARTS: Mapping[str, tuple[Phrases, Phrases]] = {
     ),
     "production_costs": (
         phrase("Scrap and cost"),
-        phrase("What was made and scrapped, by the month in which the work order started."),
+        phrase(
+            "What was made and scrapped, by the month in which the work order started. Where the coverage of the cost"
+            " of scrap is below 100 %, some scrapped parts have no cost at the source, and the cost is too low."
+        ),
     ),
     "late_work_orders": (
         phrase("Late operations"),
@@ -133,7 +136,10 @@ _MARTS: Mapping[str, tuple[Phrases, Phrases]] = {
     ),
     "bill_of_materials_cost": (
         phrase("Cost of assemblies"),
-        phrase("What the parts of an assembly cost, compared with its standard cost."),
+        phrase(
+            "What the parts and the work of an assembly cost. If some parts have no cost at the source, the cost of"
+            " materials is too low and cannot be compared with the standard cost."
+        ),
     ),
     "monthly_profit": (
         phrase("Profit by month"),
@@ -148,7 +154,7 @@ _MARTS: Mapping[str, tuple[Phrases, Phrases]] = {
     ),
     "card_usage": (
         phrase("Card types"),
-        phrase("With which types of card orders were paid, and how many of the cards had expired."),
+        phrase("How many orders were paid with each type of card, and how many of the cards had expired."),
     ),
     "campaign_performance": (
         phrase("Effect of special offers"),
@@ -159,20 +165,18 @@ _MARTS: Mapping[str, tuple[Phrases, Phrases]] = {
     ),
     "data_quality": (
         phrase("Rules and their results"),
-        phrase("How many rows break each rule, in the newest run. A rule that nothing breaks passes."),
+        phrase("How many rows break each rule in the newest run. The charts count the rules that fail."),
     ),
 }
 _CAPTIONS: Mapping[str, Phrases] = {
-    "margin_of_first_year": phrase("Margin per customer in the first twelve months, by cohort"),
     "orders_by_product": phrase("Amount of the orders from preferred vendors, by product"),
     "orders_by_vendor": phrase("Amount of the orders from preferred vendors, by vendor"),
-    "retention_of_first_year": phrase("Mean monthly retention in the first twelve months, by cohort"),
     "revenue_by_income": phrase("Revenue by yearly income"),
     "revenue_by_occupation": phrase("Revenue by occupation"),
 }
 _COUNTED: Mapping[str, Phrases] = {
     "customers": phrase("Customers"),
-    "pairs": phrase("Pairs of products"),
+    "failing_rules": phrase("Failing rules"),
     "products": phrase("Products"),
 }
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from adventureworks.texts import Language
 
+UNASSIGNED = "Unassigned"
+"""The name that marts give to what belongs to no territory, category or subcategory."""
+
 
 def campaign_method(code: str, language: Language) -> str:
     """Return how the effect of a special offer was estimated, or why there is no estimate, from its code."""
@@ -14,6 +17,11 @@ def campaign_method(code: str, language: Language) -> str:
         "no_sales": text("nothing was sold under it"),
         "no_comparison": text("there is nothing to compare it with"),
     }.get(code, code)
+
+
+def card_type_name(name: str, language: Language) -> str:
+    """Return the name of a type of card, or words for orders without a card."""
+    return language.text("No card") if name == "No card" else name
 
 
 def channel_name(code: str, language: Language) -> str:
@@ -39,6 +47,11 @@ def incident_status(status: str, language: Language) -> str:
     """Return the name of an incident's status."""
     text = language.text
     return {"open": text("open"), "acknowledged": text("acknowledged"), "resolved": text("resolved")}[status]
+
+
+def name_or_unassigned(name: str, language: Language) -> str:
+    """Return the name of a territory, category or subcategory, or words for none."""
+    return language.text("Unassigned") if name == UNASSIGNED else name
 
 
 def reason_withheld(code: str, language: Language) -> str:
