@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -28,9 +28,11 @@ import psycopg
 from psycopg import sql
 
 from adventureworks.cli.reading import services
+from adventureworks.embedded.home import Home
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.settings import Settings
 from bench.new_day import Cycle, measure
+from bench.pages import page_times
 from bench.waterfall import picture
 
 HOST, PORT, LOGIN = "127.0.0.1", os.environ.get("PEER_PORT", "55611"), "peer"
@@ -180,9 +182,14 @@ def table(headings: list[str], rows: dict[str, list[str]]) -> str:
 
 
 def page_of(
-    whole: dict[str, float], days: list[dict[str, float]], ready: float, idle: tuple[float, float], cycles: list[Cycle]
+    whole: dict[str, float],
+    days: list[dict[str, float]],
+    ready: float,
+    idle: tuple[float, float],
+    cycles: list[Cycle],
+    pages: Mapping[str, float],
 ) -> str:
-    """Return the page: a table and the waterfall of the last day."""
+    """Return the page: a table, the waterfall of the last day, and the times of the dashboard's pages."""
     names = ["ours", *PEERS]
 
     def cells(figures: list[dict[str, float]]) -> list[str]:
@@ -215,6 +222,11 @@ for a worker, `#` running.
 ```
 {re.sub(r"[ ]+$", "", str(cycles[-1]), flags=re.MULTILINE)}
 ```
+
+The dashboard on the same data: milliseconds from the click to the first content in Chromium, medians of five visits
+after a first one.
+
+{table(["first content"], {f"`{name}`": [f"{time:.0f} ms"] for name, time in pages.items()})}
 """
 
 
@@ -238,9 +250,11 @@ def main() -> None:
                 print(f"Day {number + 1} of {count}", flush=True)
                 cycles.append(measured(add_day))
                 days.append({**measure_peers(peers, work, "day"), "ours": cycles[-1].last_mart})
+            print("The dashboard", flush=True)
+            pages = page_times(Home(home))
             print("The platform, idle", flush=True)
             idle = measure_idle(home, process)
-    page = page_of(whole, days, ready, idle, cycles)
+    page = page_of(whole, days, ready, idle, cycles, pages)
     print(page)
     PICTURE.write_text(picture(cycles[-1]), encoding="utf-8")
     RESULT.write_text(page, encoding="utf-8")
