@@ -67,7 +67,7 @@ def full(months: Months) -> Months:
 
 def error(parts: list[Backtest]) -> float:
     """Return the WAPE over several backtests."""
-    found = [part.since(ORIGIN).unseen for part in parts]
+    found = [part.since(ORIGIN).out_of_sample for part in parts]
     return sum(one.error for one in found) / sum(one.actual for one in found)
 
 

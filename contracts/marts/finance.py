@@ -95,7 +95,7 @@ class ProfitBridge(MartTable):
         nullable=True,
     )
     mix_effect: LineAmount = described(
-        "Effect of other shares of the products sold in both months in their units" + _EMPTY, nullable=True
+        "Effect of changed shares in units sold, of the products sold in both months" + _EMPTY, nullable=True
     )
     price_effect: LineAmount = described(
         "Change of the net price per unit × this year's units, per product" + _EMPTY, nullable=True

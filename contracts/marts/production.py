@@ -318,7 +318,7 @@ class ProductAffinity(MartTable):
         gt=0,
     )
     lift_lower_95: Statistic = described(
-        "Lower bound of the 95 % interval of the lift; above 1 chance is an unlikely explanation", unit="ratio", gt=0
+        "Lower bound of the 95 % interval of the lift; above 1, chance is an unlikely explanation", unit="ratio", gt=0
     )
     as_of: Date = described("Business date at which the twelve months end")
 

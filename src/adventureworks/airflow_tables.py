@@ -81,7 +81,7 @@ class FailedTask:
     """-1 if the task is not mapped."""
     attempt: int
 
-    def log_in(self, folder: Path) -> Path:
+    def log_file(self, folder: Path) -> Path:
         """Return its log file in Airflow's log folder."""
         of_task = folder / f"dag_id={self.dag}" / f"run_id={self.run_id}" / f"task_id={self.task}"
         of_instance = of_task / f"map_index={self.map_index}" if self.map_index >= 0 else of_task

@@ -186,7 +186,7 @@ def grain(entry: SourceTable | Mart, language: Language) -> str:
 
 
 def unit_text(unit: str | None, language: Language) -> str:
-    """Return the word for a value of `order_unit`; a unit that is not known here as it is, and no unit as empty."""
+    """Return the word for a value of `order_unit`; an unknown unit unchanged, and an empty text for None."""
     text = language.text
     words = {
         "EA": text("piece"),

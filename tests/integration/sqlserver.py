@@ -75,7 +75,7 @@ class SqlServer:
     is_read_only: bool = False
     """Whether it is a read-only replica, which rejects every question about tracked changes."""
     admits_readers_only: bool = False
-    """Whether it is a replica that refuses logins that do not declare that they only read."""
+    """Whether it is a read-only replica that accepts only read-intent connections."""
     lower_case: bool = False
     """Whether all names of schemas, tables and columns are in lower case."""
     made: str = "2014-07-08 00:00:00.000"

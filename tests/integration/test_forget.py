@@ -392,7 +392,7 @@ def test_forgetting_again_changes_nothing(pipeline: Pipeline, person: int, capsy
     run(pipeline, person)
     shown = capsys.readouterr().out
     assert f"Person {person} was forgotten on " in shown
-    assert f"Nothing is found that identifies person {person}." in shown
+    assert f"Nothing that identifies person {person} was found." in shown
     assert pipeline.published("select asset, version from ops.publication order by 1, 2") == before
     assert pipeline.published("select * from ops.forgotten_person") == record
 

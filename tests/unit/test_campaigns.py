@@ -193,7 +193,7 @@ def test_a_return_is_given_with_its_interval() -> None:
     assert row["roi_upper_95"] - row["roi"] == pytest.approx(3 * units / 60)
 
 
-def test_two_controls_are_nothing_to_compare_with() -> None:
+def test_two_controls_are_too_few_to_compare_with() -> None:
     row = campaign(*sold_by(2, 3))
     assert row["method"] == "no_comparison"
     assert {row[name] for name in ("control_products", "baseline_units", "incremental_units", "roi")} == {None}

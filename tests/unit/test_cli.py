@@ -42,7 +42,7 @@ def test_help_names_every_command() -> None:
         (("status", "Sales_Nothing"), "There is no table or mart Sales_Nothing."),
         (("quarantine", "show", "Nothing"), "There is no source table Nothing."),
         (("quarantine", "replay", "Person_Person", "--file", "rows.txt"), "rows.txt is not a CSV, JSON or Parquet"),
-        (("quarantine", "discard", "Person_Person", "--reason", "x"), "Say which rows: with one of --key, --rule"),
+        (("quarantine", "discard", "Person_Person", "--reason", "x"), "Choose the rows with exactly one of --key"),
         (("run", "--source", "/nowhere"), "The source /nowhere does not exist."),
         (("run", "--source", "postgresql:/u:secret@h/d"), "The source is neither a path nor a valid URL."),
         (

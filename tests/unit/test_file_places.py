@@ -1,4 +1,4 @@
-"""Files in archives, in object stores and on web servers are read as those of a folder are, and nothing unsafe is."""
+"""Files in archives, in object stores and on web servers are read like those in a folder; unsafe ones are refused."""
 
 from __future__ import annotations
 

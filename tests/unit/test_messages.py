@@ -370,7 +370,7 @@ def test_table_of_words_has_exactly_the_codes_of_the_events() -> None:
         ),
         (
             STOPPED,
-            "Le scheduler d’Airflow est arrêté : plus rien n’est ingéré ni calculé. Dernier signe de vie : 23 nov.",
+            "L’ordonnanceur d’Airflow est arrêté : plus aucune donnée n’est chargée ni calculée. Dernier signe de vie : 23 nov.",
             "Consultez son journal et redémarrez-le",
         ),
         (
@@ -484,8 +484,11 @@ def test_stock_digest_is_in_the_recipients_language() -> None:
     assert "Bolt (4): low; on hand 9; reorder point 5; days of supply 12.2; suggested order unknown" in text
     assert "Back to normal (1) - Nut (5): back to normal; on hand 30,000" in text
     subject, text = stock("fr")
-    assert subject == "[AdventureWorks] Stock : 1 en rupture, 1 bas, 1 de retour à la normale"
-    assert "En dégradation (2) - Chain (3): en rupture, auparavant bas; en stock 0; seuil de commande 1 200" in text
+    assert subject == "[AdventureWorks] Stock : 1 en rupture, 1 en stock bas, 1 de retour à la normale"
+    assert (
+        "En dégradation (2) - Chain (3): en rupture, auparavant bas; en stock 0; seuil de réapprovisionnement 1 200"
+        in text
+    )
     assert "De retour à la normale (1) - Nut (5): de retour à la normale; en stock 30 000" in text
 
 

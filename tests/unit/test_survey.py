@@ -56,7 +56,7 @@ def survey(given: dict[str, str] | str, root: str = f'IndividualSurvey xmlns="{N
 
 
 def validated(*surveys: str | None) -> Verdict:
-    """Return the verdict on persons with these surveys, all in one batch."""
+    """Return the validated rows of persons with these surveys, all in one batch."""
     rows = pl.DataFrame(
         {
             "BusinessEntityID": range(len(surveys)),

@@ -28,7 +28,7 @@ class MonthOf:
 
 @dataclass(frozen=True)
 class PersonOf:
-    """How a row of a table with personal data leads to the person whose data it holds."""
+    """How to find the person whose data a row of a table with personal data holds."""
 
     column: str
     """The column with the person's id (`BusinessEntityID` of Person.Person), or the column shared with `through`."""

@@ -25,7 +25,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Only:
+class RowFilter:
     """A condition on rows, in SQL that PostgreSQL and Snowflake interpret alike."""
 
     sql: str
@@ -43,16 +43,16 @@ class Chart:
     """A second column, whose name follows that of the first."""
     channel: Literal["", "online", "reseller"] = ""
     """Only the rows of this channel count. The caption names it."""
-    only: Only | None = None
+    only: RowFilter | None = None
     is_ordered: bool = False
     """Whether the names of the dimension begin with a number, by which they are ordered."""
     caption: str = ""
     """The key of the chart's caption in `texts.analyses`; empty: the names of figure and dimension."""
 
     @property
-    def conditions(self) -> tuple[Only, ...]:
+    def conditions(self) -> tuple[RowFilter, ...]:
         """Which rows count."""
-        channel = Only(f"channel = '{self.channel}'", ("channel",)) if self.channel else None
+        channel = RowFilter(f"channel = '{self.channel}'", ("channel",)) if self.channel else None
         return tuple(filter(None, (channel, self.only)))
 
 
@@ -72,12 +72,12 @@ class View:
     """Whether a month is partial while its sales are. A mart with `is_partial` says so itself."""
     settled_after: int = 0
     """The number of months after which a month's rows can be compared: the page opens with the newest such month."""
-    only: Only | None = None
+    only: RowFilter | None = None
     """Which rows are shown; None: all."""
 
 
 @dataclass(frozen=True)
-class Named:
+class NameSource:
     """The table of the source with the names for an id."""
 
     table: str
@@ -87,25 +87,25 @@ class Named:
     """The column whose label is the heading of the names."""
 
 
-NAMED: Mapping[str, Named] = {
-    "territory_id": Named("Sales_SalesTerritory", "TerritoryID", "Name", "territory"),
-    "product_id": Named("Production_Product", "ProductID", "Name", "product"),
-    "special_offer_id": Named("Sales_SpecialOffer", "SpecialOfferID", "Description", "special_offer_id"),
+NAMED: Mapping[str, NameSource] = {
+    "territory_id": NameSource("Sales_SalesTerritory", "TerritoryID", "Name", "territory"),
+    "product_id": NameSource("Production_Product", "ProductID", "Name", "product"),
+    "special_offer_id": NameSource("Sales_SpecialOffer", "SpecialOfferID", "Description", "special_offer_id"),
 }
 """By column of a mart, where the names are that pages show in place of its ids."""
 
-_NEWEST_QUOTA = Only("quota_date = (select max(quota_date) from marts.quota_pace)", ("quota_date",))
-_CHOSEN_MODEL = Only("is_chosen", ("is_chosen",))
-_PREFERRED = Only("preferred", ("preferred",))
-_FINISHED = Only("month not in (select month from marts.late_work_orders where unfinished > 0)", ("unfinished",))
-_OFFERS = Only("method <> 'none'", ("method",))
-_FAILING = Only("failed > 0 and severity <> 'info'", ("failed", "severity"))
+_NEWEST_QUOTA = RowFilter("quota_date = (select max(quota_date) from marts.quota_pace)", ("quota_date",))
+_CHOSEN_MODEL = RowFilter("is_chosen", ("is_chosen",))
+_PREFERRED = RowFilter("preferred", ("preferred",))
+_FINISHED = RowFilter("month not in (select month from marts.late_work_orders where unfinished > 0)", ("unfinished",))
+_OFFERS = RowFilter("method <> 'none'", ("method",))
+_FAILING = RowFilter("failed > 0 and severity <> 'info'", ("failed", "severity"))
 
 
 def _first_year(mart: str, figure: Figure, channel: Literal["online", "reseller"]) -> Chart:
     """Return a chart of the first twelve months of a channel's cohorts, without those that are younger."""
     whole = f"select cohort_month from marts.{mart} where months_since = 12 and channel = '{channel}'"
-    only = Only(f"months_since between 1 and 12 and cohort_month in ({whole})", ("months_since", "cohort_month"))
+    only = RowFilter(f"months_since between 1 and 12 and cohort_month in ({whole})", ("months_since", "cohort_month"))
     return Chart(figure, "months_since", channel=channel, only=only)
 
 
@@ -231,7 +231,7 @@ VIEWS: Mapping[str, View] = {
             Chart(Figure("channel_forecast", "value"), "month", channel="online"),
             Chart(Figure("channel_forecast", "value"), "month", channel="reseller"),
         ),
-        only=Only(
+        only=RowFilter(
             "(channel, trained_until) in (select channel, trained_until from marts.forecast_accuracy)",
             ("channel", "trained_until"),
         ),
@@ -331,13 +331,13 @@ VIEWS: Mapping[str, View] = {
             Chart(
                 Figure("revenue"),
                 "band",
-                only=Only("attribute = 'Occupation'", ("attribute",)),
+                only=RowFilter("attribute = 'Occupation'", ("attribute",)),
                 caption="revenue_by_occupation",
             ),
             Chart(
                 Figure("revenue"),
                 "band",
-                only=Only("attribute = 'YearlyIncome'", ("attribute",)),
+                only=RowFilter("attribute = 'YearlyIncome'", ("attribute",)),
                 is_ordered=True,
                 caption="revenue_by_income",
             ),
@@ -574,7 +574,7 @@ VIEWS: Mapping[str, View] = {
             Chart(Figure("failing_rules", "count"), "dimension", only=_FAILING),
             Chart(Figure("failing_rules", "count"), "table_name", only=_FAILING),
         ),
-        only=Only("run_number = (select max(run_number) from marts.data_quality)", ("run_number",)),
+        only=RowFilter("run_number = (select max(run_number) from marts.data_quality)", ("run_number",)),
     ),
 }
 """By mart. Another mart is shown with all its columns and without charts; see `view_of`."""

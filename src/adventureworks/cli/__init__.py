@@ -223,7 +223,7 @@ def forget_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be erased.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Erase what identifies a person, and keep it away from then on. Orders and revenue stay. It cannot be taken back.
+    """Erase what identifies a person, and never read it in again. Orders and revenue stay. This cannot be undone.
 
     Example: adventureworks forget 291 --reason "request 17"
     """
@@ -532,7 +532,7 @@ def quarantine_export(
 def quarantine_replay(
     table: QuarantinedTable,
     file: Annotated[Path | None, typer.Option(help="An export with corrected rows.")] = None,
-    rule: Annotated[str, typer.Option(help="Only if rows break this rule; with --file, only these rows.")] = "",
+    rule: Annotated[str, typer.Option(help="Replay only if rows break this rule; with --file, only those rows.")] = "",
     by: By = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`adventureworks approve`: let a blocked table or a refused mart through the checks that it failed, once."""
+"""`adventureworks approve`: publish a blocked table or a refused mart once, despite its failed checks."""
 
 from __future__ import annotations
 

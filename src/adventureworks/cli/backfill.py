@@ -99,7 +99,7 @@ def _print_not_computed(dag: str, step: NothingToDo) -> None:
 
 
 def _analyse(here: Settings, dag: str, plan: Plan) -> list[str] | None:
-    """Compute and publish the marts of a plan; return what became of each, or None if they were not published."""
+    """Compute and publish the marts of a plan; return the outcome for each, or None if they were not published."""
     run_id = f"{dag}/backfill_{uuid4().hex[:8]}"
     out = console()
     try:

@@ -150,12 +150,12 @@ def _print(person: int, found: Sequence[_Found]) -> None:
     if rows:
         out.print(table(("environment", "place", "rows"), rows, right=("rows",)))
     else:
-        out.print(f"Nothing is found that identifies person {person}.", markup=False)
+        out.print(f"Nothing that identifies person {person} was found.", markup=False)
 
 
 def _confirm(person: int) -> None:
     if not sys.stdin.isatty() or not typer.confirm(f"Forget person {person}? This cannot be taken back."):
-        raise PlatformError("Nothing was changed.", "To forget without a question: add --yes")
+        raise PlatformError("Nothing was changed.", "To skip the confirmation, add --yes.")
 
 
 def _forget(found: _Found, known: Erasure | None, person: int, by: str, reason: str) -> None:

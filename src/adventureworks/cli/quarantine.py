@@ -170,7 +170,7 @@ def discard(settings: Settings, asset: str, key: str, rule: str, everything: boo
     """
     table_named(asset)
     if sum((bool(key), bool(rule), everything)) != 1:
-        raise PlatformError("Say which rows: with one of --key, --rule and --all.")
+        raise PlatformError("Choose the rows with exactly one of --key, --rule and --all.")
     if not reason.strip():
         raise PlatformError("A reason is needed.", 'For example: --reason "test order"')
     name = who(by)

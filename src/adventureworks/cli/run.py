@@ -384,7 +384,7 @@ def _reading(platform: Platform) -> AbstractContextManager[Session]:
 def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, stays_up: bool) -> None:
     out = console()
     for task in outcome.failed:
-        log = task.log_in(platform.home.logs / "airflow")
+        log = task.log_file(platform.home.logs / "airflow")
         out.print(f"{task.dag}: the task {task.task} failed. Its log: {log}", style="red", markup=False)
     if outcome.stale:
         out.print(f"Not fresh: {', '.join(outcome.stale)}.", style="red", markup=False)

@@ -115,7 +115,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Quota:
-    """How far a sales person is within a quota, compared with the same point of earlier ones."""
+    """A sales person's progress towards a quota, compared with the same point in earlier quotas."""
 
     sales_person_id: int
     quota_date: date

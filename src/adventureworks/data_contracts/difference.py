@@ -34,7 +34,7 @@ Change = Literal[
 
 
 class Breaks(NamedTuple):
-    """Whom a change breaks, although they kept to the old version."""
+    """Which parties a change breaks although they complied with the old version."""
 
     readers: bool
     """Readers may receive something that the old version excluded, or lack something that it promised."""

@@ -1,4 +1,4 @@
-"""Airflow's LocalExecutor with warm workers, and a scheduler that rests while it has nothing to do.
+"""Airflow's LocalExecutor with warm workers, and a scheduler that sleeps while it has nothing to do.
 
 A task process is a fork of the scheduler. What the scheduler has imported, a task need not import again: on two cores,
 this halves the time from the detection of a change to its publication in a mart.

@@ -75,7 +75,7 @@ def _failed_rules(records: Connection, asset: str) -> dict[str, tuple[str, list[
         raise PlatformError(f"{asset} is not blocked.", details)
     run_id, _, blocked_by, why = newest
     if blocked_by in CONSEQUENCES:
-        raise PlatformError(f"{asset} itself is not at fault: it {why}", "Approve what it waits for.")
+        raise PlatformError(f"{asset} is blocked only because it {why}", "Approve the tables that it waits for.")
     blocked = records.execute(
         "select asset, judged, blocked_rule, blocked_cause, fingerprint from ops.change"
         " where run_id = %s and status = 'blocked' and asset = any(%s) order by asset",

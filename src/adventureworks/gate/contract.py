@@ -1,6 +1,6 @@
-"""Validation of a batch against its contract: types first, then the rules of the pandera model.
+"""Validation of a batch of rows against its contract: types first, then the rules of the pandera model.
 
-Good rows are separated from bad ones here. A batch is a polars frame of some ten thousand rows. Rules that need the
+Good rows are separated from bad ones here. A batch of rows has some ten thousand of them. Rules that need the
 whole table (keys across batches, references, volume) are not checked here.
 """
 

@@ -67,7 +67,7 @@ class Corrections:
         """The keys whose source row is no longer the one that was corrected."""
 
     def applied(self, verdict: Verdict, delivered: Collection[str]) -> list[Verdict]:
-        """Return the verdict on a batch without the rows that are corrected, and the verdict on their corrections.
+        """Return the validated batch without the rows that are corrected, and their validated corrections.
 
         `delivered`: the columns of the batch.
         """

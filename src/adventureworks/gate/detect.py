@@ -83,7 +83,7 @@ def detect(
             # Airflow gave this attempt up while it was still running, and its retry may have published the batch.
             raise ServiceUnavailable(
                 f"Another attempt of {run_id} has recorded what changed.",
-                "Nothing has to be done: that attempt goes on.",
+                "No action is needed: that attempt continues.",
             )
         session.records.execute("delete from ops.change where run_id = %s", (run_id,))
         for asset in sorted(changed):
@@ -106,7 +106,7 @@ def _with_units(assets: Collection[str]) -> frozenset[str]:
     """Return these tables and those that are published together with them."""
     unknown = sorted(set(assets) - SOURCE_TABLES.keys())
     if unknown:
-        raise PlatformError(f"accept names no source table: {', '.join(unknown)}.", LIST)
+        raise PlatformError(f"accept lists names that are not source tables: {', '.join(unknown)}.", LIST)
     return frozenset().union(*(unit_of(asset) for asset in assets))
 
 

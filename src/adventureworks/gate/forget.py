@@ -59,12 +59,12 @@ class Erasure:
             return
         self.places[place] += rows.height
         texts = rows.select(column.name for column in _texts(entry) if column.name in rows.columns)
-        self.values.update(text for column in texts for text in column.drop_nulls() if _is_telling(text))
+        self.values.update(text for column in texts for text in column.drop_nulls() if _is_distinctive(text))
         if set(_NAME) <= set(texts.columns):
             full = (" ".join(name) for name in texts.select(_NAME).drop_nulls().iter_rows())
             self.names.update(name for name in full if _has_length(name))
 
-    def learn(self, other: Erasure) -> None:
+    def add_texts(self, other: Erasure) -> None:
         """Add the texts that were found elsewhere."""
         self.values |= other.values
         self.names |= other.names
@@ -84,7 +84,7 @@ class Erasure:
 
 
 def _texts(entry: SourceTable) -> tuple[Column, ...]:
-    """Return the columns with texts that only one person has: not masked ones, and no answers to a survey."""
+    """Return the columns whose texts identify a person, except masked columns and survey answers."""
     return tuple(
         column
         for column in identifying(entry)
@@ -92,7 +92,8 @@ def _texts(entry: SourceTable) -> tuple[Column, ...]:
     )
 
 
-def _is_telling(text: str) -> bool:
+def _is_distinctive(text: str) -> bool:
+    """Return whether a text hardly occurs anywhere else by chance: it has digits or marks, and is not short."""
     return _has_length(text) and not text.replace(" ", "").isalpha()
 
 
@@ -176,9 +177,9 @@ def _listed(ids: Collection[int]) -> str:
 
 
 def erase(session: Session, listed: Forgotten, *, changes: bool) -> Erasure:
-    """Erase what identifies the people of a list in tables, quarantine and corrections, and return what it was.
+    """Erase what identifies the people of a list in tables, quarantine and corrections, and return what was erased.
 
-    Only looks for it unless `changes`. Tables of another environment that this one reads are left out.
+    Unless `changes`, only search for it. Tables of another environment that this one reads are left out.
     """
     done = Erasure()
     reused = session.data.views_in("raw")
@@ -242,7 +243,7 @@ def look(session: Session, person: int, known: Erasure | None = None) -> Erasure
 
 def _with(known: Erasure | None, done: Erasure) -> Erasure:
     if known is not None:
-        done.learn(known)
+        done.add_texts(known)
     return done
 
 

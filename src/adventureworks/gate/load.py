@@ -93,7 +93,7 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
                         break
                 except SourceLost as error:
                     if _times_lost(warehouse, run_id, asset) > MOST_LOSSES:
-                        cause = f"reading it ended {MOST_LOSSES + 1} times with: {error.cause}"
+                        cause = f"reading it failed {MOST_LOSSES + 1} times: {error.cause}"
                         note_blocked(warehouse, run_id, TableBlocked(asset, "can_be_loaded", cause))
                     else:
                         lost = error

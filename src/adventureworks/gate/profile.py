@@ -1,4 +1,4 @@
-"""Decisions about the shape of a change: emptied, swapped and collapsed columns, spikes, duplicates, silent segments.
+"""Decisions about the shape of a change: emptied, swapped and collapsed columns, leaps, duplicates, silent segments.
 
 Every function here is pure. It compares the changed rows of a candidate with the published rows and with the profiles
 of the last versions; `gate.profiling` measures both. Each rule needs a minimum number of rows on both sides, and
@@ -501,7 +501,7 @@ class Leap:
 
 
 def leaps(published: Groups, changed: Groups, whole: frozenset[str] = frozenset()) -> list[Leap]:
-    """Return the widest leap of each numeric column, preferably one out of a tight range.
+    """Return the widest leap of each numeric column, preferring leaps out of narrow ranges.
 
     `whole`: columns of whole numbers, such as quantities, which vary widely by nature.
     """

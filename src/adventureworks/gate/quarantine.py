@@ -102,7 +102,7 @@ def _examples(data: Data, asset: str, rule: str) -> tuple[str, ...]:
 
 
 def discard(session: Session, asset: str, *, key: str, rule: str, by: str, reason: str) -> int:
-    """Discard rows in quarantine: those with this key, with this rule, or (both are empty) all. Return how many.
+    """Discard rows in quarantine: those with this key, with this rule, or all if both are empty. Return how many.
 
     The last good version of a discarded row, if there is one, stays published. The row stays discarded for as long as
     the source delivers it with the same values. The next ingestion reads the table again, which resolves the incidents.
@@ -127,7 +127,7 @@ def discard(session: Session, asset: str, *, key: str, rule: str, by: str, reaso
 
 
 def undo(session: Session, asset: str, *, key: str, by: str, reason: str) -> tuple[int, int]:
-    """Take back the corrections and discards of a table: those of the row with this key, or (it is empty) all.
+    """Take back the corrections and discards of a table: those of the row with this key, or all if it is empty.
 
     Return their numbers. The next ingestion judges the rows again, as the source delivers them. If a corrected row then
     breaks a rule, its corrected values are no longer published. The last good version of a discarded row stays

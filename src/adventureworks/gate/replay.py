@@ -154,7 +154,7 @@ def _refuse_rows(
     in_file, held = Counter(keys), Counter(row_key(row.key) for row in found)
     again = Step("Export the rows again:", f"adventureworks quarantine export {entry.asset}")
     _refuse([key for key in keys if key not in known], "not in quarantine: keys cannot be corrected", again)
-    _refuse([key for key in keys if in_file[key] > 1], "twice in the file", "Keep one row for each key.")
+    _refuse([key for key in keys if in_file[key] > 1], "in the file more than once", "Keep one row for each key.")
     _refuse(
         [key for key in keys if held[key] > 1],
         "delivered more than once, so only the source can tell which row is right",

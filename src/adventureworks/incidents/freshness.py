@@ -21,7 +21,7 @@ from adventureworks.warehouse.state import refused_since
 
 @dataclass(frozen=True)
 class Freshness:
-    """The promise of a table or mart, and how it stands."""
+    """The freshness promised for a table or mart, and whether the promise is missed."""
 
     within: timedelta
     since: datetime | None
@@ -44,7 +44,7 @@ def freshness(
     now: datetime,
     watched_since: datetime | None = None,
 ) -> dict[str, Freshness]:
-    """Return how the promise of every table and mart stands. `behind`: stale marts, from `due`.
+    """Return the promise of each table and mart, and whether it is missed. `behind`: stale marts, from `due`.
 
     With `watched_since`, the clock starts then at the earliest, also for a change whose time is unknown. Without it,
     such a change is late if the sweep has opened an incident.

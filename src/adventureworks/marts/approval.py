@@ -1,4 +1,4 @@
-"""Approvals: a person lets what the gate of an analysis refused through the checks that it failed, once.
+"""Approvals: one-time permission from a person to publish what the gate of an analysis refused.
 
 An approval holds for what is computed from the same inputs with the same models. It ends with the next verdict.
 """

@@ -98,7 +98,7 @@ def _stamped(mart: Mart, checks: Path) -> tuple[tuple[str, int], ...]:
     if is_sql(mart):
         model = [home / f"{mart.name}.sql"]
     else:
-        # Any Python of the domain may be part of what a package computes.
+        # A package may use any Python module of its domain.
         model = sorted([*home.rglob("*.py"), *(home / mart.name).glob("*.sql"), Path(prediction.__file__)])
     files = [str(file) for file in (*model, checks / f"{mart.name}.yml")]
     return tuple((file, os.stat(file).st_mtime_ns) for file in files if os.path.exists(file))

@@ -1,4 +1,4 @@
-"""The rule by which predictions are published: only what was better than guessing, on data not used to fit it."""
+"""The rule for publishing predictions: only those that beat simple guesses on data not used to fit the model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Reason = Literal["nothing_to_compare", "no_better_than_baseline", "no_better_tha
 
 
 @dataclass(frozen=True)
-class Unseen:
+class OutOfSample:
     """The error of predictions on data that was not used to fit their model, in any measure, and the two totals."""
 
     error: float
@@ -20,7 +20,7 @@ class Unseen:
     actual: float
 
 
-def why_withheld(model: Unseen, baseline: float, constant: float) -> Reason | None:
+def why_withheld(model: OutOfSample, baseline: float, constant: float) -> Reason | None:
     """Return why a model's predictions must not be published, or None if they may.
 
     `baseline`, `constant`: the errors, on the same data and in the same measure, of the best simple baseline and of the

@@ -140,7 +140,7 @@ def routes(settings: Settings) -> Routes:
     if settings.routes:
         own = _read(settings.routes)
         groups = _merged(given["groups"], own.get("groups") or {})
-        # The default digests go to the groups that are left. A file that names a digest says itself who receives it.
+        # The default digests go to the groups that are left. A custom file that names a digest also lists its groups.
         left = {name: [group for group in digest["to"] if group in groups] for name, digest in given["digests"].items()}
         given["digests"] = {name: {**given["digests"][name], "to": to} for name, to in left.items() if to}
         given = _merged(given, own)

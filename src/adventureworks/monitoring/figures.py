@@ -1,7 +1,7 @@
 """The values of the metrics, read from the warehouse and from Airflow's database without writing.
 
 Ages and delays are in seconds at the time of reading. Only the platform's own records are read, not its data, because
-polling every few seconds must not wake a warehouse that is billed by the minute.
+polling every few seconds must not resume a warehouse that is billed by the minute.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def load_airflow() -> None:
     """Import what reads connections and starts runs, and map Airflow's tables, before threads do it.
 
     SQLAlchemy imports some of Airflow's modules while it maps tables, and importing these modules maps tables. Two
-    threads that start at different ends would wait for each other's lock for ever.
+    threads that start at different ends would deadlock.
     """
     from airflow.api.common import trigger_dag  # noqa: F401
     from airflow.models import import_all_models

@@ -140,7 +140,7 @@ def _options(split: SplitResult) -> dict[str, str]:
     intent = "readonly" if odbc.pop("applicationintent", "") == "readonly" else "readwrite"
     if {"trusted_connection", "authentication"} & odbc.keys():
         raise PlatformError(
-            "The source's URL asks for a login of Windows or Entra, which is not supported.",
+            "The source's URL asks for a Windows or Entra login, which is not supported.",
             "Use a login with a password: docs/operate/sql-server.md#the-login",
         )
     refused = sorted(odbc.keys() - _ODBC_IGNORED - {_ENCRYPT, _TRUST})

@@ -1,6 +1,6 @@
 """Zip and tar archives of files: recognized by content, and unpacked once, within limits.
 
-Nothing in an archive is trusted: its names, its sizes, or its own statement of either. Archives inside an archive are
+Nothing in an archive is trusted: neither names nor sizes, whatever its headers state. Archives inside an archive are
 not opened.
 """
 
@@ -158,7 +158,7 @@ def unpack(archive: Path, into: Path, address: str) -> None:
             f"The archive {address} is not read: {reason}.", "Make another one: docs/operate/files.md#archives"
         ) from None
     except UnicodeDecodeError as reason:
-        # Only zip archives: a name is marked as UTF-8, and is not.
+        # Occurs only in zip archives: the name is marked as UTF-8 but is not.
         name = reason.object.decode("utf-8", "backslashreplace")
         raise PlatformError(
             f"The archive {address} is not read: the name of its member {name[:LONGEST_NAME]!a} is not UTF-8.",

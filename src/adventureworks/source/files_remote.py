@@ -175,8 +175,8 @@ class Download:
         tag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
         if not (size or tag or modified):
             raise PlatformError(
-                f"The server of {self.address} states neither a size, an ETag nor a Last-Modified date, so that"
-                " changes cannot be noticed.",
+                f"The server of {self.address} sends no size, ETag or Last-Modified date, so"
+                " changes cannot be detected.",
                 "Download the file, and name its path.",
             )
         changed = 0.0

@@ -109,7 +109,7 @@ def translate(error: pymssql.Error, address: SqlServerAddress, table: SourceTabl
         )
     if number == READ_ONLY_INTENT_REQUIRED:
         return PlatformError(
-            f"The source {address.name} is a replica that only accepts connections that declare that they only read.",
+            f"The source {address.name} is a read-only replica that accepts only read-intent connections.",
             "Add intent=readonly to the source's URL: docs/operate/sql-server.md",
         )
     if number in _TRANSIENT:

@@ -2,7 +2,7 @@
 -- after the year in which it ends) and whether the month is partial. A month is whole once a later order day, of any
 -- channel, can no longer belong to it. After a channel's last order, a month stays partial until two later ones are
 -- over: orders may still come, or the channel has ended. The first online month is also partial if its first order is after
--- the 1st; resellers order in one wave, so their first month is whole. The only place of this rule.
+-- the 1st; resellers order in one wave, so their first month is whole. This rule is defined only here.
 create or replace view staging.channel_month as
 with lines as (
     -- From the order date, because lines that an earlier release published have no booking month.

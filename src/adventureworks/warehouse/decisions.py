@@ -87,7 +87,7 @@ def reopen(records: Connection, asset: str, keys: Collection[str], by: str, reas
 
 
 def end_judged_again(records: Connection, asset: str, run_id: str) -> None:
-    """End what was taken back before a run began that has judged the rows again.
+    """End the decisions taken back before the start of a run that has judged their rows again.
 
     Corrected rows are published, so only a whole reading judges them again.
     """

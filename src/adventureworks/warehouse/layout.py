@@ -87,7 +87,7 @@ def show_published(data: Data, entry: SourceTable | Mart) -> None:
 
 
 def own(data: Data, entry: SourceTable | Mart) -> None:
-    """Make a table of an asset that this environment has only read from another one so far, with the same rows."""
+    """Replace the view of an asset that this environment reads from another one with a table of the same rows."""
     schema = published_schema(entry)
     if entry.asset not in data.views_in(schema):
         return

@@ -230,7 +230,7 @@ def row_keys(data: Data, asset: str, *statuses: str) -> set[str]:
 
 
 def reopen(data: Data, asset: str, row_key: str) -> int:
-    """Take a table's discarded rows with this key, or (it is empty) all of them, as not discarded; return how many."""
+    """Reopen a table's discarded rows with this key, or all of them if the key is empty; return how many."""
     return sum(
         data.execute(
             f"update ops.quarantined_row set status = '{after}', next_status = null where asset = %(asset)s"
@@ -242,7 +242,7 @@ def reopen(data: Data, asset: str, row_key: str) -> int:
 
 
 def discard(data: Data, asset: str, row_key: str, rule: str) -> int:
-    """Discard a table's rows in quarantine with this key, or with this rule, or (both are empty) all of them.
+    """Discard a table's rows in quarantine with this key or this rule, or all of them if both are empty.
 
     Returns how many.
     """

@@ -76,7 +76,7 @@ class StagedTable:
         _recreate(data, self.gone, self.key_columns)
 
     def keys_to_read(self, data: Data, before: str, most: int) -> pa.Table | None:
-        """Return keys of rows modified before `before` that are new, in quarantine, or dated unlike the published row.
+        """Return keys of rows modified before `before` that are new, in quarantine, or published with another date.
 
         Rows modified from `before` on, and rows without a date, are read in any case. None if there are more than
         `most` keys. Needs `T__keys`.

@@ -1,7 +1,7 @@
 -- One row per product and vendor: the vendor's terms, in the unit in which the vendor sells, and whether the product is
 -- bought from this vendor. That is the active vendor with the lowest last price; of equally cheap ones, the vendor with
 -- the better credit rating. A unit holds a known number of pieces only if it is a single piece or a dozen: the source
--- does not say what a case, a container or a pack holds. The platform's only place of these two rules.
+-- does not say what a case, a container or a pack holds. These two rules are defined only here.
 create or replace view staging.vendor_offer as
 with offers as (
     select

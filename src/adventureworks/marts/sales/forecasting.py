@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from adventureworks.marts.prediction import Reason, Unseen, why_withheld
+from adventureworks.marts.prediction import OutOfSample, Reason, why_withheld
 
 HORIZONS = (1, 2, 3)
 SEASON = 12
@@ -94,7 +94,7 @@ def mean_3_season(months: Months) -> Array:
 
 
 def constant(months: Months) -> Array:
-    """Forecast the mean of all months; not a candidate, but every published forecast has to be better."""
+    """Forecast the mean of all months: not a candidate, but the benchmark that every published forecast must beat."""
     return _repeated(months, lambda past: float(past.mean()))
 
 
@@ -178,12 +178,12 @@ class Backtest:
         return self.actuals - self.forecasts
 
     def until(self, origin: int) -> Backtest:
-        """Return it without the months that were not over at an origin."""
+        """Return the backtest without the months that were not over at an origin."""
         over = np.add.outer(np.arange(len(self.actuals)), HORIZONS) <= origin
         return replace(self, actuals=np.where(over[:, None, :], self.actuals, np.nan))
 
     def since(self, origin: int) -> Backtest:
-        """Return it with only the forecasts of an origin and later ones scored."""
+        """Return the backtest with only the forecasts from an origin onwards scored."""
         actuals = self.actuals.copy()
         actuals[:origin] = np.nan
         return replace(self, actuals=actuals)
@@ -204,9 +204,9 @@ class Backtest:
         return int(self.scored.any(axis=(1, 2)).sum())
 
     @property
-    def unseen(self) -> Unseen:
+    def out_of_sample(self) -> OutOfSample:
         """The sum of the absolute errors, and the sums of the forecasts and of the actual revenue."""
-        return Unseen(
+        return OutOfSample(
             error=float(np.abs(self.errors[self.scored]).sum()),
             predicted=float(self.forecasts[self.scored].sum()),
             actual=float(self.actuals[self.scored].sum()),
@@ -215,7 +215,7 @@ class Backtest:
     @property
     def wape(self) -> float | None:
         """The sum of the absolute errors divided by the sum of the actuals; None if that is zero."""
-        unseen = self.unseen
+        unseen = self.out_of_sample
         return unseen.error / unseen.actual if unseen.actual else None
 
     def bands(self, origin: int) -> dict[int, tuple[Array, Array]]:
@@ -325,11 +325,11 @@ def evaluate(months: Months) -> Evaluation:
     first = FIRST_ORIGIN + MIN_ORIGINS
     nested, baseline = (nested_choice(backtests, names).since(first) for names in (tuple(MODELS), NAIVE))
     fixed = backtest(months, constant(months)).since(first)
-    is_better = nested.unseen.error < baseline.unseen.error
+    is_better = nested.out_of_sample.error < baseline.out_of_sample.error
     candidates = tuple(MODELS) if is_better else NAIVE
     used = nested if is_better else baseline
     # The naive models are the baseline; they are published if they are better than a constant.
-    to_beat = baseline.unseen.error if is_better else np.inf
+    to_beat = baseline.out_of_sample.error if is_better else np.inf
     return Evaluation(
         months,
         backtests,
@@ -338,7 +338,7 @@ def evaluate(months: Months) -> Evaluation:
         used,
         baseline,
         fixed,
-        why_withheld(used.unseen, to_beat, fixed.unseen.error),
+        why_withheld(used.out_of_sample, to_beat, fixed.out_of_sample.error),
     )
 
 

@@ -1,4 +1,4 @@
-"""How long each customer has been silent, and the share of those as silent who ordered again within 52 weeks."""
+"""How long each customer has been silent, and the share of equally silent customers who reordered within 52 weeks."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from adventureworks.marts.prediction import Reason, Unseen, why_withheld
+from adventureworks.marts.prediction import OutOfSample, Reason, why_withheld
 
 YEAR = timedelta(weeks=52)
 BAND = "silence_band"
@@ -64,7 +64,7 @@ def evaluated(earlier: pl.DataFrame, later: pl.DataFrame) -> Trial:
     predicted, actual = scored.select(pl.col(SHARE).sum(), came.sum()).row(0)
     figures = (*errors, predicted / actual if actual else None)
     return Trial(
-        why_withheld(Unseen(errors[0], predicted, actual), errors[1], errors[2]),
+        why_withheld(OutOfSample(errors[0], predicted, actual), errors[1], errors[2]),
         scored.height,
         dict(zip(_FIGURES, figures, strict=True)),
     )

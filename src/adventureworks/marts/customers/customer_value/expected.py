@@ -29,7 +29,7 @@ Expect = Callable[[pl.DataFrame, date], pl.DataFrame | None]
 
 
 def by_cell(orders: pl.DataFrame, at: date) -> pl.DataFrame | None:
-    """Return what customers of the same cell did in the last 26 weeks, twice over.
+    """Return twice what customers of the same cell did in the last 26 weeks.
 
     For a cell that was empty 26 weeks ago: customers with the same recency and kind of last order, or else all.
     """
@@ -37,7 +37,7 @@ def by_cell(orders: pl.DataFrame, at: date) -> pl.DataFrame | None:
 
 
 def constant(orders: pl.DataFrame, at: date) -> pl.DataFrame | None:
-    """Return the same expectations for all customers: what all did in the last 26 weeks, twice over."""
+    """Return the same expectations for all customers: twice what all did in the last 26 weeks."""
     return _means(orders, at, ())
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from adventureworks.marts.customers.customer_value.expected import YEAR, Expect, constant, outcomes
 from adventureworks.marts.customers.customer_value.rfm import snapshot
-from adventureworks.marts.prediction import Reason, Unseen, why_withheld
+from adventureworks.marts.prediction import OutOfSample, Reason, why_withheld
 
 MIN_CUSTOMERS = 100
 
@@ -22,7 +22,7 @@ class Trial:
 
     customers: int = 0
     """The number of customers for whom it was tested; 0 if there were too few."""
-    methods: Mapping[str, Unseen] = field(default_factory=dict)
+    methods: Mapping[str, OutOfSample] = field(default_factory=dict)
     """By method, without those that had no expectations."""
     baseline: float | None = None
     constant: float | None = None
@@ -63,7 +63,9 @@ def evaluated(orders: pl.DataFrame, as_of: date, methods: Mapping[str, Expect]) 
     return Trial(
         known.height,
         {
-            name: Unseen(_rmse(found["clv_52w"].to_numpy(), actual), float(found["clv_52w"].sum()), float(actual.sum()))
+            name: OutOfSample(
+                _rmse(found["clv_52w"].to_numpy(), actual), float(found["clv_52w"].sum()), float(actual.sum())
+            )
             for name, found in expected.items()
             if found is not None
         },

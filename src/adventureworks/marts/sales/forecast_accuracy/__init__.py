@@ -31,7 +31,7 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
 
 
 def _rows(channel: str, evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    months, unseen = evaluation.months, evaluation.nested.unseen
+    months, unseen = evaluation.months, evaluation.nested.out_of_sample
     for model, test in evaluation.backtests.items():
         total, covered = evaluation.totals[model], test.covered
         of_channel = {

@@ -1,4 +1,4 @@
-"""Plain names for messages and for what their recipients know."""
+"""Plain names for messages and for what has been sent to whom."""
 
 from alembic import op
 
