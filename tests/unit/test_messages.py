@@ -370,7 +370,7 @@ def test_table_of_words_has_exactly_the_codes_of_the_events() -> None:
         ),
         (
             STOPPED,
-            "L’ordonnanceur d’Airflow est arrêté : plus aucune donnée n’est chargée ni calculée. Dernier signe de vie :",
+            "L’ordonnanceur d’Airflow est arrêté : plus aucune donnée n’est chargée ni calculée.",
             "Consultez son journal et redémarrez-le",
         ),
         (
