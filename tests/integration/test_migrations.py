@@ -11,6 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from adventureworks.errors import PlatformError, Step
+from adventureworks.gate import results
+from adventureworks.gate.checks import CheckOutcome
 from adventureworks.incidents import Finding, events, open_incidents, report
 from adventureworks.messaging import RenderedMessage, notice_wording, notices, store
 from adventureworks.messaging.notices import Digest, Listing
@@ -196,6 +198,33 @@ def test_going_back_and_forth_loses_no_record(known: Settings) -> None:
         # A new version that changes a contract finds the records as they should be.
         records.execute("delete from ops.layout")
         layout.prepare(session)
-        assert records.execute("select version_num from ops.migration").fetchall() == [("0010",)]
+        assert records.execute("select version_num from ops.migration").fetchall() == [("0011",)]
     with pytest.raises(PlatformError, match="no revision 7"), open_records(known).connect("test") as records:
         migrations.migrate(records, "7")
+
+
+def test_records_are_numbered_in_the_order_in_which_they_were_written(known: Settings) -> None:
+    order = "select run_id from ops.{} order by number"
+    with open_warehouse(known).connect("test") as session:
+        records = session.records
+        layout.prepare(session)
+        for _ in range(2):
+            layout.set_revision(records, "0010")
+            records.execute("delete from ops.check_result")
+            records.execute("delete from ops.change")
+            for day, run in ((3, "c"), (1, "b"), (1, "a"), (2, "d")):
+                at = datetime(2026, 1, day, tzinfo=UTC)
+                records.execute(
+                    "insert into ops.check_result (run_id, asset, rule, kind, outcome, message, checked_at)"
+                    " values (%s, 'Sales_Store', 'r', 'check', 'pass', 'm', %s)",
+                    (run, at),
+                )
+                records.execute(
+                    "insert into ops.change (run_id, asset, fingerprint, status, source, whole, detected_at)"
+                    " values (%s, 'Sales_Store', 'f', 'published', 's', false, %s)",
+                    (run, at),
+                )
+            layout.prepare(session)
+            results.record(records, "new", [CheckOutcome("Sales_Store", "r", "pass", None, "m", (), "validity")])
+            assert [run for (run,) in records.execute(order.format("check_result").encode())] == [*"abdc", "new"]
+            assert [run for (run,) in records.execute(order.format("change").encode())] == [*"abdc"]
