@@ -213,7 +213,7 @@ def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked
             if asset in faults:
                 findings.append(_unknown_verdict(faults[asset], of_run))
                 continue
-            with contained(asset, "verdict_is_told", "looked up"):
+            with contained(asset, "verdict_is_known", "looked up"):
                 result = _TableResult(session, of_run, asset, status, rule, cause)
                 command = approval.offer(session.records, asset) if status == "blocked" else ""
                 found = result.findings(waiting.get(asset, {}), command)
