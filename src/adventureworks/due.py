@@ -34,6 +34,15 @@ NO_REASON = Phrases()
 
 
 @dataclass(frozen=True)
+class Check:
+    """The last reading or check of a table or mart, even if it was blocked and has no new version."""
+
+    mark: str
+    """Differs from the marks of all earlier readings and checks of this table or mart."""
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Plan:
     """What an analysis has to compute, and from what."""
 
@@ -47,6 +56,8 @@ class Plan:
     """The digests of the analysis's models: see `digest_of`."""
     refused: bool = False
     """Whether the gate already refused this exact plan, so that the same computation would fail again."""
+    checks: Mapping[str, str] = field(default_factory=dict)
+    """The mark of the last check of each table and mart, if the analysis is tolerant."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,8 @@ class Version:
     inputs: Mapping[str, int] = field(default_factory=dict)
     model: str | None = None
     as_of: date | None = None
+    checks: Mapping[str, str] = field(default_factory=dict)
+    """The mark of the last check of each table and mart that a tolerant mart takes account of."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +119,8 @@ class Facts:
     """When the orders that moved the business date were published."""
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     """The last refusal of each analysis."""
-    last_checked_at: datetime | None = None
-    """When a table was last read, or a mart that is not tolerant was last checked."""
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    """The last check of each table, and of each mart that is not tolerant."""
     in_trouble: frozenset[str] = frozenset()
     """Analyses and marts with an open incident because they do not run."""
     undelivered: frozenset[str] = frozenset()
@@ -125,6 +138,10 @@ class Facts:
         """Return the newest version, or None if the asset was never published."""
         versions = self.versions.get(asset)
         return versions[-1] if versions else None
+
+    def checked_since(self, version: Version) -> list[Check]:
+        """Return the last checks of tables and marts that this version of a tolerant mart does not take account of."""
+        return [one for asset, one in self.checks.items() if version.checks.get(asset) != one.mark]
 
     def after(self, asset: str, number: int) -> list[Version]:
         """Return the versions after this one, oldest first."""
@@ -177,7 +194,8 @@ def _published(facts: Facts, plan: Plan) -> dict[str, Sequence[Version]]:
     for name, months in plan.months.items():
         newest = facts.newest(name)
         inputs = {asset: plan.inputs[asset] for asset in feeds_of(MARTS[name]) if asset in plan.inputs}
-        version = Version(newest.number + 1 if newest else 1, at, months, inputs, facts.models[name], facts.as_of)
+        number, model = newest.number + 1 if newest else 1, facts.models[name]
+        version = Version(number, at, months, inputs, model, facts.as_of, plan.checks)
         versions[name] = (*facts.versions.get(name, ()), version)
     return versions
 
@@ -278,7 +296,8 @@ class _Decider:
         months = {name: change.months for name, change in changes.items()}
         models = digest_of(dag, self._facts.models)
         refused = self._facts.refusals.get(dag) == Refusal(versions, models, self._facts.as_of)
-        return Plan(versions, months, self._facts.as_of, models, refused)
+        checks = {asset: one.mark for asset, one in self._facts.checks.items()} if tolerant else {}
+        return Plan(versions, months, self._facts.as_of, models, refused, checks)
 
     def _wait_for(self, mart: Mart, reader: str) -> NothingToDo | None:
         """Return why an analysis that reads this mart must wait, or None if it can run now."""
@@ -348,9 +367,9 @@ class _Decider:
             causes.append(_Change(moved, facts.as_of_since, other=reason))
         if mart.name in facts.requested:
             causes.append(_Change(facts.requested[mart.name], None, other=phrase("it was requested")))
-        if mart.tolerant and facts.last_checked_at and facts.last_checked_at > last.published_at:
+        if is_tolerant(mart.dag) and (checked := facts.checked_since(last)):
             reason = phrase("tables or marts were checked since then")
-            causes.append(_Change(None, facts.last_checked_at, other=reason))
+            causes.append(_Change(None, min(one.at for one in checked), other=reason))
         if not causes:
             return None
         newer = tuple(dict.fromkeys(name for cause in causes for name in cause.newer))

@@ -67,8 +67,8 @@ def reconcile(
     if data_elsewhere:
         # As after a process that died between the commit of the data and that of the records.
         records.execute(
-            "update ops.change as c set publishing = true where (c.asset, c.detected_at) in"
-            " (select n.asset, max(n.detected_at) from ops.change as n group by n.asset)"
+            "update ops.change as c set publishing = true where (c.asset, c.number) in"
+            " (select n.asset, max(n.number) from ops.change as n group by n.asset)"
         )
         publication.invalidate(records, [*MARTS])
         # Tables and views may be gone: without this record, those that are missing are created again.

@@ -78,7 +78,7 @@ def _is_published_once(platform: Platform, dags: Sequence[str], since: datetime)
     for asset, version in twice:
         yield f"{asset} version {version} has the same rows as the version before"
     for asset, status in platform.records(
-        "select distinct on (asset) asset, status from ops.change order by asset, detected_at desc"
+        "select distinct on (asset) asset, status from ops.change order by asset, number desc"
     ):
         if status not in {"published", "unchanged", "not offered"}:
             yield f"the newest change of {asset} is {status}"

@@ -118,7 +118,7 @@ def test_an_approval_does_not_cover_other_rules_or_a_table_of_the_unit_that_has_
 
 
 def test_an_approval_waits_for_a_table_that_cannot_be_read(pipeline: Pipeline) -> None:
-    detail = {"rules": ["rows_stay"], "fingerprint": "as of today"}
+    detail = {"rules": ["few_rows_are_deleted"], "fingerprint": "as of today"}
     with pipeline.session() as session:
         intervention.record(session.records, "approval", HEADER, "ann", "on purpose", detail, in_force=True)
         assert approval.use(session.records, "ingest_source/blind", {LINES: "another"}) == frozenset()

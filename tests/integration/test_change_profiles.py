@@ -44,14 +44,14 @@ def published(real_data: Path, postgres: EmbeddedPostgres) -> Iterator[tuple[Del
     ("fault", "rule"),
     [
         ("a day without sales persons", "columns_stay_filled"),
-        ("a day with tax and freight swapped", "columns_keep_their_places"),
+        ("a day with tax and freight swapped", "columns_are_not_swapped"),
         ("one rate a hundred times too high", "values_stay_in_range"),
-        ("a day of orders duplicated", "rows_come_once"),
+        ("a day of orders duplicated", "rows_are_unique"),
         ("a day in one territory", "columns_stay_diverse"),
         ("colours are NULL", "columns_stay_filled"),
-        ("cost and price swapped", "columns_keep_their_places"),
-        ("names cut to ten letters", "values_keep_their_form"),
-        ("names shifted by one row", "columns_keep_their_places"),
+        ("cost and price swapped", "columns_are_not_swapped"),
+        ("names cut to ten letters", "values_keep_their_format"),
+        ("names shifted by one row", "columns_are_not_swapped"),
         ("weights in another unit", "values_stay_in_range"),
     ],
 )
@@ -73,23 +73,23 @@ def test_a_vanished_segment_is_a_warning(published: tuple[Deliveries, Frames]) -
     black, late = pl.col("Color") == "Black", pl.col("OrderDate") == datetime(2014, 4, 14)
     found = deliveries.deliver(faults.without(PRODUCT, black.fill_null(False))(tables), whole=True)
     assert [(one.rule, one.outcome, one.failed) for one in found] == [
-        ("rows_stay", "warn", 93),
-        ("segments_go_on", "warn", 93),
+        ("few_rows_are_deleted", "warn", 93),
+        ("segments_keep_occurring", "warn", 93),
     ]
     with deliveries.warehouse.connect("test") as session:
         orders = pl.DataFrame(
             session.data.execute(f'select * from raw."{HEADER}"').fetchall(), tables[HEADER].schema, orient="row"
         )
     (one_day,) = deliveries.deliver({HEADER: orders.filter(~late)}, whole=True)
-    assert (one_day.rule, one_day.outcome) == ("segments_go_on", "warn")
+    assert (one_day.rule, one_day.outcome) == ("segments_keep_occurring", "warn")
     assert "published rows where OrderDate is 2014-04-14 are gone" in one_day.message
 
 
 def test_renumbered_rows_of_a_table_are_not_duplicates(published: tuple[Deliveries, Frames]) -> None:
     deliveries, tables = published
     renumbered = {PRODUCT: tables[PRODUCT].with_columns(pl.col("ProductID") + 10_000)}
-    assert "rows_come_once" not in {outcome.rule for outcome in deliveries.deliver(renumbered, whole=True)}
-    found = [one for one in deliveries.deliver(renumbered) if one.rule == "rows_come_once"]
+    assert "rows_are_unique" not in {outcome.rule for outcome in deliveries.deliver(renumbered, whole=True)}
+    found = [one for one in deliveries.deliver(renumbered) if one.rule == "rows_are_unique"]
     assert [one.outcome for one in found] == ["fail"]
 
 

@@ -49,7 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             """
             insert into ops.incident
             (incident_id, fingerprint, asset, rule, owner, severity, status, code, parameters, detail, run_id)
-            values ('1', 'f', 'Sales_Store', 'rows_stay', 'sales', 'error', 'open', 'blocked', %s, %s, 'r/2')
+            values ('1', 'f', 'Sales_Store', 'few_rows_are_deleted', 'sales', 'error', 'open', 'blocked', %s, %s, 'r/2')
             """,
             (json.dumps(parameters), json.dumps(detail)),
         )
@@ -109,7 +109,7 @@ def test_status_shows_what_is_stale_and_what_is_wrong(adventureworks: Adventurew
     assert status["incidents"][0]["next_step"] == "adventureworks status Sales_Store"
     shown = adventureworks("status", home=home)
     assert shown.returncode == 0
-    assert "Sales_Store: rows_stay. Sales_Store is blocked: half the rows are gone." in shown.stdout
+    assert "Sales_Store: few_rows_are_deleted. Sales_Store is blocked: half the rows are gone." in shown.stdout
     assert "customer_retention: fact_sales is newer" in shown.stdout.splitlines()
     assert "Sales_Store: blocked since " in shown.stdout
     assert "customer_churn: " not in shown.stdout, "it is fresh"

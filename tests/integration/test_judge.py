@@ -224,10 +224,10 @@ def test_a_table_with_rows_hidden_by_a_policy_is_refused(source_url: str, source
         owner.execute('create policy some_rows on "Sales"."SalesTerritory" using ("TerritoryID" < 5)')
         state = source.states([territory])[territory.asset]
         assert isinstance(state, TableBlocked)
-        assert state.rule == "table_is_seen_whole"
+        assert state.rule == "all_rows_are_visible"
         assert "ALTER ROLE source_reader BYPASSRLS" in state.detail
         with source.snapshot() as snapshot, pytest.raises(TableBlocked) as error:
             list(snapshot.rows(territory))
-        assert error.value.rule == "table_is_seen_whole"
+        assert error.value.rule == "all_rows_are_visible"
         owner.execute('alter table "Sales"."SalesTerritory" disable row level security')
         assert source.state(territory).rows == 0

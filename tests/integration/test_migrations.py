@@ -11,14 +11,16 @@ import pytest
 from pydantic import SecretStr
 
 from adventureworks.errors import PlatformError, Step
-from adventureworks.incidents import Finding, events, open_incidents, report
+from adventureworks.gate import results
+from adventureworks.gate.checks import CheckOutcome
+from adventureworks.incidents import Finding, events, open_incidents, report, resolve
 from adventureworks.messaging import RenderedMessage, notice_wording, notices, store
 from adventureworks.messaging.notices import Digest, Listing
 from adventureworks.messaging.wording import ENGLISH, words
 from adventureworks.recovery import reconcile
 from adventureworks.settings import Settings
 from adventureworks.texts import verbatim
-from adventureworks.warehouse import layout, migrations, open_records, open_warehouse
+from adventureworks.warehouse import intervention, layout, migrations, open_records, open_warehouse
 from adventureworks.warehouse.postgres import WarehouseConnection
 
 RENDERED = RenderedMessage(subject="Subject", html="<p>1</p>", text="Text")
@@ -196,6 +198,68 @@ def test_going_back_and_forth_loses_no_record(known: Settings) -> None:
         # A new version that changes a contract finds the records as they should be.
         records.execute("delete from ops.layout")
         layout.prepare(session)
-        assert records.execute("select version_num from ops.migration").fetchall() == [("0010",)]
+        assert records.execute("select version_num from ops.migration").fetchall() == [("0011",)]
     with pytest.raises(PlatformError, match="no revision 7"), open_records(known).connect("test") as records:
         migrations.migrate(records, "7")
+
+
+def test_records_are_numbered_in_the_order_in_which_they_were_written(known: Settings) -> None:
+    order = "select run_id from ops.{} order by number"
+    with open_warehouse(known).connect("test") as session:
+        records = session.records
+        layout.prepare(session)
+        for _ in range(2):
+            layout.set_revision(records, "0010")
+            records.execute("delete from ops.check_result")
+            records.execute("delete from ops.change")
+            for day, run in ((3, "c"), (1, "b"), (1, "a"), (2, "d")):
+                at = datetime(2026, 1, day, tzinfo=UTC)
+                records.execute(
+                    "insert into ops.check_result (run_id, asset, rule, kind, outcome, message, checked_at)"
+                    " values (%s, 'Sales_Store', 'r', 'check', 'pass', 'm', %s)",
+                    (run, at),
+                )
+                records.execute(
+                    "insert into ops.change (run_id, asset, fingerprint, status, source, whole, detected_at)"
+                    " values (%s, 'Sales_Store', 'f', 'published', 's', false, %s)",
+                    (run, at),
+                )
+            layout.prepare(session)
+            results.record(records, "new", [CheckOutcome("Sales_Store", "r", "pass", None, "m", (), "validity")])
+            assert [run for (run,) in records.execute(order.format("check_result").encode())] == [*"abdc", "new"]
+            assert [run for (run,) in records.execute(order.format("change").encode())] == [*"abdc"]
+
+
+def test_an_open_incident_and_an_approval_go_on_under_the_new_name_of_a_rule(known: Settings) -> None:
+    old, new, asset = "rows_come_once", "rows_are_unique", "Production_Product"
+    event = events.unusual_change("3 rows repeat others")
+    with open_warehouse(known).connect("test") as session:
+        records = session.records
+        layout.prepare(session)
+        layout.set_revision(records, "0010")
+        [opened] = report(records, [Finding(asset=asset, rule=old, event=event, severity="warning")])
+        records.execute(
+            "insert into ops.check_result (run_id, asset, rule, kind, outcome, message)"
+            " values ('r', %s, %s, 'profile', 'warn', 'm')",
+            (asset, old),
+        )
+        records.execute(
+            "insert into ops.watermark (asset, fingerprint, blocked, source)"
+            " values (%s, 'unreadable: file_is_at_rest: x.csv', true, 's')",
+            (asset,),
+        )
+        rules = {"rules": [old, f"fact_sales: {old}", f"{old}_too"]}
+        intervention.record(records, "approval", asset, "ann", "a reason", rules, in_force=True)
+        layout.prepare(session)
+        assert report(records, [Finding(asset=asset, rule=new, event=event, severity="warning")]) == [], "it is known"
+        assert resolve(records, asset, keep={new}) == []
+        [resolved] = resolve(records, asset)
+        assert (resolved.incident_id, resolved.rule, resolved.seen_count) == (opened.incident_id, new, 2)
+        assert records.execute("select rule from ops.check_result").fetchall() == [(new,)]
+        assert records.execute("select fingerprint from ops.watermark").fetchall() == [
+            ("unreadable: file_is_stable: x.csv",)
+        ]
+        [approval] = intervention.approvals(records)
+        assert approval.detail == {"rules": [new, f"fact_sales: {new}", f"{old}_too"]}
+        layout.set_revision(records, "0010")
+        assert records.execute("select rule, fingerprint from ops.incident").fetchall() == [(old, f"{asset}:{old}")]

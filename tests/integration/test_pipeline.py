@@ -831,7 +831,7 @@ def test_a_month_without_a_wave_of_resellers_is_published_with_a_warning(pipelin
     assert pipeline.published(verdict) == [("passed with warnings",)]
     assert pipeline.published(
         "select outcome, failed, examples::json ->> 0 from ops.check_result where asset = 'fact_sales'"
-        " and rule = 'resellers_order_in_one_wave_a_month' order by checked_at desc limit 1"
+        " and rule = 'resellers_order_in_one_wave_a_month' order by number desc limit 1"
     ) == [("warn", 1, "booking_month=2012-05-01, order_days=1, next_month=2012-07-01")]
 
 

@@ -266,7 +266,7 @@ def test_a_table_that_the_login_sees_only_in_part_is_blocked(server, hide, cause
     server.describe()
     with pytest.raises(TableBlocked, match=cause) as error:
         source_of(server).state(OFFER)
-    assert error.value.rule == "table_is_seen_whole"
+    assert error.value.rule == "all_rows_are_visible"
 
 
 def test_a_table_that_is_dropped_during_a_snapshot_is_blocked(server):

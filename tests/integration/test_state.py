@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from adventureworks.gate import results
+from adventureworks.marts.plan import decide_now
+from adventureworks.warehouse import layout
 from adventureworks.warehouse.state import asset_states
 from tests.integration.pipeline import Pipeline
 
@@ -20,7 +22,7 @@ def test_years_of_check_results_do_not_slow_down_the_state_and_are_deleted_in_ti
             "insert into ops.check_result (run_id, asset, rule, kind, outcome, failed, message, checked_at)"
             " select 'old/' || run, %s, 'rule_' || rule, 'check', case rule when 1 then 'warn' else 'pass' end, 3, 'm',"
             " current_timestamp - run * interval '1 hour' - interval '1 day'"
-            " from generate_series(1, %s) as run, generate_series(1, 9) as rule",
+            " from generate_series(%s, 1, -1) as run, generate_series(1, 9) as rule",
             (TABLE, RUNS),
         )
         connection.execute(
@@ -32,7 +34,7 @@ def test_years_of_check_results_do_not_slow_down_the_state_and_are_deleted_in_ti
         connection.execute(
             "insert into ops.check_result (run_id, asset, rule, kind, outcome, message, checked_at)"
             " select 'old/' || run, 'unreadable', 'table_is_readable', 'source', 'fail', 'm',"
-            " current_timestamp - run * interval '100 days' from generate_series(1, 3) as run"
+            " current_timestamp - run * interval '100 days' from generate_series(3, 1, -1) as run"
         )
         connection.commit()
         with pipeline.session() as session:
@@ -52,3 +54,10 @@ def test_years_of_check_results_do_not_slow_down_the_state_and_are_deleted_in_ti
         assert connection.execute("select run_id from ops.check_result where asset = 'unreadable'").fetchall() == [
             ("old/1",)
         ]
+
+
+def test_the_state_can_be_read_before_the_records_are_migrated(pipeline: Pipeline) -> None:
+    with pipeline.session() as session:
+        layout.set_revision(session.records, "0010")
+        states = asset_states(session.records, decide_now(pipeline.settings, session).behind)
+        assert [state.asset for state in states if not state.fresh] == []

@@ -298,10 +298,10 @@ def test_failing_sweep_is_reported_and_does_not_delay_messages(
     with pytest.raises(psycopg.errors.UndefinedTable):
         round_of_watch(airflow.url, watch)
     assert sorted(str(mail["To"]) for mail in inbox.mails) == ["platform@localhost", "sales@example.org"]
-    assert {incident.rule for incident in still_open(platform)} == {FINDING.rule, "sweep_is_whole"}
+    assert {incident.rule for incident in still_open(platform)} == {FINDING.rule, "sweep_is_complete"}
     airflow.run("alter table jobs rename to job")
     round_of_watch(airflow.url, watch)
-    assert "messages recovered: sweep_is_whole" in inbox.subjects()[-1]
+    assert "messages recovered: sweep_is_complete" in inbox.subjects()[-1]
 
 
 def broken(error: Exception) -> Any:
@@ -333,8 +333,8 @@ def test_messages_that_cannot_be_created_are_an_incident_of_the_platform(
         round_of_watch(airflow.url, watch)
         assert sorted(str(mail["To"]) for mail in inbox.mails) == ["people@localhost", *["platform@localhost"] * 2]
         reported = {incident.rule: incident for incident in still_open(platform) if incident.asset == "messages"}
-        assert "can't compare these times" in words(reported["incidents_are_told"]).summary
-        assert words(reported["readers_are_told"]).next_step == "Make room."
+        assert "can't compare these times" in words(reported["incident_messages_are_created"]).summary
+        assert words(reported["reader_messages_are_created"]).next_step == "Make room."
         round_of_watch(airflow.url, watch)
         assert len(inbox.mails) == 3, "repeats are counted, not sent"
     round_of_watch(airflow.url, watch)
@@ -362,10 +362,10 @@ def test_invalid_routes_are_reported_to_the_platforms_owner_and_pending_messages
         send_pending()
     assert [str(mail["To"]) for mail in inbox.mails] == ["sales@example.org", "platform@localhost"]
     summaries = {incident.rule: words(incident).summary for incident in still_open(platform)}
-    assert "incidents.quiet_hours.end" in summaries["routes_are_right"]
+    assert "incidents.quiet_hours.end" in summaries["routes_are_valid"]
     file.write_text("")
     send_pending()
     assert [subject.partition("] ")[2] for subject in inbox.subjects()[2:]] == [
         "Sales_Store blocked: columns are there",
-        "messages recovered: routes_are_right",
+        "messages recovered: routes_are_valid",
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, feeds_of, marts_of, outside_inputs, required_tables
 from adventureworks.catalog.readers import dependants_of
-from adventureworks.due import Decisions, Facts, NothingToDo, Plan, Refusal, Version, decide, digest_of, foresee
+from adventureworks.due import Check, Decisions, Facts, NothingToDo, Plan, Refusal, Version, decide, digest_of, foresee
 from adventureworks.texts import language, phrase, verbatim
 
 ORDERS, LINES = "Sales_SalesOrderHeader", "Sales_SalesOrderDetail"
 DAY = date(2014, 6, 30)
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
+CHECKED = [*SOURCE_TABLES, *(name for name, mart in MARTS.items() if not mart.tolerant)]
 
 
 def minute(number: int) -> datetime:
@@ -30,10 +31,31 @@ def settled() -> Facts:
     """Return facts in which everything was published once and every mart is computed from the newest versions."""
     tables = {name: (Version(1, minute(0), as_of=DAY if name == ORDERS else None),) for name in SOURCE_TABLES}
     marts = {
-        name: (Version(1, minute(1), inputs=dict.fromkeys(feeds_of(mart), 1), model="m", as_of=DAY),)
+        name: (
+            Version(
+                1,
+                minute(1),
+                inputs=dict.fromkeys(feeds_of(mart), 1),
+                model="m",
+                as_of=DAY,
+                checks=dict.fromkeys(CHECKED, "1") if mart.tolerant else {},
+            ),
+        )
         for name, mart in MARTS.items()
     }
-    return Facts(DAY, {**tables, **marts}, dict.fromkeys(MARTS, "m"), as_of_since=minute(0), last_checked_at=minute(0))
+    return Facts(
+        DAY,
+        {**tables, **marts},
+        dict.fromkeys(MARTS, "m"),
+        as_of_since=minute(0),
+        checks=dict.fromkeys(CHECKED, Check("1", minute(0))),
+    )
+
+
+def checked(facts: Facts, at: int, *assets: str) -> Facts:
+    """Return the facts after tables were read or marts checked, with or without a new version."""
+    marks = {asset: f"{facts.checks[asset].mark}+" for asset in assets if asset in facts.checks}
+    return replace(facts, checks={**facts.checks, **{asset: Check(mark, minute(at)) for asset, mark in marks.items()}})
 
 
 def changed(facts: Facts, at: int, *tables: str, months: tuple[str, ...] | None = None, day: date = DAY) -> Facts:
@@ -44,7 +66,8 @@ def changed(facts: Facts, at: int, *tables: str, months: tuple[str, ...] | None 
         version = Version(number, minute(at), months, as_of=day if table == ORDERS else None)
         versions[table] = (*versions[table], version)
     since = minute(at) if day > facts.as_of else facts.as_of_since
-    return replace(facts, versions=versions, as_of=max(day, facts.as_of), as_of_since=since, last_checked_at=minute(at))
+    found = replace(facts, versions=versions, as_of=max(day, facts.as_of), as_of_since=since)
+    return checked(found, at, *tables)
 
 
 def computed(facts: Facts, dag: str, at: int) -> Facts:
@@ -55,10 +78,9 @@ def computed(facts: Facts, dag: str, at: int) -> Facts:
     for name, months in plan.months.items():
         inputs = {asset: plan.inputs[asset] for asset in feeds_of(MARTS[name]) if asset in plan.inputs}
         number = versions[name][-1].number + 1 if name in versions else 1
-        new = Version(number, minute(at), months, inputs, facts.models[name], facts.as_of)
+        new = Version(number, minute(at), months, inputs, facts.models[name], facts.as_of, plan.checks)
         versions[name] = (*versions.get(name, ()), new)
-    last_checked = facts.last_checked_at if dag == "data_quality_control" else minute(at)
-    return replace(facts, versions=versions, last_checked_at=last_checked)
+    return checked(replace(facts, versions=versions), at, *plan.months)
 
 
 def refused(facts: Facts, dag: str) -> Facts:
@@ -150,6 +172,18 @@ def test_a_refused_analysis_is_not_started_again_until_something_changes() -> No
         assert "daily_sales_etl" in decide(later).runnable
 
 
+def test_the_data_quality_report_is_due_until_it_has_read_the_last_check_of_each_table_and_mart() -> None:
+    facts = checked(settled(), -60, "Sales_Store")
+    decisions = decide(facts)
+    assert decisions.runnable.keys() == {"data_quality_control"}
+    cause = decisions.behind["data_quality"]
+    assert (str(cause.reason), cause.since) == ("tables or marts were checked since then", minute(-60))
+    reported = computed(facts, "data_quality_control", 5)
+    assert decide(reported).runnable == {}
+    # A check may have been recorded while the report was computed.
+    assert decide(checked(reported, 4, "fact_sales")).runnable.keys() == {"data_quality_control"}
+
+
 def test_the_data_quality_report_does_not_wait_for_analyses_that_do_not_run() -> None:
     facts = changed(settled(), 5, "Production_WorkOrderRouting")
     assert "data_quality_control" in waiting(decide(facts))
@@ -177,12 +211,13 @@ def test_a_reason_names_only_some_of_many_inputs() -> None:
     assert reason == "fact_sales, Production_Product and 7 more are newer"
 
 
+MOST_EVENTS = 40
 events = st.lists(
     st.tuples(
-        st.sampled_from(["source", "day", "model", "run", "run", "run", "refuse"]),
+        st.sampled_from(["source", "check", "day", "model", "run", "run", "run", "refuse"]),
         st.integers(0, 10_000),
     ),
-    max_size=40,
+    max_size=MOST_EVENTS,
 )
 
 
@@ -191,22 +226,8 @@ events = st.lists(
 def test_after_any_events_all_marts_become_fresh_from_consistent_inputs_and_are_computed_once(
     history: list[tuple[str, int]],
 ) -> None:
-    facts, at = settled(), 1
-    for kind, number in history:
-        at += 1
-        decisions = decide(facts)
-        runnable = sorted(decisions.runnable)
-        if kind == "source":
-            table = sorted(SOURCE_TABLES)[number % len(SOURCE_TABLES)]
-            facts = changed(facts, at, table, months=("2014-05",), day=facts.as_of)
-        elif kind == "day":
-            facts = changed(facts, at, ORDERS, months=("2014-07",), day=facts.as_of + timedelta(days=1))
-        elif kind == "model":
-            name = sorted(MARTS)[number % len(MARTS)]
-            facts = replace(facts, models={**facts.models, name: f"m{at}"})
-        elif runnable:
-            dag = runnable[number % len(runnable)]
-            facts = refused(facts, dag) if kind == "refuse" else _run(facts, dag, at)
+    at = len(history) + 2
+    facts = _after(history, range(2, at))
     # Changed models clear all remaining refusals.
     facts = replace(facts, models={name: f"{digest}+" for name, digest in facts.models.items()})
     for _ in ANALYSES:
@@ -221,6 +242,34 @@ def test_after_any_events_all_marts_become_fresh_from_consistent_inputs_and_are_
     for name in MARTS:
         read = facts.versions[name][-1].inputs
         assert read == {asset: newest[asset] for asset in read}
+
+
+@hypothesis_settings(max_examples=20)
+@given(events, st.lists(st.integers(-10_000, 10_000), min_size=MOST_EVENTS, max_size=MOST_EVENTS))
+def test_no_decision_depends_on_the_clock(history: list[tuple[str, int]], times: list[int]) -> None:
+    steady, moved = _after(history, range(2, MOST_EVENTS + 2)), _after(history, times)
+    assert decide(moved).steps == decide(steady).steps
+
+
+def _after(history: Sequence[tuple[str, int]], times: Sequence[int]) -> Facts:
+    """Return the facts after events, each at one of these minutes."""
+    facts = settled()
+    for step, ((kind, number), at) in enumerate(zip(history, times, strict=False)):
+        runnable = sorted(decide(facts).runnable)
+        if kind == "source":
+            table = sorted(SOURCE_TABLES)[number % len(SOURCE_TABLES)]
+            facts = changed(facts, at, table, months=("2014-05",), day=facts.as_of)
+        elif kind == "check":
+            facts = checked(facts, at, CHECKED[number % len(CHECKED)])
+        elif kind == "day":
+            facts = changed(facts, at, ORDERS, months=("2014-07",), day=facts.as_of + timedelta(days=1))
+        elif kind == "model":
+            name = sorted(MARTS)[number % len(MARTS)]
+            facts = replace(facts, models={**facts.models, name: f"m{step}"})
+        elif runnable:
+            dag = runnable[number % len(runnable)]
+            facts = refused(facts, dag) if kind == "refuse" else _run(facts, dag, at)
+    return facts
 
 
 def _run(facts: Facts, dag: str, at: int) -> Facts:

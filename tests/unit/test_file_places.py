@@ -279,7 +279,7 @@ def test_compressed_csv_files_are_read_and_damage_is_reported(folder: Path, home
     path = folder / f"{NAME}.gz"
     path.write_bytes(gzip.compress(content))
     assert numbers(opened(folder, home)) == numbers(FileSource(folder, 10)) == ["1", "2"]
-    for damaged, rule in ((path.read_bytes()[:-9], "file_is_whole"), (content, "file_is_of_its_kind")):
+    for damaged, rule in ((path.read_bytes()[:-9], "file_is_whole"), (content, "file_has_the_expected_format")):
         path.write_bytes(damaged)
         with pytest.raises(TableBlocked, match=rf"{NAME}\.gz") as error:
             opened(folder, home).inspected(OFFER)

@@ -382,7 +382,7 @@ def test_table_of_words_has_exactly_the_codes_of_the_events() -> None:
             replace(
                 BLOCKED,
                 asset="messages",
-                rule="routes_are_right",
+                rule="routes_are_valid",
                 event=events.routes_invalid("7 is not a time of day.", Step()),
             ),
             "« 7 is not a time of day. »",

@@ -201,7 +201,7 @@ def test_only_filled_rows_count_for_a_collapse() -> None:
 def test_texts_changed_by_a_program(way: str, rows: int, of: int, expected: list[str]) -> None:
     change = paired(of, altered={"City": of}, rewritten={"City": {"is untouched": 0, way: rows}})
     findings = list(profile.rewritten(change))
-    assert rules_and_outcomes(findings) == [("values_keep_their_form", outcome) for outcome in expected]
+    assert rules_and_outcomes(findings) == [("values_keep_their_format", outcome) for outcome in expected]
     assert all(f"City {way} in {rows} of {of} updated rows" in one.message for one in findings)
 
 
@@ -240,14 +240,14 @@ def test_values_that_moved_to_other_rows(kinds: int, unmatched: int, found: bool
 )
 def test_dates_that_gain_or_lose_a_time_of_day(before: tuple[int, int], now: tuple[int, int], found: bool) -> None:
     findings = profile.times_of_day({"OrderDate": profile.Times(*before)}, {"OrderDate": profile.Times(*now)})
-    assert rules_and_outcomes(findings) == [("values_keep_their_form", "warn")] * found
+    assert rules_and_outcomes(findings) == [("values_keep_their_format", "warn")] * found
 
 
 @pytest.mark.parametrize(
     ("published", "left", "found"), [(1_069, 641, True), (400, 379, True), (400, 380, False), (1_000, 960, False)]
 )
 def test_a_table_without_months_that_shrinks(published: int, left: int, found: bool) -> None:
-    assert rules_and_outcomes(profile.shrunk(published, left, 0.05)) == [("rows_stay", "warn")] * found
+    assert rules_and_outcomes(profile.shrunk(published, left, 0.05)) == [("few_rows_are_deleted", "warn")] * found
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_table_without_months_that_shrinks(published: int, left: int, found: b
 def test_a_segment_that_loses_all_its_rows(rows: int, gone: int, left: int, total: int, found: bool) -> None:
     key = ("OrderDate", "2014-05-14")
     findings = list(profile.cleared({key: rows}, {key: left}, {key: gone}, total))
-    assert rules_and_outcomes(findings) == [("segments_go_on", "warn")] * found
+    assert rules_and_outcomes(findings) == [("segments_keep_occurring", "warn")] * found
     assert all("where OrderDate is 2014-05-14 are gone" in one.message for one in findings)
 
 
@@ -283,10 +283,10 @@ def ordered(larger: int, smaller: int, ratio: float) -> Groups:
 @pytest.mark.parametrize(
     ("before", "now", "expected"),
     [
-        (ordered(9_000, 0, 1.16), ordered(0, 50, -1.16), [("columns_keep_their_places", "fail")]),
-        (ordered(9_000, 0, 1.16), ordered(0, 40, -1.16), [("columns_keep_their_places", "warn")]),
+        (ordered(9_000, 0, 1.16), ordered(0, 50, -1.16), [("columns_are_not_swapped", "fail")]),
+        (ordered(9_000, 0, 1.16), ordered(0, 40, -1.16), [("columns_are_not_swapped", "warn")]),
         (ordered(9_000, 0, 1.16), ordered(0, 19, -1.16), []),
-        (ordered(9_000, 0, 0.05), ordered(0, 60, -0.05), [("columns_keep_their_places", "warn")]),  # a price rise
+        (ordered(9_000, 0, 0.05), ordered(0, 60, -0.05), [("columns_are_not_swapped", "warn")]),  # a price rise
         (ordered(9_000, 0, 0.0), ordered(0, 60, 0.0), []),  # dates that differ in their time of day
         (ordered(9_000, 0, 1.16), ordered(0, 40, -0.1), []),  # a different ratio is not a swap
         (ordered(5_000, 4_000, 0.1), ordered(0, 40, -0.1), []),  # neither was always larger
@@ -379,7 +379,7 @@ def business(silent_days: int, partial: float = 1.0) -> dict[str, dict[date, dic
 @pytest.mark.parametrize(("silent_days", "found"), [(0, False), (1, False), (3, True), (7, True)])
 def test_a_territory_without_recent_orders_is_reported(silent_days: int, found: bool) -> None:
     findings = list(profile.silent(business(silent_days), NEWEST))
-    assert rules_and_outcomes(findings) == [("segments_go_on", "warn")] * found
+    assert rules_and_outcomes(findings) == [("segments_keep_occurring", "warn")] * found
     assert all("TerritoryID 2 has none of" in one.message for one in findings)
 
 

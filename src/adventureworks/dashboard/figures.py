@@ -320,7 +320,7 @@ def quality(session: Session) -> Quality:
         f"select min(overall_score) from marts.data_quality where {newest} and is_business_rule is not null"
     ).fetchone()
     at = session.records.execute(
-        "select max(published_at) from ops.publication where asset = 'data_quality'"
+        "select published_at from ops.publication where asset = 'data_quality' order by version desc limit 1"
     ).fetchone()
     dimensions = session.data.execute(
         "select dimension, sum(case when failed = 0 then 1 else 0 end)::numeric / count(*) from marts.data_quality"

@@ -68,7 +68,7 @@ def _failed_rules(records: Connection, asset: str) -> dict[str, tuple[str, list[
     details = Step("Details:", f"adventureworks status {asset}")
     newest = records.execute(
         "select run_id, status, blocked_rule, blocked_cause from ops.change where asset = %s"
-        " order by detected_at desc limit 1",
+        " order by number desc limit 1",
         (asset,),
     ).fetchone()
     if newest is None or newest[1] != "blocked":

@@ -190,13 +190,13 @@ def clear(records: Connection, before: datetime) -> None:
     Of a table that is still blocked, the first blocked change and the newest change stay.
     """
     records.execute(
-        "delete from ops.change as c using (select asset, max(detected_at) as newest,"
-        " max(detected_at) filter (where status in ('published', 'unchanged')) as good"
+        "delete from ops.change as c using (select asset, max(number) as newest,"
+        " max(number) filter (where status in ('published', 'unchanged')) as good"
         " from ops.change group by asset) as last"
         " where last.asset = c.asset and c.detected_at < %s and not c.publishing"
-        " and (c.detected_at < last.good or c.detected_at < last.newest and exists ("
+        " and (c.number < last.good or c.number < last.newest and exists ("
         "select 1 from ops.change as e where e.asset = c.asset and e.status = 'blocked'"
-        " and e.detected_at < c.detected_at and (last.good is null or e.detected_at > last.good)))",
+        " and e.number < c.number and (last.good is null or e.number > last.good)))",
         (before,),
     )
 
@@ -264,10 +264,10 @@ def _waiting_for_parents(settings: Settings, data: Data, changed: set[str]) -> s
     return waiting
 
 
-def _recorded(records: Connection, run_id: str) -> list[tuple[str, str, datetime]]:
-    """Return the changes that a run has recorded: table, status, time of detection."""
+def _recorded(records: Connection, run_id: str) -> list[tuple[str, str, int]]:
+    """Return the changes that a run has recorded: table, status, number."""
     return records.execute(
-        "select asset, status, detected_at from ops.change where run_id = %s order by asset", (run_id,)
+        "select asset, status, number from ops.change where run_id = %s order by asset", (run_id,)
     ).fetchall()
 
 

@@ -314,7 +314,7 @@ def exchanged(paired: Paired, published_rows: int) -> Iterator[Finding]:
                 " differed; the published versions have them the other way round"
             )
             outcome = _outcome(of >= CERTAIN and rows >= 0.95 * of)
-            yield Finding("columns_keep_their_places", outcome, message, rows)
+            yield Finding("columns_are_not_swapped", outcome, message, rows)
 
 
 def mirrored(published: Groups, changed: Groups) -> Iterator[Finding]:
@@ -345,7 +345,7 @@ def mirrored(published: Groups, changed: Groups) -> Iterator[Finding]:
         )
         # The order of dates may change legitimately, as when everything is late, and so may that of similar amounts.
         certain = abs(before.log_ratio) >= APART and of >= CERTAIN and against >= 0.95 * of
-        yield Finding("columns_keep_their_places", _outcome(certain), message, against)
+        yield Finding("columns_are_not_swapped", _outcome(certain), message, against)
 
 
 def collapsed(
@@ -378,7 +378,7 @@ def rewritten(paired: Paired) -> Iterator[Finding]:
         way, rows = max(ways.items(), key=lambda one: one[1])
         if rows >= NOTICED and rows >= 0.9 * of:
             message = f"{column} {way} in {rows:,} of {of:,} updated rows in which it changes"
-            yield Finding("values_keep_their_form", _outcome(way == QUESTION_MARKS), message, rows)
+            yield Finding("values_keep_their_format", _outcome(way == QUESTION_MARKS), message, rows)
 
 
 def scaled(paired: Paired, kinds: Callable[[str], int]) -> Iterator[Finding]:
@@ -409,7 +409,7 @@ def moved(paired: Paired, column: str, kinds: int, unmatched: int) -> Finding | 
         f"{column} has a different value in {_percent(rows, paired.rows)} of {paired.rows:,} updated rows, and its"
         f" values are those that other rows had: {kinds:,} different ones"
     )
-    return Finding("columns_keep_their_places", "warn", message, rows)
+    return Finding("columns_are_not_swapped", "warn", message, rows)
 
 
 def may_have_moved(paired: Paired) -> list[str]:
@@ -439,7 +439,7 @@ def times_of_day(published: Mapping[str, Times], changed: Mapping[str, Times]) -
                 f"{column} has a time of day in {_percent(now.timed, now.filled)} of {now.filled:,} changed rows; in"
                 f" {_percent(before.timed, before.filled)} of the {before.filled:,} published ones"
             )
-            yield Finding("values_keep_their_form", "warn", message, now.timed if gained else now.filled)
+            yield Finding("values_keep_their_format", "warn", message, now.timed if gained else now.filled)
 
 
 def shrunk(published: int, candidate: int, limit: float) -> Iterator[Finding]:
@@ -447,7 +447,7 @@ def shrunk(published: int, candidate: int, limit: float) -> Iterator[Finding]:
     lost = published - candidate
     if lost > max(NOTICED, limit * published):
         message = f"{candidate:,} rows instead of {published:,}: {_percent(lost, published)} vanish"
-        yield Finding("rows_stay", "warn", message, lost)
+        yield Finding("few_rows_are_deleted", "warn", message, lost)
 
 
 Counts = Mapping[tuple[str, str | None], int]
@@ -461,7 +461,7 @@ def cleared(published: Counts, candidate: Counts, gone: Counts, total: int) -> I
         if lost >= max(NOTICED, 0.95 * rows) and left <= 0.05 * rows and rows < 0.95 * total:
             shown = "empty" if value is None else value
             message = f"{lost:,} of {rows:,} published rows where {segment} is {shown} are gone; {left:,} remain"
-            yield Finding("segments_go_on", "warn", message, lost)
+            yield Finding("segments_keep_occurring", "warn", message, lost)
 
 
 def vanished(
@@ -479,7 +479,7 @@ def vanished(
                 f"{segment} is {value} in {group.rows - moved + now:,} rows after the change; in {group.rows:,} of"
                 f" {total:,} published ones"
             )
-            yield Finding("segments_go_on", "warn", message, moved)
+            yield Finding("segments_keep_occurring", "warn", message, moved)
 
 
 @dataclass(frozen=True)
@@ -588,7 +588,7 @@ def duplicated(inserted: int, repeated: int, published: int, again: int, usual: 
             f" {published:,} published rows are repeated; {100 * usual:.3g} % of them already repeated another one"
         )
         outcome = _outcome(again >= max(CERTAIN, 0.9 * published))
-        yield Finding("rows_come_once", outcome, message, repeated)
+        yield Finding("rows_are_unique", outcome, message, repeated)
 
 
 def concentrated(days: Days, newest: date) -> Iterator[Finding]:
@@ -636,7 +636,7 @@ def silent(days: Days, newest: date) -> Iterator[Finding]:
                     f"{segment} {value} has none of {sum(now.values()):,} rows {span}, about {expected:,.0f} expected;"
                     f" it had {min(rows):,} to {max(rows):,} in each of the {count} periods before"
                 )
-                yield Finding("segments_go_on", "warn", message)
+                yield Finding("segments_keep_occurring", "warn", message)
 
 
 def _is_overdue(by_day: Mapping[date, Mapping[str, int]], value: str, newest: date) -> bool:

@@ -59,13 +59,13 @@ MESSAGES = 3
 
 _DIMENSIONS = {
     "columns_stay_filled": "completeness",
-    "columns_keep_their_places": "consistency",
+    "columns_are_not_swapped": "consistency",
     "columns_stay_diverse": "consistency",
     "values_stay_in_range": "validity",
-    "values_keep_their_form": "validity",
-    "rows_come_once": "uniqueness",
-    "rows_stay": "volume",
-    "segments_go_on": "volume",
+    "values_keep_their_format": "validity",
+    "rows_are_unique": "uniqueness",
+    "few_rows_are_deleted": "volume",
+    "segments_keep_occurring": "volume",
 }
 
 

@@ -155,7 +155,7 @@ class _TablePublication:
             " where run_id = %(run)s and asset = %(asset)s"
             " on conflict (asset) do update set fingerprint = excluded.fingerprint,"
             " columns_digest = excluded.columns_digest, blocked = excluded.blocked,"
-            " read_at = current_timestamp,"
+            " read_at = current_timestamp, reads = w.reads + 1,"
             " newest_change = case when not excluded.blocked then excluded.newest_change"
             # A table that had to be read whole, because its source or columns changed, must still be read whole.
             " when not (select whole from ops.change where run_id = %(run)s and asset = %(asset)s) then w.newest_change"
@@ -213,7 +213,7 @@ def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked
             if asset in faults:
                 findings.append(_unknown_verdict(faults[asset], of_run))
                 continue
-            with contained(asset, "verdict_is_told", "looked up"):
+            with contained(asset, "verdict_is_known", "looked up"):
                 result = _TableResult(session, of_run, asset, status, rule, cause)
                 command = approval.offer(session.records, asset) if status == "blocked" else ""
                 found = result.findings(waiting.get(asset, {}), command)
@@ -233,7 +233,7 @@ def _to_conclude(records: Connection, run_id: str) -> list[tuple[str, str, str, 
     """Return the changes to conclude, one for each table: run, table, status, blocking rule, its cause, rows read."""
     return records.execute(
         "select distinct on (asset) run_id, asset, status, blocked_rule, blocked_cause, rows_read from ops.change"
-        " where run_id = %s or to_conclude order by asset, detected_at desc",
+        " where run_id = %s or to_conclude order by asset, number desc",
         (run_id,),
     ).fetchall()
 
@@ -382,7 +382,7 @@ class _TableResult:
         """Return how many rows broke the rule that blocked the table, and the keys of some of them."""
         row = self.records.execute(
             "select failed, examples from ops.check_result where run_id = %s and asset = %s and rule = %s"
-            " order by checked_at desc limit 1",
+            " order by number desc limit 1",
             (self.run_id, self.asset, rule),
         ).fetchone()
         if row:

@@ -26,11 +26,12 @@ def clear(records: Connection, before: datetime) -> None:
     """Delete results from before a moment, except the newest of each rule whose asset had no complete check since."""
     records.execute(
         "delete from ops.check_result as c using ("
-        "select asset, rule, kind, max(checked_at) as newest,"
-        " max(max(checked_at) filter (where kind = 'check')) over (partition by asset) as last_check"
+        "select asset, rule, kind, max(number) as newest,"
+        " max(max(number) filter (where kind = 'check' and checked_at >= %(before)s))"
+        " over (partition by asset) as last_check"
         " from ops.check_result group by asset, rule, kind"
         ") as n where n.asset = c.asset and n.rule = c.rule and n.kind = c.kind"
-        " and c.checked_at < %(before)s and (c.checked_at < n.newest or n.last_check >= %(before)s)",
+        " and c.checked_at < %(before)s and (c.number < n.newest or c.number < n.last_check)",
         {"before": before},
     )
 

@@ -38,13 +38,13 @@ PER_MONTH = "deliver"
 """The task that delivers several months: each month that fails is a separate incident."""
 ShapeRule = Literal[
     "columns_stay_filled",
-    "columns_keep_their_places",
+    "columns_are_not_swapped",
     "columns_stay_diverse",
     "values_stay_in_range",
-    "values_keep_their_form",
-    "rows_come_once",
-    "rows_stay",
-    "segments_go_on",
+    "values_keep_their_format",
+    "rows_are_unique",
+    "few_rows_are_deleted",
+    "segments_keep_occurring",
 ]
 SHAPE_RULES = frozenset(get_args(ShapeRule))
 """Rules about the shape of a change: a table that breaks one is blocked, or published with a warning."""

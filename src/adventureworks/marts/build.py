@@ -50,6 +50,8 @@ class Build:
     models: Mapping[str, str]
     """The digest of each mart's model when it was computed."""
     as_of: date
+    checks: Mapping[str, str]
+    """The mark of the last check of each table and mart when it was computed, if the analysis is tolerant."""
 
     @property
     def marts(self) -> tuple[Mart, ...]:
@@ -105,8 +107,8 @@ def _build(settings: Settings, dag: str, run_id: str, requested: Mapping[str, Mo
                 built.append(mart.name)
         session.records.execute("delete from ops.build where dag = %s", (dag,))
         session.records.execute(
-            "insert into ops.build (run_id, dag, inputs, months, changed, replaces, model, as_of)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            "insert into ops.build (run_id, dag, inputs, months, changed, replaces, model, as_of, checks)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
             (
                 run_id,
                 dag,
@@ -116,6 +118,7 @@ def _build(settings: Settings, dag: str, run_id: str, requested: Mapping[str, Mo
                 json.dumps({name: published.get(name, 0) for name in todo.months}),
                 todo.models,
                 todo.as_of,
+                json.dumps(dict(todo.checks), sort_keys=True),
             ),
         )
         return todo
@@ -199,16 +202,24 @@ def _stage_computed(session: Session, mart: Mart, parameters: Mapping[str, Any],
 def build_of(records: Connection, dag: str, run_id: str) -> Build:
     """Return what a run computed. Raises `CandidateLost` if another run has built the analysis since."""
     row = records.execute(
-        "select inputs, months, changed, replaces, model, as_of from ops.build where dag = %s and run_id = %s",
+        "select inputs, months, changed, replaces, model, as_of, checks from ops.build where dag = %s and run_id = %s",
         (dag, run_id),
     ).fetchone()
     if row is None:
         raise CandidateLost(f"Another run replaced what this run of {dag} built.")
-    inputs, months, changed, replaces, model, as_of = row
+    inputs, months, changed, replaces, model, as_of, checks = row
     digests = _by_mart(dag, model)
-    if len(digests) != len(marts_of(dag)) or changed is None or replaces is None:
+    if len(digests) != len(marts_of(dag)) or changed is None or replaces is None or checks is None:
         raise CandidateLost(f"This run of {dag} was built by another version of the platform.")
-    return Build(json.loads(inputs), _months(months), _months(changed), json.loads(replaces), digests, as_of)
+    return Build(
+        json.loads(inputs),
+        _months(months),
+        _months(changed),
+        json.loads(replaces),
+        digests,
+        as_of,
+        json.loads(checks),
+    )
 
 
 def unpublished(records: WarehouseConnection, dag: str, run_id: str) -> Build:

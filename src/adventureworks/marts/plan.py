@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
+from psycopg.rows import dict_row
+
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
 from adventureworks.columns import columns_of
-from adventureworks.due import Decisions, Facts, Months, NothingToDo, Plan, Refusal, Version, decide
+from adventureworks.due import Check, Decisions, Facts, Months, NothingToDo, Plan, Refusal, Version, decide
 from adventureworks.incidents.ledger import BUILDING, LATE, task_of, task_rule
 from adventureworks.marts import models
 from adventureworks.settings import Settings
 from adventureworks.warehouse import intervention, layout, open_warehouse, publication
+from adventureworks.warehouse.numbers import NUMBER, order_of
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import equal, table
 
 ORDERS = "Sales_SalesOrderHeader"
-_COLUMNS = "p.asset, p.version, p.published_at, p.months, p.inputs, p.model, p.as_of"
-"""The columns of `ops.publication as p` that `_version` reads."""
 
 
 def plan(settings: Settings, dag: str) -> Plan | NothingToDo:
@@ -80,7 +81,7 @@ def read_facts(settings: Settings, session: Session) -> Facts:
         models=models.digests(settings.checks_folder / "marts"),
         as_of_since=None if settings.as_of else _first_version_of(session.records, as_of),
         refusals=_refusals(session.records),
-        last_checked_at=_last_checked_at(session.records),
+        checks=_last_checks(session.records),
         in_trouble=frozenset(asset for asset, rule in open_rules if rule in stopped),
         undelivered=frozenset(asset for asset, rule in open_rules if task_of(rule)[1]),
         not_offered=publication.not_offered(session.records),
@@ -99,12 +100,13 @@ def oldest_consumed(records: Connection) -> dict[str, int]:
 
 
 def _newest(records: Connection) -> dict[str, tuple[Version, ...]]:
-    rows = records.execute(
-        f"select {_COLUMNS} from unnest(%s::varchar[]) as n (asset) cross join lateral"
+    found = _select_versions(
+        records,
+        "select p.* from unnest(%s::varchar[]) as n (asset) cross join lateral"
         " (select * from ops.publication as p where p.asset = n.asset order by version desc limit 1) as p",
-        ([*SOURCE_TABLES, *MARTS],),
-    ).fetchall()
-    return {row[0]: (_version(row),) for row in rows}
+        [*SOURCE_TABLES, *MARTS],
+    )
+    return {asset: (version,) for asset, version in found}
 
 
 def _versions(records: Connection) -> dict[str, tuple[Version, ...]]:
@@ -114,27 +116,35 @@ def _versions(records: Connection) -> dict[str, tuple[Version, ...]]:
     missed = {asset: number for asset, number in consumed.items() if number < versions[asset][-1].number - 1}
     if missed:
         older: dict[str, list[Version]] = defaultdict(list)
-        rows = records.execute(
-            f"select {_COLUMNS} from ops.publication as p"
+        found = _select_versions(
+            records,
+            "select p.* from ops.publication as p"
             " join unnest(%s::varchar[], %s::bigint[]) as c (asset, version) using (asset)"
             " where p.version > c.version order by p.asset, p.version",
-            (list(missed), list(missed.values())),
-        ).fetchall()
-        for row in rows:
-            older[row[0]].append(_version(row))
+            list(missed),
+            list(missed.values()),
+        )
+        for asset, version in found:
+            older[asset].append(version)
         versions |= {asset: tuple(found) for asset, found in older.items()}
     return versions
 
 
-def _version(row: Any) -> Version:
-    _, number, published_at, months, inputs, model, as_of = row
+def _select_versions(records: Connection, query: str, *values: Sequence[Any]) -> list[tuple[str, Version]]:
+    with records.cursor(row_factory=dict_row) as cursor:
+        return [(row["asset"], _version(row)) for row in cursor.execute(query.encode(), values).fetchall()]
+
+
+def _version(row: Mapping[str, Any]) -> Version:
     return Version(
-        int(number),
-        published_at,
-        None if months is None else tuple(json.loads(months)),
-        json.loads(inputs) if inputs else {},
-        model,
-        as_of,
+        row["version"],
+        row["published_at"],
+        None if row["months"] is None else tuple(json.loads(row["months"])),
+        json.loads(row["inputs"] or "{}"),
+        row["model"],
+        row["as_of"],
+        # A command may read the records of the previous release.
+        json.loads(row.get("checks") or "{}"),
     )
 
 
@@ -161,14 +171,19 @@ def _refusals(records: Connection) -> dict[str, Refusal]:
     return {dag: Refusal(json.loads(inputs), model, as_of) for dag, inputs, model, as_of in rows}
 
 
-def _last_checked_at(records: Connection) -> datetime | None:
-    """Return when a table was last read or a mart last checked, even if it was blocked and has no new version."""
-    row = records.execute(
-        "select greatest((select max(read_at) from ops.watermark), (select checked_at from ops.check_result"
-        " where asset <> all(%s) order by checked_at desc limit 1))",
-        ([mart.name for mart in MARTS.values() if mart.tolerant],),
-    ).fetchone()
-    return row[0] if row else None
+def _last_checks(records: Connection) -> dict[str, Check]:
+    """Return the last reading or check of each table, and the last check of each mart that is not tolerant."""
+    if order_of(records, "check_result") != NUMBER:
+        # The records are those of the previous release. Tolerant marts are due anyway: their model has changed.
+        return {}
+    rows = records.execute(
+        "select n.asset, coalesce(w.reads, 0) || '/' || coalesce(c.number, 0), greatest(w.read_at, c.checked_at)"
+        " from unnest(%s::varchar[]) as n (asset) left join ops.watermark as w on w.asset = n.asset"
+        " left join lateral (select number, checked_at from ops.check_result as r where r.asset = n.asset"
+        " order by number desc limit 1) as c on true where w.asset is not null or c.number is not null",
+        ([*SOURCE_TABLES, *(mart.name for mart in MARTS.values() if not mart.tolerant)],),
+    ).fetchall()
+    return {asset: Check(mark, at) for asset, mark, at in rows}
 
 
 def _months_with_changed_completeness(data: Data, mart: Mart) -> frozenset[str]:

@@ -149,6 +149,7 @@ def _provenance(data: Data, mart: Mart, built: Build, imperfect: Collection[str]
         inputs={asset: built.inputs[asset] for asset in feeds_of(mart) if asset in built.inputs},
         model=built.models[mart.name],
         as_of=built.as_of,
+        checks=built.checks,
     )
 
 

@@ -91,9 +91,10 @@ def _targets(records: WarehouseConnection, mart: Mart, version: int) -> dict[str
         shown = f"has version {newest[mart.name]}" if mart.name in newest else "was never published"
         raise PlatformError(f"{mart.name} {shown}.", _kept_versions(records, mart.name, newest))
     rows = records.execute(
-        "select asset, max(version) from ops.publication where asset = any(%s) and published_at <"
-        " (select published_at from ops.publication where asset = %s and version = %s) group by asset",
-        (list(newest), mart.name, version + 1),
+        "select asset, max(version) from ops.publication where asset = any(%(marts)s) and number <"
+        " (select min(number) from ops.publication where asset = any(%(marts)s) and run_id ="
+        " (select run_id from ops.publication where asset = %(mart)s and version = %(next)s)) group by asset",
+        {"marts": list(newest), "mart": mart.name, "next": version + 1},
     ).fetchall()
     targets = {name: int(number) for name, number in rows if int(number) < newest[name]}
     for name, target in {mart.name: version, **targets}.items():

@@ -7,7 +7,12 @@ from adventureworks.incidents import events, ledger
 from adventureworks.incidents.ledger import Connection, Finding
 
 ASSET = "messages"
-ROUTES, INCIDENTS, READERS, SWEEP = "routes_are_right", "incidents_are_told", "readers_are_told", "sweep_is_whole"
+ROUTES, INCIDENTS, READERS, SWEEP = (
+    "routes_are_valid",
+    "incident_messages_are_created",
+    "reader_messages_are_created",
+    "sweep_is_complete",
+)
 _EVENTS = {
     ROUTES: events.routes_invalid,
     INCIDENTS: events.incident_messages_failed,

@@ -340,7 +340,7 @@ class FileSource:
             raise TableBlocked(table.asset, "file_is_readable", error.cause, error.next_step) from error
         except gzip.BadGzipFile as error:
             raise TableBlocked(
-                table.asset, "file_is_of_its_kind", f"{name} is not a gzip file, or it is damaged."
+                table.asset, "file_has_the_expected_format", f"{name} is not a gzip file, or it is damaged."
             ) from error
         except (EOFError, zlib.error) as error:
             raise TableBlocked(
@@ -402,7 +402,7 @@ def _unfinished_state(table: SourceTable, name: str, known: str | None) -> Table
     """Return the known state of a table whose file is still being written. Raises `TableBlocked` if there is none."""
     log.warning("%s: %s is still being written. It is read once it stops changing.", table.asset, name)
     if known is None:
-        raise TableBlocked(table.asset, "file_is_at_rest", f"{name} is still being written.")
+        raise TableBlocked(table.asset, "file_is_stable", f"{name} is still being written.")
     return TableState(known, None, None)
 
 

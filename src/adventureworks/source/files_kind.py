@@ -59,7 +59,7 @@ def require_kind(path: Path, table: SourceTable, *, parquet: bool) -> None:
         )
     raise TableBlocked(
         table.asset,
-        "file_is_of_its_kind",
+        "file_has_the_expected_format",
         f"{path.name} is {actual}, not {wanted}.",
         f"Deliver {wanted} under this name, or rename the file to match its format.",
     )

@@ -70,7 +70,7 @@ def _translate(error: Exception, address: PostgresAddress, table: SourceTable | 
     if table is not None and _ROW_SECURITY in str(error):
         return TableBlocked(
             table.asset,
-            "table_is_seen_whole",
+            "all_rows_are_visible",
             "row-level security hides some of this table's rows from the login. Have an administrator run:"
             f" ALTER ROLE {address.login} BYPASSRLS;",
         )

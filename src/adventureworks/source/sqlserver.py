@@ -171,7 +171,7 @@ class SqlServerSource:
         if seen < found.rows:
             raise TableBlocked(
                 table.asset,
-                "table_is_seen_whole",
+                "all_rows_are_visible",
                 f"a security policy shows the login only {seen:,} of {found.rows:,} rows. Have an administrator"
                 f" change the policy's predicate to admit it: select * from sys.security_predicates where"
                 f" target_object_id = object_id('{table.schema}.{table.name}')",
@@ -347,7 +347,7 @@ def _require(table: SourceTable, found: Mapping[str, _Table], columns: Columns) 
     if masked:
         raise TableBlocked(
             table.asset,
-            "table_is_seen_whole",
+            "all_rows_are_visible",
             f"the login sees masks instead of the values of {', '.join(masked)}. Have an administrator run:"
             " GRANT UNMASK TO the login's user;",
         )

@@ -87,7 +87,7 @@ def reopen(records: Connection, asset: str, keys: Collection[str], by: str, reas
 
 
 def end_judged_again(records: Connection, asset: str, run_id: str) -> None:
-    """End the decisions taken back before the start of a run that has judged their rows again.
+    """End the decisions taken back before the start of a run that has judged their rows again: see `take_replays`.
 
     Corrected rows are published, so only a whole reading judges them again.
     """
@@ -95,7 +95,7 @@ def end_judged_again(records: Connection, asset: str, run_id: str) -> None:
         "update ops.row_decision as d set ended_at = current_timestamp, ended_because = 'judged again'"
         " from ops.change as c where c.run_id = %(run)s and c.asset = %(asset)s and d.asset = %(asset)s"
         " and (d.kind = %(withdrawn)s and c.whole or d.kind = %(reopened)s)"
-        " and d.ended_at is null and d.decided_at < c.detected_at",
+        " and d.ended_at is null and d.run_id = c.run_id",
         {"asset": asset, "withdrawn": WITHDRAWN, "reopened": REOPENED, "run": run_id},
     )
 
@@ -167,7 +167,14 @@ def requested_replays(records: Connection) -> dict[str, datetime]:
 
 
 def take_replays(records: Connection, run_id: str) -> dict[str, bool]:
-    """Return the tables to read again, and whether all rows of each, and note that this run reads them."""
+    """Return the tables to read again, and whether all rows of each, and note that this run reads them.
+
+    Also note that this run judges again the rows of decisions that were taken back.
+    """
+    records.execute(
+        "update ops.row_decision set run_id = %s where kind = any(%s) and ended_at is null",
+        (run_id, [WITHDRAWN, REOPENED]),
+    )
     return dict(records.execute("update ops.replay set run_id = %s returning asset, whole", (run_id,)).fetchall())
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, Unpack
 from adventureworks.catalog import SOURCE_TABLES, MonthOf, SourceTable
 from adventureworks.postgres_sql import quoted
 from adventureworks.warehouse import quarantine
+from adventureworks.warehouse.numbers import order_of
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.sql import equal, names, table
@@ -77,6 +78,7 @@ class Provenance(TypedDict):
     inputs: Mapping[str, int]
     model: str
     as_of: date
+    checks: Mapping[str, str]
 
 
 def record(
@@ -92,13 +94,15 @@ def record(
     inputs: Mapping[str, int] | None = None,
     model: str | None = None,
     as_of: date | None = None,
+    checks: Mapping[str, str] | None = None,
     is_kept: bool = False,
 ) -> None:
     """Record the next version of an asset. `is_kept`: what it changed is kept."""
     records.execute(
         "insert into ops.publication (asset, version, rows, changed_rows, months, set_aside, verdict, run_id, inputs,"
-        " model, as_of, kept) select cast(%(asset)s as varchar), coalesce(max(version), 0) + 1, %(rows)s, %(changed)s,"
-        " %(months)s, %(set_aside)s, %(verdict)s, %(run)s, %(inputs)s, %(model)s, %(as_of)s, %(kept)s"
+        " model, as_of, checks, kept) select cast(%(asset)s as varchar), coalesce(max(version), 0) + 1, %(rows)s,"
+        " %(changed)s, %(months)s, %(set_aside)s, %(verdict)s, %(run)s, %(inputs)s, %(model)s, %(as_of)s, %(checks)s,"
+        " %(kept)s"
         " from ops.publication where asset = cast(%(asset)s as varchar)",
         {
             "asset": asset,
@@ -111,6 +115,7 @@ def record(
             "inputs": None if inputs is None else json.dumps(dict(inputs), sort_keys=True),
             "model": model,
             "as_of": as_of,
+            "checks": json.dumps(dict(checks), sort_keys=True) if checks else None,
             "kept": is_kept,
         },
     )
@@ -120,13 +125,14 @@ def confirm(records: Connection, asset: str, run_id: str, **provenance: Unpack[P
     """Record that a run recomputed the newest version of a mart from these inputs and no row changed."""
     records.execute(
         "update ops.publication set confirmed_by = %(run)s, set_aside = %(set_aside)s, verdict = %(verdict)s,"
-        " inputs = %(inputs)s, model = %(model)s, as_of = %(as_of)s where asset = %(asset)s"
+        " inputs = %(inputs)s, model = %(model)s, as_of = %(as_of)s, checks = %(checks)s where asset = %(asset)s"
         " and version = (select max(version) from ops.publication where asset = %(asset)s)",
         {
             **provenance,
             "asset": asset,
             "run": run_id,
             "inputs": json.dumps(dict(provenance["inputs"]), sort_keys=True),
+            "checks": json.dumps(dict(provenance["checks"]), sort_keys=True) if provenance["checks"] else None,
         },
     )
 
@@ -216,8 +222,8 @@ def not_offered(records: Connection) -> frozenset[str]:
     """Return the tables that the source did not offer when the ingestion last looked for them."""
     rows = records.execute(
         "select known.asset from unnest(%s::varchar[]) as known (asset) cross join lateral (select status"
-        " from ops.change as c where c.asset = known.asset order by detected_at desc limit 1) as newest"
-        " where newest.status = %s",
+        f" from ops.change as c where c.asset = known.asset order by {order_of(records, 'change')} desc limit 1)"
+        " as newest where newest.status = %s",
         (list(SOURCE_TABLES), NOT_OFFERED),
     ).fetchall()
     return frozenset(asset for (asset,) in rows)

@@ -15,6 +15,7 @@ from adventureworks.errors import PlatformError, Step
 from adventureworks.postgres_sql import literal, quoted
 from adventureworks.warehouse import intervention, kept, layout, publication
 from adventureworks.warehouse.environments import SCHEMAS, schema_of
+from adventureworks.warehouse.numbers import NUMBER
 from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.publication import Publication
 from adventureworks.warehouse.session import Session
@@ -27,8 +28,9 @@ _RECORDS = {
     "publication": "p.asset = any(%(copied)s) and p.version > coalesce("
     "(select max(version) from {own} as n where n.asset = p.asset), 0)",
     "watermark": "p.asset = any(%(reused)s)",
+    # The order matters if the records of `base` are those of the previous release, which have no numbers.
     "check_result": "p.asset = any(%(copied)s) and not exists"
-    " (select 1 from {own} as n where n.asset = p.asset and n.run_id = p.run_id)",
+    " (select 1 from {own} as n where n.asset = p.asset and n.run_id = p.run_id) order by p.checked_at",
     "column_profile": "p.asset = any(%(copied)s) and p.version is not null and not exists"
     " (select 1 from {own} as n where n.asset = p.asset and n.run_id = p.run_id)",
     "quarantined_row": "p.asset = any(%(reused)s) and p.status in ('open', 'discarded')",
@@ -165,10 +167,17 @@ def _copy(
         side.execute(f"delete from {own} where asset = any(%(reused)s)", values)
     columns = ", ".join(quoted(one) for one in sorted(theirs & ours))
     side.execute(
-        f"insert into {own} ({columns}) select {columns} from {table('ops', name)} as p"
+        f"insert into {own} ({columns}) overriding system value select {columns} from {table('ops', name)} as p"
         f" where {condition.format(own=own)}",
         values,
     )
+    if NUMBER in ours:
+        # What this environment writes itself is newer than what it copied.
+        side.execute(
+            "select setval(sequence, greatest(max(number), nextval(sequence)))"
+            f" from {own}, pg_get_serial_sequence(%(own)s, '{NUMBER}') as sequence group by sequence",
+            {"own": own},
+        )
 
 
 def _schema(here: WarehouseConnection, schema: str) -> str:

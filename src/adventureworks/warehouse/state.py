@@ -12,6 +12,7 @@ from adventureworks.due import NO_REASON, Behind
 from adventureworks.texts import Phrases
 from adventureworks.warehouse import intervention
 from adventureworks.warehouse.intervention import Intervention
+from adventureworks.warehouse.numbers import order_of
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 from adventureworks.warehouse.publication import NOT_OFFERED, not_offered
 
@@ -128,9 +129,9 @@ def summary_of_missing_tables(states: list[AssetState]) -> str:
 _REFUSED = """
     select w.asset, coalesce(
         (select min(c.detected_at) from ops.change as c
-        where c.asset = w.asset and c.status = 'blocked' and c.detected_at > coalesce(
-            (select max(good.detected_at) from ops.change as good
-            where good.asset = w.asset and good.status in ('published', 'unchanged')), '-infinity')),
+        where c.asset = w.asset and c.status = 'blocked' and not exists
+            (select 1 from ops.change as good where good.asset = w.asset
+            and good.status in ('published', 'unchanged') and good.{order} > c.{order})),
         w.read_at
     ) as since
     from ops.watermark as w where w.blocked
@@ -140,7 +141,7 @@ _REFUSED = """
 
 def refused_since(records: Connection) -> dict[str, datetime]:
     """Return the source tables whose newest data was refused, and since when."""
-    return dict(records.execute(_REFUSED).fetchall())
+    return dict(records.execute(_REFUSED.format(order=order_of(records, "change"))).fetchall())
 
 
 def blocked_since(records: Connection) -> dict[str, datetime]:
@@ -148,7 +149,7 @@ def blocked_since(records: Connection) -> dict[str, datetime]:
     rows = records.execute(
         f"""
         select asset, min(since) from (
-            {_REFUSED}
+            {_REFUSED.format(order=order_of(records, "change"))}
             union all
             select asset, first_seen from ops.incident where status <> 'resolved' and severity = 'error'
         ) as found group by asset
@@ -170,12 +171,12 @@ def _newest_publications(records: Connection) -> dict[str, tuple[int, datetime, 
 def _broken_rules(records: Connection) -> dict[str, tuple[str, ...]]:
     """Return the rules that failed in the last run that checked each asset."""
     rows = records.execute(
-        """
+        f"""
         select c.asset, c.rule, c.outcome, c.failed, c.message
         from unnest(%s::varchar[]) as known (asset)
         cross join lateral (
             select run_id from ops.check_result as r where r.asset = known.asset and r.kind <> 'between'
-            order by r.checked_at desc limit 1
+            order by r.{order_of(records, "check_result")} desc limit 1
         ) as newest
         join ops.check_result as c on c.asset = known.asset and c.run_id = newest.run_id
         where c.outcome not in ('pass', 'skipped')
@@ -193,10 +194,10 @@ def _broken_rules(records: Connection) -> dict[str, tuple[str, ...]]:
 def _blocking_rules(records: Connection) -> dict[str, tuple[str, ...]]:
     """Return why the last run could not publish a table."""
     rows = records.execute(
-        """
+        f"""
         select asset, blocked_rule, blocked_cause from (
             select distinct on (asset) asset, status, blocked_rule, blocked_cause
-            from ops.change order by asset, detected_at desc
+            from ops.change order by asset, {order_of(records, "change")} desc
         ) as last where status = 'blocked'
         """
     )

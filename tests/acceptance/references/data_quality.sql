@@ -3,7 +3,7 @@
 -- Fault of orders_are_all_checked: update candidate set checked = checked - 1 where rule = 'discount_is_that_of_the_offer'
 -- Fault of every_run_has_one_overall_score: update candidate set overall_score = 0 where rule = 'discount_is_that_of_the_offer'
 -- Fault of scores_follow_from_the_rules: update candidate set table_score = table_score / 2
--- Fault of known_defects_are_looked_for: update candidate set severity = 'info' where rule = 'card_was_valid_when_used'
+-- Fault of known_defects_are_checked: update candidate set severity = 'info' where rule = 'card_was_valid_when_used'
 -- Fault of rules_of_the_gate_are_there: delete from candidate where dimension = 'volume'
 with line as (
     from Sales_SalesOrderDetail join Sales_SalesOrderHeader using (SalesOrderID)

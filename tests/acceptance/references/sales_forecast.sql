@@ -2,7 +2,7 @@
 -- Within: 1e-7
 -- Among: model in ('naive', 'mean_3', 'seasonal_naive', 'mean_3_season')
 -- Fault of every_series_is_forecast: delete from candidate where horizon = 3
--- Fault of plain_models_come_out_again: update candidate set lower_95 = lower_95 * 0.9
+-- Fault of simple_models_are_reproducible: update candidate set lower_95 = lower_95 * 0.9
 -- Fault of forecasts_of_a_series_agree: update candidate set lower_80 = null where horizon = 1
 with kept as (
     select channel, territory_id, booking_month as month, revenue from sold

@@ -25,10 +25,10 @@ TECHNICAL = (
     "checks_are_evaluated",
     "change_can_be_compared",
     "columns_stay_filled",
-    "columns_keep_their_places",
+    "columns_are_not_swapped",
     "columns_stay_diverse",
     "values_stay_in_range",
-    "values_keep_their_form",
+    "values_keep_their_format",
 )
 """Other rules of these dimensions: about types, checks and the shape of a change. Most are recorded only if broken."""
 

@@ -1,5 +1,5 @@
 -- Grain: one rule of a table or mart, with its latest result. Rules that are only recorded when broken (kinds
--- 'reference' and 'profile') count until the table is checked again.
+-- 'reference' and 'profile') count until a later run checks the table.
 with newest as (
     select
         c.asset,
@@ -9,9 +9,10 @@ with newest as (
         c.failed,
         c.examples,
         c.kind,
-        c.checked_at,
-        max(case when c.kind = 'check' then c.checked_at end) over (partition by c.asset) as last_check,
-        row_number() over (partition by c.asset, c.rule order by c.checked_at desc, c.run_id desc) as place
+        c.number,
+        max(case when c.kind = 'check' then c.number end) over (partition by c.asset) as last_check,
+        max(case when c.kind = 'check' then c.number end) over (partition by c.asset, c.run_id) as last_check_of_run,
+        row_number() over (partition by c.asset, c.rule order by c.number desc, c.run_id desc) as place
     from ops.check_result as c
     where c.kind <> 'contract'
 ),
@@ -37,4 +38,9 @@ left join sizes as s
 where
     n.place = 1
     and n.outcome <> 'skipped'
-    and (n.kind not in ('reference', 'profile') or n.last_check is null or n.checked_at >= n.last_check)
+    and (
+        n.kind not in ('reference', 'profile')
+        or n.last_check is null
+        or n.number > n.last_check
+        or n.last_check_of_run = n.last_check
+    )

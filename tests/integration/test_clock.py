@@ -1,0 +1,111 @@
+"""A server whose clock steps back: what is newest, blocked or due follows from the order in which it was recorded."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import psycopg
+
+from adventureworks.catalog import MARTS
+from adventureworks.gate import results
+from adventureworks.gate.checks import CheckOutcome
+from adventureworks.marts import models
+from adventureworks.warehouse import decisions
+from adventureworks.warehouse.postgres import rows_of
+from adventureworks.warehouse.state import AssetState, asset_states
+from tests.integration.pipeline import Pipeline
+from tests.integration.test_pipeline import FOUND
+from tests.integration.test_rollback import UNIT, publish, roll_back, rows, sell_more
+
+Outcome = Literal["pass", "warn", "fail"]
+TABLE, RULE, ORPHANS = "Sales_SpecialOffer", "key_is_unique", "offer_exists"
+TIMES = {
+    "publication": "published_at",
+    "check_result": "checked_at",
+    "change": "detected_at",
+    "watermark": "read_at",
+    "row_decision": "decided_at",
+}
+
+
+def step_back(pipeline: Pipeline) -> None:
+    """Set the clock back by a day, as seen from the records."""
+    with psycopg.connect(pipeline.url) as connection:
+        for name, time in TIMES.items():
+            connection.execute(f"update ops.{name} set {time} = {time} + interval '1 day'".encode())
+
+
+def record(pipeline: Pipeline, run: str, rule: str, outcome: Outcome, kind: str = "check") -> None:
+    with pipeline.session() as session:
+        found = CheckOutcome(TABLE, rule, outcome, None if outcome == "pass" else 3, "a message", (), "validity")
+        results.record(session.records, f"ingest_source/{run}", [found], kind)
+
+
+def outcomes(pipeline: Pipeline) -> dict[str, str]:
+    """Return the outcome by rule that the quality report would show of the table."""
+    with pipeline.session() as session:
+        found = rows_of(session.records, models.rendered(MARTS["data_quality"], "checks"), {})
+    return {row["rule"]: row["outcome"] for row in found.iter_rows(named=True) if row["table_name"] == TABLE}
+
+
+def state_of(pipeline: Pipeline, asset: str) -> AssetState:
+    with pipeline.session() as session:
+        return next(state for state in asset_states(session.records, {}) if state.asset == asset)
+
+
+def test_the_newest_result_of_a_rule_is_the_one_recorded_last(pipeline: Pipeline) -> None:
+    history: tuple[tuple[str, Outcome], ...] = (("first", "fail"), ("second", "pass"), ("third", "warn"))
+    for run, outcome in history:
+        step_back(pipeline)
+        record(pipeline, run, RULE, outcome)
+        assert outcomes(pipeline)[RULE] == outcome
+        broken = () if outcome == "pass" else (f"{RULE} ({outcome}, 3 rows): a message",)
+        assert state_of(pipeline, TABLE).broken_rules == broken
+
+
+def test_a_broken_reference_counts_until_a_later_run_checks_the_table(pipeline: Pipeline) -> None:
+    record(pipeline, "first", ORPHANS, "fail", kind="reference")
+    record(pipeline, "first", RULE, "pass")
+    assert outcomes(pipeline)[ORPHANS] == "fail"
+    step_back(pipeline)
+    record(pipeline, "second", RULE, "pass")
+    assert ORPHANS not in outcomes(pipeline)
+
+
+def test_a_table_is_reported_as_blocked_and_then_as_recovered(pipeline: Pipeline) -> None:
+    asset, column = "Production_ProductReview", 'alter table "Production"."ProductReview" rename column'
+    step_back(pipeline)
+    pipeline.change(f'{column} "Rating" to "Stars"')
+    pipeline.ingest()
+    assert pipeline.settle() == ["data_quality_control"]
+    assert pipeline.published(FOUND, (asset,)) == [("newest_reading_is_published", 1, "")]
+    step_back(pipeline)
+    pipeline.change(f'{column} "Stars" to "Rating"')
+    pipeline.ingest()
+    assert pipeline.settle() == ["data_quality_control"]
+    assert pipeline.published(FOUND, (asset,)) == []
+    assert state_of(pipeline, asset).broken_rules == ()
+
+
+def test_a_rollback_restores_what_was_published_together(pipeline: Pipeline) -> None:
+    publish(pipeline, sell_more)
+    before = {mart: rows(pipeline, mart) for mart in UNIT}
+    step_back(pipeline)
+    publish(pipeline, sell_more)
+    roll_back(pipeline, 2)
+    assert {mart: rows(pipeline, mart) for mart in UNIT} == before
+
+
+def test_a_decision_ends_with_the_run_that_began_after_it(pipeline: Pipeline) -> None:
+    with pipeline.session() as session:
+        records = session.records
+        decisions.reopen(records, TABLE, ["before"], "ann", "a mistake")
+        decisions.take_replays(records, "ingest_source/run")
+        decisions.reopen(records, TABLE, ["during"], "ann", "a mistake")
+        records.execute(
+            "insert into ops.change (run_id, asset, fingerprint, status, source, whole, detected_at)"
+            " values ('ingest_source/run', %s, 'f', 'staged', 's', true, current_timestamp + interval '1 day')",
+            (TABLE,),
+        )
+        decisions.end_judged_again(records, TABLE, "ingest_source/run")
+        assert decisions.keys(records, TABLE, decisions.REOPENED) == {"during"}
