@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import Column, columns_of, key_of
-from adventureworks.dashboard import figures
+from adventureworks.dashboard import figures, rules
 from adventureworks.due import NothingToDo
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.errors import ServiceUnavailable
@@ -94,8 +94,9 @@ def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
         elif of == "the dashboard":
             yield figures.overview(session, english)
             # Rounded, because the double divides in floating point.
-            quality = figures.quality(session)
-            yield [(name, round(float(score), 9)) for name, score in quality.dimensions], quality.systematic
+            quality = rules.quality(session)
+            yield [(name, round(float(score), 9)) for name, score in quality.dimensions]
+            yield [(one.table, one.rule, one.failed, one.systematic, one.spark) for one in quality.failing]
             names = figures.series_names(session.data)
             yield names
             yield figures.series(session.data, *names[0])

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from adventureworks import dashboard, incidents, texts
-from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, owner_of
 from adventureworks.catalog.pages import VIEWS, address
 from adventureworks.dashboard import analysis, figures
 from adventureworks.dictionary import definition
@@ -251,7 +251,8 @@ def test_new_publications_are_shown_at_once(warehouse: Pipeline) -> None:
 
 def test_the_quality_page_lists_every_asset_with_blocked_ones_first(warehouse: Pipeline) -> None:
     open_incident(warehouse)
-    rows = re.findall(r"<tr>\s*<th scope=\"row\">(.*?)</tr>", User("VIEWER").get("quality").text, re.DOTALL)
+    assets = User("VIEWER").get("quality").text.partition('id="assets"')[2]
+    rows = re.findall(r"<tr>\s*<th scope=\"row\">(.*?)</tr>", assets, re.DOTALL)
     assert len(rows) == len(SOURCE_TABLES) + len(MARTS)
     assert "Sales_SalesOrderDetail" in rows[0]
     assert "blocked" in rows[0]
@@ -271,7 +272,43 @@ def test_the_quality_page_shows_the_share_of_business_rules_that_pass_and_the_sy
     for table, rule in warehouse.published(
         f"select table_name, rule from marts.data_quality where {newest} and systematic"
     ):
-        assert f"{table} {rule}" in shown
+        assert f"{rule.replace('_', ' ')} systematic {table}" in shown
+
+
+def failing_rules_in(html: str) -> list[str]:
+    """Return the rows of the table of failing rules, as text."""
+    body = html.partition('id="rules"')[2].partition("<tbody>")[2].partition("</tbody>")[0]
+    return [words(row) for row in body.split("</tr>")[:-1]]
+
+
+def test_failing_rules_are_shown_with_their_change_and_trend_and_can_be_filtered(warehouse: Pipeline) -> None:
+    rule, table = "is_good_enough", "Sales_Store"
+    with psycopg.connect(warehouse.url) as connection:
+        [(run,)] = connection.execute("select max(run_number) from marts.data_quality").fetchall()
+        columns = "run_id, run_number, table_name, rule, dimension, checked, failed, pass_rate, previous_pass_rate,"
+        for number, failed, change in ((run - 1, 10, 0), (run, 25, -0.15)):
+            connection.execute(
+                f"insert into marts.data_quality ({columns} change, severity, sample_keys, systematic, as_of)"
+                " select run_id || %s, %s, %s, %s, 'validity', 100, %s, %s, 0.9, %s, 'error', '', false, as_of"
+                " from marts.data_quality where run_number = %s limit 1",
+                (f"/{number}", number, table, rule, failed, 1 - failed / 100, change, run),
+            )
+    failing = warehouse.published(
+        "select rule, dimension from marts.data_quality where failed > 0 and run_number = %s", (run,)
+    )
+    viewer = User("VIEWER")
+    page = viewer.get("quality").text
+    assert len(failing_rules_in(page)) == len(failing)
+    [row] = failing_rules_in(viewer.get(f"quality?rule=store+GOOD&dimension=validity&owner={owner_of(table)}").text)
+    assert row == f"is good enough {table} Validity error {owner_of(table)} 25 of 100 25.00% +15.00 points"
+    shown = viewer.get("quality?rule=good").text
+    assert 'class="number worse"' in shown
+    assert "<polyline" in shown
+    validity = failing_rules_in(viewer.get("quality?dimension=validity").text)
+    assert len(validity) == sum(dimension == "validity" for _, dimension in failing)
+    assert failing_rules_in(viewer.get("quality?rule=%25&owner=<script>").text) == []
+    french = failing_rules_in(viewer.get("quality?rule=good&lang=fr").text)
+    assert [row.partition(table)[0].split() for row in french] == [["«", rule, "»"]]
 
 
 @pytest.mark.parametrize(("late", "expected"), [("0", "worse"), ("operations", "better")])

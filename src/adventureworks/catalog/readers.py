@@ -46,6 +46,8 @@ _SCORES = {
         "severity",
         "failed",
         "checked",
+        "pass_rate",
+        "change",
         "systematic",
         "overall_score",
         "is_business_rule",
@@ -181,7 +183,7 @@ READERS = (
     Reader(
         "digest",
         "data_quality",
-        {"data_quality": (*_SCORES["data_quality"], "as_of", "change", "pass_rate")},
+        {"data_quality": (*_SCORES["data_quality"], "as_of")},
     ),
     Reader(
         "digest",

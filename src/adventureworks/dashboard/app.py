@@ -31,13 +31,13 @@ from adventureworks.catalog.pages import address, has_page, view_of, views_of
 from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.theme import FONTS, Spec
-from adventureworks.dashboard import PREFIX, analysis, figures
+from adventureworks.dashboard import PREFIX, analysis, figures, rules
 from adventureworks.dictionary import content_note, definitions, grain, label, limit_text, unit_text
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
 from adventureworks.lineage import origins
 from adventureworks.messaging.dependants import affected
-from adventureworks.messaging.incident_messages import run_page_of
+from adventureworks.messaging.incident_messages import rule_in_words, run_page_of
 from adventureworks.messaging.wording import words
 from adventureworks.months import key_of
 from adventureworks.reports.bridge import BRIDGE_COLUMNS
@@ -46,7 +46,14 @@ from adventureworks.reports.delivery import files as filed
 from adventureworks.settings import settings
 from adventureworks.texts import LANGUAGES, Language
 from adventureworks.texts.analyses import analysis_name, view_meaning, view_name
-from adventureworks.texts.terms import channel_name, dimension_name, incident_status, reason_withheld, verdict_name
+from adventureworks.texts.terms import (
+    channel_name,
+    dimension_name,
+    incident_status,
+    reason_withheld,
+    severity_name,
+    verdict_name,
+)
 from adventureworks.warehouse import open_records, open_warehouse
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
@@ -301,12 +308,14 @@ def forecast_page(request: Request, language: ChosenLanguage, channel: str = "",
 
 
 @app.get("/quality")
-def quality(request: Request, language: ChosenLanguage) -> Response:
-    """Show freshness, version and verdict of every table and mart, and the data quality scores."""
+def quality(
+    request: Request, language: ChosenLanguage, rule: str = "", dimension: str = "", owner: str = ""
+) -> Response:
+    """Show the rules that fail, the data quality scores, and freshness, version and verdict of every table and mart."""
     with _read_only() as session:
         if session is None:
             return _nothing_published(request, language)
-        found = figures.quality(session)
+        found = rules.quality(session)
         assets = figures.assets(settings(), session)
     scores = [(dimension_name(name, language), score) for name, score in found.dimensions]
     verdicts = {asset.state.verdict: verdict_name(asset.state.verdict, language) for asset in assets}
@@ -318,6 +327,14 @@ def quality(request: Request, language: ChosenLanguage) -> Response:
         verdicts=verdicts,
         quality=found,
         scores=scores,
+        rules=rules.matching(found.failing, rule, dimension, owner),
+        chosen={"rule": rule, "dimension": dimension, "owner": owner},
+        dimensions=sorted({one.dimension for one in found.failing}),
+        owners=sorted({one.owner for one in found.failing}),
+        runs=rules.RUNS,
+        rule_in_words=rule_in_words,
+        dimension_name=dimension_name,
+        severity_name=severity_name,
         analysis_address=_analysis_address,
     )
 

@@ -176,19 +176,6 @@ class Series:
     """Per model: name, WAPE, WAPE relative to the naive model, shares in both intervals, origins, is chosen."""
 
 
-@dataclass(frozen=True)
-class Quality:
-    """The result of a data quality run."""
-
-    overall: Decimal | None
-    """The share of business rules that pass."""
-    at: datetime | None
-    dimensions: tuple[tuple[str, Decimal], ...]
-    """By dimension, the lowest first: the share of rules that pass, technical ones included."""
-    systematic: tuple[tuple[str, str], ...]
-    """Table and rule of those that fail for everything that was checked."""
-
-
 def business_date(records: Connection) -> date | None:
     """Return the business date of the newest figures; None before the first ones."""
     row = records.execute("select max(as_of) from ops.publication").fetchone()
@@ -310,31 +297,6 @@ def warning(
     if any(state.reads_blocked for state in states):
         return "mind", language.text("reads blocked tables")
     return "", ""
-
-
-def quality(session: Session) -> Quality:
-    """Return the scores of the newest quality run; the overall score is None before the first one."""
-    newest = "run_number = (select max(run_number) from marts.data_quality)"
-    # Scores from before the column `is_business_rule` are of another kind.
-    overall = session.data.execute(
-        f"select min(overall_score) from marts.data_quality where {newest} and is_business_rule is not null"
-    ).fetchone()
-    at = session.records.execute(
-        "select max(published_at) from ops.publication where asset = 'data_quality'"
-    ).fetchone()
-    dimensions = session.data.execute(
-        "select dimension, sum(case when failed = 0 then 1 else 0 end)::numeric / count(*) from marts.data_quality"
-        f" where {newest} and checked > 0 and severity <> 'info' group by dimension order by 2, 1"
-    ).fetchall()
-    systematic = session.data.execute(
-        f"select table_name, rule from marts.data_quality where {newest} and systematic order by checked desc, 1, 2"
-    ).fetchall()
-    return Quality(
-        overall=overall[0] if overall else None,
-        at=at[0] if at else None,
-        dimensions=tuple((row[0], row[1]) for row in dimensions),
-        systematic=tuple((row[0], row[1]) for row in systematic),
-    )
 
 
 def series_names(data: Data) -> list[tuple[str, int, str]]:
