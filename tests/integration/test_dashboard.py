@@ -20,7 +20,7 @@ import pytest
 from adventureworks import dashboard, incidents, texts
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, owner_of
 from adventureworks.catalog.pages import VIEWS, address
-from adventureworks.dashboard import analysis, figures
+from adventureworks.dashboard import analysis, breakdown, figures
 from adventureworks.dictionary import definition
 from adventureworks.incidents import events
 from adventureworks.lineage import origins
@@ -33,6 +33,7 @@ from tests.integration.pipeline import Pipeline
 from tests.integration.test_notify import FINDING
 
 PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
+FIGURE_PAGES = tuple(f"figure/{name}" for name in breakdown.KPIS)
 ANALYSIS_PAGES = tuple(address(mart) for mart in VIEWS)
 EMPTY = {"product_affinity"}
 """Marts without rows on sample data."""
@@ -96,7 +97,7 @@ def test_anonymous_users_see_no_data(warehouse: Pipeline) -> None:
     anonymous = User(None)
     incident = open_incident(warehouse)
     page = "analysis/sales_territory_analysis"
-    for path in (*PAGES, page, f"{page}/csv", "dag/daily_sales_etl", "reports/2014-05/en/workbook"):
+    for path in (*PAGES, "figure/revenue", page, f"{page}/csv", "dag/daily_sales_etl", "reports/2014-05/en/workbook"):
         answer = anonymous.get(path)
         assert answer.status_code == 401, path
         assert FINDING.asset not in answer.text
@@ -224,6 +225,108 @@ def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
         assert " ".join(expected.split()) in shown
 
 
+def parts_in(html: str) -> list[tuple[str, list[str]]]:
+    """Return the address (empty without one) and the cells of each row of a breakdown; the last one is the total."""
+    rows = html.partition('id="parts"')[2].partition("</table>")[0].split("<tr>")[2:]
+    return [
+        (
+            "".join(re.findall(r'href="\?([^"]*)"', row)).replace("&amp;", "&"),
+            [words(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)],
+        )
+        for row in rows
+    ]
+
+
+def kpis_of(warehouse: Pipeline) -> dict[str, tuple[date, Decimal]]:
+    """Return the month and the exact value of each sum on the overview that can be broken down, from its mart."""
+    found = {}
+    for name, mart in {
+        "revenue": "territory_sales",
+        "orders": "territory_sales",
+        "profit": "monthly_profit",
+        "units": "product_performance",
+    }.items():
+        [(month, value)] = warehouse.published(
+            f"select month, sum({name}) from marts.{mart} where month = (select max(month) from staging.sales_month"
+            " where not is_partial) group by month"
+        )
+        found[name] = (month, Decimal(value))
+    return found
+
+
+def test_the_parts_of_a_kpi_add_up_to_it_on_every_level(warehouse: Pipeline) -> None:
+    english = texts.language("en")
+    with warehouse.session() as session:
+        for name, (month, value) in kpis_of(warehouse).items():
+            levels, expected = breakdown.KPIS[name].levels, value
+            chosen: dict[breakdown.Level, str] = {}
+            for level in levels:
+                found = breakdown.broken_down(session.data, name, "", chosen, english)
+                assert (found.month, found.level, found.is_last) == (month, level, level == levels[-1])
+                assert found.total.now == sum(part.now or 0 for part in found.parts) == expected, (name, level)
+                assert sum(part.share or 0 for part in found.parts) == pytest.approx(1)
+                expected = found.parts[0].now or Decimal(0)
+                chosen[level] = found.parts[0].key
+            with pytest.raises(analysis.InvalidParameter):
+                breakdown.broken_down(session.data, name, "", chosen, english)
+
+
+def test_ratios_are_broken_down_as_ratios_of_sums(warehouse: Pipeline) -> None:
+    with warehouse.session() as session:
+        found = breakdown.broken_down(session.data, "margin", "", {}, texts.language("en"))
+        [(margin,)] = warehouse.published(
+            "select sum(profit) / sum(revenue) from marts.monthly_profit where month = %s", (found.month,)
+        )
+        by_channel = dict(
+            warehouse.published(
+                "select channel, sum(revenue - cogs) / sum(revenue) from marts.fact_sales"
+                " where date_trunc('month', order_date) = %s group by channel",
+                (found.month,),
+            )
+        )
+    assert found.total.now == pytest.approx(margin)
+    assert {part.key: part.now for part in found.parts} == pytest.approx(by_channel)
+    assert {part.share for part in (*found.parts, found.total)} == {None}
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_a_kpi_opens_channel_territory_and_product(warehouse: Pipeline, code: str) -> None:
+    language, viewer = texts.language(code), User("VIEWER")
+    month, revenue = kpis_of(warehouse)["revenue"]
+    overview = viewer.get(f"overview?lang={code}").text
+    query = f"month={month:%Y-%m}"
+    assert f'href="/dashboard/figure/revenue?{query}"' in overview
+    assert f'href="/dashboard/{address("inventory_status")}"' in overview, (
+        "a KPI without a breakdown opens its analysis"
+    )
+    figure = " ".join(language.money(revenue, 2).split())
+    trail = [language.text("Overview"), language.text("Revenue")]
+    for level in ("Channel", "Territory", "Product"):
+        page = viewer.get(f"figure/revenue?{query}&lang={code}").text
+        *parts, (_, total) = parts_in(page)
+        assert f'<th scope="col">{language.text(level)}</th>' in page
+        assert total[:2] == [language.text("Total"), figure]
+        crumbs = page.partition('class="crumbs"')[2].partition("<ol>")[2].partition("</ol>")[0]
+        assert words(crumbs) == " ".join(trail)
+        query, (name, figure, *_) = parts[0]
+        trail.append(name)
+    assert {query for query, _ in parts} == {""}, "products are the last level"
+
+
+def test_a_choice_without_figures_is_harmless_and_an_impossible_one_is_explained(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
+    hostile = "%27;drop table marts.fact_sales--<script>"
+    answer = viewer.get(f"figure/revenue?channel={hostile}&territory=%25")
+    assert answer.status_code == 200
+    assert "There are no figures to show here." in answer.text
+    assert "<script>" not in answer.text.partition("<main")[2].partition("</main>")[0]
+    answer = viewer.get("figure/orders?channel=online&territory=1")
+    assert answer.status_code == 400
+    assert "This figure cannot be broken down further." in answer.text
+    assert viewer.get("figure/revenue?month=1999-13").status_code == 400
+    assert viewer.get("figure/nothing").status_code == 404
+
+
 def test_an_offer_is_shown_with_the_intervals_of_its_effect(warehouse: Pipeline) -> None:
     with psycopg.connect(warehouse.url) as connection:
         connection.execute(
@@ -326,7 +429,7 @@ def test_more_late_operations_than_a_year_before_are_bad_news(warehouse: Pipelin
 
 def test_pages_load_nothing_from_other_hosts_and_forbid_eval(warehouse: Pipeline) -> None:
     viewer = User("VIEWER")
-    for page in (*PAGES, *ANALYSIS_PAGES):
+    for page in (*PAGES, *FIGURE_PAGES, *ANALYSIS_PAGES):
         answer = viewer.get(page)
         assert not OTHER_HOST.search(answer.text), page
         policy = answer.headers["content-security-policy"]
@@ -425,7 +528,7 @@ def test_empty_and_unreachable_warehouses_are_reported(
 
 def test_links_stay_under_the_path_of_the_base_url(warehouse: Pipeline) -> None:
     viewer = User("VIEWER", below="/data")
-    for page in (*PAGES, ANALYSIS_PAGES[0]):
+    for page in (*PAGES, "figure/revenue", ANALYSIS_PAGES[0]):
         found = re.findall(r"""(?:href|src|action)=["'](/[^"']*)""", viewer.get(page).text)
         assert found
         assert [link for link in found if not link.startswith("/data/")] == [], page
@@ -473,7 +576,7 @@ def test_before_the_first_marts_a_page_says_that_figures_are_being_computed(ware
             connection.execute(f"delete from marts.{mart}")
         connection.execute("delete from ops.publication where asset = any(%s)", (list(MARTS),))
     viewer = User("VIEWER")
-    for page in ("overview", "forecast", "analysis/sales_territory_analysis"):
+    for page in ("overview", "forecast", "figure/revenue", "analysis/sales_territory_analysis"):
         assert "The figures are being computed" in viewer.get(page).text
     assert "en cours de calcul" in viewer.get("overview?lang=fr").text
 
@@ -488,7 +591,7 @@ def test_french_pages_are_french_throughout(warehouse: Pipeline) -> None:
         connection.execute("update marts.sales_forecast set forecast = null, withheld_because = 'total_is_off'")
     viewer = User("VIEWER")
     lineage = [f"lineage?mart={mart}" for mart in MARTS]
-    for page in (*PAGES, *lineage, *ANALYSIS_PAGES):
+    for page in (*PAGES, *FIGURE_PAGES, *lineage, *ANALYSIS_PAGES):
         html = viewer.get(f"{page}{'&' if '?' in page else '?'}lang=fr").text
         shown = re.sub(r"(?s)<(script|style|code)\b.*?</\1>|«.*?»", " ", html)
         found = words(shown)

@@ -168,6 +168,7 @@ READING = {
     **{name: (f"reports/digests/{name}.py",) for name in DIGESTS},
     "low_stock": ("reports/digests/low_stock.py", "reports/purchase_list.py"),
     **dict.fromkeys(("overview", "forecast"), ("dashboard/figures.py", "reports/bridge.py")),
+    "figure": ("dashboard/breakdown.py",),
     "quality": ("dashboard/rules.py",),
 }
 """The modules with the queries of each reader; those of the analyses' pages follow from `catalog.pages`."""

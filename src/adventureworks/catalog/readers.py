@@ -322,6 +322,23 @@ READERS = (
         },
     ),
     Reader("page", "quality", _SCORES),
+    Reader(
+        "page",
+        "figure",
+        {
+            "fact_sales": (
+                *_SALES_MONTH,
+                "territory_id",
+                "product_id",
+                "sales_order_id",
+                "quantity",
+                "revenue",
+                "cogs",
+            ),
+            **_TERRITORY,
+            **_PRODUCT,
+        },
+    ),
     *map(_analysis_page, ANALYSES),
 )
 

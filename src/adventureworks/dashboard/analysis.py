@@ -232,6 +232,13 @@ class Field:
             return MISSING if self.is_number else ""
         return self.translate(value) if self.translate else self.kind.show(self.language, value)
 
+    def change(self, difference: Decimal | None) -> str:
+        """Return a difference of two values for display, with its sign; that of two shares in percentage points."""
+        if self.kind is _KINDS["share"]:
+            return self.language.points(difference, signed=True)
+        shown = self.shown(difference)
+        return f"+{shown}" if difference and difference > 0 else shown
+
     def short(self, value: Any) -> str:
         """Return the value for the labels of a chart."""
         return self.translate(value) if self.translate else self.kind.short(self.language, value)
@@ -357,10 +364,11 @@ def file_name(mart: str, period: Period | None, kind: str) -> str:
 
 def fields_of(data: Data, mart: str, language: Language) -> tuple[Field, ...]:
     """Return the columns of a mart's table."""
-    return tuple(_field(data, mart, name, language) for name in view_of(mart).columns)
+    return tuple(field_of(data, mart, name, language) for name in view_of(mart).columns)
 
 
-def _field(data: Data, mart: str, name: str, language: Language) -> Field:
+def field_of(data: Data, mart: str, name: str, language: Language) -> Field:
+    """Return a column of a mart."""
     column, found, named = _column(mart, name), definition(mart, name, language), NAMED.get(name)
     return Field(
         name,
@@ -432,7 +440,7 @@ def _between(column: str, first: date, end: date) -> str:
 def _drawing(
     data: Data, mart: str, chart: Chart, period: Period | None, partial: frozenset[date], language: Language
 ) -> Drawing:
-    time, by, column = view_of(mart).time, _field(data, mart, chart.by, language), _column(mart, chart.by)
+    time, by, column = view_of(mart).time, field_of(data, mart, chart.by, language), _column(mart, chart.by)
     is_date = column.dtype == pl.Date
     # Texts and identifiers have no order of their own, so the largest figures come first.
     is_ranked = not is_date and not column.unit

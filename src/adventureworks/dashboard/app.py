@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -27,11 +27,11 @@ from starlette.staticfiles import StaticFiles
 
 from adventureworks import texts
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, marts_of
-from adventureworks.catalog.pages import address, has_page, view_of, views_of
+from adventureworks.catalog.pages import NAMED, address, has_page, view_of, views_of
 from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.theme import FONTS, Spec
-from adventureworks.dashboard import PREFIX, analysis, figures, rules
+from adventureworks.dashboard import PREFIX, analysis, breakdown, figures, rules
 from adventureworks.dictionary import content_note, definitions, grain, label, limit_text, unit_text
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
@@ -280,6 +280,58 @@ def _csv_parts(mart: str, period: analysis.Period | None) -> Iterator[bytes]:
     with _read_only() as session:
         if session is not None:
             yield from analysis.csv_parts(session.data, mart, period)
+
+
+@app.get("/figure/{name}")
+def figure_page(
+    request: Request, language: ChosenLanguage, name: str, month: str = "", channel: str = "", territory: str = ""
+) -> Response:
+    """Show a KPI of the overview in a month by channel, then by territory, then by product."""
+    kpi = breakdown.KPIS.get(name)
+    if kpi is None:
+        raise HTTPException(404, f"There is no figure {name}.")
+    in_address = {"channel": channel, "territory_id": territory}
+    chosen = {level: in_address[level] for level in breakdown.LEVELS if in_address.get(level)}
+    with _read_only() as session:
+        if session is None:
+            return _nothing_published(request, language)
+        shown = breakdown.broken_down(session.data, name, month, chosen, language)
+        field = analysis.field_of(session.data, kpi.mart, name, language)
+        warning = figures.warning((kpi.mart, "fact_sales"), figures.assets(settings(), session), language)
+
+    def query(choice: Mapping[breakdown.Level, str]) -> str:
+        """Return the address of the page with a choice."""
+        values = {level.removesuffix("_id"): value for level, value in choice.items()}
+        return urlencode({"month": key_of(shown.month), **values})
+
+    bars_shown = [(part.name, part.now) for part in shown.parts[: analysis.BARS] if part.now is not None]
+    charts = {
+        "parts": lambda scheme: bars(
+            bars_shown, language, labels=[field.short(value) for _, value in bars_shown], width=300, scheme=scheme
+        )
+    }
+    return _page(
+        request,
+        "figure",
+        language,
+        kpi=kpi,
+        field=field,
+        shown=shown,
+        dimension=label(NAMED[shown.level].label if shown.level in NAMED else shown.level, language),
+        crumbs=[
+            (title, query(dict(list(chosen.items())[:place])))
+            for place, title in enumerate((field.label, *shown.chosen.values()))
+        ],
+        links={part.key: query({**chosen, shown.level: part.key}) for part in shown.parts if not shown.is_last},
+        choice={level.removesuffix("_id"): value for level, value in chosen.items()},
+        months=[
+            (key_of(one), language.month(one), one in shown.months.partial) for one in reversed(shown.months.known)
+        ],
+        warning=warning,
+        analysis_page=_analysis_address(kpi.mart),
+        analysis_name=view_name(kpi.mart, language),
+        charts=_charts_json(charts) if bars_shown else "",
+    )
 
 
 @app.get("/forecast")

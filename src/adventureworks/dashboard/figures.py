@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from adventureworks.catalog import entry, producer_of
 from adventureworks.charts.dashboard import Forecast, sparkline
+from adventureworks.dashboard.breakdown import page_of
 from adventureworks.dictionary import Definition, definition
 from adventureworks.incidents.freshness import Freshness, freshness, promises
 from adventureworks.marts.plan import decide_now
@@ -50,6 +51,8 @@ class Kpi:
     """The column that the figure is computed from, if it is a single one."""
     note: str = ""
     """Why there is no value."""
+    page: str = ""
+    """The address of the page that it opens, below the dashboard's."""
 
 
 @dataclass(frozen=True)
@@ -242,18 +245,19 @@ def overview(session: Session, language: Language) -> Overview:
     """Return the KPIs of the last complete month, compared with the month before and the year before."""
     months = [_Month(*row) for row in session.data.execute(_MONTHLY).fetchall()]
     whole = [month for month in months if not month.is_partial]
+    newest = whole[-1].month if whole else None
     return Overview(
-        month=whole[-1].month if whole else None,
+        month=newest,
         is_computed=bool(months),
         as_of=business_date(session.records),
-        groups=tuple(_groups(session.data, whole, language)),
+        groups=tuple(_with_pages(group, newest) for group in _groups(session.data, whole, language)),
         history=tuple(
             (one.month, one.revenue, one.profit or Decimal(0), one.is_partial)
             for one in months[-MONTHS:]
             if one.revenue is not None
         ),
-        territories=tuple(_territories(session.data, whole[-1].month)) if whole else (),
-        bridge=_bridge(session.data, whole[-1].month) if whole else {},
+        territories=tuple(_territories(session.data, newest)) if newest else (),
+        bridge=_bridge(session.data, newest) if newest else {},
         proposals=tuple(_proposals(session.data)),
         pairs=tuple(_pairs(session.data)),
         campaigns=tuple(_campaigns(session.data)),
@@ -439,6 +443,16 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
     stock = tuple(_stock(data, language))
     if stock:
         yield Group(text("Stock"), ("inventory_status", "purchase_proposal"), stock)
+
+
+def _with_pages(group: Group, month: date | None) -> Group:
+    """Return a group with the address of the page that each of its KPIs opens."""
+
+    def page(kpi: Kpi) -> str:
+        column = kpi.definition
+        return page_of(column.asset, column.name, month) if column else page_of(group.marts[0], "", month)
+
+    return replace(group, kpis=tuple(replace(kpi, page=page(kpi)) for kpi in group.kpis))
 
 
 def _monthly(
