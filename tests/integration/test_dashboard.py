@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import openpyxl
 import psycopg
@@ -20,7 +21,7 @@ import pytest
 from adventureworks import dashboard, incidents, texts
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, owner_of
 from adventureworks.catalog.pages import VIEWS, address
-from adventureworks.dashboard import analysis, breakdown, figures
+from adventureworks.dashboard import analysis, breakdown, figures, search
 from adventureworks.dictionary import definition
 from adventureworks.incidents import events
 from adventureworks.lineage import origins
@@ -29,6 +30,7 @@ from adventureworks.reports import delivery
 from adventureworks.reports.bridge import BRIDGE_COLUMNS
 from adventureworks.settings import settings
 from adventureworks.texts import phrase
+from adventureworks.texts.analyses import view_name
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_notify import FINDING
 
@@ -97,7 +99,15 @@ def test_anonymous_users_see_no_data(warehouse: Pipeline) -> None:
     anonymous = User(None)
     incident = open_incident(warehouse)
     page = "analysis/sales_territory_analysis"
-    for path in (*PAGES, "figure/revenue", page, f"{page}/csv", "dag/daily_sales_etl", "reports/2014-05/en/workbook"):
+    for path in (
+        *PAGES,
+        "figure/revenue",
+        "search?q=sales",
+        page,
+        f"{page}/csv",
+        "dag/daily_sales_etl",
+        "reports/2014-05/en/workbook",
+    ):
         answer = anonymous.get(path)
         assert answer.status_code == 401, path
         assert FINDING.asset not in answer.text
@@ -111,7 +121,7 @@ def test_viewers_can_read_but_not_acknowledge(warehouse: Pipeline, monkeypatch: 
     incident = open_incident(warehouse)
     viewer = User("VIEWER")
     assert {viewer.get(page).status_code for page in PAGES} == {200}
-    assert "<form" not in viewer.get("incidents").text
+    assert 'method="post"' not in viewer.get("incidents").text
     assert "est bloqué : «" in viewer.get("incidents?lang=fr").text
     shown = viewer.get("incidents").text
     assert f'id="incident-{incident.short_id}"' in shown, "mails link to it"
@@ -119,7 +129,7 @@ def test_viewers_can_read_but_not_acknowledge(warehouse: Pipeline, monkeypatch: 
     assert viewer.post(f"incidents/{incident.incident_id}/acknowledge").status_code == 403
     editor = User("USER")
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/data")
-    assert editor.get("incidents").text.count("<form") == 1
+    assert editor.get("incidents").text.count('method="post"') == 1
     url = f"incidents/{incident.incident_id}/acknowledge"
     for other in ("http://evil.example", "http://[evil"):
         assert editor.post(url, origin=other).status_code == 403, other
@@ -528,7 +538,7 @@ def test_empty_and_unreachable_warehouses_are_reported(
 
 def test_links_stay_under_the_path_of_the_base_url(warehouse: Pipeline) -> None:
     viewer = User("VIEWER", below="/data")
-    for page in (*PAGES, "figure/revenue", ANALYSIS_PAGES[0]):
+    for page in (*PAGES, "figure/revenue", "search?q=sales", ANALYSIS_PAGES[0]):
         found = re.findall(r"""(?:href|src|action)=["'](/[^"']*)""", viewer.get(page).text)
         assert found
         assert [link for link in found if not link.startswith("/data/")] == [], page
@@ -591,7 +601,7 @@ def test_french_pages_are_french_throughout(warehouse: Pipeline) -> None:
         connection.execute("update marts.sales_forecast set forecast = null, withheld_because = 'total_is_off'")
     viewer = User("VIEWER")
     lineage = [f"lineage?mart={mart}" for mart in MARTS]
-    for page in (*PAGES, *FIGURE_PAGES, *lineage, *ANALYSIS_PAGES):
+    for page in (*PAGES, *FIGURE_PAGES, "search", "search?q=marge", "search?q=zzz", *lineage, *ANALYSIS_PAGES):
         html = viewer.get(f"{page}{'&' if '?' in page else '?'}lang=fr").text
         shown = re.sub(r"(?s)<(script|style|code)\b.*?</\1>|«.*?»", " ", html)
         found = words(shown)
@@ -818,3 +828,71 @@ def test_analyses_are_linked_from_the_overview_the_lineage_and_the_list_of_asset
         assert f'href="/dashboard/{address(mart)}"' in viewer.get(f"lineage?mart={mart}").text
     crumbs = words(viewer.get(address("late_work_orders")).text.partition('class="crumbs"')[2].partition("</nav>")[0])
     assert crumbs.endswith("Overview Production Late operations")
+
+
+def found_by(viewer: User, query: str, code: str = "en") -> dict[str, list[tuple[str, str]]]:
+    """Return the addresses and the texts of what a search finds, by heading."""
+    page = viewer.get(f"search?{urlencode({'q': query, 'lang': code})}").text
+    return {
+        words(heading): [
+            (link, words(item)) for link, item in re.findall(r'(?s)<li><a href="/dashboard/([^"]*)">(.*?)</li>', items)
+        ]
+        for heading, items in re.findall(r"(?s)<h2[^>]*>(.*?)</h2>(.*?)</section>", page)
+    }
+
+
+def test_search_finds_products_territories_resellers_and_customers_by_number(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
+    [(name, number)] = warehouse.published(
+        'select "Name", "ProductNumber" from raw."Production_Product" order by "ProductID" limit 1'
+    )
+    for query in (name.upper(), number.lower()):
+        assert (address("product_performance"), f"{name} {number}") in found_by(viewer, query)["Products"]
+    [(territory, territory_name)] = warehouse.published(
+        'select "TerritoryID", "Name" from raw."Sales_SalesTerritory" order by "TerritoryID" limit 1'
+    )
+    [link] = [link for link, text in found_by(viewer, territory_name)["Territories"] if text == territory_name]
+    assert link == f"figure/revenue?territory={territory}"
+    assert viewer.get(link).status_code == 200
+    with psycopg.connect(warehouse.url) as connection:
+        [(store, customer)] = connection.execute(
+            'select "StoreID", "CustomerID" from raw."Sales_Customer" where "StoreID" is not null limit 1'
+        ).fetchall()
+        connection.execute(
+            'update raw."Sales_Store" set "Name" = %s where "BusinessEntityID" = %s', ("L’Étape à Vélo 100%_", store)
+        )
+    match = (address("customer_value"), f"Customer {customer} L’Étape à Vélo 100%_")
+    for query in ("l'etape velo", "ÉTAPE", "100%", "%_", str(customer)):
+        assert match in found_by(viewer, query)["Customers"], query
+
+
+def test_search_finds_figures_analyses_and_tables_in_the_users_language(warehouse: Pipeline) -> None:
+    viewer, french = User("VIEWER"), texts.language("fr")
+    found = found_by(viewer, "chiffre d'affaires", "fr")
+    assert found["Indicateurs"][0][0] == "figure/revenue"
+    assert found["Indicateurs"][0][1].startswith("Chiffre d’affaires")
+    assert len(found["Indicateurs"]) == search.MOST
+    assert (address("territory_sales"), view_name("territory_sales", french)) in [
+        (link, text[: len(view_name("territory_sales", french))])
+        for link, text in found_by(viewer, view_name("territory_sales", french), "fr")["Analyses"]
+    ]
+    tables = found_by(viewer, "product")["Tables and marts"]
+    assert ("lineage?mart=product_performance", "product_performance") in tables
+    assert ("quality", "Production_Product") in tables
+    assert [link for link, _ in found_by(viewer, "margin 52")["Figures"]] == ["lineage?mart=customer_value#clv_52w"]
+
+
+def test_search_neither_finds_persons_nor_runs_what_is_typed(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
+    [(last_name,)] = warehouse.published(
+        'select p."LastName" from raw."Person_Person" as p join raw."Sales_Customer" as c on c."PersonID" ='
+        ' p."BusinessEntityID" where c."StoreID" is null order by length(p."LastName") desc, 1 limit 1'
+    )
+    assert "Customers" not in found_by(viewer, last_name)
+    for query in ("%%", "__", '\'; drop table raw."Sales_Store"; --', "\\%", "a\0b", "%(word_0)s", "x" * 5000):
+        answer = viewer.get(f"search?{urlencode({'q': query})}")
+        assert answer.status_code == 200, query
+        assert "Nothing was found" in answer.text, query
+    assert "<script>" not in viewer.get("search?q=<script>alert(1)</script>").text.partition("<header")[2]
+    for query in ("", "a", " é "):
+        assert "Type at least two characters" in viewer.get(f"search?q={query}").text, query

@@ -170,6 +170,7 @@ READING = {
     **dict.fromkeys(("overview", "forecast"), ("dashboard/figures.py", "reports/bridge.py")),
     "figure": ("dashboard/breakdown.py",),
     "quality": ("dashboard/rules.py",),
+    "search": ("dashboard/search.py",),
 }
 """The modules with the queries of each reader; those of the analyses' pages follow from `catalog.pages`."""
 BEHIND_VIEW = {"order_date", "booking_month", "channel"}

@@ -339,6 +339,16 @@ READERS = (
             **_PRODUCT,
         },
     ),
+    Reader(
+        "page",
+        "search",
+        {
+            "Production_Product": ("ProductID", "Name", "ProductNumber"),
+            "Sales_Customer": ("CustomerID", "StoreID"),
+            "Sales_Store": ("BusinessEntityID", "Name"),
+            **_TERRITORY,
+        },
+    ),
     *map(_analysis_page, ANALYSES),
 )
 

@@ -31,7 +31,7 @@ from adventureworks.catalog.pages import NAMED, address, has_page, view_of, view
 from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.theme import FONTS, Spec
-from adventureworks.dashboard import PREFIX, analysis, breakdown, figures, rules
+from adventureworks.dashboard import PREFIX, analysis, breakdown, figures, rules, search
 from adventureworks.dictionary import content_note, definitions, grain, label, limit_text, unit_text
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
@@ -447,6 +447,19 @@ def lineage_page(request: Request, language: ChosenLanguage, mart: str = "territ
     )
 
 
+@app.get("/search")
+def search_page(request: Request, language: ChosenLanguage, q: str = "") -> Response:
+    """Show the pages of the figures, tables, products, territories and customers whose name contains all words."""
+    wanted = search.words_of(q)
+    with _read_only() as session:
+        if session is None:
+            return _nothing_published(request, language)
+        groups = search.search(session.data, wanted, language) if wanted else ()
+    return _page(
+        request, "search", language, searched=q, wanted=wanted, groups=groups, most=language.number(search.MOST)
+    )
+
+
 @app.get("/dag/{dag}")
 def of_dag(request: Request, dag: str) -> Response:
     """Redirect from a DAG's page to its marts, or from the ingestion's page to the source tables."""
@@ -569,7 +582,7 @@ def _language_code(request: Request) -> str:
 
 def _page(request: Request, name: str, language: Language, status: int = 200, **values: Any) -> Response:
     prefix = _prefix(request)
-    shown = {"sign_in": False, "progress": False, "charts": "", **values}
+    shown = {"sign_in": False, "progress": False, "charts": "", "searched": "", **values}
     html = (
         _environment()
         .get_template(f"{name}.html")

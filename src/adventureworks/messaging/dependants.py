@@ -42,6 +42,7 @@ def _worded(reader: Reader, language: Language, routes: Routes | None) -> str:
             "figure": text("Breakdown of figures"),
             "forecast": text("Forecast"),
             "quality": text("Freshness and quality"),
+            "search": text("Search"),
         }
         return text("dashboard: {page}", page=pages.get(reader.name) or analysis_name(reader.name, language))
     name = text("monthly report") if reader.kind == "report" else text("digest {name}", name=reader.name)
