@@ -661,6 +661,46 @@ def test_a_page_without_a_forecast_says_why(warehouse: Pipeline) -> None:
     assert "No forecast is shown, because in the past it was no better than the mean of all earlier months." in shown
 
 
+def test_what_the_running_month_has_sold_so_far_is_beside_its_forecast(warehouse: Pipeline) -> None:
+    [(month, until)] = warehouse.published(
+        "select max(month), (select max(as_of) from ops.publication) from marts.territory_sales"
+        " where channel = 'online'"
+    )
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute(
+            "update marts.sales_forecast set month = %s + (horizon - 1) * interval '1 month', forecast = 1000,"
+            " lower_80 = null, upper_80 = null, lower_95 = null, upper_95 = null, channel_forecast = 5000,"
+            " channel_lower_80 = null, channel_upper_80 = null, channel_lower_95 = null, channel_upper_95 = null,"
+            " withheld_because = null",
+            (month,),
+        )
+    [(territory, of_territory, of_channel)] = warehouse.published(
+        "select territory_id, revenue, sum(revenue) over () from marts.territory_sales"
+        " where channel = 'online' and month = %s order by territory_id limit 1",
+        (month,),
+    )
+    english = texts.language("en")
+    page = words(User("VIEWER").get(f"forecast?channel=online&territory={territory}").text)
+    for forecast, sold in ((1000, of_territory), (5000, of_channel)):
+        amount, share = english.money(sold), english.percent(sold / forecast, 0)
+        assert f"{english.month(month)} {english.money(forecast)} – – {amount} {share}" in page
+    assert f"from orders until {english.day(until)}" in page
+
+
+@pytest.mark.parametrize(
+    ("change", "more_is_better", "trend"),
+    [
+        ("0.1", True, "better"),
+        ("0.1", False, "worse"),
+        ("-0.1", True, "worse"),
+        ("0.1", None, ""),
+        ("0.0004", True, ""),
+    ],
+)
+def test_a_change_is_good_or_bad_only_where_that_is_known(change: str, more_is_better: bool | None, trend: str) -> None:
+    assert figures._trend(Decimal(change), more_is_better) == trend
+
+
 @pytest.mark.parametrize(("now", "then", "growth"), [(3, 2, "0.5"), (3, -2, None), (3, 0, None), (-1, 2, "-1.5")])
 def test_growth_is_undefined_for_a_base_of_zero_or_less(now: int, then: int, growth: str | None) -> None:
     assert figures._growth(Decimal(now), Decimal(then)) == (None if growth is None else Decimal(growth))

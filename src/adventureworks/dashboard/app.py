@@ -345,6 +345,8 @@ def forecast_page(request: Request, language: ChosenLanguage, channel: str = "",
             return _computing(request, language)
         chosen = next((name for name in names if (name[0], str(name[1])) == (channel, territory)), names[0])
         series = figures.series(session.data, *chosen)
+        as_of = figures.business_date(session.records)
+        sold = figures.sold_so_far(session.data, series, as_of) if as_of else {}
     charts = {"forecast": lambda scheme: forecast(series.past, series.ahead, language, scheme)}
     accuracy = definitions(MARTS["forecast_accuracy"], language)
     return _page(
@@ -352,6 +354,9 @@ def forecast_page(request: Request, language: ChosenLanguage, channel: str = "",
         "forecast",
         language,
         series=series,
+        as_of=as_of,
+        sold={month: territory for month, (territory, _) in sold.items()},
+        sold_in_channel={month: channel for month, (_, channel) in sold.items()},
         withheld=reason_withheld(series.withheld, language),
         names=names,
         accuracy=accuracy,

@@ -352,6 +352,21 @@ def series(data: Data, channel: str, territory_id: int, name: str) -> Series:
     )
 
 
+def sold_so_far(data: Data, series: Series, until: date) -> dict[date, tuple[Decimal, Decimal]]:
+    """Return the revenue of the series and of its channel in each forecast month that has begun.
+
+    `until`: the business date, the last day of the revenue.
+    """
+    begun = [month for month, *_ in series.ahead if month <= until]
+    rows = data.execute(
+        "select month, sum(case when territory_id = %(territory)s then revenue else 0 end), sum(revenue)"
+        " from marts.territory_sales where channel = %(channel)s group by month",
+        {"channel": series.channel, "territory": series.territory_id},
+    ).fetchall()
+    known = {month: (territory, channel) for month, territory, channel in rows}
+    return {month: known.get(month, (Decimal(0), Decimal(0))) for month in begun}
+
+
 def _without_gaps(known: dict[date, Decimal], until: date | None) -> tuple[tuple[date, Decimal], ...]:
     """Return every month from the first one on, as the models see it: a month without orders has a revenue of 0."""
     if not known:
@@ -365,8 +380,8 @@ def _without_gaps(known: dict[date, Decimal], until: date | None) -> tuple[tuple
 def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator[Group]:
     text, money, number = language.text, language.short_money, language.number
 
-    def monthly(name: str, figure: Callable[[_Month], Any], shown: Any) -> Kpi:
-        return _monthly(name, whole, figure, shown, language)
+    def monthly(name: str, figure: Callable[[_Month], Any], shown: Any, more_is_better: bool | None = True) -> Kpi:
+        return _monthly(name, whole, figure, shown, language, more_is_better=more_is_better)
 
     def column(
         mart: str,
@@ -414,8 +429,8 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
             ("product_performance",),
             (
                 column("product_performance", "units", lambda one: one.units, number),
-                monthly(text("Products sold"), lambda one: one.products, number),
-                monthly(text("Products in class A"), lambda one: one.class_a, number),
+                monthly(text("Products sold"), lambda one: one.products, number, more_is_better=None),
+                monthly(text("Products in class A"), lambda one: one.class_a, number, more_is_better=None),
             ),
         )
         if any(one.operations for one in whole):
@@ -462,9 +477,12 @@ def _monthly(
     shown: Any,
     language: Language,
     share: bool = False,
-    more_is_better: bool = True,
+    more_is_better: bool | None = True,
 ) -> Kpi:
-    """Return a KPI of the last complete month; shares are compared by their difference in percentage points."""
+    """Return a KPI of the last complete month; shares are compared by their difference in percentage points.
+
+    `more_is_better`: None if neither more nor less is good news.
+    """
     by_month = {one.month: one for one in whole}
     newest = max(by_month)
     values = [_figure(by_month.get(shifted(newest, -back)), figure) for back in range(MONTHS - 1, -1, -1)]
@@ -482,9 +500,16 @@ def _monthly(
         value=shown(now),
         before=formatted(compare(now, before)),
         year_before=formatted(yearly),
-        trend="" if not yearly else "better" if (yearly > 0) == more_is_better else "worse",
+        trend=_trend(yearly, more_is_better),
         spark=sparkline(values),
     )
+
+
+def _trend(change: Decimal | None, more_is_better: bool | None) -> Direction:
+    """Return whether a change is good news; empty if that is unknown, or if it is shown as 0.0."""
+    if more_is_better is None or change is None or not round(change, 3):
+        return ""
+    return "better" if (change > 0) == more_is_better else "worse"
 
 
 def _figure(month: _Month | None, figure: Callable[[_Month], Any]) -> Decimal | None:
