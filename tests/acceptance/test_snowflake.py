@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from unittest.mock import ANY
@@ -17,7 +18,7 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import Column, columns_of, key_of
-from adventureworks.dashboard import figures
+from adventureworks.dashboard import breakdown, figures, rules, search
 from adventureworks.due import NothingToDo
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.errors import ServiceUnavailable
@@ -94,11 +95,16 @@ def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
         elif of == "the dashboard":
             yield figures.overview(session, english)
             # Rounded, because the double divides in floating point.
-            quality = figures.quality(session)
-            yield [(name, round(float(score), 9)) for name, score in quality.dimensions], quality.systematic
+            quality = rules.quality(session)
+            yield [(name, round(float(score), 9)) for name, score in quality.dimensions]
+            yield [(one.table, one.rule, one.failed, one.systematic, one.spark) for one in quality.failing]
             names = figures.series_names(session.data)
             yield names
-            yield figures.series(session.data, *names[0])
+            series = figures.series(session.data, *names[0])
+            yield series
+            yield figures.sold_so_far(session.data, series, date(2099, 1, 1))
+            yield breakdown.broken_down(session.data, "margin", "", {"channel": "online"}, english)
+            yield search.search(session.data, ("re",), english)
             yield [
                 replace(asset, state=replace(asset.state, published_at=None))
                 for asset in figures.assets(pipeline.settings, session)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -24,11 +25,13 @@ from tests.e2e.test_events import any_order, sell_one_more
 
 PAGES = (
     "overview",
+    "figure/revenue",
     "forecast",
     "quality",
     "incidents",
     "lineage",
     "reports",
+    "search?q=revenue",
     *(address(mart) for mart in ("territory_sales", "customer_churn", "purchase_proposal")),
 )
 SIZES = {"desktop": (1280, 900), "phone": (360, 740)}
@@ -80,7 +83,8 @@ def test_every_page_is_accessible_and_fits_the_screen(
         for chart in page.locator("[data-chart]").all():
             chart.locator("svg").first.wait_for()
         assert page.locator("html").get_attribute("data-scheme") == scheme
-        page.screenshot(path=SCREENSHOT_FOLDER / f"{name.rpartition('=')[2]}-{scheme}-{size}.png", full_page=True)
+        file = f"{re.sub(r'[^a-z]+', '-', name)}-{scheme}-{size}.png"
+        page.screenshot(path=SCREENSHOT_FOLDER / file, full_page=True)
         found = Axe().run(page).response["violations"]
         serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
         assert serious == [], name

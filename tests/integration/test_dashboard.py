@@ -12,15 +12,16 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import openpyxl
 import psycopg
 import pytest
 
 from adventureworks import dashboard, incidents, texts
-from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, owner_of
 from adventureworks.catalog.pages import VIEWS, address
-from adventureworks.dashboard import analysis, figures
+from adventureworks.dashboard import analysis, breakdown, figures, search
 from adventureworks.dictionary import definition
 from adventureworks.incidents import events
 from adventureworks.lineage import origins
@@ -29,10 +30,12 @@ from adventureworks.reports import delivery
 from adventureworks.reports.bridge import BRIDGE_COLUMNS
 from adventureworks.settings import settings
 from adventureworks.texts import phrase
+from adventureworks.texts.analyses import view_name
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_notify import FINDING
 
 PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
+FIGURE_PAGES = tuple(f"figure/{name}" for name in breakdown.KPIS)
 ANALYSIS_PAGES = tuple(address(mart) for mart in VIEWS)
 EMPTY = {"product_affinity"}
 """Marts without rows on sample data."""
@@ -96,7 +99,15 @@ def test_anonymous_users_see_no_data(warehouse: Pipeline) -> None:
     anonymous = User(None)
     incident = open_incident(warehouse)
     page = "analysis/sales_territory_analysis"
-    for path in (*PAGES, page, f"{page}/csv", "dag/daily_sales_etl", "reports/2014-05/en/workbook"):
+    for path in (
+        *PAGES,
+        "figure/revenue",
+        "search?q=sales",
+        page,
+        f"{page}/csv",
+        "dag/daily_sales_etl",
+        "reports/2014-05/en/workbook",
+    ):
         answer = anonymous.get(path)
         assert answer.status_code == 401, path
         assert FINDING.asset not in answer.text
@@ -110,7 +121,7 @@ def test_viewers_can_read_but_not_acknowledge(warehouse: Pipeline, monkeypatch: 
     incident = open_incident(warehouse)
     viewer = User("VIEWER")
     assert {viewer.get(page).status_code for page in PAGES} == {200}
-    assert "<form" not in viewer.get("incidents").text
+    assert 'method="post"' not in viewer.get("incidents").text
     assert "est bloqué : «" in viewer.get("incidents?lang=fr").text
     shown = viewer.get("incidents").text
     assert f'id="incident-{incident.short_id}"' in shown, "mails link to it"
@@ -118,7 +129,7 @@ def test_viewers_can_read_but_not_acknowledge(warehouse: Pipeline, monkeypatch: 
     assert viewer.post(f"incidents/{incident.incident_id}/acknowledge").status_code == 403
     editor = User("USER")
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/data")
-    assert editor.get("incidents").text.count("<form") == 1
+    assert editor.get("incidents").text.count('method="post"') == 1
     url = f"incidents/{incident.incident_id}/acknowledge"
     for other in ("http://evil.example", "http://[evil"):
         assert editor.post(url, origin=other).status_code == 403, other
@@ -224,6 +235,108 @@ def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
         assert " ".join(expected.split()) in shown
 
 
+def parts_in(html: str) -> list[tuple[str, list[str]]]:
+    """Return the address (empty without one) and the cells of each row of a breakdown; the last one is the total."""
+    rows = html.partition('id="parts"')[2].partition("</table>")[0].split("<tr>")[2:]
+    return [
+        (
+            "".join(re.findall(r'href="\?([^"]*)"', row)).replace("&amp;", "&"),
+            [words(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)],
+        )
+        for row in rows
+    ]
+
+
+def kpis_of(warehouse: Pipeline) -> dict[str, tuple[date, Decimal]]:
+    """Return the month and the exact value of each sum on the overview that can be broken down, from its mart."""
+    found = {}
+    for name, mart in {
+        "revenue": "territory_sales",
+        "orders": "territory_sales",
+        "profit": "monthly_profit",
+        "units": "product_performance",
+    }.items():
+        [(month, value)] = warehouse.published(
+            f"select month, sum({name}) from marts.{mart} where month = (select max(month) from staging.sales_month"
+            " where not is_partial) group by month"
+        )
+        found[name] = (month, Decimal(value))
+    return found
+
+
+def test_the_parts_of_a_kpi_add_up_to_it_on_every_level(warehouse: Pipeline) -> None:
+    english = texts.language("en")
+    with warehouse.session() as session:
+        for name, (month, value) in kpis_of(warehouse).items():
+            levels, expected = breakdown.KPIS[name].levels, value
+            chosen: dict[breakdown.Level, str] = {}
+            for level in levels:
+                found = breakdown.broken_down(session.data, name, "", chosen, english)
+                assert (found.month, found.level, found.is_last) == (month, level, level == levels[-1])
+                assert found.total.now == sum(part.now or 0 for part in found.parts) == expected, (name, level)
+                assert sum(part.share or 0 for part in found.parts) == pytest.approx(1)
+                expected = found.parts[0].now or Decimal(0)
+                chosen[level] = found.parts[0].key
+            with pytest.raises(analysis.InvalidParameter):
+                breakdown.broken_down(session.data, name, "", chosen, english)
+
+
+def test_ratios_are_broken_down_as_ratios_of_sums(warehouse: Pipeline) -> None:
+    with warehouse.session() as session:
+        found = breakdown.broken_down(session.data, "margin", "", {}, texts.language("en"))
+        [(margin,)] = warehouse.published(
+            "select sum(profit) / sum(revenue) from marts.monthly_profit where month = %s", (found.month,)
+        )
+        by_channel = dict(
+            warehouse.published(
+                "select channel, sum(revenue - cogs) / sum(revenue) from marts.fact_sales"
+                " where date_trunc('month', order_date) = %s group by channel",
+                (found.month,),
+            )
+        )
+    assert found.total.now == pytest.approx(margin)
+    assert {part.key: part.now for part in found.parts} == pytest.approx(by_channel)
+    assert {part.share for part in (*found.parts, found.total)} == {None}
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_a_kpi_opens_channel_territory_and_product(warehouse: Pipeline, code: str) -> None:
+    language, viewer = texts.language(code), User("VIEWER")
+    month, revenue = kpis_of(warehouse)["revenue"]
+    overview = viewer.get(f"overview?lang={code}").text
+    query = f"month={month:%Y-%m}"
+    assert f'href="/dashboard/figure/revenue?{query}"' in overview
+    assert f'href="/dashboard/{address("inventory_status")}"' in overview, (
+        "a KPI without a breakdown opens its analysis"
+    )
+    figure = " ".join(language.money(revenue, 2).split())
+    trail = [language.text("Overview"), language.text("Revenue")]
+    for level in ("Channel", "Territory", "Product"):
+        page = viewer.get(f"figure/revenue?{query}&lang={code}").text
+        *parts, (_, total) = parts_in(page)
+        assert f'<th scope="col">{language.text(level)}</th>' in page
+        assert total[:2] == [language.text("Total"), figure]
+        crumbs = page.partition('class="crumbs"')[2].partition("<ol>")[2].partition("</ol>")[0]
+        assert words(crumbs) == " ".join(trail)
+        query, (name, figure, *_) = parts[0]
+        trail.append(name)
+    assert {query for query, _ in parts} == {""}, "products are the last level"
+
+
+def test_a_choice_without_figures_is_harmless_and_an_impossible_one_is_explained(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
+    hostile = "%27;drop table marts.fact_sales--<script>"
+    answer = viewer.get(f"figure/revenue?channel={hostile}&territory=%25")
+    assert answer.status_code == 200
+    assert "There are no figures to show here." in answer.text
+    assert "<script>" not in answer.text.partition("<main")[2].partition("</main>")[0]
+    answer = viewer.get("figure/orders?channel=online&territory=1")
+    assert answer.status_code == 400
+    assert "This figure cannot be broken down further." in answer.text
+    assert viewer.get("figure/revenue?month=1999-13").status_code == 400
+    assert viewer.get("figure/nothing").status_code == 404
+
+
 def test_an_offer_is_shown_with_the_intervals_of_its_effect(warehouse: Pipeline) -> None:
     with psycopg.connect(warehouse.url) as connection:
         connection.execute(
@@ -251,7 +364,8 @@ def test_new_publications_are_shown_at_once(warehouse: Pipeline) -> None:
 
 def test_the_quality_page_lists_every_asset_with_blocked_ones_first(warehouse: Pipeline) -> None:
     open_incident(warehouse)
-    rows = re.findall(r"<tr>\s*<th scope=\"row\">(.*?)</tr>", User("VIEWER").get("quality").text, re.DOTALL)
+    assets = User("VIEWER").get("quality").text.partition('id="assets"')[2]
+    rows = re.findall(r"<tr>\s*<th scope=\"row\">(.*?)</tr>", assets, re.DOTALL)
     assert len(rows) == len(SOURCE_TABLES) + len(MARTS)
     assert "Sales_SalesOrderDetail" in rows[0]
     assert "blocked" in rows[0]
@@ -271,7 +385,43 @@ def test_the_quality_page_shows_the_share_of_business_rules_that_pass_and_the_sy
     for table, rule in warehouse.published(
         f"select table_name, rule from marts.data_quality where {newest} and systematic"
     ):
-        assert f"{table} {rule}" in shown
+        assert f"{rule.replace('_', ' ')} systematic {table}" in shown
+
+
+def failing_rules_in(html: str) -> list[str]:
+    """Return the rows of the table of failing rules, as text."""
+    body = html.partition('id="rules"')[2].partition("<tbody>")[2].partition("</tbody>")[0]
+    return [words(row) for row in body.split("</tr>")[:-1]]
+
+
+def test_failing_rules_are_shown_with_their_change_and_trend_and_can_be_filtered(warehouse: Pipeline) -> None:
+    rule, table = "is_good_enough", "Sales_Store"
+    with psycopg.connect(warehouse.url) as connection:
+        [(run,)] = connection.execute("select max(run_number) from marts.data_quality").fetchall()
+        columns = "run_id, run_number, table_name, rule, dimension, checked, failed, pass_rate, previous_pass_rate,"
+        for number, failed, change in ((run - 1, 10, 0), (run, 25, -0.15)):
+            connection.execute(
+                f"insert into marts.data_quality ({columns} change, severity, sample_keys, systematic, as_of)"
+                " select run_id || %s, %s, %s, %s, 'validity', 100, %s, %s, 0.9, %s, 'error', '', false, as_of"
+                " from marts.data_quality where run_number = %s limit 1",
+                (f"/{number}", number, table, rule, failed, 1 - failed / 100, change, run),
+            )
+    failing = warehouse.published(
+        "select rule, dimension from marts.data_quality where failed > 0 and run_number = %s", (run,)
+    )
+    viewer = User("VIEWER")
+    page = viewer.get("quality").text
+    assert len(failing_rules_in(page)) == len(failing)
+    [row] = failing_rules_in(viewer.get(f"quality?rule=store+GOOD&dimension=validity&owner={owner_of(table)}").text)
+    assert row == f"is good enough {table} Validity error {owner_of(table)} 25 of 100 25.00% +15.00 points"
+    shown = viewer.get("quality?rule=good").text
+    assert 'class="number worse"' in shown
+    assert "<polyline" in shown
+    validity = failing_rules_in(viewer.get("quality?dimension=validity").text)
+    assert len(validity) == sum(dimension == "validity" for _, dimension in failing)
+    assert failing_rules_in(viewer.get("quality?rule=%25&owner=<script>").text) == []
+    french = failing_rules_in(viewer.get("quality?rule=good&lang=fr").text)
+    assert [row.partition(table)[0].split() for row in french] == [["«", rule, "»"]]
 
 
 @pytest.mark.parametrize(("late", "expected"), [("0", "worse"), ("operations", "better")])
@@ -289,7 +439,7 @@ def test_more_late_operations_than_a_year_before_are_bad_news(warehouse: Pipelin
 
 def test_pages_load_nothing_from_other_hosts_and_forbid_eval(warehouse: Pipeline) -> None:
     viewer = User("VIEWER")
-    for page in (*PAGES, *ANALYSIS_PAGES):
+    for page in (*PAGES, *FIGURE_PAGES, *ANALYSIS_PAGES):
         answer = viewer.get(page)
         assert not OTHER_HOST.search(answer.text), page
         policy = answer.headers["content-security-policy"]
@@ -388,7 +538,7 @@ def test_empty_and_unreachable_warehouses_are_reported(
 
 def test_links_stay_under_the_path_of_the_base_url(warehouse: Pipeline) -> None:
     viewer = User("VIEWER", below="/data")
-    for page in (*PAGES, ANALYSIS_PAGES[0]):
+    for page in (*PAGES, "figure/revenue", "search?q=sales", ANALYSIS_PAGES[0]):
         found = re.findall(r"""(?:href|src|action)=["'](/[^"']*)""", viewer.get(page).text)
         assert found
         assert [link for link in found if not link.startswith("/data/")] == [], page
@@ -436,7 +586,7 @@ def test_before_the_first_marts_a_page_says_that_figures_are_being_computed(ware
             connection.execute(f"delete from marts.{mart}")
         connection.execute("delete from ops.publication where asset = any(%s)", (list(MARTS),))
     viewer = User("VIEWER")
-    for page in ("overview", "forecast", "analysis/sales_territory_analysis"):
+    for page in ("overview", "forecast", "figure/revenue", "analysis/sales_territory_analysis"):
         assert "The figures are being computed" in viewer.get(page).text
     assert "en cours de calcul" in viewer.get("overview?lang=fr").text
 
@@ -451,7 +601,7 @@ def test_french_pages_are_french_throughout(warehouse: Pipeline) -> None:
         connection.execute("update marts.sales_forecast set forecast = null, withheld_because = 'total_is_off'")
     viewer = User("VIEWER")
     lineage = [f"lineage?mart={mart}" for mart in MARTS]
-    for page in (*PAGES, *lineage, *ANALYSIS_PAGES):
+    for page in (*PAGES, *FIGURE_PAGES, "search", "search?q=marge", "search?q=zzz", *lineage, *ANALYSIS_PAGES):
         html = viewer.get(f"{page}{'&' if '?' in page else '?'}lang=fr").text
         assert not {"Unassigned", "No card"} & {cell for row in table_in(html) for cell in row}, page
         shown = re.sub(r"(?s)<(script|style|code)\b.*?</\1>|«.*?»", " ", html)
@@ -510,6 +660,46 @@ def test_a_page_without_a_forecast_says_why(warehouse: Pipeline) -> None:
         )
     shown = words(User("VIEWER").get("forecast").text)
     assert "No forecast is shown, because in the past it was no better than the mean of all earlier months." in shown
+
+
+def test_what_the_running_month_has_sold_so_far_is_beside_its_forecast(warehouse: Pipeline) -> None:
+    [(month, until)] = warehouse.published(
+        "select max(month), (select max(as_of) from ops.publication) from marts.territory_sales"
+        " where channel = 'online'"
+    )
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute(
+            "update marts.sales_forecast set month = %s + (horizon - 1) * interval '1 month', forecast = 1000,"
+            " lower_80 = null, upper_80 = null, lower_95 = null, upper_95 = null, channel_forecast = 5000,"
+            " channel_lower_80 = null, channel_upper_80 = null, channel_lower_95 = null, channel_upper_95 = null,"
+            " withheld_because = null",
+            (month,),
+        )
+    [(territory, of_territory, of_channel)] = warehouse.published(
+        "select territory_id, revenue, sum(revenue) over () from marts.territory_sales"
+        " where channel = 'online' and month = %s order by territory_id limit 1",
+        (month,),
+    )
+    english = texts.language("en")
+    page = words(User("VIEWER").get(f"forecast?channel=online&territory={territory}").text)
+    for forecast, sold in ((1000, of_territory), (5000, of_channel)):
+        amount, share = english.money(sold), english.percent(sold / forecast, 0)
+        assert f"{english.month(month)} {english.money(forecast)} – – {amount} {share}" in page
+    assert f"from orders until {english.day(until)}" in page
+
+
+@pytest.mark.parametrize(
+    ("change", "more_is_better", "trend"),
+    [
+        ("0.1", True, "better"),
+        ("0.1", False, "worse"),
+        ("-0.1", True, "worse"),
+        ("0.1", None, ""),
+        ("0.0004", True, ""),
+    ],
+)
+def test_a_change_is_good_or_bad_only_where_that_is_known(change: str, more_is_better: bool | None, trend: str) -> None:
+    assert figures._trend(Decimal(change), more_is_better) == trend
 
 
 @pytest.mark.parametrize(("now", "then", "growth"), [(3, 2, "0.5"), (3, -2, None), (3, 0, None), (-1, 2, "-1.5")])
@@ -741,3 +931,71 @@ def test_analyses_are_linked_from_the_overview_the_lineage_and_the_list_of_asset
         assert f'href="/dashboard/{address(mart)}"' in viewer.get(f"lineage?mart={mart}").text
     crumbs = words(viewer.get(address("late_work_orders")).text.partition('class="crumbs"')[2].partition("</nav>")[0])
     assert crumbs.endswith("Overview Production Late operations")
+
+
+def found_by(viewer: User, query: str, code: str = "en") -> dict[str, list[tuple[str, str]]]:
+    """Return the addresses and the texts of what a search finds, by heading."""
+    page = viewer.get(f"search?{urlencode({'q': query, 'lang': code})}").text
+    return {
+        words(heading): [
+            (link, words(item)) for link, item in re.findall(r'(?s)<li><a href="/dashboard/([^"]*)">(.*?)</li>', items)
+        ]
+        for heading, items in re.findall(r"(?s)<h2[^>]*>(.*?)</h2>(.*?)</section>", page)
+    }
+
+
+def test_search_finds_products_territories_resellers_and_customers_by_number(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
+    [(name, number)] = warehouse.published(
+        'select "Name", "ProductNumber" from raw."Production_Product" order by "ProductID" limit 1'
+    )
+    for query in (name.upper(), number.lower()):
+        assert (address("product_performance"), f"{name} {number}") in found_by(viewer, query)["Products"]
+    [(territory, territory_name)] = warehouse.published(
+        'select "TerritoryID", "Name" from raw."Sales_SalesTerritory" order by "TerritoryID" limit 1'
+    )
+    [link] = [link for link, text in found_by(viewer, territory_name)["Territories"] if text == territory_name]
+    assert link == f"figure/revenue?territory={territory}"
+    assert viewer.get(link).status_code == 200
+    with psycopg.connect(warehouse.url) as connection:
+        [(store, customer)] = connection.execute(
+            'select "StoreID", "CustomerID" from raw."Sales_Customer" where "StoreID" is not null limit 1'
+        ).fetchall()
+        connection.execute(
+            'update raw."Sales_Store" set "Name" = %s where "BusinessEntityID" = %s', ("L’Étape à Vélo 100%_", store)
+        )
+    match = (address("customer_value"), f"Customer {customer} L’Étape à Vélo 100%_")
+    for query in ("l'etape velo", "ÉTAPE", "100%", "%_", str(customer)):
+        assert match in found_by(viewer, query)["Customers"], query
+
+
+def test_search_finds_figures_analyses_and_tables_in_the_users_language(warehouse: Pipeline) -> None:
+    viewer, french = User("VIEWER"), texts.language("fr")
+    found = found_by(viewer, "chiffre d'affaires", "fr")
+    assert found["Indicateurs"][0][0] == "figure/revenue"
+    assert found["Indicateurs"][0][1].startswith("Chiffre d’affaires")
+    assert len(found["Indicateurs"]) == search.MOST
+    assert (address("territory_sales"), view_name("territory_sales", french)) in [
+        (link, text[: len(view_name("territory_sales", french))])
+        for link, text in found_by(viewer, view_name("territory_sales", french), "fr")["Analyses"]
+    ]
+    tables = found_by(viewer, "product")["Tables and marts"]
+    assert ("lineage?mart=product_performance", "product_performance") in tables
+    assert ("quality", "Production_Product") in tables
+    assert [link for link, _ in found_by(viewer, "margin 52")["Figures"]] == ["lineage?mart=customer_value#clv_52w"]
+
+
+def test_search_neither_finds_persons_nor_runs_what_is_typed(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
+    [(last_name,)] = warehouse.published(
+        'select p."LastName" from raw."Person_Person" as p join raw."Sales_Customer" as c on c."PersonID" ='
+        ' p."BusinessEntityID" where c."StoreID" is null order by length(p."LastName") desc, 1 limit 1'
+    )
+    assert "Customers" not in found_by(viewer, last_name)
+    for query in ("%%", "__", '\'; drop table raw."Sales_Store"; --', "\\%", "a\0b", "%(word_0)s", "x" * 5000):
+        answer = viewer.get(f"search?{urlencode({'q': query})}")
+        assert answer.status_code == 200, query
+        assert "Nothing was found" in answer.text, query
+    assert "<script>" not in viewer.get("search?q=<script>alert(1)</script>").text.partition("<header")[2]
+    for query in ("", "a", " é "):
+        assert "Type at least two characters" in viewer.get(f"search?q={query}").text, query

@@ -167,7 +167,10 @@ READING = {
     "monthly_report": ("reports/bridge.py", "reports/month.py"),
     **{name: (f"reports/digests/{name}.py",) for name in DIGESTS},
     "low_stock": ("reports/digests/low_stock.py", "reports/purchase_list.py"),
-    **dict.fromkeys(("overview", "forecast", "quality"), ("dashboard/figures.py", "reports/bridge.py")),
+    **dict.fromkeys(("overview", "forecast"), ("dashboard/figures.py", "reports/bridge.py")),
+    "figure": ("dashboard/breakdown.py",),
+    "quality": ("dashboard/rules.py",),
+    "search": ("dashboard/search.py",),
 }
 """The modules with the queries of each reader; those of the analyses' pages follow from `catalog.pages`."""
 BEHIND_VIEW = {"order_date", "booking_month", "channel"}

@@ -46,6 +46,8 @@ _SCORES = {
         "severity",
         "failed",
         "checked",
+        "pass_rate",
+        "change",
         "systematic",
         "overall_score",
         "is_business_rule",
@@ -181,7 +183,7 @@ READERS = (
     Reader(
         "digest",
         "data_quality",
-        {"data_quality": (*_SCORES["data_quality"], "as_of", "change", "pass_rate")},
+        {"data_quality": (*_SCORES["data_quality"], "as_of")},
     ),
     Reader(
         "digest",
@@ -320,6 +322,33 @@ READERS = (
         },
     ),
     Reader("page", "quality", _SCORES),
+    Reader(
+        "page",
+        "figure",
+        {
+            "fact_sales": (
+                *_SALES_MONTH,
+                "territory_id",
+                "product_id",
+                "sales_order_id",
+                "quantity",
+                "revenue",
+                "cogs",
+            ),
+            **_TERRITORY,
+            **_PRODUCT,
+        },
+    ),
+    Reader(
+        "page",
+        "search",
+        {
+            "Production_Product": ("ProductID", "Name", "ProductNumber"),
+            "Sales_Customer": ("CustomerID", "StoreID"),
+            "Sales_Store": ("BusinessEntityID", "Name"),
+            **_TERRITORY,
+        },
+    ),
     *map(_analysis_page, ANALYSES),
 )
 

@@ -12,7 +12,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -268,6 +268,13 @@ class Field:
             return MISSING if self.is_number else ""
         return self.translate(value) if self.translate else self.kind.show(self.language, value)
 
+    def change(self, difference: Decimal | None) -> str:
+        """Return a difference of two values for display, with its sign; that of two shares in percentage points."""
+        if self.kind is _KINDS["share"]:
+            return self.language.points(difference, signed=True)
+        shown = self.shown(difference)
+        return f"+{shown}" if difference and difference > 0 else shown
+
     def short(self, value: Any) -> str:
         """Return the value for the labels of a chart."""
         return self.translate(value) if self.translate else self.kind.short(self.language, value)
@@ -318,8 +325,8 @@ def months_of(data: Data, mart: str) -> Months:
 
 def shown(data: Data, mart: str, period: Period | None, partial: frozenset[date], language: Language) -> Shown:
     """Return what the page shows. `period`: None if the mart has no month; `partial`: the partial months."""
-    view, names = view_of(mart), _names(data, mart)
-    fields = tuple(_field(mart, name, names, language) for name in view.columns)
+    view, names = view_of(mart), names_of(data, columns_read(mart), language)
+    fields = tuple(field_of(mart, name, names, language) for name in view.columns)
     found = data.execute(f"{_query(mart, period)} limit {ROWS}").fetchall()
     counted = data.execute(f"select count(*) from marts.{mart} where {_condition(mart, period)}").fetchone()
     return Shown(
@@ -346,8 +353,8 @@ def csv_parts(data: Data, mart: str, period: Period | None) -> Iterator[bytes]:
 
 def workbook(data: Data, mart: str, period: Period | None, as_of: date, language: Language) -> bytes:
     """Return all rows as a workbook, with a sheet of definitions. `as_of`: the business date."""
-    title, names = view_name(mart, language), _names(data, mart)
-    fields = [_field(mart, name, names, language) for name in view_of(mart).columns]
+    title, names = view_name(mart, language), names_of(data, columns_read(mart), language)
+    fields = [field_of(mart, name, names, language) for name in view_of(mart).columns]
     rows = data.execute(_query(mart, period)).fetchall()
 
     def write(sheets: Sheets) -> None:
@@ -380,16 +387,20 @@ def file_name(mart: str, period: Period | None, kind: str) -> str:
     return f"{mart}{when}.{kind}"
 
 
-def _names(data: Data, mart: str) -> Names:
-    """Return the names for the ids that the page of a mart shows."""
-    shown = {key: named for key, named in NAMED.items() if key in columns_read(mart)}
+def names_of(data: Data, columns: Collection[str], language: Language) -> Names:
+    """Return the names for the ids in these columns, for those of `NAMED`. An id of 0 stands for none."""
     return {
-        key: dict(data.execute(f'select "{named.key}", "{named.name}" from raw."{named.table}"').fetchall())
-        for key, named in shown.items()
+        column: {
+            0: name_or_unassigned(UNASSIGNED, language),
+            **dict(data.execute(f'select "{named.key}", "{named.name}" from raw."{named.table}"').fetchall()),
+        }
+        for column, named in NAMED.items()
+        if column in columns
     }
 
 
-def _field(mart: str, name: str, names: Names, language: Language) -> Field:
+def field_of(mart: str, name: str, names: Names, language: Language) -> Field:
+    """Return a column of a mart. `names`: those for its ids, from `names_of`."""
     column, found, named = _column(mart, name), definition(mart, name, language), NAMED.get(name)
     return Field(
         name,
@@ -412,8 +423,7 @@ def _translation(mart: str, column: Column, names: Names, language: Language) ->
     if column.dtype == pl.Boolean:
         return lambda value: language.text("yes") if value else language.text("no")
     if column.name in names:
-        # An id of 0 stands for none.
-        known = {0: name_or_unassigned(UNASSIGNED, language), **names[column.name]}
+        known = names[column.name]
         return lambda value: str(known.get(value, value))
     return None
 
@@ -465,7 +475,7 @@ def _drawing(
     names: Names,
     language: Language,
 ) -> Drawing:
-    by, column = _field(mart, chart.by, names, language), _column(mart, chart.by)
+    by, column = field_of(mart, chart.by, names, language), _column(mart, chart.by)
     is_date = column.dtype == pl.Date
     # Texts and identifiers have no order of their own, so the largest figures come first.
     is_ranked = not (is_date or column.unit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -27,17 +27,17 @@ from starlette.staticfiles import StaticFiles
 
 from adventureworks import texts
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, marts_of
-from adventureworks.catalog.pages import address, has_page, views_of
+from adventureworks.catalog.pages import NAMED, address, has_page, views_of
 from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.theme import FONTS, Spec
-from adventureworks.dashboard import PREFIX, analysis, figures
+from adventureworks.dashboard import PREFIX, analysis, breakdown, figures, rules, search
 from adventureworks.dictionary import content_note, definitions, grain, label, limit_text, unit_text
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
 from adventureworks.lineage import origins
 from adventureworks.messaging.dependants import affected
-from adventureworks.messaging.incident_messages import run_page_of
+from adventureworks.messaging.incident_messages import rule_in_words, run_page_of
 from adventureworks.messaging.wording import words
 from adventureworks.months import key_of
 from adventureworks.reports.bridge import BRIDGE_COLUMNS
@@ -46,7 +46,14 @@ from adventureworks.reports.delivery import files as filed
 from adventureworks.settings import settings
 from adventureworks.texts import LANGUAGES, Language
 from adventureworks.texts.analyses import analysis_name, view_meaning, view_name
-from adventureworks.texts.terms import channel_name, dimension_name, incident_status, reason_withheld, verdict_name
+from adventureworks.texts.terms import (
+    channel_name,
+    dimension_name,
+    incident_status,
+    reason_withheld,
+    severity_name,
+    verdict_name,
+)
 from adventureworks.warehouse import open_records, open_warehouse
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.publication import newest
@@ -278,6 +285,58 @@ def _csv_parts(mart: str, period: analysis.Period | None) -> Iterator[bytes]:
             yield from analysis.csv_parts(session.data, mart, period)
 
 
+@app.get("/figure/{name}")
+def figure_page(
+    request: Request, language: ChosenLanguage, name: str, month: str = "", channel: str = "", territory: str = ""
+) -> Response:
+    """Show a KPI of the overview in a month by channel, then by territory, then by product."""
+    kpi = breakdown.KPIS.get(name)
+    if kpi is None:
+        raise HTTPException(404, f"There is no figure {name}.")
+    in_address = {"channel": channel, "territory_id": territory}
+    chosen = {level: in_address[level] for level in breakdown.LEVELS if in_address.get(level)}
+    with _read_only() as session:
+        if session is None:
+            return _nothing_published(request, language)
+        shown = breakdown.broken_down(session.data, name, month, chosen, language)
+        field = analysis.field_of(kpi.mart, name, {}, language)
+        warning = figures.warning((kpi.mart, "fact_sales"), figures.assets(settings(), session), language)
+
+    def query(choice: Mapping[breakdown.Level, str]) -> str:
+        """Return the address of the page with a choice."""
+        values = {level.removesuffix("_id"): value for level, value in choice.items()}
+        return urlencode({"month": key_of(shown.month), **values})
+
+    bars_shown = [(part.name, part.now) for part in shown.parts[: analysis.BARS] if part.now is not None]
+    charts = {
+        "parts": lambda scheme: bars(
+            bars_shown, language, labels=[field.short(value) for _, value in bars_shown], width=300, scheme=scheme
+        )
+    }
+    return _page(
+        request,
+        "figure",
+        language,
+        kpi=kpi,
+        field=field,
+        shown=shown,
+        dimension=label(NAMED[shown.level].label if shown.level in NAMED else shown.level, language),
+        crumbs=[
+            (title, query(dict(list(chosen.items())[:place])))
+            for place, title in enumerate((field.label, *shown.chosen.values()))
+        ],
+        links={part.key: query({**chosen, shown.level: part.key}) for part in shown.parts if not shown.is_last},
+        choice={level.removesuffix("_id"): value for level, value in chosen.items()},
+        months=[
+            (key_of(one), language.month(one), one in shown.months.partial) for one in reversed(shown.months.known)
+        ],
+        warning=warning,
+        analysis_page=_analysis_address(kpi.mart),
+        analysis_name=view_name(kpi.mart, language),
+        charts=_charts_json(charts) if bars_shown else "",
+    )
+
+
 @app.get("/forecast")
 def forecast_page(request: Request, language: ChosenLanguage, channel: str = "", territory: str = "") -> Response:
     """Show the forecast of one channel and territory and the accuracy of past forecasts."""
@@ -289,6 +348,8 @@ def forecast_page(request: Request, language: ChosenLanguage, channel: str = "",
             return _computing(request, language)
         chosen = next((name for name in names if (name[0], str(name[1])) == (channel, territory)), names[0])
         series = figures.series(session.data, *chosen)
+        as_of = figures.business_date(session.records)
+        sold = figures.sold_so_far(session.data, series, as_of) if as_of else {}
     charts = {"forecast": lambda scheme: forecast(series.past, series.ahead, language, scheme)}
     accuracy = definitions(MARTS["forecast_accuracy"], language)
     return _page(
@@ -296,6 +357,9 @@ def forecast_page(request: Request, language: ChosenLanguage, channel: str = "",
         "forecast",
         language,
         series=series,
+        as_of=as_of,
+        sold={month: territory for month, (territory, _) in sold.items()},
+        sold_in_channel={month: channel for month, (_, channel) in sold.items()},
         withheld=reason_withheld(series.withheld, language),
         names=names,
         accuracy=accuracy,
@@ -304,12 +368,14 @@ def forecast_page(request: Request, language: ChosenLanguage, channel: str = "",
 
 
 @app.get("/quality")
-def quality(request: Request, language: ChosenLanguage) -> Response:
-    """Show freshness, version and verdict of every table and mart, and the data quality scores."""
+def quality(
+    request: Request, language: ChosenLanguage, rule: str = "", dimension: str = "", owner: str = ""
+) -> Response:
+    """Show the rules that fail, the data quality scores, and freshness, version and verdict of every table and mart."""
     with _read_only() as session:
         if session is None:
             return _nothing_published(request, language)
-        found = figures.quality(session)
+        found = rules.quality(session)
         assets = figures.assets(settings(), session)
     scores = [(dimension_name(name, language), score) for name, score in found.dimensions]
     verdicts = {asset.state.verdict: verdict_name(asset.state.verdict, language) for asset in assets}
@@ -321,6 +387,14 @@ def quality(request: Request, language: ChosenLanguage) -> Response:
         verdicts=verdicts,
         quality=found,
         scores=scores,
+        rules=rules.matching(found.failing, rule, dimension, owner),
+        chosen={"rule": rule, "dimension": dimension, "owner": owner},
+        dimensions=sorted({one.dimension for one in found.failing}),
+        owners=sorted({one.owner for one in found.failing}),
+        runs=rules.RUNS,
+        rule_in_words=rule_in_words,
+        dimension_name=dimension_name,
+        severity_name=severity_name,
         analysis_address=_analysis_address,
     )
 
@@ -378,6 +452,19 @@ def lineage_page(request: Request, language: ChosenLanguage, mart: str = "territ
         by_column=origins.by_column(mart),
         levels=origins.levels(mart),
         sources=SOURCE_TABLES,
+    )
+
+
+@app.get("/search")
+def search_page(request: Request, language: ChosenLanguage, q: str = "") -> Response:
+    """Show the pages of the figures, tables, products, territories and customers whose name contains all words."""
+    wanted = search.words_of(q)
+    with _read_only() as session:
+        if session is None:
+            return _nothing_published(request, language)
+        groups = search.search(session.data, wanted, language) if wanted else ()
+    return _page(
+        request, "search", language, searched=q, wanted=wanted, groups=groups, most=language.number(search.MOST)
     )
 
 
@@ -501,7 +588,7 @@ def _language_code(request: Request) -> str:
 
 def _page(request: Request, name: str, language: Language, status: int = 200, **values: Any) -> Response:
     prefix = _prefix(request)
-    shown = {"sign_in": False, "progress": False, "charts": "", **values}
+    shown = {"sign_in": False, "progress": False, "charts": "", "searched": "", **values}
     html = (
         _environment()
         .get_template(f"{name}.html")

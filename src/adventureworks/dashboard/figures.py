@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from adventureworks.catalog import entry, producer_of
 from adventureworks.charts.dashboard import Forecast, sparkline
+from adventureworks.dashboard.breakdown import page_of
 from adventureworks.dictionary import Definition, definition
 from adventureworks.incidents.freshness import Freshness, freshness, promises
 from adventureworks.marts.plan import decide_now
@@ -50,6 +51,8 @@ class Kpi:
     """The column that the figure is computed from, if it is a single one."""
     note: str = ""
     """Why there is no value."""
+    page: str = ""
+    """The address of the page that it opens, below the dashboard's."""
 
 
 @dataclass(frozen=True)
@@ -176,19 +179,6 @@ class Series:
     """Per model: name, WAPE, WAPE relative to the naive model, shares in both intervals, origins, is chosen."""
 
 
-@dataclass(frozen=True)
-class Quality:
-    """The result of a data quality run."""
-
-    overall: Decimal | None
-    """The share of business rules that pass."""
-    at: datetime | None
-    dimensions: tuple[tuple[str, Decimal], ...]
-    """By dimension, the lowest first: the share of rules that pass, technical ones included."""
-    systematic: tuple[tuple[str, str], ...]
-    """Table and rule of those that fail for everything that was checked."""
-
-
 def business_date(records: Connection) -> date | None:
     """Return the business date of the newest figures; None before the first ones."""
     row = records.execute("select max(as_of) from ops.publication").fetchone()
@@ -255,18 +245,19 @@ def overview(session: Session, language: Language) -> Overview:
     """Return the KPIs of the last complete month, compared with the month before and the year before."""
     months = [_Month(*row) for row in session.data.execute(_MONTHLY).fetchall()]
     whole = [month for month in months if not month.is_partial]
+    newest = whole[-1].month if whole else None
     return Overview(
-        month=whole[-1].month if whole else None,
+        month=newest,
         is_computed=bool(months),
         as_of=business_date(session.records),
-        groups=tuple(_groups(session.data, whole, language)),
+        groups=tuple(_with_pages(group, newest) for group in _groups(session.data, whole, language)),
         history=tuple(
             (one.month, one.revenue, one.profit or Decimal(0), one.is_partial)
             for one in months[-MONTHS:]
             if one.revenue is not None
         ),
-        territories=tuple(_territories(session.data, whole[-1].month)) if whole else (),
-        bridge=_bridge(session.data, whole[-1].month) if whole else {},
+        territories=tuple(_territories(session.data, newest)) if newest else (),
+        bridge=_bridge(session.data, newest) if newest else {},
         proposals=tuple(_proposals(session.data)),
         pairs=tuple(_pairs(session.data)),
         campaigns=tuple(_campaigns(session.data)),
@@ -310,31 +301,6 @@ def warning(
     if any(state.reads_blocked for state in states):
         return "mind", language.text("reads blocked tables")
     return "", ""
-
-
-def quality(session: Session) -> Quality:
-    """Return the scores of the newest quality run; the overall score is None before the first one."""
-    newest = "run_number = (select max(run_number) from marts.data_quality)"
-    # Scores from before the column `is_business_rule` are of another kind.
-    overall = session.data.execute(
-        f"select min(overall_score) from marts.data_quality where {newest} and is_business_rule is not null"
-    ).fetchone()
-    at = session.records.execute(
-        "select published_at from ops.publication where asset = 'data_quality' order by version desc limit 1"
-    ).fetchone()
-    dimensions = session.data.execute(
-        "select dimension, sum(case when failed = 0 then 1 else 0 end)::numeric / count(*) from marts.data_quality"
-        f" where {newest} and checked > 0 and severity <> 'info' group by dimension order by 2, 1"
-    ).fetchall()
-    systematic = session.data.execute(
-        f"select table_name, rule from marts.data_quality where {newest} and systematic order by checked desc, 1, 2"
-    ).fetchall()
-    return Quality(
-        overall=overall[0] if overall else None,
-        at=at[0] if at else None,
-        dimensions=tuple((row[0], row[1]) for row in dimensions),
-        systematic=tuple((row[0], row[1]) for row in systematic),
-    )
 
 
 def series_names(data: Data) -> list[tuple[str, int, str]]:
@@ -386,6 +352,21 @@ def series(data: Data, channel: str, territory_id: int, name: str) -> Series:
     )
 
 
+def sold_so_far(data: Data, series: Series, until: date) -> dict[date, tuple[Decimal, Decimal]]:
+    """Return the revenue of the series and of its channel in each forecast month that has begun.
+
+    `until`: the business date, the last day of the revenue.
+    """
+    begun = [month for month, *_ in series.ahead if month <= until]
+    rows = data.execute(
+        "select month, sum(case when territory_id = %(territory)s then revenue else 0 end), sum(revenue)"
+        " from marts.territory_sales where channel = %(channel)s group by month",
+        {"channel": series.channel, "territory": series.territory_id},
+    ).fetchall()
+    known = {month: (territory, channel) for month, territory, channel in rows}
+    return {month: known.get(month, (Decimal(0), Decimal(0))) for month in begun}
+
+
 def _without_gaps(known: dict[date, Decimal], until: date | None) -> tuple[tuple[date, Decimal], ...]:
     """Return every month from the first one on, as the models see it: a month without orders has a revenue of 0."""
     if not known:
@@ -399,8 +380,8 @@ def _without_gaps(known: dict[date, Decimal], until: date | None) -> tuple[tuple
 def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator[Group]:
     text, money, number = language.text, language.short_money, language.number
 
-    def monthly(name: str, figure: Callable[[_Month], Any], shown: Any) -> Kpi:
-        return _monthly(name, whole, figure, shown, language)
+    def monthly(name: str, figure: Callable[[_Month], Any], shown: Any, more_is_better: bool | None = True) -> Kpi:
+        return _monthly(name, whole, figure, shown, language, more_is_better=more_is_better)
 
     def column(
         mart: str,
@@ -448,8 +429,8 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
             ("product_performance",),
             (
                 column("product_performance", "units", lambda one: one.units, number),
-                monthly(text("Products sold"), lambda one: one.products, number),
-                monthly(text("Products in class A"), lambda one: one.class_a, number),
+                monthly(text("Products sold"), lambda one: one.products, number, more_is_better=None),
+                monthly(text("Products in class A"), lambda one: one.class_a, number, more_is_better=None),
             ),
         )
         if any(one.operations for one in whole):
@@ -479,6 +460,16 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
         yield Group(text("Stock"), ("inventory_status", "purchase_proposal"), stock)
 
 
+def _with_pages(group: Group, month: date | None) -> Group:
+    """Return a group with the address of the page that each of its KPIs opens."""
+
+    def page(kpi: Kpi) -> str:
+        column = kpi.definition
+        return page_of(column.asset, column.name, month) if column else page_of(group.marts[0], "", month)
+
+    return replace(group, kpis=tuple(replace(kpi, page=page(kpi)) for kpi in group.kpis))
+
+
 def _monthly(
     name: str,
     whole: Sequence[_Month],
@@ -486,9 +477,12 @@ def _monthly(
     shown: Any,
     language: Language,
     share: bool = False,
-    more_is_better: bool = True,
+    more_is_better: bool | None = True,
 ) -> Kpi:
-    """Return a KPI of the last complete month; shares are compared by their difference in percentage points."""
+    """Return a KPI of the last complete month; shares are compared by their difference in percentage points.
+
+    `more_is_better`: None if neither more nor less is good news.
+    """
     by_month = {one.month: one for one in whole}
     newest = max(by_month)
     values = [_figure(by_month.get(shifted(newest, -back)), figure) for back in range(MONTHS - 1, -1, -1)]
@@ -506,9 +500,16 @@ def _monthly(
         value=shown(now),
         before=formatted(compare(now, before)),
         year_before=formatted(yearly),
-        trend="" if not yearly else "better" if (yearly > 0) == more_is_better else "worse",
+        trend=_trend(yearly, more_is_better),
         spark=sparkline(values),
     )
+
+
+def _trend(change: Decimal | None, more_is_better: bool | None) -> Direction:
+    """Return whether a change is good news; empty if that is unknown, or if it is shown as 0.0."""
+    if more_is_better is None or change is None or not round(change, 3):
+        return ""
+    return "better" if (change > 0) == more_is_better else "worse"
 
 
 def _figure(month: _Month | None, figure: Callable[[_Month], Any]) -> Decimal | None:

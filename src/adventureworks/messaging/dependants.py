@@ -37,7 +37,13 @@ def shortened(names: Sequence[str], language: Language, most: int = MOST) -> str
 def _worded(reader: Reader, language: Language, routes: Routes | None) -> str:
     text = language.text
     if reader.kind == "page":
-        pages = {"overview": text("Overview"), "forecast": text("Forecast"), "quality": text("Freshness and quality")}
+        pages = {
+            "overview": text("Overview"),
+            "figure": text("Breakdown of figures"),
+            "forecast": text("Forecast"),
+            "quality": text("Freshness and quality"),
+            "search": text("Search"),
+        }
         return text("dashboard: {page}", page=pages.get(reader.name) or analysis_name(reader.name, language))
     name = text("monthly report") if reader.kind == "report" else text("digest {name}", name=reader.name)
     groups = recipients_of(reader, routes) if routes else ()
