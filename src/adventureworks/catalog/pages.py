@@ -597,10 +597,7 @@ def view_of(mart: str) -> View:
     """Return what the page shows of a mart: what `VIEWS` declares or, without an entry, all columns by key."""
     if mart in VIEWS:
         return VIEWS[mart]
-    # DAG files import this module, and contracts are slow to load.
-    from adventureworks.columns import columns_of
-
-    return View(columns=tuple(column.name for column in columns_of(MARTS[mart])), order=())
+    return View(columns=tuple(MARTS[mart].contract.to_schema().columns), order=())
 
 
 def columns_read(mart: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from adventureworks.columns import Column
 from adventureworks.dictionary import label
 from adventureworks.postgres_sql import quoted
 from adventureworks.texts import language, translations
+from adventureworks.texts.analyses import view_name
 from contracts import columns as contract_columns
 
 LINE_LENGTH = 120
@@ -283,9 +284,10 @@ def _in_documentation(text: str, mart: NewMart) -> str:
 
 def _in_translations(text: str, mart: NewMart) -> str:
     """Add what has no translation yet: what a row is, the mart's title, labels and meanings."""
-    labels = [label(name, language("en"), mart.name) for name in (mart.name, *mart.meanings)]
+    english = language("en")
+    labels = [view_name(mart.name, english), *(label(name, english, mart.name) for name in mart.meanings)]
     known = translations("fr")
-    missing = [english for english in (mart.grain, *labels, *mart.meanings.values()) if english not in known]
+    missing = [text for text in (mart.grain, *labels, *mart.meanings.values()) if text not in known]
     entries = [
         f"\nmsgid {_string(english)}\nmsgstr {_string(UNTRANSLATED + english)}\n" for english in dict.fromkeys(missing)
     ]

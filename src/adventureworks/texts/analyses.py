@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adventureworks.dictionary import label
 from adventureworks.texts import Language, Phrases, phrase
 
 _ANALYSES: Mapping[str, Phrases] = {
@@ -188,7 +187,7 @@ def analysis_name(dag: str, language: Language) -> str:
 
 def view_name(mart: str, language: Language) -> str:
     """Return the title of what a page shows of a mart."""
-    return _MARTS[mart][0].shown(language) if mart in _MARTS else label(mart, language)
+    return _MARTS[mart][0].shown(language) if mart in _MARTS else language.text(mart.replace("_", " ").capitalize())
 
 
 def view_meaning(mart: str, language: Language) -> str:
