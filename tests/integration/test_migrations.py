@@ -130,6 +130,14 @@ def test_records_of_a_newer_version_are_left_alone(known: Settings) -> None:
     assert "adventureworks migrate" in refused.value.next_step.command
 
 
+def test_records_are_current_only_at_the_newest_revision(known: Settings) -> None:
+    with open_warehouse(known).connect("test") as session:
+        layout.prepare(session)
+        assert migrations.is_current(session.records)
+        layout.set_revision(session.records, "0009")
+        assert not migrations.is_current(session.records)
+
+
 def _records(connection: WarehouseConnection) -> dict[str, list[list[object]]]:
     """Return the columns and the rows of every table with records, with JSON objects parsed."""
     tables = connection.columns_in("ops")

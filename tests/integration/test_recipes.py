@@ -1,4 +1,4 @@
-"""The commands of the developers' pages, executed in a copy of the repository, and what they make."""
+"""The commands of the developers' pages, executed in a copy of the repository, and what they produce."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import psycopg
 import pytest
 import sqlglot
 import yaml
 
+from adventureworks.cli.new import RESERVED
 from adventureworks.messaging.routes import routes
 from adventureworks.settings import Settings
 from tests.conftest import REPOSITORY
@@ -22,17 +25,19 @@ COPIED = ("src", "contracts", "checks", "dags", "tests", "pyproject.toml")
 AS_OF = "date '2014-06-30'"
 ROWS = """
     create schema marts; create schema raw;
-    create table marts.fact_sales as from (values
+    create table marts.fact_sales as select * from (values
         ('online', 1, 43659, 707, 10.50), ('online', 1, 43659, 708, 2.25), ('online', 4, 43660, 707, 10.50),
         ('reseller', 1, 43661, 707, 8.00)
     ) as line(channel, territory_id, sales_order_id, product_id, revenue);
-    create view mart_fact_sales as from marts.fact_sales;
-    create view sold as from marts.fact_sales;
-    create table raw.Production_Location as from (values (1), (2)) as location("LocationID");
-    create table raw.Production_WorkOrderRouting as from (values (2), (2), (3)) as routing("LocationID");
-    create view Production_Location as from raw.Production_Location;
-    create view Production_WorkOrderRouting as from raw.Production_WorkOrderRouting;
+    create view mart_fact_sales as select * from marts.fact_sales;
+    create view sold as select * from marts.fact_sales;
+    create table raw."Production_Location" as select * from (values (1), (2)) as location("LocationID");
+    create table raw."Production_WorkOrderRouting" as select * from (values (2), (2), (3)) as routing("LocationID");
+    create view Production_Location as select "LocationID" as LocationID from raw."Production_Location";
+    create view Production_WorkOrderRouting as
+        select "LocationID" as LocationID from raw."Production_WorkOrderRouting";
 """
+"""The inputs, in SQL that DuckDB and PostgreSQL understand. References do not quote the names of tables."""
 
 
 @pytest.fixture
@@ -73,8 +78,11 @@ def query_of(checks: Path) -> str:
     return str(query)
 
 
-def assert_true(copy: Path, mart: str) -> int:
-    """Compare a mart's model, check and second computation on a few rows, and return the number of the mart's rows."""
+def compared(copy: Path, mart: str, postgres_url: str) -> int:
+    """Compare a mart's model, check and second computation on a few rows, and return the number of the mart's rows.
+
+    The check is executed by DuckDB, and by PostgreSQL in an empty database.
+    """
     model = next((copy / "src" / "adventureworks" / "marts").rglob(f"{mart}.sql")).read_text()
     reference = (copy / "tests" / "acceptance" / "references" / f"{mart}.sql").read_text()
     [fault] = re.findall(r"^-- Fault of \w+: (.+)$", reference, re.MULTILINE)
@@ -86,35 +94,53 @@ def assert_true(copy: Path, mart: str) -> int:
         reference = reference.replace("$as_of", AS_OF)
         assert duck.execute(f"from {mart} except all ({reference})").fetchall() == []
         assert duck.execute(f"({reference}) except all from {mart}").fetchall() == []
-        assert duck.execute(query).fetchall() == []
-        duck.execute(fault.replace("candidate", mart))
-        assert duck.execute(query).fetchall(), "the rule finds its fault"
-        duck.execute(f"delete from {mart}")
-        assert duck.execute(query).fetchall(), "an empty mart is found"
+        assert_finds_faults(duck, query, fault, mart)
         [(rows,)] = duck.execute(f"select count(*) from ({reference})").fetchall()
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(ROWS.encode())
+        connection.execute(f"create table {mart} as {reference}".encode())
+        assert_finds_faults(connection, query, fault, mart)
+        connection.rollback()
     return int(rows)
 
 
-def test_the_page_on_marts_leads_to_a_mart_that_is_true(copy: Path) -> None:
+def assert_finds_faults(connection: Any, query: str, fault: str, mart: str) -> None:
+    """Assert that a check's query passes the mart, and finds a fault and an empty mart."""
+    assert connection.execute(query).fetchall() == []
+    connection.execute(fault.replace("candidate", mart))
+    assert connection.execute(query).fetchall(), "the rule finds its fault"
+    connection.execute(f"delete from {mart}")
+    assert connection.execute(query).fetchall(), "an empty mart is found"
+
+
+def test_the_page_on_marts_produces_a_correct_mart(copy: Path, empty_warehouse_url: str) -> None:
     create, *others = blocks("add-a-mart.md")
     shell(copy, create)
-    assert assert_true(copy, "territory_orders") == 3
+    assert compared(copy, "territory_orders", empty_warehouse_url) == 3
     shell(copy, "\n".join(others))
-    assert assert_true(copy, "territory_orders") == 3
+    assert compared(copy, "territory_orders", empty_warehouse_url) == 3
 
 
-def test_a_mart_of_several_inputs_passes_every_policy_at_once(copy: Path) -> None:
+def test_a_mart_of_several_inputs_passes_every_policy_at_once(copy: Path, empty_warehouse_url: str) -> None:
     name, dag = "location_counts", "marketing_campaigns"
     command = f".venv/bin/adventureworks new mart {name} --dag {dag} --key location_id"
     shell(copy, f"{command} --inputs Production_Location,Production_WorkOrderRouting")
     shell(copy, ".venv/bin/ruff check src contracts dags\n.venv/bin/ruff format --check src contracts dags")
     shell(copy, ".venv/bin/python -m adventureworks.marts.lint")
     shell(copy, f".venv/bin/python -m pytest -q -n 0 tests/unit -k '{name} or {dag} or translation'")
-    assert assert_true(copy, name) == 3
+    assert compared(copy, name, empty_warehouse_url) == 3
+
+
+def test_words_that_an_engine_reserves_are_no_names(empty_warehouse_url: str) -> None:
+    with psycopg.connect(empty_warehouse_url) as connection, duckdb.connect() as duck:
+        postgres = connection.execute("select word from pg_get_keywords() where catcode in ('R', 'T')").fetchall()
+        reserved = "keyword_category in ('reserved', 'type_function')"
+        words = duck.execute(f"select keyword_name from duckdb_keywords() where {reserved}").fetchall()
+    assert {word for (word,) in (*postgres, *words)} - RESERVED == set()
 
 
 @pytest.mark.parametrize(("kinds", "is_broken"), [("('No Discount'), ('Seasonal')", False), ("('Seasonal')", True)])
-def test_the_recipe_for_a_check_leads_to_a_rule_that_finds_its_fault(copy: Path, kinds: str, is_broken: bool) -> None:
+def test_the_recipe_for_a_check_produces_a_rule_that_finds_its_fault(copy: Path, kinds: str, is_broken: bool) -> None:
     shell(copy, "\n".join(blocks("recipes.md", "A check")))
     with duckdb.connect() as duck:
         duck.execute(
@@ -124,7 +150,7 @@ def test_the_recipe_for_a_check_leads_to_a_rule_that_finds_its_fault(copy: Path,
     assert bool(found) == is_broken
 
 
-def test_the_recipe_for_a_recipient_leads_to_valid_routes(copy: Path) -> None:
+def test_the_recipe_for_a_recipient_produces_valid_routes(copy: Path) -> None:
     shell(copy, "\n".join(blocks("recipes.md", "A recipient")))
     known = routes(Settings(routes=copy / "routes.yaml"))
     assert [name for name, _ in known.groups_of("finance")] == ["finance", "controlling"]
@@ -147,7 +173,7 @@ print(DIGESTS["card_usage"].message(SimpleNamespace(data=data), language("fr")).
 """
 
 
-def test_the_recipe_for_a_report_leads_to_a_message_with_the_newest_figures(copy: Path) -> None:
+def test_the_recipe_for_a_report_produces_a_message_with_the_newest_figures(copy: Path) -> None:
     shell(copy, "\n".join(blocks("recipes.md", "A report")))
     text = shell(copy, f".venv/bin/python - <<'END'\n{RENDER}\nEND")
     assert "Cartes de paiement en mai 2014" in text

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 from itertools import count
+from typing import cast
 
 import pytest
 from rich.console import Console
@@ -11,22 +13,50 @@ from rich.console import Console
 from adventureworks.airflow_tables import Run, Step
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.cli import progress
-from adventureworks.cli.progress import Progress, Standing, loaded, seconds_left, shown_time
+from adventureworks.cli.progress import Progress, Screen, Standing, loaded, seconds_left, shown_time
+from adventureworks.cli.status import NO_INCIDENTS, incident_line, print_summary
+from adventureworks.incidents import events
+from adventureworks.incidents.ledger import Incident
 
 TABLES = len(SOURCE_TABLES)
 
 
-def test_without_a_terminal_each_change_is_a_line_with_the_time_so_far(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = count(0, 4)
+def incident(incident_id: str, rule: str = "file_is_there") -> Incident:
+    return Incident(
+        incident_id=incident_id,
+        asset="Production_Product",
+        rule=rule,
+        owner="production",
+        severity="error",
+        status="open",
+        event=events.blocked("there is no file.", has_version=False),
+        failed=None,
+        total=None,
+        examples=(),
+        run_id="ingest_source/1",
+        first_seen=datetime(2026, 11, 23, 0, 15, tzinfo=UTC),
+        last_seen=datetime(2026, 11, 23, 0, 15, tzinfo=UTC),
+        resolved_at=None,
+        seen_count=1,
+        notified={},
+    )
+
+
+def test_without_a_terminal_stages_and_now_and_then_the_current_work_are_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = count(0, 5)
     with Progress(lambda: next(clock)) as shown:
-        shown.show("Starting PostgreSQL")
         shown.show("Starting PostgreSQL")
         shown.done("PostgreSQL")
         shown.note("UI:    http://127.0.0.1:8080")
+        for marts in (1, 2, 3, 4, 4, 4, 4):
+            shown.show(f"marts {marts}/20", detail=f"task {marts}")
     assert capsys.readouterr().out.splitlines() == [
-        "   4 s  Starting PostgreSQL",
-        "   8 s  PostgreSQL ✔ 8 s",
+        "  10 s  PostgreSQL ✔ 10 s",
         "UI:    http://127.0.0.1:8080",
+        "  15 s  marts 1/20",
+        "  30 s  marts 4/20",
     ]
 
 
@@ -37,15 +67,78 @@ def test_a_terminal_shows_time_so_far_and_left_and_the_stages(monkeypatch: pytes
     clock = iter([0.0, 31.0, 75.0])
     with Progress(lambda: next(clock)) as shown:
         shown.done("Airflow")
-        shown.show("marts 6/20", left=49.6)
+        shown.show("marts 6/20", "build", left=49.6)
     assert isinstance(terminal.file, io.StringIO)
-    assert "1 min 15 s · about 50 s left · Airflow ✔ 31 s · marts 6/20" in terminal.file.getvalue()
+    assert "1 min 15 s · about 50 s left · Airflow ✔ 31 s · marts 6/20 · build" in terminal.file.getvalue()
 
 
-def test_time_left_follows_from_the_share_that_is_done() -> None:
-    assert seconds_left(30, 0.05) is None, "too early to tell"
-    assert seconds_left(30, 0.25) == 90
-    assert seconds_left(30, 1) is None
+def test_time_left_follows_from_the_pace_so_far() -> None:
+    assert seconds_left(30, 0.05, 0.05) is None, "too early to tell"
+    assert seconds_left(30, 0.25, 0.25) == 90
+    assert seconds_left(30, 0.25, 0.5) == 60, "what was done before is not part of the pace"
+    assert seconds_left(30, 0.5, 1) is None
+
+
+class Shown:
+    """A progress display that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.left: list[float | None] = []
+
+    def show(self, text: str, detail: str = "", left: float | None = None) -> None:
+        self.left.append(left)
+
+    def note(self, text: str, style: str | None = None) -> None:
+        self.notes.append(text)
+
+
+def screen(shown: Shown) -> Screen:
+    """Return a screen on which ten seconds pass between two displays."""
+    clock = count(0, 10)
+    return Screen(cast(Progress, shown), "http://ui", lambda: next(clock))
+
+
+def test_a_first_load_shows_the_time_left() -> None:
+    shown = Shown()
+    on_screen = screen(shown)
+    for tables in (0, TABLES // 2, TABLES):
+        on_screen.show((Standing(tables), []), 0, "load")
+    assert [left is None for left in shown.left] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        (Standing(TABLES, 3), Standing(TABLES, 9)),
+        (Standing(), Standing(TABLES, 9, blocked=1)),
+        (Standing(), Standing(TABLES, 9, not_offered=1)),
+    ],
+)
+def test_no_time_left_is_shown_if_the_work_is_not_a_whole_first_load(first: Standing, later: Standing) -> None:
+    shown = Shown()
+    on_screen = screen(shown)
+    for published in (first, later):
+        on_screen.show((published, []), 0, "build")
+    assert shown.left == [None, None]
+
+
+def test_incidents_are_printed_once_and_those_open_at_the_start_only_at_the_end() -> None:
+    shown = Shown()
+    on_screen = screen(shown)
+    old, new = incident("old"), incident("new")
+    for found in (None, (Standing(), [old]), (Standing(1), [old, new]), None, (Standing(2), [old, new])):
+        on_screen.show(found, 0, "load")
+    assert shown.notes == [incident_line(new)]
+    assert on_screen.printed == {"new"}
+
+
+def test_the_summary_leaves_out_incidents_that_were_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary([], [incident("old", "keeps_most_of_its_rows"), incident("new")], printed={"new"})
+    lines = capsys.readouterr().out
+    assert "keeps_most_of_its_rows" in lines
+    assert "file_is_there" not in lines
+    assert NO_INCIDENTS not in lines
 
 
 def test_the_share_grows_with_what_is_read_and_published() -> None:

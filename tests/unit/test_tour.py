@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import select
+import signal
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from adventureworks import cli
+from adventureworks.airflow_tables import FailedTask
 from adventureworks.catalog import MARTS, SOURCE_TABLES
+from adventureworks.cli import tour as of_tour
 from adventureworks.cli.progress import Progress
+from adventureworks.cli.run import Outcome
 from adventureworks.cli.tour import (
     LIMIT_SECONDS,
     MARK,
@@ -33,13 +42,16 @@ from adventureworks.cli.tour_steps import (
     Place,
     Snapshot,
     Step,
+    command_for,
     with_quantity,
 )
 from adventureworks.due import NO_REASON
 from adventureworks.embedded.home import Home
 from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.errors import Step as NextStep
 from adventureworks.settings import Settings
 from adventureworks.warehouse.state import AssetState
+from tests import command_line
 
 
 def state(asset: str, **changes: Any) -> AssetState:
@@ -87,9 +99,7 @@ PARTS = [part for step in STEPS for part in step.parts]
 
 
 @pytest.mark.parametrize(("part", "before", "after"), [(p, *r) for p, r in zip(PARTS, REACHED, strict=True)])
-def test_a_part_ends_once_the_platform_has_reacted_and_is_at_rest(
-    part: Part, before: Snapshot, after: Snapshot
-) -> None:
+def test_a_part_ends_once_the_platform_has_reacted_and_is_idle(part: Part, before: Snapshot, after: Snapshot) -> None:
     assert part.is_reached(before, after)
     assert not part.is_reached(before, before)
     assert not part.is_reached(before, replace(after, working="ingest_source: load 1/2"))
@@ -147,28 +157,66 @@ def test_a_step_says_what_it_does_what_happened_and_where_to_look(
     part = Part(
         "Delete rates.", acted.append, "it is blocked", PARTS[4].is_reached, lambda *_: "It is blocked.", places
     )
-    # While a database restarts, there is nothing to look at.
-    fake = Fake(tmp_path, SETTLED, SETTLED, ServiceUnavailable("PostgreSQL does not answer."), BLOCKED)
+    # While a database restarts, there is nothing to look at, before the act and after it.
+    down = ServiceUnavailable("PostgreSQL does not answer."), psycopg.OperationalError("connection refused")
+    fake = Fake(tmp_path / "tour", *down, SETTLED, SETTLED, *down, BLOCKED)
     play(3, Step("A table is blocked", (part,)), fake.stage)
     assert (acted, fake.pauses) == ([fake.stage.settings], 1)
-    lines = [line for line in capsys.readouterr().out.splitlines() if line]
-    assert lines[:2] == [f"Step 3 of {len(STEPS)}: A table is blocked", "Delete rates."]
-    assert "Waiting until it is blocked" in lines[2]
-    assert lines[3:] == [
-        "It is blocked. This took 2 seconds.",
+    assert [line for line in capsys.readouterr().out.splitlines() if line] == [
+        f"Step 3 of {len(STEPS)}: A table is blocked",
+        "Delete rates.",
+        "It is blocked. This took 3 seconds.",
         "  The figures: http://127.0.0.1:8080/dashboard/overview",
-        f"  Why: ADVENTUREWORKS_HOME={tmp_path} adventureworks status {RATES}",
+        f"  Why: ADVENTUREWORKS_HOME={tmp_path} adventureworks tour status {RATES}",
     ]
 
 
+def test_every_command_of_the_tour_runs_on_its_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def act(_: Settings) -> None:
+        print("See: adventureworks status")
+
+    for part in PARTS:
+        assert "adventureworks" not in part.what
+        shown = replace(part, act=act, is_reached=lambda *_: True, seen=lambda *_: "Seen.")
+        play(1, Step("A step", (shown,)), Fake(tmp_path / "tour").stage)
+    commands = [line for line in capsys.readouterr().out.splitlines() if "adventureworks" in line]
+    assert len(commands) >= len(PARTS)
+    assert all(f"ADVENTUREWORKS_HOME={tmp_path} adventureworks tour " in line for line in commands)
+
+
+def test_the_default_home_needs_no_variable() -> None:
+    default = Settings.model_fields["home"].default
+    assert command_for(default / "tour", "status") == "adventureworks tour status"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (psycopg.OperationalError("connection refused\nIs it up?"), "The database answered: connection refused. See"),
+        (
+            PlatformError("It is empty.", NextStep("Fill it first:", "adventureworks source generate")),
+            "This failed: Delete rates. It is empty. See what is wrong: .* adventureworks tour status",
+        ),
+        (PlatformError("No order is left.", "Delete the folder."), "No order is left. Delete the folder."),
+    ],
+)
+def test_a_failed_act_ends_the_tour_with_the_next_step(tmp_path: Path, error: Exception, message: str) -> None:
+    def act(_: Settings) -> None:
+        raise error
+
+    part = Part("Delete rates.", act, "it is blocked", PARTS[4].is_reached, lambda *_: "", ())
+    with pytest.raises(PlatformError, match=message):
+        play(3, Step("A table is blocked", (part,)), Fake(tmp_path / "tour").stage)
+
+
 def test_an_expectation_that_is_not_met_in_time_ends_the_tour(tmp_path: Path) -> None:
-    fake = Fake(tmp_path)
+    fake = Fake(tmp_path / "tour")
     with pytest.raises(PlatformError) as raised:
-        wait_for(fake.stage, "the row is set aside", lambda _before, _now: False, SETTLED)
+        wait_for(fake.stage, "the row is set aside", lambda _: False)
     assert fake.now > LIMIT_SECONDS
     assert str(raised.value) == (
         "In 10 minutes, this did not happen: the row is set aside. Airflow: no run is active."
-        f" See what is wrong: ADVENTUREWORKS_HOME={tmp_path} adventureworks status"
+        f" See what is wrong: ADVENTUREWORKS_HOME={tmp_path} adventureworks tour status"
     )
 
 
@@ -183,24 +231,25 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_settings_and_connections_of_the_user_are_not_used(tmp_path: Path, environment: dict[str, str]) -> None:
     environment["ADVENTUREWORKS_SOURCE_URL"] = "postgresql://u@h/production"
     environment["ADVENTUREWORKS_WAREHOUSE_URL"] = "postgresql://u@h/warehouse"
-    environment["AIRFLOW_CONN_SMTP_DEFAULT"] = "{}"
+    collectors = {"OPENLINEAGE_URL", "OPENLINEAGE__TRANSPORT__TYPE", "OTEL_EXPORTER_OTLP_ENDPOINT"}
+    environment |= dict.fromkeys({"AIRFLOW_CONN_SMTP_DEFAULT", *collectors}, "http://production")
     environment["ADVENTUREWORKS_DAGS_FOLDER"] = str(tmp_path)
     for _ in range(2):
         here = own_settings(Settings(home=tmp_path))
         assert (here.home, here.dags_folder) == (tmp_path / "tour", tmp_path)
         assert (here.source_url, here.warehouse_url) == (None, None)
-        assert "AIRFLOW_CONN_SMTP_DEFAULT" not in environment
+        assert not environment.keys() & {"AIRFLOW_CONN_SMTP_DEFAULT", *collectors}
 
 
 def test_a_home_that_the_tour_did_not_create_is_refused(tmp_path: Path) -> None:
     home = Home(tmp_path / "tour")
     home.postgres.mkdir(parents=True)
-    with pytest.raises(PlatformError, match="was used for something else than the tour"):
+    with pytest.raises(PlatformError, match="was used for something other than the tour"):
         own_settings(Settings(home=tmp_path))
     home.prepare()
     home.remember(MARK, True)
     home.remember("source", "postgresql://u@h/d")
-    with pytest.raises(PlatformError, match="was used for something else than the tour"):
+    with pytest.raises(PlatformError, match="was used for something other than the tour"):
         own_settings(Settings(home=tmp_path))
 
 
@@ -223,3 +272,148 @@ def test_steps_can_be_chosen() -> None:
 def test_without_a_terminal_the_tour_does_not_wait_for_enter(tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match="Without pauses: adventureworks tour --yes"):
         tour(Settings(home=tmp_path), None, yes=False)
+
+
+def test_commands_on_the_tours_data_ignore_the_settings_of_the_user(tmp_path: Path) -> None:
+    variables = {
+        **os.environ,
+        "ADVENTUREWORKS_HOME": str(tmp_path),
+        "ADVENTUREWORKS_WAREHOUSE_URL": "postgresql://u@127.0.0.1:1/warehouse",
+        "ADVENTUREWORKS_SOURCE_URL": "postgresql://u@127.0.0.1:1/source",
+    }
+    before = command_line.run("tour", "status", environment=variables)
+    assert (before.returncode, before.stdout) == (1, "")
+    start = f"Start it: ADVENTUREWORKS_HOME={tmp_path} adventureworks tour\n"
+    assert before.stderr == f"There is no tour in {tmp_path / 'tour'} yet. {start}"
+    home = Home(tmp_path / "tour")
+    home.prepare()
+    home.remember(MARK, True)
+    after = command_line.run("tour", "status", "--json", environment=variables)
+    # The warehouse of the user does not answer; the tour's home has none yet.
+    assert (after.returncode, after.stdout, after.stderr) == (0, '{\n  "assets": [],\n  "incidents": []\n}\n', "")
+
+
+def test_options_of_a_command_are_not_those_of_the_tour(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+
+    def run_command(_: Settings, command: list[str]) -> None:
+        ran.append(command)
+        raise SystemExit
+
+    monkeypatch.setattr(of_tour, "run_command", run_command)
+    CliRunner().invoke(cli.app, ["tour", "forget", "291", "--yes"])
+    assert ran == [["forget", "291", "--yes"]]
+
+
+class FakePlatform:
+    """A platform that does nothing."""
+
+    started: FakePlatform
+
+    def __init__(self, settings: Settings, _: Callable[[str], None]) -> None:
+        self.settings, self.url, self.endpoints = settings, "http://127.0.0.1:8080", None
+        self.stopped = False
+        FakePlatform.started = self
+
+    def tick(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+@pytest.fixture
+def fake_tour(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Callable[[Outcome], None]:
+    """A function that lets the tour find an outcome of its first run, on a platform that is settled."""
+    monkeypatch.setattr(of_tour, "Platform", FakePlatform)
+    monkeypatch.setattr(of_tour, "look", lambda *_: SETTLED)
+
+    def found(outcome: Outcome) -> None:
+        monkeypatch.setattr(of_tour, "bring_up_to_date", lambda *_: outcome)
+
+    found(Outcome(list(SETTLED.states.values()), [], []))
+    return found
+
+
+def steps_that(act: Callable[[Settings], None]) -> tuple[Step, ...]:
+    return (Step("A step", (Part("Do it.", act, "it is done", lambda *_: True, lambda *_: "Done.", ()),)),)
+
+
+REPAIRS = "The next tour repairs what this one has broken: ADVENTUREWORKS_HOME={} adventureworks tour"
+
+
+def test_the_tour_plays_its_steps_and_stops_the_platform(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fake_tour: Callable[[Outcome], None],
+) -> None:
+    acted: list[Path] = []
+    monkeypatch.setattr(of_tour, "STEPS", steps_that(lambda settings: acted.append(settings.home)))
+    tour(Settings(home=tmp_path), None, yes=True)
+    assert acted == [tmp_path / "tour"]
+    assert FakePlatform.started.stopped
+    lines = capsys.readouterr().out
+    assert f"To continue with its data: ADVENTUREWORKS_HOME={tmp_path} adventureworks tour run." in lines
+    assert REPAIRS.format(tmp_path) not in lines
+
+
+@pytest.mark.parametrize("error", [SystemExit(128 + signal.SIGINT), PlatformError("The row was not found.")])
+def test_a_tour_that_ends_within_a_step_says_who_repairs_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fake_tour: Callable[[Outcome], None],
+    error: BaseException,
+) -> None:
+    def act(_: Settings) -> None:
+        raise error
+
+    monkeypatch.setattr(of_tour, "STEPS", steps_that(act))
+    with pytest.raises(type(error)):
+        tour(Settings(home=tmp_path), None, yes=True)
+    assert FakePlatform.started.stopped
+    assert REPAIRS.format(tmp_path) in capsys.readouterr().out
+
+
+def test_a_tour_that_is_interrupted_before_its_steps_has_broken_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fake_tour: Callable[[Outcome], None],
+) -> None:
+    def interrupt(*_: object) -> Outcome:
+        raise SystemExit(128 + signal.SIGINT)
+
+    monkeypatch.setattr(of_tour, "bring_up_to_date", interrupt)
+    with pytest.raises(SystemExit):
+        tour(Settings(home=tmp_path), None, yes=True)
+    assert FakePlatform.started.stopped
+    assert REPAIRS.format(tmp_path) not in capsys.readouterr().out
+
+
+def test_what_failed_before_the_steps_is_named_at_once(tmp_path: Path, fake_tour: Callable[[Outcome], None]) -> None:
+    states = [*changed("daily_sales", fresh=False).states.values()]
+    fake_tour(Outcome(states, [], [FailedTask("daily_sales_etl", "run", "gate", -1, 1)]))
+    expected = (
+        r"failed: gate of daily_sales_etl\. These marts are not fresh: daily_sales\. See .* adventureworks tour status"
+    )
+    with pytest.raises(PlatformError, match=expected):
+        tour(Settings(home=tmp_path), None, yes=True)
+    assert FakePlatform.started.stopped
+
+
+def test_the_services_are_kept_alive_until_enter_is_pressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    ticks: list[int] = []
+
+    def tick() -> None:
+        ticks.append(1)
+        os.write(writing, b"\n")
+
+    real_select = select.select
+    monkeypatch.setattr(select, "select", lambda read, write, failed, _: real_select(read, write, failed, 0))
+    with open(reading) as terminal, open(writing, "w"):
+        monkeypatch.setattr(sys, "stdin", terminal)
+        of_tour._wait_for_enter(tick)
+    assert ticks == [1]

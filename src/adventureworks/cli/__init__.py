@@ -88,20 +88,26 @@ def run_command(
     raise typer.Exit(start(configuration(), source, once, port, allow_missing))
 
 
-@app.command("tour")
+@app.command("tour", context_settings={"allow_interspersed_args": False})
 def tour_command(
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(help="Run this command on the data of the tour instead, with its options: status --all"),
+    ] = None,
     step: Annotated[int | None, typer.Option("--step", min=1, help="Play only this step.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not wait for Enter between the steps.")] = False,
 ) -> None:
-    """Show on sample data, in about ten minutes, how the platform reacts to changes and faults.
+    """Show on sample data how the platform reacts to changes and faults.
 
     A change reaches every figure, a bad row is set aside and repaired, a table is blocked and released, and a month is
     restated. The tour has a home of its own: your settings, source and connections are not used.
 
     Example: adventureworks tour --step 2
     """
-    from adventureworks.cli.tour import tour
+    from adventureworks.cli.tour import run_command, tour
 
+    if command:
+        run_command(configuration(), command)
     tour(configuration(), step, yes)
 
 

@@ -7,10 +7,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
+from keyword import iskeyword
 from pathlib import Path
-
-import sqlglot
-from sqlglot import exp
 
 from adventureworks import catalog
 from adventureworks.catalog import ANALYSES, MARTS, SourceTable
@@ -33,6 +31,22 @@ from adventureworks.warehouse.layout import SHARED_VIEWS
 from contracts import columns as contract_columns
 
 MAX_NAME_LENGTH = 40
+RESERVED = frozenset(
+    """
+    account all alter analyse analyze and anti any array as asc asof asymmetric at authorization between binary both by
+    case cast check collate collation column columns concurrently connect connection constraint create cross current
+    current_catalog current_date current_role current_schema current_time current_timestamp current_user database
+    default deferrable delete desc describe distinct do drop else end except exists false fetch following for foreign
+    freeze from full generated glob grant group gscluster having ilike in increment initially inner insert intersect
+    into is isnull issue join lambda lateral leading left like limit localtime localtimestamp map minus natural not
+    notnull null of offset on only or order organization outer overlaps pivot pivot_longer pivot_wider placing
+    positional primary qualify references regexp returning revoke right rlike row rows sample schema select semi
+    session_user set show similar some start struct summarize symmetric system_user table tablesample then to trailing
+    trigger true try_cast tuple union unique unpack unpivot update user using values variadic verbose view when whenever
+    where window with
+    """.split()  # noqa: SIM905
+)
+"""The words that PostgreSQL 18, DuckDB 2.0 or Snowflake does not accept as the name of a table or column."""
 _HELP = Step("See:", "adventureworks new mart --help")
 
 
@@ -47,7 +61,7 @@ def new_mart(name: str, dag: str, inputs: str, key: str) -> None:
             f"A mart is added to a working copy of the repository, and {Path.cwd()} is not in the one of this command.",
             "Clone the repository, go to its folder, run make lint there once, and use its .venv/bin/adventureworks.",
         )
-    mart = planned(name, dag, inputs.split(","), key.split(","))
+    mart = planned(name, dag, _parts(inputs), _parts(key))
     created, changed = new_files(mart), changed_files(mart, PROJECT_ROOT)
     write(PROJECT_ROOT, created, changed)
     print(
@@ -74,6 +88,10 @@ Next (docs/add-a-mart.md explains each step):
   4. Compute it:  .venv/bin/adventureworks environment build try_it
                   ADVENTUREWORKS_ENVIRONMENT=try_it .venv/bin/adventureworks sql "select * from marts.{name}"
   5. Before the pull request: make docs, make validation and make test"""
+
+
+def _parts(listed: str) -> list[str]:
+    return [part.strip() for part in listed.split(",")]
 
 
 def planned(name: str, dag: str, inputs: Sequence[str], key: Sequence[str]) -> NewMart:
@@ -105,22 +123,37 @@ def planned(name: str, dag: str, inputs: Sequence[str], key: Sequence[str]) -> N
 
 
 def write(root: Path, created: Mapping[Path, str], changed: Mapping[Path, str]) -> None:
-    """Write new and changed files, all of them or none. Raises `PlatformError` if a new one exists."""
+    """Write new and changed files: all of them, or none after an error or Ctrl-C.
+
+    Raises `PlatformError` if a new one exists.
+    """
     existing = [str(path) for path in created if (root / path).exists()]
     if existing:
         raise PlatformError(f"Files exist and are not overwritten: {', '.join(existing)}.", "Choose another name.")
-    staged: dict[Path, Path] = {}
+    files = {**created, **changed}
+
+    def beside(path: Path, suffix: str) -> Path:
+        return root / path.with_name(f".{path.name}.{suffix}")
+
     try:
-        for path, text in {**created, **changed}.items():
-            staged[path] = root / path.with_name(f".{path.name}.new")
-            staged[path].write_text(text, encoding="utf-8")
+        for path, text in files.items():
+            beside(path, "new").write_text(text, encoding="utf-8")
         for path in changed:
-            shutil.copymode(root / path, staged[path])
-        for path, file in staged.items():
-            file.replace(root / path)
+            shutil.copymode(root / path, beside(path, "new"))
+            shutil.copy2(root / path, beside(path, "old"))
+        try:
+            for path in files:
+                beside(path, "new").replace(root / path)
+        except BaseException:
+            for path in created:
+                (root / path).unlink(missing_ok=True)
+            for path in changed:
+                beside(path, "old").replace(root / path)
+            raise
     finally:
-        for file in staged.values():
-            file.unlink(missing_ok=True)
+        for path in files:
+            for suffix in ("new", "old"):
+                beside(path, suffix).unlink(missing_ok=True)
 
 
 def _check_name(name: str) -> None:
@@ -136,8 +169,8 @@ def _check_name(name: str) -> None:
     views = " ".join(package.joinpath(file).read_text(encoding="utf-8") for file in SHARED_VIEWS)
     if re.search(rf"\bstaging\.{name}\b", views):
         raise PlatformError(f"{name} is the name of a view that the marts share.", "Choose another name.")
-    if not isinstance(sqlglot.parse_one(name, dialect="postgres"), exp.Column):
-        raise PlatformError(f"{name} has a meaning of its own in SQL.", "Choose another name.")
+    if name in RESERVED:
+        raise PlatformError(f"{name} is a reserved word.", "Choose another name.")
 
 
 def _input(name: str, dag: str, key: Sequence[str]) -> Input:
@@ -169,6 +202,8 @@ def _key_columns(one: Input, key: Sequence[str]) -> list[Column]:
     for name, key_name in zip(one.columns, key, strict=True):
         column = columns[name]
         problems = {
+            f"would be called {key_name}, which is a reserved word": key_name in RESERVED or iskeyword(key_name),
+            f"would be called {key_name}, which is not an identifier": not key_name.isidentifier(),
             "may be empty": column.nullable,
             "is personal data": name in personal,
             f"is of a type that no key has here ({column.dtype})": column.dtype.base_type() not in TYPES,

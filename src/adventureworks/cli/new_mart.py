@@ -1,4 +1,4 @@
-"""The files of a new mart, as texts: its own, and those in which it has to be named.
+"""The texts of the files of a new mart: its own, and those that have to name it.
 
 The mart counts the rows of its inputs by key. Its check and its second computation count them in another way.
 """
@@ -104,7 +104,7 @@ def snake(name: str) -> str:
 
 
 def new_files(mart: NewMart) -> dict[Path, str]:
-    """Return the files that the mart has for itself, by path in the repository."""
+    """Return the mart's own files, by path in the repository."""
     return {
         Path("src", "adventureworks", "marts", mart.domain, f"{mart.name}.sql"): _model(mart),
         Path("checks", "marts", f"{mart.name}.yml"): _checks(mart),
@@ -273,12 +273,11 @@ def _in_documentation(text: str, mart: NewMart) -> str:
     """Name the inputs that are new to the DAG, and the mart."""
     others = [one.entry.asset for one in mart.inputs if one.entry not in marts_of(mart.dag)]
     inputs = dict.fromkeys([*outside_inputs(mart.dag), *others])
-    named = f"**Reads** {_joined([f'`{name}`' for name in inputs])}."
-    reads = textwrap.fill(named, LINE_LENGTH, break_long_words=False, break_on_hyphens=False)
+    reads = _wrapped(f"**Reads** {_joined([f'`{name}`' for name in inputs])}.")
     if len(inputs) > 1:
         text = text.replace("**Starts** when it changes", "**Starts** when one of them changes")
     text = re.sub(r"^\*\*Reads\*\*.*?\n(?=\*\*)", f"{reads}\n", text, flags=re.MULTILINE | re.DOTALL)
-    published = f"It also publishes `{mart.name}`: one row per {_joined(mart.names)}."
+    published = _wrapped(f"It also publishes `{mart.name}`: one row per {_joined(mart.names)}.")
     return re.sub(r"^(\*\*Publishes\*\*.*?\n)(?=\*\*)", rf"\1{published}\n", text, flags=re.MULTILINE | re.DOTALL)
 
 
@@ -309,6 +308,10 @@ def _schema(one: Input) -> str:
 def _joined(names: Sequence[str]) -> str:
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, LINE_LENGTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _string(text: str) -> str:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,8 +18,8 @@ from adventureworks import airflow_tables
 from adventureworks.airflow_tables import FailedTask
 from adventureworks.catalog import INGESTION
 from adventureworks.cli.output import console
-from adventureworks.cli.progress import Progress, Standing, loaded, seconds_left, shown_time, standing
-from adventureworks.cli.status import incident_line, print_summary
+from adventureworks.cli.progress import Progress, Screen, Standing, loaded, shown_time, standing
+from adventureworks.cli.status import print_summary
 from adventureworks.embedded import airflow
 from adventureworks.embedded.airflow_api import Metadata
 from adventureworks.embedded.home import Home
@@ -35,7 +35,8 @@ from adventureworks.source.addresses import FORM
 from adventureworks.source.files_addresses import is_in_store, is_local, local_path, names_connection, require_store
 from adventureworks.source.recognition import require_tables
 from adventureworks.starts import next_starts, states_of
-from adventureworks.warehouse.postgres import PostgresWarehouse, Records
+from adventureworks.warehouse import migrations
+from adventureworks.warehouse.postgres import PostgresWarehouse, Records, WarehouseConnection
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import (
     AssetState,
@@ -49,9 +50,12 @@ ALLOW_MISSING = "allow_missing"
 UP_WITHIN_SECONDS = 300.0
 STALLED_AFTER_SECONDS = 1800.0
 QUIET_SECONDS = 2.0
-"""How long nothing may be queued or running before the work counts as done: an event takes a moment to start a run."""
+"""How long nothing must be queued or running before the work counts as done: an event takes a moment to start a run."""
 RETRIES_WITHIN = timedelta(minutes=3)
-"""How long `--once` waits for the next retry of a failed analysis: enough for two retries, not for the last one."""
+"""How long `--once` waits for the next retry of a failed analysis: longer than the first two pauses (30 seconds and two
+minutes, see `starts`), shorter than the last one (eight minutes)."""
+UNAVAILABLE = (ServiceUnavailable, psycopg.OperationalError)
+"""The errors of a database that does not answer. The supervisor restarts an embedded one."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Outcome:
     states: list[AssetState]
     incidents: list[Incident]
     failed: list[FailedTask]
+    printed: Set[str] = frozenset()
+    """The ids of the incidents that were printed when they were opened."""
 
     @property
     def stale(self) -> list[str]:
@@ -221,8 +227,8 @@ def bring_up_to_date(
     _start_ingestion(platform, metadata, before)
     _wait_until_up(platform, unhealthy, progress)
     progress.done("Airflow")
-    _wait_until_quiet(platform, metadata, progress, retries_within)
-    return _outcome(platform, metadata, before)
+    printed = _wait_until_quiet(platform, metadata, progress, retries_within)
+    return _outcome(platform, metadata, before, printed)
 
 
 def _first_services(*, source_is_filled: bool, knows_dags: bool) -> tuple[str, ...]:
@@ -287,13 +293,16 @@ def _start_ingestion(platform: Platform, metadata: Metadata, before: int) -> Non
             return
 
 
-def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress, retries_within: timedelta) -> None:
+def _wait_until_quiet(
+    platform: Platform, metadata: Metadata, progress: Progress, retries_within: timedelta
+) -> Set[str]:
     """Show what runs and what is published until nothing is queued, running, or due to start within `retries_within`.
 
-    Incidents are printed as they are opened. Raises `PlatformError` if there is no progress.
+    Incidents are printed as they are opened; return the ids of these. Raises `PlatformError` if there is no progress.
     """
     quiet_since: float | None = None
-    screen = _Screen(progress, platform.url)
+    screen = Screen(progress, platform.url)
+    runs: list[airflow_tables.Run] = []
     seen, progressed_at, retry = "", time.monotonic(), ""
     while True:
         platform.tick()
@@ -307,73 +316,57 @@ def _wait_until_quiet(platform: Platform, metadata: Metadata, progress: Progress
             elif time.monotonic() - quiet_since >= QUIET_SECONDS:
                 starts = _next_starts(platform, metadata, retries_within)
                 if not starts:
-                    return
+                    return screen.printed
                 # The dispatcher will start them.
                 quiet_since, retry = None, f"waiting for the next retry of {', '.join(starts)}"
-            published, incidents = _standing(platform)
-        except (ServiceUnavailable, psycopg.OperationalError):
-            time.sleep(1)
-            continue
+        except UNAVAILABLE:
+            quiet_since = None
         now = " | ".join(str(run) for run in runs if run.started)
         retry = "" if runs else retry
-        screen.show(published, incidents, loaded(runs), now or retry or "waiting for the next step")
+        screen.show(_standing(platform), loaded(runs), now or retry or "waiting for the next step")
         if now != seen:
             seen, progressed_at = now, time.monotonic()
         if time.monotonic() - progressed_at > STALLED_AFTER_SECONDS:
             raise PlatformError(
-                f"There was no progress for {STALLED_AFTER_SECONDS / 60:.0f} minutes: {now}.", f"UI: {platform.url}"
+                f"There was no progress for {STALLED_AFTER_SECONDS / 60:.0f} minutes: {now or 'no task is running'}.",
+                f"UI: {platform.url}",
             )
         time.sleep(0.5)
 
 
-class _Screen:
-    """Shows the work, and prints at once what a user should know: problems, and that there are figures to look at."""
-
-    def __init__(self, progress: Progress, url: str) -> None:
-        self._progress = progress
-        self._url = url
-        self._begin = time.monotonic()
-        self._reported = set[str]()
-        self._has_figures = False
-
-    def show(self, published: Standing, incidents: list[Incident], loaded: int, text: str) -> None:
-        """Show how much is published, about how long the rest takes, and what is running (`text`)."""
-        for incident in incidents:
-            if incident.incident_id not in self._reported:
-                self._reported.add(incident.incident_id)
-                self._progress.note(incident_line(incident), "red" if incident.severity == "error" else "yellow")
-        if published.marts and not self._has_figures:
-            self._has_figures = True
-            self._progress.note(f"Figures can be looked at as they are published: {self._url}/dashboard/overview")
-        left = seconds_left(time.monotonic() - self._begin, published.share(loaded))
-        self._progress.show(f"{published} · {text}", left)
+def _standing(platform: Platform) -> tuple[Standing, list[Incident]] | None:
+    """Return how much is published, and the open incidents; None while this cannot be read."""
+    try:
+        with _reading(platform) as session:
+            if not _is_ready(session.records):
+                return None
+            return standing(session), open_incidents(session.records)
+    except UNAVAILABLE:
+        return None
 
 
-def _standing(platform: Platform) -> tuple[Standing, list[Incident]]:
-    """Return how much is published, and the open incidents."""
-    with _reading(platform) as session:
-        if not is_laid_out(session.records):
-            return Standing(), []
-        return standing(session), open_incidents(session.records)
+def _is_ready(records: WarehouseConnection) -> bool:
+    """Return whether the platform's tables are those of this version: the first ingestion creates or migrates them."""
+    return is_laid_out(records) and migrations.is_current(records)
 
 
 def _next_starts(platform: Platform, metadata: Metadata, retries_within: timedelta) -> list[str]:
     """Return the analyses that the dispatcher starts now or within `retries_within`."""
     with _reading(platform) as session:
-        if not is_laid_out(session.records):
+        if not _is_ready(session.records):
             return []
         decisions = decide_now(platform.settings, session)
         starts = next_starts(decisions, metadata.read(states_of, decisions.runnable))
     return [dag for dag, start in starts.items() if start.is_within(datetime.now(UTC) + retries_within)]
 
 
-def _outcome(platform: Platform, metadata: Metadata, before: int) -> Outcome:
+def _outcome(platform: Platform, metadata: Metadata, before: int, printed: Set[str]) -> Outcome:
     failed = metadata.read(airflow_tables.failed_tasks, before)
     with _reading(platform) as session:
-        if not is_laid_out(session.records):
+        if not _is_ready(session.records):
             return Outcome([], [], failed)
         behind = decide_now(platform.settings, session).behind
-        return Outcome(asset_states(session.records, behind), open_incidents(session.records), failed)
+        return Outcome(asset_states(session.records, behind), open_incidents(session.records), failed, printed)
 
 
 def _reading(platform: Platform) -> AbstractContextManager[Session]:
@@ -388,7 +381,7 @@ def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, stays_u
         out.print(f"{task.dag}: the task {task.task} failed. Its log: {log}", style="red", markup=False)
     if outcome.stale:
         out.print(f"Not fresh: {', '.join(outcome.stale)}.", style="red", markup=False)
-    print_summary(outcome.states, outcome.incidents)
+    print_summary(outcome.states, outcome.incidents, printed=outcome.printed)
     took = f"after {shown_time(seconds)}; logs: {platform.home.logs}."
     if stays_up:
         out.print(login_line(platform), markup=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -124,9 +124,15 @@ def _print_json(found: _Found) -> None:
 
 
 def print_summary(
-    states: list[AssetState], incidents: list[Incident], promised: Mapping[str, Freshness] | None = None
+    states: list[AssetState],
+    incidents: list[Incident],
+    promised: Mapping[str, Freshness] | None = None,
+    printed: Set[str] = frozenset(),
 ) -> None:
-    """Print how many tables and marts are as they should be, those that are not and why, and the open incidents."""
+    """Print how many tables and marts are as they should be, those that are not and why, and the open incidents.
+
+    `printed`: the ids of incidents that are on the screen already.
+    """
     out = console()
     tables = [state for state in states if state.kind == "source"]
     published = sum(state.version is not None and state.verdict != NOT_OFFERED for state in tables)
@@ -148,8 +154,8 @@ def print_summary(
         out.print(f"{state.asset}: {why}", markup=False, style="red" if not state.fresh else "yellow")
     if len(notable) > MAX_NAMED:
         out.print(f"And {len(notable) - MAX_NAMED} more.")
-    if incidents:
-        print_incidents(incidents)
+    if others := [incident for incident in incidents if incident.incident_id not in printed]:
+        print_incidents(others)
 
 
 def print_incidents(incidents: list[Incident]) -> None:

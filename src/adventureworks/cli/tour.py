@@ -1,27 +1,32 @@
 """`adventureworks tour`: show on sample data how the platform reacts to changes and faults.
 
-The tour has a home of its own. Settings, connections and the source of the user are not used, so nothing of the user is
-read or changed, and no message is sent to anybody.
+The tour has a home of its own. Settings, connections and the source of the user are not used, so none of the user's
+data is read or changed, and no message is sent to anybody.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 
 from adventureworks.cli.progress import Progress
-from adventureworks.cli.run import RETRIES_WITHIN, SAMPLE, bring_up_to_date, stop
-from adventureworks.cli.tour_steps import STEPS, Condition, Snapshot, Step, command_for, look, tidy
+from adventureworks.cli.run import RETRIES_WITHIN, SAMPLE, UNAVAILABLE, Outcome, bring_up_to_date, stop
+from adventureworks.cli.tour_steps import STEPS, Part, Snapshot, Step, command_for, look, tidy
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.platform import Platform
 from adventureworks.embedded.services import services
-from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.errors import PlatformError
 from adventureworks.errors import Step as NextStep
 from adventureworks.settings import Settings
 from adventureworks.source.embedded import prepare
@@ -29,36 +34,37 @@ from adventureworks.source.embedded import prepare
 FOLDER = "tour"
 """The tour's home, in the home of the user."""
 MARK = "made_for_tour"
-"""Under this name, the tour's home remembers that the tour created it."""
+"""File that marks a home created by the tour."""
 SCALE = 0.02
-"""Size of the sample: enough for every figure, and a minute to publish."""
+"""Size of the sample: enough for every figure."""
 LIMIT_SECONDS = 600.0
-"""How long a step waits for the platform."""
-FOREIGN = ("ADVENTUREWORKS_", "AIRFLOW_")
-"""Prefixes of the variables that hold settings and connections of the user."""
+"""Timeout for the platform to react to a part of a step."""
+FOREIGN = ("ADVENTUREWORKS_", "AIRFLOW_", "OPENLINEAGE_", "OTEL_")
+"""Prefixes of the variables that hold settings and connections of the user, and name the collectors of lineage and
+metrics."""
 KEPT = frozenset({"ADVENTUREWORKS_DAGS_FOLDER", "ADVENTUREWORKS_CHECKS_FOLDER"})
-"""Settings that say where the program itself is."""
+"""Settings that locate the program itself."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What the steps are played on: a running platform and a screen."""
+    """What a step needs: a running platform and a screen."""
 
     settings: Settings
     url: str
     look: Callable[[], Snapshot]
     progress: Progress
     rest: Callable[[], None]
-    """Let a second pass."""
+    """Wait for one second."""
     pause: Callable[[], None]
-    """Return when the user wants to go on."""
+    """Return when the user wants to continue."""
     clock: Callable[[], float] = time.monotonic
 
 
 def tour(settings: Settings, only: int | None, yes: bool) -> None:
     """Play all steps, or only one, on a platform that is started for them and stopped at the end.
 
-    `yes`: do not wait for Enter. Raises `PlatformError` if the tour cannot be given, or the platform does not react as
+    `yes`: do not wait for Enter. Raises `PlatformError` if the tour cannot start, or if the platform does not react as
     expected.
     """
     if not yes and not sys.stdin.isatty():
@@ -71,14 +77,23 @@ def tour(settings: Settings, only: int | None, yes: bool) -> None:
     with Progress() as progress:
         platform = Platform(here, progress.note)
         try:
-            _play_all(platform, progress, numbers, yes)
-        except SystemExit:
-            progress.clear()
-            progress.note("Stopping. The next tour repairs what this one has broken: adventureworks tour")
-            raise
+            _play_all(numbers, _start(platform, progress, yes))
         finally:
             progress.clear()
             stop(platform, progress)
+
+
+def run_command(settings: Settings, command: Sequence[str]) -> NoReturn:
+    """Replace this process by a command of `adventureworks` that uses the tour's data and none of the user's settings.
+
+    Raises `PlatformError` if there was no tour yet.
+    """
+    home = Home(settings.home / FOLDER)
+    if not home.remembered(MARK):
+        raise PlatformError(f"There is no tour in {home.path} yet.", NextStep("Start it:", command_for(home.path)))
+    own_settings(settings)
+    os.environ["ADVENTUREWORKS_HOME"] = str(home.path)
+    os.execv(sys.executable, [sys.executable, "-m", "adventureworks.cli", *command])  # noqa: S606 - the user's command
 
 
 def numbers_of(only: int | None) -> list[int]:
@@ -100,7 +115,7 @@ def own_settings(settings: Settings) -> Settings:
     source = home.remembered("source") or SAMPLE
     if source != SAMPLE or (home.postgres.exists() and not home.remembered(MARK)):
         raise PlatformError(
-            f"{home.path} was used for something else than the tour, which changes and breaks data.",
+            f"{home.path} was used for something other than the tour, which changes and breaks data.",
             "Move it away, or choose another folder: ADVENTUREWORKS_HOME=DIR",
         )
     for name in [name for name in os.environ if name.startswith(FOREIGN) and name not in KEPT]:
@@ -111,58 +126,83 @@ def own_settings(settings: Settings) -> Settings:
 
 
 def play(number: int, step: Step, stage: Stage) -> None:
-    """Play a step: say what was done, wait until the platform has reacted, and say where to look.
+    """Play a step: say what is done, wait until the platform has reacted, and say where to look.
 
-    Raises `PlatformError` if it does not react in time.
+    Raises `PlatformError` if something cannot be done, or if the platform does not react in time.
     """
-    note = stage.progress.note
+    note, home = stage.progress.note, stage.settings.home
     note(f"\nStep {number} of {len(STEPS)}: {step.title}")
     for part in step.parts:
-        before = stage.look()
+        before = wait_for(stage, "the platform answers", lambda _: True)
         note(f"\n{part.what}")
-        part.act(stage.settings)
+        if part.command:
+            note(f"  The command: {command_for(home, part.command)}")
+        _act(part, stage)
         began = stage.clock()
-        now = wait_for(stage, part.wait_for, part.is_reached, before)
-        stage.progress.clear()
+        now = wait_for(stage, part.wait_for, partial(part.is_reached, before))
         note(f"{part.seen(before, now)} This took {stage.clock() - began:.0f} seconds.")
         for place in part.where_to_look:
-            note(f"  {place.shown(stage.url, stage.settings.home)}")
+            note(f"  {place.shown(stage.url, home)}")
         stage.pause()
 
 
-def wait_for(stage: Stage, what: str, is_reached: Condition, before: Snapshot) -> Snapshot:
+def _act(part: Part, stage: Stage) -> None:
+    """Do what a part does, without its output: the commands in it would act on the user's own platform."""
+    try:
+        with redirect_stdout(io.StringIO()):
+            part.act(stage.settings)
+    except psycopg.Error as error:
+        reason = error.diag.message_primary or str(error).strip().partition("\n")[0]
+        raise PlatformError(
+            f"This failed: {part.what} The database answered: {reason}.", _next_step(stage.settings.home)
+        ) from error
+    except PlatformError as error:
+        step = _next_step(stage.settings.home) if error.next_step.command else error.next_step
+        raise PlatformError(f"This failed: {part.what} {error.cause}", step) from error
+
+
+def _next_step(home: Path) -> NextStep:
+    return NextStep("See what is wrong:", command_for(home, "status"))
+
+
+def wait_for(stage: Stage, what: str, is_reached: Callable[[Snapshot], bool]) -> Snapshot:
     """Return the first snapshot in which a condition holds. Raises `PlatformError` after `LIMIT_SECONDS`.
 
     `what` is the end of a sentence that begins with "Waiting until".
     """
     stage.progress.restart()
     deadline = stage.clock() + LIMIT_SECONDS
-    now = before
+    working = ""
     while True:
         try:
             now = stage.look()
-        except (ServiceUnavailable, psycopg.OperationalError):
-            # The supervisor restarts a database that has died.
-            pass
+        except UNAVAILABLE:
+            working = "a database does not answer"
         else:
-            if is_reached(before, now):
+            if is_reached(now):
+                stage.progress.clear()
                 return now
+            working = now.working
         if stage.clock() > deadline:
             raise PlatformError(
                 f"In {LIMIT_SECONDS / 60:.0f} minutes, this did not happen: {what}."
-                f" Airflow: {now.working or 'no run is active'}.",
-                NextStep("See what is wrong:", command_for(stage.settings.home, "status")),
+                f" Airflow: {working or 'no run is active'}.",
+                _next_step(stage.settings.home),
             )
-        stage.progress.show(f"Waiting until {what}{f' ({now.working})' if now.working else ''}")
+        stage.progress.show(f"Waiting until {what}", working)
         stage.rest()
 
 
-def _play_all(platform: Platform, progress: Progress, numbers: list[int], yes: bool) -> None:
+def _start(platform: Platform, progress: Progress, yes: bool) -> Stage:
+    """Start the platform, and return once everything is published."""
     home = platform.settings.home
-    progress.note(f"The tour uses sample data in {home}. Your own settings, source and connections are not used.")
+    progress.note(
+        f"The tour uses sample data in {home}. Your own settings, source and connections are not used.\n"
+        f"To run a command on its data, write tour before it: {command_for(home, 'status')}"
+    )
     outcome = bring_up_to_date(platform, SAMPLE, None, progress, RETRIES_WITHIN, SCALE)
-    if not outcome.states:
-        raise PlatformError("The sample data was not published.", f"The logs: {platform.home.logs}")
+    if problem := _problem(outcome):
+        raise PlatformError(problem, _next_step(home))
     addresses = platform.endpoints
 
     def rest() -> None:
@@ -171,22 +211,46 @@ def _play_all(platform: Platform, progress: Progress, numbers: list[int], yes: b
 
     def pause() -> None:
         if not yes:
-            progress.note("Press Enter to go on, or Ctrl-C to stop.")
+            progress.note("Press Enter to continue, or Ctrl-C to stop.")
             _wait_for_enter(platform.tick)
 
     stage = Stage(platform.settings, platform.url, lambda: look(platform.settings, addresses), progress, rest, pause)
-    wait_for(stage, "everything is published", lambda _, now: now.is_settled, stage.look())
-    progress.clear()
-    for number in numbers:
-        play(number, STEPS[number - 1], stage)
-    progress.note(
-        f"\nThe tour is over: everything is published, and nothing is broken. To go on with its data:"
-        f" {command_for(home, 'run')}. To free the space, delete {home}."
+    wait_for(stage, "everything is published", lambda now: now.is_settled)
+    return stage
+
+
+def _problem(outcome: Outcome) -> str:
+    """Return why the steps cannot be played on what is published; empty if they can."""
+    problems = []
+    if outcome.failed:
+        problems.append(f"These tasks failed: {', '.join(f'{one.task} of {one.dag}' for one in outcome.failed)}.")
+    if outcome.stale:
+        problems.append(f"These marts are not fresh: {', '.join(outcome.stale)}.")
+    if not outcome.states:
+        problems.append("The sample data was not published.")
+    return " ".join(problems)
+
+
+def _play_all(numbers: Sequence[int], stage: Stage) -> None:
+    note, home = stage.progress.note, stage.settings.home
+    try:
+        for number in numbers:
+            play(number, STEPS[number - 1], stage)
+    except BaseException:
+        stage.progress.clear()
+        note(f"The next tour repairs what this one has broken: {command_for(home)}")
+        raise
+    note(
+        "\nThe tour is over: everything is published, and nothing is broken."
+        f" To continue with its data: {command_for(home, 'run')}. To free the space, delete {home}."
     )
 
 
 def restore_source(settings: Settings) -> None:
-    """Repair the source of an earlier tour before anything reads it. Raises `PlatformError` if a tour is going on."""
+    """Repair the source of an earlier tour before anything reads it.
+
+    Raises `PlatformError` if a tour is in progress.
+    """
     home = Home(settings.home)
     if owner := home.holder("run"):
         raise PlatformError(f"The platform of the tour is already running: process {owner['pid']}.", "Stop it first.")
@@ -197,7 +261,7 @@ def restore_source(settings: Settings) -> None:
 
 
 def _wait_for_enter(tick: Callable[[], None]) -> None:
-    """Return once a line was typed, and look after the services meanwhile."""
+    """Return once a line was typed, keeping the services alive."""
     while not select.select([sys.stdin], [], [], 1.0)[0]:
         tick()
     sys.stdin.readline()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 import psycopg
 
@@ -20,6 +21,7 @@ from adventureworks.cli.approve import approve
 from adventureworks.cli.source import simulate
 from adventureworks.embedded.airflow_api import Metadata
 from adventureworks.embedded.services import Endpoints, services
+from adventureworks.errors import PlatformError
 from adventureworks.gate import quarantine_file
 from adventureworks.gate.row_text import RowText
 from adventureworks.marts.plan import decide_now
@@ -56,6 +58,8 @@ RESTORE_RATES = (
     'insert into "Sales"."CurrencyRate" select * from tour.currency_rate on conflict do nothing',
     "delete from tour.currency_rate",
 )
+REPAIR = (REPAIR_LINE, *RESTORE_RATES)
+"""Undoes what an interrupted tour has left broken; changes nothing if nothing is broken."""
 OLD_LINE = """
     select "SalesOrderID", min("SalesOrderDetailID") filter (where "OrderQty" < 9)
     from "Sales"."SalesOrderDetail" join "Sales"."SalesOrderHeader" using ("SalesOrderID")
@@ -83,7 +87,7 @@ SELL_ONE_MORE = (
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the platform's records and Airflow say at one moment."""
+    """The platform's records and the state of Airflow at one moment."""
 
     states: Mapping[str, AssetState]
     """By asset."""
@@ -92,7 +96,7 @@ class Snapshot:
     restated: Mapping[str, int]
     """The revision of each monthly report that was restated, by month."""
     working: str
-    """What Airflow is doing; empty if no run is queued or running, and no event has still to start one."""
+    """What Airflow is doing; empty if no run is queued or running, and every event has started its runs."""
 
     @property
     def is_settled(self) -> bool:
@@ -110,7 +114,7 @@ class Snapshot:
         return [asset for asset in self.states if self.version(asset) > before.version(asset)]
 
     def restated_since(self, before: Snapshot) -> list[str]:
-        """Return the months whose reports were restated since then."""
+        """Return the months whose reports have been restated since."""
         return sorted(month for month, revision in self.restated.items() if revision > before.restated.get(month, 0))
 
 
@@ -127,7 +131,7 @@ class Place:
     command: str = ""
 
     def shown(self, url: str, home: Path) -> str:
-        """Return the address, or the command for the tour's home."""
+        """Return the address, or the command on the tour's data. `home`: the tour's."""
         return f"{self.what}: {url}{self.path}" if self.path else f"{self.what}: {command_for(home, self.command)}"
 
 
@@ -144,6 +148,8 @@ class Part:
     seen: Callable[[Snapshot, Snapshot], str]
     """What happened, from the snapshots before the act and now."""
     where_to_look: tuple[Place, ...]
+    command: str = ""
+    """The command of `adventureworks` that does it, if there is one."""
 
 
 @dataclass(frozen=True)
@@ -154,14 +160,16 @@ class Step:
     parts: tuple[Part, ...]
 
 
-def command_for(home: Path, command: str) -> str:
-    """Return a command line that runs `adventureworks` on the tour's home."""
-    return f"ADVENTUREWORKS_HOME={quote(str(home))} adventureworks {command}"
+def command_for(home: Path, command: str = "") -> str:
+    """Return the command line that starts the tour, or that runs a command on its data. `home`: the tour's."""
+    is_default = home.parent == Settings.model_fields["home"].default
+    variable = "" if is_default else f"ADVENTUREWORKS_HOME={quote(str(home.parent))} "
+    return f"{variable}adventureworks tour {command}".rstrip()
 
 
 def tidy(settings: Settings) -> None:
     """Undo at the source what an interrupted tour left broken. The tables of the source must exist."""
-    _change(settings, REPAIR_LINE, *RESTORE_RATES)
+    _change(settings, *REPAIR)
 
 
 def look(settings: Settings, addresses: Endpoints) -> Snapshot:
@@ -204,11 +212,22 @@ def _repair_line(settings: Settings) -> None:
     quarantine.run_replay(settings, LINES, file, "", None, False)
 
 
+def sell_one_more(source: psycopg.Connection[Any]) -> None:
+    """Add one piece to an order of two months ago. Raises `PlatformError` if no order is left that fits."""
+    found = source.execute(OLD_LINE).fetchone()
+    if found is None:
+        raise PlatformError(
+            "No order of two months ago can grow any more: each tour has added a piece to one.",
+            "Delete the folder of the tour to start again with new data.",
+        )
+    order, line = found
+    for statement in SELL_ONE_MORE:
+        source.execute(statement.encode(), {"order": order, "line": line})
+
+
 def _sell_one_more(settings: Settings) -> None:
     with services(settings) as addresses, psycopg.connect(addresses.source_owner_url.get_secret_value()) as connection:
-        [(order, line)] = connection.execute(OLD_LINE).fetchall()
-        for statement in SELL_ONE_MORE:
-            connection.execute(statement.encode(), {"order": order, "line": line})
+        sell_one_more(connection)
 
 
 def _is_published(asset: str) -> Condition:
@@ -244,7 +263,8 @@ STEPS = (
         "A change flows to every figure that depends on it",
         (
             Part(
-                what="Simulate a business day at the source: adventureworks source simulate",
+                what="Simulate a business day at the source.",
+                command="source simulate",
                 act=lambda settings: simulate(settings, 1, None),
                 wait_for="the new rows are published and every figure is computed",
                 is_reached=_is_published(HEADERS),
@@ -277,7 +297,7 @@ STEPS = (
                 ),
             ),
             Part(
-                what=f"Export the row to {LINES_FILE}, correct its quantity in the file, and replay the file.",
+                what="Export the row to a file, correct its quantity in the file, and replay the file.",
                 act=_repair_line,
                 wait_for="the corrected row is published",
                 is_reached=lambda _, now: not (now.states[LINES].set_aside or now.working) and now.corrections > 0,
@@ -316,7 +336,8 @@ STEPS = (
                 ),
             ),
             Part(
-                what=f'Approve the loss: adventureworks approve {RATES} --reason "{APPROVAL}"',
+                what="Approve the loss.",
+                command=f'approve {RATES} --reason "{APPROVAL}"',
                 act=lambda settings: approve(settings, RATES, APPROVAL, None),
                 wait_for="the approved content is published",
                 is_reached=_is_published(RATES),

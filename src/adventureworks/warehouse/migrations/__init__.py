@@ -6,6 +6,7 @@ and in the schemas of its environment. To change `ops`, add a revision to `versi
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import resources
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -53,6 +54,18 @@ def migrate(records: WarehouseConnection, to: str = "") -> str:
     if statements.getvalue():
         records.execute(statements.getvalue().encode())
     return wanted
+
+
+def is_current(records: WarehouseConnection) -> bool:
+    """Return whether the `ops` schema has the newest revision."""
+    return _revision(records) == _newest()
+
+
+@lru_cache(maxsize=1)
+def _newest() -> str:
+    """Return the newest revision from the names of the files: Alembic takes long to import."""
+    files = resources.files(__package__).joinpath("versions").iterdir()
+    return max(file.name.partition("_")[0] for file in files if file.name.endswith(".py"))
 
 
 def _revision(records: WarehouseConnection) -> str | None:

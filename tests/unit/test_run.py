@@ -1,0 +1,91 @@
+"""How `adventureworks run` waits for the work to end, with fakes for the databases and the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
+
+import psycopg
+import pytest
+
+from adventureworks.airflow_tables import Run, Step
+from adventureworks.cli import run
+from adventureworks.cli.progress import Progress, Standing
+from adventureworks.cli.run import STALLED_AFTER_SECONDS
+from adventureworks.embedded.airflow_api import Metadata
+from adventureworks.embedded.platform import Platform
+from adventureworks.errors import PlatformError, ServiceUnavailable
+
+BUILD = Run("daily_sales_etl", "1", (Step("build", 0, 1, running=True),))
+
+
+class Fake:
+    """A platform whose clock advances only by sleeping, and its Airflow. `runs`: those that are active at each look."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, runs: list[list[Run]], airflow_up: bool = True) -> None:
+        self.now = 0.0
+        self._runs, self._airflow_up = iter(runs), airflow_up
+        self.url = "http://127.0.0.1:8080"
+        clock = SimpleNamespace(monotonic=lambda: self.now, sleep=self._sleep)
+        monkeypatch.setattr(run, "time", clock)
+        monkeypatch.setattr(run.airflow_tables, "active_runs", lambda *_: next(self._runs, runs[-1]))
+        monkeypatch.setattr(run.airflow_tables, "pending_events", lambda *_: 0)
+        monkeypatch.setattr(run, "_next_starts", lambda *_: [])
+
+    def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def tick(self) -> None:
+        pass
+
+    @contextmanager
+    def connect(self) -> Iterator[Any]:
+        if not self._airflow_up:
+            raise ServiceUnavailable("PostgreSQL does not answer.")
+        yield None
+
+    def wait(self) -> None:
+        run._wait_until_quiet(cast(Platform, self), cast(Metadata, self), Progress(), timedelta())
+
+
+def refuse(*_: object) -> Any:
+    raise psycopg.OperationalError("connection refused")
+
+
+def test_the_tasks_are_shown_while_the_warehouse_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    fake = Fake(monkeypatch, [[BUILD], []])
+    monkeypatch.setattr(run, "_reading", refuse)
+    monkeypatch.setattr(Progress, "show", lambda _self, text, detail="", left=None: shown.append(detail))
+    fake.wait()
+    assert shown[0] == "daily_sales_etl: build …"
+
+
+@pytest.mark.parametrize("airflow_up", [True, False])
+def test_work_that_does_not_progress_is_given_up_although_a_database_is_down(
+    monkeypatch: pytest.MonkeyPatch, airflow_up: bool
+) -> None:
+    fake = Fake(monkeypatch, [[BUILD]], airflow_up)
+    monkeypatch.setattr(run, "_reading", refuse)
+    with pytest.raises(PlatformError, match="There was no progress for 30 minutes"):
+        fake.wait()
+    assert fake.now > STALLED_AFTER_SECONDS
+
+
+def test_records_of_an_older_version_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Fake(monkeypatch, [[BUILD], []])
+    records = SimpleNamespace(has_table=lambda *_: True, execute=lambda *_: SimpleNamespace(fetchone=lambda: ("0001",)))
+
+    @contextmanager
+    def reading(_: object) -> Iterator[Any]:
+        yield SimpleNamespace(records=records)
+
+    def standing(_: object) -> Standing:
+        pytest.fail("the records were read")
+
+    monkeypatch.setattr(run, "_reading", reading)
+    monkeypatch.setattr(run, "standing", standing)
+    fake.wait()
