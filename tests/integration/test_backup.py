@@ -82,6 +82,16 @@ def saved(used_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def restored(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """Another home, restored from that backup, and the output of the command."""
+    home = tmp_path_factory.mktemp("restored") / "home"
+    done = command_line.run("restore", str(saved), environment={**os.environ, "ADVENTUREWORKS_HOME": str(home)})
+    assert (done.returncode, done.stderr) == (0, "")
+    yield home, done.stdout
+    shutil.rmtree(home)
+
+
 def copy_database(origin: str, target: str) -> None:
     dump = subprocess.run([program("pg_dump"), "-Fc", "-d", origin], check=True, capture_output=True).stdout
     subprocess.run([program("pg_restore"), "-e", "-1", "-d", target], check=True, input=dump)
@@ -120,14 +130,11 @@ def sent_from(pipeline: Pipeline) -> list[str]:
 
 
 def test_restored_platform_is_complete_and_continues(
-    used_home: Path, saved: Path, tmp_path: Path, adventureworks: Adventureworks
+    used_home: Path, restored: tuple[Path, str], adventureworks: Adventureworks
 ) -> None:
+    home, output = restored
+    assert "1 waiting message may have been sent since the backup" in output
     before = json.loads(adventureworks("status", "--json", home=used_home).stdout)
-    home = tmp_path / "elsewhere"
-
-    done = adventureworks("restore", str(saved), home=home)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "1 waiting message may have been sent since the backup" in done.stdout
     after = json.loads(adventureworks("status", "--json", home=home).stdout)
     assert after == before
     assert {state["asset"] for state in after["assets"] if state["fresh"]} == {*SOURCE_TABLES, *MARTS}
@@ -245,10 +252,9 @@ def test_restored_reconciles_a_warehouse_that_was_restored_by_other_means(
 
 
 def test_held_back_messages_are_sent_later_with_send_waiting(
-    saved: Path, tmp_path: Path, adventureworks: Adventureworks
+    restored: tuple[Path, str], adventureworks: Adventureworks
 ) -> None:
-    home = tmp_path / "elsewhere"
-    assert adventureworks("restore", str(saved), home=home).returncode == 0
+    home, _ = restored
     with EmbeddedPostgres(home) as server:
         pipeline = platform_of(home, server)
         assert sent_from(pipeline) == []
@@ -260,10 +266,9 @@ def test_held_back_messages_are_sent_later_with_send_waiting(
 
 
 def test_records_of_every_environment_are_reconciled(
-    saved: Path, tmp_path: Path, adventureworks: Adventureworks
+    restored: tuple[Path, str], adventureworks: Adventureworks
 ) -> None:
-    home = tmp_path / "elsewhere"
-    assert adventureworks("restore", str(saved), home=home).returncode == 0
+    home, _ = restored
     with EmbeddedPostgres(home) as server:
         staging = platform_of(home, server)
         staging.settings = staging.settings.model_copy(update={"environment": "staging"})
