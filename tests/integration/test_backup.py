@@ -43,18 +43,20 @@ DATABASES = ("airflow", "source", "warehouse")
 
 @pytest.fixture(scope="module")
 def used_home(
-    templates: dict[str, str], postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+    templates: dict[str, str],
+    migrated_airflow: str,
+    postgres: EmbeddedPostgres,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Path]:
     """A home with everything published, a secret in Airflow, a report, a sent message and a waiting one."""
     home = tmp_path_factory.mktemp("used_home") / "home"
     with EmbeddedPostgres(home) as server:
-        for database, template in templates.items():
+        for database, template in {**templates, "airflow": migrated_airflow}.items():
             # A template takes no connections while another worker copies it.
             copy = create_database(postgres, database, template)
             copy_database(postgres.url(copy, SUPERUSER), server.url(database, SUPERUSER))
             drop_database(postgres, copy)
         variables = airflow_environment(home, server)
-        airflow.prepare_database(Home(home), endpoints(server, Settings(home=home)), variables)
         with psycopg.connect(server.url("airflow")) as metadata:
             metadata.execute(
                 "insert into connection (conn_id, conn_type, password, is_encrypted, is_extra_encrypted)"
