@@ -92,9 +92,10 @@ def platform(
         **os.environ,
         **inbox[1],
         "ADVENTUREWORKS_HOME": str(home),
-        "ADVENTUREWORKS_WATCH_SECONDS": "2",
-        # These tests spend much time waiting: let an idle scheduler poll less often, and parse DAG files once.
+        "ADVENTUREWORKS_WATCH_SECONDS": "3",
+        # These tests spend much time waiting: let an idle scheduler poll less often, and find and parse DAG files once.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3600",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
         "ADVENTUREWORKS_ROUTES": str(routes),
         # Reports in French are tested in tests/integration; each file takes half a second.

@@ -43,6 +43,23 @@ class Inbox:
         return "250 OK"
 
 
+class Databases:
+    """The databases of a platform. Connections stay open, because tests that wait ask them several times a second."""
+
+    def __init__(self, url_of: Callable[[str], str]) -> None:
+        self._url_of = url_of
+        self._connections: dict[str, psycopg.Connection] = {}
+
+    def sql(self, database: str, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Run a statement that returns rows, in a transaction of its own."""
+        connection = self._connections.get(database)
+        if connection is None or connection.closed:
+            # Never prepared: migrations and tests change the tables.
+            connection = psycopg.connect(self._url_of(database), autocommit=True, prepare_threshold=None)
+            self._connections[database] = connection
+        return connection.execute(query, parameters or None).fetchall()
+
+
 class RunningPlatform:
     """A platform that is running in a home, accessed through its databases and its API."""
 
@@ -50,6 +67,7 @@ class RunningPlatform:
         self.output = output
         self._changed_at: datetime | None = None
         self.postgres = EmbeddedPostgres(home)
+        self._databases = Databases(self.postgres.url)
         self.home = home
         self.ui = next(line.split()[1] for line in output if line.startswith("UI:"))
         passwords = json.loads((home / "secrets" / "airflow-passwords.json").read_text())
@@ -57,9 +75,8 @@ class RunningPlatform:
         self._token = self.api("/auth/token", body, token=None)["access_token"]
 
     def sql(self, database: str, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        """Run a query in one of the databases."""
-        with psycopg.connect(self.postgres.url(database)) as connection:
-            return connection.execute(query, parameters or None).fetchall()
+        """Run a statement that returns rows in one of the databases."""
+        return self._databases.sql(database, query, parameters)
 
     def change(self, *statements: str) -> None:
         """Change the source in one transaction."""

@@ -138,7 +138,7 @@ def test_after_any_events_every_mart_is_fresh_and_computed_once_from_consistent_
         time.sleep(chance.choice([0, 0.5, 3]))
     for dag in ANALYSES:
         pause(platform, dag, paused=False)
-    wait_for(lambda: not behind(platform) and platform.is_idle(), seconds=400)
+    wait_for(lambda: platform.is_idle() and not behind(platform), seconds=400)
 
     marts = [name for name, mart in MARTS.items() if not mart.tolerant]
     assert list(violations(partial(platform.sql, "warehouse"), marts, before)) == []

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -129,6 +130,40 @@ def templates(postgres: EmbeddedPostgres, once: Once) -> dict[str, str]:
 
     once("published", make)
     return names
+
+
+@pytest.fixture(scope="session")
+def real_source(postgres: EmbeddedPostgres, once: Once, real_data: Path) -> str:
+    """The name of a source database with the real data; tests get copies."""
+    name = "real_source"
+
+    def make() -> None:
+        create_database(postgres, "source", name=name)
+        url = SecretStr(postgres.url(name, "source"))
+        embedded.prepare(url)
+        assert embedded.is_empty(url)
+        embedded.load_folder(url, real_data / "parquet")
+
+    once(name, make)
+    return name
+
+
+@pytest.fixture(scope="session")
+def migrated_airflow(postgres: EmbeddedPostgres, once: Once, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a database with the installed Airflow's own schema; tests get copies."""
+    name = "migrated_airflow"
+
+    def make() -> None:
+        create_database(postgres, "airflow", name=name)
+        variables = {
+            "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url(name, "airflow").replace("://", "+psycopg2://"),
+        }
+        command = [sys.executable, "-m", "airflow", "db", "migrate"]
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, **variables})
+
+    once(name, make)
+    return name
 
 
 @pytest.fixture

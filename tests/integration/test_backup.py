@@ -43,18 +43,20 @@ DATABASES = ("airflow", "source", "warehouse")
 
 @pytest.fixture(scope="module")
 def used_home(
-    templates: dict[str, str], postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+    templates: dict[str, str],
+    migrated_airflow: str,
+    postgres: EmbeddedPostgres,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Path]:
     """A home with everything published, a secret in Airflow, a report, a sent message and a waiting one."""
     home = tmp_path_factory.mktemp("used_home") / "home"
     with EmbeddedPostgres(home) as server:
-        for database, template in templates.items():
+        for database, template in {**templates, "airflow": migrated_airflow}.items():
             # A template takes no connections while another worker copies it.
             copy = create_database(postgres, database, template)
             copy_database(postgres.url(copy, SUPERUSER), server.url(database, SUPERUSER))
             drop_database(postgres, copy)
         variables = airflow_environment(home, server)
-        airflow.prepare_database(Home(home), endpoints(server, Settings(home=home)), variables)
         with psycopg.connect(server.url("airflow")) as metadata:
             metadata.execute(
                 "insert into connection (conn_id, conn_type, password, is_encrypted, is_extra_encrypted)"
@@ -80,6 +82,16 @@ def saved(used_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     assert f"{folder}," in done.stdout
     return folder
+
+
+@pytest.fixture(scope="module")
+def restored(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """Another home, restored from that backup, and the output of the command."""
+    home = tmp_path_factory.mktemp("restored") / "home"
+    done = command_line.run("restore", str(saved), environment={**os.environ, "ADVENTUREWORKS_HOME": str(home)})
+    assert (done.returncode, done.stderr) == (0, "")
+    yield home, done.stdout
+    shutil.rmtree(home)
 
 
 def copy_database(origin: str, target: str) -> None:
@@ -120,14 +132,11 @@ def sent_from(pipeline: Pipeline) -> list[str]:
 
 
 def test_restored_platform_is_complete_and_continues(
-    used_home: Path, saved: Path, tmp_path: Path, adventureworks: Adventureworks
+    used_home: Path, restored: tuple[Path, str], adventureworks: Adventureworks
 ) -> None:
+    home, output = restored
+    assert "1 waiting message may have been sent since the backup" in output
     before = json.loads(adventureworks("status", "--json", home=used_home).stdout)
-    home = tmp_path / "elsewhere"
-
-    done = adventureworks("restore", str(saved), home=home)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "1 waiting message may have been sent since the backup" in done.stdout
     after = json.loads(adventureworks("status", "--json", home=home).stdout)
     assert after == before
     assert {state["asset"] for state in after["assets"] if state["fresh"]} == {*SOURCE_TABLES, *MARTS}
@@ -245,10 +254,9 @@ def test_restored_reconciles_a_warehouse_that_was_restored_by_other_means(
 
 
 def test_held_back_messages_are_sent_later_with_send_waiting(
-    saved: Path, tmp_path: Path, adventureworks: Adventureworks
+    restored: tuple[Path, str], adventureworks: Adventureworks
 ) -> None:
-    home = tmp_path / "elsewhere"
-    assert adventureworks("restore", str(saved), home=home).returncode == 0
+    home, _ = restored
     with EmbeddedPostgres(home) as server:
         pipeline = platform_of(home, server)
         assert sent_from(pipeline) == []
@@ -260,10 +268,9 @@ def test_held_back_messages_are_sent_later_with_send_waiting(
 
 
 def test_records_of_every_environment_are_reconciled(
-    saved: Path, tmp_path: Path, adventureworks: Adventureworks
+    restored: tuple[Path, str], adventureworks: Adventureworks
 ) -> None:
-    home = tmp_path / "elsewhere"
-    assert adventureworks("restore", str(saved), home=home).returncode == 0
+    home, _ = restored
     with EmbeddedPostgres(home) as server:
         staging = platform_of(home, server)
         staging.settings = staging.settings.model_copy(update={"environment": "staging"})

@@ -4,13 +4,14 @@ import random
 
 import polars as pl
 import pytest
+from pyarrow.parquet import read_metadata
 from pydantic import SecretStr
 
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.columns import key_of
 from adventureworks.errors import TableBlocked
 from adventureworks.gate.contract import validate
-from adventureworks.source import TableState, embedded
+from adventureworks.source import TableState
 from adventureworks.source.files import FileSource
 from adventureworks.source.postgres import PostgresSource
 
@@ -76,21 +77,20 @@ def test_the_installer_files_equal_the_parquet_files(parquet, installer):
     assert found == EDITIONS_DIFFER
 
 
-def test_the_embedded_database_returns_exactly_what_was_loaded(parquet, real_data, source_url, source_reader_url):
-    url = SecretStr(source_url)
-    embedded.prepare(url)
-    assert embedded.is_empty(url)
-    loaded = embedded.load_folder(url, real_data / "parquet")
-    assert sum(loaded.values()) == 760_837
-
-    database = PostgresSource(SecretStr(source_reader_url), BATCH_ROWS)
+def test_the_embedded_database_returns_exactly_what_was_loaded(
+    parquet, real_data, real_source, fresh_database, postgres
+):
+    name = fresh_database("source", real_source).rsplit("/", 1)[1]
+    database = PostgresSource(SecretStr(postgres.url(name, "source_reader")), BATCH_ROWS)
+    expected_rows = {file.stem: read_metadata(file).num_rows for file in (real_data / "parquet").glob("*.parquet")}
+    assert sum(expected_rows.values()) == 760_837
     states = database.states(SOURCE_TABLES.values())
-    assert {asset: state.rows for asset, state in states.items() if isinstance(state, TableState)} == loaded
+    assert {asset: state.rows for asset, state in states.items() if isinstance(state, TableState)} == expected_rows
     with parquet.snapshot() as files, database.snapshot() as stored:
         for table in SOURCE_TABLES.values():
             expected, found = typed(files, table), typed(stored, table)
             if expected is None or found is None:
-                assert loaded[table.asset] == 0
+                assert expected_rows[table.asset] == 0
             else:
                 assert differences(expected, found) == {}, table.asset
 

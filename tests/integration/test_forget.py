@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from adventureworks.cli import forget as command
 from adventureworks.cli import quarantine
 from adventureworks.cli.environment import reuse_published
 from adventureworks.cli.forget import forget
+from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.gate import detect, judge, load, publish
 from adventureworks.gate import forget as forgetting
@@ -26,6 +28,7 @@ from adventureworks.reports import delivery
 from adventureworks.settings import Settings
 from adventureworks.warehouse import decisions, layout, open_warehouse
 from adventureworks.warehouse.decisions import Correction
+from tests.conftest import create_database, drop_database
 from tests.integration.pipeline import Pipeline
 from tests.integration.snowflake_double import snowflake_double
 
@@ -35,19 +38,33 @@ TRACES = (FIRST, LAST, PHONE, LINE, CODE, "a secret wish")
 REVENUE = "select count(*), sum(revenue), min(order_date), max(order_date) from marts.fact_sales"
 
 
-@pytest.fixture
-def person(pipeline: Pipeline) -> int:
-    """The id of a customer with orders, whose every personal value is known, and who is published."""
-    [(found,)] = pipeline.at_source(
+@pytest.fixture(scope="module")
+def templates(templates: dict[str, str], postgres: EmbeddedPostgres) -> Iterator[dict[str, str]]:
+    """The templates of the other suites, with a customer who has orders and whose every personal value is known."""
+    names = {role: create_database(postgres, role, template) for role, template in templates.items()}
+    urls = {role: postgres.url(name, role) for role, name in names.items()}
+    pipeline = Pipeline(
+        Settings(source_url=SecretStr(urls["source"]), warehouse_url=SecretStr(urls["warehouse"])), urls["source"]
+    )
+    [(customer,)] = pipeline.at_source(
         'select c."PersonID" from "Sales"."Customer" as c'
         ' join "Sales"."SalesOrderHeader" as o on o."CustomerID" = c."CustomerID"'
         ' join "Sales"."PersonCreditCard" as p on p."BusinessEntityID" = c."PersonID"'
         ' join "Person"."BusinessEntityAddress" as a on a."BusinessEntityID" = c."PersonID"'
         ' where c."StoreID" is null and o."CreditCardID" is not null order by 1 limit 1'
     )
-    name(pipeline, found)
+    name(pipeline, customer)
     pipeline.ingest()
     pipeline.settle()
+    yield names
+    for database in names.values():
+        drop_database(postgres, database)
+
+
+@pytest.fixture
+def person(pipeline: Pipeline) -> int:
+    """The id of that customer."""
+    [(found,)] = pipeline.at_source('select "BusinessEntityID" from "Person"."Person" where "FirstName" = %s', [FIRST])
     return int(found)
 
 

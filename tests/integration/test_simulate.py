@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -172,9 +171,8 @@ def test_the_error_for_an_empty_source_says_how_to_fill_it(source_url: str) -> N
         simulate(source_url, days=1)
 
 
-def test_real_data_can_be_simulated_too(source_url: str, warehouse_url: str, real_data: Path) -> None:
-    embedded.prepare(SecretStr(source_url))
-    embedded.load_folder(SecretStr(source_url), real_data / "parquet")
+def test_real_data_can_be_simulated_too(fresh_database: FreshDatabase, real_source: str, warehouse_url: str) -> None:
+    source_url = fresh_database("source", real_source)
     counted = simulate(source_url, days=3)
     assert {"Sales_SalesOrderHeader", "Sales_SalesOrderDetail", "Production_TransactionHistory"} <= counted.keys()
     assert newest_order(source_url) == LAST_ORDER + timedelta(days=3)

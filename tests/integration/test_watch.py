@@ -17,7 +17,7 @@ import pytest
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, fresh_within
 from adventureworks.columns import columns_of
-from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
+from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging import store
 from adventureworks.messaging.rendered import RenderedMessage
@@ -25,6 +25,7 @@ from adventureworks.monitoring.figures import BLOCKED, QUEUE_AGE, Figure
 from adventureworks.monitoring.telemetry import FIGURES_AGE, Telemetry
 from adventureworks.orchestration import retention
 from adventureworks.warehouse.state import asset_states
+from tests.conftest import create_database
 from tests.integration.channels import Inbox, use_mail
 from tests.integration.collector import Collector, collector
 from tests.integration.pipeline import Pipeline
@@ -39,18 +40,9 @@ Watch = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture(scope="module")
-def airflow_url(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> str:
+def airflow_url(postgres: EmbeddedPostgres, migrated_airflow: str) -> str:
     """Airflow's database with Airflow's own schema: three runs are waiting, the oldest for an hour."""
-    name = "airflow_of_metrics"
-    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as connection:
-        connection.execute(f"create database {name} owner airflow")
-    url = postgres.url(name, "airflow")
-    variables = {
-        "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url.replace("postgresql://", "postgresql+psycopg2://"),
-    }
-    command = [sys.executable, "-m", "airflow", "db", "migrate"]
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **variables})
+    url = postgres.url(create_database(postgres, "airflow", migrated_airflow), "airflow")
     with psycopg.connect(url) as connection:
         connection.execute(
             "insert into dag_run (dag_id, run_id, run_type, run_after, state, queued_at)"

@@ -21,6 +21,7 @@ import psycopg
 
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres, free_port, program
 from tests.conftest import NOT_DURABLE, REPOSITORY
+from tests.e2e.running import Databases
 from tests.production.compose import Compose, image_environment, set_up, variables
 
 FAST = {
@@ -29,6 +30,7 @@ FAST = {
     "ADVENTUREWORKS_WATCH_SECONDS": "5",
     # Suitable for two processors.
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "3600",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
     "AIRFLOW__CELERY__WORKER_CONCURRENCY": "2",
     "AIRFLOW__API__WORKERS": "1",
@@ -50,6 +52,7 @@ class Topology:
         self.postgres = EmbeddedPostgres(
             folder / "postgres", tied=True, options={**NOT_DURABLE, "max_connections": "200"}
         )
+        self._databases = Databases(self.url)
         self._source = source
         self._ports = {name: free_port() for name in ("api-server", "redis", "scheduler")}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -199,9 +202,8 @@ class Topology:
         self.postgres.stop(for_all=True)
 
     def sql(self, database: str, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Run a query in one of the databases as its owner."""
-        with psycopg.connect(self.url(database)) as connection:
-            return connection.execute(query, parameters or None).fetchall()
+        """Run a statement that returns rows in one of the databases, as its owner."""
+        return self._databases.sql(database, query, parameters)
 
     def url(self, database: str, role: str = "") -> str:
         """Return the URL of a database for a role whose password set-up.sh generated."""

@@ -17,6 +17,7 @@ import pytest
 from pandera.errors import SchemaErrors
 
 from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.gate.contract import keeps_every_rule
 from contracts.columns import EMAIL_PATTERN, GUID_PATTERN, HEX_PATTERN, PHONE_PATTERN, XML_PATTERN
 
 Row = dict[str, Any]
@@ -480,6 +481,17 @@ def test_null_is_rejected_exactly_in_columns_that_are_not_nullable(asset: str) -
     outcomes = broken_rules(asset, [row(asset) | {name: None} for name in columns])
     for (name, column), rules in zip(columns.items(), outcomes, strict=True):
         assert (f"{name} not null" in rules) is not column.nullable, name
+
+
+@pytest.mark.parametrize("asset", SOURCE_TABLES)
+def test_the_query_over_all_rules_accepts_a_valid_row_and_no_invalid_one(asset: str) -> None:
+    """Pandera only sees batches that this query does not accept."""
+    entry = SOURCE_TABLES[asset]
+    changes = [invalid for _, invalid, _ in [*CASES.get(asset, []), *generic_cases(asset)]]
+    changes += [{name: None} for name, column in schema_of(asset).columns.items() if not column.nullable]
+    assert keeps_every_rule(entry, frame(asset, [row(asset)]))
+    assert [change for change in changes if keeps_every_rule(entry, frame(asset, [row(asset) | change]))] == []
+    assert not keeps_every_rule(entry, frame(asset, [row(asset)] * 2)), "the key occurs twice"
 
 
 @pytest.mark.parametrize("asset", SOURCE_TABLES)

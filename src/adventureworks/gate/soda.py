@@ -185,9 +185,10 @@ def in_upper_case(checks: str, rewritten: Callable[[str], str]) -> str:
 
 def with_selects(checks: str, rewritten: Callable[[str], str], named: Callable[[str], str] = str) -> str:
     """Return a check file with its SELECTs rewritten and its table and column names replaced."""
-    ((header, items),) = yaml.safe_load(checks).items()
-    return yaml.safe_dump(
+    ((header, items),) = yaml.load(checks, yaml.CSafeLoader).items()
+    return yaml.dump(
         {named(header): [{named(line): _settings(given, rewritten)} for item in items for line, given in item.items()]},
+        Dumper=yaml.CSafeDumper,
         sort_keys=False,
         allow_unicode=True,
     )
