@@ -215,7 +215,7 @@ def test_an_expectation_that_is_not_met_in_time_ends_the_tour(tmp_path: Path) ->
         wait_for(fake.stage, "the row is set aside", lambda _: False)
     assert fake.now > LIMIT_SECONDS
     assert str(raised.value) == (
-        "In 10 minutes, this did not happen: the row is set aside. Airflow: no run is active."
+        "After 10 minutes, this has not happened yet: the row is set aside. Airflow: no run is active."
         f" See what is wrong: ADVENTUREWORKS_HOME={tmp_path} adventureworks tour status"
     )
 

@@ -58,7 +58,7 @@ def new_mart(name: str, dag: str, inputs: str, key: str) -> None:
     """
     if not (PROJECT_ROOT / "tests").is_dir() or not Path.cwd().is_relative_to(PROJECT_ROOT):
         raise PlatformError(
-            f"A mart is added to a working copy of the repository, and {Path.cwd()} is not in the one of this command.",
+            f"{Path.cwd()} is not in the working copy of the repository that this command belongs to.",
             "Clone the repository, go to its folder, run make lint there once, and use its .venv/bin/adventureworks.",
         )
     mart = planned(name, dag, _parts(inputs), _parts(key))
@@ -118,7 +118,7 @@ def planned(name: str, dag: str, inputs: Sequence[str], key: Sequence[str]) -> N
     if len(mart.grain) + 10 > LINE_LENGTH:
         raise PlatformError("The key has too many columns.", "Begin with fewer, and add the others by hand.")
     if hasattr(contract_columns, mart.class_name):
-        raise PlatformError(f"The contract of {name} would be called {mart.class_name}, as a type of column.", _HELP)
+        raise PlatformError(f"The name of its contract, {mart.class_name}, is that of a column type.", _HELP)
     return mart
 
 

@@ -161,7 +161,7 @@ def _check_source(settings: Settings, chosen: str, progress: Progress) -> None:
     except PlatformError as error:
         if Home(settings.home).remembered("source") != chosen:
             raise
-        progress.note(f"{error.cause} Starting all the same: the ingestion retries. {error.next_step}".strip())
+        progress.note(f"{error.cause} Starting anyway: the ingestion will retry. {error.next_step}".strip())
 
 
 def form_of(source: Source, tables: int) -> str:

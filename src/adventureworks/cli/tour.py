@@ -185,7 +185,7 @@ def wait_for(stage: Stage, what: str, is_reached: Callable[[Snapshot], bool]) ->
             working = now.working
         if stage.clock() > deadline:
             raise PlatformError(
-                f"In {LIMIT_SECONDS / 60:.0f} minutes, this did not happen: {what}."
+                f"After {LIMIT_SECONDS / 60:.0f} minutes, this has not happened yet: {what}."
                 f" Airflow: {working or 'no run is active'}.",
                 _next_step(stage.settings.home),
             )
