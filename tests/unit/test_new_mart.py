@@ -31,7 +31,7 @@ DAG = "sales_territory_analysis"
         ("order_counts", DAG, "dbo_DatabaseLog", "schema", "would be called schema, which is a reserved word"),
         ("order_counts", DAG, "Production_Product", "class", "would be called class, which is a reserved word"),
         ("order_counts", DAG, "dbo_AWBuildVersion", "database version", "called database version, which is not an ide"),
-        ("mart_table", DAG, "fact_sales", "channel", "would be called MartTable"),
+        ("mart_table", DAG, "fact_sales", "channel", "MartTable, is that of a column type"),
         ("channel_month", DAG, "fact_sales", "channel", "the name of a view"),
         ("order_counts", "sales", "fact_sales", "channel", "There is no analysis sales. Choose one of daily_sales_etl"),
         ("order_counts", "ingest_source", "fact_sales", "channel", "There is no analysis ingest_source"),
@@ -65,7 +65,7 @@ def test_what_cannot_become_a_mart_is_refused(name: str, dag: str, inputs: str, 
 
 def test_outside_a_working_copy_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(PlatformError, match="added to a working copy of the repository"):
+    with pytest.raises(PlatformError, match="not in the working copy of the repository"):
         new_mart("order_counts", DAG, "fact_sales", "channel")
     assert list(tmp_path.iterdir()) == []
 
