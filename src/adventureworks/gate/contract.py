@@ -286,6 +286,9 @@ def _rules_kept(schema: Any, rows: pl.LazyFrame) -> Iterator[pl.LazyFrame]:
         checks += [(name, check) for check in column.checks]
     yield rows.select(rule.all().alias(str(number)) for number, rule in enumerate(kept))
     for name, check in checks:
+        # Rules read from the model before Pandera's functions for polars were registered do not know them.
+        if check.is_builtin_check(check._check_fn.__name__):
+            check._check_fn = check.get_builtin_check_fn(check._check_fn.__name__)
         output = PolarsCheckBackend(check).apply(PolarsData(rows, name))
         yield output.select(pl.col(CHECK_OUTPUT_KEY).fill_null(check.ignore_na).all())
 
