@@ -285,8 +285,7 @@ class CustomerChurn(MartTable):
         ge=0,
     )
     silence_band: Text = described(
-        "Customers who have not ordered for a similar time: days online, missed cycles of resellers; empty if"
-        " unknown",
+        "Customers who have not ordered for a similar time: days online, missed cycles of resellers; empty if unknown",
         nullable=True,
         isin=["0-91", "92-182", "183-365", "366-702", "703+", "0", "1", "2", "3+"],
     )
