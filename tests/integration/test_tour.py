@@ -84,10 +84,10 @@ def test_an_order_grows_by_one_piece_at_a_time_until_none_can(source: psycopg.Co
     [(before,)] = source.execute(pieces).fetchall()
     headers = contents(source, HEADERS)
     for _ in range(2):
-        sell_one_more(source)
+        sell_one_more(source, "2014-04")
     assert source.execute(pieces).fetchall() == [(before + 2,)]
     assert source.execute(totals).fetchall() == [(0,)]
     assert sum(old != new for old, new in zip(headers, contents(source, HEADERS), strict=True)) == 1
     source.execute('update "Sales"."SalesOrderDetail" set "OrderQty" = 9')
     with pytest.raises(PlatformError, match="Delete the folder of the tour"):
-        sell_one_more(source)
+        sell_one_more(source, "2014-04")

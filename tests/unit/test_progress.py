@@ -102,15 +102,15 @@ def screen(shown: Shown) -> Screen:
 def test_a_first_load_shows_the_time_left() -> None:
     shown = Shown()
     on_screen = screen(shown)
-    for tables in (0, TABLES // 2, TABLES):
-        on_screen.show((Standing(tables), []), 0, "load")
+    for published in (Standing(), Standing(TABLES), Standing(TABLES, len(MARTS))):
+        on_screen.show((published, []), 0, "load")
     assert [left is None for left in shown.left] == [True, False, False]
 
 
 @pytest.mark.parametrize(
     ("first", "later"),
     [
-        (Standing(TABLES, 3), Standing(TABLES, 9)),
+        (Standing(TABLES, 3), Standing(TABLES, len(MARTS))),
         (Standing(), Standing(TABLES, 9, blocked=1)),
         (Standing(), Standing(TABLES, 9, not_offered=1)),
     ],

@@ -60,14 +60,15 @@ RESTORE_RATES = (
 )
 REPAIR = (REPAIR_LINE, *RESTORE_RATES)
 """Undoes what an interrupted tour has left broken; changes nothing if nothing is broken."""
+REPORTED_MONTH = "select max(month) from ops.monthly_report where announced and not is_partial"
+"""The newest month of which a changed report counts as restated. Without a mail server, no later month is announced."""
 OLD_LINE = """
     select "SalesOrderID", min("SalesOrderDetailID") filter (where "OrderQty" < 9)
     from "Sales"."SalesOrderDetail" join "Sales"."SalesOrderHeader" using ("SalesOrderID")
-    where date_trunc('month', "OrderDate") =
-        (select date_trunc('month', max("OrderDate")) - interval '2 months' from "Sales"."SalesOrderHeader")
+    where to_char("OrderDate", 'YYYY-MM') = %s
     group by 1 having count(*) filter (where "OrderQty" < 9) > 1 order by 1 limit 1
 """
-"""An order with several lines, and one of its lines, which stays below the next volume discount with one more piece."""
+"""An order of a month with several lines, and one that stays below the next volume discount with one more piece."""
 SELL_ONE_MORE = (
     """
     update "Sales"."SalesOrderDetail" set "OrderQty" = "OrderQty" + 1,
@@ -212,12 +213,12 @@ def _repair_line(settings: Settings) -> None:
     quarantine.run_replay(settings, LINES, file, "", None, False)
 
 
-def sell_one_more(source: psycopg.Connection[Any]) -> None:
-    """Add one piece to an order of two months ago. Raises `PlatformError` if no order is left that fits."""
-    found = source.execute(OLD_LINE).fetchone()
+def sell_one_more(source: psycopg.Connection[Any], month: str) -> None:
+    """Add one piece to an order of a month (`2014-04`). Raises `PlatformError` if no order is left that fits."""
+    found = source.execute(OLD_LINE, (month,)).fetchone()
     if found is None:
         raise PlatformError(
-            "No order of two months ago can grow any more: each tour has added a piece to one.",
+            f"No order of {month} can grow any more: each tour adds a piece to one.",
             "Delete the folder of the tour to start again with new data.",
         )
     order, line = found
@@ -226,8 +227,13 @@ def sell_one_more(source: psycopg.Connection[Any]) -> None:
 
 
 def _sell_one_more(settings: Settings) -> None:
-    with services(settings) as addresses, psycopg.connect(addresses.source_owner_url.get_secret_value()) as connection:
-        sell_one_more(connection)
+    with (
+        services(settings) as addresses,
+        psycopg.connect(addresses.reader_url.get_secret_value()) as warehouse,
+        psycopg.connect(addresses.source_owner_url.get_secret_value()) as source,
+    ):
+        [(month,)] = warehouse.execute(REPORTED_MONTH).fetchall()
+        sell_one_more(source, month)
 
 
 def _is_published(asset: str) -> Condition:
@@ -361,7 +367,7 @@ STEPS = (
         "A month is restated",
         (
             Part(
-                what="Add one piece to an order of two months ago at the source.",
+                what="Add one piece to an order of a month whose report is out, at the source.",
                 act=_sell_one_more,
                 wait_for="the month is computed again and its report is filed",
                 is_reached=lambda before, now: bool(now.restated_since(before)) and now.is_settled,
