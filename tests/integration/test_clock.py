@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Literal
 
 import psycopg
+import pytest
 
 from adventureworks.catalog import MARTS
 from adventureworks.gate import results
 from adventureworks.gate.checks import CheckOutcome
 from adventureworks.marts import models
-from adventureworks.warehouse import decisions
+from adventureworks.marts.plan import decide_now
+from adventureworks.warehouse import decisions, layout, open_warehouse, reuse
 from adventureworks.warehouse.postgres import rows_of
+from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import AssetState, asset_states
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_pipeline import FOUND
@@ -35,17 +39,23 @@ def step_back(pipeline: Pipeline) -> None:
             connection.execute(f"update ops.{name} set {time} = {time} + interval '1 day'".encode())
 
 
-def record(pipeline: Pipeline, run: str, rule: str, outcome: Outcome, kind: str = "check") -> None:
-    with pipeline.session() as session:
+def record(
+    pipeline: Pipeline, run: str, rule: str, outcome: Outcome, kind: str = "check", environment: str = ""
+) -> None:
+    with session_of(pipeline, environment) as session:
         found = CheckOutcome(TABLE, rule, outcome, None if outcome == "pass" else 3, "a message", (), "validity")
         results.record(session.records, f"ingest_source/{run}", [found], kind)
 
 
-def outcomes(pipeline: Pipeline) -> dict[str, str]:
+def outcomes(pipeline: Pipeline, environment: str = "") -> dict[str, str]:
     """Return the outcome by rule that the quality report would show of the table."""
-    with pipeline.session() as session:
+    with session_of(pipeline, environment) as session:
         found = rows_of(session.records, models.rendered(MARTS["data_quality"], "checks"), {})
     return {row["rule"]: row["outcome"] for row in found.iter_rows(named=True) if row["table_name"] == TABLE}
+
+
+def session_of(pipeline: Pipeline, environment: str) -> AbstractContextManager[Session]:
+    return open_warehouse(pipeline.settings.model_copy(update={"environment": environment})).connect("test")
 
 
 def state_of(pipeline: Pipeline, asset: str) -> AssetState:
@@ -109,3 +119,24 @@ def test_a_decision_ends_with_the_run_that_began_after_it(pipeline: Pipeline) ->
         )
         decisions.end_judged_again(records, TABLE, "ingest_source/run")
         assert decisions.keys(records, TABLE, decisions.REOPENED) == {"during"}
+
+
+@pytest.mark.parametrize("revision", ["", "0010"])
+def test_an_environment_writes_newer_results_than_those_it_copied(pipeline: Pipeline, revision: str) -> None:
+    record(pipeline, "first", RULE, "fail")
+    record(pipeline, "second", RULE, "warn")
+    with session_of(pipeline, "") as base, session_of(pipeline, "pr_42") as here:
+        layout.set_revision(base.records, revision)
+        base.commit()
+        reuse.reuse(base, here)
+    assert outcomes(pipeline, "pr_42")[RULE] == "warn"
+    step_back(pipeline)
+    record(pipeline, "third", RULE, "pass", environment="pr_42")
+    assert outcomes(pipeline, "pr_42")[RULE] == "pass"
+
+
+def test_nothing_is_due_in_an_environment_that_has_only_copied(pipeline: Pipeline) -> None:
+    with session_of(pipeline, "") as base, session_of(pipeline, "pr_42") as here:
+        reuse.reuse(base, here)
+    with session_of(pipeline, "pr_42") as here:
+        assert decide_now(pipeline.settings, here).behind == {}
