@@ -1,7 +1,9 @@
 """Validation of a batch: lossless types pass, other types block the table, and bad rows are separated."""
 
+import math
 from datetime import date, datetime, time
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -9,12 +11,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pandera.polars import Check
+from pandera.polars import Check, DataFrameModel, Field
 
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.columns import key_of, source_columns_of
 from adventureworks.errors import PlatformError, TableBlocked
-from adventureworks.gate.contract import Verdict, validate
+from adventureworks.gate.contract import Verdict, keeps_every_rule, validate
 from adventureworks.gate.conversion import converted, parsed
 from adventureworks.gate.damage import stands_for_null
 from adventureworks.gate.load import protected
@@ -293,6 +295,28 @@ def test_secret_columns_are_masked() -> None:
 
 def test_every_contract_declares_a_key() -> None:
     assert [name for name, table in SOURCE_TABLES.items() if not key_of(table)] == []
+
+
+class Measurement(DataFrameModel):
+    """A contract with rules that no table has yet."""
+
+    number: pl.Int32 = Field(unique=True)
+    weight: pl.Float64
+    height: pl.Float64 = Field(nullable=True, ge=0)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "weights", "heights"),
+    [([1, 1], [1.0, 2.0], [1.0, 2.0]), ([1, 2], [1.0, math.nan], [1.0, 2.0]), ([1, 2], [1.0, 2.0], [1.0, -2.0])],
+)
+def test_the_query_over_all_rules_knows_unique_columns_and_what_is_no_number(
+    numbers: list[int], weights: list[float], heights: list[float]
+) -> None:
+    table: Any = SimpleNamespace(contract=Measurement)
+    schema = {"number": pl.Int32, "weight": pl.Float64, "height": pl.Float64}
+    good = pl.DataFrame([[1, 2], [1.0, 2.0], [1.0, None]], schema)
+    assert keeps_every_rule(table, good)
+    assert not keeps_every_rule(table, pl.DataFrame([numbers, weights, heights], schema))
 
 
 def test_a_rule_that_cannot_be_evaluated_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
