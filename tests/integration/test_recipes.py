@@ -21,7 +21,8 @@ from adventureworks.messaging.routes import routes
 from adventureworks.settings import Settings
 from tests.conftest import REPOSITORY
 
-COPIED = ("src", "contracts", "checks", "dags", "deploy", "docs", "tests", "pyproject.toml")
+NOT_COPIED = shutil.ignore_patterns(".*", "_site", "build", "__pycache__")
+"""Environments, caches and what is built."""
 AS_OF = "date '2014-06-30'"
 ROWS = """
     create schema marts; create schema raw;
@@ -43,9 +44,7 @@ ROWS = """
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A working copy whose commands use its own code, in the environment of the tests."""
-    for name in COPIED:
-        origin = REPOSITORY / name
-        (shutil.copytree if origin.is_dir() else shutil.copy)(origin, tmp_path / name)
+    shutil.copytree(REPOSITORY, tmp_path, ignore=NOT_COPIED, dirs_exist_ok=True)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     return tmp_path
 
