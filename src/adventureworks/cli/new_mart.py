@@ -184,7 +184,7 @@ def _reference(mart: NewMart) -> str:
         for one in mart.inputs
     ]
     counted = textwrap.indent("\nunion all\n".join(rows), "    ")
-    counts = "".join(f"    count(*) filter (counted = '{count}') as {count},\n" for count in mart.counts)
+    counts = "".join(f"    count(*) filter (where counted = '{count}') as {count},\n" for count in mart.counts)
     return f"""\
 -- Validates: number of rows of {_joined([one.entry.asset for one in mart.inputs])} by {_joined(mart.names)}
 -- Fault of counts_are_those_of_the_inputs: update candidate set {mart.counts[0]} = {mart.counts[0]} + 1
