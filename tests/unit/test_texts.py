@@ -12,8 +12,10 @@ import pytest
 from babel.messages.extract import extract
 
 from adventureworks.catalog import MARTS
+from adventureworks.catalog.pages import has_page
 from adventureworks.dictionary import definitions, grain
 from adventureworks.texts import LANGUAGES, MISSING, catalogs, language, translations
+from adventureworks.texts.analyses import view_name
 from tests.conftest import REPOSITORY
 
 PLACES = re.compile(r"{(\w+)}")
@@ -31,9 +33,10 @@ def marked() -> dict[str, str]:
 
 
 def defined() -> dict[str, str]:
-    """Return every English text of the data dictionary, with a mart that uses it."""
+    """Return every English text of the data dictionary and title of a page, with a mart that uses it."""
     english = language("en")
     found = {grain(mart, english): mart.name for mart in MARTS.values()}
+    found.update({view_name(name, english): name for name in MARTS if has_page(name)})
     for mart in MARTS.values():
         for column in definitions(mart, english).values():
             found.update(dict.fromkeys((column.label, column.text, column.unit), mart.name))
