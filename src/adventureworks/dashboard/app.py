@@ -165,14 +165,17 @@ def overview(request: Request, language: ChosenLanguage) -> Response:
         return _computing(request, language, shown.is_computed)
     marts = [asset for asset in assets if asset.state.kind == "mart"]
     charts = {
-        "history": lambda scheme: columns_and_line(
-            [
-                (language.short_month(month), revenue, profit, partial)
-                for month, revenue, profit, partial in shown.history
-            ],
-            language,
-            scheme=scheme,
-        ),
+        "history": lambda scheme: {
+            **columns_and_line(
+                [
+                    (language.short_month(month), revenue, profit, partial)
+                    for month, revenue, profit, partial in shown.history
+                ],
+                language,
+                scheme=scheme,
+            ),
+            "width": "container",
+        },
         "territories": lambda scheme: bars(shown.territories, language, width=260, scheme=scheme),
     }
     return _page(

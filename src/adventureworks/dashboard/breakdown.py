@@ -125,11 +125,12 @@ def broken_down(data: Data, name: str, month: str, chosen: Mapping[Level, str], 
         raise InvalidParameter(phrase("This figure cannot be broken down further."))
     level = remaining[0]
     now, year_before = period.month, shifted(period.month, -12)
+    values: dict[str, Any] = {str(one): key for one, key in chosen.items()}
     rows = data.execute(
         f"select cast({level} as varchar), {kpi.month}, {kpi.amount}, {kpi.per or 'null'} from marts.fact_sales"
         f" where {kpi.month} in (%(now)s, %(year_before)s)"
         f"{''.join(f' and cast({one} as varchar) = %({one})s' for one in chosen)} group by 1, 2",
-        {"now": now, "year_before": year_before, **{str(one): key for one, key in chosen.items()}},
+        {"now": now, "year_before": year_before, **values},
     ).fetchall()
     is_compared = {now, year_before} <= set(months.known) - months.partial
     parts, total = parts_of(rows, now, _names(data, level, language), is_ratio=bool(kpi.per), is_compared=is_compared)

@@ -119,7 +119,7 @@ def _named(candidates: Iterable[Match], words: tuple[str, ...]) -> list[Match]:
 def _kpis(language: Language) -> Iterator[Match]:
     for name, kpi in KPIS.items():
         column = definition(kpi.mart, name, language)
-        yield Match(column.label, f"figure/{name}", detail=column.meaning)
+        yield Match(column.label, f"figure/{name}", name, column.meaning)
 
 
 def _columns(language: Language) -> Iterator[Match]:
