@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from tests.conftest import REPOSITORY
 from tests.e2e.running import Inbox, RunningPlatform, wait_for
 from tests.e2e.test_events import any_order, sell_one_more
 
-PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
+PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports", "asset/fact_sales?steps=2")
 SIZES = {"desktop": (1280, 900), "phone": (360, 740)}
 SCREENSHOT_FOLDER = Path(os.environ.get("SCREENSHOTS", REPOSITORY / "build" / "screenshots"))
 
@@ -71,7 +72,8 @@ def test_every_page_is_accessible_and_fits_the_screen(
         for chart in page.locator("[data-chart]").all():
             chart.locator("svg").first.wait_for()
         assert page.locator("html").get_attribute("data-scheme") == scheme
-        page.screenshot(path=SCREENSHOT_FOLDER / f"{name}-{scheme}-{size}.png", full_page=True)
+        shot = re.sub(r"\W+", "-", name)
+        page.screenshot(path=SCREENSHOT_FOLDER / f"{shot}-{scheme}-{size}.png", full_page=True)
         found = Axe().run(page).response["violations"]
         serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
         assert serious == [], name

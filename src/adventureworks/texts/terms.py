@@ -41,6 +41,17 @@ def incident_status(status: str, language: Language) -> str:
     return {"open": text("open"), "acknowledged": text("acknowledged"), "resolved": text("resolved")}[status]
 
 
+def intervention_name(kind: str, language: Language) -> str:
+    """Return the name of a kind of intervention."""
+    text = language.text
+    return {
+        "backfill": text("computed again"),
+        "rollback": text("rolled back"),
+        "release": text("released"),
+        "approval": text("approved"),
+    }[kind]
+
+
 def reason_withheld(code: str, language: Language) -> str:
     """Return why predictions are not published, from the code of the rule that they broke."""
     text = language.text
