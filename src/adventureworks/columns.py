@@ -87,6 +87,11 @@ def key_of(entry: SourceTable | Mart) -> tuple[str, ...]:
     return (unique,) if isinstance(unique, str) else tuple(unique)
 
 
+def version_of(entry: SourceTable | Mart) -> str:
+    """Return the version of the contract, MAJOR.MINOR."""
+    return str((entry.contract.Config.metadata or {})["version"])
+
+
 def keys_as_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> tuple[str, ...]:
     """Return readable keys, such as `SalesOrderID=43659, SalesOrderDetailID=17`; none if no column may be shown."""
     return tuple(", ".join(f"{name}={value}" for name, value in zip(columns, row, strict=True)) for row in rows if row)

@@ -32,6 +32,7 @@ PAGES = (
     "lineage",
     "reports",
     "search?q=revenue",
+    "asset/fact_sales?steps=2",
     *(address(mart) for mart in ("territory_sales", "customer_churn", "purchase_proposal")),
 )
 SIZES = {"desktop": (1280, 900), "phone": (360, 740)}

@@ -19,8 +19,8 @@ import psycopg
 import pytest
 
 from adventureworks import dashboard, incidents, texts
-from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, owner_of
-from adventureworks.catalog.pages import VIEWS, address
+from adventureworks.catalog import ANALYSES, INGESTION, MARTS, SOURCE_TABLES, owner_of
+from adventureworks.catalog.pages import VIEWS, address, asset_address
 from adventureworks.dashboard import analysis, breakdown, figures, search
 from adventureworks.dictionary import definition
 from adventureworks.incidents import events
@@ -33,10 +33,12 @@ from adventureworks.texts import phrase
 from adventureworks.texts.analyses import view_name
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_notify import FINDING
+from tests.integration.test_pipeline import any_order, change_quantity
 
 PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
 FIGURE_PAGES = tuple(f"figure/{name}" for name in breakdown.KPIS)
 ANALYSIS_PAGES = tuple(address(mart) for mart in VIEWS)
+ASSET_PAGES = tuple(map(asset_address, ("Sales_SalesOrderDetail", "fact_sales", "territory_sales", "data_quality")))
 EMPTY = {"product_affinity"}
 """Marts without rows on sample data."""
 VERDICTS = ("bloqué", "conforme", "jamais publié")
@@ -101,6 +103,7 @@ def test_anonymous_users_see_no_data(warehouse: Pipeline) -> None:
     page = "analysis/sales_territory_analysis"
     for path in (
         *PAGES,
+        *ASSET_PAGES,
         "figure/revenue",
         "search?q=sales",
         page,
@@ -440,7 +443,7 @@ def test_more_late_operations_than_a_year_before_are_bad_news(warehouse: Pipelin
 
 def test_pages_load_nothing_from_other_hosts_and_forbid_eval(warehouse: Pipeline) -> None:
     viewer = User("VIEWER")
-    for page in (*PAGES, *FIGURE_PAGES, *ANALYSIS_PAGES):
+    for page in (*PAGES, *FIGURE_PAGES, *ANALYSIS_PAGES, *ASSET_PAGES):
         answer = viewer.get(page)
         assert not OTHER_HOST.search(answer.text), page
         policy = answer.headers["content-security-policy"]
@@ -521,6 +524,18 @@ def test_every_column_has_an_origin_including_counts() -> None:
         assert origin in column.made_of, f"{mart}.{name}"
 
 
+def test_no_mart_has_personal_values_but_the_bands_of_survey_answers() -> None:
+    personal = {(table, name) for table, known in SOURCE_TABLES.items() for name in (*known.personal, *known.protected)}
+    made_of_personal = {
+        (mart, column.name)
+        for mart in MARTS
+        if origins.by_column(mart)
+        for column in origins.columns(mart)
+        if personal & set(column.from_source)
+    }
+    assert made_of_personal == {("customer_demographics", "band")}, "the dashboard shows the values of marts"
+
+
 def test_empty_and_unreachable_warehouses_are_reported(
     empty_warehouse_url: str, monkeypatch: pytest.MonkeyPatch, warehouse: Pipeline
 ) -> None:
@@ -539,11 +554,11 @@ def test_empty_and_unreachable_warehouses_are_reported(
 
 def test_links_stay_under_the_path_of_the_base_url(warehouse: Pipeline) -> None:
     viewer = User("VIEWER", below="/data")
-    for page in (*PAGES, "figure/revenue", "search?q=sales", ANALYSIS_PAGES[0]):
+    for page in (*PAGES, "figure/revenue", "search?q=sales", ANALYSIS_PAGES[0], *ASSET_PAGES):
         found = re.findall(r"""(?:href|src|action)=["'](/[^"']*)""", viewer.get(page).text)
         assert found
         assert [link for link in found if not link.startswith("/data/")] == [], page
-    assert viewer.get("dag/sales_forecasting").headers["location"] == "/data/dashboard/analysis/sales_forecasting"
+    assert viewer.get("dag/sales_forecasting").headers["location"] == "/data/dashboard/asset/sales_forecast"
 
 
 def test_the_lineage_page_links_all_marts_of_the_dag_and_language_links_keep_the_mart(warehouse: Pipeline) -> None:
@@ -569,7 +584,8 @@ def test_figures_lead_to_the_definition_of_their_column_in_the_users_language(wa
 def test_every_error_is_shown_as_a_page(warehouse: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     viewer = User("VIEWER")
     assert viewer.get("forecast?channel=&territory=").status_code == 200
-    for path in ("nowhere", "lineage?mart=nothing", "analysis/nothing", "static/nothing.css"):
+    asset = ("asset/nothing", "asset/fact_sales?steps=4")
+    for path in ("nowhere", "lineage?mart=nothing", "analysis/nothing", "static/nothing.css", *asset):
         answer = viewer.get(path)
         assert answer.status_code == 404
         assert "Page not found" in answer.text, path
@@ -607,7 +623,16 @@ def test_french_pages_are_french_throughout(warehouse: Pipeline) -> None:
     names = [words(name) for (name,) in named if ENGLISH.search(name)]
     viewer = User("VIEWER")
     lineage = [f"lineage?mart={mart}" for mart in MARTS]
-    for page in (*PAGES, *FIGURE_PAGES, "search", "search?q=marge", "search?q=zzz", *lineage, *ANALYSIS_PAGES):
+    for page in (
+        *PAGES,
+        *FIGURE_PAGES,
+        "search",
+        "search?q=marge",
+        "search?q=zzz",
+        *lineage,
+        *ANALYSIS_PAGES,
+        *ASSET_PAGES,
+    ):
         html = viewer.get(f"{page}{'&' if '?' in page else '?'}lang=fr").text
         assert not {"Unassigned", "No card"} & {cell for row in table_in(html) for cell in row}, page
         shown = re.sub(r"(?s)<(script|style|code)\b.*?</\1>|«.*?»", " ", html)
@@ -1008,3 +1033,117 @@ def test_search_neither_finds_persons_nor_runs_what_is_typed(warehouse: Pipeline
     assert "<script>" not in viewer.get("search?q=<script>alert(1)</script>").text.partition("<header")[2]
     for query in ("", "a", " é "):
         assert "Type at least two characters" in viewer.get(f"search?q={query}").text, query
+
+
+def test_every_table_and_mart_has_a_page(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
+    assets = viewer.get("quality").text
+    for name in (*SOURCE_TABLES, *MARTS):
+        answer = viewer.get(asset_address(name))
+        assert answer.status_code == 200, name
+        assert f"<h1>{name} " in answer.text
+        assert f'href="/dashboard/{asset_address(name)}"' in assets
+    for mart in VIEWS:
+        link = f'href="/dashboard/{asset_address(mart)}"'
+        assert link in viewer.get(address(mart)).text
+        assert link in viewer.get(f"lineage?mart={mart}").text
+
+
+def test_the_page_of_an_asset_shows_its_neighbours_with_state_and_version(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
+    html = viewer.get(asset_address("territory_sales")).text
+    graph = html.partition('class="graph"')[2].partition("</div>")[0]
+    for name in ("fact_sales", "Sales_SalesTerritory", "sales_forecast"):
+        assert f'href="/dashboard/{asset_address(name)}"' in graph
+    shown = words(graph)
+    columns = r"It reads .*fact_ sales passed version 1, .* ago .*This asset .*Read by .*dashboard: Overview"
+    assert re.search(columns, shown)
+    assert "Sales_ SalesOrderDetail" not in shown
+    assert "Sales_ SalesOrderDetail" in words(viewer.get(f"{asset_address('territory_sales')}?steps=2").text)
+    folded = words(viewer.get(f"{asset_address('data_quality')}?lang=fr").text)
+    assert f"{len(SOURCE_TABLES)} tables source" in folded
+
+
+def test_a_blocked_table_says_why_and_those_that_read_it_say_so(warehouse: Pipeline) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        [incident] = incidents.report(connection, [replace(FINDING, failed=3, total=1200)])
+    viewer = User("VIEWER")
+    html = viewer.get(asset_address(FINDING.asset)).text
+    assert f'href="/dashboard/incidents#incident-{incident.short_id}"' in html
+    shown = words(html)
+    assert f'<h1>{FINDING.asset} <span class="state bad">blocked</span></h1>' in html
+    assert "Newer data has been blocked since" in shown
+    assert f"{FINDING.asset} is blocked: the column OrderQty is missing." in shown
+    assert f"Rule {FINDING.rule} , Rows 3 / 1,200" in shown
+    assert f'href="/dashboard/{asset_address(FINDING.asset)}"' in viewer.get("incidents").text
+    reader = words(viewer.get(asset_address("fact_sales")).text)
+    assert "passed, reads blocked tables" in reader
+    assert f"It is computed from the last good version of these blocked tables: {FINDING.asset}" in reader
+
+
+def test_the_page_of_a_mart_says_which_inputs_changed_and_which_versions_can_be_restored(warehouse: Pipeline) -> None:
+    order, line, _ = any_order(warehouse)
+    change_quantity(warehouse, order, line, 1)
+    warehouse.ingest()
+    viewer = User("VIEWER")
+    waiting = words(viewer.get(asset_address("fact_sales")).text)
+    newer = "Sales_SalesOrderHeader and Sales_SalesOrderDetail are newer"
+    assert f"It is to be computed again: {newer}." in waiting
+    warehouse.analyse()
+    html = viewer.get(asset_address("fact_sales")).text
+    inputs = html.partition('id="inputs"')[2].partition("</table>")[0]
+    [(version, changed, run)] = warehouse.published(
+        "select version, changed_rows, run_id from ops.publication where asset = 'Sales_SalesOrderDetail'"
+        " order by version desc limit 1"
+    )
+    assert re.search(rf"Sales_SalesOrderDetail {version} .* {changed} ", words(inputs))
+    assert f'href="/dags/{run.replace("/", "/runs/")}"' in inputs
+    versions = html.partition('id="versions"')[2]
+    assert "adventureworks rollback fact_sales --to 1 --reason" in versions
+    assert "rollback fact_sales --to 2" not in versions, "readers see it already"
+    assert "rollback" not in viewer.get(asset_address("Sales_SalesOrderDetail")).text
+
+
+def test_a_rollback_is_explained_with_the_command_that_ends_it(warehouse: Pipeline) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute(
+            "insert into ops.intervention (kind, asset, who, reason, detail)"
+            """ values ('rollback', 'fact_sales', 'ann', 'wrong prices', '{"versions": {"fact_sales": 1}}')"""
+        )
+    shown = words(User("VIEWER").get(asset_address("daily_sales")).text)
+    assert "fact_sales was rolled back to version 1 by ann: wrong prices" in shown
+    assert "adventureworks rollback fact_sales --release" in shown
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_columns_are_profiled_without_personal_values(warehouse: Pipeline, code: str) -> None:
+    viewer = User("VIEWER")
+    with psycopg.connect(warehouse.url) as connection:
+        # As if it had been measured before the column was declared personal.
+        connection.execute("update ops.column_profile set least = 'Zoe', most = 'Zoe' where column_name = 'FirstName'")
+    html = viewer.get(f"{asset_address('Person_Person')}?lang={code}").text
+    columns = html.partition('id="columns"')[2]
+    assert "<code>FirstName</code>" in columns
+    assert "Zoe" not in html
+    for table, known in SOURCE_TABLES.items():
+        for column in (*known.personal, *known.protected):
+            shown = re.search(
+                rf"<code>{column}</code></th>(.*?)</tr>", viewer.get(f"{asset_address(table)}?lang={code}").text
+            )
+            assert shown is None or "value-of" not in shown[1], f"{table}.{column}"
+    margin = definition("monthly_profit", "margin", texts.language(code))
+    assert f"{margin.label} margin {margin.meaning}" in words(viewer.get(f"asset/monthly_profit?lang={code}").text)
+    [(least,)] = warehouse.published("select cast(min(month) as varchar) from marts.monthly_profit")
+    assert f"<code>{least}</code>" in viewer.get(f"asset/monthly_profit?lang={code}").text
+
+
+def test_airflow_knows_the_page_of_each_asset_and_the_title_of_each_dag(warehouse: Pipeline) -> None:
+    from adventureworks.orchestration.schedules import asset, settings_for
+
+    viewer = User("VIEWER")
+    for name in ("Sales_Customer", "fact_sales"):
+        page = str(asset(name).extra["page"])
+        assert viewer.get(page.removeprefix("dashboard/")).status_code == 200
+    titles = {dag: settings_for(dag)["dag_display_name"] for dag in (INGESTION, *ANALYSES)}
+    assert titles["daily_sales_etl"] == "Daily sales"
+    assert len(set(titles.values())) == len(titles)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from babel.messages.extract import extract
 
-from adventureworks.catalog import MARTS
+from adventureworks.catalog import ANALYSES, MARTS
 from adventureworks.catalog.pages import has_page
 from adventureworks.dictionary import definitions, grain
 from adventureworks.texts import LANGUAGES, MISSING, catalogs, language, translations
@@ -33,10 +33,11 @@ def marked() -> dict[str, str]:
 
 
 def defined() -> dict[str, str]:
-    """Return every English text of the data dictionary and title of a page, with a mart that uses it."""
+    """Return every English text of the data dictionary and title of a page, with a mart or analysis that uses it."""
     english = language("en")
     found = {grain(mart, english): mart.name for mart in MARTS.values()}
     found.update({view_name(name, english): name for name in MARTS if has_page(name)})
+    found.update({analysis.title: dag for dag, analysis in ANALYSES.items()})
     for mart in MARTS.values():
         for column in definitions(mart, english).values():
             found.update(dict.fromkeys((column.label, column.text, column.unit), mart.name))
@@ -83,6 +84,8 @@ def test_figures_are_formatted_as_usual_in_each_language() -> None:
     assert (english.month(date(2014, 5, 1)), french.month(date(2014, 5, 1))) == ("May 2014", "mai 2014")
     assert (english.day(date(2014, 6, 30)), french.day(date(2014, 6, 1))) == ("June 30, 2014", "1 juin 2014")
     assert {english.money(None), english.percent(None), french.number(None), french.month(None)} == {MISSING}
+    assert (english.ago(timedelta(hours=3)), french.ago(timedelta(hours=3))) == ("3 hours ago", "il y a 3 heures")
+    assert (english.duration(timedelta(seconds=40)), french.duration(None)) == ("40 sec", MISSING)
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,8 @@ class Analysis:
     """A downstream DAG, with a calendar on which it runs as a fallback to its events."""
 
     dag: str
+    title: str
+    """Its name for users, in English. `texts.analyses` translates it."""
     calendar: str
     """Cron expression, in UTC."""
     reports: bool = False

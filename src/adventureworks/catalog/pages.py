@@ -615,3 +615,8 @@ def columns_read(mart: str) -> tuple[str, ...]:
 def address(mart: str) -> str:
     """Return the address of the page with this mart, relative to the dashboard's."""
     return f"analysis/{MARTS[mart].dag}?mart={mart}"
+
+
+def asset_address(name: str) -> str:
+    """Return the address of the page about a table or mart, relative to the dashboard's."""
+    return f"asset/{name}"

@@ -26,18 +26,20 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from adventureworks import texts
-from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, marts_of
-from adventureworks.catalog.pages import NAMED, address, has_page, views_of
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, entry, marts_of
+from adventureworks.catalog.pages import NAMED, address, asset_address, has_page, views_of
 from adventureworks.charts.dashboard import SPARK_HEIGHT, SPARK_WIDTH, forecast
 from adventureworks.charts.monthly import bars, columns_and_line
 from adventureworks.charts.theme import FONTS, Spec
-from adventureworks.dashboard import PREFIX, analysis, breakdown, figures, rules, search
+from adventureworks.columns import version_of
+from adventureworks.dashboard import PREFIX, analysis, asset, breakdown, figures, rules, search
+from adventureworks.dashboard.neighbourhood import MAX_STEPS, WIDTH
 from adventureworks.dictionary import content_note, definitions, grain, label, limit_text, unit_text
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.incidents import ledger
 from adventureworks.lineage import origins
 from adventureworks.messaging.dependants import affected
-from adventureworks.messaging.incident_messages import rule_in_words, run_page_of
+from adventureworks.messaging.incident_messages import page_of_run, rule_in_words, run_page_of
 from adventureworks.messaging.wording import words
 from adventureworks.months import key_of
 from adventureworks.reports.bridge import BRIDGE_COLUMNS
@@ -50,12 +52,12 @@ from adventureworks.texts.terms import (
     channel_name,
     dimension_name,
     incident_status,
+    intervention_name,
     reason_withheld,
     severity_name,
     verdict_name,
 )
 from adventureworks.warehouse import open_records, open_warehouse
-from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.publication import newest
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import is_laid_out
@@ -158,7 +160,8 @@ def overview(request: Request, language: ChosenLanguage) -> Response:
     with _read_only() as session:
         if session is None:
             return _nothing_published(request, language)
-        shown = _cached(session.records, f"overview {language.code}", lambda: figures.overview(session, language))
+        version = figures.versions(session.records)
+        shown = _cached(f"overview {language.code}", version, lambda: figures.overview(session, language))
         assets = figures.assets(settings(), session)
         incidents = ledger.open_incidents(session.records)
     if shown.month is None:
@@ -215,7 +218,11 @@ class _Selection:
         """
         if newest(session.records, self.mart) is None:
             raise analysis.NotPublished(self.mart)
-        months = _cached(session.records, f"months {self.mart}", lambda: analysis.months_of(session.data, self.mart))
+        months = _cached(
+            f"months {self.mart}",
+            figures.versions(session.records),
+            lambda: analysis.months_of(session.data, self.mart),
+        )
         return months.period(self.period, self.month), months
 
 
@@ -370,6 +377,56 @@ def forecast_page(request: Request, language: ChosenLanguage, channel: str = "",
     )
 
 
+@app.get("/asset/{name}")
+def asset_page(
+    request: Request, language: ChosenLanguage, name: str, steps: Annotated[int, Query(ge=1, le=MAX_STEPS)] = 1
+) -> Response:
+    """Show a table or mart: its neighbourhood, why it is as it is, its versions and its columns."""
+    if name not in SOURCE_TABLES and name not in MARTS:
+        raise HTTPException(404, f"There is no table or mart {name}.")
+    known = entry(name)
+    with _read_only() as session:
+        if session is None:
+            return _nothing_published(request, language)
+        about = asset.about(settings(), session, name, steps, language)
+        profile = _profile(session, name, about.asset.state.version)
+    return _page(
+        request,
+        "asset",
+        language,
+        about=about,
+        state=about.asset.state,
+        description=view_meaning(name, language),
+        contract=version_of(known),
+        calendar=ANALYSES[about.asset.dag].calendar if name in MARTS else "",
+        interval=settings().ingestion_interval,
+        siblings=[other.name for other in marts_of(about.asset.dag)],
+        all_steps=range(1, MAX_STEPS + 1),
+        steps=steps,
+        width=WIDTH,
+        months_of=asset.months_of,
+        most_changes=asset.CHANGES,
+        promised=language.number(about.asset.freshness.within.total_seconds() / 60),
+        verdict_name=verdict_name,
+        affected=affected(name, language, most=asset.DEPENDANTS),
+        analysis_page=_analysis_address(name),
+        worded={incident.incident_id: words(incident, language) for incident in about.incidents},
+        intervention_name=intervention_name,
+        page_of_run=page_of_run,
+        profile=profile,
+        private=asset.private_columns(name),
+        meanings=definitions(known, language) if name in MARTS else {},
+    )
+
+
+def _profile(session: Session, name: str, version: int | None) -> asset.Profile | None:
+    if name in SOURCE_TABLES:
+        return asset.recorded_profile(session.records, name)
+    if version is None:
+        return None
+    return _cached(f"profile {name}", version, lambda: asset.measured_profile(session.data, name, version))
+
+
 @app.get("/quality")
 def quality(
     request: Request, language: ChosenLanguage, rule: str = "", dimension: str = "", owner: str = ""
@@ -381,13 +438,12 @@ def quality(
         found = rules.quality(session)
         assets = figures.assets(settings(), session)
     scores = [(dimension_name(name, language), score) for name, score in found.dimensions]
-    verdicts = {asset.state.verdict: verdict_name(asset.state.verdict, language) for asset in assets}
     return _page(
         request,
         "quality",
         language,
         assets=assets,
-        verdicts=verdicts,
+        condition=figures.condition,
         quality=found,
         scores=scores,
         rules=rules.matching(found.failing, rule, dimension, owner),
@@ -419,6 +475,7 @@ def incidents_page(request: Request, language: ChosenLanguage, user: GetUserDep)
         affected={asset: affected(asset, language) for asset in {incident.asset for incident in found}},
         may_acknowledge=_may_edit(request, user),
         incident_status=incident_status,
+        assets=SOURCE_TABLES.keys() | MARTS.keys(),
     )
 
 
@@ -473,8 +530,9 @@ def search_page(request: Request, language: ChosenLanguage, q: str = "") -> Resp
 
 @app.get("/dag/{dag}")
 def of_dag(request: Request, dag: str) -> Response:
-    """Redirect from a DAG's page to that of its analysis, or from the ingestion's page to the source tables."""
-    return RedirectResponse(f"{_prefix(request)}/{f'analysis/{dag}' if dag in ANALYSES else 'quality'}")
+    """Redirect from a DAG's page to its main mart, or from the ingestion's page to the source tables."""
+    page = asset_address(marts_of(dag)[0].name) if dag in ANALYSES else "quality"
+    return RedirectResponse(f"{_prefix(request)}/{page}")
 
 
 @app.get("/reports")
@@ -527,9 +585,8 @@ def _read_only() -> Iterator[Session | None]:
 _cache: dict[str, tuple[int, Any]] = {}
 
 
-def _cached(records: Connection, name: str, read: Callable[[], Value]) -> Value:
-    """Return the cached value, or read it again if something was published since."""
-    version = figures.versions(records)
+def _cached(name: str, version: int, read: Callable[[], Value]) -> Value:
+    """Return the cached value, or read it again if it is of another version."""
     known = _cache.get(name)
     if known is None or known[0] != version:
         known = _cache[name] = (version, read())
@@ -604,6 +661,7 @@ def _page(request: Request, name: str, language: Language, status: int = 200, **
             pages=PAGES,
             prefix=prefix,
             airflow=prefix.removesuffix(PREFIX),
+            asset_address=asset_address,
             in_language={code: urlencode({**request.query_params, "lang": code}) for code in LANGUAGES},
             nonce=getattr(request.state, "nonce", ""),
             spark=(SPARK_WIDTH, SPARK_HEIGHT),

@@ -20,7 +20,7 @@ from adventureworks.reports.bridge import bridges, by_channel
 from adventureworks.reports.purchase_list import URGENCY
 from adventureworks.settings import Settings
 from adventureworks.texts import Language
-from adventureworks.texts.terms import reorder_withheld, stock_state, value_withheld
+from adventureworks.texts.terms import reorder_withheld, stock_state, value_withheld, verdict_name
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.state import AssetState, asset_states
@@ -33,6 +33,7 @@ COHORTS = 12
 """Cohorts, the newest ones known for twelve months, whose margin per customer is shown."""
 
 Direction = Literal["better", "worse", ""]
+Severity = Literal["good", "mind", "bad"]
 
 
 @dataclass(frozen=True)
@@ -281,6 +282,24 @@ def assets(settings: Settings, session: Session) -> list[Asset]:
     ]
     order = {"blocked": 0, "never published": 1}
     return sorted(found, key=lambda one: (order.get(one.state.verdict, 2), one.state.fresh, one.state.asset))
+
+
+def condition(state: AssetState, language: Language) -> tuple[Severity, str]:
+    """Return how serious the state of a table or mart is, and the state in words."""
+    text = language.text
+    words = [verdict_name(state.verdict, language)]
+    if state.rolled_back:
+        words.append(text("rolled back"))
+    elif state.version and not state.fresh and state.verdict != "blocked":
+        words.append(text("out of date"))
+    if state.reads_blocked:
+        words.append(text("reads blocked tables"))
+    if state.lacks:
+        words.append(text("needs tables that the source does not offer"))
+    shown = ", ".join(words)
+    if state.verdict in ("blocked", "never published"):
+        return "bad", shown
+    return ("mind" if not state.fresh or state.reads_blocked or "warning" in state.verdict else "good"), shown
 
 
 def warning(

@@ -22,7 +22,7 @@ def affected(asset: str, language: Language, routes: Routes | None = None, most:
     `routes`: names the groups that receive a report or digest; None leaves them out.
     """
     found = dependants_of(asset)
-    readers = [_worded(reader, language, routes) for reader in found.readers]
+    readers = [reader_name(reader, language, routes) for reader in found.readers]
     lists = {language.text("Marts that depend on it"): found.marts, language.text("Read in"): readers}
     return {heading: shortened(names, language, most) for heading, names in lists.items() if names}
 
@@ -34,7 +34,8 @@ def shortened(names: Sequence[str], language: Language, most: int = MOST) -> str
     return language.text("{names} and {count} more", names=shown, count=language.number(more)) if more > 0 else shown
 
 
-def _worded(reader: Reader, language: Language, routes: Routes | None) -> str:
+def reader_name(reader: Reader, language: Language, routes: Routes | None = None) -> str:
+    """Return the name of a report, digest or page. `routes`: see `affected`."""
     text = language.text
     if reader.kind == "page":
         pages = {

@@ -78,7 +78,7 @@ def notice_message(
             Listing(listing.heading, listing.columns, listing.rows, text_columns=2) for listing in worded.listings
         ),
         next_steps=(Step(command=notice.digest.command),) if for_operators else (),
-        page=_run_page(notice.run_id) if for_operators else notice_wording.STOCK_PAGE,
+        page=page_of_run(notice.run_id) if for_operators else notice_wording.STOCK_PAGE,
         link=language.text("Open the run in Airflow") if for_operators else "",
     )
     return render(bulletin, language, ui_url)
@@ -135,13 +135,14 @@ def page_of(incident: Incident) -> str:
 
 def run_page_of(incident: Incident) -> str:
     """Return the page of the run (or its task) in Airflow's UI, or an empty string if there is no run."""
-    run = _run_page(incident.run_id)
+    run = page_of_run(incident.run_id)
     if not run or not incident.rule.startswith(TASK_RULE):
         return run
     return f"{run}/tasks/{quote(task_of(incident.rule)[0], safe='')}"
 
 
-def _run_page(run_id: str) -> str:
+def page_of_run(run_id: str) -> str:
+    """Return the page of a run, `<dag>/<run>`, in Airflow's UI; empty without a run."""
     dag, _, run = run_id.partition("/")
     return f"dags/{quote(dag, safe='')}/runs/{quote(run, safe='')}" if run else ""
 

@@ -19,7 +19,7 @@ from airflow.sdk import (
 )
 
 from adventureworks.catalog import ANALYSES, entry, is_tolerant, marts_of, readers_of, starting_inputs
-from adventureworks.catalog.pages import address, has_page
+from adventureworks.catalog.pages import asset_address
 from adventureworks.orchestration.watcher import SourceChanged
 
 SOURCE_ALIAS = AssetAlias("source_tables", group="source")
@@ -41,9 +41,8 @@ INGESTION_CALENDARS = {timedelta(minutes=15): "*/15 * * * *", timedelta(hours=1)
 def asset(name: str) -> Asset:
     """Return the Airflow asset of a source table or mart."""
     known = entry(name)
-    # Below the address of the UI.
-    page = {"page": f"dashboard/{address(name)}"} if has_page(name) else {}
-    return Asset(name, group=known.group, extra={"owner": known.owner, **page})
+    # `page` is relative to the address of the UI.
+    return Asset(name, group=known.group, extra={"owner": known.owner, "page": f"dashboard/{asset_address(name)}"})
 
 
 def changes(dag_id: str) -> AssetOrTimeSchedule:
@@ -80,8 +79,11 @@ def settings_for(dag_id: str) -> dict[str, Any]:
     marts = marts_of(dag_id)
     reports = dag_id in ANALYSES and ANALYSES[dag_id].reports
     owner, tag = (marts[0].owner, marts[0].domain) if marts else ("platform", "ingestion")
+    published = ", ".join(mart.name for mart in marts) or "the changed tables of the source"
     return {
         "dag_id": dag_id,
+        "dag_display_name": ANALYSES[dag_id].title if marts else "Ingestion of the source",
+        "description": f"Publishes {published}.",
         # With a start date, Airflow makes up for a missed calendar time, including the first one. DAGs with reports
         # need it because only a run notices a lost report; the dispatcher starts everything else that is missing.
         "start_date": datetime(2024, 1, 1) if reports else None,  # noqa: DTZ001 - Airflow reads it as UTC

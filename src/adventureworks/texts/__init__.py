@@ -8,7 +8,7 @@ without a translation.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from importlib.resources import files
@@ -131,6 +131,14 @@ class Language:
     def month(self, value: date | None) -> str:
         """Return the month and year of a date."""
         return MISSING if value is None else str(dates.format_skeleton("yMMMM", value, locale=self._locale))
+
+    def ago(self, age: timedelta) -> str:
+        """Return how long ago something was, in its largest unit: 3 hours ago."""
+        return str(dates.format_timedelta(-age, add_direction=True, locale=self._locale))
+
+    def duration(self, value: timedelta | None) -> str:
+        """Return a length of time in its largest unit: 40 sec."""
+        return MISSING if value is None else str(dates.format_timedelta(value, format="short", locale=self._locale))
 
     def moment(self, value: datetime | None) -> str:
         """Return a point in time to the minute, in its own time zone."""

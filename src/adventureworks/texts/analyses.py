@@ -4,25 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from adventureworks.catalog import ANALYSES
 from adventureworks.texts import Language, Phrases, phrase
 
-_ANALYSES: Mapping[str, Phrases] = {
-    "daily_sales_etl": phrase("Daily sales"),
-    "sales_territory_analysis": phrase("Sales by territory"),
-    "sales_person_performance": phrase("Quotas and sales people"),
-    "currency_exchange_rates": phrase("Currencies"),
-    "sales_forecasting": phrase("Sales forecast"),
-    "customer_analytics": phrase("Customer value"),
-    "customer_retention": phrase("Customer loyalty"),
-    "customer_demographics": phrase("Customer surveys"),
-    "inventory_management": phrase("Stock and purchases"),
-    "product_performance": phrase("Sales by product"),
-    "production_costs": phrase("Production"),
-    "financial_reporting": phrase("Profit"),
-    "credit_card_analysis": phrase("Credit cards"),
-    "data_quality_control": phrase("Data quality"),
-    "marketing_campaigns": phrase("Special offers"),
-}
 _MARTS: Mapping[str, tuple[Phrases, Phrases]] = {
     "daily_sales": (
         phrase("Sales by day"),
@@ -182,7 +166,7 @@ _COUNTED: Mapping[str, Phrases] = {
 
 def analysis_name(dag: str, language: Language) -> str:
     """Return the title of an analysis."""
-    return _ANALYSES[dag].shown(language)
+    return language.text(ANALYSES[dag].title)
 
 
 def view_name(mart: str, language: Language) -> str:

@@ -49,6 +49,17 @@ def incident_status(status: str, language: Language) -> str:
     return {"open": text("open"), "acknowledged": text("acknowledged"), "resolved": text("resolved")}[status]
 
 
+def intervention_name(kind: str, language: Language) -> str:
+    """Return the name of a kind of intervention."""
+    text = language.text
+    return {
+        "backfill": text("computed again"),
+        "rollback": text("rolled back"),
+        "release": text("released"),
+        "approval": text("approved"),
+    }[kind]
+
+
 def name_or_unassigned(name: str, language: Language) -> str:
     """Return the name of a territory, category or subcategory, or words for none."""
     return language.text("Unassigned") if name == UNASSIGNED else name

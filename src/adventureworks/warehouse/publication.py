@@ -51,6 +51,17 @@ class Publication:
         }
 
 
+@dataclass(frozen=True)
+class Record:
+    """A version with the time and the run of its publication."""
+
+    publication: Publication
+    published_at: datetime
+    run_id: str
+    changed_at: datetime | None = None
+    """When the change was detected (source table), or its newest input was published (mart); None: unknown."""
+
+
 _COLUMNS = "asset, version, rows, changed_rows, months, set_aside, verdict, inputs, as_of, model"
 
 
@@ -163,6 +174,37 @@ def newest(records: Connection, asset: str) -> Publication | None:
         f"select {_COLUMNS} from ops.publication where asset = %s order by version desc limit 1", (asset,)
     ).fetchone()
     return _publication(row) if row else None
+
+
+def newest_records(records: Connection, asset: str, most: int) -> list[Record]:
+    """Return the newest versions of an asset, newest first."""
+    rows = records.execute(
+        f"select {_COLUMNS}, published_at, run_id, coalesce(detected_at, inputs_at) from"
+        " (select * from ops.publication where asset = %s order by version desc limit %s) as p"
+        # Both have columns of the same names.
+        " left join lateral (select c.detected_at from ops.change as c where c.run_id = p.run_id and c.asset = p.asset)"
+        " as c on true"
+        # A version that was confirmed later has newer inputs than at its publication.
+        " left join lateral (select max(i.published_at) as inputs_at"
+        " from json_each_text(p.inputs::json) as e (name, read)"
+        " join ops.publication as i on i.asset = e.name and i.version = e.read::bigint"
+        " where i.published_at <= p.published_at) as i on true"
+        " order by version desc",
+        (asset, most),
+    ).fetchall()
+    return [Record(_publication(row[:-3]), *row[-3:]) for row in rows]
+
+
+def records_between(records: Connection, after: Mapping[str, int], until: Mapping[str, int]) -> list[Record]:
+    """Return the versions of these assets after one version of each, up to another, newest first."""
+    assets = [asset for asset in after if asset in until]
+    rows = records.execute(
+        f"select {_COLUMNS}, published_at, run_id from ops.publication"
+        " join unnest(%s::varchar[], %s::bigint[], %s::bigint[]) as c (asset, after, until) using (asset)"
+        " where version > after and version <= until order by published_at desc, asset, version desc",
+        (assets, [after[asset] for asset in assets], [until[asset] for asset in assets]),
+    ).fetchall()
+    return [Record(_publication(row[:-2]), *row[-2:]) for row in rows]
 
 
 def version_of(records: Connection, asset: str, version: int) -> Publication | None:
