@@ -19,8 +19,8 @@ from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import blocked_since
 
 TABLES_SHARE, MARTS_SHARE, REPORTS_SHARE = 0.15, 0.3, 0.55
-"""Shares of the time of a first run, without the start of the services; measured once on the sample data of the tour.
-With more data, tables and marts take a larger share."""
+"""Shares of the time of a first run, without the start of the services; measured once on the sample data of the tour,
+so rough with other data."""
 LEAST_SHARE = 0.1
 """Before this share of the work is done, the time left is not estimated."""
 LINE_EVERY_SECONDS = 15.0
@@ -137,7 +137,7 @@ class Screen:
         self._progress = progress
         self._url = url
         self._clock = clock
-        self._begin = clock()
+        self._begin = 0.0
         self._first: Standing | None = None
         self._first_share = 0.0
         self._published: Standing | None = None
