@@ -89,7 +89,8 @@ def key_of(entry: SourceTable | Mart) -> tuple[str, ...]:
 
 def version_of(entry: SourceTable | Mart) -> str:
     """Return the version of the contract, MAJOR.MINOR."""
-    return str((entry.contract.Config.metadata or {})["version"])
+    metadata: dict[str, str] = getattr(entry.contract.Config, "metadata", {})
+    return metadata["version"]
 
 
 def keys_as_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> tuple[str, ...]:
