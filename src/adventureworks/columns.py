@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -89,7 +89,8 @@ def key_of(entry: SourceTable | Mart) -> tuple[str, ...]:
 
 def version_of(entry: SourceTable | Mart) -> str:
     """Return the version of the contract, MAJOR.MINOR."""
-    return str((entry.contract.Config.metadata or {})["version"])
+    metadata: Mapping[str, str] = getattr(entry.contract.Config, "metadata", {})
+    return metadata["version"]
 
 
 def keys_as_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> tuple[str, ...]:

@@ -117,7 +117,8 @@ def neighbours_of(asset: str, steps: int) -> dict[int, tuple[Node, ...]]:
 
 
 def _reached(start: Node, following: Callable[[Node], Iterable[Node]], steps: int) -> list[tuple[Node, ...]]:
-    seen, found, last = {start}, list[tuple[Node, ...]](), (start,)
+    seen, found = {start}, list[tuple[Node, ...]]()
+    last: tuple[Node, ...] = (start,)
     for _ in range(steps):
         last = tuple(dict.fromkeys(node for before in last for node in following(before) if node not in seen))
         if not last:
