@@ -422,7 +422,7 @@ class CustomerChurn(MartTable):
         """The key."""
 
         name = "customer_churn"
-        metadata = {"version": "2.0"}
+        metadata = {"version": "2.1"}
         unique = ["customer_id"]
 
 

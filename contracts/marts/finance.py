@@ -128,7 +128,7 @@ class ProfitBridge(MartTable):
         """The key."""
 
         name = "profit_bridge"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "1.1"}
         unique = ["month", "territory_id", "channel", "category"]
 
 

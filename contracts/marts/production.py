@@ -336,7 +336,7 @@ class ProductAffinity(MartTable):
         """The key."""
 
         name = "product_affinity"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "1.1"}
         unique = ["product_id", "other_product_id", "channel"]
 
 

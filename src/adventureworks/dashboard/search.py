@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
-from adventureworks.catalog.pages import address, has_page
+from adventureworks.catalog.pages import address, asset_address, has_page
 from adventureworks.dashboard.breakdown import KPIS
 from adventureworks.dictionary import definition, definitions
 from adventureworks.texts import Language
@@ -137,10 +137,8 @@ def _analyses(language: Language) -> Iterator[Match]:
 
 
 def _assets() -> Iterator[Match]:
-    for mart in MARTS:
-        yield Match(mart, f"lineage?mart={mart}")
-    for table in SOURCE_TABLES:
-        yield Match(table, "quality")
+    for name in (*MARTS, *SOURCE_TABLES):
+        yield Match(name, asset_address(name))
 
 
 def _rows(data: Data, select: str, words: tuple[str, ...]) -> list[tuple[Any, str, str]]:
