@@ -1014,8 +1014,8 @@ def test_search_finds_figures_analyses_and_tables_in_the_users_language(warehous
         for link, text in found_by(viewer, view_name("territory_sales", french), "fr")["Analyses"]
     ]
     tables = found_by(viewer, "product")["Tables and marts"]
-    assert ("lineage?mart=product_performance", "product_performance") in tables
-    assert ("quality", "Production_Product") in tables
+    assert (asset_address("product_performance"), "product_performance") in tables
+    assert (asset_address("Production_Product"), "Production_Product") in tables
     assert [link for link, _ in found_by(viewer, "margin 52")["Figures"]] == ["lineage?mart=customer_value#clv_52w"]
 
 
