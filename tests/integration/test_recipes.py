@@ -21,7 +21,7 @@ from adventureworks.messaging.routes import routes
 from adventureworks.settings import Settings
 from tests.conftest import REPOSITORY
 
-COPIED = ("src", "contracts", "checks", "dags", "deploy", "docs", "tests", "pyproject.toml")
+COPIED = ("src", "contracts", "checks", "dags", "deploy", "docs", "tests", "docker-compose.yaml", "pyproject.toml")
 AS_OF = "date '2014-06-30'"
 ROWS = """
     create schema marts; create schema raw;
