@@ -12,7 +12,7 @@ import pytest
 from adventureworks import catalog
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.catalog.entries import Newest
-from adventureworks.catalog.pages import view_of, views_of
+from adventureworks.catalog.pages import NAMED, view_of, views_of
 from adventureworks.catalog.readers import READERS, Reader, dependants_of
 from adventureworks.columns import columns_of, key_of
 from adventureworks.marts import models
@@ -178,9 +178,12 @@ BEHIND_VIEW = {"order_date", "booking_month", "channel"}
 
 
 def strings_in(module: str) -> list[str]:
-    """Return the strings of a module, without the parts that a program fills in."""
-    tree = ast.parse((PROJECT_ROOT / "src" / "adventureworks" / module).read_text(encoding="utf-8"))
-    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    """Return the strings of a module, without the parts that a program fills in, and its queries for names of ids."""
+    source = (PROJECT_ROOT / "src" / "adventureworks" / module).read_text(encoding="utf-8")
+    nodes = ast.walk(ast.parse(source))
+    found = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    named = [NAMED[name] for name in found if name in NAMED] if "names_of(" in source else []
+    return found + [f'select "{one.key}", "{one.name}" from raw."{one.table}"' for one in named]
 
 
 @pytest.mark.parametrize("modules", sorted(set(READING.values())))

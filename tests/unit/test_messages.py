@@ -179,7 +179,7 @@ def test_message_about_a_service_names_no_dependants() -> None:
     stopped = replace(BLOCKED, asset="airflow", rule="scheduler_is_alive", event=events.scheduler_stopped(SINCE))
     assert "depend" not in incident_messages.incident_message([stopped], "opened", UI, routes=ROUTES).text
     assert affected("customer_value", texts.language("en"), ROUTES) == {
-        "Read in": "digest customer_value (marketing), dashboard: Overview, dashboard: Value of customers"
+        "Read in": "digest customer_value (marketing), dashboard: Overview, dashboard: Customer value"
     }
 
 
