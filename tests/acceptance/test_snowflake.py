@@ -103,7 +103,9 @@ def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
             series = figures.series(session.data, *names[0])
             yield series
             yield figures.sold_so_far(session.data, series, date(2099, 1, 1))
-            yield breakdown.broken_down(session.data, "margin", "", {"channel": "online"}, english)
+            yield breakdown.broken_down(
+                session.data, "margin", breakdown.months_of(session.data), "", {"channel": "online"}, english
+            )
             yield search.search(session.data, ("re",), english)
             yield [
                 replace(asset, state=replace(asset.state, published_at=None))

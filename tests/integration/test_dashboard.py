@@ -274,19 +274,23 @@ def test_the_parts_of_a_kpi_add_up_to_it_on_every_level(warehouse: Pipeline) -> 
             levels, expected = breakdown.KPIS[name].levels, value
             chosen: dict[breakdown.Level, str] = {}
             for level in levels:
-                found = breakdown.broken_down(session.data, name, "", chosen, english)
+                found = breakdown.broken_down(
+                    session.data, name, breakdown.months_of(session.data), "", chosen, english
+                )
                 assert (found.month, found.level, found.is_last) == (month, level, level == levels[-1])
                 assert found.total.now == sum(part.now or 0 for part in found.parts) == expected, (name, level)
                 assert sum(part.share or 0 for part in found.parts) == pytest.approx(1)
                 expected = found.parts[0].now or Decimal(0)
                 chosen[level] = found.parts[0].key
             with pytest.raises(analysis.InvalidParameter):
-                breakdown.broken_down(session.data, name, "", chosen, english)
+                breakdown.broken_down(session.data, name, breakdown.months_of(session.data), "", chosen, english)
 
 
 def test_ratios_are_broken_down_as_ratios_of_sums(warehouse: Pipeline) -> None:
     with warehouse.session() as session:
-        found = breakdown.broken_down(session.data, "margin", "", {}, texts.language("en"))
+        found = breakdown.broken_down(
+            session.data, "margin", breakdown.months_of(session.data), "", {}, texts.language("en")
+        )
         [(margin,)] = warehouse.published(
             "select sum(profit) / sum(revenue) from marts.monthly_profit where month = %s", (found.month,)
         )
@@ -732,7 +736,7 @@ def test_what_the_running_month_has_sold_so_far_is_beside_its_forecast(warehouse
     ],
 )
 def test_a_change_is_good_or_bad_only_where_that_is_known(change: str, more_is_better: bool | None, trend: str) -> None:
-    assert figures._trend(Decimal(change), more_is_better) == trend
+    assert figures.trend(Decimal(change), more_is_better) == trend
 
 
 @pytest.mark.parametrize(("now", "then", "growth"), [(3, 2, "0.5"), (3, -2, None), (3, 0, None), (-1, 2, "-1.5")])
@@ -1062,6 +1066,16 @@ def test_the_page_of_an_asset_shows_its_neighbours_with_state_and_version(wareho
     assert "Sales_ SalesOrderDetail" in words(viewer.get(f"{asset_address('territory_sales')}?steps=2").text)
     folded = words(viewer.get(f"{asset_address('data_quality')}?lang=fr").text)
     assert f"{len(SOURCE_TABLES)} tables source" in folded
+
+
+def test_every_link_from_the_page_of_an_asset_leads_to_a_page(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
+    links = set()
+    for name in ("fact_sales", "Production_Product", "data_quality"):
+        links.update(re.findall(r'href="/dashboard/([^"#]+)', viewer.get(f"{asset_address(name)}?steps=3").text))
+    assert "figure/revenue" in links
+    for link in links:
+        assert viewer.get(link.replace("&amp;", "&")).status_code == 200, link
 
 
 def test_a_blocked_table_says_why_and_those_that_read_it_say_so(warehouse: Pipeline) -> None:

@@ -40,6 +40,13 @@ def test_a_ratio_of_a_group_is_that_of_its_sums_and_has_no_share() -> None:
     assert (total.now, total.year_before, total.share) == (Decimal(120) / 9, Decimal(10), None)
 
 
+def test_losses_have_no_shares() -> None:
+    rows = [("1", NOW, Decimal(100), None), ("2", NOW, Decimal(-115), None)]
+    parts, total = parts_of(rows, NOW, NAMES, is_ratio=False, is_compared=False)
+    assert [part.share for part in (*parts, total)] == [None, None, None]
+    assert total.now == Decimal(-15)
+
+
 def test_without_a_comparison_only_parts_of_the_month_are_shown() -> None:
     parts, total = parts_of(ROWS, NOW, NAMES, is_ratio=False, is_compared=False)
     assert [(part.key, part.year_before, part.change) for part in (*parts, total)] == [

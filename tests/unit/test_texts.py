@@ -85,7 +85,9 @@ def test_figures_are_formatted_as_usual_in_each_language() -> None:
     assert (english.day(date(2014, 6, 30)), french.day(date(2014, 6, 1))) == ("June 30, 2014", "1 juin 2014")
     assert {english.money(None), english.percent(None), french.number(None), french.month(None)} == {MISSING}
     assert (english.ago(timedelta(hours=3)), french.ago(timedelta(hours=3))) == ("3 hours ago", "il y a 3 heures")
+    assert english.ago(timedelta(seconds=-2)) == "1 second ago"
     assert (english.duration(timedelta(seconds=40)), french.duration(None)) == ("40 sec", MISSING)
+    assert english.duration(timedelta(seconds=5500)) == "92 min"
 
 
 @pytest.mark.parametrize(

@@ -533,16 +533,21 @@ def _leading_number(name: str | None) -> float:
 
 def _caption(chart: Chart, titles: tuple[str, str], drawn: int, found: int, language: Language) -> str:
     dimension, figure = titles
-    caption = (
+    name = (
         chart_caption(chart.caption, language)
         if chart.caption
         else language.text("{figure} by {dimension}", figure=figure, dimension=dimension[:1].lower() + dimension[1:])
     )
     if chart.channel:
-        caption = f"{caption}, {channel_name(chart.channel, language).lower()}"
-    if drawn < found:
-        caption = language.text("{caption}: the {drawn} largest of {found}", caption=caption, drawn=drawn, found=found)
-    return caption
+        name = f"{name}, {channel_name(chart.channel, language).lower()}"
+    return caption(name, drawn, found, language)
+
+
+def caption(name: str, drawn: int, found: int, language: Language) -> str:
+    """Return the caption of a chart that shows the largest of the values that were found, or all of them."""
+    if drawn == found:
+        return name
+    return language.text("{caption}: the {drawn} largest of {found}", caption=name, drawn=drawn, found=found)
 
 
 def _figure(figure: Figure) -> str:

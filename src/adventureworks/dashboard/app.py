@@ -60,7 +60,7 @@ from adventureworks.texts.terms import (
 from adventureworks.warehouse import open_records, open_warehouse
 from adventureworks.warehouse.publication import newest
 from adventureworks.warehouse.session import Session
-from adventureworks.warehouse.state import is_laid_out
+from adventureworks.warehouse.state import AssetState, is_laid_out
 
 STATIC = Path(str(files("adventureworks.dashboard"))) / "static"
 STATEMENT_TIMEOUT_MS = 10_000
@@ -308,7 +308,10 @@ def figure_page(
     with _read_only() as session:
         if session is None:
             return _nothing_published(request, language)
-        shown = breakdown.broken_down(session.data, name, month, chosen, language)
+        months = _cached(
+            "months of sales", figures.versions(session.records), lambda: breakdown.months_of(session.data)
+        )
+        shown = breakdown.broken_down(session.data, name, months, month, chosen, language)
         field = analysis.field_of(kpi.mart, name, {}, language)
         warning = figures.warning((kpi.mart, "fact_sales"), figures.assets(settings(), session), language)
 
@@ -323,6 +326,7 @@ def figure_page(
             bars_shown, language, labels=[field.short(value) for _, value in bars_shown], width=300, scheme=scheme
         )
     }
+    dimension = label(NAMED[shown.level].label if shown.level in NAMED else shown.level, language)
     return _page(
         request,
         "figure",
@@ -330,7 +334,7 @@ def figure_page(
         kpi=kpi,
         field=field,
         shown=shown,
-        dimension=label(NAMED[shown.level].label if shown.level in NAMED else shown.level, language),
+        dimension=dimension,
         crumbs=[
             (title, query(dict(list(chosen.items())[:place])))
             for place, title in enumerate((field.label, *shown.chosen.values()))
@@ -343,6 +347,13 @@ def figure_page(
         warning=warning,
         analysis_page=_analysis_address(kpi.mart),
         analysis_name=view_name(kpi.mart, language),
+        chart_caption=analysis.caption(
+            language.text("{figure} by {dimension}", figure=field.label, dimension=dimension.lower()),
+            len(bars_shown),
+            len(shown.parts),
+            language,
+        ),
+        trend=figures.trend,
         charts=_charts_json(charts) if bars_shown else "",
     )
 
@@ -358,8 +369,11 @@ def forecast_page(request: Request, language: ChosenLanguage, channel: str = "",
             return _computing(request, language)
         chosen = next((name for name in names if (name[0], str(name[1])) == (channel, territory)), names[0])
         series = figures.series(session.data, *chosen)
-        as_of = figures.business_date(session.records)
+        sales = newest(session.records, "territory_sales")
+        as_of = sales.as_of if sales else None
         sold = figures.sold_so_far(session.data, series, as_of) if as_of else {}
+        shown_marts = ("sales_forecast", "forecast_accuracy", "territory_sales")
+        warning = figures.warning(shown_marts, figures.assets(settings(), session), language)
     charts = {"forecast": lambda scheme: forecast(series.past, series.ahead, language, scheme)}
     accuracy = definitions(MARTS["forecast_accuracy"], language)
     return _page(
@@ -367,6 +381,7 @@ def forecast_page(request: Request, language: ChosenLanguage, channel: str = "",
         "forecast",
         language,
         series=series,
+        warning=warning,
         as_of=as_of,
         sold={month: territory for month, (territory, _) in sold.items()},
         sold_in_channel={month: channel for month, (_, channel) in sold.items()},
@@ -389,7 +404,7 @@ def asset_page(
         if session is None:
             return _nothing_published(request, language)
         about = asset.about(settings(), session, name, steps, language)
-        profile = _profile(session, name, about.asset.state.version)
+        profile = _profile(session, about.asset.state)
     return _page(
         request,
         "asset",
@@ -419,10 +434,11 @@ def asset_page(
     )
 
 
-def _profile(session: Session, name: str, version: int | None) -> asset.Profile | None:
+def _profile(session: Session, state: AssetState) -> asset.Profile | None:
+    name, version = state.asset, state.version
     if name in SOURCE_TABLES:
         return asset.recorded_profile(session.records, name)
-    if version is None:
+    if version is None or (state.rows or 0) > asset.MOST_MEASURED:
         return None
     return _cached(f"profile {name}", version, lambda: asset.measured_profile(session.data, name, version))
 
@@ -454,6 +470,7 @@ def quality(
         rule_in_words=rule_in_words,
         dimension_name=dimension_name,
         severity_name=severity_name,
+        trend=figures.trend,
         analysis_address=_analysis_address,
     )
 

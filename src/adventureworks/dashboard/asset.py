@@ -42,6 +42,10 @@ DEPENDANTS = 40
 """The number of marts and readers that the page lists by name."""
 MONTHS = 6
 """The number of months that it names of a version."""
+MOST_MEASURED = 300_000
+"""The columns of a mart with more rows are not measured, because that would take longer than a reader waits."""
+_PAGES = {"figure": "figure/revenue"}
+"""The addresses of pages whose names are not addresses."""
 
 _URGENCY: Mapping[str, int] = {"good": 0, "mind": 1, "bad": 2}
 _READERS: Mapping[Node, Reader] = {Node(reader.kind, reader.name): reader for reader in READERS}
@@ -75,12 +79,12 @@ class Version:
 
 @dataclass(frozen=True)
 class Cause:
-    """What changed between the two newest versions of a mart."""
+    """What changed since the version before the newest one of a mart."""
 
     changes: tuple[Record, ...]
     """The versions of its inputs, newest first."""
     others: Phrases
-    """Other reasons for computing it again."""
+    """Other things that changed."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,7 @@ class Neighbourhood:
 
 def _address_of(reader: Reader) -> str:
     if reader.kind == "page":
-        return f"analysis/{reader.name}" if reader.name in ANALYSES else reader.name
+        return f"analysis/{reader.name}" if reader.name in ANALYSES else _PAGES.get(reader.name, reader.name)
     return "reports" if reader.kind == "report" else ""
 
 
@@ -231,7 +235,7 @@ def cause_of(records: Connection, versions: Sequence[Version]) -> Cause | None:
         return None
     newest, before = (version.record.publication for version in versions[:2])
     others = NO_REASON
-    if newest.model != before.model:
+    if newest.model is not None and newest.model != before.model:
         others += phrase("its model, contract or checks changed")
     if newest.as_of != before.as_of and newest.as_of is not None and newest.asset in MARTS:
         others += phrase("the business date moved to {day}", day=newest.as_of)

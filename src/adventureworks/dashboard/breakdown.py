@@ -70,7 +70,7 @@ class Part:
     now: Decimal | None
     year_before: Decimal | None
     share: Decimal | None
-    """The part of the total; None if the KPI is a ratio."""
+    """The part of the total; None if the KPI is a ratio, or if an amount is negative."""
 
     @property
     def change(self) -> Decimal | None:
@@ -109,17 +109,21 @@ def page_of(mart: str, column: str, month: date | None) -> str:
     return address(mart)
 
 
-def broken_down(data: Data, name: str, month: str, chosen: Mapping[Level, str], language: Language) -> Breakdown:
+def broken_down(
+    data: Data, name: str, months: Months, month: str, chosen: Mapping[Level, str], language: Language
+) -> Breakdown:
     """Return a KPI of `KPIS` by the first level for which nothing was chosen.
 
-    `month`: its key; empty for the last complete one. `chosen`: keys of `Part` by level. Raises `InvalidParameter` if
-    there is no such month or no further level, and `NotPublished` if there are no orders.
+    `months`: those of `months_of`. `month`: its key; empty for the last complete one. `chosen`: keys of parts by level.
+    Raises `InvalidParameter` if there is no such month, part or further level, `NotPublished` if there are no orders.
     """
     kpi = KPIS[name]
-    months = _months(data)
     period = months.period("month", month)
     if period is None:
         raise NotPublished("fact_sales")
+    names = {level: _names(data, level, language) for level in chosen}
+    if unknown := [key for level, key in chosen.items() if key not in names[level]]:
+        raise InvalidParameter(phrase("There is no {name} to choose.", name=unknown[0]))
     remaining = [level for level in kpi.levels if level not in chosen]
     if not remaining:
         raise InvalidParameter(phrase("This figure cannot be broken down further."))
@@ -138,7 +142,7 @@ def broken_down(data: Data, name: str, month: str, chosen: Mapping[Level, str], 
         month=now,
         months=months,
         is_compared=is_compared,
-        chosen={one: _names(data, one, language).get(key, key) for one, key in chosen.items()},
+        chosen={level: names[level][key] for level, key in chosen.items()},
         level=level,
         is_last=len(remaining) == 1,
         parts=parts,
@@ -166,6 +170,8 @@ def parts_of(
         elif is_compared:
             earlier[key] = (Decimal(amount), Decimal(per or 0))
     all_now, all_before = _added(current.values()), _added(earlier.values())
+    # Losses make shares of a profit meaningless.
+    has_shares = not is_ratio and all_now[0] > 0 and all(amount >= 0 for amount, _ in current.values())
 
     def figure(sums: _Sums) -> Decimal | None:
         amount, per = sums
@@ -174,7 +180,7 @@ def parts_of(
         return amount
 
     def part(key: str, sums: _Sums, before: _Sums) -> Part:
-        share = None if is_ratio or not all_now[0] else sums[0] / all_now[0]
+        share = sums[0] / all_now[0] if has_shares else None
         return Part(key, names.get(key, key), figure(sums), figure(before) if is_compared else None, share)
 
     parts = [part(key, current.get(key, _NOTHING), earlier.get(key, _NOTHING)) for key in {*current, *earlier}]
@@ -190,7 +196,8 @@ def _added(sums: Iterable[_Sums]) -> _Sums:
     return amount, per
 
 
-def _months(data: Data) -> Months:
+def months_of(data: Data) -> Months:
+    """Return the months with orders."""
     rows = data.execute("select month, is_partial from staging.sales_month order by month").fetchall()
     return Months(tuple(month for month, _ in rows), frozenset(month for month, is_partial in rows if is_partial))
 

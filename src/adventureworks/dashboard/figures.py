@@ -188,7 +188,9 @@ def business_date(records: Connection) -> date | None:
 
 def versions(records: Connection) -> int:
     """Return a number that grows with every publication; while it is unchanged, cached data is current."""
-    row = records.execute("select count(*) from ops.publication").fetchone()
+    row = records.execute(
+        "select coalesce(sum(newest), 0) from (select max(version) as newest from ops.publication group by asset) as a"
+    ).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -511,7 +513,7 @@ def _monthly(
 
     def formatted(change: Decimal | None) -> str:
         if share and change is not None:
-            return language.text("{count} points", count=language.number(100 * change, 1, signed=True))
+            return language.points(change, signed=True)
         return language.change(change)
 
     return Kpi(
@@ -519,12 +521,12 @@ def _monthly(
         value=shown(now),
         before=formatted(compare(now, before)),
         year_before=formatted(yearly),
-        trend=_trend(yearly, more_is_better),
+        trend=trend(yearly, more_is_better),
         spark=sparkline(values),
     )
 
 
-def _trend(change: Decimal | None, more_is_better: bool | None) -> Direction:
+def trend(change: Decimal | None, more_is_better: bool | None) -> Direction:
     """Return whether a change is good news; empty if that is unknown, or if it is shown as 0.0."""
     if more_is_better is None or change is None or not round(change, 3):
         return ""

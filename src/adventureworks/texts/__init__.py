@@ -133,12 +133,14 @@ class Language:
         return MISSING if value is None else str(dates.format_skeleton("yMMMM", value, locale=self._locale))
 
     def ago(self, age: timedelta) -> str:
-        """Return how long ago something was, in its largest unit: 3 hours ago."""
-        return str(dates.format_timedelta(-age, add_direction=True, locale=self._locale))
+        """Return how long ago something was, in its largest unit: 3 hours ago. Clocks may differ a little."""
+        return str(dates.format_timedelta(-max(age, timedelta(seconds=1)), add_direction=True, locale=self._locale))
 
     def duration(self, value: timedelta | None) -> str:
-        """Return a length of time in its largest unit: 40 sec."""
-        return MISSING if value is None else str(dates.format_timedelta(value, format="short", locale=self._locale))
+        """Return a length of time in its largest unit of which it has three or more: 95 sec."""
+        if value is None:
+            return MISSING
+        return str(dates.format_timedelta(value, format="short", threshold=3, locale=self._locale))
 
     def moment(self, value: datetime | None) -> str:
         """Return a point in time to the minute, in its own time zone."""
