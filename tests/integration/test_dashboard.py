@@ -270,20 +270,20 @@ def kpis_of(warehouse: Pipeline) -> dict[str, tuple[date, Decimal]]:
 def test_the_parts_of_a_kpi_add_up_to_it_on_every_level(warehouse: Pipeline) -> None:
     english = texts.language("en")
     with warehouse.session() as session:
+        months = breakdown.months_of(session.data)
         for name, (month, value) in kpis_of(warehouse).items():
             levels, expected = breakdown.KPIS[name].levels, value
             chosen: dict[breakdown.Level, str] = {}
             for level in levels:
-                found = breakdown.broken_down(
-                    session.data, name, breakdown.months_of(session.data), "", chosen, english
-                )
+                found = breakdown.broken_down(session.data, name, months, "", chosen, english)
                 assert (found.month, found.level, found.is_last) == (month, level, level == levels[-1])
                 assert found.total.now == sum(part.now or 0 for part in found.parts) == expected, (name, level)
-                assert sum(part.share or 0 for part in found.parts) == pytest.approx(1)
+                if all((part.now or 0) >= 0 for part in found.parts):
+                    assert sum(part.share or 0 for part in found.parts) == pytest.approx(1)
                 expected = found.parts[0].now or Decimal(0)
                 chosen[level] = found.parts[0].key
             with pytest.raises(analysis.InvalidParameter):
-                breakdown.broken_down(session.data, name, breakdown.months_of(session.data), "", chosen, english)
+                breakdown.broken_down(session.data, name, months, "", chosen, english)
 
 
 def test_ratios_are_broken_down_as_ratios_of_sums(warehouse: Pipeline) -> None:
