@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import os
 import re
@@ -975,7 +976,8 @@ def found_by(viewer: User, query: str, code: str = "en") -> dict[str, list[tuple
     page = viewer.get(f"search?{urlencode({'q': query, 'lang': code})}").text
     return {
         words(heading): [
-            (link, words(item)) for link, item in re.findall(r'(?s)<li><a href="/dashboard/([^"]*)">(.*?)</li>', items)
+            (html.unescape(link), words(item))
+            for link, item in re.findall(r'(?s)<li><a href="/dashboard/([^"]*)">(.*?)</li>', items)
         ]
         for heading, items in re.findall(r"(?s)<h2[^>]*>(.*?)</h2>(.*?)</section>", page)
     }
@@ -983,11 +985,11 @@ def found_by(viewer: User, query: str, code: str = "en") -> dict[str, list[tuple
 
 def test_search_finds_products_territories_resellers_and_customers_by_number(warehouse: Pipeline) -> None:
     viewer = User("VIEWER")
-    [(name, number)] = warehouse.published(
-        'select "Name", "ProductNumber" from raw."Production_Product" order by "ProductID" limit 1'
+    [(product, name, number)] = warehouse.published(
+        'select "ProductID", "Name", "ProductNumber" from raw."Production_Product" order by "ProductID" limit 1'
     )
     for query in (name.upper(), number.lower()):
-        assert (address("product_performance"), f"{name} {number}") in found_by(viewer, query)["Products"]
+        assert (address("product_performance", product), f"{name} {number}") in found_by(viewer, query)["Products"]
     [(territory, territory_name)] = warehouse.published(
         'select "TerritoryID", "Name" from raw."Sales_SalesTerritory" order by "TerritoryID" limit 1'
     )
@@ -1002,9 +1004,28 @@ def test_search_finds_products_territories_resellers_and_customers_by_number(war
         connection.execute(
             'update raw."Sales_Store" set "Name" = %s where "BusinessEntityID" = %s', ("L’Étape à Vélo 100%_", store)
         )
-    match = (address("customer_value"), f"Customer {customer} L’Étape à Vélo 100%_")
+    match = (address("customer_value", customer), f"Customer {customer} L’Étape à Vélo 100%_")
     for query in ("l'etape velo", "ÉTAPE", "100%", "%_", str(customer)):
         assert match in found_by(viewer, query)["Customers"], query
+
+
+def test_a_page_can_be_narrowed_to_a_product_or_customer(warehouse: Pipeline) -> None:
+    viewer = User("VIEWER")
+    [(product, name)] = warehouse.published(
+        "select product_id, product from marts.product_performance order by 1 limit 1"
+    )
+    months = warehouse.published("select month from marts.product_performance where product_id = %s", (product,))
+    page = viewer.get(address("product_performance", product)).text
+    assert f"Sales by month and product: {name}" in words(page)
+    assert {row[1] for row in table_in(page)} == {name}
+    assert len(table_in(page)) == len(months), "all months"
+    file = viewer.get(f"{address('product_performance', product)}".replace("?", "/csv?")).text
+    assert len(file.splitlines()) == 1 + len(months)
+    [(customer,)] = warehouse.published("select min(customer_id) from marts.customer_value")
+    assert [row[0] for row in table_in(viewer.get(address("customer_value", customer)).text)] == [str(customer)]
+    for refused in ("customer_value&of=1x", "customer_value&of=%00", "customer_retention&of=1"):
+        answer = viewer.get(f"analysis/customer_analytics?mart={refused}")
+        assert answer.status_code == 400, refused
 
 
 def test_search_finds_figures_analyses_and_tables_in_the_users_language(warehouse: Pipeline) -> None:

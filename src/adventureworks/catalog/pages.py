@@ -74,6 +74,8 @@ class View:
     """The number of months after which a month's rows can be compared: the page opens with the newest such month."""
     only: RowFilter | None = None
     """Which rows are shown; None: all."""
+    subject: str = ""
+    """The id to one of which the page can be narrowed, such as a product; empty: none."""
 
 
 @dataclass(frozen=True)
@@ -272,6 +274,7 @@ VIEWS: Mapping[str, View] = {
         ),
         ("-monetary",),
         (Chart(Figure("customers", "count"), "segment"), Chart(Figure("monetary"), "segment")),
+        subject="customer_id",
     ),
     "customer_retention": View(
         ("channel", "cohort_month", "months_since", "cohort_size", "retained", "retention", "revenue_retention"),
@@ -315,6 +318,7 @@ VIEWS: Mapping[str, View] = {
             Chart(Figure("customers", "count"), "status", channel="reseller"),
             Chart(Figure("customers", "count"), "silence_band", channel="online", is_ordered=True),
         ),
+        subject="customer_id",
     ),
     "customer_demographics": View(
         (
@@ -363,6 +367,7 @@ VIEWS: Mapping[str, View] = {
         ),
         ("days_of_supply", "product"),
         (Chart(Figure("products", "count"), "state"), Chart(Figure("needed"), "product")),
+        subject="product_id",
     ),
     "purchase_proposal": View(
         (
@@ -410,6 +415,7 @@ VIEWS: Mapping[str, View] = {
         ("-month", "rank"),
         (Chart(Figure("revenue"), "month"), Chart(Figure("revenue"), "product")),
         time="month",
+        subject="product_id",
     ),
     "product_affinity": View(
         (
@@ -604,7 +610,7 @@ def view_of(mart: str) -> View:
 def columns_read(mart: str) -> tuple[str, ...]:
     """Return the columns of a mart that its page shows or filters by."""
     view = view_of(mart)
-    used = [*view.columns, *(name.removeprefix("-") for name in view.order), view.time]
+    used = [*view.columns, *(name.removeprefix("-") for name in view.order), view.time, view.subject]
     used += view.only.columns if view.only else ()
     for chart in view.charts:
         counted = chart.figure.how == "count"
@@ -613,9 +619,10 @@ def columns_read(mart: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in used if name))
 
 
-def address(mart: str) -> str:
-    """Return the address of the page with this mart, relative to the dashboard's."""
-    return f"analysis/{MARTS[mart].dag}?mart={mart}"
+def address(mart: str, subject: int | None = None) -> str:
+    """Return the address of the page with this mart, relative to the dashboard's; `subject`: narrowed to this id."""
+    narrowed = "" if subject is None else f"&of={subject}"
+    return f"analysis/{MARTS[mart].dag}?mart={mart}{narrowed}"
 
 
 def asset_address(name: str) -> str:

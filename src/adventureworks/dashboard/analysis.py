@@ -144,6 +144,16 @@ class Period:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Which rows of a mart are shown."""
+
+    period: Period | None = None
+    """None: of any month."""
+    subject: int | None = None
+    """The only id of the view's `subject`; None: any."""
+
+
+@dataclass(frozen=True)
 class Months:
     """The months of a mart."""
 
@@ -323,39 +333,39 @@ def months_of(data: Data, mart: str) -> Months:
     )
 
 
-def shown(data: Data, mart: str, period: Period | None, partial: frozenset[date], language: Language) -> Shown:
-    """Return what the page shows. `period`: None if the mart has no month; `partial`: the partial months."""
+def shown(data: Data, mart: str, choice: Choice, partial: frozenset[date], language: Language) -> Shown:
+    """Return what the page shows. `partial`: the partial months."""
     view, names = view_of(mart), names_of(data, columns_read(mart), language)
     fields = tuple(field_of(mart, name, names, language) for name in view.columns)
-    found = data.execute(f"{_query(mart, period)} limit {ROWS}").fetchall()
-    counted = data.execute(f"select count(*) from marts.{mart} where {_condition(mart, period)}").fetchone()
+    found = data.execute(f"{_query(mart, choice)} limit {ROWS}").fetchall()
+    counted = data.execute(f"select count(*) from marts.{mart} where {_condition(mart, choice)}").fetchone()
     return Shown(
         fields=fields,
         rows=tuple(tuple(field.shown(value) for field, value in zip(fields, row, strict=True)) for row in found),
         count=counted[0] if counted else 0,
-        drawings=tuple(_drawing(data, mart, chart, period, partial, names, language) for chart in view.charts),
-        withheld=tuple(_withheld(data, mart, period, language)),
+        drawings=tuple(_drawing(data, mart, chart, choice, partial, names, language) for chart in view.charts),
+        withheld=tuple(_withheld(data, mart, choice, language)),
     )
 
 
-def csv_parts(data: Data, mart: str, period: Period | None) -> Iterator[bytes]:
+def csv_parts(data: Data, mart: str, choice: Choice) -> Iterator[bytes]:
     """Yield all rows as CSV: the mart's column names and exact values. An empty cell is NULL.
 
     Texts that a spreadsheet could take for a formula have a backslash in front, as in an export of the quarantine.
     """
     # With the mark, spreadsheets know that the file is UTF-8.
     head = f"\ufeff{_csv([view_of(mart).columns])}"
-    for rows in data.batches(_query(mart, period), BATCH):
+    for rows in data.batches(_query(mart, choice), BATCH):
         yield (head + _csv([[csv_cell(_exact(value)) for value in row] for row in rows])).encode()
         head = ""
     yield head.encode()
 
 
-def workbook(data: Data, mart: str, period: Period | None, as_of: date, language: Language) -> bytes:
+def workbook(data: Data, mart: str, choice: Choice, as_of: date, language: Language) -> bytes:
     """Return all rows as a workbook, with a sheet of definitions. `as_of`: the business date."""
     title, names = view_name(mart, language), names_of(data, columns_read(mart), language)
     fields = [field_of(mart, name, names, language) for name in view_of(mart).columns]
-    rows = data.execute(_query(mart, period)).fetchall()
+    rows = data.execute(_query(mart, choice)).fetchall()
 
     def write(sheets: Sheets) -> None:
         sheet = sheets.add(title)
@@ -366,8 +376,24 @@ def workbook(data: Data, mart: str, period: Period | None, as_of: date, language
         meanings = [(field.label, field.meaning) for field in fields]
         sheets.add_texts(language.text("Definitions"), (language.text("Figure"), language.text("Meaning")), meanings)
 
-    heading = f"{title}, {period.shown(language)}" if period else title
+    heading = f"{title}, {choice.period.shown(language)}" if choice.period else title
     return make_workbook(heading, as_of, language, write)
+
+
+def chosen_subject(mart: str, key: str) -> int | None:
+    """Return the id to which the page is narrowed; None: all rows. Raises `InvalidParameter`."""
+    if not key:
+        return None
+    if not view_of(mart).subject or not re.fullmatch(r"[0-9]{1,9}", key):
+        raise InvalidParameter(phrase("This page cannot be narrowed to {name}.", name=key))
+    return int(key)
+
+
+def subject_name(data: Data, mart: str, subject: int, language: Language) -> str:
+    """Return the name of an id to which the page is narrowed: that of a product, or what it is and its number."""
+    column = view_of(mart).subject
+    known = names_of(data, (column,), language).get(column, {})
+    return known.get(subject) or f"{label(column.removesuffix('_id'), language, mart)} {subject}"
 
 
 def chosen_mart(dag: str, mart: str) -> str:
@@ -381,8 +407,9 @@ def chosen_mart(dag: str, mart: str) -> str:
     return mart or known[0]
 
 
-def file_name(mart: str, period: Period | None, kind: str) -> str:
+def file_name(mart: str, choice: Choice, kind: str) -> str:
     """Return the name of a file with a mart's rows."""
+    period = choice.period
     when = f"-{period.kind}-{month_key(period.month)}" if period else ""
     return f"{mart}{when}.{kind}"
 
@@ -442,22 +469,25 @@ def _kind(column: Column) -> _Kind:
     return _KINDS[by_unit.get(unit, "decimal" if dtype.is_decimal() else "whole")]
 
 
-def _query(mart: str, period: Period | None) -> str:
+def _query(mart: str, choice: Choice) -> str:
     """Return the query for all rows of the page, in its order."""
     view = view_of(mart)
     order = [f"{name.removeprefix('-')} {'desc' if name[0] == '-' else 'asc'} nulls last" for name in view.order]
     return (
-        f"select {', '.join(view.columns)} from marts.{mart} where {_condition(mart, period)}"
+        f"select {', '.join(view.columns)} from marts.{mart} where {_condition(mart, choice)}"
         f" order by {', '.join([*order, *key_of(MARTS[mart])])}"
     )
 
 
-def _condition(mart: str, period: Period | None) -> str:
-    """Return the condition for the rows of the page."""
+def _condition(mart: str, choice: Choice, months: int | None = None) -> str:
+    """Return the condition for the rows of the page. `months`: that many up to the end of the period, not only it."""
     view = view_of(mart)
     conditions = [view.only.sql] if view.only else []
-    if period:
-        conditions.append(_between(view.time, period.first, period.end))
+    if period := choice.period:
+        first = period.first if months is None else shifted(period.end, -months)
+        conditions.append(_between(view.time, first, period.end))
+    if choice.subject is not None:
+        conditions.append(f"{view.subject} = {choice.subject:d}")
     return " and ".join(conditions) or "1 = 1"
 
 
@@ -470,7 +500,7 @@ def _drawing(
     data: Data,
     mart: str,
     chart: Chart,
-    period: Period | None,
+    choice: Choice,
     partial: frozenset[date],
     names: Names,
     language: Language,
@@ -479,7 +509,7 @@ def _drawing(
     is_date = column.dtype == pl.Date
     # Texts and identifiers have no order of their own, so the largest figures come first.
     is_ranked = not (is_date or column.unit)
-    found = [row for row in data.execute(_charted(mart, chart, period, is_date)).fetchall() if row[-1] is not None]
+    found = [row for row in data.execute(_charted(mart, chart, choice, is_date)).fetchall() if row[-1] is not None]
     if chart.is_ordered:
         found.sort(key=lambda row: _leading_number(row[0]))
     elif is_ranked:
@@ -511,12 +541,10 @@ def _drawing(
     )
 
 
-def _charted(mart: str, chart: Chart, period: Period | None, is_date: bool) -> str:
+def _charted(mart: str, chart: Chart, choice: Choice, is_date: bool) -> str:
     """Return the query for the names and figures of a chart, by name."""
     view = view_of(mart)
-    condition = _condition(mart, period)
-    if period and chart.by == view.time:
-        condition = _between(view.time, shifted(period.end, -HISTORY), period.end)
+    condition = _condition(mart, choice, HISTORY if chart.by == view.time else None)
     condition = " and ".join([condition, *(only.sql for only in chart.conditions)])
     group = f"cast(date_trunc('month', {chart.by}) as date)" if is_date else chart.by
     groups = f"{group}, {chart.also_by}" if chart.also_by else group
@@ -567,12 +595,12 @@ def _figure_name(mart: str, figure: Figure, language: Language) -> str:
     return language.text("{figure} (mean)", figure=name) if figure.how == "mean" else name
 
 
-def _withheld(data: Data, mart: str, period: Period | None, language: Language) -> Iterator[tuple[str, int]]:
+def _withheld(data: Data, mart: str, choice: Choice, language: Language) -> Iterator[tuple[str, int]]:
     """Yield each reason for withholding predictions in words, and the number of its rows."""
     if "withheld_because" not in view_of(mart).columns:
         return
     reasons = data.execute(
-        f"select withheld_because, count(*) from marts.{mart} where {_condition(mart, period)}"
+        f"select withheld_because, count(*) from marts.{mart} where {_condition(mart, choice)}"
         " and withheld_because is not null group by withheld_because order by 2 desc, 1"
     ).fetchall()
     words = _WORDS[f"{mart}.withheld_because"]

@@ -210,9 +210,10 @@ class _Selection:
     mart: str
     period: str
     month: str
+    subject: int | None
 
-    def in_period(self, session: Session) -> tuple[analysis.Period | None, analysis.Months]:
-        """Return the period, None if the mart has no month, and the months to choose from.
+    def choose(self, session: Session) -> tuple[analysis.Choice, analysis.Months]:
+        """Return which rows are shown, and the months to choose from.
 
         Raises `InvalidParameter` and `NotPublished`.
         """
@@ -223,13 +224,17 @@ class _Selection:
             figures.versions(session.records),
             lambda: analysis.months_of(session.data, self.mart),
         )
-        return months.period(self.period, self.month), months
+        period = months.period(self.period, self.month)
+        # A product that was not sold in the newest month has rows of other months.
+        is_whole = self.subject is not None and not self.month
+        return analysis.Choice(None if is_whole else period, self.subject), months
 
 
-def _selected(dag: str, mart: str = "", period: str = analysis.PERIODS[0], month: str = "") -> _Selection:
+def _selected(dag: str, mart: str = "", period: str = analysis.PERIODS[0], month: str = "", of: str = "") -> _Selection:
     if dag not in ANALYSES:
         raise HTTPException(404, f"There is no analysis {dag}.")
-    return _Selection(dag, analysis.chosen_mart(dag, mart), period, month)
+    chosen = analysis.chosen_mart(dag, mart)
+    return _Selection(dag, chosen, period, month, analysis.chosen_subject(chosen, of))
 
 
 Selected = Annotated[_Selection, Depends(_selected)]
@@ -242,11 +247,17 @@ def analysis_page(request: Request, language: ChosenLanguage, selected: Selected
     with _read_only() as session:
         if session is None:
             return _nothing_published(request, language)
-        period, months = selected.in_period(session)
-        shown = analysis.shown(session.data, mart, period, months.partial, language)
+        choice, months = selected.choose(session)
+        shown = analysis.shown(session.data, mart, choice, months.partial, language)
+        subject = analysis.subject_name(session.data, mart, choice.subject, language) if choice.subject else ""
         warning = figures.warning((mart,), figures.assets(settings(), session), language)
     charts = {f"chart-{place}": drawing.spec for place, drawing in enumerate(shown.drawings) if drawing.rows}
-    chosen = {"mart": mart, **({"period": period.kind, "month": key_of(period.month)} if period else {})}
+    period = choice.period
+    chosen = {
+        "mart": mart,
+        **({"period": period.kind, "month": key_of(period.month)} if period else {}),
+        **({"of": choice.subject} if choice.subject is not None else {}),
+    }
     return _page(
         request,
         "analysis",
@@ -259,6 +270,7 @@ def analysis_page(request: Request, language: ChosenLanguage, selected: Selected
         view_meaning=view_meaning(mart, language),
         grain=grain(MARTS[mart], language),
         shown=shown,
+        subject=subject,
         period=period,
         periods=analysis.PERIODS,
         months=[(key_of(month), language.month(month), month in months.partial) for month in reversed(months.known)],
@@ -277,22 +289,22 @@ def download_analysis(language: ChosenLanguage, selected: Selected, kind: str) -
         as_of = figures.business_date(session.records) if session else None
         if session is None or as_of is None or kind not in ("csv", "xlsx"):
             raise HTTPException(404, "There is no such file.")
-        period, _ = selected.in_period(session)
-        headers = {"Content-Disposition": f'attachment; filename="{analysis.file_name(mart, period, kind)}"'}
+        choice, _ = selected.choose(session)
+        headers = {"Content-Disposition": f'attachment; filename="{analysis.file_name(mart, choice, kind)}"'}
         if kind == "xlsx":
-            content = analysis.workbook(session.data, mart, period, as_of, language)
+            content = analysis.workbook(session.data, mart, choice, as_of, language)
             return Response(content, media_type=MEDIA_TYPES["workbook"], headers=headers)
-    parts = _csv_parts(mart, period)
+    parts = _csv_parts(mart, choice)
     # A failure before the first row is still shown as a page.
     first = next(parts)
     return StreamingResponse(chain([first], parts), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def _csv_parts(mart: str, period: analysis.Period | None) -> Iterator[bytes]:
+def _csv_parts(mart: str, choice: analysis.Choice) -> Iterator[bytes]:
     """Yield a CSV file in parts, with a session that is open until the last one."""
     with _read_only() as session:
         if session is not None:
-            yield from analysis.csv_parts(session.data, mart, period)
+            yield from analysis.csv_parts(session.data, mart, choice)
 
 
 @app.get("/figure/{name}")

@@ -88,7 +88,10 @@ def search(data: Data, words: tuple[str, ...], language: Language) -> tuple[Grou
         _group(text("Tables and marts"), _named(_assets(), words)),
         _group(
             text("Products"),
-            (Match(name, address("product_performance"), code) for _, name, code in _rows(data, _PRODUCTS, words)),
+            (
+                Match(name, address("product_performance", key), code)
+                for key, name, code in _rows(data, _PRODUCTS, words)
+            ),
         ),
         _group(
             text("Territories"),
@@ -97,7 +100,7 @@ def search(data: Data, words: tuple[str, ...], language: Language) -> tuple[Grou
         _group(
             text("Customers"),
             (
-                Match(f"{text('Customer')} {key}", address("customer_value"), detail=name)
+                Match(f"{text('Customer')} {key}", address("customer_value", key), detail=name)
                 for key, name, _ in _rows(data, _CUSTOMERS, words)
             ),
         ),
