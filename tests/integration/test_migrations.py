@@ -138,6 +138,21 @@ def test_records_are_current_only_at_the_newest_revision(known: Settings) -> Non
         assert not migrations.is_current(session.records)
 
 
+def test_restored_records_of_the_previous_release_are_reconciled_with_data_elsewhere(known: Settings) -> None:
+    with open_warehouse(known).connect("test") as session:
+        records = session.records
+        layout.prepare(session)
+        layout.set_revision(records, "0010")
+        for day, run in ((2, "newest"), (1, "older")):
+            records.execute(
+                "insert into ops.change (run_id, asset, fingerprint, status, source, whole, detected_at)"
+                " values (%s, 'Sales_Store', 'f', 'published', 's', false, %s)",
+                (run, datetime(2026, 1, day, tzinfo=UTC)),
+            )
+        reconcile(records, data_elsewhere=True)
+        assert records.execute("select run_id from ops.change where publishing").fetchall() == [("newest",)]
+
+
 def _records(connection: WarehouseConnection) -> dict[str, list[list[object]]]:
     """Return the columns and the rows of every table with records, with JSON objects parsed."""
     tables = connection.columns_in("ops")
