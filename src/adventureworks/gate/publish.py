@@ -51,6 +51,8 @@ def publish(settings: Settings, run_id: str) -> list[Publication]:
     def step() -> list[Publication]:
         return retry_without_faulty(partial(_publish, settings, run_id), skip)
 
+    with open_warehouse(settings).connect("publish") as session:
+        layout.prepare(session)
     return candidate.with_restaging(step, partial(judge, settings, run_id))
 
 
@@ -204,6 +206,7 @@ def conclude(settings: Settings, run_id: str) -> Conclusion:
 def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked]) -> Conclusion:
     """Open and resolve incidents; `faults` are the tables whose verdict could not be looked up, and why."""
     with open_warehouse(settings).connect("notify") as session:
+        layout.prepare(session)
         rows = _to_conclude(session.records, run_id)
         waiting = _waiting_rows(session, settings.checks_folder / "source", rows)
         findings: list[Finding] = []
