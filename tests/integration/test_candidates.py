@@ -106,6 +106,7 @@ def test_rows_set_aside_by_the_gate_are_not_lost_but_further_missing_rows_are(wa
 
 def test_candidates_from_before_a_new_layout_count_as_lost(warehouse: engines.Warehouse) -> None:
     with warehouse.connect() as session:
+        session.records.execute("delete from ops.layout")
         layout.prepare(session)
         assert candidate.lost(session, "first", [MART]) + candidate.lost(session, "first", [TABLE]) == (
             MART.asset,
