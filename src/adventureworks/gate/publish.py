@@ -157,7 +157,7 @@ class _TablePublication:
             " where run_id = %(run)s and asset = %(asset)s"
             " on conflict (asset) do update set fingerprint = excluded.fingerprint,"
             " columns_digest = excluded.columns_digest, blocked = excluded.blocked,"
-            " read_at = current_timestamp, reads = w.reads + 1,"
+            " read_at = current_timestamp,"
             " newest_change = case when not excluded.blocked then excluded.newest_change"
             # A table that had to be read whole, because its source or columns changed, must still be read whole.
             " when not (select whole from ops.change where run_id = %(run)s and asset = %(asset)s) then w.newest_change"
