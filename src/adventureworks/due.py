@@ -98,12 +98,14 @@ class Version:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What the gate refused to publish: the inputs, the models and the business date of a build."""
+    """What the gate refused to publish: what a build was computed from."""
 
     inputs: Mapping[str, int]
     models: str
     """The result of `digest_of`."""
     as_of: date
+    checks: Mapping[str, str] = field(default_factory=dict)
+    """The mark of the last check of each table and mart, if the analysis is tolerant."""
 
 
 @dataclass(frozen=True)
@@ -295,8 +297,8 @@ class _Decider:
             return NothingToDo(phrase("no input changed since the last run"))
         months = {name: change.months for name, change in changes.items()}
         models = digest_of(dag, self._facts.models)
-        refused = self._facts.refusals.get(dag) == Refusal(versions, models, self._facts.as_of)
         checks = {asset: one.mark for asset, one in self._facts.checks.items()} if tolerant else {}
+        refused = self._facts.refusals.get(dag) == Refusal(versions, models, self._facts.as_of, checks)
         return Plan(versions, months, self._facts.as_of, models, refused, checks)
 
     def _wait_for(self, mart: Mart, reader: str) -> NothingToDo | None:

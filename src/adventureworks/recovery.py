@@ -13,6 +13,7 @@ import psycopg
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.warehouse import publication
+from adventureworks.warehouse.numbers import order_of
 
 HELD = "It waited when the backup was made, and may have been sent since."
 
@@ -65,10 +66,11 @@ def reconcile(
         (list(SOURCE_TABLES),),
     ).rowcount
     if data_elsewhere:
+        order = order_of(records, "change")
         # As after a process that died between the commit of the data and that of the records.
         records.execute(
-            "update ops.change as c set publishing = true where (c.asset, c.number) in"
-            " (select n.asset, max(n.number) from ops.change as n group by n.asset)"
+            f"update ops.change as c set publishing = true where (c.asset, c.{order}) in"
+            f" (select n.asset, max(n.{order}) from ops.change as n group by n.asset)".encode()
         )
         publication.invalidate(records, [*MARTS])
         # Tables and views may be gone: without this record, those that are missing are created again.

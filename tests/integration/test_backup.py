@@ -309,7 +309,7 @@ def test_records_older_than_the_data_are_brought_up_to_date(pipeline: Pipeline) 
     assert pipeline.published(renamed) == [(0,)], "no mart contains it yet"
     for table in records:
         in_warehouse(f"truncate ops.{table}")
-        in_warehouse(f"insert into ops.{table} select * from ops.saved_{table}")
+        in_warehouse(f"insert into ops.{table} overriding system value select * from ops.saved_{table}")
 
     in_warehouse("drop schema staging cascade")
     with open_records(pipeline.settings).connect() as connection:

@@ -15,7 +15,7 @@ from adventureworks.columns import columns_of, key_of
 from adventureworks.errors import CandidateLost
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.warehouse import candidate, open_warehouse
+from adventureworks.warehouse import candidate, layout, open_warehouse
 from adventureworks.warehouse.migrations import migrate
 from adventureworks.warehouse.postgres import column_type
 from adventureworks.warehouse.sql import table
@@ -102,3 +102,13 @@ def test_rows_set_aside_by_the_gate_are_not_lost_but_further_missing_rows_are(wa
         session.data.execute(f"delete from {TABLE_ROWS}")
         with pytest.raises(CandidateLost):
             candidate.shrink(session, "first", TABLE, 2)
+
+
+def test_candidates_from_before_a_new_layout_count_as_lost(warehouse: engines.Warehouse) -> None:
+    with warehouse.connect() as session:
+        session.records.execute("delete from ops.layout")
+        layout.prepare(session)
+        assert candidate.lost(session, "first", [MART]) + candidate.lost(session, "first", [TABLE]) == (
+            MART.asset,
+            TABLE.asset,
+        )

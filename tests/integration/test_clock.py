@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Literal
 
-import psycopg
 import pytest
 
 from adventureworks.catalog import MARTS
@@ -27,16 +26,15 @@ TIMES = {
     "publication": "published_at",
     "check_result": "checked_at",
     "change": "detected_at",
-    "watermark": "read_at",
     "row_decision": "decided_at",
 }
 
 
-def step_back(pipeline: Pipeline) -> None:
-    """Set the clock back by a day, as seen from the records."""
-    with psycopg.connect(pipeline.url) as connection:
+def step_back(pipeline: Pipeline, environment: str = "") -> None:
+    """Set the clock back by a day, as seen from the records of an environment."""
+    with session_of(pipeline, environment) as session:
         for name, time in TIMES.items():
-            connection.execute(f"update ops.{name} set {time} = {time} + interval '1 day'".encode())
+            session.records.execute(f"update ops.{name} set {time} = {time} + interval '1 day'".encode())
 
 
 def record(
@@ -130,9 +128,26 @@ def test_an_environment_writes_newer_results_than_those_it_copied(pipeline: Pipe
         base.commit()
         reuse.reuse(base, here)
     assert outcomes(pipeline, "pr_42")[RULE] == "warn"
-    step_back(pipeline)
+    step_back(pipeline, "pr_42")
     record(pipeline, "third", RULE, "pass", environment="pr_42")
     assert outcomes(pipeline, "pr_42")[RULE] == "pass"
+
+
+def test_results_copied_from_records_of_the_previous_release_are_older_than_all_later_ones(pipeline: Pipeline) -> None:
+    history: tuple[tuple[str, Outcome, str], ...] = (
+        ("first", "fail", "0010"),
+        ("second", "warn", "0010"),
+        ("third", "pass", ""),
+    )
+    for run, outcome, revision in history:
+        with session_of(pipeline, "") as base:
+            layout.set_revision(base.records)
+        record(pipeline, run, RULE, outcome)
+        with session_of(pipeline, "") as base, session_of(pipeline, "pr_42") as here:
+            layout.set_revision(base.records, revision)
+            base.commit()
+            reuse.reuse(base, here)
+        assert outcomes(pipeline, "pr_42")[RULE] == outcome
 
 
 def test_nothing_is_due_in_an_environment_that_has_only_copied(pipeline: Pipeline) -> None:

@@ -20,7 +20,7 @@ from adventureworks.messaging.wording import ENGLISH, words
 from adventureworks.recovery import reconcile
 from adventureworks.settings import Settings
 from adventureworks.texts import verbatim
-from adventureworks.warehouse import intervention, layout, migrations, open_records, open_warehouse
+from adventureworks.warehouse import decisions, intervention, layout, migrations, open_records, open_warehouse
 from adventureworks.warehouse.postgres import WarehouseConnection
 
 RENDERED = RenderedMessage(subject="Subject", html="<p>1</p>", text="Text")
@@ -138,6 +138,21 @@ def test_records_are_current_only_at_the_newest_revision(known: Settings) -> Non
         assert not migrations.is_current(session.records)
 
 
+def test_restored_records_of_the_previous_release_are_reconciled_with_data_elsewhere(known: Settings) -> None:
+    with open_warehouse(known).connect("test") as session:
+        records = session.records
+        layout.prepare(session)
+        layout.set_revision(records, "0010")
+        for day, run in ((2, "newest"), (1, "older")):
+            records.execute(
+                "insert into ops.change (run_id, asset, fingerprint, status, source, whole, detected_at)"
+                " values (%s, 'Sales_Store', 'f', 'published', 's', false, %s)",
+                (run, datetime(2026, 1, day, tzinfo=UTC)),
+            )
+        reconcile(records, data_elsewhere=True)
+        assert records.execute("select run_id from ops.change where publishing").fetchall() == [("newest",)]
+
+
 def _records(connection: WarehouseConnection) -> dict[str, list[list[object]]]:
     """Return the columns and the rows of every table with records, with JSON objects parsed."""
     tables = connection.columns_in("ops")
@@ -213,6 +228,7 @@ def test_going_back_and_forth_loses_no_record(known: Settings) -> None:
 
 def test_records_are_numbered_in_the_order_in_which_they_were_written(known: Settings) -> None:
     order = "select run_id from ops.{} order by number"
+    newest = "select max(number) from ops.check_result"
     with open_warehouse(known).connect("test") as session:
         records = session.records
         layout.prepare(session)
@@ -233,9 +249,34 @@ def test_records_are_numbered_in_the_order_in_which_they_were_written(known: Set
                     (run, at),
                 )
             layout.prepare(session)
+            assert records.execute(newest).fetchone() == (0,)
             results.record(records, "new", [CheckOutcome("Sales_Store", "r", "pass", None, "m", (), "validity")])
+            assert records.execute(newest).fetchone() == (1,)
             assert [run for (run,) in records.execute(order.format("check_result").encode())] == [*"abdc", "new"]
             assert [run for (run,) in records.execute(order.format("change").encode())] == [*"abdc"]
+
+
+def test_an_ingestion_in_progress_ends_the_decisions_that_were_taken_back_before_it_began(known: Settings) -> None:
+    asset = "Sales_Store"
+    with open_warehouse(known).connect("test") as session:
+        records = session.records
+        layout.prepare(session)
+        layout.set_revision(records, "0010")
+        for key, day in (("before", 1), ("during", 4)):
+            records.execute(
+                "insert into ops.row_decision (asset, row_key, kind, decided_by, decided_at, reason)"
+                " values (%s, %s, 'reopened', 'ann', %s, 'a mistake')",
+                (asset, key, datetime(2026, 1, day, tzinfo=UTC)),
+            )
+        for run, day in (("last", 2), ("in progress", 3)):
+            records.execute(
+                "insert into ops.change (run_id, asset, fingerprint, status, source, whole, detected_at)"
+                " values (%s, %s, 'f', 'staged', 's', false, %s)",
+                (run, asset, datetime(2026, 1, day, tzinfo=UTC)),
+            )
+        layout.prepare(session)
+        decisions.end_judged_again(records, asset, "in progress")
+        assert decisions.keys(records, asset, decisions.REOPENED) == {"during"}
 
 
 def test_an_open_incident_and_an_approval_go_on_under_the_new_name_of_a_rule(known: Settings) -> None:

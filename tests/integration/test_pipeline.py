@@ -21,6 +21,7 @@ from adventureworks.marts import build as building
 from adventureworks.marts import publish as publishing
 from adventureworks.marts.gate import MartRefused
 from adventureworks.messaging.wording import words
+from adventureworks.warehouse import layout
 from tests.integration.pipeline import Pipeline
 
 ORDER_TABLES = ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
@@ -419,6 +420,41 @@ def test_a_retried_publish_publishes_once_and_announces_what_was_not_announced(p
     publish.conclude(pipeline.settings, run)
     change_quantity(pipeline, order, line, more=1)
     assert {v.version for v in pipeline.ingest().published.values()} == {3}
+
+
+def test_an_upgrade_between_two_steps_does_not_disturb_the_run(pipeline: Pipeline) -> None:
+    from adventureworks.gate import detect, judge, load, publish
+    from adventureworks.marts import gate as gating
+
+    def set_records_back() -> None:
+        """Leave the records as the previous release leaves them."""
+        with pipeline.session() as session:
+            layout.set_revision(session.records, "0010")
+
+    order, line, _ = any_order(pipeline)
+    change_quantity(pipeline, order, line, more=3)
+    (before,) = pipeline.published(REVENUE)
+    run = "ingest_source/upgraded"
+    for group in detect.detect(pipeline.settings, run):
+        set_records_back()
+        load.load(pipeline.settings, run, group)
+    set_records_back()
+    judge.judge(pipeline.settings, run)
+    set_records_back()
+    versions = publish.publish(pipeline.settings, run)
+    set_records_back()
+    assert publish.conclude(pipeline.settings, run).opened == ()
+    assert [version.asset for version in versions] == ORDER_TABLES
+
+    dag, run = "daily_sales_etl", "daily_sales_etl/upgraded"
+    assert isinstance(building.build(pipeline.settings, dag, run), Plan)
+    set_records_back()
+    assert gating.gate(pipeline.settings, dag, run) is None
+    set_records_back()
+    outcome = publishing.publish(pipeline.settings, dag, run)
+    assert not isinstance(outcome, NothingToDo)
+    assert "fact_sales" in {version.asset for version in outcome.published}
+    assert pipeline.published(REVENUE) != [before]
 
 
 def test_the_warehouse_contains_no_secrets(pipeline: Pipeline) -> None:

@@ -86,7 +86,7 @@ def computed(facts: Facts, dag: str, at: int) -> Facts:
 def refused(facts: Facts, dag: str) -> Facts:
     plan = decide(facts).steps[dag]
     assert isinstance(plan, Plan)
-    refusal = Refusal(plan.inputs, digest_of(dag, facts.models), facts.as_of)
+    refusal = Refusal(plan.inputs, digest_of(dag, facts.models), facts.as_of, plan.checks)
     return replace(facts, refusals={**facts.refusals, dag: refusal})
 
 
@@ -170,6 +170,12 @@ def test_a_refused_analysis_is_not_started_again_until_something_changes() -> No
         replace(facts, as_of=date(2014, 7, 1)),
     ):
         assert "daily_sales_etl" in decide(later).runnable
+
+
+def test_a_refused_data_quality_report_is_computed_again_after_the_next_check() -> None:
+    facts = refused(checked(settled(), 2, "Sales_Store"), "data_quality_control")
+    assert decide(facts).runnable == {}
+    assert decide(checked(facts, 3, "Sales_Store")).runnable.keys() == {"data_quality_control"}
 
 
 def test_the_data_quality_report_is_due_until_it_has_read_the_last_check_of_each_table_and_mart() -> None:

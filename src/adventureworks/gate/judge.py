@@ -56,6 +56,8 @@ def judge(settings: Settings, run_id: str) -> None:
         if lost:
             raise CandidateLost(f"The staged rows of {', '.join(sorted(lost))} differ from those that were loaded.")
 
+    with open_warehouse(settings).connect("check") as session:
+        layout.prepare(session)
     candidate.with_restaging(step, reload_lost_tables)
 
 

@@ -27,7 +27,16 @@ from adventureworks.gate.row_text import as_json, as_text, row_key
 from adventureworks.gate.verdict import FEW_ROWS_ARE_SET_ASIDE
 from adventureworks.settings import Settings
 from adventureworks.source import Snapshot, open_source
-from adventureworks.warehouse import Warehouse, candidate, decisions, forgotten, open_warehouse, publication, quarantine
+from adventureworks.warehouse import (
+    Warehouse,
+    candidate,
+    decisions,
+    forgotten,
+    layout,
+    open_warehouse,
+    publication,
+    quarantine,
+)
 from adventureworks.warehouse.postgres import Append, Connection, reuse_connections
 from adventureworks.warehouse.session import Data
 from adventureworks.warehouse.staging import SAME, StagedTable, require_rows
@@ -70,6 +79,8 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
     first, then ServiceUnavailable is raised: a retry stages the tables from the beginning.
     """
     warehouse, source = open_warehouse(settings), open_source(settings)
+    with warehouse.connect("load") as session:
+        layout.prepare(session)
     counts: dict[str, int] = {}
     lost: ServiceUnavailable | None = None
     waiting = list(assets)

@@ -51,6 +51,8 @@ def publish(settings: Settings, run_id: str) -> list[Publication]:
     def step() -> list[Publication]:
         return retry_without_faulty(partial(_publish, settings, run_id), skip)
 
+    with open_warehouse(settings).connect("publish") as session:
+        layout.prepare(session)
     return candidate.with_restaging(step, partial(judge, settings, run_id))
 
 
@@ -155,7 +157,7 @@ class _TablePublication:
             " where run_id = %(run)s and asset = %(asset)s"
             " on conflict (asset) do update set fingerprint = excluded.fingerprint,"
             " columns_digest = excluded.columns_digest, blocked = excluded.blocked,"
-            " read_at = current_timestamp, reads = w.reads + 1,"
+            " read_at = current_timestamp,"
             " newest_change = case when not excluded.blocked then excluded.newest_change"
             # A table that had to be read whole, because its source or columns changed, must still be read whole.
             " when not (select whole from ops.change where run_id = %(run)s and asset = %(asset)s) then w.newest_change"
@@ -204,6 +206,7 @@ def conclude(settings: Settings, run_id: str) -> Conclusion:
 def _conclude(settings: Settings, run_id: str, faults: Mapping[str, TableBlocked]) -> Conclusion:
     """Open and resolve incidents; `faults` are the tables whose verdict could not be looked up, and why."""
     with open_warehouse(settings).connect("notify") as session:
+        layout.prepare(session)
         rows = _to_conclude(session.records, run_id)
         waiting = _waiting_rows(session, settings.checks_folder / "source", rows)
         findings: list[Finding] = []

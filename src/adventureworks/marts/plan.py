@@ -167,8 +167,15 @@ def _first_version_of(records: Connection, as_of: date) -> datetime | None:
 
 
 def _refusals(records: Connection) -> dict[str, Refusal]:
-    rows = records.execute("select dag, inputs, model, as_of from ops.build where refused").fetchall()
-    return {dag: Refusal(json.loads(inputs), model, as_of) for dag, inputs, model, as_of in rows}
+    with records.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute("select * from ops.build where refused").fetchall()
+    return {
+        # A command may read the records of the previous release.
+        row["dag"]: Refusal(
+            json.loads(row["inputs"]), row["model"], row["as_of"], json.loads(row.get("checks") or "{}")
+        )
+        for row in rows
+    }
 
 
 def _last_checks(records: Connection) -> dict[str, Check]:
@@ -177,7 +184,7 @@ def _last_checks(records: Connection) -> dict[str, Check]:
         # The records are those of the previous release. Tolerant marts are due anyway: their model has changed.
         return {}
     rows = records.execute(
-        "select n.asset, coalesce(w.reads, 0) || '/' || coalesce(c.number, 0), greatest(w.read_at, c.checked_at)"
+        "select n.asset, concat(extract(epoch from w.read_at), '/', c.number), greatest(w.read_at, c.checked_at)"
         " from unnest(%s::varchar[]) as n (asset) left join ops.watermark as w on w.asset = n.asset"
         " left join lateral (select number, checked_at from ops.check_result as r where r.asset = n.asset"
         " order by number desc limit 1) as c on true where w.asset is not null or c.number is not null",

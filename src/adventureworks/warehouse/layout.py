@@ -35,7 +35,10 @@ _LAYOUT_LOCK = 7_101_917
 
 
 def prepare(session: Session) -> None:
-    """Create whatever is missing. Several processes may call this at once."""
+    """Create whatever is missing. Several processes may call this at once.
+
+    Every step of an ingestion or analysis begins with this, because the platform may be upgraded between two steps.
+    """
     digest = _digest(session.data.target)
     if _is_applied(session.records, digest):
         return
@@ -60,6 +63,8 @@ def prepare(session: Session) -> None:
             kept.make_table(session, mart, staged)
     for shared in SHARED_VIEWS:
         session.data.execute(_text(shared))
+    # The candidate views show the published rows again, so a run in progress has to stage its rows again.
+    session.records.execute("delete from ops.candidate")
     session.records.execute("delete from ops.layout")
     session.records.execute("insert into ops.layout (digest) values (%s)", (digest,))
 

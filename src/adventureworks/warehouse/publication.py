@@ -123,10 +123,10 @@ def record(
             "set_aside": set_aside,
             "verdict": verdict,
             "run": run_id,
-            "inputs": None if inputs is None else json.dumps(dict(inputs), sort_keys=True),
+            "inputs": _json(inputs),
             "model": model,
             "as_of": as_of,
-            "checks": json.dumps(dict(checks), sort_keys=True) if checks else None,
+            "checks": _json(checks),
             "kept": is_kept,
         },
     )
@@ -142,10 +142,14 @@ def confirm(records: Connection, asset: str, run_id: str, **provenance: Unpack[P
             **provenance,
             "asset": asset,
             "run": run_id,
-            "inputs": json.dumps(dict(provenance["inputs"]), sort_keys=True),
-            "checks": json.dumps(dict(provenance["checks"]), sort_keys=True) if provenance["checks"] else None,
+            "inputs": _json(provenance["inputs"]),
+            "checks": _json(provenance["checks"]),
         },
     )
+
+
+def _json(found: Mapping[str, int | str] | None) -> str | None:
+    return json.dumps(dict(found), sort_keys=True) if found else None
 
 
 def invalidate(records: Connection, marts: Collection[str]) -> None:

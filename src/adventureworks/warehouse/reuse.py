@@ -15,7 +15,7 @@ from adventureworks.errors import PlatformError, Step
 from adventureworks.postgres_sql import literal, quoted
 from adventureworks.warehouse import intervention, kept, layout, publication
 from adventureworks.warehouse.environments import SCHEMAS, schema_of
-from adventureworks.warehouse.numbers import NUMBER
+from adventureworks.warehouse.numbers import NUMBER, number_by_time
 from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.publication import Publication
 from adventureworks.warehouse.session import Session
@@ -28,9 +28,8 @@ _RECORDS = {
     "publication": "p.asset = any(%(copied)s) and p.version > coalesce("
     "(select max(version) from {own} as n where n.asset = p.asset), 0)",
     "watermark": "p.asset = any(%(reused)s)",
-    # The order matters if the records of `base` are those of the previous release, which have no numbers.
     "check_result": "p.asset = any(%(copied)s) and not exists"
-    " (select 1 from {own} as n where n.asset = p.asset and n.run_id = p.run_id) order by p.checked_at",
+    " (select 1 from {own} as n where n.asset = p.asset and n.run_id = p.run_id)",
     "column_profile": "p.asset = any(%(copied)s) and p.version is not null and not exists"
     " (select 1 from {own} as n where n.asset = p.asset and n.run_id = p.run_id)",
     "quarantined_row": "p.asset = any(%(reused)s) and p.status in ('open', 'discarded')",
@@ -165,9 +164,13 @@ def _copy(
     side = base.data if name == "quarantined_row" else base.records
     if name in _REPLACED:
         side.execute(f"delete from {own} where asset = any(%(reused)s)", values)
-    columns = ", ".join(quoted(one) for one in sorted(theirs & ours))
+    values_by_column = {one: quoted(one) for one in sorted(theirs & ours)}
+    if NUMBER in ours - theirs:
+        # What `base` writes once it is upgraded has to be newer.
+        values_by_column[NUMBER] = number_by_time(name)
     side.execute(
-        f"insert into {own} ({columns}) overriding system value select {columns} from {table('ops', name)} as p"
+        f"insert into {own} ({names(values_by_column)}) overriding system value"
+        f" select {', '.join(values_by_column.values())} from {table('ops', name)} as p"
         f" where {condition.format(own=own)}",
         values,
     )

@@ -35,6 +35,7 @@ _RULES = {
 
 def upgrade() -> None:
     """Number all rows: those that are there already up to 0, those to come from 1. Rename the rules."""
+    op.execute("lock table ops.check_result, ops.change, ops.publication")
     op.execute("drop index ops.change_by_time")
     op.execute("drop index ops.check_result_by_time")
     for table, order in _WRITTEN.items():
@@ -52,8 +53,12 @@ def upgrade() -> None:
     op.execute("create index check_result_by_number on ops.check_result (asset, number desc)")
     # The ingestion that judges the row of a withdrawn or reopened decision again; null: none has started.
     op.execute("alter table ops.row_decision add column run_id varchar")
-    # How often the state of a table was recorded.
-    op.execute("alter table ops.watermark add column reads bigint not null default 1")
+    # An ingestion in progress does so if it began after the decision.
+    op.execute(
+        "update ops.row_decision as d set run_id = (select c.run_id from ops.change as c where c.asset = d.asset"
+        " and c.detected_at > d.decided_at order by c.number desc limit 1)"
+        " where d.kind in ('withdrawn', 'reopened') and d.ended_at is null"
+    )
     for table in ("build", "publication"):
         # JSON map asset -> mark of the last reading and check (`due.Check`) that a tolerant mart takes account of.
         op.execute(f"alter table ops.{table} add column checks varchar")
@@ -65,7 +70,6 @@ def downgrade() -> None:
     _rename({new: old for old, new in _RULES.items()})
     for table in ("build", "publication"):
         op.drop_column(table, "checks", schema="ops")
-    op.drop_column("watermark", "reads", schema="ops")
     op.drop_column("row_decision", "run_id", schema="ops")
     for table in _WRITTEN:
         op.drop_column(table, "number", schema="ops")
@@ -75,19 +79,23 @@ def downgrade() -> None:
 
 def _rename(rules: Mapping[str, str]) -> None:
     """Rename rules in histories, open incidents, blocked tables and approvals, so that all of them go on."""
-    for old, new in rules.items():
-        op.execute(f"update ops.check_result set rule = '{new}' where rule = '{old}'")
+    pairs = ", ".join(f"('{old}', '{new}')" for old, new in rules.items())
+    names = f"(values {pairs}) as n (old, new)"
+    op.execute(f"update ops.check_result as t set rule = n.new from {names} where t.rule = n.old")
+    op.execute(
+        "update ops.incident as t set rule = n.new, fingerprint = concat(t.asset, ':', n.new)"
+        f" from {names} where t.rule = n.old"
+    )
+    op.execute(f"update ops.change as t set blocked_rule = n.new from {names} where t.blocked_rule = n.old")
+    for table in ("change", "watermark"):
+        # Of a table that cannot be read: a new fingerprint would be a change.
         op.execute(
-            f"update ops.incident set rule = '{new}', fingerprint = concat(asset, ':', '{new}') where rule = '{old}'"
+            f"update ops.{table} as t set fingerprint ="
+            " replace(t.fingerprint, concat('unreadable: ', n.old, ':'), concat('unreadable: ', n.new, ':'))"
+            f" from {names} where starts_with(t.fingerprint, concat('unreadable: ', n.old, ':'))"
         )
-        op.execute(f"update ops.change set blocked_rule = '{new}' where blocked_rule = '{old}'")
-        for table in ("change", "watermark"):
-            # Of a table that cannot be read: a new fingerprint would be a change.
-            op.execute(
-                f"update ops.{table} set"
-                f" fingerprint = replace(fingerprint, 'unreadable: {old}:', 'unreadable: {new}:')"
-                f" where starts_with(fingerprint, 'unreadable: {old}:')"
-            )
+    for old, new in rules.items():
+        # One text may name several rules.
         op.execute(
             f"update ops.intervention set detail = regexp_replace(detail, '\\m{old}\\M', '{new}', 'g')"
             f" where strpos(detail, '{old}') > 0"
