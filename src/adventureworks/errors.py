@@ -1,17 +1,37 @@
 """Errors that are shown to users. Each says in one line what happened and what to do next."""
 
+import os
 from dataclasses import dataclass
+
+PROGRAM = "adventureworks"
+COMMAND_VARIABLE = "ADVENTUREWORKS_COMMAND"
+"""Variable with what a user types in place of `adventureworks`. It is no setting, because an error about an invalid
+setting names a command too."""
+
+
+def as_typed(command: str) -> str:
+    """Return a command as a user of this platform types it; anything but a command of `adventureworks` is unchanged.
+
+    A command that was returned before is unchanged too.
+    """
+    program = os.environ.get(COMMAND_VARIABLE) or PROGRAM
+    if command == program or command.startswith(f"{program} ") or not command.startswith(f"{PROGRAM} "):
+        return command
+    return f"{program}{command.removeprefix(PROGRAM)}"
 
 
 @dataclass(frozen=True)
 class Step:
-    """What to do next: a sentence, a command or SQL statement to type, or a sentence that introduces a command."""
+    """What to do next: a sentence, a command or SQL statement to type, or a sentence that introduces a command.
+
+    `command` does not depend on the platform, so it can be recorded. The text has it as a user types it (`as_typed`).
+    """
 
     sentence: str = ""
     command: str = ""
 
     def __str__(self) -> str:
-        return f"{self.sentence} {self.command}".strip()
+        return f"{self.sentence} {as_typed(self.command)}".strip()
 
     def __bool__(self) -> bool:
         return bool(self.sentence or self.command)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import psutil
@@ -123,7 +124,8 @@ def platform(
     try:
         assert up.wait(START_TIMEOUT_SECONDS), "".join(output[-20:])
         assert running.poll() is None, "".join(output[-20:])
-        yield RunningPlatform(home, output)
+        with closing(RunningPlatform(home, output)) as platform:
+            yield platform
         family = psutil.Process(running.pid).children(recursive=True)
         running.send_signal(signal.SIGINT)
         assert running.wait(timeout=60) == 0

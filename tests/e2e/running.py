@@ -52,12 +52,26 @@ class Databases:
 
     def sql(self, database: str, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run a statement that returns rows, in a transaction of its own."""
-        connection = self._connections.get(database)
-        if connection is None or connection.closed:
-            # Never prepared: migrations and tests change the tables.
-            connection = psycopg.connect(self._url_of(database), autocommit=True, prepare_threshold=None)
-            self._connections[database] = connection
-        return connection.execute(query, parameters or None).fetchall()
+        connection = self._connections.get(database) or self._connect(database)
+        try:
+            return connection.execute(query, parameters or None).fetchall()
+        except psycopg.OperationalError:
+            if not connection.closed:
+                raise
+        # The server has restarted since the last statement.
+        return self._connect(database).execute(query, parameters or None).fetchall()
+
+    def _connect(self, database: str) -> psycopg.Connection:
+        # Never prepared: migrations and tests change the tables.
+        connection = psycopg.connect(self._url_of(database), autocommit=True, prepare_threshold=None)
+        self._connections[database] = connection
+        return connection
+
+    def close(self) -> None:
+        """Close the connections."""
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
 
 
 class RunningPlatform:
@@ -77,6 +91,10 @@ class RunningPlatform:
     def sql(self, database: str, query: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run a statement that returns rows in one of the databases."""
         return self._databases.sql(database, query, parameters)
+
+    def close(self) -> None:
+        """Close the connections with the databases."""
+        self._databases.close()
 
     def change(self, *statements: str) -> None:
         """Change the source in one transaction."""

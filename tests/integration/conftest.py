@@ -142,7 +142,7 @@ def real_source(postgres: EmbeddedPostgres, once: Once, real_data: Path) -> str:
         url = SecretStr(postgres.url(name, "source"))
         embedded.prepare(url)
         assert embedded.is_empty(url)
-        embedded.load_folder(url, real_data / "parquet")
+        assert sum(embedded.load_folder(url, real_data / "parquet").values()) == 760_837
 
     once(name, make)
     return name

@@ -84,10 +84,21 @@ def saved(used_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def restored(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+@pytest.fixture
+def restored(saved: Path, tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """Another home, restored from that backup, and the output of the command."""
-    home = tmp_path_factory.mktemp("restored") / "home"
+    yield from restore(saved, tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def shared_home(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Another restored home. Two tests change it; the second, only the environment `staging`."""
+    for home, _ in restore(saved, tmp_path_factory.mktemp("shared") / "home"):
+        yield home
+
+
+def restore(saved: Path, home: Path) -> Iterator[tuple[Path, str]]:
+    """Yield a home that was restored from a backup, and the output of the command; then delete it."""
     done = command_line.run("restore", str(saved), environment={**os.environ, "ADVENTUREWORKS_HOME": str(home)})
     assert (done.returncode, done.stderr) == (0, "")
     yield home, done.stdout
@@ -253,26 +264,20 @@ def test_restored_reconciles_a_warehouse_that_was_restored_by_other_means(
     assert "may have been sent" not in adventureworks("restored", home=used_home).stdout
 
 
-def test_held_back_messages_are_sent_later_with_send_waiting(
-    restored: tuple[Path, str], adventureworks: Adventureworks
-) -> None:
-    home, _ = restored
-    with EmbeddedPostgres(home) as server:
-        pipeline = platform_of(home, server)
+def test_held_back_messages_are_sent_later_with_send_waiting(shared_home: Path, adventureworks: Adventureworks) -> None:
+    with EmbeddedPostgres(shared_home) as server:
+        pipeline = platform_of(shared_home, server)
         assert sent_from(pipeline) == []
-        done = adventureworks("restored", "--send-waiting", home=home)
+        done = adventureworks("restored", "--send-waiting", home=shared_home)
         assert "1 message will be sent after all." in done.stdout
         assert sent_from(pipeline) == ["waiting"]
-        adventureworks("restored", "--send-waiting", home=home)
+        adventureworks("restored", "--send-waiting", home=shared_home)
         assert sent_from(pipeline) == [], "once"
 
 
-def test_records_of_every_environment_are_reconciled(
-    restored: tuple[Path, str], adventureworks: Adventureworks
-) -> None:
-    home, _ = restored
-    with EmbeddedPostgres(home) as server:
-        staging = platform_of(home, server)
+def test_records_of_every_environment_are_reconciled(shared_home: Path, adventureworks: Adventureworks) -> None:
+    with EmbeddedPostgres(shared_home) as server:
+        staging = platform_of(shared_home, server)
         staging.settings = staging.settings.model_copy(update={"environment": "staging"})
         with open_warehouse(staging.settings).connect() as session:
             layout.prepare(session)
@@ -282,7 +287,7 @@ def test_records_of_every_environment_are_reconciled(
                 "insert into ops.publication (asset, version, rows, changed_rows, verdict, run_id, announced)"
                 " values ('Sales_Store', 1, 1, 1, 'passed', 'ingest_source/r', true)"
             )
-        done = adventureworks("restored", home=home)
+        done = adventureworks("restored", home=shared_home)
         assert (done.returncode, done.stderr) == (0, "")
         assert "1 waiting message" in done.stdout
         assert f"announces {len(SOURCE_TABLES) + 1} tables again" in done.stdout

@@ -210,8 +210,13 @@ def test_a_change_is_processed_by_both_workers_and_nothing_else_is_recomputed(to
 def test_every_service_passes_its_health_check(topology: Topology) -> None:
     for service in ("api-server", "redis", *SERVICES):
         assert topology.is_healthy(service), service
-    # The other worker has the same check.
     assert topology.is_healthy("worker", WORKERS[0])
+    # The check asks only the worker that it runs in.
+    nodes = {f"celery@{worker}" for worker in WORKERS}
+    ping = (
+        f'CELERY_BROKER_URL="$AIRFLOW__CELERY__BROKER_URL" celery inspect ping --json --destination {",".join(nodes)}'
+    )
+    assert json.loads(topology.run("worker", "sh", "-c", ping)).keys() == nodes
     assert "no embedded server is needed" in topology.run("scheduler", "adventureworks", "doctor")
     assert list((topology.folder / "homes").glob("*/postgres")) == []
 

@@ -195,6 +195,7 @@ class Topology:
 
     def stop(self) -> None:
         """Kill all processes and stop PostgreSQL."""
+        self._databases.close()
         for host, process in self._processes.items():
             if process.poll() is None:
                 self.signal(host, signal.SIGKILL)

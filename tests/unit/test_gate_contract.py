@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pandera.polars import Check, DataFrameModel, Field
+from pandera.polars import Check, Column, DataFrameModel, DataFrameSchema, Field
 
-from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
 from adventureworks.columns import key_of, source_columns_of
 from adventureworks.errors import PlatformError, TableBlocked
 from adventureworks.gate.contract import Verdict, keeps_every_rule, validate
@@ -330,3 +330,25 @@ def test_a_rule_that_cannot_be_evaluated_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(TABLE.contract, "validate", lambda frame, lazy: schema.validate(frame, lazy=lazy))
     with pytest.raises(PlatformError, match=r"rule MinQty_is_odd \(MinQty is odd\) could not be evaluated"):
         validated(offers(2))
+
+
+OF_MODELS = {"columns", "checks", "_unique", "strict", "name", "description", "metadata"}
+OF_COLUMNS = {"_dtype", "checks", "nullable", "unique", "name", "description", "metadata"}
+OF_CHECKS = {"_check_fn", "_check_kwargs", "statistics", "statistics_args", "native", "name", "error", "description"}
+OF_SAMPLES = {"strategy", "determined_by_unique"}
+"""Options for generated samples. Those above are known to the query, evaluated by Pandera, or only describe a rule."""
+
+
+@pytest.mark.parametrize("asset", [*SOURCE_TABLES, *MARTS])
+def test_contracts_have_no_option_that_the_query_over_all_rules_would_ignore(asset: str) -> None:
+    schema = entry(asset).contract.to_schema()
+    columns = list(schema.columns.values())
+    checks = [check for part in (schema, *columns) for check in part.checks]
+    assert changed_options(schema, DataFrameSchema()) <= OF_MODELS
+    assert set().union(*(changed_options(column, Column()) for column in columns)) <= OF_COLUMNS
+    assert set().union(*(changed_options(check, Check(len)) for check in checks)) <= OF_CHECKS | OF_SAMPLES
+
+
+def changed_options(found: Any, default: Any) -> set[str]:
+    """Return the options with another value than the default."""
+    return {name for name, value in vars(found).items() if value != vars(default)[name]}

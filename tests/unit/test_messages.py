@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from adventureworks import texts
-from adventureworks.errors import Step
+from adventureworks.errors import COMMAND_VARIABLE, Step
 from adventureworks.incidents import Event, Incident, events
 from adventureworks.incidents.privacy import plain_line, shown_key
 from adventureworks.messaging import incident_messages, notice_wording, wording
@@ -222,6 +222,23 @@ def test_every_message_has_a_next_command_and_a_link(code: str) -> None:
                 assert re.search("adventureworks (status|incident (list|show))", text)
                 assert UI in text
                 assert "4c4ef1a4" in text, "the id to use in commands"
+
+
+@pytest.mark.parametrize("code", ["en", "fr"])
+def test_commands_are_shown_as_users_of_the_platform_type_them(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    monkeypatch.setenv(COMMAND_VARIABLE, "adventureworks tour")
+    approvable = replace(
+        BLOCKED, event=events.refused("a check failed.", has_version=True, accept="adventureworks approve")
+    )
+    batches: list[tuple[Kind, list[Incident]]] = [
+        ("opened", [BLOCKED]),
+        ("opened", [BLOCKED, approvable]),
+        ("recovered", [RECOVERED]),
+        ("recovered", [RECOVERED, RECOVERED]),
+    ]
+    shown = [incident_messages.incident_message(batch, kind, UI, code).text for kind, batch in batches]
+    for text in (*shown, stock(code)[1], words(approvable).next_step):
+        assert set(re.findall(r"adventureworks\s+\w+", text)) == {"adventureworks tour"}
 
 
 TASK = replace(BLOCKED, asset="daily_sales_etl", rule="task_build", failed=None, total=None)

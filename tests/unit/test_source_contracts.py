@@ -16,7 +16,7 @@ import polars as pl
 import pytest
 from pandera.errors import SchemaErrors
 
-from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.catalog import SOURCE_TABLES, entry
 from adventureworks.gate.contract import keeps_every_rule
 from contracts.columns import EMAIL_PATTERN, GUID_PATTERN, HEX_PATTERN, PHONE_PATTERN, XML_PATTERN
 
@@ -486,12 +486,12 @@ def test_null_is_rejected_exactly_in_columns_that_are_not_nullable(asset: str) -
 @pytest.mark.parametrize("asset", SOURCE_TABLES)
 def test_the_query_over_all_rules_accepts_a_valid_row_and_no_invalid_one(asset: str) -> None:
     """Pandera only sees batches that this query does not accept."""
-    entry = SOURCE_TABLES[asset]
+    table = SOURCE_TABLES[asset]
     changes = [invalid for _, invalid, _ in [*CASES.get(asset, []), *generic_cases(asset)]]
     changes += [{name: None} for name, column in schema_of(asset).columns.items() if not column.nullable]
-    assert keeps_every_rule(entry, frame(asset, [row(asset)]))
-    assert [change for change in changes if keeps_every_rule(entry, frame(asset, [row(asset) | change]))] == []
-    assert not keeps_every_rule(entry, frame(asset, [row(asset)] * 2)), "the key occurs twice"
+    assert keeps_every_rule(table, frame(asset, [row(asset)]))
+    assert [change for change in changes if keeps_every_rule(table, frame(asset, [row(asset) | change]))] == []
+    assert not keeps_every_rule(table, frame(asset, [row(asset)] * 2)), "the key occurs twice"
 
 
 @pytest.mark.parametrize("asset", SOURCE_TABLES)
@@ -533,7 +533,7 @@ def test_a_contract_names_its_table_key_and_grain_and_describes_its_rules(asset:
 
 
 def schema_of(asset: str) -> Any:
-    return SOURCE_TABLES[asset].contract.to_schema()
+    return entry(asset).contract.to_schema()
 
 
 def is_date(column: Any) -> bool:

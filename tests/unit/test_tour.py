@@ -195,7 +195,7 @@ def test_the_default_home_needs_no_variable() -> None:
         (psycopg.OperationalError("connection refused\nIs it up?"), "The database answered: connection refused. See"),
         (
             PlatformError("It is empty.", NextStep("Fill it first:", "adventureworks source generate")),
-            "This failed: Delete rates. It is empty. See what is wrong: .* adventureworks tour status",
+            "This failed: Delete rates. It is empty. Fill it first: adventureworks source generate",
         ),
         (PlatformError("No order is left.", "Delete the folder."), "No order is left. Delete the folder."),
     ],
@@ -239,6 +239,8 @@ def test_settings_and_connections_of_the_user_are_not_used(tmp_path: Path, envir
         assert (here.home, here.dags_folder) == (tmp_path / "tour", tmp_path)
         assert (here.source_url, here.warehouse_url) == (None, None)
         assert not environment.keys() & {"AIRFLOW_CONN_SMTP_DEFAULT", *collectors}
+        step = str(NextStep("See:", "adventureworks status"))
+        assert step == f"See: ADVENTUREWORKS_HOME={tmp_path} adventureworks tour status"
 
 
 def test_a_home_that_the_tour_did_not_create_is_refused(tmp_path: Path) -> None:
@@ -288,9 +290,10 @@ def test_commands_on_the_tours_data_ignore_the_settings_of_the_user(tmp_path: Pa
     home = Home(tmp_path / "tour")
     home.prepare()
     home.remember(MARK, True)
-    after = command_line.run("tour", "status", "--json", environment=variables)
-    # The warehouse of the user does not answer; the tour's home has none yet.
-    assert (after.returncode, after.stdout, after.stderr) == (0, '{\n  "assets": [],\n  "incidents": []\n}\n', "")
+    after = command_line.run("tour", "status", environment=variables)
+    # The warehouse of the user does not answer; the tour's home has none yet. The next step concerns the tour as well.
+    expected = f"Nothing is published yet. Start: ADVENTUREWORKS_HOME={tmp_path} adventureworks tour run\n"
+    assert (after.returncode, after.stdout, after.stderr) == (0, expected, "")
 
 
 def test_options_of_a_command_are_not_those_of_the_tour(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,6 +306,20 @@ def test_options_of_a_command_are_not_those_of_the_tour(monkeypatch: pytest.Monk
     monkeypatch.setattr(of_tour, "run_command", run_command)
     CliRunner().invoke(cli.app, ["tour", "forget", "291", "--yes"])
     assert ran == [["forget", "291", "--yes"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--step", "2", "status"], "Give a command's own options after it: adventureworks tour status --all"),
+        (["--yes", "run"], "--step and --yes are options of the tour"),
+        (["tour"], "A tour cannot be started on the data of the tour"),
+    ],
+)
+def test_what_a_command_on_the_tours_data_would_ignore_is_refused(arguments: list[str], message: str) -> None:
+    refused = CliRunner().invoke(cli.app, ["tour", *arguments]).exception
+    assert isinstance(refused, PlatformError)
+    assert message in str(refused)
 
 
 class FakePlatform:
@@ -339,7 +356,7 @@ def steps_that(act: Callable[[Settings], None]) -> tuple[Step, ...]:
     return (Step("A step", (Part("Do it.", act, "it is done", lambda *_: True, lambda *_: "Done.", ()),)),)
 
 
-REPAIRS = "The next tour repairs what this one has broken: ADVENTUREWORKS_HOME={} adventureworks tour"
+REPAIRS = "If the source was left broken, the next tour repairs it: ADVENTUREWORKS_HOME={} adventureworks tour"
 
 
 def test_the_tour_plays_its_steps_and_stops_the_platform(
@@ -403,17 +420,20 @@ def test_what_failed_before_the_steps_is_named_at_once(tmp_path: Path, fake_tour
     assert FakePlatform.started.stopped
 
 
-def test_the_services_are_kept_alive_until_enter_is_pressed(monkeypatch: pytest.MonkeyPatch) -> None:
-    reading, writing = os.pipe()
+def test_the_services_are_kept_alive_until_enter_is_pressed_at_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyboard, screen = os.openpty()
     ticks: list[int] = []
 
     def tick() -> None:
+        if not ticks:
+            os.write(keyboard, b"now\n")
         ticks.append(1)
-        os.write(writing, b"\n")
 
     real_select = select.select
-    monkeypatch.setattr(select, "select", lambda read, write, failed, _: real_select(read, write, failed, 0))
-    with open(reading) as terminal, open(writing, "w"):
+    with open(keyboard, "wb", closefd=True), open(screen) as terminal:
+        os.write(keyboard, b"too early\n")
+        real_select([terminal], [], [])
+        monkeypatch.setattr(select, "select", lambda read, write, failed, _: real_select(read, write, failed, 0))
         monkeypatch.setattr(sys, "stdin", terminal)
         of_tour._wait_for_enter(tick)
-    assert ticks == [1]
+    assert ticks, "the line that was typed before the prompt is ignored"

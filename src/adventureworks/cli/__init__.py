@@ -107,6 +107,15 @@ def tour_command(
     from adventureworks.cli.tour import run_command, tour
 
     if command:
+        if step is not None or yes:
+            raise PlatformError(
+                "--step and --yes are options of the tour, not of a command on its data.",
+                Step("Give a command's own options after it:", "adventureworks tour status --all"),
+            )
+        if command[0] == "tour":
+            raise PlatformError(
+                "A tour cannot be started on the data of the tour.", Step("Start it:", "adventureworks tour")
+            )
         run_command(configuration(), command)
     tour(configuration(), step, yes)
 

@@ -6,7 +6,7 @@ from adventureworks.catalog import MARTS, SOURCE_TABLES, entry_named
 from adventureworks.cli.environment import published
 from adventureworks.cli.output import console, who
 from adventureworks.due import NothingToDo
-from adventureworks.errors import PlatformError, Step
+from adventureworks.errors import PlatformError, Step, as_typed
 from adventureworks.gate import approval as of_tables
 from adventureworks.incidents.privacy import plain_line
 from adventureworks.marts import approval as of_marts
@@ -29,7 +29,7 @@ def approve(settings: Settings, asset: str, reason: str, by: str | None) -> None
     follows = not_due or f"The platform publishes {asset} with its next run, unless its content changes first."
     console().print(
         f"Approved for one publication despite these failed rules: {', '.join(rules)}. {follows}"
-        f" See: adventureworks status {asset}",
+        f" See: {as_typed(f'adventureworks status {asset}')}",
         markup=False,
     )
 

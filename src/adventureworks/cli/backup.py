@@ -7,7 +7,7 @@ from pathlib import Path
 from adventureworks.cli.output import console
 from adventureworks.cli.reading import writing
 from adventureworks.embedded import backup as embedded
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, as_typed
 from adventureworks.recovery import NOTHING, reconcile
 from adventureworks.settings import Settings
 from adventureworks.warehouse.layout import set_revision
@@ -34,9 +34,9 @@ def restore(settings: Settings, folder: Path, send_waiting: bool) -> None:
     console().print(f"Restored the backup of {done.made_at:%Y-%m-%d %H:%M:%S} UTC to {settings.home}", markup=False)
     if settings.warehouse_url is None:
         restored(settings, send_waiting)
-        console().print("Next: adventureworks run")
+        console().print(f"Next: {as_typed('adventureworks run')}", markup=False)
     else:
-        console().print("Once the warehouse is restored too: adventureworks restored")
+        console().print(f"Once the warehouse is restored too: {as_typed('adventureworks restored')}", markup=False)
 
 
 def restored(settings: Settings, send_waiting: bool) -> None:
@@ -53,7 +53,9 @@ def restored(settings: Settings, send_waiting: bool) -> None:
     if done.held:
         console().print(
             f"{done.held:,} waiting {_messages(done.held)} may have been sent since the backup, and"
-            " will not be sent (--send-waiting sends them). Open incidents: adventureworks incident list"
+            " will not be sent (--send-waiting sends them). Open incidents:"
+            f" {as_typed('adventureworks incident list')}",
+            markup=False,
         )
     if not done.announced_again:
         console().print("Nothing has been published yet.")

@@ -19,7 +19,7 @@ from adventureworks.cli.reading import has_warehouse, reading
 from adventureworks.cli.run import SAMPLE, choose_source, with_remembered_permission
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.services import services
-from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
+from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked, as_typed
 from adventureworks.settings import Settings
 from adventureworks.source import ABSENT, Kind, files_address_of, kind_of
 from adventureworks.source.files_opening import open_files
@@ -212,7 +212,8 @@ def _messages(settings: Settings) -> str:
     people = {address for group in known.groups.values() for address in group.emails}
     channels = configured(settings)
     if not channels:
-        return "no connection to Slack or to a mail server; for incidents: adventureworks incident list"
+        listing = as_typed("adventureworks incident list")
+        return f"no connection to Slack or to a mail server; for incidents: {listing}"
     addresses = "address" if len(people) == 1 else "addresses"
     shown = [
         f"mail through {channel.check()} to {len(people)} {addresses}"

@@ -17,7 +17,7 @@ from adventureworks.cli.output import console, table
 from adventureworks.cli.reading import has_warehouse
 from adventureworks.cli.run import SAMPLE, choose_source
 from adventureworks.embedded.services import services
-from adventureworks.errors import PlatformError, Step
+from adventureworks.errors import PlatformError, Step, as_typed
 from adventureworks.marts import models
 from adventureworks.marts.gate import MartRefused
 from adventureworks.marts.plan import decide_now
@@ -59,8 +59,8 @@ def build(settings: Settings, name: str) -> int:
     out.print(
         f"{name}: {len(obtainable) - len(stale)} of {len(obtainable)} tables and marts are fresh"
         f" ({len(reused)} reused), in schemas {name}_raw, {name}_marts and so on."
-        f" To query them: ADVENTUREWORKS_ENVIRONMENT={name} adventureworks sql …"
-        f" To drop them: adventureworks environment drop {name}",
+        f" To query them: ADVENTUREWORKS_ENVIRONMENT={name} {as_typed('adventureworks sql …')}"
+        f" To drop them: {as_typed(f'adventureworks environment drop {name}')}",
         markup=False,
     )
     if missing := summary_of_missing_tables(states):
@@ -155,7 +155,8 @@ def show(settings: Settings) -> None:
     if rows:
         console().print(table(("environment", "last published (UTC)", "kept by"), rows))
     else:
-        console().print("There are no environments. Build one: adventureworks environment build pr_42")
+        step = Step("There are no environments. Build one:", "adventureworks environment build pr_42")
+        console().print(str(step), markup=False)
 
 
 def _environments(session: Session) -> set[str]:

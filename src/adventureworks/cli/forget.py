@@ -11,7 +11,7 @@ import typer
 
 from adventureworks.cli.environment import locked, named, published
 from adventureworks.cli.output import console, moment, table, who
-from adventureworks.errors import PlatformError, Step
+from adventureworks.errors import PlatformError, Step, as_typed
 from adventureworks.gate import forget as forgetting
 from adventureworks.gate.forget import Erasure
 from adventureworks.incidents.privacy import plain_line
@@ -100,7 +100,7 @@ def _environments(production: Settings) -> Iterator[Settings]:
             elif name and session.data.columns_in("raw"):
                 console().print(
                     f"The environment {name} is not searched: it has tables, but its records are not here."
-                    f" If nothing keeps it fresh: adventureworks environment drop {name} --force",
+                    f" If nothing keeps it fresh: {as_typed(f'adventureworks environment drop {name} --force')}",
                     markup=False,
                 )
 

@@ -32,7 +32,7 @@ def show_all(settings: Settings, everything: bool, as_json: bool) -> None:
             if is_laid_out(session.records):
                 found = ledger.all_incidents(session.records) if everything else open_incidents(session.records)
     elif not as_json:
-        console().print(NOTHING_PUBLISHED)
+        console().print(str(NOTHING_PUBLISHED), markup=False)
         return
     if as_json:
         listed = []
@@ -55,7 +55,7 @@ def show_all(settings: Settings, everything: bool, as_json: bool) -> None:
     else:
         headings = ("id", "severity", "status", "asset", "rule", "owner", "since", "seen", "marts that depend on it")
         console().print(table(headings, [_row(incident) for incident in found], right=("seen",)))
-        console().print("For the details: adventureworks incident show ID")
+        console().print(str(Step("For the details:", "adventureworks incident show ID")), markup=False)
 
 
 def show(settings: Settings, name: str) -> None:

@@ -158,7 +158,7 @@ class Screen:
                 self._open_at_start = {incident.incident_id for incident in incidents}
             self._print_news(self._published, incidents)
         if self._published is None:
-            self._progress.show("", tasks)
+            self._progress.show(tasks)
         else:
             self._progress.show(str(self._published), tasks, self._seconds_left(self._published, loaded))
 

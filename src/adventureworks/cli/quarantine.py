@@ -12,7 +12,7 @@ from pathlib import Path
 from adventureworks.catalog import table_named
 from adventureworks.cli.output import as_text, console, moment, table, who
 from adventureworks.cli.reading import changing, reading
-from adventureworks.errors import PlatformError
+from adventureworks.errors import PlatformError, Step, as_typed
 from adventureworks.gate import quarantine, quarantine_file, replay
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.gate.quarantine_file import Format
@@ -57,7 +57,7 @@ def count(settings: Settings, asset: str, rule: str, as_json: bool) -> None:
             for item in found
         ]
         out.print(table(headings, rows, right=("rows",)))
-        out.print("Show the rows: adventureworks quarantine show TABLE")
+        out.print(str(Step("Show the rows:", "adventureworks quarantine show TABLE")), markup=False)
     else:
         out.print(EMPTY)
     if decided:
@@ -107,7 +107,7 @@ def export(settings: Settings, asset: str, to: Path | None, kind: Format | None)
     _write(to, content)
     console().print(
         f"Rows written to {to}: {len(found):,}. Edit them, but not the keys, then:"
-        f" adventureworks quarantine replay {asset} --file {to}",
+        f" {as_typed(f'adventureworks quarantine replay {asset} --file {to}')}",
         markup=False,
     )
 
@@ -158,7 +158,7 @@ def run_replay(settings: Settings, asset: str, file: Path | None, rule: str, by:
         out.print(
             f"{asset}: the next ingestion reads these rows again: {rules}. If the platform is running, it starts"
             " within seconds, or after the quiet time if changes are batched."
-            f" Then: adventureworks quarantine list {asset}",
+            f" Then: {as_typed(f'adventureworks quarantine list {asset}')}",
             markup=False,
         )
 
@@ -200,7 +200,7 @@ def undo(settings: Settings, asset: str, key: str, everything: bool, by: str | N
     console().print(
         f"{asset}: taken back by {name}: corrections {corrected:,}, discarded rows {discarded:,}."
         " The next ingestion judges the rows again, as the source delivers them."
-        f" Then: adventureworks quarantine list {asset}",
+        f" Then: {as_typed(f'adventureworks quarantine list {asset}')}",
         markup=False,
     )
 

@@ -17,7 +17,7 @@ from adventureworks.warehouse.postgres import PostgresData, Records, WarehouseCo
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.snowflake import SnowflakeWarehouse
 
-NOTHING_PUBLISHED = "Nothing is published yet. Start: adventureworks run"
+NOTHING_PUBLISHED = Step("Nothing is published yet. Start:", "adventureworks run")
 
 
 def has_warehouse(settings: Settings) -> bool:

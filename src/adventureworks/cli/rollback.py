@@ -5,7 +5,7 @@ from __future__ import annotations
 from adventureworks.catalog import MARTS, upstream_of
 from adventureworks.cli.environment import published
 from adventureworks.cli.output import console, table, who
-from adventureworks.errors import PlatformError, Step
+from adventureworks.errors import PlatformError, Step, as_typed
 from adventureworks.incidents.privacy import plain_line
 from adventureworks.marts import rollback as rolling_back
 from adventureworks.settings import Settings
@@ -27,7 +27,7 @@ def rollback(settings: Settings, asset: str, to: int, reason: str, by: str | Non
     readers = [name for name in MARTS if versions.keys() & upstream_of(name)]
     out.print(
         f"Readers see version {to} of {asset} again, and nothing newer is published until:"
-        f" adventureworks rollback {asset} --release",
+        f" {as_typed(f'adventureworks rollback {asset} --release')}",
         markup=False,
     )
     out.print(

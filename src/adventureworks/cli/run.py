@@ -25,7 +25,7 @@ from adventureworks.embedded.airflow_api import Metadata
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.platform import READERS_OF_DAGS, RUNNERS_OF_DAGS, Platform
 from adventureworks.embedded.services import Endpoints
-from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.errors import PlatformError, ServiceUnavailable, as_typed
 from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging.routes import routes
@@ -385,9 +385,8 @@ def _print_outcome(platform: Platform, outcome: Outcome, seconds: float, stays_u
     took = f"after {shown_time(seconds)}; logs: {platform.home.logs}."
     if stays_up:
         out.print(login_line(platform), markup=False)
-    out.print(
-        'Try:   adventureworks status, adventureworks sql "select * from marts.daily_sales limit 5"', markup=False
-    )
+    commands = ("adventureworks status", 'adventureworks sql "select * from marts.daily_sales limit 5"')
+    out.print(f"Try:   {', '.join(map(as_typed, commands))}", markup=False)
     out.print(
         f"Up and following the source {took} Press Ctrl-C to stop." if stays_up else f"Finished {took}", markup=False
     )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, entry, entry_named, feeds_of
 from adventureworks.cli.output import as_text, console, moment, table
 from adventureworks.cli.reading import NOTHING_PUBLISHED, has_warehouse, reading
+from adventureworks.errors import Step
 from adventureworks.incidents.freshness import Freshness, freshness, promises
 from adventureworks.incidents.ledger import Incident, open_incidents
 from adventureworks.marts.plan import decide_now
@@ -50,14 +51,14 @@ def show(settings: Settings, asset: str | None, everything: bool, as_json: bool)
     elif not found.states or (
         asset is None and all(state.version is None for state in found.states) and not found.incidents
     ):
-        console().print(NOTHING_PUBLISHED)
+        console().print(str(NOTHING_PUBLISHED), markup=False)
     elif everything:
         _print_table(found)
     elif asset is not None:
         _print_details(settings, found)
     else:
         print_summary(found.states, found.incidents, found.promised)
-        console().print("Every table and mart: adventureworks status --all")
+        console().print(str(Step("Every table and mart:", "adventureworks status --all")), markup=False)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import io
 import os
 import select
 import sys
+import termios
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
@@ -26,7 +27,7 @@ from adventureworks.cli.tour_steps import STEPS, Part, Snapshot, Step, command_f
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.platform import Platform
 from adventureworks.embedded.services import services
-from adventureworks.errors import PlatformError
+from adventureworks.errors import COMMAND_VARIABLE, PlatformError
 from adventureworks.errors import Step as NextStep
 from adventureworks.settings import Settings
 from adventureworks.source.embedded import prepare
@@ -109,7 +110,8 @@ def numbers_of(only: int | None) -> list[int]:
 def own_settings(settings: Settings) -> Settings:
     """Return the settings of the tour, and remove those of the user from the environment, which services inherit.
 
-    Raises `PlatformError` if the tour's home was not created by a tour, or reads another source than the sample.
+    From then on, messages show commands as they are typed to run on the tour's data. Raises `PlatformError` if the
+    tour's home was not created by a tour, or reads another source than the sample.
     """
     home = Home(settings.home / FOLDER)
     source = home.remembered("source") or SAMPLE
@@ -120,6 +122,7 @@ def own_settings(settings: Settings) -> Settings:
         )
     for name in [name for name in os.environ if name.startswith(FOREIGN) and name not in KEPT]:
         del os.environ[name]
+    os.environ[COMMAND_VARIABLE] = command_for(home.path)
     home.prepare()
     home.remember(MARK, True)
     return Settings(home=home.path)
@@ -147,7 +150,7 @@ def play(number: int, step: Step, stage: Stage) -> None:
 
 
 def _act(part: Part, stage: Stage) -> None:
-    """Do what a part does, without its output: the commands in it would act on the user's own platform."""
+    """Do what a part does, without its output: the part itself says what was done."""
     try:
         with redirect_stdout(io.StringIO()):
             part.act(stage.settings)
@@ -157,8 +160,7 @@ def _act(part: Part, stage: Stage) -> None:
             f"This failed: {part.what} The database answered: {reason}.", _next_step(stage.settings.home)
         ) from error
     except PlatformError as error:
-        step = _next_step(stage.settings.home) if error.next_step.command else error.next_step
-        raise PlatformError(f"This failed: {part.what} {error.cause}", step) from error
+        raise PlatformError(f"This failed: {part.what} {error.cause}", error.next_step) from error
 
 
 def _next_step(home: Path) -> NextStep:
@@ -238,7 +240,7 @@ def _play_all(numbers: Sequence[int], stage: Stage) -> None:
             play(number, STEPS[number - 1], stage)
     except BaseException:
         stage.progress.clear()
-        note(f"The next tour repairs what this one has broken: {command_for(home)}")
+        note(f"If the source was left broken, the next tour repairs it: {command_for(home)}")
         raise
     note(
         "\nThe tour is over: everything is published, and nothing is broken."
@@ -261,7 +263,9 @@ def restore_source(settings: Settings) -> None:
 
 
 def _wait_for_enter(tick: Callable[[], None]) -> None:
-    """Return once a line was typed, keeping the services alive."""
+    """Return once a line was typed, keeping the services alive. What was typed before does not count."""
+    if sys.stdin.isatty():
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
     while not select.select([sys.stdin], [], [], 1.0)[0]:
         tick()
     sys.stdin.readline()

@@ -22,6 +22,7 @@ from adventureworks.cli.source import simulate
 from adventureworks.embedded.airflow_api import Metadata
 from adventureworks.embedded.services import Endpoints, services
 from adventureworks.errors import PlatformError
+from adventureworks.errors import Step as NextStep
 from adventureworks.gate import quarantine_file
 from adventureworks.gate.row_text import RowText
 from adventureworks.marts.plan import decide_now
@@ -60,8 +61,11 @@ RESTORE_RATES = (
 )
 REPAIR = (REPAIR_LINE, *RESTORE_RATES)
 """Undoes what an interrupted tour has left broken; changes nothing if nothing is broken."""
-REPORTED_MONTH = "select max(month) from ops.monthly_report where announced and not is_partial"
-"""The newest month of which a changed report counts as restated. Without a mail server, no later month is announced."""
+REPORTED_MONTH = """
+    select max(month) from ops.monthly_report where (announced or status = 'restated') and not is_partial
+"""
+"""The newest month of which a changed report counts as restated. Without a mail server, no later month is announced,
+and the restatement of an earlier tour stays unannounced."""
 OLD_LINE = """
     select "SalesOrderID", min("SalesOrderDetailID") filter (where "OrderQty" < 9)
     from "Sales"."SalesOrderDetail" join "Sales"."SalesOrderHeader" using ("SalesOrderID")
@@ -226,14 +230,24 @@ def sell_one_more(source: psycopg.Connection[Any], month: str) -> None:
         source.execute(statement.encode(), {"order": order, "line": line})
 
 
+def reported_month(warehouse: psycopg.Connection[Any]) -> str:
+    """Return the newest month whose report would be restated (`2014-04`). Raises `PlatformError` if there is none."""
+    [(month,)] = warehouse.execute(REPORTED_MONTH).fetchall()
+    if month is None:
+        raise PlatformError(
+            "There is no report of a complete month yet, so none can be restated.",
+            NextStep("See why:", "adventureworks status monthly_profit"),
+        )
+    return str(month)
+
+
 def _sell_one_more(settings: Settings) -> None:
     with (
         services(settings) as addresses,
         psycopg.connect(addresses.reader_url.get_secret_value()) as warehouse,
         psycopg.connect(addresses.source_owner_url.get_secret_value()) as source,
     ):
-        [(month,)] = warehouse.execute(REPORTED_MONTH).fetchall()
-        sell_one_more(source, month)
+        sell_one_more(source, reported_month(warehouse))
 
 
 def _is_published(asset: str) -> Condition:

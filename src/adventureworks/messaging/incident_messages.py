@@ -12,7 +12,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from adventureworks import texts
-from adventureworks.errors import Step
+from adventureworks.errors import Step, as_typed
 from adventureworks.incidents.ledger import TASK_RULE, Incident, task_of
 from adventureworks.messaging import notice_wording
 from adventureworks.messaging.bulletin import (
@@ -77,7 +77,7 @@ def notice_message(
         listings=tuple(
             Listing(listing.heading, listing.columns, listing.rows, text_columns=2) for listing in worded.listings
         ),
-        next_steps=(Step(command=notice.digest.command),) if for_operators else (),
+        next_steps=(Step(command=as_typed(notice.digest.command)),) if for_operators else (),
         page=page_of_run(notice.run_id) if for_operators else notice_wording.STOCK_PAGE,
         link=language.text("Open the run in Airflow") if for_operators else "",
     )
@@ -165,12 +165,12 @@ def _one(
     acknowledge = (
         text(
             "To acknowledge it and stop reminders: {command}",
-            command=f"adventureworks incident ack {incident.short_id}",
+            command=as_typed(f"adventureworks incident ack {incident.short_id}"),
         )
         if for_operators
         else text("Its page says what to do. Reminders stop when it is acknowledged there.")
     )
-    steps = (Step(command=f"adventureworks incident show {incident.short_id}"),) if resolved else worded.steps
+    steps = (Step(command=as_typed(f"adventureworks incident show {incident.short_id}")),) if resolved else worded.steps
     return Bulletin(
         title=title,
         subject=f"{title}: {incident.rule}",
@@ -212,10 +212,10 @@ def _several(incidents: Sequence[Incident], kind: Kind, language: Language, zone
         about="",
         figures=(),
         listings=(Listing(text("Incidents"), columns, rows, text_columns=6),),
-        notes=(text("For details of one: {command}", command="adventureworks incident show ID"),)
+        notes=(text("For details of one: {command}", command=as_typed("adventureworks incident show ID")),)
         if for_operators
         else (),
-        next_steps=(Step(command=f"adventureworks incident list{' --all' if resolved else ''}"),)
+        next_steps=(Step(command=as_typed(f"adventureworks incident list{' --all' if resolved else ''}")),)
         if for_operators
         else (),
         page="dashboard/incidents",

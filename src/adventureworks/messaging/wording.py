@@ -9,7 +9,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from adventureworks import texts
-from adventureworks.errors import Step
+from adventureworks.errors import Step, as_typed
 from adventureworks.incidents import Incident
 from adventureworks.incidents.events import Parameter
 from adventureworks.messaging.steps import as_text
@@ -58,7 +58,7 @@ def words(incident: Incident, language: Language = ENGLISH, zone: str = "UTC") -
     by_severity = language.text("failed") if incident.severity == "error" else language.text("warning")
     return Words(
         summary=" ".join(sentence.format_map(values) for sentence in (summary, *added) if sentence),
-        steps=steps,
+        steps=tuple(Step(step.sentence, as_typed(step.command)) for step in steps),
         state=template.state or by_severity,
     )
 

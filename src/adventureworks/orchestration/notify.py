@@ -112,7 +112,8 @@ def _deliver(readers: bool = False) -> None:
         known = settings()
         reachable = channels.configured(known)
         if not reachable:
-            log.info("No connection to Slack or to a mail server is configured. See: adventureworks status")
+            see = Step("See:", "adventureworks status")
+            log.info("No connection to Slack or to a mail server is configured. %s", see)
             return
         records = open_records(known)
         _fill_outbox(open_warehouse(known), known, tuple(reachable), readers)

@@ -1,0 +1,23 @@
+"""The commands that messages name."""
+
+from __future__ import annotations
+
+import pytest
+
+from adventureworks.errors import COMMAND_VARIABLE, PlatformError, Step, as_typed
+
+STATUS = "adventureworks status daily_sales"
+
+
+def test_commands_are_shown_as_they_are_called_unless_a_variable_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(COMMAND_VARIABLE, raising=False)
+    assert str(Step("See:", STATUS)) == f"See: {STATUS}"
+    for program in ("adventureworks tour", "ADVENTUREWORKS_HOME=/data adventureworks tour"):
+        monkeypatch.setenv(COMMAND_VARIABLE, program)
+        typed = f"{program} status daily_sales"
+        assert str(PlatformError("It is late.", Step("See:", STATUS))) == f"It is late. See: {typed}"
+        assert as_typed(typed) == typed, "it is not written twice"
+        assert as_typed(program) == program
+        assert as_typed("GRANT SELECT ON t TO reader;") == "GRANT SELECT ON t TO reader;"
