@@ -85,10 +85,8 @@ class Shown:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.left: list[float | None] = []
-        self.texts: list[str] = []
 
     def show(self, text: str, detail: str = "", left: float | None = None) -> None:
-        self.texts.append(text)
         self.left.append(left)
 
     def note(self, text: str, style: str | None = None) -> None:
@@ -99,12 +97,6 @@ def screen(shown: Shown) -> Screen:
     """Return a screen on which ten seconds pass between two displays."""
     clock = count(0, 10)
     return Screen(cast(Progress, shown), "http://ui", lambda: next(clock))
-
-
-def test_the_work_is_shown_while_what_is_published_cannot_be_read() -> None:
-    shown = Shown()
-    screen(shown).show(None, 0, "ingest_source: load 1/68")
-    assert shown.texts == ["ingest_source: load 1/68"]
 
 
 def test_a_first_load_shows_the_time_left() -> None:
