@@ -331,13 +331,14 @@ def test_a_kpi_opens_channel_territory_and_product(warehouse: Pipeline, code: st
     assert {query for query, _ in parts} == {""}, "products are the last level"
 
 
-def test_a_choice_without_figures_is_harmless_and_an_impossible_one_is_explained(warehouse: Pipeline) -> None:
+def test_an_impossible_choice_is_harmless_and_explained(warehouse: Pipeline) -> None:
     viewer = User("VIEWER")
     hostile = "%27;drop table marts.fact_sales--<script>"
-    answer = viewer.get(f"figure/revenue?channel={hostile}&territory=%25")
-    assert answer.status_code == 200
-    assert "There are no figures to show here." in answer.text
-    assert "<script>" not in answer.text.partition("<main")[2].partition("</main>")[0]
+    for choice in (f"channel={hostile}&territory=%25", "channel=%00", "territory=99"):
+        answer = viewer.get(f"figure/revenue?{choice}")
+        assert answer.status_code == 400, choice
+        assert "The address of this page has an invalid value" in answer.text
+        assert "<script>" not in answer.text.partition("<main")[2].partition("</main>")[0]
     answer = viewer.get("figure/orders?channel=online&territory=1")
     assert answer.status_code == 400
     assert "This figure cannot be broken down further." in answer.text
@@ -422,7 +423,7 @@ def test_failing_rules_are_shown_with_their_change_and_trend_and_can_be_filtered
     page = viewer.get("quality").text
     assert len(failing_rules_in(page)) == len(failing)
     [row] = failing_rules_in(viewer.get(f"quality?rule=store+GOOD&dimension=validity&owner={owner_of(table)}").text)
-    assert row == f"is good enough {table} Validity error {owner_of(table)} 25 of 100 25.00% +15.00 points"
+    assert row == f"is good enough {table} Validity error {owner_of(table)} 25 of 100 25.00% +15.0 points"
     shown = viewer.get("quality?rule=good").text
     assert 'class="number worse"' in shown
     assert "<polyline" in shown

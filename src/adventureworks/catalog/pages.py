@@ -101,8 +101,7 @@ _CHOSEN_MODEL = RowFilter("is_chosen", ("is_chosen",))
 _PREFERRED = RowFilter("preferred", ("preferred",))
 _FINISHED = RowFilter("month not in (select month from marts.late_work_orders where unfinished > 0)", ("unfinished",))
 _OFFERS = RowFilter("method <> 'none'", ("method",))
-FAILING = RowFilter("failed > 0 and severity <> 'info'", ("failed", "severity"))
-"""The rules that fail; the results of others are only recorded."""
+_FAILING = RowFilter("failed > 0 and severity <> 'info'", ("failed", "severity"))
 
 
 def _first_year(mart: str, figure: Figure, channel: Literal["online", "reseller"]) -> Chart:
@@ -578,8 +577,8 @@ VIEWS: Mapping[str, View] = {
         ),
         ("-failed", "table_name", "rule"),
         (
-            Chart(Figure("failing_rules", "count"), "dimension", only=FAILING),
-            Chart(Figure("failing_rules", "count"), "table_name", only=FAILING),
+            Chart(Figure("failing_rules", "count"), "dimension", only=_FAILING),
+            Chart(Figure("failing_rules", "count"), "table_name", only=_FAILING),
         ),
         only=RowFilter("run_number = (select max(run_number) from marts.data_quality)", ("run_number",)),
     ),
