@@ -191,7 +191,8 @@ def test_a_column_is_read_by_marts_and_through_them_by_reports_and_pages() -> No
     costs = readers_of("Production_ProductCostHistory", "StandardCost")
     assert {"fact_sales", "monthly_profit", "report monthly_report", "page overview"} <= set(costs)
     assert "exchange_rates" not in costs
-    assert readers_of("product_performance", "product_id") == []
+    assert readers_of("product_performance", "product_id") == ["page product_performance"]
+    assert readers_of("customer_value", "r_score") == []
     assert readers_of("daily_sales", "revenue") == ["digest daily_sales", "page daily_sales_etl"]
     assert readers_of("Sales_SalesOrderHeader", "Status")[0] == "fact_sales", "a condition"
 
