@@ -93,8 +93,8 @@ docs: $(READY) ## rewrite the generated pages of docs from the code, and build t
 validation: $(READY) ## run the acceptance suite on the real data and rewrite docs/validation.md
 	@WRITE_VALIDATION=1 $(BIN)/python -m pytest -q tests/acceptance
 
-chaos: $(READY) ## change and break a small platform at random: ROUNDS=N (default 200), SEED=N (of the first), TABLE=1 (rewrite docs/chaos.md)
-	@$(BIN)/python -m tests.chaos $${ROUNDS:+--rounds "$$ROUNDS"} $${SEED:+--seed "$$SEED"} $(if $(filter-out 0 no false,$(TABLE)),--table)
+chaos: $(READY) ## change and break a small platform at random: ROUNDS=N (default 200), SEED=N (of the first), WORKERS=N (rounds at a time), TABLE=1 (rewrite docs/chaos.md)
+	@$(BIN)/python -m tests.chaos $${ROUNDS:+--rounds "$$ROUNDS"} $${SEED:+--seed "$$SEED"} $${WORKERS:+--workers "$$WORKERS"} $(if $(filter-out 0 no false,$(TABLE)),--table)
 
 bench: $(READY) ## compare the platform with its peers: PEERS=DIR (see bench/against_peers.py); writes docs/performance.md
 	@PYTHONPATH=. $(BIN)/python bench/against_peers.py "$${PEERS:?a folder with run.sh: see bench/against_peers.py}"

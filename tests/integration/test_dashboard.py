@@ -1171,6 +1171,8 @@ def test_columns_are_profiled_without_personal_values(warehouse: Pipeline, code:
     assert f"{margin.label} margin {margin.meaning}" in words(viewer.get(f"asset/monthly_profit?lang={code}").text)
     [(least,)] = warehouse.published("select cast(min(month) as varchar) from marts.monthly_profit")
     assert f"<code>{least}</code>" in viewer.get(f"asset/monthly_profit?lang={code}").text
+    [(most,)] = warehouse.published("select max(discount_amount) from marts.fact_sales")
+    assert f"<code>{most.normalize():f}</code>" in viewer.get(f"asset/fact_sales?lang={code}").text
 
 
 def test_airflow_knows_the_page_of_each_asset_and_the_title_of_each_dag(warehouse: Pipeline) -> None:

@@ -282,11 +282,18 @@ def measured_profile(data: Data, asset: str, version: int) -> Profile:
         ]
     row = data.execute(f"select {', '.join(parts)} from {table('marts', asset)}").fetchone()
     count, *cells = row or ()
-    found = [
-        Measured(column.name, int(cells[place] or 0), *cells[place + 1 : place + 5])
-        for place, column in zip(range(0, len(cells), 5), columns, strict=True)
-    ]
+    found = []
+    for place, column in zip(range(0, len(cells), 5), columns, strict=True):
+        nulls, distinct, least, most, mean = cells[place : place + 5]
+        if column.dtype.is_decimal():
+            least, most = _short(least), _short(most)
+        found.append(Measured(column.name, int(nulls or 0), distinct, least, most, mean))
     return Profile(version, count, tuple(found))
+
+
+def _short(decimal: str | None) -> str | None:
+    """Return a decimal without the zeros that only fill its places."""
+    return decimal.rstrip("0").rstrip(".") if decimal and "." in decimal else decimal
 
 
 def _without_values(one: Measured) -> Measured:
