@@ -12,13 +12,22 @@ from statistics import median
 
 from playwright.sync_api import Page, sync_playwright
 
-from adventureworks.catalog.pages import address
+from adventureworks.catalog.pages import address, asset_address
 from adventureworks.embedded import airflow
 from adventureworks.embedded.home import Home
 from adventureworks.settings import settings
 
 PAGES = ("overview", "forecast", "quality", "incidents", "lineage", "reports")
 ANALYSES = ("daily_sales", "territory_sales", "customer_value", "product_performance", "monthly_profit", "data_quality")
+DRILL_DOWNS = (
+    "figure/revenue?month=2014-05",
+    "figure/revenue?month=2014-05&channel=online",
+    "figure/revenue?month=2014-05&channel=online&territory=4",
+    "forecast?channel=online&territory=4",
+    asset_address("fact_sales"),
+    f"{asset_address('Sales_SalesOrderDetail')}?steps=3",
+    "search?q=mountain",
+)
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
 
@@ -38,7 +47,7 @@ def page_times(home: Home, rounds: int = 5) -> Mapping[str, float]:
         page.fill("input[name=password]", airflow.password(home))
         page.click("button[type=submit]")
         page.wait_for_url(lambda url: "login" not in url)
-        names = [*PAGES, *map(address, ANALYSES)]
+        names = [*PAGES, *map(address, ANALYSES), *DRILL_DOWNS]
         found = {name: _painted(page, f"{owner['url']}/dashboard/{name}", rounds) for name in names}
         browser.close()
     return found
