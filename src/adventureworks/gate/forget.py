@@ -23,6 +23,7 @@ from adventureworks.columns import Column, key_of
 from adventureworks.gate.load import protected
 from adventureworks.gate.pseudonyms import PREFIX, belongs, id_column, identifying, is_left_out, pseudonymised
 from adventureworks.gate.row_text import as_json
+from adventureworks.months import key_of as month_key
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import decisions, forgotten, layout, open_warehouse, publication, quarantine
@@ -304,7 +305,7 @@ def _publish(session: Session, done: Erasure) -> None:
             asset=asset,
             rows=count(session.data, table("raw", asset)),
             changed_rows=rows.height,
-            months=sorted({f"{day:%Y-%m}" for day in rows[month.column].drop_nulls()}) if month else None,
+            months=sorted({month_key(day) for day in rows[month.column].drop_nulls()}) if month else None,
             set_aside=quarantine.open_rows(session.data, asset),
             verdict=newest.verdict,
             run_id=run_id,

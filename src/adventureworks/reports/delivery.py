@@ -23,10 +23,10 @@ from psycopg.rows import dict_row
 from adventureworks.catalog import ANALYSES
 from adventureworks.errors import PlatformError, ServiceUnavailable, Step, is_failure
 from adventureworks.incidents import Finding, events, ledger
-from adventureworks.months import key_of, shifted
+from adventureworks.months import first_day, key_of, shifted
 from adventureworks.reports import bridge
 from adventureworks.reports import month as months
-from adventureworks.reports.month import Line, Month, first_day
+from adventureworks.reports.month import Line, Month
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
