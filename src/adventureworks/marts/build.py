@@ -65,8 +65,8 @@ def build(
 ) -> Plan | NothingToDo:
     """Compute what changed in every mart of an analysis into `staging`, from inputs of one moment.
 
-    `requested`: months of its marts to compute again, even if nothing changed. Raises `ServiceUnavailable` if new
-    inputs are published during every attempt.
+    Return what was computed, or why nothing was. `requested`: months of its marts to compute again, even if nothing
+    changed. Raises `ServiceUnavailable` if new inputs are published during every attempt.
     """
     with open_warehouse(settings).connect(f"build {dag}") as session:
         layout.prepare(session)
