@@ -85,7 +85,7 @@ def tour(settings: Settings, only: int | None, yes: bool) -> None:
 
 
 def run_command(settings: Settings, command: Sequence[str]) -> NoReturn:
-    """Replace this process by a command of `adventureworks` that uses the tour's data and none of the user's settings.
+    """Replace this process with an `adventureworks` command that uses the tour's data and none of the user's settings.
 
     Raises `PlatformError` if there was no tour yet.
     """

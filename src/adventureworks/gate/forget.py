@@ -338,8 +338,8 @@ class _TableErasure:
             cleared = [column.name for column in identifying(self.entry) if column.name in columns]
             if not cleared:
                 return
-            whose = pl.repeat(True, before.height, dtype=pl.Boolean, eager=True)
-            after = protected(self.entry, pseudonymised(self.entry, before, whose))
+            all_rows = pl.repeat(True, before.height, dtype=pl.Boolean, eager=True)
+            after = protected(self.entry, pseudonymised(self.entry, before, all_rows))
             differs = pl.Series(
                 [one != other for one, other in zip(before[cleared].rows(), after[cleared].rows(), strict=True)],
                 dtype=pl.Boolean,
@@ -360,8 +360,8 @@ class _TableErasure:
         held = held.filter(belongs(self.entry, held, self.ids))
         if not held.height:
             return
-        whose = pl.repeat(True, held.height, dtype=pl.Boolean, eager=True)
-        after = pseudonymised(self.entry, held, whose)
+        all_rows = pl.repeat(True, held.height, dtype=pl.Boolean, eager=True)
+        after = pseudonymised(self.entry, held, all_rows)
         kept: list[dict[str, Any] | None] = [*after.rows(named=True)] or [None] * held.height
         changed = []
         for place, (before, row) in enumerate(zip(held.rows(named=True), kept, strict=True)):

@@ -306,7 +306,7 @@ class _Judge:
 
 
 def _checking(asset: str) -> AbstractContextManager[None]:
-    """Block this table if the block fails, so that the batch is judged without it."""
+    """Block this table if an error is raised within, so that the batch is judged without it."""
     return contained(asset, "can_be_checked", "checked")
 
 

@@ -160,7 +160,7 @@ def _stage(
 
 
 def _remove_unchanged(data: Data, mart: Mart, months: Months) -> Months:
-    """Remove the months that equal the published ones from staging; return the others; None: any may differ."""
+    """Remove from staging the months that equal the published ones; return the others, or None if any may differ."""
     rows, columns = table("staging", f"{mart.name}__rows"), names(column.name for column in columns_of(mart))
     staged = f"select {columns} from {rows}"
     published = f"select {columns} from {table('marts', mart.name)} where {replaced(mart, months)}"
