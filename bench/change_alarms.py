@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres
 from adventureworks.gate.checks import CheckOutcome
+from adventureworks.months import key_of, shifted
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
 from adventureworks_sample import generate, simulate
@@ -86,26 +87,24 @@ def alarms(found: list[CheckOutcome], label: str) -> int:
 
 
 def first(bench: Bench) -> int:
-    """Deliver the real data twice."""
+    """Deliver the real data twice, and return the number of alarms."""
     warehouse = bench.warehouse()
     total = alarms(warehouse.accept(bench.tables, whole=True), "first load")
     return total + alarms(warehouse.deliver(bench.tables, whole=True), "again")
 
 
 def months(bench: Bench) -> int:
-    """Deliver the real data up to April 2012, then month by month."""
+    """Deliver the real data up to April 2012, then month by month, and return the number of alarms."""
     warehouse, total = bench.warehouse(), 0
     warehouse.accept(bench.between(date(1990, 1, 1), date(2012, 5, 1)))
     for number in range(27):
-        year, month = divmod(2012 * 12 + 4 + number, 12)
-        after, following = divmod(2012 * 12 + 5 + number, 12)
-        start = date(year, month + 1, 1)
-        total += alarms(warehouse.accept(bench.between(start, date(after, following + 1, 1))), start.isoformat()[:7])
+        month = shifted(date(2012, 5, 1), number)
+        total += alarms(warehouse.accept(bench.between(month, shifted(month, 1))), key_of(month))
     return total
 
 
 def days(bench: Bench) -> int:
-    """Deliver the real data up to May 2013, then a hundred days one by one."""
+    """Deliver the real data up to May 2013, then a hundred days one by one, and return the number of alarms."""
     warehouse, total, start = bench.warehouse(), 0, date(2013, 5, 15)
     warehouse.accept(bench.between(date(1990, 1, 1), start))
     for number in range(100):
@@ -115,7 +114,7 @@ def days(bench: Bench) -> int:
 
 
 def harmless(bench: Bench) -> int:
-    """Deliver the real data with changes that normal business causes."""
+    """Deliver the real data with changes that normal business causes, and return the number of alarms."""
     warehouse, total = bench.warehouse(), 0
     warehouse.accept(bench.tables, whole=True)
     for name, change in faults.HARMLESS.items():
@@ -124,7 +123,7 @@ def harmless(bench: Bench) -> int:
 
 
 def seeds(bench: Bench) -> int:
-    """Deliver the embedded sample generated with different seeds."""
+    """Deliver the embedded sample generated with different seeds, and return the number of alarms."""
     total, warehouse = 0, bench.warehouse()
     for seed in (1, 2, 3):
         with tempfile.TemporaryDirectory() as folder:
@@ -174,8 +173,8 @@ def _inject(warehouse: Deliveries, tables: Frames, cases: dict[str, Callable[[Fr
         frames = fault(tables)
         found = warehouse.deliver(frames)
         missed += not found
-        verdict = "; ".join(f"{one.outcome} {one.table} {one.rule}: {one.message}" for one in found) or "MISSED"
-        print(f"  {name}: {verdict}", flush=True)
+        shown = "; ".join(f"{one.outcome} {one.table} {one.rule}: {one.message}" for one in found) or "MISSED"
+        print(f"  {name}: {shown}", flush=True)
     return missed
 
 

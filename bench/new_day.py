@@ -78,7 +78,7 @@ class Cycle:
 
 
 def measure(stated: Settings, metadata_url: str, change: Callable[[], object]) -> Cycle:
-    """Change the source and wait until every mart is fresh. Raises TimeoutError after `LIMIT` seconds."""
+    """Change the source, wait until every mart is fresh, and return the times. Raises TimeoutError after `LIMIT`."""
     change()
     committed, quiet_since = time.time(), None
     with (

@@ -91,7 +91,7 @@ class CustomerValue(MartTable):
     )
     clv_52w: LineAmount = described(
         "Margin expected in the next 52 weeks, discounted by 10 % a year; for resellers the margin of the last twelve"
-        " booking months, which is no prediction; empty if withheld",
+        " booking months, which is not a prediction; empty if withheld",
         nullable=True,
     )
     method: Text = described(

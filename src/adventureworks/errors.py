@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 PROGRAM = "adventureworks"
 COMMAND_VARIABLE = "ADVENTUREWORKS_COMMAND"
-"""Variable with what a user types in place of `adventureworks`. It is no setting, because an error about an invalid
+"""Variable with what a user types in place of `adventureworks`. It is not a setting, because an error about an invalid
 setting names a command too."""
 
 

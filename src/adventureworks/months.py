@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
+from adventureworks.errors import PlatformError
+
 FISCAL_YEAR_STARTS = 7
 """The month in which the fiscal year starts: July."""
 
@@ -11,6 +13,19 @@ FISCAL_YEAR_STARTS = 7
 def first_day(key: str) -> date:
     """Return the month with this key. Raises `ValueError` if the key is malformed."""
     return date.fromisoformat(f"{key}-01")
+
+
+def requested(key: str) -> date:
+    """Return the month that a user asks for. Raises `PlatformError` if it is not a month."""
+    try:
+        return first_day(key)
+    except ValueError:
+        raise PlatformError(f"{key} is not a month.", "Write it as 2014-05.") from None
+
+
+def month_of(day: date) -> date:
+    """Return the month of a day."""
+    return _month(_number(day))
 
 
 def shifted(month: date, by: int) -> date:

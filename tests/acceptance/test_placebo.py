@@ -40,7 +40,7 @@ def sales(files: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 
 
 def alarms(sales: pl.DataFrame, channel: str, chance: Random) -> dict[str, bool] | None:
-    """Return whether an offer on one model that never was seems to have had an effect, on units and on profit.
+    """Return whether a fictitious offer on one model seems to have had an effect, on units and on profit.
 
     None if it cannot be judged.
 

@@ -6,7 +6,7 @@ import os
 import time
 
 from adventureworks.cli.progress import Progress
-from adventureworks.cli.tour import Stage, play, wait_for
+from adventureworks.cli.tour import TourContext, play, wait_for
 from adventureworks.cli.tour_steps import STEPS, look
 from adventureworks.embedded.services import services
 from adventureworks.settings import Settings
@@ -17,7 +17,7 @@ from tests.e2e.running import RunningPlatform
 def test_each_step_is_reached_and_leaves_everything_published(platform: RunningPlatform) -> None:
     settings = Settings(home=platform.home)
     with services(settings) as addresses:
-        stage = Stage(
+        context = TourContext(
             settings,
             platform.ui,
             look=lambda: look(settings, addresses),
@@ -25,10 +25,10 @@ def test_each_step_is_reached_and_leaves_everything_published(platform: RunningP
             rest=lambda: time.sleep(0.5),
             pause=lambda: None,
         )
-        wait_for(stage, "everything is published", lambda now: now.is_settled)
+        wait_for(context, "everything is published", lambda now: now.is_settled)
         for number, step in enumerate(STEPS, 1):
-            play(number, step, stage)
-            assert stage.look().is_settled, step.title
+            play(number, step, context)
+            assert context.look().is_settled, step.title
     assert platform.sql("warehouse", "select asset, rule from ops.incident where resolved_at is null") == []
 
     places = [place for step in STEPS for part in step.parts for place in part.where_to_look]

@@ -1082,7 +1082,7 @@ def test_the_page_of_an_asset_shows_its_neighbours_with_state_and_version(wareho
     for name in ("fact_sales", "Sales_SalesTerritory", "sales_forecast"):
         assert f'href="/dashboard/{asset_address(name)}"' in graph
     shown = words(graph)
-    columns = r"It reads .*fact_ sales passed version 1, .* ago .*This asset .*Read by .*dashboard: Overview"
+    columns = r"Reads .*fact_ sales passed version 1, .* ago .*This asset .*Read by .*dashboard: Overview"
     assert re.search(columns, shown)
     assert "Sales_ SalesOrderDetail" not in shown
     assert "Sales_ SalesOrderDetail" in words(viewer.get(f"{asset_address('territory_sales')}?steps=2").text)

@@ -180,7 +180,7 @@ def test_a_source_row_that_changed_before_the_correction_is_published_wins(
     spoil(pipeline, row, cost="9.5")
     pipeline.ingest()
     assert held(pipeline) == [(RULE, "open")]
-    with pytest.raises(PlatformError, match="One row of the file is no longer in quarantine as they were exported"):
+    with pytest.raises(PlatformError, match="One row of the file is no longer in quarantine as exported"):
         replay(pipeline, file)
 
 
@@ -189,7 +189,7 @@ def test_a_source_row_that_changed_before_the_correction_is_published_wins(
     [
         ({"Colour": "red"}, "the unknown column Colour"),
         ({KEY: "1"}, "One row of the file is not in quarantine"),
-        ({"quarantine_row": ""}, "no longer in quarantine as they were exported"),
+        ({"quarantine_row": ""}, "no longer in quarantine as exported"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused(

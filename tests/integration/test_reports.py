@@ -23,6 +23,7 @@ from pypdf import PdfReader
 from adventureworks.errors import PlatformError
 from adventureworks.messaging.recipients import Recipients
 from adventureworks.messaging.routes import routes
+from adventureworks.months import first_day
 from adventureworks.orchestration.storage import report_folder
 from adventureworks.reports import delivery, mailing
 from adventureworks.reports import month as months
@@ -70,7 +71,7 @@ def subjects(messages: list[tuple[str, str]]) -> list[str]:
 
 
 def name_of(key: str) -> str:
-    return language("en").month(months.first_day(key))
+    return language("en").month(first_day(key))
 
 
 def filed(folder: Path, key: str) -> bytes:
@@ -346,7 +347,7 @@ def test_completed_month_is_announced_once_and_again_when_restated(pipeline: Pip
     partial = next(month for month, is_partial in pipeline.published(MONTHS)[::-1] if is_partial)
     for each in (older, key, partial):
         delivery.deliver(pipeline.settings, tmp_path, each, RUN)
-    name = language("en").month(months.first_day(key))
+    name = language("en").month(first_day(key))
     assert subjects(announced(pipeline, tmp_path)) == [f"Report for {name}"], (
         "earlier and partial months are not announced"
     )
@@ -453,7 +454,7 @@ def test_month_without_orders_is_withdrawn_and_can_return(pipeline: Pipeline, tm
 
 def test_business_date_within_the_month_also_limits_its_control_total(pipeline: Pipeline, tmp_path: Path) -> None:
     key = last_whole(pipeline)
-    pipeline.settings = pipeline.settings.model_copy(update={"as_of": months.first_day(key).replace(day=15)})
+    pipeline.settings = pipeline.settings.model_copy(update={"as_of": first_day(key).replace(day=15)})
     pipeline.settle(*REPORTING)
     assert delivery.deliver(pipeline.settings, tmp_path, key, RUN).is_partial
     found = figures(pipeline, key)

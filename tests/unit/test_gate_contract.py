@@ -16,7 +16,7 @@ from pandera.polars import Check, Column, DataFrameModel, DataFrameSchema, Field
 from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
 from adventureworks.columns import key_of, source_columns_of
 from adventureworks.errors import PlatformError, TableBlocked
-from adventureworks.gate.contract import Verdict, keeps_every_rule, validate
+from adventureworks.gate.contract import ValidatedBatch, keeps_every_rule, validate
 from adventureworks.gate.conversion import converted, parsed
 from adventureworks.gate.damage import stands_for_null
 from adventureworks.gate.load import protected
@@ -38,7 +38,7 @@ TABLE = SOURCE_TABLES["Sales_SpecialOffer"]
 AS_TEXT = {name: None if value is None else str(value) for name, value in OFFER.items()}
 
 
-def validated(rows: list[dict[str, Any]], **columns: pa.Array) -> Verdict:
+def validated(rows: list[dict[str, Any]], **columns: pa.Array) -> ValidatedBatch:
     batch = pa.Table.from_pylist(rows)
     for name, values in columns.items():
         place = batch.column_names.index(name) if name in batch.column_names else batch.num_columns
@@ -79,43 +79,43 @@ def test_a_changed_type_blocks_the_table(column: str, values: pa.Array) -> None:
 
 def test_new_columns_reordered_columns_and_wider_types_are_accepted() -> None:
     rows = [dict(reversed(row.items())) for row in offers(2)]
-    verdict = validated(
+    split = validated(
         rows,
         Mood=pa.array(["good", None]),
         SpecialOfferID=pa.array([1, 2], pa.int64()),
         DiscountPct=pa.array([Decimal("0.1"), Decimal("0.25")], pa.decimal128(5, 2)),
         StartDate=pa.array([date(2024, 3, 1)] * 2),
     )
-    assert verdict.bad.is_empty()
-    assert verdict.good.columns == list(OFFER)
-    assert verdict.good["DiscountPct"].to_list() == [Decimal("0.1000"), Decimal("0.2500")]
+    assert split.bad.is_empty()
+    assert split.good.columns == list(OFFER)
+    assert split.good["DiscountPct"].to_list() == [Decimal("0.1000"), Decimal("0.2500")]
 
 
 def test_a_value_that_does_not_fit_its_type_sets_only_its_row_aside() -> None:
-    verdict = validated(
+    split = validated(
         offers(3),
         MinQty=pa.array([1, 2**40, 3], pa.int64()),
         DiscountPct=pa.array([Decimal("0.10001"), Decimal("0.1"), Decimal("0.1")], pa.decimal128(10, 5)),
     )
-    assert verdict.good["SpecialOfferID"].to_list() == [3]
-    assert [(r.row, r.rule) for r in verdict.rejections] == [(0, "DiscountPct_is_readable"), (1, "MinQty_is_readable")]
+    assert split.good["SpecialOfferID"].to_list() == [3]
+    assert [(r.row, r.rule) for r in split.rejections] == [(0, "DiscountPct_is_readable"), (1, "MinQty_is_readable")]
 
 
 @pytest.mark.parametrize(("floats", "most"), [(pa.float64(), 2**31 - 1), (pa.float32(), 2**24 - 1)])
 def test_whole_numbers_may_be_stored_as_floating_point(floats: pa.DataType, most: int) -> None:
     numbers = [float(most), None, 7.0, 2.5, float("nan"), float("inf"), 2.0**40]
-    verdict = validated(offers(len(numbers)), MaxQty=pa.array(numbers, floats))
-    assert verdict.good["MaxQty"].to_list() == [most, None, 7]
-    assert [(one.row, one.rule) for one in verdict.rejections] == [(row, "MaxQty_is_readable") for row in range(3, 7)]
+    split = validated(offers(len(numbers)), MaxQty=pa.array(numbers, floats))
+    assert split.good["MaxQty"].to_list() == [most, None, 7]
+    assert [(one.row, one.rule) for one in split.rejections] == [(row, "MaxQty_is_readable") for row in range(3, 7)]
 
 
 def test_text_that_does_not_parse_sets_its_row_aside_and_is_kept_unchanged() -> None:
     rows = offers(3, AS_TEXT)
     rows[1]["MinQty"] = "many"
-    verdict = validated(rows, MaxQty=pa.array([None, None, "12"], pa.string()))
-    assert verdict.good["MaxQty"].to_list() == [None, 12]
-    assert verdict.bad["MinQty"].to_list() == ["many"]
-    assert verdict.rejections[0].message.startswith("MinQty is a whole number")
+    split = validated(rows, MaxQty=pa.array([None, None, "12"], pa.string()))
+    assert split.good["MaxQty"].to_list() == [None, 12]
+    assert split.bad["MinQty"].to_list() == ["many"]
+    assert split.rejections[0].message.startswith("MinQty is a whole number")
 
 
 WRITTEN: dict[pl.DataType, tuple[dict[str, Any], list[str]]] = {
@@ -236,8 +236,8 @@ def test_a_typed_value_that_would_lose_precision_becomes_null(values: pl.Series,
     ],
 )
 def test_text_damaged_by_a_program_sets_its_row_aside(text: str, rule: str | None) -> None:
-    verdict = validated(offers(1), Description=pa.array([text]))
-    assert [rejection.rule for rejection in verdict.rejections] == ([rule] if rule else [])
+    split = validated(offers(1), Description=pa.array([text]))
+    assert [rejection.rule for rejection in split.rejections] == ([rule] if rule else [])
 
 
 @pytest.mark.parametrize("word", ["NULL", "null", "None", "nan", "N/A", r"\N", "[NULL]", "(null)"])
@@ -253,9 +253,9 @@ def test_padding_is_not_part_of_a_code(padding: str) -> None:
         for code, name in (("EA", "Each "), ("C", " "))
     ]
     batch = pa.Table.from_pylist(rows).to_batches()[0]
-    verdict = validate(SOURCE_TABLES["Production_UnitMeasure"], batch)
-    assert verdict.good.rows() == [("EA", "Each ", datetime(2013, 1, 1))], "other texts are unchanged"
-    assert verdict.bad["UnitMeasureCode"].to_list() == ["C"], "the key must match the last good version of the row"
+    split = validate(SOURCE_TABLES["Production_UnitMeasure"], batch)
+    assert split.good.rows() == [("EA", "Each ", datetime(2013, 1, 1))], "other texts are unchanged"
+    assert split.bad["UnitMeasureCode"].to_list() == ["C"], "the key must match the last good version of the row"
 
 
 def test_each_rejection_names_the_broken_rule() -> None:
@@ -263,9 +263,9 @@ def test_each_rejection_names_the_broken_rule() -> None:
     rows[1]["DiscountPct"] = Decimal("1.5000")
     rows[2]["EndDate"] = datetime(2024, 1, 1)
     rows[4]["SpecialOfferID"] = rows[3]["SpecialOfferID"]
-    verdict = validated(rows, Description=pa.array([None, *["Spring"] * 4], pa.string()))
-    assert verdict.good.is_empty()
-    found = {rejection.row: rejection for rejection in verdict.rejections}
+    split = validated(rows, Description=pa.array([None, *["Spring"] * 4], pa.string()))
+    assert split.good.is_empty()
+    found = {rejection.row: rejection for rejection in split.rejections}
     assert found[0].rule == "Description_is_given"
     assert (found[1].message, found[1].rule.startswith("DiscountPct")) == ("DiscountPct <= 1", True)
     assert "EndDate" in found[2].message
@@ -279,11 +279,11 @@ def test_each_row_is_either_good_or_bad(kinds: list[str]) -> None:
         row["MinQty"] = -1 if kind == "low" else 0
         row["EndDate"] = datetime(2020, 1, 1) if kind == "late" else OFFER["EndDate"]
     names = pa.array([None if kind == "null" else "Spring" for kind in kinds], pa.string())
-    verdict = validated(rows, Description=names, MaxQty=pa.array([None] * len(kinds), pa.int32()))
+    split = validated(rows, Description=names, MaxQty=pa.array([None] * len(kinds), pa.int32()))
     good = {row["SpecialOfferID"] for row, kind in zip(rows, kinds, strict=True) if kind == "good"}
-    assert set(verdict.good["SpecialOfferID"]) == good
-    assert set(verdict.bad["SpecialOfferID"]) == {row["SpecialOfferID"] for row in rows} - good
-    assert [rows[r.row]["SpecialOfferID"] for r in verdict.rejections] == verdict.bad["SpecialOfferID"].to_list()
+    assert set(split.good["SpecialOfferID"]) == good
+    assert set(split.bad["SpecialOfferID"]) == {row["SpecialOfferID"] for row in rows} - good
+    assert [rows[r.row]["SpecialOfferID"] for r in split.rejections] == split.bad["SpecialOfferID"].to_list()
 
 
 def test_secret_columns_are_masked() -> None:

@@ -68,8 +68,8 @@ def test_only_the_rows_of_forgotten_people_change() -> None:
     rows = pl.DataFrame(
         {"BusinessEntityID": ["7", " 8", "x", None], "LoginID": ["aw\\ann", "aw\\bob", "aw\\cy", "aw\\di"]}
     )
-    whose = belongs(entry, rows, {8, 9})
-    assert pseudonymised(entry, rows, whose)["LoginID"].to_list() == ["aw\\ann", "forgotten-8", "aw\\cy", "aw\\di"]
+    marked = belongs(entry, rows, {8, 9})
+    assert pseudonymised(entry, rows, marked)["LoginID"].to_list() == ["aw\\ann", "forgotten-8", "aw\\cy", "aw\\di"]
     assert pseudonymised(entry, rows, belongs(entry, rows, set())).equals(rows)
 
 

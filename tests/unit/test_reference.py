@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,17 @@ from adventureworks.reference import FOLDER, PAGES, rewritten
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(FOLDER).as_posix())
 def test_a_generated_page_is_up_to_date(page: Path) -> None:
     assert page.read_text(encoding="utf-8") == rewritten(page), "run: make docs"
+
+
+def test_the_architecture_names_only_files_and_folders_that_exist() -> None:
+    text = (FOLDER / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:[\w.-]+/)+(?:[\w.-]+\.(?:py|sql|po|yaml))?)`", text)
+    project = FOLDER.parent
+    missing = [
+        path for path in named if not ((project / path).exists() or (project / "src/adventureworks" / path).exists())
+    ]
+    assert named
+    assert not missing
 
 
 def test_every_page_is_part_of_the_site_and_every_link_leads_somewhere(tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ from adventureworks.source import sqlserver_queries as queries
 from adventureworks.source.addresses import SqlServerAddress
 from adventureworks.source.declared import StoredTable
 from adventureworks.source.files import FileSource
-from adventureworks.source.sqlserver_columns import SqlServerColumn, contract_columns, literal
+from adventureworks.source.sqlserver_columns import SqlServerColumn, contract_columns
 from adventureworks.source.sqlserver_errors import translate
+from adventureworks.source.sqlserver_sql import literal
 
 ADDRESS = SqlServerAddress.of(SecretStr("mssql://reader:s3cret@db.example/AdventureWorks"))
 EPOCH = datetime(1753, 1, 1)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.columns import columns_of, source_columns_of
-from adventureworks.gate.contract import Verdict, validate
+from adventureworks.gate.contract import ValidatedBatch, validate
 from adventureworks.gate.survey import MOST_CHARACTERS, answers
 
 STORES = SOURCE_TABLES["Sales_Store"]
@@ -55,7 +55,7 @@ def survey(given: dict[str, str] | str, root: str = f'IndividualSurvey xmlns="{N
     return f"<{root}>{inside}</{root.split(maxsplit=1)[0]}>"
 
 
-def validated(*surveys: str | None) -> Verdict:
+def validated(*surveys: str | None) -> ValidatedBatch:
     """Return the validated rows of persons with these surveys, all in one batch."""
     rows = pl.DataFrame(
         {
@@ -77,8 +77,8 @@ def validated(*surveys: str | None) -> Verdict:
     return validate(PERSONS, rows.to_arrow().combine_chunks().to_batches()[0])
 
 
-def answered(verdict: Verdict) -> list[dict[str, Any]]:
-    return verdict.good.select("^Survey.*$").to_dicts()
+def answered(split: ValidatedBatch) -> list[dict[str, Any]]:
+    return split.good.select("^Survey.*$").to_dicts()
 
 
 WRITTEN = {
@@ -134,12 +134,12 @@ BROKEN = {
 
 @pytest.mark.parametrize(("text", "rule"), BROKEN.values(), ids=BROKEN.keys())
 def test_an_unreadable_survey_sets_only_its_row_aside(text: str, rule: str) -> None:
-    verdict = validated(survey(ANSWERS), text, None)
-    (rejection,) = verdict.rejections
+    split = validated(survey(ANSWERS), text, None)
+    (rejection,) = split.rejections
     assert (rejection.row, rejection.rule) == (1, rule)
-    assert verdict.good["BusinessEntityID"].to_list() == [0, 2]
-    assert verdict.bad["Demographics"].to_list() == [text]
-    assert verdict.bad.width == verdict.good.width
+    assert split.good["BusinessEntityID"].to_list() == [0, 2]
+    assert split.bad["Demographics"].to_list() == [text]
+    assert split.bad.width == split.good.width
 
 
 def test_a_message_states_the_broken_rule_in_words() -> None:

@@ -25,7 +25,7 @@ from adventureworks.cli.run import Outcome
 from adventureworks.cli.tour import (
     LIMIT_SECONDS,
     MARK,
-    Stage,
+    TourContext,
     numbers_of,
     own_settings,
     play,
@@ -132,7 +132,7 @@ class Fake:
     def __init__(self, home: Path, *snapshots: Snapshot | Exception) -> None:
         self.snapshots: Iterator[Snapshot | Exception] = iter(snapshots)
         self.now, self.pauses = 0.0, 0
-        self.stage = Stage(
+        self.context = TourContext(
             Settings(home=home), "http://127.0.0.1:8080", self.look, Progress(), self.rest, self.pause, lambda: self.now
         )
 
@@ -160,8 +160,8 @@ def test_a_step_says_what_it_does_what_happened_and_where_to_look(
     # While a database restarts, there is nothing to look at, before the act and after it.
     down = ServiceUnavailable("PostgreSQL does not answer."), psycopg.OperationalError("connection refused")
     fake = Fake(tmp_path / "tour", *down, SETTLED, SETTLED, *down, BLOCKED)
-    play(3, Step("A table is blocked", (part,)), fake.stage)
-    assert (acted, fake.pauses) == ([fake.stage.settings], 1)
+    play(3, Step("A table is blocked", (part,)), fake.context)
+    assert (acted, fake.pauses) == ([fake.context.settings], 1)
     assert [line for line in capsys.readouterr().out.splitlines() if line] == [
         f"Step 3 of {len(STEPS)}: A table is blocked",
         "Delete rates.",
@@ -178,7 +178,7 @@ def test_every_command_of_the_tour_runs_on_its_data(tmp_path: Path, capsys: pyte
     for part in PARTS:
         assert "adventureworks" not in part.what
         shown = replace(part, act=act, is_reached=lambda *_: True, seen=lambda *_: "Seen.")
-        play(1, Step("A step", (shown,)), Fake(tmp_path / "tour").stage)
+        play(1, Step("A step", (shown,)), Fake(tmp_path / "tour").context)
     commands = [line for line in capsys.readouterr().out.splitlines() if "adventureworks" in line]
     assert len(commands) >= len(PARTS)
     assert all(f"ADVENTUREWORKS_HOME={tmp_path} adventureworks tour " in line for line in commands)
@@ -206,13 +206,13 @@ def test_a_failed_act_ends_the_tour_with_the_next_step(tmp_path: Path, error: Ex
 
     part = Part("Delete rates.", act, "it is blocked", PARTS[4].is_reached, lambda *_: "", ())
     with pytest.raises(PlatformError, match=message):
-        play(3, Step("A table is blocked", (part,)), Fake(tmp_path / "tour").stage)
+        play(3, Step("A table is blocked", (part,)), Fake(tmp_path / "tour").context)
 
 
 def test_an_expectation_that_is_not_met_in_time_ends_the_tour(tmp_path: Path) -> None:
     fake = Fake(tmp_path / "tour")
     with pytest.raises(PlatformError) as raised:
-        wait_for(fake.stage, "the row is set aside", lambda _: False)
+        wait_for(fake.context, "the row is set aside", lambda _: False)
     assert fake.now > LIMIT_SECONDS
     assert str(raised.value) == (
         "After 10 minutes, this has not happened yet: the row is set aside. Airflow: no run is active."

@@ -20,6 +20,7 @@ from adventureworks.cli.run import SAMPLE, choose_source, with_remembered_permis
 from adventureworks.embedded.home import Home
 from adventureworks.embedded.services import services
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked, as_typed
+from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.source import ABSENT, Kind, files_address_of, kind_of
 from adventureworks.source.files_opening import open_files
@@ -98,7 +99,7 @@ def _snowflake(settings: Settings) -> str:
         while roles:
             current = roles.pop()
             visited.add(current)
-            shown = cursor.execute(f'show grants to role "{current}"').fetchall()
+            shown = cursor.execute(f"show grants to role {quoted(current)}").fetchall()
             held |= snowflake_grants.held_by(shown)
             roles += [other for other in snowflake_grants.inherited_roles(shown) if other not in visited]
     missing = snowflake_grants.missing(snowflake_grants.needed(settings, str(warehouse)), held)

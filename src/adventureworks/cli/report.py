@@ -7,6 +7,7 @@ from pathlib import Path
 from adventureworks.cli.output import console
 from adventureworks.cli.reading import reading
 from adventureworks.errors import PlatformError, Step
+from adventureworks.months import requested
 from adventureworks.reports import month as months
 from adventureworks.reports.delivery import KINDS, file_name, render_file, write_atomically
 from adventureworks.settings import Settings
@@ -20,7 +21,7 @@ def make(settings: Settings, key: str, language: str, folder: Path) -> None:
         raise PlatformError(
             f"The language {language} is not supported.", f"Choose: --lang {' or --lang '.join(LANGUAGES)}"
         )
-    months.first_day(key)
+    requested(key)
     with reading(settings) as session:
         if not is_laid_out(session.records):
             raise PlatformError(

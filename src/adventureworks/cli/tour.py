@@ -48,8 +48,8 @@ KEPT = frozenset({"ADVENTUREWORKS_DAGS_FOLDER", "ADVENTUREWORKS_CHECKS_FOLDER"})
 
 
 @dataclass(frozen=True)
-class Stage:
-    """What a step needs: a running platform and a screen."""
+class TourContext:
+    """What the steps share: a running platform, the screen and the clock."""
 
     settings: Settings
     url: str
@@ -85,7 +85,7 @@ def tour(settings: Settings, only: int | None, yes: bool) -> None:
 
 
 def run_command(settings: Settings, command: Sequence[str]) -> NoReturn:
-    """Replace this process by a command of `adventureworks` that uses the tour's data and none of the user's settings.
+    """Replace this process with an `adventureworks` command that uses the tour's data and none of the user's settings.
 
     Raises `PlatformError` if there was no tour yet.
     """
@@ -128,36 +128,36 @@ def own_settings(settings: Settings) -> Settings:
     return Settings(home=home.path)
 
 
-def play(number: int, step: Step, stage: Stage) -> None:
+def play(number: int, step: Step, context: TourContext) -> None:
     """Play a step: say what is done, wait until the platform has reacted, and say where to look.
 
     Raises `PlatformError` if something cannot be done, or if the platform does not react in time.
     """
-    note, home = stage.progress.note, stage.settings.home
+    note, home = context.progress.note, context.settings.home
     note(f"\nStep {number} of {len(STEPS)}: {step.title}")
     for part in step.parts:
-        before = wait_for(stage, "the platform answers", lambda _: True)
+        before = wait_for(context, "the platform answers", lambda _: True)
         note(f"\n{part.what}")
         if part.command:
             note(f"  The command: {command_for(home, part.command)}")
-        _act(part, stage)
-        began = stage.clock()
-        now = wait_for(stage, part.wait_for, partial(part.is_reached, before))
-        note(f"{part.seen(before, now)} This took {stage.clock() - began:.0f} seconds.")
+        _act(part, context)
+        began = context.clock()
+        now = wait_for(context, part.wait_for, partial(part.is_reached, before))
+        note(f"{part.seen(before, now)} This took {context.clock() - began:.0f} seconds.")
         for place in part.where_to_look:
-            note(f"  {place.shown(stage.url, home)}")
-        stage.pause()
+            note(f"  {place.shown(context.url, home)}")
+        context.pause()
 
 
-def _act(part: Part, stage: Stage) -> None:
+def _act(part: Part, context: TourContext) -> None:
     """Do what a part does, without its output: the part itself says what was done."""
     try:
         with redirect_stdout(io.StringIO()):
-            part.act(stage.settings)
+            part.act(context.settings)
     except psycopg.Error as error:
         reason = error.diag.message_primary or str(error).strip().partition("\n")[0]
         raise PlatformError(
-            f"This failed: {part.what} The database answered: {reason}.", _next_step(stage.settings.home)
+            f"This failed: {part.what} The database answered: {reason}.", _next_step(context.settings.home)
         ) from error
     except PlatformError as error:
         raise PlatformError(f"This failed: {part.what} {error.cause}", error.next_step) from error
@@ -167,35 +167,35 @@ def _next_step(home: Path) -> NextStep:
     return NextStep("See what is wrong:", command_for(home, "status"))
 
 
-def wait_for(stage: Stage, what: str, is_reached: Callable[[Snapshot], bool]) -> Snapshot:
+def wait_for(context: TourContext, what: str, is_reached: Callable[[Snapshot], bool]) -> Snapshot:
     """Return the first snapshot in which a condition holds. Raises `PlatformError` after `LIMIT_SECONDS`.
 
     `what` is the end of a sentence that begins with "Waiting until".
     """
-    stage.progress.restart()
-    deadline = stage.clock() + LIMIT_SECONDS
+    context.progress.restart()
+    deadline = context.clock() + LIMIT_SECONDS
     working = ""
     while True:
         try:
-            now = stage.look()
+            now = context.look()
         except UNAVAILABLE:
             working = "a database does not answer"
         else:
             if is_reached(now):
-                stage.progress.clear()
+                context.progress.clear()
                 return now
             working = now.working
-        if stage.clock() > deadline:
+        if context.clock() > deadline:
             raise PlatformError(
                 f"After {LIMIT_SECONDS / 60:.0f} minutes, this has not happened yet: {what}."
                 f" Airflow: {working or 'no run is active'}.",
-                _next_step(stage.settings.home),
+                _next_step(context.settings.home),
             )
-        stage.progress.show(f"Waiting until {what}", working)
-        stage.rest()
+        context.progress.show(f"Waiting until {what}", working)
+        context.rest()
 
 
-def _start(platform: Platform, progress: Progress, yes: bool) -> Stage:
+def _start(platform: Platform, progress: Progress, yes: bool) -> TourContext:
     """Start the platform, and return once everything is published."""
     home = platform.settings.home
     progress.note(
@@ -216,9 +216,11 @@ def _start(platform: Platform, progress: Progress, yes: bool) -> Stage:
             progress.note("Press Enter to continue, or Ctrl-C to stop.")
             _wait_for_enter(platform.tick)
 
-    stage = Stage(platform.settings, platform.url, lambda: look(platform.settings, addresses), progress, rest, pause)
-    wait_for(stage, "everything is published", lambda now: now.is_settled)
-    return stage
+    context = TourContext(
+        platform.settings, platform.url, lambda: look(platform.settings, addresses), progress, rest, pause
+    )
+    wait_for(context, "everything is published", lambda now: now.is_settled)
+    return context
 
 
 def _problem(outcome: Outcome) -> str:
@@ -233,13 +235,13 @@ def _problem(outcome: Outcome) -> str:
     return " ".join(problems)
 
 
-def _play_all(numbers: Sequence[int], stage: Stage) -> None:
-    note, home = stage.progress.note, stage.settings.home
+def _play_all(numbers: Sequence[int], context: TourContext) -> None:
+    note, home = context.progress.note, context.settings.home
     try:
         for number in numbers:
-            play(number, STEPS[number - 1], stage)
+            play(number, STEPS[number - 1], context)
     except BaseException:
-        stage.progress.clear()
+        context.progress.clear()
         note(f"If the source was left broken, the next tour repairs it: {command_for(home)}")
         raise
     note(

@@ -30,6 +30,7 @@ from adventureworks.dictionary import definition, label, limit_text, unit_text
 from adventureworks.gate.quarantine_file import csv_cell
 from adventureworks.months import FISCAL_YEAR_STARTS, shifted
 from adventureworks.months import key_of as month_key
+from adventureworks.postgres_sql import quoted
 from adventureworks.reports.purchase_list import state_texts
 from adventureworks.reports.sheets import Cell, Sheets, make_workbook
 from adventureworks.reports.sheets import Column as SheetColumn
@@ -419,7 +420,11 @@ def names_of(data: Data, columns: Collection[str], language: Language) -> Names:
     return {
         column: {
             0: name_or_unassigned(UNASSIGNED, language),
-            **dict(data.execute(f'select "{named.key}", "{named.name}" from raw."{named.table}"').fetchall()),
+            **dict(
+                data.execute(
+                    f"select {quoted(named.key)}, {quoted(named.name)} from raw.{quoted(named.table)}"
+                ).fetchall()
+            ),
         }
         for column, named in NAMED.items()
         if column in columns

@@ -146,7 +146,7 @@ class Neighbourhood:
     def heading(self, steps: int) -> str:
         """Return the heading of a column."""
         text = self._language.text
-        near = {-1: text("It reads"), 0: text("This asset"), 1: text("Read by")}
+        near = {-1: text("Reads"), 0: text("This asset"), 1: text("Read by")}
         if steps in near:
             return near[steps]
         count = self._language.number(abs(steps))

@@ -123,7 +123,7 @@ def broken_down(
         raise NotPublished("fact_sales")
     names = {level: _names(data, level, language) for level in chosen}
     if unknown := [key for level, key in chosen.items() if key not in names[level]]:
-        raise InvalidParameter(phrase("There is no {name} to choose.", name=unknown[0]))
+        raise InvalidParameter(phrase("{name} is not one of the choices.", name=unknown[0]))
     remaining = [level for level in kpi.levels if level not in chosen]
     if not remaining:
         raise InvalidParameter(phrase("This figure cannot be broken down further."))

@@ -42,7 +42,7 @@ QUIET_WITHIN_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class Backup:
-    """A complete backup."""
+    """The description of a complete backup."""
 
     folder: Path
     made_at: datetime
@@ -50,7 +50,7 @@ class Backup:
 
 
 def back_up(settings: Settings, folder: Path) -> Backup:
-    """Write a backup of the home, which may be running, into a folder that must not exist yet.
+    """Write a backup of the home, which may be running, into a folder that must not exist yet; return its description.
 
     While the platform runs, wait until no run is active, so that no task is restored without the rows that it had
     staged. Raises `PlatformError` if there is nothing to back up, or the folder cannot be used.
@@ -80,9 +80,10 @@ def back_up(settings: Settings, folder: Path) -> Backup:
 
 
 def restore(settings: Settings, folder: Path) -> Backup:
-    """Restore a backup into the home, completely or not at all. For the records, see `adventureworks.recovery`.
+    """Restore a backup into the home, completely or not at all, and return its description.
 
-    Raises `PlatformError` if the backup is damaged, or if the home holds databases, which are never overwritten.
+    For the records, see `adventureworks.recovery`. Raises `PlatformError` if the backup is damaged, or if the home
+    holds databases, which are never overwritten.
     """
     backup = _verified(folder)
     home = Home(settings.home)

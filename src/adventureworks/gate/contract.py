@@ -24,8 +24,9 @@ EXAMPLES = 3
 """Number of keys that a message names."""
 
 KEY_IS_UNIQUE = "key_is_unique"
-_UNDAMAGED = "is_undamaged"
 """The rule broken by every row whose key occurs more than once."""
+_UNDAMAGED = "is_undamaged"
+"""End of the name of every rule on the decoding of a text."""
 
 _COMPARISONS = {
     "greater_than": ">",
@@ -47,8 +48,8 @@ class Rejection:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A batch split into good and bad rows.
+class ValidatedBatch:
+    """A batch after validation: its good and its bad rows.
 
     `good` has the contract's columns and types. `bad` has the columns as delivered, with the paths of
     hierarchyids encoded, and the columns derived from them where that was possible.
@@ -60,6 +61,11 @@ class Verdict:
     """The key of each row of `bad`, in the contract's types; NULL if it is missing or cannot be read."""
     rejections: tuple[Rejection, ...]
     """One for each row of `bad`, in the same order; `row` is the position in the batch."""
+
+    def bad_keys(self) -> Iterator[dict[str, Any]]:
+        """Yield the key of each row of `bad`: in the contract's types, or as delivered where it cannot be read."""
+        for row, key in zip(self.bad.iter_rows(named=True), self.keys.iter_rows(named=True), strict=True):
+            yield {name: row[name] if value is None else value for name, value in key.items()}
 
 
 def without_null_keys(entry: SourceTable | Mart, frame: pl.DataFrame) -> pl.DataFrame:
@@ -85,7 +91,7 @@ def is_about_decoding(rule: str) -> bool:
     return rule.endswith(f"_{_UNDAMAGED}")
 
 
-def validate(entry: SourceTable | Mart, batch: pa.RecordBatch, *, admitted: Collection[str] = ()) -> Verdict:
+def validate(entry: SourceTable | Mart, batch: pa.RecordBatch, *, admitted: Collection[str] = ()) -> ValidatedBatch:
     """Split a batch into rows that satisfy the contract and rows that do not.
 
     `admitted`: rules on the decoding of texts that rows may break, because a person approved these texts as they are.
@@ -112,7 +118,7 @@ def validate(entry: SourceTable | Mart, batch: pa.RecordBatch, *, admitted: Coll
     rows = sorted(broken)
     good = typed.with_row_index("__row").filter(~pl.col("__row").is_in(rows)).drop("__row") if rows else typed
     keys = typed.select(key_of(entry))[rows]
-    return Verdict(good, frame.hstack(derived)[rows], keys, tuple(broken[row] for row in rows))
+    return ValidatedBatch(good, frame.hstack(derived)[rows], keys, tuple(broken[row] for row in rows))
 
 
 def read_column(entry: SourceTable | Mart, batch: pa.RecordBatch, name: str) -> None:

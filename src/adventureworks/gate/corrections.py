@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from adventureworks.catalog import SourceTable
 from adventureworks.columns import key_of, source_columns_of
-from adventureworks.gate.contract import Verdict, validate
+from adventureworks.gate.contract import ValidatedBatch, validate
 from adventureworks.gate.pseudonyms import without_forgotten
 from adventureworks.gate.row_text import RowText, as_text, canonical, digest
 from adventureworks.warehouse import decisions
@@ -66,28 +66,25 @@ class Corrections:
         self.outdated: set[str] = set()
         """The keys whose source row is no longer the one that was corrected."""
 
-    def applied(self, verdict: Verdict, delivered: Collection[str]) -> list[Verdict]:
+    def applied(self, validated: ValidatedBatch, delivered: Collection[str]) -> list[ValidatedBatch]:
         """Return the validated batch without the rows that are corrected, and their validated corrections.
 
         `delivered`: the columns of the batch.
         """
         if not self._found:
-            return [verdict]
+            return [validated]
         # A bad row is known by the key that quarantine would store.
-        identities = [
-            tuple(row[name] if typed[name] is None else typed[name] for name in self._key)
-            for row, typed in zip(verdict.bad.iter_rows(named=True), verdict.keys.iter_rows(named=True), strict=True)
-        ]
-        good = self._replaced(verdict.good, verdict.good.select(self._key).iter_rows(), delivered)
-        bad = self._replaced(verdict.bad, identities, delivered)
+        bad_keys = [tuple(key.values()) for key in validated.bad_keys()]
+        good = self._replaced(validated.good, validated.good.select(self._key).iter_rows(), delivered)
+        bad = self._replaced(validated.bad, bad_keys, delivered)
         if not good and not bad:
-            return [verdict]
-        kept = [place for place in range(verdict.bad.height) if place not in bad]
-        rest = Verdict(
-            verdict.good[[place for place in range(verdict.good.height) if place not in good]],
-            verdict.bad[kept],
-            verdict.keys[kept],
-            tuple(verdict.rejections[place] for place in kept),
+            return [validated]
+        kept = [place for place in range(validated.bad.height) if place not in bad]
+        rest = ValidatedBatch(
+            validated.good[[place for place in range(validated.good.height) if place not in good]],
+            validated.bad[kept],
+            validated.keys[kept],
+            tuple(validated.rejections[place] for place in kept),
         )
         # A row may be read twice, by date and by key.
         keys = sorted({*good.values(), *bad.values()} - self._applied)

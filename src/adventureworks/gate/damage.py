@@ -6,7 +6,7 @@ import polars as pl
 
 # The bytes 80 to BF as Latin-1 or Windows-1252 show them: the continuation bytes of a character in UTF-8.
 _FOLLOWING = "\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
-# Those of them that people do not write after a letter, unlike dashes and quotation marks.
+# Those of them that are not written after a letter, unlike dashes and quotation marks.
 _UNLIKELY = "\u0080-\u009f\u00a1-\u00aa\u00ac-\u00ba\u00bc-\u00bfƒ†‡ˆ‰Š‹ŒŽ˜™š›œžŸ€"
 
 WRONGLY_DECODED = "|".join(

@@ -23,6 +23,7 @@ from adventureworks.columns import Column, key_of
 from adventureworks.gate.load import protected
 from adventureworks.gate.pseudonyms import PREFIX, belongs, id_column, identifying, is_left_out, pseudonymised
 from adventureworks.gate.row_text import as_json
+from adventureworks.months import key_of as month_key
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import decisions, forgotten, layout, open_warehouse, publication, quarantine
@@ -304,7 +305,7 @@ def _publish(session: Session, done: Erasure) -> None:
             asset=asset,
             rows=count(session.data, table("raw", asset)),
             changed_rows=rows.height,
-            months=sorted({f"{day:%Y-%m}" for day in rows[month.column].drop_nulls()}) if month else None,
+            months=sorted({month_key(day) for day in rows[month.column].drop_nulls()}) if month else None,
             set_aside=quarantine.open_rows(session.data, asset),
             verdict=newest.verdict,
             run_id=run_id,
@@ -337,8 +338,8 @@ class _TableErasure:
             cleared = [column.name for column in identifying(self.entry) if column.name in columns]
             if not cleared:
                 return
-            whose = pl.repeat(True, before.height, dtype=pl.Boolean, eager=True)
-            after = protected(self.entry, pseudonymised(self.entry, before, whose))
+            all_rows = pl.repeat(True, before.height, dtype=pl.Boolean, eager=True)
+            after = protected(self.entry, pseudonymised(self.entry, before, all_rows))
             differs = pl.Series(
                 [one != other for one, other in zip(before[cleared].rows(), after[cleared].rows(), strict=True)],
                 dtype=pl.Boolean,
@@ -359,8 +360,8 @@ class _TableErasure:
         held = held.filter(belongs(self.entry, held, self.ids))
         if not held.height:
             return
-        whose = pl.repeat(True, held.height, dtype=pl.Boolean, eager=True)
-        after = pseudonymised(self.entry, held, whose)
+        all_rows = pl.repeat(True, held.height, dtype=pl.Boolean, eager=True)
+        after = pseudonymised(self.entry, held, all_rows)
         kept: list[dict[str, Any] | None] = [*after.rows(named=True)] or [None] * held.height
         changed = []
         for place, (before, row) in enumerate(zip(held.rows(named=True), kept, strict=True)):

@@ -209,7 +209,7 @@ class _Judge:
         return Findings(set_aside=aside, orphans=list(orphans.values()))
 
     def check(self, changed: frozenset[str]) -> Findings:
-        """Run the rules that read any of the changed tables, provided that one of the tables they read is passing.
+        """Run the rules that read any of the changed tables and a table that is passing, and return the findings.
 
         Rules of a blocked table, or of a table outside the batch, run on its published rows; `find_bad_rows` covers
         its references.
@@ -306,7 +306,7 @@ class _Judge:
 
 
 def _checking(asset: str) -> AbstractContextManager[None]:
-    """Block this table if the block fails, so that the batch is judged without it."""
+    """Block this table if an error is raised within, so that the batch is judged without it."""
     return contained(asset, "can_be_checked", "checked")
 
 

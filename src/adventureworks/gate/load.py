@@ -18,7 +18,7 @@ from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
 from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.gate import approval
 from adventureworks.gate.containment import NO_ANSWER, concerns_every_table, contained
-from adventureworks.gate.contract import Verdict, read_column, validate, without_null_keys
+from adventureworks.gate.contract import ValidatedBatch, read_column, validate, without_null_keys
 from adventureworks.gate.conversion import parsed
 from adventureworks.gate.corrections import Corrections, take_back
 from adventureworks.gate.pseudonyms import belongs, is_left_out, without_forgotten
@@ -218,10 +218,10 @@ class _TableLoad:
         for delivered in self._batches(since, tracked):
             with self._contained("read", partial(self._unreadable_column, delivered)):
                 batch, of_forgotten = without_forgotten(self.entry, delivered, self.forgotten_ids)
-                verdict = validate(self.entry, batch, admitted=admitted)
+                validated = validate(self.entry, batch, admitted=admitted)
             read += delivered.num_rows
             self.of_forgotten += of_forgotten
-            for part in corrections.applied(verdict, batch.schema.names):
+            for part in corrections.applied(validated, batch.schema.names):
                 good = protected(self.entry, part.good).with_columns(pl.lit(False).alias(SAME))
                 with self._contained("stored", partial(self._refused_column, good)):
                     self._stage(self.staged.rows_table, good)
@@ -371,21 +371,14 @@ class _TableLoad:
             columns.append(values)
         return pl.DataFrame(columns)
 
-    def _put_in_quarantine(self, data: Data, verdict: Verdict) -> bool:
+    def _put_in_quarantine(self, data: Data, validated: ValidatedBatch) -> bool:
         """Write the bad rows of a batch to quarantine; return whether the key of any of them is unknown."""
         readable = {column.name: column.dtype for column in self.staged.columns}
         rows = []
-        unknown = False
-        found = zip(
-            verdict.bad.iter_rows(named=True), verdict.keys.iter_rows(named=True), verdict.rejections, strict=True
-        )
-        for row, typed, rejection in found:
+        found = zip(validated.bad.iter_rows(named=True), validated.bad_keys(), validated.rejections, strict=True)
+        for row, bad_key, rejection in found:
             # In the contract's type a key can be compared with those of good rows, however the source writes it.
-            identity = {
-                name: self._shown(row[name] if typed[name] is None else typed[name], readable[name])
-                for name in self.staged.key
-            }
-            unknown |= any(value is None for value in typed.values())
+            identity = {name: self._shown(value, readable[name]) for name, value in bad_key.items()}
             values = {name: self._shown(value, readable[name]) for name, value in row.items()}
             key, content = row_key(identity), as_json(values)
             if (key, content) not in self.seen:
@@ -396,7 +389,7 @@ class _TableLoad:
             " values (%s, %s, %s, %s, %s, %s, %s)",
             rows,
         )
-        return unknown
+        return any(validated.keys.null_count().row(0))
 
     def _shown(self, value: Any, dtype: pl.DataType) -> str | None:
         """Return a value of a bad row as the quarantine may store it.

@@ -17,7 +17,17 @@ from math import exp, log
 from statistics import fmean
 from typing import Literal
 
-from adventureworks.incidents.ledger import ShapeRule
+ShapeRule = Literal[
+    "columns_stay_filled",
+    "columns_are_not_swapped",
+    "columns_stay_diverse",
+    "values_stay_in_range",
+    "values_keep_their_format",
+    "rows_are_unique",
+    "few_rows_are_deleted",
+    "segments_keep_occurring",
+]
+"""Rules about the shape of a change: a table that breaks one is blocked, or published with a warning."""
 
 VERSIONS = 5
 """Number of versions whose profiles a column is compared with."""

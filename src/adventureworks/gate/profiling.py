@@ -34,6 +34,7 @@ from adventureworks.gate.profile import (
     Order,
     Paired,
     Profile,
+    ShapeRule,
     Values,
 )
 from adventureworks.postgres_sql import quoted
@@ -57,7 +58,7 @@ LONGEST_CATEGORY = 60
 MESSAGES = 3
 """Maximum number of findings of one rule in its message."""
 
-_DIMENSIONS = {
+_DIMENSIONS: Mapping[ShapeRule, str] = {
     "columns_stay_filled": "completeness",
     "columns_are_not_swapped": "consistency",
     "columns_stay_diverse": "consistency",
@@ -199,7 +200,7 @@ class _Change:
 
     def outcomes(self) -> Iterator[CheckOutcome]:
         """Yield one outcome for each rule with findings."""
-        by_rule: dict[str, list[Finding]] = {}
+        by_rule: dict[ShapeRule, list[Finding]] = {}
         for finding in self.findings():
             by_rule.setdefault(finding.rule, []).append(finding)
         for rule, found in by_rule.items():

@@ -56,21 +56,21 @@ def without_forgotten(
     if not ids:
         return batch, 0
     frame = pl.DataFrame(batch)
-    whose = belongs(entry, frame, ids)
-    return (pseudonymised(entry, frame, whose).to_arrow() if whose.any() else batch), int(whose.sum())
+    marked = belongs(entry, frame, ids)
+    return (pseudonymised(entry, frame, marked).to_arrow() if marked.any() else batch), int(marked.sum())
 
 
-def pseudonymised(entry: SourceTable, frame: pl.DataFrame, whose: pl.Series) -> pl.DataFrame:
-    """Return a frame, in the same types, in which the rows marked in `whose` identify nobody."""
-    if not whose.any():
+def pseudonymised(entry: SourceTable, frame: pl.DataFrame, marked: pl.Series) -> pl.DataFrame:
+    """Return a frame, in the same types, in which the `marked` rows identify nobody."""
+    if not marked.any():
         return frame
     if is_left_out(entry):
-        return frame.filter(~whose)
+        return frame.filter(~marked)
     keys = [_typed(entry, frame, name) for name in key_of(entry)]
     texts = pl.DataFrame([key.cast(pl.String) for key in keys if key is not None])
     key = texts.select(pl.concat_str(pl.all().fill_null(""), separator="-"))[:, 0]
     return frame.with_columns(
-        pl.when(whose)
+        pl.when(marked)
         .then(_neutral(entry, column, key).cast(frame.schema[column.name]))
         .otherwise(column.name)
         .alias(column.name)

@@ -193,9 +193,9 @@ class Conclusion:
 
 @reuse_connections()
 def conclude(settings: Settings, run_id: str) -> Conclusion:
-    """Open and resolve incidents, and record that the batch was announced. Call it after the events are emitted.
+    """Open and resolve incidents, record that the batch was announced, and return what was concluded.
 
-    Earlier batches that ended before they were concluded are concluded, too.
+    Call it after the events are emitted. Earlier batches that ended before they were concluded are concluded, too.
     """
     faults: dict[str, TableBlocked] = {}
     return retry_without_faulty(

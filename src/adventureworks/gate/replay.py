@@ -161,7 +161,7 @@ def _refuse_rows(
         "Fix them at the source, or leave them out of the file.",
     )
     changed = [key for key, row in zip(keys, edited, strict=True) if row[ROW] != known[key][1]]
-    _refuse(changed, "no longer in quarantine as they were exported, because the source or a correction changed", again)
+    _refuse(changed, "no longer in quarantine as exported, because the source or a correction changed", again)
 
 
 def _refuse(keys: Collection[str], why: str, next_step: str | Step) -> None:
@@ -175,5 +175,5 @@ def _still_broken(entry: SourceTable, corrections: Mapping[str, Correction]) -> 
     if not corrections:
         return []
     keys = [shown_key(json.loads(key)) for key in corrections]
-    verdict = validate(entry, as_batch(entry, [one.row for one in corrections.values()]))
-    return [f"{keys[rejection.row]}: {rejection.message}" for rejection in verdict.rejections]
+    validated = validate(entry, as_batch(entry, [one.row for one in corrections.values()]))
+    return [f"{keys[rejection.row]}: {rejection.message}" for rejection in validated.rejections]

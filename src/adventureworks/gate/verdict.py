@@ -94,7 +94,7 @@ def decide(batch: Batch, found: Findings, limits: Limits) -> list[Reason]:
     """Return the reasons to block tables of the batch that have passed so far; the first reason for a table counts.
 
     Tables that depend on a blocked table are blocked with it: its publish unit, and tables that refer to it if it was
-    never published. A rule that a table is allowed to break is no reason.
+    never published. A rule that a table is allowed to break is not a reason.
     """
     reasons: list[Reason] = []
     blocked = batch.blocked

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 from uuid import uuid4
 
 import psycopg
@@ -36,18 +36,6 @@ LATE = "is_fresh_in_time"
 """The rule that a mart is updated in time after its inputs."""
 PER_MONTH = "deliver"
 """The task that delivers several months: each month that fails is a separate incident."""
-ShapeRule = Literal[
-    "columns_stay_filled",
-    "columns_are_not_swapped",
-    "columns_stay_diverse",
-    "values_stay_in_range",
-    "values_keep_their_format",
-    "rows_are_unique",
-    "few_rows_are_deleted",
-    "segments_keep_occurring",
-]
-SHAPE_RULES = frozenset(get_args(ShapeRule))
-"""Rules about the shape of a change: a table that breaks one is blocked, or published with a warning."""
 _WEIGHT = {HELD: 0, "warning": 1, "error": 2}
 _MAX_PARAMETER_LENGTH = 1000
 _MAX_NAME_LENGTH = 80

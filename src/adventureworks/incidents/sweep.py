@@ -55,7 +55,7 @@ class Sweep:
     """When Airflow's database last responded."""
 
     def run(self, records: Connection, airflow: Connection, behind: Mapping[str, Behind], now: datetime) -> SweepResult:
-        """Open incidents for failures and resolve those that have ended, in the caller's transaction without a commit.
+        """Open incidents for failures, resolve those that have ended, and return both; the caller commits.
 
         `behind`: the marts that are not fresh, as determined by `due`.
         """

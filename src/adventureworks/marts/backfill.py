@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
-
 from adventureworks.catalog import Mart, entry, mart_named
 from adventureworks.due import Facts, Months, NothingToDo, Plan, foresee
 from adventureworks.errors import PlatformError, Step
 from adventureworks.marts.plan import read_facts
-from adventureworks.months import between, first_day, key_of
+from adventureworks.months import between, key_of, requested
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse.layout import published_schema
@@ -52,7 +50,7 @@ def _months(facts: Facts, data: Data, mart: Mart, first: str, last: str) -> Mont
             f"{mart.name} is computed by month.",
             Step("Give the months:", f"adventureworks backfill {mart.name} --from 2014-01 --to 2014-03"),
         )
-    begin, end = _day(first), _day(last)
+    begin, end = requested(first), requested(last)
     if begin > end:
         raise PlatformError(f"{first} is after {last}.", "Give the earlier month with --from.")
     known = _months_of_data(facts, data, mart)
@@ -60,14 +58,6 @@ def _months(facts: Facts, data: Data, mart: Mart, first: str, last: str) -> Mont
         there = f"has data from {known[0]} to {known[1]}" if known else "has no data yet"
         raise PlatformError(f"{mart.name} {there}, not for all of {first} to {last}.", "Give months within that range.")
     return between(begin, end)
-
-
-def _day(month: str) -> date:
-    """Return the first day of a month."""
-    try:
-        return first_day(month)
-    except ValueError:
-        raise PlatformError(f"{month} is not a month.", "Write months like 2014-05.") from None
 
 
 def _months_of_data(facts: Facts, data: Data, mart: Mart) -> tuple[str, str] | None:

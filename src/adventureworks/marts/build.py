@@ -65,8 +65,8 @@ def build(
 ) -> Plan | NothingToDo:
     """Compute what changed in every mart of an analysis into `staging`, from inputs of one moment.
 
-    `requested`: months of its marts to compute again, even if nothing changed. Raises `ServiceUnavailable` if new
-    inputs are published during every attempt.
+    Return what was computed, or why nothing was. `requested`: months of its marts to compute again, even if nothing
+    changed. Raises `ServiceUnavailable` if new inputs are published during every attempt.
     """
     with open_warehouse(settings).connect(f"build {dag}") as session:
         layout.prepare(session)
@@ -160,7 +160,7 @@ def _stage(
 
 
 def _remove_unchanged(data: Data, mart: Mart, months: Months) -> Months:
-    """Remove the months that equal the published ones from staging; return the others; None: any may differ."""
+    """Remove from staging the months that equal the published ones; return the others, or None if any may differ."""
     rows, columns = table("staging", f"{mart.name}__rows"), names(column.name for column in columns_of(mart))
     staged = f"select {columns} from {rows}"
     published = f"select {columns} from {table('marts', mart.name)} where {replaced(mart, months)}"

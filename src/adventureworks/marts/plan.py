@@ -30,7 +30,7 @@ ORDERS = "Sales_SalesOrderHeader"
 
 
 def plan(settings: Settings, dag: str) -> Plan | NothingToDo:
-    """Compare the versions that an analysis consumed with those published now."""
+    """Return what an analysis has to compute, by the versions that it consumed and those published now."""
     with open_warehouse(settings).connect(f"plan {dag}") as session:
         layout.prepare(session)
         return plan_now(settings, session, dag)

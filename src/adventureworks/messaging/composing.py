@@ -37,7 +37,7 @@ def compose(records: Connection, recipients: Recipients, now: datetime, only: st
     """Add the messages due for each recipient to the outbox: new, worse or resolved incidents, reminders, notices.
 
     A message that cannot be rendered for one recipient does not delay the others: it is retried in the next round, and
-    the errors are returned. `only`: nothing but the incidents of this asset.
+    the errors are returned. `only`: restricts them to the incidents of this asset.
     """
     if not recipients.channels:
         return []

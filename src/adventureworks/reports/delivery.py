@@ -23,10 +23,10 @@ from psycopg.rows import dict_row
 from adventureworks.catalog import ANALYSES
 from adventureworks.errors import PlatformError, ServiceUnavailable, Step, is_failure
 from adventureworks.incidents import Finding, events, ledger
-from adventureworks.months import key_of, shifted
+from adventureworks.months import first_day, key_of, shifted
 from adventureworks.reports import bridge
 from adventureworks.reports import month as months
-from adventureworks.reports.month import Line, Month, first_day
+from adventureworks.reports.month import Line, Month
 from adventureworks.settings import Settings
 from adventureworks.warehouse import layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection
@@ -127,10 +127,10 @@ class NotDelivered(PlatformError):
 
 
 def deliver_all(settings: Settings, folder: Folder, keys: Iterable[str], run_id: str) -> Iterator[Delivery]:
-    """Deliver the reports of several months. A month that fails opens an incident and does not stop the others.
+    """Deliver the reports of several months, and yield each delivery. A month that fails does not stop the others.
 
-    Raises NotDelivered, which names the failed months, after the others are delivered, or ServiceUnavailable if a
-    database does not respond.
+    It opens an incident. Raises NotDelivered, which names the failed months, after the others are delivered, or
+    ServiceUnavailable if a database does not respond.
     """
     failed: dict[str, PlatformError] = {}
     for key in keys:
@@ -181,9 +181,9 @@ def describe_error(error: BaseException) -> str:
 def deliver(settings: Settings, folder: Folder, key: str, run_id: str) -> Delivery:
     """Render and file a month's reports in every language, unless they are already filed with the same figures.
 
-    If the month has no sales any more, its reports are withdrawn. The month's incident is resolved. If the figures do
-    not match, or no file can be rendered, nothing is filed and PlatformError is raised. If only some files cannot be
-    rendered, the others are filed before PlatformError is raised.
+    Return what was filed and what changed. If the month has no sales any more, its reports are withdrawn. The month's
+    incident is resolved. If the figures do not match, or no file can be rendered, nothing is filed and PlatformError
+    is raised. If only some files cannot be rendered, the others are filed before PlatformError is raised.
     """
     with open_warehouse(settings).connect("deliver reports") as session:
         layout.prepare(session)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 from psycopg import sql
 
 from adventureworks.errors import PlatformError, Step
-from adventureworks.months import FISCAL_YEAR_STARTS, fiscal_year, key_of, shifted
+from adventureworks.months import FISCAL_YEAR_STARTS, fiscal_year, key_of, requested, shifted
 from adventureworks.reports.bridge import Bridge, bridges
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
@@ -137,7 +137,7 @@ class Month:
     @property
     def key(self) -> str:
         """`YYYY-MM`."""
-        return f"{self.month:%Y-%m}"
+        return key_of(self.month)
 
     @property
     def is_over(self) -> bool:
@@ -180,7 +180,7 @@ def figures(session: Session, key: str) -> Month:
 
 def read(session: Session, key: str) -> Month:
     """Return a month's figures within a transaction that has already begun; for uses other than filing a report."""
-    first = first_day(key)
+    first = requested(key)
     known: dict[date, bool] = dict(
         session.data.execute("select distinct month, is_partial from marts.monthly_profit").fetchall()
     )
@@ -217,22 +217,12 @@ def read(session: Session, key: str) -> Month:
     return found
 
 
-def first_day(key: str) -> date:
-    """Return the first day of a month written as YYYY-MM. Raises PlatformError if it is not a month."""
-    try:
-        if len(key) != len("2014-05"):
-            raise ValueError(key)
-        return datetime.strptime(key, "%Y-%m").date()  # noqa: DTZ007 - a month has no zone
-    except ValueError:
-        raise PlatformError(f"{key} is not a month.", "Write it as 2014-05.") from None
-
-
 def shows_any(key: str, changed: Collection[str]) -> bool:
     """Return whether a month's report shows figures of any of the changed months: its own or the twelve before.
 
     This range includes the month before, the same month a year before, the fiscal year to date and the chart.
     """
-    first = first_day(key)
+    first = requested(key)
     return any(key_of(shifted(first, -months)) in changed for months in range(HISTORY_MONTHS))
 
 
@@ -281,7 +271,7 @@ def _version(records: Connection) -> _Version | None:
 def _no_month(key: str, known: Sequence[date]) -> PlatformError:
     if not known:
         return PlatformError("There are no published figures to report yet.", Step("Start:", "adventureworks run"))
-    return NoSales(f"There are no sales in {key}.", f"There are sales from {known[0]:%Y-%m} to {known[-1]:%Y-%m}.")
+    return NoSales(f"There are no sales in {key}.", f"There are sales from {key_of(known[0])} to {key_of(known[-1])}.")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def standing_for(wanted: Iterable[str], present: Iterable[str]) -> dict[str, list[str]]:
-    """Map each wanted name that is present to the names that stand for it. If they are several, it is ambiguous.
+    """Map each wanted name that is present to the names that stand for it. If there are several, it is ambiguous.
 
     An exact match comes first; failing that, every name that differs just in case or in surrounding blanks.
     """

@@ -39,7 +39,7 @@ class StoredTable(Mapping[str, Column]):
     relation: str
     columns: Mapping[str, Column]
     rivals: tuple[str, ...] = ()
-    """The names that stand for the table, if they are several; then nothing else is known about it."""
+    """The names that map to the table, if there are several; nothing else is then known about it."""
 
     def __getitem__(self, name: str) -> Column:
         return self.columns[name]

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import Step, TableBlocked
 from adventureworks.source.declared import ColumnLookup, StoredTable, stored_names, stored_tables
+from adventureworks.source.sqlserver_sql import literal, quoted, relation
 
 _LONGEST_NVARCHAR = 4000
 _CLR_BYTES = {"hierarchyid": "varbinary(892)", "geography": "varbinary(max)", "geometry": "varbinary(max)"}
@@ -201,21 +202,6 @@ def _column(name: str, row: Mapping[str, Any]) -> SqlServerColumn:
         bool(row["is_nullable"]),
         bool(row.get("is_masked")),
     )
-
-
-def relation(table: SourceTable) -> str:
-    """Return the table's quoted name with its schema, as in the original AdventureWorks."""
-    return f"{quoted(table.schema)}.{quoted(table.name)}"
-
-
-def quoted(name: str) -> str:
-    """Return a name as a quoted identifier."""
-    return "[" + name.replace("]", "]]") + "]"
-
-
-def literal(text: str) -> str:
-    """Return a text as an SQL literal."""
-    return "N'" + text.replace("'", "''") + "'"
 
 
 def _is_hexadecimal(text: str) -> bool:

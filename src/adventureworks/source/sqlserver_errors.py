@@ -13,6 +13,7 @@ import pymssql
 from adventureworks.catalog import SourceTable
 from adventureworks.errors import PlatformError, ServiceUnavailable, Step, TableBlocked
 from adventureworks.source.addresses import CHECK, SqlServerAddress
+from adventureworks.source.sqlserver_sql import quoted, relation
 
 _RULES = {
     207: ("columns_are_there", "a column was dropped from the source while the table was being read."),
@@ -124,18 +125,15 @@ def translate(error: pymssql.Error, address: SqlServerAddress, table: SourceTabl
 
 def how_to_allow_snapshots(database: str) -> Step:
     """Return the statement that allows snapshot isolation, after the alternative without it."""
-    name = "[" + database.replace("]", "]]") + "]"
     return Step(
         "Add isolation=read_committed to the URL (docs/operate/sql-server.md), or have an administrator run:",
-        f"ALTER DATABASE {name} SET ALLOW_SNAPSHOT_ISOLATION ON;",
+        f"ALTER DATABASE {quoted(database)} SET ALLOW_SNAPSHOT_ISOLATION ON;",
     )
 
 
 def _next_step(table: SourceTable, rule: str) -> Step:
     if rule == "table_is_readable":
-        return Step(
-            "Have an administrator run:", f"GRANT SELECT ON [{table.schema}].[{table.name}] TO the login's user;"
-        )
+        return Step("Have an administrator run:", f"GRANT SELECT ON {relation(table)} TO the login's user;")
     return Step()
 
 

@@ -17,11 +17,10 @@ from adventureworks.source.sqlserver_columns import (
     by_asset,
     columns_from,
     contract_columns,
-    quoted,
-    relation,
 )
 from adventureworks.source.sqlserver_connection import connected, fetch_all
 from adventureworks.source.sqlserver_errors import how_to_allow_snapshots, translated
+from adventureworks.source.sqlserver_sql import quoted, relation
 from adventureworks.texts.plain import listed
 
 _QUERY_TIMEOUT_S = 60

@@ -13,11 +13,10 @@ from adventureworks.columns import key_of
 from adventureworks.source.sqlserver_columns import (
     Columns,
     SqlServerColumn,
-    literal,
     modified_column,
     present_columns,
-    quoted,
 )
+from adventureworks.source.sqlserver_sql import literal, quoted
 
 DATABASE = (
     "select convert(varchar(23), d.create_date, 121) as made, convert(varchar(36), d.group_database_id) as group_id,"

@@ -99,8 +99,8 @@ _MARTS: Mapping[str, tuple[Phrases, Phrases]] = {
     "product_affinity": (
         phrase("Products bought together"),
         phrase(
-            "Pairs of products that many orders of the last twelve months contain together. A lift of 2 means twice"
-            " as often as by chance; it does not say why."
+            "Pairs of products that are often ordered together, in the last twelve months. A lift of 2 means twice as"
+            " often as by chance; it does not say why."
         ),
     ),
     "production_costs": (

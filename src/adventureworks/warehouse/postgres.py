@@ -185,8 +185,8 @@ def _reused(kept: list[WarehouseConnection], purpose: str) -> WarehouseConnectio
 def address_of(url: SecretStr, purpose: str, schema: str = "") -> SecretStr:
     """Return the connection string of the warehouse, with the password and a search path without foreign schemas.
 
-    So nobody else's functions or operators are used. `schema`: a schema whose tables may be named without it. Raises
-    `PlatformError` if `url` is not a URL.
+    Functions and operators that others defined are therefore not used. `schema`: a schema whose tables may be named
+    without it. Raises `PlatformError` if `url` is not a URL.
     """
     path = f'pg_catalog,"{schema}"' if schema else "pg_catalog"
     given = parts_of(url, "warehouse", "ADVENTUREWORKS_WAREHOUSE_URL")

@@ -41,7 +41,7 @@ class Data(Protocol):
         """Where the tables are: the engine and the environment."""
 
     def execute(self, query: str, parameters: Parameters = None, /) -> Rows:
-        """Run a statement in the side's transaction."""
+        """Run a statement in the side's transaction, and return its rows."""
 
     def executemany(self, query: str, rows: Iterable[Sequence[Any]], /) -> None:
         """Run an INSERT for each row."""

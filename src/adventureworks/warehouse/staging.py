@@ -156,7 +156,7 @@ class StagedTable:
         return bad, count(data, self.rows) + bad
 
     def set_aside_duplicates(self, data: Data, run_id: str) -> None:
-        """Move staged rows with a duplicated key into quarantine, because there is no telling which of them is right.
+        """Move staged rows with a duplicated key into quarantine, because it is not known which of them is right.
 
         Rows already set aside for another reason count too. Text is compared as in the AdventureWorks database, which
         ignores case and trailing blanks.

@@ -10,6 +10,7 @@ from typing import Any
 from adventureworks.charts.mails import daily_revenue
 from adventureworks.dictionary import definition, label
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing
+from adventureworks.months import month_of, shifted
 from adventureworks.texts import Language
 from adventureworks.texts.terms import channel_name
 from adventureworks.warehouse.session import Session
@@ -124,12 +125,12 @@ def _so_far(channel: str, is_in_waves: bool, revenue: Decimal, before: Decimal, 
 
 
 def _to_date(day: date) -> dict[str, date]:
-    start = day.replace(day=1)
-    last_of_month_before = start - timedelta(days=1)
+    start = month_of(day)
+    before = shifted(start, -1)
     return {
         "start": start,
-        "before": last_of_month_before.replace(day=1),
-        "same_day": last_of_month_before.replace(day=min(day.day, last_of_month_before.day)),
+        "before": before,
+        "same_day": min(before + timedelta(days=day.day - 1), start - timedelta(days=1)),
     }
 
 

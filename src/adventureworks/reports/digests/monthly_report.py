@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from adventureworks.dictionary import label
 from adventureworks.messaging import Attachment, RenderedMessage
 from adventureworks.messaging.bulletin import Bulletin, Figure, Listing, render
+from adventureworks.months import first_day
 from adventureworks.reports.delivery import KINDS, Change, Delivery
 from adventureworks.reports.headlines import headlines
-from adventureworks.reports.month import Month, first_day
+from adventureworks.reports.month import Month
 from adventureworks.reports.story import story
 from adventureworks.texts import Language
 

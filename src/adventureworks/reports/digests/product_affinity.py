@@ -31,7 +31,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
     measures = ("orders_together", "confidence", "other_confidence", "lift", "lift_lower_95")
     return Bulletin(
         title=text("Products bought together, as of {day}", day=language.day(as_of[0] if as_of else None)),
-        about=text("Pairs of products that more orders of the last twelve months contain than chance would explain."),
+        about=text("Products ordered together in the last twelve months more often than chance would explain."),
         figures=tuple(
             Figure(
                 channel_name(channel, language),

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from adventureworks.marts.quality.campaign_performance.uplift import Sold
-from adventureworks.months import shifted
+from adventureworks.months import month_of, shifted
 
 WEEKS_BEFORE = 8
 """Online, the campaign is compared with these weeks before it."""
@@ -29,7 +29,7 @@ class Periods:
         if channel == "online":
             return cls((first - timedelta(weeks=WEEKS_BEFORE), first - timedelta(days=1)), (first, last))
         delay = timedelta(days=delay_days)
-        month = (first - delay).replace(day=1)
+        month = month_of(first - delay)
         return cls((shifted(month, -MONTHS_BEFORE) + delay, month + delay - timedelta(days=1)), (first, last))
 
 

@@ -12,6 +12,7 @@ from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.marts.models import Read
 from adventureworks.marts.quality.data_quality.anomalies import anomalous_months
 from adventureworks.marts.quality.data_quality.duplicates import probable_duplicates
+from adventureworks.months import key_of
 
 DEFECTS = ("sales_defects", "product_defects", "person_defects")
 MAX_KEYS = 3
@@ -134,7 +135,7 @@ def _volumes(volumes: pl.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for (table,), months in sorted(volumes.group_by("table_name"), key=lambda group: group[0]):
         unusual = anomalous_months(dict(months.select("month", "events").iter_rows()))
-        keys = [f"month={month:%Y-%m}" for month in unusual]
+        keys = [f"month={key_of(month)}" for month in unusual]
         checked = max(months.height - 2, 0)
         rows.append(_rule(str(table), VOLUME, "volume", "warning", checked, len(unusual), keys))
     return rows

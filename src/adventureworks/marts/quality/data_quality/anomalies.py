@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from statistics import median
+
+from adventureworks.months import between, first_day
 
 NEIGHBOURS = 2
 """The number of comparable months before and after; the same month of every other year is comparable too."""
@@ -22,20 +24,21 @@ def anomalous_months(events: Mapping[date, int]) -> list[date]:
     Months are compared on a logarithmic scale, so that growth and seasonality are not anomalies. A month that is
     missing between the first and the last counts as zero events.
     """
-    places = {month.year * 12 + month.month - 1: count for month, count in events.items()}
-    complete = range(min(places) + 1, max(places)) if places else range(0)
-    size = {place: math.log1p(places.get(place, 0)) for place in complete}
-    return [date(place // 12, place % 12 + 1, 1) for place in complete if _is_anomalous(place, size)]
+    if not events:
+        return []
+    complete = [first_day(key) for key in between(min(events), max(events))][1:-1]
+    sizes = [math.log1p(events.get(month, 0)) for month in complete]
+    return [month for place, month in enumerate(complete) if _is_anomalous(place, sizes)]
 
 
-def _is_anomalous(place: int, size: Mapping[int, float]) -> bool:
+def _is_anomalous(place: int, sizes: Sequence[float]) -> bool:
     comparable = [
         value
-        for other, value in size.items()
+        for other, value in enumerate(sizes)
         if other != place and (abs(other - place) <= NEIGHBOURS or (other - place) % 12 == 0)
     ]
     if len(comparable) < MIN_COMPARABLE:
         return False
     middle = median(comparable)
     spread = 1.4826 * median(abs(value - middle) for value in comparable)
-    return abs(size[place] - middle) > THRESHOLD * max(spread, MIN_SPREAD)
+    return abs(sizes[place] - middle) > THRESHOLD * max(spread, MIN_SPREAD)
