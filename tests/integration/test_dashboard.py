@@ -603,15 +603,15 @@ def test_every_error_is_shown_as_a_page(warehouse: Pipeline, monkeypatch: pytest
     assert "adventureworks doctor" in answer.text
 
 
-def test_before_the_first_marts_a_page_says_that_figures_are_being_computed(warehouse: Pipeline) -> None:
+def test_before_the_first_marts_a_page_says_that_nothing_was_published(warehouse: Pipeline) -> None:
     with psycopg.connect(warehouse.url) as connection:
         for mart in MARTS:
             connection.execute(f"delete from marts.{mart}")
         connection.execute("delete from ops.publication where asset = any(%s)", (list(MARTS),))
     viewer = User("VIEWER")
     for page in ("overview", "forecast", "figure/revenue", "analysis/sales_territory_analysis"):
-        assert "The figures are being computed" in viewer.get(page).text
-    assert "en cours de calcul" in viewer.get("overview?lang=fr").text
+        assert "These figures were never published" in viewer.get(page).text
+    assert "Ces chiffres n’ont jamais été publiés" in viewer.get("overview?lang=fr").text
 
 
 def test_french_pages_are_french_throughout(warehouse: Pipeline) -> None:
@@ -659,7 +659,7 @@ def test_outdated_figures_are_marked(warehouse: Pipeline) -> None:
         connection.execute("update ops.publication set version = version + 1 where asset = 'Production_Product'")
     shown = words(User("VIEWER").get("overview").text)
     assert "Sales by booking month blocked" in shown
-    assert "Finance by calendar month being computed" in shown
+    assert "Finance by calendar month never published" in shown
     assert "Products out of date" in shown
     assert f"{len(MARTS)} of {len(MARTS)} marts are fresh" not in shown
     assert "1 open incident" in shown
