@@ -24,6 +24,7 @@ from adventureworks.catalog import ANALYSES, INGESTION, MARTS, SOURCE_TABLES, ow
 from adventureworks.catalog.pages import VIEWS, address, asset_address
 from adventureworks.dashboard import analysis, breakdown, figures, search
 from adventureworks.dictionary import definition
+from adventureworks.errors import COMMAND_VARIABLE
 from adventureworks.incidents import events
 from adventureworks.lineage import origins
 from adventureworks.messaging.incident_messages import run_page_of
@@ -1140,7 +1141,10 @@ def test_the_page_of_a_mart_says_which_inputs_changed_and_which_versions_can_be_
     assert "rollback" not in viewer.get(asset_address("Sales_SalesOrderDetail")).text
 
 
-def test_a_rollback_is_explained_with_the_command_that_ends_it(warehouse: Pipeline) -> None:
+def test_a_rollback_is_explained_with_the_command_that_ends_it(
+    warehouse: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(COMMAND_VARIABLE, "adventureworks tour")
     with psycopg.connect(warehouse.url) as connection:
         connection.execute(
             "insert into ops.intervention (kind, asset, who, reason, detail)"
@@ -1148,7 +1152,7 @@ def test_a_rollback_is_explained_with_the_command_that_ends_it(warehouse: Pipeli
         )
     shown = words(User("VIEWER").get(asset_address("daily_sales")).text)
     assert "fact_sales was rolled back to version 1 by ann: wrong prices" in shown
-    assert "adventureworks rollback fact_sales --release" in shown
+    assert "adventureworks tour rollback fact_sales --release" in shown
 
 
 @pytest.mark.parametrize("code", ["en", "fr"])

@@ -35,7 +35,7 @@ from adventureworks.columns import version_of
 from adventureworks.dashboard import PREFIX, analysis, asset, breakdown, figures, rules, search
 from adventureworks.dashboard.neighbourhood import MAX_STEPS, WIDTH
 from adventureworks.dictionary import content_note, definitions, grain, label, limit_text, unit_text
-from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.errors import PlatformError, ServiceUnavailable, Step, as_typed
 from adventureworks.incidents import ledger
 from adventureworks.lineage import origins
 from adventureworks.messaging.dependants import affected
@@ -139,7 +139,7 @@ async def _not_published(request: Request, error: analysis.NotPublished) -> Resp
 async def _database_error(request: Request, error: psycopg.Error) -> Response:
     _log.error("The dashboard could not read the warehouse", exc_info=error)
     cause = f"The warehouse did not answer this page: {error.diag.message_primary or type(error).__name__}."
-    return await _platform_error(request, ServiceUnavailable(cause, "adventureworks doctor"))
+    return await _platform_error(request, ServiceUnavailable(cause, Step(command="adventureworks doctor")))
 
 
 def _chosen_language(request: Request, lang: Annotated[str | None, Query()] = None) -> Language:
@@ -688,6 +688,7 @@ def _page(request: Request, name: str, language: Language, status: int = 200, **
         .get_template(f"{name}.html")
         .render(
             t=language.text,
+            as_typed=as_typed,
             label=partial(label, language=language),
             language=language,
             languages=LANGUAGES,
