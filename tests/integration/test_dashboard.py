@@ -127,7 +127,7 @@ def test_viewers_can_read_but_not_acknowledge(warehouse: Pipeline, monkeypatch: 
     viewer = User("VIEWER")
     assert {viewer.get(page).status_code for page in PAGES} == {200}
     assert 'method="post"' not in viewer.get("incidents").text
-    assert "est bloqué : «" in viewer.get("incidents?lang=fr").text
+    assert "est bloqué\xa0: «" in viewer.get("incidents?lang=fr").text
     shown = viewer.get("incidents").text
     assert f'id="incident-{incident.short_id}"' in shown, "mails link to it"
     assert f'href="/{run_page_of(incident)}"' in shown
