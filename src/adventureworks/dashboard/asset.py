@@ -21,14 +21,14 @@ from adventureworks.catalog.readers import READERS, Reader
 from adventureworks.columns import columns_of
 from adventureworks.dashboard.figures import Asset, assets
 from adventureworks.dashboard.neighbourhood import Box, Drawing, Kind, Node, drawing
-from adventureworks.due import NO_REASON
 from adventureworks.incidents import Incident, open_incidents
 from adventureworks.messaging.dependants import reader_name, shortened
 from adventureworks.months import first_day
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.texts import Language, Phrases, phrase
+from adventureworks.texts import Language
 from adventureworks.warehouse import intervention, kept, publication
+from adventureworks.warehouse.cause import Cause, cause_of
 from adventureworks.warehouse.condition import URGENCY, Severity, condition
 from adventureworks.warehouse.intervention import Intervention
 from adventureworks.warehouse.postgres import Connection
@@ -79,16 +79,6 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Cause:
-    """What changed since the version before the newest one of a mart."""
-
-    changes: tuple[Record, ...]
-    """The versions of its inputs, newest first."""
-    others: Phrases
-    """Other things that changed."""
-
-
-@dataclass(frozen=True)
 class Measured:
     """What is known about the values of a column."""
 
@@ -121,6 +111,7 @@ class About:
     versions: tuple[Version, ...]
     """The newest first."""
     cause: Cause | None
+    """What changed since the version before the newest one; None if there are not two."""
     incidents: tuple[Incident, ...]
     interventions: tuple[Intervention, ...]
 
@@ -198,7 +189,7 @@ def about(settings: Settings, session: Session, name: str, steps: int, language:
         *condition(own.state, language),
         Neighbourhood(name, steps, found, language, datetime.now(UTC)),
         versions,
-        cause_of(records, versions),
+        cause_of(records, *(version.record.publication for version in versions[:2])) if len(versions) > 1 else None,
         tuple(open_incidents(records, name)),
         tuple(intervention.of_asset(records, name, INTERVENTIONS)),
     )
@@ -228,19 +219,6 @@ def months_of(record: Record, language: Language) -> str:
     if months is None:
         return language.text("any")
     return shortened([language.month(first_day(month)) for month in months], language, MONTHS)
-
-
-def cause_of(records: Connection, versions: Sequence[Version]) -> Cause | None:
-    """Return what changed between the two newest versions; None if there are not two."""
-    if len(versions) < 2:
-        return None
-    newest, before = (version.record.publication for version in versions[:2])
-    others = NO_REASON
-    if newest.model is not None and newest.model != before.model:
-        others += phrase("its model, contract or checks changed")
-    if newest.as_of != before.as_of and newest.as_of is not None and newest.asset in MARTS:
-        others += phrase("the business date moved to {day}", day=newest.as_of)
-    return Cause(tuple(publication.records_between(records, before.inputs, newest.inputs)), others)
 
 
 def private_columns(asset: str) -> frozenset[str]:
