@@ -20,10 +20,11 @@ import psycopg
 import pytest
 
 from adventureworks import dashboard, incidents, texts
-from adventureworks.catalog import ANALYSES, INGESTION, MARTS, SOURCE_TABLES, owner_of
+from adventureworks.catalog import ANALYSES, INGESTION, MARTS, SOURCE_TABLES, entry, owner_of
 from adventureworks.catalog.pages import VIEWS, address, asset_address
+from adventureworks.columns import version_of
 from adventureworks.dashboard import analysis, breakdown, figures, search
-from adventureworks.dictionary import definition
+from adventureworks.dictionary import definition, grain
 from adventureworks.errors import COMMAND_VARIABLE
 from adventureworks.incidents import events
 from adventureworks.lineage import origins
@@ -1177,13 +1178,20 @@ def test_columns_are_profiled_without_personal_values(warehouse: Pipeline, code:
     assert f"<code>{least}</code>" in viewer.get(f"asset/monthly_profit?lang={code}").text
 
 
-def test_airflow_knows_the_page_of_each_asset_and_the_title_of_each_dag(warehouse: Pipeline) -> None:
+def test_airflow_knows_each_asset_with_its_page_and_the_title_of_each_dag(warehouse: Pipeline) -> None:
     from adventureworks.orchestration.schedules import asset, settings_for
 
-    viewer = User("VIEWER")
+    viewer, english = User("VIEWER"), texts.language("en")
     for name in ("Sales_Customer", "fact_sales"):
-        page = str(asset(name).extra["page"])
+        known = entry(name)
+        about = dict(asset(name).extra)
+        page = str(about.pop("page"))
         assert viewer.get(page.removeprefix("dashboard/")).status_code == 200
+        assert about == {
+            "description": grain(known, english),
+            "owner": known.owner,
+            "contract": f"{name} {version_of(known)}",
+        }
     titles = {dag: settings_for(dag)["dag_display_name"] for dag in (INGESTION, *ANALYSES)}
     assert titles["daily_sales_etl"] == "Daily sales"
     assert len(set(titles.values())) == len(titles)
