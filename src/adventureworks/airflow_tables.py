@@ -88,6 +88,20 @@ class FailedTask:
         return of_instance / f"attempt={self.attempt}.log"
 
 
+@dataclass(frozen=True)
+class EndedRun:
+    """A run that succeeded or failed."""
+
+    number: int
+    dag: str
+    run_id: str
+    ended_at: datetime
+    failed: tuple[str, ...]
+    """Its tasks that failed."""
+    message: Any
+    """The value that a task of the run left as an XCom; None if there is none."""
+
+
 def knows_dag(airflow: Connection, dag: str) -> bool:
     """Return whether the DAG processor has read a DAG."""
     return airflow.execute("select 1 from dag where dag_id = %s and not is_stale", (dag,)).fetchone() is not None
@@ -235,6 +249,37 @@ def failed_tasks(airflow: Connection, after: int) -> list[FailedTask]:
         (after,),
     ).fetchall()
     return [FailedTask(*row) for row in rows]
+
+
+def unnoted_runs(airflow: Connection, dags: Collection[str], since: datetime, key: str, author: str) -> list[EndedRun]:
+    """Return the runs of these DAGs that ended after a moment and have no note yet, oldest first.
+
+    A note by `author` from before a run was cleared and ended again counts as none. `key`: of the XCom to read.
+    """
+    rows = airflow.execute(
+        "select run.id, run.dag_id, run.run_id, run.end_date,"
+        " array(select distinct task_id from task_instance as task where task.dag_id = run.dag_id"
+        " and task.run_id = run.run_id and task.state = 'failed' order by task_id),"
+        " (select value from xcom where xcom.dag_run_id = run.id and xcom.key = %(key)s"
+        " order by timestamp desc limit 1)"
+        " from dag_run as run left join dag_run_note as note on note.dag_run_id = run.id"
+        " where run.state in ('success', 'failed') and run.end_date > %(since)s and run.dag_id = any(%(dags)s)"
+        " and (note.dag_run_id is null or note.user_id = %(author)s and note.updated_at < run.end_date)"
+        " order by run.id",
+        {"key": key, "since": since, "dags": list(dags), "author": author},
+    ).fetchall()
+    return [EndedRun(number, dag, run, at, tuple(failed), value) for number, dag, run, at, failed, value in rows]
+
+
+def write_note(airflow: Connection, run: EndedRun, content: str, author: str) -> None:
+    """Write the note of a run; a note by anybody but `author` stays."""
+    airflow.execute(
+        "insert into dag_run_note (dag_run_id, user_id, content, created_at, updated_at)"
+        " values (%(run)s, %(author)s, %(content)s, %(at)s, %(at)s) on conflict (dag_run_id) do update"
+        " set content = excluded.content, updated_at = excluded.updated_at"
+        " where dag_run_note.user_id = excluded.user_id",
+        {"run": run.number, "author": author, "content": content, "at": run.ended_at},
+    )
 
 
 def has_old_runs(airflow: Connection, before: datetime) -> bool:

@@ -255,7 +255,7 @@ class Platform:
                 shutil.rmtree(folder)
         self._create(SOURCE, "source", "template_source")
         self._create(WAREHOUSE, "warehouse", "template_warehouse", on_disk=True)
-        for table in airflow_tables.READ:
+        for table in airflow_tables.USED:
             self.airflow(f"delete from {table}")
         for dag in (INGESTION, *ANALYSES):
             is_paused = dag not in {INGESTION, *dags}

@@ -172,15 +172,21 @@ class _Outlets:
 def _attempt(patch: pytest.MonkeyPatch, task: Task, is_last: bool) -> Ended:
     from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-    from adventureworks.orchestration import ingestion, schedules
+    from adventureworks.orchestration import analyses, ingestion, schedules
 
     operator = declared(task.dag).get_task(task.name)
     instance = SimpleNamespace(
-        dag_id=task.dag, task_id=task.name, run_id=task.run, map_index=task.index, log_url="", rendered_map_index=None
+        dag_id=task.dag,
+        task_id=task.name,
+        run_id=task.run,
+        map_index=task.index,
+        log_url="",
+        rendered_map_index=None,
+        xcom_push=lambda key, value: None,
     )
     dag_run = SimpleNamespace(dag_id=task.dag, run_id=task.run, conf={})
     context: dict[str, Any] = {"ti": instance, "task": operator, "dag_run": dag_run}
-    for module in (ingestion, schedules):
+    for module in (analyses, ingestion, schedules):
         patch.setattr(module, "get_current_context", lambda: context)
     function = getattr(operator, "python_callable", None) or operator.partial_kwargs["python_callable"]
     outlets = _Outlets()

@@ -20,10 +20,12 @@ import psycopg
 import pytest
 
 from adventureworks import dashboard, incidents, texts
-from adventureworks.catalog import ANALYSES, INGESTION, MARTS, SOURCE_TABLES, owner_of
+from adventureworks.catalog import ANALYSES, INGESTION, MARTS, SOURCE_TABLES, entry, owner_of
 from adventureworks.catalog.pages import VIEWS, address, asset_address
+from adventureworks.columns import version_of
 from adventureworks.dashboard import analysis, breakdown, figures, search
-from adventureworks.dictionary import definition
+from adventureworks.dictionary import definition, grain
+from adventureworks.errors import COMMAND_VARIABLE
 from adventureworks.incidents import events
 from adventureworks.lineage import origins
 from adventureworks.messaging.incident_messages import run_page_of
@@ -126,7 +128,7 @@ def test_viewers_can_read_but_not_acknowledge(warehouse: Pipeline, monkeypatch: 
     viewer = User("VIEWER")
     assert {viewer.get(page).status_code for page in PAGES} == {200}
     assert 'method="post"' not in viewer.get("incidents").text
-    assert "est bloqué : «" in viewer.get("incidents?lang=fr").text
+    assert "est bloqué\xa0: «" in viewer.get("incidents?lang=fr").text
     shown = viewer.get("incidents").text
     assert f'id="incident-{incident.short_id}"' in shown, "mails link to it"
     assert f'href="/{run_page_of(incident)}"' in shown
@@ -603,15 +605,15 @@ def test_every_error_is_shown_as_a_page(warehouse: Pipeline, monkeypatch: pytest
     assert "adventureworks doctor" in answer.text
 
 
-def test_before_the_first_marts_a_page_says_that_figures_are_being_computed(warehouse: Pipeline) -> None:
+def test_before_the_first_marts_a_page_says_that_nothing_was_published(warehouse: Pipeline) -> None:
     with psycopg.connect(warehouse.url) as connection:
         for mart in MARTS:
             connection.execute(f"delete from marts.{mart}")
         connection.execute("delete from ops.publication where asset = any(%s)", (list(MARTS),))
     viewer = User("VIEWER")
     for page in ("overview", "forecast", "figure/revenue", "analysis/sales_territory_analysis"):
-        assert "The figures are being computed" in viewer.get(page).text
-    assert "en cours de calcul" in viewer.get("overview?lang=fr").text
+        assert "These figures were never published" in viewer.get(page).text
+    assert "Ces chiffres n’ont jamais été publiés" in viewer.get("overview?lang=fr").text
 
 
 def test_french_pages_are_french_throughout(warehouse: Pipeline) -> None:
@@ -659,7 +661,7 @@ def test_outdated_figures_are_marked(warehouse: Pipeline) -> None:
         connection.execute("update ops.publication set version = version + 1 where asset = 'Production_Product'")
     shown = words(User("VIEWER").get("overview").text)
     assert "Sales by booking month blocked" in shown
-    assert "Finance by calendar month being computed" in shown
+    assert "Finance by calendar month never published" in shown
     assert "Products out of date" in shown
     assert f"{len(MARTS)} of {len(MARTS)} marts are fresh" not in shown
     assert "1 open incident" in shown
@@ -1140,7 +1142,10 @@ def test_the_page_of_a_mart_says_which_inputs_changed_and_which_versions_can_be_
     assert "rollback" not in viewer.get(asset_address("Sales_SalesOrderDetail")).text
 
 
-def test_a_rollback_is_explained_with_the_command_that_ends_it(warehouse: Pipeline) -> None:
+def test_a_rollback_is_explained_with_the_command_that_ends_it(
+    warehouse: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(COMMAND_VARIABLE, "adventureworks tour")
     with psycopg.connect(warehouse.url) as connection:
         connection.execute(
             "insert into ops.intervention (kind, asset, who, reason, detail)"
@@ -1148,7 +1153,7 @@ def test_a_rollback_is_explained_with_the_command_that_ends_it(warehouse: Pipeli
         )
     shown = words(User("VIEWER").get(asset_address("daily_sales")).text)
     assert "fact_sales was rolled back to version 1 by ann: wrong prices" in shown
-    assert "adventureworks rollback fact_sales --release" in shown
+    assert "adventureworks tour rollback fact_sales --release" in shown
 
 
 @pytest.mark.parametrize("code", ["en", "fr"])
@@ -1175,13 +1180,20 @@ def test_columns_are_profiled_without_personal_values(warehouse: Pipeline, code:
     assert f"<code>{most.normalize():f}</code>" in viewer.get(f"asset/fact_sales?lang={code}").text
 
 
-def test_airflow_knows_the_page_of_each_asset_and_the_title_of_each_dag(warehouse: Pipeline) -> None:
+def test_airflow_knows_each_asset_with_its_page_and_the_title_of_each_dag(warehouse: Pipeline) -> None:
     from adventureworks.orchestration.schedules import asset, settings_for
 
-    viewer = User("VIEWER")
+    viewer, english = User("VIEWER"), texts.language("en")
     for name in ("Sales_Customer", "fact_sales"):
-        page = str(asset(name).extra["page"])
+        known = entry(name)
+        about = dict(asset(name).extra)
+        page = str(about.pop("page"))
         assert viewer.get(page.removeprefix("dashboard/")).status_code == 200
+        assert about == {
+            "description": grain(known, english),
+            "owner": known.owner,
+            "contract": f"{name} {version_of(known)}",
+        }
     titles = {dag: settings_for(dag)["dag_display_name"] for dag in (INGESTION, *ANALYSES)}
     assert titles["daily_sales_etl"] == "Daily sales"
     assert len(set(titles.values())) == len(titles)

@@ -116,7 +116,7 @@ def test_readers_see_any_earlier_version_of_the_whole_analysis_and_readers_of_it
     assert pipeline.published(total.format("territory_sales")) == pipeline.published(total.format("fact_sales"))
     capsys.readouterr()
     show(pipeline.settings, "daily_sales", everything=False, as_json=False)
-    assert "rolled back to version 1 of fact_sales by ann: wrong quantities" in capsys.readouterr().out
+    assert "fact_sales was rolled back to version 1 by ann: wrong quantities" in capsys.readouterr().out
 
 
 def test_nothing_newer_is_published_until_the_release_and_then_everything_that_was_missed(

@@ -14,10 +14,13 @@ from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceT
 from adventureworks.catalog.entries import Newest
 from adventureworks.catalog.pages import NAMED, view_of, views_of
 from adventureworks.catalog.readers import READERS, Reader, dependants_of
-from adventureworks.columns import columns_of, key_of
+from adventureworks.catalog.summaries import Summary, summary_of
+from adventureworks.columns import columns_of, key_of, version_of
+from adventureworks.dictionary import grain
 from adventureworks.marts import models
 from adventureworks.reports.digests import DIGESTS
 from adventureworks.settings import PROJECT_ROOT
+from adventureworks.texts import language
 
 ENTRIES = [*SOURCE_TABLES.values(), *MARTS.values()]
 DAG_FILES = sorted((PROJECT_ROOT / "dags").rglob("*.py"))
@@ -274,3 +277,8 @@ def test_a_mart_is_not_promised_sooner_than_the_marts_that_it_reads(mart: Mart) 
 def test_another_promise_does_not_compute_a_mart_again() -> None:
     mart = MARTS["daily_sales"]
     assert repr(replace(mart, fresh_within=timedelta(minutes=5))) == repr(mart)
+
+
+@pytest.mark.parametrize("known", [*SOURCE_TABLES.values(), *MARTS.values()], ids=lambda known: known.name)
+def test_summary_without_an_import_is_that_of_the_contract(known: SourceTable | Mart) -> None:
+    assert summary_of(known) == Summary(grain(known, language("en")), version_of(known))

@@ -127,7 +127,7 @@ def test_business_users_get_a_link_and_rules_in_words_instead_of_commands(batch:
     rendered = incident_messages.incident_message(batch, "opened", UI, code, for_operators=False)
     assert_valid_blocks(rendered.blocks)
     for text in (rendered.html, rendered.text, json.dumps(rendered.blocks, ensure_ascii=False)):
-        shown = {"en": "columns are there", "fr": "« columns_are_there »"}[code]
+        shown = {"en": "columns are there", "fr": "«\xa0columns_are_there\xa0»"}[code]
         assert text.count("columns") == text.count(shown) > 0
         assert f"{UI}dashboard/incidents" in text
         assert not re.search(r"\b(adventureworks|airflow) [a-z]", text)
@@ -501,7 +501,7 @@ def test_stock_digest_is_in_the_recipients_language() -> None:
     assert "Bolt (4): low; on hand 9; reorder point 5; days of supply 12.2; suggested order unknown" in text
     assert "Back to normal (1) - Nut (5): back to normal; on hand 30,000" in text
     subject, text = stock("fr")
-    assert subject == "[AdventureWorks] Stock : 1 en rupture, 1 en stock bas, 1 de retour à la normale"
+    assert subject == "[AdventureWorks] Stock\xa0: 1 en rupture, 1 en stock bas, 1 de retour à la normale"
     assert (
         "En dégradation (2) - Chain (3): en rupture, auparavant bas; en stock 0; seuil de réapprovisionnement 1 200"
         in text

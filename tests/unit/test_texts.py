@@ -14,7 +14,7 @@ from babel.messages.extract import extract
 from adventureworks.catalog import ANALYSES, MARTS
 from adventureworks.catalog.pages import has_page
 from adventureworks.dictionary import definitions, grain
-from adventureworks.texts import LANGUAGES, MISSING, catalogs, language, translations
+from adventureworks.texts import LANGUAGES, MISSING, catalogs, language, translations, with_no_break_spaces
 from adventureworks.texts.analyses import view_name
 from tests.conftest import REPOSITORY
 
@@ -68,6 +68,33 @@ def test_every_text_has_a_translation_with_the_same_placeholders(code: str) -> N
     assert {text: count for text, count in messages(code).items() if count > 1} == {}, "translated twice"
     for text, translated in known.items():
         assert sorted(PLACES.findall(text)) == sorted(PLACES.findall(translated)), text
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("{table} : {count} lignes ; règle « {rule} ».", "{table}~: {count} lignes~; règle «~{rule}~»."),
+        ("Intervalle à 80 %, {share} % : vraiment ? Oui !", "Intervalle à 80~%, {share}~%~: vraiment~? Oui~!"),
+        (" ; résolu le {end}", "~; résolu le {end}"),
+        ("Cause :\n{cause}", "Cause~:\n{cause}"),
+        (
+            "à 10:30, {share:.2f} sur http://localhost:8080/a?b=c;d",
+            "à 10:30, {share:.2f} sur http://localhost:8080/a?b=c;d",
+        ),
+        ("Lancez `a ? b : c % d ; echo !` : c’est fait", "Lancez `a ? b : c % d ; echo !`~: c’est fait"),
+        ("select a % b, c ::int from t where d != 1", "select a % b, c ::int from t where d != 1"),
+    ],
+)
+def test_french_punctuation_is_never_separated_from_its_word(written: str, shown: str) -> None:
+    assert with_no_break_spaces(written) == shown.replace("~", "\xa0")
+    assert with_no_break_spaces(with_no_break_spaces(written)) == with_no_break_spaces(written)
+
+
+def test_translations_are_written_with_plain_spaces_and_shown_with_no_break_spaces() -> None:
+    written = [str(message.string) for catalog in catalogs("fr") for message in catalog]
+    assert [text for text in written if "\xa0" in text or "\u202f" in text] == []
+    broken = re.compile(r" [:;!?%»]|« |\w[:;!?»](?= |$)")
+    assert [text for text in translations("fr").values() if broken.search(text)] == []
 
 
 def test_figures_are_formatted_as_usual_in_each_language() -> None:

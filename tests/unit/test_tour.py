@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,34 +44,12 @@ from adventureworks.cli.tour_steps import (
     command_for,
     with_quantity,
 )
-from adventureworks.due import NO_REASON
 from adventureworks.embedded.home import Home
 from adventureworks.errors import PlatformError, ServiceUnavailable
 from adventureworks.errors import Step as NextStep
 from adventureworks.settings import Settings
-from adventureworks.warehouse.state import AssetState
 from tests import command_line
-
-
-def state(asset: str, **changes: Any) -> AssetState:
-    found = AssetState(
-        asset=asset,
-        kind="mart" if asset in MARTS else "source",
-        version=1,
-        published_at=datetime(2014, 7, 1, tzinfo=UTC),
-        newest_change=None,
-        rows=10,
-        set_aside=0,
-        verdict="passed",
-        fresh=True,
-        behind=NO_REASON,
-        blocked_since=None,
-        reads_blocked=(),
-        lacks=(),
-        broken_rules=(),
-    )
-    return replace(found, **changes)
-
+from tests.states import state
 
 SETTLED = Snapshot({asset: state(asset) for asset in (*SOURCE_TABLES, *MARTS)}, 0, {"2014-05": 2}, "")
 

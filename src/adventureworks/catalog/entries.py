@@ -73,9 +73,14 @@ class SourceTable:
     @cached_property
     def contract(self) -> type[SourceContract]:
         """The pandera model of one row (imports pandera)."""
-        module = import_module(f"contracts.source.{self.schema.lower()}")
-        model: type[SourceContract] = getattr(module, self.name)
+        module, name = self.contract_path
+        model: type[SourceContract] = getattr(import_module(module), name)
         return model
+
+    @property
+    def contract_path(self) -> tuple[str, str]:
+        """The module and the class of the contract."""
+        return f"contracts.source.{self.schema.lower()}", self.name
 
 
 @dataclass(frozen=True)
@@ -143,9 +148,14 @@ class Mart:
     @cached_property
     def contract(self) -> type[MartContract]:
         """The pandera model of one row (imports pandera)."""
-        module = import_module(f"contracts.marts.{self.domain}")
-        model: type[MartContract] = getattr(module, "".join(part.title() for part in self.name.split("_")))
+        module, name = self.contract_path
+        model: type[MartContract] = getattr(import_module(module), name)
         return model
+
+    @property
+    def contract_path(self) -> tuple[str, str]:
+        """The module and the class of the contract."""
+        return f"contracts.marts.{self.domain}", "".join(part.title() for part in self.name.split("_"))
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,11 @@ from adventureworks.errors import PlatformError, Step, as_typed
 from adventureworks.marts import models
 from adventureworks.marts.gate import MartRefused
 from adventureworks.marts.plan import decide_now
+from adventureworks.messaging.wording import ENGLISH
 from adventureworks.pipeline import analyse_until_settled, ingest
 from adventureworks.settings import Settings
 from adventureworks.warehouse import open_records, open_warehouse, reuse
+from adventureworks.warehouse.condition import in_detail
 from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.layout import PUBLISHED
 from adventureworks.warehouse.postgres import Connection
@@ -324,4 +326,4 @@ def _run_id(dag: str) -> str:
 
 
 def _row(state: AssetState) -> tuple[str, str, str]:
-    return state.asset, "-" if state.rows is None else f"{state.rows:,}", state.verdict
+    return state.asset, "-" if state.rows is None else f"{state.rows:,}", in_detail(state, ENGLISH)

@@ -21,6 +21,7 @@ from adventureworks.messaging.wording import ENGLISH, words
 from adventureworks.settings import Settings
 from adventureworks.texts.plain import listed
 from adventureworks.warehouse import intervention, publication
+from adventureworks.warehouse.condition import in_detail, remarks
 from adventureworks.warehouse.intervention import Intervention
 from adventureworks.warehouse.publication import NOT_OFFERED, Publication
 from adventureworks.warehouse.state import (
@@ -149,7 +150,7 @@ def print_summary(
         state.asset for state in states if state.version is None and not state.blocked_since and state.is_obtainable
     ]
     if waiting:
-        out.print(f"Not published yet: {listed(waiting, MAX_IN_LINE)}.", markup=False)
+        out.print(f"Never published: {listed(waiting, MAX_IN_LINE)}.", markup=False)
     notable = [(state, why) for state in states if (why := _why_notable(state, promised))]
     for state, why in notable[:MAX_NAMED]:
         out.print(f"{state.asset}: {why}", markup=False, style="red" if not state.fresh else "yellow")
@@ -177,9 +178,7 @@ def _why_notable(state: AssetState, promised: Mapping[str, Freshness] | None) ->
     facts = (
         f"blocked since {moment(state.blocked_since)}: {'; '.join(state.broken_rules)}" if state.blocked_since else "",
         rows if state.kind == "source" and state.set_aside else "",
-        state.rolled_back.as_rollback if state.rolled_back else "",
-        str(state.behind) if state.version is not None else "",
-        f"reads {', '.join(state.reads_blocked)} (blocked)" if state.reads_blocked else "",
+        *(str(remark) for remark in remarks(state, ENGLISH) if remark.text != state.verdict),
         f"not published within the promised {_minutes(known)} minutes" if known and known.missed else "",
     )
     return "; ".join(filter(None, facts))
@@ -210,7 +209,7 @@ def _print_details(settings: Settings, found: _Found) -> None:
 def _details(state: AssetState, found: _Found, settings: Settings) -> Iterator[tuple[str, str]]:
     known = entry(state.asset)
     yield "Owner", known.owner
-    yield "State", _verdict(state)
+    yield "State", in_detail(state, ENGLISH)
     yield "Why", "; ".join(state.broken_rules)
     if found.newest:
         rows = f"{found.newest.rows:,} rows, {found.newest.changed_rows:,} changed"
@@ -261,16 +260,8 @@ def _row(state: AssetState, known: Freshness) -> tuple[str, ...]:
         _promise(known),
         "-" if state.rows is None else f"{state.rows:,}",
         f"{state.set_aside:,}" if state.set_aside else "",
-        _verdict(state),
+        in_detail(state, ENGLISH),
     )
-
-
-def _verdict(state: AssetState) -> str:
-    stale = "" if state.version is None or state.verdict == "blocked" or not state.behind else f", {state.behind}"
-    rolled_back = f", {state.rolled_back.as_rollback}" if state.rolled_back else ""
-    reads = f", reads {', '.join(state.reads_blocked)} (blocked)" if state.reads_blocked else ""
-    lacks = f", needs {', '.join(state.lacks)} (not offered)" if state.lacks else ""
-    return f"{state.verdict}{rolled_back}{stale}{reads}{lacks}"
 
 
 def _intervention_line(one: Intervention) -> str:

@@ -35,7 +35,7 @@ from adventureworks.columns import version_of
 from adventureworks.dashboard import PREFIX, analysis, asset, breakdown, figures, rules, search
 from adventureworks.dashboard.neighbourhood import MAX_STEPS, WIDTH
 from adventureworks.dictionary import content_note, definitions, grain, label, limit_text, unit_text
-from adventureworks.errors import PlatformError, ServiceUnavailable
+from adventureworks.errors import PlatformError, ServiceUnavailable, Step, as_typed
 from adventureworks.incidents import ledger
 from adventureworks.lineage import origins
 from adventureworks.messaging.dependants import affected
@@ -58,6 +58,7 @@ from adventureworks.texts.terms import (
     verdict_name,
 )
 from adventureworks.warehouse import open_records, open_warehouse
+from adventureworks.warehouse.condition import condition, remarks, rollback_in_words
 from adventureworks.warehouse.publication import newest
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import AssetState, is_laid_out
@@ -131,14 +132,14 @@ async def _invalid_parameter(request: Request, error: analysis.InvalidParameter)
 
 @app.exception_handler(analysis.NotPublished)
 async def _not_published(request: Request, error: analysis.NotPublished) -> Response:
-    return _computing(request, texts.language(_language_code(request)))
+    return _no_figures(request, texts.language(_language_code(request)))
 
 
 @app.exception_handler(psycopg.Error)
 async def _database_error(request: Request, error: psycopg.Error) -> Response:
     _log.error("The dashboard could not read the warehouse", exc_info=error)
     cause = f"The warehouse did not answer this page: {error.diag.message_primary or type(error).__name__}."
-    return await _platform_error(request, ServiceUnavailable(cause, "adventureworks doctor"))
+    return await _platform_error(request, ServiceUnavailable(cause, Step(command="adventureworks doctor")))
 
 
 def _chosen_language(request: Request, lang: Annotated[str | None, Query()] = None) -> Language:
@@ -165,7 +166,7 @@ def overview(request: Request, language: ChosenLanguage) -> Response:
         assets = figures.assets(settings(), session)
         incidents = ledger.open_incidents(session.records)
     if shown.month is None:
-        return _computing(request, language, shown.is_computed)
+        return _no_figures(request, language, shown.is_computed)
     marts = [asset for asset in assets if asset.state.kind == "mart"]
     charts = {
         "history": lambda scheme: {
@@ -378,7 +379,7 @@ def forecast_page(request: Request, language: ChosenLanguage, channel: str = "",
             return _nothing_published(request, language)
         names = figures.series_names(session.data)
         if not names:
-            return _computing(request, language)
+            return _no_figures(request, language)
         chosen = next((name for name in names if (name[0], str(name[1])) == (channel, territory)), names[0])
         series = figures.series(session.data, *chosen)
         sales = newest(session.records, "territory_sales")
@@ -435,6 +436,7 @@ def asset_page(
         most_changes=asset.CHANGES,
         promised=language.number(about.asset.freshness.within.total_seconds() / 60),
         verdict_name=verdict_name,
+        rollback_in_words=rollback_in_words,
         affected=affected(name, language, most=asset.DEPENDANTS),
         analysis_page=_analysis_address(name),
         worded={incident.incident_id: words(incident, language) for incident in about.incidents},
@@ -471,7 +473,8 @@ def quality(
         "quality",
         language,
         assets=assets,
-        condition=figures.condition,
+        condition=condition,
+        remarks=remarks,
         quality=found,
         scores=scores,
         rules=rules.matching(found.failing, rule, dimension, owner),
@@ -646,9 +649,11 @@ def _nothing_published(request: Request, language: Language) -> Response:
     return _page(request, "message", language, title=language.text("Nothing is published yet"), error=None)
 
 
-def _computing(request: Request, language: Language, has_sales: bool = False) -> Response:
-    """Return the page for a published source whose marts are not computed yet, or without a complete month."""
-    title = language.text("No month is complete yet") if has_sales else language.text("The figures are being computed")
+def _no_figures(request: Request, language: Language, has_sales: bool = False) -> Response:
+    """Return the page for a published source whose marts were never published, or without a complete month."""
+    title = (
+        language.text("No month is complete yet") if has_sales else language.text("These figures were never published")
+    )
     return _page(request, "message", language, title=title, error=None, progress=True)
 
 
@@ -683,6 +688,7 @@ def _page(request: Request, name: str, language: Language, status: int = 200, **
         .get_template(f"{name}.html")
         .render(
             t=language.text,
+            as_typed=as_typed,
             label=partial(label, language=language),
             language=language,
             languages=LANGUAGES,

@@ -1,6 +1,6 @@
 """The page about a table or mart: its neighbourhood, why it is as it is, its versions and its columns.
 
-`dashboard.neighbourhood` decides what the drawing shows and where; `figures.condition` names the states, here and on
+`dashboard.neighbourhood` decides what the drawing shows and where; `warehouse.condition` names the states, here and on
 the other pages.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
+from typing import Literal
 
 import polars as pl
 
@@ -18,16 +19,17 @@ from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
 from adventureworks.catalog.pages import asset_address
 from adventureworks.catalog.readers import READERS, Reader
 from adventureworks.columns import columns_of
-from adventureworks.dashboard.figures import Asset, Severity, assets, condition
+from adventureworks.dashboard.figures import Asset, assets
 from adventureworks.dashboard.neighbourhood import Box, Drawing, Kind, Node, drawing
-from adventureworks.due import NO_REASON
 from adventureworks.incidents import Incident, open_incidents
 from adventureworks.messaging.dependants import reader_name, shortened
 from adventureworks.months import first_day
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.texts import Language, Phrases, phrase
+from adventureworks.texts import Language
 from adventureworks.warehouse import intervention, kept, publication
+from adventureworks.warehouse.cause import Cause, cause_of
+from adventureworks.warehouse.condition import URGENCY, Severity, condition
 from adventureworks.warehouse.intervention import Intervention
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.publication import Record
@@ -47,7 +49,6 @@ MOST_MEASURED = 300_000
 _PAGES = {"figure": "figure/revenue"}
 """The addresses of pages whose names are not addresses."""
 
-_URGENCY: Mapping[str, int] = {"good": 0, "mind": 1, "bad": 2}
 _READERS: Mapping[Node, Reader] = {Node(reader.kind, reader.name): reader for reader in READERS}
 
 
@@ -58,7 +59,7 @@ class Label:
     name: str
     address: str
     """Relative to the dashboard's; empty for what has no page."""
-    severity: str
+    severity: Severity | Literal[""]
     """Empty for what people read: it has no state of its own."""
     state: str = ""
     detail: str = ""
@@ -75,16 +76,6 @@ class Version:
     took: timedelta | None
     """From the change that led to it to its publication; None if unknown."""
     can_be_restored: bool
-
-
-@dataclass(frozen=True)
-class Cause:
-    """What changed since the version before the newest one of a mart."""
-
-    changes: tuple[Record, ...]
-    """The versions of its inputs, newest first."""
-    others: Phrases
-    """Other things that changed."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +111,7 @@ class About:
     versions: tuple[Version, ...]
     """The newest first."""
     cause: Cause | None
+    """What changed since the version before the newest one; None if there are not two."""
     incidents: tuple[Incident, ...]
     interventions: tuple[Intervention, ...]
 
@@ -137,7 +129,7 @@ class Neighbourhood:
         if not box.is_folded:
             return self._label_of(box.nodes[0])
         members = tuple(self._label_of(node) for node in box.nodes)
-        severity = max((one.severity for one in members), key=lambda one: _URGENCY.get(one, 0))
+        severity = max((one.severity for one in members), key=lambda one: URGENCY[one] if one else 0)
         states = Counter(one.state for one in members if one.state)
         number, text = self._language.number, self._language.text
         counted = (text("{state}: {count}", state=state, count=number(count)) for state, count in states.items())
@@ -153,7 +145,7 @@ class Neighbourhood:
         return text("{count} steps up", count=count) if steps < 0 else text("{count} steps down", count=count)
 
     def _urgency(self, node: Node) -> int:
-        return 0 if node in _READERS else _URGENCY[condition(self._assets[node.name].state, self._language)[0]]
+        return 0 if node in _READERS else URGENCY[condition(self._assets[node.name].state, self._language)[0]]
 
     def _label_of(self, node: Node) -> Label:
         if node in _READERS:
@@ -197,7 +189,7 @@ def about(settings: Settings, session: Session, name: str, steps: int, language:
         *condition(own.state, language),
         Neighbourhood(name, steps, found, language, datetime.now(UTC)),
         versions,
-        cause_of(records, versions),
+        cause_of(records, *(version.record.publication for version in versions[:2])) if len(versions) > 1 else None,
         tuple(open_incidents(records, name)),
         tuple(intervention.of_asset(records, name, INTERVENTIONS)),
     )
@@ -227,19 +219,6 @@ def months_of(record: Record, language: Language) -> str:
     if months is None:
         return language.text("any")
     return shortened([language.month(first_day(month)) for month in months], language, MONTHS)
-
-
-def cause_of(records: Connection, versions: Sequence[Version]) -> Cause | None:
-    """Return what changed between the two newest versions; None if there are not two."""
-    if len(versions) < 2:
-        return None
-    newest, before = (version.record.publication for version in versions[:2])
-    others = NO_REASON
-    if newest.model is not None and newest.model != before.model:
-        others += phrase("its model, contract or checks changed")
-    if newest.as_of != before.as_of and newest.as_of is not None and newest.asset in MARTS:
-        others += phrase("the business date moved to {day}", day=newest.as_of)
-    return Cause(tuple(publication.records_between(records, before.inputs, newest.inputs)), others)
 
 
 def private_columns(asset: str) -> frozenset[str]:

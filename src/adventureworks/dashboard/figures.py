@@ -20,7 +20,8 @@ from adventureworks.reports.bridge import bridges, by_channel
 from adventureworks.reports.purchase_list import URGENCY
 from adventureworks.settings import Settings
 from adventureworks.texts import Language
-from adventureworks.texts.terms import reorder_withheld, stock_state, value_withheld, verdict_name
+from adventureworks.texts.terms import reorder_withheld, stock_state, value_withheld
+from adventureworks.warehouse.condition import Remark, worst
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.state import AssetState, asset_states
@@ -33,7 +34,6 @@ COHORTS = 12
 """Cohorts, the newest ones known for twelve months, whose margin per customer is shown."""
 
 Direction = Literal["better", "worse", ""]
-Severity = Literal["good", "mind", "bad"]
 
 
 @dataclass(frozen=True)
@@ -286,42 +286,9 @@ def assets(settings: Settings, session: Session) -> list[Asset]:
     return sorted(found, key=lambda one: (order.get(one.state.verdict, 2), one.state.fresh, one.state.asset))
 
 
-def condition(state: AssetState, language: Language) -> tuple[Severity, str]:
-    """Return how serious the state of a table or mart is, and the state in words."""
-    text = language.text
-    words = [verdict_name(state.verdict, language)]
-    if state.rolled_back:
-        words.append(text("rolled back"))
-    elif state.version and not state.fresh and state.verdict != "blocked":
-        words.append(text("out of date"))
-    if state.reads_blocked:
-        words.append(text("reads blocked tables"))
-    if state.lacks:
-        words.append(text("needs tables that the source does not offer"))
-    shown = ", ".join(words)
-    if state.verdict in ("blocked", "never published"):
-        return "bad", shown
-    return ("mind" if not state.fresh or state.reads_blocked or "warning" in state.verdict else "good"), shown
-
-
-def warning(
-    marts: Collection[str], found: Sequence[Asset], language: Language
-) -> tuple[Literal["bad", "mind", ""], str]:
-    """Return the severity and text of a warning about figures from these marts; both are empty if all is well."""
-    states = [asset.state for asset in found if asset.state.asset in marts]
-    if any(state.verdict == "blocked" for state in states):
-        return "bad", language.text("blocked")
-    if any(state.lacks for state in states):
-        return "mind", language.text("needs tables that the source does not offer")
-    if any(state.version is None for state in states):
-        return "mind", language.text("being computed")
-    if any(state.rolled_back for state in states):
-        return "mind", language.text("rolled back")
-    if not all(state.fresh for state in states):
-        return "mind", language.text("out of date")
-    if any(state.reads_blocked for state in states):
-        return "mind", language.text("reads blocked tables")
-    return "", ""
+def warning(marts: Collection[str], found: Sequence[Asset], language: Language) -> Remark | None:
+    """Return the most serious remark on figures from these marts; None if all is well."""
+    return worst((asset.state for asset in found if asset.state.asset in marts), language)
 
 
 def series_names(data: Data) -> list[tuple[str, int, str]]:

@@ -28,7 +28,7 @@ from adventureworks.embedded.airflow_api import Metadata
 from adventureworks.embedded.home import Home, write_private
 from adventureworks.embedded.postgres import SUPERUSER, EmbeddedPostgres, program
 from adventureworks.embedded.services import endpoints
-from adventureworks.errors import PlatformError, Step
+from adventureworks.errors import PlatformError, Step, as_typed
 from adventureworks.settings import Settings
 
 DATABASES = ("warehouse", "source", "airflow")
@@ -227,7 +227,9 @@ def _verified(folder: Path) -> Backup:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         known, made_at, files = manifest["format"], datetime.fromisoformat(manifest["made_at"]), manifest["files"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise PlatformError(f"{folder} is not a backup.", "Give the folder that adventureworks backup wrote.") from None
+        raise PlatformError(
+            f"{folder} is not a backup.", f"Give the folder that {as_typed('adventureworks backup')} wrote."
+        ) from None
     if known != FORMAT:
         raise PlatformError(f"{folder} has an unknown format ({known}).", "Restore it with the release that wrote it.")
     for name in DATABASES:

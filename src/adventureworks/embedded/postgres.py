@@ -21,7 +21,7 @@ import psutil
 
 from adventureworks.embedded.account import Account, account_for
 from adventureworks.embedded.home import Home, disk_full, open_log
-from adventureworks.errors import PlatformError, ServiceUnavailable, Step
+from adventureworks.errors import PlatformError, ServiceUnavailable, Step, as_typed
 
 if TYPE_CHECKING:
     import psycopg
@@ -190,7 +190,7 @@ class EmbeddedPostgres:
             raise PlatformError(
                 f"The databases in {self.data} were created by PostgreSQL {made_by}, but {installed} is installed.",
                 Step(
-                    "With the release that created them: adventureworks backup DIR. Then move"
+                    f"With the release that created them: {as_typed('adventureworks backup DIR')}. Then move"
                     f" {self.home.postgres} away, and with this release:",
                     "adventureworks restore DIR",
                 ),

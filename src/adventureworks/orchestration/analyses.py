@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
-from airflow.sdk import TriggerRule, task
+from airflow.sdk import TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from adventureworks.catalog import ANALYSES, is_tolerant, marts_of
@@ -53,7 +53,7 @@ def analysis(dag_id: str) -> None:
             outcome = replace_months(settings(), dag_id, current_run_id())
         if isinstance(outcome, NothingToDo):
             lineage.build_abandoned(dag_id)
-            raise AirflowSkipException(f"Nothing to compute: {outcome.reason}.")
+            _skip(outcome)
         # Airflow sends an event for every outlet. Unchanged marts must be among them: their events also start DAGs that
         # do not subscribe to the inputs that they share with these marts.
         for version in (*outcome.published, *outcome.confirmed):
@@ -122,7 +122,15 @@ def _skip_if_nothing_to_do(step: Any) -> None:
     from adventureworks.due import NothingToDo
 
     if isinstance(step, NothingToDo):
-        raise AirflowSkipException(f"Nothing to compute: {step.reason}.")
+        _skip(step)
     if step is not None:
         for mart, months in step.months.items():
             print(f"{mart}: {'all' if months is None else ', '.join(months) or 'no month changed'}")
+
+
+def _skip(step: Any) -> NoReturn:
+    """Skip the run, and leave the reason for its note."""
+    from adventureworks.orchestration import run_notes
+
+    get_current_context()["ti"].xcom_push(run_notes.KEY, run_notes.message(step))
+    raise AirflowSkipException(f"Nothing to compute: {step.reason}.")

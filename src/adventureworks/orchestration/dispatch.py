@@ -87,7 +87,6 @@ def _trigger(start: Start) -> bool:
             start.dag,
             run_id=start.run_id,
             conf={"due": start.reason},
-            note=f"Started by the dispatcher because no event had started it: {start.reason}",
             triggered_by=DagRunTriggeredByType.CLI,
             triggering_user_name="adventureworks watch",
         )

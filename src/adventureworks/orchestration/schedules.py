@@ -20,6 +20,7 @@ from airflow.sdk import (
 
 from adventureworks.catalog import ANALYSES, entry, is_tolerant, marts_of, readers_of, starting_inputs
 from adventureworks.catalog.pages import asset_address
+from adventureworks.catalog.summaries import summary_of
 from adventureworks.orchestration.watcher import SourceChanged
 
 SOURCE_ALIAS = AssetAlias("source_tables", group="source")
@@ -41,8 +42,18 @@ INGESTION_CALENDARS = {timedelta(minutes=15): "*/15 * * * *", timedelta(hours=1)
 def asset(name: str) -> Asset:
     """Return the Airflow asset of a source table or mart."""
     known = entry(name)
-    # `page` is relative to the address of the UI.
-    return Asset(name, group=known.group, extra={"owner": known.owner, "page": f"dashboard/{asset_address(name)}"})
+    summary = summary_of(known)
+    return Asset(
+        name,
+        group=known.group,
+        extra={
+            "description": summary.description,
+            "owner": known.owner,
+            "contract": f"{name} {summary.contract}",
+            # Relative to the address of the UI.
+            "page": f"dashboard/{asset_address(name)}",
+        },
+    )
 
 
 def changes(dag_id: str) -> AssetOrTimeSchedule:

@@ -1,5 +1,7 @@
 """The watch: starts what is due, sweeps for unreported failures, sends messages and metrics, and drops old data.
 
+It also writes the notes of runs in Airflow's UI.
+
 It needs Airflow's connections, but neither its scheduler nor its database: if those stop, the watch reports it.
 """
 
@@ -24,11 +26,12 @@ from adventureworks.messaging import self_incidents
 from adventureworks.monitoring import figures
 from adventureworks.monitoring.figures import Figure
 from adventureworks.monitoring.telemetry import Read, Telemetry
-from adventureworks.orchestration import notify
+from adventureworks.orchestration import notify, run_notes
 from adventureworks.orchestration.dispatch import Dispatcher
 from adventureworks.orchestration.retention import RetentionThread
 from adventureworks.settings import WATCH_HEARTBEAT, Settings
-from adventureworks.warehouse import layout, open_warehouse
+from adventureworks.texts import language
+from adventureworks.warehouse import layout, open_records, open_warehouse
 
 METRICS_MAX_AGE_SECONDS = 300.0
 """If the metrics cannot be read for this long, they are no longer sent, rather than sent with outdated values."""
@@ -49,10 +52,12 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
     # As in Airflow's own commands: connections may come from its database, and runs are started there.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     sweep = Sweep(datetime.now(UTC), promises(settings), settings.ingestion_interval)
+    notes = NoteWriter(settings, metadata_url)
     telemetry = Telemetry(max(METRICS_MAX_AGE_SECONDS, 3 * every), settings.environment)
     readers = _figure_readers(settings, metadata_url, sweep.since)
     if once:
         _run_round(settings, metadata_url, sweep)
+        notes.write()
         telemetry.refresh(*readers)
         telemetry.close()
         return
@@ -70,6 +75,7 @@ def watch(settings: Settings, metadata_url: str, every: float, once: bool) -> No
             log.warning("%s", error)
         except Exception:
             log.exception("This round of the watch failed.")
+        notes.write()
         dispatch.note_round()
         telemetry.refresh(*readers)
         end.wait(every)
@@ -134,6 +140,30 @@ class DispatchThread(threading.Thread):
                 self._end.wait(PAUSE_AFTER_FAILURE_SECONDS)
 
 
+class NoteWriter:
+    """Writes the notes of runs. A failure, such as a missing permission in Airflow's database, is logged once."""
+
+    def __init__(self, settings: Settings, metadata_url: str) -> None:
+        self._settings, self._metadata_url = settings, metadata_url
+        self._language = language(settings.report_languages[0])
+        self._logged = ""
+
+    def write(self) -> None:
+        """Write the notes of runs that have ended; never raises."""
+        try:
+            with (
+                open_records(self._settings).connect("notes of runs") as records,
+                _airflow(self._metadata_url, read_only=False) as airflow,
+            ):
+                run_notes.write(records, airflow, self._language, datetime.now(UTC))
+            self._logged = ""
+        except Exception as error:
+            failure = f"The notes of runs cannot be written: {notify.cause_of(error)}"
+            if failure != self._logged:
+                log.warning("%s", failure)
+            self._logged = failure
+
+
 def _run_round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:
     """Sweep, then compose and send all messages; only then raise the error that stopped the sweep, if any."""
     now = datetime.now(UTC)
@@ -187,7 +217,7 @@ def _figure_readers(settings: Settings, metadata_url: str, since: datetime) -> t
 
 
 @contextmanager
-def _airflow(url: str) -> Iterator[psycopg.Connection]:
+def _airflow(url: str, *, read_only: bool = True) -> Iterator[psycopg.Connection]:
     unreachable = _AirflowUnreachable("Airflow's database does not answer.", Step("Check:", "adventureworks doctor"))
     try:
         connection = psycopg.connect(
@@ -196,7 +226,7 @@ def _airflow(url: str) -> Iterator[psycopg.Connection]:
     except psycopg.OperationalError:
         raise unreachable from None
     with connection:
-        connection.read_only = True
+        connection.read_only = read_only
         try:
             yield connection
         except psycopg.OperationalError:

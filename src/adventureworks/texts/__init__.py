@@ -7,6 +7,7 @@ without a translation.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -22,6 +23,11 @@ LANGUAGES = ("en", "fr")
 CURRENCY = "USD"
 MISSING = "–"
 """Shown in place of a missing figure."""
+NO_BREAK = "\u00a0"
+"""The space that no line ends with. Babel puts the same one before a percent sign."""
+
+_CODE_OR_SPACE = re.compile(r"`[^`]*`| (?=[:;!?](?:\s|$))| (?=»)|(?<=«) |(?<=[\d}]) (?=%)")
+"""Code, or a space of French punctuation. Times, addresses and placeholders (`10:30`, `{x:d}`) have no such space."""
 
 Number = Decimal | int | float
 
@@ -222,13 +228,18 @@ def language(code: str) -> Language:
 
 
 def translations(code: str) -> dict[str, str]:
-    """Return a map of English texts to their translations; empty for English."""
+    """Return a map of English texts to their translations, with no-break spaces; empty for English."""
     return {
-        str(message.id): str(message.string)
+        str(message.id): with_no_break_spaces(str(message.string))
         for catalog in catalogs(code)
         for message in catalog
         if message.id and message.string
     }
+
+
+def with_no_break_spaces(french: str) -> str:
+    """Return a French text in which no line can begin with a punctuation mark or end with an opening quotation mark."""
+    return _CODE_OR_SPACE.sub(lambda found: NO_BREAK if found[0] == " " else found[0], french)
 
 
 def catalogs(code: str) -> list[Catalog]:

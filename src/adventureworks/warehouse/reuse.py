@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.columns import columns_of, digest_of_columns
-from adventureworks.errors import PlatformError, Step
+from adventureworks.errors import PlatformError, Step, as_typed
 from adventureworks.postgres_sql import literal, quoted
 from adventureworks.warehouse import intervention, kept, layout, publication
 from adventureworks.warehouse.environments import SCHEMAS, schema_of
@@ -207,7 +207,8 @@ def promote(
     """
     environment = here.records.environment
     again = Step(
-        f"Run: adventureworks environment drop {environment}, then:", f"adventureworks environment build {environment}"
+        f"Run: {as_typed(f'adventureworks environment drop {environment}')}, then:",
+        f"adventureworks environment build {environment}",
     )
     _remember_base(base.records, here.records)
     layout.prepare(base)
