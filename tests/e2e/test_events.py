@@ -8,6 +8,8 @@ import urllib.request
 import pytest
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart
+from adventureworks.months import first_day
+from adventureworks.texts import language
 from tests.e2e.running import Inbox, RunningPlatform, wait_for
 
 ORDER_TABLES = ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
@@ -138,6 +140,10 @@ def test_one_changed_order_runs_each_affected_analysis_once(platform: RunningPla
         )
     )
     assert {name for name in after if after[name] != before[name]} == {month}
+    shown = language("en").month(first_day(month))
+    note = f"2 rows of Sales_SalesOrderDetail, Sales_SalesOrderHeader changed: {shown} computed again."
+    notes = "select content from dag_run_note join dag_run on id = dag_run_id where dag_id = 'daily_sales_etl'"
+    wait_for(lambda: (note,) in platform.sql("airflow", notes))
 
 
 def test_an_ingestion_without_a_change_starts_nothing(platform: RunningPlatform) -> None:
