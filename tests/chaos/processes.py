@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import cast
 
@@ -29,7 +29,7 @@ def played(seeds: Sequence[int], workers: int) -> Iterator[Result]:
         yield from _play(seeds, print)
         return
     context = multiprocessing.get_context("spawn")
-    playing: dict[Connection, BaseProcess] = {}
+    playing: dict[Connection, SpawnProcess] = {}
     broken = []
     for share in range(workers):
         receiver, sender = context.Pipe(duplex=False)
