@@ -345,7 +345,7 @@ def evaluate(months: Months) -> Evaluation:
     is_better = nested.out_of_sample.error < baseline.out_of_sample.error
     tests = (nested if is_better else baseline, baseline, fixed)
     totals = (of_total(months, test).since(first) for test in tests)
-    over_all = _trial(*tests, is_better)
+    over_all = _trial(*tests, is_better=is_better)
     return Evaluation(
         months,
         backtests,
@@ -353,15 +353,15 @@ def evaluate(months: Months) -> Evaluation:
         choice(backtests, tuple(MODELS) if is_better else NAIVE, months.number),
         *tests,
         tuple(
-            _trial(*(test.of(place) for test in tests), is_better, over_all.withheld)
+            _trial(*(test.of(place) for test in tests), is_better=is_better, over_all=over_all.withheld)
             for place in range(len(months.territories))
         ),
-        _trial(*totals, is_better, over_all.withheld),
+        _trial(*totals, is_better=is_better, over_all=over_all.withheld),
     )
 
 
 def _trial(
-    used: Backtest, baseline: Backtest, fixed: Backtest, is_better: bool, over_all: Reason | None = None
+    used: Backtest, baseline: Backtest, fixed: Backtest, *, is_better: bool, over_all: Reason | None = None
 ) -> Trial:
     """Return the errors of a series, and why its forecasts must not be published.
 
