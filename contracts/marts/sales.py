@@ -38,6 +38,15 @@ LOWER_80 = "Lower bound of the interval that should contain the revenue in four 
 UPPER_80 = "Upper bound of the interval that should contain the revenue in four of five cases; empty if unknown"
 LOWER_95 = "Lower bound of the interval that should contain the revenue in nineteen of twenty cases; empty if unknown"
 UPPER_95 = "Upper bound of the interval that should contain the revenue in nineteen of twenty cases; empty if unknown"
+ERROR_MODEL = "Error of past forecasts in months after each choice of a model; empty with too few months"
+ERROR_BASELINE = "The same error of the naive models; empty with too few months, or if the forecast is theirs"
+ERROR_CONSTANT = "The same error of the mean of all earlier months; empty with too few months"
+PREDICTED = "Sum of these forecasts divided by the actual revenue; empty with too few months"
+WITHHELD = (
+    "Why there is no forecast: there are too few months to test it; or in the past, it was no better than the naive"
+    " models or than a constant, or its total was less than half or more than twice the actual revenue; empty if there"
+    " is one"
+)
 COVERAGE_80 = (
     "Share of past forecasts whose 80 % interval, as known at the time, contained the revenue; empty without intervals"
 )
@@ -337,8 +346,12 @@ class SalesForecast(MartTable):
     origin is the newest, a forecast is updated when past data is corrected.
 
     All territories of a channel use one model, chosen by its error at rolling origins, from naive, mean_3,
-    seasonal_naive, ses, theta and mean_3_season. Forecasts are NULL if such choices were no better in the past than a
-    constant, or far off in total (withheld_because; the errors are in forecast_accuracy).
+    seasonal_naive, ses, theta and mean_3_season. A territory, or the total, has a forecast only if such choices would
+    have served it well in the past: in months after each choice, the error of its forecasts (error_model) must be below
+    those of the naive models (error_baseline) and of the mean of all earlier months (error_constant), and their sum
+    must be between half and twice the actual revenue. The same must be true over all territories of the channel (in
+    forecast_accuracy). Otherwise the forecast is NULL and withheld_because says why. Each error is the sum of absolute
+    errors divided by the revenue.
 
     80 % intervals are quantiles of the relative errors of the series at the same horizon, from 8 errors on. 95 %
     intervals are conformal: they use the errors of all territories of the channel, and are NULL with fewer than 39.
@@ -361,13 +374,18 @@ class SalesForecast(MartTable):
     channel_lower_95: LineAmount = described(f"Channel total: {LOWER_95}", nullable=True, ge=0)
     channel_upper_95: LineAmount = described(f"Channel total: {UPPER_95}", nullable=True, ge=0)
     model: Text = described("Model of the forecast", isin=FORECAST_MODELS)
-    withheld_because: Text = described(
-        "Why there is no forecast: there are too few months to test it; or at past origins, its model was no better"
-        " than a constant, or its total was less than half or more than twice the actual revenue; empty if there is"
-        " one",
-        nullable=True,
-        isin=REASONS,
+    error_model: Statistic = described(ERROR_MODEL, unit="ratio", nullable=True, ge=0)
+    error_baseline: Statistic = described(ERROR_BASELINE, unit="ratio", nullable=True, ge=0)
+    error_constant: Statistic = described(ERROR_CONSTANT, unit="ratio", nullable=True, ge=0)
+    predicted_over_actual: Statistic = described(PREDICTED, unit="ratio", nullable=True, ge=0)
+    withheld_because: Text = described(WITHHELD, nullable=True, isin=REASONS)
+    channel_error_model: Statistic = described(f"Channel total: {ERROR_MODEL}", unit="ratio", nullable=True, ge=0)
+    channel_error_baseline: Statistic = described(f"Channel total: {ERROR_BASELINE}", unit="ratio", nullable=True, ge=0)
+    channel_error_constant: Statistic = described(f"Channel total: {ERROR_CONSTANT}", unit="ratio", nullable=True, ge=0)
+    channel_predicted_over_actual: Statistic = described(
+        f"Channel total: {PREDICTED}", unit="ratio", nullable=True, ge=0
     )
+    channel_withheld_because: Text = described(f"Channel total: {WITHHELD}", nullable=True, isin=REASONS)
     trained_until: Date = described("First day of the last complete booking month of the channel")
 
     @rule
@@ -385,10 +403,28 @@ class SalesForecast(MartTable):
 
     @rule
     def a_missing_forecast_has_a_reason(cls):
-        """Forecast and channel_forecast are NULL if and only if withheld_because is not."""
+        """A forecast, of the territory or of the channel, is NULL if and only if its withheld_because is not."""
         return pl.all_horizontal(
-            pl.col(name).is_null() == pl.col("withheld_because").is_not_null()
-            for name in ("forecast", "channel_forecast")
+            pl.col(f"{prefix}forecast").is_null() == pl.col(f"{prefix}withheld_because").is_not_null()
+            for prefix in ("", "channel_")
+        )
+
+    @rule
+    def reasons_follow_from_the_tests(cls):
+        """If there was no test, error_model is not below both others, or the total is off, that is the reason."""
+        return pl.all_horizontal(
+            pl.col(f"{prefix}withheld_because").fill_null("")
+            == (
+                pl.when(pl.col(f"{prefix}error_model").is_null())
+                .then(pl.lit("nothing_to_compare"))
+                .when(pl.col(f"{prefix}error_model") >= pl.col(f"{prefix}error_baseline"))
+                .then(pl.lit("no_better_than_baseline"))
+                .when(pl.col(f"{prefix}error_model") >= pl.col(f"{prefix}error_constant"))
+                .then(pl.lit("no_better_than_constant"))
+                .when(~pl.col(f"{prefix}predicted_over_actual").is_between(0.5, 2))
+                .then(pl.lit("total_is_off"))
+            )
+            for prefix in ("", "channel_")
         )
 
     @rule
@@ -403,7 +439,7 @@ class SalesForecast(MartTable):
         """The key."""
 
         name = "sales_forecast"
-        metadata = {"version": "2.0"}
+        metadata = {"version": "3.0"}
         unique = ["month", "channel", "territory_id", "horizon"]
 
 
@@ -419,8 +455,9 @@ class ForecastAccuracy(MartTable):
     repeats the choice at each origin, from months that were over by then, and counts the errors of these choices from
     the ninth origin on. baseline_wape and constant_wape are the errors on the same origins of a choice between the two
     naive models, and of the mean of all earlier months. If nested choices are not better than the baseline, the choice
-    is between the naive models only. Forecasts are published if nested_wape is below constant_wape and
-    nested_total_ratio between 0.5 and 2.
+    is between the naive models only. A channel has forecasts if nested_wape is below constant_wape and
+    nested_total_ratio between 0.5 and 2. The same errors of each territory are in sales_forecast, and decide whether it
+    has one.
 
     published_wape is the same error for the published forecasts of complete months since then.
     """
@@ -486,5 +523,5 @@ class ForecastAccuracy(MartTable):
         """The key."""
 
         name = "forecast_accuracy"
-        metadata = {"version": "2.0"}
+        metadata = {"version": "2.1"}
         unique = ["channel", "territory_id", "model"]

@@ -16,7 +16,8 @@ from adventureworks.catalog import ANALYSES, MARTS
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.settings import Settings
 from adventureworks.warehouse.postgres import rows_of
-from tests.acceptance.reference import REFERENCES
+from tests.acceptance import forecasts
+from tests.acceptance.reference import REFERENCES, business_rules
 from tests.acceptance.report import Report
 from tests.conftest import WORKER, create_database, drop_database
 from tests.integration.pipeline import Ingested, Pipeline
@@ -87,6 +88,9 @@ def duck(
     for mart, rows in mart_rows.items():
         connection.register("rows", rows)
         connection.execute(f"create table mart_{mart} as from rows")
+    for name, rows in {**forecasts.tables(connection), "business_rule": business_rules()}.items():
+        connection.register("rows", rows)
+        connection.execute(f"create table {name} as from rows")
     yield connection
     connection.close()
 

@@ -14,9 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+import yaml
+
 from adventureworks.catalog import Mart
 
 REFERENCES = Path(__file__).parent / "references"
+CHECKS = Path(__file__).resolve().parents[2] / "checks" / "source"
+CONTENT = {"completeness", "validity", "consistency"}
+"""The dimensions of rules about what the data says."""
 
 
 @dataclass(frozen=True)
@@ -42,3 +48,16 @@ def reference_of(mart: Mart) -> Reference:
         within=headers.get("Within", "1e-9"),
         faults=dict(re.findall(r"^-- Fault of (\w+): (.+)$", text, re.MULTILINE)),
     )
+
+
+def business_rules() -> pl.DataFrame:
+    """Return the rules of the source tables' check files that count in the overall score of `data_quality`."""
+    rules = [
+        (path.stem, body["name"])
+        for path in sorted(CHECKS.glob("*.yml"))
+        for items in yaml.safe_load(path.read_text(encoding="utf-8")).values()
+        for item in items
+        for body in item.values()
+        if body.get("attributes", {}).get("dimension") in CONTENT
+    ]
+    return pl.DataFrame(rules, schema=["table_name", "rule"], orient="row")

@@ -18,8 +18,9 @@ PROPERTIES = {
     "sales_territory_analysis": "a month becomes complete because of later orders; growth reflects a change a year"
     " later; an order that moves to another month changes one booking month and one calendar month",
     "sales_forecasting": "no data after its origin changes a forecast, a choice or an interval; the bands contain the"
-    " forecast and cover what they state; a model that is worse than a constant, or absurd in total, is withheld;"
-    " smoothing and Theta agree with statsmodels; a published forecast is scored when its month is over",
+    " forecast and cover what they state; a model that is worse than a constant, or absurd in total, is withheld, in"
+    " all territories or in one; smoothing and Theta agree with statsmodels; a published forecast is scored when its"
+    " month is over",
     "customer_retention": "bands and cycles; orders on the first and last day of the 52 weeks; shares that are worse"
     " than a constant or a repetition of the past, or absurd in total, are withheld",
     "customer_analytics": "segments are complete and disjoint; the published CDNOW fits are reproduced to the printed"
@@ -103,8 +104,9 @@ generates it (`make validation`). It uses the real AdventureWorks data, with the
 Every mart is validated in these ways:
 
 - **Independent recomputation.** A SELECT written from the definition alone, without the model, runs on another engine
-  (DuckDB) over the source files: `tests/acceptance/references/`. Every row and every column that it returns is
-  compared. Money must agree exactly; figures that engines round differently must agree to one part in a billion.
+  (DuckDB) over the source files: `tests/acceptance/references/`. For the forecasts it reads the results of a second
+  backtest in plain Python (`tests/acceptance/forecasts.py`). Every row and every column that it returns is compared.
+  Money must agree exactly; figures that engines round differently must agree to one part in a billion.
 - **Contract** (`contracts/marts/`): types, ranges, and rules between the columns of a row, for every row of every
   build.
 - **Checks** (`checks/marts/`): key, volume compared with the last version, freshness, and a reconciliation of every
@@ -114,8 +116,8 @@ Every mart is validated in these ways:
   stale). The checks and the contract must find at least 95 % of the faults (`tests/acceptance/faults.py`).
 - **Both engines.** Every SELECT of the models also runs in its Snowflake version, and returns the same rows.
 
-`(some)`: the reference covers only some of the mart's rows. A statistical model has no second computation; it is tested
-by the properties listed below the table."""
+`(some)`: the reference covers only some of the mart's rows. Other statistical models have no second computation; they
+are tested by the properties listed below the table."""
 
 _CHANGES = """## Changed definitions
 

@@ -254,6 +254,11 @@ CHANGED = {
         -667_313,
     ),
     "cells of customer_demographics": ("select count(*) from marts.customer_demographics", 484, 481),
+    "territories and channels with a forecast": (
+        "select count(distinct (channel, territory_id)) from marts.sales_forecast where forecast is not null",
+        20,
+        12,
+    ),
     "overall score of data quality, %": (
         "select round(100 * min(overall_score), 2) from marts.data_quality where run_number = (select max(run_number)"
         " from marts.data_quality)",

@@ -696,11 +696,23 @@ def test_months_without_orders_are_zero_and_errors_are_relative_to_the_naive_mod
 def test_a_page_without_a_forecast_says_why(warehouse: Pipeline) -> None:
     with psycopg.connect(warehouse.url) as connection:
         connection.execute(
-            "update marts.sales_forecast set forecast = null, channel_forecast = null,"
-            " withheld_because = 'no_better_than_constant'"
+            "update marts.sales_forecast set forecast = null, withheld_because = 'no_better_than_constant',"
+            " channel_forecast = null, channel_withheld_because = 'total_is_off'"
         )
     shown = words(User("VIEWER").get("forecast").text)
     assert "No forecast is shown, because in the past it was no better than the mean of all earlier months." in shown
+    assert "because in the past its total was less than half, or more than twice, the actual revenue." in shown
+
+
+def test_a_territory_without_a_forecast_still_shows_the_total(warehouse: Pipeline) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute(
+            "update marts.sales_forecast set forecast = null, withheld_because = 'no_better_than_constant',"
+            " channel_forecast = 123456, channel_withheld_because = null"
+        )
+    shown = words(User("VIEWER").get("forecast").text)
+    assert "No forecast is shown, because" in shown
+    assert texts.language("en").money(123456) in shown
 
 
 def test_what_the_running_month_has_sold_so_far_is_beside_its_forecast(warehouse: Pipeline) -> None:
@@ -713,7 +725,7 @@ def test_what_the_running_month_has_sold_so_far_is_beside_its_forecast(warehouse
             "update marts.sales_forecast set month = %s + (horizon - 1) * interval '1 month', forecast = 1000,"
             " lower_80 = null, upper_80 = null, lower_95 = null, upper_95 = null, channel_forecast = 5000,"
             " channel_lower_80 = null, channel_upper_80 = null, channel_lower_95 = null, channel_upper_95 = null,"
-            " withheld_because = null",
+            " withheld_because = null, channel_withheld_because = null",
             (month,),
         )
     [(territory, of_territory, of_channel)] = warehouse.published(

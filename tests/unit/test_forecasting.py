@@ -125,12 +125,14 @@ def test_the_season_of_the_channel_is_halved_and_used_for_all_its_territories() 
 @pytest.mark.parametrize("number", [1, 14, 19])
 def test_a_short_history_uses_the_naive_model_and_its_forecasts_are_withheld(number: int) -> None:
     found = evaluate(channel([5.0, 90.0] * (number // 2) + [7.0] * (number % 2)))
-    assert (found.chosen, found.withheld) == ("naive", "nothing_to_compare")
+    assert found.chosen == "naive"
+    assert {trial.withheld for trial in (*found.trials, found.total_trial)} == {"nothing_to_compare"}
 
 
 def test_a_model_that_finds_the_season_is_chosen_and_tested_on_months_after_each_choice() -> None:
     found = evaluate(channel([100.0, 100, 100, 400, 100, 100, 100, 100, 900, 100, 100, 100] * 4))
-    assert (found.chosen, found.withheld) == ("seasonal_naive", None)
+    assert found.chosen == "seasonal_naive"
+    assert [trial.withheld for trial in (*found.trials, found.total_trial)] == [None, None]
     assert found.nested.wape == 0
     assert found.nested.origins == 48 - FIRST_ORIGIN - forecasting.MIN_ORIGINS
 
@@ -139,13 +141,27 @@ def test_forecasts_that_were_no_better_than_a_constant_are_withheld() -> None:
     """Independent months: no model can beat their mean."""
     random = np.random.default_rng(1)
     months = channel(*(random.uniform(0, 1_000, 48).tolist() for _ in range(5)))
-    found = evaluate(months)
-    assert found.withheld == "no_better_than_constant"
     rows = sold_by(months)
     forecast = compute(lambda _: rows, date(2014, 6, 30))
-    amounts = [name for name in forecast.columns if name.startswith(("channel_", "lower", "upper", "forecast"))]
-    assert forecast.select(pl.col(*amounts).exclude("channel").is_null().all()).row(0) == (True,) * len(amounts)
+    amounts = forecast.select("^(channel_)?(forecast|lower_80|upper_80|lower_95|upper_95)$")
+    assert amounts.null_count().row(0) == (forecast.height,) * 10
+    # Some of the five territories were forecast better than by their mean, by chance.
+    assert (forecast["error_model"] < forecast["error_constant"]).any()
     assert set(forecast["withheld_because"]) == {"no_better_than_constant"}
+    assert set(forecast["channel_withheld_because"]) == {"no_better_than_constant"}
+
+
+def test_a_territory_is_withheld_by_its_own_errors() -> None:
+    """One territory has a season. In the other, months are independent, so that no model can beat their mean."""
+    season = [100.0, 100, 100, 400, 100, 100, 100, 100, 900, 100, 100, 100] * 4
+    rows = sold_by(channel([value * 100 for value in season], np.random.default_rng(1).uniform(0, 100, 48).tolist()))
+    first = compute(lambda _: rows, date(2014, 6, 30)).filter(horizon=1).sort("territory_id")
+    assert first["withheld_because"].to_list() == [None, "no_better_than_constant"]
+    assert first["channel_withheld_because"].to_list() == [None, None]
+    shown, withheld = first["forecast"].to_list()
+    assert (shown, withheld) == (10_000, None)
+    assert shown < first["channel_forecast"][0] < shown + 100
+    assert (first["error_model"] < first["error_constant"]).to_list() == [True, False]
 
 
 def test_forecasts_that_are_absurd_in_total_are_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +172,8 @@ def test_forecasts_that_are_absurd_in_total_are_withheld(monkeypatch: pytest.Mon
     monkeypatch.setattr(forecasting, "NAIVE", ("absurd",))
     monkeypatch.setattr(forecasting, "choice", lambda *_: "absurd")
     monkeypatch.setattr(forecasting, "constant", lambda found: MODELS["naive"](found) * 0)
-    assert evaluate(months).withheld == "total_is_off"
+    found = evaluate(months)
+    assert [trial.withheld for trial in (*found.trials, found.total_trial)] == ["total_is_off"] * 2
 
 
 def test_intervals_of_independent_errors_cover_what_they_state() -> None:

@@ -21,7 +21,11 @@ VALID: dict[str, Row] = {
     "fact_sales": {"revenue": 0},
     "sales_person_performance": {"period_end": "2014-08-01", "gap": 0},
     "quota_pace": {"earlier_periods": 0},
-    "sales_forecast": {"withheld_because": "total_is_off", "month": "2014-06-01"},
+    "sales_forecast": {
+        "withheld_because": "nothing_to_compare",
+        "channel_withheld_because": "nothing_to_compare",
+        "month": "2014-06-01",
+    },
     "customer_value": {"method": "rfm_cell", "withheld_because": "total_is_off"},
     "customer_churn": {"withheld_because": "nothing_to_compare"},
     "product_performance": {"profit": 0},

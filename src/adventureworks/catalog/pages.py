@@ -226,6 +226,8 @@ VIEWS: Mapping[str, View] = {
             "upper_95",
             "model",
             "trained_until",
+            "error_model",
+            "error_constant",
             "withheld_because",
         ),
         ("month", "channel", "-forecast"),

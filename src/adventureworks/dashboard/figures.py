@@ -172,8 +172,10 @@ class Series:
     """The forecast of all territories of the channel."""
     withheld: str
     """The rule by which there is no forecast; empty if there is one."""
+    withheld_total: str
+    """The same for the total."""
     choice: tuple[Decimal | None, ...]
-    """Errors on months after each choice of a model: of these choices, of the naive models, of a constant."""
+    """Errors in the territory in months after each choice of a model: of the choices, the naive models, a constant."""
     total_coverage: tuple[Decimal | None, ...]
     """Shares of past totals of the channel within their 80 % and 95 % intervals."""
     accuracy: tuple[tuple[Any, ...], ...]
@@ -312,18 +314,18 @@ def series(data: Data, channel: str, territory_id: int, name: str) -> Series:
     ).fetchall()
     ahead = data.execute(
         "select month, forecast, lower_80, upper_80, lower_95, upper_95, channel_forecast, channel_lower_80,"
-        " channel_upper_80, channel_lower_95, channel_upper_95, model, withheld_because, trained_until"
+        " channel_upper_80, channel_lower_95, channel_upper_95, error_model, coalesce(error_baseline, error_model),"
+        " error_constant, model, withheld_because, channel_withheld_because, trained_until"
         f" from marts.sales_forecast where {where} and trained_until ="
         " (select max(trained_until) from marts.forecast_accuracy where channel = %(channel)s) order by month",
         parameters,
     ).fetchall()
     accuracy = data.execute(
-        "select model, wape, coverage_80, coverage_95, origins, is_chosen, nested_wape, baseline_wape, constant_wape,"
-        " channel_coverage_80, channel_coverage_95"
+        "select model, wape, coverage_80, coverage_95, origins, is_chosen, channel_coverage_80, channel_coverage_95"
         f" from marts.forecast_accuracy where {where} order by is_chosen desc, wape, model",
         parameters,
     ).fetchall()
-    *_, model, withheld, until = ahead[0] if ahead else ("", None, None)
+    *_, model, withheld, withheld_total, until = ahead[0] if ahead else ("", None, None, None)
     naive = next((row[1] for row in accuracy if row[0] == "naive"), None)
     return Series(
         channel,
@@ -332,10 +334,11 @@ def series(data: Data, channel: str, territory_id: int, name: str) -> Series:
         model=model,
         past=_without_gaps(dict(past), until),
         ahead=tuple(row[:6] for row in ahead if withheld is None),
-        total=tuple((row[0], *row[6:11]) for row in ahead if withheld is None),
+        total=tuple((row[0], *row[6:11]) for row in ahead if withheld_total is None),
         withheld=withheld or "",
-        choice=accuracy[0][6:9] if accuracy else (),
-        total_coverage=accuracy[0][9:11] if accuracy else (None, None),
+        withheld_total=withheld_total or "",
+        choice=ahead[0][11:14] if ahead else (),
+        total_coverage=accuracy[0][6:8] if accuracy else (None, None),
         accuracy=tuple((row[0], row[1], _ratio(row[1], naive), *row[2:6]) for row in accuracy),
     )
 
@@ -345,7 +348,7 @@ def sold_so_far(data: Data, series: Series, until: date) -> dict[date, tuple[Dec
 
     `until`: the business date, the last day of the revenue.
     """
-    begun = [month for month, *_ in series.ahead if month <= until]
+    begun = sorted({month for month, *_ in (*series.ahead, *series.total) if month <= until})
     rows = data.execute(
         "select month, sum(case when territory_id = %(territory)s then revenue else 0 end), sum(revenue)"
         " from marts.territory_sales where channel = %(channel)s group by month",

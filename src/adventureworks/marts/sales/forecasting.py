@@ -297,8 +297,22 @@ def of_total(months: Months, territories: Backtest) -> Backtest:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """How the forecasts of one series did in months after each choice of a model. Errors are WAPE; None if unknown."""
+
+    error: float | None
+    baseline: float | None
+    """The error of the naive models; None if the forecasts are theirs."""
+    constant: float | None
+    """The error of the mean of all earlier months."""
+    predicted_over_actual: float | None
+    withheld: Reason | None
+    """Why the series has no forecast."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """A channel's months, the backtest of each candidate, and the choice between them."""
+    """A channel's months, the backtest of each candidate, the choice between them, and what that was worth."""
 
     months: Months
     backtests: dict[str, Backtest]
@@ -312,33 +326,56 @@ class Evaluation:
     """The same, if only the naive models were candidates."""
     constant: Backtest
     """The mean of all earlier months, on the same origins."""
-    withheld: Reason | None
-    """Why its forecasts must not be published."""
+    trials: tuple[Trial, ...]
+    """By territory."""
+    total_trial: Trial
 
 
 def evaluate(months: Months) -> Evaluation:
     """Backtest all candidates and choose one, by the error at origins whose months were over, as at each past origin.
 
-    If such choices did no better in the past than a choice between the naive models, it is one of these.
+    If such choices did no better in the past than a choice between the naive models, it is one of these. Forecasts are
+    published if the choices did well over all territories, and also in the territory, or for the total: of several
+    territories without any pattern, some are forecast well by chance.
     """
     backtests = {name: backtest(months, model(months)) for name, model in MODELS.items()}
     first = FIRST_ORIGIN + MIN_ORIGINS
     nested, baseline = (nested_choice(backtests, names).since(first) for names in (tuple(MODELS), NAIVE))
     fixed = backtest(months, constant(months)).since(first)
     is_better = nested.out_of_sample.error < baseline.out_of_sample.error
-    candidates = tuple(MODELS) if is_better else NAIVE
-    used = nested if is_better else baseline
-    # The naive models are the baseline; they are published if they are better than a constant.
-    to_beat = baseline.out_of_sample.error if is_better else np.inf
+    tests = (nested if is_better else baseline, baseline, fixed)
+    totals = (of_total(months, test).since(first) for test in tests)
+    over_all = _trial(*tests, is_better=is_better)
     return Evaluation(
         months,
         backtests,
         {name: of_total(months, found) for name, found in backtests.items()},
-        choice(backtests, candidates, months.number),
-        used,
-        baseline,
-        fixed,
-        why_withheld(used.out_of_sample, to_beat, fixed.out_of_sample.error),
+        choice(backtests, tuple(MODELS) if is_better else NAIVE, months.number),
+        *tests,
+        tuple(
+            _trial(*(test.of(place) for test in tests), is_better=is_better, over_all=over_all.withheld)
+            for place in range(len(months.territories))
+        ),
+        _trial(*totals, is_better=is_better, over_all=over_all.withheld),
+    )
+
+
+def _trial(
+    used: Backtest, baseline: Backtest, fixed: Backtest, *, is_better: bool, over_all: Reason | None = None
+) -> Trial:
+    """Return the errors of a series, and why its forecasts must not be published.
+
+    `is_better`: whether the channel uses other models than the naive ones; otherwise there is no baseline to beat.
+    `over_all`: why no forecast of the channel may be published.
+    """
+    unseen = used.out_of_sample
+    to_beat = baseline.out_of_sample.error if is_better else np.inf
+    return Trial(
+        used.wape,
+        baseline.wape if is_better else None,
+        fixed.wape,
+        unseen.predicted / unseen.actual if unseen.actual else None,
+        why_withheld(unseen, to_beat, fixed.out_of_sample.error) or over_all,
     )
 
 

@@ -6,4 +6,4 @@ select
     f.model,
     f.forecast
 from marts.sales_forecast as f
-where f.channel_forecast is not null
+where f.channel_forecast is not null or f.channel_withheld_because is not null

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from adventureworks.marts.models import Read
-from adventureworks.marts.sales.forecasting import HORIZONS, Backtest, Evaluation, evaluations
+from adventureworks.marts.sales.forecasting import HORIZONS, Backtest, Evaluation, Trial, evaluations
 from adventureworks.months import shifted
 
 
@@ -22,24 +22,21 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
 
 
 def _rows(channel: str, evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    months, is_published = evaluation.months, evaluation.withheld is None
+    months = evaluation.months
     territories = _figures(evaluation.backtests[evaluation.chosen], months.number)
     total = _figures(evaluation.totals[evaluation.chosen], months.number)
     for place, territory in enumerate(months.territories):
         for horizon in HORIZONS:
-            own = {name: values[place, horizon - 1] for name, values in territories.items()}
-            whole = {f"channel_{name}": values[0, horizon - 1] for name, values in total.items()}
+            own = _published(territories, place, horizon, evaluation.trials[place])
+            whole = _published(total, 0, horizon, evaluation.total_trial)
             yield {
                 "month": shifted(months.last, horizon),
                 "channel": channel,
                 "territory_id": territory,
                 "horizon": horizon,
-                **{
-                    name: float(value) if is_published and not np.isnan(value) else None
-                    for name, value in (own | whole).items()
-                },
+                **own,
+                **{f"channel_{name}": value for name, value in whole.items()},
                 "model": evaluation.chosen,
-                "withheld_because": evaluation.withheld,
                 "trained_until": months.last,
             }
 
@@ -52,3 +49,16 @@ def _figures(test: Backtest, origin: int) -> dict[str, Any]:
         for name, values in zip(("lower", "upper"), band, strict=True)
     }
     return {"forecast": test.forecasts[origin], **ends}
+
+
+def _published(figures: dict[str, Any], place: int, horizon: int, trial: Trial) -> dict[str, Any]:
+    """Return a forecast and its intervals, unless they are withheld, and the test that decides."""
+    values = {name: float(found[place, horizon - 1]) for name, found in figures.items()}
+    return {
+        **{name: None if trial.withheld or np.isnan(value) else value for name, value in values.items()},
+        "error_model": trial.error,
+        "error_baseline": trial.baseline,
+        "error_constant": trial.constant,
+        "predicted_over_actual": trial.predicted_over_actual,
+        "withheld_because": trial.withheld,
+    }
