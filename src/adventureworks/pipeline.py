@@ -18,6 +18,7 @@ from adventureworks.marts import gate as gating
 from adventureworks.marts import publish as publishing
 from adventureworks.marts.gate import MartRefused
 from adventureworks.settings import Settings
+from adventureworks.warehouse.postgres import reuse_connections
 from adventureworks.warehouse.publication import Publication
 
 
@@ -32,6 +33,7 @@ class Ingested:
     conclusion: Conclusion
 
 
+@reuse_connections()
 def ingest(
     settings: Settings,
     run_id: str,
@@ -56,6 +58,7 @@ def ingest(
     return Ingested(loaded, published, publish.conclude(settings, run_id))
 
 
+@reuse_connections()
 def analyse(
     settings: Settings, dag: str, run_id: str, requested: Mapping[str, Months] | None = None
 ) -> Plan | NothingToDo:
@@ -82,17 +85,18 @@ def analyse_until_settled(
     `dags` are tried in this order. `run_id_for` returns a new run id for a DAG.
     """
     dags, refused, progress = tuple(dags), set[str](), True
-    while progress:
-        progress = False
-        for dag in dags:
-            if dag in refused:
-                continue
-            try:
-                outcome = analyse(settings, dag, run_id_for(dag))
-            except MartRefused as refusal:
-                refused.add(dag)
-                yield dag, refusal
-                continue
-            if isinstance(outcome, Plan):
-                progress = True
-                yield dag, outcome
+    with reuse_connections():
+        while progress:
+            progress = False
+            for dag in dags:
+                if dag in refused:
+                    continue
+                try:
+                    outcome = analyse(settings, dag, run_id_for(dag))
+                except MartRefused as refusal:
+                    refused.add(dag)
+                    yield dag, refusal
+                    continue
+                if isinstance(outcome, Plan):
+                    progress = True
+                    yield dag, outcome

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from dataclasses import dataclass
+from decimal import Decimal
 
 import pytest
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart
 from adventureworks.months import first_day
+from adventureworks.reports.month import shows_any
 from adventureworks.texts import language
 from tests.e2e.running import Inbox, RunningPlatform, wait_for
 
 ORDER_TABLES = ["Sales_SalesOrderDetail", "Sales_SalesOrderHeader"]
+QUALITY_RUNS = "select id, run_type from dag_run where dag_id = 'data_quality_control'"
 
 
 def any_order(platform: RunningPlatform, months_ago: int = 1) -> tuple[int, int, str]:
@@ -92,27 +96,70 @@ def test_the_api_requires_a_login(platform: RunningPlatform) -> None:
         platform.api("/api/v2/dags", token=None)
 
 
-def test_one_changed_order_runs_each_affected_analysis_once(platform: RunningPlatform) -> None:
-    order, line, month = any_order(platform)
-    wait_for(platform.is_idle)
-    before_runs = {dag: platform.runs(dag) for dag in ["ingest_source", *ANALYSES]}
-    quality_runs = "select id, run_type from dag_run where dag_id = 'data_quality_control'"
-    known = dict(platform.sql("airflow", quality_runs))
-    before = dict(
+@dataclass(frozen=True)
+class Before:
+    """What there was before an order changed."""
+
+    month: str
+    """The month of the order."""
+    runs: dict[str, int]
+    """The number of runs of each DAG that published something."""
+    quality_runs: dict[int, str]
+    """The kind of each run of the DAG that checks all marts, by id."""
+    revenue: dict[str, Decimal]
+    """By month."""
+    reports: dict[str, str]
+    """The digests of the files of each month's report."""
+    revision: int
+    """The revision of the report of the order's month."""
+
+
+def revenue_by_month(platform: RunningPlatform) -> dict[str, Decimal]:
+    return dict(
         platform.sql(
             "warehouse", "select to_char(order_date, 'YYYY-MM'), sum(revenue) from marts.daily_sales group by 1"
         )
     )
+
+
+def filed_reports(platform: RunningPlatform) -> dict[str, str]:
+    return dict(
+        platform.sql(
+            "warehouse",
+            "select month, string_agg(digest, ' ' order by language, kind) from ops.report_file group by month",
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def before(platform: RunningPlatform) -> Before:
+    """Change one order, and return what there was before once everything that depends on it is published."""
+    wait_for(platform.is_idle)
+    order, line, month = any_order(platform, months_ago=4)
+    reported = "select revision, status from ops.monthly_report where month = %s"
+    [(revision, _)] = platform.sql("warehouse", reported, (month,))
+    before = Before(
+        month=month,
+        runs={dag: platform.runs(dag) for dag in ["ingest_source", *ANALYSES]},
+        quality_runs=dict(platform.sql("airflow", QUALITY_RUNS)),
+        revenue=revenue_by_month(platform),
+        reports=filed_reports(platform),
+        revision=revision,
+    )
     platform.change(*sell_one_more(order, line))
     # The DAG that checks all marts runs last.
     wait_for(lambda: platform.newest("data_quality")[0] == 2)
+    wait_for(lambda: platform.sql("warehouse", reported, (month,)) == [(revision + 1, "restated")])
     wait_for(platform.is_idle)
+    return before
 
+
+def test_one_changed_order_runs_each_affected_analysis_once(platform: RunningPlatform, before: Before) -> None:
     affected = {mart.dag for mart in MARTS.values() if sources_of(mart) & set(ORDER_TABLES)}
     assert {"production_costs"} == set(ANALYSES) - affected
-    runs = {dag: platform.runs(dag) - before_runs[dag] for dag in before_runs}
+    runs = {dag: platform.runs(dag) - before.runs[dag] for dag in before.runs}
     assert runs == {dag: int(dag in {"ingest_source", *affected}) for dag in runs}, "each affected analysis runs once"
-    new = [kind for number, kind in platform.sql("airflow", quality_runs) if number not in known]
+    new = [kind for number, kind in platform.sql("airflow", QUALITY_RUNS) if number not in before.quality_runs]
     assert "asset_triggered" in new, "the last publication must start it"
     # Two analyses that end together may both find that everything is settled, and the dispatcher may be faster.
     assert len(new) <= 3, "no earlier publication may start it"
@@ -133,17 +180,37 @@ def test_one_changed_order_runs_each_affected_analysis_once(platform: RunningPla
     [(months,)] = platform.sql(
         "warehouse", "select months from ops.publication where asset = 'daily_sales' and version = 2"
     )
-    assert json.loads(months) == [month]
-    after = dict(
-        platform.sql(
-            "warehouse", "select to_char(order_date, 'YYYY-MM'), sum(revenue) from marts.daily_sales group by 1"
-        )
-    )
-    assert {name for name in after if after[name] != before[name]} == {month}
-    shown = language("en").month(first_day(month))
+    assert json.loads(months) == [before.month]
+    revenue = revenue_by_month(platform)
+    assert {month for month in revenue if revenue[month] != before.revenue[month]} == {before.month}
+    shown = language("en").month(first_day(before.month))
     note = f"2 rows of Sales_SalesOrderDetail, Sales_SalesOrderHeader changed: {shown} computed again."
     notes = "select content from dag_run_note join dag_run on id = dag_run_id where dag_id = 'daily_sales_etl'"
     wait_for(lambda: (note,) in platform.sql("airflow", notes))
+
+
+def test_reports_that_show_the_changed_month_are_filed_again(platform: RunningPlatform, before: Before) -> None:
+    sold = platform.sql("warehouse", "select distinct to_char(month, 'YYYY-MM') from marts.monthly_profit")
+    months = sorted(row[0] for row in sold)
+    assert set(before.reports) == set(months)
+    after = filed_reports(platform)
+    # The month itself and the four later ones that show it as previous month, in the year to date or in the chart.
+    showing = [month for month in months if shows_any(month, [before.month])]
+    assert len(showing) == 5
+    assert {month for month in months if after[month] != before.reports[month]} == set(showing)
+    states = platform.sql("warehouse", "select month, status from ops.monthly_report where status = 'refreshed'")
+    # The newest complete month is announced itself, and the month after it is not over.
+    assert {month for month, _ in states} >= set(showing[1:-2]), (
+        "the other reports are only filed again because they are compared with it"
+    )
+    [(changes,)] = platform.sql("warehouse", "select changes from ops.monthly_report where month = %s", (before.month,))
+    assert {change["part"] for change in json.loads(changes)} == {"total", "region", "category"}
+    [(path, size)] = platform.sql(
+        "warehouse",
+        "select path, bytes from ops.report_file where month = %s and language = 'en' and kind = 'document'",
+        (before.month,),
+    )
+    assert (platform.home / "reports" / path).stat().st_size == size
 
 
 def test_an_ingestion_without_a_change_starts_nothing(platform: RunningPlatform) -> None:

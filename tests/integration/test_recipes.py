@@ -21,8 +21,8 @@ from adventureworks.messaging.routes import routes
 from adventureworks.settings import Settings
 from tests.conftest import REPOSITORY
 
-NOT_COPIED = shutil.ignore_patterns(".*", "_site", "build", "__pycache__")
-"""Environments, caches and what is built."""
+NOT_COPIED = shutil.ignore_patterns(".*", "_site", "build")
+"""Environments, caches of tools and what is built. Compiled modules are copied: compiling all of them takes seconds."""
 AS_OF = "date '2014-06-30'"
 ROWS = """
     create schema marts; create schema raw;
