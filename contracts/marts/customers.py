@@ -174,7 +174,7 @@ class CustomerValue(MartTable):
         """The key."""
 
         name = "customer_value"
-        metadata = {"version": "2.0"}
+        metadata = {"version": "2.1"}
         unique = ["customer_id"]
 
 
