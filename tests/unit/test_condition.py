@@ -56,7 +56,7 @@ def test_state_is_worded_with_its_severity_and_on_request_with_reasons(
 
 def test_state_is_worded_in_the_language_of_its_reader() -> None:
     found = state("daily_sales", fresh=False, behind=MOVED)
-    assert in_detail(found, FRENCH) == "conforme, à recalculer (la date de référence est passée au 1 juillet 2014)"
+    assert in_detail(found, FRENCH) == "conforme, à recalculer (la date de référence est passée au 1er juillet 2014)"
 
 
 def test_figures_from_several_marts_are_marked_with_the_most_serious_remark() -> None:

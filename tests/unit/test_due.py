@@ -124,7 +124,7 @@ def test_a_new_business_date_makes_marts_due_even_without_changed_inputs() -> No
     assert decisions.behind.keys() == MARTS.keys()
     cause = decisions.behind["bill_of_materials_cost"]
     assert (str(cause.reason), cause.since) == ("the business date moved to July 1, 2014", minute(5))
-    assert cause.reason.shown(language("fr")) == "la date de référence est passée au 1 juillet 2014"
+    assert cause.reason.shown(language("fr")) == "la date de référence est passée au 1er juillet 2014"
     plan = decisions.runnable["daily_sales_etl"]
     assert plan.months["fact_sales"] == ("2014-06", "2014-07"), "and the days between the two business dates"
 

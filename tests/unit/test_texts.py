@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -109,7 +109,10 @@ def test_figures_are_formatted_as_usual_in_each_language() -> None:
     )
     assert english.change(Decimal(2484)) == "> +999%"
     assert (english.month(date(2014, 5, 1)), french.month(date(2014, 5, 1))) == ("May 2014", "mai 2014")
-    assert (english.day(date(2014, 6, 30)), french.day(date(2014, 6, 1))) == ("June 30, 2014", "1 juin 2014")
+    assert (english.day(date(2014, 6, 30)), french.day(date(2014, 6, 30))) == ("June 30, 2014", "30 juin 2014")
+    assert (english.day(date(2014, 7, 1)), french.day(date(2014, 7, 1))) == ("July 1, 2014", "1er juillet 2014")
+    assert french.day(date(2014, 7, 11)) == "11 juillet 2014"
+    assert french.moment(datetime(2014, 7, 1, 9, 5, tzinfo=UTC)) == "1er juil. 2014, 09:05 UTC"
     assert {english.money(None), english.percent(None), french.number(None), french.month(None)} == {MISSING}
     assert (english.ago(timedelta(hours=3)), french.ago(timedelta(hours=3))) == ("3 hours ago", "il y a 3 heures")
     assert english.ago(timedelta(seconds=-2)) == "1 second ago"

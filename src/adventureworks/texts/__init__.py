@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from babel import Locale, dates, numbers
 from babel.messages.catalog import Catalog
@@ -24,7 +24,7 @@ CURRENCY = "USD"
 MISSING = "–"
 """Shown in place of a missing figure."""
 NO_BREAK = "\u00a0"
-"""The space that no line ends with. Babel puts the same one before a percent sign."""
+"""The no-break space, at which a line is never broken. Babel puts the same character before a percent sign."""
 
 _CODE_OR_SPACE = re.compile(r"`[^`]*`| (?=[:;!?](?:\s|$))| (?=»)|(?<=«) |(?<=[\d}]) (?=%)")
 """Code, or a space of French punctuation. Times, addresses and placeholders (`10:30`, `{x:d}`) have no such space."""
@@ -132,7 +132,7 @@ class Language:
 
     def day(self, value: date | None) -> str:
         """Return a date, with the month's name."""
-        return MISSING if value is None else str(dates.format_date(value, format="long", locale=self._locale))
+        return MISSING if value is None else self._date(value, "long")
 
     def month(self, value: date | None) -> str:
         """Return the month and year of a date."""
@@ -152,9 +152,13 @@ class Language:
         """Return a point in time to the minute, in its own time zone."""
         if value is None:
             return MISSING
-        day = dates.format_date(value, format="medium", locale=self._locale)
         clock = dates.format_time(value, format="short", tzinfo=value.tzinfo, locale=self._locale)
-        return f"{day}, {clock} {value.tzname() or ''}".rstrip()
+        return f"{self._date(value, 'medium')}, {clock} {value.tzname() or ''}".rstrip()
+
+    def _date(self, value: date, style: Literal["medium", "long"]) -> str:
+        shown = str(dates.format_date(value, format=style, locale=self._locale))
+        # In French, only the first of a month is an ordinal number. Babel does not know that.
+        return f"1er{shown[1:]}" if self.code == "fr" and value.day == 1 else shown
 
 
 @dataclass(frozen=True)
