@@ -612,8 +612,8 @@ def test_before_the_first_marts_a_page_says_that_nothing_was_published(warehouse
         connection.execute("delete from ops.publication where asset = any(%s)", (list(MARTS),))
     viewer = User("VIEWER")
     for page in ("overview", "forecast", "figure/revenue", "analysis/sales_territory_analysis"):
-        assert "These figures were never published" in viewer.get(page).text
-    assert "Ces chiffres n’ont jamais été publiés" in viewer.get("overview?lang=fr").text
+        assert "These figures have not been published yet" in viewer.get(page).text
+    assert "Ces chiffres n’ont pas encore été publiés" in viewer.get("overview?lang=fr").text
 
 
 def test_french_pages_are_french_throughout(warehouse: Pipeline) -> None:

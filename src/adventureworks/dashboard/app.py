@@ -652,9 +652,8 @@ def _nothing_published(request: Request, language: Language) -> Response:
 
 def _no_figures(request: Request, language: Language, has_sales: bool = False) -> Response:
     """Return the page for a published source whose marts were never published, or without a complete month."""
-    title = (
-        language.text("No month is complete yet") if has_sales else language.text("These figures were never published")
-    )
+    text = language.text
+    title = text("No month is complete yet") if has_sales else text("These figures have not been published yet")
     return _page(request, "message", language, title=title, error=None, progress=True)
 
 
