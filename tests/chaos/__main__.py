@@ -26,7 +26,7 @@ def main() -> int:
     results: list[Result] = []
     begun = time.monotonic()
     try:
-        for result in played(seeds, min(options.workers, options.rounds)):
+        for result in played(seeds, max(1, min(options.workers, options.rounds))):
             results.append(result)
             _tell(result, len(results), options.rounds)
     except KeyboardInterrupt:
