@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import psycopg
@@ -154,6 +154,8 @@ class NoteWriter:
             with (
                 open_records(self._settings).connect("notes of runs") as records,
                 _airflow(self._metadata_url, read_only=False) as airflow,
+                # The notes are written in a later round.
+                suppress(psycopg.errors.LockNotAvailable),
             ):
                 run_notes.write(records, airflow, self._language, datetime.now(UTC))
             self._logged = ""
