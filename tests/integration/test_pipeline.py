@@ -21,6 +21,7 @@ from adventureworks.marts import build as building
 from adventureworks.marts import publish as publishing
 from adventureworks.marts.gate import MartRefused
 from adventureworks.messaging.wording import words
+from adventureworks.texts import language
 from adventureworks.warehouse import layout
 from tests.integration.pipeline import Pipeline
 
@@ -603,7 +604,9 @@ def test_an_ingestion_between_build_and_gate_does_not_break_either(pipeline: Pip
     publish.publish(pipeline.settings, "ingest_source/quick")
     late = gating.gate(pipeline.settings, "daily_sales_etl", "daily_sales_etl/slow")
     assert isinstance(late, NothingToDo)
-    assert "computed again" in str(late.reason)
+    assert str(late.reason) == "the inputs changed while the marts were computed; they will be computed again"
+    french = late.reason.shown(language("fr"))
+    assert french == "les entrées ont changé pendant le calcul des marts, qui seront recalculés"
 
 
 def test_a_row_restored_with_its_old_date_leaves_quarantine(pipeline: Pipeline) -> None:

@@ -24,7 +24,7 @@ from adventureworks.marts.build import Build, build, refuse, replaced, require_s
 from adventureworks.marts.plan import plan_now
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.texts import verbatim
+from adventureworks.texts import phrase
 from adventureworks.warehouse import Warehouse, candidate, layout, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.session import Data, Session
@@ -72,9 +72,7 @@ def _gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
             return None
         if _inputs_moved_on(settings, session, dag, built):
             # The checks saw newer inputs than the build; the event of those inputs starts the next run.
-            return NothingToDo(
-                verbatim("the inputs changed while the marts were computed; they will be computed again")
-            )
+            return NothingToDo(phrase("the inputs changed while the marts were computed; they will be computed again"))
         refuse(session.records, dag, run_id)
         approval.end(session.records, dag, run_id)
         findings = _findings(session.records, broken, dag, run_id)

@@ -26,7 +26,7 @@ def cause_of(records: Connection, newest: Publication, before: Publication) -> C
     """Return what changed between two versions of an asset. A source table has no inputs, so no cause is known."""
     others = NO_REASON
     if newest.model is not None and newest.model != before.model:
-        others += phrase("its model, contract or checks changed")
+        others += phrase("the model, contract or checks changed")
     if newest.as_of != before.as_of and newest.as_of is not None and newest.asset in MARTS:
         others += phrase("the business date moved to {day}", day=newest.as_of)
     return Cause(tuple(publication.records_between(records, before.inputs, newest.inputs)), others)
