@@ -70,6 +70,8 @@ class NothingToDo:
     reason: Phrases
     waits: bool = False
     stuck: bool = False
+    is_rolled_back: bool = field(default=False, compare=False)
+    """Whether the reason is a rollback in force. It then names a person."""
 
 
 @dataclass(frozen=True)
@@ -271,7 +273,7 @@ class _Decider:
 
     def _decide(self, dag: str) -> Plan | NothingToDo:
         if dag in self._facts.rolled_back:
-            return NothingToDo(verbatim(self._facts.rolled_back[dag]))
+            return NothingToDo(verbatim(self._facts.rolled_back[dag]), is_rolled_back=True)
         inputs, versions = outside_inputs(dag), self.versions_for(dag)
         tolerant = is_tolerant(dag)
         missing = [asset for asset in inputs if asset not in versions]

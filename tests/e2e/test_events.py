@@ -226,6 +226,14 @@ def test_an_ingestion_without_a_change_starts_nothing(platform: RunningPlatform)
     assert platform.sql("airflow", "select count(*) from dag_run where dag_id = 'daily_sales_etl'") == [(before,)]
 
 
+def test_a_run_with_nothing_to_compute_has_a_note_that_says_why(platform: RunningPlatform) -> None:
+    wait_for(platform.is_idle)
+    run = platform.api("/api/v2/dags/daily_sales_etl/dagRuns", {"logical_date": None})["dag_run_id"]
+    query = "select content from dag_run_note join dag_run on id = dag_run_id where run_id = %s"
+    [(note,)] = wait_for(lambda: platform.sql("airflow", query, (run,)))
+    assert note.startswith("Nothing to compute: ")
+
+
 def test_a_broken_line_and_a_dropped_column_are_reported_to_owners_and_not_published(
     platform: RunningPlatform, inbox: tuple[Inbox, dict[str, str]]
 ) -> None:

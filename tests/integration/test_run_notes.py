@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -18,8 +19,11 @@ from adventureworks.orchestration import run_notes
 from adventureworks.orchestration.run_notes import KEY, LOOKBACK, message
 from adventureworks.orchestration.watch import NoteWriter
 from adventureworks.texts import language
+from adventureworks.warehouse import publication
+from adventureworks.warehouse.cause import cause_of
 from tests.conftest import create_database
 from tests.integration.pipeline import Pipeline
+from tests.integration.test_approve import refused_mart
 from tests.integration.test_pipeline import any_order, change_quantity
 
 DAG = "daily_sales_etl"
@@ -99,7 +103,7 @@ def test_runs_note_which_rows_changed_and_which_months_were_computed_again(
     name = language("en").month(first_day(month))
     assert airflow.notes() == {
         loads: f"{changed}.",
-        waits: "Waits: fact_sales is due and will be published first.",
+        waits: "Waiting: fact_sales is due and will be published first.",
         computes: f"{changed}: {name} computed again.",
         f"{INGESTION}/idle": "No table changed.",
         f"{INGESTION}/lost": "Failed: load.",
@@ -132,8 +136,31 @@ def test_note_of_a_rolled_back_analysis_names_nobody(pipeline: Pipeline, airflow
     step = steps.analyse(pipeline.settings, DAG, f"{DAG}/held")
     assert isinstance(step, NothingToDo)
     airflow.ended(f"{DAG}/held", message=message(step))
+    # The analysis is released before the note is written.
+    with pipeline.session() as session:
+        session.records.execute("update ops.intervention set ended_at = current_timestamp")
     writer.write()
     assert airflow.notes() == {f"{DAG}/held": "Nothing to compute: rolled back."}
+
+
+def test_blocked_tables_and_refused_marts_are_named(pipeline: Pipeline, airflow: Airflow, writer: NoteWriter) -> None:
+    pipeline.change('alter table "Purchasing"."Vendor" rename column "CreditRating" to "Rating"')
+    loads = f"{INGESTION}/loads"
+    steps.ingest(pipeline.settings, loads)
+    computes = refused_mart(pipeline).opened[0].run_id
+    airflow.ended(loads, failed="load")
+    airflow.ended(computes, failed="gate")
+    writer.write()
+    assert airflow.notes() == {loads: "Blocked: Purchasing_Vendor.", computes: "Blocked: fact_sales."}
+
+
+def test_cause_of_a_version_that_several_marts_share_names_none_of_them(pipeline: Pipeline) -> None:
+    with pipeline.session() as session:
+        newest = publication.newest(session.records, "fact_sales")
+        assert newest is not None
+        cause = cause_of(session.records, newest, replace(newest, model="another"))
+    assert (str(cause.others), cause.changes) == ("the model, contract or checks changed", ())
+    assert cause.others.shown(language("fr")) == "le modèle, le contrat ou les contrôles ont changé"
 
 
 def test_watch_goes_on_if_notes_cannot_be_written(

@@ -356,6 +356,8 @@ def test_an_analysis_that_is_rolled_back_is_not_due_and_its_readers_go_on() -> N
         rolled_back={"daily_sales_etl": "fact_sales is rolled back"},
     )
     decisions = decide(facts)
-    assert decisions.steps["daily_sales_etl"] == NothingToDo(verbatim("fact_sales is rolled back"))
+    step = decisions.steps["daily_sales_etl"]
+    assert isinstance(step, NothingToDo)
+    assert (step, step.is_rolled_back) == (NothingToDo(verbatim("fact_sales is rolled back")), True)
     assert "credit_card_analysis" in decisions.runnable, "it also reads the orders"
     assert not decisions.behind.keys() & {"fact_sales", "daily_sales"}

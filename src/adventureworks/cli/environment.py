@@ -30,7 +30,7 @@ from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.layout import PUBLISHED
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Session
-from adventureworks.warehouse.state import AssetState, asset_states, summary_of_missing_tables
+from adventureworks.warehouse.state import AssetState, asset_states, blocked_by, summary_of_missing_tables
 
 
 def build(settings: Settings, name: str) -> int:
@@ -288,10 +288,7 @@ def _ingest(here: Settings) -> list[str]:
     ingest(here, run, before_load=show)
     send_lineage(here, run)
     with open_records(here).connect("environment") as records:
-        blocked = records.execute(
-            "select asset, blocked_rule, blocked_cause from ops.change where run_id = %s and status = 'blocked'", (run,)
-        ).fetchall()
-    return [f"{asset}: {rule}: {cause}" for asset, rule, cause in blocked]
+        return [f"{asset}: {rule}: {cause}" for asset, rule, cause in blocked_by(records, run)]
 
 
 def analyse(here: Settings, progress: Callable[[str], None], *, sends_lineage: bool = True) -> list[str]:

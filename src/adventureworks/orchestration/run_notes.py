@@ -18,10 +18,11 @@ from adventureworks.messaging.dependants import shortened
 from adventureworks.months import first_day
 from adventureworks.texts import Language, Phrases, phrase
 from adventureworks.texts.plain import cut
-from adventureworks.warehouse import intervention, publication
+from adventureworks.warehouse import publication
 from adventureworks.warehouse.cause import cause_of
 from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.publication import Publication
+from adventureworks.warehouse.state import blocked_by
 
 AUTHOR = "adventureworks watch"
 """Marks the notes of the platform. A note that a person wrote or edited is not replaced."""
@@ -56,7 +57,9 @@ class Outcome:
 
 def message(step: NothingToDo) -> dict[str, Any]:
     """Return why a run computes nothing, as a task leaves it under `KEY`."""
-    return {"reason": step.reason.stored, "waits": step.waits}
+    # The reason for a rollback names a person.
+    reason = phrase("rolled back") if step.is_rolled_back else step.reason
+    return {"reason": reason.stored, "waits": step.waits}
 
 
 def write(records: WarehouseConnection, airflow: Connection, language: Language, now: datetime) -> None:
@@ -69,13 +72,19 @@ def write(records: WarehouseConnection, airflow: Connection, language: Language,
 
 def worded(dag: str, outcome: Outcome, language: Language) -> str:
     """Return the note on a run, of at most `LONGEST` characters; empty if there is nothing to say."""
-    text = language.text
-    sentences = [_computed(outcome, language) if dag in ANALYSES else _ingested(outcome, language)]
+    done = _computed(outcome, language) if dag in ANALYSES else _ingested(outcome, language)
+    trouble = cut(_trouble(outcome, language), LONGEST)
+    # What is blocked or failed is named even if the reasons before it do not fit.
+    room = LONGEST - len(f" {trouble}") if trouble else LONGEST
+    return " ".join(filter(None, (cut(done, room) if room > 0 else "", trouble)))
+
+
+def _trouble(outcome: Outcome, language: Language) -> str:
     if outcome.blocked:
-        sentences.append(text("Blocked: {assets}.", assets=shortened(outcome.blocked, language, MOST)))
-    elif outcome.failed:
-        sentences.append(text("Failed: {tasks}.", tasks=shortened(outcome.failed, language, MOST)))
-    return cut(" ".join(filter(None, sentences)), LONGEST)
+        return language.text("Blocked: {assets}.", assets=shortened(outcome.blocked, language, MOST))
+    if outcome.failed:
+        return language.text("Failed: {tasks}.", tasks=shortened(outcome.failed, language, MOST))
+    return ""
 
 
 def _ingested(outcome: Outcome, language: Language) -> str:
@@ -89,7 +98,7 @@ def _computed(outcome: Outcome, language: Language) -> str:
     if step is not None:
         reason = step.reason.shown(language)
         if step.waits:
-            return text("Waits: {reason}.", reason=reason)
+            return text("Waiting: {reason}.", reason=reason)
         return text("Nothing to compute: {reason}.", reason=reason)
     if outcome.published:
         whys = (_changed(outcome.changes, language) if outcome.changes else "", outcome.others.shown(language))
@@ -108,6 +117,9 @@ def _changed(versions: Sequence[Publication], language: Language) -> str:
         rows[version.asset] = rows.get(version.asset, 0) + version.changed_rows
     assets = shortened(sorted(rows, key=lambda asset: (-rows[asset], asset)), language, MOST)
     count = sum(rows.values())
+    if count == 0:
+        # Rows were only set aside, or left quarantine.
+        return language.text("New version of {assets} with the same rows", assets=assets)
     if count == 1:
         return language.text("1 row of {assets} changed", assets=assets)
     return language.text("{count} rows of {assets} changed", count=language.number(count), assets=assets)
@@ -126,7 +138,8 @@ def _outcome(records: WarehouseConnection, run: EndedRun) -> Outcome:
     run_id = f"{run.dag}/{run.run_id}"
     published = tuple(publication.of_run(records, run_id))
     if run.dag == INGESTION:
-        return Outcome(published, blocked=_blocked_tables(records, run_id), failed=run.failed)
+        blocked = tuple(asset for asset, _, _ in blocked_by(records, run_id))
+        return Outcome(published, blocked=blocked, failed=run.failed)
     changes, others = _causes(records, run.dag, published)
     return Outcome(
         published,
@@ -135,7 +148,7 @@ def _outcome(records: WarehouseConnection, run: EndedRun) -> Outcome:
         is_confirmed=bool(publication.confirmed_by(records, run_id)),
         blocked=_refused_marts(records, run.dag, run_id),
         failed=run.failed,
-        nothing_to_do=_nothing_to_do(records, run) if run.message else None,
+        nothing_to_do=_nothing_to_do(run.message) if run.message else None,
     )
 
 
@@ -158,19 +171,8 @@ def _causes(
     return tuple(changes.values()), others
 
 
-def _nothing_to_do(records: WarehouseConnection, run: EndedRun) -> NothingToDo:
-    found = NothingToDo(Phrases.restored(run.message["reason"]), waits=run.message["waits"])
-    if any(mart.name in intervention.rolled_back(records) for mart in marts_of(run.dag)):
-        # The reason names a person.
-        return NothingToDo(phrase("rolled back"))
-    return found
-
-
-def _blocked_tables(records: WarehouseConnection, run_id: str) -> tuple[str, ...]:
-    rows = records.execute(
-        "select asset from ops.change where run_id = %s and status = 'blocked' order by asset", (run_id,)
-    ).fetchall()
-    return tuple(asset for (asset,) in rows)
+def _nothing_to_do(message: Any) -> NothingToDo:
+    return NothingToDo(Phrases.restored(message["reason"]), waits=message["waits"])
 
 
 def _refused_marts(records: WarehouseConnection, dag: str, run_id: str) -> tuple[str, ...]:

@@ -191,6 +191,16 @@ def _broken_rules(records: Connection) -> dict[str, tuple[str, ...]]:
     return broken
 
 
+def blocked_by(records: Connection, run_id: str) -> list[tuple[str, str, str]]:
+    """Return the tables that a run could not publish, by name, each with the rule and the cause."""
+    rows = records.execute(
+        "select asset, blocked_rule, blocked_cause from ops.change where run_id = %s and status = 'blocked'"
+        " order by asset",
+        (run_id,),
+    ).fetchall()
+    return [(asset, rule, cause) for asset, rule, cause in rows]
+
+
 def _blocking_rules(records: Connection) -> dict[str, tuple[str, ...]]:
     """Return why the last run could not publish a table."""
     rows = records.execute(
