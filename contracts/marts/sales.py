@@ -38,14 +38,14 @@ LOWER_80 = "Lower bound of the interval that should contain the revenue in four 
 UPPER_80 = "Upper bound of the interval that should contain the revenue in four of five cases; empty if unknown"
 LOWER_95 = "Lower bound of the interval that should contain the revenue in nineteen of twenty cases; empty if unknown"
 UPPER_95 = "Upper bound of the interval that should contain the revenue in nineteen of twenty cases; empty if unknown"
-ERROR_MODEL = "Error of past forecasts in months after each choice of a model; empty with too few months"
-ERROR_BASELINE = "The same error of the naive models; empty with too few months, or if the forecast is theirs"
-ERROR_CONSTANT = "The same error of the mean of all earlier months; empty with too few months"
-PREDICTED = "Sum of these forecasts divided by the actual revenue; empty with too few months"
+ERROR_MODEL = "Error of past forecasts in months after each choice of a model; empty if it cannot be tested"
+ERROR_BASELINE = "The same error of the naive models; empty if it cannot be tested, or if the forecast is theirs"
+ERROR_CONSTANT = "The same error of the mean of all earlier months; empty if it cannot be tested"
+PREDICTED = "Sum of these forecasts divided by the actual revenue; empty if it cannot be tested"
 WITHHELD = (
-    "Why there is no forecast: there are too few months to test it; or in the past, it was no better than the naive"
-    " models or than a constant, or its total was less than half or more than twice the actual revenue; empty if there"
-    " is one"
+    "Why there is no forecast: there is too little revenue or too few months to test it; or in the past, it was no"
+    " better than the naive models or than a constant, or its total was less than half or more than twice the actual"
+    " revenue, in this series or over all territories of the channel; empty if there is one"
 )
 COVERAGE_80 = (
     "Share of past forecasts whose 80 % interval, as known at the time, contained the revenue; empty without intervals"
@@ -411,7 +411,10 @@ class SalesForecast(MartTable):
 
     @rule
     def reasons_follow_from_the_tests(cls):
-        """If there was no test, error_model is not below both others, or the total is off, that is the reason."""
+        """If there was no test, error_model is not below both others, or the total is off, the first is the reason.
+
+        Otherwise the reason, if there is one, is that of all territories of the channel, which is not in the row.
+        """
         return pl.all_horizontal(
             pl.col(f"{prefix}withheld_because").fill_null("")
             == (

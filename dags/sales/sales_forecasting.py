@@ -9,8 +9,9 @@ is that?
 forecast the past, and how well the published forecasts did).
 **Note**: the total of a channel and its intervals are in columns of their own, because bounds cannot be added up. All
 territories of a channel use one model. A territory, or the total, has no forecast (`withheld_because`) if, in months
-after each choice of a model, it was no better than the naive models or than the mean of all earlier months, or far off
-in total. Every published forecast is kept, so that it can be scored when the month is over.
+after each choice of a model, forecasts of it or of all territories were no better than the naive models or than the
+mean of all earlier months, or far off in total. Every published forecast is kept, so that it can be scored when the
+month is over.
 **If it fails**: the last good version stays. `adventureworks status sales_forecast` shows the broken rule.
 """
 

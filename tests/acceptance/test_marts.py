@@ -254,7 +254,7 @@ CHANGED = {
         -667_313,
     ),
     "cells of customer_demographics": ("select count(*) from marts.customer_demographics", 484, 481),
-    "territories and channels with a forecast": (
+    "territories with a forecast, by channel": (
         "select count(distinct (channel, territory_id)) from marts.sales_forecast where forecast is not null",
         20,
         12,

@@ -702,6 +702,22 @@ def test_a_page_without_a_forecast_says_why(warehouse: Pipeline) -> None:
     shown = words(User("VIEWER").get("forecast").text)
     assert "No forecast is shown, because in the past it was no better than the mean of all earlier months." in shown
     assert "because in the past its total was less than half, or more than twice, the actual revenue." in shown
+    assert "only if forecasts did well in the past both in this series and over all territories of the channel" in shown
+    rows = table_in(User("VIEWER").get(address("sales_forecast")).text)
+    assert {row[-1] for row in rows} == {
+        "in the past its total was less than half, or more than twice, the actual revenue"
+    }
+
+
+def test_a_reason_of_contract_2_is_also_that_of_the_total(warehouse: Pipeline) -> None:
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute(
+            "update marts.sales_forecast set forecast = null, withheld_because = 'no_better_than_constant',"
+            " channel_forecast = null, channel_withheld_because = null"
+        )
+    shown = words(User("VIEWER").get("forecast").text)
+    reason = "No forecast is shown, because in the past it was no better than the mean of all earlier months."
+    assert shown.count(reason) == 2
 
 
 def test_a_territory_without_a_forecast_still_shows_the_total(warehouse: Pipeline) -> None:

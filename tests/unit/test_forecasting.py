@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adventureworks.catalog import MARTS
+from adventureworks.gate.contract import keeps_every_rule
 from adventureworks.marts.sales import forecasting
 from adventureworks.marts.sales.forecast_accuracy import compute as accuracy_of
 from adventureworks.marts.sales.forecast_accuracy import published
@@ -162,6 +164,35 @@ def test_a_territory_is_withheld_by_its_own_errors() -> None:
     assert (shown, withheld) == (10_000, None)
     assert shown < first["channel_forecast"][0] < shown + 100
     assert (first["error_model"] < first["error_constant"]).to_list() == [True, False]
+
+
+@pytest.mark.parametrize("cents", [9_999, 123_456, 229_499, 10_000])
+def test_errors_that_are_equal_as_published_are_equal_for_the_decision(cents: int) -> None:
+    """The mean of a flat series differs from its months in the last bits only, and the contract does not see these."""
+    season = [100.0, 100, 100, 400, 100, 100, 100, 100, 900, 100, 100, 100] * 3
+    sales = sold_by(channel([float(cents)] * 36, [value * 10_000 for value in season]))
+    rows = sales.with_columns(pl.col("revenue").cast(pl.Float64) / 100)
+    forecast = in_contract_types("sales_forecast", compute(lambda _: rows, date(2014, 6, 30)))
+    assert keeps_every_rule(MARTS["sales_forecast"], forecast)
+    flat, seasonal = forecast.filter(horizon=1).sort("territory_id").iter_rows(named=True)
+    assert (flat["withheld_because"], flat["error_model"], flat["error_constant"]) == ("no_better_than_constant", 0, 0)
+    assert seasonal["withheld_because"] is None
+
+
+def test_models_that_are_equal_as_published_are_equal_for_the_choice() -> None:
+    rows = sold_by(channel([9_999.0] * 36, [123_457.0] * 36)).with_columns(pl.col("revenue").cast(pl.Float64) / 100)
+    kept = rows.head(0).rename({"revenue": "forecast"}).with_columns(model=pl.lit("naive"))
+    found = accuracy_of(lambda name: rows if name == "actuals" else kept, date(2014, 6, 30))
+    accuracy = in_contract_types("forecast_accuracy", found)
+    assert set(accuracy.filter("is_chosen")["model"]) == {"naive"}
+    assert accuracy.select("nested_wape", "baseline_wape", "constant_wape").unique().rows() == [(0, 0, 0)]
+    forecast = compute(lambda _: rows, date(2014, 6, 30))
+    assert set(forecast["withheld_because"]) == {"no_better_than_constant"}
+
+
+def in_contract_types(mart: str, rows: pl.DataFrame) -> pl.DataFrame:
+    columns = MARTS[mart].contract.to_schema().columns
+    return rows.select(pl.col(name).cast(column.dtype.type) for name, column in columns.items())
 
 
 def test_forecasts_that_are_absurd_in_total_are_withheld(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,8 +227,10 @@ VIEWS: Mapping[str, View] = {
             "model",
             "trained_until",
             "error_model",
+            "error_baseline",
             "error_constant",
             "withheld_because",
+            "channel_withheld_because",
         ),
         ("month", "channel", "-forecast"),
         (

@@ -80,6 +80,7 @@ _WORDS: Mapping[str, _Words] = {
     "limited_by": limit_text,
     "order_unit": unit_text,
     "purchase_proposal.state": lambda code, language: state_texts(language)[code],
+    "sales_forecast.channel_withheld_because": reason_withheld,
     "sales_forecast.withheld_because": reason_withheld,
     "segment": segment_name,
     "severity": severity_name,

@@ -294,7 +294,7 @@ def warning(marts: Collection[str], found: Sequence[Asset], language: Language) 
 
 
 def series_names(data: Data) -> list[tuple[str, int, str]]:
-    """Return channel, territory id and territory name of every forecast series, the largest first."""
+    """Return channel, territory id and name of every series: largest forecast first, those without one last."""
     rows = data.execute(
         'select f.channel, f.territory_id, coalesce(max(t."Name"), f.territory_id::varchar) from marts.sales_forecast'
         ' as f left join raw."Sales_SalesTerritory" as t on t."TerritoryID" = f.territory_id'
@@ -326,6 +326,9 @@ def series(data: Data, channel: str, territory_id: int, name: str) -> Series:
         parameters,
     ).fetchall()
     *_, model, withheld, withheld_total, until = ahead[0] if ahead else ("", None, None, None)
+    if ahead and ahead[0][6] is None:
+        # Rows of contract 2.0 have one reason for both.
+        withheld_total = withheld_total or withheld
     naive = next((row[1] for row in accuracy if row[0] == "naive"), None)
     return Series(
         channel,
@@ -334,7 +337,7 @@ def series(data: Data, channel: str, territory_id: int, name: str) -> Series:
         model=model,
         past=_without_gaps(dict(past), until),
         ahead=tuple(row[:6] for row in ahead if withheld is None),
-        total=tuple((row[0], *row[6:11]) for row in ahead if withheld_total is None),
+        total=tuple((row[0], *row[6:11]) for row in ahead if row[6] is not None),
         withheld=withheld or "",
         withheld_total=withheld_total or "",
         choice=ahead[0][11:14] if ahead else (),

@@ -69,7 +69,7 @@ def reason_withheld(code: str, language: Language) -> str:
     """Return why predictions are not published, from the code of the rule that they broke."""
     text = language.text
     return {
-        "nothing_to_compare": text("there are too few months to test it"),
+        "nothing_to_compare": text("there are too few months, or too little revenue, to test it"),
         "no_better_than_baseline": text("in the past it was no better than repeating earlier months"),
         "no_better_than_constant": text("in the past it was no better than the mean of all earlier months"),
         "total_is_off": text("in the past its total was less than half, or more than twice, the actual revenue"),

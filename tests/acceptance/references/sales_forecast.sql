@@ -3,7 +3,7 @@
 -- Among: model in ('naive', 'mean_3', 'seasonal_naive', 'mean_3_season')
 -- Fault of every_series_is_forecast: delete from candidate where horizon = 3
 -- Fault of simple_models_are_reproducible: update candidate set lower_95 = lower_95 * 0.9
--- Fault of forecasts_of_a_series_agree: update candidate set lower_80 = null where horizon = 1
+-- Fault of forecasts_of_a_series_agree: update candidate set channel_forecast = channel_forecast + 1 where territory_id = 4
 -- Fault of tests_follow_from_the_series: update candidate set error_model = error_model * 0.9 where territory_id = 4
 -- forecasts.py computes the errors (trial).
 with kept as (

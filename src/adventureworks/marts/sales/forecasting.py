@@ -27,6 +27,8 @@ MIN_ORIGINS = 8
 MIN_ERRORS = 8
 """The minimum number of errors of a series and horizon for an 80 % interval."""
 PERCENTS = (80, 95)
+PLACES = 12
+"""The decimals of an error in the marts."""
 WEIGHTS = np.linspace(0.0001, 1.0, 2001)
 """The smoothing weights that are tried. With a weight of zero, only the first month would count."""
 
@@ -214,9 +216,16 @@ class Backtest:
 
     @property
     def wape(self) -> float | None:
-        """The sum of the absolute errors divided by the sum of the actuals; None if that is zero."""
+        """The sum of the absolute errors divided by the sum of the actuals, as published; None if that is zero."""
         unseen = self.out_of_sample
-        return unseen.error / unseen.actual if unseen.actual else None
+        # Errors may differ only in their last bits. A decision between them must follow from what the marts contain.
+        return round(unseen.error / unseen.actual, PLACES) if unseen.actual else None
+
+    @property
+    def predicted_over_actual(self) -> float | None:
+        """The sum of the forecasts divided by the sum of the actuals, as published; None if that is zero."""
+        unseen = self.out_of_sample
+        return round(unseen.predicted / unseen.actual, PLACES) if unseen.actual else None
 
     def bands(self, origin: int) -> dict[int, tuple[Array, Array]]:
         """Return the lower and upper ends of the intervals of an origin's forecasts, by percent; NaN where unknown.
@@ -342,7 +351,7 @@ def evaluate(months: Months) -> Evaluation:
     first = FIRST_ORIGIN + MIN_ORIGINS
     nested, baseline = (nested_choice(backtests, names).since(first) for names in (tuple(MODELS), NAIVE))
     fixed = backtest(months, constant(months)).since(first)
-    is_better = nested.out_of_sample.error < baseline.out_of_sample.error
+    is_better = (nested.wape or 0) < (baseline.wape or 0)
     tests = (nested if is_better else baseline, baseline, fixed)
     totals = (of_total(months, test).since(first) for test in tests)
     over_all = _trial(*tests, is_better=is_better)
@@ -368,15 +377,13 @@ def _trial(
     `is_better`: whether the channel uses other models than the naive ones; otherwise there is no baseline to beat.
     `over_all`: why no forecast of the channel may be published.
     """
-    unseen = used.out_of_sample
-    to_beat = baseline.out_of_sample.error if is_better else np.inf
-    return Trial(
-        used.wape,
-        baseline.wape if is_better else None,
-        fixed.wape,
-        unseen.predicted / unseen.actual if unseen.actual else None,
-        why_withheld(unseen, to_beat, fixed.out_of_sample.error) or over_all,
-    )
+    error, to_beat, mean = used.wape, baseline.wape if is_better else None, fixed.wape
+    ratio = used.predicted_over_actual
+    if error is None or mean is None or ratio is None:
+        return Trial(None, None, None, None, "nothing_to_compare")
+    # Relative to the actual revenue, which is 1 then.
+    withheld = why_withheld(OutOfSample(error, ratio, 1), np.inf if to_beat is None else to_beat, mean)
+    return Trial(error, to_beat, mean, ratio, withheld or over_all)
 
 
 def choice(backtests: Mapping[str, Backtest], names: Sequence[str], origin: int) -> str:

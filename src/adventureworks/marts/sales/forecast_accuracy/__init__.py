@@ -31,7 +31,7 @@ def compute(read: Read, as_of: date) -> pl.DataFrame:
 
 
 def _rows(channel: str, evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    months, unseen = evaluation.months, evaluation.nested.out_of_sample
+    months = evaluation.months
     for model, test in evaluation.backtests.items():
         total, covered = evaluation.totals[model], test.covered
         of_channel = {
@@ -41,7 +41,7 @@ def _rows(channel: str, evaluation: Evaluation) -> Iterator[dict[str, Any]]:
             "nested_wape": evaluation.nested.wape,
             "baseline_wape": evaluation.baseline.wape,
             "constant_wape": evaluation.constant.wape,
-            "nested_total_ratio": unseen.predicted / unseen.actual if unseen.actual else None,
+            "nested_total_ratio": evaluation.nested.predicted_over_actual,
             "nested_origins": evaluation.nested.origins,
             "trained_until": months.last,
         }

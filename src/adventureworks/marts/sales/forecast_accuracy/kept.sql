@@ -1,4 +1,5 @@
--- Grain: one published forecast. Forecasts without a total of the channel are by calendar month, from earlier releases.
+-- Grain: one forecast or withheld one.
+-- Rows with neither a total nor its reason may be by calendar month, from earlier releases.
 select
     f.month,
     f.channel,
