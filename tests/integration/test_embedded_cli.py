@@ -110,15 +110,15 @@ def test_status_shows_what_is_stale_and_what_is_wrong(adventureworks: Adventurew
     shown = adventureworks("status", home=home)
     assert shown.returncode == 0
     assert "Sales_Store: few_rows_are_deleted. Sales_Store is blocked: half the rows are gone." in shown.stdout
-    assert "customer_retention: fact_sales is newer" in shown.stdout.splitlines()
+    assert "customer_retention: out of date (fact_sales is newer)" in shown.stdout.splitlines()
     assert "Sales_Store: blocked since " in shown.stdout
     assert "customer_churn: " not in shown.stdout, "it is fresh"
     listed = adventureworks("status", "--all", home=home).stdout
-    assert "passed, fact_sales is newer" in " ".join(listed.split())
+    assert "passed, out of date (fact_sales is newer)" in " ".join(listed.split())
     assert "customer_churn" in listed
     details = " ".join(adventureworks("status", "customer_retention", home=home).stdout.split())
     assert "mart of customer_retention" in details
-    assert "State passed, fact_sales is newer" in details
+    assert "State passed, out of date (fact_sales is newer)" in details
 
 
 def test_source_sql_runs_all_statements_in_one_transaction(adventureworks: Adventureworks, home: Path) -> None:
