@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
@@ -112,12 +113,16 @@ def found(pipeline: Pipeline, *texts: str) -> set[str]:
         " where table_schema not in ('pg_catalog', 'information_schema') and table_type = 'BASE TABLE'"
     )
     pattern = [f"%{text}%" for text in texts or TRACES]
-    return {
-        f"{schema}.{relation}"
-        for schema, relation in tables
-        for statement in [f"select 1 from {quoted(schema)}.{quoted(relation)} as t where t::text ilike any(%s) limit 1"]
-        if pipeline.published(statement, (pattern,))
-    }
+    # One connection for all of them: hundreds of connections would take longer than the search.
+    with psycopg.connect(pipeline.url) as connection:
+        return {
+            f"{schema}.{relation}"
+            for schema, relation in tables
+            if connection.execute(
+                f"select 1 from {quoted(schema)}.{quoted(relation)} as t where t::text ilike any(%s) limit 1".encode(),
+                (pattern,),
+            ).fetchone()
+        }
 
 
 def run(pipeline: Pipeline, person: int, **options: Any) -> None:

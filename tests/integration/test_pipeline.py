@@ -472,7 +472,7 @@ def test_the_warehouse_contains_no_secrets(pipeline: Pipeline) -> None:
         (number,),
     )
     secrets = [row[0] for row in pipeline.at_source('select "PasswordHash" from "Person"."Password" limit 5')]
-    ingested = pipeline.ingest()
+    ingested = pipeline.ingest(everything=True)
     assert ingested.published["Sales_CreditCard"].set_aside == 1
     tables = pipeline.published(
         "select table_schema, table_name from information_schema.tables"
@@ -481,11 +481,12 @@ def test_the_warehouse_contains_no_secrets(pipeline: Pipeline) -> None:
     assert len(tables) > 200
     with psycopg.connect(pipeline.url) as connection:
         for schema, table in tables:
-            for secret in (number, *secrets):
-                found = connection.execute(
-                    f'select count(*) from "{schema}"."{table}" as t where strpos(t::text, %s) > 0', (secret,)
-                ).fetchone()
-                assert found == (0,), (schema, table)
+            found = connection.execute(
+                f'select count(*) from "{schema}"."{table}" as t, unnest(%s::text[]) as secret'
+                " where strpos(t::text, secret) > 0",
+                ([number, *secrets],),
+            ).fetchone()
+            assert found == (0,), (schema, table)
     assert pipeline.published('select count(*) from raw."Sales_CreditCard" where length("CardNumber") > 5') == [(0,)]
     assert len(pipeline.published('select distinct "PasswordHash" from raw."Person_Password"')) == 1
 
