@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 from sqlglot.dialects.postgres import Postgres
 
-from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.settings import Settings
 from adventureworks.source import embedded
@@ -137,8 +137,9 @@ def templates(postgres: EmbeddedPostgres, once: Once) -> dict[str, str]:
 
 
 def drop_staged_rows(data: Data) -> None:
-    """Drop what the last runs staged, which the next ones create again: half of the files that each copy consists of."""
-    for entry in (*SOURCE_TABLES.values(), *MARTS.values()):
+    """Drop what the last runs staged: half of the files of a copy. The next runs create their own."""
+    entries: list[SourceTable | Mart] = [*SOURCE_TABLES.values(), *MARTS.values()]
+    for entry in entries:
         layout.show_published(data, entry)
     found = data.execute(
         "select relname from pg_class where relnamespace = 'staging'::regnamespace and relpersistence = 'u'"
