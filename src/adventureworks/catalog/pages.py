@@ -412,6 +412,7 @@ VIEWS: Mapping[str, View] = {
             "list_price",
             "discount_rate",
             "abc_class",
+            "xyz_class",
             "rank",
             "is_partial",
         ),
@@ -559,6 +560,10 @@ VIEWS: Mapping[str, View] = {
             "roi_lower_95",
             "roi_upper_95",
             "method",
+            "error_model",
+            "error_baseline",
+            "error_constant",
+            "withheld_because",
         ),
         ("-first_day", "-revenue"),
         (

@@ -42,6 +42,7 @@ from adventureworks.texts.terms import (
     card_type_name,
     channel_name,
     dimension_name,
+    effect_withheld,
     name_or_unassigned,
     reason_withheld,
     reorder_status,
@@ -70,6 +71,7 @@ Names = Mapping[str, Mapping[int, str]]
 
 _WORDS: Mapping[str, _Words] = {
     "campaign_performance.method": campaign_method,
+    "campaign_performance.withheld_because": effect_withheld,
     "card_type": card_type_name,
     "category": name_or_unassigned,
     "channel": channel_name,
