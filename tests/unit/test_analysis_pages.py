@@ -59,7 +59,7 @@ def test_a_period_is_named_by_its_months() -> None:
 def test_shares_and_order_values_of_a_group_do_not_tell_how_many_customers_it_has() -> None:
     """Whatever is shown, every number of customers that rounds to the one beside it is possible."""
     view = VIEWS["customer_demographics"]
-    shown = duckdb.sql(
+    shown = duckdb.execute(
         f"""
         select customers, {view.coarser["bike_buyer_share"]} as share, list(distinct exact) as possible
         from (
@@ -75,4 +75,4 @@ def test_shares_and_order_values_of_a_group_do_not_tell_how_many_customers_it_ha
     told = [(customers, share) for customers, share, possible in shown if len(possible) < (3 if customers == 5 else 5)]
     assert [one for one in told if one[0] < 400] == []
     group = "select 90.0 as revenue, 5 as orders, 15.0 as average_order_value"
-    assert duckdb.sql(f"select {view.coarser['average_order_value']} from ({group})").fetchall() == [(18,)]
+    assert duckdb.execute(f"select {view.coarser['average_order_value']} from ({group})").fetchall() == [(18,)]
