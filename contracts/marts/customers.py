@@ -440,7 +440,8 @@ class CustomerDemographics(MartTable):
     subtraction. A customer who ordered in two territories counts in both.
 
     Counts are rounded to the nearest multiple of 5. Shares and averages are computed from the exact counts, so they
-    allow the exact counts to be computed: give them only to readers who may know these.
+    allow the exact counts to be computed: give them only to readers who may know these. The dashboard and its files
+    show coarser ones.
     """
 
     attribute: Text = described("Survey question, by the name of its element")
@@ -468,5 +469,5 @@ class CustomerDemographics(MartTable):
         """The key."""
 
         name = "customer_demographics"
-        metadata = {"version": "1.1"}
+        metadata = {"version": "1.2"}
         unique = ["attribute", "band", "territory_id"]

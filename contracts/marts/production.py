@@ -240,8 +240,11 @@ class PurchaseProposal(MartTable):
 class ProductPerformance(MartTable):
     """One month and product with at least one sale.
 
-    The class depends on the share of the month's revenue that the better products make up together: A while it is below
-    80 %, B below 95 %, then C. If a month has no revenue, every product is C.
+    The classes follow from the twelve booking months that end with the month or, if it is not complete in every
+    channel, with the newest complete one before it. abc_class depends on the share of their revenue that the better
+    products make up together: A while it is below 80 %, B below 95 %, then C. A product without revenue in these
+    months is C. xyz_class is the coefficient of variation of the units per month, from the sample standard deviation,
+    in which a month without sales counts as 0: X up to 0.5, Y up to 1, then Z.
 
     average_price is the average price paid per unit, list_price the list price on the last day of the month; resellers
     pay less than the list price, so the difference is not a discount. A partial month ranks the sales so far.
@@ -265,8 +268,14 @@ class ProductPerformance(MartTable):
         "Discount divided by gross amount; empty without a gross amount", unit="share", ge=0, le=1, nullable=True
     )
     abc_class: Text = described(
-        "A: the products that make up the first 80 % of the month's revenue; B: the next 15 %; C: the rest",
+        "A: the products that make up the first 80 % of the revenue of twelve months; B: the next 15 %; C: the rest",
         isin=["A", "B", "C"],
+    )
+    xyz_class: Text = described(
+        "Units per month over the same twelve months: X: steady; Y: varying; Z: irregular; empty without twelve months"
+        " of sales in the company, or without sales of the product in them",
+        isin=["X", "Y", "Z"],
+        nullable=True,
     )
     rank: BigInt = described("Rank in the month by revenue, ties by product_id; 1 is best", unit="ordinal", gt=0)
     is_partial: Bit = described(IS_PARTIAL)
@@ -280,7 +289,7 @@ class ProductPerformance(MartTable):
         """The key."""
 
         name = "product_performance"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "1.1"}
         unique = ["month", "product_id"]
 
 

@@ -2,7 +2,20 @@
 
 import polars as pl
 
-from contracts.columns import BigInt, Bit, Date, Discount, Int, LineAmount, MartTable, Statistic, Text, described, rule
+from contracts.columns import (
+    REASONS,
+    BigInt,
+    Bit,
+    Date,
+    Discount,
+    Int,
+    LineAmount,
+    MartTable,
+    Statistic,
+    Text,
+    described,
+    rule,
+)
 
 
 class CampaignPerformance(MartTable):
@@ -25,6 +38,13 @@ class CampaignPerformance(MartTable):
     before them; no_sales for an offer without lines (one row, category Unassigned); no_comparison if the products did
     not sell before, or there were fewer than three controls. In these cases the baseline and everything after it is
     NULL: there is nothing to compare, which is not the same as no effect.
+
+    A baseline is a prediction, and is tested like one: on the same products in earlier periods of the same length in
+    which they were in no offer, every month back to the first sales. Its error (error_model) must be below those of as
+    many units a day as in the period before (error_baseline) and of as many as since the products' first sale
+    (error_constant), and its total must be between half and twice the actual one. Otherwise the baseline and what
+    follows from it are NULL, and withheld_because says why. Each error is the sum of absolute errors divided by the
+    units sold.
     """
 
     special_offer_id: Int = described("Special offer")
@@ -78,6 +98,42 @@ class CampaignPerformance(MartTable):
     roi_upper_95: Statistic = described(
         "Upper bound of the 95 % interval of the return; empty if unknown", unit="ratio", nullable=True
     )
+    tested_periods: BigInt = described(
+        "Number of earlier periods in which the baseline was tested; empty if there is nothing to compare",
+        nullable=True,
+        ge=0,
+    )
+    error_model: Statistic = described(
+        "Error of such baselines in these periods; empty if they could not be tested",
+        unit="ratio",
+        nullable=True,
+        ge=0,
+    )
+    error_baseline: Statistic = described(
+        "The same error of as many units a day as in the period before; empty if it could not be tested",
+        unit="ratio",
+        nullable=True,
+        ge=0,
+    )
+    error_constant: Statistic = described(
+        "The same error of as many units a day as since the first sale; empty if it could not be tested",
+        unit="ratio",
+        nullable=True,
+        ge=0,
+    )
+    predicted_over_actual: Statistic = described(
+        "Sum of these baselines divided by the units sold; empty if they could not be tested",
+        unit="ratio",
+        nullable=True,
+        ge=0,
+    )
+    withheld_because: Text = described(
+        "Why there is no effect although there is something to compare with: there are no earlier periods to test the"
+        " baseline; or in these, it was no better than the period before or than the mean so far, or its total was less"
+        " than half or more than twice the actual one",
+        nullable=True,
+        isin=REASONS,
+    )
     method: Text = described(
         "How the baseline was made: difference_in_differences, none, no_sales or no_comparison",
         isin=["difference_in_differences", "none", "no_sales", "no_comparison"],
@@ -88,10 +144,33 @@ class CampaignPerformance(MartTable):
 
     @rule
     def nothing_is_compared_without_a_baseline(cls):
-        """Controls, baseline and incremental figures are given exactly where method = difference_in_differences."""
-        compared = pl.col("method") == "difference_in_differences"
+        """Controls, baseline and effect are given where method = difference_in_differences, unless withheld."""
+        compared = (pl.col("method") == "difference_in_differences") & pl.col("withheld_because").is_null()
         names = ("control_products", "baseline_units", "incremental_units", "incremental_profit")
         return pl.all_horizontal(pl.col(name).is_not_null() == compared for name in names)
+
+    @rule
+    def withheld_because_follows_from_the_test(cls):
+        """A reason is given where there is no test, the error is not below both others, or the total is off."""
+        model, ratio = pl.col("error_model"), pl.col("predicted_over_actual")
+        expected = (
+            pl.when(pl.col("tested_periods").is_null())
+            .then(None)
+            .when(ratio.is_null())
+            .then(pl.lit("nothing_to_compare"))
+            .when(model >= pl.col("error_baseline"))
+            .then(pl.lit("no_better_than_baseline"))
+            .when(model >= pl.col("error_constant"))
+            .then(pl.lit("no_better_than_constant"))
+            .when(~ratio.is_between(0.5, 2))
+            .then(pl.lit("total_is_off"))
+        )
+        return pl.col("withheld_because").eq_missing(expected)
+
+    @rule
+    def the_baseline_was_tested(cls):
+        """The number of tested periods is given exactly where method = difference_in_differences."""
+        return pl.col("tested_periods").is_not_null() == (pl.col("method") == "difference_in_differences")
 
     @rule
     def intervals_hold_the_estimates(cls):
@@ -115,7 +194,7 @@ class CampaignPerformance(MartTable):
         """The key."""
 
         name = "campaign_performance"
-        metadata = {"version": "2.0"}
+        metadata = {"version": "3.0"}
         unique = ["special_offer_id", "category"]
 
 

@@ -7,6 +7,7 @@ within the running period, compared with the same point of their earlier ones?
 **Starts** when one of them changes; weekly, on Monday at 06:00 UTC, at the latest.
 **Publishes** `sales_person_performance` (one row per quota, with sales, attainment, gap, commission and rank) and
 `quota_pace` (running quotas and each person's last finished one, with the pace after each wave of orders).
+**Delivers** the pace of the newest quotas to sales, by mail on Mondays.
 **Note**: quotas come from the quota history, since three managers have none in their own record. Sales are those of the
 orders assigned to the person. The last period may not be over: it counts the sales so far. `quota_pace` goes by booking
 month, and counts complete ones only.

@@ -14,10 +14,11 @@ from adventureworks.columns import Column, columns_of
 from adventureworks.texts import Language
 
 _LABELS: Mapping[str, str] = {
-    "abc_class": "Class",
+    "abc_class": "Class by revenue",
     "as_of": "Business date",
     "average_order_value": "Order value",
     "baseline_wape": "Error of the naive models",
+    "campaign_performance.error_baseline": "Error of the period before",
     "channel_coverage_80": "Total within 80 %",
     "channel_coverage_95": "Total within 95 %",
     "channel_error_baseline": "Channel, error of the naive models",
@@ -116,6 +117,7 @@ _LABELS: Mapping[str, str] = {
     "suggested_pieces": "Pieces in the order",
     "table_name": "Table",
     "tested_customers": "Customers tested",
+    "tested_periods": "Periods tested",
     "threshold_days": "Long gap (90th percentile)",
     "unfinished": "Not ended yet",
     "units": "Units sold",
@@ -126,6 +128,7 @@ _LABELS: Mapping[str, str] = {
     "volatility_30d": "Volatility, 30 days",
     "wape": "Error",
     "withheld_because": "Reason for withholding",
+    "xyz_class": "Class by regularity",
 }
 """Labels of columns whose name is not plain English. Columns with the same name have the same label, unless one of them
 means something else: then its key names the mart, too."""

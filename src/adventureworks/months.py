@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from datetime import date
 
 from adventureworks.errors import PlatformError
@@ -31,6 +32,12 @@ def month_of(day: date) -> date:
 def shifted(month: date, by: int) -> date:
     """Return the month that is `by` months later, or earlier if `by` is negative."""
     return _month(_number(month) + by)
+
+
+def shifted_day(day: date, by: int) -> date:
+    """Return the same day of the month that is `by` months later; the last one of a month that is too short for it."""
+    month = shifted(day, by)
+    return month.replace(day=min(day.day, monthrange(month.year, month.month)[1]))
 
 
 def shifted_key(key: str, by: int) -> str:

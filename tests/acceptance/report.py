@@ -32,7 +32,8 @@ PROPERTIES = {
     " causes no notice; a mail server that was down gets the message later; the workbook has every proposal",
     "production_costs": "quantities multiply down every path; a cycle in the bill is rejected, on both engines",
     "marketing_campaigns": "the interval contains a planted effect as often as it states, and of 200 random events"
-    " without an offer per channel about 5 % seem to have an effect on units, and on profit; without a comparison the"
+    " without an offer per channel about 5 % seem to have an effect on units, and on profit; a baseline that was worse"
+    " than a repetition or a constant in earlier periods, or absurd in total, is refused; without a comparison the"
     " result is NULL",
     "data_quality_control": "only business rules count in the overall score; a planted spike is found, and seasonality"
     " is not reported as one; equal names alone do not make a duplicate",

@@ -16,7 +16,7 @@ import yaml
 
 from adventureworks.catalog import MARTS, Mart
 from adventureworks.columns import columns_of, key_of
-from adventureworks.gate.check_files import declared_checks, within_months
+from adventureworks.gate.check_files import declared_checks, declared_rules, with_values, within_months
 from adventureworks.gate.contract import validate
 from adventureworks.warehouse.postgres import rows_of
 from adventureworks.warehouse.sql import names
@@ -26,6 +26,7 @@ from tests.acceptance.report import ASKED, Report
 from tests.integration.candidates import AS_OF, MART, Warehouse, broken
 from tests.integration.pipeline import Pipeline
 
+GIVEN = {"as_of": AS_OF.isoformat(), "declared_rules": declared_rules(MART.parent)}
 MIN_SCORE = 0.95
 MANY, FEW = 20, 4
 """Random faults per mart, with and without writing docs/validation.md."""
@@ -37,9 +38,7 @@ class Trial:
     def __init__(self, connection: psycopg.Connection, mart: Mart) -> None:
         (items,) = yaml.safe_load((MART / f"{mart.name}.yml").read_text(encoding="utf-8")).values()
         bodies = [body for item in items for body in item.values() if "fail query" in body]
-        self.rules: dict[str, str] = {
-            body["name"]: body["fail query"].replace("${as_of}", AS_OF.isoformat()) for body in bodies
-        }
+        self.rules: dict[str, str] = {body["name"]: with_values(body["fail query"], GIVEN) for body in bodies}
         self._connection, self._mart = connection, mart
         self._needs_rows = any("row_count > 0" in item for item in items)
 

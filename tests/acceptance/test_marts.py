@@ -140,6 +140,10 @@ FIGURES: dict[str, tuple[str, Decimal | int | str]] = {
         "select count(*) from marts.inventory_status where suggested_order > 0 and suggested_pieces is null",
         54,
     ),
+    "campaigns that can be compared, and those whose baseline passed its test": (
+        "select count(tested_periods) || ', ' || count(baseline_units) from marts.campaign_performance",
+        "2, 2",
+    ),
     "operations of work orders": ("select sum(operations) from marts.late_work_orders", 67_131),
     "operations that ended late": ("select sum(late) from marts.late_work_orders", 39_212),
     **{
@@ -254,6 +258,13 @@ CHANGED = {
         -667_313,
     ),
     "cells of customer_demographics": ("select count(*) from marts.customer_demographics", 484, 481),
+    "products that change their class from one month to the next, %": (
+        "select round(100.0 * avg(case when b.abc_class = a.abc_class then 0 else 1 end), 1) from"
+        " marts.product_performance as a join marts.product_performance as b on b.product_id = a.product_id and"
+        " b.month = a.month + interval '1 month' where not a.is_partial and not b.is_partial",
+        Decimal("16.5"),
+        Decimal("6.5"),
+    ),
     "territories with a forecast, by channel": (
         "select count(distinct (channel, territory_id)) from marts.sales_forecast where forecast is not null",
         20,

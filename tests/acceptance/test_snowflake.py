@@ -112,7 +112,14 @@ def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
                 for asset in figures.assets(pipeline.settings, session)
             ]
         else:
-            for name in ("daily_sales", "low_stock", "late_work_orders", "product_affinity", "customer_value"):
+            for name in (
+                "daily_sales",
+                "low_stock",
+                "late_work_orders",
+                "product_affinity",
+                "quota_pace",
+                "customer_value",
+            ):
                 rendered = DIGESTS[name].message(session, english, "http://localhost")
                 yield rendered and rendered.text
 

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.columns import columns_of
+from adventureworks.gate.check_files import declared_rules
 from adventureworks.gate.checks import CheckOutcome, run_checks
 from adventureworks.settings import PROJECT_ROOT
 from adventureworks.warehouse import layout
@@ -28,7 +29,7 @@ class Warehouse(NamedTuple):
     url: str
 
     def check(self, *tables: str, folder: Path = SOURCE, **variables: str) -> list[CheckOutcome]:
-        given = {"as_of": AS_OF.isoformat()}
+        given = {"as_of": AS_OF.isoformat(), "declared_rules": declared_rules(PROJECT_ROOT / "checks")}
         for table in tables:
             given |= {f"least_rows_{table}": "0", f"stale_before_{table}": "0001-01-01 00:00:00"}
         return run_checks(PostgresWarehouse(Records(SecretStr(self.url))), folder, tables, given | variables)

@@ -217,6 +217,40 @@ def test_late_operations_digest_compares_with_the_month_and_the_year_before(pipe
     assert english.month(before[0]) in earlier.subject, "more operations of the newest month may end late"
 
 
+def test_quota_digest_lists_every_sales_person_of_the_newest_quotas_furthest_behind_first(pipeline: Pipeline) -> None:
+    found = rendered(pipeline, "quota_pace")
+    assert found is not None
+    rows = pipeline.published(
+        """select p."FirstName" || ' ' || p."LastName", q.quota, q.sales_to_date, q.pace
+        from marts.quota_pace as q join raw."Person_Person" as p on p."BusinessEntityID" = q.sales_person_id
+        where q.quota_date = (select max(quota_date) from marts.quota_pace)
+        order by q.sales_to_date - q.expected_sales nulls last, q.sales_person_id"""
+    )
+    english, shown = language("en"), flat(found.text)
+    assert rows
+    lines = [
+        f"- {name}: quota {english.money(quota)}; sales to date {english.money(sales)}; pace {english.percent(pace)}"
+        for name, quota, sales, pace in rows
+    ]
+    places = [shown.find(line) for line in lines]
+    assert -1 not in places, lines
+    assert places == sorted(places)
+
+
+def test_customer_digest_has_the_margin_of_new_customers_by_age(pipeline: Pipeline) -> None:
+    found = rendered(pipeline, "customer_value")
+    assert found is not None
+    [(cohort, customers, margin)] = pipeline.published(
+        "select cohort_month, customers, margin from marts.customer_cohort_value"
+        " where channel = 'online' and months_since = 2 order by cohort_month desc limit 1"
+    )
+    english = language("en")
+    assert (
+        f"{english.month(cohort)}; customers {english.number(customers)};"
+        f" margin per customer, first 3 months {english.money(margin / customers)}"
+    ) in flat(found.text)
+
+
 def test_affinity_digest_lists_the_most_frequent_pairs_that_chance_does_not_explain(pipeline: Pipeline) -> None:
     assert rendered(pipeline, "product_affinity") is None, "the sample has no frequent pairs"
     add_pairs(pipeline, 3)
@@ -397,7 +431,14 @@ def test_failing_message_does_not_stop_others_and_has_an_incident_until_fixed(
     assert f"monthly/{key}" in broken[f"month_{key}"]
     assert "airflow dags trigger financial_reporting" in broken[f"month_{key}"]
     queued = pipeline.published("select distinct split_part(dedup_key, '/', 2) from ops.outbox order by 1")
-    assert queued == [("daily_sales",), ("data_quality",), ("late_work_orders",), ("low_stock",), ("product_affinity",)]
+    assert queued == [
+        ("daily_sales",),
+        ("data_quality",),
+        ("late_work_orders",),
+        ("low_stock",),
+        ("product_affinity",),
+        ("quota_pace",),
+    ]
 
     with psycopg.connect(pipeline.url) as connection:
         connection.execute("alter table marts.away rename to customer_value")

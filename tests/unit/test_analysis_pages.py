@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 
+import duckdb
 import pytest
 
+from adventureworks.catalog.pages import VIEWS
 from adventureworks.dashboard.analysis import InvalidParameter, Months, Period, PeriodKind
 from adventureworks.texts import language
 
@@ -52,3 +54,25 @@ def test_an_unknown_period_or_month_is_refused(kind: str, key: str) -> None:
 def test_a_period_is_named_by_its_months() -> None:
     assert Period("month", date(2014, 5, 1)).shown(language("en")) == "May 2014"
     assert Period("quarter", date(2014, 5, 1)).shown(language("fr")) == "avril 2014 – juin 2014"
+
+
+def test_shares_and_order_values_of_a_group_do_not_tell_how_many_customers_it_has() -> None:
+    """Whatever is shown, every number of customers that rounds to the one beside it is possible."""
+    view = VIEWS["customer_demographics"]
+    shown = duckdb.execute(
+        f"""
+        select customers, {view.coarser["bike_buyer_share"]} as share, list(distinct exact) as possible
+        from (
+            select
+                n as exact, (n + 2) // 5 * 5 as customers,
+                cast(cast(k as double) / n as decimal(38, 10)) as bike_buyer_share
+            from range(5, 400) as number(n), range(0, 400) as buyer(k)
+            where k <= n
+        )
+        group by 1, 2
+        """
+    ).fetchall()
+    told = [(customers, share) for customers, share, possible in shown if len(possible) < (3 if customers == 5 else 5)]
+    assert [one for one in told if one[0] < 400] == []
+    group = "select 90.0 as revenue, 5 as orders, 15.0 as average_order_value"
+    assert duckdb.execute(f"select {view.coarser['average_order_value']} from ({group})").fetchall() == [(18,)]

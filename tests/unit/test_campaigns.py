@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from adventureworks.marts.quality.campaign_performance import compute
 from adventureworks.marts.quality.campaign_performance.periods import Periods, compared
+from adventureworks.marts.quality.campaign_performance.trial import Predicted, evaluated
 from adventureworks.marts.quality.campaign_performance.uplift import Sold, baseline, half_width
 
 products = st.lists(
@@ -161,6 +162,13 @@ def test_controls_are_on_sale_throughout(changed: dict[str, date]) -> None:
         assert found.filter("is_control")["product_id"].to_list() == expected
 
 
+def history(december: int) -> list[tuple[int, int, date, int]]:
+    """Return sales before the offer: products 2 to 4 sold twice as many in December as before, product 1 this many."""
+    early, late = date(2013, 10, 6), date(2013, 12, 10)
+    of_others = [(product, 1, day, units) for product in (2, 3, 4) for day, units in ((early, 10), (late, 20))]
+    return [*of_others, (1, 1, early, 10), (1, 1, late, december)]
+
+
 def campaign(*rows: tuple[int, int, date, int]) -> dict[str, Any]:
     """Return the row of an online offer of product 1: 10 units before it, and 30 under it."""
     offers = pl.DataFrame(
@@ -180,8 +188,8 @@ def campaign(*rows: tuple[int, int, date, int]) -> dict[str, Any]:
 
 
 def test_a_return_is_given_with_its_interval() -> None:
-    row = campaign(*sold_by(2, 3, 4))
-    assert (row["method"], row["control_products"]) == ("difference_in_differences", 3)
+    row = campaign(*sold_by(2, 3, 4), *history(december=20))
+    assert (row["method"], row["control_products"], row["withheld_because"]) == ("difference_in_differences", 3, None)
     assert row["baseline_units"] == pytest.approx(13)
     assert row["incremental_units"] == pytest.approx(17)
     # 30 units with a profit of 1, instead of 13 with a profit of 3; the discount was 2 a unit.
@@ -197,3 +205,39 @@ def test_two_controls_are_too_few_to_compare_with() -> None:
     row = campaign(*sold_by(2, 3))
     assert row["method"] == "no_comparison"
     assert {row[name] for name in ("control_products", "baseline_units", "incremental_units", "roi")} == {None}
+
+
+def test_a_baseline_is_tested_on_earlier_periods_of_the_same_products() -> None:
+    """February from December and January, December from October and November; nobody sold anything in January."""
+    row = campaign(*sold_by(2, 3, 4), *history(december=20))
+    assert row["tested_periods"] == 2
+    # 10 units in February and 20 in December, as the growth of the others says. The days are those of the periods.
+    assert row["error_model"] == pytest.approx(0)
+    assert row["error_baseline"] == pytest.approx((abs(20 * 28 / 56 - 10) + abs(10 * 31 / 56 - 20)) / 30)
+    assert row["error_constant"] == pytest.approx((abs(30 * 28 / 118 - 10) + abs(10 * 31 / 56 - 20)) / 30)
+    assert row["predicted_over_actual"] == pytest.approx(1)
+
+
+def test_an_effect_whose_baseline_failed_its_test_is_withheld() -> None:
+    row = campaign(*sold_by(2, 3, 4), *history(december=5))
+    assert (row["method"], row["withheld_because"]) == ("difference_in_differences", "no_better_than_baseline")
+    assert {value for name, value in row.items() if name.startswith(("control", "baseline", "incremental", "roi"))} == {
+        None
+    }
+
+
+@pytest.mark.parametrize(
+    ("predicted", "reason"),
+    [
+        ([(90, 80, 70)], None),
+        ([(120, 120, 130)], "no_better_than_baseline"),
+        ([(60, 50, 70)], "no_better_than_constant"),
+        ([(49, 40, 30)], "total_is_off"),
+        ([(201, 250, 300)], "total_is_off"),
+        ([], "nothing_to_compare"),
+    ],
+)
+def test_a_baseline_that_predicted_earlier_periods_badly_is_refused(
+    predicted: list[tuple[float, float, float]], reason: str | None
+) -> None:
+    assert evaluated([Predicted(FIRST, *rules, 100) for rules in predicted]).withheld_because == reason

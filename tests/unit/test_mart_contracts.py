@@ -40,7 +40,10 @@ BROKEN: dict[str, list[Row]] = {
     "customer_retention": [{"months_since": 0, "retained": 1, "cohort_size": 2}],
     "customer_churn": [{"reorder_lower_95": 1, "reorder_probability_52w": "0.5", "reorder_upper_95": 1}],
     "inventory_status": [{"suggested_order": 1, "needed": 0}],
-    "campaign_performance": [{"roi": 1, "roi_lower_95": 2, "roi_upper_95": 3}],
+    "campaign_performance": [
+        {"roi": 1, "roi_lower_95": 2, "roi_upper_95": 3},
+        {"withheld_because": "total_is_off"},
+    ],
 }
 """Changes that break rules between columns that may be missing."""
 

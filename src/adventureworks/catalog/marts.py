@@ -196,6 +196,9 @@ _PRODUCTION = (
         ),
         dated="month",
         by_month=("fact_sales",),
+        # The classes are those of twelve booking months, which end up to three months before a month that is not
+        # complete. Orders of the first days of a month may count towards the month before.
+        echoes=(-1, *range(1, 15)),
     ),
     Mart(
         "product_affinity",

@@ -6,7 +6,7 @@ Titles and explanations are in `texts.analyses`; `dashboard.analysis` reads and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from adventureworks.catalog import MARTS
@@ -76,6 +76,9 @@ class View:
     """Which rows are shown; None: all."""
     subject: str = ""
     """The id to one of which the page can be narrowed, such as a product; empty: none."""
+    coarser: Mapping[str, str] = field(default_factory=dict)
+    """By column: what page and files show instead of its exact values, in SQL over the columns of the page, if these
+    would tell the number of people in a group."""
 
 
 @dataclass(frozen=True)
@@ -350,6 +353,13 @@ VIEWS: Mapping[str, View] = {
                 caption="revenue_by_income",
             ),
         ),
+        coarser={
+            "average_order_value": "cast(revenue / nullif(orders, 0) as decimal(38, 2))",
+            # So coarse that every number of customers that rounds to the one beside it can have this share.
+            "bike_buyer_share": "cast(case when customers < 25 then round(bike_buyer_share * 5) / 5"
+            " when customers < 105 then round(bike_buyer_share * 20) / 20 else round(bike_buyer_share, 2) end"
+            " as decimal(38, 2))",
+        },
     ),
     "inventory_status": View(
         (
@@ -412,6 +422,7 @@ VIEWS: Mapping[str, View] = {
             "list_price",
             "discount_rate",
             "abc_class",
+            "xyz_class",
             "rank",
             "is_partial",
         ),
@@ -559,6 +570,10 @@ VIEWS: Mapping[str, View] = {
             "roi_lower_95",
             "roi_upper_95",
             "method",
+            "error_model",
+            "error_baseline",
+            "error_constant",
+            "withheld_because",
         ),
         ("-first_day", "-revenue"),
         (

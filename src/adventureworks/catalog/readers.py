@@ -144,6 +144,24 @@ READERS = (
     ),
     Reader(
         "digest",
+        "quota_pace",
+        {
+            "quota_pace": (
+                "sales_person_id",
+                "quota_date",
+                "elapsed_waves",
+                "waves",
+                "quota",
+                "sales_to_date",
+                "pace",
+                "usual_pace",
+                "expected_sales",
+            ),
+            "Person_Person": ("BusinessEntityID", "FirstName", "LastName"),
+        },
+    ),
+    Reader(
+        "digest",
         "late_work_orders",
         {
             "late_work_orders": (
@@ -206,6 +224,7 @@ READERS = (
                 "withheld_because",
                 "last_order_date",
             ),
+            "customer_cohort_value": ("channel", "cohort_month", "months_since", "customers", "margin"),
             "fact_sales": ("customer_id", "cogs"),
             "Sales_Customer": ("CustomerID", "StoreID"),
             "Sales_Store": ("BusinessEntityID", "Name", "SalesPersonID"),

@@ -42,6 +42,7 @@ from adventureworks.texts.terms import (
     card_type_name,
     channel_name,
     dimension_name,
+    effect_withheld,
     name_or_unassigned,
     reason_withheld,
     reorder_status,
@@ -70,6 +71,7 @@ Names = Mapping[str, Mapping[int, str]]
 
 _WORDS: Mapping[str, _Words] = {
     "campaign_performance.method": campaign_method,
+    "campaign_performance.withheld_because": effect_withheld,
     "card_type": card_type_name,
     "category": name_or_unassigned,
     "channel": channel_name,
@@ -353,6 +355,7 @@ def shown(data: Data, mart: str, choice: Choice, partial: frozenset[date], langu
 def csv_parts(data: Data, mart: str, choice: Choice) -> Iterator[bytes]:
     """Yield all rows as CSV: the mart's column names and exact values. An empty cell is NULL.
 
+    Columns that are `coarser` on the page are so here, too.
     Texts that a spreadsheet could take for a formula have a backslash in front, as in an export of the quarantine.
     """
     # With the mark, spreadsheets know that the file is UTF-8.
@@ -479,8 +482,9 @@ def _query(mart: str, choice: Choice) -> str:
     """Return the query for all rows of the page, in its order."""
     view = view_of(mart)
     order = [f"{name.removeprefix('-')} {'desc' if name[0] == '-' else 'asc'} nulls last" for name in view.order]
+    shown = [f"{view.coarser[name]} as {name}" if name in view.coarser else name for name in view.columns]
     return (
-        f"select {', '.join(view.columns)} from marts.{mart} where {_condition(mart, choice)}"
+        f"select {', '.join(shown)} from marts.{mart} where {_condition(mart, choice)}"
         f" order by {', '.join([*order, *key_of(MARTS[mart])])}"
     )
 

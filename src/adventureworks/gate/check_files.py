@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -182,6 +183,18 @@ def references(folder: Path, asset: str) -> tuple[Reference, ...]:
             parent = match[2].strip('"')
             found.append(Reference(asset, check.columns, parent, _columns(match[3]), check.rule))
     return tuple(found)
+
+
+def declared_rules(folder: Path) -> str:
+    """Return the rules of all check files below a folder as one text, for checks: `;TABLE.RULE;TABLE.RULE;`.
+
+    A file that cannot be read has no rules.
+    """
+    named = [""]
+    for path in sorted(folder.glob("*/*.yml")):
+        with suppress(PlatformError):
+            named += [f"{check.table}.{check.rule}" for check in declared_checks(path.parent, path.stem)]
+    return ";".join([*named, ""])
 
 
 def _declared(asset: str, item: dict[str, Any]) -> DeclaredCheck:

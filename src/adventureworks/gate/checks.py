@@ -76,9 +76,9 @@ def run_checks(
     """Run the checks of these assets against the candidate views in `schema`, and return one outcome per check.
 
     `folder` contains the check files, `variables` the values that they use (`least_rows_<table>`,
-    `stale_before_<table>`, `as_of`). `only`: by table, the rules to run if not all of them. `months`: by mart, the
-    months to which rules that hold by month are restricted, if not all months can have changed. Raises
-    ServiceUnavailable if the warehouse does not answer.
+    `stale_before_<table>`, `as_of`, for a tolerant mart also `declared_rules`). `only`: by table, the rules to run if
+    not all of them. `months`: by mart, the months to which rules that hold by month are restricted, if not all months
+    can have changed. Raises ServiceUnavailable if the warehouse does not answer.
     """
     from adventureworks.gate.soda import checked_schema
 

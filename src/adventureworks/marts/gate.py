@@ -15,6 +15,7 @@ from adventureworks.due import Months, NothingToDo
 from adventureworks.errors import TableBlocked
 from adventureworks.gate import results
 from adventureworks.gate.approval import command_for
+from adventureworks.gate.check_files import declared_rules
 from adventureworks.gate.checks import CheckOutcome, run_checks
 from adventureworks.gate.contract import EXAMPLES, validate
 from adventureworks.gate.verdict import FAILED
@@ -142,6 +143,9 @@ def _findings(records: Connection, broken: Sequence[CheckOutcome], dag: str, run
 
 def _failed_checks(settings: Settings, warehouse: Warehouse, dag: str, run_id: str, built: Build) -> list[CheckOutcome]:
     variables = {"as_of": built.as_of.isoformat()}
+    # Only a report on all checks needs them, and they are in a hundred files.
+    if any(mart.tolerant for mart in built.marts):
+        variables["declared_rules"] = declared_rules(settings.checks_folder)
     with warehouse.connect(f"gate {dag}") as session:
         for mart in built.marts:
             last = publication.newest(session.records, mart.name)

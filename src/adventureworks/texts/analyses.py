@@ -78,7 +78,9 @@ _MARTS: Mapping[str, tuple[Phrases, Phrases]] = {
         phrase("Survey answers"),
         phrase(
             "What customers bought, by their answers to the survey. Groups of fewer than five customers are not shown."
-            " Not everybody answered, so the totals differ from those of all orders."
+            " Not everybody answered, so the totals differ from those of all orders. Customers and orders are rounded"
+            " to 5, and shares so far that they do not tell the exact number; the order value follows from the rounded"
+            " one."
         ),
     ),
     "inventory_status": (

@@ -5,6 +5,7 @@
 -- Fault of scores_follow_from_the_rules: update candidate set table_score = table_score / 2
 -- Fault of known_defects_are_checked: update candidate set severity = 'info' where rule = 'card_was_valid_when_used'
 -- Fault of rules_of_the_gate_are_there: delete from candidate where dimension = 'volume'
+-- Fault of rules_belong_to_their_table: update candidate set rule = case when rule = 'address_exists' then 'component_exists' else 'address_exists' end where rule in ('address_exists', 'component_exists')
 -- Fault of rules_count_the_rows_of_their_table: update candidate set checked = checked + 1 where rule = 'terms_are_those_of_the_vendor'
 with line as (
     from Sales_SalesOrderDetail join Sales_SalesOrderHeader using (SalesOrderID)

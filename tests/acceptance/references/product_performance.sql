@@ -1,9 +1,10 @@
--- Validates: sums per month, price on its last day, rank and class by revenue
+-- Validates: sums per month, price on its last day, and rank by revenue; classes by the revenue and the units of the last twelve whole booking months
 -- Fault of list_prices_are_those_of_the_month_s_end: update candidate set list_price = list_price + 1
 -- Fault of sums_are_those_of_the_lines: update candidate set units = units + 1
 -- Fault of names_are_those_of_the_product: update candidate set subcategory = category
--- Fault of ranks_and_classes_follow_from_the_revenue: update candidate set abc_class = 'C' where abc_class = 'B'
--- Costs and prices are looked up in the history by a correlated subquery, the cumulative share by a self-join.
+-- Fault of ranks_follow_from_the_revenue: update candidate set rank = rank + 1
+-- Fault of classes_are_those_of_twelve_months: update candidate set xyz_class = 'Y' where xyz_class = 'X'
+-- Costs and prices are looked up in the history by a correlated subquery, ranks and cumulative shares by a self-join.
 with line as (
     select
         h.OrderDate::date as day,
@@ -43,8 +44,7 @@ place as (
     select
         one.month,
         one.product_id,
-        1 + count(better.product_id) as rank,
-        coalesce(sum(better.revenue), 0) as revenue_before
+        1 + count(better.product_id) as rank
     from cell as one
     left join cell as better
         on better.month = one.month
@@ -52,7 +52,53 @@ place as (
     group by all
 ),
 
-whole as (select month, sum(revenue) as revenue from cell group by month)
+closing as (
+    select
+        shown.month,
+        coalesce(max(known.booking_month), shown.month) as closing
+    from (select distinct month from cell) as shown
+    left join (from sold where booking_month not in (from partial_month)) as known
+        on known.booking_month <= shown.month
+    group by shown.month
+),
+
+-- What each product sold in each of the twelve months up to a closing one.
+sold_until as (
+    select
+        e.closing,
+        s.product_id,
+        s.booking_month,
+        sum(s.quantity)::bigint as units,
+        sum(s.revenue) as revenue
+    from (select distinct closing from closing) as e
+    join sold as s on datediff('month', s.booking_month, e.closing) between 0 and 11
+    group by all
+),
+
+year as (
+    select
+        closing,
+        product_id,
+        sum(revenue) as revenue,
+        sum(sum(revenue)) over (partition by closing) as of_all,
+        list(units) || list_resize([]::bigint[], 12 - count(*), 0) as units
+    from sold_until
+    group by closing, product_id
+),
+
+better as (
+    select
+        one.closing,
+        one.product_id,
+        coalesce(sum(other.revenue), 0) / one.of_all as share,
+        one.closing >= (select min(booking_month) + interval 11 month from sold) as is_known,
+        list_stddev_samp(one.units) / list_avg(one.units) as variation
+    from year as one
+    left join year as other
+        on other.closing = one.closing
+        and (other.revenue > one.revenue or other.revenue = one.revenue and other.product_id < one.product_id)
+    group by one.closing, one.product_id, one.of_all, one.units
+)
 
 select
     cell.month,
@@ -72,17 +118,19 @@ select
             and last_day(cell.month) between l.StartDate::date and coalesce(l.EndDate::date, date '9999-12-31')
     ) as list_price,
     cell.discount / nullif(cell.gross, 0) as discount_rate,
+    case when better.share < 0.8 then 'A' when better.share < 0.95 then 'B' else 'C' end as abc_class,
     case
-        when whole.revenue = 0 then 'C'
-        when place.revenue_before * 100 < whole.revenue * 80 then 'A'
-        when place.revenue_before * 100 < whole.revenue * 95 then 'B'
-        else 'C'
-    end as abc_class,
+        when not better.is_known then null
+        when better.variation <= 0.5 then 'X'
+        when better.variation <= 1 then 'Y'
+        when better.variation is not null then 'Z'
+    end as xyz_class,
     place.rank,
     cell.month in (from partial_month) as is_partial
 from cell
 join place using (month, product_id)
-join whole using (month)
+join closing using (month)
+left join better using (closing, product_id)
 join Production_Product as p on p.ProductID = cell.product_id
 left join Production_ProductSubcategory as s using (ProductSubcategoryID)
 left join Production_ProductCategory as c using (ProductCategoryID)

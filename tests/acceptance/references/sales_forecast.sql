@@ -5,6 +5,7 @@
 -- Fault of simple_models_are_reproducible: update candidate set lower_95 = lower_95 * 0.9
 -- Fault of forecasts_of_a_series_agree: update candidate set channel_forecast = channel_forecast + 1 where territory_id = 4
 -- Fault of tests_follow_from_the_series: update candidate set error_model = error_model * 0.9 where territory_id = 4
+-- Fault of errors_are_those_of_the_choices: update candidate set channel_error_model = channel_error_model * 1.001 where channel = 'reseller'
 -- forecasts.py computes the errors (trial).
 with kept as (
     select channel, territory_id, booking_month as month, revenue from sold

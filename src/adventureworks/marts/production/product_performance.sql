@@ -1,5 +1,6 @@
 -- Grain: one month and product with at least one sale.
--- The class depends on the cumulative revenue share of the month's better products: A below 80 %, B below 95 %.
+-- Sums and rank are those of the calendar month. The classes are those of the twelve booking months that end with the
+-- month, or with the newest complete one before it.
 with cells as (
     select
         cast(date_trunc('month', order_date) as date) as month,
@@ -17,12 +18,78 @@ ranked as (
     select
         month,
         product_id,
-        row_number() over (partition by month order by revenue desc, product_id) as place,
-        sum(cast(revenue as decimal(38, 6))) over (partition by month) as of_month,
-        sum(cast(revenue as decimal(38, 6))) over (
-            partition by month order by revenue desc, product_id rows between unbounded preceding and current row
-        ) as up_to_here
+        row_number() over (partition by month order by revenue desc, product_id) as place
     from cells
+),
+whole as (
+    select month
+    from staging.channel_month
+    group by month
+    having max(case when is_partial then 1 else 0 end) = 0
+),
+months as (
+    select
+        c.month,
+        coalesce(max(w.month), c.month) as last_month
+    from (select distinct month from cells) as c
+    left join whole as w
+        on c.month >= w.month
+    group by c.month
+),
+booked as (
+    select
+        booking_month as month,
+        product_id,
+        cast(sum(cast(quantity as bigint)) as bigint) as units,
+        sum(cast(revenue as decimal(38, 6))) as revenue
+    from marts.fact_sales
+    group by booking_month, product_id
+),
+trailing as (
+    select
+        e.last_month,
+        b.product_id,
+        sum(cast(b.revenue as decimal(38, 6))) as revenue,
+        sum(cast(b.units as decimal(38, 0))) as units,
+        sum(cast(b.units * b.units as decimal(38, 0))) as squares
+    from (select distinct last_month from months) as e
+    inner join booked as b
+        on b.month > cast(dateadd(month, -12, e.last_month) as date)
+        and b.month <= e.last_month
+    group by e.last_month, b.product_id
+),
+running as (
+    select
+        last_month,
+        product_id,
+        units,
+        squares,
+        revenue,
+        sum(cast(revenue as decimal(38, 6))) over (partition by last_month) as of_all,
+        sum(cast(revenue as decimal(38, 6))) over (
+            partition by last_month order by revenue desc, product_id rows between unbounded preceding and current row
+        ) as up_to_here
+    from trailing
+),
+-- The coefficient of variation is at most c if 144 times the sum of the squares is at most 12 + 11 c² times the square
+-- of the sum: these are whole numbers, which both engines compare exactly.
+classes as (
+    select
+        r.last_month,
+        r.product_id,
+        case
+            when r.up_to_here - r.revenue < cast(r.of_all * 0.80 as decimal(38, 8)) then 'A'
+            when r.up_to_here - r.revenue < cast(r.of_all * 0.95 as decimal(38, 8)) then 'B'
+            else 'C'
+        end as abc_class,
+        case
+            when f.month > cast(dateadd(month, -11, r.last_month) as date) then null
+            when 576 * r.squares <= cast(59 * r.units * r.units as decimal(38, 0)) then 'X'
+            when 144 * r.squares <= cast(23 * r.units * r.units as decimal(38, 0)) then 'Y'
+            else 'Z'
+        end as xyz_class
+    from running as r
+    cross join (select min(month) as month from booked) as f
 )
 select
     c.month,
@@ -38,17 +105,19 @@ select
     cast(cast(c.revenue as decimal(38, 6)) / nullif(c.units, 0) as decimal(38, 10)) as average_price,
     l.ListPrice as list_price,
     cast(cast(c.discount_amount as decimal(38, 8)) / nullif(c.gross_amount, 0) as decimal(38, 10)) as discount_rate,
-    case
-        when r.up_to_here - c.revenue < cast(r.of_month * 0.80 as decimal(38, 8)) then 'A'
-        when r.up_to_here - c.revenue < cast(r.of_month * 0.95 as decimal(38, 8)) then 'B'
-        else 'C'
-    end as abc_class,
+    coalesce(t.abc_class, 'C') as abc_class,
+    t.xyz_class,
     cast(r.place as bigint) as rank,
     m.is_partial
 from cells as c
 inner join ranked as r
     on c.month = r.month
     and c.product_id = r.product_id
+inner join months as e
+    on c.month = e.month
+left join classes as t
+    on e.last_month = t.last_month
+    and c.product_id = t.product_id
 inner join staging.sales_month as m
     on c.month = m.month
 inner join raw.Production_Product as p

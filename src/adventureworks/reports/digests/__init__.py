@@ -38,6 +38,7 @@ DIGESTS: Mapping[str, Digest] = {
     "daily_sales": Digest("daily_sales", f"{__name__}.daily_sales"),
     "low_stock": Digest("inventory_status", f"{__name__}.low_stock"),
     "late_work_orders": Digest("late_work_orders", f"{__name__}.late_work_orders"),
+    "quota_pace": Digest("quota_pace", f"{__name__}.quota_pace"),
     "product_affinity": Digest("product_affinity", f"{__name__}.product_affinity"),
     "data_quality": Digest("data_quality", f"{__name__}.data_quality"),
     "customer_value": Digest("customer_value", f"{__name__}.customer_value"),

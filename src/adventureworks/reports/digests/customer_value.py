@@ -46,6 +46,20 @@ _RESELLERS = f"""
     where v.channel = 'reseller' and {_AT_RISK} order by v.monetary desc, v.customer_id
 """
 """Stores with their sales persons, the largest first."""
+_COHORTS = """
+    select channel, cohort_month, customers, margin_3, margin_6, margin_12
+    from (
+        select channel, cohort_month, max(customers) as customers,
+            max(case when months_since = 2 then margin end) as margin_3,
+            max(case when months_since = 5 then margin end) as margin_6,
+            max(case when months_since = 11 then margin end) as margin_12,
+            row_number() over (partition by channel order by cohort_month desc) as place
+        from marts.customer_cohort_value group by channel, cohort_month having max(months_since) >= 2
+    ) as cohorts
+    where place <= %s order by channel, cohort_month desc
+"""
+COHORTS = 12
+"""The newest cohorts of a channel with three complete months."""
 
 
 def bulletin(session: Session, language: Language) -> Bulletin | None:
@@ -141,6 +155,26 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                     )
                     for segment, count, so_far, at_risk in segments
                 ),
+            ),
+            Listing(
+                text("Margin of new customers, by month of the first order"),
+                (
+                    label("channel", language),
+                    label("cohort_month", language),
+                    label("customers", language),
+                    *(text("Margin per customer, first {count} months", count=count) for count in (3, 6, 12)),
+                ),
+                tuple(
+                    (
+                        channels[channel],
+                        language.month(cohort),
+                        language.number(customers),
+                        *(language.money(None if margin is None else margin / customers) for margin in margins),
+                    )
+                    for channel, cohort, customers, *margins in session.data.execute(_COHORTS, (COHORTS,)).fetchall()
+                ),
+                text_columns=2,
+                max_rows=2 * COHORTS,
             ),
         ),
         notes=tuple(notes),

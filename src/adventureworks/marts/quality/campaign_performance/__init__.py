@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
@@ -11,6 +11,7 @@ import polars as pl
 
 from adventureworks.marts.models import Read
 from adventureworks.marts.quality.campaign_performance.periods import Periods, compared, sold
+from adventureworks.marts.quality.campaign_performance.trial import Predicted, evaluated, predictions
 from adventureworks.marts.quality.campaign_performance.uplift import Baseline, baseline, half_width
 
 NO_CAMPAIGN = ("No Discount", "Volume Discount")
@@ -24,6 +25,12 @@ _NOTHING = dict.fromkeys(
         "baseline_units",
         *_FOUND,
         *(f"{name}_{end}_95" for name in _FOUND for end in ("lower", "upper")),
+        "tested_periods",
+        "error_model",
+        "error_baseline",
+        "error_constant",
+        "predicted_over_actual",
+        "withheld_because",
     )
 )
 
@@ -93,19 +100,26 @@ def _campaign(
     delays: Mapping[str, int],
     as_of: date,
 ) -> dict[str, Any]:
-    """Return the offer's sales in a category, compared with what the same products would have sold without it."""
+    """Return the offer's sales in a category, compared with what the same products would have sold without it.
+
+    The effect is withheld if such a comparison did not predict the sales of earlier periods without an offer.
+    """
     first, last = offer["first_day"], min(offer["last_day"], as_of)
     # The total is known only if every part is.
     parts: list[Part] = []
+    tests: list[Predicted] = []
     for channel, subcategory in sorted(lines.select("channel", "subcategory_id").unique().rows()):
         here = pl.col("channel").eq(channel) & pl.col("subcategory_id").eq(subcategory)
-        products = compared(sales.filter(here), Periods.of(channel, delays[channel], first, last))
-        treated = products.join(lines.filter(here).select("product_id").unique(), on="product_id", how="semi")
-        part = Part.of(treated, products.filter("is_control"))
+        around, treated_ids = sales.filter(here), lines.filter(here)["product_id"].unique().to_list()
+        products = compared(around, Periods.of(channel, delays[channel], first, last))
+        part = Part.of(products.filter(pl.col("product_id").is_in(treated_ids)), products.filter("is_control"))
         if part is None:
             return _row(offer, category, sums, "no_comparison")
         parts.append(part)
-    return _row(offer, category, sums, "difference_in_differences", **effect(parts, float(sums["discount_cost"])))
+        tests += predictions(around, treated_ids, channel, delays[channel], first, last)
+    trial = evaluated(tests)
+    found = {} if trial.withheld_because else effect(parts, float(sums["discount_cost"]))
+    return _row(offer, category, sums, "difference_in_differences", **found, **asdict(trial))
 
 
 def effect(parts: Sequence[Part], cost: float) -> dict[str, float | None]:
