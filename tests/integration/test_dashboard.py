@@ -45,6 +45,8 @@ ASSET_PAGES = tuple(map(asset_address, ("Sales_SalesOrderDetail", "fact_sales", 
 EMPTY = {"product_affinity"}
 """Marts without rows on sample data."""
 VERDICTS = ("bloqué", "conforme", "jamais publié")
+UNBOUND = re.compile(r"[\w)»%][:;!?](?=\s)|(?<=\S) [:;!?»](?=\s)|« ")
+"""A French punctuation mark at which a line may be broken, or without a space."""
 ENGLISH = re.compile(r"(?i)\b(?:and|are|by|from|has|have|is|not|of|rows|since|than|the|was|were|with)\b")
 """Words that no French sentence contains."""
 OTHER_HOST = re.compile(r"""(?:src|href|action)=["'](?:https?:)?//|@import|url\(["']?(?:https?:)?//""")
@@ -642,10 +644,12 @@ def test_french_pages_are_french_throughout(warehouse: Pipeline) -> None:
         *ANALYSIS_PAGES,
         *ASSET_PAGES,
     ):
-        html = viewer.get(f"{page}{'&' if '?' in page else '?'}lang=fr").text
-        assert not {"Unassigned", "No card"} & {cell for row in table_in(html) for cell in row}, page
-        shown = re.sub(r"(?s)<(script|style|code)\b.*?</\1>|«.*?»", " ", html)
-        found = words(shown)
+        answer = viewer.get(f"{page}{'&' if '?' in page else '?'}lang=fr").text
+        assert not {"Unassigned", "No card"} & {cell for row in table_in(answer) for cell in row}, page
+        without_code = re.sub(r"(?s)<(script|style|code)\b.*?</\1>", " ", answer)
+        text = html.unescape(re.sub(r"<[^>]+>", "", without_code))
+        assert [text[max(match.start() - 40, 0) : match.end() + 40] for match in UNBOUND.finditer(text)] == [], page
+        found = words(re.sub(r"(?s)«.*?»", " ", without_code))
         for name in names:
             found = found.replace(name, "")
         assert [found[max(match.start() - 40, 0) : match.end() + 40] for match in ENGLISH.finditer(found)] == [], page

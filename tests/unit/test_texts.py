@@ -59,6 +59,20 @@ def messages(code: str) -> Counter[str]:
     return Counter(str(message.id) for catalog in catalogs(code) for message in catalog if message.id)
 
 
+def test_code_leaves_punctuation_between_values_to_the_language() -> None:
+    """French has a no-break space before a colon or semicolon: `text(": ")` and `text("; ")`."""
+    in_template = re.compile(r"[}%]\}[:;!?](?=\s|\{|$)")
+    literals = {".html": in_template, ".txt": in_template, ".py": re.compile(r"""["']; ["']\.join\(""")}
+    written: list[str] = []
+    for folder in ("charts", "dashboard", "messaging", "reports", "texts"):
+        for path in sorted((REPOSITORY / "src" / "adventureworks" / folder).rglob("*")):
+            if path.suffix in literals and "static" not in path.parts:
+                without_styles = re.sub(r"(?s)<style\b.*?</style>|style=\"[^\"]*\"", "", path.read_text("utf-8"))
+                lines = (line.strip() for line in without_styles.splitlines())
+                written += [f"{path.name}: {line}" for line in lines if literals[path.suffix].search(line)]
+    assert written == []
+
+
 @pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
 def test_every_text_has_a_translation_with_the_same_placeholders(code: str) -> None:
     shown, known = {**marked(), **defined()}, translations(code)

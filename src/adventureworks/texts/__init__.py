@@ -201,7 +201,7 @@ class Phrases:
 
     def shown(self, language: Language) -> str:
         """Return the texts in a language, separated by semicolons."""
-        return "; ".join(
+        return language.text("; ").join(
             language.text(
                 english, **{name: language.day(value) if isinstance(value, date) else value for name, value in values}
             )
