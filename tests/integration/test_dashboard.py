@@ -1235,6 +1235,8 @@ def test_airflow_knows_each_asset_with_its_page_and_the_title_of_each_dag(wareho
             "owner": known.owner,
             "contract": f"{name} {version_of(known)}",
         }
+    groups = {asset(name).group for name in (*SOURCE_TABLES, *MARTS)}
+    assert len({group.lower() for group in groups}) == len(groups), "users can tell the groups of the list apart"
     titles = {dag: settings_for(dag)["dag_display_name"] for dag in (INGESTION, *ANALYSES)}
     assert titles["daily_sales_etl"] == "Daily sales"
     assert len(set(titles.values())) == len(titles)

@@ -154,7 +154,6 @@ class Asset:
     state: AssetState
     freshness: Freshness
     owner: str
-    group: str
     dag: str
 
 
@@ -279,7 +278,6 @@ def assets(settings: Settings, session: Session) -> list[Asset]:
             state,
             promised[state.asset],
             entry(state.asset).owner,
-            entry(state.asset).group,
             producer_of(state.asset),
         )
         for state in asset_states(session.records, behind)
