@@ -233,7 +233,7 @@ def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
         f"{language.text('Products sold')} {language.number(products)}",
         f"{language.text('Products in class A')} {language.number(class_a)}",
         f"{language.text('Share of late operations')} {language.percent(late / operations)}",
-        f"{language.text('Mean delay')} {language.number(days / late, 1)}",
+        f"{language.text('Mean delay')} {language.days(days / late, 1)}",
         f"{language.text('Out of stock')} {language.number(out)}",
         f"{language.text('Value of the proposed orders')} {language.short_money(ordered)}",
         f"{proposal[0]} {proposal[1]} {language.day(proposal[2])} {language.number(proposal[3])}",

@@ -442,7 +442,7 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
                         "late_work_orders",
                         "mean_days_late",
                         lambda one: _ratio(one.days_late, one.late),
-                        partial(number, digits=1),
+                        partial(language.days, digits=1),
                         more_is_better=False,
                     ),
                 ),
