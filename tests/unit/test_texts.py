@@ -118,8 +118,8 @@ def test_figures_are_formatted_as_usual_in_each_language() -> None:
     amount = Decimal("-1234567.895")
     assert english.money(amount, 2) == "-$1,234,567.90"
     assert french.money(amount, 2) == "-1\u202f234\u202f567,90\xa0$US"
-    assert [french.days(days, 1) for days in (Decimal("1.9"), Decimal("1.96"))] == ["1,9 jour", "2,0 jours"]
-    assert (english.days(1), english.days(45)) == ("1 day", "45 days")
+    assert [french.days(days, 1) for days in (Decimal("1.9"), Decimal("1.96"))] == ["1,9\xa0jour", "2,0\xa0jours"]
+    assert (english.days(1), english.days(45)) == ("1\xa0day", "45\xa0days")
     assert (english.short_money(Decimal(5366674)), french.short_money(Decimal(5366674))) == ("$5.4M", "5,4\xa0M$US")
     assert (english.percent(Decimal("0.1234"), signed=True), french.percent(Decimal("0.1234"))) == (
         "+12.3%",

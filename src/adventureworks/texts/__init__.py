@@ -127,13 +127,14 @@ class Language:
         return self.text("{number} point", number=number) if is_one else self.text("{number} points", number=number)
 
     def days(self, number: Number | None, digits: int = 0) -> str:
-        """Return a number of days with this many decimals."""
+        """Return a number of days with this many decimals; no line is broken within it."""
         if number is None:
             return MISSING
         shown = self.number(number, digits)
         # French uses the singular below 2: 1,5 jour.
         is_one = self._locale.plural_form(_rounded(number, digits)) == "one"
-        return self.text("{number} day", number=shown) if is_one else self.text("{number} days", number=shown)
+        found = self.text("{number} day", number=shown) if is_one else self.text("{number} days", number=shown)
+        return found.replace(" ", NO_BREAK)
 
     def language_name(self, code: str) -> str:
         """Return the name of another language in this one."""
