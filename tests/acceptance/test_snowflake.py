@@ -131,10 +131,14 @@ def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
 
 
 def _comparable(profile: asset.Profile | None) -> object:
-    """Return a profile with rounded means: they are computed in floating point."""
+    """Return a profile without the columns of the run, and with rounded means: they are computed in floating point."""
     return profile and replace(
         profile,
-        columns=tuple(replace(one, mean=one.mean and float(f"{one.mean:.9g}")) for one in profile.columns),
+        columns=tuple(
+            replace(one, mean=one.mean and float(f"{one.mean:.9g}"))
+            for one in profile.columns
+            if one.name not in OF_THE_RUN
+        ),
     )
 
 
