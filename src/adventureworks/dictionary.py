@@ -176,7 +176,7 @@ def definition(mart: str, column: str, language: Language) -> Definition:
 def _definition(asset: str, column: Column, language: Language) -> Definition:
     text, unit = language.text(column.description), language.text(column.unit)
     # Further clauses say when the column is empty, for example. The unit belongs to the first.
-    quantity, clause, rest = text.partition("; " if language.code == "en" else " ; ")
+    quantity, clause, rest = text.partition(language.text("; "))
     meaning = text if column.unit in _WITHOUT_UNIT else f"{quantity} ({unit}){clause}{rest}"
     return Definition(asset, column.name, label(column.name, language, asset), text, unit, meaning)
 

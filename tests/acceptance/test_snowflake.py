@@ -17,8 +17,9 @@ import pytest
 from pydantic import SecretStr
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, Mart, SourceTable
+from adventureworks.catalog.pages import has_page
 from adventureworks.columns import Column, columns_of, key_of
-from adventureworks.dashboard import breakdown, figures, rules, search
+from adventureworks.dashboard import analysis, asset, breakdown, figures, rules, search
 from adventureworks.due import NothingToDo
 from adventureworks.embedded.postgres import EmbeddedPostgres
 from adventureworks.errors import ServiceUnavailable
@@ -80,7 +81,7 @@ def test_snowflake_has_the_rows_of_postgresql(
         assert not unequal.any(), f"{name}: {found.filter(unequal).head(3)} against {wanted.filter(unequal).head(3)}"
 
 
-@pytest.mark.parametrize("of", ["a month", "the dashboard", "the digests"])
+@pytest.mark.parametrize("of", ["a month", "the dashboard", "the analyses", "the profiles", "the digests"])
 def test_reports_dashboard_and_digests_are_the_same(platform: Pipeline, in_snowflake: Pipeline, of: str) -> None:
     shown = [list(_shown(pipeline, of)) for pipeline in (in_snowflake, platform)]
     assert shown[0] == shown[1]
@@ -108,9 +109,21 @@ def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
             )
             yield search.search(session.data, ("re",), english)
             yield [
-                replace(asset, state=replace(asset.state, published_at=None))
-                for asset in figures.assets(pipeline.settings, session)
+                replace(one, state=replace(one.state, published_at=None))
+                for one in figures.assets(pipeline.settings, session)
             ]
+        elif of == "the analyses":
+            for mart in filter(has_page, MARTS):
+                months_shown = analysis.months_of(session.data, mart)
+                choice = analysis.Choice(months_shown.period("fiscal_year", ""))
+                page = analysis.shown(session.data, mart, choice, months_shown.partial, english)
+                yield mart, months_shown, page.rows, page.count, page.withheld
+                yield [(drawing.caption, drawing.rows) for drawing in page.drawings]
+        elif of == "the profiles":
+            for name in SOURCE_TABLES:
+                yield name, _comparable(asset.recorded_profile(session.records, name))
+            for name in MARTS:
+                yield name, _comparable(asset.measured_profile(session.data, name, 1))
         else:
             for name in (
                 "daily_sales",
@@ -122,6 +135,18 @@ def _shown(pipeline: Pipeline, of: str) -> Iterator[object]:
             ):
                 rendered = DIGESTS[name].message(session, english, "http://localhost")
                 yield rendered and rendered.text
+
+
+def _comparable(profile: asset.Profile | None) -> object:
+    """Return a profile without the columns of the run, and with rounded means: they are computed in floating point."""
+    return profile and replace(
+        profile,
+        columns=tuple(
+            replace(one, mean=one.mean and float(f"{one.mean:.9g}"))
+            for one in profile.columns
+            if one.name not in OF_THE_RUN
+        ),
+    )
 
 
 def test_without_changes_no_statement_is_sent_to_snowflake(in_snowflake: Pipeline) -> None:
@@ -169,14 +194,14 @@ def test_data_committed_without_its_record_is_recorded_by_the_next_attempt(
     publish.publish(pipeline.settings, run)
     assert newest_card_version(pipeline) == (2, None), "any month may have changed"
     publish.conclude(pipeline.settings, run)
-    analysis = "credit_card_analysis"
-    build.build(pipeline.settings, analysis, f"{analysis}/dies")
-    gate.gate(pipeline.settings, analysis, f"{analysis}/dies")
+    dag = "credit_card_analysis"
+    build.build(pipeline.settings, dag, f"{dag}/dies")
+    gate.gate(pipeline.settings, dag, f"{dag}/dies")
     monkeypatch.setattr(SnowflakeData, "commit", dies)
     with pytest.raises(ServiceUnavailable):
-        publishing.publish(pipeline.settings, analysis, f"{analysis}/dies")
+        publishing.publish(pipeline.settings, dag, f"{dag}/dies")
     monkeypatch.undo()
-    assert analysis in pipeline.settle(), "another run, which finds its rows already published"
+    assert dag in pipeline.settle(), "another run, which finds its rows already published"
     (card_usage,) = pipeline.published("select max(version) from ops.publication where asset = 'card_usage'")
     assert card_usage == (2,), "readers of the first version are notified"
     with pipeline.session() as session:

@@ -31,6 +31,8 @@ PAGES = (
     "reports",
     "search?q=revenue",
     "asset/fact_sales?steps=2",
+    "asset/Sales_SalesOrderDetail",
+    "asset/unknown",
     *(address(mart) for mart in ("territory_sales", "customer_churn", "purchase_proposal")),
 )
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}

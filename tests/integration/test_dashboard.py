@@ -45,6 +45,8 @@ ASSET_PAGES = tuple(map(asset_address, ("Sales_SalesOrderDetail", "fact_sales", 
 EMPTY = {"product_affinity"}
 """Marts without rows on sample data."""
 VERDICTS = ("bloqué", "conforme", "jamais publié")
+UNBOUND = re.compile(r"[\w)»%][:;!?](?=\s)|(?<=\S) [:;!?»](?=\s)|« ")
+"""A French punctuation mark at which a line may be broken, or without a space."""
 ENGLISH = re.compile(r"(?i)\b(?:and|are|by|from|has|have|is|not|of|rows|since|than|the|was|were|with)\b")
 """Words that no French sentence contains."""
 OTHER_HOST = re.compile(r"""(?:src|href|action)=["'](?:https?:)?//|@import|url\(["']?(?:https?:)?//""")
@@ -231,7 +233,7 @@ def test_figures_match_the_marts(warehouse: Pipeline, code: str) -> None:
         f"{language.text('Products sold')} {language.number(products)}",
         f"{language.text('Products in class A')} {language.number(class_a)}",
         f"{language.text('Share of late operations')} {language.percent(late / operations)}",
-        f"{language.text('Mean delay')} {language.number(days / late, 1)}",
+        f"{language.text('Mean delay')} {language.days(days / late, 1)}",
         f"{language.text('Out of stock')} {language.number(out)}",
         f"{language.text('Value of the proposed orders')} {language.short_money(ordered)}",
         f"{proposal[0]} {proposal[1]} {language.day(proposal[2])} {language.number(proposal[3])}",
@@ -617,6 +619,16 @@ def test_before_the_first_marts_a_page_says_that_nothing_was_published(warehouse
     assert "Ces chiffres n’ont pas encore été publiés" in viewer.get("overview?lang=fr").text
 
 
+def page_names() -> set[str]:
+    """Return the first parts of the addresses of all pages, without those that redirect."""
+    from fastapi.routing import APIRoute
+
+    from adventureworks.dashboard.app import app
+
+    routes = (route for route in app.routes if isinstance(route, APIRoute) and "GET" in route.methods)
+    return {route.path.split("/")[1] for route in routes} - {"", "dag"}
+
+
 def test_french_pages_are_french_throughout(warehouse: Pipeline) -> None:
     open_incident(warehouse)
     moved = phrase("the business date moved to {day}", day=date(2014, 7, 1))
@@ -632,20 +644,19 @@ def test_french_pages_are_french_throughout(warehouse: Pipeline) -> None:
     names = [words(name) for (name,) in named if ENGLISH.search(name)]
     viewer = User("VIEWER")
     lineage = [f"lineage?mart={mart}" for mart in MARTS]
-    for page in (
-        *PAGES,
-        *FIGURE_PAGES,
-        "search",
-        "search?q=marge",
-        "search?q=zzz",
-        *lineage,
-        *ANALYSIS_PAGES,
-        *ASSET_PAGES,
-    ):
-        html = viewer.get(f"{page}{'&' if '?' in page else '?'}lang=fr").text
-        assert not {"Unassigned", "No card"} & {cell for row in table_in(html) for cell in row}, page
-        shown = re.sub(r"(?s)<(script|style|code)\b.*?</\1>|«.*?»", " ", html)
-        found = words(shown)
+    in_error = ("figure/unknown", "analysis/sales_territory_analysis?period=day", "asset/fact_sales?steps=9")
+    searches = ("search", "search?q=marge", "search?q=zzz")
+    pages = (*PAGES, *FIGURE_PAGES, *searches, *lineage, *ANALYSIS_PAGES, *ASSET_PAGES, *in_error)
+    shown = {re.split(r"[/?]", page)[0] for page in pages}
+    assert page_names() - shown == set(), "every page is looked at"
+    for page in pages:
+        answer = viewer.get(f"{page}{'&' if '?' in page else '?'}lang=fr").text
+        assert not {"Unassigned", "No card"} & {cell for row in table_in(answer) for cell in row}, page
+        without_code = re.sub(r"(?s)<(script|style|code)\b.*?</\1>", " ", answer)
+        # Quoted causes are in English.
+        text = re.sub(r"(?s)(«.).*?(.»)", r"\1…\2", html.unescape(re.sub(r"<[^>]+>", "", without_code)))
+        assert [text[max(match.start() - 40, 0) : match.end() + 40] for match in UNBOUND.finditer(text)] == [], page
+        found = words(re.sub(r"(?s)«.*?»", " ", without_code))
         for name in names:
             found = found.replace(name, "")
         assert [found[max(match.start() - 40, 0) : match.end() + 40] for match in ENGLISH.finditer(found)] == [], page
@@ -1228,6 +1239,8 @@ def test_airflow_knows_each_asset_with_its_page_and_the_title_of_each_dag(wareho
             "owner": known.owner,
             "contract": f"{name} {version_of(known)}",
         }
+    groups = {asset(name).group for name in (*SOURCE_TABLES, *MARTS)}
+    assert len({group.lower() for group in groups}) == len(groups), "users can tell the groups of the list apart"
     titles = {dag: settings_for(dag)["dag_display_name"] for dag in (INGESTION, *ANALYSES)}
     assert titles["daily_sales_etl"] == "Daily sales"
     assert len(set(titles.values())) == len(titles)

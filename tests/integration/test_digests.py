@@ -205,7 +205,7 @@ def test_late_operations_digest_compares_with_the_month_and_the_year_before(pipe
         f"{english.percent(late / operations)} ({english.percent(before[1] / before[2])} in the month before,"
         f" {english.percent(year_before[1] / year_before[2])} a year before)" in shown
     )
-    assert f"Mean delay: {english.number(days / late, 1)}" in shown
+    assert flat(f"Mean delay: {english.days(days / late, 1)}") in shown
     for (location,) in pipeline.published(
         "select distinct location from marts.late_work_orders where month = %s", (month,)
     ):

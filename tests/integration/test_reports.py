@@ -611,7 +611,7 @@ def test_pdf_pages_respect_their_margins_and_are_not_nearly_empty(
         margin = round(14 / 25.4 * 50)
         assert all(min(row[:margin]) > 250 and min(row[-margin:]) > 250 for row in rows), f"page {number}"
         written = sum(min(row) < 200 for row in rows) / len(rows)
-        assert number == len(pictures) or written > 0.3, f"page {number} is nearly empty"
+        assert written > (0.3 if number < len(pictures) else 0.1), f"page {number} is nearly empty"
 
 
 def pixels(picture: Path) -> list[bytes]:

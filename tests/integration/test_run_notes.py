@@ -163,6 +163,25 @@ def test_cause_of_a_version_that_several_marts_share_names_none_of_them(pipeline
     assert cause.others.shown(language("fr")) == "le modèle, le contrat ou les contrôles ont changé"
 
 
+def test_a_run_whose_note_fails_does_not_stop_the_others(
+    airflow: Airflow, writer: NoteWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Left by a version with another form of messages.
+    airflow.ended(f"{DAG}/unreadable", message={"reason": "unknown"})
+    airflow.run(
+        "create function refuse() returns trigger language plpgsql as"
+        " 'begin if new.content like ''Failed%%'' then raise ''refused''; end if; return new; end'"
+    )
+    airflow.run("create trigger refuse before insert on dag_run_note for each row execute function refuse()")
+    airflow.ended(f"{INGESTION}/refused", failed="load")
+    airflow.ended(f"{INGESTION}/idle")
+    for _ in range(2):
+        writer.write()
+    assert airflow.notes() == {f"{INGESTION}/idle": "No table changed."}
+    failed = [one.getMessage().partition(" cannot be written")[0] for one in caplog.records]
+    assert failed == [f"The note of {DAG}/unreadable", f"The note of {INGESTION}/refused"], "each is logged once"
+
+
 def test_watch_goes_on_if_notes_cannot_be_written(
     airflow: Airflow, writer: NoteWriter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

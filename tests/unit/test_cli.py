@@ -2,15 +2,18 @@
 
 import errno
 import json
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import _ntuple_diskusage
 
 import pytest
+import typer
+from typer.core import TyperCommand, TyperGroup
 
-from adventureworks.cli import sql
+from adventureworks.cli import app, sql
 from adventureworks.cli.run import ALLOW_MISSING, choose_source, run, with_remembered_permission
 from adventureworks.embedded import home
 from adventureworks.embedded.home import Home, unusable_home
@@ -26,6 +29,29 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.setenv("ADVENTUREWORKS_HOME", str(tmp_path / "home"))
 
     return command_line.run
+
+
+def commands(group: TyperGroup, *path: str) -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
+    """Yield each command below a group, with the words by which it is called."""
+    for name, below in group.commands.items():
+        if isinstance(below, TyperGroup):
+            yield from commands(below, *path, name)
+        else:
+            assert isinstance(below, TyperCommand)
+            yield (*path, name), below
+
+
+COMMANDS = typer.main.get_command(app)
+assert isinstance(COMMANDS, TyperGroup)
+
+
+@pytest.mark.parametrize(("path", "command"), [pytest.param(*one, id=" ".join(one[0])) for one in commands(COMMANDS)])
+def test_help_of_a_command_ends_with_an_example_that_it_accepts(path: tuple[str, ...], command: TyperCommand) -> None:
+    *_, last = (command.help or "").strip().splitlines()
+    assert last.startswith("Example: ")
+    program, *words = shlex.split(last.removeprefix("Example: "))
+    assert (program, *words[: len(path)]) == ("adventureworks", *path)
+    command.make_context(path[-1], words[len(path) :])
 
 
 def test_help_names_every_command() -> None:

@@ -44,6 +44,13 @@ def test_no_two_columns_of_a_mart_have_the_same_label(mart: Mart, code: str) -> 
             "End of day rate – Rate at the end of the day (local currency per USD).",
             "Cours de fin de journée – Cours de fin de journée (devise locale pour un dollar).",
         ),
+        # The unit belongs to the first clause.
+        (
+            "sales_person_performance",
+            "gap",
+            "Gap – Sales minus quota (USD); negative if the quota was missed.",
+            "Écart – Ventes moins objectif (dollars US)\xa0; négatif si l’objectif n’est pas atteint.",
+        ),
         ("monthly_profit", "product_id", "Product number – Product sold.", "Numéro de produit – Produit vendu."),
         ("card_usage", "orders", "Orders – Number of orders.", "Commandes – Nombre de commandes."),
     ],

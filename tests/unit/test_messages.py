@@ -504,10 +504,10 @@ def test_stock_digest_is_in_the_recipients_language() -> None:
     subject, text = stock("fr")
     assert subject == "[AdventureWorks] Stock : 1 en rupture, 1 en stock bas, 1 de retour à la normale"
     assert (
-        "En dégradation (2) - Chain (3): en rupture, auparavant bas; en stock 0; seuil de réapprovisionnement 1 200"
+        "En dégradation (2) - Chain (3) : en rupture, auparavant bas ; en stock 0 ; seuil de réapprovisionnement 1 200"
         in text
     )
-    assert "De retour à la normale (1) - Nut (5): de retour à la normale; en stock 30 000" in text
+    assert "De retour à la normale (1) - Nut (5) : de retour à la normale ; en stock 30 000" in text
 
 
 def test_sentences_of_older_versions_are_shown_as_they_are() -> None:

@@ -59,6 +59,20 @@ def messages(code: str) -> Counter[str]:
     return Counter(str(message.id) for catalog in catalogs(code) for message in catalog if message.id)
 
 
+def test_code_leaves_punctuation_between_values_to_the_language() -> None:
+    """French has a no-break space before a colon or semicolon: `text(": ")` and `text("; ")`."""
+    in_template = re.compile(r"[}%]\}[:;!?](?=\s|\{|$)")
+    literals = {".html": in_template, ".txt": in_template, ".py": re.compile(r"""["']; ["']\.join\(""")}
+    written: list[str] = []
+    for folder in ("charts", "dashboard", "messaging", "reports", "texts"):
+        for path in sorted((REPOSITORY / "src" / "adventureworks" / folder).rglob("*")):
+            if path.suffix in literals and "static" not in path.parts:
+                without_styles = re.sub(r"(?s)<style\b.*?</style>|style=\"[^\"]*\"", "", path.read_text("utf-8"))
+                lines = (line.strip() for line in without_styles.splitlines())
+                written += [f"{path.name}: {line}" for line in lines if literals[path.suffix].search(line)]
+    assert written == []
+
+
 @pytest.mark.parametrize("code", [code for code in LANGUAGES if code != "en"])
 def test_every_text_has_a_translation_with_the_same_placeholders(code: str) -> None:
     shown, known = {**marked(), **defined()}, translations(code)
@@ -104,6 +118,8 @@ def test_figures_are_formatted_as_usual_in_each_language() -> None:
     amount = Decimal("-1234567.895")
     assert english.money(amount, 2) == "-$1,234,567.90"
     assert french.money(amount, 2) == "-1\u202f234\u202f567,90\xa0$US"
+    assert [french.days(days, 1) for days in (Decimal("1.9"), Decimal("1.96"))] == ["1,9\xa0jour", "2,0\xa0jours"]
+    assert (english.days(1), english.days(45)) == ("1\xa0day", "45\xa0days")
     assert (english.short_money(Decimal(5366674)), french.short_money(Decimal(5366674))) == ("$5.4M", "5,4\xa0M$US")
     assert (english.percent(Decimal("0.1234"), signed=True), french.percent(Decimal("0.1234"))) == (
         "+12.3%",

@@ -67,7 +67,7 @@ class SourceTable:
 
     @property
     def group(self) -> str:
-        """The asset group in Airflow's UI."""
+        """The business area, as the source names it."""
         return self.schema
 
     @cached_property
@@ -137,7 +137,7 @@ class Mart:
 
     @property
     def group(self) -> str:
-        """The asset group in Airflow's UI."""
+        """The business area."""
         return self.domain
 
     @property

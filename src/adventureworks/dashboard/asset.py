@@ -133,7 +133,7 @@ class Neighbourhood:
         states = Counter(one.state for one in members if one.state)
         number, text = self._language.number, self._language.text
         counted = (text("{state}: {count}", state=state, count=number(count)) for state, count in states.items())
-        return Label(self._folded_name(box), "", severity, "; ".join(counted), members=members)
+        return Label(self._folded_name(box), "", severity, text("; ").join(counted), members=members)
 
     def heading(self, steps: int) -> str:
         """Return the heading of a column."""

@@ -154,7 +154,6 @@ class Asset:
     state: AssetState
     freshness: Freshness
     owner: str
-    group: str
     dag: str
 
 
@@ -279,7 +278,6 @@ def assets(settings: Settings, session: Session) -> list[Asset]:
             state,
             promised[state.asset],
             entry(state.asset).owner,
-            entry(state.asset).group,
             producer_of(state.asset),
         )
         for state in asset_states(session.records, behind)
@@ -444,7 +442,7 @@ def _groups(data: Data, whole: Sequence[_Month], language: Language) -> Iterator
                         "late_work_orders",
                         "mean_days_late",
                         lambda one: _ratio(one.days_late, one.late),
-                        partial(number, digits=1),
+                        partial(language.days, digits=1),
                         more_is_better=False,
                     ),
                 ),

@@ -26,15 +26,13 @@ SHORTEST, LONGEST = 2, 100
 """The number of characters of a query: a shorter one is not searched for, a longer one is cut."""
 
 _PRODUCTS = """
-    select "ProductID" as id, "Name" as name, "ProductNumber" as code, "Name" || ' ' || "ProductNumber" as searched
-    from raw."Production_Product"
+    select "ProductID" as id, "Name" as name, "ProductNumber" as code from raw."Production_Product"
 """
 _TERRITORIES = """
-    select "TerritoryID" as id, "Name" as name, '' as code, "Name" as searched from raw."Sales_SalesTerritory"
+    select "TerritoryID" as id, "Name" as name, '' as code from raw."Sales_SalesTerritory"
 """
 _CUSTOMERS = """
-    select c."CustomerID" as id, coalesce(s."Name", '') as name, '' as code,
-        cast(c."CustomerID" as varchar) || ' ' || coalesce(s."Name", '') as searched
+    select c."CustomerID" as id, coalesce(s."Name", '') as name, cast(c."CustomerID" as varchar) as code
     from raw."Sales_Customer" as c left join raw."Sales_Store" as s on s."BusinessEntityID" = c."StoreID"
 """
 
@@ -145,12 +143,11 @@ def _assets() -> Iterator[Match]:
 
 
 def _rows(data: Data, select: str, words: tuple[str, ...]) -> list[tuple[Any, str, str]]:
-    """Return id, name and code of the rows whose searched text contains all words: one more than is shown."""
+    """Return id, name and code of the rows whose name or code contains each word: one more than is shown."""
     parameters = {f"word_{place}": word for place, word in enumerate(words)}
-    # `position` has no wildcards.
-    conditions = (
-        f"position(%({name})s in lower(translate(searched, %(marked)s, %(plain)s))) > 0" for name in parameters
-    )
+    # `position` has no wildcards. Codes have no accents, and looking for some takes long: most customers have no name.
+    searched = "lower(translate(name, %(marked)s, %(plain)s)) || ' ' || lower(code)"
+    conditions = (f"position(%({name})s in {searched}) > 0" for name in parameters)
     found: list[tuple[Any, str, str]] = data.execute(
         f"select id, name, code from ({select}) as candidates where {' and '.join(conditions)}"
         f" order by length(name), name, id limit {MOST + 1}",

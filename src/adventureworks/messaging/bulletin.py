@@ -47,12 +47,12 @@ class Listing:
     max_rows: int = MAX_ROWS
     """Maximum number of rows shown; the remaining ones are only counted."""
 
-    def details(self, row: Sequence[str]) -> str:
+    def details(self, row: Sequence[str], separator: str) -> str:
         """Return all but the first cell of a row as one line, with figures labelled by their column names."""
         cells = list(zip(self.columns, row, strict=True))
         texts = [cell for _, cell in cells[1 : self.text_columns] if cell]
         figures = [f"{column.lower()} {cell}" for column, cell in cells[self.text_columns :] if cell]
-        return "; ".join([*texts, *figures])
+        return separator.join([*texts, *figures])
 
 
 @dataclass(frozen=True)

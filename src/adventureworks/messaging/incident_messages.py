@@ -156,7 +156,7 @@ def _one(
         text("Rule"): incident.rule,
         text("Owner"): incident.owner,
         text("Rows"): counts(incident, language),
-        text("For example"): "; ".join(incident.examples),
+        text("For example"): text("; ").join(incident.examples),
         **({} if resolved else affected(incident.asset, language, routes)),
     }
     title = _labelled(f"{incident.asset} {outcome(incident, language)}", kind, language)
@@ -173,7 +173,7 @@ def _one(
     steps = (Step(command=as_typed(f"adventureworks incident show {incident.short_id}")),) if resolved else worded.steps
     return Bulletin(
         title=title,
-        subject=f"{title}: {incident.rule}",
+        subject=f"{title}{text(': ')}{incident.rule}",
         about=f"{duration(incident, language, zone)} {recap}" if resolved else worded.summary,
         figures=tuple(Figure(name, value) for name, value in facts.items() if value),
         notes=(acknowledge,) if incident.status == "open" else (),
@@ -208,7 +208,7 @@ def _several(incidents: Sequence[Incident], kind: Kind, language: Language, zone
     columns = (text("Table"), text("State"), text("Rule"), text("Incident"), text("Owner"), text("Cause"))
     return Bulletin(
         title=title,
-        subject=f"{title}: {assets}",
+        subject=f"{title}{text(': ')}{assets}",
         about="",
         figures=(),
         listings=(Listing(text("Incidents"), columns, rows, text_columns=6),),

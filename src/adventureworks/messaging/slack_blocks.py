@@ -74,7 +74,8 @@ def _lines(listing: Listing, language: Language) -> Iterator[str]:
     """Yield a listing as lines of Slack markup, truncated to the maximum number of rows with a count of the rest."""
     yield f"*{escaped(listing.heading)}* ({language.number(len(listing.rows))})"
     for row in listing.rows[:_MAX_ROWS]:
-        yield _cut_markup(f"• *{escaped(row[0])}* {escaped(listing.details(row))}", _MAX_LINE_LENGTH)
+        details = listing.details(row, language.text("; "))
+        yield _cut_markup(f"• *{escaped(row[0])}* {escaped(details)}", _MAX_LINE_LENGTH)
     more = len(listing.rows) - _MAX_ROWS
     if more > 0:
         yield language.text("And {count} more.", count=language.number(more))

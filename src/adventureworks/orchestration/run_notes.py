@@ -6,10 +6,13 @@ values from the data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from psycopg import OperationalError
+from psycopg.errors import LockNotAvailable
 
 from adventureworks.airflow_tables import Connection, EndedRun, unnoted_runs, write_note
 from adventureworks.catalog import ANALYSES, INGESTION, MARTS, marts_of
@@ -62,12 +65,29 @@ def message(step: NothingToDo) -> dict[str, Any]:
     return {"reason": reason.stored, "waits": step.waits}
 
 
-def write(records: WarehouseConnection, airflow: Connection, language: Language, now: datetime) -> None:
-    """Write the notes of runs that ended lately, in the caller's transactions without a commit."""
+def write(
+    records: WarehouseConnection, airflow: Connection, language: Language, now: datetime
+) -> Mapping[str, Exception]:
+    """Write the notes of runs that ended lately, in a transaction of Airflow's database that the caller commits.
+
+    Returns the errors of runs whose note could not be written, by `<dag>/<run>`. Raises `psycopg.OperationalError` if a
+    database does not answer.
+    """
+    errors: dict[str, Exception] = {}
     airflow.execute(f"set local lock_timeout = {LOCK_TIMEOUT_MS}")
     for run in unnoted_runs(airflow, [INGESTION, *ANALYSES], now - LOOKBACK, KEY, AUTHOR):
-        if content := worded(run.dag, _outcome(records, run), language):
-            write_note(airflow, run, content, AUTHOR)
+        try:
+            with records.transaction(), airflow.transaction():
+                if content := worded(run.dag, _outcome(records, run), language):
+                    write_note(airflow, run, content, AUTHOR)
+        except LockNotAvailable:
+            # This note and those after it are written in a later round.
+            break
+        except OperationalError:
+            raise
+        except Exception as error:
+            errors[f"{run.dag}/{run.run_id}"] = error
+    return errors
 
 
 def worded(dag: str, outcome: Outcome, language: Language) -> str:
@@ -102,7 +122,7 @@ def _computed(outcome: Outcome, language: Language) -> str:
         return text("Nothing to compute: {reason}.", reason=reason)
     if outcome.published:
         whys = (_changed(outcome.changes, language) if outcome.changes else "", outcome.others.shown(language))
-        why, months = "; ".join(filter(None, whys)), _months(outcome.published, language)
+        why, months = text("; ").join(filter(None, whys)), _months(outcome.published, language)
         if why:
             return text("{why}: {months} computed again.", why=why[0].upper() + why[1:], months=months)
         marts = [version.asset for version in outcome.published]

@@ -18,7 +18,7 @@ from airflow.sdk import (
     get_current_context,
 )
 
-from adventureworks.catalog import ANALYSES, entry, is_tolerant, marts_of, readers_of, starting_inputs
+from adventureworks.catalog import ANALYSES, MARTS, entry, is_tolerant, marts_of, readers_of, starting_inputs
 from adventureworks.catalog.pages import asset_address
 from adventureworks.catalog.summaries import summary_of
 from adventureworks.orchestration.watcher import SourceChanged
@@ -45,7 +45,8 @@ def asset(name: str) -> Asset:
     summary = summary_of(known)
     return Asset(
         name,
-        group=known.group,
+        # Business areas of the source and of marts differ only in case.
+        group=known.group if name in MARTS else f"source_{known.group}",
         extra={
             "description": summary.description,
             "owner": known.owner,

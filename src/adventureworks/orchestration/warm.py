@@ -67,11 +67,12 @@ _HEAVY = (
 
 
 def warm_up() -> None:
-    """Import what tasks need, build the Pandera schemas of all contracts, and read the check files.
+    """Import what tasks need, build the Pandera schemas of all contracts, and read the contracts' and check files.
 
-    A task reads a file again that changed since.
+    A task reads a check file again that changed since.
     """
     from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
+    from adventureworks.catalog.summaries import summary_of
     from adventureworks.columns import digest_of_columns
     from adventureworks.errors import PlatformError
     from adventureworks.gate.check_files import declared_checks
@@ -84,7 +85,10 @@ def warm_up() -> None:
         # Do not import the packages that compute marts: a task records their digest, so it must load them from disk.
         models.contract_text(mart.domain)
     for asset in (*SOURCE_TABLES, *MARTS):
-        entry(asset).contract.to_schema()
+        known = entry(asset)
+        known.contract.to_schema()
+        # For the assets of the DAG file that each task parses.
+        summary_of(known)
     checks = settings().checks_folder
     models.digests(checks / "marts")
     for folder, assets in ((checks / "source", SOURCE_TABLES), (checks / "marts", MARTS)):

@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import psycopg
@@ -141,12 +141,16 @@ class DispatchThread(threading.Thread):
 
 
 class NoteWriter:
-    """Writes the notes of runs. A failure, such as a missing permission in Airflow's database, is logged once."""
+    """Writes the notes of runs.
+
+    A failure, such as a missing permission in Airflow's database, is logged once. If only some notes cannot be written,
+    the log names one run for each cause.
+    """
 
     def __init__(self, settings: Settings, metadata_url: str) -> None:
         self._settings, self._metadata_url = settings, metadata_url
         self._language = language(settings.report_languages[0])
-        self._logged = ""
+        self._logged: frozenset[str] = frozenset()
 
     def write(self) -> None:
         """Write the notes of runs that have ended; never raises."""
@@ -154,16 +158,15 @@ class NoteWriter:
             with (
                 open_records(self._settings).connect("notes of runs") as records,
                 _airflow(self._metadata_url, read_only=False) as airflow,
-                # The notes are written in a later round.
-                suppress(psycopg.errors.LockNotAvailable),
             ):
-                run_notes.write(records, airflow, self._language, datetime.now(UTC))
-            self._logged = ""
+                errors = run_notes.write(records, airflow, self._language, datetime.now(UTC))
+            failures = {notify.cause_of(error): f"The note of {run} cannot be written" for run, error in errors.items()}
         except Exception as error:
-            failure = f"The notes of runs cannot be written: {notify.cause_of(error)}"
-            if failure != self._logged:
-                log.warning("%s", failure)
-            self._logged = failure
+            failures = {notify.cause_of(error): "The notes of runs cannot be written"}
+        for cause, failure in failures.items():
+            if cause not in self._logged:
+                log.warning("%s: %s", failure, cause)
+        self._logged = frozenset(failures)
 
 
 def _run_round(settings: Settings, metadata_url: str, sweep: Sweep) -> None:

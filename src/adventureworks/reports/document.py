@@ -166,16 +166,16 @@ def _bridge(found: Month, language: Language) -> dict[str, Any]:
 
 
 def _history(found: Month, language: Language) -> Section:
+    text = language.text
     rows = [
         (language.short_month(past.month), past.amounts.revenue, past.amounts.profit, past.is_partial)
         for past in found.history
     ]
-    figures = "; ".join(
-        f"{language.month(past.month)}: {language.short_money(past.amounts.revenue)},"
+    figures = text("; ").join(
+        f"{language.month(past.month)}{text(': ')}{language.short_money(past.amounts.revenue)},"
         f" {language.short_money(past.amounts.profit)}"
         for past in found.history
     )
-    text = language.text
     return {
         "title": text("Revenue and gross profit, month by month"),
         "chart": svg(columns_and_line(rows, language, width=500, height=150)),
@@ -185,7 +185,7 @@ def _history(found: Month, language: Language) -> Section:
 
 def _regions(found: Month, language: Language) -> Section:
     amounts = sorted(((line.name, line.now.profit) for line in found.regions), key=_largest_first)
-    figures = "; ".join(f"{name} {language.short_money(amount)}" for name, amount in amounts)
+    figures = language.text("; ").join(f"{name} {language.short_money(amount)}" for name, amount in amounts)
     return {
         "title": language.text("By region"),
         "chart": svg(bars(amounts, language, title=label("profit", language), width=260)),

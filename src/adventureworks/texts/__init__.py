@@ -126,6 +126,16 @@ class Language:
         is_one = self._locale.plural_form(abs(amount)) == "one"
         return self.text("{number} point", number=number) if is_one else self.text("{number} points", number=number)
 
+    def days(self, number: Number | None, digits: int = 0) -> str:
+        """Return a number of days with this many decimals; no line is broken within it."""
+        if number is None:
+            return MISSING
+        shown = self.number(number, digits)
+        # French uses the singular below 2: 1,5 jour.
+        is_one = self._locale.plural_form(_rounded(number, digits)) == "one"
+        found = self.text("{number} day", number=shown) if is_one else self.text("{number} days", number=shown)
+        return found.replace(" ", NO_BREAK)
+
     def language_name(self, code: str) -> str:
         """Return the name of another language in this one."""
         return str(Locale.parse(code).get_display_name(self._locale) or code)
@@ -201,7 +211,7 @@ class Phrases:
 
     def shown(self, language: Language) -> str:
         """Return the texts in a language, separated by semicolons."""
-        return "; ".join(
+        return language.text("; ").join(
             language.text(
                 english, **{name: language.day(value) if isinstance(value, date) else value for name, value in values}
             )

@@ -59,7 +59,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                     year_before=language.percent(_share(year_before)),
                 ),
             ),
-            Figure(days, language.number(_days(now), 1)),
+            Figure(days, language.days(_days(now), 1)),
         ),
         listings=(
             Listing(
@@ -97,7 +97,7 @@ def _measures(totals: Any, language: Language) -> tuple[str, ...]:
         language.number(operations),
         language.number(late),
         language.percent(_share(totals)),
-        language.number(_days(totals), 1),
+        language.days(_days(totals), 1),
     )
 
 

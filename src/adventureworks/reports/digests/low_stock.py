@@ -83,7 +83,7 @@ def _orders(proposed: Sequence[Sequence[Any]], language: Language) -> Listing:
                 number(needed),
                 _order(quantity, unit, limit, language),
                 language.money(amount),
-                number(lead_time),
+                language.days(lead_time),
                 language.day(order_by),
             )
             for product, product_id, vendor, needed, quantity, unit, limit, amount, lead_time, order_by, _ in proposed

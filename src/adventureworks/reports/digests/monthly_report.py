@@ -115,7 +115,9 @@ def _bulletin(delivery: Delivery, found: Month, language: Language, notes: Seque
     return Bulletin(
         title=title,
         about=about,
-        figures=tuple(Figure(one.name, one.value, "; ".join(one.notes)) for one in headlines(found, language)),
+        figures=tuple(
+            Figure(one.name, one.value, language.text("; ").join(one.notes)) for one in headlines(found, language)
+        ),
         listings=(_changed(delivery, language) if restated else _regions(found, language),),
         notes=tuple(notes),
         page=f"{PAGE}#{delivery.month}",
