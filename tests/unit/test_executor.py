@@ -12,9 +12,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk.execution_time.supervisor import ActivitySubprocess
 
 from adventureworks.cli.run import _first_services
 from adventureworks.embedded import executor
+from adventureworks.orchestration import warm
 
 EXECUTION_API = """
 from adventureworks.embedded.service import offer_newest_execution_api
@@ -54,6 +56,23 @@ def test_executor_waits_until_the_api_server_is_healthy(monkeypatch: pytest.Monk
     starting.join()
     assert asked == [("/execution/health", 503), ("/execution/health", 503), ("/execution/health", 200)]
     assert forked == [3], "workers are forked only after that"
+
+
+def test_end_of_a_task_that_closed_its_sockets_is_noticed_before_the_next_heartbeat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+    supervised: Any = SimpleNamespace(
+        _open_sockets={"stdout"},
+        selector=SimpleNamespace(select=lambda timeout: waits.append(timeout) or []),
+        _check_subprocess_exit=lambda **_: None,
+    )
+    monkeypatch.setattr(ActivitySubprocess, "_service_subprocess", ActivitySubprocess._service_subprocess)
+    warm._notice_ends()
+    ActivitySubprocess._service_subprocess(supervised, max_wait_time=5.0)
+    supervised._open_sockets.clear()
+    ActivitySubprocess._service_subprocess(supervised, max_wait_time=5.0)
+    assert waits == [5.0, warm.ENDING_SECONDS]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Imports the heavy modules that tasks need once, in the process from which task processes are forked.
+"""Prepares the process from which task processes are forked: it imports the heavy modules that tasks need once.
 
 Importing them again in each task took longer than most tasks run.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 # These modules are imported but must not be used before the fork, because thread pools do not survive it.
 _HEAVY = (
@@ -65,13 +66,19 @@ _HEAVY = (
     "soda.sodacl.user_defined_failed_rows_expression_check_cfg",
 )
 
+ENDING_SECONDS = 0.02
+"""Interval at which the supervisor of a task that has closed its sockets checks whether the task has ended."""
+
 
 def warm_up() -> None:
     """Import what tasks need, build the Pandera schemas of all contracts, and read the check files.
 
     A task reads a file again that changed since.
     """
+    from airflow.sdk.listener import get_listener_manager
+
     from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
+    from adventureworks.catalog.summaries import summary_of
     from adventureworks.columns import digest_of_columns
     from adventureworks.errors import PlatformError
     from adventureworks.gate.check_files import declared_checks
@@ -85,6 +92,8 @@ def warm_up() -> None:
         models.contract_text(mart.domain)
     for asset in (*SOURCE_TABLES, *MARTS):
         entry(asset).contract.to_schema()
+        # Each task declares its DAG, with a description of each asset.
+        summary_of(entry(asset))
     checks = settings().checks_folder
     models.digests(checks / "marts")
     for folder, assets in ((checks / "source", SOURCE_TABLES), (checks / "marts", MARTS)):
@@ -95,3 +104,21 @@ def warm_up() -> None:
                     _ = check.tables
     for table in SOURCE_TABLES.values():
         digest_of_columns(table)
+    # It loads the plugins.
+    get_listener_manager()
+    _notice_ends()
+
+
+def _notice_ends() -> None:
+    """Make supervisors in this process and its forks notice at once that a task has ended.
+
+    A task closes its sockets an instant before it ends. Airflow's supervisor may then wait until a heartbeat is due.
+    """
+    from airflow.sdk.execution_time.supervisor import ActivitySubprocess
+
+    service = ActivitySubprocess._service_subprocess
+
+    def service_briefly(self: ActivitySubprocess, max_wait_time: float, **options: Any) -> int | None:
+        return service(self, max_wait_time if self._open_sockets else min(max_wait_time, ENDING_SECONDS), **options)
+
+    ActivitySubprocess._service_subprocess = service_briefly  # type: ignore[method-assign]
