@@ -19,9 +19,12 @@ from adventureworks.embedded import executor
 from adventureworks.orchestration import warm
 
 EXECUTION_API = """
-from adventureworks.embedded.service import offer_newest_execution_api
-offer_newest_execution_api()
+import sys
+from adventureworks.embedded.service import BeforeExecutionApi
+sys.meta_path.insert(0, BeforeExecutionApi())
 from airflow.api_fastapi.execution_api.app import create_task_execution_api_app
+from airflow.api_fastapi.execution_api import versions
+assert len(versions.bundle.versions) == 1, "generating the older ones takes seconds"
 from airflow.sdk.api.datamodels._generated import API_VERSION
 from starlette.testclient import TestClient
 client = TestClient(create_task_execution_api_app())

@@ -28,7 +28,7 @@ def offer_newest_execution_api() -> None:
     router.routes[:] = [route for route in router.routes if _DELETED_ROUTE_TAG not in getattr(route, "tags", ())]
 
 
-class _BeforeExecutionApi(MetaPathFinder):
+class BeforeExecutionApi(MetaPathFinder):
     """Has only the newest version offered when the execution API is imported.
 
     The DAG processor and the triggerer import it for DAG files and triggers that ask for a connection or a variable.
@@ -44,7 +44,7 @@ class _BeforeExecutionApi(MetaPathFinder):
 def main() -> None:
     """Run the command that the arguments name."""
     collect_rarely()
-    sys.meta_path.insert(0, _BeforeExecutionApi())
+    sys.meta_path.insert(0, BeforeExecutionApi())
     from airflow.__main__ import main as airflow
 
     airflow()
