@@ -31,7 +31,7 @@ def offer_newest_execution_api() -> None:
 class BeforeExecutionApi(MetaPathFinder):
     """Has only the newest version offered when the execution API is imported.
 
-    The DAG processor and the triggerer import it for DAG files and triggers that ask for a connection or a variable.
+    The scheduler never imports it, and the triggerer only for a trigger that asks for a connection or a variable.
     """
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
