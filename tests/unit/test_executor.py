@@ -65,9 +65,14 @@ def test_end_of_a_task_that_closed_its_sockets_is_noticed_before_the_next_heartb
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     waits: list[float] = []
+
+    def select(timeout: float) -> list[Any]:
+        waits.append(timeout)
+        return []
+
     supervised: Any = SimpleNamespace(
         _open_sockets={"stdout"},
-        selector=SimpleNamespace(select=lambda timeout: waits.append(timeout) or []),
+        selector=SimpleNamespace(select=select),
         _check_subprocess_exit=lambda **_: None,
     )
     monkeypatch.setattr(ActivitySubprocess, "_service_subprocess", ActivitySubprocess._service_subprocess)

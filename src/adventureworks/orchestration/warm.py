@@ -121,4 +121,4 @@ def _notice_ends() -> None:
     def service_briefly(self: ActivitySubprocess, max_wait_time: float, **options: Any) -> int | None:
         return service(self, max_wait_time if self._open_sockets else min(max_wait_time, ENDING_SECONDS), **options)
 
-    ActivitySubprocess._service_subprocess = service_briefly  # type: ignore[method-assign]
+    ActivitySubprocess._service_subprocess = service_briefly  # type: ignore[method-assign, assignment]
