@@ -180,18 +180,6 @@ def has_work(airflow: Connection) -> bool:
     return bool(row and row[0])
 
 
-def has_run_to_start(airflow: Connection) -> bool:
-    """Return whether the scheduler can start a run: one that is queued, or that an event or its calendar creates."""
-    row = airflow.execute(
-        "select exists (select from dag where not is_paused and not is_stale"
-        " and (select count(*) from dag_run as run where run.dag_id = dag.dag_id and run.state = 'running')"
-        " < coalesce(max_active_runs, 1) and (next_dagrun_create_after <= now()"
-        " or exists (select from dag_run as run where run.dag_id = dag.dag_id and run.state = 'queued')"
-        " or exists (select from asset_dag_run_queue as event where event.target_dag_id = dag.dag_id)))"
-    ).fetchone()
-    return bool(row and row[0])
-
-
 def waiting_runs(airflow: Connection) -> Waiting:
     """Return the queued runs, without those of paused DAGs."""
     query = f"select count(*), min(queued_at) from dag_run as w where state = 'queued' and not {_OF_PAUSED_DAG}"

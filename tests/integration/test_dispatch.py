@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from adventureworks.airflow_tables import has_run_to_start, has_work
+from adventureworks.airflow_tables import has_work
 from adventureworks.errors import Step
 from adventureworks.incidents import Finding, events
 from adventureworks.incidents.ledger import PER_MONTH, report, resolve_rules, task_rule
@@ -160,32 +160,3 @@ def test_an_idle_scheduler_is_woken_by_runs_events_and_calendars(airflow: Airflo
     airflow.run(change)
     with psycopg.connect(airflow.url) as connection:
         assert has_work(connection) is expected
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ((), False),
-        (("insert into dag_run (dag_id, state) values ('daily_sales_etl', 'running')",), False),
-        (("insert into dag_run (dag_id, state) values ('daily_sales_etl', 'queued')",), True),
-        (("insert into asset_dag_run_queue values ('daily_sales_etl')",), True),
-        (("update dag set next_dagrun_create_after = now() - interval '1 second'",), True),
-        (("update dag set is_paused = true", "insert into asset_dag_run_queue values ('daily_sales_etl')"), False),
-        (
-            (
-                "insert into dag_run (dag_id, state) values ('daily_sales_etl', 'running')",
-                "insert into dag_run (dag_id, state) values ('daily_sales_etl', 'queued')",
-                "insert into asset_dag_run_queue values ('daily_sales_etl')",
-            ),
-            False,
-        ),
-    ],
-    ids=["nothing", "running", "queued", "event", "calendar", "paused", "only one run at a time"],
-)
-def test_a_scheduler_with_running_tasks_is_woken_by_a_run_that_can_start(
-    airflow: Airflow, changes: tuple[str, ...], expected: bool
-) -> None:
-    for change in ("update dag set max_active_runs = 1", *changes):
-        airflow.run(change)
-    with psycopg.connect(airflow.url) as connection:
-        assert has_run_to_start(connection) is expected

@@ -105,7 +105,7 @@ def executor_with(work: list[bool], queued: int = 0, running: int = 0) -> Any:
     own.queued_tasks = dict.fromkeys(range(queued))
     own.running = set(range(running))
     answers = iter(work)
-    own._work = SimpleNamespace(exists=lambda while_tasks_run: next(answers, False))
+    own._work = SimpleNamespace(exists=lambda: next(answers, False))
     return own
 
 
@@ -114,21 +114,25 @@ def test_scheduler_does_not_rest_with_tasks_to_start(rests: list[float]) -> None
     assert rests == []
 
 
-@pytest.mark.parametrize("running", [0, 1], ids=["idle", "a task is running"])
-def test_scheduler_rests_until_there_is_work(rests: list[float], running: int) -> None:
-    executor_with([False, True], running=running).sync()
-    assert rests == [executor.CHECK_SECONDS] * 2
+@pytest.mark.parametrize(("work", "running"), [([], 1), ([True], 0)], ids=["a task is running", "a run is active"])
+def test_scheduler_rests_shortly_while_there_is_work(rests: list[float], work: list[bool], running: int) -> None:
+    executor_with(work, running=running).sync()
+    assert rests == [executor.REST_SECONDS]
 
 
-@pytest.mark.parametrize(("running", "longest"), [(0, executor.LONG_REST_SECONDS), (1, executor.REST_SECONDS)])
-def test_scheduler_returns_in_time(rests: list[float], running: int, longest: float) -> None:
-    executor_with([], running=running).sync()
-    assert sum(rests) == pytest.approx(longest)
+def test_idle_scheduler_rests_until_there_is_work(rests: list[float]) -> None:
+    executor_with([False, False, True]).sync()
+    assert rests == [executor.REST_SECONDS, executor.CHECK_SECONDS, executor.CHECK_SECONDS]
+
+
+def test_idle_scheduler_returns_in_time_for_its_heartbeat(rests: list[float]) -> None:
+    executor_with([]).sync()
+    assert sum(rests) == pytest.approx(executor.REST_SECONDS + executor.LONG_REST_SECONDS)
 
 
 def test_scheduler_handles_a_database_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql+psycopg2://airflow@127.0.0.1:1/airflow")
-    assert executor._Work().exists(while_tasks_run=False), "so that the scheduler tries, and reports it"
+    assert executor._Work().exists(), "so that the scheduler tries, and reports it"
 
 
 @pytest.mark.parametrize(
