@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from airflow.sdk.execution_time.supervisor import ActivitySubprocess
@@ -76,11 +78,33 @@ def test_end_of_a_task_that_closed_its_sockets_is_noticed_before_the_next_heartb
         _check_subprocess_exit=lambda **_: None,
     )
     monkeypatch.setattr(ActivitySubprocess, "_service_subprocess", ActivitySubprocess._service_subprocess)
-    warm._notice_ends()
+    monkeypatch.setattr(ActivitySubprocess, "_on_child_started", ActivitySubprocess._on_child_started)
+    warm._relieve_supervisors()
     ActivitySubprocess._service_subprocess(supervised, max_wait_time=5.0)
     supervised._open_sockets.clear()
     ActivitySubprocess._service_subprocess(supervised, max_wait_time=5.0)
     assert waits == [5.0, warm.ENDING_SECONDS]
+
+
+def test_start_of_a_task_counts_as_its_first_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[UUID] = []
+    supervised: Any = SimpleNamespace(
+        id=UUID(int=1),
+        _last_heartbeat_attempt=0.0,
+        _last_successful_heartbeat=time.monotonic(),
+        _terminal_state=None,
+        _process=SimpleNamespace(pid=1),
+        client=SimpleNamespace(task_instances=SimpleNamespace(heartbeat=lambda task, pid: sent.append(task))),
+    )
+    monkeypatch.setattr(ActivitySubprocess, "_service_subprocess", ActivitySubprocess._service_subprocess)
+    monkeypatch.setattr(ActivitySubprocess, "_on_child_started", lambda self, **_: None)
+    warm._relieve_supervisors()
+    ActivitySubprocess._on_child_started(supervised)  # type: ignore[call-arg]
+    ActivitySubprocess._send_heartbeat_if_needed(supervised)
+    assert sent == []
+    supervised._last_heartbeat_attempt -= 3600
+    ActivitySubprocess._send_heartbeat_if_needed(supervised)
+    assert sent == [supervised.id]
 
 
 @pytest.fixture

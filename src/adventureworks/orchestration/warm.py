@@ -106,19 +106,25 @@ def warm_up() -> None:
         digest_of_columns(table)
     # It loads the plugins.
     get_listener_manager()
-    _notice_ends()
+    _relieve_supervisors()
 
 
-def _notice_ends() -> None:
-    """Make supervisors in this process and its forks notice at once that a task has ended.
+def _relieve_supervisors() -> None:
+    """Make supervisors of tasks, here and in forks, notice ends at once and send no heartbeat together with a start.
 
-    A task closes its sockets an instant before it ends. Airflow's supervisor may then wait until a heartbeat is due.
+    A task closes its sockets an instant before it ends. Airflow's supervisor may then wait until a heartbeat is due. It
+    also sends one just after it has reported the start.
     """
     from airflow.sdk.execution_time.supervisor import ActivitySubprocess
 
-    service = ActivitySubprocess._service_subprocess
+    service, start = ActivitySubprocess._service_subprocess, ActivitySubprocess._on_child_started
 
     def service_briefly(self: ActivitySubprocess, max_wait_time: float, **options: Any) -> int | None:
         return service(self, max_wait_time if self._open_sockets else min(max_wait_time, ENDING_SECONDS), **options)
 
+    def start_as_heartbeat(self: ActivitySubprocess, **details: Any) -> None:
+        start(self, **details)
+        self._last_heartbeat_attempt = self._last_successful_heartbeat
+
     ActivitySubprocess._service_subprocess = service_briefly  # type: ignore[method-assign, assignment]
+    ActivitySubprocess._on_child_started = start_as_heartbeat  # type: ignore[method-assign]
