@@ -193,9 +193,10 @@ def scanned(source, monkeypatch):
     return found
 
 
-def is_scanned_each_time(source, scanned):
+def is_scanned_each_time(source, scanned, before=lambda: None):
     """Return whether no query for the state is spared; the server itself may write at any time (autovacuum)."""
     for _ in range(20):
+        before()
         scanned.clear()
         source.states([OFFER])
         if not scanned:
@@ -212,6 +213,20 @@ def test_a_table_is_not_scanned_again_unless_something_was_written(database, sou
     assert source.state(OFFER).rows == before.rows + 1, "committed after the scan, but begun before it"
     database.execute('delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 4')
     assert source.state(OFFER).rows == before.rows
+
+
+def test_writes_in_another_database_of_the_server_cause_no_scan(database, source, source_url, warehouse_url, scanned):
+    database.close()
+    before = source.state(OFFER)
+    with psycopg.connect(warehouse_url, autocommit=True) as other:
+        other.execute("create temporary table written (number integer)")
+        assert not is_scanned_each_time(source, scanned, lambda: other.execute("insert into written values (1)"))
+        with psycopg.connect(source_url) as writing:
+            writing.execute('delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 3')
+        assert source.state(OFFER).rows == before.rows - 1
+        with psycopg.connect(source_url) as writing:
+            writing.execute('truncate "Sales"."SpecialOffer"')
+        assert source.state(OFFER).rows == 0
 
 
 def test_a_view_is_scanned_each_time(database, source, scanned):

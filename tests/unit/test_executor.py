@@ -6,20 +6,27 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
+from airflow.sdk.execution_time.supervisor import ActivitySubprocess
 
 from adventureworks.cli.run import _first_services
 from adventureworks.embedded import executor
+from adventureworks.orchestration import warm
 
 EXECUTION_API = """
-from adventureworks.embedded.service import offer_newest_execution_api
-offer_newest_execution_api()
+import sys
+from adventureworks.embedded.service import BeforeExecutionApi
+sys.meta_path.insert(0, BeforeExecutionApi())
 from airflow.api_fastapi.execution_api.app import create_task_execution_api_app
+from airflow.api_fastapi.execution_api import versions
+assert len(versions.bundle.versions) == 1, "generating the older ones takes seconds"
 from airflow.sdk.api.datamodels._generated import API_VERSION
 from starlette.testclient import TestClient
 client = TestClient(create_task_execution_api_app())
@@ -54,6 +61,50 @@ def test_executor_waits_until_the_api_server_is_healthy(monkeypatch: pytest.Monk
     starting.join()
     assert asked == [("/execution/health", 503), ("/execution/health", 503), ("/execution/health", 200)]
     assert forked == [3], "workers are forked only after that"
+
+
+def test_end_of_a_task_that_closed_its_sockets_is_noticed_before_the_next_heartbeat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+
+    def select(timeout: float) -> list[Any]:
+        waits.append(timeout)
+        return []
+
+    supervised: Any = SimpleNamespace(
+        _open_sockets={"stdout"},
+        selector=SimpleNamespace(select=select),
+        _check_subprocess_exit=lambda **_: None,
+    )
+    monkeypatch.setattr(ActivitySubprocess, "_service_subprocess", ActivitySubprocess._service_subprocess)
+    monkeypatch.setattr(ActivitySubprocess, "_on_child_started", ActivitySubprocess._on_child_started)
+    warm._relieve_supervisors()
+    ActivitySubprocess._service_subprocess(supervised, max_wait_time=5.0)
+    supervised._open_sockets.clear()
+    ActivitySubprocess._service_subprocess(supervised, max_wait_time=5.0)
+    assert waits == [5.0, warm.ENDING_SECONDS]
+
+
+def test_start_of_a_task_counts_as_its_first_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[UUID] = []
+    supervised: Any = SimpleNamespace(
+        id=UUID(int=1),
+        _last_heartbeat_attempt=0.0,
+        _last_successful_heartbeat=time.monotonic(),
+        _terminal_state=None,
+        _process=SimpleNamespace(pid=1),
+        client=SimpleNamespace(task_instances=SimpleNamespace(heartbeat=lambda task, pid: sent.append(task))),
+    )
+    monkeypatch.setattr(ActivitySubprocess, "_service_subprocess", ActivitySubprocess._service_subprocess)
+    monkeypatch.setattr(ActivitySubprocess, "_on_child_started", lambda self, **_: None)
+    warm._relieve_supervisors()
+    ActivitySubprocess._on_child_started(supervised)  # type: ignore[call-arg]
+    ActivitySubprocess._send_heartbeat_if_needed(supervised)
+    assert sent == []
+    supervised._last_heartbeat_attempt -= 3600
+    ActivitySubprocess._send_heartbeat_if_needed(supervised)
+    assert sent == [supervised.id]
 
 
 @pytest.fixture

@@ -48,7 +48,8 @@ class Fake:
         yield None
 
     def wait(self) -> None:
-        run._wait_until_quiet(cast(Platform, self), cast(Metadata, self), Progress(), timedelta())
+        metadata = cast(Metadata, self)
+        run._wait_until_quiet(cast(Platform, self), metadata, run.Quiet(metadata), Progress(), timedelta())
 
 
 def refuse(*_: object) -> Any:

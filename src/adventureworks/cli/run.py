@@ -222,12 +222,15 @@ def bring_up_to_date(
     unhealthy = platform.api().unhealthy
     _wait_until_up(platform, lambda: [service for service in unhealthy() if service == "api-server"], progress)
     progress.note(login_line(platform))
-    platform.start_airflow()
+    platform.start_airflow(only=tuple(airflow.SERVICES))
     _wait_for_dags(platform, metadata, progress)
     _start_ingestion(platform, metadata, before)
-    _wait_until_up(platform, unhealthy, progress)
+    quiet = Quiet(metadata)
+    _wait_until_up(platform, unhealthy, progress, meanwhile=quiet.look)
     progress.done("Airflow")
-    printed = _wait_until_quiet(platform, metadata, progress, retries_within)
+    # The watch: the first ingestion does not need it.
+    platform.start_airflow()
+    printed = _wait_until_quiet(platform, metadata, quiet, progress, retries_within)
     return _outcome(platform, metadata, before, printed)
 
 
@@ -256,9 +259,15 @@ def _wait_for_sample(platform: Platform, filling: subprocess.Popen[bytes], progr
         raise PlatformError(f"The sample data could not be generated: {platform.last_log_line('source')}")
 
 
-def _wait_until_up(platform: Platform, awaited: Callable[[], list[str]], progress: Progress) -> None:
+def _wait_until_up(
+    platform: Platform,
+    awaited: Callable[[], list[str]],
+    progress: Progress,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> None:
     deadline = time.monotonic() + UP_WITHIN_SECONDS
     while missing := awaited():
+        meanwhile()
         progress.show(f"Starting Airflow: waiting for {', '.join(missing)}")
         _tick_before(platform, deadline, f"Airflow's {', '.join(missing)} did not start.")
 
@@ -293,37 +302,59 @@ def _start_ingestion(platform: Platform, metadata: Metadata, before: int) -> Non
             return
 
 
+class Quiet:
+    """Since when nothing has been queued or running in Airflow, as far as `look` has seen."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        self.runs: list[airflow_tables.Run] = []
+        """The runs that were active at the last look."""
+        self._metadata = metadata
+        self._since: float | None = None
+
+    def look(self) -> bool:
+        """Look again, and return whether nothing has been queued or running for `QUIET_SECONDS`."""
+        try:
+            with self._metadata.connect() as connection:
+                self.runs, pending = airflow_tables.active_runs(connection), airflow_tables.pending_events(connection)
+        except UNAVAILABLE:
+            self.end()
+            return False
+        if self.runs or pending:
+            self.end()
+            return False
+        if self._since is None:
+            self._since = time.monotonic()
+        return time.monotonic() - self._since >= QUIET_SECONDS
+
+    def end(self) -> None:
+        """Count from the next look again."""
+        self._since = None
+
+
 def _wait_until_quiet(
-    platform: Platform, metadata: Metadata, progress: Progress, retries_within: timedelta
+    platform: Platform, metadata: Metadata, quiet: Quiet, progress: Progress, retries_within: timedelta
 ) -> Set[str]:
     """Show what runs and what is published until nothing is queued, running, or due to start within `retries_within`.
 
     Incidents are printed as they are opened; return the ids of these. Raises `PlatformError` if there is no progress.
     """
-    quiet_since: float | None = None
     screen = Screen(progress, platform.url)
-    runs: list[airflow_tables.Run] = []
     seen, progressed_at, retry = "", time.monotonic(), ""
     while True:
         platform.tick()
         try:
-            with metadata.connect() as connection:
-                runs, pending = airflow_tables.active_runs(connection), airflow_tables.pending_events(connection)
-            if runs or pending:
-                quiet_since = None
-            elif quiet_since is None:
-                quiet_since = time.monotonic()
-            elif time.monotonic() - quiet_since >= QUIET_SECONDS:
+            if quiet.look():
                 starts = _next_starts(platform, metadata, retries_within)
                 if not starts:
                     return screen.printed
                 # The dispatcher will start them.
-                quiet_since, retry = None, f"waiting for the next retry of {', '.join(starts)}"
+                retry = f"waiting for the next retry of {', '.join(starts)}"
+                quiet.end()
         except UNAVAILABLE:
-            quiet_since = None
-        now = " | ".join(str(run) for run in runs if run.started)
-        retry = "" if runs else retry
-        screen.show(_standing(platform), loaded(runs), now or retry or "waiting for the next step")
+            quiet.end()
+        now = " | ".join(str(run) for run in quiet.runs if run.started)
+        retry = "" if quiet.runs else retry
+        screen.show(_standing(platform), loaded(quiet.runs), now or retry or "waiting for the next step")
         if now != seen:
             seen, progressed_at = now, time.monotonic()
         if time.monotonic() - progressed_at > STALLED_AFTER_SECONDS:

@@ -52,8 +52,6 @@ TUNING = {
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
-    # A task that closed its sockets before it ended is checked again at the next heartbeat: 5 s later by default.
-    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     # Changed files are noticed soon; unchanged ones need not be parsed repeatedly on a laptop.
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",

@@ -6,11 +6,11 @@ Run as `python -m adventureworks.embedded.service scheduler`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from types import ModuleType
 
 from adventureworks.garbage import collect_rarely
-
-WITH_EXECUTION_API = frozenset({"api-server", "dag-processor", "triggerer"})
-"""Services that build the execution API, which tasks, triggers and DAG files use."""
 
 
 def offer_newest_execution_api() -> None:
@@ -28,11 +28,23 @@ def offer_newest_execution_api() -> None:
     router.routes[:] = [route for route in router.routes if _DELETED_ROUTE_TAG not in getattr(route, "tags", ())]
 
 
+class BeforeExecutionApi(MetaPathFinder):
+    """Has only the newest version offered when the execution API is imported.
+
+    The scheduler never imports it, and the triggerer only for a trigger that asks for a connection or a variable.
+    """
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        """Find no module, but act just before this one is loaded."""
+        if fullname == "airflow.api_fastapi.execution_api.app":
+            sys.meta_path.remove(self)
+            offer_newest_execution_api()
+
+
 def main() -> None:
     """Run the command that the arguments name."""
     collect_rarely()
-    if WITH_EXECUTION_API.intersection(sys.argv[1:2]):
-        offer_newest_execution_api()
+    sys.meta_path.insert(0, BeforeExecutionApi())
     from airflow.__main__ import main as airflow
 
     airflow()

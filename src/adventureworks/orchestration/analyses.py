@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from airflow.sdk import TriggerRule, get_current_context, task
+from airflow.sdk import TriggerRule, get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from adventureworks.catalog import ANALYSES, is_tolerant, marts_of
 from adventureworks.orchestration import lineage
-from adventureworks.orchestration.schedules import SETTLED_ALIAS, announce_if_settled, asset, current_run_id
-from adventureworks.settings import settings
+from adventureworks.orchestration.schedules import SETTLED_ALIAS, announce_if_settled, asset, current_run_id, plain_task
+from adventureworks.settings import Settings, settings
+
+FIGURES_FIRST_SECONDS = 60.0
+"""How long reports wait for figures at most."""
 
 
 def analysis(dag_id: str) -> None:
     """Define the steps of a downstream DAG: build, gate, publish, and deliver if the DAG has reports."""
     marts = [asset(mart.name) for mart in marts_of(dag_id)]
 
-    @task
+    @plain_task
     def build() -> None:
         """Compute the changed months into staging; months whose result is the same are not published again.
 
@@ -31,7 +35,7 @@ def analysis(dag_id: str) -> None:
         lineage.build_started(dag_id)
         _skip_if_nothing_to_do(compute(settings(), dag_id, current_run_id()))
 
-    @task
+    @plain_task
     def gate() -> None:
         """Validate the candidates against their contracts and checks."""
         from adventureworks.marts.gate import gate as validate
@@ -42,7 +46,7 @@ def analysis(dag_id: str) -> None:
             lineage.build_abandoned(dag_id)
         _skip_if_nothing_to_do(step)
 
-    @task(inlets=marts, outlets=marts if is_tolerant(dag_id) else [*marts, SETTLED_ALIAS])
+    @plain_task(inlets=marts, outlets=marts if is_tolerant(dag_id) else [*marts, SETTLED_ALIAS])
     def publish(outlet_events: Any = None, asset_state_store: Any = None) -> None:
         """Publish the marts in one transaction, then send their events."""
         from adventureworks.due import NothingToDo
@@ -75,7 +79,7 @@ def deliver(dag_id: str) -> Any:
     """Return the task that files the reports of every month with new content."""
 
     # It also runs if nothing was computed: a file may be missing, or an earlier delivery may have failed.
-    @task(task_id="deliver", trigger_rule=TriggerRule.NONE_FAILED, priority_weight=1)
+    @plain_task(task_id="deliver", trigger_rule=TriggerRule.NONE_FAILED, priority_weight=1)
     def file_reports() -> None:
         """File the workbook and the PDF of each month with new content; stop early if newer figures can be computed."""
         from adventureworks.due import Plan
@@ -84,13 +88,14 @@ def deliver(dag_id: str) -> Any:
         from adventureworks.orchestration.storage import report_folder
         from adventureworks.reports import delivery
 
-        # Computing figures takes precedence over reports when both need the processor.
-        os.nice(10)
         known = settings()
         folder = report_folder(known)
         remaining = list(delivery.stale_months(known, folder))
         if not remaining:
             raise AirflowSkipException("No month has anything new to report.")
+        # Computing figures takes precedence over reports when both need the processor.
+        os.nice(10)
+        _let_figures_go_first(known, dag_id)
         try:
             for done in delivery.deliver_all(known, folder, list(remaining), current_run_id()):
                 print(f"{done.month}: {done.status}")
@@ -103,6 +108,18 @@ def deliver(dag_id: str) -> Any:
             send_pending()
 
     return file_reports()
+
+
+def _let_figures_go_first(known: Settings, dag_id: str) -> None:
+    """Wait while other analyses have something to compute, but at most `FIGURES_FIRST_SECONDS`.
+
+    The niceness of this process does not apply to the statements that PostgreSQL runs for it.
+    """
+    from adventureworks.marts.plan import runnable
+
+    end = time.monotonic() + FIGURES_FIRST_SECONDS
+    while time.monotonic() < end and (waiting := runnable(known)) and dag_id not in waiting:
+        time.sleep(1)
 
 
 @contextmanager

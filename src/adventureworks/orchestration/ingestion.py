@@ -16,6 +16,7 @@ from adventureworks.orchestration.schedules import (
     announce_if_settled,
     asset,
     current_run_id,
+    plain_task,
 )
 from adventureworks.settings import settings
 
@@ -37,7 +38,7 @@ def options_of(conf: Mapping[str, Any] | None) -> Options:
     return Options(everything=bool(conf.get("everything")), accept=[accept] if isinstance(accept, str) else accept)
 
 
-@task.short_circuit
+@plain_task(kind=task.short_circuit)
 def detect() -> list[list[str]]:
     """Record which tables changed and return them in groups, one per load task.
 
@@ -69,7 +70,7 @@ def load(group: list[str]) -> None:
         print(f"{name}: {rows:,} rows read")
 
 
-@task
+@plain_task
 def check() -> None:
     """Run the reference checks and check files on the candidates and decide which tables may be published."""
     from adventureworks.gate.judge import judge
@@ -77,7 +78,7 @@ def check() -> None:
     judge(settings(), current_run_id())
 
 
-@task(outlets=[SOURCE_ALIAS, SETTLED_ALIAS])
+@plain_task(outlets=[SOURCE_ALIAS, SETTLED_ALIAS])
 def publish_tables(outlet_events: Any = None) -> None:
     """Publish the batch in one transaction, then send one event per changed table."""
     from adventureworks.gate.publish import publish
@@ -89,7 +90,7 @@ def publish_tables(outlet_events: Any = None) -> None:
     lineage.tables_published()
 
 
-@task(task_id="notify", inlets=[asset(name) for name in SOURCE_TABLES])
+@plain_task(task_id="notify", inlets=[asset(name) for name in SOURCE_TABLES])
 def notify_of_batch(asset_state_store: Any = None) -> None:
     """Show each table's verdict on its asset's page and notify the owners of new and resolved incidents."""
     from adventureworks.gate.publish import conclude

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import wraps
 from typing import Any
 
 from airflow.sdk import (
@@ -16,6 +18,7 @@ from airflow.sdk import (
     RetryAction,
     RetryRule,
     get_current_context,
+    task,
 )
 
 from adventureworks.catalog import ANALYSES, MARTS, entry, is_tolerant, marts_of, readers_of, starting_inputs
@@ -37,6 +40,24 @@ SETTLED_ALIAS = AssetAlias("settled_data_events", group="quality")
 
 INGESTION_CALENDARS = {timedelta(minutes=15): "*/15 * * * *", timedelta(hours=1): "0 * * * *"}
 """The calendar of the ingestion by its interval."""
+
+
+def plain_task(function: Callable[..., Any] | None = None, *, kind: Callable[..., Any] = task, **options: Any) -> Any:
+    """Return a decorator like `kind`, for a task without arguments.
+
+    Airflow renders the arguments of a task as templates and stores them through its API. These tasks have none.
+    """
+    if function is None:
+        return lambda decorated: plain_task(decorated, kind=kind, **options)
+    declare = kind(**options)(function)
+
+    @wraps(function)
+    def call() -> Any:
+        declared = declare()
+        declared.operator.template_fields = ()
+        return declared
+
+    return call
 
 
 def asset(name: str) -> Asset:

@@ -1,4 +1,4 @@
-"""Imports the heavy modules that tasks need once, in the process from which task processes are forked.
+"""Prepares the process from which task processes are forked: it imports the heavy modules that tasks need once.
 
 Importing them again in each task took longer than most tasks run.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 # These modules are imported but must not be used before the fork, because thread pools do not survive it.
 _HEAVY = (
@@ -65,12 +66,17 @@ _HEAVY = (
     "soda.sodacl.user_defined_failed_rows_expression_check_cfg",
 )
 
+ENDING_SECONDS = 0.02
+"""Interval at which the supervisor of a task that has closed its sockets checks whether the task has ended."""
+
 
 def warm_up() -> None:
     """Import what tasks need, build the Pandera schemas of all contracts, and read the contracts' and check files.
 
     A task reads a check file again that changed since.
     """
+    from airflow.sdk.listener import get_listener_manager
+
     from adventureworks.catalog import MARTS, SOURCE_TABLES, entry
     from adventureworks.catalog.summaries import summary_of
     from adventureworks.columns import digest_of_columns
@@ -99,3 +105,27 @@ def warm_up() -> None:
                     _ = check.tables
     for table in SOURCE_TABLES.values():
         digest_of_columns(table)
+    # It loads the plugins.
+    get_listener_manager()
+    _relieve_supervisors()
+
+
+def _relieve_supervisors() -> None:
+    """Make supervisors of tasks, here and in forks, notice ends at once and send no heartbeat together with a start.
+
+    A task closes its sockets an instant before it ends. Airflow's supervisor may then wait until a heartbeat is due. It
+    also sends one just after it has reported the start.
+    """
+    from airflow.sdk.execution_time.supervisor import ActivitySubprocess
+
+    service, start = ActivitySubprocess._service_subprocess, ActivitySubprocess._on_child_started
+
+    def service_briefly(self: ActivitySubprocess, max_wait_time: float, **options: Any) -> int | None:
+        return service(self, max_wait_time if self._open_sockets else min(max_wait_time, ENDING_SECONDS), **options)
+
+    def start_as_heartbeat(self: ActivitySubprocess, **details: Any) -> None:
+        start(self, **details)
+        self._last_heartbeat_attempt = self._last_successful_heartbeat
+
+    ActivitySubprocess._service_subprocess = service_briefly  # type: ignore[method-assign, assignment]
+    ActivitySubprocess._on_child_started = start_as_heartbeat  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -47,7 +48,7 @@ _READ_TIMEOUT_MS = 3_600_000
 LOAD_ID_PREFIX = "filled "
 """Prefix of the load ID that a load of the embedded source leaves as a comment on the schema `dbo`."""
 
-_MOMENT = """
+_SNAPSHOT = """
 select case when not pg_is_in_recovery() then concat(txid_current_snapshot(), pg_postmaster_start_time()) end as moment
 """
 """Returns the same text as before only if no transaction with writes has ended on the server since.
@@ -55,7 +56,38 @@ select case when not pg_is_in_recovery() then concat(txid_current_snapshot(), pg
 NULL on a standby, where the snapshot does not list the running transactions.
 """
 
-_scanned: dict[PostgresAddress, tuple[str | None, dict[str, TableState]]] = {}
+_OTHER_SESSIONS = "select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() limit 1"
+
+_COUNTERS = """
+select concat_ws(' ', tup_inserted, tup_updated, tup_deleted, d.stats_reset, w.stats_reset) as counters
+from pg_stat_database as d cross join pg_stat_bgwriter as w
+where datname = current_database() and current_setting('track_counts')::boolean
+"""
+"""Returns the same text as before only if nothing has been written in this database since, its catalogue included.
+
+A session reports its writes late, but at the latest before it disappears from `_OTHER_SESSIONS`, so this only holds
+while there are none. A crash of the server resets the counters and `w.stats_reset`.
+"""
+_RELIABLE_COUNTERS = 150_000
+"""The first version of the server whose counters cannot lose a report."""
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """What tells whether a database may have changed since another moment."""
+
+    snapshot: str | None
+    counters: str | None
+    """None if other sessions are connected to the database, which may not have reported what they wrote."""
+
+    def is_unchanged_since(self, earlier: _Moment) -> bool:
+        """Return whether nothing has been written in the database since."""
+        if self.snapshot is None:
+            return False
+        return self.snapshot == earlier.snapshot or (self.counters is not None and self.counters == earlier.counters)
+
+
+_scanned: dict[PostgresAddress, tuple[_Moment, dict[str, TableState]]] = {}
 """By address: the moment of the last scans in this process, and the states of the tables whose rows are there."""
 
 _LOAD_ID = "obj_description(to_regnamespace('dbo')::oid, 'pg_namespace')"
@@ -106,18 +138,18 @@ class PostgresSource:
     ) -> dict[str, TableState | TableBlocked]:
         """Return the state of each table, by asset, over one connection; a blocked table's error takes its place.
 
-        Tables are not scanned again if this process did it before and nothing has been written on the server since.
+        Tables are not scanned again if this process did it before and nothing has been written in the database since.
         """
         wanted = list(tables)
         states: dict[str, TableState | TableBlocked] = {}
         with self._connected() as connection:
             with translated(self._address):
                 # Read before the states, which may therefore be newer, but never older.
-                moment = (connection.execute(_MOMENT).fetchone() or {})["moment"]
-                last, unchanged = _scanned.get(self._address, (None, {}))
-                if moment is None or moment != last:
+                moment = _moment(connection)
+                last, unchanged = _scanned.get(self._address, (moment, {}))
+                if not moment.is_unchanged_since(last):
                     unchanged = {}
-                    _scanned[self._address] = moment, unchanged
+                _scanned[self._address] = moment, unchanged
                 unknown = [table for table in wanted if table.asset not in unchanged]
                 catalogue = connection.execute(catalogue_query(unknown)).fetchall() if unknown else []
             columns = columns_from(catalogue, unknown)
@@ -244,6 +276,14 @@ class PostgresSnapshot:
             # The transaction is aborted, so any further query would fail.
             self.spent = True
             raise
+
+
+def _moment(connection: psycopg.Connection[dict[str, Any]]) -> _Moment:
+    snapshot = (connection.execute(_SNAPSHOT).fetchone() or {})["moment"]
+    counters = None
+    if connection.info.server_version >= _RELIABLE_COUNTERS and connection.execute(_OTHER_SESSIONS).fetchone() is None:
+        counters = (connection.execute(_COUNTERS).fetchone() or {}).get("counters")
+    return _Moment(snapshot, counters)
 
 
 def _session_settings(timeout_ms: int) -> tuple[str, ...]:
