@@ -188,8 +188,6 @@ def _attempt(patch: pytest.MonkeyPatch, task: Task, is_last: bool) -> Ended:
     context: dict[str, Any] = {"ti": instance, "task": operator, "dag_run": dag_run}
     for module in (analyses, ingestion, schedules):
         patch.setattr(module, "get_current_context", lambda: context)
-    # No other task runs meanwhile.
-    patch.setattr(analyses, "FIGURES_FIRST_SECONDS", 0.0)
     function = getattr(operator, "python_callable", None) or operator.partial_kwargs["python_callable"]
     outlets = _Outlets()
     provided = {"outlet_events": outlets, "asset_state_store": _Outlets(), "group": list(task.group)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -14,10 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from adventureworks.catalog import ANALYSES, is_tolerant, marts_of
 from adventureworks.orchestration import lineage
 from adventureworks.orchestration.schedules import SETTLED_ALIAS, announce_if_settled, asset, current_run_id, plain_task
-from adventureworks.settings import Settings, settings
-
-FIGURES_FIRST_SECONDS = 60.0
-"""How long reports wait for figures at most."""
+from adventureworks.settings import settings
 
 
 def analysis(dag_id: str) -> None:
@@ -95,7 +91,6 @@ def deliver(dag_id: str) -> Any:
             raise AirflowSkipException("No month has anything new to report.")
         # Computing figures takes precedence over reports when both need the processor.
         os.nice(10)
-        _let_figures_go_first(known, dag_id)
         try:
             for done in delivery.deliver_all(known, folder, list(remaining), current_run_id()):
                 print(f"{done.month}: {done.status}")
@@ -108,18 +103,6 @@ def deliver(dag_id: str) -> Any:
             send_pending()
 
     return file_reports()
-
-
-def _let_figures_go_first(known: Settings, dag_id: str) -> None:
-    """Wait while other analyses have something to compute, but at most `FIGURES_FIRST_SECONDS`.
-
-    The niceness of this process does not apply to the statements that PostgreSQL runs for it.
-    """
-    from adventureworks.marts.plan import runnable
-
-    end = time.monotonic() + FIGURES_FIRST_SECONDS
-    while time.monotonic() < end and (waiting := runnable(known)) and dag_id not in waiting:
-        time.sleep(1)
 
 
 @contextmanager
