@@ -84,13 +84,13 @@ def deliver(dag_id: str) -> Any:
         from adventureworks.orchestration.storage import report_folder
         from adventureworks.reports import delivery
 
+        # Computing figures takes precedence over reports when both need the processor.
+        os.nice(10)
         known = settings()
         folder = report_folder(known)
         remaining = list(delivery.stale_months(known, folder))
         if not remaining:
             raise AirflowSkipException("No month has anything new to report.")
-        # Computing figures takes precedence over reports when both need the processor.
-        os.nice(10)
         try:
             for done in delivery.deliver_all(known, folder, list(remaining), current_run_id()):
                 print(f"{done.month}: {done.status}")
