@@ -94,6 +94,7 @@ def _build(settings: Settings, dag: str, run_id: str, requested: Mapping[str, Mo
         todo = plan_now(settings, session, dag, requested)
         if isinstance(todo, NothingToDo):
             return todo
+        session.data.avoid_nested_loops()
         built: list[str] = []
         changed: dict[str, Months] = {}
         published = publication.newest_versions(session.records, list(todo.months))
