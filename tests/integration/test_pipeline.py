@@ -150,6 +150,23 @@ def test_unchanged_figures_make_no_new_version_and_no_reader_due(pipeline: Pipel
     assert newest == before[-1][0] + 1, "rows that stay are validated against a changed contract"
 
 
+def test_a_mart_that_is_computed_whole_replaces_only_the_months_that_differ(pipeline: Pipeline) -> None:
+    rates = "select rate_date, average_rate from marts.exchange_rates where currency_code = 'EUR'"
+    before = dict(pipeline.published(rates))
+    assert pipeline.change(
+        'update "Sales"."CurrencyRate" set "AverageRate" = "AverageRate" + 1, "ModifiedDate" = now()'
+        " where \"ToCurrencyCode\" = 'EUR' and \"CurrencyRateDate\" = '2013-03-14'"
+    )
+    pipeline.ingest()
+    computed = pipeline.analyse("currency_exchange_rates")
+    assert isinstance(computed, Plan)
+    assert computed.months["exchange_rates"] is None
+    assert pipeline.published(
+        "select months from ops.publication where asset = 'exchange_rates' order by version desc limit 1"
+    ) == [('["2013-03"]',)]
+    assert dict(pipeline.published(rates)) == before | {date(2013, 3, 14): before[date(2013, 3, 14)] + 1}
+
+
 def test_a_changed_cost_affects_only_the_months_in_which_the_product_was_sold(pipeline: Pipeline) -> None:
     pipeline.settle("daily_sales_etl")
     product, months = pipeline.published(

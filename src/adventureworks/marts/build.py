@@ -173,8 +173,9 @@ def _remove_unchanged(data: Data, mart: Mart, months: Months) -> Months:
         f"({staged} except {published}) union all ({published} except {staged}) union all ({twice})) as d"
     ).fetchall()
     differing = tuple(sorted(month for (month,) in found))
-    # Rows of a mart that is not incremental have no month of their own: their date shows how far the whole mart goes.
-    if differing and months is None and not mart.incremental:
+    # Otherwise rows have no month of their own: their date shows how far the whole mart goes.
+    has_own_month = mart.incremental or mart.dated in key_of(mart)
+    if differing and months is None and not has_own_month:
         return None
     data.execute(f"delete from {rows} where not {in_months(quoted(mart.dated), differing)}")
     return differing
