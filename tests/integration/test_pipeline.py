@@ -827,16 +827,22 @@ def test_a_month_becomes_partial_because_of_its_neighbour(pipeline: Pipeline) ->
         'update "Sales"."SalesOrderHeader" set "Status" = 6 where "OnlineOrderFlag" and "OrderDate" < \'2011-06-01\''
     )
     assert pipeline.ingest().published["Sales_SalesOrderHeader"].months == ("2011-05",)
-    pipeline.settle("daily_sales_etl", "sales_territory_analysis")
+    pipeline.settle("daily_sales_etl", "sales_territory_analysis", "financial_reporting")
     assert pipeline.published(f"{partial} and month < '2012-01-01'", ("online",)) == [("2011-06",)]
     assert pipeline.published(
         "select count(revenue_growth) from marts.territory_sales where channel = 'online' and month = '2012-06-01'"
     ) == [(0,)]
+    assert pipeline.published(
+        "select count(*) > 0, count(profit_year_before) from marts.profit_bridge"
+        " where channel = 'online' and month = '2012-06-01'"
+    ) == [(True, 0)]
 
 
 def test_a_booking_month_of_resellers_is_whole_once_later_orders_cannot_belong_to_it(pipeline: Pipeline) -> None:
     whole = "select to_char(max(month), 'YYYY-MM') from marts.territory_sales where channel = %s and not is_partial"
-    assert pipeline.published(whole, ("reseller",)) == [("2014-05",)]
+    compared = "select to_char(max(month), 'YYYY-MM') from marts.profit_bridge where profit_year_before is not null"
+    compared += " and channel = %s"
+    assert pipeline.published(whole, ("reseller",)) == pipeline.published(compared, ("reseller",)) == [("2014-05",)]
     for day, expected in ((date(2014, 6, 3), "2014-04"), (date(2014, 6, 4), "2014-05")):
         pipeline.settings = pipeline.settings.model_copy(update={"as_of": day})
         pipeline.change(
@@ -846,9 +852,9 @@ def test_a_booking_month_of_resellers_is_whole_once_later_orders_cannot_belong_t
             (day,),
         )
         pipeline.ingest()
-        pipeline.settle("daily_sales_etl", "sales_territory_analysis")
-        assert pipeline.published(whole, ("reseller",)) == [(expected,)]
-        assert pipeline.published(whole, ("online",)) == [("2014-05",)]
+        pipeline.settle("daily_sales_etl", "sales_territory_analysis", "financial_reporting")
+        assert pipeline.published(whole, ("reseller",)) == pipeline.published(compared, ("reseller",)) == [(expected,)]
+        assert pipeline.published(whole, ("online",)) == pipeline.published(compared, ("online",)) == [("2014-05",)]
 
 
 def test_an_order_that_moves_to_another_month_changes_one_booking_month_and_one_calendar_month(

@@ -139,7 +139,7 @@ def _stage(
     rows, months = table("staging", f"{mart.name}__rows"), todo.months[mart.name]
     session.data.execute(f"drop table if exists {rows}")
     if models.is_sql(mart):
-        model = models.rendered(mart, mart.name, candidates)
+        model = models.rendered(mart, mart.name, candidates, months)
         of_months = "true" if months is None else in_months(quoted(mart.dated), months)
         session.data.execute(
             f"create unlogged table {rows} as"
