@@ -150,6 +150,23 @@ def test_unchanged_figures_make_no_new_version_and_no_reader_due(pipeline: Pipel
     assert newest == before[-1][0] + 1, "rows that stay are validated against a changed contract"
 
 
+def test_a_mart_that_is_computed_whole_replaces_only_the_months_that_differ(pipeline: Pipeline) -> None:
+    rates = "select rate_date, average_rate from marts.exchange_rates where currency_code = 'EUR'"
+    before = dict(pipeline.published(rates))
+    assert pipeline.change(
+        'update "Sales"."CurrencyRate" set "AverageRate" = "AverageRate" + 1, "ModifiedDate" = now()'
+        " where \"ToCurrencyCode\" = 'EUR' and \"CurrencyRateDate\" = '2013-03-14'"
+    )
+    pipeline.ingest()
+    computed = pipeline.analyse("currency_exchange_rates")
+    assert isinstance(computed, Plan)
+    assert computed.months["exchange_rates"] is None
+    assert pipeline.published(
+        "select months from ops.publication where asset = 'exchange_rates' order by version desc limit 1"
+    ) == [('["2013-03"]',)]
+    assert dict(pipeline.published(rates)) == before | {date(2013, 3, 14): before[date(2013, 3, 14)] + 1}
+
+
 def test_a_changed_cost_affects_only_the_months_in_which_the_product_was_sold(pipeline: Pipeline) -> None:
     pipeline.settle("daily_sales_etl")
     product, months = pipeline.published(
@@ -811,16 +828,22 @@ def test_a_month_becomes_partial_because_of_its_neighbour(pipeline: Pipeline) ->
         'update "Sales"."SalesOrderHeader" set "Status" = 6 where "OnlineOrderFlag" and "OrderDate" < \'2011-06-01\''
     )
     assert pipeline.ingest().published["Sales_SalesOrderHeader"].months == ("2011-05",)
-    pipeline.settle("daily_sales_etl", "sales_territory_analysis")
+    pipeline.settle("daily_sales_etl", "sales_territory_analysis", "financial_reporting")
     assert pipeline.published(f"{partial} and month < '2012-01-01'", ("online",)) == [("2011-06",)]
     assert pipeline.published(
         "select count(revenue_growth) from marts.territory_sales where channel = 'online' and month = '2012-06-01'"
     ) == [(0,)]
+    assert pipeline.published(
+        "select count(*) > 0, count(profit_year_before) from marts.profit_bridge"
+        " where channel = 'online' and month = '2012-06-01'"
+    ) == [(True, 0)]
 
 
 def test_a_booking_month_of_resellers_is_whole_once_later_orders_cannot_belong_to_it(pipeline: Pipeline) -> None:
     whole = "select to_char(max(month), 'YYYY-MM') from marts.territory_sales where channel = %s and not is_partial"
-    assert pipeline.published(whole, ("reseller",)) == [("2014-05",)]
+    compared = "select to_char(max(month), 'YYYY-MM') from marts.profit_bridge where profit_year_before is not null"
+    compared += " and channel = %s"
+    assert pipeline.published(whole, ("reseller",)) == pipeline.published(compared, ("reseller",)) == [("2014-05",)]
     for day, expected in ((date(2014, 6, 3), "2014-04"), (date(2014, 6, 4), "2014-05")):
         pipeline.settings = pipeline.settings.model_copy(update={"as_of": day})
         pipeline.change(
@@ -830,9 +853,9 @@ def test_a_booking_month_of_resellers_is_whole_once_later_orders_cannot_belong_t
             (day,),
         )
         pipeline.ingest()
-        pipeline.settle("daily_sales_etl", "sales_territory_analysis")
-        assert pipeline.published(whole, ("reseller",)) == [(expected,)]
-        assert pipeline.published(whole, ("online",)) == [("2014-05",)]
+        pipeline.settle("daily_sales_etl", "sales_territory_analysis", "financial_reporting")
+        assert pipeline.published(whole, ("reseller",)) == pipeline.published(compared, ("reseller",)) == [(expected,)]
+        assert pipeline.published(whole, ("online",)) == pipeline.published(compared, ("online",)) == [("2014-05",)]
 
 
 def test_an_order_that_moves_to_another_month_changes_one_booking_month_and_one_calendar_month(

@@ -119,6 +119,9 @@ class Mart:
     every row. If empty, the mart is always computed in full."""
     echoes: tuple[int, ...] = ()
     """Offsets, in months, of the other months that a changed month affects (12: growth against last year)."""
+    compares: str | None = None
+    """The column that is NULL unless the row's month and the same month a year before are complete for its channel. A
+    month is computed again when that changes, as a month of a mart with `is_partial` is when it becomes whole."""
     tolerant: bool = False
     """Whether the mart is computed even while some inputs were never published or were refused by their gate, and again
     whenever anything is checked, even if nothing is published. Meant for a report on the state of everything."""

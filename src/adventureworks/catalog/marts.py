@@ -264,6 +264,10 @@ _FINANCE = (
         owner="finance",
         inputs=("fact_sales", "Production_Product", "Production_ProductSubcategory", "Production_ProductCategory"),
         dated="month",
+        by_month=("fact_sales",),
+        # Booking months, compared with the year before, as in territory_sales.
+        echoes=(-1, 11, 12),
+        compares="profit_year_before",
     ),
     Mart(
         "card_usage",

@@ -21,7 +21,8 @@ from sqlglot import exp
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
 from adventureworks.errors import PlatformError
 from adventureworks.postgres_sql import quoted
-from adventureworks.warehouse.sql import in_months, table
+from adventureworks.warehouse.by_month import restrict
+from adventureworks.warehouse.sql import in_months
 
 Kind = Literal["volume", "freshness", "uniqueness", "reference", "rows"]
 
@@ -66,7 +67,7 @@ class DeclaredCheck:
     query: str = ""
     """The SELECT of the rows that break the rule; empty if there is none."""
     by_month: bool = False
-    """Whether the rule can be checked for each month separately, without the rows of other months."""
+    """Whether the rule can be checked for each month separately, with only the months that echo in it."""
 
     @cached_property
     def tables(self) -> frozenset[str]:
@@ -135,34 +136,20 @@ def check_text(
 
 
 def within_months(query: str, mart: Mart, months: Collection[str]) -> str:
-    """Return a SELECT restricted to the rows of these months, in the mart and in the inputs that change it by month.
+    """Return a rule's SELECT that finds only the rows of these months, and reads no other months than it has to.
 
-    Raises PlatformError if the query cannot be parsed.
+    The mart and the inputs that change it by month are restricted. Raises PlatformError if the query cannot be parsed.
     """
     try:
         tree = sqlglot.parse_one(query, dialect="postgres")
     except sqlglot.errors.SqlglotError as error:
         raise PlatformError(f"A check of {mart.name} is not valid SQL: {error}.", "Fix its check file.") from error
-    for found in list(tree.find_all(exp.Table)):
-        if found.name in (mart.name, *mart.by_month):
-            alias = found.alias or found.name
-            found.set("alias", None)
-            rows = f"select * from {found.sql(dialect='postgres')} where {_month_condition(found.name, months)}"
-            found.replace(sqlglot.parse_one(rows, dialect="postgres", into=exp.Select).subquery(alias))
-    return tree.sql(dialect="postgres")
-
-
-def _month_condition(asset: str, months: Collection[str]) -> str:
-    """Return the condition that a row belongs to one of these months."""
-    if asset in MARTS:
-        return in_months(quoted(MARTS[asset].dated), months)
-    month = SOURCE_TABLES[asset].month
-    assert month is not None  # noqa: S101 - a mart is computed by month only from tables that have months
-    dated = in_months(quoted(month.column), months)
-    if month.parent is None:
-        return dated
-    key = quoted(str(month.parent_key))
-    return f"{key} in (select {key} from {table('raw', month.parent)} where {dated})"
+    restrict(tree, mart, (mart.name, *mart.by_month), months)
+    restricted = tree.sql(dialect="postgres")
+    if not mart.echoes:
+        return restricted
+    # The months that echo in these are read too, but not completely.
+    return f"select * from ({restricted}) as found where {in_months(quoted(mart.dated), months)}"
 
 
 def variables_of(text: str) -> frozenset[str]:

@@ -25,7 +25,7 @@ from soda.common.config_helper import ConfigHelper
 from adventureworks.errors import ServiceUnavailable, Step
 from adventureworks.warehouse.dialect import in_environment
 from adventureworks.warehouse.environments import schema_of
-from adventureworks.warehouse.postgres import PostgresWarehouse
+from adventureworks.warehouse.postgres import WITHOUT_NESTED_LOOPS, PostgresWarehouse
 
 # This must precede every other import of Soda: with a configuration in place it sends no telemetry and writes no
 # configuration to the home folder. `Scan.disable_telemetry` comes too late and has no effect.
@@ -128,8 +128,11 @@ class CheckedSchema:
 
 
 @contextmanager
-def checked_schema(warehouse: Warehouse, schema: str) -> Iterator[CheckedSchema]:
-    """Open a schema of the warehouse for all scans of one gate."""
+def checked_schema(warehouse: Warehouse, schema: str, *, nested_loops: bool = True) -> Iterator[CheckedSchema]:
+    """Open a schema of the warehouse for all scans of one gate.
+
+    `nested_loops`: whether PostgreSQL may join by them where it could do otherwise (`postgres.WITHOUT_NESTED_LOOPS`).
+    """
     if isinstance(warehouse, PostgresWarehouse):
         environment = warehouse.records.environment
         real = schema_of(environment, schema)
@@ -141,6 +144,9 @@ def checked_schema(warehouse: Warehouse, schema: str) -> Iterator[CheckedSchema]
         with closing(connected):
             # A failed statement must not abort those of the next scan.
             connected.autocommit = True
+            if not nested_loops:
+                with connected.cursor() as cursor:
+                    cursor.execute(WITHOUT_NESTED_LOOPS)
             rewritten = partial(in_environment, environment=environment) if environment else str
             yield CheckedSchema(schema, properties, connected, rewritten)
         return

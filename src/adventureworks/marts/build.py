@@ -94,6 +94,7 @@ def _build(settings: Settings, dag: str, run_id: str, requested: Mapping[str, Mo
         todo = plan_now(settings, session, dag, requested)
         if isinstance(todo, NothingToDo):
             return todo
+        session.data.avoid_nested_loops()
         built: list[str] = []
         changed: dict[str, Months] = {}
         published = publication.newest_versions(session.records, list(todo.months))
@@ -138,7 +139,7 @@ def _stage(
     rows, months = table("staging", f"{mart.name}__rows"), todo.months[mart.name]
     session.data.execute(f"drop table if exists {rows}")
     if models.is_sql(mart):
-        model = models.rendered(mart, mart.name, candidates)
+        model = models.rendered(mart, mart.name, candidates, months)
         of_months = "true" if months is None else in_months(quoted(mart.dated), months)
         session.data.execute(
             f"create unlogged table {rows} as"
@@ -172,8 +173,9 @@ def _remove_unchanged(data: Data, mart: Mart, months: Months) -> Months:
         f"({staged} except {published}) union all ({published} except {staged}) union all ({twice})) as d"
     ).fetchall()
     differing = tuple(sorted(month for (month,) in found))
-    # Rows of a mart that is not incremental have no month of their own: their date shows how far the whole mart goes.
-    if differing and months is None and not mart.incremental:
+    # Otherwise rows have no month of their own: their date shows how far the whole mart goes.
+    has_own_month = mart.incremental or mart.dated in key_of(mart)
+    if differing and months is None and not has_own_month:
         return None
     data.execute(f"delete from {rows} where not {in_months(quoted(mart.dated), differing)}")
     return differing

@@ -22,9 +22,11 @@ from sqlglot import exp
 
 import contracts
 from adventureworks.catalog import MARTS, Mart
+from adventureworks.due import Months
 from adventureworks.errors import PlatformError
 from adventureworks.marts import prediction
 from adventureworks.warehouse import dialect, layout
+from adventureworks.warehouse.by_month import restrict
 
 DIALECT = "snowflake"
 """The dialect that models are written in."""
@@ -49,12 +51,15 @@ def queries_of(mart: Mart) -> Mapping[str, str]:
     return {file.stem: file.read_text(encoding="utf-8") for file in files}
 
 
-def rendered(mart: Mart, name: str, candidates: Collection[str] = ()) -> str:
+def rendered(mart: Mart, name: str, candidates: Collection[str] = (), months: Months = None) -> str:
     """Return one of the model's SELECTs in the warehouse's dialect, with pyformat parameters.
 
-    The marts in `candidates` are read from `staging`.
+    The marts in `candidates` are read from `staging`. `months`: the months whose rows are needed, if not all are. The
+    rows of other months are then wrong, because only what these months depend on is read of the inputs by month.
     """
     parsed = _parsed(mart, name)
+    if months is not None:
+        restrict(parsed, mart, mart.by_month, months)
     for reference in parsed.find_all(exp.Table):
         if reference.db == "marts" and reference.name in candidates:
             reference.set("db", exp.to_identifier("staging"))

@@ -19,12 +19,13 @@ from adventureworks.columns import columns_of
 from adventureworks.due import Check, Decisions, Facts, Months, NothingToDo, Plan, Refusal, Version, decide
 from adventureworks.incidents.ledger import BUILDING, LATE, task_of, task_rule
 from adventureworks.marts import models
+from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import intervention, layout, open_warehouse, publication
 from adventureworks.warehouse.numbers import NUMBER, order_of
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data, Session
-from adventureworks.warehouse.sql import equal, table
+from adventureworks.warehouse.sql import equal, names, table
 
 ORDERS = "Sales_SalesOrderHeader"
 
@@ -196,11 +197,32 @@ def _last_checks(records: Connection) -> dict[str, Check]:
 def _months_with_changed_completeness(data: Data, mart: Mart) -> frozenset[str]:
     """Return the months that became partial or complete because their neighbours or the business date changed."""
     columns = {column.name for column in columns_of(mart)}
-    if "is_partial" not in columns:
+    if mart.compares:
+        differing = _differently_compared(mart, mart.compares)
+    elif "is_partial" in columns:
+        view, key = ("channel_month", ("month", "channel")) if "channel" in columns else ("sales_month", ("month",))
+        shown = f"select distinct {names(key)}, is_partial from {table('marts', mart.name)}"
+        differing = (
+            f"select m.month from ({shown}) as m left join {table('staging', view)} as s on {equal(key, 's', 'm')}"
+            " where m.is_partial is distinct from s.is_partial"
+        )
+    else:
         return frozenset()
-    view, key = ("channel_month", ("month", "channel")) if "channel" in columns else ("sales_month", ("month",))
-    rows = data.execute(
-        f"select distinct to_char(m.month, 'YYYY-MM') from {table('marts', mart.name)} as m left join"
-        f" {table('staging', view)} as s on {equal(key, 's', 'm')} where m.is_partial is distinct from s.is_partial"
-    ).fetchall()
+    rows = data.execute(f"select distinct to_char(d.month, 'YYYY-MM') from ({differing}) as d").fetchall()
     return frozenset(row[0] for row in rows)
+
+
+def _differently_compared(mart: Mart, column: str) -> str:
+    """Return a SELECT of the months that are compared but should not be, or should be but are not, in a channel."""
+    shown = f"select month, channel, max(case when {quoted(column)} is null then 0 else 1 end) as is_compared"
+    shown += f" from {table('marts', mart.name)} group by month, channel"
+    a_year_before = "b.channel = m.channel and b.month = cast(m.month - interval '12 months' as date)"
+    return (
+        f"with shown as ({shown}), complete as (select month, channel from staging.channel_month where not is_partial)"
+        " select coalesce(due.month, shown.month) as month from ("
+        f"select distinct m.month, m.channel from complete as m join complete as b on {a_year_before}"
+        # Where nothing was sold in either month, nothing is compared.
+        " join shown as s on s.channel = m.channel and s.month in (m.month, b.month)"
+        ") as due full join shown on shown.month = due.month and shown.channel = due.channel"
+        " where coalesce(shown.is_compared, 0) <> case when due.month is null then 0 else 1 end"
+    )

@@ -1,21 +1,27 @@
 -- One row per booking month and channel, from the channel's first order on: the fiscal year (starts on 1 July, named
--- after the year in which it ends) and whether the month is partial. A month is whole once a later order day, of any
+-- after the year in which it ends), whether the month is partial, and the days of its first and last order. A month is whole once a later order day, of any
 -- channel, can no longer belong to it. After a channel's last order, a month stays partial until two later ones are
 -- over: orders may still come, or the channel has ended. The first online month is also partial if its first order is after
 -- the 1st; resellers order in one wave, so their first month is whole. This rule is defined only here.
 create or replace view staging.channel_month as
-with lines as (
+with days as (
+    -- Days before months, because there are a hundred times as many lines as days.
+    select channel, order_date
+    from marts.fact_sales
+    group by channel, order_date
+),
+booked as (
     -- From the order date, because lines that an earlier release published have no booking month.
     select
-        f.channel,
-        f.order_date,
-        cast(date_trunc('month', f.order_date - d.days) as date) as booking_month
-    from marts.fact_sales as f
-    join staging.booking_delay as d on d.channel = f.channel
+        o.channel,
+        o.order_date,
+        cast(date_trunc('month', o.order_date - d.days) as date) as booking_month
+    from days as o
+    join staging.booking_delay as d on d.channel = o.channel
 ),
 sold as (
     select channel, booking_month, min(order_date) as first_day, max(order_date) as last_day
-    from lines
+    from booked
     group by channel, booking_month
 ),
 months as (
@@ -33,7 +39,9 @@ select
     cast(extract(year from m.month + interval '6 months') as integer) as fiscal_year,
     m.month > c.last_month and n.day < cast(m.month + interval '3 months' as date)
     or n.day < cast(m.month + interval '1 month' as date) + d.days
-    or d.days = 0 and m.month = c.first_month and s.first_day > m.month as is_partial
+    or d.days = 0 and m.month = c.first_month and s.first_day > m.month as is_partial,
+    s.first_day,
+    s.last_day
 from channels as c
 cross join newest as n
 join months as m on m.month >= c.first_month

@@ -202,6 +202,11 @@ _TIMEOUTS = {
 """In milliseconds. They replace the limits set for the login, which are meant for people: large tables take longer."""
 
 
+WITHOUT_NESTED_LOOPS = "set enable_nestloop = off"
+"""For statements that join whole tables in several steps. PostgreSQL expects a few rows of each step, and a nested loop
+would repeat the next step for each of many. Joins that are possible in no other way are still nested loops."""
+
+
 Append = Callable[[str, str, pl.DataFrame], None]
 """Appends a frame to a table: schema, table, rows."""
 
@@ -353,6 +358,10 @@ class PostgresData:
     def update_statistics(self, schema: str, name: str) -> None:
         """Update the planner's statistics of a table at once, before autovacuum does."""
         self.execute(f"analyze {table(schema, name)}")
+
+    def avoid_nested_loops(self) -> None:
+        """Let the planner avoid nested loops for the rest of the transaction (see `WITHOUT_NESTED_LOOPS`)."""
+        self.execute(WITHOUT_NESTED_LOOPS.replace("set", "set local", 1))
 
     def add_index(self, schema: str, name: str, columns: Sequence[str]) -> None:
         """Add an index to a table if it is missing."""

@@ -75,6 +75,9 @@ class Data(Protocol):
     def update_statistics(self, schema: str, name: str) -> None:
         """Update the planner's statistics of a table after a load, if the engine does not do so in time."""
 
+    def avoid_nested_loops(self) -> None:
+        """Let the planner join whole tables for the rest of the transaction, if it would rather join row by row."""
+
     def add_index(self, schema: str, name: str, columns: Sequence[str]) -> None:
         """Add an index to a table if it is missing and the engine has indexes."""
 

@@ -248,6 +248,9 @@ class SnowflakeData:
     def update_statistics(self, schema: str, name: str) -> None:
         """Do nothing: Snowflake maintains statistics automatically."""
 
+    def avoid_nested_loops(self) -> None:
+        """Do nothing: Snowflake joins whole tables anyway."""
+
     def add_index(self, schema: str, name: str, columns: Sequence[str]) -> None:
         """Do nothing: Snowflake has no indexes."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
 from adventureworks.months import first_day, shifted
 from adventureworks.postgres_sql import quoted
@@ -35,11 +36,13 @@ def in_months(column: str, months: Iterable[str]) -> str:
 
     The dates are literals, because a view cannot hold a parameter. Raises `ValueError` if a month is malformed.
     """
-    ranges = []
-    for month in months:
-        first = first_day(month)
-        ranges.append(f"{column} >= date '{first}' and {column} < date '{shifted(first, 1)}'")
-    return f"({' or '.join(ranges)})" if ranges else "false"
+    ranges: list[tuple[date, date]] = []
+    for first in sorted({first_day(month) for month in months}):
+        # Each range costs two comparisons for every row.
+        begin = ranges.pop()[0] if ranges and ranges[-1][1] == first else first
+        ranges.append((begin, shifted(first, 1)))
+    found = [f"{column} >= date '{begin}' and {column} < date '{end}'" for begin, end in ranges]
+    return f"({' or '.join(found)})" if found else "false"
 
 
 def in_order(key: Iterable[str]) -> list[str]:

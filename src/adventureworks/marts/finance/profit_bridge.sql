@@ -2,13 +2,20 @@
 -- same month a year before. They are compared if both are complete.
 -- Every effect is a difference of amounts that are rounded before they are subtracted, so the effects add up exactly.
 -- Quotients are first rounded to ten places, which both engines compute alike.
-with months as (
+with channel_months as (
+    select
+        month,
+        channel,
+        is_partial
+    from staging.channel_month
+),
+months as (
     select
         m.month,
         m.channel,
         not m.is_partial and not coalesce(b.is_partial, true) as is_compared
-    from staging.channel_month as m
-    left join staging.channel_month as b
+    from channel_months as m
+    left join channel_months as b
         on b.month = cast(dateadd(month, -12, m.month) as date)
         and m.channel = b.channel
 ),

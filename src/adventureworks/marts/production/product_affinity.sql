@@ -19,11 +19,17 @@ baskets as (
         and f.booking_month <= w.last_month
         and f.booking_month > cast(dateadd(month, -12, w.last_month) as date)
 ),
+orders as (
+    select distinct
+        channel,
+        sales_order_id
+    from baskets
+),
 totals as (
     select
         channel,
-        count(distinct sales_order_id) as orders
-    from baskets
+        count(*) as orders
+    from orders
     group by channel
 ),
 products as (

@@ -1,6 +1,14 @@
 -- Grain: one booking month, territory and channel with at least one order that counts towards it or is dated in it.
 -- Growth compares with the same cell a year before, if both months are complete.
-with booked as (
+with channel_months as (
+    select
+        month,
+        channel,
+        fiscal_year,
+        is_partial
+    from staging.channel_month
+),
+booked as (
     select
         booking_month as month,
         territory_id,
@@ -65,7 +73,7 @@ select
     end as revenue_growth,
     m.is_partial
 from cells as c
-inner join staging.channel_month as m
+inner join channel_months as m
     on c.month = m.month
     and c.channel = m.channel
 inner join months as a
@@ -74,7 +82,7 @@ left join cells as y
     on y.month = cast(dateadd(month, -12, c.month) as date)
     and c.territory_id = y.territory_id
     and c.channel = y.channel
-left join staging.channel_month as b
+left join channel_months as b
     on y.month = b.month
     and y.channel = b.channel
 left join raw.Sales_SalesTerritory as t
