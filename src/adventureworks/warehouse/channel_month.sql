@@ -4,13 +4,16 @@
 -- over: orders may still come, or the channel has ended. The first online month is also partial if its first order is after
 -- the 1st; resellers order in one wave, so their first month is whole. This rule is defined only here.
 create or replace view staging.channel_month as
-with lines as (
+with days as (
+    select channel, order_date from marts.fact_sales group by channel, order_date
+),
+lines as (
     -- From the order date, because lines that an earlier release published have no booking month.
     select
         f.channel,
         f.order_date,
         cast(date_trunc('month', f.order_date - d.days) as date) as booking_month
-    from marts.fact_sales as f
+    from days as f
     join staging.booking_delay as d on d.channel = f.channel
 ),
 sold as (
