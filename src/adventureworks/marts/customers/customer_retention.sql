@@ -20,34 +20,31 @@ bought as (
         and f.booking_month <= l.last_month
     group by f.channel, f.customer_id, f.booking_month
 ),
-began as (
+placed as (
     select
         channel,
-        customer_id,
-        min(month) as cohort_month
+        month,
+        revenue,
+        min(month) over (partition by channel, customer_id) as cohort_month
     from bought
-    group by channel, customer_id
+),
+active as (
+    select
+        channel,
+        cohort_month,
+        month,
+        count(*) as retained,
+        sum(cast(revenue as decimal(38, 6))) as revenue
+    from placed
+    group by channel, cohort_month, month
 ),
 cohorts as (
     select
         channel,
         cohort_month,
-        count(*) as cohort_size
-    from began
-    group by channel, cohort_month
-),
-active as (
-    select
-        b.channel,
-        g.cohort_month,
-        b.month,
-        count(*) as retained,
-        sum(cast(b.revenue as decimal(38, 6))) as revenue
-    from bought as b
-    inner join began as g
-        on b.channel = g.channel
-        and b.customer_id = g.customer_id
-    group by b.channel, g.cohort_month, b.month
+        retained as cohort_size
+    from active
+    where month = cohort_month
 ),
 span as (
     select
@@ -55,7 +52,7 @@ span as (
             (extract(year from max(month)) - extract(year from min(month))) * 12
             + extract(month from max(month)) - extract(month from min(month)) as integer
         ) as months
-    from bought
+    from active
 ),
 places as (
     select cast(0 as integer) as place
