@@ -9,7 +9,9 @@ with sold as (
         cast(sum(cast(f.quantity as bigint)) as bigint) as units,
         cast(sum(cast(f.revenue as decimal(38, 6))) as decimal(38, 6)) as revenue,
         cast(sum(cast(f.discount_amount as decimal(38, 8))) as decimal(38, 8)) as discount_cost,
-        cast(sum(cast(f.revenue - f.cogs as decimal(38, 6))) as decimal(38, 6)) as profit
+        cast(
+            sum(cast(f.revenue as decimal(38, 6))) - sum(cast(f.cogs as decimal(38, 4))) as decimal(38, 6)
+        ) as profit
     from marts.fact_sales as f
     group by f.product_id, f.channel, f.order_date, f.special_offer_id
 )
