@@ -20,31 +20,34 @@ bought as (
         and f.booking_month <= l.last_month
     group by f.channel, f.customer_id, f.booking_month
 ),
-placed as (
+began as (
     select
         channel,
-        month,
-        revenue,
-        min(month) over (partition by channel, customer_id) as cohort_month
+        customer_id,
+        min(month) as cohort_month
     from bought
-),
-active as (
-    select
-        channel,
-        cohort_month,
-        month,
-        count(*) as retained,
-        sum(cast(revenue as decimal(38, 6))) as revenue
-    from placed
-    group by channel, cohort_month, month
+    group by channel, customer_id
 ),
 cohorts as (
     select
         channel,
         cohort_month,
-        retained as cohort_size
-    from active
-    where month = cohort_month
+        count(*) as cohort_size
+    from began
+    group by channel, cohort_month
+),
+active as (
+    select
+        b.channel,
+        g.cohort_month,
+        b.month,
+        count(*) as retained,
+        sum(cast(b.revenue as decimal(38, 6))) as revenue
+    from bought as b
+    inner join began as g
+        on b.channel = g.channel
+        and b.customer_id = g.customer_id
+    group by b.channel, g.cohort_month, b.month
 ),
 span as (
     select
