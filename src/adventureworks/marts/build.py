@@ -31,7 +31,7 @@ from adventureworks.warehouse.postgres import (
     rows_of,
 )
 from adventureworks.warehouse.session import Data, Session
-from adventureworks.warehouse.sql import in_months, names, table
+from adventureworks.warehouse.sql import equal, in_months, names, same, table
 
 MAX_ATTEMPTS = 3
 
@@ -162,6 +162,11 @@ def _stage(
 
 def _remove_unchanged(data: Data, mart: Mart, months: Months) -> Months:
     """Remove from staging the months that equal the published ones; return the others, or None if any may differ."""
+    # Otherwise rows have no month of their own: their date shows how far the whole mart goes.
+    has_own_month = mart.incremental or mart.dated in key_of(mart)
+    is_whole = months is None and not has_own_month
+    if is_whole and _has_new_row(data, mart):
+        return None
     rows, columns = table("staging", f"{mart.name}__rows"), names(column.name for column in columns_of(mart))
     staged = f"select {columns} from {rows}"
     published = f"select {columns} from {table('marts', mart.name)} where {replaced(mart, months)}"
@@ -173,12 +178,20 @@ def _remove_unchanged(data: Data, mart: Mart, months: Months) -> Months:
         f"({staged} except {published}) union all ({published} except {staged}) union all ({twice})) as d"
     ).fetchall()
     differing = tuple(sorted(month for (month,) in found))
-    # Otherwise rows have no month of their own: their date shows how far the whole mart goes.
-    has_own_month = mart.incremental or mart.dated in key_of(mart)
-    if differing and months is None and not has_own_month:
+    if differing and is_whole:
         return None
     data.execute(f"delete from {rows} where not {in_months(quoted(mart.dated), differing)}")
     return differing
+
+
+def _has_new_row(data: Data, mart: Mart) -> bool:
+    """Return whether a staged row differs from the published row with its key; the first such row ends the search."""
+    key, columns = key_of(mart), [column.name for column in columns_of(mart)]
+    found = data.execute(
+        f"select 1 from {table('staging', f'{mart.name}__rows')} as r left join {table('marts', mart.name)} as p"
+        f" on {equal(key, 'p', 'r')} where not ({same(columns, 'p', 'r')}) limit 1"
+    ).fetchone()
+    return found is not None
 
 
 def _stage_computed(session: Session, mart: Mart, parameters: Mapping[str, Any], candidates: Sequence[str]) -> None:

@@ -55,7 +55,7 @@ span as (
             (extract(year from max(month)) - extract(year from min(month))) * 12
             + extract(month from max(month)) - extract(month from min(month)) as integer
         ) as months
-    from bought
+    from active
 ),
 places as (
     select cast(0 as integer) as place
