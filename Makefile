@@ -74,7 +74,7 @@ lint: $(READY) ## check style, types, the direction of imports, the SQL of the m
 	@$(BIN)/adventureworks contract diff
 	@$(BIN)/python deploy/images.py
 	@if $(TOOL) --from $(HADOLINT) hadolint --version >/dev/null 2>&1; then \
-		$(TOOL) --from $(HADOLINT) hadolint --failure-threshold warning Dockerfile deploy/superset/Dockerfile; \
+		$(TOOL) --from $(HADOLINT) hadolint --failure-threshold warning Dockerfile .devcontainer/Dockerfile deploy/superset/Dockerfile; \
 	else echo "hadolint is not available here, so the Dockerfiles are not checked." >&2; fi
 	@if $(TOOL) --from $(KUBERNETES_VALIDATE) kubernetes-validate --version >/dev/null 2>&1; then \
 		$(TOOL) --from $(KUBERNETES_VALIDATE) kubernetes-validate --strict --quiet deploy/helm/watch.yaml; \
