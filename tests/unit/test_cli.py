@@ -2,15 +2,19 @@
 
 import errno
 import json
+import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from shutil import _ntuple_diskusage
 
 import pytest
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from adventureworks.cli import sql
+from adventureworks.cli import app, sql
 from adventureworks.cli.run import ALLOW_MISSING, choose_source, run, with_remembered_permission
 from adventureworks.embedded import home
 from adventureworks.embedded.home import Home, unusable_home
@@ -33,6 +37,30 @@ def test_help_names_every_command() -> None:
     shown = subprocess.run(program, check=True, capture_output=True, text=True)
     names = ("run", "sql", "status", "source", "shell", "quarantine", "doctor", "backup", "restore", "new")
     assert all(name in shown.stdout for name in names)
+
+
+def commands(group: TyperGroup, *names: str) -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
+    """Yield every command with its names: `("source", "load")`."""
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands(command, *names, name)
+        else:
+            assert isinstance(command, TyperCommand)
+            yield (*names, name), command
+
+
+PROGRAM = get_command(app)
+assert isinstance(PROGRAM, TyperGroup)
+COMMANDS = dict(commands(PROGRAM))
+
+
+@pytest.mark.parametrize("names", COMMANDS, ids=" ".join)
+def test_help_has_an_example_with_arguments_that_the_command_accepts(names: tuple[str, ...]) -> None:
+    command = COMMANDS[names]
+    [example] = re.findall(r"^Example: (.+)$", command.help or "", re.MULTILINE)
+    words = shlex.split(re.sub(r"^(ADVENTUREWORKS_\w+=\S+ )+", "", example))
+    assert tuple(words[: len(names) + 1]) == ("adventureworks", *names)
+    command.make_context("adventureworks", words[len(names) + 1 :])
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,10 @@ def run_command(
         bool, typer.Option("--allow-missing", help="Accept a source without some tables that marts need.")
     ] = False,
 ) -> None:
-    """Start everything, ingest the source, and keep every mart fresh until you press Ctrl-C."""
+    """Start everything, ingest the source, and keep every mart fresh until you press Ctrl-C.
+
+    Example: adventureworks run --source data/adventureworks.zip --once
+    """
     from adventureworks.cli.run import run as start
 
     raise typer.Exit(start(configuration(), source, once, port, allow_missing))
@@ -125,7 +128,10 @@ def sql_command(
     query: Annotated[str, typer.Argument(help="One SQL statement, or - to read it from standard input.")],
     format: Annotated[Literal["table", "csv", "json"], typer.Option(help="Output format.")] = "table",
 ) -> None:
-    """Run a read-only query on the warehouse, whether or not the platform is running."""
+    """Run a read-only query on the warehouse, whether or not the platform is running.
+
+    Example: adventureworks sql "select * from marts.daily_sales order by order_date desc limit 5" --format csv
+    """
     from adventureworks.cli.sql import query as run_query
 
     run_query(configuration(), sys.stdin.read() if query == "-" else query, format)
@@ -157,7 +163,10 @@ def plan_command(
     ] = False,
     output: Annotated[Literal["text", "markdown", "json"], typer.Option("--format", help="Output format.")] = "text",
 ) -> None:
-    """Show what this code would compute, why, for which months, and who reads it. Nothing is published."""
+    """Show what this code would compute, why, for which months, and who reads it. Nothing is published.
+
+    Example: adventureworks plan --against origin/main --diff
+    """
     from adventureworks.cli.plan import plan
 
     plan(configuration(), environment, against, diff, output)
@@ -253,7 +262,10 @@ def report_command(
     lang: Annotated[str, typer.Option(help="Language of the files: en or fr.")] = "en",
     to: Annotated[Path, typer.Option(help="Folder for the workbook and the PDF.")] = Path(),
 ) -> None:
-    """Write the workbook and the PDF of a month from the data that is published now."""
+    """Write the workbook and the PDF of a month from the data that is published now.
+
+    Example: adventureworks report 2014-05 --lang fr --to reports
+    """
     from adventureworks.cli.report import make
 
     make(configuration(), month, lang, to)
@@ -261,7 +273,10 @@ def report_command(
 
 @app.command("doctor")
 def doctor_command() -> None:
-    """Check this machine, the settings and the connections, and report what to fix."""
+    """Check this machine, the settings and the connections, and report what to fix.
+
+    Example: ADVENTUREWORKS_SOURCE=/data/aw.zip adventureworks doctor
+    """
     from adventureworks.cli.doctor import run_checks
 
     raise typer.Exit(run_checks(configuration()))
@@ -276,6 +291,8 @@ def watch_command(
 
     It reports dead tasks, late marts and a stopped scheduler, for example. The local platform runs it automatically.
     Elsewhere, run it as an additional service beside Airflow's.
+
+    Example: adventureworks watch --every 30
     """
     from adventureworks.cli.watch import watch
 
@@ -289,6 +306,8 @@ def backup_command(
     """Back up the embedded databases, the secrets and the reports.
 
     The databases are saved as of one moment. The platform may be running.
+
+    Example: adventureworks backup /backups/monday
     """
     from adventureworks.cli.backup import save
 
@@ -312,6 +331,8 @@ def restore_command(
     """Restore a backup into the home (ADVENTUREWORKS_HOME).
 
     A home that holds databases is never overwritten.
+
+    Example: ADVENTUREWORKS_HOME=/srv/new adventureworks restore /backups/monday
     """
     from adventureworks.cli.backup import restore
 
@@ -323,6 +344,8 @@ def restored_command(send_waiting: SendWaiting = False) -> None:
     """Reconcile the platform's records after you restored its warehouse by other means.
 
     This ensures that no message is sent twice and no event is lost.
+
+    Example: adventureworks restored
     """
     from adventureworks.cli.backup import restored
 
@@ -335,7 +358,10 @@ def migrate_command(
         str, typer.Argument(help="Revision of the records, for example 0001; default: the newest.")
     ] = "",
 ) -> None:
-    """Migrate the platform's records, for example before going back to an older version. Stop everything first."""
+    """Migrate the platform's records, for example before going back to an older version. Stop everything first.
+
+    Example: adventureworks migrate 0010
+    """
     from adventureworks.cli.backup import migrate
 
     migrate(configuration(), revision)
@@ -346,7 +372,10 @@ def source_generate(
     scale: Annotated[float, typer.Option(help="Amount of data; 1 is the size of the real company.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Random seed: the same seed produces the same data.")] = 1,
 ) -> None:
-    """Replace the embedded source with generated data."""
+    """Replace the embedded source with generated data.
+
+    Example: adventureworks source generate --scale 0.1 --seed 2
+    """
     from adventureworks.cli.source import generate
 
     generate(configuration(), scale, seed)
@@ -361,7 +390,10 @@ def source_load(
         bool, typer.Option("--allow-missing", help="Leave tables without a file unchanged.")
     ] = False,
 ) -> None:
-    """Replace the embedded source with the files of a folder."""
+    """Replace the embedded source with the files of a folder.
+
+    Example: adventureworks source load data/installer --allow-missing
+    """
     from adventureworks.cli.source import load
 
     load(configuration(), folder, allow_missing)
@@ -372,7 +404,10 @@ def source_simulate(
     days: Annotated[int, typer.Option(min=1, help="Number of days to simulate.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Random seed: the same seed produces the same days.")] = None,
 ) -> None:
-    """Simulate days of business in the embedded source: orders, prices, stock, updates and deletes."""
+    """Simulate days of business in the embedded source: orders, prices, stock, updates and deletes.
+
+    Example: adventureworks source simulate --days 3
+    """
     from adventureworks.cli.source import simulate
 
     simulate(configuration(), days, seed)
@@ -387,6 +422,8 @@ def source_sql(
     """Run SQL statements on the embedded source, all in one transaction.
 
     They may also break the data, for example to see how the gates respond.
+
+    Example: adventureworks source sql 'update "Sales"."SalesOrderDetail" set "OrderQty" = 0'
     """
     from adventureworks.cli.source import change
 
@@ -399,7 +436,10 @@ def shell_command(
         list[str] | None, typer.Argument(help="Command and arguments. Default: an interactive shell.")
     ] = None,
 ) -> None:
-    """Run a command in the environment of this home's Airflow: adventureworks shell airflow dags list"""
+    """Run a command in the environment of this home's Airflow.
+
+    Example: adventureworks shell airflow dags list
+    """
     from adventureworks.cli.shell import shell
 
     raise typer.Exit(shell(configuration(), command or []))
@@ -415,6 +455,8 @@ def environment_build(name: EnvironmentName) -> None:
     """Read what changed at the source, and compute what this code or the change affects, without Airflow.
 
     Everything else is reused as production has published it. A repeated build processes only what changed.
+
+    Example: adventureworks environment build pr_42
     """
     from adventureworks.cli.environment import build
 
@@ -423,7 +465,10 @@ def environment_build(name: EnvironmentName) -> None:
 
 @environment_app.command("promote")
 def environment_promote(name: EnvironmentName) -> None:
-    """Publish in production what an environment has computed, without computing it again."""
+    """Publish in production what an environment has computed, without computing it again.
+
+    Example: adventureworks environment promote pr_42
+    """
     from adventureworks.cli.environment import promote
 
     promote(configuration(), name)
@@ -434,7 +479,10 @@ def environment_drop(
     name: EnvironmentName,
     force: Annotated[bool, typer.Option("--force", help="Drop it even if Airflow keeps it fresh.")] = False,
 ) -> None:
-    """Drop an environment: its schemas and everything in them."""
+    """Drop an environment: its schemas and everything in them.
+
+    Example: adventureworks environment drop pr_42
+    """
     from adventureworks.cli.environment import drop
 
     drop(configuration(), name, force)
@@ -442,7 +490,10 @@ def environment_drop(
 
 @environment_app.command("list")
 def environment_list() -> None:
-    """List the environments of the warehouse."""
+    """List the environments of the warehouse.
+
+    Example: adventureworks environment list
+    """
     from adventureworks.cli.environment import show
 
     show(configuration())
@@ -458,7 +509,9 @@ def contract_diff(
 ) -> None:
     """Show how the contracts differ from a Git revision, whom each change breaks, and who reads the column.
 
-    The exit status is 1 if a change needs a new version of its contract: adventureworks contract diff origin/main
+    The exit status is 1 if a change needs a new version of its contract.
+
+    Example: adventureworks contract diff origin/main
     """
     from adventureworks.cli.contract import diff
 
@@ -470,7 +523,10 @@ def contract_export(
     name: Annotated[str, typer.Argument(help="A table or mart. Default: all of them.")] = "",
     to: Annotated[Path | None, typer.Option(help="Folder for the files. Default: standard output.")] = None,
 ) -> None:
-    """Write contracts in the Open Data Contract Standard 3.1: adventureworks contract export daily_sales"""
+    """Write contracts in the Open Data Contract Standard 3.1.
+
+    Example: adventureworks contract export daily_sales
+    """
     from adventureworks.cli.contract import export
 
     export(configuration(), name, to)
@@ -607,7 +663,10 @@ def incident_list(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the incidents that are not resolved: errors first, then the oldest."""
+    """List the incidents that are not resolved: errors first, then the oldest.
+
+    Example: adventureworks incident list --all
+    """
     from adventureworks.cli.incident import show_all
 
     show_all(configuration(), everything, as_json)
@@ -615,7 +674,10 @@ def incident_list(
 
 @incident_app.command("show")
 def incident_show(incident: Incident) -> None:
-    """Show the details of an incident, who was notified, and what to do."""
+    """Show the details of an incident, who was notified, and what to do.
+
+    Example: adventureworks incident show 5f3a
+    """
     from adventureworks.cli.incident import show
 
     show(configuration(), incident)
@@ -628,7 +690,10 @@ def incident_ack(
         str | None, typer.Option("--by", help="Name of the person who handles it. Default: your login name.")
     ] = None,
 ) -> None:
-    """Acknowledge an incident: reminders stop unless it gets worse."""
+    """Acknowledge an incident: reminders stop unless it gets worse.
+
+    Example: adventureworks incident ack 5f3a --by ann
+    """
     from adventureworks.cli.incident import acknowledge
 
     acknowledge(configuration(), incident, by)
@@ -639,6 +704,8 @@ def incident_resolve(incident: Incident) -> None:
     """Close an incident by hand.
 
     If its cause persists, the next run opens a new one.
+
+    Example: adventureworks incident resolve 5f3a
     """
     from adventureworks.cli.incident import resolve
 
