@@ -1,9 +1,12 @@
-"""What a contributor starts with: the hooks of pre-commit and the devcontainer."""
+"""What everybody starts with: the environment that make creates, the hooks of pre-commit, the devcontainer."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -34,3 +37,50 @@ def test_the_devcontainer_has_a_python_that_fits_and_the_programs_for_the_tests(
     [platform] = set(re.findall(r"^FROM (\S+)", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE))
     assert image == platform, "development and operation use the same Python"
     assert f"USER {settings['remoteUser']}" in dockerfile
+
+
+PYTHON = """#!/bin/sh
+case "$*" in
+    -c*) exit 0 ;;
+    "-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    --version|"-m pip --version"|"-m pip config"*) ;;
+    *) echo "$UV_HTTP_TIMEOUT $PIP_DEFAULT_TIMEOUT" >>asked; exit 1 ;;
+esac
+"""
+"""A Python without a network: it creates an environment, and pip installs nothing."""
+
+
+def make(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run make in a folder with what the environment is created from."""
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-uv.lock"):
+        (folder / name).write_bytes((REPOSITORY / name).read_bytes())
+    python = folder / "python"
+    python.write_text(PYTHON)
+    python.chmod(0o755)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_", "MAKE"))}
+    return subprocess.run(
+        ["make", ".venv/.ready", *arguments],
+        cwd=folder,
+        env={**kept, **variables},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_packages_that_cannot_be_installed_are_an_error_that_says_what_to_set(tmp_path: Path) -> None:
+    done = make(tmp_path, "PYTHONS=./python")
+    assert done.returncode != 0
+    assert "Behind a proxy, set HTTPS_PROXY; for an index of your own, PIP_INDEX_URL." in done.stderr
+    assert not (tmp_path / ".venv" / ".ready").exists()
+
+
+def test_uv_waits_for_a_slow_index_as_long_as_pip_is_told_to(tmp_path: Path) -> None:
+    make(tmp_path, "PYTHONS=./python", PIP_DEFAULT_TIMEOUT="300")
+    assert set((tmp_path / "asked").read_text().splitlines()) == {"300 300"}
+
+
+def test_a_machine_without_a_fitting_python_is_told_which_one_to_install(tmp_path: Path) -> None:
+    done = make(tmp_path, "PYTHONS=no-such-python")
+    assert done.returncode != 0
+    assert "No Python from 3.11 to 3.13 was found" in done.stderr
