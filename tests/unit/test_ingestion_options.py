@@ -21,6 +21,7 @@ def test_the_form_offers_every_option_and_table_and_by_default_changes_nothing()
     accept = fields["accept"].serialize()
     assert set(accept["schema"]["examples"]) == SOURCE_TABLES.keys()
     assert options_of({"accept": fields["accept"].resolve(["Sales_Store"])})["accept"] == ["Sales_Store"]
+    assert options_of({"accept": fields["accept"].resolve(None)})["accept"] == (), "a form that was emptied"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def form() -> dict[str, Param]:
         ),
         "accept": Param(
             [],
-            type="array",
+            type=["array", "null"],
             items={"type": "string", "enum": list(SOURCE_TABLES)},
             examples=list(SOURCE_TABLES),
             title="Accept losses and unusual changes of these tables",
