@@ -30,6 +30,8 @@ Months = tuple[str, ...] | None
 """The months of a mart to compute ('YYYY-MM'); None: all months."""
 MAX_NAMED = 3
 """The number of newer inputs that a reason names."""
+NO_BUSINESS_DATE = date.min
+"""Stands for the business date until an order is published."""
 NO_REASON = Phrases()
 
 
@@ -365,8 +367,9 @@ class _Decider:
                 for version in facts.after(asset, last.inputs.get(asset, 0))
             ]
         if facts.as_of != last.as_of:
-            # A new business date adds or removes the days in between.
-            moved = between(facts.as_of, last.as_of) if last.as_of else None
+            # A new business date adds or removes the days in between; the first one concerns all months.
+            is_first = last.as_of is None or NO_BUSINESS_DATE in (last.as_of, facts.as_of)
+            moved = None if is_first else between(facts.as_of, last.as_of)
             reason = phrase("the business date moved to {day}", day=facts.as_of)
             causes.append(_Change(moved, facts.as_of_since, other=reason))
         if mart.name in facts.requested:
