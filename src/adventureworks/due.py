@@ -368,8 +368,8 @@ class _Decider:
             ]
         if facts.as_of != last.as_of:
             # A new business date adds or removes the days in between; the first one concerns all months.
-            is_first = last.as_of is None or NO_BUSINESS_DATE in (last.as_of, facts.as_of)
-            moved = None if is_first else between(facts.as_of, last.as_of)
+            days = (facts.as_of, last.as_of or NO_BUSINESS_DATE)
+            moved = None if NO_BUSINESS_DATE in days else between(*days)
             reason = phrase("the business date moved to {day}", day=facts.as_of)
             causes.append(_Change(moved, facts.as_of_since, other=reason))
         if mart.name in facts.requested:
