@@ -32,18 +32,6 @@ KEEP_RECENT = [
 ]
 """Keeps only fourteen months of orders, because every month gets a report."""
 
-DEAD_PROXY = "http://127.0.0.1:9"
-BEHIND_A_PROXY = {
-    name: value
-    for variable, value in {
-        "HTTP_PROXY": DEAD_PROXY,
-        "HTTPS_PROXY": DEAD_PROXY,
-        "NO_PROXY": "example.com",
-    }.items()
-    for name in (variable, variable.lower())
-}
-"""Nothing would work if the services, or messages to this machine, went through the proxy."""
-
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -113,7 +101,6 @@ def platform(
         "ADVENTUREWORKS_ROUTES": str(routes),
         # Reports in French are tested in tests/integration; each file takes half a second.
         "ADVENTUREWORKS_REPORT_LANGUAGES": '["en"]',
-        **BEHIND_A_PROXY,
     }
     command = [sys.executable, "-m", "adventureworks.cli"]
     generate = [*command, "source", "generate", "--scale", "0.02", "--seed", "3"]
