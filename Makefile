@@ -74,7 +74,7 @@ lint: $(READY) ## check style, types, the direction of imports, the SQL of the m
 	@$(BIN)/adventureworks contract diff
 	@$(BIN)/python deploy/images.py
 	@if $(TOOL) --from $(HADOLINT) hadolint --version >/dev/null 2>&1; then \
-		$(TOOL) --from $(HADOLINT) hadolint --failure-threshold warning Dockerfile deploy/superset/Dockerfile; \
+		$(TOOL) --from $(HADOLINT) hadolint --failure-threshold warning Dockerfile .devcontainer/Dockerfile deploy/superset/Dockerfile; \
 	else echo "hadolint is not available here, so the Dockerfiles are not checked." >&2; fi
 	@if $(TOOL) --from $(KUBERNETES_VALIDATE) kubernetes-validate --version >/dev/null 2>&1; then \
 		$(TOOL) --from $(KUBERNETES_VALIDATE) kubernetes-validate --strict --quiet deploy/helm/watch.yaml; \
@@ -127,13 +127,19 @@ $(READY): requirements.lock requirements-uv.lock pyproject.toml
 			echo "$$found cannot create an environment. On Debian or Ubuntu: apt install $$found-venv" >&2; exit 1; }; \
 	fi; \
 	echo "Installing the packages of requirements.lock ..."; \
+	(seconds=0; while sleep 30 >/dev/null 2>&1; do \
+		seconds=$$((seconds + 30)); echo "... still installing after $$seconds seconds"; done) & \
+	waiting=$$!; trap 'kill $$waiting 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
 	pip="$(BIN)/python -m pip install --disable-pip-version-check --no-input --no-deps --quiet"; \
-	export UV_DEFAULT_INDEX="$(PACKAGE_INDEX)"; \
+	export PIP_DEFAULT_TIMEOUT="$${PIP_DEFAULT_TIMEOUT:-120}"; \
+	export UV_DEFAULT_INDEX="$(PACKAGE_INDEX)" UV_HTTP_TIMEOUT="$${UV_HTTP_TIMEOUT:-$$PIP_DEFAULT_TIMEOUT}"; \
 	if ! $$pip --retries 1 --require-hashes -r requirements-uv.lock 2>/dev/null || \
 		! $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --compile-bytecode \
 			-r requirements.lock 2>/dev/null; then \
 		echo "uv is not available here. With pip it takes about two minutes the first time ..."; \
-		$$pip --require-hashes -r requirements.lock; \
+		$$pip --require-hashes -r requirements.lock || { \
+			echo "The packages cannot be installed: see the message above. Behind a proxy, set HTTPS_PROXY; for an index" \
+				"of your own, PIP_INDEX_URL. Then repeat the command: it goes on with what is downloaded." >&2; exit 1; }; \
 	fi; \
 	$$pip --no-build-isolation -e .; \
 	touch $(READY)

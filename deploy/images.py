@@ -11,7 +11,13 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-FILES = ("Dockerfile", "deploy/superset/Dockerfile", "docker-compose.yaml", "deploy/helm/watch.yaml")
+FILES = (
+    "Dockerfile",
+    ".devcontainer/Dockerfile",
+    "deploy/superset/Dockerfile",
+    "docker-compose.yaml",
+    "deploy/helm/watch.yaml",
+)
 _IMAGE = re.compile(r"^\s*(?:(?:-\s+)?image:(?:\s+&\w+)?|FROM)\s+([^\s*]\S*)", re.MULTILINE)
 _DEFAULT = re.compile(r"^\$\{\w+:-([^}]*)\}$")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

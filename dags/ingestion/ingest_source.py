@@ -3,9 +3,9 @@
 
 **Answers**: which of the 71 source tables changed, and is the new data valid?
 **Starts** when the watcher detects a change in the source, or a request of `adventureworks quarantine replay`; every 15
-minutes at the latest, or hourly if changes are batched (`ADVENTUREWORKS_QUIET_SECONDS`); or manually (with the
-configuration `{"everything": true}` it reads every table again; with `{"accept": ["TABLE"]}` this table and its
-publish unit may lose rows and change in unusual ways, for this run only).
+minutes at the latest, or hourly if changes are batched (`ADVENTUREWORKS_QUIET_SECONDS`); or manually, with a form
+(with `{"everything": true}` it reads every table again; with `{"accept": ["TABLE"]}` this table and its publish unit
+may lose rows and change in unusual ways, for this run only).
 **Publishes** every changed table that passes its gate, all in one transaction, and one asset event for each.
 Rows that break a contract or a reference are set aside in quarantine. A table that fails its checks keeps its last good
 version, and so does its publish unit (an order's header and lines).
@@ -18,6 +18,7 @@ from airflow.sdk import dag
 from adventureworks.orchestration import (
     check,
     detect,
+    form,
     load,
     notify_of_batch,
     publish_tables,
@@ -26,7 +27,7 @@ from adventureworks.orchestration import (
 )
 
 
-@dag(schedule=source_changes(), doc_md=__doc__, **settings_for("ingest_source"))
+@dag(schedule=source_changes(), params=form(), doc_md=__doc__, **settings_for("ingest_source"))
 def ingest_source() -> None:
     """Detect, load (mapped), check, publish, notify."""
     load.expand(group=detect()) >> check() >> publish_tables() >> notify_of_batch()

@@ -30,6 +30,8 @@ Months = tuple[str, ...] | None
 """The months of a mart to compute ('YYYY-MM'); None: all months."""
 MAX_NAMED = 3
 """The number of newer inputs that a reason names."""
+NO_BUSINESS_DATE = date.min
+"""Stands for the business date until an order is published."""
 NO_REASON = Phrases()
 
 
@@ -365,8 +367,9 @@ class _Decider:
                 for version in facts.after(asset, last.inputs.get(asset, 0))
             ]
         if facts.as_of != last.as_of:
-            # A new business date adds or removes the days in between.
-            moved = between(facts.as_of, last.as_of) if last.as_of else None
+            # A new business date adds or removes the days in between; the first one concerns all months.
+            days = (facts.as_of, last.as_of or NO_BUSINESS_DATE)
+            moved = None if NO_BUSINESS_DATE in days else between(*days)
             reason = phrase("the business date moved to {day}", day=facts.as_of)
             causes.append(_Change(moved, facts.as_of_since, other=reason))
         if mart.name in facts.requested:

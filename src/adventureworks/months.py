@@ -58,7 +58,7 @@ def fiscal_year(month: date) -> int:
 
 def key_of(month: date) -> str:
     """Return the key of the month of a day."""
-    return f"{month:%Y-%m}"
+    return month.isoformat()[:7]
 
 
 def _number(day: date) -> int:

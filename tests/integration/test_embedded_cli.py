@@ -80,7 +80,8 @@ def test_shell_runs_a_command_in_the_environment_of_airflow(adventureworks: Adve
     with EmbeddedPostgres(home) as server, psycopg.connect(server.url("airflow")) as connection:
         # Airflow's tables are not needed here.
         connection.execute(f"comment on database airflow is 'airflow {version('apache-airflow')}'")
-    script = 'echo "$AIRFLOW_HOME"; command -v airflow; exit 3'
+    # Importing its commands prints no advice.
+    script = 'echo "$AIRFLOW_HOME"; command -v airflow; python -c "import airflow.cli.commands.dag_command"; exit 3'
     done = adventureworks("shell", "sh", "-c", script, home=home)
     assert (done.returncode, done.stderr) == (3, "")
     airflow_home, program = done.stdout.splitlines()

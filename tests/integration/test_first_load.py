@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
-from adventureworks.catalog import ANALYSES, MARTS, marts_of
+from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, marts_of
 from adventureworks.cli.run import Outcome
 from adventureworks.due import NothingToDo, Plan
-from adventureworks.gate import detect
+from adventureworks.gate import approval, detect
 from adventureworks.marts.plan import decide_now
 from adventureworks.messaging.wording import words
 from adventureworks.reports import month
@@ -42,6 +42,28 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(generated: Path, tmp_path: Path) -> Path:
     """Return a copy of these files that a test may modify."""
     return shutil.copytree(generated, tmp_path / "files")
+
+
+def test_a_damaged_parent_is_the_only_incident_and_its_dependents_follow_once_it_is_approved(
+    folder: Path, warehouse_url: str
+) -> None:
+    pipeline = Pipeline(Settings(source=str(folder), warehouse_url=SecretStr(warehouse_url)))
+    file = folder / "Person_Address.parquet"
+    damaged = pl.when(pl.col("AddressID") % 20 == 0).then("BergstraÃŸe " + pl.col("AddressID").cast(pl.String))
+    # Only the first of the rules that a row breaks is counted, and so named by the approval.
+    twice = [damaged.otherwise(pl.col(name)).alias(name) for name in ("AddressLine1", "City")]
+    pl.read_parquet(file).with_columns(twice).write_parquet(file)
+    first = pipeline.ingest()
+    assert first.opened == {"Person_Address": "few_rows_are_set_aside"}
+    [incident] = first.conclusion.opened
+    orders = pq.read_metadata(folder / "Sales_SalesOrderHeader.parquet").num_rows
+    assert f"Sales_SalesOrderHeader ({orders:,})" in words(incident).summary, "the summary names what waits for it"
+    approval.approve(pipeline.settings, "Person_Address", "ann", "the source has it so")
+    second = pipeline.ingest()
+    assert second.opened == {}
+    assert second.resolved == first.opened
+    assert first.published.keys() | second.published.keys() == SOURCE_TABLES.keys()
+    assert pipeline.published("select asset, rule from ops.quarantined_row where status = 'open'") == []
 
 
 def test_a_missing_parent_is_the_only_incident_and_its_dependents_follow_once_it_arrives(

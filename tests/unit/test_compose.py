@@ -256,7 +256,8 @@ def test_every_image_is_pinned(compose: Compose) -> None:
     found = {image for text in texts.values() for image in images.images_of(text)}
     assert {service["image"] for service in compose.services.values()} <= found
     assert [image for image in found if not images.is_pinned(image)] == []
-    others = set(REPOSITORY.glob("deploy/**/Dockerfile")) - {REPOSITORY / name for name in texts}
+    dockerfiles = {*REPOSITORY.glob("*/Dockerfile"), *REPOSITORY.glob("deploy/**/Dockerfile")}
+    others = dockerfiles - {REPOSITORY / name for name in texts}
     assert not others
 
 

@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES, feeds_of, marts_of, outside_inputs, required_tables
 from adventureworks.catalog.readers import dependants_of
-from adventureworks.due import Check, Decisions, Facts, NothingToDo, Plan, Refusal, Version, decide, digest_of, foresee
+from adventureworks.due import (
+    NO_BUSINESS_DATE,
+    Check,
+    Decisions,
+    Facts,
+    NothingToDo,
+    Plan,
+    Refusal,
+    Version,
+    decide,
+    digest_of,
+    foresee,
+)
 from adventureworks.texts import language, phrase, verbatim
 
 ORDERS, LINES = "Sales_SalesOrderHeader", "Sales_SalesOrderDetail"
@@ -170,6 +182,15 @@ def test_a_refused_analysis_is_not_started_again_until_something_changes() -> No
         replace(facts, as_of=date(2014, 7, 1)),
     ):
         assert "daily_sales_etl" in decide(later).runnable
+
+
+def test_the_first_business_date_concerns_all_months_of_what_was_computed_before_there_were_orders() -> None:
+    facts = settled()
+    orderless = tuple(replace(version, as_of=NO_BUSINESS_DATE) for version in facts.versions["late_work_orders"])
+    assert MARTS["late_work_orders"].incremental
+    step = decide(replace(facts, versions={**facts.versions, "late_work_orders": orderless})).steps["production_costs"]
+    assert isinstance(step, Plan)
+    assert step.months["late_work_orders"] is None
 
 
 def test_a_refused_data_quality_report_is_computed_again_after_the_next_check() -> None:

@@ -33,3 +33,14 @@ def test_every_page_is_part_of_the_site_and_every_link_leads_somewhere(tmp_path:
     command = [sys.executable, "-m", "sphinx", *options, str(FOLDER), str(tmp_path)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("page", sorted(FOLDER.parent.glob("*.md")), ids=lambda page: page.name)
+def test_every_link_of_a_page_outside_the_site_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!\w+://)([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        linked = FOLDER.parent / path if path else page
+        assert linked.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}, target

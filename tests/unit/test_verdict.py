@@ -92,6 +92,22 @@ def test_orphans_are_not_a_reason_if_too_many_rows_are_set_aside() -> None:
     assert [(reason.table, reason.rule) for reason in reasons] == [(SHIPPING, "few_rows_are_set_aside")]
 
 
+@pytest.mark.parametrize(
+    ("published", "approved", "of_parent", "of_child"),
+    [
+        (ALL - {SHIPPING, CUSTOMERS}, {}, "few_rows_are_set_aside", "parent_is_published"),
+        (ALL - {SHIPPING}, {SHIPPING: {"few_rows_are_set_aside"}}, None, "few_rows_are_set_aside"),
+        (ALL, {}, "few_rows_are_set_aside", "few_rows_are_set_aside"),
+    ],
+)
+def test_a_table_that_lacks_rows_of_a_refused_one_waits_for_it_if_that_was_never_published(
+    published: frozenset[str], approved: dict[str, set[str]], of_parent: str | None, of_child: str
+) -> None:
+    batch = Batch(ALL, parents={CUSTOMERS: {SHIPPING, CUSTOMERS}}, published=published, approved=approved)
+    rules = blocked_by(Findings(set_aside={CUSTOMERS: aside(9, 9), SHIPPING: aside(9, 9)}), batch)
+    assert (rules.get(SHIPPING), rules[CUSTOMERS]) == (of_parent, of_child)
+
+
 BETWEEN = {(PEOPLE, "between"): frozenset({PEOPLE, CUSTOMERS, SHIPPING})}
 WITHOUT_PEOPLE = Batch(tables=ALL - {PEOPLE}, published=ALL)
 

@@ -175,8 +175,10 @@ def _why_notable(state: AssetState, promised: Mapping[str, Freshness] | None) ->
         return ""
     known = promised[state.asset] if promised else None
     rows = f"{state.set_aside:,} {'row' if state.set_aside == 1 else 'rows'} set aside"
+    since = f"blocked since {moment(state.blocked_since)}" if state.blocked_since else ""
     facts = (
-        f"blocked since {moment(state.blocked_since)}: {'; '.join(state.broken_rules)}" if state.blocked_since else "",
+        # A build that failed broke no rule.
+        ": ".join(filter(None, (since, "; ".join(state.broken_rules)))) if since else "",
         rows if state.kind == "source" and state.set_aside else "",
         *(str(remark) for remark in remarks(state, ENGLISH) if remark.text != state.verdict),
         f"not published within the promised {_minutes(known)} minutes" if known and known.missed else "",

@@ -55,6 +55,8 @@ TUNING = {
     # Changed files are noticed soon; unchanged ones need not be parsed repeatedly on a laptop.
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
+    # Nothing here draws DAGs with it, and `airflow dags` would advise to install it.
+    "PYTHONWARNINGS": "ignore:Could not import graphviz",
     "SCARF_ANALYTICS": "false",
     "DO_NOT_TRACK": "1",
 }

@@ -94,7 +94,8 @@ def is_about_decoding(rule: str) -> bool:
 def validate(entry: SourceTable | Mart, batch: pa.RecordBatch, *, admitted: Collection[str] = ()) -> ValidatedBatch:
     """Split a batch into rows that satisfy the contract and rows that do not.
 
-    `admitted`: rules on the decoding of texts that rows may break, because a person approved these texts as they are.
+    `admitted`: rules on the decoding of texts. A row that breaks one of them may hold any texts that were decoded
+    wrongly, because a person approved these rows as they are.
     Raises TableBlocked if a column is missing or has another type, because then no row of the table can be trusted.
     """
     frame = _frame(entry, batch)
@@ -181,19 +182,21 @@ def _typed(
             with_nul = values.str.contains("\x00", literal=True).fill_null(False)
             unreadable += _rejections(column, "is_text", "contains no NUL character", with_nul)
             if isinstance(entry, SourceTable):
-                unreadable += _damaged(column, values, admitted)
-    return pl.DataFrame(typed), unreadable
+                unreadable += _damaged(column, values)
+    # Of a row that breaks several rules, only the first was named when it was approved.
+    rows = {one.row for one in unreadable if one.rule in admitted}
+    kept = [one for one in unreadable if not (one.row in rows and is_about_decoding(one.rule))]
+    return pl.DataFrame(typed), kept
 
 
-def _damaged(column: Column, texts: pl.Series, admitted: Collection[str]) -> list[Rejection]:
+def _damaged(column: Column, texts: pl.Series) -> list[Rejection]:
     """Return the rows whose text a program has altered on the way from its author."""
     if column.is_guid or column.is_hex:
         return []
     undamaged = "contains no characters produced by a wrong encoding (such as Ã© or U+FFFD)"
     no_null_word = "contains no word such as NULL or \\N in place of a missing value"
-    wrongly_decoded = _rejections(column, _UNDAMAGED, undamaged, damage.is_wrongly_decoded(texts))
     return [
-        *(one for one in wrongly_decoded if one.rule not in admitted),
+        *_rejections(column, _UNDAMAGED, undamaged, damage.is_wrongly_decoded(texts)),
         *_rejections(
             column,
             "is_as_written",

@@ -130,8 +130,13 @@ def _stages(batch: Batch, found: Findings, limits: Limits) -> Iterator[list[Reas
     # Tables that were blocked before have dependents, too.
     yield list(_dependent(batch))
     too_bad = {table: one for table, one in found.set_aside.items() if too_many(one.bad, one.delivered, limits)}
+    refused = {table: _too_many_set_aside(table, one, limits) for table, one in sorted(too_bad.items())}
+    # First those that are bad for a reason of their own: a table that refers to one of them, which was never published,
+    # lacks its rows. It waits for that table, and there is nothing to approve.
+    unknown = refused.keys() - batch.published
+    yield [reason for table, reason in refused.items() if unknown.isdisjoint({*batch.parents.get(table, ())} - {table})]
     orphans = [_reason(one, one) for one in found.orphans if one.table not in too_bad]
-    yield [*(_too_many_set_aside(table, one, limits) for table, one in sorted(too_bad.items())), *orphans]
+    yield [*refused.values(), *orphans]
     own = [_reason(one) for one in found.checks if one.outcome in FAILED and one.table in batch.passing]
     yield [*own, *_blamed(batch, found)]
     yield [Reason(one.table, one.rule, one.message) for one in found.shapes if one.outcome in FAILED]

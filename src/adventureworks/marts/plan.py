@@ -16,7 +16,18 @@ from psycopg.rows import dict_row
 
 from adventureworks.catalog import MARTS, SOURCE_TABLES, Mart
 from adventureworks.columns import columns_of
-from adventureworks.due import Check, Decisions, Facts, Months, NothingToDo, Plan, Refusal, Version, decide
+from adventureworks.due import (
+    NO_BUSINESS_DATE,
+    Check,
+    Decisions,
+    Facts,
+    Months,
+    NothingToDo,
+    Plan,
+    Refusal,
+    Version,
+    decide,
+)
 from adventureworks.incidents.ledger import BUILDING, LATE, task_of, task_rule
 from adventureworks.marts import models
 from adventureworks.postgres_sql import quoted
@@ -72,7 +83,7 @@ def read_facts(settings: Settings, session: Session) -> Facts:
         settings.as_of
         # A version may be older than the column `as_of`. Only then is the data queried.
         or (orders[-1].as_of or publication.newest_order(session.data) if orders else None)
-        or date.min
+        or NO_BUSINESS_DATE
     )
     open_rules = session.records.execute("select asset, rule from ops.incident where status <> 'resolved'").fetchall()
     stopped = {LATE, *map(task_rule, BUILDING)}

@@ -5,7 +5,7 @@ DAG file again and again.
 """
 
 from adventureworks.orchestration.analyses import analysis
-from adventureworks.orchestration.ingestion import check, detect, load, notify_of_batch, publish_tables
+from adventureworks.orchestration.ingestion import check, detect, form, load, notify_of_batch, publish_tables
 from adventureworks.orchestration.schedules import asset, changes, settings_for, source_changes
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "changes",
     "check",
     "detect",
+    "form",
     "load",
     "notify_of_batch",
     "publish_tables",

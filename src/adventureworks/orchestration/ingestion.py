@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, TypedDict
 
-from airflow.sdk import get_current_context, task
+from airflow.sdk import Param, get_current_context, task
 
 from adventureworks.catalog import INGESTION, SOURCE_TABLES
 from adventureworks.errors import PlatformError
@@ -28,14 +28,33 @@ class Options(TypedDict):
     accept: Collection[str]
 
 
+def form() -> dict[str, Param]:
+    """Return the form that Airflow shows for a run that is started by hand, and by which it checks a configuration."""
+    return {
+        "everything": Param(
+            False,
+            type="boolean",
+            title="Read every table again",
+            description="Reads all tables whole, changed or not. Needed after a backup was restored over the source.",
+        ),
+        "accept": Param(
+            [],
+            type=["array", "null"],
+            items={"type": "string", "enum": list(SOURCE_TABLES)},
+            examples=list(SOURCE_TABLES),
+            title="Accept losses and unusual changes of these tables",
+            description="For this run only, with the tables of their publish units. All other rules still apply.",
+        ),
+    }
+
+
 def options_of(conf: Mapping[str, Any] | None) -> Options:
     """Return the options in a run's configuration. Raises PlatformError if it holds anything else."""
     conf = conf or {}
     if unknown := conf.keys() - Options.__annotations__.keys():
         given = ", ".join(sorted(unknown))
         raise PlatformError(f"{INGESTION} does not know the configuration {given}.", "It knows: everything, accept.")
-    accept = conf.get("accept") or ()
-    return Options(everything=bool(conf.get("everything")), accept=[accept] if isinstance(accept, str) else accept)
+    return Options(everything=bool(conf.get("everything")), accept=conf.get("accept") or ())
 
 
 @plain_task(kind=task.short_circuit)

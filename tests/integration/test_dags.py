@@ -1,0 +1,50 @@
+"""Every DAG runs alone in one process, as developers of Airflow are used to: `airflow dags test`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from adventureworks.catalog import ANALYSES, INGESTION
+from adventureworks.embedded.postgres import EmbeddedPostgres
+from tests.conftest import REPOSITORY, create_database
+from tests.integration.pipeline import Pipeline
+from tests.integration.test_pipeline import any_order, change_quantity
+
+TEST_ALL = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+
+dags = DagBag(sys.argv[1]).dags
+for name in sys.argv[2:]:
+    run = dags.pop(name).test()
+    print("ENDED", json.dumps([name, run.state, {one.task_id: one.state for one in run.get_task_instances()}]))
+assert not dags, dags
+"""
+
+
+def test_every_dag_runs_with_the_test_command_of_airflow(
+    pipeline: Pipeline, postgres: EmbeddedPostgres, migrated_airflow: str, tmp_path: Path
+) -> None:
+    order, line, _ = any_order(pipeline)
+    change_quantity(pipeline, order, line, 1)
+    metadata = postgres.url(create_database(postgres, "airflow", migrated_airflow), "airflow")
+    variables = {
+        "AIRFLOW_HOME": str(tmp_path / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata.replace("://", "+psycopg2://"),
+        "ADVENTUREWORKS_HOME": str(tmp_path / "home"),
+        "ADVENTUREWORKS_SOURCE_URL": pipeline._source_url,
+        "ADVENTUREWORKS_WAREHOUSE_URL": pipeline.url,
+    }
+    command = [sys.executable, "-c", TEST_ALL, variables["AIRFLOW__CORE__DAGS_FOLDER"], INGESTION, *ANALYSES]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, **variables})
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    ended = [json.loads(line[6:]) for line in done.stdout.splitlines() if line.startswith("ENDED ")]
+    assert {name: state for name, state, _ in ended} == dict.fromkeys([INGESTION, *ANALYSES], "success")
+    computed = {name for name, _, tasks in ended if tasks.get("publish", tasks.get("publish_tables")) == "success"}
+    assert {INGESTION, "daily_sales_etl", "sales_territory_analysis", "financial_reporting"} <= computed

@@ -1,0 +1,86 @@
+"""What everybody starts with: the environment that make creates, the hooks of pre-commit, the devcontainer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY
+
+MAKEFILE = (REPOSITORY / "Makefile").read_text()
+HOOKS = [
+    hook
+    for repository in yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())["repos"]
+    for hook in repository["hooks"]
+]
+
+
+@pytest.mark.parametrize("hook", HOOKS, ids=[hook["id"] for hook in HOOKS])
+def test_a_hook_runs_a_command_of_make_lint(hook: dict[str, str]) -> None:
+    assert f"@{hook['entry'].replace('.venv/bin', '$(BIN)')}" in MAKEFILE
+
+
+def test_the_devcontainer_has_a_python_that_fits_and_the_programs_for_the_tests() -> None:
+    folder = REPOSITORY / ".devcontainer"
+    settings = json.loads(re.sub(r"^\s*//.*$", "", (folder / "devcontainer.json").read_text(), flags=re.MULTILINE))
+    dockerfile = (folder / settings["build"]["dockerfile"]).read_text()
+    assert settings["postCreateCommand"] == "make .venv/.ready"
+    for package in re.findall(r'missing="\$\$missing ([\w-]+)"', MAKEFILE):
+        assert f" {package} " in dockerfile
+    [image] = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
+    [platform] = set(re.findall(r"^FROM (\S+)", (REPOSITORY / "Dockerfile").read_text(), re.MULTILINE))
+    assert image == platform, "development and operation use the same Python"
+    assert f"USER {settings['remoteUser']}" in dockerfile
+
+
+PYTHON = """#!/bin/sh
+case "$*" in
+    -c*) exit 0 ;;
+    "-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
+    --version|"-m pip --version"|"-m pip config"*) ;;
+    *) echo "$UV_HTTP_TIMEOUT $PIP_DEFAULT_TIMEOUT" >>asked; exit 1 ;;
+esac
+"""
+"""A Python without a network: it creates an environment, and pip installs nothing."""
+
+
+def make(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run make in a folder with what the environment is created from."""
+    for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-uv.lock"):
+        (folder / name).write_bytes((REPOSITORY / name).read_bytes())
+    python = folder / "python"
+    python.write_text(PYTHON)
+    python.chmod(0o755)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_", "MAKE"))}
+    return subprocess.run(
+        ["make", ".venv/.ready", *arguments],
+        cwd=folder,
+        env={**kept, **variables},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_packages_that_cannot_be_installed_are_an_error_that_says_what_to_set(tmp_path: Path) -> None:
+    done = make(tmp_path, "PYTHONS=./python")
+    assert done.returncode != 0
+    assert "Behind a proxy, set HTTPS_PROXY; for an index of your own, PIP_INDEX_URL." in done.stderr
+    assert not (tmp_path / ".venv" / ".ready").exists()
+
+
+def test_uv_waits_for_a_slow_index_as_long_as_pip_is_told_to(tmp_path: Path) -> None:
+    make(tmp_path, "PYTHONS=./python", PIP_DEFAULT_TIMEOUT="300")
+    assert set((tmp_path / "asked").read_text().splitlines()) == {"300 300"}
+
+
+def test_a_machine_without_a_fitting_python_is_told_which_one_to_install(tmp_path: Path) -> None:
+    done = make(tmp_path, "PYTHONS=no-such-python")
+    assert done.returncode != 0
+    assert "No Python from 3.11 to 3.13 was found" in done.stderr
