@@ -82,7 +82,8 @@ def release(settings: Settings, asset: str, who: str, reason: str) -> None:
 def clear(session: Session, before: datetime) -> None:
     """Drop the kept rows of versions that were replaced before a moment, and the records of those of former assets."""
     records = session.records
-    entries = {one.asset: one for one in (*SOURCE_TABLES.values(), *MARTS.values()) if kept.has_versions(one)}
+    every: list[SourceTable | Mart] = [*SOURCE_TABLES.values(), *MARTS.values()]
+    entries = {known.asset: known for known in every if kept.has_versions(known)}
     records.execute("update ops.publication set kept = false where kept and asset <> all(%s)", ([*entries],))
     rows = records.execute(
         "select asset, max(version) from ops.publication where kept and published_at < %s group by asset", (before,)
