@@ -165,7 +165,7 @@ def plan_command(
 
 @app.command("backfill")
 def backfill_command(
-    mart: Annotated[str, typer.Argument(help="A table or mart, for example fact_sales.")],
+    mart: Annotated[str, typer.Argument(help="A mart, for example fact_sales.")],
     first: Annotated[str, typer.Option("--from", help="First month, for example 2014-01.")] = "",
     last: Annotated[str, typer.Option("--to", help="Last month, for example 2014-03.")] = "",
     dry_run: Annotated[
