@@ -85,6 +85,8 @@ def test_pull_request_is_built_beside_production_and_dropped(
     assert f"{everything} of {everything} tables and marts are fresh" in " ".join(built.stdout.split())
     tables = {name for (name,) in pipeline.published("select tablename from pg_tables where schemaname = 'pr_42_raw'")}
     assert tables == {"Production_Product"}, "the other tables are read from production"
+    kept = "select count(*) from pg_tables where schemaname = 'pr_42_staging' and tablename like '%\\_\\_kept'"
+    assert pipeline.published(kept) == [(0,)], "nothing can be rolled back there"
     versions = dict(pipeline.published("select asset, max(version) from pr_42_ops.publication group by asset"))
     of_production = dict(pipeline.published("select asset, max(version) from ops.publication group by asset"))
     newer = {asset for asset in versions if versions[asset] != of_production[asset]}
