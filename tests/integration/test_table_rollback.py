@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +22,7 @@ from adventureworks.gate import approval, detect, judge, load
 from adventureworks.gate import publish as publishing
 from adventureworks.settings import Settings
 from adventureworks.warehouse import kept, open_warehouse, publication
+from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.sql import names
 from adventureworks.warehouse.staging import SAME, StagedTable
 from tests.integration.pipeline import Pipeline
@@ -63,22 +66,26 @@ def assert_equal_to_the_source(pipeline: Pipeline) -> None:
         assert sorted(published, key=repr) == sorted(at_source, key=repr)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_any_kept_version_is_restored_exactly_whatever_changed_since(warehouse_url: str, seed: int) -> None:
-    chance = random.Random(seed)
-    settings = Settings(warehouse_url=SecretStr(warehouse_url), source_url=SecretStr("postgresql://nobody@nowhere/x"))
-    entry, warehouse = SOURCE_TABLES[CURRENCY], open_warehouse(settings)
-    staged = StagedTable(entry)
-    settings.keep_versions = 5
+class Currencies:
+    """The currencies in a warehouse without a source."""
 
-    def publish(wanted: dict[str, str]) -> None:
-        """Publish these rows, as an ingestion does that reads the whole table."""
+    def __init__(self, warehouse_url: str) -> None:
+        self.settings = Settings(warehouse_url=SecretStr(warehouse_url))
+        self._warehouse = open_warehouse(self.settings)
+        self._numbers = itertools.count()
+
+    def session(self) -> AbstractContextManager[Session]:
+        return self._warehouse.connect("test")
+
+    def publish(self, names_by_code: dict[str, str]) -> int:
+        """Publish these currencies, as an ingestion does that reads the whole table; return the newest version."""
         frame = pl.DataFrame(
-            {"CurrencyCode": list(wanted), "Name": list(wanted.values())},
+            {"CurrencyCode": list(names_by_code), "Name": list(names_by_code.values())},
             schema={"CurrencyCode": pl.String, "Name": pl.String},
         ).with_columns(pl.lit(datetime(2014, 1, 1)).alias("ModifiedDate"), pl.lit(False).alias(SAME))
-        run = f"ingest_source/{seed}_{random.random()}"
-        with warehouse.connect("test") as session:
+        entry, run = SOURCE_TABLES[CURRENCY], f"ingest_source/{next(self._numbers)}"
+        staged = StagedTable(entry)
+        with self.session() as session:
             session.records.execute(
                 "insert into ops.change (run_id, asset, fingerprint, status, source, whole)"
                 " values (%s, %s, '', 'staged', '', true)",
@@ -87,32 +94,59 @@ def test_any_kept_version_is_restored_exactly_whatever_changed_since(warehouse_u
             staged.start(session.data)
             session.data.fill("staging", staged.rows_table, frame)
             staged.settle(session.data, whole=True, find_gone=True)
-            publishing._TablePublication(session, run, entry, settings.keep_versions).publish(interrupted=False)
+            publishing._TablePublication(session, run, entry, self.settings.keep_versions).publish(interrupted=False)
+            return publication.newest_versions(session.records, [CURRENCY])[CURRENCY]
 
-    def published() -> dict[str, str]:
-        with warehouse.connect("test") as session:
-            return dict(session.data.execute(f'select "CurrencyCode", "Name" from {staged.published}').fetchall())
+    def published(self) -> dict[str, str]:
+        with self.session() as session:
+            return dict(session.data.execute(f'select "CurrencyCode", "Name" from raw."{CURRENCY}"').fetchall())
 
+    def oldest(self) -> int:
+        """Return the oldest version that can be restored."""
+        with self.session() as session:
+            return kept.oldest(session.records, CURRENCY)
+
+    def roll_back(self, to: int) -> int:
+        """Return the version that the rollback gets."""
+        return rollback.roll_back(self.settings, CURRENCY, to, "ann", "wrong")[CURRENCY].version
+
+
+@pytest.fixture
+def currencies(warehouse_url: str) -> Currencies:
+    return Currencies(warehouse_url)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_kept_version_is_restored_exactly_whatever_changed_since(currencies: Currencies, seed: int) -> None:
+    chance = random.Random(seed)
+    currencies.settings.keep_versions = 5
     history: dict[int, dict[str, str]] = {}
-    current: dict[str, str] = {}
     for _ in range(20):
         newest = max(history, default=0)
         if newest > 1 and chance.random() < 0.3:
-            with warehouse.connect("test") as session:
-                target = chance.randint(kept.oldest(session.records, CURRENCY), newest - 1)
-            restored = rollback.roll_back(settings, CURRENCY, target, "ann", "wrong")
-            assert published() == history[target], f"version {target} of {newest}"
-            assert restored[CURRENCY].rows == len(history[target])
-            history[newest + 1] = current = history[target]
-            continue
-        codes = ["AAA", "BBB", "CCC", "DDD"]
-        current = {code: f"Name {chance.randint(1, 2)}" for code in chance.sample(codes, chance.randint(1, 4))}
-        publish(current)
-        with warehouse.connect("test") as session:
-            history[publication.newest_versions(session.records, [CURRENCY])[CURRENCY]] = published()
-        assert published() == current
-    with warehouse.connect("test") as session:
-        assert kept.oldest(session.records, CURRENCY) == max(history) - settings.keep_versions
+            target = chance.randint(currencies.oldest(), newest - 1)
+            assert currencies.roll_back(target) == newest + 1
+            history[newest + 1] = history[target]
+        else:
+            codes = chance.sample(["AAA", "BBB", "CCC", "DDD"], chance.randint(1, 4))
+            wanted = {code: f"Name {chance.randint(1, 2)}" for code in codes}
+            history[currencies.publish(wanted)] = wanted
+        assert currencies.published() == history[max(history)]
+    assert currencies.oldest() == max(history) - currencies.settings.keep_versions
+
+
+def test_versions_from_before_a_change_of_the_columns_cannot_be_restored(currencies: Currencies) -> None:
+    """The version that was the newest at the upgrade can."""
+    for number in range(1, 4):
+        assert currencies.publish({"AAA": f"Name {number}"}) == number
+    with currencies.session() as session:
+        session.data.execute(f'alter table staging."{CURRENCY}__kept" drop column "Name"')
+        session.records.execute("delete from ops.layout")
+    with pytest.raises(PlatformError, match="No earlier version of Sales_Currency is kept"):
+        currencies.roll_back(2)
+    currencies.publish({"BBB": "Name 4"})
+    currencies.roll_back(3)
+    assert currencies.published() == {"AAA": "Name 3"}
 
 
 def test_dependents_follow_changes_wait_and_the_release_brings_the_state_of_the_source(
