@@ -196,8 +196,6 @@ def _hold(session: Session, tables: tuple[str, ...]) -> None:
     records = session.records
     # A run in progress compared its rows with those that were published before.
     candidate.withdraw(records, tables)
-    for name in tables:
-        layout.show_published(session.data, SOURCE_TABLES[name])
     # Nothing says which rows of the source differ from the restored ones, so the next reading is a whole one.
     records.execute("update ops.watermark set newest_change = null where asset = any(%s)", (list(tables),))
     approval.withdraw(records, tables)

@@ -121,10 +121,11 @@ class _TablePublication:
         staged = StagedTable(self.entry)
         layout.own(self.data, self.entry)
         newest = publication.newest(self.records, self.asset)
+        version = newest.version + 1 if newest else 1
         # The first version replaces nothing that a rollback could restore.
-        is_kept = newest is not None and kept.are_kept(self.session)
-        if newest is not None and is_kept:
-            kept.keep(self.data, self.entry, newest.version + 1, staged.changed, staged.replaced)
+        is_kept = version > 1 and kept.are_kept(self.session)
+        if is_kept:
+            kept.keep(self.data, self.entry, version, staged.changed, staged.replaced)
         effect, months = publication.merge(self.data, staged)
         self._end_decisions(staged)
         set_aside = quarantine.open_rows(self.data, self.asset)
@@ -145,8 +146,8 @@ class _TablePublication:
                 as_of=publication.newest_order(self.data, self._latest_change()) if self.asset == ORDERS else None,
                 is_kept=is_kept,
             )
-            if newest is not None and is_kept:
-                kept.drop(self.session, self.entry, newest.version + 1 - self.keep_versions)
+            if is_kept:
+                kept.drop(self.session, self.entry, version - self.keep_versions)
             publish_profiles(self.records, self.asset, self.run_id)
         self.records.execute(
             "update ops.change set status = %s, set_aside = %s where run_id = %s and asset = %s",
@@ -305,8 +306,10 @@ class _TableResult:
         verdict.pop("months", None)
         if self.status == "blocked":
             verdict["verdict"] = f"blocked: {self.rule}: {self.cause}"
-        if self.status in (HELD, NOT_OFFERED):
-            verdict["verdict"] = self.status
+        if self.status == HELD:
+            verdict["verdict"] = "rolled back"
+        if self.status == NOT_OFFERED:
+            verdict["verdict"] = NOT_OFFERED
         outcomes = self.records.execute(
             "select outcome, count(*) from ops.check_result where run_id = %s and asset = %s group by outcome",
             (self.run_id, self.asset),
