@@ -17,7 +17,9 @@ from adventureworks.marts import build as building
 from adventureworks.marts import gate as gating
 from adventureworks.marts import publish as publishing
 from adventureworks.marts.gate import MartRefused
+from adventureworks.marts.plan import decide_now
 from adventureworks.settings import Settings
+from adventureworks.warehouse import layout, open_warehouse
 from adventureworks.warehouse.postgres import reuse_connections
 from adventureworks.warehouse.publication import Publication
 
@@ -84,12 +86,13 @@ def analyse_until_settled(
 
     `dags` are tried in this order. `run_id_for` returns a new run id for a DAG.
     """
-    dags, refused, progress = tuple(dags), set[str](), True
+    dags, refused = tuple(dags), set[str]()
     with reuse_connections():
+        progress = True
         while progress:
-            progress = False
+            progress, due = False, _due(settings)
             for dag in dags:
-                if dag in refused:
+                if dag in refused or dag not in due:
                     continue
                 try:
                     outcome = analyse(settings, dag, run_id_for(dag))
@@ -98,5 +101,13 @@ def analyse_until_settled(
                     yield dag, refusal
                     continue
                 if isinstance(outcome, Plan):
-                    progress = True
+                    progress, due = True, _due(settings)
                     yield dag, outcome
+
+
+def _due(settings: Settings) -> set[str]:
+    """Return the analyses with something to compute, even if their gate would refuse it again."""
+    with open_warehouse(settings).connect("plan") as session:
+        layout.prepare(session)
+        steps = decide_now(settings, session).steps
+    return {dag for dag, step in steps.items() if isinstance(step, Plan)}

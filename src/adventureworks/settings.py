@@ -92,10 +92,10 @@ class Settings(BaseSettings):
     keep_versions: int = Field(
         default=10,
         ge=1,
-        description="Number of earlier versions of a mart that are kept for a rollback.",
+        description="Number of earlier versions of a table or mart that are kept for a rollback.",
     )
     keep_versions_days: int = Field(
-        default=14, ge=1, description="Maximum number of days that a replaced version of a mart is kept."
+        default=14, ge=1, description="Maximum number of days that a replaced version of a table or mart is kept."
     )
     overlap_minutes: int = Field(
         default=60,

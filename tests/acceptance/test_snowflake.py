@@ -32,9 +32,8 @@ from adventureworks.reports.digests import DIGESTS
 from adventureworks.settings import Settings
 from adventureworks.texts import language
 from adventureworks.warehouse import publication
-from adventureworks.warehouse.layout import published_schema
 from adventureworks.warehouse.snowflake import SnowflakeData, schemas_of
-from adventureworks.warehouse.sql import names, table
+from adventureworks.warehouse.sql import names, published_schema, table
 from tests.conftest import create_database
 from tests.integration.pipeline import Pipeline
 from tests.integration.snowflake_double import recorded_statements, snowflake_double, stored_rows

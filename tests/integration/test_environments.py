@@ -177,6 +177,8 @@ def test_promoted_environment_is_published_without_computing_it_again(
     built = adventureworks(pipeline, "environment", "build", "pr_7", variables=changed_checks)
     assert built.returncode == 0, built.stderr
     assert built.stdout.count("Computed") == 2, "the changed mart, and the quality of its checks"
+    kept = "select count(*) from pg_tables where schemaname = 'pr_7_staging' and tablename like '%\\_\\_kept'"
+    assert pipeline.published(kept) == [(0,)], "nothing can be rolled back there"
     promoted = adventureworks(pipeline, "environment", "promote", "pr_7", variables=changed_checks)
     assert promoted.returncode == 0, promoted.stderr
     (right,) = pipeline.published("select sum(revenue_usd) from marts.currency_sales")

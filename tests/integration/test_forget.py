@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from adventureworks import rollback as rolling_back
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.cli import forget as command
 from adventureworks.cli import quarantine
@@ -137,11 +138,16 @@ def test_a_forgotten_person_is_found_nowhere_and_is_not_read_again(
 ) -> None:
     pipeline.settings.reports_url = f"file://{tmp_path}"
     revenue = pipeline.published(REVENUE)
+    # The rows as they are now belong to a version that can be restored.
+    for relation in ("PersonPhone", "Address"):
+        pipeline.change(f'update "Person"."{relation}" set "ModifiedDate" = now()')
+    pipeline.ingest()
     quote(pipeline, person, tmp_path)
     places = found(pipeline)
     assert places >= {
         "raw.Person_Person", "raw.Person_PersonPhone", "raw.Person_Address", "raw.Production_ProductReview",
         "raw.Sales_SalesOrderHeader", "staging.Person_Address__rows", "ops.quarantined_row", "ops.row_decision",
+        "staging.Person_Address__kept", "staging.Person_PersonPhone__kept",
         "ops.message_content", "ops.check_result",
     }  # fmt: skip
 
@@ -192,6 +198,12 @@ def test_a_forgotten_person_is_found_nowhere_and_is_not_read_again(
     )
     changed = pipeline.ingest()
     assert changed.published.keys() >= {"Person_BusinessEntityAddress", "Person_PersonPhone"}
+    assert found(pipeline, FIRST, LAST, PHONE, "Nowhere Crescent") == set()
+    for asset in ("Person_Address", "Person_PersonPhone"):
+        query = f'select count(*) from raw."{asset}"'
+        [(rows,)] = pipeline.published(query)
+        rolling_back.roll_back(pipeline.settings, asset, 2, "ann", "wrong")
+        assert pipeline.published(query) == [(rows - (asset == "Person_Address"),)], "the new address is gone"
     assert found(pipeline, FIRST, LAST, PHONE, "Nowhere Crescent") == set()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from adventureworks import rollback
 from adventureworks.catalog import SOURCE_TABLES
 from adventureworks.cli import quarantine as commands
 from adventureworks.errors import PlatformError
@@ -118,6 +119,23 @@ def relax(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         contract, "_broken_rules", lambda entry, frame: [one for one in rules(entry, frame) if one.rule != RULE]
     )
+
+
+def test_a_correction_of_a_table_that_is_rolled_back_waits_for_the_release(
+    pipeline: Pipeline, row: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = published(pipeline, row)
+    rollback.roll_back(pipeline.settings, TABLE, 1, "ann", "wrong")
+    replay(pipeline, exported(pipeline, tmp_path / "rows.csv", TransactionType="S", ActualCost="8.25"))
+    told = " ".join(capsys.readouterr().out.split())
+    assert "is rolled back. The ingestion after the release reads these rows again" in told
+    waiting = pipeline.ingest()
+    assert (waiting.loaded, waiting.opened, waiting.resolved) == ([], {}, {})
+    assert (published(pipeline, row), held(pipeline)) == (before, [(RULE, "open")])
+
+    rollback.release(pipeline.settings, TABLE, "ann", "")
+    assert pipeline.ingest().resolved == {TABLE: RULE}
+    assert (published(pipeline, row), held(pipeline)) == (("S", 8.25), [])
 
 
 def test_a_correction_stands_until_the_source_changes_the_row(

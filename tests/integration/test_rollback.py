@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from adventureworks import rollback as rolling_back
 from adventureworks.catalog import MARTS, SOURCE_TABLES
 from adventureworks.cli import rollback as command
 from adventureworks.cli.status import show
@@ -16,7 +17,6 @@ from adventureworks.due import NothingToDo
 from adventureworks.errors import PlatformError
 from adventureworks.marts import build as building
 from adventureworks.marts import publish as publishing
-from adventureworks.marts import rollback as rolling_back
 from adventureworks.marts.plan import decide_now
 from adventureworks.orchestration import retention
 from adventureworks.warehouse import intervention, kept, publication
@@ -233,10 +233,10 @@ def test_changes_are_kept_instead_of_whole_marts(pipeline: Pipeline, history: Hi
 
 def test_what_cannot_be_rolled_back_is_refused(pipeline: Pipeline) -> None:
     for asset, cause in (
-        ("Sales_Currency", "Sales_Currency is a source table, and only marts can be rolled back."),
+        ("Sales_Currency", "Sales_Currency has version 1."),
         ("data_quality", "data_quality reports on the current state"),
         ("fact_sales", "fact_sales has version 1."),
-        ("nothing", "There is no mart nothing."),
+        ("nothing", "There is no table or mart nothing."),
     ):
         with pytest.raises(PlatformError) as refused:
             roll_back(pipeline, 1, asset)

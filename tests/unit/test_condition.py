@@ -42,6 +42,13 @@ STATES: list[tuple[dict[str, Any], Severity, str, str]] = [
         "passed, rolled back (fact_sales was rolled back to version 1 by ann: wrong prices),"
         " reads blocked tables (Sales_Currency)",
     ),
+    (
+        {"fresh": False, "rolled_back": ROLLBACK, "withheld_since": datetime(2014, 7, 1, 8, 30, tzinfo=UTC)},
+        "mind",
+        "passed, rolled back",
+        "passed, rolled back (fact_sales was rolled back to version 1 by ann: wrong prices; the change at the source"
+        " that was detected on Jul 1, 2014, 8:30\u202fAM UTC is published after the release)",
+    ),
 ]
 
 

@@ -193,3 +193,13 @@ def unit_of(asset: str) -> frozenset[str]:
     if unit is None:
         return frozenset({asset})
     return frozenset(name for name, table in SOURCE_TABLES.items() if table.unit == unit)
+
+
+def published_with(asset: str) -> tuple[str, ...]:
+    """Return the assets that are published in one transaction with this one, including itself.
+
+    They are the marts of its analysis, or the tables of its publish unit.
+    """
+    if asset in MARTS:
+        return tuple(mart.name for mart in marts_of(MARTS[asset].dag))
+    return tuple(sorted(unit_of(asset)))

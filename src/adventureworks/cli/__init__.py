@@ -192,7 +192,7 @@ def backfill_command(
     raise typer.Exit(backfill(configuration(), mart, first, last, dry_run))
 
 
-Asset = Annotated[str, typer.Argument(help="A mart, for example fact_sales.")]
+Asset = Annotated[str, typer.Argument(help="A table or mart, for example fact_sales.")]
 By = Annotated[str | None, typer.Option("--by", help="Your name, for the record. Default: your login name.")]
 
 
@@ -206,9 +206,9 @@ def rollback_command(
     by: By = None,
     release: Annotated[bool, typer.Option("--release", help="End the rollback: publish what is due.")] = False,
 ) -> None:
-    """Restore an earlier version of a mart at once, until the rollback is released.
+    """Restore an earlier version of a table or mart at once, until the rollback is released.
 
-    The marts of its analysis are rolled back with it, and the marts that read it are computed from that version.
+    What is published together is rolled back together, and the marts that read it are computed from that version.
 
     Example: adventureworks rollback fact_sales --to 7 --reason "wrong prices on 3 March"
     """

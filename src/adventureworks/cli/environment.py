@@ -26,7 +26,7 @@ from adventureworks.pipeline import analyse_until_settled, ingest
 from adventureworks.settings import Settings
 from adventureworks.warehouse import open_records, open_warehouse, reuse
 from adventureworks.warehouse.condition import in_detail
-from adventureworks.warehouse.environments import SCHEMAS
+from adventureworks.warehouse.environments import SCHEMAS, base_of
 from adventureworks.warehouse.layout import PUBLISHED
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Session
@@ -141,7 +141,7 @@ def _refuse_if_needed(here: Settings) -> None:
 
 def _base_of(here: Settings, name: str) -> str | None:
     with open_records(named(here, name)).connect("environment") as records:
-        return reuse.base_of(records)
+        return base_of(records)
 
 
 def show(settings: Settings) -> None:
@@ -264,7 +264,7 @@ def _last_published(here: Settings) -> datetime | None:
         # The versions that were copied from the reused environment do not count.
         row = records.execute(
             "select max(published_at) from ops.publication where %s or run_id like %s",
-            (reuse.base_of(records) is None, reuse.RUN_OF_BUILD),
+            (base_of(records) is None, reuse.RUN_OF_BUILD),
         ).fetchone()
     return row[0] if row else None
 

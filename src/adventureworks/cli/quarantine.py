@@ -18,7 +18,7 @@ from adventureworks.gate.contract import EXAMPLES
 from adventureworks.gate.quarantine_file import Format
 from adventureworks.gate.row_text import shown_key
 from adventureworks.settings import Settings
-from adventureworks.warehouse import decisions
+from adventureworks.warehouse import decisions, intervention
 from adventureworks.warehouse.decisions import Decisions
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.state import is_laid_out
@@ -142,6 +142,7 @@ def run_replay(settings: Settings, asset: str, file: Path | None, rule: str, by:
         found = replay.plan(session, entry, rule, edited)
         if not dry_run:
             replay.start(session.records, entry, found, who(by))
+        is_held = asset in intervention.held_tables(session.records)
     out = console()
     if edited is not None:
         out.print(f"Corrected rows: {len(found.corrections):,}. Unchanged rows: {found.unchanged:,}.")
@@ -154,6 +155,12 @@ def run_replay(settings: Settings, asset: str, file: Path | None, rule: str, by:
     rules = ", ".join(f"{name} ({rows:,})" for name, rows in found.rows.items())
     if dry_run:
         out.print(f"{asset}: nothing was changed. A replay reads these rows again: {rules}.", markup=False)
+    elif is_held:
+        out.print(
+            f"{asset} is rolled back. The ingestion after the release reads these rows again: {rules}."
+            f" To release it: {as_typed(f'adventureworks rollback {asset} --release')}",
+            markup=False,
+        )
     else:
         out.print(
             f"{asset}: the next ingestion reads these rows again: {rules}. If the platform is running, it starts"

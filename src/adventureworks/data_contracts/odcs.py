@@ -14,10 +14,10 @@ from adventureworks.postgres_address import parts_of
 from adventureworks.settings import Settings
 from adventureworks.warehouse.dialect import snowflake_type
 from adventureworks.warehouse.environments import schema_of
-from adventureworks.warehouse.layout import published_schema
 from adventureworks.warehouse.postgres import column_type
 from adventureworks.warehouse.snowflake import schemas_of
 from adventureworks.warehouse.snowflake_login import account_of
+from adventureworks.warehouse.sql import published_schema
 
 VERSION = "v3.1.0"
 

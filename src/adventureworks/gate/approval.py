@@ -9,7 +9,7 @@ are, in the columns in which they were found, since the source has no others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from adventureworks.catalog import SOURCE_TABLES, unit_of
 from adventureworks.errors import PlatformError, Step
@@ -39,10 +39,16 @@ def offer(records: Connection, asset: str) -> str:
 def approve(settings: Settings, asset: str, who: str, reason: str) -> tuple[str, ...]:
     """Approve the blocked deliveries of a source table and its publish unit; return the failed rules as `table: rule`.
 
-    Raises `PlatformError` if the table is not blocked, or one of them for a reason that cannot be approved.
+    Raises `PlatformError` if the table is not blocked or is rolled back, or if one of them is blocked for a reason that
+    cannot be approved.
     """
     with open_warehouse(settings).connect(f"approve {asset}") as session:
         layout.prepare(session)
+        if asset in intervention.held_tables(session.records):
+            raise PlatformError(
+                f"{asset} is rolled back to an earlier version.",
+                Step("Release it:", f"adventureworks rollback {asset} --release"),
+            )
         failed = _failed_rules(session.records, asset)
         rules = {
             table: [*broken, *_of_damaged_texts(session.data, table, broken)] for table, (_, broken) in failed.items()
@@ -127,6 +133,13 @@ def use(records: Connection, run_id: str, fingerprints: Mapping[str, str]) -> fr
         else:
             intervention.end(records, one.number)
     return frozenset(approved)
+
+
+def withdraw(records: Connection, assets: Collection[str]) -> None:
+    """End the approvals of these tables, because an earlier version of them is published instead."""
+    for one in _of_tables(records):
+        if one.asset in assets:
+            intervention.end(records, one.number)
 
 
 def _of_tables(records: Connection) -> list[Intervention]:

@@ -15,7 +15,7 @@ from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import NO_ANSWER, NoAnswer, concerns_every_table, contained, with_timeout
 from adventureworks.settings import Settings
 from adventureworks.source import ABSENT, Source, TableState, open_source
-from adventureworks.warehouse import decisions, layout, open_records, open_warehouse, publication
+from adventureworks.warehouse import decisions, intervention, layout, open_records, open_warehouse, publication
 from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.session import Data
 
@@ -38,6 +38,7 @@ def detect(
 ) -> list[list[str]]:
     """Record the changed tables in `ops.change`, and return them in groups, one for each load task.
 
+    A changed table that is rolled back is recorded, but not read: it is read whole after the release.
     `everything`: read all tables whole, changed or not. `accept`: tables whose losses and unusual changes are
     intentional, in this run only; it extends to their publish units. Raises PlatformError if there is no such table.
     """
@@ -85,6 +86,7 @@ def detect(
                 f"Another attempt of {run_id} has recorded what changed.",
                 "No action is needed: that attempt continues.",
             )
+        held = intervention.held_tables(session.records)
         session.records.execute("delete from ops.change where run_id = %s", (run_id,))
         for asset in sorted(changed):
             _record_change(
@@ -97,8 +99,11 @@ def detect(
                 whole=asset in whole,
                 resumes=asset in interrupted,
                 is_accepted=asset in accepted,
+                is_held=asset in held,
             )
-    readable = {asset: state for asset, state in states.items() if asset in changed and isinstance(state, TableState)}
+    readable = {
+        asset: state for asset, state in states.items() if asset in changed - held and isinstance(state, TableState)
+    }
     return _groups(readable, whole)
 
 
@@ -191,7 +196,7 @@ def clear(records: Connection, before: datetime) -> None:
     """
     records.execute(
         "delete from ops.change as c using (select asset, max(number) as newest,"
-        " max(number) filter (where status in ('published', 'unchanged')) as good"
+        " max(number) filter (where status in ('published', 'unchanged', 'held')) as good"
         " from ops.change group by asset) as last"
         " where last.asset = c.asset and c.detected_at < %s and not c.publishing"
         " and (c.number < last.good or c.number < last.newest and exists ("
@@ -282,9 +287,13 @@ def _record_change(
     whole: bool,
     resumes: bool,
     is_accepted: bool,
+    is_held: bool,
 ) -> None:
-    unreadable = state if isinstance(state, TableBlocked) and is_offered else None
-    status = "blocked" if unreadable else "detected" if is_offered else publication.NOT_OFFERED
+    unreadable = state if isinstance(state, TableBlocked) and is_offered and not is_held else None
+    if is_held:
+        status = publication.HELD
+    else:
+        status = "blocked" if unreadable else "detected" if is_offered else publication.NOT_OFFERED
     records.execute(
         "insert into ops.change (run_id, asset, fingerprint, columns_digest, newest_change, source_rows, status,"
         " blocked_rule, blocked_cause, source, whole, resumes, is_accepted)"

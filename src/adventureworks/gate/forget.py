@@ -26,7 +26,16 @@ from adventureworks.gate.row_text import as_json
 from adventureworks.months import key_of as month_key
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.warehouse import decisions, forgotten, layout, open_warehouse, publication, quarantine
+from adventureworks.warehouse import (
+    candidate,
+    decisions,
+    forgotten,
+    kept,
+    layout,
+    open_warehouse,
+    publication,
+    quarantine,
+)
 from adventureworks.warehouse.forgotten import PEOPLE, Forgotten
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
@@ -165,8 +174,11 @@ def _with_same_values(data: Data, listed: Forgotten, values: Collection[str]) ->
             continue
         listed_values = ", ".join(f"%(v{number})s" for number in range(len(values)))
         same = " or ".join(f"lower({quoted(column.name)}) in ({listed_values})" for column in _texts(entry))
+        relations = [table("raw", entry.asset)]
+        if kept.name_of(entry.asset) in data.columns_in("staging"):
+            relations.append(table("staging", kept.name_of(entry.asset)))
         rows = data.execute(
-            f"select {quoted(id_column(entry))} from {table('raw', entry.asset)} where {same}",
+            " union ".join(f"select {quoted(id_column(entry))} from {relation} where {same}" for relation in relations),
             {f"v{number}": value.lower() for number, value in enumerate(sorted(values))},
         ).fetchall()
         found[entry.asset] = listed.get(entry.asset, frozenset()) | {int(key) for (key,) in rows}
@@ -193,6 +205,7 @@ def erase(session: Session, listed: Forgotten, *, changes: bool) -> Erasure:
             # Tables that an older version made, or that a run left behind, may lack columns.
             for schema, name, columns in (
                 ("raw", entry.asset, staged.column_names),
+                ("staging", kept.name_of(entry.asset), [kept.VERSION, *staged.column_names]),
                 ("staging", staged.rows_table, staged.column_names),
                 ("staging", staged.keys_table, staged.key),
                 ("staging", staged.gone_table, staged.key),
@@ -217,7 +230,7 @@ def forget(settings: Settings, person: int, by: str, reason: str, known: Erasure
         publication.lock(session.records, INGESTION)
         listed = find(session, person)
         forgotten.add(session.records, listed)
-        forgotten.withdraw_candidates(session.records, [one.asset for one in ENTRIES])
+        candidate.withdraw(session.records, [one.asset for one in ENTRIES])
         # In this transaction, because afterwards nothing may say which texts to search for: an ingestion may erase the
         # rows while the command is repeated after a crash.
         places = _erase_texts(session, person, _with(known, erase(session, listed, changes=False)), changes=True)
@@ -310,6 +323,8 @@ def _publish(session: Session, done: Erasure) -> None:
             verdict=newest.verdict,
             run_id=run_id,
             as_of=newest.as_of,
+            # A rollback brings back none of what was erased: earlier versions have been erased, too.
+            is_kept=kept.are_kept(session),
         )
 
 
@@ -328,7 +343,8 @@ class _TableErasure:
 
     def erase(self, schema: str, name: str, columns: Sequence[str]) -> None:
         """Erase the people in a table with these columns of the source table."""
-        relation, key = table(schema, name), key_of(self.entry)
+        relation = table(schema, name)
+        key = [column for column in columns if column in {kept.VERSION, *key_of(self.entry)}]
         of_people = f"{quoted(id_column(self.entry))} in ({_listed(self.ids)})"
         before = self.data.frame(f"select {names(columns)} from {relation} where {of_people}", {})
         if is_left_out(self.entry):

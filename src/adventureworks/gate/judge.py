@@ -30,7 +30,7 @@ from adventureworks.gate.profiling import judge_changes
 from adventureworks.gate.verdict import Batch, Findings, Limits, SetAside, decide, failed_elsewhere, too_many
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.warehouse import Warehouse, candidate, layout, open_warehouse, publication, quarantine
+from adventureworks.warehouse import Warehouse, candidate, intervention, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import Connection, reuse_connections
 from adventureworks.warehouse.session import Data, Session
 from adventureworks.warehouse.sql import names, table
@@ -124,6 +124,12 @@ class _Judge:
             "update ops.change set status = 'staged', judged = false, blocked_rule = null, blocked_cause = null"
             " where run_id = %s and status = 'blocked' and judged",
             (run_id,),
+        )
+        # A table that was rolled back after this run detected its change shows what readers see.
+        session.records.execute(
+            "update ops.change set status = %s, blocked_rule = null, blocked_cause = null"
+            " where run_id = %s and status in ('staged', 'blocked') and asset = any(%s)",
+            (publication.HELD, run_id, sorted(intervention.held_tables(session.records))),
         )
         rows = session.records.execute(
             "select asset, status, is_accepted from ops.change where run_id = %s", (run_id,)

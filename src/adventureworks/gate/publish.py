@@ -23,9 +23,9 @@ from adventureworks.gate.profiling import publish_profiles
 from adventureworks.gate.verdict import CONSEQUENCES
 from adventureworks.incidents import Finding, Incident, events
 from adventureworks.settings import Settings
-from adventureworks.warehouse import candidate, decisions, layout, open_warehouse, publication, quarantine
+from adventureworks.warehouse import candidate, decisions, kept, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.postgres import Connection, reuse_connections
-from adventureworks.warehouse.publication import NOT_OFFERED, Publication
+from adventureworks.warehouse.publication import HELD, NOT_OFFERED, Publication
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.sql import table
 from adventureworks.warehouse.staging import StagedTable, count
@@ -73,12 +73,14 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
             publication.lock(session.records, INGESTION, shared=True)
         for entry, status, interrupted in changes:
             with contained(entry.asset, "can_be_published", "published"):
-                publishing = _TablePublication(session, run_id, entry)
+                publishing = _TablePublication(session, run_id, entry, settings.keep_versions)
                 if status == "staged":
                     publishing.publish(interrupted=interrupted)
                 if status == "blocked":
                     quarantine.block(session.data, entry.asset)
-                if status in {"staged", "blocked", NOT_OFFERED}:
+                if status == HELD:
+                    quarantine.discard_unpublished(session.data, entry.asset, settings.keep_days)
+                if status in {"staged", "blocked", HELD, NOT_OFFERED}:
                     publishing.advance_watermark(status)
         lost = candidate.lost(session, run_id, [entry for entry, status, _ in changes if status == "staged"])
         if lost:
@@ -105,20 +107,27 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
 class _TablePublication:
     """The publication of one table of a run."""
 
-    def __init__(self, session: Session, run_id: str, entry: SourceTable) -> None:
+    def __init__(self, session: Session, run_id: str, entry: SourceTable, keep_versions: int) -> None:
+        self.session = session
         self.data = session.data
         self.records = session.records
         self.run_id = run_id
         self.entry = entry
         self.asset = entry.asset
+        self.keep_versions = keep_versions
 
     def publish(self, *, interrupted: bool) -> None:
         """Merge the staged table and record the version. `interrupted`: a process died while it was publishing it."""
         staged = StagedTable(self.entry)
         layout.own(self.data, self.entry)
+        newest = publication.newest(self.records, self.asset)
+        version = newest.version + 1 if newest else 1
+        # The first version replaces nothing that a rollback could restore.
+        is_kept = version > 1 and kept.are_kept(self.session)
+        if is_kept:
+            kept.keep(self.data, self.entry, version, staged.changed, staged.replaced)
         effect, months = publication.merge(self.data, staged)
         self._end_decisions(staged)
-        newest = publication.newest(self.records, self.asset)
         set_aside = quarantine.open_rows(self.data, self.asset)
         # Rows may have been discarded since the last version.
         is_new = effect.any or interrupted or newest is None or newest.set_aside != set_aside
@@ -135,7 +144,10 @@ class _TablePublication:
                 verdict="passed with warnings" if has_warnings else "passed",
                 run_id=self.run_id,
                 as_of=publication.newest_order(self.data, self._latest_change()) if self.asset == ORDERS else None,
+                is_kept=is_kept,
             )
+            if is_kept:
+                kept.drop(self.session, self.entry, version - self.keep_versions)
             publish_profiles(self.records, self.asset, self.run_id)
         self.records.execute(
             "update ops.change set status = %s, set_aside = %s where run_id = %s and asset = %s",
@@ -294,6 +306,8 @@ class _TableResult:
         verdict.pop("months", None)
         if self.status == "blocked":
             verdict["verdict"] = f"blocked: {self.rule}: {self.cause}"
+        if self.status == HELD:
+            verdict["verdict"] = "rolled back"
         if self.status == NOT_OFFERED:
             verdict["verdict"] = NOT_OFFERED
         outcomes = self.records.execute(

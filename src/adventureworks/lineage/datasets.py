@@ -15,9 +15,9 @@ from adventureworks.source import Kind, address_of, files_address_of, kind_of
 from adventureworks.source.addresses import SqlServerAddress
 from adventureworks.source.files_addresses import is_local, local_path, parts_of_url
 from adventureworks.warehouse.environments import schema_of
-from adventureworks.warehouse.layout import published_schema
 from adventureworks.warehouse.snowflake import schemas_of
 from adventureworks.warehouse.snowflake_login import account_of
+from adventureworks.warehouse.sql import published_schema
 
 _UNKNOWN = ("unknown", "")
 

@@ -9,9 +9,8 @@ from adventureworks.marts.plan import read_facts
 from adventureworks.months import between, key_of, requested
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.warehouse.layout import published_schema
 from adventureworks.warehouse.session import Data, Session
-from adventureworks.warehouse.sql import table
+from adventureworks.warehouse.sql import published_schema, table
 
 
 def steps(

@@ -98,7 +98,9 @@ def read_facts(settings: Settings, session: Session) -> Facts:
         undelivered=frozenset(asset for asset, rule in open_rules if task_of(rule)[1]),
         not_offered=publication.not_offered(session.records),
         rolled_back={
-            MARTS[name].dag: found.as_rollback for name, found in intervention.rolled_back(session.records).items()
+            MARTS[name].dag: found.as_rollback
+            for name, found in intervention.rolled_back(session.records).items()
+            if name in MARTS
         },
     )
 

@@ -114,9 +114,10 @@ def _publish_mart(
     rows, published = table("staging", f"{mart.name}__rows"), table("marts", mart.name)
     months, last = built.changed[mart.name], built.replaces[mart.name]
     # The first version replaces nothing that a rollback could restore.
-    is_kept = last > 0 and not session.commits_twice and kept.has_versions(mart)
+    is_kept = last > 0 and kept.has_versions(mart) and kept.are_kept(session)
     if is_kept:
-        kept.keep(session, mart, last + 1, rows, replaced(mart, months), keep_versions)
+        kept.keep(session.data, mart, last + 1, rows, replaced(mart, months))
+        kept.drop(session, mart, last + 1 - keep_versions)
     removed = session.data.execute(f"delete from {published} where {replaced(mart, months)}").rowcount
     added = session.data.execute(
         f"insert into {published} ({names(columns)}) select {names(columns)} from {rows}"

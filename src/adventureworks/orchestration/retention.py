@@ -16,15 +16,16 @@ from pathlib import Path
 
 import psycopg
 
+from adventureworks import rollback
 from adventureworks.airflow_tables import CLEANED_TABLES, has_old_runs
 from adventureworks.errors import PlatformError, Step
 from adventureworks.gate import detect, results
 from adventureworks.incidents import ledger
-from adventureworks.marts import plan, rollback
+from adventureworks.marts import plan
 from adventureworks.messaging import notices, store
 from adventureworks.orchestration import notify
 from adventureworks.settings import Settings
-from adventureworks.warehouse import decisions, intervention, layout, open_warehouse, publication, use
+from adventureworks.warehouse import decisions, intervention, kept, layout, open_warehouse, publication, use
 from adventureworks.warehouse.postgres import Connection
 
 FIRST_SECONDS, EVERY_SECONDS = 60.0, 86_400.0
@@ -97,7 +98,7 @@ RECORDS: Mapping[str, Bound] = {
 
 The tables of other schemas grow with the source: `raw` has its rows, `marts` what follows from them (`Mart.history`
 limits what earlier builds leave), and `staging` what the last run staged and what the last `keep_versions` versions of
-each mart changed, for at most `keep_versions_days`. `quarantine` has only views.
+each table and mart changed, for at most `keep_versions_days`. `quarantine` has only views.
 """
 
 
@@ -127,16 +128,16 @@ class RetentionThread(threading.Thread):
 
 def drop_records(settings: Settings, now: datetime) -> None:
     """Drop the platform's records that are older than `keep_days`, except those that are still needed for decisions."""
-    kept = timedelta(days=settings.keep_days)
+    longest = timedelta(days=settings.keep_days)
     with open_warehouse(settings).connect("retention") as session:
         layout.prepare(session)
         for bound in RECORDS.values():
             if bound.clear:
-                bound.clear(session.records, now - min(kept, bound.at_most))
+                bound.clear(session.records, now - min(longest, bound.at_most))
     # In a transaction of its own, because it waits for publications, which may wait for the records deleted above.
     with open_warehouse(settings).connect("retention") as session:
-        if not session.commits_twice:
-            rollback.clear(session, now - min(kept, timedelta(days=settings.keep_versions_days)))
+        if kept.are_kept(session):
+            rollback.clear(session, now - min(longest, timedelta(days=settings.keep_versions_days)))
 
 
 def drop_runs(settings: Settings, metadata_url: str, now: datetime) -> None:

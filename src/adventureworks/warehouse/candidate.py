@@ -72,6 +72,11 @@ def lost(session: Session, run_id: str, entries: Collection[SourceTable] | Colle
     )
 
 
+def withdraw(records: Connection, assets: Collection[str]) -> None:
+    """Have the run in progress, if there is one, stage these assets again before it publishes them."""
+    records.execute("delete from ops.candidate where asset = any(%s)", (list(assets),))
+
+
 def _save(records: Connection, run_id: str, entry: SourceTable | Mart, contents: Contents) -> None:
     records.execute(
         "insert into ops.candidate (asset, run_id, contents) values (%s, %s, %s)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from adventureworks.texts import Language
@@ -41,7 +42,9 @@ def remarks(state: AssetState, language: Language) -> list[Remark]:
     elif state.verdict == NOT_OFFERED:
         found.append(Remark("mind", verdict_name(state.verdict, language)))
     if state.rolled_back:
-        found.append(Remark("mind", text("rolled back"), rollback_in_words(state.rolled_back, language)))
+        found.append(
+            Remark("mind", text("rolled back"), rollback_in_words(state.rolled_back, state.withheld_since, language))
+        )
     elif state.version and state.behind:
         found.append(Remark("mind", text("out of date"), state.behind.shown(language)))
     if state.reads_blocked:
@@ -68,14 +71,21 @@ def worst(states: Iterable[AssetState], language: Language) -> Remark | None:
     return max(found, key=lambda remark: URGENCY[remark.severity], default=None)
 
 
-def rollback_in_words(found: Intervention, language: Language) -> str:
-    """Return who rolled a mart back, to which version and why."""
-    return language.text(
+def rollback_in_words(found: Intervention, withheld_since: datetime | None, language: Language) -> str:
+    """Return who rolled an asset back, to which version and why, and which change at the source is not published."""
+    said = language.text(
         "{asset} was rolled back to version {version} by {who}: {reason}",
         asset=found.asset,
         version=found.version,
         who=found.who,
         reason=found.reason or "-",
+    )
+    if withheld_since is None:
+        return said
+    return language.text(
+        "{rollback}; the change at the source that was detected on {moment} is published after the release",
+        rollback=said,
+        moment=language.moment(withheld_since),
     )
 
 

@@ -7,7 +7,7 @@ second says who decided it, why, when, and what was found where. Every function 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -90,11 +90,6 @@ def record(records: Connection, person: int, by: str, reason: str, places: Mappi
         " on conflict (person_id) do update set places = excluded.places",
         (person, by, reason, json.dumps(total)),
     )
-
-
-def withdraw_candidates(records: Connection, assets: Collection[str]) -> None:
-    """Have the run in progress, if there is one, load these tables again before it publishes them."""
-    records.execute("delete from ops.candidate where asset = any(%s)", (list(assets),))
 
 
 def replace_in_quarantine(data: Data, values: Mapping[str, str], *, changes: bool) -> dict[str, int]:

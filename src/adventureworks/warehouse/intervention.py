@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from adventureworks.catalog import MARTS, marts_of
+from adventureworks.catalog import MARTS, SOURCE_TABLES, published_with
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 
 Kind = Literal["backfill", "rollback", "release", "approval"]
@@ -40,7 +40,7 @@ class Intervention:
 
     @property
     def as_rollback(self) -> str:
-        """The state of the marts that a rollback concerns, as a phrase."""
+        """The state of the assets that a rollback concerns, as a phrase."""
         reason = f": {self.reason}" if self.reason else ""
         return f"rolled back to version {self.version} of {self.asset} by {self.who}{reason}"
 
@@ -60,12 +60,17 @@ def record(
 
 
 def rolled_back(records: WarehouseConnection) -> dict[str, Intervention]:
-    """Return the rollbacks in force, by mart. A rollback covers all marts of its analysis."""
+    """Return the rollbacks in force, by asset. A rollback covers everything that is published with its asset."""
     if not _has_table(records):
         return {}
     found = _select(records, "kind = 'rollback' and ended_at is null")
-    # A mart may have been renamed or removed since.
-    return {mart.name: one for one in found if one.asset in MARTS for mart in marts_of(MARTS[one.asset].dag)}
+    # A table or mart may have been renamed or removed since.
+    return {name: one for one in found if one.asset in {**SOURCE_TABLES, **MARTS} for name in published_with(one.asset)}
+
+
+def held_tables(records: WarehouseConnection) -> frozenset[str]:
+    """Return the source tables that are rolled back, so that nothing newer of them is published."""
+    return frozenset(rolled_back(records).keys() & SOURCE_TABLES.keys())
 
 
 def end(records: Connection, number: int) -> None:

@@ -1,8 +1,8 @@
 """The tables and views of the warehouse, created from the catalogue and the contracts.
 
 `prepare` is safe to call at any time: it does nothing if the contracts have not changed since the last call. It only
-adds, such as a new column of a contract, and never drops published rows. When the columns of a mart change, it drops
-the kept rows of the mart's earlier versions, which can no longer be restored.
+adds, such as a new column of a contract, and never drops published rows. When the columns of a table or mart change, it
+drops the kept rows of its earlier versions, which can no longer be restored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from adventureworks.warehouse.environments import SCHEMAS
 from adventureworks.warehouse.migrations import migrate
 from adventureworks.warehouse.postgres import WarehouseConnection, column_type
 from adventureworks.warehouse.session import Data, Session
-from adventureworks.warehouse.sql import names, table
+from adventureworks.warehouse.sql import names, published_schema, table
 
 PUBLISHED = ("raw", "marts")
 """The schemas of the published tables."""
@@ -51,15 +51,18 @@ def prepare(session: Session) -> None:
     present = {schema: session.data.columns_in(schema) for schema in PUBLISHED}
     staged = session.data.columns_in("staging")
     reused = session.data.views_in("raw") | session.data.views_in("marts")
+    keeps_versions = kept.are_kept(session)
     for entry in catalog.SOURCE_TABLES.values():
         if entry.asset not in reused:
             _make_table(session.data, entry, present["raw"])
         _make_views_of_source_table(session.data, entry)
+        if keeps_versions:
+            kept.make_table(session, entry, staged)
     for mart in catalog.MARTS.values():
         if mart.name not in reused:
             _make_table(session.data, mart, present["marts"])
         _make_view(session.data, "staging", mart, published_rows(mart))
-        if not session.commits_twice and kept.has_versions(mart):
+        if keeps_versions and kept.has_versions(mart):
             kept.make_table(session, mart, staged)
     for shared in SHARED_VIEWS:
         session.data.execute(_text(shared))
@@ -105,11 +108,6 @@ def own(data: Data, entry: SourceTable | Mart) -> None:
         data.execute(_text(shared))
     data.execute(f"drop view {table(schema, reused)} cascade")
     show_published(data, entry)
-
-
-def published_schema(entry: SourceTable | Mart) -> str:
-    """Return the schema of a published table."""
-    return "raw" if isinstance(entry, SourceTable) else "marts"
 
 
 def _digest(target: str) -> str:

@@ -14,11 +14,14 @@ from adventureworks.warehouse import quarantine
 from adventureworks.warehouse.numbers import order_of
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
 from adventureworks.warehouse.session import Data
-from adventureworks.warehouse.sql import equal, names, table
+from adventureworks.warehouse.sql import equal, month_queries, names, table
 from adventureworks.warehouse.staging import SAME, StagedTable
 
 NOT_OFFERED = "not offered"
 """The state of a table that the source does not have and never had: neither a fault nor a loss."""
+
+HELD = "held"
+"""The state of a change of a table that is rolled back: it is read after the release."""
 
 
 @dataclass(frozen=True)
@@ -330,7 +333,7 @@ def _months(data: Data, staged: StagedTable, month: MonthOf) -> tuple[str, ...]:
     deleted = (
         f"select p.* from {published} as p where exists (select 1 from {staged.gone} as g where {equal(key, 'g', 'p')})"
     )
-    parts = [part for relation in (changed, before, deleted) for part in _month_queries(month, relation)]
+    parts = [part for relation in (changed, before, deleted) for part in month_queries(staged.entry, relation)]
     parts += _month_queries_of_set_aside(staged, month)
     found = data.execute(
         f"select distinct to_char(m.month, 'YYYY-MM') from ({' union all '.join(parts)}) as m"
@@ -338,17 +341,6 @@ def _months(data: Data, staged: StagedTable, month: MonthOf) -> tuple[str, ...]:
         {"asset": staged.asset},
     ).fetchall()
     return tuple(row[0] for row in found)
-
-
-def _month_queries(month: MonthOf, relation: str) -> list[str]:
-    if month.parent is None:
-        return [f"select x.{quoted(month.column)} as month from ({relation}) as x"]
-    join = str(month.parent_key)
-    return [
-        f"select h.{quoted(month.column)} as month from ({relation}) as x join {table(schema, month.parent)} as h"
-        f" on {equal([join], 'h', 'x')}"
-        for schema in ("staging", "raw")
-    ]
 
 
 def _month_queries_of_set_aside(staged: StagedTable, month: MonthOf) -> list[str]:

@@ -14,12 +14,12 @@ from adventureworks.columns import columns_of, digest_of_columns
 from adventureworks.errors import PlatformError, Step, as_typed
 from adventureworks.postgres_sql import literal, quoted
 from adventureworks.warehouse import intervention, kept, layout, publication
-from adventureworks.warehouse.environments import SCHEMAS, schema_of
+from adventureworks.warehouse.environments import REUSES, SCHEMAS, base_of, schema_of
 from adventureworks.warehouse.numbers import NUMBER, number_by_time
 from adventureworks.warehouse.postgres import WarehouseConnection
 from adventureworks.warehouse.publication import Publication
 from adventureworks.warehouse.session import Session
-from adventureworks.warehouse.sql import names, table
+from adventureworks.warehouse.sql import names, published_schema, table
 
 RUN_OF_BUILD = "%/environment\\_%"
 """The pattern of the run ids of `environment build`."""
@@ -60,21 +60,10 @@ def reuse(base: Session, here: Session) -> None:
     for name, condition in _RECORDS.items():
         _copy(base, here.records, name, condition, values)
     base.commit()
+    # The rows of earlier versions stay with `base`.
+    here.records.execute("update ops.publication set kept = false where kept")
     # What is neither reused nor published here has to be read or computed, whatever its copied version says.
     publication.invalidate(here.records, sorted(published - own - reused))
-
-
-def base_of(records: WarehouseConnection) -> str | None:
-    """Return the name of the environment that this one reuses; None if it reuses none."""
-    row = records.execute(
-        "select obj_description(n.oid, 'pg_namespace') from pg_namespace as n where n.nspname = %s",
-        (schema_of(records.environment, "ops"),),
-    ).fetchone()
-    text = row[0] if row else None
-    return text.removeprefix(_BASE) if text and text.startswith(_BASE) else None
-
-
-_BASE = "Reuses the environment: "
 
 
 def _remember_base(base: WarehouseConnection, here: WarehouseConnection) -> None:
@@ -83,7 +72,7 @@ def _remember_base(base: WarehouseConnection, here: WarehouseConnection) -> None
     if known is None:
         here.make_schemas(["ops"])
         layout.set_revision(here)
-        here.execute(f"comment on schema {_schema(here, 'ops')} is {literal(_BASE + base.environment)}".encode())
+        here.execute(f"comment on schema {_schema(here, 'ops')} is {literal(REUSES + base.environment)}".encode())
         here.commit()
     elif known != base.environment:
         raise PlatformError(
@@ -115,7 +104,7 @@ def _reusable(base: WarehouseConnection, published: set[str]) -> dict[str, Sourc
         entry.asset: entry
         for entry in entries
         if entry.asset in published
-        and present[layout.published_schema(entry)].get(entry.asset, set()) >= {one.name for one in columns_of(entry)}
+        and present[published_schema(entry)].get(entry.asset, set()) >= {one.name for one in columns_of(entry)}
         and (isinstance(entry, Mart) or read_for.get(entry.asset) == digest_of_columns(entry))
     }
 
@@ -133,7 +122,7 @@ def _show(base: Session, here: WarehouseConnection, reusable: Mapping[str, Sourc
         changed = True
     shown = set()
     for asset, entry in reusable.items():
-        schema = layout.published_schema(entry)
+        schema = published_schema(entry)
         if asset in present[schema] and asset not in views[schema]:
             continue
         shown.add(asset)
@@ -262,7 +251,8 @@ def _promote_mart(
     records = base.records
     columns, published = names(column.name for column in columns_of(mart)), table("marts", mart.name)
     rows = f"{_schema(here, 'marts')}.{quoted(mart.name)}"
-    kept.keep(base, mart, numbers[mart.name], rows, "true", keep_versions)
+    kept.keep(base.data, mart, numbers[mart.name], rows, "true")
+    kept.drop(base, mart, numbers[mart.name] - keep_versions)
     removed = base.data.execute(f"delete from {published}").rowcount
     added = base.data.execute(f"insert into {published} ({columns}) select {columns} from {rows}").rowcount
     versions = publication.since(here, mart.name, numbers[mart.name] - 1)

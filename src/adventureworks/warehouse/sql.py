@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
+from adventureworks.catalog import Mart, MonthOf, SourceTable
 from adventureworks.months import first_day, shifted
 from adventureworks.postgres_sql import quoted
 
@@ -12,6 +13,16 @@ from adventureworks.postgres_sql import quoted
 def table(schema: str, name: str) -> str:
     """Return a table's full name."""
     return f"{quoted(schema)}.{quoted(name)}"
+
+
+def published_schema(entry: SourceTable | Mart) -> str:
+    """Return the schema of a published table."""
+    return "raw" if isinstance(entry, SourceTable) else "marts"
+
+
+def published(entry: SourceTable | Mart) -> str:
+    """Return the full name of a published table."""
+    return table(published_schema(entry), entry.asset)
 
 
 def names(columns: Iterable[str], alias: str = "") -> str:
@@ -43,6 +54,23 @@ def in_months(column: str, months: Iterable[str]) -> str:
         ranges.append((begin, shifted(first, 1)))
     found = [f"{column} >= date '{begin}' and {column} < date '{end}'" for begin, end in ranges]
     return f"({' or '.join(found)})" if found else "false"
+
+
+def month_queries(entry: SourceTable | Mart, relation: str) -> list[str]:
+    """Return queries for the business months of rows of a table or mart, as `month`; none if it has no months.
+
+    The parent that has the date may be published or staged.
+    """
+    month = MonthOf(entry.dated) if isinstance(entry, Mart) else entry.month
+    if month is None:
+        return []
+    if month.parent is None:
+        return [f"select x.{quoted(month.column)} as month from ({relation}) as x"]
+    return [
+        f"select h.{quoted(month.column)} as month from ({relation}) as x join {table(schema, month.parent)} as h"
+        f" on {equal([str(month.parent_key)], 'h', 'x')}"
+        for schema in ("staging", "raw")
+    ]
 
 
 def in_order(key: Iterable[str]) -> list[str]:

@@ -43,7 +43,8 @@ class StagedTable:
     """A source table in staging: its columns, the tables that hold its change, and the statements on them.
 
     `published`, `candidate`, `rows`, `keys` and `gone` are full names for statements; `changed` is a subquery for the
-    staged rows that differ from the published ones. `rows_table`, `keys_table` and `gone_table` are names within the
+    staged rows that differ from the published ones, and `replaced` the condition for the published rows (`p`) that they
+    replace or that vanished. `rows_table`, `keys_table` and `gone_table` are names within the
     schema `staging`.
     """
 
@@ -64,6 +65,10 @@ class StagedTable:
         self.keys = table("staging", self.keys_table)
         self.gone = table("staging", self.gone_table)
         self.changed = f"(select * from {self.rows} where not {quoted(SAME)})"
+        self.replaced = (
+            f"({names(self.key, 'p')}) in (select {names(self.key)} from {self.rows} where not {quoted(SAME)}"
+            f" union all select {names(self.key)} from {self.gone})"
+        )
         self.candidate = table("staging", self.asset)
         self.published = table("raw", self.asset)
 

@@ -14,7 +14,7 @@ from adventureworks.warehouse import intervention
 from adventureworks.warehouse.intervention import Intervention
 from adventureworks.warehouse.numbers import order_of
 from adventureworks.warehouse.postgres import Connection, WarehouseConnection
-from adventureworks.warehouse.publication import NOT_OFFERED, not_offered
+from adventureworks.warehouse.publication import HELD, NOT_OFFERED, not_offered
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ class AssetState:
     broken_rules: tuple[str, ...]
     """Why it is blocked; otherwise the rules that failed in its last check, with the number of rows."""
     rolled_back: Intervention | None = None
-    """The rollback in force of a mart, or of another mart of its analysis."""
+    """The rollback in force of the asset, or of another one that is published with it."""
+    withheld_since: datetime | None = None
+    """When the newest change of a source table was detected that is not published because of a rollback."""
 
     @property
     def is_obtainable(self) -> bool:
@@ -64,7 +66,10 @@ def asset_states(records: WarehouseConnection, behind: Mapping[str, Behind]) -> 
     published = _newest_publications(records)
     marks = dict(_pairs(records, "select asset, newest_change from ops.watermark"))
     blocked = blocked_since(records)
-    broken = {**_broken_rules(records), **_blocking_rules(records)}
+    changes = _newest_changes(records)
+    blocking = {change.asset: (f"{change.rule}: {change.cause}",) for change in changes if change.status == "blocked"}
+    broken = {**_broken_rules(records), **blocking}
+    withheld = {change.asset: change.detected_at for change in changes if change.status == HELD}
     absent = not_offered(records)
     rolled_back = intervention.rolled_back(records)
     states = []
@@ -91,6 +96,7 @@ def asset_states(records: WarehouseConnection, behind: Mapping[str, Behind]) -> 
                 lacks=tuple(sorted(required_tables(MARTS[asset].dag) & absent - published.keys())) if is_mart else (),
                 broken_rules=broken.get(asset, ()),
                 rolled_back=rolled_back.get(asset),
+                withheld_since=withheld.get(asset) if asset in rolled_back else None,
             )
         )
     return states
@@ -131,7 +137,7 @@ _REFUSED = """
         (select min(c.detected_at) from ops.change as c
         where c.asset = w.asset and c.status = 'blocked' and not exists
             (select 1 from ops.change as good where good.asset = w.asset
-            and good.status in ('published', 'unchanged') and good.{order} > c.{order})),
+            and good.status in ('published', 'unchanged', 'held') and good.{order} > c.{order})),
         w.read_at
     ) as since
     from ops.watermark as w where w.blocked
@@ -201,17 +207,25 @@ def blocked_by(records: Connection, run_id: str) -> list[tuple[str, str, str]]:
     return [(asset, rule, cause) for asset, rule, cause in rows]
 
 
-def _blocking_rules(records: Connection) -> dict[str, tuple[str, ...]]:
-    """Return why the last run could not publish a table."""
+@dataclass(frozen=True)
+class _Change:
+    """The newest change of a source table that was detected."""
+
+    asset: str
+    status: str
+    rule: str | None
+    cause: str | None
+    detected_at: datetime
+
+
+def _newest_changes(records: Connection) -> list[_Change]:
     rows = records.execute(
         f"""
-        select asset, blocked_rule, blocked_cause from (
-            select distinct on (asset) asset, status, blocked_rule, blocked_cause
-            from ops.change order by asset, {order_of(records, "change")} desc
-        ) as last where status = 'blocked'
+        select distinct on (asset) asset, status, blocked_rule, blocked_cause, detected_at
+        from ops.change order by asset, {order_of(records, "change")} desc
         """
     )
-    return {asset: (f"{rule}: {cause}",) for asset, rule, cause in rows}
+    return [_Change(*row) for row in rows]
 
 
 def _pairs(records: Connection, query: str) -> list[tuple[str, Any]]:

@@ -1,0 +1,240 @@
+"""`adventureworks rollback` of source tables: readers see an earlier version until the source is read again."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import pytest
+from pydantic import SecretStr
+
+from adventureworks import rollback
+from adventureworks.catalog import SOURCE_TABLES
+from adventureworks.cli import rollback as command
+from adventureworks.cli.status import show
+from adventureworks.columns import columns_of
+from adventureworks.errors import PlatformError
+from adventureworks.gate import approval, detect, judge, load
+from adventureworks.gate import publish as publishing
+from adventureworks.settings import Settings
+from adventureworks.warehouse import kept, open_warehouse, publication
+from adventureworks.warehouse.session import Session
+from adventureworks.warehouse.sql import names
+from adventureworks.warehouse.staging import SAME, StagedTable
+from tests.integration.pipeline import Pipeline
+from tests.integration.test_judge import HEADER, LINES
+from tests.integration.test_pipeline import any_order, change_quantity
+from tests.integration.test_rollback import rows as rows_of_mart
+from tests.integration.test_rollback import versions
+
+CURRENCY = "Sales_Currency"
+UNIT = (LINES, HEADER)
+DAG = "daily_sales_etl"
+
+
+def rows(pipeline: Pipeline, asset: str) -> list[tuple[Any, ...]]:
+    columns = names(column.name for column in columns_of(SOURCE_TABLES[asset]))
+    return sorted(pipeline.published(f'select {columns} from raw."{asset}"'), key=repr)
+
+
+def rename_a_currency(pipeline: Pipeline) -> None:
+    pipeline.change(
+        'update "Sales"."Currency" set "Name" = \'New name\', "ModifiedDate" = now() where "CurrencyCode" = \'AED\''
+    )
+
+
+def roll_back(pipeline: Pipeline, asset: str, to: int) -> None:
+    command.rollback(pipeline.settings, asset, to, "wrong quantities", "ann")
+
+
+def release(pipeline: Pipeline, asset: str) -> None:
+    command.release(pipeline.settings, asset, "corrected", "bob")
+
+
+def assert_equal_to_the_source(pipeline: Pipeline) -> None:
+    for asset, columns in (
+        (LINES, '"SalesOrderID", "SalesOrderDetailID", "OrderQty", "LineTotal"'),
+        (HEADER, '"SalesOrderID", "SubTotal", "Comment", "ModifiedDate"'),
+    ):
+        schema, _, name = asset.partition("_")
+        at_source = pipeline.at_source(f'select {columns} from "{schema}"."{name}"')
+        published = pipeline.published(f'select {columns} from raw."{asset}"')
+        assert sorted(published, key=repr) == sorted(at_source, key=repr)
+
+
+class Currencies:
+    """The currencies in a warehouse without a source."""
+
+    def __init__(self, warehouse_url: str) -> None:
+        self.settings = Settings(warehouse_url=SecretStr(warehouse_url))
+        self._warehouse = open_warehouse(self.settings)
+        self._numbers = itertools.count()
+
+    def session(self) -> AbstractContextManager[Session]:
+        return self._warehouse.connect("test")
+
+    def publish(self, names_by_code: dict[str, str]) -> int:
+        """Publish these currencies, as an ingestion does that reads the whole table; return the newest version."""
+        frame = pl.DataFrame(
+            {"CurrencyCode": list(names_by_code), "Name": list(names_by_code.values())},
+            schema={"CurrencyCode": pl.String, "Name": pl.String},
+        ).with_columns(pl.lit(datetime(2014, 1, 1)).alias("ModifiedDate"), pl.lit(False).alias(SAME))
+        entry, run = SOURCE_TABLES[CURRENCY], f"ingest_source/{next(self._numbers)}"
+        staged = StagedTable(entry)
+        with self.session() as session:
+            session.records.execute(
+                "insert into ops.change (run_id, asset, fingerprint, status, source, whole)"
+                " values (%s, %s, '', 'staged', '', true)",
+                (run, CURRENCY),
+            )
+            staged.start(session.data)
+            session.data.fill("staging", staged.rows_table, frame)
+            staged.settle(session.data, whole=True, find_gone=True)
+            publishing._TablePublication(session, run, entry, self.settings.keep_versions).publish(interrupted=False)
+            return publication.newest_versions(session.records, [CURRENCY])[CURRENCY]
+
+    def published(self) -> dict[str, str]:
+        with self.session() as session:
+            return dict(session.data.execute(f'select "CurrencyCode", "Name" from raw."{CURRENCY}"').fetchall())
+
+    def oldest(self) -> int:
+        """Return the oldest version that can be restored."""
+        with self.session() as session:
+            return kept.oldest(session.records, CURRENCY)
+
+    def roll_back(self, to: int) -> int:
+        """Return the version that the rollback gets."""
+        return rollback.roll_back(self.settings, CURRENCY, to, "ann", "wrong")[CURRENCY].version
+
+
+@pytest.fixture
+def currencies(warehouse_url: str) -> Currencies:
+    return Currencies(warehouse_url)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_kept_version_is_restored_exactly_whatever_changed_since(currencies: Currencies, seed: int) -> None:
+    chance = random.Random(seed)
+    currencies.settings.keep_versions = 5
+    history: dict[int, dict[str, str]] = {}
+    for _ in range(20):
+        newest = max(history, default=0)
+        if newest > 1 and chance.random() < 0.3:
+            target = chance.randint(currencies.oldest(), newest - 1)
+            assert currencies.roll_back(target) == newest + 1
+            history[newest + 1] = history[target]
+        else:
+            codes = chance.sample(["AAA", "BBB", "CCC", "DDD"], chance.randint(1, 4))
+            wanted = {code: f"Name {chance.randint(1, 2)}" for code in codes}
+            history[currencies.publish(wanted)] = wanted
+        assert currencies.published() == history[max(history)]
+    assert currencies.oldest() == max(history) - currencies.settings.keep_versions
+
+
+def test_versions_from_before_a_change_of_the_columns_cannot_be_restored(currencies: Currencies) -> None:
+    """The version that was the newest at the upgrade can."""
+    for number in range(1, 4):
+        assert currencies.publish({"AAA": f"Name {number}"}) == number
+    with currencies.session() as session:
+        session.data.execute(f'alter table staging."{CURRENCY}__kept" drop column "Name"')
+        session.records.execute("delete from ops.layout")
+    with pytest.raises(PlatformError, match="No earlier version of Sales_Currency is kept"):
+        currencies.roll_back(2)
+    currencies.publish({"BBB": "Name 4"})
+    currencies.roll_back(3)
+    assert currencies.published() == {"AAA": "Name 3"}
+
+
+def test_dependents_follow_changes_wait_and_the_release_brings_the_state_of_the_source(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Changed, added and deleted rows, one of them without a newer date, wait together with their whole unit."""
+    first = {asset: rows(pipeline, asset) for asset in UNIT}
+    first_mart = rows_of_mart(pipeline, "fact_sales")
+    order, line, month = any_order(pipeline)
+    change_quantity(pipeline, order, line, 1)
+    pipeline.ingest()
+    pipeline.settle(DAG)
+    assert rows_of_mart(pipeline, "fact_sales") != first_mart
+    before = versions(pipeline)
+
+    roll_back(pipeline, LINES, before[LINES] - 1)
+    assert {asset: rows(pipeline, asset) for asset in UNIT} == first
+    assert pipeline.settle(DAG) == [DAG]
+    assert rows_of_mart(pipeline, "fact_sales") == first_mart
+    with pipeline.session() as session:
+        assert [one.months for one in publication.since(session.records, LINES, before[LINES])] == [(month,)]
+
+    [(gone,)] = pipeline.at_source('select min("SalesOrderID") from "Sales"."SalesOrderHeader"')
+    for name in ("SalesOrderDetail", "SalesOrderHeaderSalesReason", "SalesOrderHeader"):
+        pipeline.change(f'delete from "Sales"."{name}" where "SalesOrderID" = %s', (gone,))
+    pipeline.change('alter table "Sales"."SalesOrderHeader" disable trigger user')
+    pipeline.change(
+        'update "Sales"."SalesOrderHeader" set "Comment" = \'later\' where "SalesOrderID" = %s', (order - 1,)
+    )
+    rename_a_currency(pipeline)
+    held = pipeline.ingest()
+    assert (held.opened, held.resolved) == ({}, {})
+    assert CURRENCY in held.loaded
+    assert not {*UNIT} & {*held.loaded}
+    assert {asset: versions(pipeline)[asset] for asset in UNIT} == {asset: before[asset] + 1 for asset in UNIT}
+    assert {asset: rows(pipeline, asset) for asset in UNIT} == first
+    assert detect.difference(pipeline.settings) is None, "no further ingestion starts until the release"
+    capsys.readouterr()
+    show(pipeline.settings, HEADER, everything=False, as_json=False)
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"{LINES} was rolled back to version {before[LINES] - 1} by ann: wrong quantities" in told
+    assert "is published after the release" in told
+    with pytest.raises(PlatformError, match="is rolled back to an earlier version"):
+        approval.approve(pipeline.settings, HEADER, "ann", "fine")
+
+    release(pipeline, HEADER)
+    assert detect.difference(pipeline.settings) is not None, "the watcher starts an ingestion"
+    assert pipeline.ingest().published.keys() >= {*UNIT}
+    assert_equal_to_the_source(pipeline)
+    assert pipeline.settle(DAG) == [DAG]
+    in_tables = f'select sum("OrderQty"), min("SalesOrderID") from raw."{LINES}"'
+    assert pipeline.published("select sum(quantity), min(sales_order_id) from marts.fact_sales") == pipeline.published(
+        in_tables
+    )
+
+    roll_back(pipeline, HEADER, versions(pipeline)[HEADER] - 1)
+    assert {asset: rows(pipeline, asset) for asset in UNIT} == first
+    release(pipeline, HEADER)
+    pipeline.ingest()
+    assert_equal_to_the_source(pipeline)
+
+
+def test_a_run_in_progress_does_not_publish_what_it_staged_over_a_rollback(pipeline: Pipeline) -> None:
+    first = {asset: rows(pipeline, asset) for asset in UNIT}
+    order, line, _ = any_order(pipeline)
+    change_quantity(pipeline, order, line, 1)
+    pipeline.ingest()
+    change_quantity(pipeline, order, line, 1)
+    rename_a_currency(pipeline)
+    run = "ingest_source/slow"
+    for group in detect.detect(pipeline.settings, run):
+        load.load(pipeline.settings, run, group)
+    judge.judge(pipeline.settings, run)
+    roll_back(pipeline, HEADER, versions(pipeline)[HEADER] - 1)
+    published = {one.asset for one in publishing.publish(pipeline.settings, run)}
+    publishing.conclude(pipeline.settings, run)
+    assert CURRENCY in published
+    assert {asset: rows(pipeline, asset) for asset in UNIT} == first
+    for asset in UNIT:
+        with pipeline.session() as session:
+            staged = StagedTable(SOURCE_TABLES[asset])
+            same = session.data.execute(
+                f"select count(*) from (select * from {staged.candidate} except select * from {staged.published}) as d"
+            )
+            assert same.fetchall() == [(0,)], "checks of other tables read what readers see"
+
+    release(pipeline, LINES)
+    pipeline.ingest()
+    assert pipeline.published(f'select "OrderQty" from raw."{LINES}" where "SalesOrderDetailID" = %s', (line,)) == (
+        pipeline.at_source('select "OrderQty" from "Sales"."SalesOrderDetail" where "SalesOrderDetailID" = %s', (line,))
+    )
