@@ -1182,7 +1182,9 @@ def test_the_page_of_a_mart_says_which_inputs_changed_and_which_versions_can_be_
     versions = html.partition('id="versions"')[2]
     assert "adventureworks rollback fact_sales --to 1 --reason" in versions
     assert "rollback fact_sales --to 2" not in versions, "readers see it already"
-    assert "rollback" not in viewer.get(asset_address("Sales_SalesOrderDetail")).text
+    table = viewer.get(asset_address("Sales_SalesOrderDetail")).text
+    assert f"adventureworks rollback Sales_SalesOrderDetail --to {version - 1} --reason" in table
+    assert "Tables that are published together are rolled back together" in table
 
 
 def test_a_rollback_is_explained_with_the_command_that_ends_it(
