@@ -82,7 +82,7 @@ def test_each_table_has_one_event_with_what_was_published(platform: RunningPlatf
 
 def test_the_asset_page_shows_verdict_and_watermark(platform: RunningPlatform) -> None:
     assets = {asset["name"]: asset for asset in platform.api("/api/v2/assets?limit=200")["assets"]}
-    assert assets["Sales_SalesOrderHeader"]["group"] == "Sales"
+    assert assets["Sales_SalesOrderHeader"]["group"] == "source_Sales"
     assert assets["daily_sales"]["group"] == "sales"
     for name in ("Sales_SalesOrderHeader", "daily_sales"):
         entries = platform.api(f"/api/v2/assets/{assets[name]['id']}/state-store")["asset_state_store"]

@@ -17,6 +17,7 @@ from adventureworks.gate import detect, judge, load, publish
 from adventureworks.settings import Settings
 from adventureworks.source import TableState, embedded
 from adventureworks.source.postgres import PostgresSource
+from tests.conftest import create_database, drop_database
 from tests.integration.pipeline import Pipeline
 from tests.integration.tls import self_signed, tls_front
 
@@ -227,6 +228,20 @@ def test_writes_in_another_database_of_the_server_cause_no_scan(database, source
         with psycopg.connect(source_url) as writing:
             writing.execute('truncate "Sales"."SpecialOffer"')
         assert source.state(OFFER).rows == 0
+
+
+def test_a_database_that_was_restored_under_its_name_is_scanned(database, source_url, postgres):
+    database.close()
+    template = source_url.rsplit("/", 1)[1]
+    name = f"{template}_restored"
+    restored = PostgresSource(SecretStr(postgres.url(name, "source_reader")), batch_rows=2)
+    create_database(postgres, "source", template, name)
+    assert restored.state(OFFER).rows == 3
+    with psycopg.connect(source_url) as writing:
+        writing.execute('delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 3')
+    create_database(postgres, "source", template, name)
+    assert restored.state(OFFER).rows == 2, "nothing was written in either copy"
+    drop_database(postgres, name)
 
 
 def test_a_view_is_scanned_each_time(database, source, scanned):
