@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -760,6 +761,34 @@ def test_an_attempt_that_airflow_gave_up_does_not_record_the_changes_of_its_run_
         detect.detect(pipeline.settings, "ingest_source/retried")
     statuses = "select distinct status from ops.change where run_id = 'ingest_source/retried'"
     assert pipeline.published(statuses) == [("published",)]
+
+
+def test_a_batch_is_published_once_even_if_an_attempt_that_airflow_gave_up_still_publishes_it(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.gate import detect, judge, load, publish
+
+    settings, run = pipeline.settings, "ingest_source/given up"
+    change_quantity(pipeline, *any_order(pipeline)[:2], more=1)
+    for group in detect.detect(settings, run):
+        load.load(settings, run, group)
+    judge.judge(settings, run)
+    own = layout.own
+    waiting = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+
+    with ThreadPoolExecutor() as pool:
+
+        def held_up(*arguments: Any) -> None:
+            monkeypatch.setattr(layout, "own", own)
+            retry = pool.submit(publish.publish, settings, run)
+            while not (retry.done() or pipeline.published(waiting)):
+                pass
+            own(*arguments)
+
+        monkeypatch.setattr(layout, "own", held_up)
+        publish.publish(settings, run)
+    versions = "select asset, count(*) from ops.publication where run_id = %s group by 1 order by 1"
+    assert pipeline.published(versions, (run,)) == [(table, 1) for table in ORDER_TABLES]
 
 
 def test_rows_set_aside_while_a_table_was_blocked_count_once_it_is_published(pipeline: Pipeline) -> None:
