@@ -791,6 +791,43 @@ def test_a_batch_is_published_once_even_if_an_attempt_that_airflow_gave_up_still
     assert pipeline.published(versions, (run,)) == [(table, 1) for table in ORDER_TABLES]
 
 
+def test_no_table_is_published_between_the_loss_of_a_verdict_and_the_next_one(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.gate import detect, judge, load, publish
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise ServiceUnavailable("The warehouse does not answer.")
+
+    def load_only(*arguments: Any) -> None:
+        load.load(*arguments)
+        monkeypatch.setattr(judge, "run_checks", interrupted)
+
+    settings, run = pipeline.settings, "ingest_source/interrupted"
+    pipeline.change(
+        'update "Sales"."SalesOrderHeader" set "SubTotal" = "SubTotal" + 5, "TotalDue" = "TotalDue" + 5'
+        ' where "SalesOrderID" = %s',
+        (any_order(pipeline)[0],),
+    )
+    pipeline.change("""update "Sales"."Currency" set "Name" = 'Dollar' where "CurrencyCode" = 'USD'""")
+    for group in detect.detect(settings, run):
+        load.load(settings, run, group)
+    judge.judge(settings, run)
+    with pipeline.session() as session:
+        session.data.execute('truncate staging."Sales_Currency__rows"')
+    run_checks = judge.run_checks
+    monkeypatch.setattr(judge, "load", load_only)
+    with pytest.raises(ServiceUnavailable):
+        publish.publish(settings, run)
+    monkeypatch.setattr(judge, "run_checks", run_checks)
+    publish.publish(settings, run)
+    statuses = "select asset, status, blocked_rule from ops.change where run_id = %s order by 1"
+    assert pipeline.published(statuses, (run,)) == [
+        ("Sales_Currency", "published", None),
+        ("Sales_SalesOrderHeader", "blocked", "subtotal_is_the_sum_of_the_lines"),
+    ]
+
+
 def test_rows_set_aside_while_a_table_was_blocked_count_once_it_is_published(pipeline: Pipeline) -> None:
     broken = pipeline.change('update "Sales"."SalesOrderDetail" set "OrderQty" = 0 where "SalesOrderDetailID" % 20 = 0')
     assert pipeline.ingest().published == {}

@@ -70,9 +70,13 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
             session.commit()
             publication.lock(session.records, INGESTION)
         rows = session.records.execute(
-            "select asset, status from ops.change where run_id = %s order by asset", (run_id,)
+            "select asset, status, judged from ops.change where run_id = %s order by asset", (run_id,)
         ).fetchall()
-        changes = [(SOURCE_TABLES[asset], status) for asset, status in rows]
+        unjudged = [asset for asset, status, is_judged in rows if status == "staged" and not is_judged]
+        if unjudged:
+            # An attempt ended after it had staged rows again, before it had judged them.
+            raise CandidateLost(f"The staged rows of {', '.join(unjudged)} were not judged.")
+        changes = [(SOURCE_TABLES[asset], status) for asset, status, _ in rows]
         for entry, status in changes:
             with contained(entry.asset, "can_be_published", "published"):
                 publishing = _TablePublication(session, run_id, entry, settings.keep_versions)
