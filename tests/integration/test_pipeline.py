@@ -791,6 +791,31 @@ def test_a_batch_is_published_once_even_if_an_attempt_that_airflow_gave_up_still
     assert pipeline.published(versions, (run,)) == [(table, 1) for table in ORDER_TABLES]
 
 
+def test_an_attempt_that_airflow_gave_up_refuses_no_mart_that_its_retry_has_published(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.marts import gate
+
+    settings, dag, run = pipeline.settings, "daily_sales_etl", "daily_sales_etl/given up"
+    change_quantity(pipeline, *any_order(pipeline)[:2], more=1)
+    pipeline.ingest()
+    building.build(settings, dag, run)
+    run_checks = gate.run_checks
+
+    def held_up(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(gate, "run_checks", run_checks)
+        with pipeline.session() as session:
+            session.data.execute("truncate staging.fact_sales__rows")
+        found = run_checks(*arguments, **options)
+        assert any(outcome.outcome == "fail" for outcome in found)
+        publishing.publish(settings, dag, run)
+        return found
+
+    monkeypatch.setattr(gate, "run_checks", held_up)
+    assert isinstance(gate.gate(settings, dag, run), NothingToDo)
+    assert pipeline.published("select asset, rule from ops.incident") == []
+
+
 def test_no_table_is_published_between_the_loss_of_a_verdict_and_the_next_one(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

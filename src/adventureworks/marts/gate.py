@@ -71,6 +71,8 @@ def _gate(settings: Settings, dag: str, run_id: str) -> NothingToDo | None:
         broken = [one for one in broken if f"{one.table}: {one.rule}" not in approved]
         if not broken:
             return None
+        # An attempt that was given up may have checked rows that its retry has staged again and published since.
+        unpublished(session.records, dag, run_id)
         if _inputs_moved_on(settings, session, dag, built):
             # The checks saw newer inputs than the build; the event of those inputs starts the next run.
             return NothingToDo(phrase("the inputs changed while the marts were computed; they will be computed again"))
