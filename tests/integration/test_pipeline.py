@@ -21,6 +21,7 @@ from adventureworks.marts import build as building
 from adventureworks.marts import publish as publishing
 from adventureworks.marts.gate import MartRefused
 from adventureworks.messaging.wording import words
+from adventureworks.pipeline import analyse_until_settled
 from adventureworks.texts import language
 from adventureworks.warehouse import layout
 from tests.integration.pipeline import Pipeline
@@ -907,9 +908,12 @@ def test_readers_of_a_refused_mart_run_unless_they_would_mix_versions(pipeline: 
         # Simulates a bug of the platform, which the gate of the source cannot detect.
         connection.execute('update raw."Sales_SalesOrderHeader" set "SubTotal" = "SubTotal" + 5')
     assert isinstance(pipeline.analyse("sales_territory_analysis"), NothingToDo), "fact_sales comes first"
-    with pytest.raises(MartRefused, match="SubTotal"):
-        pipeline.analyse()
-    assert isinstance(pipeline.analyse("sales_territory_analysis"), Plan)
+    done = list(analyse_until_settled(pipeline.settings, str, ("daily_sales_etl", "sales_territory_analysis")))
+    assert [(dag, type(outcome)) for dag, outcome in done] == [
+        ("daily_sales_etl", MartRefused),
+        ("sales_territory_analysis", Plan),
+    ]
+    assert "SubTotal" in str(done[0][1])
     assert pipeline.published("select distinct territory from marts.territory_sales where territory_id = 1") == [
         ("Far North",)
     ]
