@@ -272,8 +272,8 @@ class ProductPerformance(MartTable):
         isin=["A", "B", "C"],
     )
     xyz_class: Text = described(
-        "Units per month over the same twelve months: X: steady; Y: varying; Z: irregular; empty without twelve months"
-        " of sales in the company, or without sales of the product in them",
+        "Units per month over the same twelve months (X: steady; Y: varying; Z: irregular); empty if the company has"
+        " fewer than twelve months of sales, or if the product had none in them",
         isin=["X", "Y", "Z"],
         nullable=True,
     )

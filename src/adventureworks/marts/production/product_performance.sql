@@ -89,7 +89,7 @@ classes as (
             else 'Z'
         end as xyz_class
     from running as r
-    cross join (select min(month) as month from booked) as f
+    cross join (select min(month) as month from staging.channel_month) as f
 )
 select
     c.month,
