@@ -511,7 +511,7 @@ def test_the_warehouse_contains_no_secrets(pipeline: Pipeline) -> None:
 
 def test_changes_one_after_another_end_in_the_same_state_as_a_full_rebuild(pipeline: Pipeline) -> None:
     chance = random.Random(5)
-    for kinds in (("more", "move", "cancel", "cost"), ("revive", "break", "move", "more")):
+    for kinds in (("more", "move", "cancel", "cost"), ("revive", "break", "move", "more"), ("empty", "age")):
         for kind in kinds:
             disturb(pipeline, kind, chance.randrange(10**6))
         pipeline.ingest()
@@ -535,6 +535,17 @@ def disturb(pipeline: Pipeline, kind: str, chance: int) -> None:
     elif kind == "move":
         earlier = '"OrderDate" = "OrderDate" - interval \'35 days\''
         pipeline.change(f'update "Sales"."SalesOrderHeader" set {earlier} where "SalesOrderID" = %s', (order,))
+    elif kind == "age":
+        pipeline.change(
+            'update "Sales"."SalesOrderHeader" set "OrderDate" = "OrderDate" - interval \'6 years\''
+            ' where "SalesOrderID" = %s',
+            (order,),
+        )
+    elif kind == "empty":
+        pipeline.change(
+            'update "Sales"."SalesOrderHeader" set "Status" = 6 where date_trunc(\'month\', "OrderDate") ='
+            " date '2013-03-01'"
+        )
     elif kind in {"cancel", "revive"}:
         status = 6 if kind == "cancel" else 5
         pipeline.change(
