@@ -272,8 +272,8 @@ class ProductPerformance(MartTable):
         isin=["A", "B", "C"],
     )
     xyz_class: Text = described(
-        "Units per month over the same twelve months: X: steady; Y: varying; Z: irregular; empty unless the company"
-        " sold something in each of these months, or without sales of the product in them",
+        "Units per month over the same twelve months (X: steady; Y: varying; Z: irregular); empty unless the company"
+        " sold something in each of these months, or if the product had no sales in them",
         isin=["X", "Y", "Z"],
         nullable=True,
     )

@@ -66,12 +66,12 @@ def classes(months: list[int]) -> dict[date, tuple[str, str | None]]:
     [
         (list(range(11)), None),
         (list(range(12)), "X"),
-        # Eleven months of one piece, and one without.
-        ([*range(5), *range(6, 12)], "X"),
-        # The window begins with a month without sales, but the company is older.
-        ([0, *range(2, 13)], "X"),
-        ([0, 11], "Z"),
+        # A month in which the company sold nothing leaves the class by regularity open.
+        ([*range(5), *range(6, 12)], None),
+        ([0, *range(2, 13)], None),
+        ([0, *range(2, 14)], "X"),
+        ([0, 11], None),
     ],
 )
-def test_a_month_without_sales_counts_as_one_of_the_twelve(months: list[int], expected: str | None) -> None:
+def test_products_are_classed_by_regularity_after_twelve_months_with_sales(months: list[int], expected: str | None) -> None:
     assert classes(months)[shifted(FIRST, months[-1])] == ("A", expected)
