@@ -73,5 +73,7 @@ def classes(months: list[int]) -> dict[date, tuple[str, str | None]]:
         ([0, 11], None),
     ],
 )
-def test_products_are_classed_by_regularity_after_twelve_months_with_sales(months: list[int], expected: str | None) -> None:
+def test_products_have_a_class_by_regularity_after_twelve_months_with_sales(
+    months: list[int], expected: str | None
+) -> None:
     assert classes(months)[shifted(FIRST, months[-1])] == ("A", expected)
