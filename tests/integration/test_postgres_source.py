@@ -15,7 +15,7 @@ from adventureworks.embedded.postgres import SUPERUSER
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.gate import detect, judge, load, publish
 from adventureworks.settings import Settings
-from adventureworks.source import TableState, embedded
+from adventureworks.source import TableState, embedded, postgres
 from adventureworks.source.postgres import PostgresSource
 from tests.integration.pipeline import Pipeline
 from tests.integration.tls import self_signed, tls_front
@@ -227,6 +227,33 @@ def test_writes_in_another_database_of_the_server_cause_no_scan(database, source
         with psycopg.connect(source_url) as writing:
             writing.execute('truncate "Sales"."SpecialOffer"')
         assert source.state(OFFER).rows == 0
+
+
+def test_a_change_between_the_queries_for_a_moment_is_seen(database, source, source_url, warehouse_url, monkeypatch):
+    database.close()
+    before = source.state(OFFER)
+    snapshot = postgres._SNAPSHOT
+
+    class Interrupted:
+        """Another session writes right after the snapshot is read, and ends before the counters are."""
+
+        def __init__(self, connection):
+            self.connection, self.info = connection, connection.info
+
+        def execute(self, query):
+            found = self.connection.execute(query)
+            if query == snapshot:
+                with psycopg.connect(source_url) as writing:
+                    writing.execute('delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 3')
+            return found
+
+    moment = postgres._moment
+    monkeypatch.setattr(postgres, "_moment", lambda connection: moment(Interrupted(connection)))
+    source.state(OFFER)
+    monkeypatch.setattr(postgres, "_moment", moment)
+    with psycopg.connect(warehouse_url) as other:
+        other.execute("create table written ()")
+    assert source.state(OFFER).rows == before.rows - 1
 
 
 def test_a_view_is_scanned_each_time(database, source, scanned):

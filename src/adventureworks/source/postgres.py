@@ -146,10 +146,12 @@ class PostgresSource:
             with translated(self._address):
                 # Read before the states, which may therefore be newer, but never older.
                 moment = _moment(connection)
-                last, unchanged = _scanned.get(self._address, (moment, {}))
-                if not moment.is_unchanged_since(last):
+                last, unchanged = _scanned.get(self._address, (None, {}))
+                if last is None or not moment.is_unchanged_since(last):
                     unchanged = {}
-                _scanned[self._address] = moment, unchanged
+                    # Never replaced without a scan: something may be written between the queries for a moment, so that
+                    # one of its values is the same as before and the other already includes the change.
+                    _scanned[self._address] = moment, unchanged
                 unknown = [table for table in wanted if table.asset not in unchanged]
                 catalogue = connection.execute(catalogue_query(unknown)).fetchall() if unknown else []
             columns = columns_from(catalogue, unknown)
