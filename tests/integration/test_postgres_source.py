@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import count
+from typing import Any
 
 import polars as pl
 import psycopg
@@ -247,13 +248,29 @@ def test_a_change_between_the_queries_for_a_moment_is_seen(database, source, sou
                     writing.execute('delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 3')
             return found
 
-    moment = postgres._moment
+    moment: Any = postgres._moment
     monkeypatch.setattr(postgres, "_moment", lambda connection: moment(Interrupted(connection)))
     source.state(OFFER)
     monkeypatch.setattr(postgres, "_moment", moment)
     with psycopg.connect(warehouse_url) as other:
         other.execute("create table written ()")
     assert source.state(OFFER).rows == before.rows - 1
+
+
+def test_a_database_that_replaces_another_of_the_same_name_is_scanned(postgres, database, source, source_url):
+    database.close()
+    name = source_url.rsplit("/", 1)[1]
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as server:
+        server.execute(f"alter database {name} rename to {name}_origin")
+        server.execute(f"create database {name} template {name}_origin owner source strategy file_copy")
+        before = source.state(OFFER)
+        with psycopg.connect(f"{source_url}_origin") as writing:
+            writing.execute('delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 3')
+        server.execute(f"drop database {name}")
+        # Nothing is written in it, so its counters are the same as the old one's.
+        server.execute(f"create database {name} template {name}_origin owner source strategy file_copy")
+        assert source.state(OFFER).rows == before.rows - 1
+        server.execute(f"drop database {name}_origin")
 
 
 def test_a_view_is_scanned_each_time(database, source, scanned):

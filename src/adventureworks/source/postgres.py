@@ -59,14 +59,15 @@ NULL on a standby, where the snapshot does not list the running transactions.
 _OTHER_SESSIONS = "select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() limit 1"
 
 _COUNTERS = """
-select concat_ws(' ', tup_inserted, tup_updated, tup_deleted, d.stats_reset, w.stats_reset) as counters
+select concat_ws(' ', datid, tup_inserted, tup_updated, tup_deleted, d.stats_reset, w.stats_reset) as counters
 from pg_stat_database as d cross join pg_stat_bgwriter as w
 where datname = current_database() and current_setting('track_counts')::boolean
 """
 """Returns the same text as before only if nothing has been written in this database since, its catalogue included.
 
 A session reports its writes late, but at the latest before it disappears from `_OTHER_SESSIONS`, so this only holds
-while there are none. A crash of the server resets the counters and `w.stats_reset`.
+while there are none. A crash of the server resets the counters and `w.stats_reset`. A database that replaces another
+of the same name has another `datid`; its counters may be equal, such as after the same dump with other values.
 """
 _RELIABLE_COUNTERS = 150_000
 """The first version of the server whose counters cannot lose a report."""
