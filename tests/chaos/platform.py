@@ -58,7 +58,7 @@ monthly_report: []
 incidents: {most_at_once: 1000}
 """
 """One message for each incident, and no other message."""
-NOTE_VERSIONS = """
+NOTES = """
 create schema chaos;
 create table chaos.version (
     number bigint generated always as identity, asset varchar, version bigint, rows bigint, digest varchar,
@@ -74,10 +74,20 @@ begin
 end $body$;
 create constraint trigger note_table after insert on ops.publication deferrable initially deferred
     for each row when (new.inputs is null) execute function chaos.note_version('raw');
+create table chaos.resolved_unannounced (incident_id varchar);
+create function chaos.note_resolved() returns trigger language plpgsql as $body$
+begin
+    insert into chaos.resolved_unannounced values (new.incident_id);
+    return null;
+end $body$;
+create trigger note_resolved after update on ops.incident for each row
+    when (new.status = 'resolved' and old.status <> 'resolved' and old.notified = '{}')
+    execute function chaos.note_resolved();
 create constraint trigger note_mart after insert on ops.publication deferrable initially deferred
     for each row when (new.inputs is not null) execute function chaos.note_version('marts');
 """
-"""Records, in the transaction that publishes a version, which rows belong to it."""
+"""Records, in the transaction that publishes a version, which rows belong to it, and in the one that resolves an
+incident, whether no message about it had been created."""
 
 
 class Platform:
@@ -317,7 +327,7 @@ class Platform:
             for asset, schema in published_tables(DAGS).items():
                 rows, digest = read(connection, schema, asset)
                 first.append((asset, rows, digest))
-            connection.execute(NOTE_VERSIONS)
+            connection.execute(NOTES)
             connection.cursor().executemany(
                 "insert into chaos.version (asset, version, rows, digest, set_aside) values (%s, 1, %s, %s, 0)", first
             )

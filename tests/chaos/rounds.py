@@ -12,7 +12,7 @@ from datetime import datetime
 import psycopg
 
 from tests.chaos import faults, invariants, readers
-from tests.chaos.business import BAD, CHANGES
+from tests.chaos.business import BAD, CHANGES, BadDelivery
 from tests.chaos.faults import Fault, Kind
 from tests.chaos.platform import DAGS, SOURCE, WAREHOUSE, Platform, published_tables
 from tests.chaos.readers import READERS, Reader, Version
@@ -48,6 +48,16 @@ class Plan:
     seed: int
     dags: tuple[str, ...]
     phases: tuple[Phase, ...]
+
+    def delivered(self) -> list[BadDelivery]:
+        """Return the bad deliveries that the platform sees as such, each once for each incident that it causes.
+
+        What is repaired and broken again in the same way at the beginning of a phase was never seen repaired.
+        """
+        before = ("", *(phase.bad for phase in self.phases))
+        return [
+            BAD[phase.bad] for phase, last in zip(self.phases, before, strict=False) if phase.bad and phase.bad != last
+        ]
 
 
 EVERY_KIND = Plan(
@@ -210,8 +220,9 @@ class _Round:
         self._change(names[number % len(names)], number)
 
     def _judge(self, reading: list[Reader], since: datetime) -> None:
-        delivered = [BAD[phase.bad] for phase in self._plan.phases if phase.bad]
-        found = invariants.violations(self._platform, self._plan.dags, since, delivered, self._scheduler.failed)
+        found = invariants.violations(
+            self._platform, self._plan.dags, since, self._plan.delivered(), self._scheduler.failed
+        )
         for line in (*found, *self._scheduler.problems):
             self._violated(line)
         rows = self._platform.records(

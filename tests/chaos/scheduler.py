@@ -267,7 +267,7 @@ class Scheduler:
 
     def _fault_of(self, task: Task) -> Fault | None:
         """Take the next fault for this task."""
-        if self._depth or self._ghosts:
+        if self._depth or self._ghosts or not self.platform.server.running():
             return None
         for fault in self.faults:
             if fault.task == task.name and (self.platform.has_disk or fault.kind is not Kind.DISK_FULL):

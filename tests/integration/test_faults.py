@@ -26,7 +26,7 @@ from adventureworks.gate import checks, load
 from adventureworks.messaging.wording import words
 from adventureworks.postgres_sql import quoted
 from adventureworks.source.postgres import PostgresSnapshot, PostgresSource
-from adventureworks.warehouse import postgres, publication, quarantine
+from adventureworks.warehouse import open_warehouse, postgres, publication, quarantine
 from adventureworks.warehouse.sql import table
 from adventureworks.warehouse.staging import StagedTable
 from tests.integration.pipeline import Pipeline
@@ -246,6 +246,18 @@ def test_a_lock_at_the_source_blocks_only_its_table(pipeline: Pipeline, monkeypa
     assert ingested.opened == {OFFER: "table_answers"}
     touch(pipeline, OFFER)
     assert pipeline.ingest().resolved == {OFFER: "table_answers"}
+
+
+def test_a_deadlock_in_a_check_does_not_block_the_table(pipeline: Pipeline, tmp_path: Path) -> None:
+    with pipeline.session() as session:
+        session.records.execute(
+            "create function ops.fail() returns int language plpgsql as $$"
+            " begin raise 'deadlock detected' using errcode = 'deadlock_detected'; end $$"
+        )
+    check = "  - failed rows:\n      name: a_b\n      fail query: select ops.fail()\n"
+    (tmp_path / "Sales_Currency.yml").write_text(f'checks for "Sales_Currency":\n{check}')
+    with pytest.raises(ServiceUnavailable, match="deadlock detected"):
+        checks.run_checks(open_warehouse(pipeline.settings), tmp_path, ["Sales_Currency"], {})
 
 
 def test_a_readers_lock_in_the_warehouse_blocks_only_its_table(

@@ -215,6 +215,25 @@ def test_new_channel_gets_open_incidents_but_only_recoveries_it_was_notified_of(
 
 
 @pytest.mark.usefixtures("slack_and_mail")
+def test_incident_that_was_resolved_before_it_could_be_announced_is_announced_once(
+    platform: str, inbox: Inbox, webhook: Webhook
+) -> None:
+    from adventureworks.orchestration.notify import notify_owners, send_pending
+
+    report(platform, FINDING, replace(SET_ASIDE, asset="Sales_Store"))
+    with psycopg.connect(platform) as connection:
+        incidents.resolve(connection, "Sales_Store")
+        connection.execute("update ops.incident set resolved_at = resolved_at - interval '2 hours'")
+    notify_owners((), resolve(platform))
+    send_pending()
+    assert webhook.headers() == ["Sales_SalesOrderDetail recovered"], "the other one ended long ago"
+    (mail,) = inbox.mails
+    part = mail.get_body(preferencelist=("plain",))
+    assert part is not None
+    assert "the column OrderQty is missing" in part.get_content()
+
+
+@pytest.mark.usefixtures("slack_and_mail")
 @pytest.mark.parametrize("failure", [500, "connection refused"])
 def test_message_that_slack_rejects_is_sent_once_later(
     platform: str,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -772,6 +773,71 @@ def test_an_attempt_that_airflow_gave_up_does_not_record_the_changes_of_its_run_
         detect.detect(pipeline.settings, "ingest_source/retried")
     statuses = "select distinct status from ops.change where run_id = 'ingest_source/retried'"
     assert pipeline.published(statuses) == [("published",)]
+
+
+def test_a_batch_is_published_once_even_if_an_attempt_that_airflow_gave_up_still_publishes_it(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.gate import detect, judge, load, publish
+
+    settings, run = pipeline.settings, "ingest_source/given up"
+    change_quantity(pipeline, *any_order(pipeline)[:2], more=1)
+    for group in detect.detect(settings, run):
+        load.load(settings, run, group)
+    judge.judge(settings, run)
+    own = layout.own
+    waiting = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+
+    with ThreadPoolExecutor() as pool:
+
+        def held_up(*arguments: Any) -> None:
+            monkeypatch.setattr(layout, "own", own)
+            retry = pool.submit(publish.publish, settings, run)
+            while not (retry.done() or pipeline.published(waiting)):
+                pass
+            own(*arguments)
+
+        monkeypatch.setattr(layout, "own", held_up)
+        publish.publish(settings, run)
+    versions = "select asset, count(*) from ops.publication where run_id = %s group by 1 order by 1"
+    assert pipeline.published(versions, (run,)) == [(table, 1) for table in ORDER_TABLES]
+
+
+def test_no_table_is_published_between_the_loss_of_a_verdict_and_the_next_one(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from adventureworks.gate import detect, judge, load, publish
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise ServiceUnavailable("The warehouse does not answer.")
+
+    def load_only(*arguments: Any) -> None:
+        load.load(*arguments)
+        monkeypatch.setattr(judge, "run_checks", interrupted)
+
+    settings, run = pipeline.settings, "ingest_source/interrupted"
+    pipeline.change(
+        'update "Sales"."SalesOrderHeader" set "SubTotal" = "SubTotal" + 5, "TotalDue" = "TotalDue" + 5'
+        ' where "SalesOrderID" = %s',
+        (any_order(pipeline)[0],),
+    )
+    pipeline.change("""update "Sales"."Currency" set "Name" = 'Dollar' where "CurrencyCode" = 'USD'""")
+    for group in detect.detect(settings, run):
+        load.load(settings, run, group)
+    judge.judge(settings, run)
+    with pipeline.session() as session:
+        session.data.execute('truncate staging."Sales_Currency__rows"')
+    run_checks = judge.run_checks
+    monkeypatch.setattr(judge, "load", load_only)
+    with pytest.raises(ServiceUnavailable):
+        publish.publish(settings, run)
+    monkeypatch.setattr(judge, "run_checks", run_checks)
+    publish.publish(settings, run)
+    statuses = "select asset, status, blocked_rule from ops.change where run_id = %s order by 1"
+    assert pipeline.published(statuses, (run,)) == [
+        ("Sales_Currency", "published", None),
+        ("Sales_SalesOrderHeader", "blocked", "subtotal_is_the_sum_of_the_lines"),
+    ]
 
 
 def test_rows_set_aside_while_a_table_was_blocked_count_once_it_is_published(pipeline: Pipeline) -> None:

@@ -25,7 +25,7 @@ from adventureworks.gate.checks import CheckOutcome, Reference, readable_referen
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.contract import EXAMPLES
 from adventureworks.gate.corrections import take_back
-from adventureworks.gate.load import load, mark_blocked, note_blocked
+from adventureworks.gate.load import load, mark_blocked, note_blocked, withdraw_verdict
 from adventureworks.gate.profiling import judge_changes
 from adventureworks.gate.verdict import Batch, Findings, Limits, SetAside, decide, failed_elsewhere, too_many
 from adventureworks.postgres_sql import quoted
@@ -43,39 +43,42 @@ EARLIEST = datetime(1, 1, 1)  # noqa: DTZ001 - the source's dates have no time z
 def judge(settings: Settings, run_id: str) -> None:
     """Write the verdict on every staged table of a run to `ops.change` and `ops.check_result`.
 
-    Tables whose staged rows were lost in the meantime are loaded again, and the batch is judged again. Raises
-    ServiceUnavailable if that happens repeatedly.
+    It is written when it is complete, in the transaction that finds the staged rows unchanged. Tables whose staged rows
+    were lost in the meantime are loaded again, and the batch is judged again. Raises ServiceUnavailable if that happens
+    repeatedly.
     """
 
     def reload_lost_tables() -> None:
-        load(settings, run_id, sorted(_lost_tables(settings, run_id)))
+        with open_warehouse(settings).connect("check") as session:
+            lost = _lost_tables(session, run_id)
+        load(settings, run_id, sorted(lost))
 
     def step() -> None:
-        _judge(settings, run_id)
-        lost = _lost_tables(settings, run_id)
-        if lost:
-            raise CandidateLost(f"The staged rows of {', '.join(sorted(lost))} differ from those that were loaded.")
+        judging = _judge(settings, run_id)
+        with open_warehouse(settings).connect("check") as session:
+            lost = _lost_tables(session, run_id)
+            if lost:
+                raise CandidateLost(f"The staged rows of {', '.join(sorted(lost))} differ from those that were loaded.")
+            judging.conclude(session.records)
 
     with open_warehouse(settings).connect("check") as session:
         layout.prepare(session)
     candidate.with_restaging(step, reload_lost_tables)
 
 
-def _lost_tables(settings: Settings, run_id: str) -> set[str]:
+def _lost_tables(session: Session, run_id: str) -> set[str]:
     """Return the tables to load again, because their staged rows differ from those that were loaded."""
-    with open_warehouse(settings).connect("check") as session:
-        rows = session.records.execute(
-            "select asset from ops.change where run_id = %s and (status = 'staged' or status = 'blocked' and judged)",
-            (run_id,),
-        )
-        loaded = {asset for (asset,) in rows.fetchall()}
-        lost = candidate.lost(session, run_id, [SOURCE_TABLES[asset] for asset in sorted(loaded)])
+    rows = session.records.execute(
+        "select asset from ops.change where run_id = %s and status = 'staged'", (run_id,)
+    ).fetchall()
+    loaded = {asset for (asset,) in rows}
+    lost = candidate.lost(session, run_id, [SOURCE_TABLES[asset] for asset in sorted(loaded)])
     # Tables of one unit are read from one snapshot.
     return {mate for asset in lost for mate in unit_of(asset) & loaded}
 
 
-def _judge(settings: Settings, run_id: str) -> None:
-    """Judge the staged tables. Raises CandidateLost if staged rows are missing."""
+def _judge(settings: Settings, run_id: str) -> _Judge:
+    """Judge the staged tables, and return the verdict. Raises CandidateLost if staged rows are missing."""
     warehouse = open_warehouse(settings)
     faulty: set[str] = set()
 
@@ -83,10 +86,10 @@ def _judge(settings: Settings, run_id: str) -> None:
         faulty.add(fault.table)
         note_blocked(warehouse, run_id, fault)
 
-    retry_without_faulty(partial(_judge_batch, settings, run_id, warehouse, faulty), skip)
+    return retry_without_faulty(partial(_judge_batch, settings, run_id, warehouse, faulty), skip)
 
 
-def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: Collection[str]) -> None:
+def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: Collection[str]) -> _Judge:
     """Judge a batch, skipping the `faulty` tables. Raises TableBlocked for a table that cannot be judged."""
     with warehouse.connect("check") as session:
         judging = _Judge(settings, run_id, session, faulty)
@@ -108,23 +111,21 @@ def _judge_batch(settings: Settings, run_id: str, warehouse: Warehouse, faulty: 
             judging.block(session, found)
         # A blocked table shows its published rows again, so tables that refer to it must be checked against those.
         unchecked = judging.batch.blocked - settled
+    return judging
 
 
 class _Judge:
-    """The collection of findings about the tables of one run for `verdict.decide`, and the record of its decisions."""
+    """The collection of findings about the tables of one run for `verdict.decide`, and its decisions."""
 
     def __init__(self, settings: Settings, run_id: str, session: Session, faulty: Collection[str]) -> None:
         self.settings = settings
         self.run_id = run_id
         self.folder = settings.checks_folder / "source"
         self.limits = Limits(settings.set_aside_limit, settings.set_aside_floor)
+        self.faults: list[TableBlocked] = []
         results.delete(session.records, run_id)
         # A retry of the check task judges everything again.
-        session.records.execute(
-            "update ops.change set status = 'staged', judged = false, blocked_rule = null, blocked_cause = null"
-            " where run_id = %s and status = 'blocked' and judged",
-            (run_id,),
-        )
+        withdraw_verdict(session.records, run_id)
         # A table that was rolled back after this run detected its change shows what readers see.
         session.records.execute(
             "update ops.change set status = %s, blocked_rule = null, blocked_cause = null"
@@ -160,10 +161,18 @@ class _Judge:
             if reason.evidence:
                 results.record(session.records, self.run_id, [reason.evidence], kind="reference")
             if reason.table not in self.batch.blocked:
-                fault = TableBlocked(reason.table, reason.rule, reason.cause)
-                mark_blocked(session.records, self.run_id, fault, judged=True)
+                self.faults.append(TableBlocked(reason.table, reason.rule, reason.cause))
                 self.batch = replace(self.batch, blocked=self.batch.blocked | {reason.table})
                 self._show(session.data, self.tables[reason.table])
+
+    def conclude(self, records: Connection) -> None:
+        """Record which tables are blocked, and that the others may be published."""
+        for fault in self.faults:
+            mark_blocked(records, self.run_id, fault, judged=True)
+        records.execute(
+            "update ops.change set judged = true where run_id = %s and status = 'staged' and asset = any(%s)",
+            (self.run_id, sorted(self.batch.passing)),
+        )
 
     def find_lost_rows(self, data: Data) -> list[CheckOutcome]:
         """Return the losses of tables whose owner has not accepted them."""

@@ -118,6 +118,8 @@ def load(settings: Settings, run_id: str, assets: Sequence[str]) -> dict[str, in
 def note_blocked(warehouse: Warehouse, run_id: str, blocked: TableBlocked) -> None:
     """Mark a table of this run as blocked, regardless of the later verdict of the check task."""
     with warehouse.connect("load") as session:
+        # The other tables were judged as if this one were published.
+        withdraw_verdict(session.records, run_id)
         mark_blocked(session.records, run_id, blocked)
 
 
@@ -138,7 +140,7 @@ def mark_blocked(records: Connection, run_id: str, blocked: TableBlocked, *, jud
         # A fault outside the data may be fixed without a change of the data, so the table must not count as read.
         " judged = %(judged)s, fingerprint = case when %(again)s then '' else fingerprint end,"
         " columns_digest = case when %(again)s then '' else columns_digest end"
-        " where run_id = %(run)s and asset = %(asset)s",
+        " where run_id = %(run)s and asset = %(asset)s and status not in ('published', 'unchanged')",
         {
             "rule": blocked.rule,
             "cause": blocked.detail,
@@ -147,6 +149,15 @@ def mark_blocked(records: Connection, run_id: str, blocked: TableBlocked, *, jud
             "run": run_id,
             "asset": blocked.table,
         },
+    )
+
+
+def withdraw_verdict(records: Connection, run_id: str) -> None:
+    """Record that the staged tables of a run must be judged, or judged again, before any of them is published."""
+    records.execute(
+        "update ops.change set status = 'staged', judged = false, blocked_rule = null, blocked_cause = null"
+        " where run_id = %s and judged and status in ('staged', 'blocked')",
+        (run_id,),
     )
 
 
@@ -201,6 +212,7 @@ class _TableLoad:
     def run(self) -> int:
         """Stage the changes, and return the number of rows read."""
         with self.warehouse.connect("load") as session:
+            self._reopen(session.records)
             quarantine.discard_unpublished(session.data, self.entry.asset, self.settings.keep_days)
             self.staged.start(session.data)
             latest = self._note_latest_change(session.records)
@@ -236,6 +248,7 @@ class _TableLoad:
                         raise TableBlocked(self.entry.asset, FEW_ROWS_ARE_SET_ASIDE, cause)
         with self.warehouse.connect("load") as session:
             publication.lock(session.records, INGESTION, shared=True)
+            self._reopen(session.records)
             if forgotten.ids_in(forgotten.of_anyone(session.records), self.entry) != self.forgotten_ids:
                 raise ServiceUnavailable(f"A person was forgotten while {self.entry.asset} was read.", "Try again.")
             require_rows(session.data, self.staged_rows)
@@ -255,6 +268,18 @@ class _TableLoad:
                 (read, self.of_forgotten, self.run_id, self.entry.asset),
             )
         return read
+
+    def _reopen(self, records: Connection) -> None:
+        """Withdraw the verdict on the run. Raises ServiceUnavailable if another attempt has published this table."""
+        done = records.execute(
+            "select 1 from ops.change where run_id = %s and asset = %s and status in ('published', 'unchanged')",
+            (self.run_id, self.entry.asset),
+        ).fetchone()
+        if done:
+            raise ServiceUnavailable(
+                f"Another attempt of {self.run_id} has published {self.entry.asset}.", "No action is needed."
+            )
+        withdraw_verdict(records, self.run_id)
 
     def _contained(self, step: str, details: Callable[[], str]) -> AbstractContextManager[None]:
         return contained(self.entry.asset, "can_be_loaded", step, details)

@@ -58,11 +58,9 @@ def publish(settings: Settings, run_id: str) -> list[Publication]:
 
 def _publish(settings: Settings, run_id: str) -> list[Publication]:
     with open_warehouse(settings).connect("publish") as session:
-        publication.lock(session.records, INGESTION, shared=True)
-        rows = session.records.execute(
-            "select asset, status, publishing or resumes from ops.change where run_id = %s order by asset", (run_id,)
-        ).fetchall()
-        changes = [(SOURCE_TABLES[asset], status, interrupted) for asset, status, interrupted in rows]
+        # Another attempt of the task may be publishing the batch: one that Airflow gave up may still be running.
+        publication.lock(session.records, INGESTION)
+        interrupted = publication.interrupted_in(session.records, run_id)
         if session.commits_twice:
             # Recorded before anything is published: if the process dies between the two commits, the data has no record
             # of its publication. The next attempt or run then announces all of it.
@@ -70,19 +68,27 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
                 "update ops.change set publishing = true where run_id = %s and status = 'staged'", (run_id,)
             )
             session.commit()
-            publication.lock(session.records, INGESTION, shared=True)
-        for entry, status, interrupted in changes:
+            publication.lock(session.records, INGESTION)
+        rows = session.records.execute(
+            "select asset, status, judged from ops.change where run_id = %s order by asset", (run_id,)
+        ).fetchall()
+        unjudged = [asset for asset, status, is_judged in rows if status == "staged" and not is_judged]
+        if unjudged:
+            # An attempt ended after it had staged rows again, before it had judged them.
+            raise CandidateLost(f"The staged rows of {', '.join(unjudged)} were not judged.")
+        changes = [(SOURCE_TABLES[asset], status) for asset, status, _ in rows]
+        for entry, status in changes:
             with contained(entry.asset, "can_be_published", "published"):
                 publishing = _TablePublication(session, run_id, entry, settings.keep_versions)
                 if status == "staged":
-                    publishing.publish(interrupted=interrupted)
+                    publishing.publish(interrupted=entry.asset in interrupted)
                 if status == "blocked":
                     quarantine.block(session.data, entry.asset)
                 if status == HELD:
                     quarantine.discard_unpublished(session.data, entry.asset, settings.keep_days)
                 if status in {"staged", "blocked", HELD, NOT_OFFERED}:
                     publishing.advance_watermark(status)
-        lost = candidate.lost(session, run_id, [entry for entry, status, _ in changes if status == "staged"])
+        lost = candidate.lost(session, run_id, [entry for entry, status in changes if status == "staged"])
         if lost:
             raise CandidateLost(f"The staged rows of {', '.join(lost)} differ from those that were judged.")
         forget.follow(session)
@@ -98,7 +104,7 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
     # Views are created after the commit, because creating a view commits on some engines; until then, the candidates
     # show the same rows. If a reader's lock prevents the creation of a view, the next run creates it.
     with suppress(TableBlocked), open_warehouse(settings).connect("publish") as session:
-        for entry, *_ in changes:
+        for entry, _ in changes:
             with contained(entry.asset, "can_be_published", "shown"):
                 layout.show_published(session.data, entry)
     return unannounced

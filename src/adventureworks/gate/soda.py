@@ -23,6 +23,7 @@ from soda.common import env_helper
 from soda.common.config_helper import ConfigHelper
 
 from adventureworks.errors import ServiceUnavailable, Step
+from adventureworks.postgres_address import TIMEOUT_STATES
 from adventureworks.warehouse.dialect import in_environment
 from adventureworks.warehouse.environments import schema_of
 from adventureworks.warehouse.postgres import WITHOUT_NESTED_LOOPS, PostgresWarehouse
@@ -159,7 +160,7 @@ def scan_table(source: CheckedSchema, text: str, newest_of: str = "") -> TableSc
     """Run the checks of one table, given as SodaCL without variables, in a schema of the warehouse.
 
     `newest_of` is a SELECT of one value that is run if a check fails. Raises ServiceUnavailable if the database does
-    not answer.
+    not answer, or ends a query for a reason unrelated to it, such as a deadlock or a full disk.
     """
     scan, sampler = _Scan(), _RowSampler()
     scan.sampler = sampler
@@ -176,8 +177,9 @@ def scan_table(source: CheckedSchema, text: str, newest_of: str = "") -> TableSc
     data_source.connection = source.connection
     scan._data_source_manager.data_sources[_DATA_SOURCE] = data_source
     exit_code = scan.execute()
-    if _is_closed(source.connection):
-        raise _no_answer(_first_error(scan))
+    unavailable = [query.exception for query in scan._queries if _is_unavailable(query.exception)]
+    if unavailable or _is_closed(source.connection):
+        raise _no_answer(_first_line(unavailable[0]) if unavailable else _first_error(scan))
     checks = _measured(scan, sampler)
     failed = any(check.outcome == "fail" for check in checks.values())
     newest = _value(source.connection, source.rewritten(newest_of)) if failed and newest_of else None
@@ -217,6 +219,11 @@ def _no_answer(reason: str) -> ServiceUnavailable:
     return ServiceUnavailable(f"The warehouse does not answer: {reason}.", Step("Check it:", "adventureworks status"))
 
 
+def _is_unavailable(error: BaseException | None) -> bool:
+    """Return for an error of psycopg2 what `postgres.is_unavailable` returns for one of psycopg."""
+    return isinstance(error, psycopg2.OperationalError) and error.pgcode not in TIMEOUT_STATES
+
+
 def _is_closed(connection: Any) -> bool:
     return bool(connection.is_closed() if hasattr(connection, "is_closed") else connection.closed)
 
@@ -249,6 +256,11 @@ def _first_line(error: object) -> str:
 
 
 def _value(connection: Any, query: str) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(query)
-        return cursor.fetchone()[0]
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            return cursor.fetchone()[0]
+    except psycopg2.OperationalError as error:
+        if not _is_unavailable(error):
+            raise
+        raise _no_answer(_first_line(error)) from None

@@ -36,6 +36,9 @@ LATE = "is_fresh_in_time"
 """The rule that a mart is updated in time after its inputs."""
 PER_MONTH = "deliver"
 """The task that delivers several months: each month that fails is a separate incident."""
+_UNANNOUNCED = "1 hour"
+"""How long after its resolution an incident of which nobody was notified may still be announced. Channels that are
+configured later do not report what ended before."""
 _WEIGHT = {HELD: 0, "warning": 1, "error": 2}
 _MAX_PARAMETER_LENGTH = 1000
 _MAX_NAME_LENGTH = 80
@@ -117,11 +120,12 @@ class Incident:
     def must_notify(self, recipient: str) -> bool:
         """Return whether a recipient must be notified: the incident is new to them, has become worse, or is resolved.
 
-        Only recipients who were notified, or whose message is held, are notified that it is resolved.
+        Only recipients who were notified, or whose message is held, are notified that it is resolved; or all of them,
+        if no message could be created while it was open.
         """
         sent = self.state_sent_to(recipient)
         if self.status == "resolved":
-            return sent is not None and sent != RESOLVED
+            return sent != RESOLVED and (sent is not None or not self.notified)
         return sent is None or _WEIGHT[sent] < _WEIGHT[self.severity]
 
     def last_notified_at(self, recipient: str) -> datetime:
@@ -233,6 +237,7 @@ def take_pending(records: Connection) -> list[Incident]:
         # A resolved incident is finished once all its recipients have been notified.
         "select * from ops.incident where status <> 'resolved' or notified like '%%\"error\"%%'"
         """ or notified like '%%"warning"%%' or notified like '%%"held"%%'"""
+        f" or notified = '{{}}' and resolved_at > current_timestamp - interval '{_UNANNOUNCED}'"
         " order by severity, first_seen, fingerprint for update skip locked"
     )
     return _incidents(records, query, {})

@@ -267,6 +267,14 @@ def interrupted(records: Connection) -> set[str]:
     return {asset for (asset,) in records.execute("select distinct asset from ops.change where publishing")}
 
 
+def interrupted_in(records: Connection, run_id: str) -> set[str]:
+    """Return the source tables of a run for which `interrupted` holds, or held when the run detected their changes."""
+    rows = records.execute(
+        "select asset from ops.change where run_id = %s and (publishing or resumes)", (run_id,)
+    ).fetchall()
+    return {asset for (asset,) in rows}
+
+
 def not_offered(records: Connection) -> frozenset[str]:
     """Return the tables that the source did not offer when the ingestion last looked for them."""
     rows = records.execute(
