@@ -260,8 +260,9 @@ class _TableLoad:
             take_back(session, self.staged)
             quarantine.set_next_status(session.data, self.entry, whole=since is None, keys_unknown=keys_unknown)
             candidate.record(session, self.run_id, self.entry)
-            outdated = corrections.outdated
-            decisions.end(session.records, self.entry.asset, decisions.CORRECTED, outdated, "source changed")
+            decisions.end(
+                session.records, self.entry.asset, decisions.CORRECTED, corrections.outdated, "source changed"
+            )
             session.records.execute(
                 "update ops.change set status = 'staged', rows_read = %s, forgotten = %s, blocked_rule = null,"
                 " blocked_cause = null where run_id = %s and asset = %s",
