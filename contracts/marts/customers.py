@@ -454,7 +454,7 @@ class CustomerDemographics(MartTable):
     )
     orders: BigInt = described("Number of their orders in the territory, to the nearest multiple of 5", ge=5)
     revenue: LineAmount = described("Revenue of these orders", ge=0)
-    average_order_value: Ratio = described("Revenue divided by the exact number of orders", unit="USD", ge=0)
+    average_order_value: Ratio = described("Revenue divided by the number of orders", unit="USD", ge=0)
     bike_buyer_share: Ratio = described(
         "Share of these customers who have ever bought a bike", unit="share", ge=0, le=1
     )

@@ -241,10 +241,10 @@ class ProductPerformance(MartTable):
     """One month and product with at least one sale.
 
     The classes follow from the twelve booking months that end with the month or, if it is not complete in every
-    channel, with the newest complete one before it. abc_class depends on the share of their revenue that the better
-    products make up together: A while it is below 80 %, B below 95 %, then C. A product without revenue in these
-    months is C. xyz_class is the coefficient of variation of the units per month, from the sample standard deviation,
-    in which a month without sales counts as 0: X up to 0.5, Y up to 1, then Z.
+    channel, with the newest complete one of the three before it. abc_class depends on the share of their revenue that
+    the better products make up together: A while it is below 80 %, B below 95 %, then C. A product without revenue in
+    these months is C. xyz_class is the coefficient of variation of the units per month, from the sample standard
+    deviation, in which a month without sales of the product counts as 0: X up to 0.5, Y up to 1, then Z.
 
     average_price is the average price paid per unit, list_price the list price on the last day of the month; resellers
     pay less than the list price, so the difference is not a discount. A partial month ranks the sales so far.
@@ -272,8 +272,8 @@ class ProductPerformance(MartTable):
         isin=["A", "B", "C"],
     )
     xyz_class: Text = described(
-        "Units per month over the same twelve months: X: steady; Y: varying; Z: irregular; empty without twelve months"
-        " of sales in the company, or without sales of the product in them",
+        "Units per month over the same twelve months (X: steady; Y: varying; Z: irregular); empty unless the company"
+        " sold something in each of these months, or if the product had no sales in them",
         isin=["X", "Y", "Z"],
         nullable=True,
     )

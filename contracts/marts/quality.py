@@ -39,12 +39,12 @@ class CampaignPerformance(MartTable):
     not sell before, or there were fewer than three controls. In these cases the baseline and everything after it is
     NULL: there is nothing to compare, which is not the same as no effect.
 
-    A baseline is a prediction, and is tested like one: on the same products in earlier periods of the same length in
-    which they were in no offer, every month back to the first sales. Its error (error_model) must be below those of as
-    many units a day as in the period before (error_baseline) and of as many as since the products' first sale
-    (error_constant), and its total must be between half and twice the actual one. Otherwise the baseline and what
-    follows from it are NULL, and withheld_because says why. Each error is the sum of absolute errors divided by the
-    units sold.
+    A baseline is a prediction, and is tested like one, in each channel and subcategory: on the same products in earlier
+    periods of the same length in which they were in no offer, every month back to the first sales. Its error
+    (error_model) must be below that of predicting as many units a day as in the period before (error_baseline) and as
+    many as since the products' first sale (error_constant), and its total must be between half and twice the actual
+    one. Otherwise the baseline and what follows from it are NULL, and withheld_because says why. Each error is the sum
+    of absolute errors divided by the units sold.
     """
 
     special_offer_id: Int = described("Special offer")
@@ -104,33 +104,36 @@ class CampaignPerformance(MartTable):
         ge=0,
     )
     error_model: Statistic = described(
-        "Error of such baselines in these periods; empty if they could not be tested",
+        "Error of the baseline in earlier periods without an offer; empty if it could not be tested",
         unit="ratio",
         nullable=True,
         ge=0,
     )
     error_baseline: Statistic = described(
-        "The same error of as many units a day as in the period before; empty if it could not be tested",
+        "The same error if the prediction is as many units a day as in the period before; empty if it could not be"
+        " tested",
         unit="ratio",
         nullable=True,
         ge=0,
     )
     error_constant: Statistic = described(
-        "The same error of as many units a day as since the first sale; empty if it could not be tested",
+        "The same error if the prediction is as many units a day as since the first sale; empty if it could not be"
+        " tested",
         unit="ratio",
         nullable=True,
         ge=0,
     )
     predicted_over_actual: Statistic = described(
-        "Sum of these baselines divided by the units sold; empty if they could not be tested",
+        "Units that the baseline predicted for earlier periods without an offer, divided by the units sold; empty if it"
+        " could not be tested",
         unit="ratio",
         nullable=True,
         ge=0,
     )
     withheld_because: Text = described(
         "Why there is no effect although there is something to compare with: there are no earlier periods to test the"
-        " baseline; or in these, it was no better than the period before or than the mean so far, or its total was less"
-        " than half or more than twice the actual one",
+        " baseline in each channel and subcategory; or in these, it was no better than the period before or than the"
+        " mean so far, or its total was less than half or more than twice the actual one",
         nullable=True,
         isin=REASONS,
     )

@@ -240,7 +240,7 @@ class QuotaPace(MartTable):
     pace: Ratio = described("Sales to date divided by quota; empty for a quota of 0", unit="ratio", nullable=True, ge=0)
     earlier_periods: BigInt = described("Number of earlier quotas of the person that the pace is compared with", ge=0)
     usual_pace: Ratio = described(
-        "Mean pace of these earlier quotas after the same number of booking months; empty without any",
+        "Mean pace of the person's earlier quotas after the same number of booking months; empty without any",
         unit="ratio",
         nullable=True,
         ge=0,
@@ -265,7 +265,7 @@ class QuotaPace(MartTable):
         """The key."""
 
         name = "quota_pace"
-        metadata = {"version": "1.0"}
+        metadata = {"version": "1.1"}
         unique = ["sales_person_id", "quota_date"]
 
 

@@ -98,6 +98,8 @@ def analyse_until_settled(
                     outcome = analyse(settings, dag, run_id_for(dag))
                 except MartRefused as refusal:
                     refused.add(dag)
+                    # Analyses that waited for this one may read its last good version.
+                    due = _due(settings)
                     yield dag, refusal
                     continue
                 if isinstance(outcome, Plan):

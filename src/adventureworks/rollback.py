@@ -8,6 +8,7 @@ analysis, and the ingestion detects changes of the tables without reading them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
@@ -23,7 +24,7 @@ from adventureworks.catalog import (
     published_with,
 )
 from adventureworks.errors import PlatformError, Step
-from adventureworks.gate import approval, forget
+from adventureworks.gate import approval, forget, profiling
 from adventureworks.settings import Settings
 from adventureworks.warehouse import (
     candidate,
@@ -59,7 +60,7 @@ def roll_back(settings: Settings, asset: str, version: int, who: str, reason: st
         targets = _targets(records, asset, version)
         _restore(session, targets, run_id, settings.keep_versions)
         if isinstance(known, SourceTable):
-            _hold(session, published_with(asset))
+            _hold(session, published_with(asset), targets)
         _end(records, asset)
         intervention.record(records, "rollback", asset, who, reason, {"versions": targets}, in_force=True)
         return {one.asset: one for one in publication.of_run(records, run_id)}
@@ -119,10 +120,11 @@ def _targets(records: WarehouseConnection, asset: str, version: int) -> dict[str
     if not 0 < version < newest.get(asset, 0):
         shown = f"has version {newest[asset]}" if asset in newest else "was never published"
         raise PlatformError(f"{asset} {shown}.", _kept_versions(records, asset, newest))
+    # One transaction has one time. A run may publish in several, because it can be repeated in Airflow's UI.
     rows = records.execute(
         "select asset, max(version) from ops.publication where asset = any(%(assets)s) and number <"
-        " (select min(number) from ops.publication where asset = any(%(assets)s) and run_id ="
-        " (select run_id from ops.publication where asset = %(asset)s and version = %(next)s)) group by asset",
+        " (select min(p.number) from ops.publication as p join ops.publication as n using (run_id, published_at)"
+        " where p.asset = any(%(assets)s) and n.asset = %(asset)s and n.version = %(next)s) group by asset",
         {"assets": list(newest), "asset": asset, "next": version + 1},
     ).fetchall()
     targets = {name: int(number) for name, number in rows if int(number) < newest[name]}
@@ -191,11 +193,15 @@ def _are_recorded(records: WarehouseConnection, earlier: Publication) -> bool:
     )
 
 
-def _hold(session: Session, tables: tuple[str, ...]) -> None:
+def _hold(session: Session, tables: tuple[str, ...], restored: Mapping[str, int]) -> None:
     """Let nothing that was read before take these tables further than the restored versions."""
     records = session.records
-    # A run in progress compared its rows with those that were published before.
-    candidate.withdraw(records, tables)
+    # A run in progress compared its rows with those that were published before, and rows of other tables may refer to
+    # them.
+    candidate.withdraw(records, SOURCE_TABLES)
+    # What the later versions looked like must not count as usual.
+    for name, version in restored.items():
+        profiling.withdraw(records, name, version)
     # Nothing says which rows of the source differ from the restored ones, so the next reading is a whole one.
     records.execute("update ops.watermark set newest_change = null where asset = any(%s)", (list(tables),))
     approval.withdraw(records, tables)

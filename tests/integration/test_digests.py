@@ -249,6 +249,11 @@ def test_customer_digest_has_the_margin_of_new_customers_by_age(pipeline: Pipeli
         f"{english.month(cohort)}; customers {english.number(customers)};"
         f" margin per customer, first 3 months {english.money(margin / customers)}"
     ) in flat(found.text)
+    with psycopg.connect(pipeline.url) as connection:
+        connection.execute("delete from marts.customer_cohort_value where months_since > 1")
+    found = rendered(pipeline, "customer_value")
+    assert found is not None
+    assert "Margin of new customers" not in found.text + found.html, "no cohort has three months"
 
 
 def test_affinity_digest_lists_the_most_frequent_pairs_that_chance_does_not_explain(pipeline: Pipeline) -> None:

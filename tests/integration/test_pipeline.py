@@ -22,6 +22,7 @@ from adventureworks.marts import build as building
 from adventureworks.marts import publish as publishing
 from adventureworks.marts.gate import MartRefused
 from adventureworks.messaging.wording import words
+from adventureworks.pipeline import analyse_until_settled
 from adventureworks.texts import language
 from adventureworks.warehouse import layout
 from tests.integration.pipeline import Pipeline
@@ -511,7 +512,7 @@ def test_the_warehouse_contains_no_secrets(pipeline: Pipeline) -> None:
 
 def test_changes_one_after_another_end_in_the_same_state_as_a_full_rebuild(pipeline: Pipeline) -> None:
     chance = random.Random(5)
-    for kinds in (("more", "move", "cancel", "cost"), ("revive", "break", "move", "more")):
+    for kinds in (("more", "move", "cancel", "cost"), ("revive", "break", "move", "more"), ("empty", "age")):
         for kind in kinds:
             disturb(pipeline, kind, chance.randrange(10**6))
         pipeline.ingest()
@@ -535,6 +536,17 @@ def disturb(pipeline: Pipeline, kind: str, chance: int) -> None:
     elif kind == "move":
         earlier = '"OrderDate" = "OrderDate" - interval \'35 days\''
         pipeline.change(f'update "Sales"."SalesOrderHeader" set {earlier} where "SalesOrderID" = %s', (order,))
+    elif kind == "age":
+        pipeline.change(
+            'update "Sales"."SalesOrderHeader" set "OrderDate" = "OrderDate" - interval \'6 years\''
+            ' where "SalesOrderID" = %s',
+            (order,),
+        )
+    elif kind == "empty":
+        pipeline.change(
+            'update "Sales"."SalesOrderHeader" set "Status" = 6 where date_trunc(\'month\', "OrderDate") ='
+            " date '2013-03-01'"
+        )
     elif kind in {"cancel", "revive"}:
         status = 6 if kind == "cancel" else 5
         pipeline.change(
@@ -998,9 +1010,12 @@ def test_readers_of_a_refused_mart_run_unless_they_would_mix_versions(pipeline: 
         # Simulates a bug of the platform, which the gate of the source cannot detect.
         connection.execute('update raw."Sales_SalesOrderHeader" set "SubTotal" = "SubTotal" + 5')
     assert isinstance(pipeline.analyse("sales_territory_analysis"), NothingToDo), "fact_sales comes first"
-    with pytest.raises(MartRefused, match="SubTotal"):
-        pipeline.analyse()
-    assert isinstance(pipeline.analyse("sales_territory_analysis"), Plan)
+    done = list(analyse_until_settled(pipeline.settings, str, ("daily_sales_etl", "sales_territory_analysis")))
+    assert [(dag, type(outcome)) for dag, outcome in done] == [
+        ("daily_sales_etl", MartRefused),
+        ("sales_territory_analysis", Plan),
+    ]
+    assert "SubTotal" in str(done[0][1])
     assert pipeline.published("select distinct territory from marts.territory_sales where territory_id = 1") == [
         ("Far North",)
     ]

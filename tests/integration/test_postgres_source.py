@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import count
+from typing import Any
 
 import polars as pl
 import psycopg
@@ -15,9 +16,8 @@ from adventureworks.embedded.postgres import SUPERUSER
 from adventureworks.errors import PlatformError, ServiceUnavailable, TableBlocked
 from adventureworks.gate import detect, judge, load, publish
 from adventureworks.settings import Settings
-from adventureworks.source import TableState, embedded
+from adventureworks.source import TableState, embedded, postgres
 from adventureworks.source.postgres import PostgresSource
-from tests.conftest import create_database, drop_database
 from tests.integration.pipeline import Pipeline
 from tests.integration.tls import self_signed, tls_front
 
@@ -230,18 +230,47 @@ def test_writes_in_another_database_of_the_server_cause_no_scan(database, source
         assert source.state(OFFER).rows == 0
 
 
-def test_a_database_that_was_restored_under_its_name_is_scanned(database, source_url, postgres):
+def test_a_change_between_the_queries_for_a_moment_is_seen(database, source, source_url, warehouse_url, monkeypatch):
     database.close()
-    template = source_url.rsplit("/", 1)[1]
-    name = f"{template}_restored"
-    restored = PostgresSource(SecretStr(postgres.url(name, "source_reader")), batch_rows=2)
-    create_database(postgres, "source", template, name)
-    assert restored.state(OFFER).rows == 3
-    with psycopg.connect(source_url) as writing:
-        writing.execute('delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 3')
-    create_database(postgres, "source", template, name)
-    assert restored.state(OFFER).rows == 2, "nothing was written in either copy"
-    drop_database(postgres, name)
+    before = source.state(OFFER)
+    snapshot = postgres._SNAPSHOT
+
+    class Interrupted:
+        """Another session writes right after the snapshot is read, and ends before the counters are."""
+
+        def __init__(self, connection):
+            self.connection, self.info = connection, connection.info
+
+        def execute(self, query):
+            found = self.connection.execute(query)
+            if query == snapshot:
+                with psycopg.connect(source_url) as writing:
+                    writing.execute('delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 3')
+            return found
+
+    moment: Any = postgres._moment
+    monkeypatch.setattr(postgres, "_moment", lambda connection: moment(Interrupted(connection)))
+    source.state(OFFER)
+    monkeypatch.setattr(postgres, "_moment", moment)
+    with psycopg.connect(warehouse_url) as other:
+        other.execute("create table written ()")
+    assert source.state(OFFER).rows == before.rows - 1
+
+
+def test_a_database_that_replaces_another_of_the_same_name_is_scanned(postgres, database, source, source_url):
+    database.close()
+    name = source_url.rsplit("/", 1)[1]
+    with psycopg.connect(postgres.url("postgres", SUPERUSER), autocommit=True) as server:
+        server.execute(f"alter database {name} rename to {name}_origin")
+        server.execute(f"create database {name} template {name}_origin owner source strategy file_copy")
+        before = source.state(OFFER)
+        with psycopg.connect(f"{source_url}_origin") as writing:
+            writing.execute('delete from "Sales"."SpecialOffer" where "SpecialOfferID" = 3')
+        server.execute(f"drop database {name}")
+        # Nothing is written in it, so its counters are the same as the old one's.
+        server.execute(f"create database {name} template {name}_origin owner source strategy file_copy")
+        assert source.state(OFFER).rows == before.rows - 1
+        server.execute(f"drop database {name}_origin")
 
 
 def test_a_view_is_scanned_each_time(database, source, scanned):

@@ -25,6 +25,7 @@ from adventureworks.warehouse import kept, open_warehouse, publication
 from adventureworks.warehouse.session import Session
 from adventureworks.warehouse.sql import names
 from adventureworks.warehouse.staging import SAME, StagedTable
+from adventureworks.warehouse.state import asset_states
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_judge import HEADER, LINES
 from tests.integration.test_pipeline import any_order, change_quantity
@@ -77,15 +78,19 @@ class Currencies:
     def session(self) -> AbstractContextManager[Session]:
         return self._warehouse.connect("test")
 
-    def publish(self, names_by_code: dict[str, str]) -> int:
-        """Publish these currencies, as an ingestion does that reads the whole table; return the newest version."""
+    def publish(self, names_by_code: dict[str, str], run: str = "") -> int:
+        """Publish these currencies, as an ingestion does that reads the whole table; return the newest version.
+
+        `run`: its run id, if it is to repeat an earlier one.
+        """
         frame = pl.DataFrame(
             {"CurrencyCode": list(names_by_code), "Name": list(names_by_code.values())},
             schema={"CurrencyCode": pl.String, "Name": pl.String},
         ).with_columns(pl.lit(datetime(2014, 1, 1)).alias("ModifiedDate"), pl.lit(False).alias(SAME))
-        entry, run = SOURCE_TABLES[CURRENCY], f"ingest_source/{next(self._numbers)}"
+        entry, run = SOURCE_TABLES[CURRENCY], run or f"ingest_source/{next(self._numbers)}"
         staged = StagedTable(entry)
         with self.session() as session:
+            session.records.execute("delete from ops.change where run_id = %s", (run,))
             session.records.execute(
                 "insert into ops.change (run_id, asset, fingerprint, status, source, whole)"
                 " values (%s, %s, '', 'staged', '', true)",
@@ -135,6 +140,14 @@ def test_any_kept_version_is_restored_exactly_whatever_changed_since(currencies:
     assert currencies.oldest() == max(history) - currencies.settings.keep_versions
 
 
+def test_a_version_of_a_run_that_was_repeated_is_restored(currencies: Currencies) -> None:
+    """Airflow repeats a run under its id, so that several versions have the same."""
+    for number in range(1, 4):
+        currencies.publish({"AAA": f"Name {number}"}, run="ingest_source/repeated")
+    assert currencies.roll_back(2) == 4
+    assert currencies.published() == {"AAA": "Name 2"}
+
+
 def test_versions_from_before_a_change_of_the_columns_cannot_be_restored(currencies: Currencies) -> None:
     """The version that was the newest at the upgrade can."""
     for number in range(1, 4):
@@ -147,6 +160,23 @@ def test_versions_from_before_a_change_of_the_columns_cannot_be_restored(currenc
     currencies.publish({"BBB": "Name 4"})
     currencies.roll_back(3)
     assert currencies.published() == {"AAA": "Name 3"}
+
+
+def test_only_a_change_at_the_source_is_told_as_withheld(currencies: Currencies) -> None:
+    """A table may be recorded as held without one, for example if rows in quarantine are to be read again."""
+    for number in range(1, 3):
+        currencies.publish({"AAA": f"Name {number}"})
+    currencies.roll_back(1)
+    for fingerprint, is_told in (("", False), ("changed", True)):
+        with currencies.session() as session:
+            session.records.execute(
+                "insert into ops.change (run_id, asset, fingerprint, status, source, whole)"
+                " values ('held', %s, %s, %s, '', false)"
+                " on conflict (run_id, asset) do update set fingerprint = excluded.fingerprint",
+                (CURRENCY, fingerprint, publication.HELD),
+            )
+            [state] = [one for one in asset_states(session.records, {}) if one.asset == CURRENCY]
+        assert (state.withheld_since is not None) == is_told
 
 
 def test_dependents_follow_changes_wait_and_the_release_brings_the_state_of_the_source(
@@ -162,8 +192,12 @@ def test_dependents_follow_changes_wait_and_the_release_brings_the_state_of_the_
     assert rows_of_mart(pipeline, "fact_sales") != first_mart
     before = versions(pipeline)
 
+    profiled = "select max(version) from ops.column_profile where asset = %s"
+    assert pipeline.published(profiled, (HEADER,)) == [(before[HEADER],)]
+
     roll_back(pipeline, LINES, before[LINES] - 1)
     assert {asset: rows(pipeline, asset) for asset in UNIT} == first
+    assert pipeline.published(profiled, (HEADER,)) == [(before[HEADER] - 1,)], "a later version shows nothing usual"
     assert pipeline.settle(DAG) == [DAG]
     assert rows_of_mart(pipeline, "fact_sales") == first_mart
     with pipeline.session() as session:
@@ -238,3 +272,25 @@ def test_a_run_in_progress_does_not_publish_what_it_staged_over_a_rollback(pipel
     assert pipeline.published(f'select "OrderQty" from raw."{LINES}" where "SalesOrderDetailID" = %s', (line,)) == (
         pipeline.at_source('select "OrderQty" from "Sales"."SalesOrderDetail" where "SalesOrderDetailID" = %s', (line,))
     )
+
+
+def test_rows_of_another_table_that_a_run_is_about_to_publish_wait_for_rows_that_a_rollback_removes(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.change('insert into "Sales"."Currency" ("CurrencyCode", "Name") values (\'ZZZ\', \'New\')')
+    pipeline.ingest()
+    pipeline.change(
+        'insert into "Sales"."CountryRegionCurrency" ("CountryRegionCode", "CurrencyCode") values (\'US\', \'ZZZ\')'
+    )
+    run = "ingest_source/slow"
+    for group in detect.detect(pipeline.settings, run):
+        load.load(pipeline.settings, run, group)
+    judge.judge(pipeline.settings, run)
+    roll_back(pipeline, CURRENCY, 1)
+    publishing.publish(pipeline.settings, run)
+    publishing.conclude(pipeline.settings, run)
+    used = 'select count(*) from raw."Sales_CountryRegionCurrency" where "CurrencyCode" = \'ZZZ\''
+    assert pipeline.published(used) == [(0,)]
+    release(pipeline, CURRENCY)
+    pipeline.ingest()
+    assert pipeline.published(used) == [(1,)]

@@ -7,8 +7,11 @@ from datetime import date
 import duckdb
 import pytest
 
+from adventureworks.catalog import MARTS
 from adventureworks.catalog.pages import VIEWS
+from adventureworks.columns import columns_of
 from adventureworks.dashboard.analysis import InvalidParameter, Months, Period, PeriodKind
+from adventureworks.dashboard.asset import measured_profile
 from adventureworks.texts import language
 
 MONTHS = Months(tuple(date(2014, month, 1) for month in range(1, 7)), frozenset({date(2014, 6, 1)}))
@@ -76,3 +79,22 @@ def test_shares_and_order_values_of_a_group_do_not_tell_how_many_customers_it_ha
     assert [one for one in told if one[0] < 400] == []
     group = "select 90.0 as revenue, 5 as orders, 15.0 as average_order_value"
     assert duckdb.execute(f"select {view.coarser['average_order_value']} from ({group})").fetchall() == [(18,)]
+
+
+def test_the_profile_of_the_survey_groups_shows_what_their_page_shows() -> None:
+    """The smallest share, with the group that has it on the page, would tell the number of its customers."""
+    mart = "customer_demographics"
+    exact = {
+        "customers": "5",
+        "orders": "5",
+        "revenue": "90.0",
+        "average_order_value": "15.0",
+        "bike_buyer_share": "1 / 6",
+    }
+    rows = ", ".join(f"{exact.get(column.name, 'null')} as {column.name}" for column in columns_of(MARTS[mart]))
+    with duckdb.connect() as data:
+        data.execute("create schema marts")
+        data.execute(f"create table marts.{mart} as select {rows}")
+        shown = {one.name: one for one in measured_profile(data, mart, 1).columns}  # type: ignore[arg-type]
+    assert (shown["average_order_value"].least, shown["average_order_value"].mean) == ("18", 18)
+    assert (shown["bike_buyer_share"].most, shown["bike_buyer_share"].mean) == ("0.2", pytest.approx(0.2))

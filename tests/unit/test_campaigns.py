@@ -218,6 +218,15 @@ def test_a_baseline_is_tested_on_earlier_periods_of_the_same_products() -> None:
     assert row["predicted_over_actual"] == pytest.approx(1)
 
 
+def test_the_test_of_a_baseline_uses_nothing_that_came_with_the_offer_or_later() -> None:
+    known = campaign(*sold_by(2, 3, 4), *history(december=20))
+    later = [(product, 1, day, 50) for product in (1, 2, 3, 4) for day in (FIRST, LAST, LAST + timedelta(30))]
+    changed = campaign(*sold_by(2, 3, 4), *history(december=20), *later)
+    tested = ("tested_periods", "error_model", "error_baseline", "error_constant", "predicted_over_actual")
+    assert [changed[name] for name in tested] == [known[name] for name in tested]
+    assert changed["baseline_units"] != known["baseline_units"]
+
+
 def test_an_effect_whose_baseline_failed_its_test_is_withheld() -> None:
     row = campaign(*sold_by(2, 3, 4), *history(december=5))
     assert (row["method"], row["withheld_because"]) == ("difference_in_differences", "no_better_than_baseline")
@@ -240,4 +249,9 @@ def test_an_effect_whose_baseline_failed_its_test_is_withheld() -> None:
 def test_a_baseline_that_predicted_earlier_periods_badly_is_refused(
     predicted: list[tuple[float, float, float]], reason: str | None
 ) -> None:
-    assert evaluated([Predicted(FIRST, *rules, 100) for rules in predicted]).withheld_because == reason
+    assert evaluated([[Predicted(FIRST, *rules, 100) for rules in predicted]]).withheld_because == reason
+
+
+def test_a_baseline_that_could_not_be_tested_in_every_part_is_refused() -> None:
+    found = evaluated([[Predicted(FIRST, 90, 80, 70, 100)], []])
+    assert (found.tested_periods, found.error_model, found.withheld_because) == (1, None, "nothing_to_compare")

@@ -134,6 +134,19 @@ def test_a_key_in_the_address_of_a_store_is_refused_before_anything_starts(tmp_p
         run(Settings(home=tmp_path / "home"), "s3://AKIA:s3cret@bucket/aw", once=True, port=None, allow_missing=False)
 
 
+def test_the_command_that_does_without_missing_tables_names_the_source_that_was_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "my exports"
+    folder.mkdir()
+    (folder / "Sales_Store.csv").touch()
+    settings = Settings(home=tmp_path / "home")
+    with pytest.raises(PlatformError) as refused:
+        run(settings, str(folder), once=True, port=None, allow_missing=False)
+    assert refused.value.next_step.command == f"adventureworks run --source '{folder}' --allow-missing"
+    with pytest.raises(PlatformError) as refused:
+        run(settings.model_copy(update={"source": str(folder)}), None, once=True, port=None, allow_missing=False)
+    assert refused.value.next_step.command == "adventureworks run --allow-missing", "it is configured"
+
+
 @pytest.mark.parametrize(
     ("number", "message"),
     [

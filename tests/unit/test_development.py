@@ -44,19 +44,25 @@ case "$*" in
     -c*) exit 0 ;;
     "-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python ;;
     --version|"-m pip --version"|"-m pip config"*) ;;
-    *) echo "$UV_HTTP_TIMEOUT $PIP_DEFAULT_TIMEOUT" >>asked; exit 1 ;;
+    *requirements-uv.lock) ln -sf ../../uv .venv/bin/uv ;;
+    *) exit 1 ;;
 esac
 """
-"""A Python without a network: it creates an environment, and pip installs nothing."""
+"""A Python without an index: it creates an environment, and pip installs nothing but uv."""
+UV = """#!/bin/sh
+echo "$UV_HTTP_TIMEOUT $PIP_DEFAULT_TIMEOUT $UV_SYSTEM_CERTS" >>asked
+exit 1
+"""
+"""A uv that notes how it was called, and installs nothing."""
 
 
 def make(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run make in a folder with what the environment is created from."""
     for name in ("Makefile", "pyproject.toml", "requirements.lock", "requirements-uv.lock"):
         (folder / name).write_bytes((REPOSITORY / name).read_bytes())
-    python = folder / "python"
-    python.write_text(PYTHON)
-    python.chmod(0o755)
+    for name, text in (("python", PYTHON), ("uv", UV)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("UV_", "PIP_", "MAKE"))}
     return subprocess.run(
         ["make", ".venv/.ready", *arguments],
@@ -77,7 +83,13 @@ def test_packages_that_cannot_be_installed_are_an_error_that_says_what_to_set(tm
 
 def test_uv_waits_for_a_slow_index_as_long_as_pip_is_told_to(tmp_path: Path) -> None:
     make(tmp_path, "PYTHONS=./python", PIP_DEFAULT_TIMEOUT="300")
-    assert set((tmp_path / "asked").read_text().splitlines()) == {"300 300"}
+    assert (tmp_path / "asked").read_text() == "300 300 true\n"
+
+
+def test_uv_trusts_the_authorities_of_the_machine_unless_told_otherwise(tmp_path: Path) -> None:
+    make(tmp_path, "PYTHONS=./python")
+    make(tmp_path, "PYTHONS=./python", UV_SYSTEM_CERTS="false")
+    assert (tmp_path / "asked").read_text() == "120 120 true\n120 120 false\n"
 
 
 def test_a_machine_without_a_fitting_python_is_told_which_one_to_install(tmp_path: Path) -> None:

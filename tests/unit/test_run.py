@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import MagicMock
 
 import psycopg
 import pytest
@@ -75,6 +76,24 @@ def test_work_that_does_not_progress_is_given_up_although_a_database_is_down(
     with pytest.raises(PlatformError, match="There was no progress for 30 minutes"):
         fake.wait()
     assert fake.now > STALLED_AFTER_SECONDS
+
+
+@pytest.mark.parametrize(("retries_within", "early"), [(timedelta(), False), (run.RETRIES_WITHIN, True)])
+def test_the_watch_starts_last_unless_the_platform_stops_when_the_work_is_done(
+    monkeypatch: pytest.MonkeyPatch, retries_within: timedelta, early: bool
+) -> None:
+    for name in ("_wait_for_dags", "_start_ingestion", "_wait_until_quiet", "_outcome", "login_line"):
+        monkeypatch.setattr(run, name, lambda *_: None)
+    platform, seen = MagicMock(), list[bool]()
+
+    def has_watch() -> bool:
+        chosen = [call.kwargs.get("only") for call in platform.start_airflow.call_args_list]
+        return any(only is None or "watch" in only for only in chosen)
+
+    monkeypatch.setattr(run, "_wait_until_up", lambda *_, **__: seen.append(has_watch()))
+    run.bring_up_to_date(platform, "folder", None, Progress(), retries_within)
+    assert seen == [False, early]
+    assert has_watch()
 
 
 def test_records_of_an_older_version_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ def run(settings: Settings, source: str | None, once: bool, port: int | None, al
     # Reject an invalid address now, rather than when the first message is sent to it.
     routes(settings)
     with Progress() as progress:
-        _check_source(settings, chosen, progress)
+        _check_source(settings, chosen, progress, named=source is not None)
         platform = Platform(settings, progress.note)
         try:
             retries_within = RETRIES_WITHIN if once else timedelta()
@@ -141,9 +141,10 @@ def with_remembered_permission(settings: Settings, chosen: str) -> Settings:
     return settings.model_copy(update={"allow_missing": settings.allow_missing or is_allowed})
 
 
-def _check_source(settings: Settings, chosen: str, progress: Progress) -> None:
+def _check_source(settings: Settings, chosen: str, progress: Progress, *, named: bool) -> None:
     """Refuse a source that cannot be used before anything is started for it, and show what was recognized.
 
+    `named`: the command names the source, so one that the refusal proposes has to name it too.
     A home that has used the source before starts all the same, since its figures can be read meanwhile. An Airflow
     connection can only be looked up once Airflow is up.
     """
@@ -156,7 +157,9 @@ def _check_source(settings: Settings, chosen: str, progress: Progress) -> None:
         if names_connection(chosen):
             return
         opened = open_source(_with_source(settings, chosen))
-        tables = require_tables(opened, allow_missing=settings.allow_missing)
+        # A URL may hold a password, so it is not shown.
+        shown = ("URL" if "://" in chosen else chosen) if named else ""
+        tables = require_tables(opened, allow_missing=settings.allow_missing, named=shown)
         progress.note(f"Source: {form_of(opened, tables)}")
     except PlatformError as error:
         if Home(settings.home).remembered("source") != chosen:
@@ -200,8 +203,9 @@ def bring_up_to_date(
 ) -> Outcome:
     """Start the platform, and return when nothing is left to do.
 
-    `retries_within`: how soon a retry must be due to be waited for. `scale`: the size of the sample data if the source
-    is the sample and still empty. Raises `PlatformError` if a service does not start, or if there is no progress.
+    `retries_within`: how soon a retry must be due to be waited for; zero if the platform keeps running. `scale`: the
+    size of the sample data if the source is the sample and still empty. Raises `PlatformError` if a service does not
+    start, or if there is no progress.
     """
     progress.show("Starting PostgreSQL")
     platform.start_postgres(port)
@@ -222,13 +226,13 @@ def bring_up_to_date(
     unhealthy = platform.api().unhealthy
     _wait_until_up(platform, lambda: [service for service in unhealthy() if service == "api-server"], progress)
     progress.note(login_line(platform))
-    platform.start_airflow(only=tuple(airflow.SERVICES))
+    # The first ingestion does not need the watch. But a platform that stops after it could stop before a first round.
+    platform.start_airflow(only=None if retries_within else tuple(airflow.SERVICES))
     _wait_for_dags(platform, metadata, progress)
     _start_ingestion(platform, metadata, before)
     quiet = Quiet(metadata)
     _wait_until_up(platform, unhealthy, progress, meanwhile=quiet.look)
     progress.done("Airflow")
-    # The watch: the first ingestion does not need it.
     platform.start_airflow()
     printed = _wait_until_quiet(platform, metadata, quiet, progress, retries_within)
     return _outcome(platform, metadata, before, printed)

@@ -16,7 +16,7 @@ from typing import Literal
 import polars as pl
 
 from adventureworks.catalog import ANALYSES, MARTS, SOURCE_TABLES
-from adventureworks.catalog.pages import asset_address
+from adventureworks.catalog.pages import asset_address, view_of
 from adventureworks.catalog.readers import READERS, Reader
 from adventureworks.columns import columns_of
 from adventureworks.dashboard.figures import Asset, assets
@@ -245,11 +245,14 @@ def recorded_profile(records: Connection, asset: str) -> Profile | None:
 
 
 def measured_profile(data: Data, asset: str, version: int) -> Profile:
-    """Measure the published rows of a mart, `version`, in one scan. Quantities have no number of distinct values."""
-    columns = columns_of(MARTS[asset])
+    """Measure the published rows of a mart, `version`, in one scan. Quantities have no number of distinct values.
+
+    Columns that are `coarser` on the page of the analysis are so here, too.
+    """
+    columns, coarser = columns_of(MARTS[asset]), view_of(asset).coarser
     parts = ["count(*)"]
     for column in columns:
-        name = quoted(column.name)
+        name = coarser.get(column.name) or quoted(column.name)
         is_quantity = bool(column.unit)
         is_ordered = column.dtype != pl.Boolean
         parts += [

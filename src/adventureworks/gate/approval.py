@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from adventureworks.catalog import SOURCE_TABLES, unit_of
+from adventureworks.catalog import INGESTION, SOURCE_TABLES, unit_of
 from adventureworks.errors import PlatformError, Step
 from adventureworks.gate.contract import KEY_IS_UNIQUE, is_about_decoding
 from adventureworks.gate.verdict import CONSEQUENCES, FAILED, FEW_ROWS_ARE_SET_ASIDE
 from adventureworks.settings import Settings
-from adventureworks.warehouse import intervention, layout, open_warehouse, quarantine
+from adventureworks.warehouse import intervention, layout, open_warehouse, publication, quarantine
 from adventureworks.warehouse.intervention import Intervention
 from adventureworks.warehouse.postgres import Connection
 from adventureworks.warehouse.session import Data
@@ -44,6 +44,8 @@ def approve(settings: Settings, asset: str, who: str, reason: str) -> tuple[str,
     """
     with open_warehouse(settings).connect(f"approve {asset}") as session:
         layout.prepare(session)
+        # A rollback at the same moment ends the approvals that it finds.
+        publication.lock(session.records, INGESTION, shared=True)
         if asset in intervention.held_tables(session.records):
             raise PlatformError(
                 f"{asset} is rolled back to an earlier version.",

@@ -6,7 +6,7 @@ whole table (keys across batches, references, volume) are not checked here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,16 @@ class ValidatedBatch:
         """Yield the key of each row of `bad`: in the contract's types, or as delivered where it cannot be read."""
         for row, key in zip(self.bad.iter_rows(named=True), self.keys.iter_rows(named=True), strict=True):
             yield {name: row[name] if value is None else value for name, value in key.items()}
+
+    def without(self, good: Container[int], bad: Container[int]) -> ValidatedBatch:
+        """Return the batch without the rows at these places of `good` and `bad`."""
+        kept = [place for place in range(self.bad.height) if place not in bad]
+        return ValidatedBatch(
+            self.good[[place for place in range(self.good.height) if place not in good]],
+            self.bad[kept],
+            self.keys[kept],
+            tuple(self.rejections[place] for place in kept),
+        )
 
 
 def without_null_keys(entry: SourceTable | Mart, frame: pl.DataFrame) -> pl.DataFrame:

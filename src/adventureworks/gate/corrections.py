@@ -39,7 +39,7 @@ def take_back(session: Session, staged: StagedTable) -> int:
     withdrawn = decisions.corrections(session.records, staged.asset, decisions.WITHDRAWN)
     if not withdrawn:
         return 0
-    versions = staged.published_versions(session.data, withdrawn)
+    versions = staged.published_versions(session.data, withdrawn, only_set_aside=True)
     published = canonical(staged.entry, [json.loads(version) for version in versions.values()])
     corrected = canonical(staged.entry, [withdrawn[key].row for key in versions])
     same = [key for key, one, other in zip(versions, published, corrected, strict=True) if one == other]
@@ -79,13 +79,7 @@ class Corrections:
         bad = self._replaced(validated.bad, bad_keys, delivered)
         if not good and not bad:
             return [validated]
-        kept = [place for place in range(validated.bad.height) if place not in bad]
-        rest = ValidatedBatch(
-            validated.good[[place for place in range(validated.good.height) if place not in good]],
-            validated.bad[kept],
-            validated.keys[kept],
-            tuple(validated.rejections[place] for place in kept),
-        )
+        rest = validated.without(good, bad)
         # A row may be read twice, by date and by key.
         keys = sorted({*good.values(), *bad.values()} - self._applied)
         self._applied.update(keys)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
 from adventureworks.errors import ServiceUnavailable, TableBlocked
 from adventureworks.gate import approval
+from adventureworks.gate.approved_texts import admit_published
 from adventureworks.gate.containment import NO_ANSWER, concerns_every_table, contained
 from adventureworks.gate.contract import ValidatedBatch, read_column, validate, without_null_keys
 from adventureworks.gate.conversion import parsed
@@ -233,7 +234,8 @@ class _TableLoad:
                 validated = validate(self.entry, batch, admitted=admitted)
             read += delivered.num_rows
             self.of_forgotten += of_forgotten
-            for part in corrections.applied(validated, batch.schema.names):
+            admissible = admit_published(self.warehouse, self.staged, batch, validated)
+            for part in (part for one in admissible for part in corrections.applied(one, batch.schema.names)):
                 good = protected(self.entry, part.good).with_columns(pl.lit(False).alias(SAME))
                 with self._contained("stored", partial(self._refused_column, good)):
                     self._stage(self.staged.rows_table, good)
@@ -258,8 +260,9 @@ class _TableLoad:
             take_back(session, self.staged)
             quarantine.set_next_status(session.data, self.entry, whole=since is None, keys_unknown=keys_unknown)
             candidate.record(session, self.run_id, self.entry)
-            outdated = corrections.outdated
-            decisions.end(session.records, self.entry.asset, decisions.CORRECTED, outdated, "source changed")
+            decisions.end(
+                session.records, self.entry.asset, decisions.CORRECTED, corrections.outdated, "source changed"
+            )
             session.records.execute(
                 "update ops.change set status = 'staged', rows_read = %s, forgotten = %s, blocked_rule = null,"
                 " blocked_cause = null where run_id = %s and asset = %s",

@@ -110,6 +110,11 @@ def publish_profiles(records: Connection, asset: str, run_id: str) -> None:
     )
 
 
+def withdraw(records: Connection, asset: str, version: int) -> None:
+    """Delete the profiles of the versions of a table after this one."""
+    records.execute("delete from ops.column_profile where asset = %s and version > %s", (asset, version))
+
+
 @dataclass(frozen=True)
 class _Columns:
     """The columns of a table, by how they can be profiled."""

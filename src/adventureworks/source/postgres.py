@@ -66,8 +66,8 @@ where datname = current_database() and current_setting('track_counts')::boolean
 """Returns the same text as before only if nothing has been written in this database since, its catalogue included.
 
 A session reports its writes late, but at the latest before it disappears from `_OTHER_SESSIONS`, so this only holds
-while there are none. A crash of the server resets the counters and `w.stats_reset`. A database that was dropped and
-restored may count the same, but has another `datid`.
+while there are none. A crash of the server resets the counters and `w.stats_reset`. A database that replaces another
+of the same name has another `datid`; its counters may be equal, such as after the same dump with other values.
 """
 _RELIABLE_COUNTERS = 150_000
 """The first version of the server whose counters cannot lose a report."""
@@ -147,10 +147,12 @@ class PostgresSource:
             with translated(self._address):
                 # Read before the states, which may therefore be newer, but never older.
                 moment = _moment(connection)
-                last, unchanged = _scanned.get(self._address, (moment, {}))
-                if not moment.is_unchanged_since(last):
+                last, unchanged = _scanned.get(self._address, (None, {}))
+                if last is None or not moment.is_unchanged_since(last):
                     unchanged = {}
-                _scanned[self._address] = moment, unchanged
+                    # Never replaced without a scan: something may be written between the queries for a moment, so that
+                    # one of its values is the same as before and the other already includes the change.
+                    _scanned[self._address] = moment, unchanged
                 unknown = [table for table in wanted if table.asset not in unchanged]
                 catalogue = connection.execute(catalogue_query(unknown)).fetchall() if unknown else []
             columns = columns_from(catalogue, unknown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 
 from adventureworks.catalog import ANALYSES, SOURCE_TABLES, marts_of, needed_tables, required_tables
@@ -27,9 +28,10 @@ _OTHERS = {
 _SHOWN = 3
 
 
-def require_tables(source: Source, *, allow_missing: bool = False) -> int:
+def require_tables(source: Source, *, allow_missing: bool = False, named: str = "") -> int:
     """Return how many of the platform's tables the source has.
 
+    `named`: the source as a command has to name it, where it is neither configured nor the one used last.
     Raises `PlatformError` if it is another database, if it has none of them, or (unless `allow_missing`) if it lacks
     one that a mart needs, and `ServiceUnavailable` if it does not answer.
     """
@@ -46,10 +48,11 @@ def require_tables(source: Source, *, allow_missing: bool = False) -> int:
     if not found:
         raise _without_tables(source, names)
     if missing and not allow_missing:
+        option = f"--source {shlex.quote(named)} " if named else ""
         raise PlatformError(
             f"The source ({source.description}) does not offer {len(missing)} of the tables that marts need:"
             f" {', '.join(sorted(missing))}. These marts would stay empty: {', '.join(marts_without(missing))}.",
-            Step(f"{source.how_to_offer}; or do without these marts:", "adventureworks run --allow-missing"),
+            Step(f"{source.how_to_offer}; or do without these marts:", f"adventureworks run {option}--allow-missing"),
         )
     return len(found)
 

@@ -79,8 +79,8 @@ _MARTS: Mapping[str, tuple[Phrases, Phrases]] = {
         phrase(
             "What customers bought, by their answers to the survey. Groups of fewer than five customers are not shown."
             " Not everybody answered, so the totals differ from those of all orders. Customers and orders are rounded"
-            " to 5, and shares so far that they do not tell the exact number; the order value follows from the rounded"
-            " one."
+            " to multiples of 5. The order value is computed from the rounded number of orders, and shares are rounded,"
+            " so that neither tells the exact number."
         ),
     ),
     "inventory_status": (

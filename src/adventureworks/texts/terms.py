@@ -80,7 +80,7 @@ def effect_withheld(code: str, language: Language) -> str:
     """Return why the effect of an offer is not published, from the code of the rule that its baseline broke."""
     text = language.text
     return {
-        "nothing_to_compare": text("there are no earlier periods without an offer to test it"),
+        "nothing_to_compare": text("there are not enough earlier periods without an offer to test it"),
         "no_better_than_baseline": text("in earlier periods its baseline was no better than the sales just before"),
         "no_better_than_constant": text("in earlier periods its baseline was no better than the mean so far"),
         "total_is_off": text(

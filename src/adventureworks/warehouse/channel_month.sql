@@ -1,8 +1,9 @@
 -- One row per booking month and channel, from the channel's first order on: the fiscal year (starts on 1 July, named
--- after the year in which it ends), whether the month is partial, and the days of its first and last order. A month is whole once a later order day, of any
--- channel, can no longer belong to it. After a channel's last order, a month stays partial until two later ones are
--- over: orders may still come, or the channel has ended. The first online month is also partial if its first order is after
--- the 1st; resellers order in one wave, so their first month is whole. This rule is defined only here.
+-- after the year in which it ends), whether the month is partial, and the days of its first and last order. A month is
+-- whole once a later order day, of any channel, can no longer belong to it. After a channel's last order, a month stays
+-- partial until two later ones are over: orders may still come, or the channel has ended. The first online month is also
+-- partial if its first order is after the 1st; resellers order in one wave, so their first month is whole. This rule is
+-- defined only here.
 create or replace view staging.channel_month as
 with days as (
     -- Days before months, because there are a hundred times as many lines as days.

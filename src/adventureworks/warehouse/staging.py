@@ -26,6 +26,8 @@ from adventureworks.warehouse.sql import equal, in_order, names, same, table
 
 SAME = "__same"
 """The column of staged rows that says whether a row equals the published one."""
+_KEYS_AT_A_TIME = 10_000
+"""Databases limit the number of values in a statement."""
 
 
 def rows_table(asset: str) -> str:
@@ -218,17 +220,28 @@ class StagedTable:
             tuple(sorted(keys)),
         ).rowcount
 
-    def published_versions(self, data: Data, keys: Collection[str]) -> dict[str, str]:
-        """Return the published rows with these keys whose rows at the source are set aside, as JSON, by key."""
-        places = ", ".join(["%s"] * len(keys))
-        rows = data.execute(
-            f"select {_key_as_json(self.key)}, {_as_json(self.columns)} from {self.published} as r"
-            f" where {_key_as_json(self.key)} in ({places})"
-            f" and exists (select 1 from {quarantine.keys(self.entry, 'staged')} as q"
-            f" where {quarantine.matches_key(self.entry, 'q', 'r')})",
-            tuple(sorted(keys)),
-        ).fetchall()
-        return dict(rows)
+    def published_versions(self, data: Data, keys: Collection[str], *, only_set_aside: bool = False) -> dict[str, str]:
+        """Return the published rows with these keys as JSON, by key; keys and rows are in quarantine's form.
+
+        `only_set_aside`: only those whose rows at the source are set aside.
+        """
+        condition = "true"
+        if only_set_aside:
+            condition = (
+                f"exists (select 1 from {quarantine.keys(self.entry, 'staged')} as q"
+                f" where {quarantine.matches_key(self.entry, 'q', 'r')})"
+            )
+        wanted = sorted(keys)
+        found: dict[str, str] = {}
+        for start in range(0, len(wanted), _KEYS_AT_A_TIME):
+            some = wanted[start : start + _KEYS_AT_A_TIME]
+            rows = data.execute(
+                f"select {_key_as_json(self.key)}, {_as_json(self.columns)} from {self.published} as r"
+                f" where {_key_as_json(self.key)} in ({', '.join(['%s'] * len(some))}) and {condition}",
+                tuple(some),
+            ).fetchall()
+            found.update(rows)
+        return found
 
     def published_keys(self, data: Data, keys: Sequence[str]) -> set[str]:
         """Return those of these keys, in the form in which quarantine stores them, that are in the published table."""

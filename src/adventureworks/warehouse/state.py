@@ -69,7 +69,7 @@ def asset_states(records: WarehouseConnection, behind: Mapping[str, Behind]) -> 
     changes = _newest_changes(records)
     blocking = {change.asset: (f"{change.rule}: {change.cause}",) for change in changes if change.status == "blocked"}
     broken = {**_broken_rules(records), **blocking}
-    withheld = {change.asset: change.detected_at for change in changes if change.status == HELD}
+    withheld = {change.asset: change.detected_at for change in changes if change.is_withheld}
     absent = not_offered(records)
     rolled_back = intervention.rolled_back(records)
     states = []
@@ -216,13 +216,20 @@ class _Change:
     rule: str | None
     cause: str | None
     detected_at: datetime
+    is_withheld: bool
+    """Whether it is not published because of a rollback. A table may also be recorded as held without a change."""
 
 
 def _newest_changes(records: Connection) -> list[_Change]:
+    order = order_of(records, "change")
     rows = records.execute(
         f"""
-        select distinct on (asset) asset, status, blocked_rule, blocked_cause, detected_at
-        from ops.change order by asset, {order_of(records, "change")} desc
+        select distinct on (c.asset) c.asset, c.status, c.blocked_rule, c.blocked_cause, c.detected_at,
+            c.status = '{HELD}' and c.fingerprint is distinct from (
+                select r.fingerprint from ops.change as r
+                where r.asset = c.asset and r.status in ('published', 'unchanged')
+                order by r.{order} desc limit 1)
+        from ops.change as c order by c.asset, c.{order} desc
         """
     )
     return [_Change(*row) for row in rows]

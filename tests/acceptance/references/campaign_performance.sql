@@ -85,7 +85,7 @@ sold_around as (
 ),
 foretold as (
     select
-        id, category, start, sum(during) filter (treated) as actual,
+        id, category, part, channel, start, sum(during) filter (treated) as actual,
         sum(before) filter (treated) / sum(before) filter (not treated and not busy and on_sale and before > 0 and during > 0)
             * sum(during) filter (not treated and not busy and on_sale and before > 0 and during > 0) as model,
         sum(before) filter (treated) * any_value(days / days_before) as repetition,
@@ -97,10 +97,12 @@ foretold as (
 ),
 test as (
     select
-        id, category, count(distinct start) as tested_periods, nullif(sum(actual), 0) as sold,
+        id, category, count(distinct start) as tested_periods,
+        if(count(distinct (part, channel)) = any_value(parts), nullif(sum(actual), 0), null) as sold,
         sum(abs(model - actual)) / sold as error_model, sum(abs(repetition - actual)) / sold as error_baseline,
         sum(abs(mean - actual)) / sold as error_constant, sum(model) / sold as predicted_over_actual
-    from foretold group by id, category
+    from foretold join (select id, category, count(*) as parts from cell group by all) using (id, category)
+    group by id, category
 ),
 judged as (
     select

@@ -58,7 +58,7 @@ closing as (
         coalesce(max(known.booking_month), shown.month) as closing
     from (select distinct month from cell) as shown
     left join (from sold where booking_month not in (from partial_month)) as known
-        on known.booking_month <= shown.month
+        on known.booking_month between shown.month - interval 3 month and shown.month
     group by shown.month
 ),
 
@@ -91,7 +91,7 @@ better as (
         one.closing,
         one.product_id,
         coalesce(sum(other.revenue), 0) / one.of_all as share,
-        one.closing >= (select min(booking_month) + interval 11 month from sold) as is_known,
+        (select count(distinct booking_month) from sold_until where closing = one.closing) = 12 as is_known,
         list_stddev_samp(one.units) / list_avg(one.units) as variation
     from year as one
     left join year as other

@@ -1,6 +1,6 @@
 -- Grain: one month and product with at least one sale.
 -- Sums and rank are those of the calendar month. The classes are those of the twelve booking months that end with the
--- month, or with the newest complete one before it.
+-- month, or with the newest complete one of the three before it.
 with cells as (
     select
         cast(date_trunc('month', order_date) as date) as month,
@@ -34,6 +34,8 @@ months as (
     from (select distinct month from cells) as c
     left join whole as w
         on c.month >= w.month
+        -- An older one would need months of which the catalogue's echoes know nothing.
+        and w.month >= cast(dateadd(month, -3, c.month) as date)
     group by c.month
 ),
 booked as (
@@ -57,6 +59,16 @@ trailing as (
         on b.month > cast(dateadd(month, -12, e.last_month) as date)
         and b.month <= e.last_month
     group by e.last_month, b.product_id
+),
+-- The last months of twelve booking months that all had sales.
+covered as (
+    select e.last_month
+    from (select distinct last_month from months) as e
+    inner join (select distinct month from booked) as b
+        on b.month > cast(dateadd(month, -12, e.last_month) as date)
+        and b.month <= e.last_month
+    group by e.last_month
+    having count(*) = 12
 ),
 running as (
     select
@@ -83,13 +95,14 @@ classes as (
             else 'C'
         end as abc_class,
         case
-            when f.month > cast(dateadd(month, -11, r.last_month) as date) then null
+            when k.last_month is null then null
             when 576 * r.squares <= cast(59 * r.units * r.units as decimal(38, 0)) then 'X'
             when 144 * r.squares <= cast(23 * r.units * r.units as decimal(38, 0)) then 'Y'
             else 'Z'
         end as xyz_class
     from running as r
-    cross join (select min(month) as month from booked) as f
+    left join covered as k
+        on r.last_month = k.last_month
 )
 select
     c.month,

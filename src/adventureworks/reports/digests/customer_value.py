@@ -113,70 +113,71 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                     reason=reason,
                 )
             )
+    listings = (
+        Listing(
+            text("Resellers at risk: whom to call first")
+            if largest == resellers
+            else text(
+                "Resellers at risk: whom to call first (the {shown} largest of {count})",
+                shown=language.number(len(largest)),
+                count=language.number(len(resellers)),
+            ),
+            (
+                text("Store"),
+                label("sales_person", language),
+                label("status", language),
+                text("Last order"),
+                label("monetary", language),
+                label("profit", language),
+                label("margin", language),
+            ),
+            tuple(_reseller(row, language) for row in largest),
+            text_columns=4,
+        ),
+        Listing(
+            text("Online customers by segment"),
+            (
+                label("segment", language),
+                label("customers", language),
+                label("monetary", language),
+                text("At risk"),
+            ),
+            tuple(
+                (
+                    segment_name(segment, language),
+                    language.number(count),
+                    language.money(so_far),
+                    language.number(None if "online" in untested else at_risk),
+                )
+                for segment, count, so_far, at_risk in segments
+            ),
+        ),
+        Listing(
+            text("Margin of new customers, by month of the first order"),
+            (
+                label("channel", language),
+                label("cohort_month", language),
+                label("customers", language),
+                *(text("Margin per customer, first {count} months", count=count) for count in (3, 6, 12)),
+            ),
+            tuple(
+                (
+                    channels[channel],
+                    language.month(cohort),
+                    language.number(customers),
+                    *(language.money(None if margin is None else margin / customers) for margin in margins),
+                )
+                for channel, cohort, customers, *margins in session.data.execute(_COHORTS, (COHORTS,)).fetchall()
+            ),
+            text_columns=2,
+            max_rows=2 * COHORTS,
+        ),
+    )
     return Bulletin(
         title=text("Customers as of {day}", day=language.day(as_of[0])),
         about=definition("customer_value", "clv_52w", language).line,
         figures=tuple(figures),
-        listings=(
-            Listing(
-                text("Resellers at risk: whom to call first")
-                if largest == resellers
-                else text(
-                    "Resellers at risk: whom to call first (the {shown} largest of {count})",
-                    shown=language.number(len(largest)),
-                    count=language.number(len(resellers)),
-                ),
-                (
-                    text("Store"),
-                    label("sales_person", language),
-                    label("status", language),
-                    text("Last order"),
-                    label("monetary", language),
-                    label("profit", language),
-                    label("margin", language),
-                ),
-                tuple(_reseller(row, language) for row in largest),
-                text_columns=4,
-            ),
-            Listing(
-                text("Online customers by segment"),
-                (
-                    label("segment", language),
-                    label("customers", language),
-                    label("monetary", language),
-                    text("At risk"),
-                ),
-                tuple(
-                    (
-                        segment_name(segment, language),
-                        language.number(count),
-                        language.money(so_far),
-                        language.number(None if "online" in untested else at_risk),
-                    )
-                    for segment, count, so_far, at_risk in segments
-                ),
-            ),
-            Listing(
-                text("Margin of new customers, by month of the first order"),
-                (
-                    label("channel", language),
-                    label("cohort_month", language),
-                    label("customers", language),
-                    *(text("Margin per customer, first {count} months", count=count) for count in (3, 6, 12)),
-                ),
-                tuple(
-                    (
-                        channels[channel],
-                        language.month(cohort),
-                        language.number(customers),
-                        *(language.money(None if margin is None else margin / customers) for margin in margins),
-                    )
-                    for channel, cohort, customers, *margins in session.data.execute(_COHORTS, (COHORTS,)).fetchall()
-                ),
-                text_columns=2,
-                max_rows=2 * COHORTS,
-            ),
-        ),
+        listings=tuple(listing for listing in listings if listing.rows),
         notes=tuple(notes),
         chart=bars(
             [(segment_name(segment, language), so_far) for segment, _, so_far, _ in segments], language, width=380

@@ -39,7 +39,7 @@ def bulletin(session: Session, language: Language) -> Bulletin | None:
                 label("sales_to_date", language),
                 language.short_money(sales),
                 text(
-                    "{share} of quotas of {total}",
+                    "{share} of quotas totalling {total}",
                     share=language.percent(sales / quota if quota else None),
                     total=language.short_money(quota),
                 ),

@@ -107,7 +107,7 @@ def _campaign(
     first, last = offer["first_day"], min(offer["last_day"], as_of)
     # The total is known only if every part is.
     parts: list[Part] = []
-    tests: list[Predicted] = []
+    tests: list[list[Predicted]] = []
     for channel, subcategory in sorted(lines.select("channel", "subcategory_id").unique().rows()):
         here = pl.col("channel").eq(channel) & pl.col("subcategory_id").eq(subcategory)
         around, treated_ids = sales.filter(here), lines.filter(here)["product_id"].unique().to_list()
@@ -116,7 +116,7 @@ def _campaign(
         if part is None:
             return _row(offer, category, sums, "no_comparison")
         parts.append(part)
-        tests += predictions(around, treated_ids, channel, delays[channel], first, last)
+        tests.append(list(predictions(around, treated_ids, channel, delays[channel], first, last)))
     trial = evaluated(tests)
     found = {} if trial.withheld_because else effect(parts, float(sums["discount_cost"]))
     return _row(offer, category, sums, "difference_in_differences", **found, **asdict(trial))

@@ -41,10 +41,14 @@ class Trial:
     withheld_because: Reason | None
 
 
-def evaluated(predicted: Sequence[Predicted]) -> Trial:
-    """Compare what was predicted for earlier periods of all parts of a campaign with what was sold."""
+def evaluated(parts: Sequence[Sequence[Predicted]]) -> Trial:
+    """Compare what was predicted for earlier periods of each part of a campaign with what was sold.
+
+    There is nothing to compare if a part could not be tested, because the effect is that of all parts.
+    """
+    predicted = [one for part in parts for one in part]
     actual, periods = sum(one.actual for one in predicted), len({one.day for one in predicted})
-    if not actual:
+    if not actual or not all(parts):
         return Trial(periods, None, None, None, None, "nothing_to_compare")
     error, to_beat, mean = (
         sum(abs(getattr(one, rule) - one.actual) for one in predicted) / actual
