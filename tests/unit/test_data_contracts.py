@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import tarfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -236,6 +237,27 @@ def test_without_a_revision_to_compare_with_contracts_pass_with_a_reason(
     assert command.diff("", "text") == 0
     reason = "there is no earlier commit" if commits else "this is not a Git repository"
     assert reason in capsys.readouterr().err
+
+
+def test_a_revision_is_read_by_python_without_filters_for_archives(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in revision.FOLDERS:
+        (repository / name).mkdir()
+        (repository / name / "old.py").write_text("number = 1")
+    commit(repository)
+    subprocess.run(["git", "add", "."], cwd=repository, check=True)
+    commit(repository)
+    with_filters = tarfile.TarFile.extractall
+
+    def extractall(self: tarfile.TarFile, path: str) -> None:
+        with_filters(self, path)
+
+    # As in Python 3.11.2, which Debian 12 has.
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    monkeypatch.setattr(tarfile.TarFile, "extractall", extractall)
+    with revision.checked_out("HEAD") as folder:
+        assert all((folder / name / "old.py").is_file() for name in revision.FOLDERS)
 
 
 def test_programs_run_with_the_files_of_another_revision(repository: Path) -> None:

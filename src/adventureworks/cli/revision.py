@@ -32,7 +32,9 @@ def checked_out(revision: str) -> Iterator[Path]:
         )
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(fileobj=BytesIO(archived.stdout)) as files:
-            files.extractall(folder, filter="data")
+            # The parameter `filter` is unknown to Python before 3.11.4, such as Debian 12's.
+            files.extraction_filter = getattr(tarfile, "data_filter", None)
+            files.extractall(folder)  # noqa: S202 - filtered where Python can, and made by git
         yield Path(folder)
 
 
