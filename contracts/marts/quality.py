@@ -131,9 +131,9 @@ class CampaignPerformance(MartTable):
         ge=0,
     )
     withheld_because: Text = described(
-        "Why there is no effect although there is something to compare with: there are no earlier periods to test the"
-        " baseline in each channel and subcategory; or in these, it was no better than the period before or than the"
-        " mean so far, or its total was less than half or more than twice the actual one",
+        "Reason why the effect is withheld although there are products to compare with: the baseline could not be"
+        " tested on earlier periods in each channel and subcategory; or it was tested, and was no better than the"
+        " period before or than the mean so far, or its total was less than half or more than twice the actual one",
         nullable=True,
         isin=REASONS,
     )
@@ -197,7 +197,7 @@ class CampaignPerformance(MartTable):
         """The key."""
 
         name = "campaign_performance"
-        metadata = {"version": "3.0"}
+        metadata = {"version": "3.1"}
         unique = ["special_offer_id", "category"]
 
 

@@ -239,15 +239,21 @@ def test_without_a_revision_to_compare_with_contracts_pass_with_a_reason(
     assert reason in capsys.readouterr().err
 
 
-def test_a_revision_is_read_by_python_without_filters_for_archives(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def committed(repository: Path) -> Path:
+    """The repository with a commit that has a module in each folder of a revision."""
     for name in revision.FOLDERS:
         (repository / name).mkdir()
         (repository / name / "old.py").write_text("number = 1")
     commit(repository)
     subprocess.run(["git", "add", "."], cwd=repository, check=True)
     commit(repository)
+    return repository
+
+
+def test_a_revision_is_read_by_python_without_filters_for_archives(
+    committed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with_filters = tarfile.TarFile.extractall
 
     def extractall(self: tarfile.TarFile, path: str) -> None:
@@ -260,14 +266,8 @@ def test_a_revision_is_read_by_python_without_filters_for_archives(
         assert all((folder / name / "old.py").is_file() for name in revision.FOLDERS)
 
 
-def test_programs_run_with_the_files_of_another_revision(repository: Path) -> None:
-    for name in revision.FOLDERS:
-        (repository / name).mkdir()
-        (repository / name / "old.py").write_text("number = 1")
-    commit(repository)
-    subprocess.run(["git", "add", "."], cwd=repository, check=True)
-    commit(repository)
-    (repository / "src" / "old.py").write_text("number = 2")
+def test_programs_run_with_the_files_of_another_revision(committed: Path) -> None:
+    (committed / "src" / "old.py").write_text("number = 2")
     with revision.checked_out("HEAD") as folder:
         printed = revision.printed_by("import old; print(old.number)", "HEAD", [folder / "src", folder])
         assert printed.strip() == "1"

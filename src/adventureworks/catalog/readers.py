@@ -67,6 +67,19 @@ def _analysis_page(dag: str) -> Reader:
     return Reader("page", dag, {**marts, **names, **months})
 
 
+_PACE = (
+    "sales_person_id",
+    "quota_date",
+    "elapsed_waves",
+    "waves",
+    "quota",
+    "sales_to_date",
+    "pace",
+    "usual_pace",
+    "expected_sales",
+)
+"""The columns of `quota_pace` that the overview and the mail on quotas show."""
+
 READERS = (
     Reader(
         "report",
@@ -146,17 +159,7 @@ READERS = (
         "digest",
         "quota_pace",
         {
-            "quota_pace": (
-                "sales_person_id",
-                "quota_date",
-                "elapsed_waves",
-                "waves",
-                "quota",
-                "sales_to_date",
-                "pace",
-                "usual_pace",
-                "expected_sales",
-            ),
+            "quota_pace": _PACE,
             "Person_Person": ("BusinessEntityID", "FirstName", "LastName"),
         },
     ),
@@ -258,17 +261,7 @@ READERS = (
                 "first_day",
             ),
             "Sales_SpecialOffer": ("SpecialOfferID", "Description"),
-            "quota_pace": (
-                "sales_person_id",
-                "quota_date",
-                "elapsed_waves",
-                "waves",
-                "quota",
-                "sales_to_date",
-                "pace",
-                "usual_pace",
-                "expected_sales",
-            ),
+            "quota_pace": _PACE,
             "inventory_status": ("state",),
             "purchase_proposal": (
                 "product_id",
