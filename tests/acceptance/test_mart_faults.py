@@ -13,11 +13,13 @@ import polars as pl
 import psycopg
 import pytest
 import yaml
+from polars.testing import assert_frame_equal
 
 from adventureworks.catalog import MARTS, Mart
 from adventureworks.columns import columns_of, key_of
 from adventureworks.gate.check_files import declared_checks, declared_rules, with_values, within_months
 from adventureworks.gate.contract import validate
+from adventureworks.marts import models
 from adventureworks.warehouse.postgres import rows_of
 from adventureworks.warehouse.sql import names
 from tests.acceptance.faults import Fault, Faults
@@ -163,6 +165,35 @@ def test_each_rule_finds_the_fault_designed_for_it(platform: Pipeline, mart: Mar
         assert trial.rules.keys() == faults.keys()
         assert [rule for rule, fault in faults.items() if not trial.breaks(rule, fault)] == []
         assert trial.broken_by("delete from candidate"), "an empty mart must be found"
+
+
+@pytest.mark.parametrize("mart", [mart for mart in MARTS.values() if mart.part], ids=lambda mart: mart.name)
+def test_a_mart_and_its_rules_depend_on_nothing_but_the_part_of_their_input(platform: Pipeline, mart: Mart) -> None:
+    assert mart.part
+    entry, (month,) = MARTS[mart.part.input], {"booking_month", "month"} & {*mart.part.columns}
+    numbers = [c.name for c in columns_of(entry) if c.dtype.is_numeric() and c.name not in key_of(entry)]
+    outside = f"(channel, {month}) not in (select channel, {month} from staging.{mart.part.view})"
+    changes = (
+        f"update marts.{entry.name} set {', '.join(f'{name} = {name} + 1' for name in numbers)} where {outside}",
+        f"update marts.{entry.name}"
+        f" set {', '.join(f'{name} = {name} + 1' for name in numbers if name not in mart.part.columns)}",
+    )
+    with psycopg.connect(platform.url) as connection:
+        before = computed(connection, mart)
+        assert all(connection.execute(change).rowcount for change in changes)
+        assert_frame_equal(computed(connection, mart), before, check_row_order=False)
+        connection.rollback()
+    with trial_of(platform.url, mart) as trial:
+        assert trial.broken_by(*changes) is None
+
+
+def computed(connection: psycopg.Connection, mart: Mart) -> pl.DataFrame:
+    """Return the rows that a mart's model computes."""
+
+    def read(name: str) -> pl.DataFrame:
+        return rows_of(connection, models.rendered(mart, name), {"as_of": AS_OF})
+
+    return read(mart.name) if models.is_sql(mart) else models.compute(mart, read, AS_OF)
 
 
 @pytest.mark.parametrize("mart", [mart for mart in MARTS.values() if mart.incremental], ids=lambda mart: mart.name)

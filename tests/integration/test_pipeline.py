@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -150,6 +150,46 @@ def test_unchanged_figures_make_no_new_version_and_no_reader_due(pipeline: Pipel
     assert isinstance(pipeline.analyse(), Plan)
     (newest,) = pipeline.published("select max(version) from ops.publication where asset = 'fact_sales'")[0]
     assert newest == before[-1][0] + 1, "rows that stay are validated against a changed contract"
+
+
+def test_marts_of_complete_months_are_carried_over_until_such_a_month_changes(pipeline: Pipeline) -> None:
+    marts = [mart for mart in MARTS.values() if mart.part]
+    newest = (
+        "select distinct on (asset) asset, version, as_of, inputs::json ->> 'fact_sales'"
+        " from ops.publication where asset = any(%s) order by asset, version desc"
+    )
+    checked = "select asset, count(*) from ops.check_result where asset = any(%s) group by asset"
+    names = [mart.name for mart in marts]
+
+    def sell_more(is_complete: str) -> None:
+        """Increase a quantity in a month for which `is_complete` holds, and compute everything."""
+        order, line = pipeline.published(
+            "select max(sales_order_id), max(sales_order_detail_id) from marts.fact_sales as f join"
+            " staging.channel_month as m on m.channel = f.channel and m.month = f.booking_month"
+            f" where {is_complete} group by sales_order_id order by sales_order_id desc limit 1"
+        )[0]
+        change_quantity(pipeline, order, line, more=1)
+        pipeline.ingest()
+        pipeline.settle()
+
+    sell_more("is_partial")
+    results, before = dict(pipeline.published(checked, (names,))), pipeline.published(newest, (names,))
+    sell_more("is_partial")
+    assert dict(pipeline.published(checked, (names,))) == results, "nothing is checked again"
+    after = pipeline.published(newest, (names,))
+    assert [row[1] for row in after] == [row[1] for row in before], "no row changed"
+    assert all(new > old for (*_, new), (*_, old) in zip(after, before, strict=True) if new), "the inputs are newer"
+
+    [(newest_day,)] = pipeline.published("select max(order_date) from marts.fact_sales")
+    pipeline.settings.as_of = newest_day + timedelta(days=1)
+    pipeline.settle()
+    assert dict(pipeline.published(checked, (names,))) == results
+    pairs = "select distinct as_of from marts.product_affinity"
+    assert pipeline.published(pairs) == [(pipeline.settings.as_of,)], "the rows state the new business date"
+
+    sell_more("not is_partial")
+    assert all(count > results[name] for name, count in pipeline.published(checked, (names,)))
+    assert isinstance(pipeline.analyse("customer_retention"), NothingToDo)
 
 
 def test_a_mart_that_is_computed_whole_replaces_only_the_months_that_differ(pipeline: Pipeline) -> None:

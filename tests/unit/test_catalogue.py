@@ -70,6 +70,9 @@ def test_a_mart_has_an_analysis_and_declares_its_inputs(mart: Mart) -> None:
     assert mart.dag in ANALYSES
     assert set(mart.inputs) <= SOURCE_TABLES.keys() | MARTS.keys()
     assert {*mart.by_month} <= set(mart.inputs)
+    if mart.part:
+        assert mart.part.input in catalog.outside_inputs(mart.dag), "its version is recorded with the part"
+        assert not mart.incremental, "a mart with a part is computed whole or carried over"
     types = {column.name: column.dtype for column in columns_of(mart)}
     assert mart.dated in types
     if mart.history and isinstance(mart.history.keeps, Newest):

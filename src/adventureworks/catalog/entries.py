@@ -103,6 +103,17 @@ class History:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The part of an input on which a mart depends, such as its complete months."""
+
+    input: str
+    view: str
+    """A view in `staging` of these rows, which `warehouse.layout` creates."""
+    columns: tuple[str, ...]
+    """The columns of the view: at least those that the mart's model and checks use."""
+
+
+@dataclass(frozen=True)
 class Mart:
     """A table for readers, computed from source tables and other marts."""
 
@@ -122,6 +133,9 @@ class Mart:
     compares: str | None = None
     """The column that is NULL unless the row's month and the same month a year before are complete for its channel. A
     month is computed again when that changes, as a month of a mart with `is_partial` is when it becomes whole."""
+    part: Part | None = None
+    """While this part and all other inputs stay the same, the rows stay the same, apart from the business date `as_of`,
+    and are neither computed nor checked again. None: the mart may depend on every row of its inputs."""
     tolerant: bool = False
     """Whether the mart is computed even while some inputs were never published or were refused by their gate, and again
     whenever anything is checked, even if nothing is published. Meant for a report on the state of everything."""

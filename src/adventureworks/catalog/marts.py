@@ -3,7 +3,16 @@
 from datetime import timedelta
 
 from adventureworks.catalog import source
-from adventureworks.catalog.entries import Analysis, History, Mart, Newest
+from adventureworks.catalog.entries import Analysis, History, Mart, Newest, Part
+
+_COMPLETE_SALES = Part(
+    "fact_sales",
+    "complete_sales",
+    ("channel", "last_month", "booking_month", "sales_order_id", "customer_id", "product_id", "revenue", "cogs"),
+)
+_COMPLETE_TERRITORY_SALES = Part(
+    "territory_sales", "complete_territory_sales", ("channel", "territory_id", "month", "is_partial", "revenue")
+)
 
 _SALES = (
     Mart(
@@ -81,6 +90,7 @@ _SALES = (
         inputs=("territory_sales",),
         dated="trained_until",
         history=History(("channel", "trained_until"), keeps="months"),
+        part=_COMPLETE_TERRITORY_SALES,
     ),
     Mart(
         "forecast_accuracy",
@@ -89,6 +99,7 @@ _SALES = (
         owner="sales",
         inputs=("territory_sales", "sales_forecast"),
         dated="trained_until",
+        part=_COMPLETE_TERRITORY_SALES,
     ),
 )
 
@@ -113,6 +124,7 @@ _CUSTOMERS: tuple[Mart, ...] = (
         owner="marketing",
         inputs=("fact_sales",),
         dated="cohort_month",
+        part=_COMPLETE_SALES,
     ),
     Mart(
         "customer_cohort_value",
@@ -121,6 +133,7 @@ _CUSTOMERS: tuple[Mart, ...] = (
         owner="marketing",
         inputs=("fact_sales", "customer_retention"),
         dated="cohort_month",
+        part=_COMPLETE_SALES,
     ),
     Mart(
         "customer_churn",
@@ -207,6 +220,7 @@ _PRODUCTION = (
         owner="production",
         inputs=("fact_sales", "Production_Product"),
         dated="as_of",
+        part=_COMPLETE_SALES,
     ),
     Mart(
         "production_costs",

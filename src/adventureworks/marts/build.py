@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 import polars as pl
 
-from adventureworks.catalog import MARTS, Mart, marts_of
+from adventureworks.catalog import MARTS, Mart, Part, marts_of
 from adventureworks.columns import columns_of, key_of
 from adventureworks.due import Months, NothingToDo, Plan
 from adventureworks.errors import CandidateLost, ServiceUnavailable
@@ -22,6 +22,7 @@ from adventureworks.marts.plan import plan_now
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
 from adventureworks.warehouse import candidate, intervention, layout, open_warehouse, publication
+from adventureworks.warehouse.candidate import PartContents
 from adventureworks.warehouse.postgres import (
     Connection,
     PostgresWarehouse,
@@ -52,6 +53,10 @@ class Build:
     as_of: date
     checks: Mapping[str, str]
     """The mark of the last check of each table and mart when it was computed, if the analysis is tolerant."""
+
+    def is_carried(self, mart: Mart) -> bool:
+        """Return whether a mart was neither computed nor has to be checked: nothing that it depends on has changed."""
+        return mart.part is not None and self.months[mart.name] == ()
 
     @property
     def marts(self) -> tuple[Mart, ...]:
@@ -97,11 +102,20 @@ def _build(settings: Settings, dag: str, run_id: str, requested: Mapping[str, Mo
         session.data.avoid_nested_loops()
         built: list[str] = []
         changed: dict[str, Months] = {}
+        parts: dict[Part, PartContents] = {}
         published = publication.newest_versions(session.records, list(todo.months))
         for mart in marts_of(dag):
             # This run must not publish what an earlier run left in staging.
             layout.show_published(session.data, mart)
             if mart.name in todo.months:
+                if mart.part:
+                    if mart.part not in parts:
+                        parts[mart.part] = candidate.contents_of(session.data, mart.part)
+                    is_requested, contents = mart.name in (requested or {}), parts[mart.part]
+                    if not is_requested and _is_carried(session.records, mart, mart.part, contents, todo, changed):
+                        todo = replace(todo, months={**todo.months, mart.name: ()})
+                    version = todo.inputs[mart.part.input]
+                    candidate.record_part(session.records, run_id, mart, version, contents)
                 parameters = {"as_of": todo.as_of, "run_id": run_id}
                 changed[mart.name] = _stage(session, mart, todo, parameters, built)
                 candidate.record(session, run_id, mart)
@@ -125,6 +139,29 @@ def _build(settings: Settings, dag: str, run_id: str, requested: Mapping[str, Mo
         return todo
 
 
+def _is_carried(
+    records: Connection,
+    mart: Mart,
+    part: Part,
+    contents: PartContents,
+    todo: Plan,
+    changed: Mapping[str, Months],
+) -> bool:
+    """Return whether a mart would be computed to the published rows, apart from their business date.
+
+    `contents`: those of its part. `changed`: the months that differ in the marts that this run has built before it.
+    """
+    last = publication.newest(records, mart.name)
+    if last is None or last.model != _by_mart(mart.dag, todo.models)[mart.name]:
+        return False
+    others = [name for name in mart.inputs if name != part.input]
+    if any(last.inputs.get(name) != todo.inputs[name] for name in others if name in todo.inputs):
+        return False
+    if any(changed.get(name, ()) != () for name in others):
+        return False
+    return candidate.is_part_published(records, mart, last.inputs.get(part.input, 0), contents)
+
+
 def _stage(
     session: Session,
     mart: Mart,
@@ -138,7 +175,9 @@ def _stage(
     """
     rows, months = table("staging", f"{mart.name}__rows"), todo.months[mart.name]
     session.data.execute(f"drop table if exists {rows}")
-    if models.is_sql(mart):
+    if mart.part and months == ():
+        months = _stage_carried(session, mart, rows, parameters)
+    elif models.is_sql(mart):
         model = models.rendered(mart, mart.name, candidates, months)
         of_months = "true" if months is None else in_months(quoted(mart.dated), months)
         session.data.execute(
@@ -158,6 +197,21 @@ def _stage(
         f" union all {layout.published_rows(mart)} where not ({replaced(mart, months)})"
     )
     return months
+
+
+def _stage_carried(session: Session, mart: Mart, rows: str, parameters: Mapping[str, Any]) -> Months:
+    """Stage the published rows for a new business date if they have one, otherwise no row; return what may differ."""
+    has_date = "as_of" in {column.name for column in columns_of(mart)}
+    columns = [
+        f"cast(%(as_of)s as date) as {quoted(column.name)}" if column.name == "as_of" else quoted(column.name)
+        for column in columns_of(mart)
+    ]
+    session.data.execute(
+        f"create unlogged table {rows} as select {', '.join(columns)} from {table('marts', mart.name)}"
+        f" where {'true' if has_date else 'false'}",
+        parameters,
+    )
+    return None if has_date else ()
 
 
 def _remove_unchanged(data: Data, mart: Mart, months: Months) -> Months:

@@ -144,12 +144,15 @@ def _findings(records: Connection, broken: Sequence[CheckOutcome], dag: str, run
 
 
 def _failed_checks(settings: Settings, warehouse: Warehouse, dag: str, run_id: str, built: Build) -> list[CheckOutcome]:
+    checked = [mart for mart in built.marts if not built.is_carried(mart)]
+    if not checked:
+        return []
     variables = {"as_of": built.as_of.isoformat()}
     # Only a report on all checks needs them, and they are in a hundred files.
-    if any(mart.tolerant for mart in built.marts):
+    if any(mart.tolerant for mart in checked):
         variables["declared_rules"] = declared_rules(settings.checks_folder)
     with warehouse.connect(f"gate {dag}") as session:
-        for mart in built.marts:
+        for mart in checked:
             last = publication.newest(session.records, mart.name)
             least = least_rows(last, built.models[mart.name], built.as_of, settings.least_share_of_rows)
             variables[f"least_rows_{mart.name}"] = str(least)
@@ -158,7 +161,7 @@ def _failed_checks(settings: Settings, warehouse: Warehouse, dag: str, run_id: s
     # Includes months that came out the same, because their inputs changed.
     months = {name: found for name, found in built.months.items() if found is not None and len(found) <= FEW_MONTHS}
     outcomes = run_checks(
-        warehouse, settings.checks_folder / "marts", [mart.name for mart in built.marts], variables, months=months
+        warehouse, settings.checks_folder / "marts", [mart.name for mart in checked], variables, months=months
     )
     with warehouse.connect(f"gate {dag}") as session:
         results.record(session.records, run_id, outcomes)

@@ -76,6 +76,8 @@ def _publish(settings: Settings, dag: str, run_id: str) -> Outcome:
                 with open_records(settings).connect(f"publish {dag}") as records:
                     publication.invalidate(records, replaced_marts)
             for mart in built.marts:
+                if mart.name in imperfect:
+                    candidate.forget_part(session.records, mart)
                 if built.changed[mart.name] == ():
                     publication.confirm(
                         session.records, mart.name, run_id, **_provenance(session.data, mart, built, imperfect)

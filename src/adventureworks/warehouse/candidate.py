@@ -4,6 +4,9 @@ A crash of PostgreSQL empties staging tables, and on every engine another run ma
 fills them records their contents in `ops.candidate`. A verdict counts only if the contents still match the record once
 the verdict has been reached, and a publication is committed only if they still match just before the commit.
 
+The builds of marts that depend on a part of an input also record the contents of that part, so that a later build can
+tell whether it has changed since.
+
 Comparing afterwards is enough: a staging table that was emptied or replaced never returns to its earlier contents
 without being staged again.
 """
@@ -15,7 +18,7 @@ import logging
 from collections.abc import Callable, Collection
 from typing import TypeVar
 
-from adventureworks.catalog import Mart, SourceTable
+from adventureworks.catalog import Mart, Part, SourceTable
 from adventureworks.columns import columns_of
 from adventureworks.errors import CandidateLost, ServiceUnavailable
 from adventureworks.warehouse.postgres import Connection
@@ -29,7 +32,9 @@ T = TypeVar("T")
 MAX_ATTEMPTS = 3
 """How often a step is tried, with its candidate staged again each time, before the task fails and is retried later."""
 
-Contents = dict[str, list[int | str]]
+PartContents = list[int | str]
+"""Row count and digest."""
+Contents = dict[str, PartContents]
 """Row count and digest of each part: a mart's months; a table's rows to write (`rows`) and keys to delete (`gone`)."""
 
 
@@ -52,7 +57,7 @@ def with_restaging(step: Callable[[], T], stage: Callable[[], T | None]) -> T:
 
 def record(session: Session, run_id: str, entry: SourceTable | Mart) -> None:
     """Record what a run staged for an asset. Only the last run's record is kept."""
-    _save(session.records, run_id, entry, _contents(session.data, entry))
+    _save(session.records, run_id, entry.asset, _contents(session.data, entry))
 
 
 def shrink(session: Session, run_id: str, entry: SourceTable, removed: int) -> None:
@@ -60,7 +65,7 @@ def shrink(session: Session, run_id: str, entry: SourceTable, removed: int) -> N
     recorded, found = _recorded(session.records, run_id, entry), _contents(session.data, entry)
     if recorded is None or _rows(recorded) - removed != _rows(found):
         raise CandidateLost(f"The staged rows of {entry.asset} are not the rows that were loaded.")
-    _save(session.records, run_id, entry, found)
+    _save(session.records, run_id, entry.asset, found)
 
 
 def lost(session: Session, run_id: str, entries: Collection[SourceTable] | Collection[Mart]) -> tuple[str, ...]:
@@ -72,16 +77,49 @@ def lost(session: Session, run_id: str, entries: Collection[SourceTable] | Colle
     )
 
 
+def contents_of(data: Data, part: Part) -> PartContents:
+    """Return row count and digest of a part of an input."""
+    return data.contents("staging", part.view, part.columns).get("", [0, ""])
+
+
+def record_part(records: Connection, run_id: str, mart: Mart, version: int, contents: PartContents) -> None:
+    """Record what a run computes a mart from: the version of the input and the contents of the part that it reads."""
+    _save(records, run_id, _part_name(mart), {str(version): contents})
+
+
+def is_part_published(records: Connection, mart: Mart, version: int, contents: PartContents) -> bool:
+    """Return whether the newest version of a mart was computed from, or confirmed with, these contents of its part.
+
+    `version`: the version of the input that it was computed from. False if that is not known.
+    """
+    row = records.execute(
+        "select c.contents from ops.publication as p join ops.candidate as c"
+        " on c.asset = %s and c.run_id in (p.run_id, p.confirmed_by) where p.asset = %s"
+        " and p.version = (select max(n.version) from ops.publication as n where n.asset = p.asset)",
+        (_part_name(mart), mart.name),
+    ).fetchone()
+    return row is not None and json.loads(row[0]) == {str(version): contents}
+
+
+def forget_part(records: Connection, mart: Mart) -> None:
+    """Have the next run compute and check a mart, even if the part of an input on which it depends stays the same."""
+    withdraw(records, [_part_name(mart)])
+
+
+def _part_name(mart: Mart) -> str:
+    return f"{mart.name}__part"
+
+
 def withdraw(records: Connection, assets: Collection[str]) -> None:
     """Have the run in progress, if there is one, stage these assets again before it publishes them."""
     records.execute("delete from ops.candidate where asset = any(%s)", (list(assets),))
 
 
-def _save(records: Connection, run_id: str, entry: SourceTable | Mart, contents: Contents) -> None:
+def _save(records: Connection, run_id: str, name: str, contents: Contents) -> None:
     records.execute(
         "insert into ops.candidate (asset, run_id, contents) values (%s, %s, %s)"
         " on conflict (asset) do update set run_id = excluded.run_id, contents = excluded.contents",
-        (entry.asset, run_id, json.dumps(contents)),
+        (name, run_id, json.dumps(contents)),
     )
 
 
