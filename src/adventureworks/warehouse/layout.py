@@ -38,6 +38,8 @@ SHARED_VIEWS = (
 )
 """The files of the views that several marts read, each after those that it reads."""
 
+_READ_BY_MONTH = frozenset(asset for mart in catalog.MARTS.values() for asset in mart.by_month)
+
 # Only one ingestion or analysis at a time may change the layout.
 _LAYOUT_LOCK = 7_101_917
 
@@ -161,9 +163,19 @@ def _make_table(data: Data, entry: SourceTable | Mart, present: Mapping[str, Col
     for column in columns:
         if column.name not in present.get(entry.asset, [one.name for one in columns]):
             data.execute(f"alter table {name} add column {quoted(column.name)} {column_type(column.dtype)}")
+    if entry.asset in _READ_BY_MONTH and (day := _day_column(entry)):
+        # Builds and checks of a few months would otherwise scan the whole table.
+        data.add_index(schema, entry.asset, [day])
     english = language("en")
     meanings = {name: found.meaning for name, found in dictionary.definitions(entry, english).items()}
     data.describe(schema, entry.asset, dictionary.grain(entry, english), meanings)
+
+
+def _day_column(entry: SourceTable | Mart) -> str | None:
+    """Return the column with the date that gives a row its month; None if there is none, or a parent has it."""
+    if isinstance(entry, Mart):
+        return entry.dated
+    return entry.month.column if entry.month and entry.month.parent is None else None
 
 
 def _text(file: str) -> str:
