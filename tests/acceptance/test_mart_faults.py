@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -185,6 +186,17 @@ def test_a_mart_and_its_rules_depend_on_nothing_but_the_part_of_their_input(plat
         connection.rollback()
     with trial_of(platform.url, mart) as trial:
         assert trial.broken_by(*changes) is None
+
+
+def test_rows_of_complete_months_state_a_new_business_date_without_being_checked_again(copied: Pipeline) -> None:
+    rows = "select to_jsonb(p) - 'as_of' as pair, as_of from marts.product_affinity as p order by 1"
+    results = "select count(*) from ops.check_result where asset = 'product_affinity'"
+    before, checked = copied.published(rows), copied.published(results)
+    copied.settings.as_of = AS_OF + timedelta(days=1)
+    assert copied.settle("daily_sales_etl", "product_performance") == ["daily_sales_etl", "product_performance"]
+    assert before
+    assert copied.published(rows) == [(pair, copied.settings.as_of) for pair, _ in before]
+    assert copied.published(results) == checked
 
 
 def computed(connection: psycopg.Connection, mart: Mart) -> pl.DataFrame:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -179,13 +179,6 @@ def test_marts_of_complete_months_are_carried_over_until_such_a_month_changes(pi
     after = pipeline.published(newest, (names,))
     assert [row[1] for row in after] == [row[1] for row in before], "no row changed"
     assert all(new > old for (*_, new), (*_, old) in zip(after, before, strict=True) if new), "the inputs are newer"
-
-    [(newest_day,)] = pipeline.published("select max(order_date) from marts.fact_sales")
-    pipeline.settings.as_of = newest_day + timedelta(days=1)
-    pipeline.settle()
-    assert dict(pipeline.published(checked, (names,))) == results
-    pairs = "select distinct as_of from marts.product_affinity"
-    assert pipeline.published(pairs) == [(pipeline.settings.as_of,)], "the rows state the new business date"
 
     sell_more("not is_partial")
     assert all(count > results[name] for name, count in pipeline.published(checked, (names,)))
