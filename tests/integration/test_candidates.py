@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import date
 
 import pytest
 from pydantic import SecretStr
@@ -15,7 +16,7 @@ from adventureworks.columns import columns_of, key_of
 from adventureworks.errors import CandidateLost
 from adventureworks.postgres_sql import quoted
 from adventureworks.settings import Settings
-from adventureworks.warehouse import candidate, layout, open_warehouse
+from adventureworks.warehouse import candidate, layout, open_warehouse, publication
 from adventureworks.warehouse.migrations import migrate
 from adventureworks.warehouse.postgres import column_type
 from adventureworks.warehouse.sql import table
@@ -112,3 +113,44 @@ def test_candidates_from_before_a_new_layout_count_as_lost(warehouse: engines.Wa
             MART.asset,
             TABLE.asset,
         )
+
+
+def test_a_part_of_an_input_counts_for_the_run_and_the_version_that_read_it(warehouse: engines.Warehouse) -> None:
+    mart = MARTS["sales_forecast"]
+    assert mart.part
+    run: publication.Provenance = {
+        "set_aside": 0,
+        "verdict": "passed",
+        "inputs": {"territory_sales": 3},
+        "model": "a model",
+        "as_of": date(2014, 6, 30),
+        "checks": {},
+    }
+    with warehouse.connect() as session:
+        session.records.execute("delete from ops.layout")
+        layout.prepare(session)
+        for month, is_partial in (("2014-05-01", "false"), ("2014-06-01", "true")):
+            session.data.execute(
+                "insert into marts.territory_sales (month, territory_id, channel, revenue, is_partial)"
+                f" values (date '{month}', 1, 'online', 5, {is_partial})"
+            )
+        read = candidate.contents_of(session.data, mart.part)
+        assert read[0] == 1, "only the complete month is part of it"
+        session.data.execute("update marts.territory_sales set revenue = 6 where is_partial")
+        assert candidate.contents_of(session.data, mart.part) == read
+        session.data.execute("update marts.territory_sales set revenue = 6")
+        changed = candidate.contents_of(session.data, mart.part)
+        assert changed != read
+
+        records = session.records
+        publication.record(records, asset=mart.name, rows=1, changed_rows=1, months=None, run_id="first", **run)
+        candidate.record_part(records, "first", mart, 3, read)
+        assert candidate.is_part_published(records, mart, 3, read)
+        assert not candidate.is_part_published(records, mart, 3, changed)
+        assert not candidate.is_part_published(records, mart, 4, read), "a run may be repeated with newer inputs"
+        candidate.record_part(records, "second", mart, 3, read)
+        assert not candidate.is_part_published(records, mart, 3, read), "that run has not published the mart"
+        publication.confirm(records, mart.name, "second", **run)
+        assert candidate.is_part_published(records, mart, 3, read)
+        candidate.forget_part(records, mart)
+        assert not candidate.is_part_published(records, mart, 3, read)
