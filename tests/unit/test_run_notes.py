@@ -45,7 +45,7 @@ MAY = version("territory_sales", 2, ("2014-05",))
             Outcome((MAY,), (version(LINES, 0), version(HEADERS, 0))),
             f"New version of {LINES}, {HEADERS} with the same rows: May 2014 computed again.",
         ),
-        (SALES, Outcome(is_confirmed=True), "Computed again, with the same result."),
+        (SALES, Outcome(is_confirmed=True), "No row changed."),
         (SALES, Outcome(nothing_to_do=WAITS), "Waiting: fact_sales is due and will be published first."),
         (
             SALES,

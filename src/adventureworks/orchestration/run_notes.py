@@ -127,7 +127,7 @@ def _computed(outcome: Outcome, language: Language) -> str:
             return text("{why}: {months} computed again.", why=why[0].upper() + why[1:], months=months)
         marts = [version.asset for version in outcome.published]
         return text("Computed {marts}: {months}.", marts=shortened(marts, language, MOST), months=months)
-    return text("Computed again, with the same result.") if outcome.is_confirmed else ""
+    return text("No row changed.") if outcome.is_confirmed else ""
 
 
 def _changed(versions: Sequence[Publication], language: Language) -> str:
