@@ -164,12 +164,14 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
 
 def references(folder: Path, asset: str) -> tuple[Reference, ...]:
     """Return the foreign keys of a table."""
-    found = []
-    for check in declared_checks(folder, asset):
-        if match := _REFERENCE.fullmatch(check.line):
-            parent = match[2].strip('"')
-            found.append(Reference(asset, check.columns, parent, _columns(match[3]), check.rule))
-    return tuple(found)
+    return tuple(reference_of(check) for check in declared_checks(folder, asset) if check.kind == "reference")
+
+
+def reference_of(check: DeclaredCheck) -> Reference:
+    """Return the foreign key that a check of this kind declares."""
+    match = _REFERENCE.fullmatch(check.line)
+    assert match is not None  # noqa: S101 - it has its kind from this pattern
+    return Reference(check.table, check.columns, match[2].strip('"'), _columns(match[3]), check.rule)
 
 
 def declared_rules(folder: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from adventureworks import incidents
 from adventureworks.catalog import INGESTION, SOURCE_TABLES, SourceTable
 from adventureworks.errors import CandidateLost, TableBlocked
-from adventureworks.gate import approval, forget, results
+from adventureworks.gate import approval, forget, proofs, results
 from adventureworks.gate.checks import readable_references
 from adventureworks.gate.containment import contained, retry_without_faulty
 from adventureworks.gate.judge import judge
@@ -92,6 +92,7 @@ def _publish(settings: Settings, run_id: str) -> list[Publication]:
         if lost:
             raise CandidateLost(f"The staged rows of {', '.join(lost)} differ from those that were judged.")
         forget.follow(session)
+        proofs.publish(session.records, run_id)
         session.records.execute(
             "update ops.change set publishing = false where publishing and asset in ("
             "select asset from ops.change where run_id = %s and status in ('published', 'unchanged'))",
