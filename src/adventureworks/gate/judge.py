@@ -126,7 +126,7 @@ class _Judge:
         self.outcomes: dict[tuple[str, str], CheckOutcome] = {}
         """The last outcome of each rule that was evaluated, by table and rule."""
         results.delete(session.records, run_id)
-        # A retry of the check task judges everything again.
+        # A retry of the task that was ended while it judged judges everything again.
         withdraw_verdict(session.records, run_id)
         # A table that was rolled back after this run detected its change shows what readers see.
         session.records.execute(
