@@ -93,8 +93,10 @@ def load(group: list[str]) -> None:
 def publish_tables(outlet_events: Any = None) -> None:
     """Check the candidates, publish those that pass in one transaction, then send one event per changed table."""
     from adventureworks.gate.publish import publish
+    from adventureworks.orchestration.connections import with_source
 
-    for version in publish(settings(), current_run_id()):
+    # Staged rows that were lost are loaded again.
+    for version in publish(with_source(settings()), current_run_id()):
         print(f"{version.asset}: version {version.version}, {version.changed_rows:,} rows changed, {version.verdict}")
         outlet_events[SOURCE_ALIAS].add(asset(version.asset), extra=version.as_extra())
     announce_if_settled(outlet_events)
