@@ -69,7 +69,9 @@ def fill(session: Session, staged: StagedTable, random: Random) -> None:
     before = {key(values): values for values in (row() for _ in range(random.randrange(4)))}
     after = {one: values for one, values in before.items() if random.random() < 0.8}
     after |= {key(values): values for values in (row() for _ in range(random.randrange(3)))}
-    written = [(*values, before.get(one) == values) for one, values in after.items()]
+    # Some unchanged rows are read again.
+    read = [(one, values) for one, values in after.items() if before.get(one) != values or random.random() < 0.3]
+    written = [(*values, before.get(one) == values) for one, values in read]
     session.data.execute(f"truncate {staged.published}, {staged.rows}, {staged.gone}")
     marks = ", ".join(["%s"] * len(staged.columns))
     session.data.executemany(f"insert into {staged.published} values ({marks})", list(before.values()))

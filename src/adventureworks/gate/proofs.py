@@ -98,10 +98,13 @@ def record(
         " where p.asset = e.asset and p.rule = e.rule",
         ([check.table for check in evaluated], [check.rule for check in evaluated]),
     )
+    # A row that leaves quarantine may be judged together with rows that do not change.
+    found = session.data.execute("select distinct asset from ops.quarantined_row").fetchall()
+    quarantined = {asset for (asset,) in found}
     rows = [
         (check.table, check.rule, _digest(check), json.dumps({name: versions.get(name, 0) for name in check.tables}))
         for check in kept
-        if exceptions(check, {}) is not None
+        if exceptions(check, {}) is not None and not (check.by and check.tables & quarantined)
     ]
     session.records.execute(
         "insert into ops.proof (asset, rule, digest, versions, run_id) select p.*, %s"
@@ -144,6 +147,8 @@ def exceptions(check: DeclaredCheck, changes: Mapping[str, Change]) -> tuple[str
         return tuple(_repeated_values(check, changes))
     if check.kind == "reference":
         return tuple(_orphans(check, changes))
+    if check.by:
+        return _rows_by_value(check, changes)
     if check.kind == "rows":
         return _joined_rows(check.query, changes)
     return None
@@ -218,6 +223,32 @@ def _joined_rows(query: str, changes: Mapping[str, Change]) -> tuple[str, ...] |
                 other.set("db", exp.to_identifier("staging", quoted=True))
         found.append(asked.sql(dialect="postgres"))
     return tuple(found)
+
+
+def _rows_by_value(check: DeclaredCheck, changes: Mapping[str, Change]) -> tuple[str, ...] | None:
+    """Return a SELECT of what a rule finds for values of its column that changed rows have, before or after the change.
+
+    None if a changed table lacks the column, or if the rule cannot be parsed.
+    """
+    having = {name for name in check.tables if check.by in StagedTable(SOURCE_TABLES[name]).column_names}
+    changed = sorted(check.tables & changes.keys())
+    if not having.issuperset(changed):
+        return None
+    column = quoted(check.by)
+    relations = [_added(name) for name in changed if changes[name].adds]
+    relations += [_removed(name) for name in changed if changes[name].removes]
+    values = " union all ".join(f"select t.{column} from {relation} as t" for relation in relations)
+    try:
+        tree = sqlglot.parse_one(check.query, dialect="postgres")
+    except sqlglot.errors.SqlglotError:
+        return None
+    if not values:
+        return ()
+    for source in [one for one in tree.find_all(exp.Table) if not one.db]:
+        alias = source.args["alias"].this if source.alias else source.this
+        condition = f" where {column} in ({values})" if source.name in having else ""
+        source.replace(_subquery(f"select * from {table('staging', source.name)}{condition}", alias))
+    return (tree.sql(dialect="postgres"),)
 
 
 @lru_cache(maxsize=1024)
@@ -299,4 +330,4 @@ def _proven(records: Connection, checks: Collection[DeclaredCheck]) -> list[Decl
 def _digest(check: DeclaredCheck) -> str:
     """Return a digest of a rule and of the columns of the tables that it reads."""
     columns = [digest_of_columns(SOURCE_TABLES[name]) for name in sorted(check.tables)]
-    return hashlib.sha256("\n".join([check.line, check.query, *columns]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([check.line, check.query, check.by, *columns]).encode()).hexdigest()
